@@ -1,0 +1,78 @@
+"""Settings of the text, the model and the training on a phone.
+
+Bounds are written as `annotated_types` marks, so that one checker can state every violation in the
+same words; nothing here reads flags or files.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the phones' text comes from."""
+
+    path: Path | None = None
+    """File of messages. Without it the seeded synthetic population is used."""
+    format: Literal["auto", "synthetic", "jsonl", "csv", "parquet"] = "auto"
+    """Format of the file; auto goes by its ending, and is synthetic without a path."""
+    on_bad_line: Literal["error", "skip"] = "error"
+    """What to do with a line that is not a message: stop, or skip it and report how many."""
+    held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1
+    """Share of the phones that never train; the model is measured on them."""
+    vocabulary_path: Path | None = None
+    """File with one token a line (a run's model/vocab.txt) instead of a vocabulary built from the
+    training phones."""
+    vocabulary_phones: Annotated[int, Ge(1)] = 2000
+    """At most so many training phones are read for the vocabulary and the baselines."""
+    cache_dir: Path | None = None
+    """Folder for tokenised files; by default typefleet/ in the user's cache folder."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The next-word model."""
+
+    preset: Literal["small", "gboard"] = "small"
+    """small: 5,000 words, embedding 64, 256 units. gboard: 10,000, 96, 670 (1.4 M weights)."""
+    cell: Literal["cifg", "lstm"] = "cifg"
+    """cifg: coupled input-forget gate with recurrent projection. lstm: the plain cell."""
+    vocabulary_size: Annotated[int | None, Ge(16)] = None
+    """Rows of the embedding table instead of the preset's."""
+    embedding_size: Annotated[int | None, Ge(1)] = None
+    """Width of the embedding instead of the preset's."""
+    units: Annotated[int | None, Ge(1)] = None
+    """Units of the cell instead of the preset's."""
+    sequence_length: Annotated[int, Ge(2), Le(200)] = 20
+    """Longest sequence, in tokens; longer messages are cut into several."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Training on one phone in one round."""
+
+    learning_rate: Annotated[float, Gt(0)] = 0.5
+    """Step size of the phone's plain SGD."""
+    batch_size: Annotated[int, Ge(1)] = 8
+    """Sequences a step."""
+    epochs: Annotated[int, Ge(1)] = 1
+    """Passes over the phone's text in one round."""
+    max_sequences: Annotated[int, Ge(1)] = 64
+    """At most so many sequences of a phone are used in one round."""
+    max_tokens: Annotated[int, Ge(1)] = 1600
+    """At most so many tokens of a phone are used in one round."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Measuring the model on phones that never train."""
+
+    every_rounds: Annotated[int, Ge(1)] = 10
+    """Evaluate after every so many completed rounds, before the first and after the last."""
+    max_phones: Annotated[int, Ge(1)] = 150
+    """At most so many held-out phones, the same ones every time."""
+    max_sequences: Annotated[int, Ge(1)] = 40
+    """At most so many sequences of each."""

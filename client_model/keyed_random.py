@@ -1,0 +1,63 @@
+"""Randomness that depends on what it is for, never on who asks, when, or in which order.
+
+Every draw is a function of (seed, purpose, counters), the counters being numbers such as the round
+and the phone. Two ways to draw:
+
+* `generator` gives a numpy Generator for one small task (one phone, one round).
+* `uniform` hashes whole arrays of counters at once, for populations of millions.
+
+Example:
+    >>> import numpy as np
+    >>> key = purpose_key(7, "messages a phone")
+    >>> bool((uniform(key, np.arange(4))[2:] == uniform(key, np.arange(2, 4))).all())
+    True
+
+The hash is the finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+generators", OOPSLA 2014, section 4), applied once a counter. It serves the simulated world only;
+the noise of a privacy mechanism comes from a cryptographically keyed numpy stream.
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _digest(seed: int, purpose: str, counters: tuple[int, ...]) -> bytes:
+    text = repr((int(seed), purpose, tuple(int(c) for c in counters)))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def purpose_key(seed: int, purpose: str, *counters: int) -> np.uint64:
+    """A 64-bit key for `uniform`; different purposes give unrelated keys."""
+    return np.uint64(int.from_bytes(_digest(seed, purpose, counters)[:8], "little"))
+
+
+def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
+    """A numpy Generator keyed by (seed, purpose, counters)."""
+    entropy = int.from_bytes(_digest(seed, purpose, counters), "little")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def hash_uint64(key: np.uint64, *counters: ArrayLike) -> NDArray[np.uint64]:
+    """Hash broadcastable integer arrays to uint64 of their common shape."""
+    with np.errstate(over="ignore"):
+        state = np.asarray(key, np.uint64)
+        for counter in counters:
+            word = np.asarray(counter).astype(np.uint64)
+            state = _mix((state ^ word) * np.uint64(3) + _GOLDEN_GAMMA + word)
+        return _mix(state + _GOLDEN_GAMMA)
+
+
+def uniform(key: np.uint64, *counters: ArrayLike) -> NDArray[np.float64]:
+    """Uniform numbers in the open interval (0, 1), one for each combination of counters."""
+    top_bits = hash_uint64(key, *counters) >> np.uint64(11)
+    return (top_bits.astype(np.float64) + 0.5) * 2.0**-53

@@ -1,0 +1,104 @@
+"""Words and their ids.
+
+Ids 0-3 are `<pad> <bos> <eos> <oov>`, ids 4-7 are `. , ? !`, and words follow by falling frequency.
+Punctuation is read and predicted like any token, but it is never suggested: a keyboard's three
+suggestions are words (or emoji). So every metric counts positions whose true token is a word, and
+every ranking is over ids >= FIRST_WORD.
+
+Tokeniser: lower case, typographic apostrophes made plain; a token is a run of letters, marks and
+digits with inner apostrophes, one of `. , ? !`, or one emoji (a whole grapheme: skin tones, flags,
+keycaps and joined sequences stay together, after UTS #51 section 1.4.9). All else separates.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+PAD, BOS, EOS, OOV = 0, 1, 2, 3
+SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<oov>")
+PUNCTUATION = (".", ",", "?", "!")
+FIRST_WORD = len(SPECIAL_TOKENS) + len(PUNCTUATION)
+
+_EMOJI_UNIT = r"\p{Extended_Pictographic}(?:\p{EMod}|\uFE0F\u20E3?|[\U000E0020-\U000E007E]+\U000E007F)?"
+_TOKEN = regex.compile(
+    r"\p{Regional_Indicator}{2}"
+    rf"|{_EMOJI_UNIT}(?:\u200D{_EMOJI_UNIT})*"
+    r"|[0-9#*]\uFE0F?\u20E3"
+    r"|[\p{L}\p{M}\p{N}]+(?:'[\p{L}\p{M}\p{N}]+)*"
+    r"|[.,?!]"
+)
+
+
+def tokenize(text: str) -> list[str]:
+    """Split a message into lower-case tokens."""
+    return _TOKEN.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+
+
+class VocabularyError(ValueError):
+    """A vocabulary file that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """An immutable list of tokens; a token's id is its place."""
+
+    tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        fixed = SPECIAL_TOKENS + PUNCTUATION
+        if self.tokens[: len(fixed)] != fixed:
+            raise VocabularyError(
+                f"expected the first {len(fixed)} tokens to be {' '.join(fixed)}, "
+                f"found {' '.join(self.tokens[: len(fixed)]) or 'nothing'}"
+            )
+        if len(set(self.tokens)) != len(self.tokens):
+            seen: set[str] = set()
+            twice = next(t for t in self.tokens if t in seen or seen.add(t))  # type: ignore[func-returns-value]
+            raise VocabularyError(f"expected every token once, found {twice!r} again")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def to_text(self) -> str:
+        """One token a line, as kept in model/vocab.txt and inside the exported file."""
+        return "\n".join(self.tokens) + "\n"
+
+    def lookup_table(self, lexicon: Iterable[str]) -> NDArray[np.int32]:
+        """Map a lexicon to vocabulary ids: int32 [len(lexicon) + 1].
+
+        The extra last entry is OOV, so that type ids beyond the lexicon can be clipped onto it.
+        """
+        ids = {token: i for i, token in enumerate(self.tokens)}
+        return np.array([ids.get(token, OOV) for token in lexicon] + [OOV], np.int32)
+
+
+def vocabulary_from_text(text: str) -> Vocabulary:
+    """Inverse of `Vocabulary.to_text`."""
+    return Vocabulary(tuple(text.removesuffix("\n").split("\n")))
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read a vocabulary file; VocabularyError names the file."""
+    try:
+        return vocabulary_from_text(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, VocabularyError) as error:
+        raise VocabularyError(f"{path}: {error}") from error
+
+
+def build_vocabulary(lexicon: list[str], counts: NDArray[np.int64], size: int) -> Vocabulary:
+    """The most frequent words that fit.
+
+    Args:
+        lexicon: distinct tokens.
+        counts: int64 [len(lexicon)], how often each occurs on the training phones.
+        size: rows of the table, special tokens and punctuation included; fewer where the text has
+            fewer distinct words.
+    """
+    fixed = SPECIAL_TOKENS + PUNCTUATION
+    words = [(-int(counts[i]), lexicon[i]) for i in np.flatnonzero(counts) if lexicon[i] not in fixed]
+    words.sort()
+    return Vocabulary(fixed + tuple(word for _, word in words[: size - len(fixed)]))

@@ -1,0 +1,68 @@
+"""Settings of the server: who is invited, what protects them, and how weights move."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+
+@dataclass(frozen=True)
+class CohortConfig:
+    """Who takes part in a round, and when it closes."""
+
+    goal: Annotated[int, Ge(1)] = 50
+    """Reports a round waits for; the update sum is always divided by this number."""
+    over_selection: Annotated[float, Ge(1)] = 1.3
+    """Invite goal times this many phones, since some drop out or come late."""
+    deadline_s: Annotated[float, Gt(0)] = 600.0
+    """A round closes after so many seconds even if the goal was not reached."""
+    minimum_report_share: Annotated[float, Gt(0), Le(1)] = 0.8
+    """A round with fewer reports than this share of the goal is abandoned."""
+    selection_timeout_s: Annotated[float, Ge(0)] = 3600.0
+    """Wait at most so long for enough phones to check in before inviting those that did."""
+    pause_s: Annotated[float, Ge(0)] = 60.0
+    """Time between one round's close and the next one's opening."""
+    min_separation_rounds: Annotated[int, Ge(1)] = 10
+    """A phone that took part in round i may next take part in round i plus this."""
+    max_participations: Annotated[int | None, Ge(1)] = None
+    """A phone takes part at most so often; by default as often as the separation allows."""
+    max_abandoned_in_a_row: Annotated[int, Ge(1)] = 100
+    """Stop the run after so many abandoned rounds without a completed one."""
+
+
+@dataclass(frozen=True)
+class PrivacyConfig:
+    """User-level differential privacy; the unit is one phone."""
+
+    mechanism: Literal["gaussian", "none"] = "gaussian"
+    """gaussian: DP-FedAvg with independent noise a round. none: no privacy at all."""
+    clip_norm: Annotated[float, Gt(0)] = 0.5
+    """L2 bound on the whole update of one phone."""
+    noise_multiplier: Annotated[float | None, Gt(0)] = None
+    """Noise standard deviation over clip norm. Without it and without a target: 1.0."""
+    target_epsilon: Annotated[float | None, Gt(0)] = None
+    """Choose the smallest noise that keeps the planned run within this epsilon."""
+    delta: Annotated[float | None, Gt(0), Lt(1)] = None
+    """Delta of (epsilon, delta); by default population^-1.1, at most 1e-6."""
+    modelled_cohort: Annotated[int | None, Ge(1)] = None
+    """Scale the noise to what a deployment with this many reports a round would see. Epsilon is then
+    that of the modelled deployment, not of this run."""
+
+
+@dataclass(frozen=True)
+class ServerOptimizerConfig:
+    """How the noised mean update moves the weights."""
+
+    name: Literal["sgd", "momentum", "adam", "yogi", "adagrad"] = "momentum"
+    """Server optimizer; adam, yogi and adagrad as in adaptive federated optimization."""
+    learning_rate: Annotated[float, Gt(0)] = 1.0
+    """Server step size."""
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    """Decay of the first moment (momentum, adam, yogi)."""
+    second_moment_decay: Annotated[float, Ge(0), Lt(1)] = 0.99
+    """Decay of the second moment (adam, yogi)."""
+    adaptivity: Annotated[float, Gt(0)] = 1e-3
+    """Added to the root of the second moment (adam, yogi, adagrad); tau in the paper."""
+
+
+DEFAULT_NOISE_MULTIPLIER = 1.0

@@ -1,0 +1,377 @@
+"""DP-FedAvg as a Flower Strategy: user-level differential privacy for federated averaging.
+
+McMahan et al., "Learning differentially private recurrent language models", arXiv:1710.06963,
+Algorithm 1, with uniform weights and a fixed denominator.
+
+One round:
+
+1. `configure_train` asks the cohort source which phones report, splits them into shards, and sends
+   each shard to a host as one message: the weights once, the ids of its phones.
+2. A host trains its phones one after another, rejects updates that are not finite, clips each to
+   clip_norm, and replies with ONE exact fixed-point sum and per-phone metrics.
+3. `aggregate_train` adds the sums (int64, so in any order), writes the release into the ledger,
+   adds the mechanism's noise, divides by the fixed `goal`, and steps the server optimizer.
+4. `configure_evaluate` / `aggregate_evaluate` measure the model on held-out phones.
+
+It is an ordinary strategy and works in any ServerApp whose clients answer in this form:
+
+    train:    in   arrays, config {phone-ids, server-round, clip-norm, ...}
+              out  update-sum: one int64 array (`update_sum.FixedPointSum.values`)
+                   metrics {phone-ids, rejected-ids, update-norm, loss-sum, tokens}, lists aligned
+    evaluate: in   arrays, config {phone-ids, ...}
+              out  metrics {phone-ids, tokens, loss-sum, word-positions, out-of-vocabulary,
+                   top1-hits, top3-hits}, lists aligned
+
+Example:
+    >>> strategy = DPFedAvg(                                      # doctest: +SKIP
+    ...     UniformCohorts(goal=20), num_phones=1000,
+    ...     cohort=CohortConfig(goal=20), privacy=PrivacyConfig(noise_multiplier=1.0), rounds=30)
+    >>> strategy.start(grid, initial_arrays, num_rounds=30)       # doctest: +SKIP
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from logging import WARNING, getLogger
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
+
+from server_strategy.accounting import default_delta, noise_multiplier_for, planned_participations
+from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
+from server_strategy.config import (
+    DEFAULT_NOISE_MULTIPLIER,
+    CohortConfig,
+    PrivacyConfig,
+    ServerOptimizerConfig,
+)
+from server_strategy.noise import make_query, noised_sum
+from server_strategy.privacy_ledger import (
+    ParticipationLog,
+    PrivacyLedger,
+    PrivacyPlan,
+    PrivacySpent,
+    privacy_spent,
+)
+from server_strategy.server_optimizers import OptimizerState, initial_state, optimizer_step
+from server_strategy.update_sum import MAX_PHONES, to_float
+
+_LOG = getLogger("typefleet")
+
+
+def make_privacy_plan(cohort: CohortConfig, privacy: PrivacyConfig, rounds: int, num_phones: int) -> PrivacyPlan:
+    """Settle noise and bounds before the first round.
+
+    Raises:
+        ValueError: both or contradictory settings; the message names the setting.
+    """
+    if privacy.noise_multiplier is not None and privacy.target_epsilon is not None:
+        raise ValueError("Expected one of noise_multiplier and target_epsilon. Found both.")
+    modelled = privacy.modelled_cohort
+    if modelled is not None and modelled < cohort.goal:
+        raise ValueError(f"Expected modelled_cohort >= goal {cohort.goal}. Found {modelled}.")
+    participations = planned_participations(rounds, cohort.min_separation_rounds, cohort.max_participations)
+    population = num_phones if modelled is None else round(num_phones * modelled / cohort.goal)
+    plan = PrivacyPlan(
+        privacy.mechanism,
+        privacy.clip_norm,
+        None,
+        None,
+        None,
+        rounds,
+        cohort.goal,
+        cohort.min_separation_rounds,
+        participations,
+        population,
+        modelled,
+    )
+    if privacy.mechanism == "none":
+        return plan
+    delta = privacy.delta if privacy.delta is not None else default_delta(population)
+    if privacy.target_epsilon is not None:
+        z = noise_multiplier_for(privacy.target_epsilon, delta, participations)
+    else:
+        z = privacy.noise_multiplier or DEFAULT_NOISE_MULTIPLIER
+    # A cohort of N spreads the noise z C over N reports; this run spreads it over its goal.
+    shrink = 1.0 if modelled is None else cohort.goal / modelled
+    return replace(plan, noise_multiplier=z, delta=delta, noise_stddev=z * privacy.clip_norm * shrink)
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What came of the last round's training."""
+
+    plan: RoundPlan
+    reports: int  # phones in the sum
+    rejected: NDArray[np.int64]  # phones whose update was not finite
+    lost: int  # reporters whose message never came back
+    tokens: int
+    loss_per_token: float | None  # nats, on the phones' own text, before each step
+    clipped_share: float | None  # share of reports whose update was longer than clip_norm
+    spent: PrivacySpent | None  # null when nothing was released
+
+
+class DPFedAvg(Strategy):
+    """DP-FedAvg over hosts that train many phones each; see the module docstring.
+
+    Args:
+        cohorts: resolves who reports in a round.
+        num_phones: size of the id space of the phones.
+        cohort, privacy, optimizer: settings.
+        rounds: releases planned; bounds participations and so the noise.
+        seed: key of the noise.
+        ledger_path: file of the ledger; in memory if None.
+        labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
+        phones_per_message: most phones in a message; None for one message a node.
+        evaluation_phones: held-out phones; none are evaluated if empty.
+        evaluate_every: evaluate after every so many releases, and after the last.
+        message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
+
+    Raises:
+        ValueError: contradictory settings.
+    """
+
+    def __init__(
+        self,
+        cohorts: CohortSource,
+        num_phones: int,
+        *,
+        cohort: CohortConfig,
+        privacy: PrivacyConfig,
+        rounds: int,
+        optimizer: ServerOptimizerConfig | None = None,
+        seed: int = 0,
+        ledger_path: Path | None = None,
+        labels: Callable[[NDArray[np.int64]], NDArray[np.uint64]] | None = None,
+        phones_per_message: int | None = None,
+        evaluation_phones: NDArray[np.int64] | None = None,
+        evaluate_every: int = 1,
+        message_timeout_s: float = 3600.0,
+    ) -> None:
+        if not 0 < cohort.goal <= min(num_phones, MAX_PHONES):
+            raise ValueError(f"Expected goal between 1 and {min(num_phones, MAX_PHONES)}. Found {cohort.goal}.")
+        self.cohorts, self.cohort, self.privacy = cohorts, cohort, privacy
+        self.optimizer = optimizer or ServerOptimizerConfig()
+        self.plan = make_privacy_plan(cohort, privacy, rounds, num_phones)
+        self.ledger = PrivacyLedger(self.plan, ledger_path)
+        self.participation = ParticipationLog(num_phones)
+        self.releases = 0
+        self.last_round: RoundOutcome | None = None
+        self._query = make_query(privacy.mechanism, privacy.clip_norm, self.plan.noise_stddev, seed)
+        self._labels = labels or (lambda phones: phones.astype(np.uint64))
+        self._phones_per_message = phones_per_message
+        self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
+        self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
+        self._optimizer_state: OptimizerState | None = None
+        self._arrays: ArrayRecord | None = None
+        self._round_plan: RoundPlan | None = None
+        self._released_now = False
+
+    def summary(self) -> None:
+        """Log the settings, as Flower's own loop asks for."""
+        _LOG.info("DP-FedAvg: %s", self.plan)
+
+    # Training ---------------------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Resolve the round and write one message a shard; none if the round is abandoned."""
+        self._arrays, self._released_now = arrays, False
+        admitted = self.participation.may_participate(
+            self.releases + 1, self.cohort.min_separation_rounds, self.plan.max_participations
+        )
+        plan = self.cohorts.plan_round(server_round, admitted)
+        self._round_plan = plan
+        if plan.abandoned is not None:
+            return []
+        if not admitted[plan.reporters].all():
+            raise ValueError("Expected reporters that the participation rule admits. Found others.")
+        train_config = {**config, "clip-norm": self.privacy.clip_norm, "server-round": server_round}
+        return self._messages(MessageType.TRAIN, plan.reporters, plan.tokens, arrays, train_config, grid)
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Sum, ledger, noise, step - in that order. Returns (None, metrics) if nothing is released."""
+        plan, arrays = self._round_plan, self._arrays
+        if plan is None or arrays is None:
+            raise RuntimeError("aggregate_train was called before configure_train")
+        if plan.abandoned is not None:
+            self.last_round = RoundOutcome(plan, 0, np.zeros(0, np.int64), 0, 0, None, None, None)
+            return None, MetricRecord({"reports": 0})
+        total, metrics = self._add_up(plan, replies)
+        reported = np.sort(metrics["phone-ids"])
+        rejected = np.sort(metrics["rejected-ids"])
+        lost = len(plan.reporters) - len(reported) - len(rejected)
+        if len(reported) < self.cohort.minimum_report_share * self.cohort.goal:
+            reason = f"{len(reported)} usable updates of {len(plan.reporters)} reports"
+            plan = replace(plan, abandoned=reason)
+            self.last_round = RoundOutcome(plan, len(reported), rejected, lost, 0, None, None, None)
+            return None, MetricRecord({"reports": len(reported)})
+
+        spent = self._put_on_record(server_round, np.concatenate([reported, rejected]))
+        new_arrays = self._release(arrays, total)
+        tokens, norms = int(metrics["tokens"].sum()), metrics["update-norm"]
+        # Sum losses in the order of ids: the same bits however the phones were sharded.
+        loss = float(metrics["loss-sum"][np.argsort(metrics["phone-ids"])].sum()) / max(tokens, 1)
+        clipped = float((norms > self.privacy.clip_norm).mean())
+        self.last_round = RoundOutcome(plan, len(reported), rejected, lost, tokens, loss, clipped, spent)
+        return new_arrays, MetricRecord({"reports": len(reported), "tokens": tokens, "loss": loss})
+
+    def _add_up(self, plan: RoundPlan, replies: Iterable[Message]) -> tuple[NDArray[np.int64], dict[str, NDArray]]:
+        """(int64 sum [num_weights], per-phone metrics joined over the replies)."""
+        size = sum(int(np.prod(a.shape)) for a in (self._arrays or {}).values())
+        total = np.zeros(size, np.int64)
+        joined: dict[str, list] = {
+            name: [] for name in ("phone-ids", "rejected-ids", "update-norm", "loss-sum", "tokens")
+        }
+        for reply in replies:
+            if reply.has_error():
+                _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
+                continue
+            (values,) = reply.content.array_records["update-sum"].to_numpy_ndarrays()
+            total += values
+            metrics = reply.content.metric_records["metrics"]
+            for name, values_of in joined.items():
+                values_of.extend(_as_list(metrics[name]))
+        seen = np.array(joined["phone-ids"] + joined["rejected-ids"], np.int64)
+        if len(np.unique(seen)) != len(seen) or not np.isin(seen, plan.reporters).all():
+            raise ValueError("Expected each reporter at most once in the replies. Found another or a repeated phone.")
+        floats = ("update-norm", "loss-sum")
+        return total, {n: np.array(v, np.float64 if n in floats else np.int64) for n, v in joined.items()}
+
+    def _put_on_record(self, server_round: int, participants: NDArray[np.int64]) -> PrivacySpent:
+        """Count the participants and write the ledger; must come before any noise is drawn.
+
+        A rejected phone added nothing to the sum but is counted, on the conservative side.
+        """
+        release = self.releases + 1
+        self.participation.record(release, participants)
+        spent = privacy_spent(self.plan, self.participation, release)
+        self.ledger.record(server_round, self._labels(participants), spent)
+        return spent
+
+    def _release(self, arrays: ArrayRecord, total: NDArray[np.int64]) -> ArrayRecord:
+        noised = noised_sum(self._query, to_float(total, self.privacy.clip_norm), self.releases)
+        mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
+        if self._optimizer_state is None:
+            self._optimizer_state = initial_state(self.optimizer, len(mean_update))
+        step, self._optimizer_state = optimizer_step(self.optimizer, mean_update, self._optimizer_state)
+        self.releases += 1
+        self._released_now = True
+        weights, at = {}, 0
+        for name, array in arrays.items():
+            old = array.numpy()
+            weights[name] = Array(old + step[at : at + old.size].reshape(old.shape))
+            at += old.size
+        return ArrayRecord(weights)
+
+    # Evaluation -------------------------------------------------------------------------------
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Messages for the held-out phones when an evaluation is due, else none."""
+        first = server_round == 0
+        due = self.releases % self._evaluate_every == 0 or self.releases == self.plan.rounds
+        if not len(self._evaluation_phones) or not (first or (self._released_now and due)):
+            return []
+        phones = self._evaluation_phones
+        return self._messages(MessageType.EVALUATE, phones, np.ones(len(phones), np.int64), arrays, config, grid)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Pool the phones' counts: recall, perplexity, out-of-vocabulary rate over all positions."""
+        names = (
+            *("phone-ids", "tokens", "loss-sum", "word-positions"),
+            *("out-of-vocabulary", "top1-hits", "top3-hits"),
+        )
+        joined: dict[str, list] = {name: [] for name in names}
+        for reply in replies:
+            if reply.has_error():
+                _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
+                return None  # a value over some of the phones would not be comparable
+            for name, values in joined.items():
+                values.extend(_as_list(reply.content.metric_records["metrics"][name]))
+        if not joined["phone-ids"]:
+            return None
+        order = np.argsort(joined["phone-ids"])  # the same sum however the phones were sharded
+        sums = {name: np.array(values)[order].sum() for name, values in joined.items()}
+        words = int(sums["word-positions"])
+        in_vocabulary = words - int(sums["out-of-vocabulary"])
+        metrics: dict[str, Any] = {
+            "perplexity": exp(min(float(sums["loss-sum"]) / int(sums["tokens"]), 700.0)),
+            "tokens": int(sums["tokens"]),
+            "word-positions": words,
+        }
+        if words:
+            metrics["oov-rate"] = int(sums["out-of-vocabulary"]) / words
+        if in_vocabulary:
+            metrics["top1-recall"] = int(sums["top1-hits"]) / in_vocabulary
+            metrics["top3-recall"] = int(sums["top3-hits"]) / in_vocabulary
+        return MetricRecord(metrics)
+
+    # Messages and state -----------------------------------------------------------------------
+
+    def _messages(
+        self,
+        kind: str,
+        phones: NDArray[np.int64],
+        tokens: NDArray[np.int64],
+        arrays: ArrayRecord,
+        config: Any,
+        grid: Grid,
+    ) -> list[Message]:
+        nodes = sorted(grid.get_node_ids())
+        if not nodes:
+            raise RuntimeError("Expected at least one connected node. Found none.")
+        shards = balanced_shards(phones, tokens, len(nodes), self._phones_per_message)
+        return [
+            Message(
+                RecordDict({"arrays": arrays, "config": ConfigRecord({**config, "phone-ids": shard.tolist()})}),
+                dst_node_id=nodes[index % len(nodes)],
+                message_type=kind,
+                ttl=self._ttl,
+            )
+            for index, shard in enumerate(shards)
+        ]
+
+    def state(self) -> dict[str, NDArray]:
+        """All that a checkpoint needs besides the weights and the settings."""
+        moments = self._optimizer_state or OptimizerState(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        return {
+            "participation_counts": self.participation.counts,
+            "participation_last": self.participation.last,
+            "participation_min_separation": np.array(self.participation.min_separation),
+            "releases": np.array(self.releases),
+            "optimizer_started": np.array(self._optimizer_state is not None),
+            "first_moment": moments.first_moment,
+            "second_moment": moments.second_moment,
+        }
+
+    def load_state(self, state: dict[str, NDArray]) -> None:
+        """Inverse of `state`.
+
+        Raises:
+            ValueError: the ledger lacks a release that the state has made.
+        """
+        releases = int(state["releases"])
+        if self.ledger.releases < releases:
+            raise ValueError(
+                f"{self.ledger.path}: expected at least {releases} releases on record, found {self.ledger.releases}"
+            )
+        self.releases = releases
+        self.participation.counts = state["participation_counts"].copy()
+        self.participation.last = state["participation_last"].copy()
+        self.participation.min_separation = int(state["participation_min_separation"])
+        if state["optimizer_started"]:
+            self._optimizer_state = OptimizerState(state["first_moment"].copy(), state["second_moment"].copy())
+
+
+def _as_list(value: Any) -> list:
+    return list(value) if isinstance(value, list) else [value]

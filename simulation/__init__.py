@@ -1,0 +1,13 @@
+"""The world and the engine: phones, time, network, Flower on Ray, and the life of a run.
+
+Nothing is reported to anybody: the usage reports of Flower and Ray are off unless the environment
+says otherwise.
+"""
+
+import os
+
+# Read when the libraries are first imported, so this package must come before them.
+os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray's own advice about the file system and its future defaults is not about this simulation.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

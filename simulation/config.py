@@ -1,0 +1,170 @@
+"""The whole configuration of a run: one frozen tree.
+
+Three kinds of settings never mix. What is learned and how it is protected (data, model, training,
+cohort, privacy, server optimizer) and the simulated world (fleet) change results. The engine must
+not change one bit of the result, so it is left out of the fingerprint that a resume checks.
+"""
+
+import os
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import annotated_types
+from annotated_types import Ge, Gt, Le, Lt
+from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; the message names the flag, or file and key."""
+
+
+@dataclass(frozen=True)
+class FleetConfig:
+    """The simulated phones and their owners' habits."""
+
+    size: Annotated[int | None, Ge(2)] = None
+    """Phones in the fleet, held-out ones included; by default 2,000, or as many as the file has."""
+    start_date: str = "2026-01-05"
+    """First day of the simulated calendar (UTC midnight)."""
+    utc_offsets_h: tuple[float, ...] = (-8.0, -5.0, 0.0, 1.0, 5.5, 8.0)
+    """Time zones, as hours ahead of UTC."""
+    utc_offset_weights: tuple[float, ...] = (0.15, 0.25, 0.1, 0.2, 0.2, 0.1)
+    """Share of the phones in each time zone; scaled to sum to 1."""
+    eligible_share_alpha: Annotated[float, Gt(0)] = 0.45
+    """A phone's long-run share of time eligible is Beta(alpha, beta) ..."""
+    eligible_share_beta: Annotated[float, Gt(0)] = 5.1
+    """... whose mean with the default numbers is 8.1 %."""
+    night_day_ratio: Annotated[float, Ge(1)] = 4.0
+    """Eligible phones at the best local hour over those at the worst."""
+    best_local_hour: Annotated[float, Ge(0), Lt(24)] = 3.0
+    """Local hour at which most phones are idle, charging and on unmetered Wi-Fi."""
+    session_median_h: Annotated[float, Gt(0)] = 1.0
+    """Median length of one eligible session."""
+    session_mean_h: Annotated[float, Gt(0), Le(8)] = 2.0
+    """Mean length of one eligible session; at least the median."""
+    train_s_per_token_median: Annotated[float, Gt(0)] = 0.007
+    """Seconds a phone needs to train on one token: median over phones."""
+    train_s_per_token_log_std: Annotated[float, Ge(0)] = 0.7
+    """Spread over phones: standard deviation of the logarithm."""
+    download_kbytes_per_s_median: Annotated[float, Gt(0)] = 4300.0
+    """Download speed: median over phones, kilobytes a second."""
+    upload_kbytes_per_s_median: Annotated[float, Gt(0)] = 3200.0
+    """Upload speed: median over phones, kilobytes a second."""
+    network_log_std: Annotated[float, Ge(0)] = 0.5
+    """Spread of both over phones: standard deviation of the logarithm."""
+    failure_share: Annotated[float, Ge(0), Lt(1)] = 0.03
+    """Share of invitations that fail for reasons other than lost eligibility."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How the work is done; nothing here changes a result."""
+
+    workers: Annotated[int, Ge(1)] = field(default_factory=lambda: os.cpu_count() or 1)
+    """Worker processes (Ray actors), one thread each; by default one a core."""
+    devices_per_message: Annotated[int | None, Ge(1)] = None
+    """At most so many phones in one Flower message; by default the round is split evenly over hosts."""
+    hosts_per_worker: Annotated[int, Ge(1)] = 4
+    """Flower nodes a worker; more gives smaller messages and evener loads."""
+    checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
+    """Write a checkpoint after every so many completed rounds, and after the last."""
+    keep_checkpoints: Annotated[int, Ge(1)] = 3
+    """Newest checkpoints to keep."""
+    message_timeout_s: Annotated[float, Gt(0)] = 3600.0
+    """A message without an answer after so long stops the run."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A simulation, from nothing to an exported keyboard."""
+
+    output_dir: Path | None = None
+    """Folder for the run, new or empty; by default runs/ with the date and time."""
+    rounds: Annotated[int, Ge(1)] = 60
+    """Completed rounds to run for; abandoned rounds come on top."""
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    """Key of everything random. Whoever knows it can subtract the noise."""
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    cohort: CohortConfig = CohortConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    server_optimizer: ServerOptimizerConfig = ServerOptimizerConfig()
+    fleet: FleetConfig = FleetConfig()
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+
+def flag_name(path: tuple[str, ...]) -> str:
+    """--privacy.noise-multiplier for ("privacy", "noise_multiplier")."""
+    return "--" + ".".join(part.replace("_", "-") for part in path)
+
+
+def leaves(config: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Every setting of a tree of dataclasses, by its path."""
+    found: dict[tuple[str, ...], Any] = {}
+    for f in fields(config):
+        value = getattr(config, f.name)
+        path = (*prefix, f.name)
+        found.update(leaves(value, path) if is_dataclass(value) else {path: value})
+    return found
+
+
+def check(config: RunConfig) -> None:
+    """Check every bound and the rules between settings.
+
+    Raises:
+        ConfigError: "expected --flag > 0, found -1".
+    """
+    _check_bounds(config, ())
+    privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
+    if privacy.noise_multiplier is not None and privacy.target_epsilon is not None:
+        raise ConfigError(
+            "expected one of --privacy.noise-multiplier and --privacy.target-epsilon, "
+            f"found both ({privacy.noise_multiplier:g} and {privacy.target_epsilon:g})"
+        )
+    if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
+        raise ConfigError(
+            f"expected --privacy.modelled-cohort >= --cohort.goal = {cohort.goal}, found {privacy.modelled_cohort}"
+        )
+    if fleet.size is not None and cohort.goal > fleet.size:
+        raise ConfigError(f"expected --cohort.goal <= --fleet.size = {fleet.size}, found {cohort.goal}")
+    if fleet.session_mean_h < fleet.session_median_h:
+        raise ConfigError(
+            f"expected --fleet.session-mean-h >= --fleet.session-median-h = {fleet.session_median_h:g}, "
+            f"found {fleet.session_mean_h:g}"
+        )
+    if len(fleet.utc_offsets_h) != len(fleet.utc_offset_weights):
+        raise ConfigError(
+            f"expected --fleet.utc-offset-weights to be {len(fleet.utc_offsets_h)} numbers, one a time zone, "
+            f"found {len(fleet.utc_offset_weights)}"
+        )
+    if min(fleet.utc_offset_weights) < 0 or sum(fleet.utc_offset_weights) <= 0:
+        raise ConfigError(
+            f"expected --fleet.utc-offset-weights >= 0 and not all 0, found {list(fleet.utc_offset_weights)}"
+        )
+
+
+_BOUNDS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
+_HOLDS = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b}
+
+
+def _check_bounds(config: Any, prefix: tuple[str, ...]) -> None:
+    hints = get_type_hints(type(config), include_extras=True)
+    for f in fields(config):
+        path, value = (*prefix, f.name), getattr(config, f.name)
+        if is_dataclass(value):
+            _check_bounds(value, path)
+            continue
+        if isinstance(value, float) and value != value:
+            raise ConfigError(f"expected {flag_name(path)} to be a number, found nan")
+        if value is None or get_origin(hints[f.name]) is not Annotated:
+            continue
+        for mark in get_args(hints[f.name])[1:]:
+            if isinstance(mark, annotated_types.BaseMetadata) and type(mark) in _BOUNDS:
+                sign, attribute = _BOUNDS[type(mark)]
+                bound = getattr(mark, attribute)
+                if not _HOLDS[sign](value, bound):
+                    raise ConfigError(f"expected {flag_name(path)} {sign} {bound}, found {value}")

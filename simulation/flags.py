@@ -1,0 +1,191 @@
+"""From the command line and TOML files to a RunConfig: default < file < flag.
+
+The flags are made from the dataclasses by tyro. A TOML file is turned into the flags it stands for
+and parsed by the same parser, so both know the same names, types and defaults.
+"""
+
+import contextlib
+import difflib
+import io
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tomli_w
+import tyro
+
+from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SimulateFlags:
+    """Simulate a fleet of phones that learn a keyboard model together.
+
+    Settings come from the defaults below, then from --config, then from flags.
+    """
+
+    run: Annotated[RunConfig, tyro.conf.arg(name="")]
+    config: Path | None = None
+    """TOML file with the same tree of settings, such as a run's config.toml."""
+    print_config: bool = False
+    """Print the resolved configuration as TOML and stop."""
+    resume: Path | None = None
+    """Go on with the run in this folder; of the settings only those of the engine may differ."""
+
+
+def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
+    """Parse the flags of scripts/simulate.py, reading --config or the resumed run's config.toml.
+
+    Raises:
+        ConfigError: anything unknown, malformed or out of bounds.
+    """
+    known = [flag_name(path) for path in leaves(RunConfig())] + ["--config", "--print-config", "--resume"]
+    _reject_unknown(argv, known)
+    first = parse_with_tyro(SimulateFlags, argv, SimulateFlags(RunConfig()))
+    base = RunConfig()
+    if first.resume is not None:
+        base = read_config(first.resume / "config.toml")
+    if first.config is not None:
+        base = read_config(first.config, base)
+    flags = parse_with_tyro(SimulateFlags, argv, SimulateFlags(base))
+    run = _one_source_of_noise(flags.run, base, argv)
+    check(run)
+    if first.resume is not None:
+        _require_same(run, read_config(first.resume / "config.toml"), first.resume)
+        run = replace(run, output_dir=first.resume)
+    return replace(flags, run=run)
+
+
+def _one_source_of_noise(run: RunConfig, base: RunConfig, argv: Sequence[str]) -> RunConfig:
+    """Noise multiplier and target epsilon exclude each other; a file must not hide a flag's choice."""
+    if run.privacy.mechanism == "none":
+        for name in ("noise_multiplier", "target_epsilon", "modelled_cohort"):
+            flag = flag_name(("privacy", name))
+            if any(a.split("=")[0] == flag for a in argv):
+                raise ConfigError(f"expected no {flag} with --privacy.mechanism none, found one")
+    return run
+
+
+def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
+    """tyro.cli, with its framed error message folded into one line.
+
+    Raises:
+        ConfigError: tyro rejected the arguments.
+        SystemExit: help was asked for and printed.
+    """
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            if default is None:
+                return tyro.cli(kind, args=list(argv))
+            return tyro.cli(kind, args=list(argv), default=default)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        rows = [row.strip("│ ") for row in errors.getvalue().splitlines()[1:]]
+        first_part = rows[: next((i for i, row in enumerate(rows) if set(row) <= set("─╰╯")), len(rows))]
+        message = " ".join(first_part).strip() or "the arguments cannot be parsed"
+        raise ConfigError(re.sub(r"^Error parsing ", "", message)) from stop
+
+
+def _reject_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
+    for argument in argv:
+        name = argument.split("=")[0]
+        if not name.startswith("--") or name in (*known, "--help"):
+            continue
+        if name.startswith("--no-") and "--" + name[5:] == "--print-config":
+            continue
+        raise ConfigError(f"unknown flag {name}{_suggestion(name, known)}")
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    # A right name under a wrong or missing heading is the commonest slip.
+    same_leaf = [k for k in known if k.strip("-").split(".")[-1] == name.strip("-").split(".")[-1]]
+    best = (same_leaf or close)[:1]
+    return f"; did you mean {best[0]}?" if best else ""
+
+
+def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
+    """Read a TOML file over a base configuration.
+
+    Raises:
+        ConfigError: the file is missing or malformed, or a key or value is wrong; names file and key.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: expected TOML, found {error}") from error
+    known = {".".join(p): p for p in leaves(RunConfig())}
+    argv: list[str] = []
+    for key, value in _toml_leaves(tree):
+        if key not in known:
+            raise ConfigError(f"{path}: unknown key {key}{_suggestion(key, list(known))}")
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(v, bool | dict) for v in values):
+            raise ConfigError(f"{path}: {key}: expected a number, a text or a list of them, found {value!r}")
+        argv += [flag_name(known[key]), *(str(v) for v in values)]
+    try:
+        return parse_with_tyro(SimulateFlags, argv, SimulateFlags(base or RunConfig())).run
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _toml_leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        found += _toml_leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return found
+
+
+def to_toml(config: RunConfig) -> str:
+    """The whole tree as TOML; settings that are not set (None) are left out, as is the output folder."""
+    tree: dict[str, Any] = {}
+    for path, value in leaves(config).items():
+        if value is None or path == ("output_dir",):
+            continue
+        at = tree
+        for part in path[:-1]:
+            at = at.setdefault(part, {})
+        if isinstance(value, Path):
+            value = str(value.absolute())
+        at[path[-1]] = list(value) if isinstance(value, tuple) else value
+    return tomli_w.dumps(tree)
+
+
+def result_settings(config: RunConfig) -> dict[str, Any]:
+    """Every setting that may change a result, by dotted name: all but the engine and the folders."""
+    without = (("output_dir",), ("data", "cache_dir"))
+    return {
+        ".".join(path): str(value.absolute()) if isinstance(value, Path) else value
+        for path, value in leaves(config).items()
+        if path[0] != "engine" and path not in without
+    }
+
+
+def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
+    now, then = result_settings(run), result_settings(before)
+    for name, value in now.items():
+        if value != then[name]:
+            flag = flag_name(tuple(name.split(".")))
+            raise ConfigError(
+                f"{flag}: expected {then[name]} as in {folder / 'config.toml'}, found {value}; "
+                "only --engine settings may change on resume"
+            )
+
+
+def run_door(body: Callable[[], int | None], expected: tuple[type[Exception], ...]) -> int:
+    """Run a script's body; an expected error becomes one line on standard error and exit code 2."""
+    try:
+        return body() or 0
+    except expected as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2

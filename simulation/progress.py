@@ -1,0 +1,79 @@
+"""What a person sees while a run goes on: a live line on a terminal, plain lines in a pipe."""
+
+import time
+from datetime import timedelta
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """0.0712 -> 7.12 %; a dash for a value that does not exist."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+class RunProgress:
+    """Prints each round; on a terminal it also keeps a bar with the time left.
+
+    Use as a context manager. `say` prints a line of its own without disturbing the bar.
+    """
+
+    def __init__(self, stream: TextIO, rounds: int, completed: int) -> None:
+        self._terminal = stream.isatty()
+        self._console = Console(file=stream, soft_wrap=True, highlight=False)
+        self._rounds, self._began_at = rounds, completed
+        self._began = time.monotonic()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "RunProgress":
+        if self._terminal:
+            self._bar = Progress(
+                TextColumn("round {task.completed}/{task.total}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.description}"),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("starting the workers", total=self._rounds, completed=self._began_at)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False)
+
+    def round_done(self, record: dict[str, Any], completed: int, of_what: str) -> None:
+        """Show one round."""
+        left = self._time_left(completed)
+        if record["abandoned"]:
+            self.say(f"round {record['round']:>4}  abandoned: {record['abandoned']}  {record['simulated_date']}")
+            return
+        epsilon = "no privacy" if record["epsilon"] is None else f"epsilon {record['epsilon']:.2f}{of_what}"
+        dropped = record["dropped_failure"] + record["dropped_ineligible"]
+        now = (
+            f"{record['reports']} phones ({record['invited']} invited, {dropped} dropped, {record['late']} late)  "
+            f"{record['tokens_per_second']:,.0f} tokens/s  loss {record['loss']:.3f}"
+        )
+        recall = f"  recall {percent(record['top1_recall'])}" if record.get("top1_recall") is not None else ""
+        if self._bar is not None and self._task is not None:
+            description = f"{now}  {epsilon}  {record['simulated_date']}  {left} left"
+            self._bar.update(self._task, completed=completed, description=description)
+            if recall:
+                self.say(f"round {completed:>4}{recall}  {epsilon}")
+        else:
+            self.say(
+                f"round {completed:>4}/{self._rounds}  {now}{recall}  {epsilon}  {record['simulated_date']}  {left} left"
+            )
+
+    def _time_left(self, completed: int) -> str:
+        done = completed - self._began_at
+        if done <= 0:
+            return "?"
+        seconds = (time.monotonic() - self._began) / done * (self._rounds - completed)
+        return str(timedelta(seconds=round(seconds)))

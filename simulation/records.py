@@ -1,0 +1,160 @@
+"""What a run leaves on disk, and what it sums up to.
+
+config.toml            the resolved configuration; simulate again from it alone
+rounds.jsonl           one line a round, append-only, synced to disk
+summary.json           the outcome
+privacy.json, .md      the privacy statement, for programs and for people
+privacy_ledger.jsonl   every release, written before it is made
+checkpoints/           the newest is enough to resume bit for bit
+model/                 weights.npz, vocab.txt, *.tflite
+tensorboard/           scalars
+"""
+
+import hashlib
+import json
+import os
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.checkpoint import write_atomically, write_text_atomically
+from simulation.config import ConfigError
+
+
+@dataclass
+class RunTotals:
+    """Sums over the run so far; part of every checkpoint."""
+
+    server_round: int = 0
+    rounds_completed: int = 0
+    rounds_abandoned: int = 0
+    devices_trained: int = 0
+    tokens_trained: int = 0
+    wall_seconds: float = 0.0
+    train_wall_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The last measurement on held-out phones; null before the first."""
+
+    top1_recall: float | None = None
+    top3_recall: float | None = None
+    perplexity: float | None = None
+    oov_rate: float | None = None
+
+
+class RunDirectory:
+    """The folder of one run and the paths in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config, self.rounds = root / "config.toml", root / "rounds.jsonl"
+        self.summary, self.ledger = root / "summary.json", root / "privacy_ledger.jsonl"
+        self.checkpoints, self.model, self.tensorboard = root / "checkpoints", root / "model", root / "tensorboard"
+
+    def append_round(self, record: dict[str, Any]) -> None:
+        """Add one line to rounds.jsonl and sync it."""
+        with self.rounds.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_rounds(self) -> list[dict[str, Any]]:
+        """All whole lines of rounds.jsonl."""
+        if not self.rounds.exists():
+            return []
+        lines = self.rounds.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def cut_rounds_after(self, server_round: int) -> None:
+        """Drop the lines that a resumed run is about to write again."""
+        kept = [r for r in self.read_rounds() if r["round"] <= server_round]
+        write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Replace summary.json."""
+        write_text_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
+        """Replace model/weights.npz."""
+        write_atomically(self.model / "weights.npz", lambda file: np.savez(file, **weights))
+
+
+def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
+    """Make the folder of a fresh run.
+
+    Raises:
+        ConfigError: the folder is in use or cannot be written; nothing is left behind.
+    """
+    root = requested or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    check_output_dir(root)
+    run = RunDirectory(root)
+    try:
+        for folder in (run.checkpoints, run.model, run.tensorboard):
+            folder.mkdir(parents=True)
+        write_text_atomically(run.config, config_toml)
+    except OSError as error:
+        raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
+    return run
+
+
+def check_output_dir(root: Path) -> None:
+    """Refuse early, before any work, a folder that cannot take a run."""
+    if root.exists() and (not root.is_dir() or any(_entries(root))):
+        raise ConfigError(f"--output-dir: expected a new or empty folder, found {root} in use")
+    parent = root
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output-dir: expected a folder that can be written, found {parent} without permission")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(f"--output-dir: cannot read {folder}: {error.strerror}") from error
+
+
+def weights_sha256(flat: NDArray[np.float32]) -> str:
+    """SHA-256 of the weights as little-endian float32, in order."""
+    return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
+
+
+def peak_rss_bytes() -> int:
+    """Largest resident size of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def summarise(
+    totals: RunTotals,
+    evaluation: Evaluation,
+    spent: dict[str, Any],
+    simulated_seconds: float,
+    flat: NDArray[np.float32],
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of summary.json; a value that does not exist is null."""
+    kept = asdict(totals)
+    kept.pop("server_round")
+    rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
+    return {
+        **kept,
+        "tokens_per_second": rate,
+        "simulated_seconds": simulated_seconds,
+        **asdict(evaluation),
+        "zcdp_rho": spent.get("zcdp_rho"),
+        "epsilon": spent.get("epsilon"),
+        "delta": spent.get("delta"),
+        **extra,
+        "weights_sha256": weights_sha256(flat),
+        "peak_driver_rss_bytes": peak_rss_bytes(),
+    }

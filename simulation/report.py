@@ -1,0 +1,75 @@
+"""The closing table of a run, and its privacy in one line."""
+
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from client_model.export_tflite import ExportedFile
+from server_strategy.privacy_ledger import PrivacyPlan
+from server_strategy.privacy_statement import NO_PRIVACY, modelled_label
+from simulation.progress import percent
+
+
+def plan_line(plan: PrivacyPlan) -> str:
+    """The planned privacy, printed before the first round."""
+    if plan.epsilon is None or plan.delta is None or plan.zcdp_rho is None:
+        return f"privacy     {NO_PRIVACY}"
+    return (
+        f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), noise "
+        f"multiplier {plan.noise_multiplier:.4g}, for up to {plan.max_participations} participations of a phone in "
+        f"{plan.rounds} rounds; of {modelled_label(plan)}"
+    )
+
+
+def print_closing_table(
+    stream: TextIO, summary: dict[str, Any], plan: PrivacyPlan, files: list[ExportedFile], folder: Path
+) -> None:
+    """What came out, each number beside what it compares with."""
+    console = Console(file=stream, width=None if stream.isatty() else 110, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+
+    def add(name: str, value: str) -> None:
+        table.add_row(name, value)
+
+    add("recall, first suggestion", percent(summary["top1_recall"]))
+    add(
+        "  by counting",
+        f"{percent(summary['baseline_unigram_top1'])} unigram, {percent(summary['baseline_bigram_top1'])} bigram "
+        "(same phones)",
+    )
+    add("recall, three suggestions", percent(summary["top3_recall"]))
+    perplexity = summary["perplexity"]
+    add("perplexity", "-" if perplexity is None else f"{perplexity:,.0f}")
+    add("out of vocabulary", percent(summary["oov_rate"], 1))
+    if summary["epsilon"] is None:
+        add("privacy", NO_PRIVACY)
+    else:
+        add(
+            "privacy",
+            f"epsilon {summary['epsilon']:.2f} at delta {summary['delta']:.2g} (rho {summary['zcdp_rho']:.3g})\n"
+            f"of {modelled_label(plan)}",
+        )
+    add("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned")
+    days = summary["simulated_seconds"] / 86400
+    rate = summary["tokens_per_second"]
+    add(
+        "time",
+        f"{days:.1f} simulated days in {summary['wall_seconds']:.0f} s"
+        + ("" if rate is None else f"; {rate:,.0f} tokens/s in training"),
+    )
+    add("phones trained", f"{summary['devices_trained']:,} updates, {summary['tokens_trained']:,} tokens")
+    for file in files:
+        add(
+            f"{file.kind} file",
+            f"{file.path}\n{file.size_bytes / 1e6:.2f} MB, first suggestion agrees with the trained weights on "
+            f"{percent(file.top1_agreement)} of {file.positions:,} positions",
+        )
+    add("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}")
+    add("privacy statement", str(folder / "privacy.md"))
+    add("curves", f"tensorboard --logdir {folder / 'tensorboard'}")
+    console.print(table)

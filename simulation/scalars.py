@@ -1,0 +1,40 @@
+"""TensorBoard scalars of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+_TAGS = {
+    "top1_recall": "held_out/top1_recall",
+    "top3_recall": "held_out/top3_recall",
+    "perplexity": "held_out/perplexity",
+    "loss": "training/loss_nats_per_token",
+    "clipped_share": "training/clipped_share",
+    "reports": "round/reports",
+    "checked_in": "round/checked_in",
+    "tokens_per_second": "engine/tokens_per_second",
+    "epsilon": "privacy/epsilon",
+    "zcdp_rho": "privacy/zcdp_rho",
+}
+
+
+class ScalarWriter:
+    """Writes the known numbers of a record; use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def __enter__(self) -> "ScalarWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write(self, step: int, record: dict[str, Any]) -> None:
+        """Write what the record has; values that do not exist are left out."""
+        with self._writer.as_default():
+            for name, tag in _TAGS.items():
+                if record.get(name) is not None:
+                    tf.summary.scalar(tag, record[name], step=step)
+        self._writer.flush()

@@ -1,0 +1,30 @@
+"""The Flower ServerApp of the project, for `flwr run .`.
+
+Settings are those of `scripts/simulate.py`, given as Flower's run configuration under the same
+dotted names: `flwr run . --run-config "rounds=5 cohort.goal=20 output-dir='runs/flower'"`.
+"""
+
+import sys
+import threading
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from simulation.flags import parse_simulate
+from simulation.progress import RunProgress
+from simulation.report import print_closing_table
+from simulation.runner import finish_run, start_run, run_rounds, run_summary
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the simulation on the grid that Flower provides."""
+    argv = [f"--{key}={value}" for key, value in context.run_config.items()]
+    config = parse_simulate(argv).run
+    with RunProgress(sys.stdout, config.rounds, 0) as progress:
+        run = start_run(config, resume=False, progress=progress)
+        run_rounds(run, grid, progress, threading.Event())
+    files = finish_run(run)
+    print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, files, run.directory.root)
