@@ -35,7 +35,9 @@ _CACHE_LAYOUT = 1  # raise when the tokeniser or the arrays change, so that old 
 class Population(Protocol):
     """What the simulator asks of a population; all arrays are indexed by phone row."""
 
-    num_phones: int
+    @property
+    def num_phones(self) -> int:
+        """Phones, held-out ones included."""
 
     @property
     def lexicon(self) -> Sequence[str]:
@@ -53,7 +55,7 @@ class Population(Protocol):
 
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
         """Type ids of some (or all) messages: (ints [tokens], offsets int64 [messages + 1])."""
 
 

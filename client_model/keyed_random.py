@@ -53,8 +53,9 @@ def hash_uint64(key: np.uint64, *counters: ArrayLike) -> NDArray[np.uint64]:
         state = np.asarray(key, np.uint64)
         for counter in counters:
             word = np.asarray(counter).astype(np.uint64)
-            state = _mix((state ^ word) * np.uint64(3) + _GOLDEN_GAMMA + word)
-        return _mix(state + _GOLDEN_GAMMA)
+            # One to one in `word`: two counters never collide under the same state.
+            state = _mix(state + (word + np.uint64(1)) * _GOLDEN_GAMMA)
+        return state
 
 
 def uniform(key: np.uint64, *counters: ArrayLike) -> NDArray[np.float64]:

@@ -74,7 +74,10 @@ class _Trace(NamedTuple):
 
 
 def _cifg_forward(z: list[Tensor], recurrent: Tensor, projection: Tensor, rows: list[Tensor]) -> _Trace:
-    gates, states, hidden = [], [], []
+    gates: list[tuple[Tensor, ...]] = []
+    states: list[Tensor] = []
+    hidden: list[Tensor] = []
+    cell: Tensor = None
     units = projection.shape[0]
     for t, z_t in enumerate(z):
         if t:
@@ -82,7 +85,7 @@ def _cifg_forward(z: list[Tensor], recurrent: Tensor, projection: Tensor, rows: 
         forget_output = tf.sigmoid(z_t[:, : 2 * units])  # [rows_t, 2 U]
         forget, output = forget_output[:, :units], forget_output[:, units:]  # [rows_t, U] each
         candidate = tf.tanh(z_t[:, 2 * units :])  # [rows_t, U]
-        kept = _head(cell, rows[t]) - candidate if t else -candidate  # noqa: F821  [rows_t, U]
+        kept = _head(cell, rows[t]) - candidate if t else -candidate  # [rows_t, U]
         cell = candidate + forget * kept  # [rows_t, U]
         tanh_cell = tf.tanh(cell)  # [rows_t, U]
         hidden.append(output * tanh_cell)  # [rows_t, U]
@@ -99,6 +102,7 @@ def _cifg_backward(
     d_out = tf.split(d_outputs, counts, num=steps)  # each [rows_t, D]
     dz: list[Tensor] = [None] * steps
     d_states: list[Tensor] = [None] * steps
+    d_cell_kept: Tensor = None
     for t in reversed(range(steps)):
         forget, output, candidate, kept, tanh_cell = trace.gates[t]
         last = t == steps - 1
@@ -106,7 +110,7 @@ def _cifg_backward(
         d_hidden = tf.matmul(d_state, projection, transpose_b=True)  # [rows_t, U]
         d_cell = d_hidden * output * (1 - tanh_cell * tanh_cell)  # [rows_t, U]
         if not last:
-            d_cell += _grow(d_cell_kept, rows[t])  # noqa: F821
+            d_cell += _grow(d_cell_kept, rows[t])
         dz[t] = tf.concat(
             [
                 d_cell * kept * forget * (1 - forget),
@@ -115,13 +119,15 @@ def _cifg_backward(
             ],
             1,
         )  # [rows_t, 3 U]
-        d_cell_kept = d_cell * forget  # [rows_t, U]  # noqa: F841
+        d_cell_kept = d_cell * forget  # [rows_t, U]
         d_states[t] = d_state
     return dz, tf.matmul(trace.hidden, tf.concat(d_states, 0), transpose_a=True)
 
 
 def _lstm_forward(z: list[Tensor], recurrent: Tensor, projection: Tensor, rows: list[Tensor]) -> _Trace:
-    gates, hidden = [], []
+    gates: list[tuple[Tensor, ...]] = []
+    hidden: list[Tensor] = []
+    cell: Tensor = None
     units = projection.shape[0]
     for t, z_t in enumerate(z):
         if t:
@@ -129,7 +135,7 @@ def _lstm_forward(z: list[Tensor], recurrent: Tensor, projection: Tensor, rows: 
         sigmoids = tf.sigmoid(z_t[:, : 3 * units])  # [rows_t, 3 U]
         inputs, forget, output = tf.split(sigmoids, 3, axis=1)  # [rows_t, U] each
         candidate = tf.tanh(z_t[:, 3 * units :])  # [rows_t, U]
-        before = _head(cell, rows[t]) if t else tf.zeros_like(candidate)  # noqa: F821  [rows_t, U]
+        before = _head(cell, rows[t]) if t else tf.zeros_like(candidate)  # [rows_t, U]
         cell = forget * before + inputs * candidate  # [rows_t, U]
         tanh_cell = tf.tanh(cell)  # [rows_t, U]
         hidden.append(output * tanh_cell)  # [rows_t, U]
@@ -145,13 +151,14 @@ def _lstm_backward(
     steps = len(rows)
     d_hid = tf.split(tf.matmul(d_outputs, projection, transpose_b=True), counts, num=steps)  # [rows_t, U]
     dz: list[Tensor] = [None] * steps
+    d_cell_before: Tensor = None
     for t in reversed(range(steps)):
         inputs, forget, output, candidate, before, tanh_cell = trace.gates[t]
         last = t == steps - 1
         d_hidden = d_hid[t] if last else d_hid[t] + _grow(tf.matmul(dz[t + 1], recurrent, transpose_b=True), rows[t])
         d_cell = d_hidden * output * (1 - tanh_cell * tanh_cell)  # [rows_t, U]
         if not last:
-            d_cell += _grow(d_cell_before, rows[t])  # noqa: F821
+            d_cell += _grow(d_cell_before, rows[t])
         dz[t] = tf.concat(
             [
                 d_cell * candidate * inputs * (1 - inputs),
@@ -161,7 +168,7 @@ def _lstm_backward(
             ],
             1,
         )  # [rows_t, 4 U]
-        d_cell_before = d_cell * forget  # [rows_t, U]  # noqa: F841
+        d_cell_before = d_cell * forget  # [rows_t, U]
     return dz, tf.matmul(trace.hidden, d_outputs, transpose_a=True)
 
 

@@ -24,6 +24,7 @@ Example:
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +47,10 @@ PRIVATE_WORDS, PRIVATE_SHARE = 40, 0.035
 STOCK_PHRASES, STOCK_SHARE = 2000, 0.15
 # The counts were taken from the whole web; a keyboard that anybody may try should not suggest these.
 UNSUITABLE = frozenset(
-    "anal ass bdsm blowjob boobs breasts cock cum cunt dick ejaculation erotic erotica fetish fuck fucking "
-    "gangbang gay hardcore heroin horny incest lesbian lesbians lolita masturbation milf naked nude nudist nudity "
-    "orgasm orgy penis porn porno pornography pussy rape sex sexual sexy shemale shit slut sluts sucking tits "
-    "topless tranny upskirt vagina viagra voyeur whore xxx".split()
+    """anal ass bdsm blowjob boobs breasts cock cum cunt dick ejaculation erotic erotica fetish fuck fucking
+    gangbang hardcore heroin horny incest lolita masturbation milf naked nude nudist nudity orgasm orgy penis
+    porn porno pornography pussy rape sex sexual sexy shemale shit slut sluts sucking tits topless tranny
+    upskirt vagina viagra voyeur whore xxx""".split()  # noqa: SIM905
 )
 END_MARK_SHARE, COMMA_SHARE = 0.4, 0.03
 
@@ -235,8 +236,8 @@ class SyntheticPopulation:
 
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Type ids of some (or all) messages of a phone: (int32 [tokens], offsets int64 [n + 1])."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Type ids of some (or all) messages of a phone: (int64 [tokens], offsets int64 [n + 1])."""
         k, language = self._keys, _language(self.seed)
         if messages is None:
             messages = np.arange(self.num_messages(phone))
@@ -253,9 +254,9 @@ class SyntheticPopulation:
         private = uniform(k["private"], phone, owner, place) < PRIVATE_SHARE
         rank = (PRIVATE_WORDS + 1) ** uniform(k["which private"], phone, owner, place) - 1
         private_type = len(language.lexicon) + phone * PRIVATE_WORDS + rank.astype(np.int64)
-        flat = np.where(private, private_type, flat)
+        types = np.where(private, private_type, flat)
         comma = (uniform(k["comma"], phone, owner, place) < COMMA_SHARE) & (place > 0)
-        flat = np.where(comma, PUNCTUATION.index(","), flat)
+        types = np.where(comma, PUNCTUATION.index(","), types)
 
         marks = np.where(uniform(k["which mark"], phone, messages) < 0.25, 2, 0)  # ids of "?" and "."
         pieces: list[NDArray[np.int64]] = []
@@ -263,7 +264,7 @@ class SyntheticPopulation:
             if phrase[i] >= 0:
                 pieces.append(language.phrases[phrase[i]].astype(np.int64))
             else:
-                own = flat[offsets[i] : offsets[i + 1]]
+                own = types[offsets[i] : offsets[i + 1]]
                 pieces.append(np.append(own, marks[i]) if mark[i] else own)
         lengths = np.array([len(p) for p in pieces], np.int64)
         return np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)])
@@ -273,7 +274,7 @@ class SyntheticPopulation:
         flat, offsets = self.types(phone)
         lexicon = self.lexicon
         words = [lexicon[t] if t < len(lexicon) else self._private_word(int(t)) for t in flat]
-        return [" ".join(words[a:b]) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        return [" ".join(words[a:b]) for a, b in pairwise(offsets)]
 
     def _private_word(self, type_id: int) -> str:
         return _private_name(int(hash_uint64(self._keys["name"], type_id)))

@@ -15,6 +15,7 @@ from client_model.client_data import DataError
 from client_model.vocabulary import VocabularyError
 from simulation.config import ConfigError
 from simulation.flags import parse_with_tyro, run_door
+from simulation.quiet import import_tensorflow_quietly
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class ExportFlags:
 def main() -> int:
     """Export and print one line a file."""
     flags = parse_with_tyro(ExportFlags, sys.argv[1:])
+    import_tensorflow_quietly()
     from client_model.export_tflite import ExportError
     from simulation.export import export_folder
 

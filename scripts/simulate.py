@@ -11,6 +11,7 @@ from client_model.client_data import DataError
 from client_model.vocabulary import VocabularyError
 from simulation.config import ConfigError
 from simulation.flags import parse_simulate, run_door, to_toml
+from simulation.quiet import import_tensorflow_quietly
 
 
 def main() -> int:
@@ -20,6 +21,7 @@ def main() -> int:
         print(to_toml(flags.run), end="")
         return 0
     # The rest needs TensorFlow and Ray, which take seconds to import: not for --help or a typo.
+    import_tensorflow_quietly()
     from client_model.export_tflite import ExportError
     from server_strategy.privacy_ledger import LedgerError
     from simulation.checkpoint import CheckpointError

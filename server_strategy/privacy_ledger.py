@@ -181,6 +181,29 @@ class PrivacyLedger:
         self._entries.append(entry)
 
 
+def recompute(path: Path, releases: int) -> dict:
+    """The cost of the first `releases` releases, from the ledger's participants alone.
+
+    Returns:
+        The fields of PrivacySpent.
+
+    Raises:
+        LedgerError: the ledger is missing, edited or too short.
+    """
+    if not path.exists():
+        raise LedgerError(f"{path}: expected a privacy ledger, found none")
+    entries = _read(path)
+    if not entries or len(entries) - 1 < releases:
+        raise LedgerError(f"{path}: expected {releases} releases on record, found {max(len(entries) - 1, 0)}")
+    plan = PrivacyPlan(**entries[0]["plan"])
+    labels = [decode_labels(entry["participants"]) for entry in entries[1 : releases + 1]]
+    everyone = np.unique(np.concatenate(labels)) if labels else np.zeros(0, np.uint64)
+    log = ParticipationLog(len(everyone))
+    for release, present in enumerate(labels, start=1):
+        log.record(release, np.searchsorted(everyone, present))
+    return asdict(privacy_spent(plan, log, releases))
+
+
 def _chained(entry: dict, previous: str) -> dict:
     body = {**entry, "previous": previous}
     return {**body, "hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}

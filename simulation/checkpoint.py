@@ -32,16 +32,17 @@ class Checkpoint(NamedTuple):
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    draft = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
+        draft.chmod(0o644)
+        draft.replace(path)
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -52,7 +53,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """`write_atomically` for text."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")) and None)
+
+    def write(file: IO[bytes]) -> None:
+        file.write(text.encode("utf-8"))
+
+    write_atomically(path, write)
 
 
 def save_checkpoint(folder: Path, number: int, arrays: Mapping[str, NDArray], about: dict[str, Any], keep: int) -> Path:

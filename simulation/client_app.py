@@ -40,7 +40,7 @@ def train(message: Message, context: Context) -> Message:
     """Train the phones of a shard; see `server_strategy.dp_fedavg` for the form of the answer."""
     host, received, config = _open(message)
     total = FixedPointSum(host.task.shape.num_weights, float(config["clip-norm"]))
-    metrics: dict[str, list] = {
+    metrics: dict[str, Any] = {
         "phone-ids": [],
         "rejected-ids": [],
         "update-norm": [],
@@ -69,7 +69,7 @@ def train(message: Message, context: Context) -> Message:
 def evaluate(message: Message, context: Context) -> Message:
     """Score the held-out phones of a shard, phone by phone."""
     host, received, config = _open(message)
-    metrics: dict[str, list] = {
+    metrics: dict[str, Any] = {
         name: []
         for name in (
             *("phone-ids", "tokens", "loss-sum", "word-positions"),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import annotated_types
 from annotated_types import Ge, Gt, Le, Lt
+
 from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
 from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
 
@@ -86,14 +87,14 @@ class RunConfig:
     """Completed rounds to run for; abandoned rounds come on top."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Key of everything random. Whoever knows it can subtract the noise."""
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    cohort: CohortConfig = CohortConfig()
-    privacy: PrivacyConfig = PrivacyConfig()
-    server_optimizer: ServerOptimizerConfig = ServerOptimizerConfig()
-    fleet: FleetConfig = FleetConfig()
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    cohort: CohortConfig = field(default_factory=CohortConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    server_optimizer: ServerOptimizerConfig = field(default_factory=ServerOptimizerConfig)
+    fleet: FleetConfig = field(default_factory=FleetConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 

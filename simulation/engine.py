@@ -22,7 +22,8 @@ from simulation.client_app import app as client_app
 from simulation.config import EngineConfig
 
 _POLL_S = 0.02
-_ATTEMPTS = 3
+_ATTEMPTS = 6
+_FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting actor has time
 _NODES_TIMEOUT_S = 60.0
 
 
@@ -69,7 +70,7 @@ def run_on_flower(config: EngineConfig, body: Callable[[Grid], None]) -> None:
     def main(grid: Grid, context: Context) -> None:
         try:
             body(grid)
-        except BaseException as error:  # handed to the caller's thread below
+        except BaseException as error:  # noqa: BLE001  handed to the caller's thread below
             raised.append(error)
 
     _watch.cause = None
@@ -83,8 +84,8 @@ def run_on_flower(config: EngineConfig, body: Callable[[Grid], None]) -> None:
             client_app,
             num_supernodes=config.workers * config.hosts_per_worker,
             backend_config={
-                # A dead actor is restarted and its message repeated once; Flower would drop the rest.
-                "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1, "max_task_retries": 1},
+                # A dead actor is restarted; `exchange` repeats its message.
+                "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
             },
         )
     except RuntimeError as error:
@@ -139,27 +140,35 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
     Raises:
         EngineError: a message failed several times, or had no answer in time.
     """
-    waiting = {next(iter(grid.push_messages([m]))): (m, 1) for m in messages}
+    messages = list(messages)
+    waiting = {message_id: (m, 1) for message_id, m in zip(grid.push_messages(messages), messages, strict=True)}
+    failed: list[tuple[float, Message, int]] = []  # (when to repeat, message, attempts so far)
     answers: list[Message] = []
     give_up = time.monotonic() + timeout_s
-    while waiting:
+    while waiting or failed:
         for reply in grid.pull_messages(list(waiting)):
-            message, attempt = waiting.pop(reply.metadata.reply_to_message_id)
+            message, attempts = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 answers.append(reply)
-                continue
-            if attempt == _ATTEMPTS:
+            elif attempts == _ATTEMPTS:
                 raise EngineError(f"a message failed {_ATTEMPTS} times: {reply.error.reason}")
-            again = Message(
-                message.content,
-                dst_node_id=message.metadata.dst_node_id,
-                message_type=message.metadata.message_type,
-                ttl=message.metadata.ttl,
-            )
-            waiting[next(iter(grid.push_messages([again])))] = (again, attempt + 1)
-        if waiting:
-            _watch.check()
-            if time.monotonic() > give_up:
-                raise EngineError(f"{len(waiting)} messages had no answer within {timeout_s:g} s")
+            else:
+                pause_s = _FIRST_PAUSE_S * 2 ** (attempts - 1)
+                failed.append((time.monotonic() + pause_s, message, attempts))
+        now = time.monotonic()
+        for entry in [f for f in failed if f[0] <= now]:
+            failed.remove(entry)
+            again = _copy_of(entry[1])
+            (message_id,) = grid.push_messages([again])
+            waiting[message_id] = (again, entry[2] + 1)
+        _watch.check()
+        if now > give_up:
+            raise EngineError(f"{len(waiting) + len(failed)} messages had no answer within {timeout_s:g} s")
+        if waiting or failed:
             time.sleep(_POLL_S)
     return answers
+
+
+def _copy_of(message: Message) -> Message:
+    meta = message.metadata
+    return Message(message.content, dst_node_id=meta.dst_node_id, message_type=meta.message_type, ttl=meta.ttl)

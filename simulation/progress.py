@@ -68,7 +68,8 @@ class RunProgress:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")
         else:
             self.say(
-                f"round {completed:>4}/{self._rounds}  {now}{recall}  {epsilon}  {record['simulated_date']}  {left} left"
+                f"round {completed:>4}/{self._rounds}  {now}{recall}  {epsilon}  "
+                f"{record['simulated_date']}  {left} left"
             )
 
     def _time_left(self, completed: int) -> str:

@@ -13,7 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 from simulation.flags import parse_simulate
 from simulation.progress import RunProgress
 from simulation.report import print_closing_table
-from simulation.runner import finish_run, start_run, run_rounds, run_summary
+from simulation.runner import finish_run, run_rounds, run_summary, start_run
 
 app = ServerApp()
 

@@ -1,0 +1,50 @@
+"""Recompute a run's epsilon from its ledger alone: python scripts/check_privacy.py RUN_DIR
+
+Counts every phone's participations from the ledger's lines, verifies the chain of hashes, and
+compares the result with what privacy.json claims.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from server_strategy.privacy_ledger import LedgerError, recompute
+from simulation.config import ConfigError
+from simulation.flags import parse_with_tyro, run_door
+
+
+@dataclass(frozen=True)
+class CheckFlags:
+    """Recompute a run's epsilon from its ledger."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """Folder of a run."""
+
+
+def check(folder: Path) -> int:
+    """Print the recomputed cost; 1 if privacy.json claims anything else."""
+    try:
+        claimed = json.loads((folder / "privacy.json").read_text(encoding="utf-8"))["spent"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{folder / 'privacy.json'}: cannot be read: {error}") from error
+    spent = recompute(folder / "privacy_ledger.jsonl", claimed["releases"])
+    print(json.dumps(spent, indent=2))
+    if spent != claimed:
+        print(f"privacy.json claims something else: {json.dumps(claimed)}", file=sys.stderr)
+        return 1
+    print("privacy.json agrees")
+    return 0
+
+
+def main() -> int:
+    """Parse and check."""
+    flags = parse_with_tyro(CheckFlags, sys.argv[1:])
+    return run_door(lambda: check(flags.run_dir), (ConfigError, LedgerError))
+
+
+if __name__ == "__main__":
+    sys.exit(run_door(main, (ConfigError,)))

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from client_model.keyed_random import generator, hash_uint64, purpose_key, uniform
+
+
+def test_draws_do_not_depend_on_what_else_is_drawn():
+    key = purpose_key(3, "purpose")
+    whole = uniform(key, np.arange(1000)[:, None], np.arange(5))
+    part = uniform(key, np.arange(200, 300)[:, None], np.arange(5))
+    np.testing.assert_array_equal(whole[200:300], part)
+
+
+@pytest.mark.parametrize("other", [(4, "purpose", ()), (3, "Purpose", ()), (3, "purpose", (1,))])
+def test_seed_purpose_and_counters_give_unrelated_draws(other):
+    seed, purpose, counters = other
+    a = uniform(purpose_key(3, "purpose"), np.arange(20_000))
+    b = uniform(purpose_key(seed, purpose, *counters), np.arange(20_000))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.03
+    assert not np.intersect1d(a, b).size
+
+
+def test_uniform_is_uniform_and_open():
+    u = uniform(purpose_key(0, "u"), np.arange(200_000))
+    assert 0 < u.min() and u.max() < 1
+    histogram = np.histogram(u, 100, (0, 1))[0]
+    chi2 = ((histogram - 2000) ** 2 / 2000).sum()
+    assert 50 < chi2 < 160  # 99 degrees of freedom: 1e-4 quantiles are 55 and 156
+
+
+def test_neighbouring_counters_are_uncorrelated():
+    u = uniform(purpose_key(0, "u"), np.arange(300)[:, None], np.arange(300))
+    for a, b in ((u[1:], u[:-1]), (u[:, 1:], u[:, :-1]), (u, u.T)):
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02 or np.array_equal(a, b)
+
+
+def test_order_of_counters_matters():
+    key = purpose_key(0, "u")
+    assert hash_uint64(key, 1, 2) != hash_uint64(key, 2, 1)
+
+
+def test_generator_is_keyed():
+    assert generator(1, "a", 5).integers(1 << 60) == generator(1, "a", 5).integers(1 << 60)
+    assert generator(1, "a", 5).integers(1 << 60) != generator(1, "a", 6).integers(1 << 60)
