@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.accounting import epsilon_by_pld, epsilon_by_rdp, gaussian_rho
+from server_strategy.accounting import epsilon_by_rdp, gaussian_rho
 
 NEVER = -(2**31) // 2
 
@@ -64,8 +64,7 @@ class PrivacySpent:
     max_participations: int
     min_separation_rounds: int | None  # null while no phone took part twice
     zcdp_rho: float | None
-    epsilon: float | None
-    epsilon_pld: float | None
+    epsilon: float | None  # by Renyi orders, an upper bound
     delta: float | None
 
 
@@ -102,10 +101,9 @@ def privacy_spent(plan: PrivacyPlan, log: ParticipationLog, releases: int) -> Pr
     k = int(log.counts.max(initial=0))
     separation = log.min_separation or None
     if plan.noise_multiplier is None or plan.delta is None:
-        return PrivacySpent(releases, k, separation, None, None, None, None)
+        return PrivacySpent(releases, k, separation, None, None, None)
     rho = gaussian_rho(plan.noise_multiplier, k)
-    by_rdp, by_pld = epsilon_by_rdp(rho, plan.delta), epsilon_by_pld(rho, plan.delta)
-    return PrivacySpent(releases, k, separation, rho, max(by_rdp, by_pld), by_pld, plan.delta)
+    return PrivacySpent(releases, k, separation, rho, epsilon_by_rdp(rho, plan.delta), plan.delta)
 
 
 def encode_labels(labels: NDArray[np.uint64]) -> str:

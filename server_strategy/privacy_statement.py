@@ -4,6 +4,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from server_strategy.accounting import epsilon_of_gaussian
 from server_strategy.privacy_ledger import PrivacyPlan, PrivacySpent
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
@@ -31,14 +32,19 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent) -> dict[str, Any]:
         "released": "the model after each completed round",
         "planned": {**asdict(plan), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
+        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
         "amplification_by_sampling": "none claimed",
-        "conversion": "Renyi orders of the zCDP curve; epsilon_pld is the same mechanism's privacy loss distribution"
+        "conversion": "Renyi orders of the zCDP curve; epsilon_exact_gaussian is the exact value for Gaussian noise"
         if has_privacy
         else None,
         "accountant": f"dp-accounting {version('dp-accounting')}" if has_privacy else None,
         "outside_the_budget": _OUTSIDE,
         "caveats": _CAVEATS if has_privacy else [],
     }
+
+
+def _exact(rho: float | None, delta: float | None) -> float | None:
+    return None if rho is None or delta is None else epsilon_of_gaussian(rho, delta)
 
 
 _OUTSIDE = [
@@ -102,7 +108,11 @@ def _table(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
         ("epsilon", plan.epsilon, spent.epsilon),
-        ("epsilon by privacy loss distribution", None, spent.epsilon_pld),
+        (
+            "epsilon by privacy loss distribution",
+            _exact(plan.zcdp_rho, plan.delta),
+            _exact(spent.zcdp_rho, spent.delta),
+        ),
         ("delta", plan.delta, spent.delta),
     ]
     return [

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 # Before TensorFlow: the packages set their environment when they are imported.
-import client_model
 import simulation  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
@@ -32,5 +31,3 @@ def script():
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
 
     return run
-
-

@@ -46,9 +46,7 @@ EXPECTED = [["hello there !", "see you"], ["hi"], ["numbers are ids too"]]
 def test_jsonl(tmp_path):
     population = open_population(prepare(write_jsonl(tmp_path / "m.jsonl", GOOD), tmp_path))
     assert texts(population) == EXPECTED
-    assert [population.message_lengths(p).sum() for p in range(3)] == [
-        len(population.types(p)[0]) for p in range(3)
-    ]
+    assert [population.message_lengths(p).sum() for p in range(3)] == [len(population.types(p)[0]) for p in range(3)]
 
 
 def test_csv_and_parquet_hold_the_same(tmp_path):

@@ -19,9 +19,7 @@ def test_any_subset_of_messages_can_be_made_alone(phone):
     chosen = np.arange(len(offsets) - 1)[::3]
     some, some_offsets = POPULATION.types(phone, chosen)
     for i, m in enumerate(chosen):
-        np.testing.assert_array_equal(
-            some[some_offsets[i] : some_offsets[i + 1]], flat[offsets[m] : offsets[m + 1]]
-        )
+        np.testing.assert_array_equal(some[some_offsets[i] : some_offsets[i + 1]], flat[offsets[m] : offsets[m + 1]])
 
 
 def test_text_does_not_depend_on_the_size_of_the_population():

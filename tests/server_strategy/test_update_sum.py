@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from server_strategy.noise import KeyedGaussianSumQuery
+from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, NonFiniteUpdateError, l2_norm, to_float
+
+finite = st.floats(-1e6, 1e6, width=32)
+updates = hnp.arrays(np.float32, st.integers(1, 300), elements=finite)
+
+
+def exact_norm_squared(values):
+    return sum(int(v) ** 2 for v in values)
+
+
+@given(updates, st.sampled_from([1e-3, 0.5, 1.0, 3.7, 1e4]))
+def test_what_is_summed_never_exceeds_the_bound(update, clip_norm):
+    total = FixedPointSum(len(update), clip_norm)
+    total.add(update)
+    assert exact_norm_squared(total.values) <= 2 ** (2 * FRACTION_BITS)  # exact integer arithmetic
+
+
+@pytest.mark.parametrize("size", [1, 7, 40_000, 100_001])
+@pytest.mark.parametrize("scale", [1e-30, 1e-8, 1.0, 1e8, 1e30])
+def test_bound_at_large_sizes_and_extreme_scales(size, scale):
+    update = (np.random.default_rng(size).standard_normal(size) * scale).astype(np.float32)
+    total = FixedPointSum(size, 0.3)
+    total.add(update)
+    assert exact_norm_squared(total.values) <= 2 ** (2 * FRACTION_BITS)
+
+
+@given(updates, st.sampled_from([0.5, 2.0]))
+@settings(deadline=None)
+def test_clipping_equals_tensorflow_privacys(update, clip_norm):
+    total = FixedPointSum(len(update), clip_norm)
+    norm = total.add(update)
+    query = KeyedGaussianSumQuery(clip_norm, 1.0, seed=0)
+    params = query.derive_sample_params(query.initial_global_state())
+    expected = query.preprocess_record(params, tf.constant(update)).numpy()
+    np.testing.assert_allclose(to_float(total.values, clip_norm), expected, rtol=1e-5, atol=clip_norm * 2e-6)
+    assert norm == pytest.approx(float(np.linalg.norm(update.astype(np.float64))), rel=1e-12)
+
+
+def test_sum_is_the_same_in_any_order_and_grouping():
+    rng = np.random.default_rng(0)
+    parts = [(rng.standard_normal(1000) * s).astype(np.float32) for s in rng.lognormal(0, 3, 40)]
+    whole = FixedPointSum(1000, 1.0)
+    for p in parts:
+        whole.add(p)
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(40)
+        shards = [FixedPointSum(1000, 1.0) for _ in range(3)]
+        for i in order:
+            shards[i % 3].add(parts[i])
+        np.testing.assert_array_equal(sum(s.values for s in shards), whole.values)
+        assert sum(s.count for s in shards) == 40
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_updates_are_refused_and_leave_no_trace(bad):
+    total = FixedPointSum(3, 1.0)
+    total.add(np.ones(3, np.float32))
+    before = total.values.copy()
+    with pytest.raises(NonFiniteUpdateError):
+        total.add(np.array([1, bad, 1], np.float32))
+    np.testing.assert_array_equal(total.values, before)
+    assert total.count == 1
+
+
+def test_zero_update():
+    total = FixedPointSum(5, 1.0)
+    assert total.add(np.zeros(5, np.float32)) == 0.0 and not total.values.any()
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, -1.0, np.nan, np.inf])
+def test_clip_norm_must_be_positive(clip_norm):
+    with pytest.raises(ValueError, match="Expected clip_norm > 0"):
+        FixedPointSum(3, clip_norm)
+
+
+def test_wrong_shape():
+    with pytest.raises(ValueError, match="shape"):
+        FixedPointSum(3, 1.0).add(np.zeros(4, np.float32))
+
+
+def test_norm_is_pythagoras():
+    assert l2_norm(np.array([3, 4], np.float32)) == 5.0
