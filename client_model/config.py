@@ -56,6 +56,9 @@ class TrainingConfig:
 
     learning_rate: Annotated[float, Gt(0)] = 0.5
     """Step size of the phone's plain SGD."""
+    max_gradient_norm: Annotated[float | None, Gt(0)] = None
+    """Scale down a step's gradient whose L2 norm is larger; keeps large learning rates stable. This is
+    not the privacy bound, which is on the whole update."""
     batch_size: Annotated[int, Ge(1)] = 8
     """Sequences a step."""
     epochs: Annotated[int, Ge(1)] = 1

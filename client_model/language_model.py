@@ -77,7 +77,7 @@ def initial_weights(shape: ModelShape, seed: int) -> Weights:
         rng = generator(seed, "initial weights", index)
         if len(dims) == 2:
             fan_out = shape.units if name.endswith("kernel") else dims[1]  # each gate is a map of its own
-            limit = 0.1 if name == "embedding" else float(np.sqrt(6 / (dims[0] + fan_out)))
+            limit = 0.4 if name == "embedding" else float(np.sqrt(6 / (dims[0] + fan_out)))
             value = rng.uniform(-limit, limit, dims)
         else:
             value = np.zeros(dims)

@@ -5,8 +5,10 @@ cohort, privacy, server optimizer) and the simulated world (fleet) change result
 not change one bit of the result, so it is left out of the fingerprint that a resume checks.
 """
 
+import math
 import os
 from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -142,6 +144,10 @@ def check(config: RunConfig) -> None:
             f"expected --fleet.utc-offset-weights to be {len(fleet.utc_offsets_h)} numbers, one a time zone, "
             f"found {len(fleet.utc_offset_weights)}"
         )
+    try:
+        datetime.fromisoformat(fleet.start_date)
+    except ValueError as error:
+        raise ConfigError(f"expected --fleet.start-date as YYYY-MM-DD, found {fleet.start_date!r}") from error
     if min(fleet.utc_offset_weights) < 0 or sum(fleet.utc_offset_weights) <= 0:
         raise ConfigError(
             f"expected --fleet.utc-offset-weights >= 0 and not all 0, found {list(fleet.utc_offset_weights)}"
@@ -159,8 +165,8 @@ def _check_bounds(config: Any, prefix: tuple[str, ...]) -> None:
         if is_dataclass(value):
             _check_bounds(value, path)
             continue
-        if isinstance(value, float) and value != value:
-            raise ConfigError(f"expected {flag_name(path)} to be a number, found nan")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"expected {flag_name(path)} to be a finite number, found {value}")
         if value is None or get_origin(hints[f.name]) is not Annotated:
             continue
         for mark in get_args(hints[f.name])[1:]:

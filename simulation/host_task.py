@@ -52,7 +52,7 @@ class PhoneHost:
         self.task = task
         self._population = open_population(task.population)
         self._lookup = vocabulary_from_text(task.vocabulary).lookup_table(self._population.lexicon)
-        self.trainer = LocalTrainer(task.shape)
+        self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
 
     def load(self, weights: Weights) -> list:
         """Weights as tensors, once for all phones of a message."""

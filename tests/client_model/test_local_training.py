@@ -72,7 +72,7 @@ def make_phone(lengths, batch_size, seed):
     return packed, padded
 
 
-def autodiff_training(shape, weights, padded, rate):
+def autodiff_training(shape, weights, padded, rate, max_gradient_norm=np.inf):
     variables = [tf.Variable(w) for w in weights]
     loss_sum = 0.0
     for x, y, mask in padded:
@@ -80,8 +80,10 @@ def autodiff_training(shape, weights, padded, rate):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, padded_logits(shape, variables, x)) * mask
             loss = tf.reduce_sum(losses) / mask.sum()
         loss_sum += float(tf.reduce_sum(losses))
-        for v, g in zip(variables, tape.gradient(loss, variables), strict=True):
-            v.assign_sub(rate * tf.convert_to_tensor(g))
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        scale = min(1.0, max_gradient_norm / float(tf.linalg.global_norm(gradients)))
+        for v, g in zip(variables, gradients, strict=True):
+            v.assign_sub(rate * scale * g)
     return flatten([v.numpy() for v in variables]) - flatten(weights), loss_sum
 
 
@@ -106,6 +108,17 @@ def test_update_matches_automatic_differentiation(trainer, phone):
     assert error < 1e-4
     assert result.loss_sum == pytest.approx(loss_sum, rel=1e-5)
     assert result.num_tokens == sum(PHONES[phone][0])
+
+
+@pytest.mark.parametrize("cell", ["cifg", "lstm"])
+def test_gradient_norm_is_bounded_at_each_step(cell):
+    shape = small_shape(cell)
+    weights = some_weights(shape)
+    packed, padded = make_phone([7, 3, 5, 2], 3, seed=1)
+    result = LocalTrainer(shape, max_gradient_norm=0.3).train([tf.constant(w) for w in weights], packed, 0.7)
+    expected, _ = autodiff_training(shape, weights, padded, 0.7, 0.3)
+    assert np.linalg.norm(result.update - expected) / np.linalg.norm(expected) < 1e-4
+    assert np.linalg.norm(result.update) <= 2 * 0.7 * 0.3 * (1 + 1e-5)  # two steps
 
 
 def test_each_weight_gets_a_gradient(trainer):

@@ -1,0 +1,248 @@
+"""The strategy by itself: a grid of a few lines stands in for Flower's transport, phones are arrays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+
+from server_strategy.accounting import gaussian_rho
+from server_strategy.cohorts import UniformCohorts
+from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.dp_fedavg import DPFedAvg, make_privacy_plan
+from server_strategy.noise import noise_generator
+from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+
+SIZE, PHONES = 12, 40
+
+
+class Nodes:
+    """A grid that only has nodes."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def get_node_ids(self):
+        return list(range(100, 100 + self.count))
+
+
+def update_of(phone, server_round):
+    return np.random.default_rng([phone, server_round]).normal(0, 1, SIZE).astype(np.float32)
+
+
+def host(message, broken=()):
+    """What `simulation.client_app` does, with made-up updates."""
+    config = message.content.config_records["config"]
+    total = FixedPointSum(SIZE, config["clip-norm"])
+    metrics = {"phone-ids": [], "rejected-ids": [], "update-norm": [], "loss-sum": [], "tokens": []}
+    for phone in config["phone-ids"]:
+        update = update_of(phone, config["server-round"])
+        if phone in broken:
+            update[3] = np.nan
+        try:
+            norm = total.add(update)
+        except NonFiniteUpdateError:
+            metrics["rejected-ids"].append(phone)
+            continue
+        for name, value in (("phone-ids", phone), ("update-norm", norm), ("loss-sum", 1.5), ("tokens", 3)):
+            metrics[name].append(value)
+    content = RecordDict({"update-sum": ArrayRecord([total.values]), "metrics": MetricRecord(metrics)})
+    return Message(content, reply_to=message)
+
+
+def make(goal=6, seed=4, z=1.0, nodes=3, **settings):
+    arguments = dict(
+        cohort=CohortConfig(goal=goal, min_separation_rounds=2, minimum_report_share=0.5),
+        privacy=PrivacyConfig(clip_norm=0.5, noise_multiplier=z),
+        rounds=5,
+        optimizer=ServerOptimizerConfig("sgd", 1.0),
+        seed=seed,
+    )
+    return DPFedAvg(UniformCohorts(goal, seed=1), PHONES, **(arguments | settings)), Nodes(nodes)
+
+
+def start_arrays():
+    return ArrayRecord({"a": Array(np.zeros((3, 3), np.float32)), "b": Array(np.zeros(3, np.float32))})
+
+
+def stamp(message, number):
+    message.metadata.__dict__["_message_id"] = f"m{number}"  # Flower does this when a message is sent
+    return message
+
+
+def play(strategy, grid, rounds, arrays=None, broken=(), shuffle=0):
+    arrays = arrays or start_arrays()
+    rng = np.random.default_rng(shuffle)
+    for r in range(1, rounds + 1):
+        messages = [stamp(m, i) for i, m in enumerate(strategy.configure_train(r, arrays, ConfigRecord(), grid))]
+        replies = [host(m, broken) for m in rng.permutation(np.array(messages, object))]
+        new, _ = strategy.aggregate_train(r, replies)
+        arrays = new if new is not None else arrays
+    return arrays
+
+
+def flat(arrays):
+    return np.concatenate([a.numpy().ravel() for a in arrays.values()])
+
+
+def test_one_round_is_the_formula():
+    strategy, grid = make()
+    arrays = play(strategy, grid, 1)
+    reporters = strategy.last_round.plan.reporters
+    clipped = [u * min(1, 0.5 / np.linalg.norm(u)) for u in (update_of(p, 1) for p in reporters)]
+    noise = noise_generator(4, 0, 0).normal(0, 0.5, SIZE)
+    np.testing.assert_allclose(flat(arrays), (np.sum(clipped, 0) + noise) / 6, rtol=1e-5, atol=1e-7)
+
+
+def test_shards_nodes_and_order_of_arrival_do_not_change_a_bit():
+    results = []
+    for nodes, per_message, shuffle in ((1, None, 0), (3, None, 1), (4, 1, 2), (2, 5, 3)):
+        strategy, grid = make(nodes=nodes, phones_per_message=per_message)
+        results.append(flat(play(strategy, grid, 4, shuffle=shuffle)))
+    assert all(np.array_equal(results[0], r) for r in results)
+
+
+def test_denominator_is_fixed():
+    # With the noise off, a rejected phone lowers the sum and not the denominator.
+    strategy, grid = make(privacy=PrivacyConfig("none", clip_norm=0.5))
+    broken = {int(strategy.cohorts.plan_round(1, np.ones(PHONES, bool)).reporters[0])}
+    arrays = play(strategy, grid, 1, broken=broken)
+    outcome = strategy.last_round
+    assert outcome.reports == 5 and outcome.rejected.tolist() == sorted(broken) and outcome.lost == 0
+    good = [p for p in outcome.plan.reporters if p not in broken]
+    expected = np.sum([u * min(1, 0.5 / np.linalg.norm(u)) for u in (update_of(p, 1) for p in good)], 0) / 6
+    np.testing.assert_allclose(flat(arrays), expected, rtol=1e-5)
+    assert strategy.participation.counts.sum() == 6  # the rejected phone is counted all the same
+
+
+def test_too_few_usable_updates_abandon_the_round_and_spend_nothing():
+    strategy, grid = make()
+    arrays = play(strategy, grid, 1, broken=range(PHONES))
+    assert not flat(arrays).any()
+    assert "0 usable updates" in strategy.last_round.plan.abandoned
+    assert strategy.releases == strategy.ledger.releases == 0 and not strategy.participation.counts.any()
+
+
+def test_lost_messages_are_counted():
+    strategy, grid = make(privacy=PrivacyConfig("none"))
+    messages = [stamp(m, i) for i, m in enumerate(strategy.configure_train(1, start_arrays(), ConfigRecord(), grid))]
+    strategy.aggregate_train(1, [host(m) for m in messages[1:]])
+    assert strategy.last_round.lost == len(messages[0].content["config"]["phone-ids"])
+
+
+def test_a_phone_that_is_not_a_reporter_is_refused():
+    strategy, grid = make()
+    messages = [stamp(m, i) for i, m in enumerate(strategy.configure_train(1, start_arrays(), ConfigRecord(), grid))]
+    messages[0].content["config"]["phone-ids"] = messages[1].content["config"]["phone-ids"]
+    with pytest.raises(ValueError, match="at most once"):
+        strategy.aggregate_train(1, [host(m) for m in messages])
+
+
+def test_the_ledger_is_written_before_the_release(tmp_path, monkeypatch):
+    strategy, grid = make(ledger_path=tmp_path / "ledger")
+    monkeypatch.setattr(
+        "server_strategy.dp_fedavg.noised_sum", lambda *_: (_ for _ in ()).throw(RuntimeError("power cut"))
+    )
+    with pytest.raises(RuntimeError, match="power cut"):
+        play(strategy, grid, 1)
+    assert len((tmp_path / "ledger").read_text().splitlines()) == 2  # the plan, and the release never made
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_release(tmp_path, monkeypatch):
+    strategy, grid = make(ledger_path=tmp_path / "ledger")
+    (tmp_path / "ledger").unlink()
+    (tmp_path / "ledger").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        play(strategy, grid, 1)
+    assert strategy.releases == 0
+
+
+def test_state_round_trip_continues_bit_for_bit(tmp_path):
+    settings = dict(optimizer=ServerOptimizerConfig("adam", 0.1))
+    straight, grid = make(**settings)
+    expected = flat(play(straight, grid, 4))
+    first, _ = make(**settings, ledger_path=tmp_path / "l")
+    arrays = play(first, grid, 2)
+    second, _ = make(**settings, ledger_path=tmp_path / "l")
+    second.load_state(first.state())
+    for r in (3, 4):
+        messages = [stamp(m, i) for i, m in enumerate(second.configure_train(r, arrays, ConfigRecord(), grid))]
+        arrays, _ = second.aggregate_train(r, [host(m) for m in messages])
+    np.testing.assert_array_equal(flat(arrays), expected)
+    assert second.last_round.spent == straight.last_round.spent
+
+
+def test_state_with_more_releases_than_the_ledger_is_refused(tmp_path):
+    first, grid = make()
+    play(first, grid, 2)
+    second, _ = make(ledger_path=tmp_path / "l")
+    with pytest.raises(ValueError, match="expected at least 2 releases on record, found 0"):
+        second.load_state(first.state())
+
+
+def test_separation_is_enforced_and_spent_is_what_happened():
+    strategy, grid = make(goal=15)
+    play(strategy, grid, 5)
+    assert strategy.participation.min_separation >= 2
+    spent = strategy.last_round.spent
+    assert spent.max_participations == strategy.participation.counts.max() <= strategy.plan.max_participations == 3
+    assert spent.zcdp_rho == gaussian_rho(1.0, spent.max_participations)
+
+
+@pytest.mark.parametrize(
+    ("privacy", "stddev"),
+    [
+        (PrivacyConfig(clip_norm=2.0, noise_multiplier=0.7), 1.4),
+        (PrivacyConfig(clip_norm=2.0, noise_multiplier=0.7, modelled_cohort=600), 1.4 * 6 / 600),
+    ],
+)
+def test_noise_of_a_modelled_cohort(privacy, stddev):
+    plan = make_privacy_plan(CohortConfig(goal=6), privacy, 20, PHONES)
+    assert plan.noise_stddev == pytest.approx(stddev) and plan.noise_multiplier == 0.7
+    assert plan.population == (PHONES if privacy.modelled_cohort is None else 4000)
+
+
+def test_target_epsilon_is_met_by_the_plan():
+    plan = make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(target_epsilon=3.0), 20, PHONES)
+    assert 2.999 < plan.epsilon <= 3.0
+
+
+def test_contradictions():
+    both = PrivacyConfig(noise_multiplier=1.0, target_epsilon=1.0)
+    with pytest.raises(ValueError, match="Found both"):
+        make_privacy_plan(CohortConfig(), both, 5, PHONES)
+    with pytest.raises(ValueError, match="modelled_cohort >= goal"):
+        make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(modelled_cohort=5), 5, PHONES)
+    with pytest.raises(ValueError, match="Expected goal between"):
+        make(goal=PHONES + 1)
+
+
+def test_evaluation_pools_counts_over_phones_and_is_due_when_asked():
+    strategy, grid = make(evaluation_phones=np.arange(4), evaluate_every=2)
+    first = list(strategy.configure_evaluate(0, start_arrays(), ConfigRecord(), grid))
+    assert sorted(p for m in first for p in m.content["config"]["phone-ids"]) == [0, 1, 2, 3]
+    play(strategy, grid, 1)
+    assert not list(strategy.configure_evaluate(1, start_arrays(), ConfigRecord(), grid))
+    play(strategy, grid, 1)
+    assert list(strategy.configure_evaluate(2, start_arrays(), ConfigRecord(), grid))
+
+    def reply(message, phone):
+        metrics = {
+            "phone-ids": [phone],
+            "tokens": [10],
+            "loss-sum": [20.0 + phone],
+            "word-positions": [8],
+            "out-of-vocabulary": [3],
+            "top1-hits": [phone],
+            "top3-hits": [phone + 1],
+        }
+        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=stamp(message, phone))
+
+    pooled = strategy.aggregate_evaluate(0, [reply(first[0], p) for p in (2, 0, 1)])
+    assert pooled["top1-recall"] == 3 / 15 and pooled["top3-recall"] == 6 / 15
+    assert pooled["oov-rate"] == 9 / 24 and pooled["perplexity"] == pytest.approx(np.exp(63 / 30))
+
+
+def test_plan_is_immutable():
+    strategy, _ = make()
+    assert replace(strategy.plan, rounds=9) != strategy.plan

@@ -1,0 +1,97 @@
+"""The fitted statistics come out, and the state of a phone does not depend on anything else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulation.availability import AvailabilityModel, Sessions, merge_sessions
+from simulation.clock import DAY_S, HOUR_S, local_hour, simulated_date
+from simulation.config import FleetConfig
+
+PHONES = 20_000
+MODEL = AvailabilityModel(FleetConfig(), PHONES, seed=1)
+
+
+def test_mean_eligible_share_is_the_measured_one():
+    shares = [len(MODEL.eligible_until(t)[0]) / PHONES for t in np.arange(0, 5 * DAY_S, HOUR_S)]
+    assert np.mean(shares) == pytest.approx(0.081, rel=0.05)
+
+
+def test_never_eligible_within_five_days():
+    seen = np.zeros(PHONES, bool)
+    for day in range(5):
+        sessions = MODEL.sessions_around(day)
+        touching = (sessions.end_s > day * DAY_S) & (sessions.start_s < (day + 1) * DAY_S)
+        seen[sessions.phone[touching]] = True
+    assert 1 - seen.mean() == pytest.approx(0.29, abs=0.04)
+
+
+def test_four_times_as_many_phones_at_the_best_local_hour():
+    eligible, hours = np.zeros(24), np.zeros(24)
+    for t in np.arange(0, 6 * DAY_S, HOUR_S / 2):
+        hour = local_hour(t, MODEL.utc_offset_h).astype(int)
+        phone, _ = MODEL.eligible_until(t)
+        eligible += np.bincount(hour[phone], minlength=24)
+        hours += np.bincount(hour, minlength=24)
+    curve = eligible / hours
+    assert 3.2 < curve.max() / curve.min() < 4.8
+    assert abs(int(curve.argmax()) - 3) <= 2
+
+
+def test_share_of_time_follows_each_phones_own_share():
+    moments = np.arange(0, 20 * DAY_S, HOUR_S)
+    share = np.zeros(PHONES)
+    for t in moments:
+        share[MODEL.eligible_until(t)[0]] += 1 / len(moments)
+    for low, high in ((0.02, 0.05), (0.1, 0.2), (0.3, 0.5)):
+        group = (MODEL.eligible_share > low) & (MODEL.eligible_share < high)
+        assert share[group].mean() == pytest.approx(MODEL.eligible_share[group].mean(), rel=0.06)
+
+
+def test_session_lengths():
+    hours = MODEL._session_hours((np.arange(100_000) + 0.5) / 100_000)
+    assert np.median(hours) == pytest.approx(1.0, rel=0.01) and hours.mean() == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_phones_sessions_do_not_depend_on_the_size_of_the_fleet():
+    small = AvailabilityModel(FleetConfig(), 50, seed=1)
+    for t in (0.0, 3 * DAY_S + 7 * HOUR_S):
+        phone, until = MODEL.eligible_until(t)
+        a, b = small.eligible_until(t)
+        np.testing.assert_array_equal(a, phone[phone < 50])
+        np.testing.assert_array_equal(b, until[phone < 50])
+
+
+def test_eligibility_lasts_until_it_is_said_to():
+    # Consistent across midnight, where another day's window is computed.
+    for t in np.arange(20 * HOUR_S, 30 * HOUR_S, 1000.0):
+        phone, until = MODEL.eligible_until(t)
+        later, _ = MODEL.eligible_until(t + 1000.0)
+        still = phone[until > t + 1000.0]
+        assert np.isin(still, later).all()
+        assert len(np.unique(phone)) == len(phone) and (np.diff(phone) > 0).all()
+
+
+intervals = st.lists(st.tuples(st.integers(0, 3), st.integers(-50, 50), st.integers(1, 20)), max_size=30)
+
+
+@given(intervals)
+def test_merged_sessions_cover_the_same_moments_and_are_disjoint(rows):
+    phone = np.array([r[0] for r in rows], np.int64)
+    start = np.array([r[1] for r in rows], float)
+    end = start + np.array([r[2] for r in rows], float)
+    merged = merge_sessions(Sessions(phone, start, end))
+    moments = np.arange(-55, 75) + 0.5
+    for p in range(4):
+        before = ((start[phone == p, None] <= moments) & (moments < end[phone == p, None])).any(0)
+        mine = merged.phone == p
+        after = (merged.start_s[mine, None] <= moments) & (moments < merged.end_s[mine, None])
+        np.testing.assert_array_equal(before, after.any(0))
+        assert (after.sum(0) <= 1).all()
+        assert (merged.start_s[mine][1:] > merged.end_s[mine][:-1]).all()
+
+
+def test_clock():
+    assert local_hour(2 * HOUR_S, -5.0) == 21 and local_hour(0, 5.5) == 5.5
+    assert simulated_date("2026-01-05", DAY_S + 90.4) == "2026-01-06T00:01:30Z"

@@ -1,0 +1,142 @@
+import tomllib
+
+import pytest
+
+from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
+from simulation.flags import parse_simulate, read_config, result_settings, to_toml
+
+CONTRACT = [
+    "--config",
+    "--print-config",
+    "--output-dir",
+    "--resume",
+    "--rounds",
+    "--seed",
+    "--data.path",
+    "--data.format",
+    "--model.preset",
+    "--model.cell",
+    "--cohort.goal",
+    "--cohort.over-selection",
+    "--cohort.deadline-s",
+    "--privacy.mechanism",
+    "--privacy.clip-norm",
+    "--privacy.noise-multiplier",
+    "--privacy.target-epsilon",
+    "--privacy.modelled-cohort",
+    "--fleet.size",
+    "--engine.workers",
+    "--engine.devices-per-message",
+]
+
+
+def test_contracted_flags_exist():
+    known = {flag_name(p) for p in leaves(RunConfig())} | {"--config", "--print-config", "--resume"}
+    assert set(CONTRACT) <= known
+
+
+def test_default_then_file_then_flag(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("rounds = 7\n[cohort]\ngoal = 11\nover_selection = 2\n[privacy]\ntarget_epsilon = 3\n")
+    run = parse_simulate(
+        [
+            "--config",
+            str(file),
+            "--cohort.goal",
+            "12",
+            "--fleet.utc-offsets-h",
+            "0",
+            "1",
+            "2",
+            "--fleet.utc-offset-weights",
+            "1",
+            "1",
+            "2",
+        ]
+    ).run
+    assert (run.rounds, run.cohort.goal, run.cohort.over_selection, run.seed) == (7, 12, 2.0, 0)
+    assert run.privacy.target_epsilon == 3.0 and run.fleet.utc_offsets_h == (0.0, 1.0, 2.0)
+
+
+def test_print_config_round_trip(tmp_path):
+    run = parse_simulate(["--cohort.goal", "9", "--privacy.target-epsilon", "2.5", "--data.path", "some.jsonl"]).run
+    file = tmp_path / "again.toml"
+    file.write_text(to_toml(run))
+    again = parse_simulate(["--config", str(file)]).run
+    assert result_settings(again) == result_settings(run)
+    assert to_toml(again) == to_toml(run)
+    assert "output_dir" not in tomllib.loads(to_toml(run))
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--privacy.noise-multiplier", "-1"], "expected --privacy.noise-multiplier > 0, found -1.0"),
+        (["--privacy.noise-multiplier", "nan"], "expected --privacy.noise-multiplier to be a finite number, found nan"),
+        (["--cohort.goal", "0"], "expected --cohort.goal >= 1, found 0"),
+        (["--cohort.over-selection", "0.5"], "expected --cohort.over-selection >= 1, found 0.5"),
+        (["--data.held-out-share", "1"], "expected --data.held-out-share < 1, found 1.0"),
+        (["--privacy.noise-multiplier", "1", "--privacy.target-epsilon", "2"], "found both"),
+        (["--cohort.goal", "50", "--fleet.size", "40"], "expected --cohort.goal <= --fleet.size = 40, found 50"),
+        (["--privacy.modelled-cohort", "3"], "expected --privacy.modelled-cohort >= --cohort.goal"),
+        (["--cohort.gaol", "3"], "unknown flag --cohort.gaol; did you mean --cohort.goal?"),
+        (["--goal", "3"], "unknown flag --goal; did you mean --cohort.goal?"),
+        (["--roundz=3"], "unknown flag --roundz; did you mean --rounds?"),
+        (["--cohort.goa", "3"], "unknown flag --cohort.goa; did you mean"),  # no abbreviations
+        (["--rounds", "many"], "--rounds: invalid literal for int"),
+        (["--rounds", "1.5"], "--rounds: invalid literal for int"),
+        (["--rounds"], "Missing value for argument '--rounds'"),
+        (["--model.cell", "gru"], "invalid choice 'gru'"),
+        (["stray"], "stray"),
+        (["--fleet.utc-offset-weights", "1", "2"], "one a time zone"),
+        (["--privacy.mechanism", "none", "--privacy.target-epsilon", "2"], "--privacy.mechanism none"),
+        (["--fleet.start-date", "yesterday"], "--fleet.start-date"),
+    ],
+)
+def test_bad_flags_are_one_clear_line(argv, message):
+    with pytest.raises(ConfigError) as error:
+        parse_simulate(argv)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value) and "│" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[cohort]\ngaol = 3\n", "unknown key cohort.gaol; did you mean cohort.goal?"),
+        ("[cohrt]\ngoal = 3\n", "unknown key cohrt.goal; did you mean cohort.goal?"),
+        ("rounds = 'many'\n", "--rounds: invalid literal"),
+        ("rounds = true\n", "rounds: expected a number"),
+        ("rounds = \n", "expected TOML"),
+        ("cohort = 3\n", "unknown key cohort"),
+        ("[[cohort]]\ngoal = 3\n", "cohort"),
+    ],
+)
+def test_bad_files_name_file_and_key(tmp_path, content, message):
+    file = tmp_path / "run.toml"
+    file.write_text(content)
+    with pytest.raises(ConfigError) as error:
+        read_config(file)
+    assert str(error.value).startswith(f"{file}: ") and message in str(error.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+        parse_simulate(["--config", str(tmp_path / "none.toml")])
+
+
+def test_values_from_a_file_are_checked_too(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[privacy]\nclip_norm = -2\n")
+    with pytest.raises(ConfigError, match=r"--privacy\.clip-norm > 0, found -2"):
+        parse_simulate(["--config", str(file)])
+
+
+def test_defaults_are_valid():
+    check(RunConfig())
+
+
+def test_engine_and_folders_are_not_part_of_the_result():
+    names = set(result_settings(RunConfig()))
+    assert not any(n.startswith("engine.") for n in names) and "output_dir" not in names
+    assert {"seed", "rounds", "fleet.size", "privacy.clip_norm"} <= names

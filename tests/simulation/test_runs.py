@@ -1,0 +1,264 @@
+"""Whole runs on real Ray, Flower and TensorFlow: same bits, kills, resumes, bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from simulation.checkpoint import load_newest_checkpoint
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+TINY = (
+    *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),
+    *("--model.vocabulary-size", 400, "--model.embedding-size", 16, "--model.units", 24),
+    *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
+    *("--training.max-sequences", 12, "--engine.checkpoint-every-rounds", 1),
+)
+
+
+def outcome(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def rounds_of(folder):
+    return [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run on one worker, undisturbed."""
+    folder = tmp_path_factory.mktemp("runs") / "straight"
+    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
+    done = subprocess.run([*command, "--output-dir", str(folder)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_a_run_leaves_what_it_promises(straight):
+    folder, printed = straight
+    summary = outcome(folder)
+    keys = [
+        "rounds_completed",
+        "rounds_abandoned",
+        "devices_trained",
+        "tokens_trained",
+        "wall_seconds",
+        "train_wall_seconds",
+        "tokens_per_second",
+        "simulated_seconds",
+        "top1_recall",
+        "top3_recall",
+        "perplexity",
+        "oov_rate",
+        "zcdp_rho",
+        "epsilon",
+        "delta",
+        "weights_sha256",
+        "peak_driver_rss_bytes",
+        "baseline_unigram_top1",
+        "baseline_bigram_top1",
+    ]
+    assert set(keys) <= set(summary)
+    assert summary["rounds_completed"] == 3 and summary["devices_trained"] == 24
+    assert summary["epsilon"] > 0 and "500 reports" in summary["epsilon_is_of"]
+    found = {p.name for p in folder.iterdir()}
+    assert found == {
+        *("config.toml", "rounds.jsonl", "summary.json", "privacy.json", "privacy.md", "privacy_ledger.jsonl"),
+        *("checkpoints", "model", "tensorboard"),
+    }
+    files = {p.name for p in (folder / "model").iterdir()}
+    assert files == {"weights.npz", "vocab.txt", "keyboard.tflite", "keyboard_fp32.tflite"}
+    for line in rounds_of(folder):
+        dropped = line["dropped_failure"] + line["dropped_ineligible"]
+        assert line["invited"] == line["reported"] + dropped + line["late"] <= line["checked_in"]
+    assert "modelled deployment with 500 reports" in printed and "keyboard.tflite" in printed
+    assert rounds_of(folder)[-1]["weights_sha256"] == summary["weights_sha256"]
+
+
+def test_the_ledger_recomputes_to_the_claim(straight, script):
+    folder, _ = straight
+    done = script("check_privacy.py", folder)
+    assert done.returncode == 0 and "privacy.json agrees" in done.stdout
+    claim = json.loads((folder / "privacy.json").read_text())
+    claim["spent"]["epsilon"] /= 2
+    lying = folder.parent / "lying"
+    lying.mkdir(exist_ok=True)
+    (lying / "privacy.json").write_text(json.dumps(claim))
+    (lying / "privacy_ledger.jsonl").write_bytes((folder / "privacy_ledger.jsonl").read_bytes())
+    assert script("check_privacy.py", lying).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "engine", [("--engine.workers", 2), ("--engine.workers", 2, "--engine.devices-per-message", 1)]
+)
+def test_workers_and_messages_do_not_change_a_bit(straight, script, tmp_path, engine):
+    done = script("simulate.py", *TINY, *engine, "--output-dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    expected, found = rounds_of(straight[0]), rounds_of(tmp_path / "run")
+    assert [r["weights_sha256"] for r in found] == [r["weights_sha256"] for r in expected]
+    same = ("loss", "clipped_share", "epsilon", "tokens", "checked_in", "simulated_date", "top1_recall", "perplexity")
+    for a, b in zip(expected, found, strict=True):
+        assert {k: a.get(k) for k in same} == {k: b.get(k) for k in same}
+
+
+def start_and_kill(folder, completed_lines):
+    """Start a run and SIGKILL it once it has written so many rounds."""
+    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
+    process = subprocess.Popen(
+        [*command, "--output-dir", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        ledger = folder / "privacy_ledger.jsonl"
+        if ledger.exists() and len(ledger.read_text().splitlines()) > completed_lines:
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # Ray notices by itself that its driver is gone.
+    assert len(ledger.read_text().splitlines()) > completed_lines
+
+
+@pytest.mark.parametrize("kill_after", [0, 1, 2])
+def test_a_killed_run_resumes_bit_for_bit(straight, script, tmp_path, kill_after):
+    folder = tmp_path / "killed"
+    start_and_kill(folder, kill_after)
+    done = script("simulate.py", "--resume", folder, "--engine.workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
+    assert outcome(folder)["epsilon"] == outcome(straight[0])["epsilon"]
+    assert len((folder / "privacy_ledger.jsonl").read_text().splitlines()) == 4
+    assert [r["round"] for r in rounds_of(folder)] == [r["round"] for r in rounds_of(straight[0])]
+
+
+def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, script, tmp_path):
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(straight[0]), str(folder)], check=True)
+    newest = sorted((folder / "checkpoints").iterdir())[-1]
+    os.truncate(newest, newest.stat().st_size // 2)
+    done = script("simulate.py", "--resume", folder)
+    assert done.returncode == 0, done.stderr
+    assert "falling back" in done.stdout
+    assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, script, tmp_path):
+    folder = tmp_path / "interrupted"
+    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
+    process = subprocess.Popen([*command, "--output-dir", str(folder)], stdout=subprocess.PIPE, text=True)
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up and not (folder / "rounds.jsonl").exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"--resume {folder}" in printed
+    _, about = load_newest_checkpoint(folder / "checkpoints")[0]
+    assert about["totals"]["rounds_completed"] == len(rounds_of(folder)) < 3
+    assert script("simulate.py", "--resume", folder).returncode == 0
+    assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
+
+
+def test_another_configuration_cannot_resume(straight, script):
+    done = script("simulate.py", "--resume", straight[0], "--cohort.goal", 9)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --cohort.goal: expected 8 as in ") and done.stderr.count("\n") == 1
+
+
+def test_export_again_gives_the_same_bytes(straight, script):
+    folder, _ = straight
+    before = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
+    done = script("export_model.py", folder)
+    assert done.returncode == 0 and "top-1 agreement 100.00%" in done.stdout, done.stdout + done.stderr
+    assert {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")} == before
+
+
+def test_real_messages_and_no_privacy(real_text, script, tmp_path):
+    done = script(
+        *("simulate.py", "--data.path", real_text, "--data.cache-dir", tmp_path / "cache"),
+        *("--privacy.mechanism", "none", "--rounds", 1, "--cohort.goal", 4, "--evaluation.max-phones", 5),
+        *("--model.vocabulary-size", 400, "--model.embedding-size", 16, "--model.units", 24),
+        *("--cohort.selection-timeout-s", 86400, "--output-dir", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "No privacy mechanism was used" in done.stdout
+    summary = outcome(tmp_path / "run")
+    assert summary["epsilon"] is None and summary["zcdp_rho"] is None and summary["delta"] is None
+    assert 0.02 < summary["baseline_unigram_top1"] < summary["baseline_bigram_top1"] < 0.12
+    raw_ids = {json.loads(line)["user_id"].encode() for line in real_text.open()}
+    for path in (tmp_path / "run").rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(raw in content for raw in raw_ids), path
+
+
+BAD_INPUT = {
+    "missing file": (["--data.path", "{tmp}/none.jsonl"], "none.jsonl: expected a file, found none"),
+    "empty file": (["--data.path", "{tmp}/empty.jsonl"], "empty.jsonl: expected messages, found none"),
+    "bad line": (["--data.path", "{tmp}/bad.jsonl"], "bad.jsonl:2: expected a JSON object"),
+    "negative noise": (["--privacy.noise-multiplier", "-1"], "--privacy.noise-multiplier > 0, found -1"),
+    "noise and target": (["--privacy.noise-multiplier", "1", "--privacy.target-epsilon", "1"], "found both"),
+    "goal above fleet": (["--cohort.goal", "500", "--fleet.size", "300"], "--cohort.goal <= --fleet.size = 300"),
+    "goal above training phones": (["--cohort.goal", "295", "--fleet.size", "300"], "the 270 training phones"),
+    "goal above the file's phones": (["--data.path", "{tmp}/two.jsonl"], "--cohort.goal <= the fleet's 2 phones"),
+    "unknown flag": (["--cohort.gaol", "3"], "unknown flag --cohort.gaol; did you mean --cohort.goal?"),
+    "unknown key": (["--config", "{tmp}/bad.toml"], "unknown key cohort.gaol; did you mean cohort.goal?"),
+    "folder in use": (["--output-dir", "{tmp}"], "--output-dir: expected a new or empty folder"),
+    "nothing to resume": (["--resume", "{tmp}/none"], "config.toml: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_line_and_leaves_nothing(case, script, tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "bad.jsonl").write_text('{"user_id": "a", "text": "b"}\nnot json\n')
+    (tmp_path / "two.jsonl").write_text('{"user_id": "a", "text": "b"}\n{"user_id": "b", "text": "b"}\n')
+    (tmp_path / "bad.toml").write_text("[cohort]\ngaol = 3\n")
+    arguments, message = BAD_INPUT[case]
+    arguments = [a.format(tmp=tmp_path) for a in arguments]
+    if "--output-dir" not in arguments and "--resume" not in arguments:
+        arguments += ["--output-dir", str(tmp_path / "run")]
+    done = script("simulate.py", *arguments, "--data.cache-dir", tmp_path / "cache")
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    assert not (tmp_path / "run").exists() and not (tmp_path / "none").exists()
+
+
+def test_folder_without_permission(tmp_path):
+    # Root may write anywhere, so the check is made as another user where there is one.
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from simulation.config import ConfigError\n"
+        "from simulation.records import new_run_directory\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "try:\n"
+        "    new_run_directory(Path(sys.argv[1]) / 'run', '')\n"
+        "except ConfigError as error:\n"
+        "    print(error)\n"
+    )
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:3]:
+        if parent.stat().st_uid == os.geteuid() and parent != parent.parent:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    done = subprocess.run([sys.executable, "-c", code, str(locked)], capture_output=True, text=True, cwd=ROOT)
+    assert "--output-dir: expected a folder that can be written" in done.stdout, done.stderr
+    assert list(locked.iterdir()) == []
+
+
+def test_weights_file_is_what_was_hashed(straight):
+    import hashlib
+
+    folder, _ = straight
+    with np.load(folder / "model" / "weights.npz") as stored:
+        flat = np.concatenate([stored[name].ravel() for name in stored.files])
+    assert hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest() == outcome(folder)["weights_sha256"]
