@@ -29,6 +29,7 @@ from client_model.message_files import DataError, read_messages, resolve_format
 from client_model.synthetic_text import SyntheticPopulation
 from client_model.vocabulary import tokenize
 
+DEFAULT_PHONES = 5000  # of the synthetic population
 _CACHE_LAYOUT = 1  # raise when the tokeniser or the arrays change, so that old caches are not used
 
 
@@ -136,7 +137,7 @@ def prepare_population(config: DataConfig, seed: int, fleet_size: int | None) ->
     if config.path is None:
         if config.format not in ("auto", "synthetic"):
             raise DataError(f"--data.format: expected --data.path with format {config.format}, found none")
-        return PopulationSpec(seed, 2000 if fleet_size is None else fleet_size)
+        return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
     if config.format == "synthetic":
         raise DataError(f"--data.format: expected no --data.path with format synthetic, found {config.path}")
     folder = _tokenised_folder(config)

@@ -54,9 +54,9 @@ class ModelConfig:
 class TrainingConfig:
     """Training on one phone in one round."""
 
-    learning_rate: Annotated[float, Gt(0)] = 0.5
+    learning_rate: Annotated[float, Gt(0)] = 4.0
     """Step size of the phone's plain SGD."""
-    max_gradient_norm: Annotated[float | None, Gt(0)] = None
+    max_gradient_norm: Annotated[float | None, Gt(0)] = 0.5
     """Scale down a step's gradient whose L2 norm is larger; keeps large learning rates stable. This is
     not the privacy bound, which is on the whole update."""
     batch_size: Annotated[int, Ge(1)] = 8

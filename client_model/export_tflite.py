@@ -28,6 +28,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from client_model.language_model import ModelShape, Weights
+from client_model.quiet import native_messages_aside
 from client_model.vocabulary import FIRST_WORD
 
 SUGGESTIONS = 3
@@ -169,8 +170,10 @@ def top1_agreement(
     Each sentence starts with <bos>. Every position goes through `step`; the end of each sentence
     also through `score`.
     """
-    interpreter = Interpreter(model_content=file, num_threads=1)
-    step, score = interpreter.get_signature_runner("step"), interpreter.get_signature_runner("score")
+    with native_messages_aside():
+        interpreter = Interpreter(model_content=file, num_threads=1)
+        step, score = interpreter.get_signature_runner("step"), interpreter.get_signature_runner("score")
+        interpreter.allocate_tensors()
     agreed = positions = 0
     for sentence in sentences:
         sentence = sentence[: shape.sequence_length]

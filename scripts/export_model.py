@@ -12,10 +12,10 @@ from typing import Annotated
 import tyro
 
 from client_model.client_data import DataError
+from client_model.quiet import import_tensorflow_quietly
 from client_model.vocabulary import VocabularyError
 from simulation.config import ConfigError
 from simulation.flags import parse_with_tyro, run_door
-from simulation.quiet import import_tensorflow_quietly
 
 
 @dataclass(frozen=True)

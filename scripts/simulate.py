@@ -8,10 +8,10 @@ python scripts/simulate.py --resume runs/...    go on with a run that was stoppe
 import sys
 
 from client_model.client_data import DataError
+from client_model.quiet import import_tensorflow_quietly
 from client_model.vocabulary import VocabularyError
 from simulation.config import ConfigError
 from simulation.flags import parse_simulate, run_door, to_toml
-from simulation.quiet import import_tensorflow_quietly
 
 
 def main() -> int:

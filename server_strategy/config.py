@@ -1,6 +1,6 @@
 """Settings of the server: who is invited, what protects them, and how weights move."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -22,7 +22,7 @@ class CohortConfig:
     """Wait at most so long for enough phones to check in before inviting those that did."""
     pause_s: Annotated[float, Ge(0)] = 60.0
     """Time between one round's close and the next one's opening."""
-    min_separation_rounds: Annotated[int, Ge(1)] = 10
+    min_separation_rounds: Annotated[int, Ge(1)] = 20
     """A phone that took part in round i may next take part in round i plus this."""
     max_participations: Annotated[int | None, Ge(1)] = None
     """A phone takes part at most so often; by default as often as the separation allows."""
@@ -36,10 +36,11 @@ class PrivacyConfig:
 
     mechanism: Literal["gaussian", "none"] = "gaussian"
     """gaussian: DP-FedAvg with independent noise a round. none: no privacy at all."""
-    clip_norm: Annotated[float, Gt(0)] = 0.5
+    clip_norm: Annotated[float, Gt(0)] = 2.0
     """L2 bound on the whole update of one phone."""
     noise_multiplier: Annotated[float | None, Gt(0)] = None
-    """Noise standard deviation over clip norm. Without it and without a target: 1.0."""
+    """Noise standard deviation over clip norm. Without any setting of the noise: 2.0 for a modelled
+    cohort of 20,000."""
     target_epsilon: Annotated[float | None, Gt(0)] = None
     """Choose the smallest noise that keeps the planned run within this epsilon."""
     delta: Annotated[float | None, Gt(0), Lt(1)] = None
@@ -53,16 +54,30 @@ class PrivacyConfig:
 class ServerOptimizerConfig:
     """How the noised mean update moves the weights."""
 
-    name: Literal["sgd", "momentum", "adam", "yogi", "adagrad"] = "momentum"
+    name: Literal["sgd", "momentum", "adam", "yogi", "adagrad"] = "adam"
     """Server optimizer; adam, yogi and adagrad as in adaptive federated optimization."""
-    learning_rate: Annotated[float, Gt(0)] = 1.0
+    learning_rate: Annotated[float, Gt(0)] = 0.03
     """Server step size."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     """Decay of the first moment (momentum, adam, yogi)."""
     second_moment_decay: Annotated[float, Ge(0), Lt(1)] = 0.99
     """Decay of the second moment (adam, yogi)."""
-    adaptivity: Annotated[float, Gt(0)] = 1e-3
+    adaptivity: Annotated[float, Gt(0)] = 1e-4
     """Added to the root of the second moment (adam, yogi, adagrad); tau in the paper."""
 
 
-DEFAULT_NOISE_MULTIPLIER = 1.0
+DEFAULT_NOISE_MULTIPLIER = 2.0
+DEFAULT_MODELLED_COHORT = 20_000
+
+
+def with_default_noise(privacy: PrivacyConfig) -> PrivacyConfig:
+    """Fill in the noise where a user said nothing of it.
+
+    A cohort small enough for a first try drowns in honest noise, so a run without any setting models
+    a large deployment, and says so wherever it shows epsilon. Whoever sets the noise gets exactly
+    that noise, for the run's own cohort.
+    """
+    if privacy.mechanism == "none" or privacy.noise_multiplier is not None or privacy.target_epsilon is not None:
+        return privacy
+    modelled = privacy.modelled_cohort or DEFAULT_MODELLED_COHORT
+    return replace(privacy, noise_multiplier=DEFAULT_NOISE_MULTIPLIER, modelled_cohort=modelled)

@@ -45,7 +45,6 @@ from numpy.typing import NDArray
 from server_strategy.accounting import default_delta, noise_multiplier_for, planned_participations
 from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
 from server_strategy.config import (
-    DEFAULT_NOISE_MULTIPLIER,
     CohortConfig,
     PrivacyConfig,
     ServerOptimizerConfig,
@@ -70,8 +69,10 @@ def make_privacy_plan(cohort: CohortConfig, privacy: PrivacyConfig, rounds: int,
     Raises:
         ValueError: both or contradictory settings; the message names the setting.
     """
-    if privacy.noise_multiplier is not None and privacy.target_epsilon is not None:
-        raise ValueError("Expected one of noise_multiplier and target_epsilon. Found both.")
+    given = [privacy.noise_multiplier, privacy.target_epsilon]
+    if privacy.mechanism != "none" and given.count(None) != 1:
+        found = "none" if given.count(None) == 2 else "both"
+        raise ValueError(f"Expected one of noise_multiplier and target_epsilon. Found {found}.")
     modelled = privacy.modelled_cohort
     if modelled is not None and modelled < cohort.goal:
         raise ValueError(f"Expected modelled_cohort >= goal {cohort.goal}. Found {modelled}.")
@@ -93,10 +94,11 @@ def make_privacy_plan(cohort: CohortConfig, privacy: PrivacyConfig, rounds: int,
     if privacy.mechanism == "none":
         return plan
     delta = privacy.delta if privacy.delta is not None else default_delta(population)
+    z = privacy.noise_multiplier
     if privacy.target_epsilon is not None:
         z = noise_multiplier_for(privacy.target_epsilon, delta, participations)
-    else:
-        z = privacy.noise_multiplier or DEFAULT_NOISE_MULTIPLIER
+    if z is None:
+        raise ValueError("Expected a noise multiplier. Found none.")
     # A cohort of N spreads the noise z C over N reports; this run spreads it over its goal.
     shrink = 1.0 if modelled is None else cohort.goal / modelled
     return replace(plan, noise_multiplier=z, delta=delta, noise_stddev=z * privacy.clip_norm * shrink)

@@ -28,7 +28,7 @@ class FleetConfig:
     """The simulated phones and their owners' habits."""
 
     size: Annotated[int | None, Ge(2)] = None
-    """Phones in the fleet, held-out ones included; by default 2,000, or as many as the file has."""
+    """Phones in the fleet, held-out ones included; by default 5,000, or as many as the file has."""
     start_date: str = "2026-01-05"
     """First day of the simulated calendar (UTC midnight)."""
     utc_offsets_h: tuple[float, ...] = (-8.0, -5.0, 0.0, 1.0, 5.5, 8.0)
@@ -85,7 +85,7 @@ class RunConfig:
 
     output_dir: Path | None = None
     """Folder for the run, new or empty; by default runs/ with the date and time."""
-    rounds: Annotated[int, Ge(1)] = 60
+    rounds: Annotated[int, Ge(1)] = 100
     """Completed rounds to run for; abandoned rounds come on top."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Key of everything random. Whoever knows it can subtract the noise."""

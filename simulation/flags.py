@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar
 import tomli_w
 import tyro
 
+from server_strategy.config import with_default_noise
 from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
 
 T = TypeVar("T")
@@ -54,7 +55,9 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     if first.config is not None:
         base = read_config(first.config, base)
     flags = parse_with_tyro(SimulateFlags, argv, SimulateFlags(base))
-    run = _one_source_of_noise(flags.run, base, argv)
+    run = replace(flags.run, privacy=with_default_noise(flags.run.privacy))
+    if run.privacy.mechanism == "none":
+        run = _without_noise(run, argv)
     check(run)
     if first.resume is not None:
         _require_same(run, read_config(first.resume / "config.toml"), first.resume)
@@ -62,14 +65,14 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     return replace(flags, run=run)
 
 
-def _one_source_of_noise(run: RunConfig, base: RunConfig, argv: Sequence[str]) -> RunConfig:
-    """Noise multiplier and target epsilon exclude each other; a file must not hide a flag's choice."""
-    if run.privacy.mechanism == "none":
-        for name in ("noise_multiplier", "target_epsilon", "modelled_cohort"):
-            flag = flag_name(("privacy", name))
-            if any(a.split("=")[0] == flag for a in argv):
-                raise ConfigError(f"expected no {flag} with --privacy.mechanism none, found one")
-    return run
+def _without_noise(run: RunConfig, argv: Sequence[str]) -> RunConfig:
+    """Drop what a file says of the noise; a flag that asks for noise and none at once is an error."""
+    for name in ("noise_multiplier", "target_epsilon", "modelled_cohort"):
+        flag = flag_name(("privacy", name))
+        if any(a.split("=")[0] == flag for a in argv):
+            raise ConfigError(f"expected no {flag} with --privacy.mechanism none, found one")
+    quiet = replace(run.privacy, noise_multiplier=None, target_epsilon=None, modelled_cohort=None)
+    return replace(run, privacy=quiet)
 
 
 def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:

@@ -13,15 +13,25 @@ from server_strategy.privacy_statement import NO_PRIVACY, modelled_label
 from simulation.progress import percent
 
 
-def plan_line(plan: PrivacyPlan) -> str:
+def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     """The planned privacy, printed before the first round."""
-    if plan.epsilon is None or plan.delta is None or plan.zcdp_rho is None:
+    if plan.epsilon is None or plan.noise_stddev is None or plan.noise_multiplier is None:
         return f"privacy     {NO_PRIVACY}"
-    return (
-        f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), noise "
-        f"multiplier {plan.noise_multiplier:.4g}, for up to {plan.max_participations} participations of a phone in "
-        f"{plan.rounds} rounds; of {modelled_label(plan)}"
+    text = (
+        f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
+        f"of {modelled_label(plan)}:\n"
+        f"            noise multiplier {plan.noise_multiplier:.4g}, clip norm {plan.clip_norm:g}, a phone takes part "
+        f"at most {plan.max_participations} times in {plan.rounds} rounds"
     )
+    # The sum of goal updates is at most goal x clip norm long; noise is sqrt(weights) standard deviations.
+    drowned = plan.noise_stddev * num_weights**0.5 / (plan.goal * plan.clip_norm)
+    if drowned > 1:
+        text += (
+            f"\n            note: the noise is {drowned:.1f} times as long as the longest possible sum of updates; "
+            f"expect little to be learned\n            (a larger --cohort.goal, or --privacy.modelled-cohort to see "
+            "what a large deployment would reach)"
+        )
+    return text
 
 
 def print_closing_table(

@@ -49,7 +49,7 @@ from simulation.records import (
     summarise,
     weights_sha256,
 )
-from simulation.report import plan_line, print_closing_table
+from simulation.report import plan_lines, print_closing_table
 from simulation.scalars import ScalarWriter
 
 INTERRUPTED = 130
@@ -207,7 +207,7 @@ def _introduce(run: Run, progress: RunProgress) -> None:
         + f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
         f"{prepared.shape.num_weights:,} weights"
     )
-    progress.say(plan_line(run.strategy.plan))
+    progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
 
 
 @contextmanager

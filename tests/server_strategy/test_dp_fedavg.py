@@ -211,8 +211,10 @@ def test_contradictions():
     both = PrivacyConfig(noise_multiplier=1.0, target_epsilon=1.0)
     with pytest.raises(ValueError, match="Found both"):
         make_privacy_plan(CohortConfig(), both, 5, PHONES)
+    with pytest.raises(ValueError, match="Found none"):
+        make_privacy_plan(CohortConfig(), PrivacyConfig(), 5, PHONES)
     with pytest.raises(ValueError, match="modelled_cohort >= goal"):
-        make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(modelled_cohort=5), 5, PHONES)
+        make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(noise_multiplier=1.0, modelled_cohort=5), 5, PHONES)
     with pytest.raises(ValueError, match="Expected goal between"):
         make(goal=PHONES + 1)
 

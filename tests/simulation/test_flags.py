@@ -5,29 +5,10 @@ import pytest
 from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
 from simulation.flags import parse_simulate, read_config, result_settings, to_toml
 
-CONTRACT = [
-    "--config",
-    "--print-config",
-    "--output-dir",
-    "--resume",
-    "--rounds",
-    "--seed",
-    "--data.path",
-    "--data.format",
-    "--model.preset",
-    "--model.cell",
-    "--cohort.goal",
-    "--cohort.over-selection",
-    "--cohort.deadline-s",
-    "--privacy.mechanism",
-    "--privacy.clip-norm",
-    "--privacy.noise-multiplier",
-    "--privacy.target-epsilon",
-    "--privacy.modelled-cohort",
-    "--fleet.size",
-    "--engine.workers",
-    "--engine.devices-per-message",
-]
+CONTRACT = """--config --print-config --output-dir --resume --rounds --seed --data.path --data.format
+--model.preset --model.cell --cohort.goal --cohort.over-selection --cohort.deadline-s --privacy.mechanism
+--privacy.clip-norm --privacy.noise-multiplier --privacy.target-epsilon --privacy.modelled-cohort --fleet.size
+--engine.workers --engine.devices-per-message""".split()  # noqa: SIM905
 
 
 def test_contracted_flags_exist():
@@ -140,3 +121,25 @@ def test_engine_and_folders_are_not_part_of_the_result():
     names = set(result_settings(RunConfig()))
     assert not any(n.startswith("engine.") for n in names) and "output_dir" not in names
     assert {"seed", "rounds", "fleet.size", "privacy.clip_norm"} <= names
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], (2.0, None, 20_000)),
+        (["--privacy.modelled-cohort", "900"], (2.0, None, 900)),
+        (["--privacy.noise-multiplier", "3"], (3.0, None, None)),
+        (["--privacy.target-epsilon", "3"], (None, 3.0, None)),
+        (["--privacy.mechanism", "none"], (None, None, None)),
+    ],
+)
+def test_default_noise_models_a_deployment_and_a_chosen_one_does_not(argv, expected):
+    privacy = parse_simulate(argv).run.privacy
+    assert (privacy.noise_multiplier, privacy.target_epsilon, privacy.modelled_cohort) == expected
+
+
+def test_a_file_with_noise_can_be_run_without_privacy(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text(to_toml(parse_simulate([]).run))
+    privacy = parse_simulate(["--config", str(file), "--privacy.mechanism", "none"]).run.privacy
+    assert privacy.noise_multiplier is None and privacy.modelled_cohort is None

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 TINY = (
     *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),
-    *("--model.vocabulary-size", 400, "--model.embedding-size", 16, "--model.units", 24),
+    *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
     *("--training.max-sequences", 12, "--engine.checkpoint-every-rounds", 1),
 )
@@ -44,27 +44,9 @@ def straight(tmp_path_factory):
 def test_a_run_leaves_what_it_promises(straight):
     folder, printed = straight
     summary = outcome(folder)
-    keys = [
-        "rounds_completed",
-        "rounds_abandoned",
-        "devices_trained",
-        "tokens_trained",
-        "wall_seconds",
-        "train_wall_seconds",
-        "tokens_per_second",
-        "simulated_seconds",
-        "top1_recall",
-        "top3_recall",
-        "perplexity",
-        "oov_rate",
-        "zcdp_rho",
-        "epsilon",
-        "delta",
-        "weights_sha256",
-        "peak_driver_rss_bytes",
-        "baseline_unigram_top1",
-        "baseline_bigram_top1",
-    ]
+    keys = """rounds_completed rounds_abandoned devices_trained tokens_trained wall_seconds train_wall_seconds
+    tokens_per_second simulated_seconds top1_recall top3_recall perplexity oov_rate zcdp_rho epsilon delta
+    weights_sha256 peak_driver_rss_bytes baseline_unigram_top1 baseline_bigram_top1""".split()  # noqa: SIM905
     assert set(keys) <= set(summary)
     assert summary["rounds_completed"] == 3 and summary["devices_trained"] == 24
     assert summary["epsilon"] > 0 and "500 reports" in summary["epsilon_is_of"]
