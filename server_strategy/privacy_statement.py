@@ -77,8 +77,8 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, recompute: str) -> 
         lines += ["Models from this run must not be shared as if they were private.", ""]
     else:
         lines += [
-            "In plain words: whatever anybody computes from the released models, adding or removing all the text of",
-            f"one phone changes the odds of any outcome by at most a factor of e^{spent.epsilon:.3g}, except with",
+            "In plain words: whatever anybody computes from the released models, replacing everything one phone sent",
+            f"by nothing changes the odds of any outcome by at most a factor of e^{spent.epsilon:.3g}, except with",
             f"probability {spent.delta:.2g}.",
             "",
         ]

@@ -9,5 +9,7 @@ import os
 # Read when the libraries are first imported, so this package must come before them.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Without a dashboard nobody reads Ray's metrics; left on, it complains that nobody does.
+# Ray's advice about its future releases is not for the users of this simulator.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# Without a dashboard nobody reads Ray's metrics; left on, Ray complains that nobody does.
 os.environ.setdefault("RAY_enable_metrics_collection", "false")
