@@ -173,7 +173,8 @@ def top1_agreement(
     with native_messages_aside():
         interpreter = Interpreter(model_content=file, num_threads=1)
         step, score = interpreter.get_signature_runner("step"), interpreter.get_signature_runner("score")
-        interpreter.allocate_tensors()
+        zero_state = {"hidden": np.zeros((1, weights[2].shape[0]), np.float32)}
+        step(token=np.zeros(1, np.int32), cell=np.zeros((1, shape.units), np.float32), **zero_state)
     agreed = positions = 0
     for sentence in sentences:
         sentence = sentence[: shape.sequence_length]

@@ -1,7 +1,10 @@
 """The Flower ServerApp of the project, for `flwr run .`.
 
-Settings are those of `scripts/simulate.py`, given as Flower's run configuration under the same
-dotted names: `flwr run . --run-config "rounds=5 cohort.goal=20 output-dir='runs/flower'"`.
+The settings are those of `scripts/simulate.py` under the same names; those that pyproject.toml lists
+can be given directly, all of them through a TOML file (absolute paths, since Flower runs the app
+elsewhere):
+
+    flwr run . --stream --run-config "rounds=5 cohort.goal=20 output-dir='/tmp/first-run'"
 """
 
 import sys
@@ -21,7 +24,7 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the simulation on the grid that Flower provides."""
-    argv = [f"--{key}={value}" for key, value in context.run_config.items()]
+    argv = [f"--{key}={value}" for key, value in context.run_config.items() if value]
     config = parse_simulate(argv).run
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
         run = start_run(config, resume=False, progress=progress)
