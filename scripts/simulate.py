@@ -12,6 +12,7 @@ from client_model.quiet import import_tensorflow_quietly
 from client_model.vocabulary import VocabularyError
 from simulation.config import ConfigError
 from simulation.flags import parse_simulate, run_door, to_toml
+from simulation.preparation import prepare
 
 
 def main() -> int:
@@ -20,6 +21,8 @@ def main() -> int:
     if flags.print_config:
         print(to_toml(flags.run), end="")
         return 0
+    resume = flags.resume is not None
+    prepared = prepare(flags.run, resume)
     # The rest needs TensorFlow and Ray, which take seconds to import: not for --help or a typo.
     import_tensorflow_quietly()
     from client_model.export_tflite import ExportError
@@ -28,10 +31,8 @@ def main() -> int:
     from simulation.engine import EngineError
     from simulation.runner import simulate
 
-    return run_door(
-        lambda: simulate(flags.run, flags.resume is not None),
-        (ConfigError, DataError, VocabularyError, LedgerError, CheckpointError, EngineError, ExportError),
-    )
+    machine_errors = (EngineError, ExportError, OSError)
+    return run_door(lambda: simulate(prepared, resume), (ConfigError, LedgerError, CheckpointError, *machine_errors))
 
 
 if __name__ == "__main__":

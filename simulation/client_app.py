@@ -14,15 +14,14 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from client_model.keyboard_metrics import count_hits
+from client_model.local_training import limit_threads
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
-from simulation.host_task import PhoneHost, host_for
+from simulation.phone_host import PhoneHost, host_for
 
 app = ClientApp()
 
 
 def _open(message: Message) -> tuple[PhoneHost, list, Any]:
-    from client_model.local_training import limit_threads
-
     config = message.content.config_records["config"]
     if not _open_hosts:
         limit_threads(1)

@@ -1,19 +1,11 @@
-"""What a host needs to train and evaluate phones, as one text that travels in every message.
-
-A host keeps the opened population, the vocabulary table and the traced model of the last tasks it
-saw, so the text is parsed and the model traced once a worker, not once a message.
-"""
+"""What a host needs to train and evaluate phones, as one text that travels in every message."""
 
 import json
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 
-from client_model.batches import evaluation_batches, training_batches
-from client_model.client_data import PopulationSpec, open_population
+from client_model.client_data import PopulationSpec
 from client_model.config import TrainingConfig
-from client_model.language_model import ModelShape, Weights
-from client_model.local_training import LocalResult, LocalTrainer, TokenScores
-from client_model.vocabulary import vocabulary_from_text
+from client_model.language_model import ModelShape
 
 
 @dataclass(frozen=True)
@@ -43,44 +35,3 @@ class HostTask:
             d["evaluation_sequences"],
             d["seed"],
         )
-
-
-class PhoneHost:
-    """Trains and scores phones one after another."""
-
-    def __init__(self, task: HostTask) -> None:
-        self.task = task
-        self._population = open_population(task.population)
-        self._lookup = vocabulary_from_text(task.vocabulary).lookup_table(self._population.lexicon)
-        self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
-
-    def load(self, weights: Weights) -> list:
-        """Weights as tensors, once for all phones of a message."""
-        return self.trainer.load(weights)
-
-    def train(self, received: list, phone: int, server_round: int) -> LocalResult:
-        """One phone's training in one round."""
-        task = self.task
-        batches = training_batches(
-            self._population,
-            self._lookup,
-            phone,
-            task.training,
-            task.shape.sequence_length,
-            task.seed,
-            server_round,
-        )
-        return self.trainer.train(received, batches, task.training.learning_rate)
-
-    def score(self, received: list, phone: int) -> TokenScores:
-        """One held-out phone's predictions."""
-        batches = evaluation_batches(
-            self._population, self._lookup, phone, self.task.evaluation_sequences, self.task.shape.sequence_length
-        )
-        return self.trainer.score(received, batches)
-
-
-@lru_cache(maxsize=2)
-def host_for(task_json: str) -> PhoneHost:
-    """The host for a task, made once a process."""
-    return PhoneHost(HostTask.from_json(task_json))

@@ -24,6 +24,7 @@ from client_model.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, re
 from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
 from simulation.host_task import HostTask
+from simulation.records import check_output_dir
 from simulation.timeline import FleetCohorts
 
 
@@ -80,13 +81,15 @@ class _Remembered:
         return self.kept[phone]
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig, resume: bool = False) -> Prepared:
     """Open the text, build the vocabulary, measure the baselines, set up the fleet.
 
     Raises:
         ConfigError, DataError, VocabularyError: the input cannot be used; nothing was written but
             the cache of a tokenised file.
     """
+    if config.output_dir is not None and not resume:
+        check_output_dir(config.output_dir)
     spec = prepare_population(config.data, config.seed, config.fleet.size)
     if config.cohort.goal > spec.num_phones:
         raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")

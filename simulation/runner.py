@@ -38,13 +38,12 @@ from simulation.config import ConfigError, RunConfig
 from simulation.engine import EngineError, exchange, run_on_flower, wait_for_nodes
 from simulation.export import export_run
 from simulation.flags import result_settings, to_toml
-from simulation.preparation import Prepared, prepare
+from simulation.preparation import Prepared
 from simulation.progress import RunProgress
 from simulation.records import (
     Evaluation,
     RunDirectory,
     RunTotals,
-    check_output_dir,
     new_run_directory,
     summarise,
     weights_sha256,
@@ -78,15 +77,16 @@ class Run:
         return self.totals.rounds_completed >= self.config.rounds
 
 
-def simulate(config: RunConfig, resume: bool = False, stream: TextIO = sys.stdout) -> int:
+def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdout) -> int:
     """Run a simulation from start (or checkpoint) to exported model; returns the exit code.
 
     Raises:
-        ConfigError, DataError, VocabularyError, LedgerError, CheckpointError: bad input.
+        ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
         EngineError, ExportError: the machine failed; the run can be resumed.
     """
+    config = prepared.config
     with RunProgress(stream, config.rounds, 0) as progress:
-        run = start_run(config, resume, progress)
+        run = start_run(prepared, resume, progress)
     done = run.totals.rounds_completed
     with RunProgress(stream, config.rounds, done) as progress, _stop_on_interrupt(progress) as stop:
         if not run.finished:
@@ -102,11 +102,8 @@ def simulate(config: RunConfig, resume: bool = False, stream: TextIO = sys.stdou
     return 0
 
 
-def start_run(config: RunConfig, resume: bool, progress: RunProgress) -> Run:
-    """Check the input, prepare everything, and open or make the run's folder."""
-    if not resume and config.output_dir is not None:
-        check_output_dir(config.output_dir)
-    prepared = prepare(config)
+def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
+    """Make the run's folder, or open it at its newest checkpoint."""
     run = _resume_run(prepared, progress) if resume else _new_run(prepared)
     _introduce(run, progress)
     return run
@@ -175,6 +172,8 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
             f"--resume: expected {prepared.shape.num_weights} weights, found {len(arrays['weights'])}; "
             "the text has changed since the run began"
         )
+    for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
+        draft.unlink()
     strategy = _strategy(prepared, directory.ledger, about["salt"])
     strategy.load_state(arrays)
     prepared.cohorts.now_s = about["now_s"]

@@ -14,6 +14,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from simulation.flags import parse_simulate
+from simulation.preparation import prepare
 from simulation.progress import RunProgress
 from simulation.report import print_closing_table
 from simulation.runner import finish_run, run_rounds, run_summary, start_run
@@ -27,7 +28,7 @@ def main(grid: Grid, context: Context) -> None:
     argv = [f"--{key}={value}" for key, value in context.run_config.items() if value]
     config = parse_simulate(argv).run
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
-        run = start_run(config, resume=False, progress=progress)
+        run = start_run(prepare(config), resume=False, progress=progress)
         run_rounds(run, grid, progress, threading.Event())
     files = finish_run(run)
     print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, files, run.directory.root)

@@ -1,0 +1,55 @@
+"""A host: trains and scores simulated phones, one after another.
+
+It keeps the opened population, the vocabulary table and the traced model of the last tasks it saw,
+so that text is opened and the model traced once a worker, not once a message.
+"""
+
+from functools import lru_cache
+
+from client_model.batches import evaluation_batches, training_batches
+from client_model.client_data import open_population
+from client_model.language_model import Weights
+from client_model.local_training import LocalResult, LocalTrainer, TokenScores
+from client_model.vocabulary import vocabulary_from_text
+from simulation.host_task import HostTask
+
+
+class PhoneHost:
+    """Trains and scores phones one after another."""
+
+    def __init__(self, task: HostTask) -> None:
+        self.task = task
+        self._population = open_population(task.population)
+        self._lookup = vocabulary_from_text(task.vocabulary).lookup_table(self._population.lexicon)
+        self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
+
+    def load(self, weights: Weights) -> list:
+        """Weights as tensors, once for all phones of a message."""
+        return self.trainer.load(weights)
+
+    def train(self, received: list, phone: int, server_round: int) -> LocalResult:
+        """One phone's training in one round."""
+        task = self.task
+        batches = training_batches(
+            self._population,
+            self._lookup,
+            phone,
+            task.training,
+            task.shape.sequence_length,
+            task.seed,
+            server_round,
+        )
+        return self.trainer.train(received, batches, task.training.learning_rate)
+
+    def score(self, received: list, phone: int) -> TokenScores:
+        """One held-out phone's predictions."""
+        batches = evaluation_batches(
+            self._population, self._lookup, phone, self.task.evaluation_sequences, self.task.shape.sequence_length
+        )
+        return self.trainer.score(received, batches)
+
+
+@lru_cache(maxsize=2)
+def host_for(task_json: str) -> PhoneHost:
+    """The host for a task, made once a process."""
+    return PhoneHost(HostTask.from_json(task_json))
