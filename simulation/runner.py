@@ -145,9 +145,9 @@ def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
     )
 
 
-def _new_run(prepared: Prepared) -> Run:
+def _new_run(prepared: Prepared, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
-    directory = new_run_directory(config.output_dir, to_toml(config))
+    directory = directory or new_run_directory(config.output_dir, to_toml(config))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16)
     flat = flatten(initial_weights(prepared.shape, config.seed))
@@ -161,6 +161,9 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
     if config.output_dir is None:
         raise ConfigError("--resume: expected the folder of a run, found none")
     directory = RunDirectory(config.output_dir)
+    if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
+        progress.say(f"{directory.root} was stopped before its first round; starting it anew")
+        return _new_run(prepared, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
