@@ -151,7 +151,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
             if not reply.has_error():
                 answers.append(reply)
             elif attempts == _ATTEMPTS:
-                raise EngineError(f"a message failed {_ATTEMPTS} times: {reply.error.reason}")
+                raise EngineError(f"a message failed {_ATTEMPTS} times: {_last_line(reply.error.reason)}")
             else:
                 pause_s = _FIRST_PAUSE_S * 2 ** (attempts - 1)
                 failed.append((time.monotonic() + pause_s, message, attempts))
@@ -167,6 +167,12 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
         if waiting or failed:
             time.sleep(_POLL_S)
     return answers
+
+
+def _last_line(reason: str) -> str:
+    """The cause at the end of the traceback that Flower passes on."""
+    lines = [line for line in reason.splitlines() if line.strip()]
+    return lines[-1].strip().removesuffix("'>") if lines else "no reason given"
 
 
 def _copy_of(message: Message) -> Message:
