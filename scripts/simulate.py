@@ -22,6 +22,7 @@ def main() -> int:
         print(to_toml(flags.run), end="")
         return 0
     resume = flags.resume is not None
+    print("preparing text, vocabulary and fleet", flush=True)
     prepared = prepare(flags.run, resume)
     # The rest needs TensorFlow and Ray, which take seconds to import: not for --help or a typo.
     import_tensorflow_quietly()

@@ -23,7 +23,7 @@ class RunProgress:
         self._terminal = stream.isatty()
         self._console = Console(file=stream, soft_wrap=True, highlight=False)
         self._rounds, self._began_at = rounds, completed
-        self._began = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when the first round was done, and its number
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -73,8 +73,11 @@ class RunProgress:
             )
 
     def _time_left(self, completed: int) -> str:
-        done = completed - self._began_at
-        if done <= 0:
+        """By the rounds after the first, which also pays for starting the workers."""
+        if self._first is None:
+            self._first = (time.monotonic(), completed)
+        since, first = self._first
+        if completed <= first:
             return "?"
-        seconds = (time.monotonic() - self._began) / done * (self._rounds - completed)
+        seconds = (time.monotonic() - since) / (completed - first) * (self._rounds - completed)
         return str(timedelta(seconds=round(seconds)))
