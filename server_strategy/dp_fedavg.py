@@ -42,7 +42,6 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from server_strategy.accounting import default_delta, noise_multiplier_for, planned_participations
 from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
 from server_strategy.config import (
     CohortConfig,
@@ -53,55 +52,14 @@ from server_strategy.noise import make_query, noised_sum
 from server_strategy.privacy_ledger import (
     ParticipationLog,
     PrivacyLedger,
-    PrivacyPlan,
     PrivacySpent,
     privacy_spent,
 )
+from server_strategy.privacy_plan import make_privacy_plan
 from server_strategy.server_optimizers import OptimizerState, initial_state, optimizer_step
 from server_strategy.update_sum import MAX_PHONES, to_float
 
 _LOG = getLogger("typefleet")
-
-
-def make_privacy_plan(cohort: CohortConfig, privacy: PrivacyConfig, rounds: int, num_phones: int) -> PrivacyPlan:
-    """Settle noise and bounds before the first round.
-
-    Raises:
-        ValueError: both or contradictory settings; the message names the setting.
-    """
-    given = [privacy.noise_multiplier, privacy.target_epsilon]
-    if privacy.mechanism != "none" and given.count(None) != 1:
-        found = "none" if given.count(None) == 2 else "both"
-        raise ValueError(f"Expected one of noise_multiplier and target_epsilon. Found {found}.")
-    modelled = privacy.modelled_cohort
-    if modelled is not None and modelled < cohort.goal:
-        raise ValueError(f"Expected modelled_cohort >= goal {cohort.goal}. Found {modelled}.")
-    participations = planned_participations(rounds, cohort.min_separation_rounds, cohort.max_participations)
-    population = num_phones if modelled is None else round(num_phones * modelled / cohort.goal)
-    plan = PrivacyPlan(
-        privacy.mechanism,
-        privacy.clip_norm,
-        None,
-        None,
-        None,
-        rounds,
-        cohort.goal,
-        cohort.min_separation_rounds,
-        participations,
-        population,
-        modelled,
-    )
-    if privacy.mechanism == "none":
-        return plan
-    delta = privacy.delta if privacy.delta is not None else default_delta(population)
-    z = privacy.noise_multiplier
-    if privacy.target_epsilon is not None:
-        z = noise_multiplier_for(privacy.target_epsilon, delta, participations)
-    if z is None:
-        raise ValueError("Expected a noise multiplier. Found none.")
-    # A cohort of N spreads the noise z C over N reports; this run spreads it over its goal.
-    shrink = 1.0 if modelled is None else cohort.goal / modelled
-    return replace(plan, noise_multiplier=z, delta=delta, noise_stddev=z * privacy.clip_norm * shrink)
 
 
 @dataclass(frozen=True)

@@ -21,39 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.accounting import epsilon_by_rdp, gaussian_rho
+from server_strategy.privacy_plan import PrivacyPlan
 
 NEVER = -(2**31) // 2
 
 
 class LedgerError(ValueError):
     """A ledger that does not fit the run, or was changed."""
-
-
-@dataclass(frozen=True)
-class PrivacyPlan:
-    """The guarantee a run sets out to keep; constant from the first round to the last."""
-
-    mechanism: str
-    clip_norm: float
-    noise_multiplier: float | None
-    noise_stddev: float | None  # on each coordinate of the sum, in this run
-    delta: float | None
-    rounds: int
-    goal: int
-    min_separation_rounds: int
-    max_participations: int
-    population: int  # phones of the training fleet, or of the modelled deployment
-    modelled_cohort: int | None
-
-    @property
-    def zcdp_rho(self) -> float | None:
-        """Bound on the whole run."""
-        return None if self.noise_multiplier is None else gaussian_rho(self.noise_multiplier, self.max_participations)
-
-    @property
-    def epsilon(self) -> float | None:
-        """Bound on the whole run."""
-        return None if self.zcdp_rho is None or self.delta is None else epsilon_by_rdp(self.zcdp_rho, self.delta)
 
 
 @dataclass(frozen=True)

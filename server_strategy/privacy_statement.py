@@ -5,7 +5,8 @@ from importlib.metadata import version
 from typing import Any
 
 from server_strategy.accounting import epsilon_of_gaussian
-from server_strategy.privacy_ledger import PrivacyPlan, PrivacySpent
+from server_strategy.privacy_ledger import PrivacySpent
+from server_strategy.privacy_plan import PrivacyPlan
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 

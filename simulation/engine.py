@@ -169,9 +169,9 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
     return answers
 
 
-def _last_line(reason: str) -> str:
+def _last_line(reason: str | None) -> str:
     """The cause at the end of the traceback that Flower passes on."""
-    lines = [line for line in reason.splitlines() if line.strip()]
+    lines = [line for line in (reason or "").splitlines() if line.strip()]
     return lines[-1].strip().removesuffix("'>") if lines else "no reason given"
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from client_model.export_tflite import ExportedFile
-from server_strategy.privacy_ledger import PrivacyPlan
+from server_strategy.privacy_plan import PrivacyPlan
 from server_strategy.privacy_statement import NO_PRIVACY, modelled_label
 from simulation.progress import percent
 

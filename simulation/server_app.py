@@ -17,7 +17,8 @@ from simulation.flags import parse_simulate
 from simulation.preparation import prepare
 from simulation.progress import RunProgress
 from simulation.report import print_closing_table
-from simulation.runner import finish_run, run_rounds, run_summary, start_run
+from simulation.run import finish_run, run_summary, start_run
+from simulation.runner import run_rounds
 
 app = ServerApp()
 

@@ -9,8 +9,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from server_strategy.accounting import gaussian_rho
 from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
-from server_strategy.dp_fedavg import DPFedAvg, make_privacy_plan
+from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.noise import noise_generator
+from server_strategy.privacy_plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 
 SIZE, PHONES = 12, 40

@@ -10,10 +10,10 @@ from server_strategy.privacy_ledger import (
     LedgerError,
     ParticipationLog,
     PrivacyLedger,
-    PrivacyPlan,
     privacy_spent,
     recompute,
 )
+from server_strategy.privacy_plan import PrivacyPlan
 
 
 def plan(**changes):

@@ -1,0 +1,202 @@
+"""A run as an object: made or resumed, kept durable, summed up, finished."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.client_data import phone_labels
+from client_model.export_tflite import ExportedFile
+from client_model.language_model import flatten, initial_weights, unflatten
+from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.privacy_ledger import privacy_spent
+from server_strategy.privacy_statement import modelled_label, privacy_json, privacy_markdown
+from simulation.checkpoint import load_newest_checkpoint, save_checkpoint, write_text_atomically
+from simulation.config import ConfigError, RunConfig
+from simulation.export import export_run
+from simulation.flags import result_settings, to_toml
+from simulation.preparation import Prepared
+from simulation.progress import RunProgress
+from simulation.records import Evaluation, RunDirectory, RunTotals, new_run_directory, summarise
+from simulation.report import plan_lines
+
+
+@dataclass
+class Run:
+    """A run in progress."""
+
+    prepared: Prepared
+    directory: RunDirectory
+    strategy: DPFedAvg
+    flat: NDArray[np.float32]  # [num_weights]
+    salt: str
+    totals: RunTotals = field(default_factory=RunTotals)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings."""
+        return self.prepared.config
+
+    @property
+    def finished(self) -> bool:
+        """All rounds are completed."""
+        return self.totals.rounds_completed >= self.config.rounds
+
+
+def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
+    """Make the run's folder, or open it at its newest checkpoint."""
+    run = _resume_run(prepared, progress) if resume else _new_run(prepared)
+    _introduce(run, progress)
+    return run
+
+
+def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
+    config = prepared.config
+
+    def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
+        return np.array([int(label, 16) for label in phone_labels(salt, prepared.digests[phones])], np.uint64)
+
+    return DPFedAvg(
+        prepared.cohorts,
+        len(prepared.digests),
+        cohort=config.cohort,
+        privacy=config.privacy,
+        rounds=config.rounds,
+        optimizer=config.server_optimizer,
+        seed=config.seed,
+        ledger_path=ledger_path,
+        labels=labels,
+        phones_per_message=config.engine.devices_per_message,
+        evaluation_phones=prepared.held_out_phones,
+        evaluate_every=config.evaluation.every_rounds,
+        message_timeout_s=config.engine.message_timeout_s,
+    )
+
+
+def _new_run(prepared: Prepared, directory: RunDirectory | None = None) -> Run:
+    config = prepared.config
+    directory = directory or new_run_directory(config.output_dir, to_toml(config))
+    # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
+    salt = secrets.token_hex(16)
+    flat = flatten(initial_weights(prepared.shape, config.seed))
+    run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flat, salt)
+    checkpoint(run)
+    return run
+
+
+def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
+    config = prepared.config
+    if config.output_dir is None:
+        raise ConfigError("--resume: expected the folder of a run, found none")
+    directory = RunDirectory(config.output_dir)
+    if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
+        progress.say(f"{directory.root} was stopped before its first round; starting it anew")
+        return _new_run(prepared, directory)
+    stored, notes = load_newest_checkpoint(directory.checkpoints)
+    for note in notes:
+        progress.say(f"note: {note}")
+    arrays, about = stored
+    if about["settings"] != _fingerprint(config):
+        raise ConfigError(f"--resume: {directory.checkpoints} belongs to another configuration")
+    if len(arrays["weights"]) != prepared.shape.num_weights:
+        raise ConfigError(
+            f"--resume: expected {prepared.shape.num_weights} weights, found {len(arrays['weights'])}; "
+            "the text has changed since the run began"
+        )
+    for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
+        draft.unlink()
+    strategy = _strategy(prepared, directory.ledger, about["salt"])
+    strategy.load_state(arrays)
+    prepared.cohorts.now_s = about["now_s"]
+    run = Run(
+        prepared,
+        directory,
+        strategy,
+        arrays["weights"],
+        about["salt"],
+        RunTotals(**about["totals"]),
+        Evaluation(**about["evaluation"]),
+    )
+    directory.cut_rounds_after(run.totals.server_round)
+    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
+    return run
+
+
+def _fingerprint(config: RunConfig) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in result_settings(config).items()}
+
+
+def _introduce(run: Run, progress: RunProgress) -> None:
+    prepared, config = run.prepared, run.config
+    source = "synthetic English" if config.data.path is None else str(config.data.path)
+    skipped = prepared.population.skipped_lines
+    progress.say(
+        f"Typefleet {version('typefleet')}   {run.directory.root}\n"
+        f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train), {source}"
+        + (f"; {skipped:,} bad lines skipped" if skipped else "")
+        + f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
+        f"{prepared.shape.num_weights:,} weights"
+    )
+    progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
+
+
+def checkpoint(run: Run) -> None:
+    """Make the run durable."""
+    save_checkpoint(
+        run.directory.checkpoints,
+        run.totals.server_round,
+        {"weights": run.flat, **run.strategy.state()},
+        {
+            "settings": _fingerprint(run.config),
+            "salt": run.salt,
+            "now_s": run.prepared.cohorts.now_s,
+            "totals": asdict(run.totals),
+            "evaluation": asdict(run.evaluation),
+        },
+        run.config.engine.keep_checkpoints,
+    )
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """The content of summary.json."""
+    plan, strategy = run.strategy.plan, run.strategy
+    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    return summarise(
+        run.totals,
+        run.evaluation,
+        asdict(spent),
+        run.prepared.cohorts.now_s,
+        run.flat,
+        {
+            "epsilon_is_of": modelled_label(plan),
+            "baseline_unigram_top1": run.prepared.baselines.unigram_top1,
+            "baseline_bigram_top1": run.prepared.baselines.bigram_top1,
+            "baseline_training_phones": run.prepared.baselines.training_phones,
+        },
+    )
+
+
+def write_outcome(run: Run) -> None:
+    run.directory.write_summary(run_summary(run))
+    plan, strategy = run.strategy.plan, run.strategy
+    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    root = run.directory.root
+    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent), indent=2) + "\n")
+    command = f"python scripts/check_privacy.py {root}"
+    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, command))
+
+
+def finish_run(run: Run) -> list[ExportedFile]:
+    """Write the model files, the summary and the privacy statement of a finished run."""
+    shape = run.prepared.shape
+    names = list(shape.weight_shapes())
+    run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
+    write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
+    write_outcome(run)
+    return export_run(run.directory, run.prepared)
