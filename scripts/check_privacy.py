@@ -28,11 +28,12 @@ class CheckFlags:
 def check(folder: Path) -> int:
     """Print the recomputed cost; 1 if privacy.json claims anything else."""
     try:
-        claimed = json.loads((folder / "privacy.json").read_text(encoding="utf-8"))["spent"]
+        statement = json.loads((folder / "privacy.json").read_text(encoding="utf-8"))
+        claimed, is_of = statement["spent"], statement["epsilon_is_of"]
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"{folder / 'privacy.json'}: cannot be read: {error}") from error
     spent = recompute(folder / "privacy_ledger.jsonl", claimed["releases"])
-    print(json.dumps(spent, indent=2))
+    print(json.dumps({**spent, "epsilon_is_of": is_of}, indent=2))
     if spent != claimed:
         print(f"privacy.json claims something else: {json.dumps(claimed)}", file=sys.stderr)
         return 1

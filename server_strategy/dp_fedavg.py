@@ -50,6 +50,7 @@ from server_strategy.config import (
 )
 from server_strategy.noise import make_query, noised_sum
 from server_strategy.privacy_ledger import (
+    LedgerError,
     ParticipationLog,
     PrivacyLedger,
     PrivacySpent,
@@ -318,11 +319,11 @@ class DPFedAvg(Strategy):
         """Inverse of `state`.
 
         Raises:
-            ValueError: the ledger lacks a release that the state has made.
+            LedgerError: the ledger lacks a release that the state has made.
         """
         releases = int(state["releases"])
         if self.ledger.releases < releases:
-            raise ValueError(
+            raise LedgerError(
                 f"{self.ledger.path}: expected at least {releases} releases on record, found {self.ledger.releases}"
             )
         self.releases = releases

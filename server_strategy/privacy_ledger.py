@@ -101,6 +101,7 @@ class PrivacyLedger:
         """
         self.path = path
         self._entries: list[dict] = []
+        self._epsilon_is_of = plan.epsilon_is_of
         header = _chained({"release": 0, "plan": asdict(plan)}, "")
         if path is not None and path.exists():
             self._entries = _read(path)
@@ -127,6 +128,7 @@ class PrivacyLedger:
             "reports": len(participants),
             "participants": encode_labels(participants),
             "spent": asdict(spent),
+            "epsilon_is_of": self._epsilon_is_of,
         }
         if spent.releases <= self.releases:
             there = {k: v for k, v in self._entries[spent.releases].items() if k not in ("previous", "hash")}

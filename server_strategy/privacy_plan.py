@@ -29,6 +29,15 @@ class PrivacyPlan:
     modelled_cohort: int | None
 
     @property
+    def epsilon_is_of(self) -> str:
+        """Whose epsilon it is; stands wherever the number appears."""
+        if self.mechanism == "none":
+            return "no privacy"
+        if self.modelled_cohort is None:
+            return "this run"
+        return f"a modelled deployment with {self.modelled_cohort:,} reports a round"
+
+    @property
     def zcdp_rho(self) -> float | None:
         """Bound on the whole run."""
         return None if self.noise_multiplier is None else gaussian_rho(self.noise_multiplier, self.max_participations)

@@ -11,22 +11,13 @@ from server_strategy.privacy_plan import PrivacyPlan
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
 
-def modelled_label(plan: PrivacyPlan) -> str:
-    """What an epsilon of this run is the epsilon of; stands wherever the number appears."""
-    if plan.mechanism == "none":
-        return "no privacy"
-    if plan.modelled_cohort is None:
-        return "this run"
-    return f"a modelled deployment with {plan.modelled_cohort:,} reports a round"
-
-
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent) -> dict[str, Any]:
     """All facts of the statement."""
     has_privacy = plan.mechanism != "none"
     return {
         "mechanism": plan.mechanism,
         "statement": _headline(plan, spent),
-        "epsilon_is_of": modelled_label(plan),
+        "epsilon_is_of": plan.epsilon_is_of,
         "unit": "one phone (its user), over the whole run",
         "adjacency": "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same",
         "trust_model": "central: the server adds the noise and is trusted to",
@@ -67,7 +58,7 @@ def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
         return NO_PRIVACY
     return (
         f"({spent.epsilon:.3g}, {spent.delta:.2g})-differential privacy for each phone "
-        f"({spent.zcdp_rho:.4g}-zCDP), of {modelled_label(plan)}"
+        f"({spent.zcdp_rho:.4g}-zCDP), of {plan.epsilon_is_of}"
     )
 
 

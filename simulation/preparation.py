@@ -21,6 +21,7 @@ from client_model.keyboard_metrics import Baselines, measure_baselines
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.language_model import ModelShape, model_shape
 from client_model.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
+from server_strategy.privacy_plan import make_privacy_plan
 from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
 from simulation.host_task import HostTask
@@ -100,6 +101,10 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
         raise ConfigError(
             f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
         )
+    try:
+        make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones)
+    except ValueError as error:
+        raise ConfigError(f"--privacy: {error}") from error
     held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
     seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
     vocabulary = _vocabulary(config, population, seen)

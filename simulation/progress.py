@@ -24,6 +24,7 @@ class RunProgress:
         self._console = Console(file=stream, soft_wrap=True, highlight=False)
         self._rounds, self._began_at = rounds, completed
         self._first: tuple[float, int] | None = None  # when the first round was done, and its number
+        self._recall = ""
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -62,7 +63,8 @@ class RunProgress:
         )
         recall = f"  recall {percent(record['top1_recall'])}" if record.get("top1_recall") is not None else ""
         if self._bar is not None and self._task is not None:
-            description = f"{now}  {epsilon}  {record['simulated_date']}  {left} left"
+            self._recall = recall or self._recall
+            description = f"{now}{self._recall}  {epsilon}  {record['simulated_date']}  {left} left"
             self._bar.update(self._task, completed=completed, description=description)
             if recall:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from client_model.export_tflite import ExportedFile
 from server_strategy.privacy_plan import PrivacyPlan
-from server_strategy.privacy_statement import NO_PRIVACY, modelled_label
+from server_strategy.privacy_statement import NO_PRIVACY
 from simulation.progress import percent
 
 
@@ -19,7 +19,7 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
         return f"privacy     {NO_PRIVACY}"
     text = (
         f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
-        f"of {modelled_label(plan)}:\n"
+        f"of {plan.epsilon_is_of}:\n"
         f"            noise multiplier {plan.noise_multiplier:.4g}, clip norm {plan.clip_norm:g}, a phone takes part "
         f"at most {plan.max_participations} times in {plan.rounds} rounds"
     )
@@ -62,7 +62,7 @@ def print_closing_table(
         add(
             "privacy",
             f"epsilon {summary['epsilon']:.2f} at delta {summary['delta']:.2g} (rho {summary['zcdp_rho']:.3g})\n"
-            f"of {modelled_label(plan)}",
+            f"of {plan.epsilon_is_of}",
         )
     add("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned")
     days = summary["simulated_seconds"] / 86400

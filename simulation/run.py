@@ -1,7 +1,9 @@
 """A run as an object: made or resumed, kept durable, summed up, finished."""
 
+import hashlib
 import json
 import secrets
+import shutil
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +17,7 @@ from client_model.export_tflite import ExportedFile
 from client_model.language_model import flatten, initial_weights, unflatten
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy_ledger import privacy_spent
-from server_strategy.privacy_statement import modelled_label, privacy_json, privacy_markdown
+from server_strategy.privacy_statement import privacy_json, privacy_markdown
 from simulation.checkpoint import load_newest_checkpoint, save_checkpoint, write_text_atomically
 from simulation.config import ConfigError, RunConfig
 from simulation.export import export_run
@@ -102,15 +104,12 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
     for note in notes:
         progress.say(f"note: {note}")
     arrays, about = stored
-    if about["settings"] != _fingerprint(config):
-        raise ConfigError(f"--resume: {directory.checkpoints} belongs to another configuration")
-    if len(arrays["weights"]) != prepared.shape.num_weights:
+    if about["fingerprint"] != _fingerprint(prepared):
         raise ConfigError(
-            f"--resume: expected {prepared.shape.num_weights} weights, found {len(arrays['weights'])}; "
-            "the text has changed since the run began"
+            f"--resume: expected the settings and the text that {directory.root} began with, found others"
         )
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
-        draft.unlink()
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
     strategy = _strategy(prepared, directory.ledger, about["salt"])
     strategy.load_state(arrays)
     prepared.cohorts.now_s = about["now_s"]
@@ -128,8 +127,15 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
     return run
 
 
-def _fingerprint(config: RunConfig) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in result_settings(config).items()}
+def _fingerprint(prepared: Prepared) -> dict[str, Any]:
+    """Everything that may change a result: the settings, the text, the vocabulary."""
+    settings = result_settings(prepared.config)
+    folder = prepared.task.population.cache_folder
+    return {
+        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+        "text": None if folder is None else Path(folder).name,  # named by the file's content
+        "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
+    }
 
 
 def _introduce(run: Run, progress: RunProgress) -> None:
@@ -153,7 +159,7 @@ def checkpoint(run: Run) -> None:
         run.totals.server_round,
         {"weights": run.flat, **run.strategy.state()},
         {
-            "settings": _fingerprint(run.config),
+            "fingerprint": _fingerprint(run.prepared),
             "salt": run.salt,
             "now_s": run.prepared.cohorts.now_s,
             "totals": asdict(run.totals),
@@ -174,10 +180,11 @@ def run_summary(run: Run) -> dict[str, Any]:
         run.prepared.cohorts.now_s,
         run.flat,
         {
-            "epsilon_is_of": modelled_label(plan),
+            "epsilon_is_of": plan.epsilon_is_of,
             "baseline_unigram_top1": run.prepared.baselines.unigram_top1,
             "baseline_bigram_top1": run.prepared.baselines.bigram_top1,
             "baseline_training_phones": run.prepared.baselines.training_phones,
+            "skipped_lines": run.prepared.population.skipped_lines,
         },
     )
 

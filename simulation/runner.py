@@ -24,7 +24,6 @@ from flwr.serverapp import Grid
 from client_model.client_data import phone_labels
 from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import RoundOutcome
-from server_strategy.privacy_statement import modelled_label
 from simulation.engine import EngineError, exchange, run_on_flower, wait_for_nodes
 from simulation.preparation import Prepared
 from simulation.progress import RunProgress
@@ -156,7 +155,7 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         "tokens_per_second": outcome.tokens / train_seconds,
         "zcdp_rho": spent.zcdp_rho if spent else None,
         "epsilon": spent.epsilon if spent else None,
-        "epsilon_is_of": modelled_label(run.strategy.plan),
+        "epsilon_is_of": run.strategy.plan.epsilon_is_of,
         **(asdict(run.evaluation) if evaluated else {}),
         "weights_sha256": weights_sha256(run.flat),
     }

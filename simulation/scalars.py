@@ -36,5 +36,6 @@ class ScalarWriter:
         with self._writer.as_default():
             for name, tag in _TAGS.items():
                 if record.get(name) is not None:
-                    tf.summary.scalar(tag, record[name], step=step)
+                    modelled = tag.startswith("privacy/") and record.get("epsilon_is_of") != "this run"
+                    tf.summary.scalar(tag + "_of_modelled_deployment" * modelled, record[name], step=step)
         self._writer.flush()
