@@ -56,9 +56,9 @@ class TrainingConfig:
 
     learning_rate: Annotated[float, Gt(0)] = 4.0
     """Step size of the phone's plain SGD."""
-    max_gradient_norm: Annotated[float | None, Gt(0)] = 0.5
-    """Scale down a step's gradient whose L2 norm is larger; keeps large learning rates stable. This is
-    not the privacy bound, which is on the whole update."""
+    max_gradient_norm: Annotated[float, Ge(0)] = 0.5
+    """Scale down a step's gradient whose L2 norm is larger, which keeps large learning rates stable; 0
+    for no bound. This is not the privacy bound, which is on the whole update."""
     batch_size: Annotated[int, Ge(1)] = 8
     """Sequences a step."""
     epochs: Annotated[int, Ge(1)] = 1

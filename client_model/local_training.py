@@ -230,7 +230,7 @@ class LocalTrainer:
         >>> trainer.train(received, batches, learning_rate=0.5)  # doctest: +SKIP
     """
 
-    def __init__(self, shape: ModelShape, max_gradient_norm: float | None = None) -> None:
+    def __init__(self, shape: ModelShape, max_gradient_norm: float = 0.0) -> None:
         self.shape, self._max_gradient_norm = shape, max_gradient_norm
         weight_specs = [tf.TensorSpec(dims, tf.float32) for dims in shape.weight_shapes().values()]
         tokens = tf.TensorSpec([None], tf.int32)
@@ -275,7 +275,7 @@ class LocalTrainer:
                 self.shape.cell, weights, inputs[begin:end], targets[begin:end], step_rows[i]
             )
             step_size = rate
-            if self._max_gradient_norm is not None:
+            if self._max_gradient_norm:
                 norm = tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
                 step_size = rate * tf.minimum(1.0, self._max_gradient_norm / tf.maximum(norm, 1e-12))
             stepped = [w - step_size * g for w, g in zip(weights, gradients, strict=True)]

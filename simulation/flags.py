@@ -7,6 +7,7 @@ and parsed by the same parser, so both know the same names, types and defaults.
 import contextlib
 import difflib
 import io
+import os
 import re
 import sys
 import tomllib
@@ -189,6 +190,9 @@ def run_door(body: Callable[[], int | None], expected: tuple[type[Exception], ..
     """Run a script's body; an expected error becomes one line on standard error and exit code 2."""
     try:
         return body() or 0
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except expected as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -101,6 +101,23 @@ def test_bad_files_name_file_and_key(tmp_path, content, message):
     assert str(error.value).startswith(f"{file}: ") and message in str(error.value)
 
 
+def test_a_setting_that_may_be_absent_is_absent_by_default():
+    # TOML has no null: a run's config.toml could not tell "none" from "the default" otherwise.
+    from dataclasses import MISSING, fields, is_dataclass
+
+    def optional_fields(config):
+        for f in fields(config):
+            value = getattr(config, f.name)
+            if is_dataclass(value):
+                yield from optional_fields(value)
+            elif "None" in str(type(config).__annotations__[f.name]):
+                yield f
+
+    optional = list(optional_fields(RunConfig()))
+    assert len(optional) > 5
+    assert all(f.default is None for f in optional if f.default is not MISSING)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
         parse_simulate(["--config", str(tmp_path / "none.toml")])
