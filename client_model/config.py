@@ -26,7 +26,7 @@ class DataConfig:
     vocabulary_path: Path | None = None
     """File with one token a line (a run's model/vocab.txt) instead of a vocabulary built from the
     training phones."""
-    vocabulary_phones: Annotated[int, Ge(1)] = 2000
+    vocabulary_phones: Annotated[int, Ge(1)] = 5000
     """At most so many training phones are read for the vocabulary and the baselines."""
     cache_dir: Path | None = None
     """Folder for tokenised files; by default typefleet/ in the user's cache folder."""

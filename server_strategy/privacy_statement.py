@@ -76,7 +76,8 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, recompute: str) -> 
         ]
         if plan.modelled_cohort is not None:
             lines += [
-                f"This holds for a deployment in which {plan.modelled_cohort:,} phones report each round. The run",
+                f"This holds for a deployment in which {plan.modelled_cohort:,} phones report each round and no phone",
+                "takes part more often, or sooner again, than in this run. The run",
                 f"itself had a goal of {plan.goal} and added proportionally less noise, to show what accuracy such a",
                 "deployment would reach. **The models of this run do not have this guarantee themselves.**",
                 "",
@@ -101,7 +102,7 @@ def _table(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
         ("epsilon", plan.epsilon, spent.epsilon),
         (
-            "epsilon by privacy loss distribution",
+            "epsilon, exact for Gaussian noise",
             _exact(plan.zcdp_rho, plan.delta),
             _exact(spent.zcdp_rho, spent.delta),
         ),

@@ -50,7 +50,7 @@ def print_closing_table(
     add(
         "  by counting",
         f"{percent(summary['baseline_unigram_top1'])} unigram, {percent(summary['baseline_bigram_top1'])} bigram "
-        "(same phones)",
+        f"(counted on {summary['baseline_training_phones']:,} training phones)",
     )
     add("recall, three suggestions", percent(summary["top3_recall"]))
     perplexity = summary["perplexity"]
