@@ -41,9 +41,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
             os.fsync(file.fileno())
         draft.chmod(0o644)
         draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    finally:
+        draft.unlink(missing_ok=True)  # it is there only if something failed
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
