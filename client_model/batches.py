@@ -9,6 +9,7 @@ token with a real target, and no product is ever computed for padding. Sorting r
 changes nothing mathematically: the batch's gradient is a sum over its rows.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -95,20 +96,35 @@ def training_batches(
     return pack(inputs, targets, lengths, order, batch, sequence_length)
 
 
+def evaluation_sequences(
+    population: Population, lookup: NDArray[np.int32], phone: int, max_sequences: int, sequence_length: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    """(inputs, targets, lengths) of the last `max_sequences` sequences of a held-out phone, end to end."""
+    table = sequence_table(population.message_lengths(phone), sequence_length)
+    chosen = np.arange(len(table.length))[-max_sequences:]
+    return _read_sequences(population, lookup, phone, table, chosen)
+
+
 def evaluation_batches(
     population: Population,
     lookup: NDArray[np.int32],
-    phone: int,
+    phones: Sequence[int],
     max_sequences: int,
     sequence_length: int,
-    batch_size: int = 32,
-) -> PackedBatches:
-    """The last `max_sequences` sequences of a held-out phone, longest first."""
-    table = sequence_table(population.message_lengths(phone), sequence_length)
-    chosen = np.arange(len(table.length))[-max_sequences:]
-    inputs, targets, lengths = _read_sequences(population, lookup, phone, table, chosen)
+    batch_tokens: int = 400,
+) -> tuple[PackedBatches, NDArray[np.int64]]:
+    """The sequences of several held-out phones together, longest first, about `batch_tokens` a batch.
+
+    Returns:
+        The batches, and for each of their tokens which of `phones` it belongs to: int64 [tokens].
+    """
+    parts = [evaluation_sequences(population, lookup, p, max_sequences, sequence_length) for p in phones]
+    inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
+    owner = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
     order = np.argsort(-lengths, kind="stable")
-    return pack(inputs, targets, lengths, order, np.arange(len(order)) // batch_size, sequence_length)
+    before = np.cumsum(lengths[order]) - lengths[order]
+    source, step_rows = _layout(lengths, order, before // batch_tokens, sequence_length)
+    return PackedBatches(inputs[source], targets[source], step_rows), owner[source]
 
 
 def read_pairs(
@@ -168,6 +184,14 @@ def pack(
         order: int64 [rows], which sequence each row of the epoch(s) is; sequences may repeat.
         batch: int64 [rows], non-decreasing batch number of each row.
     """
+    source, step_rows = _layout(lengths, order, batch, sequence_length)
+    return PackedBatches(inputs[source], targets[source], step_rows)
+
+
+def _layout(
+    lengths: NDArray[np.int64], order: NDArray[np.int64], batch: NDArray[np.int64], sequence_length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """(which pair stands at each packed position, rows running at each step of each batch)."""
     row_length = lengths[order]
     sorted_rows = np.lexsort((-row_length, batch))  # stable: equal lengths keep their order
     order, row_length, batch = order[sorted_rows], row_length[sorted_rows], batch[sorted_rows]
@@ -179,6 +203,4 @@ def pack(
     source = (starts[row] + step)[packed]
     num_batches = int(batch[-1]) + 1
     step_rows = np.bincount(batch[row] * sequence_length + step, minlength=num_batches * sequence_length)
-    return PackedBatches(
-        inputs[source], targets[source], step_rows.reshape(num_batches, sequence_length).astype(np.int32)
-    )
+    return source, step_rows.reshape(num_batches, sequence_length).astype(np.int32)

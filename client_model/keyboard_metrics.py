@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.batches import evaluation_batches, read_pairs
+from client_model.batches import evaluation_sequences, read_pairs
 from client_model.client_data import Population
 from client_model.vocabulary import BOS, FIRST_WORD, OOV
 
@@ -76,9 +76,9 @@ def measure_baselines(
 
     hits, positions = np.zeros(2, np.int64), 0
     for phone in held_out_phones:
-        batches = evaluation_batches(population, lookup, int(phone), max_sequences, sequence_length)
-        words = batches.targets >= FIRST_WORD
-        target, source = batches.targets[words], batches.inputs[words]
+        inputs, targets, _ = evaluation_sequences(population, lookup, int(phone), max_sequences, sequence_length)
+        words = targets >= FIRST_WORD
+        target, source = targets[words], inputs[words]
         hits += (int((target == unigram).sum()), int((target == best[source]).sum()))
         positions += len(target)
     if not positions:

@@ -27,6 +27,7 @@ from client_model.language_model import ModelShape, Weights
 from client_model.vocabulary import FIRST_WORD
 
 Tensor = Any  # TensorFlow ships no usable types
+_SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
 
 
 class LocalResult(NamedTuple):
@@ -195,15 +196,14 @@ def _loss_and_gradients(
     scale = 1.0 / tf.cast(tf.maximum(tf.shape(inputs)[0], 1), tf.float32)
 
     logits = tf.matmul(trace.outputs, embedding, transpose_b=True) + output_bias  # [n, V]
-    logits -= tf.reduce_max(logits, 1, keepdims=True)  # [n, V]
-    exp = tf.exp(logits)  # [n, V]
-    total = tf.reduce_sum(exp, 1, keepdims=True)  # [n, 1]
-    loss = tf.reduce_sum(tf.math.log(total[:, 0]) - tf.gather(logits, targets, batch_dims=1))
+    softmax = tf.nn.softmax(logits)  # [n, V], one pass over each row while it is in the cache
+    of_target = tf.gather(softmax, targets, batch_dims=1)  # [n]
+    loss = -tf.reduce_sum(tf.math.log(tf.maximum(of_target, _SMALLEST)))
     # d logits = scale * (softmax - onehot). The softmax part is dense, the onehot part is n rows.
-    weight = scale / total  # [n, 1]
-    d_outputs = weight * tf.matmul(exp, embedding) - scale * tf.gather(embedding, targets)  # [n, D]
-    d_embedding = tf.matmul(exp, weight * trace.outputs, transpose_a=True)  # [V, D]
-    d_bias = tf.reshape(tf.matmul(exp, weight, transpose_a=True), [-1])  # [V]
+    d_outputs = scale * (tf.matmul(softmax, embedding) - tf.gather(embedding, targets))  # [n, D]
+    scaled_outputs = scale * trace.outputs  # [n, D]
+    d_embedding = tf.matmul(softmax, scaled_outputs, transpose_a=True)  # [V, D]
+    d_bias = tf.linalg.matvec(softmax, tf.fill(tf.shape(targets), scale), transpose_a=True)  # [V]
     d_bias = tf.tensor_scatter_nd_sub(d_bias, targets[:, None], tf.fill(tf.shape(targets), scale))
 
     dz_steps, d_projection = _BACKWARD[cell](trace, d_outputs, recurrent, projection, rows, counts)
@@ -215,7 +215,7 @@ def _loss_and_gradients(
     d_embedding = tf.tensor_scatter_nd_add(
         d_embedding,
         tf.concat([inputs, targets], 0)[:, None],
-        tf.concat([d_x, -scale * trace.outputs], 0),
+        tf.concat([d_x, -scaled_outputs], 0),
     )  # [V, D]
     d_input = tf.matmul(x, dz, transpose_a=True)  # [D, G U]
     return loss, [d_embedding, d_input, d_recurrent, tf.reduce_sum(dz, 0), d_projection, d_bias]
@@ -257,7 +257,7 @@ class LocalTrainer:
         update, loss = self._train(
             received, batches.inputs, batches.targets, batches.step_rows, np.float32(learning_rate)
         )
-        return LocalResult(update.numpy(), float(loss), batches.num_tokens)
+        return LocalResult(np.asarray(update), float(loss), batches.num_tokens)  # shares memory with the tensor
 
     def score(self, received: list[Tensor], batches: PackedBatches) -> TokenScores:
         """Predict every token of the batches; nothing is trained."""

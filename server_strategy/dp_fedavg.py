@@ -7,8 +7,9 @@ One round:
 
 1. `configure_train` asks the cohort source which phones report, splits them into shards, and sends
    each shard to a host as one message: the weights once, the ids of its phones.
-2. A host trains its phones one after another, rejects updates that are not finite, clips each to
-   clip_norm, and replies with ONE exact fixed-point sum and per-phone metrics.
+2. A host trains its phones one after another, leaves out those that fail and updates that are not
+   finite, clips the others to clip_norm, and replies with ONE exact fixed-point sum and per-phone
+   metrics.
 3. `aggregate_train` adds the sums (int64, so in any order), writes the release into the ledger,
    adds the mechanism's noise, divides by the fixed `goal`, and steps the server optimizer.
 4. `configure_evaluate` / `aggregate_evaluate` measure the model on held-out phones.
@@ -17,8 +18,12 @@ It is an ordinary strategy and works in any ServerApp whose clients answer in th
 
     train:    in   arrays, config {phone-ids, server-round, clip-norm, ...}
               out  update-sum: one int64 array (`update_sum.FixedPointSum.values`)
-                   metrics {phone-ids, rejected-ids, update-norm, loss-sum, tokens}, lists aligned
-    evaluate: in   arrays, config {phone-ids, ...}
+                   metrics {phone-ids, update-norm, loss-sum, tokens}, lists aligned,
+                   and {rejected-ids}, updates that were not finite
+                   optional: metrics {failed-ids}, phones whose training raised, and
+                   failures {causes}, a text for each
+    evaluate: in   arrays, config {phone-ids, unit-sizes, ...}; each unit is so many of the ids, in
+                   order, that may be computed together, and is the same for any number of nodes
               out  metrics {phone-ids, tokens, loss-sum, word-positions, out-of-vocabulary,
                    top1-hits, top3-hits}, lists aligned
 
@@ -32,7 +37,6 @@ Example:
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from logging import WARNING, getLogger
-from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +53,7 @@ from server_strategy.config import (
     ServerOptimizerConfig,
 )
 from server_strategy.noise import make_query, noised_sum
+from server_strategy.pooled_evaluation import as_list, evaluation_shards, pooled_metrics
 from server_strategy.privacy_ledger import (
     LedgerError,
     ParticipationLog,
@@ -70,6 +75,8 @@ class RoundOutcome:
     plan: RoundPlan
     reports: int  # phones in the sum
     rejected: NDArray[np.int64]  # phones whose update was not finite
+    failed: NDArray[np.int64]  # phones whose training raised
+    failure_causes: tuple[str, ...]  # one for each of `failed`, in the same order
     lost: int  # reporters whose message never came back
     tokens: int
     loss_per_token: float | None  # nats, on the phones' own text, before each step
@@ -153,8 +160,11 @@ class DPFedAvg(Strategy):
             return []
         if not admitted[plan.reporters].all():
             raise ValueError("Expected reporters that the participation rule admits. Found others.")
+        nodes = self._nodes(grid)
+        shards = balanced_shards(plan.reporters, plan.tokens, len(nodes), self._phones_per_message)
+        contents = [{"phone-ids": shard.tolist()} for shard in shards]
         train_config = {**config, "clip-norm": self.privacy.clip_norm, "server-round": server_round}
-        return self._messages(MessageType.TRAIN, plan.reporters, plan.tokens, arrays, train_config, grid)
+        return self._messages(MessageType.TRAIN, contents, arrays, train_config, nodes)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -164,34 +174,41 @@ class DPFedAvg(Strategy):
         if plan is None or arrays is None:
             raise RuntimeError("aggregate_train was called before configure_train")
         if plan.abandoned is not None:
-            self.last_round = RoundOutcome(plan, 0, np.zeros(0, np.int64), 0, 0, None, None, None)
+            nobody = np.zeros(0, np.int64)
+            self.last_round = RoundOutcome(plan, 0, nobody, nobody, (), 0, 0, None, None, None)
             return None, MetricRecord({"reports": 0})
-        total, metrics = self._add_up(plan, replies)
+        total, metrics, causes = self._add_up(plan, replies)
         reported = np.sort(metrics["phone-ids"])
-        rejected = np.sort(metrics["rejected-ids"])
-        lost = len(plan.reporters) - len(reported) - len(rejected)
+        rejected, failed = np.sort(metrics["rejected-ids"]), np.array(sorted(causes), np.int64)
+        lost = len(plan.reporters) - len(reported) - len(rejected) - len(failed)
+        left_out = (rejected, failed, tuple(causes[int(phone)] for phone in failed), lost)
         if len(reported) < self.cohort.minimum_report_share * self.cohort.goal:
             reason = f"{len(reported)} usable updates of {len(plan.reporters)} reports"
+            if causes:
+                reason += f"; phones failed with {causes[int(failed[0])]}"
             plan = replace(plan, abandoned=reason)
-            self.last_round = RoundOutcome(plan, len(reported), rejected, lost, 0, None, None, None)
+            self.last_round = RoundOutcome(plan, len(reported), *left_out, 0, None, None, None)
             return None, MetricRecord({"reports": len(reported)})
 
-        spent = self._put_on_record(server_round, np.concatenate([reported, rejected]))
+        spent = self._put_on_record(server_round, np.concatenate([reported, rejected, failed]))
         new_arrays = self._release(arrays, total)
         tokens, norms = int(metrics["tokens"].sum()), metrics["update-norm"]
         # Sum losses in the order of ids: the same bits however the phones were sharded.
         loss = float(metrics["loss-sum"][np.argsort(metrics["phone-ids"])].sum()) / max(tokens, 1)
         clipped = float((norms > self.privacy.clip_norm).mean())
-        self.last_round = RoundOutcome(plan, len(reported), rejected, lost, tokens, loss, clipped, spent)
+        self.last_round = RoundOutcome(plan, len(reported), *left_out, tokens, loss, clipped, spent)
         return new_arrays, MetricRecord({"reports": len(reported), "tokens": tokens, "loss": loss})
 
-    def _add_up(self, plan: RoundPlan, replies: Iterable[Message]) -> tuple[NDArray[np.int64], dict[str, NDArray]]:
-        """(int64 sum [num_weights], per-phone metrics joined over the replies)."""
+    def _add_up(
+        self, plan: RoundPlan, replies: Iterable[Message]
+    ) -> tuple[NDArray[np.int64], dict[str, NDArray], dict[int, str]]:
+        """(int64 sum [num_weights], per-phone metrics joined over the replies, cause of each failed phone)."""
         size = sum(int(np.prod(a.shape)) for a in (self._arrays or {}).values())
         total = np.zeros(size, np.int64)
         joined: dict[str, list] = {
             name: [] for name in ("phone-ids", "rejected-ids", "update-norm", "loss-sum", "tokens")
         }
+        causes: dict[int, str] = {}
         for reply in replies:
             if reply.has_error():
                 _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
@@ -200,17 +217,21 @@ class DPFedAvg(Strategy):
             total += values
             metrics = reply.content.metric_records["metrics"]
             for name, values_of in joined.items():
-                values_of.extend(_as_list(metrics[name]))
-        seen = np.array(joined["phone-ids"] + joined["rejected-ids"], np.int64)
+                values_of.extend(as_list(metrics[name]))
+            failed = as_list(metrics.get("failed-ids", []))
+            if failed:
+                causes.update(zip(failed, as_list(reply.content.config_records["failures"]["causes"]), strict=True))
+        seen = np.array([*joined["phone-ids"], *joined["rejected-ids"], *causes], np.int64)
         if len(np.unique(seen)) != len(seen) or not np.isin(seen, plan.reporters).all():
             raise ValueError("Expected each reporter at most once in the replies. Found another or a repeated phone.")
         floats = ("update-norm", "loss-sum")
-        return total, {n: np.array(v, np.float64 if n in floats else np.int64) for n, v in joined.items()}
+        arrays = {n: np.array(v, np.float64 if n in floats else np.int64) for n, v in joined.items()}
+        return total, arrays, causes
 
     def _put_on_record(self, server_round: int, participants: NDArray[np.int64]) -> PrivacySpent:
         """Count the participants and write the ledger; must come before any noise is drawn.
 
-        A rejected phone added nothing to the sum but is counted, on the conservative side.
+        A rejected or failed phone added nothing to the sum but is counted, on the conservative side.
         """
         release = self.releases + 1
         self.participation.record(release, participants)
@@ -243,63 +264,39 @@ class DPFedAvg(Strategy):
         due = self.releases % self._evaluate_every == 0 or self.releases == self.plan.rounds
         if not len(self._evaluation_phones) or not (first or (self._released_now and due)):
             return []
-        phones = self._evaluation_phones
-        return self._messages(MessageType.EVALUATE, phones, np.ones(len(phones), np.int64), arrays, config, grid)
+        nodes = self._nodes(grid)
+        contents = evaluation_shards(self._evaluation_phones, len(nodes))
+        return self._messages(MessageType.EVALUATE, contents, arrays, config, nodes)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Pool the phones' counts: recall, perplexity, out-of-vocabulary rate over all positions."""
-        names = (
-            *("phone-ids", "tokens", "loss-sum", "word-positions"),
-            *("out-of-vocabulary", "top1-hits", "top3-hits"),
-        )
-        joined: dict[str, list] = {name: [] for name in names}
+        replies = list(replies)
         for reply in replies:
             if reply.has_error():
                 _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
                 return None  # a value over some of the phones would not be comparable
-            for name, values in joined.items():
-                values.extend(_as_list(reply.content.metric_records["metrics"][name]))
-        if not joined["phone-ids"]:
-            return None
-        order = np.argsort(joined["phone-ids"])  # the same sum however the phones were sharded
-        sums = {name: np.array(values)[order].sum() for name, values in joined.items()}
-        words = int(sums["word-positions"])
-        in_vocabulary = words - int(sums["out-of-vocabulary"])
-        metrics: dict[str, Any] = {
-            "perplexity": exp(min(float(sums["loss-sum"]) / int(sums["tokens"]), 700.0)),
-            "tokens": int(sums["tokens"]),
-            "word-positions": words,
-        }
-        if words:
-            metrics["oov-rate"] = int(sums["out-of-vocabulary"]) / words
-        if in_vocabulary:
-            metrics["top1-recall"] = int(sums["top1-hits"]) / in_vocabulary
-            metrics["top3-recall"] = int(sums["top3-hits"]) / in_vocabulary
-        return MetricRecord(metrics)
+        return pooled_metrics(replies)
 
     # Messages and state -----------------------------------------------------------------------
 
-    def _messages(
-        self,
-        kind: str,
-        phones: NDArray[np.int64],
-        tokens: NDArray[np.int64],
-        arrays: ArrayRecord,
-        config: Any,
-        grid: Grid,
-    ) -> list[Message]:
+    def _nodes(self, grid: Grid) -> list[int]:
         nodes = sorted(grid.get_node_ids())
         if not nodes:
             raise RuntimeError("Expected at least one connected node. Found none.")
-        shards = balanced_shards(phones, tokens, len(nodes), self._phones_per_message)
+        return nodes
+
+    def _messages(
+        self, kind: str, contents: list[dict[str, Any]], arrays: ArrayRecord, config: Any, nodes: list[int]
+    ) -> list[Message]:
+        """One message for each entry of `contents`, dealt out to the nodes in turn."""
         return [
             Message(
-                RecordDict({"arrays": arrays, "config": ConfigRecord({**config, "phone-ids": shard.tolist()})}),
+                RecordDict({"arrays": arrays, "config": ConfigRecord({**config, **content})}),
                 dst_node_id=nodes[index % len(nodes)],
                 message_type=kind,
                 ttl=self._ttl,
             )
-            for index, shard in enumerate(shards)
+            for index, content in enumerate(contents)
         ]
 
     def state(self) -> dict[str, NDArray]:
@@ -332,7 +329,3 @@ class DPFedAvg(Strategy):
         self.participation.min_separation = int(state["participation_min_separation"])
         if state["optimizer_started"]:
             self._optimizer_state = OptimizerState(state["first_moment"].copy(), state["second_moment"].copy())
-
-
-def _as_list(value: Any) -> list:
-    return list(value) if isinstance(value, list) else [value]

@@ -11,5 +11,7 @@ os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's advice about its future releases is not for the users of this simulator.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# Without a dashboard nobody reads Ray's metrics; left on, Ray complains that nobody does.
+# Without a dashboard nobody reads Ray's metrics. Its C++ part looks for a reader all the same and
+# complains on the terminal half a minute later, so only its fatal messages are let through.
 os.environ.setdefault("RAY_enable_metrics_collection", "false")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -2,21 +2,24 @@
 
 A host is not a phone. It receives the weights once, trains its phones one after another from them,
 clips each update, and answers with one exact sum (`server_strategy.update_sum`). A phone whose
-update is not finite is left out and named; it does not spoil the sum.
+training raises, or whose update is not finite, is left out and named; it does not spoil the sum.
 
 This module must be importable by name: code that lives in `__main__` is rebuilt for every message
 and would be traced anew each time.
 """
 
+import traceback
+from pathlib import Path
 from typing import Any
 
-from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from client_model.keyboard_metrics import count_hits
-from client_model.local_training import limit_threads
+from client_model.local_training import LocalResult, limit_threads
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.phone_host import PhoneHost, host_for
+from simulation.profile import HostClock, attach
 
 app = ClientApp()
 
@@ -37,22 +40,27 @@ _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow'
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train the phones of a shard; see `server_strategy.dp_fedavg` for the form of the answer."""
+    clock = HostClock()
     host, received, config = _open(message)
     total = FixedPointSum(host.task.shape.num_weights, float(config["clip-norm"]))
+    clock.lap("decode")
     metrics: dict[str, Any] = {
-        "phone-ids": [],
-        "rejected-ids": [],
-        "update-norm": [],
-        "loss-sum": [],
-        "tokens": [],
+        name: [] for name in ("phone-ids", "rejected-ids", "failed-ids", "update-norm", "loss-sum", "tokens")
     }
+    failures: list[str] = []
     for phone in config["phone-ids"]:
-        result = host.train(received, int(phone), int(config["server-round"]))
+        result = _train_phone(host, received, int(phone), int(config["server-round"]), clock)
+        if isinstance(result, str):
+            metrics["failed-ids"].append(int(phone))
+            failures.append(result)
+            continue
         try:
             norm = total.add(result.update)
         except NonFiniteUpdateError:
             metrics["rejected-ids"].append(int(phone))
             continue
+        finally:
+            clock.lap("clip_and_sum")
         for name, value in (
             ("phone-ids", int(phone)),
             ("update-norm", norm),
@@ -61,12 +69,45 @@ def train(message: Message, context: Context) -> Message:
         ):
             metrics[name].append(value)
     content = RecordDict({"update-sum": ArrayRecord([total.values]), "metrics": MetricRecord(metrics)})
+    content["failures"] = ConfigRecord({"causes": failures})
+    if config.get("profile"):
+        attach(clock, content)
     return Message(content, reply_to=message)
+
+
+def _train_phone(host: PhoneHost, received: list, phone: int, server_round: int, clock: HostClock) -> LocalResult | str:
+    """The phone's result, or the cause of its failure.
+
+    A failure of the machine is not one of the phone: it is passed on, and the engine repeats the
+    whole message, so that it leaves no mark on the result.
+    """
+    try:
+        batches = host.read(phone, server_round)
+        clock.lap("read")
+        result = host.train(received, batches)
+        clock.lap("train")
+        return result
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's out of memory
+            raise
+        return _where(error)
+
+
+def _where(error: Exception) -> str:
+    """Kind and place of an error. Its message is left out: it might quote the phone's text."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
 
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
-    """Score the held-out phones of a shard, phone by phone."""
+    """Score the held-out phones of a shard, unit by unit.
+
+    A unit's phones share batches, which is several times faster than one by one. The last bits of a
+    product may depend on its size, so the units are the strategy's and not the engine's.
+    """
     host, received, config = _open(message)
     metrics: dict[str, Any] = {
         name: []
@@ -75,14 +116,17 @@ def evaluate(message: Message, context: Context) -> Message:
             *("out-of-vocabulary", "top1-hits", "top3-hits"),
         )
     }
-    for phone in config["phone-ids"]:
-        scores = host.score(received, int(phone))
-        counts = count_hits(scores.targets, scores.rank)
-        metrics["phone-ids"].append(int(phone))
-        metrics["loss-sum"].append(float(scores.loss.astype("float64").sum()))
-        metrics["tokens"].append(counts.tokens)
-        metrics["word-positions"].append(counts.word_positions)
-        metrics["out-of-vocabulary"].append(counts.out_of_vocabulary)
-        metrics["top1-hits"].append(counts.top1_hits)
-        metrics["top3-hits"].append(counts.top3_hits)
+    phones, begin = [int(phone) for phone in config["phone-ids"]], 0
+    for size in config["unit-sizes"]:
+        unit = phones[begin : begin + int(size)]
+        begin += int(size)
+        for phone, scores in zip(unit, host.score(received, unit), strict=True):
+            counts = count_hits(scores.targets, scores.rank)
+            metrics["phone-ids"].append(phone)
+            metrics["loss-sum"].append(float(scores.loss.astype("float64").sum()))
+            metrics["tokens"].append(counts.tokens)
+            metrics["word-positions"].append(counts.word_positions)
+            metrics["out-of-vocabulary"].append(counts.out_of_vocabulary)
+            metrics["top1-hits"].append(counts.top1_hits)
+            metrics["top3-hits"].append(counts.top3_hits)
     return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)

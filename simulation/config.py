@@ -77,6 +77,8 @@ class EngineConfig:
     """Newest checkpoints to keep."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
     """A message without an answer after so long stops the run."""
+    profile: bool = False
+    """Add to each line of rounds.jsonl where the round's time went."""
 
 
 @dataclass(frozen=True)

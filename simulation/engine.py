@@ -22,6 +22,7 @@ from simulation.client_app import app as client_app
 from simulation.config import EngineConfig
 
 _POLL_S = 0.02
+_LONGEST_POLL_S = 0.2
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting actor has time
 _NODES_TIMEOUT_S = 60.0
@@ -144,7 +145,8 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
     waiting = {message_id: (m, 1) for message_id, m in zip(grid.push_messages(messages), messages, strict=True)}
     failed: list[tuple[float, Message, int]] = []  # (when to repeat, message, attempts so far)
     answers: list[Message] = []
-    give_up = time.monotonic() + timeout_s
+    began = time.monotonic()
+    give_up = began + timeout_s
     while waiting or failed:
         for reply in grid.pull_messages(list(waiting)):
             message, attempts = waiting.pop(reply.metadata.reply_to_message_id)
@@ -165,7 +167,8 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
         if now > give_up:
             raise EngineError(f"{len(waiting) + len(failed)} messages had no answer within {timeout_s:g} s")
         if waiting or failed:
-            time.sleep(_POLL_S)
+            # Asking takes processor time from the workers: ask less often in a long round.
+            time.sleep(min(max(_POLL_S, (now - began) / 100), _LONGEST_POLL_S))
     return answers
 
 

@@ -98,12 +98,20 @@ def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None
         raise ConfigError(re.sub(r"^Error parsing ", "", message)) from stop
 
 
+def _negation(path: tuple[str, ...]) -> str:
+    """--engine.no-profile for ("engine", "profile")."""
+    return flag_name((*path[:-1], f"no_{path[-1]}"))
+
+
+_NEGATIONS = tuple(_negation(path) for path, value in leaves(RunConfig()).items() if isinstance(value, bool))
+
+
 def _reject_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
     for argument in argv:
         name = argument.split("=")[0]
         if not name.startswith("--") or name in (*known, "--help"):
             continue
-        if name.startswith("--no-") and "--" + name[5:] == "--print-config":
+        if name in ("--no-print-config", *_NEGATIONS):
             continue
         raise ConfigError(f"unknown flag {name}{_suggestion(name, known)}")
 
@@ -128,12 +136,18 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: expected TOML, found {error}") from error
-    known = {".".join(p): p for p in leaves(RunConfig())}
+    defaults = leaves(RunConfig())
+    known = {".".join(p): p for p in defaults}
     argv: list[str] = []
     for key, value in _toml_leaves(tree):
         if key not in known:
             raise ConfigError(f"{path}: unknown key {key}{_suggestion(key, list(known))}")
         values = value if isinstance(value, list) else [value]
+        if isinstance(defaults[known[key]], bool):
+            if not isinstance(value, bool):
+                raise ConfigError(f"{path}: {key}: expected true or false, found {value!r}")
+            argv.append(flag_name(known[key]) if value else _negation(known[key]))
+            continue
         if any(isinstance(v, bool | dict) for v in values):
             raise ConfigError(f"{path}: {key}: expected a number, a text or a list of them, found {value!r}")
         argv += [flag_name(known[key]), *(str(v) for v in values)]

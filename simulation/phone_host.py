@@ -4,9 +4,10 @@ It keeps the opened population, the vocabulary table and the traced model of the
 so that text is opened and the model traced once a worker, not once a message.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
-from client_model.batches import evaluation_batches, training_batches
+from client_model.batches import PackedBatches, evaluation_batches, training_batches
 from client_model.client_data import open_population
 from client_model.language_model import Weights
 from client_model.local_training import LocalResult, LocalTrainer, TokenScores
@@ -27,10 +28,10 @@ class PhoneHost:
         """Weights as tensors, once for all phones of a message."""
         return self.trainer.load(weights)
 
-    def train(self, received: list, phone: int, server_round: int) -> LocalResult:
-        """One phone's training in one round."""
+    def read(self, phone: int, server_round: int) -> PackedBatches:
+        """What one phone trains on in one round."""
         task = self.task
-        batches = training_batches(
+        return training_batches(
             self._population,
             self._lookup,
             phone,
@@ -39,14 +40,18 @@ class PhoneHost:
             task.seed,
             server_round,
         )
-        return self.trainer.train(received, batches, task.training.learning_rate)
 
-    def score(self, received: list, phone: int) -> TokenScores:
-        """One held-out phone's predictions."""
-        batches = evaluation_batches(
-            self._population, self._lookup, phone, self.task.evaluation_sequences, self.task.shape.sequence_length
+    def train(self, received: list, batches: PackedBatches) -> LocalResult:
+        """One phone's training, from the received weights."""
+        return self.trainer.train(received, batches, self.task.training.learning_rate)
+
+    def score(self, received: list, phones: Sequence[int]) -> list[TokenScores]:
+        """The predictions of several held-out phones, computed together; one entry a phone."""
+        batches, owner = evaluation_batches(
+            self._population, self._lookup, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
         )
-        return self.trainer.score(received, batches)
+        scores = self.trainer.score(received, batches)
+        return [TokenScores(*(column[owner == i] for column in scores)) for i in range(len(phones))]
 
 
 @lru_cache(maxsize=2)

@@ -57,8 +57,10 @@ class RunProgress:
             return
         epsilon = "no privacy" if record["epsilon"] is None else f"epsilon {record['epsilon']:.2f}{of_what}"
         dropped = record["dropped_failure"] + record["dropped_ineligible"]
+        left_out = len(record["rejected"]) + len(record["failed"])
         now = (
-            f"{record['reports']} phones ({record['invited']} invited, {dropped} dropped, {record['late']} late)  "
+            f"{record['reports']} phones ({record['invited']} invited, {dropped} dropped, {record['late']} late"
+            f"{f', {left_out} left out for errors' if left_out else ''})  "
             f"{record['tokens_per_second']:,.0f} tokens/s  loss {record['loss']:.3f}"
         )
         recall = f"  recall {percent(record['top1_recall'])}" if record.get("top1_recall") is not None else ""

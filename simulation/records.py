@@ -129,7 +129,14 @@ def weights_sha256(flat: NDArray[np.float32]) -> str:
 
 
 def peak_rss_bytes() -> int:
-    """Largest resident size of this process so far."""
+    """Largest resident size of this process so far.
+
+    Linux: VmHWM, since ru_maxrss starts at the size of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (li for li in status.read_text(encoding="ascii").splitlines() if li.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

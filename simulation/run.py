@@ -39,6 +39,7 @@ class Run:
     salt: str
     totals: RunTotals = field(default_factory=RunTotals)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    last_checkpoint_s: float = 0.0  # wall seconds, for the profile
 
     @property
     def config(self) -> RunConfig:

@@ -26,6 +26,7 @@ from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import RoundOutcome
 from simulation.engine import EngineError, exchange, run_on_flower, wait_for_nodes
 from simulation.preparation import Prepared
+from simulation.profile import Stopwatch, round_profile
 from simulation.progress import RunProgress
 from simulation.records import Evaluation, weights_sha256
 from simulation.report import print_closing_table
@@ -106,21 +107,30 @@ def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Even
                 )
             due = run.totals.rounds_completed % run.config.engine.checkpoint_every_rounds == 0
             if run.finished or stop.is_set() or (due and not record["abandoned"]):
-                checkpoint(run)
-                write_outcome(run)
+                _make_durable(run)
+
+
+def _make_durable(run: Run) -> None:
+    began = time.perf_counter()
+    checkpoint(run)
+    write_outcome(run)
+    run.last_checkpoint_s = time.perf_counter() - began
 
 
 def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     """One round; returns its record."""
-    began = time.monotonic()
+    watch, cpu_began_s = Stopwatch(), time.process_time()
     totals, strategy = run.totals, run.strategy
     totals.server_round += 1
     arrays = _arrays(run)
-    config = ConfigRecord({"host-task": host_task})
+    config = ConfigRecord({"host-task": host_task, "profile": run.config.engine.profile})
     messages = strategy.configure_train(totals.server_round, arrays, config, grid)
+    watch.lap("plan")
     replies = exchange(grid, messages, run.config.engine.message_timeout_s)
+    watch.lap("exchange")
     released, _ = strategy.aggregate_train(totals.server_round, replies)
-    train_seconds = time.monotonic() - began
+    watch.lap("server_step")
+    train_seconds = watch.total_s
     outcome = strategy.last_round
     if outcome is None:
         raise RuntimeError("the strategy kept no outcome of the round")
@@ -134,8 +144,14 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
         totals.tokens_trained += outcome.tokens
         totals.train_wall_seconds += train_seconds
         evaluated = _evaluate(run, grid, host_task)
-    totals.wall_seconds += time.monotonic() - began
-    return _record(run, outcome, train_seconds, evaluated)
+    watch.lap("evaluation")
+    totals.wall_seconds += watch.total_s
+    record = _record(run, outcome, train_seconds, evaluated)
+    if run.config.engine.profile:
+        driver_cpu_s = time.process_time() - cpu_began_s
+        record["profile"] = round_profile(watch, driver_cpu_s, replies, run.last_checkpoint_s)
+        run.last_checkpoint_s = 0.0
+    return record
 
 
 def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bool) -> dict[str, Any]:
@@ -148,6 +164,9 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         **outcome.plan.record,
         "reports": outcome.reports,
         "rejected": phone_labels(run.salt, run.prepared.digests[outcome.rejected]),
+        "failed": dict(
+            zip(phone_labels(run.salt, run.prepared.digests[outcome.failed]), outcome.failure_causes, strict=True)
+        ),
         "tokens": outcome.tokens,
         "loss": outcome.loss_per_token,
         "clipped_share": outcome.clipped_share,

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from client_model.batches import (
     choose_sequences,
     evaluation_batches,
+    evaluation_sequences,
     pack,
     read_pairs,
     sequence_table,
@@ -105,8 +106,24 @@ def test_a_phone_over_its_cap_trains_on_other_text_each_round():
 
 def test_evaluation_takes_the_newest_messages():
     population = ListPopulation([[[0], [1], [2], [3]]])
-    batches = evaluation_batches(population, LOOKUP, 0, 2, T)
+    batches, _ = evaluation_batches(population, LOOKUP, [0], 2, T)
     assert sorted(batches.inputs[batches.inputs != BOS].tolist()) == [10, 11]
+
+
+@given(phones, st.integers(1, 4), st.integers(1, 40))
+def test_phones_scored_together_keep_their_own_tokens(all_phones, max_sequences, batch_tokens):
+    population, ids = ListPopulation(all_phones), list(range(len(all_phones)))
+    together, owner = evaluation_batches(population, LOOKUP, ids, max_sequences, T, batch_tokens)
+    assert len(owner) == together.num_tokens
+    for phone in ids:
+        inputs, targets, lengths = evaluation_sequences(population, LOOKUP, phone, max_sequences, T)
+        mine = owner == phone
+        assert sorted(zip(together.inputs[mine], together.targets[mine], strict=True)) == sorted(
+            zip(inputs, targets, strict=True)
+        )
+        assert len(lengths) <= max_sequences
+    longest = together.step_rows.sum(1).max()
+    assert longest < batch_tokens + T  # a batch ends with the sequence that fills it
 
 
 def test_read_pairs_is_the_whole_phone_in_order():

@@ -49,6 +49,14 @@ def test_print_config_round_trip(tmp_path):
     assert "output_dir" not in tomllib.loads(to_toml(run))
 
 
+@pytest.mark.parametrize(("in_file", "flags"), [("true", []), ("false", ["--engine.profile"])])
+def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
+    file = tmp_path / "run.toml"
+    file.write_text(f"[engine]\nprofile = {in_file}\n")
+    assert parse_simulate(["--config", str(file), *flags]).run.engine.profile
+    assert not parse_simulate(["--config", str(file), *flags, "--engine.no-profile"]).run.engine.profile
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -88,6 +96,7 @@ def test_bad_flags_are_one_clear_line(argv, message):
         ("[cohrt]\ngoal = 3\n", "unknown key cohrt.goal; did you mean cohort.goal?"),
         ("rounds = 'many'\n", "--rounds: invalid literal"),
         ("rounds = true\n", "rounds: expected a number"),
+        ("[engine]\nprofile = 1\n", "engine.profile: expected true or false, found 1"),
         ("rounds = \n", "expected TOML"),
         ("cohort = 3\n", "unknown key cohort"),
         ("[[cohort]]\ngoal = 3\n", "cohort"),

@@ -1,0 +1,62 @@
+"""Held-out phones: how they are dealt out to the hosts, and how their counts become one measurement.
+
+The last bits of a matrix product may depend on its size. So the phones are scored in fixed units of a
+few, which are the same for any number of nodes, and counts are added up in the order of the ids.
+"""
+
+from collections.abc import Iterable
+from math import exp
+from typing import Any
+
+import numpy as np
+from flwr.app import Message, MetricRecord
+from numpy.typing import NDArray
+
+from server_strategy.cohorts import balanced_shards
+
+EVALUATION_UNIT = 8  # held-out phones that are scored together
+_COUNTS = ("tokens", "loss-sum", "word-positions", "out-of-vocabulary", "top1-hits", "top3-hits")
+
+
+def evaluation_shards(phones: NDArray[np.int64], num_nodes: int) -> list[dict[str, list[int]]]:
+    """For each message its {phone-ids, unit-sizes}; a unit is never split."""
+    phones = np.sort(phones)
+    units = np.split(phones, np.arange(EVALUATION_UNIT, len(phones), EVALUATION_UNIT))
+    sizes = np.array([len(unit) for unit in units], np.int64)
+    return [
+        {"phone-ids": np.concatenate([units[u] for u in shard]).tolist(), "unit-sizes": sizes[shard].tolist()}
+        for shard in balanced_shards(np.arange(len(units)), sizes, num_nodes)
+    ]
+
+
+def pooled_metrics(replies: Iterable[Message]) -> MetricRecord | None:
+    """Recall, perplexity and out-of-vocabulary rate over all positions of all phones; None without any.
+
+    A value without positions to count is left out.
+    """
+    joined: dict[str, list] = {name: [] for name in ("phone-ids", *_COUNTS)}
+    for reply in replies:
+        for name, values in joined.items():
+            values.extend(as_list(reply.content.metric_records["metrics"][name]))
+    if not joined["phone-ids"]:
+        return None
+    order = np.argsort(joined["phone-ids"])
+    sums = {name: np.array(joined[name])[order].sum() for name in _COUNTS}
+    words = int(sums["word-positions"])
+    in_vocabulary = words - int(sums["out-of-vocabulary"])
+    metrics: dict[str, Any] = {
+        "perplexity": exp(min(float(sums["loss-sum"]) / int(sums["tokens"]), 700.0)),
+        "tokens": int(sums["tokens"]),
+        "word-positions": words,
+    }
+    if words:
+        metrics["oov-rate"] = int(sums["out-of-vocabulary"]) / words
+    if in_vocabulary:
+        metrics["top1-recall"] = int(sums["top1-hits"]) / in_vocabulary
+        metrics["top3-recall"] = int(sums["top3-hits"]) / in_vocabulary
+    return MetricRecord(metrics)
+
+
+def as_list(value: Any) -> list:
+    """A metric as a list; Flower gives single numbers bare."""
+    return list(value) if isinstance(value, list) else [value]
