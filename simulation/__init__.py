@@ -15,3 +15,5 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # complains on the terminal half a minute later, so only its fatal messages are let through.
 os.environ.setdefault("RAY_enable_metrics_collection", "false")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+# Ray would start workers before anybody asks, and wait for ever, deaf to signals, if they cannot run.
+os.environ.setdefault("RAY_prestart_worker_first_driver", "false")

@@ -5,6 +5,7 @@ crash leaves either the whole file or none. The zip's checksums reveal a damaged
 before it is used.
 """
 
+import io
 import json
 import os
 import tempfile
@@ -59,6 +60,21 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, write)
 
 
+def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    """`write_atomically` for arrays.
+
+    They are put together in memory: numpy's zip file, left half-written by a full disk, complains about
+    it once more when it is collected.
+    """
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+
+    def write(file: IO[bytes]) -> None:
+        file.write(content.getbuffer())
+
+    write_atomically(path, write)
+
+
 def save_checkpoint(folder: Path, number: int, arrays: Mapping[str, NDArray], about: dict[str, Any], keep: int) -> Path:
     """Write checkpoint `number` and delete all but the newest `keep`.
 
@@ -68,7 +84,7 @@ def save_checkpoint(folder: Path, number: int, arrays: Mapping[str, NDArray], ab
     path = folder / f"checkpoint-{number:06d}.npz"
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     try:
-        write_atomically(path, lambda file: np.savez(file, **{_ABOUT: text}, **arrays))
+        write_npz_atomically(path, {_ABOUT: text, **arrays})
     except OSError as error:
         raise CheckpointError(f"{path}: cannot write the checkpoint: {error.strerror or error}") from error
     for old in sorted(folder.glob("checkpoint-*.npz"))[:-keep]:

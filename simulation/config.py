@@ -65,8 +65,11 @@ class FleetConfig:
 class EngineConfig:
     """How the work is done; nothing here changes a result."""
 
+    address: str | None = None
+    """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
+    every CPU of the cluster is a worker."""
     workers: Annotated[int, Ge(1)] = field(default_factory=lambda: os.cpu_count() or 1)
-    """Worker processes (Ray actors), one thread each; by default one a core."""
+    """Worker processes (Ray actors) on this machine, one thread each; by default one a core."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
     """At most so many phones in one Flower message; by default the round is split evenly over hosts."""
     hosts_per_worker: Annotated[int, Ge(1)] = 4

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.checkpoint import write_atomically, write_text_atomically
+from simulation.checkpoint import write_npz_atomically, write_text_atomically
 from simulation.config import ConfigError
 
 
@@ -84,7 +84,7 @@ class RunDirectory:
 
     def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
         """Replace model/weights.npz."""
-        write_atomically(self.model / "weights.npz", lambda file: np.savez(file, **weights))
+        write_npz_atomically(self.model / "weights.npz", weights)
 
 
 def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:

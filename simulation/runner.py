@@ -24,7 +24,8 @@ from flwr.serverapp import Grid
 from client_model.client_data import phone_labels
 from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import RoundOutcome
-from simulation.engine import EngineError, exchange, run_on_flower, wait_for_nodes
+from simulation.engine import EngineError, run_on_flower, wait_for_nodes
+from simulation.exchange import exchange
 from simulation.preparation import Prepared
 from simulation.profile import Stopwatch, round_profile
 from simulation.progress import RunProgress

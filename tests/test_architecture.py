@@ -10,9 +10,10 @@ MAY_IMPORT = {
     "client_model": {"client_model"},
     "server_strategy": {"server_strategy"},
     "simulation": {"simulation", "server_strategy", "client_model"},
-    "scripts": {"simulation", "server_strategy", "client_model"},
+    "benchmarks": {"benchmarks", "simulation", "server_strategy", "client_model"},
+    "scripts": {"benchmarks", "simulation", "server_strategy", "client_model"},
 }
-OURS = {"client_model", "server_strategy", "simulation", "scripts", "tests"}
+OURS = {*MAY_IMPORT, "tests"}
 MODULES = [p for package in MAY_IMPORT for p in sorted((ROOT / package).glob("**/*.py"))]
 
 

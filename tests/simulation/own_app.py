@@ -1,6 +1,7 @@
 """A user's own Flower client for DPFedAvg: phones are arrays, nothing of `simulation` is used."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,10 @@ def train(message: Message, context: Context) -> Message:
 
 
 def _misbehave(how: str) -> None:
-    """ "raise FILE" or "die FILE": once, as long as FILE exists; "always raise": every time."""
+    """ "raise FILE" or "die FILE": once, as long as FILE exists; "always raise" and "wait SECONDS": every time."""
     kind, _, flag = how.partition(" ")
+    if kind == "wait":
+        time.sleep(float(flag))
     if how == "always raise":
         raise RuntimeError("this host never works")
     if kind not in ("raise", "die"):

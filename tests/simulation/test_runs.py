@@ -12,15 +12,9 @@ import pytest
 
 from simulation.checkpoint import load_newest_checkpoint
 from tests.conftest import ROOT
+from tests.simulation.conftest import TINY
 
 pytestmark = pytest.mark.slow
-
-TINY = (
-    *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),
-    *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
-    *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
-    *("--training.max-sequences", 12, "--engine.checkpoint-every-rounds", 1),
-)
 
 
 def outcome(folder):
@@ -29,16 +23,6 @@ def outcome(folder):
 
 def rounds_of(folder):
     return [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    """A run on one worker, undisturbed."""
-    folder = tmp_path_factory.mktemp("runs") / "straight"
-    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
-    done = subprocess.run([*command, "--output-dir", str(folder)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
 
 
 def test_a_run_leaves_what_it_promises(straight):
@@ -88,36 +72,6 @@ def test_workers_and_messages_do_not_change_a_bit(straight, script, tmp_path, en
     same = ("loss", "clipped_share", "epsilon", "tokens", "checked_in", "simulated_date", "top1_recall", "perplexity")
     for a, b in zip(expected, found, strict=True):
         assert {k: a.get(k) for k in same} == {k: b.get(k) for k in same}
-
-
-def start_and_kill(folder, completed_lines):
-    """Start a run and SIGKILL it once it has written so many rounds."""
-    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
-    process = subprocess.Popen(
-        [*command, "--output-dir", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up:
-        ledger = folder / "privacy_ledger.jsonl"
-        if ledger.exists() and len(ledger.read_text().splitlines()) > completed_lines:
-            break
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    # Ray notices by itself that its driver is gone.
-    assert len(ledger.read_text().splitlines()) > completed_lines
-
-
-@pytest.mark.parametrize("kill_after", [0, 1, 2])
-def test_a_killed_run_resumes_bit_for_bit(straight, script, tmp_path, kill_after):
-    folder = tmp_path / "killed"
-    start_and_kill(folder, kill_after)
-    done = script("simulate.py", "--resume", folder, "--engine.workers", "2")
-    assert done.returncode == 0, done.stderr
-    assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
-    assert outcome(folder)["epsilon"] == outcome(straight[0])["epsilon"]
-    assert len((folder / "privacy_ledger.jsonl").read_text().splitlines()) == 4
-    assert [r["round"] for r in rounds_of(folder)] == [r["round"] for r in rounds_of(straight[0])]
 
 
 def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, script, tmp_path):

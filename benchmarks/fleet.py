@@ -1,0 +1,49 @@
+"""A large synthetic fleet by itself: python -m benchmarks.fleet PHONES
+
+Prints one JSON object: seconds until the first round can be planned (text, vocabulary, split, baselines,
+fleet), seconds of a check-in query, of planning a round of 500, and the peak size of the process.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from server_strategy.config import CohortConfig
+from simulation.clock import HOUR_S
+from simulation.config import FleetConfig, RunConfig
+from simulation.preparation import prepare
+from simulation.records import peak_rss_bytes
+
+
+def main(phones: int) -> None:
+    began = time.perf_counter()
+    prepared = prepare(RunConfig(fleet=FleetConfig(size=phones), cohort=CohortConfig(goal=500)))
+    cohorts, admitted = prepared.cohorts, np.ones(phones, bool)
+    cohorts.fleet.check_ins(0.0, admitted)  # the first day's sessions are made at the first query
+    ready_s = time.perf_counter() - began
+    queries = []
+    for hour in range(1, 24):
+        began = time.perf_counter()
+        cohorts.fleet.check_ins(hour * HOUR_S, admitted)
+        queries.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    cohorts.fleet.check_ins(25 * HOUR_S, admitted)
+    new_day_s = time.perf_counter() - began
+    began = time.perf_counter()
+    cohorts.plan_round(1, admitted)
+    found = {
+        "phones": phones,
+        "ready_s": ready_s,
+        "check_in_median_s": float(np.median(queries)),
+        "check_in_slowest_s": max(queries),
+        "new_day_s": new_day_s,
+        "plan_round_s": time.perf_counter() - began,
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,87 @@
+"""The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [phone]
+
+Prints one JSON object: the best float32 matrix product of this core, and the tokens a second of local
+training alone, on the workload's phones, on a tiny phone, and in scoring; with `phone`, only the
+second, for half a minute.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, flop_per_token, shape_of
+from client_model.batches import PackedBatches, pack
+from client_model.language_model import initial_weights
+from client_model.local_training import LocalTrainer, limit_threads
+from server_strategy.update_sum import FixedPointSum
+
+
+def seconds(body: Callable[[], object], repeats: int) -> list[float]:
+    """Times of `repeats` calls, after one that is not counted."""
+    body()
+    found = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        body()
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def gemm_gflops() -> dict[str, float]:
+    """The fastest square float32 product, by TensorFlow (oneDNN) and by numpy (its BLAS)."""
+    rates = {"tensorflow": 0.0, "numpy": 0.0}
+    product = tf.function(tf.matmul)
+    for n in (1024, 2048):
+        pair = [np.random.default_rng(i).random((n, n), np.float32) for i in (0, 1)]
+        tensors, out = [tf.constant(x) for x in pair], np.empty((n, n), np.float32)
+        of = {"tensorflow": partial(product, *tensors), "numpy": partial(np.matmul, *pair, out=out)}
+        for name, body in of.items():
+            rates[name] = max(rates[name], 2 * n**3 / min(seconds(body, 9)) / 1e9)
+    return rates
+
+
+def phone(sentences: int, tokens: int) -> PackedBatches:
+    """A phone with random text."""
+    rng, total = np.random.default_rng(0), sentences * tokens
+    inputs, targets = (rng.integers(8, VOCABULARY, total).astype(np.int32) for _ in range(2))
+    order = np.arange(sentences)
+    return pack(inputs, targets, np.full(sentences, tokens), order, order // BATCH, TOKENS)
+
+
+def main(cell: str, only: str = "") -> None:
+    limit_threads(1)
+    shape = shape_of(cell)
+    trainer = LocalTrainer(shape)
+    received = trainer.load(initial_weights(shape, 0))
+    whole, tiny = phone(SENTENCES, TOKENS), phone(1, 2)
+    if only == "phone":
+        phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), 100)
+        print(json.dumps({"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}))
+        return
+    total = FixedPointSum(shape.num_weights, 1.0)
+    update = trainer.train(received, tiny, LEARNING_RATE).update
+    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), 15)
+    gemm = gemm_gflops()
+    phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), 15)
+    found = {
+        "cell": cell,
+        "weights": shape.num_weights,
+        "mflop_per_token": flop_per_token(shape) / 1e6,
+        "gemm_gflops": gemm,
+        "limit_tokens_per_s": max(gemm.values()) * 1e9 / flop_per_token(shape),
+        "kernel_phone_s": float(np.median(phone_s)),
+        "kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s)),
+        "tiny_phone_s": float(np.median(seconds(lambda: trainer.train(received, tiny, LEARNING_RATE), 50))),
+        "clip_and_sum_s": float(np.median(seconds(lambda: total.add(update), 50))),
+        "score_tokens_per_s": whole.num_tokens / float(np.median(seconds(lambda: trainer.score(received, whole), 9))),
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

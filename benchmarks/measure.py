@@ -1,0 +1,117 @@
+"""Run a command and measure its whole tree of processes, from outside and the same way for all."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy's BLAS
+_SAMPLE_S = 0.1
+
+
+class BenchmarkError(RuntimeError):
+    """A measured command failed."""
+
+
+@dataclass
+class Measured:
+    """What was seen of one command."""
+
+    rounds: list[dict[str, Any]] = field(default_factory=list)  # lines of its rounds.jsonl
+    cpu_s_at_round: list[float] = field(default_factory=list)  # of the whole tree, when each line appeared
+    start_s: float = 0.0  # wall seconds before the first round began
+    driver_peak_rss: int = 0
+    worker_peak_rss: int = 0
+
+    @property
+    def phones(self) -> int:
+        """Trained after the first round, which also pays for tracing and imports."""
+        return sum(r["reports"] for r in self.rounds[1:])
+
+    @property
+    def cpu_s_a_phone(self) -> float:
+        """Processor seconds of all processes for a phone, after the first round."""
+        return (self.cpu_s_at_round[-1] - self.cpu_s_at_round[0]) / self.phones
+
+    def tokens_per_s(self, tokens_a_phone: int, skip: int = 0) -> float:
+        """Over the seconds of all rounds but the first `skip`."""
+        rounds = self.rounds[skip:]
+        return tokens_a_phone * sum(r["reports"] for r in rounds) / sum(r["train_seconds"] for r in rounds)
+
+
+@dataclass
+class _Tree:
+    """Processor seconds and sizes of a process and all that it ever started."""
+
+    root: psutil.Process
+    seconds: dict[int, float] = field(default_factory=dict)
+    driver_peak_rss: int = 0
+    worker_peak_rss: int = 0
+
+    def sample(self) -> float:
+        """Look once; returns the processor seconds so far."""
+        try:
+            processes = [self.root, *self.root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            processes = []
+        for process in processes:
+            try:
+                times, rss = process.cpu_times(), process.memory_info().rss
+                self.seconds[process.pid] = times.user + times.system
+                if process.pid == self.root.pid:
+                    self.driver_peak_rss = max(self.driver_peak_rss, rss)
+                elif "ClientAppActor" in " ".join(process.cmdline()):
+                    self.worker_peak_rss = max(self.worker_peak_rss, rss)
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
+                continue
+        return sum(self.seconds.values())
+
+
+def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
+    """Run a command that appends a line to `lines` after each round.
+
+    Raises:
+        BenchmarkError: it failed, or took longer than `timeout_s`; with the end of what it printed.
+    """
+    found, began = Measured(), time.monotonic()
+    log = lines.parent.with_suffix(".log")
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        tree = _Tree(psutil.Process(process.pid))
+        while process.poll() is None:
+            seconds = tree.sample()
+            done = lines.read_text().count("\n") if lines.exists() else 0
+            if done and not found.cpu_s_at_round:
+                found.start_s = time.monotonic() - began
+            found.cpu_s_at_round += [seconds] * (done - len(found.cpu_s_at_round))
+            if time.monotonic() - began > timeout_s:
+                process.terminate()
+                process.wait()
+                break
+            time.sleep(_SAMPLE_S)
+    if process.returncode != 0:
+        raise BenchmarkError(
+            f"{' '.join(command[:3])} ...: failed; see {log}\n" + "\n".join(log.read_text().splitlines()[-8:])
+        )
+    found.rounds = [json.loads(line) for line in lines.read_text().splitlines()]
+    found.start_s -= found.rounds[0]["train_seconds"]
+    found.driver_peak_rss, found.worker_peak_rss = tree.driver_peak_rss, tree.worker_peak_rss
+    return found
+
+
+def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
+    """Run `python -m ARGUMENTS` and read the JSON object it prints last."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    if done.returncode != 0:
+        raise BenchmarkError(f"python -m {' '.join(arguments)}: failed\n" + "\n".join(done.stderr.splitlines()[-8:]))
+    return json.loads(done.stdout.splitlines()[-1])

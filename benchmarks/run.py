@@ -1,0 +1,101 @@
+"""All measurements, one after another; never two at once."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import ONE_THREAD, ROOT, Measured, measure, module_json
+from benchmarks.workload import SENTENCES, TOKENS, simulate_flags, write_messages
+
+_TIMEOUT_S = 900.0
+
+
+class Benchmark:
+    """Runs the measurements in a scratch folder and keeps what they found."""
+
+    def __init__(self, folder: Path, quick: bool, say: Callable[[str], None]) -> None:
+        self.folder, self.quick, self.say = folder, quick, say
+        self.found: dict[str, Any] = {"quick": quick}
+        self._work, self._tiny = folder / "work.jsonl", folder / "tiny.jsonl"
+
+    def run(self) -> dict[str, Any]:
+        """Everything; returns the results as they go into the JSON file."""
+        self._step("writing the workload", self._write_workload)
+        for cell in ("cifg", "lstm"):
+            self._step(f"limit and kernel, {cell}", lambda cell=cell: self._kernel(cell))
+        self._step("two kernels at once", self._two_kernels)
+        for cell, workers in (("cifg", 1), ("cifg", 2), ("lstm", 2)):
+            self._step(f"simulation, {cell}, {workers} workers", lambda c=cell, w=workers: self._simulation(c, w))
+        for cell in ("cifg",) if self.quick else ("cifg", "lstm"):
+            self._step(f"textbook, {cell}", lambda cell=cell: self._textbook(cell))
+        self._step("phones with one tiny message", lambda: self._tiny_phones("tiny", 400, 3))
+        if not self.quick:
+            self._step("50 rounds", lambda: self._tiny_phones("50 rounds", 200, 50))
+            self._step("5,000 phones in one round", lambda: self._tiny_phones("5,000 phones", 5000, 2))
+        for phones in (1_000_000,) if self.quick else (1_000_000, 10_000_000):
+            self._step(f"a fleet of {phones:,}", lambda phones=phones: self._fleet(phones))
+        return self.found
+
+    def _step(self, name: str, body: Callable[[], None]) -> None:
+        began = time.monotonic()
+        self.say(f"{name} ...")
+        body()
+        self.found.setdefault("seconds", {})[name] = time.monotonic() - began
+
+    def _write_workload(self) -> None:
+        write_messages(self._work, 220 if self.quick else 420)
+        write_messages(self._tiny, 450 if self.quick else 5300, sentences=1, words=1)
+
+    def _kernel(self, cell: str) -> None:
+        self.found[f"kernel {cell}"] = module_json("benchmarks.kernel", cell)
+
+    def _two_kernels(self) -> None:
+        """The same kernel in two processes at the same time: what this machine's second core is worth."""
+        command = [sys.executable, "-m", "benchmarks.kernel", "cifg", "phone"]
+        settings: dict[str, Any] = {"cwd": ROOT, "env": os.environ | ONE_THREAD, "stdout": subprocess.PIPE}
+        pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) for _ in range(2)]
+        printed = [json.loads(process.communicate(timeout=_TIMEOUT_S)[0].splitlines()[-1]) for process in pair]
+        self.found["two kernels"] = {"tokens_per_s": sum(p["kernel_tokens_per_s"] for p in printed)}
+
+    def _simulation(self, cell: str, workers: int) -> None:
+        phones = {("cifg", 1): 60, ("cifg", 2): 120, ("lstm", 2): 50}[cell, workers] * (1 if self.quick else 3)
+        self._simulate(f"simulation {cell} {workers}", self._work, cell, phones, 3, workers)
+
+    def _tiny_phones(self, name: str, phones: int, rounds: int) -> None:
+        self._simulate(name, self._tiny, "cifg", phones, rounds, 2)
+
+    def _simulate(self, name: str, messages: Path, cell: str, phones: int, rounds: int, workers: int) -> None:
+        output = self.folder / name.replace(" ", "-").replace(",", "")
+        flags = simulate_flags(messages, self.folder / "cache", cell, phones, rounds, workers)
+        command = [sys.executable, str(ROOT / "scripts/simulate.py"), *flags, "--output-dir", str(output)]
+        self._keep(name, measure(command, output / "rounds.jsonl", _TIMEOUT_S))
+
+    def _textbook(self, cell: str) -> None:
+        phones, rounds = (16, 2) if self.quick else (30, 3)
+        output = self.folder / f"textbook-{cell}"
+        output.mkdir()
+        arguments = [str(output), cell, str(self._work), str(phones), str(rounds), "2"]
+        command = [sys.executable, "-m", "benchmarks.textbook", *arguments]
+        self._keep(f"textbook {cell}", measure(command, output / "rounds.jsonl", _TIMEOUT_S))
+
+    def _fleet(self, phones: int) -> None:
+        self.found[f"fleet {phones}"] = module_json("benchmarks.fleet", str(phones), timeout_s=_TIMEOUT_S)
+
+    def _keep(self, name: str, measured: Measured) -> None:
+        self.found[name] = {
+            **asdict(measured),
+            "cpu_s_a_phone": measured.cpu_s_a_phone,
+            "tokens_per_s": measured.tokens_per_s(self._tokens(name)),
+            "tokens_per_s_after_first_round": measured.tokens_per_s(self._tokens(name), skip=1),
+        }
+
+    @staticmethod
+    def _tokens(name: str) -> int:
+        """A phone's, in one round."""
+        return SENTENCES * TOKENS if name.startswith(("simulation", "textbook")) else 2

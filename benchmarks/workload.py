@@ -1,0 +1,82 @@
+"""The work that is measured: phones that all hold the same amount of text.
+
+50 sentences of 20 tokens a phone, batches of 16, vocabulary 10,000: the next-word task on Stack
+Overflow as it is published for federated learning simulators, with the words of the synthetic
+population. A sentence of 19 words gives 20 (input, target) pairs, its start and end included.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from client_model.config import ModelConfig, TrainingConfig
+from client_model.language_model import ModelShape, model_shape
+from client_model.synthetic_text import SyntheticPopulation
+from client_model.vocabulary import PUNCTUATION
+
+SENTENCES, TOKENS, BATCH = 50, 20, 16
+VOCABULARY = 10_000
+LEARNING_RATE = 0.3
+# No bound on a step's gradient: the textbook client has none either.
+TRAINING = TrainingConfig(LEARNING_RATE, max_gradient_norm=0.0, batch_size=BATCH)
+
+
+def shape_of(cell: str) -> ModelShape:
+    """The 96 / 670 model with a cell."""
+    return model_shape(ModelConfig(preset="gboard", cell=cell), VOCABULARY)  # type: ignore[arg-type]
+
+
+def flop_per_token(shape: ModelShape) -> float:
+    """Floating-point operations of the matrix products for one trained token, forward and backward.
+
+    Each weight matrix takes part in one product forward and two backward, of 2 operations a weight; the
+    embedding in those of the logits. Biases and gates are left out.
+    """
+    dims = shape.weight_shapes()
+    return 6.0 * sum(np.prod(dims[name]) for name in ("embedding", "input_kernel", "recurrent_kernel", "projection"))
+
+
+def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: int = TOKENS - 1) -> None:
+    """A JSON-lines file of `phones` users with the same number of equally long messages."""
+    population = SyntheticPopulation(seed=0, num_phones=100 * phones + 1000)
+    lexicon, pool, source = population.lexicon, list[str](), 0
+    with path.open("w", encoding="utf-8") as file:
+        for phone in range(phones):
+            while len(pool) < sentences * words:
+                types, _ = population.types(source)
+                pool += [lexicon[t] for t in types if len(PUNCTUATION) <= t < len(lexicon)]
+                source += 1
+            for begin in range(0, sentences * words, words):
+                text = " ".join(pool[begin : begin + words])
+                file.write(json.dumps({"user_id": f"phone {phone}", "text": text}) + "\n")
+            pool = pool[sentences * words :]
+
+
+def simulate_flags(messages: Path, cache: Path, cell: str, phones: int, rounds: int, workers: int) -> list[str]:
+    """Flags of scripts/simulate.py for this work: everybody is there, nobody drops out, all are used."""
+    flags = {
+        "data.path": messages,
+        "data.cache-dir": cache,
+        "data.held-out-share": 0.02,
+        "data.vocabulary-phones": 400,
+        "model.preset": "gboard",
+        "model.cell": cell,
+        "training.batch-size": BATCH,
+        "training.max-gradient-norm": 0,
+        "training.learning-rate": LEARNING_RATE,
+        "cohort.goal": phones,
+        "cohort.over-selection": 1,
+        "cohort.min-separation-rounds": 1,
+        "cohort.deadline-s": 1e9,
+        "fleet.failure-share": 0,
+        "fleet.eligible-share-alpha": 1e4,
+        "fleet.eligible-share-beta": 1e-2,
+        "privacy.noise-multiplier": 1,
+        "rounds": rounds,
+        "engine.workers": workers,
+        "engine.checkpoint-every-rounds": rounds,
+        "evaluation.every-rounds": rounds,
+        "evaluation.max-phones": 4,
+    }
+    return [part for name, value in flags.items() for part in (f"--{name}", str(value))] + ["--engine.profile"]
