@@ -10,16 +10,15 @@ import time
 
 import numpy as np
 
-from server_strategy.config import CohortConfig
 from simulation.clock import HOUR_S
-from simulation.config import FleetConfig, RunConfig
+from simulation.flags import parse_simulate
 from simulation.preparation import prepare
 from simulation.records import peak_rss_bytes
 
 
 def main(phones: int) -> None:
     began = time.perf_counter()
-    prepared = prepare(RunConfig(fleet=FleetConfig(size=phones), cohort=CohortConfig(goal=500)))
+    prepared = prepare(parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run)
     cohorts, admitted = prepared.cohorts, np.ones(phones, bool)
     cohorts.fleet.check_ins(0.0, admitted)  # the first day's sessions are made at the first query
     ready_s = time.perf_counter() - began

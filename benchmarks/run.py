@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,18 @@ class Benchmark:
         """Everything; returns the results as they go into the JSON file."""
         self._step("writing the workload", self._write_workload)
         for cell in ("cifg", "lstm"):
-            self._step(f"limit and kernel, {cell}", lambda cell=cell: self._kernel(cell))
+            self._step(f"limit and kernel, {cell}", partial(self._kernel, cell))
         self._step("two kernels at once", self._two_kernels)
         for cell, workers in (("cifg", 1), ("cifg", 2), ("lstm", 2)):
-            self._step(f"simulation, {cell}, {workers} workers", lambda c=cell, w=workers: self._simulation(c, w))
+            self._step(f"simulation, {cell}, {workers} workers", partial(self._simulation, cell, workers))
         for cell in ("cifg",) if self.quick else ("cifg", "lstm"):
-            self._step(f"textbook, {cell}", lambda cell=cell: self._textbook(cell))
+            self._step(f"textbook, {cell}", partial(self._textbook, cell))
         self._step("phones with one tiny message", lambda: self._tiny_phones("tiny", 400, 3))
         if not self.quick:
             self._step("50 rounds", lambda: self._tiny_phones("50 rounds", 200, 50))
             self._step("5,000 phones in one round", lambda: self._tiny_phones("5,000 phones", 5000, 2))
         for phones in (1_000_000,) if self.quick else (1_000_000, 10_000_000):
-            self._step(f"a fleet of {phones:,}", lambda phones=phones: self._fleet(phones))
+            self._step(f"a fleet of {phones:,}", partial(self._fleet, phones))
         return self.found
 
     def _step(self, name: str, body: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ class CifgCell(keras.layers.Layer):
         self.bias = self.add_weight(shape=(3 * UNITS,), initializer="zeros")
         self.projection = self.add_weight(shape=(UNITS, EMBEDDING))
 
-    def call(self, inputs, states):  # type: ignore[no-untyped-def]
+    def call(self, inputs, states):
         state, cell = states
         z = ops.matmul(inputs, self.kernel) + ops.matmul(state, self.recurrent) + self.bias
         forget, output, candidate = ops.split(z, 3, axis=-1)
@@ -61,7 +62,7 @@ class TiedLogits(keras.layers.Layer):
     def build(self, input_shape: tuple) -> None:
         self.bias = self.add_weight(shape=(VOCABULARY,), initializer="zeros")
 
-    def call(self, inputs):  # type: ignore[no-untyped-def]
+    def call(self, inputs):
         return ops.matmul(inputs, ops.transpose(self._embedding.embeddings)) + self.bias
 
 
@@ -105,10 +106,10 @@ def train(message: Message, context: Context) -> Message:
     config = message.content["config"]
     keras.backend.clear_session()
     model = load_model(str(config["cell"]))
-    model.set_weights(message.content["arrays"].to_numpy_ndarrays())
+    model.set_weights(message.content.array_records["arrays"].to_numpy_ndarrays())
     inputs, targets = load_data(str(config["messages"]))[int(context.node_config["partition-id"])]
     history = model.fit(inputs, targets, epochs=1, batch_size=BATCH, verbose=0)
-    metrics = MetricRecord({"loss": history.history["loss"][-1], "num-examples": len(inputs)})
+    metrics = MetricRecord({"loss": float(history.history["loss"][-1]), "num-examples": len(inputs)})
     content = RecordDict({"arrays": ArrayRecord(model.get_weights()), "metrics": metrics})
     return Message(content, reply_to=message)
 
@@ -135,9 +136,11 @@ def main(folder: Path, cell: str, messages: Path, phones: int, rounds: int, work
         strategy.start(grid, start, num_rounds=rounds, train_config=config, evaluate_fn=round_done)
 
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    init = {"address": "local", "num_cpus": workers, "include_dashboard": False, "log_to_driver": False}
-    resources = {"num_cpus": 1, "num_gpus": 0.0}
-    run_simulation(server_app, client_app, phones, backend_config={"init_args": init, "client_resources": resources})
+    backend: Any = {
+        "init_args": {"address": "local", "num_cpus": workers, "include_dashboard": False, "log_to_driver": False},
+        "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+    }
+    run_simulation(server_app, client_app, phones, backend_config=backend)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ population. A sentence of 19 words gives 20 (input, target) pairs, its start and
 """
 
 import json
+import math
 from pathlib import Path
-
-import numpy as np
 
 from client_model.config import ModelConfig, TrainingConfig
 from client_model.language_model import ModelShape, model_shape
@@ -34,7 +33,8 @@ def flop_per_token(shape: ModelShape) -> float:
     embedding in those of the logits. Biases and gates are left out.
     """
     dims = shape.weight_shapes()
-    return 6.0 * sum(np.prod(dims[name]) for name in ("embedding", "input_kernel", "recurrent_kernel", "projection"))
+    matrices = ("embedding", "input_kernel", "recurrent_kernel", "projection")
+    return 6.0 * sum(math.prod(dims[name]) for name in matrices)
 
 
 def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: int = TOKENS - 1) -> None:

@@ -59,6 +59,9 @@ class Population(Protocol):
     ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
         """Type ids of some (or all) messages: (ints [tokens], offsets int64 [messages + 1])."""
 
+    def types_of_phones(self, phones: NDArray[np.int64]) -> Sequence[tuple[NDArray[np.integer], NDArray[np.int64]]]:
+        """`types` of several whole phones."""
+
 
 @dataclass(frozen=True)
 class PopulationSpec:
@@ -120,6 +123,9 @@ class TokenisedFile:
         flat = np.concatenate(pieces).astype(np.int64) if pieces else np.zeros(0, np.int64)
         return flat, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
+    def types_of_phones(self, phones: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        return [self.types(int(phone)) for phone in phones]
+
 
 def open_population(spec: PopulationSpec) -> Population:
     """Open a population from its description; used by every worker."""
@@ -172,8 +178,7 @@ def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np
     """How often each lexicon entry occurs on these phones: int64 [len(lexicon)]."""
     size = len(population.lexicon)
     counts = np.zeros(size + 1, np.int64)
-    for phone in phones:
-        flat, _ = population.types(int(phone))
+    for flat, _ in population.types_of_phones(phones):
         counts += np.bincount(np.minimum(flat, size), minlength=size + 1)
     return counts[:size]
 

@@ -21,7 +21,7 @@ Example:
     >>> text = population.messages(123_456)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
@@ -53,6 +53,7 @@ UNSUITABLE = frozenset(
     upskirt vagina viagra voyeur whore xxx""".split()  # noqa: SIM905
 )
 END_MARK_SHARE, COMMA_SHARE = 0.4, 0.03
+_MESSAGES_A_BLOCK = 4000
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class _Language:
     row_start: NDArray[np.int64]  # [words + 2], into successor
     next_row: NDArray[np.int64]  # [words], the row that follows a word
     cumulative: NDArray[np.float64]  # [topics * (pairs + 1)], topic k runs from k to k + 1
-    phrases: list[NDArray[np.int32]]  # type ids of each stock phrase
+    phrases: NDArray[np.int64]  # type ids of all stock phrases, end to end
+    phrase_offsets: NDArray[np.int64]  # [STOCK_PHRASES + 1]
 
 
 def _read_bigrams() -> tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -114,14 +116,13 @@ def _language(seed: int) -> _Language:
     cumulative = np.concatenate([topics, cumulative / cumulative[:, -1:] + topics], axis=1)
     words_with_row = row_start[1:-1] > row_start[:-2]
     next_row = np.where(words_with_row, np.arange(num_words), num_words)
-    lexicon = list(PUNCTUATION) + words
-    language = _Language(lexicon, successor.astype(np.int32), row_start, next_row, cumulative.ravel(), [])
+    lexicon, nothing = list(PUNCTUATION) + words, np.zeros(0, np.int64)
+    language = _Language(lexicon, successor.astype(np.int32), row_start, next_row, cumulative.ravel(), nothing, nothing)
     key = purpose_key(seed, "stock phrases")
     phrase = np.arange(STOCK_PHRASES)
     lengths = 3 + (uniform(purpose_key(seed, "stock phrase length"), phrase) * 14).astype(np.int64)
-    flat, offsets = _walk(language, phrase % NUM_TOPICS, lengths, key, np.uint64(0), phrase)
-    language.phrases.extend(np.split(flat, offsets[1:-1]))
-    return language
+    flat, offsets = _walk(language, phrase % NUM_TOPICS, lengths, key, np.zeros_like(phrase), phrase)
+    return replace(language, phrases=flat.astype(np.int64), phrase_offsets=offsets)
 
 
 def _walk(
@@ -129,14 +130,14 @@ def _walk(
     topics: NDArray[np.int64],
     lengths: NDArray[np.int64],
     key: np.uint64,
-    phone: np.uint64,
+    phones: NDArray[np.int64],
     messages: NDArray[np.int64],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Walk the chain once for each message: (type ids flat, offsets [messages + 1])."""
+    """Walk the chain once for each message of some phones: (type ids flat, offsets [messages + 1])."""
     by_length = np.argsort(-lengths, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    owner, place = _owner_and_place(messages, offsets)
-    draw = uniform(key, phone, owner, place)  # [tokens]
+    owner, place = _owner_and_place(offsets)
+    draw = uniform(key, phones[owner], messages[owner], place)  # [tokens]
     jump = draw < JUMP_SHARE
     draw = np.where(jump, draw / JUMP_SHARE, (draw - JUMP_SHARE) / (1 - JUMP_SHARE))
     flat = np.zeros(len(draw), np.int32)
@@ -159,12 +160,10 @@ def _walk(
     return flat, offsets
 
 
-def _owner_and_place(
-    messages: NDArray[np.int64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each token, its message and its place in it."""
+def _owner_and_place(offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each token, the index of its message and its place in it."""
     lengths = np.diff(offsets)
-    return np.repeat(messages, lengths), np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    return np.repeat(np.arange(len(lengths)), lengths), np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
 
 
 def _private_name(code: int) -> str:
@@ -216,58 +215,89 @@ class SyntheticPopulation:
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         """Tokens of each message, without making the text: int64 [messages]."""
         messages = np.arange(self.num_messages(phone))
-        words, phrase, mark = self._plan(phone, messages)
-        stock = np.array([len(p) for p in _language(self.seed).phrases])
+        return self._lengths(*self._plan(np.full(len(messages), phone), messages))
+
+    def _lengths(
+        self, words: NDArray[np.int64], phrase: NDArray[np.int64], mark: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        stock = np.diff(_language(self.seed).phrase_offsets)
         return np.where(phrase >= 0, stock[phrase], words + mark)
 
     def _plan(
-        self, phone: int, messages: NDArray[np.int64]
+        self, phones: NDArray[np.int64], messages: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """(own words, stock phrase or -1, ends with a mark) of each message."""
         k = self._keys
-        normal = ndtri(uniform(k["words"], phone, messages))
+        normal = ndtri(uniform(k["words"], phones, messages))
         words = np.clip(np.exp(WORDS_LOG_MEAN + WORDS_LOG_STD * normal), 1, WORDS_MAX)
-        is_stock = uniform(k["stock"], phone, messages) < STOCK_SHARE
+        is_stock = uniform(k["stock"], phones, messages) < STOCK_SHARE
         # Popularity falls as 1 / sqrt(rank).
-        rank = STOCK_PHRASES * uniform(k["which phrase"], phone, messages) ** 2
+        rank = STOCK_PHRASES * uniform(k["which phrase"], phones, messages) ** 2
         phrase = np.where(is_stock, np.minimum(rank.astype(np.int64), STOCK_PHRASES - 1), -1)
-        mark = uniform(k["end mark"], phone, messages) < END_MARK_SHARE
+        mark = uniform(k["end mark"], phones, messages) < END_MARK_SHARE
         return words.astype(np.int64), phrase, mark
 
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Type ids of some (or all) messages of a phone: (int64 [tokens], offsets int64 [n + 1])."""
-        k, language = self._keys, _language(self.seed)
         if messages is None:
             messages = np.arange(self.num_messages(phone))
-        words, phrase, mark = self._plan(phone, messages)
-        main = hash_uint64(k["topic"], phone) % np.uint64(NUM_TOPICS)
-        draw = uniform(k["message topic"], phone, messages)
-        other = ((1 - draw) / (1 - MAIN_TOPIC_SHARE) * NUM_TOPICS).astype(np.int64) % NUM_TOPICS
-        topics = np.where(draw < MAIN_TOPIC_SHARE, np.int64(main), other)
+        return self._make(np.full(len(messages), phone), messages)
 
-        flat, offsets = _walk(
-            language, topics, np.where(phrase >= 0, 0, words), k["next word"], np.uint64(phone), messages
+    def types_of_phones(self, phones: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """`types` of whole phones, made together in blocks: several times faster than one by one."""
+        found = []
+        counts = np.array([self.num_messages(int(phone)) for phone in phones], np.int64)
+        block = np.cumsum(counts) // _MESSAGES_A_BLOCK
+        for number in np.unique(block):
+            mine, sizes = phones[block == number], counts[block == number]
+            ends = np.cumsum(sizes)
+            flat, offsets = self._make(np.repeat(mine, sizes), np.arange(ends[-1]) - np.repeat(ends - sizes, sizes))
+            for end, size in zip(ends, sizes, strict=True):
+                own = offsets[end - size : end + 1]
+                found.append((flat[own[0] : own[-1]], own - own[0]))
+        return found
+
+    def _make(
+        self, phones: NDArray[np.int64], messages: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Type ids of any messages of any phones: (int64 [tokens], offsets int64 [messages + 1])."""
+        k, language = self._keys, _language(self.seed)
+        words, phrase, mark = self._plan(phones, messages)
+        offsets = np.concatenate([[0], np.cumsum(self._lengths(words, phrase, mark))])
+        made = np.empty(offsets[-1], np.int64)
+
+        own_lengths = np.where(phrase >= 0, 0, words)
+        flat, own_offsets = _walk(
+            language, self._topics(phones, messages), own_lengths, k["next word"], phones, messages
         )
-        owner, place = _owner_and_place(messages, offsets)
-        private = uniform(k["private"], phone, owner, place) < PRIVATE_SHARE
-        rank = (PRIVATE_WORDS + 1) ** uniform(k["which private"], phone, owner, place) - 1
+        owner, place = _owner_and_place(own_offsets)
+        phone, message = phones[owner], messages[owner]
+        private = uniform(k["private"], phone, message, place) < PRIVATE_SHARE
+        rank = (PRIVATE_WORDS + 1) ** uniform(k["which private"], phone, message, place) - 1
         private_type = len(language.lexicon) + phone * PRIVATE_WORDS + rank.astype(np.int64)
         types = np.where(private, private_type, flat)
-        comma = (uniform(k["comma"], phone, owner, place) < COMMA_SHARE) & (place > 0)
-        types = np.where(comma, PUNCTUATION.index(","), types)
+        comma = (uniform(k["comma"], phone, message, place) < COMMA_SHARE) & (place > 0)
+        made[offsets[owner] + place] = np.where(comma, PUNCTUATION.index(","), types)
 
-        marks = np.where(uniform(k["which mark"], phone, messages) < 0.25, 2, 0)  # ids of "?" and "."
-        pieces: list[NDArray[np.int64]] = []
-        for i in range(len(messages)):
-            if phrase[i] >= 0:
-                pieces.append(language.phrases[phrase[i]].astype(np.int64))
-            else:
-                own = types[offsets[i] : offsets[i + 1]]
-                pieces.append(np.append(own, marks[i]) if mark[i] else own)
-        lengths = np.array([len(p) for p in pieces], np.int64)
-        return np.concatenate(pieces), np.concatenate([[0], np.cumsum(lengths)])
+        marked = np.flatnonzero(mark & (phrase < 0))
+        is_question = uniform(k["which mark"], phones[marked], messages[marked]) < 0.25
+        made[offsets[marked + 1] - 1] = np.where(is_question, 2, 0)  # ids of "?" and "."
+        stock = np.flatnonzero(phrase >= 0)
+        begins = language.phrase_offsets[phrase[stock]]
+        owner, place = _owner_and_place(
+            np.concatenate([[0], np.cumsum(language.phrase_offsets[phrase[stock] + 1] - begins)])
+        )
+        made[offsets[stock[owner]] + place] = language.phrases[begins[owner] + place]
+        return made, offsets
+
+    def _topics(self, phones: NDArray[np.int64], messages: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The topic of each message: mostly the phone's main one."""
+        main = (hash_uint64(self._keys["topic"], phones) % np.uint64(NUM_TOPICS)).astype(np.int64)
+        draw = uniform(self._keys["message topic"], phones, messages)
+        other = ((1 - draw) / (1 - MAIN_TOPIC_SHARE) * NUM_TOPICS).astype(np.int64) % NUM_TOPICS
+        return np.where(draw < MAIN_TOPIC_SHARE, main, other)
 
     def messages(self, phone: int) -> list[str]:
         """The phone's text, for people to read."""

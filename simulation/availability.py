@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, pdtrik
+from scipy.special import betaincinv, ndtri
 
 from client_model.keyed_random import purpose_key, uniform
 from simulation.clock import DAY_S, HOUR_S
@@ -63,6 +63,7 @@ class AvailabilityModel:
         mean_h = self._mean_session_h()
         self._starts_a_day = -np.log1p(-self.eligible_share) * 24 / mean_h
         self._start_hour_cdf = self._start_curve(config, mean_h)
+        self._local_days: dict[int, Sessions] = {}
         self._cached_day: tuple[int, Sessions] | None = None
 
     def _session_hours(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,8 +91,7 @@ class AvailabilityModel:
         """Sessions that start on one local day of each phone; they may overlap."""
         phones = np.arange(self.num_phones)
         u = uniform(purpose_key(self._seed, "sessions a day", day), phones)
-        counts = np.ceil(np.maximum(pdtrik(u, self._starts_a_day), 0)).astype(np.int64)
-        counts[self._starts_a_day < 1e-12] = 0
+        counts = poisson_quantile(u, self._starts_a_day)
         phone = np.repeat(phones, counts)
         nth = np.arange(len(phone)) - np.repeat(np.cumsum(counts) - counts, counts)
         draw = uniform(purpose_key(self._seed, "session start", day), phone, nth)
@@ -101,11 +101,20 @@ class AvailabilityModel:
         return Sessions(phone, start_s, start_s + length * HOUR_S)
 
     def sessions_around(self, day: int) -> Sessions:
-        """Disjoint sessions that may touch a UTC day, with those just before and after it."""
+        """Disjoint sessions that end after a UTC day's start, with those that may continue them."""
         if self._cached_day is None or self._cached_day[0] != day:
+            if self._cached_day is not None and day < self._cached_day[0]:
+                self._local_days.clear()  # what is over is dropped, so going back needs all anew
+            self._cached_day = None
             # A UTC day overlaps up to three local days; sessions last up to a day and may chain.
-            parts = [self._day_starts(d) for d in range(day - 3, day + 3)]
-            self._cached_day = (day, merge_sessions(Sessions(*(np.concatenate(c) for c in zip(*parts, strict=True)))))
+            kept = {d: self._local_days.pop(d, None) for d in range(day - 3, day + 3)}
+            self._local_days = {}
+            for d, known in kept.items():
+                phone, start_s, end_s = known or self._day_starts(d)
+                lasting = end_s > day * DAY_S
+                self._local_days[d] = Sessions(phone[lasting], start_s[lasting], end_s[lasting])
+            columns = zip(*self._local_days.values(), strict=True)
+            self._cached_day = (day, merge_sessions(Sessions(*(np.concatenate(c) for c in columns))))
         return self._cached_day[1]
 
     def eligible_until(self, now_s: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -115,15 +124,37 @@ class AvailabilityModel:
         return sessions.phone[running], sessions.end_s[running]
 
 
+def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The smallest counts whose cumulative probability reaches u, for u in (0, 1) and rates of sessions a day.
+
+    Adds up the terms of the distribution, each time for those only that are not there yet.
+    """
+    counts = np.zeros(len(u), np.int64)
+    term = np.exp(-rate)
+    reached = term.copy()
+    left = np.flatnonzero(u > reached)
+    term, reached, number = term[left], reached[left], 0
+    # The last terms vanish in rounding; no u of 53 bits lies beyond rate + 12 sqrt(rate) + 30.
+    most = int(np.ceil(rate.max(initial=0) + 12 * np.sqrt(rate.max(initial=0)) + 30))
+    while len(left) and number < most:
+        number += 1
+        counts[left] = number
+        term = term * rate[left] / number
+        reached = reached + term
+        more = u[left] > reached
+        left, term, reached = left[more], term[more], reached[more]
+    return counts
+
+
 def merge_sessions(sessions: Sessions) -> Sessions:
     """Join overlapping or touching sessions of the same phone."""
     if not len(sessions.phone):
         return sessions
-    order = np.lexsort((sessions.start_s, sessions.phone))
-    phone, start, end = (column[order] for column in sessions)
-    # Spread the phones far apart on one time line, so that one running maximum serves all.
-    low = min(float(start.min()), 0.0)
-    gap = float(end.max()) - low + 1.0
+    # Spread the phones far apart on one time line, so that one order and one running maximum serve all.
+    low = float(sessions.start_s.min())
+    gap = float(sessions.end_s.max()) - low + 1.0
+    order = np.argsort(sessions.phone * gap + (sessions.start_s - low), kind="stable")
+    phone, start, end = sessions.phone[order], sessions.start_s[order], sessions.end_s[order]
     shift = phone * gap
     reach = np.maximum.accumulate(end - low + shift)
     first = np.ones(len(phone), bool)

@@ -81,6 +81,11 @@ class _Remembered:
             self.kept[phone] = self.inner.types(phone)
         return self.kept[phone]
 
+    def types_of_phones(self, phones):
+        new = np.array([p for p in phones.tolist() if p not in self.kept], np.int64)
+        self.kept.update(zip(new.tolist(), self.inner.types_of_phones(new), strict=True))
+        return [self.kept[p] for p in phones.tolist()]
+
 
 def prepare(config: RunConfig, resume: bool = False) -> Prepared:
     """Open the text, build the vocabulary, measure the baselines, set up the fleet.
