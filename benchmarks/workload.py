@@ -53,12 +53,14 @@ def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: i
             pool = pool[sentences * words :]
 
 
-def simulate_flags(messages: Path, cache: Path, cell: str, phones: int, rounds: int, workers: int) -> list[str]:
+def simulate_flags(
+    messages: Path, cache: Path, cell: str, phones: int, rounds: int, workers: int, held_out_share: float
+) -> list[str]:
     """Flags of scripts/simulate.py for this work: everybody is there, nobody drops out, all are used."""
     flags = {
         "data.path": messages,
         "data.cache-dir": cache,
-        "data.held-out-share": 0.02,
+        "data.held-out-share": held_out_share,
         "data.vocabulary-phones": 400,
         "model.preset": "gboard",
         "model.cell": cell,
@@ -77,6 +79,6 @@ def simulate_flags(messages: Path, cache: Path, cell: str, phones: int, rounds: 
         "engine.workers": workers,
         "engine.checkpoint-every-rounds": rounds,
         "evaluation.every-rounds": rounds,
-        "evaluation.max-phones": 4,
+        "evaluation.max-phones": 8 * 4 * workers,  # enough to wake every worker before the first round
     }
     return [part for name, value in flags.items() for part in (f"--{name}", str(value))] + ["--engine.profile"]

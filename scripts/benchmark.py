@@ -33,7 +33,7 @@ def main() -> int:
         return 2
 
     def measure() -> int:
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         with tempfile.TemporaryDirectory(prefix="typefleet-benchmark-") as folder:
             found = Benchmark(Path(folder), arguments.quick, console.print).run()
         write_text_atomically(arguments.output, json.dumps(found, indent=2) + "\n")

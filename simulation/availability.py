@@ -134,14 +134,13 @@ def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArr
     reached = term.copy()
     left = np.flatnonzero(u > reached)
     term, reached, number = term[left], reached[left], 0
-    # The last terms vanish in rounding; no u of 53 bits lies beyond rate + 12 sqrt(rate) + 30.
-    most = int(np.ceil(rate.max(initial=0) + 12 * np.sqrt(rate.max(initial=0)) + 30))
-    while len(left) and number < most:
+    while len(left):
         number += 1
         counts[left] = number
         term = term * rate[left] / number
         reached = reached + term
-        more = u[left] > reached
+        # Past the rate, terms this small no longer change the sum, and u may be the largest below 1.
+        more = (u[left] > reached) & ((term > 1e-17) | (number < rate[left]))
         left, term, reached = left[more], term[more], reached[more]
     return counts
 

@@ -23,6 +23,7 @@ class PhoneHost:
         self._population = open_population(task.population)
         self._lookup = vocabulary_from_text(task.vocabulary).lookup_table(self._population.lexicon)
         self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
+        self.trainer.warm_up()
 
     def load(self, weights: Weights) -> list:
         """Weights as tensors, once for all phones of a message."""

@@ -134,6 +134,14 @@ def test_one_trace_serves_phones_of_all_sizes(trainer):
     assert trainer.trace_count == 1
 
 
+def test_warming_up_is_the_only_trace(trainer):
+    fresh = LocalTrainer(trainer.shape)
+    fresh.warm_up()
+    assert fresh.trace_count == 1
+    fresh.train(fresh.load(some_weights(trainer.shape)), make_phone([7, 3, 5, 2], 3, seed=1)[0], 0.1)
+    assert fresh.trace_count == 1
+
+
 def test_training_leaves_the_received_weights_alone(trainer):
     weights = some_weights(trainer.shape)
     received = trainer.load(weights)

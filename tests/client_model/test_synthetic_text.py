@@ -44,3 +44,13 @@ def test_private_words_are_private():
     size = len(POPULATION.lexicon)
     private = [set(flat[flat >= size].tolist()) for flat, _ in (POPULATION.types(p) for p in range(30))]
     assert sum(map(len, private)) == len(set.union(*private)) > 30
+
+
+def test_phones_made_together_are_those_made_alone():
+    population = SyntheticPopulation(seed=5, num_phones=400)
+    phones = np.array([3, 399, 17, 0, 250])
+    for phone, (flat, offsets) in zip(phones, population.types_of_phones(phones), strict=True):
+        alone, bounds = population.types(int(phone))
+        np.testing.assert_array_equal(flat, alone)
+        np.testing.assert_array_equal(offsets, bounds)
+        np.testing.assert_array_equal(np.diff(offsets), population.message_lengths(int(phone)))

@@ -31,12 +31,16 @@ def update_of(phone, server_round):
     return np.random.default_rng([phone, server_round]).normal(0, 1, SIZE).astype(np.float32)
 
 
-def host(message, broken=()):
+def host(message, broken=(), failing=()):
     """What `simulation.client_app` does, with made-up updates."""
     config = message.content.config_records["config"]
     total = FixedPointSum(SIZE, config["clip-norm"])
     metrics = {"phone-ids": [], "rejected-ids": [], "update-norm": [], "loss-sum": [], "tokens": []}
+    failed = [phone for phone in config["phone-ids"] if phone in failing]
+    metrics["failed-ids"] = failed
     for phone in config["phone-ids"]:
+        if phone in failed:
+            continue
         update = update_of(phone, config["server-round"])
         if phone in broken:
             update[3] = np.nan
@@ -48,6 +52,7 @@ def host(message, broken=()):
         for name, value in (("phone-ids", phone), ("update-norm", norm), ("loss-sum", 1.5), ("tokens", 3)):
             metrics[name].append(value)
     content = RecordDict({"update-sum": ArrayRecord([total.values]), "metrics": MetricRecord(metrics)})
+    content["failures"] = ConfigRecord({"causes": [f"Error {phone}" for phone in failed]})
     return Message(content, reply_to=message)
 
 
@@ -71,12 +76,12 @@ def stamp(message, number):
     return message
 
 
-def play(strategy, grid, rounds, arrays=None, broken=(), shuffle=0):
+def play(strategy, grid, rounds, arrays=None, broken=(), shuffle=0, failing=()):
     arrays = arrays or start_arrays()
     rng = np.random.default_rng(shuffle)
     for r in range(1, rounds + 1):
         messages = [stamp(m, i) for i, m in enumerate(strategy.configure_train(r, arrays, ConfigRecord(), grid))]
-        replies = [host(m, broken) for m in rng.permutation(np.array(messages, object))]
+        replies = [host(m, broken, failing) for m in rng.permutation(np.array(messages, object))]
         new, _ = strategy.aggregate_train(r, replies)
         arrays = new if new is not None else arrays
     return arrays
@@ -249,3 +254,24 @@ def test_evaluation_pools_counts_over_phones_and_is_due_when_asked():
 def test_plan_is_immutable():
     strategy, _ = make()
     assert replace(strategy.plan, rounds=9) != strategy.plan
+
+
+def test_failed_phones_are_named_with_their_cause_counted_in_the_ledger_and_not_in_the_sum():
+    strategy, grid = make(privacy=PrivacyConfig("none", clip_norm=0.5))
+    chosen = strategy.cohorts.plan_round(1, np.ones(PHONES, bool)).reporters[[1, 4]]
+    arrays = play(strategy, grid, 1, failing=set(chosen.tolist()))
+    outcome = strategy.last_round
+    assert outcome.failed.tolist() == chosen.tolist() and outcome.reports == 4 and outcome.lost == 0
+    assert outcome.failure_causes == tuple(f"Error {phone}" for phone in chosen)
+    assert strategy.participation.counts[chosen].tolist() == [1, 1]  # conservative
+    rest = np.setdiff1d(outcome.plan.reporters, chosen)
+    clipped = [u * min(1, 0.5 / np.linalg.norm(u)) for u in (update_of(p, 1) for p in rest)]
+    np.testing.assert_allclose(flat(arrays), np.sum(clipped, 0) / 6, rtol=1e-5, atol=1e-7)
+
+
+def test_a_round_in_which_too_many_phones_fail_is_abandoned_with_a_cause():
+    strategy, grid = make()
+    reporters = strategy.cohorts.plan_round(1, np.ones(PHONES, bool)).reporters
+    play(strategy, grid, 1, failing=set(reporters[:4].tolist()))
+    assert strategy.last_round.plan.abandoned.startswith("2 usable updates of 6 reports; phones failed with Error")
+    assert strategy.releases == 0 and strategy.participation.counts.sum() == 0

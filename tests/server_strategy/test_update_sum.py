@@ -32,6 +32,17 @@ def test_bound_at_large_sizes_and_extreme_scales(size, scale):
     assert exact_norm_squared(total.values) <= 2 ** (2 * FRACTION_BITS)
 
 
+@pytest.mark.parametrize("size", [10_000, 2_000_000])
+def test_bound_holds_where_every_coordinate_is_rounded_up(size):
+    # Each clipped coordinate lies just above a half, which adds the most that rounding can add.
+    unit = 2.0**-FRACTION_BITS
+    coordinate = np.float32((np.floor(2.0**FRACTION_BITS / np.sqrt(size)) + 0.501) * unit)
+    total = FixedPointSum(size, 1.0)
+    total.add(np.full(size, coordinate, np.float32))
+    assert int(total.values[0]) ** 2 * size <= 2 ** (2 * FRACTION_BITS)
+    assert (total.values == total.values[0]).all()
+
+
 @given(updates, st.sampled_from([0.5, 2.0]))
 @settings(deadline=None)
 def test_clipping_equals_tensorflow_privacys(update, clip_norm):
@@ -79,6 +90,11 @@ def test_zero_update():
 def test_clip_norm_must_be_positive(clip_norm):
     with pytest.raises(ValueError, match="Expected clip_norm > 0"):
         FixedPointSum(3, clip_norm)
+
+
+def test_too_many_weights_for_the_proof_of_the_bound():
+    with pytest.raises(ValueError, match="Expected at most 67108864 weights"):
+        FixedPointSum(2**26 + 1, 1.0)
 
 
 def test_wrong_shape():
