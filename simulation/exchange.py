@@ -40,10 +40,11 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
     """
     unsent = [_Task(message) for message in messages]
     waiting: dict[str, _Task] = {}
+    stuck: list[_Task] = []  # their worker is gone and does not come back
     answers: list[Message] = []
     restarts = 0
     began = time.monotonic()
-    while unsent or waiting:
+    while unsent or waiting or stuck:
         now = time.monotonic()
         due = [task for task in unsent if task.repeat_at <= now]
         unsent = [task for task in unsent if task.repeat_at > now]
@@ -52,21 +53,22 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 answers.append(reply)
-                continue
-            if task.attempts == _ATTEMPTS:
-                if not _worker_is_gone(reply) or not isinstance(grid, EngineGrid) or restarts == _RESTARTS:
-                    raise EngineError(f"a message failed {_ATTEMPTS} times: {_last_line(reply.error.reason)}")
-                grid.restart()
-                restarts += 1
-                unsent += [_Task(t.message) for t in (task, *waiting.values())]
-                waiting = {}
-                break
-            task.repeat_at = time.monotonic() + _FIRST_PAUSE_S * 2 ** (task.attempts - 1)
-            unsent.append(task)
+            elif task.attempts < _ATTEMPTS:
+                task.repeat_at = time.monotonic() + _FIRST_PAUSE_S * 2 ** (task.attempts - 1)
+                unsent.append(task)
+            elif _worker_is_gone(reply) and isinstance(grid, EngineGrid) and restarts < _RESTARTS:
+                stuck.append(task)
+            else:
+                raise EngineError(f"a message failed {_ATTEMPTS} times: {_last_line(reply.error.reason)}")
         check_backend()
         if now - began > timeout_s:
-            raise EngineError(f"{len(waiting) + len(unsent)} messages had no answer within {timeout_s:g} s")
-        if unsent or waiting:
+            missing = len(waiting) + len(unsent) + len(stuck)
+            raise EngineError(f"{missing} messages had no answer within {timeout_s:g} s")
+        if stuck and not (unsent or waiting):  # what the other workers had in hand is safe
+            grid.restart()  # type: ignore[attr-defined]
+            restarts += 1
+            unsent, stuck = [_Task(task.message) for task in stuck], []
+        elif unsent or waiting:
             # Asking takes processor time from the workers: ask less often in a long round.
             time.sleep(min(max(POLL_S, (now - began) / 100), _LONGEST_POLL_S))
     return answers
