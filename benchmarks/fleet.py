@@ -12,8 +12,8 @@ import numpy as np
 
 from simulation.clock import HOUR_S
 from simulation.flags import parse_simulate
+from simulation.memory import peak_rss_bytes
 from simulation.preparation import prepare
-from simulation.records import peak_rss_bytes
 
 
 def main(phones: int) -> None:

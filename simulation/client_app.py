@@ -18,6 +18,7 @@ from flwr.clientapp import ClientApp
 from client_model.keyboard_metrics import count_hits
 from client_model.local_training import LocalResult, limit_threads
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from simulation.memory import return_large_blocks
 from simulation.phone_host import PhoneHost, host_for
 from simulation.profile import HostClock, attach
 
@@ -28,6 +29,7 @@ def _open(message: Message) -> tuple[PhoneHost, list, Any]:
     config = message.content.config_records["config"]
     if not _open_hosts:
         limit_threads(1)
+        return_large_blocks()
         _open_hosts.append(True)
     host = host_for(str(config["host-task"]))
     weights = message.content.array_records["arrays"].to_numpy_ndarrays()

@@ -14,7 +14,7 @@ from typing import Any
 
 from flwr.app import Message, MetricRecord
 
-from simulation.records import peak_rss_bytes
+from simulation.memory import peak_rss_bytes
 
 HOST_PHASES = ("decode", "read", "train", "clip_and_sum")
 DRIVER_PHASES = ("plan", "exchange", "server_step", "evaluation")

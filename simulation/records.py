@@ -13,8 +13,6 @@ tensorboard/           scalars
 import hashlib
 import json
 import os
-import resource
-import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 
 from simulation.checkpoint import write_npz_atomically, write_text_atomically
 from simulation.config import ConfigError
+from simulation.memory import peak_rss_bytes
 
 
 @dataclass
@@ -126,19 +125,6 @@ def _entries(folder: Path) -> list[Path]:
 def weights_sha256(flat: NDArray[np.float32]) -> str:
     """SHA-256 of the weights as little-endian float32, in order."""
     return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
-
-
-def peak_rss_bytes() -> int:
-    """Largest resident size of this process so far.
-
-    Linux: VmHWM, since ru_maxrss starts at the size of the process that started this one.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (li for li in status.read_text(encoding="ascii").splitlines() if li.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def summarise(

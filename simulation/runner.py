@@ -26,6 +26,7 @@ from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import RoundOutcome
 from simulation.engine import EngineError, run_on_flower, wait_for_nodes
 from simulation.exchange import exchange
+from simulation.memory import return_large_blocks
 from simulation.preparation import Prepared
 from simulation.profile import Stopwatch, round_profile
 from simulation.progress import RunProgress
@@ -45,6 +46,7 @@ def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdo
         EngineError, ExportError: the machine failed; the run can be resumed.
     """
     config = prepared.config
+    return_large_blocks()
     with RunProgress(stream, config.rounds, 0) as progress:
         run = start_run(prepared, resume, progress)
     done = run.totals.rounds_completed
