@@ -19,6 +19,12 @@ SHAPE = ModelShape("cifg", len(WORDS), 8, 12, 6)
 CONTEXT = Context(0, 0, {}, RecordDict(), {})
 
 
+@pytest.fixture(autouse=True)
+def tensorflow_is_at_work(monkeypatch):
+    """A worker sets its threads before TensorFlow's first operation; here other tests have come before."""
+    monkeypatch.setattr(client_app, "_open_hosts", [True])
+
+
 def message(kind, phones, seed=0, **config):
     task = HostTask(PopulationSpec(seed, 40), WORDS.to_text(), SHAPE, TrainingConfig(max_sequences=5), 4, seed)
     names = SHAPE.weight_shapes()
