@@ -240,7 +240,7 @@ def _start_ray(config: EngineConfig) -> int:
                     runtime_env={"env_vars": environment},
                 ),
             )
-            _start_a_worker()
+        _start_a_worker()
     except (RuntimeError, OSError, ValueError, ConnectionError) as error:
         ray.shutdown()
         raise EngineError(f"{where}: {error}") from error
