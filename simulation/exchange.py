@@ -90,7 +90,7 @@ def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:
 
 def _worker_is_gone(reply: Message) -> bool:
     kind = (reply.error.reason or "").split(":")[0]
-    return "ray.exceptions" in kind and "RayTaskError" not in kind  # a RayTaskError was raised by the host's code
+    return "RayTaskError" not in kind  # which was raised by the host's code; all others by what carries messages
 
 
 def _last_line(reason: str | None) -> str:
