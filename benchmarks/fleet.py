@@ -20,15 +20,17 @@ def main(phones: int) -> None:
     began = time.perf_counter()
     prepared = prepare(parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run)
     cohorts, admitted = prepared.cohorts, np.ones(phones, bool)
-    cohorts.fleet.check_ins(0.0, admitted)  # the first day's sessions are made at the first query
+    cohorts.check_ins(admitted)  # the first day's sessions are made at the first query
     ready_s = time.perf_counter() - began
     queries = []
     for hour in range(1, 24):
+        cohorts.now_s = hour * HOUR_S
         began = time.perf_counter()
-        cohorts.fleet.check_ins(hour * HOUR_S, admitted)
+        cohorts.check_ins(admitted)
         queries.append(time.perf_counter() - began)
+    cohorts.now_s = 25 * HOUR_S
     began = time.perf_counter()
-    cohorts.fleet.check_ins(25 * HOUR_S, admitted)
+    cohorts.check_ins(admitted)
     new_day_s = time.perf_counter() - began
     began = time.perf_counter()
     cohorts.plan_round(1, admitted)

@@ -21,6 +21,7 @@ class RoundPlan:
     tokens: NDArray[np.int64]  # [reports], tokens each trains on; used to balance the work
     abandoned: str | None = None  # why nothing will be released, or None
     record: dict[str, int | float | str] = field(default_factory=dict)  # the funnel and times, for the log
+    started_round: NDArray[np.int64] | None = None  # [reports], whose weights each trains from; None: this one's
 
 
 class CohortSource(Protocol):

@@ -16,7 +16,8 @@ One round:
 
 It is an ordinary strategy and works in any ServerApp whose clients answer in this form:
 
-    train:    in   arrays, config {phone-ids, server-round, clip-norm, ...}
+    train:    in   arrays, config {phone-ids, server-round, clip-norm, update-weight, ...}; with a
+                   buffer, arrays and server-round are those of the round in which the phones began
               out  update-sum: one int64 array (`update_sum.FixedPointSum.values`)
                    metrics {phone-ids, update-norm, loss-sum, tokens}, lists aligned,
                    and {rejected-ids}, updates that were not finite
@@ -41,11 +42,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
+from server_strategy.buffered import ModelVersions, flat_weights, shaped_like, staleness_weight
 from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
 from server_strategy.config import (
     CohortConfig,
@@ -136,6 +138,7 @@ class DPFedAvg(Strategy):
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
         self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
         self._optimizer_state: OptimizerState | None = None
+        self._versions = ModelVersions(cohort.max_staleness)
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
         self._released_now = False
@@ -156,15 +159,33 @@ class DPFedAvg(Strategy):
         )
         plan = self.cohorts.plan_round(server_round, admitted)
         self._round_plan = plan
+        if plan.started_round is not None:
+            self._versions.remember(server_round, arrays)
         if plan.abandoned is not None:
             return []
         if not admitted[plan.reporters].all():
             raise ValueError("Expected reporters that the participation rule admits. Found others.")
         nodes = self._nodes(grid)
-        shards = balanced_shards(plan.reporters, plan.tokens, len(nodes), self._phones_per_message)
-        contents = [{"phone-ids": shard.tolist()} for shard in shards]
-        train_config = {**config, "clip-norm": self.privacy.clip_norm, "server-round": server_round}
-        return self._messages(MessageType.TRAIN, contents, arrays, train_config, nodes)
+        train_config = {**config, "clip-norm": self.privacy.clip_norm}
+        contents = self._training_contents(server_round, plan, arrays, len(nodes))
+        return self._messages(MessageType.TRAIN, contents, train_config, nodes)
+
+    def _training_contents(
+        self, server_round: int, plan: RoundPlan, arrays: ArrayRecord, num_nodes: int
+    ) -> list[tuple[ArrayRecord, dict[str, Any]]]:
+        """(weights, what else it says) of each message; phones that began in the same round go together."""
+        started = np.full(len(plan.reporters), server_round) if plan.started_round is None else plan.started_round
+        contents = []
+        for began in np.unique(started).tolist():
+            own = started == began
+            share = max(1, round(num_nodes * float(own.mean())))
+            same = began == server_round
+            received = arrays if same else self._versions.of(began, arrays)
+            weight = staleness_weight(server_round - began, self.cohort.staleness_exponent)
+            for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, self._phones_per_message):
+                content = {"phone-ids": shard.tolist(), "server-round": began, "update-weight": weight}
+                contents.append((received, content))
+        return contents
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -247,12 +268,7 @@ class DPFedAvg(Strategy):
         step, self._optimizer_state = optimizer_step(self.optimizer, mean_update, self._optimizer_state)
         self.releases += 1
         self._released_now = True
-        weights, at = {}, 0
-        for name, array in arrays.items():
-            old = array.numpy()
-            weights[name] = Array(old + step[at : at + old.size].reshape(old.shape))
-            at += old.size
-        return ArrayRecord(weights)
+        return shaped_like(arrays, flat_weights(arrays) + step)
 
     # Evaluation -------------------------------------------------------------------------------
 
@@ -265,8 +281,8 @@ class DPFedAvg(Strategy):
         if not len(self._evaluation_phones) or not (first or (self._released_now and due)):
             return []
         nodes = self._nodes(grid)
-        contents = evaluation_shards(self._evaluation_phones, len(nodes))
-        return self._messages(MessageType.EVALUATE, contents, arrays, config, nodes)
+        contents = [(arrays, shard) for shard in evaluation_shards(self._evaluation_phones, len(nodes))]
+        return self._messages(MessageType.EVALUATE, contents, config, nodes)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Pool the phones' counts: recall, perplexity, out-of-vocabulary rate over all positions."""
@@ -286,7 +302,7 @@ class DPFedAvg(Strategy):
         return nodes
 
     def _messages(
-        self, kind: str, contents: list[dict[str, Any]], arrays: ArrayRecord, config: Any, nodes: list[int]
+        self, kind: str, contents: list[tuple[ArrayRecord, dict[str, Any]]], config: Any, nodes: list[int]
     ) -> list[Message]:
         """One message for each entry of `contents`, dealt out to the nodes in turn."""
         return [
@@ -296,7 +312,7 @@ class DPFedAvg(Strategy):
                 message_type=kind,
                 ttl=self._ttl,
             )
-            for index, content in enumerate(contents)
+            for index, (arrays, content) in enumerate(contents)
         ]
 
     def state(self) -> dict[str, NDArray]:
@@ -310,6 +326,7 @@ class DPFedAvg(Strategy):
             "optimizer_started": np.array(self._optimizer_state is not None),
             "first_moment": moments.first_moment,
             "second_moment": moments.second_moment,
+            **self._versions.state(),
         }
 
     def load_state(self, state: dict[str, NDArray]) -> None:
@@ -324,6 +341,7 @@ class DPFedAvg(Strategy):
                 f"{self.ledger.path}: expected at least {releases} releases on record, found {self.ledger.releases}"
             )
         self.releases = releases
+        self._versions.load_state(state)
         self.participation.counts = state["participation_counts"].copy()
         self.participation.last = state["participation_last"].copy()
         self.participation.min_separation = int(state["participation_min_separation"])

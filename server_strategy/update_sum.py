@@ -64,8 +64,11 @@ class FixedPointSum:
         shift = np.array(self.count * _ROUNDER_BITS % 2**64, np.uint64).view(np.int64)
         return self._shifted - shift  # wraps around, as the additions did
 
-    def add(self, update: NDArray[np.float32]) -> float:
+    def add(self, update: NDArray[np.float32], weight: float = 1.0) -> float:
         """Clip `update` (float32 [size]) to clip_norm, add it, and return its norm before clipping.
+
+        With a `weight` in (0, 1] the clipped update is scaled by it, so that what is added stays within
+        clip_norm.
 
         Raises:
             NonFiniteUpdateError: the update is not finite; the sum is unchanged.
@@ -74,11 +77,13 @@ class FixedPointSum:
             raise ValueError(f"Expected an update of shape {self._shifted.shape}. Found {update.shape}.")
         if self.count >= MAX_PHONES:
             raise ValueError(f"Expected at most {MAX_PHONES} updates in one sum. Found another.")
+        if not 0 < weight <= 1:
+            raise ValueError(f"Expected a weight in (0, 1]. Found {weight}.")
         norm = l2_norm(update)
         if not math.isfinite(norm):
             raise NonFiniteUpdateError(f"Expected a finite update. Found norm {norm}.")
         shrink = 1.0 if norm <= self.clip_norm * _NORM_MARGIN else self.clip_norm * _NORM_MARGIN / norm
-        factor = shrink * (2.0**FRACTION_BITS / self.clip_norm)
+        factor = weight * shrink * (2.0**FRACTION_BITS / self.clip_norm)
         for begin in range(0, len(update), _BLOCK):
             part = update[begin : begin + _BLOCK]
             block = self._block[: len(part)]  # [_BLOCK]

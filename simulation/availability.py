@@ -1,128 +1,169 @@
-"""When each phone is eligible: idle, charging and on unmetered Wi-Fi.
+"""When each phone is eligible: idle, charging and on unmetered Wi-Fi. The built-in model.
 
-Model. A phone starts eligible sessions at random moments (a Poisson process whose rate follows a
-daily curve in the phone's LOCAL time) and each lasts a log-normal time; it is eligible while at
-least one session runs (an M/G/infinity busy period). Three consequences make the model easy to fit:
+A phone's owner sets off bursts of use of the charger at random moments (a Poisson process whose rate
+follows a daily curve in the phone's LOCAL time). A burst is one eligible session, or several with
+short gaps between them (a glance at the screen ends one and soon begins the next). The phone is
+eligible while at least one session runs. Consequences that make the model easy to fit:
 
-* the long-run share of time eligible is 1 - exp(-rate x mean session), so a wanted share fixes the
-  rate: rate = -log(1 - share) / mean session;
-* phones whose share is close to 0 have no session for days on end: never-eligible phones need no
-  rule of their own;
-* the daily curve of eligible phones is the curve of starts smoothed by the sessions, so the wanted
-  night/day ratio fixes the amplitude of the starts.
+* the sessions of many bursts cover a moment independently, so the long-run share of time eligible is
+  1 - exp(-rate x mean time eligible in a burst), and a wanted share fixes the rate;
+* phones whose share is close to 0 have no session for days on end;
+* the daily curve of eligible phones is the curve of starts smoothed by the bursts, so dividing the
+  wanted curve's Fourier coefficients by those of the bursts gives the curve of starts.
+
+Phones differ in their share (a Beta distribution, beside a share of phones that are never eligible)
+and in their best hour (clusters: most charge at night, some at the office).
 
 The defaults follow 507 phones traced over five days in the FLASH data set (Yang et al., "Characterizing
 impacts of heterogeneity in federated learning upon large-scale smartphone data", WWW 2021): mean
-share 8.1 %, 29 % of phones never.
+share 8.1 %, 29 % of phones never. `scripts/fit_fleet.py` fits all of it to a trace.
 
 Every draw is a hash of (seed, purpose, day, phone, session), so the state of a phone at any moment
 can be computed without its past and does not depend on the size of the fleet.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, pdtrik
+from scipy.special import betaincinv, ive, ndtri, pdtrik
 
 from client_model.keyed_random import purpose_key, uniform
 from simulation.clock import DAY_S, HOUR_S
 from simulation.config import FleetConfig
+from simulation.sessions import Availability, Sessions
 
-MAX_SESSION_H = 24.0
-_LARGE_RATE = 60.0  # sessions a day
+MAX_BURST_H = 24.0  # from its first start to its last end
+_MAX_SESSIONS = 12  # of a burst
+_LARGE_RATE = 60.0  # bursts a day
+_LONG_LOG_STD = 0.3  # of the logarithm of long sessions' lengths
 _CURVE_POINTS = 24 * 60
+_HARMONICS = 4  # of the daily curve
+_MAX_GAIN = 3.0  # long sessions hide the fine shape of the curve of starts; it is not made up beyond this
+_SAMPLE = 20_000  # bursts, for their mean and their spectrum
+
+Floats = NDArray[np.float64]
 
 
-class Sessions(NamedTuple):
-    """Disjoint eligible intervals, half-open, sorted by phone and start."""
-
-    phone: NDArray[np.int64]  # [sessions]
-    start_s: NDArray[np.float64]  # [sessions]
-    end_s: NDArray[np.float64]  # [sessions]
-
-
-class AvailabilityModel:
+class AvailabilityModel(Availability):
     """Eligible sessions of a whole fleet, a day at a time.
 
     Attributes:
         utc_offset_h: float64 [phones].
+        best_hour: float64 [phones], local hour at which each is most often eligible.
         eligible_share: float64 [phones], long-run share of time eligible.
     """
 
     def __init__(self, config: FleetConfig, num_phones: int, seed: int) -> None:
-        self.num_phones, self._seed = num_phones, seed
+        super().__init__(num_phones)
+        self._config, self._seed = config, seed
+        self.utc_offset_h = self._drawn("time zone", config.utc_offsets_h, config.utc_offset_weights)
+        others = config.other_best_local_hours
+        shares = (1.0 - sum(config.other_best_local_hour_shares), *config.other_best_local_hour_shares)
+        self.best_hour = self._drawn("best hour", (config.best_local_hour, *others), shares)
         phones = np.arange(num_phones)
-        weights = np.array(config.utc_offset_weights) / sum(config.utc_offset_weights)
-        zone = np.searchsorted(np.cumsum(weights)[:-1], uniform(purpose_key(seed, "time zone"), phones))
-        self.utc_offset_h = np.array(config.utc_offsets_h, np.float64)[zone]
         u = uniform(purpose_key(seed, "eligible share"), phones)
         share = betaincinv(config.eligible_share_alpha, config.eligible_share_beta, u)
-        self.eligible_share = np.clip(share, 0.0, 0.999)
+        never = uniform(purpose_key(seed, "never eligible"), phones) < config.never_eligible_share
+        self.eligible_share = np.where(never, 0.0, np.clip(share, 0.0, 0.999))
         self._log_median = np.log(config.session_median_h)
         self._log_std = np.sqrt(2 * np.log(config.session_mean_h / config.session_median_h))
-        mean_h = self._mean_session_h()
+        sample = self._sample_of_bursts()
+        mean_h = float((sample[2] - sample[1]).sum()) / _SAMPLE
         self._starts_a_day = -np.log1p(-self.eligible_share) * 24 / mean_h
-        self._start_hour_cdf = self._start_curve(config, mean_h)
-        self._local_days: dict[int, Sessions] = {}
-        self._cached_day: tuple[int, Sessions] | None = None
+        self._start_hour_cdf = self._start_curve(*sample[1:], mean_h)
 
-    def _session_hours(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.minimum(np.exp(self._log_median + self._log_std * ndtri(u)), MAX_SESSION_H)
+    def _drawn(self, purpose: str, values: tuple[float, ...], weights: tuple[float, ...]) -> Floats:
+        bounds = np.cumsum(np.array(weights) / sum(weights))[:-1]
+        u = uniform(purpose_key(self._seed, purpose), np.arange(self.num_phones))
+        return np.array(values, np.float64)[np.searchsorted(bounds, u, "right")]
 
-    def _mean_session_h(self) -> float:
-        return float(self._session_hours((np.arange(100_000) + 0.5) / 100_000).mean())
+    def _session_hours(self, u: Floats) -> Floats:
+        share = self._config.long_session_share
+        is_long = u < share
+        rank = ndtri(np.where(is_long, u / share, (u - share) / (1 - share)) if share else u)
+        hours = np.exp(self._log_median + self._log_std * rank)
+        if share:
+            hours = np.where(is_long, self._config.long_session_median_h * np.exp(_LONG_LOG_STD * rank), hours)
+        return np.minimum(hours, MAX_BURST_H)
 
-    def _start_curve(self, config: FleetConfig, mean_h: float) -> NDArray[np.float64]:
-        """Cumulative distribution of the local start hour on a grid over [0, 24]."""
-        ratio = config.night_day_ratio
-        wanted = (ratio - 1) / (ratio + 1)  # amplitude of the curve of eligible phones
-        omega = 2 * np.pi / 24
-        hours = self._session_hours((np.arange(100_000) + 0.5) / 100_000)
-        # A session turns a start at s into eligibility over [s, s + length): a filter on the curve.
-        response = np.mean((1 - np.exp(-1j * omega * hours)) / (1j * omega)) / mean_h
-        amplitude = min(wanted / abs(response), 1.0)
-        peak = config.best_local_hour + float(np.angle(response)) / omega
+    def _bursts(self, u: Floats, draw: Callable[[str, NDArray, int], Floats]) -> tuple[NDArray, Floats, Floats]:
+        """The sessions of len(u) bursts.
+
+        Args:
+            u: float64 [bursts], uniform; decides how many sessions each has.
+            draw: (purpose, bursts, number of the session) -> uniform numbers.
+
+        Returns:
+            (index of the burst, start, end) of each session, in hours since the start of its burst.
+        """
+        again, gap_h = self._config.reentry_share, self._config.reentry_gap_mean_h
+        alive, at = np.arange(len(u)), np.zeros(len(u))
+        index, starts, ends = [], [], []
+        for number in range(_MAX_SESSIONS):
+            end = at + self._session_hours(draw("session length", alive, number))
+            index.append(alive)
+            starts.append(at)
+            ends.append(np.minimum(end, MAX_BURST_H))
+            going_on = u[alive] < again ** (number + 1)
+            if not going_on.any():
+                break
+            alive = alive[going_on]
+            at = end[going_on] - gap_h * np.log(draw("re-entry", alive, number))
+            early = at < MAX_BURST_H
+            alive, at = alive[early], at[early]
+        return np.concatenate(index), np.concatenate(starts), np.concatenate(ends)
+
+    def _sample_of_bursts(self) -> tuple[NDArray, Floats, Floats]:
+        even = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
+
+        def draw(purpose: str, bursts: NDArray, number: int) -> Floats:
+            if purpose == "session length" and number == 0:
+                return even[bursts]
+            return uniform(purpose_key(0, purpose, number), bursts)
+
+        return self._bursts(uniform(purpose_key(0, "sessions of a burst"), np.arange(_SAMPLE)), draw)
+
+    def _start_curve(self, starts: Floats, ends: Floats, mean_h: float) -> Floats:
+        """Cumulative distribution of the hours from the best hour to a start, on a grid over [0, 24].
+
+        The wanted curve of eligible phones is that of a von Mises distribution, which is largest over
+        smallest = `night_day_ratio`.
+        """
+        kappa = np.log(self._config.night_day_ratio) / 2
         grid = np.linspace(0, 24, _CURVE_POINTS + 1)
-        # Integral of (1 + a cos(omega (h - peak))) / 24.
-        wave = np.sin(omega * (grid - peak)) - np.sin(-omega * peak)
-        return (grid + amplitude * wave / omega) / 24
+        curve = np.ones(len(grid))
+        for k in range(1, _HARMONICS + 1):
+            omega = 2 * np.pi * k / 24
+            # A burst turns a start at s into eligibility over its sessions: a filter on the curve.
+            spread = (np.exp(-1j * omega * starts) - np.exp(-1j * omega * ends)) / (1j * omega)
+            response = spread.sum() / _SAMPLE / mean_h
+            gain = min(1 / abs(response), _MAX_GAIN)
+            wanted = 2 * ive(k, kappa) / ive(0, kappa)
+            curve += wanted * gain * np.cos(omega * grid - np.angle(response))
+        curve = np.maximum(curve, 0.0)
+        steps = (curve[1:] + curve[:-1]) / 2
+        return np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
 
-    def _day_starts(self, day: int) -> Sessions:
-        """Sessions that start on one local day of each phone; they may overlap."""
+    def day_starts(self, day: int) -> Sessions:
+        """Sessions of the bursts that start on one local day of each phone; they may overlap."""
         phones = np.arange(self.num_phones)
-        u = uniform(purpose_key(self._seed, "sessions a day", day), phones)
+        u = uniform(purpose_key(self._seed, "bursts a day", day), phones)
         counts = poisson_quantile(u, self._starts_a_day)
-        phone = np.repeat(phones, counts)
+        phone = np.repeat(phones, counts)  # [bursts]
         nth = np.arange(len(phone)) - np.repeat(np.cumsum(counts) - counts, counts)
-        draw = uniform(purpose_key(self._seed, "session start", day), phone, nth)
-        hour = np.interp(draw, self._start_hour_cdf, np.linspace(0, 24, _CURVE_POINTS + 1))
+        after = uniform(purpose_key(self._seed, "burst start", day), phone, nth)
+        after = np.interp(after, self._start_hour_cdf, np.linspace(0, 24, _CURVE_POINTS + 1))
+        hour = (after + self.best_hour[phone]) % 24
         start_s = day * DAY_S + (hour - self.utc_offset_h[phone]) * HOUR_S
-        length = self._session_hours(uniform(purpose_key(self._seed, "session length", day), phone, nth))
-        return Sessions(phone, start_s, start_s + length * HOUR_S)
 
-    def sessions_around(self, day: int) -> Sessions:
-        """Disjoint sessions that end after a UTC day's start, with those that may continue them."""
-        if self._cached_day is None or self._cached_day[0] != day:
-            if self._cached_day is not None and day < self._cached_day[0]:
-                self._local_days.clear()  # what is over is dropped, so going back needs all anew
-            self._cached_day = None
-            # A UTC day overlaps up to three local days; sessions last up to a day and may chain.
-            kept = {d: self._local_days.pop(d, None) for d in range(day - 3, day + 3)}
-            self._local_days = {}
-            for d, known in kept.items():
-                phone, start_s, end_s = known or self._day_starts(d)
-                lasting = end_s > day * DAY_S
-                self._local_days[d] = Sessions(phone[lasting], start_s[lasting], end_s[lasting])
-            columns = zip(*self._local_days.values(), strict=True)
-            self._cached_day = (day, merge_sessions(Sessions(*(np.concatenate(c) for c in columns))))
-        return self._cached_day[1]
+        def draw(purpose: str, bursts: NDArray, number: int) -> Floats:
+            return uniform(purpose_key(self._seed, purpose, day, number), phone[bursts], nth[bursts])
 
-    def eligible_until(self, now_s: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """(phones eligible now, sorted; the time each stops being so)."""
-        sessions = self.sessions_around(int(now_s // DAY_S))
-        running = (sessions.start_s <= now_s) & (now_s < sessions.end_s)
-        return sessions.phone[running], sessions.end_s[running]
+        continues = uniform(purpose_key(self._seed, "sessions of a burst", day), phone, nth)
+        burst, begin_h, end_h = self._bursts(continues, draw)
+        begun = start_s[burst]
+        return Sessions(phone[burst], begun + begin_h * HOUR_S, begun + end_h * HOUR_S)
 
 
 def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -147,21 +188,3 @@ def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArr
         more = (u[left] > reached) & ((term > 1e-17) | (number < rate[left]))
         left, term, reached = left[more], term[more], reached[more]
     return counts
-
-
-def merge_sessions(sessions: Sessions) -> Sessions:
-    """Join overlapping or touching sessions of the same phone."""
-    if not len(sessions.phone):
-        return sessions
-    # Spread the phones far apart on one time line, so that one order and one running maximum serve all.
-    low = float(sessions.start_s.min())
-    gap = float(sessions.end_s.max()) - low + 1.0
-    order = np.argsort(sessions.phone * gap + (sessions.start_s - low), kind="stable")
-    phone, start, end = sessions.phone[order], sessions.start_s[order], sessions.end_s[order]
-    shift = phone * gap
-    reach = np.maximum.accumulate(end - low + shift)
-    first = np.ones(len(phone), bool)
-    first[1:] = (start[1:] - low + shift[1:] > reach[:-1]) | (phone[1:] != phone[:-1])
-    begins = np.flatnonzero(first)
-    # The last end of each group, taken from the ends themselves: the shifted ones lost precision.
-    return Sessions(phone[begins], start[begins], np.maximum.reduceat(end, begins))

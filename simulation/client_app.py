@@ -50,6 +50,7 @@ def train(message: Message, context: Context) -> Message:
         name: [] for name in ("phone-ids", "rejected-ids", "failed-ids", "update-norm", "loss-sum", "tokens")
     }
     failures: list[str] = []
+    weight = float(config.get("update-weight", 1.0))
     for phone in config["phone-ids"]:
         result = _train_phone(host, received, int(phone), int(config["server-round"]), clock)
         if isinstance(result, str):
@@ -57,7 +58,7 @@ def train(message: Message, context: Context) -> Message:
             failures.append(result)
             continue
         try:
-            norm = total.add(result.update)
+            norm = total.add(result.update, weight)
         except NonFiniteUpdateError:
             metrics["rejected-ids"].append(int(phone))
             continue

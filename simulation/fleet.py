@@ -1,21 +1,14 @@
-"""The phones as arrays: when they are eligible and how fast they are."""
-
-from typing import NamedTuple
+"""The phones as arrays: when they are eligible, how fast they are, and who may train."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
-from client_model.keyed_random import purpose_key, uniform
 from simulation.availability import AvailabilityModel
 from simulation.config import FleetConfig
-
-
-class CheckIns(NamedTuple):
-    """Phones that could be invited at one moment."""
-
-    phone: NDArray[np.int64]  # [checked in], sorted
-    until_s: NDArray[np.float64]  # [checked in], when each stops being eligible
+from simulation.devices import draw_devices
+from simulation.recorded import RecordedAvailability
+from simulation.sessions import Availability, CheckInCalendar, CheckIns
+from simulation.trace import Trace
 
 
 class Fleet:
@@ -23,32 +16,37 @@ class Fleet:
 
     Attributes:
         availability: when phones are eligible.
-        train_s_per_token, download_bytes_per_s, upload_bytes_per_s: float64 [phones].
-        may_train: bool [phones]; False for held-out phones, which never check in.
+        devices: their speeds and memory.
+        may_train: bool [phones]; False for held-out phones and those below the memory floor, which never
+            check in.
     """
 
-    def __init__(self, config: FleetConfig, num_phones: int, seed: int, training_phones: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        config: FleetConfig,
+        num_phones: int,
+        seed: int,
+        training_phones: NDArray[np.int64],
+        trace: Trace | None = None,
+    ) -> None:
+        """Set up the fleet.
+
+        Raises:
+            TraceError: the trace is too short.
+        """
         self.num_phones = num_phones
-        self.availability = AvailabilityModel(config, num_phones, seed)
-
-        def log_normal(purpose: str, median: float, log_std: float) -> NDArray[np.float64]:
-            normal = ndtri(uniform(purpose_key(seed, purpose), np.arange(num_phones)))
-            return median * np.exp(log_std * normal)
-
-        self.train_s_per_token = log_normal(
-            "training speed", config.train_s_per_token_median, config.train_s_per_token_log_std
-        )
-        self.download_bytes_per_s = log_normal(
-            "download speed", config.download_kbytes_per_s_median * 1e3, config.network_log_std
-        )
-        self.upload_bytes_per_s = log_normal(
-            "upload speed", config.upload_kbytes_per_s_median * 1e3, config.network_log_std
-        )
+        self.availability: Availability
+        if trace is None:
+            self.availability, device = AvailabilityModel(config, num_phones, seed), None
+        else:
+            self.availability = RecordedAvailability(trace, config, num_phones, seed)
+            device = self.availability.device
+        self.devices = draw_devices(config, num_phones, seed, trace, device)
         self.may_train = np.zeros(num_phones, bool)
         self.may_train[training_phones] = True
+        self.may_train &= self.devices.memory_gb >= config.memory_floor_gb
+        self._calendar = CheckInCalendar(self.availability, self.may_train)
 
-    def check_ins(self, now_s: float, may_participate: NDArray[np.bool_]) -> CheckIns:
-        """Training phones that are eligible now and admitted by the participation rule."""
-        phone, until_s = self.availability.eligible_until(now_s)
-        admitted = self.may_train[phone] & may_participate[phone]
-        return CheckIns(phone[admitted], until_s[admitted])
+    def check_ins(self, now_s: float) -> CheckIns:
+        """Training phones that are eligible now, in no particular order."""
+        return self._calendar.at(now_s)

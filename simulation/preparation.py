@@ -22,11 +22,13 @@ from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.language_model import ModelShape, model_shape
 from client_model.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from server_strategy.privacy_plan import make_privacy_plan
+from simulation.buffered_timeline import make_cohorts
 from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
 from simulation.host_task import HostTask
 from simulation.records import check_output_dir
 from simulation.timeline import FleetCohorts
+from simulation.trace import trace_of
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,10 @@ def _vocabulary(config: RunConfig, population: Population, phones: NDArray[np.in
 def _world(
     config: RunConfig, spec: PopulationSpec, population: Population, training: NDArray[np.int64], shape: ModelShape
 ) -> FleetCohorts:
-    def tokens(phone: int, server_round: int) -> int:
-        return training_tokens(population, phone, config.training, shape.sequence_length, config.seed, server_round)
+    def tokens(phones: NDArray[np.int64], server_round: int) -> NDArray[np.int64]:
+        settings = (config.training, shape.sequence_length, config.seed, server_round)
+        return np.array([training_tokens(population, phone, *settings) for phone in phones.tolist()], np.int64)
 
-    fleet = Fleet(config.fleet, spec.num_phones, config.seed, training)
-    return FleetCohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
+    trace = None if config.fleet.trace is None else trace_of(config.fleet)
+    fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
+    return make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)

@@ -56,10 +56,11 @@ class RunProgress:
             self.say(f"round {record['round']:>4}  abandoned: {record['abandoned']}  {record['simulated_date']}")
             return
         epsilon = "no privacy" if record["epsilon"] is None else f"epsilon {record['epsilon']:.2f}{of_what}"
-        dropped = record["dropped_failure"] + record["dropped_ineligible"]
+        dropped = sum(record[cause] for cause in record if cause.startswith("dropped_"))
+        after = record["late"] + record["unused"]
         left_out = len(record["rejected"]) + len(record["failed"])
         now = (
-            f"{record['reports']} phones ({record['invited']} invited, {dropped} dropped, {record['late']} late"
+            f"{record['reports']} phones ({record['invited']} invited, {dropped} dropped, {after} late"
             f"{f', {left_out} left out for errors' if left_out else ''})  "
             f"{record['tokens_per_second']:,.0f} tokens/s  loss {record['loss']:.3f}"
         )

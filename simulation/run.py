@@ -26,6 +26,7 @@ from simulation.preparation import Prepared
 from simulation.progress import RunProgress
 from simulation.records import Evaluation, RunDirectory, RunTotals, new_run_directory, summarise
 from simulation.report import plan_lines
+from simulation.trace import coverage_beside
 
 
 @dataclass
@@ -113,7 +114,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
     strategy = _strategy(prepared, directory.ledger, about["salt"])
     strategy.load_state(arrays)
-    prepared.cohorts.now_s = about["now_s"]
+    prepared.cohorts.load_state(arrays)
     run = Run(
         prepared,
         directory,
@@ -131,10 +132,14 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
 def _fingerprint(prepared: Prepared) -> dict[str, Any]:
     """Everything that may change a result: the settings, the text, the vocabulary."""
     settings = result_settings(prepared.config)
+    fleet = prepared.config.fleet
+    coverage = fleet.trace_coverage or (fleet.trace and coverage_beside(fleet.trace))
+    traces = [path for path in (fleet.trace, coverage, fleet.trace_devices) if path is not None]
     folder = prepared.task.population.cache_folder
     return {
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "text": None if folder is None else Path(folder).name,  # named by the file's content
+        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in traces],
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
     }
 
@@ -158,11 +163,10 @@ def checkpoint(run: Run) -> None:
     save_checkpoint(
         run.directory.checkpoints,
         run.totals.server_round,
-        {"weights": run.flat, **run.strategy.state()},
+        {"weights": run.flat, **run.strategy.state(), **run.prepared.cohorts.state()},
         {
             "fingerprint": _fingerprint(run.prepared),
             "salt": run.salt,
-            "now_s": run.prepared.cohorts.now_s,
             "totals": asdict(run.totals),
             "evaluation": asdict(run.evaluation),
         },

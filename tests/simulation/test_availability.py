@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from simulation.availability import AvailabilityModel, Sessions, merge_sessions, poisson_quantile
+from simulation.availability import AvailabilityModel, poisson_quantile
 from simulation.clock import DAY_S, HOUR_S, local_hour, simulated_date
 from simulation.config import FleetConfig
+from simulation.sessions import CheckInCalendar, Sessions, merge_sessions
 
 PHONES = 20_000
 MODEL = AvailabilityModel(FleetConfig(), PHONES, seed=1)
@@ -48,6 +49,53 @@ def test_share_of_time_follows_each_phones_own_share():
     for low, high in ((0.02, 0.05), (0.1, 0.2), (0.3, 0.5)):
         group = (MODEL.eligible_share > low) & (MODEL.eligible_share < high)
         assert share[group].mean() == pytest.approx(MODEL.eligible_share[group].mean(), rel=0.06)
+
+
+@given(st.lists(st.floats(0, 6 * DAY_S), min_size=1, max_size=12))
+@settings(max_examples=20, deadline=None)
+def test_the_calendar_finds_at_any_moment_what_a_look_at_everybody_finds(moments):
+    may_train = np.arange(PHONES) % 7 != 0
+    calendar, model = CheckInCalendar(MODEL, may_train), AvailabilityModel(FleetConfig(), PHONES, seed=1)
+    for now in moments:  # forwards and backwards
+        found = calendar.at(now)
+        phone, until = model.eligible_until(now)
+        order = np.argsort(found.phone)
+        np.testing.assert_array_equal(found.phone[order], phone[may_train[phone]])
+        np.testing.assert_array_equal(found.until_s[order], until[may_train[phone]])
+
+
+RICH = FleetConfig(
+    never_eligible_share=0.2,
+    other_best_local_hours=(13.0,),
+    other_best_local_hour_shares=(0.4,),
+    reentry_share=0.5,
+    reentry_gap_mean_h=0.4,
+)
+
+
+def test_reentry_clusters_and_never_eligible_phones_keep_the_share():
+    model = AvailabilityModel(RICH, PHONES, seed=1)
+    assert (model.eligible_share == 0).mean() == pytest.approx(0.2, abs=0.01)
+    moments = np.arange(0, 10 * DAY_S, HOUR_S)
+    share, by_hour = np.zeros(PHONES), np.zeros((2, 24))
+    for t in moments:
+        phone, _ = model.eligible_until(t)
+        share[phone] += 1 / len(moments)
+        hour = local_hour(t, model.utc_offset_h[phone]).astype(int)
+        for cluster, best in enumerate((3.0, 13.0)):
+            by_hour[cluster] += np.bincount(hour[model.best_hour[phone] == best], minlength=24)
+    assert share.mean() == pytest.approx(model.eligible_share.mean(), rel=0.03)
+    assert share[model.eligible_share == 0].max() == 0
+    assert [abs(int(curve.argmax()) - best) <= 2 for curve, best in zip(by_hour, (3, 13), strict=True)] == [True] * 2
+
+
+def test_reentry_makes_short_gaps():
+    def short_gaps(config):
+        sessions = AvailabilityModel(config, PHONES, seed=1).sessions_around(2)
+        same = sessions.phone[1:] == sessions.phone[:-1]
+        return ((sessions.start_s[1:] - sessions.end_s[:-1])[same] < HOUR_S).mean()
+
+    assert short_gaps(RICH) > 2 * short_gaps(FleetConfig())
 
 
 def test_session_lengths():

@@ -42,8 +42,8 @@ def test_a_run_leaves_what_it_promises(straight):
     files = {p.name for p in (folder / "model").iterdir()}
     assert files == {"weights.npz", "vocab.txt", "keyboard.tflite", "keyboard_fp32.tflite"}
     for line in rounds_of(folder):
-        dropped = line["dropped_failure"] + line["dropped_ineligible"]
-        assert line["invited"] == line["reported"] + dropped + line["late"] <= line["checked_in"]
+        dropped = line["dropped_failure"] + line["dropped_ineligible"] + line["dropped_upload"]
+        assert line["invited"] == line["reported"] + dropped + line["late"] + line["unused"] <= line["checked_in"]
     assert "modelled deployment with 500 reports" in printed and "keyboard.tflite" in printed
     assert rounds_of(folder)[-1]["weights_sha256"] == summary["weights_sha256"]
 
