@@ -27,6 +27,7 @@ class PrivacyPlan:
     max_participations: int
     population: int  # phones of the training fleet, or of the modelled deployment
     modelled_cohort: int | None
+    policy: str = "synchronous"  # when a round closes
 
     @property
     def epsilon_is_of(self) -> str:
@@ -75,6 +76,7 @@ def make_privacy_plan(cohort: CohortConfig, privacy: PrivacyConfig, rounds: int,
         participations,
         population,
         modelled,
+        cohort.policy,
     )
     if privacy.mechanism == "none":
         return plan

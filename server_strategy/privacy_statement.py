@@ -91,6 +91,13 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, recompute: str) -> 
     return "\n".join(lines) + "\n"
 
 
+def _weights(plan: PrivacyPlan) -> str:
+    """How updates count; in no case more than the clip norm, which is what the noise is made for."""
+    if plan.policy != "buffered":
+        return "uniform weights"
+    return "then weighted by at most 1 for their staleness (so the sensitivity stays the clip norm)"
+
+
 def _table(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     def show(value: Any) -> str:
         return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
@@ -116,7 +123,7 @@ def _table(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         "- Unit: one phone, over the whole run. Adjacency: zero-out, the schedule of participation being fixed.",
         "- Trust: the server sees each sum and adds the noise. Released: the model after each completed round.",
         f"- Mechanism: Gaussian (DP-FedAvg), noise multiplier {show(plan.noise_multiplier)}, updates clipped to an",
-        f"  L2 norm of {show(plan.clip_norm)}, uniform weights, sum divided by the fixed goal {plan.goal}.",
+        f"  L2 norm of {show(plan.clip_norm)}, {_weights(plan)}, sum divided by the fixed goal {plan.goal}.",
         "- No amplification by sampling is claimed: availability decides who takes part, not a uniform draw.",
         "- Separation and participations are enforced: a phone outside them is not invited.",
         f"- Accountant: dp-accounting {version('dp-accounting')}, Renyi orders.",

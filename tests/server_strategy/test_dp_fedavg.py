@@ -7,7 +7,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from server_strategy.accounting import gaussian_rho
-from server_strategy.cohorts import UniformCohorts
+from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.noise import noise_generator
@@ -45,7 +45,7 @@ def host(message, broken=(), failing=()):
         if phone in broken:
             update[3] = np.nan
         try:
-            norm = total.add(update)
+            norm = total.add(update, config["update-weight"])
         except NonFiniteUpdateError:
             metrics["rejected-ids"].append(phone)
             continue
@@ -275,3 +275,49 @@ def test_a_round_in_which_too_many_phones_fail_is_abandoned_with_a_cause():
     play(strategy, grid, 1, failing=set(reporters[:4].tolist()))
     assert strategy.last_round.plan.abandoned.startswith("2 usable updates of 6 reports; phones failed with Error")
     assert strategy.releases == 0 and strategy.participation.counts.sum() == 0
+
+
+class Late:
+    """A cohort source whose reporters began in this round and in the two before."""
+
+    def plan_round(self, server_round, may_participate):
+        phones = np.flatnonzero(may_participate)[:6]
+        started = np.maximum(server_round - np.arange(6) % 3, 1)
+        return RoundPlan(phones, np.ones(6, np.int64), None, {}, started)
+
+
+def test_stale_updates_train_from_their_own_weights_and_count_less():
+    strategy, grid = make()
+    strategy.cohorts = Late()
+    received = {}
+
+    def one_round(server_round, arrays):
+        messages = list(strategy.configure_train(server_round, arrays, ConfigRecord(), grid))
+        for message in messages:
+            config = message.content.config_records["config"]
+            began = config["server-round"]
+            weights = message.content.array_records["arrays"]["a"].numpy()
+            np.testing.assert_array_equal(weights, received.setdefault(began, weights))
+            assert config["update-weight"] == pytest.approx((1 + server_round - began) ** -0.5)
+        replies = [host(stamp(m, f"{server_round}-{i}")) for i, m in enumerate(messages)]
+        return strategy.aggregate_train(server_round, replies)[0]
+
+    arrays = start_arrays()
+    for r in range(1, 4):
+        received[r] = arrays["a"].numpy()
+        arrays = one_round(r, arrays)
+    # The third release by hand: half of the phones are a round or two old.
+    expected = np.zeros(SIZE)
+    for phone, began in zip(strategy.last_round.plan.reporters, strategy.last_round.plan.started_round, strict=True):
+        update = update_of(phone, began).astype(np.float64)
+        expected += update * min(1, 0.5 / np.linalg.norm(update)) * (4 - began) ** -0.5
+    noise = noise_generator(4, 2, 0).normal(0, 0.5, SIZE)
+    before = received[3]
+    step = (expected + noise)[:9].reshape(3, 3) / 6
+    np.testing.assert_allclose(arrays["a"].numpy(), before + step, atol=1e-6)
+    # And what a checkpoint keeps is enough to go on from.
+    other, _ = make()
+    other.load_state({**strategy.state(), "releases": np.array(0)})
+    np.testing.assert_array_equal(
+        other._versions.state()["version_weights"], strategy._versions.state()["version_weights"]
+    )
