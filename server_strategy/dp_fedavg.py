@@ -55,7 +55,7 @@ from server_strategy.config import (
     ServerOptimizerConfig,
 )
 from server_strategy.noise import make_query, noised_sum
-from server_strategy.pooled_evaluation import as_list, evaluation_shards, pooled_metrics
+from server_strategy.pooled_evaluation import as_list, counts_of_phones, evaluation_shards, pooled_metrics
 from server_strategy.privacy_ledger import (
     LedgerError,
     ParticipationLog,
@@ -132,6 +132,7 @@ class DPFedAvg(Strategy):
         self.participation = ParticipationLog(num_phones)
         self.releases = 0
         self.last_round: RoundOutcome | None = None
+        self.last_evaluation: dict[str, NDArray] | None = None  # counts of each held-out phone
         self._query = make_query(privacy.mechanism, privacy.clip_norm, self.plan.noise_stddev, seed)
         self._labels = labels or (lambda phones: phones.astype(np.uint64))
         self._phones_per_message = phones_per_message
@@ -291,7 +292,8 @@ class DPFedAvg(Strategy):
             if reply.has_error():
                 _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
                 return None  # a value over some of the phones would not be comparable
-        return pooled_metrics(replies)
+        self.last_evaluation = counts_of_phones(replies)
+        return pooled_metrics(self.last_evaluation)
 
     # Messages and state -----------------------------------------------------------------------
 
@@ -327,6 +329,7 @@ class DPFedAvg(Strategy):
             "first_moment": moments.first_moment,
             "second_moment": moments.second_moment,
             **self._versions.state(),
+            **{f"evaluation_{name}": counts for name, counts in (self.last_evaluation or {}).items()},
         }
 
     def load_state(self, state: dict[str, NDArray]) -> None:
@@ -342,6 +345,8 @@ class DPFedAvg(Strategy):
             )
         self.releases = releases
         self._versions.load_state(state)
+        counts = {k.removeprefix("evaluation_"): v.copy() for k, v in state.items() if k.startswith("evaluation_")}
+        self.last_evaluation = counts or None
         self.participation.counts = state["participation_counts"].copy()
         self.participation.last = state["participation_last"].copy()
         self.participation.min_separation = int(state["participation_min_separation"])

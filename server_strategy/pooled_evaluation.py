@@ -29,19 +29,24 @@ def evaluation_shards(phones: NDArray[np.int64], num_nodes: int) -> list[dict[st
     ]
 
 
-def pooled_metrics(replies: Iterable[Message]) -> MetricRecord | None:
-    """Recall, perplexity and out-of-vocabulary rate over all positions of all phones; None without any.
-
-    A value without positions to count is left out.
-    """
+def counts_of_phones(replies: Iterable[Message]) -> dict[str, NDArray]:
+    """The counts of each phone, joined over the replies and in the order of the ids; [phones] each."""
     joined: dict[str, list] = {name: [] for name in ("phone-ids", *_COUNTS)}
     for reply in replies:
         for name, values in joined.items():
             values.extend(as_list(reply.content.metric_records["metrics"][name]))
-    if not joined["phone-ids"]:
+    order = np.argsort(np.array(joined["phone-ids"], np.int64))
+    return {name: np.array(values)[order] for name, values in joined.items()}
+
+
+def pooled_metrics(counts: dict[str, NDArray]) -> MetricRecord | None:
+    """Recall, perplexity and out-of-vocabulary rate over all positions of all phones; None without any.
+
+    A value without positions to count is left out.
+    """
+    if not len(counts["phone-ids"]):
         return None
-    order = np.argsort(joined["phone-ids"])
-    sums = {name: np.array(joined[name])[order].sum() for name in _COUNTS}
+    sums = {name: counts[name].sum() for name in _COUNTS}
     words = int(sums["word-positions"])
     in_vocabulary = words - int(sums["out-of-vocabulary"])
     metrics: dict[str, Any] = {

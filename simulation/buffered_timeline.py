@@ -55,7 +55,7 @@ class BufferedCohorts(FleetCohorts):
 
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Run the world until the buffer is full, or for as long as a round may take."""
-        opened_s, goal = self.now_s, self.cohort.goal
+        opened_s, goal, self.invitations = self.now_s, self.cohort.goal, []
         give_up_s = opened_s + self.cohort.selection_timeout_s + self.cohort.deadline_s
         ended: dict[str, int] = {"in_flight_before": len(self._flight), "invited": 0, "late": 0}
         ended |= Attempts(_NOBODY, _NOBODY, np.zeros(0), _NOBODY).dropped()

@@ -48,7 +48,7 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
         ConfigError: anything unknown, malformed or out of bounds.
     """
     known = [flag_name(path) for path in leaves(RunConfig())] + ["--config", "--print-config", "--resume"]
-    _reject_unknown(argv, known)
+    reject_unknown(argv, known)
     first = parse_with_tyro(SimulateFlags, argv, SimulateFlags(RunConfig()))
     base = RunConfig()
     if first.resume is not None:
@@ -106,7 +106,7 @@ def _negation(path: tuple[str, ...]) -> str:
 _NEGATIONS = tuple(_negation(path) for path, value in leaves(RunConfig()).items() if isinstance(value, bool))
 
 
-def _reject_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
+def reject_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
     for argument in argv:
         name = argument.split("=")[0]
         if not name.startswith("--") or name in (*known, "--help"):

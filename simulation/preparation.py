@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from client_model.batches import training_tokens
 from client_model.client_data import (
     Population,
-    PopulationSpec,
     open_population,
     prepare_population,
     split_phones,
@@ -27,7 +26,7 @@ from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
 from simulation.host_task import HostTask
 from simulation.records import check_output_dir
-from simulation.timeline import FleetCohorts
+from simulation.timeline import FleetCohorts, TrainingTokens
 from simulation.trace import trace_of
 
 
@@ -44,6 +43,7 @@ class Prepared:
     baselines: Baselines
     task: HostTask
     cohorts: FleetCohorts
+    training_tokens: TrainingTokens
 
     @property
     def shape(self) -> ModelShape:
@@ -98,6 +98,7 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
     """
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
+    trace = None if config.fleet.trace is None else trace_of(config.fleet)
     spec = prepare_population(config.data, config.seed, config.fleet.size)
     if config.cohort.goal > spec.num_phones:
         raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")
@@ -126,8 +127,10 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
         len(vocabulary),
     )
     task = HostTask(spec, vocabulary.to_text(), shape, config.training, config.evaluation.max_sequences, config.seed)
-    cohorts = _world(config, spec, population.inner, training, shape)
-    return Prepared(config, population.inner, digests, training, held_out, vocabulary, baselines, task, cohorts)
+    tokens = _training_tokens(config, population.inner, shape)
+    fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
+    cohorts = make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
+    return Prepared(config, population.inner, digests, training, held_out, vocabulary, baselines, task, cohorts, tokens)
 
 
 def _sample(
@@ -149,13 +152,9 @@ def _vocabulary(config: RunConfig, population: Population, phones: NDArray[np.in
     return vocabulary
 
 
-def _world(
-    config: RunConfig, spec: PopulationSpec, population: Population, training: NDArray[np.int64], shape: ModelShape
-) -> FleetCohorts:
+def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:
     def tokens(phones: NDArray[np.int64], server_round: int) -> NDArray[np.int64]:
         settings = (config.training, shape.sequence_length, config.seed, server_round)
         return np.array([training_tokens(population, phone, *settings) for phone in phones.tolist()], np.int64)
 
-    trace = None if config.fleet.trace is None else trace_of(config.fleet)
-    fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
-    return make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
+    return tokens

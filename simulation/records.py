@@ -92,9 +92,8 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
     Raises:
         ConfigError: the folder is in use or cannot be written; nothing is left behind.
     """
-    root = requested or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    check_output_dir(root)
-    run = RunDirectory(root)
+    run = RunDirectory(new_folder(requested))
+    root = run.root
     try:
         for folder in (run.checkpoints, run.model, run.tensorboard):
             folder.mkdir(parents=True)
@@ -102,6 +101,21 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
     except OSError as error:
         raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
     return run
+
+
+def new_folder(requested: Path | None, prefix: str = "") -> Path:
+    """The folder asked for, or one in runs/ named by the date and time; made if it is not there.
+
+    Raises:
+        ConfigError: it is in use or cannot be written; nothing is left behind.
+    """
+    root = requested or Path("runs") / f"{prefix}{datetime.now():%Y-%m-%d-%H%M%S}"
+    check_output_dir(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
+    return root
 
 
 def check_output_dir(root: Path) -> None:

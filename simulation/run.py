@@ -22,11 +22,14 @@ from simulation.checkpoint import load_newest_checkpoint, save_checkpoint, write
 from simulation.config import ConfigError, RunConfig
 from simulation.export import export_run
 from simulation.flags import result_settings, to_toml
+from simulation.participation import overall, participation_by_group, phone_groups, recall_by_group
 from simulation.preparation import Prepared
 from simulation.progress import RunProgress
 from simulation.records import Evaluation, RunDirectory, RunTotals, new_run_directory, summarise
 from simulation.report import plan_lines
 from simulation.trace import coverage_beside
+
+_MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Run:
     salt: str
     totals: RunTotals = field(default_factory=RunTotals)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
 
     @property
@@ -90,6 +94,7 @@ def _new_run(prepared: Prepared, directory: RunDirectory | None = None) -> Run:
     salt = secrets.token_hex(16)
     flat = flatten(initial_weights(prepared.shape, config.seed))
     run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flat, salt)
+    run.tokens_by_phone = np.zeros(len(prepared.digests), np.int64)
     checkpoint(run)
     return run
 
@@ -123,6 +128,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
         about["salt"],
         RunTotals(**about["totals"]),
         Evaluation(**about["evaluation"]),
+        arrays["tokens_by_phone"].copy(),
     )
     directory.cut_rounds_after(run.totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
@@ -163,7 +169,12 @@ def checkpoint(run: Run) -> None:
     save_checkpoint(
         run.directory.checkpoints,
         run.totals.server_round,
-        {"weights": run.flat, **run.strategy.state(), **run.prepared.cohorts.state()},
+        {
+            "weights": run.flat,
+            "tokens_by_phone": run.tokens_by_phone,
+            **run.strategy.state(),
+            **run.prepared.cohorts.state(),
+        },
         {
             "fingerprint": _fingerprint(run.prepared),
             "salt": run.salt,
@@ -190,8 +201,23 @@ def run_summary(run: Run) -> dict[str, Any]:
             "baseline_bigram_top1": run.prepared.baselines.bigram_top1,
             "baseline_training_phones": run.prepared.baselines.training_phones,
             "skipped_lines": run.prepared.population.skipped_lines,
+            "participation": overall(run.prepared.cohorts.fleet.may_train, strategy.participation.counts),
         },
     )
+
+
+def participation_record(run: Run) -> dict[str, Any]:
+    """Who took part and who was left out: the content of participation.json."""
+    prepared, fleet = run.prepared, run.prepared.cohorts.fleet
+    small = fleet.num_phones <= _MOST_PHONES_READ
+    volume = prepared.training_tokens(np.arange(fleet.num_phones), 1) if small else None
+    groupings = phone_groups(fleet, volume)
+    updates, evaluation = run.strategy.participation.counts, run.strategy.last_evaluation
+    return {
+        "overall": overall(fleet.may_train, updates),
+        "by_group": participation_by_group(groupings, fleet.may_train, updates, run.tokens_by_phone),
+        "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation),
+    }
 
 
 def write_outcome(run: Run) -> None:
@@ -211,4 +237,5 @@ def finish_run(run: Run) -> list[ExportedFile]:
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
     write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
     write_outcome(run)
+    write_text_atomically(run.directory.root / "participation.json", json.dumps(participation_record(run), indent=2))
     return export_run(run.directory, run.prepared)

@@ -145,6 +145,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
         totals.rounds_completed += 1
         totals.devices_trained += outcome.reports
         totals.tokens_trained += outcome.tokens
+        run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
         totals.train_wall_seconds += train_seconds
         evaluated = _evaluate(run, grid, host_task)
     watch.lap("evaluation")

@@ -70,6 +70,7 @@ class FleetCohorts:
     Attributes:
         now_s: the simulated clock; it only moves forward.
         diary: when each phone may check in again.
+        invitations: (moment, phones invited, sorted) of the last round.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class FleetCohorts:
         self._model_bytes, self._training_tokens = model_bytes, training_tokens
         self.now_s = 0.0
         self.diary = PhoneDiary(fleet.num_phones)
-        self.last_invited = np.zeros(0, np.int64)
+        self.invitations: list[tuple[float, NDArray[np.int64]]] = []
 
     @property
     def wanted(self) -> int:
@@ -103,7 +104,7 @@ class FleetCohorts:
 
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Resolve one round and move the clock past it."""
-        began_s = self.now_s
+        began_s, self.invitations = self.now_s, []
         checked_in = self.wait_for_check_ins(self.wanted, may_participate)
         opened_s = self.now_s
         attempts = self.invite(checked_in, self.wanted, server_round)
@@ -139,7 +140,7 @@ class FleetCohorts:
         first = np.argpartition(keys, wanted - 1)[:wanted] if len(keys) > wanted else np.arange(len(keys))
         first = first[np.argsort(checked_in.phone[first])]
         invited = CheckIns(checked_in.phone[first], checked_in.until_s[first])
-        self.last_invited = invited.phone
+        self.invitations.append((self.now_s, invited.phone))
         tokens = self._training_tokens(invited.phone, server_round)
         attempts = play_out(
             invited, self.now_s, tokens, self.fleet.devices, self.world, self._model_bytes, self.seed, server_round

@@ -37,7 +37,7 @@ def test_a_run_leaves_what_it_promises(straight):
     found = {p.name for p in folder.iterdir()}
     assert found == {
         *("config.toml", "rounds.jsonl", "summary.json", "privacy.json", "privacy.md", "privacy_ledger.jsonl"),
-        *("checkpoints", "model", "tensorboard"),
+        *("checkpoints", "model", "tensorboard", "participation.json"),
     }
     files = {p.name for p in (folder / "model").iterdir()}
     assert files == {"weights.npz", "vocab.txt", "keyboard.tflite", "keyboard_fp32.tflite"}

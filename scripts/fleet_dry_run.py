@@ -1,0 +1,74 @@
+"""Play weeks of rounds of a fleet without training: python scripts/fleet_dry_run.py --fleet.size 1000000
+
+Takes the settings of scripts/simulate.py, by flags or --config. Prints tables, and writes them, each
+round's record, and a page of plots.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from client_model.client_data import DataError
+from simulation.checkpoint import write_text_atomically
+from simulation.clock import DAY_S
+from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
+from simulation.dry_run import DryRun, play, prepare_dry_run
+from simulation.flags import parse_with_tyro, read_config, reject_unknown, run_door, to_toml
+from simulation.records import new_folder
+
+
+@dataclass(frozen=True)
+class DryRunFlags:
+    """Play weeks of rounds of a fleet without training."""
+
+    run: Annotated[RunConfig, tyro.conf.arg(name="")]
+    days: float = 14.0
+    """Simulated days to play."""
+    config: Path | None = None
+    """TOML file with the settings of a simulation."""
+
+
+def parse(argv: list[str]) -> DryRunFlags:
+    """Flags over file over defaults."""
+    reject_unknown(argv, [flag_name(path) for path in leaves(RunConfig())] + ["--config", "--days"])
+    flags = parse_with_tyro(DryRunFlags, argv, DryRunFlags(RunConfig()))
+    if flags.config is not None:
+        flags = parse_with_tyro(DryRunFlags, argv, DryRunFlags(read_config(flags.config)))
+    if not 0 < flags.days <= 3660:
+        raise ConfigError(f"expected --days between 0 and 3660, found {flags.days:g}")
+    check(flags.run)
+    return flags
+
+
+def main(flags: DryRunFlags) -> None:
+    """Play, print, write."""
+    from simulation.dry_run_report import dry_run_summary, print_summary, write_report  # takes a second to import
+
+    console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+    config = flags.run
+    console.print("preparing the fleet")
+    run, cohorts = prepare_dry_run(config)
+    folder = new_folder(config.output_dir, "fleet-")
+    write_text_atomically(folder / "config.toml", to_toml(config))
+    said = [time.monotonic()]
+
+    def tick(now: DryRun) -> None:
+        if time.monotonic() - said[0] > 5:
+            said[0] = time.monotonic()
+            console.print(f"day {now.simulated_s / DAY_S:.1f} of {flags.days:g}, {len(now.rounds):,} rounds")
+
+    play(config, run, cohorts, flags.days, tick)
+    summary = dry_run_summary(run, config.cohort)
+    title = f"{run.fleet.num_phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
+    print_summary(console, summary, run.fleet.num_phones)
+    for path in write_report(folder, run, summary, title):
+        console.print(str(path))
+
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(parse(sys.argv[1:])), (ConfigError, DataError, OSError)))
