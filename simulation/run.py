@@ -113,7 +113,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
     arrays, about = stored
     if about["fingerprint"] != _fingerprint(prepared):
         raise ConfigError(
-            f"--resume: expected the settings and the text that {directory.root} began with, found others"
+            f"--resume: expected the settings, the text and the trace that {directory.root} began with, found others"
         )
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()

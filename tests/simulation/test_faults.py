@@ -55,6 +55,28 @@ def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(st
     assert not list(folder.glob("**/.*"))  # the half-written file is gone
 
 
+def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(script, tmp_path):
+    trace, runs = tmp_path / "t.csv", [tmp_path / "whole", tmp_path / "killed"]
+    rows = (f"d{d},{day * 86400 + 600 * d},{day * 86400 + 600 * d + 40000}\n" for d in range(40) for day in range(3))
+    trace.write_text("device_id,start_s,end_s\n" + "".join(rows))
+    flags = [*map(str, TINY), "--fleet.trace", str(trace), "--cohort.policy", "buffered", "--cohort.concurrency", "20"]
+    flags += ["--cohort.check-in-interval-s", "5", "--cohort.min-separation-rounds", "2", "--rounds", "4"]
+    done = script("simulate.py", *flags, "--engine.workers", 1, "--output-dir", runs[0])
+    assert done.returncode == 0, done.stderr
+    assert any(line["mean_staleness"] > 0 for line in rounds_of(runs[0]))
+    command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "3", *flags]
+    killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    done = script("simulate.py", "--resume", runs[1])
+    assert done.returncode == 0, done.stderr
+    assert_same_rounds(*runs)
+    whole, resumed = (json.loads((run / "participation.json").read_text()) for run in runs)
+    assert whole == resumed and whole["recall_by_group"]
+    trace.write_text(trace.read_text() + "d39,999000,999900\n")
+    done = script("simulate.py", "--resume", runs[1])
+    assert done.returncode == 2 and "the text and the trace that" in done.stderr
+
+
 def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
     folder = tmp_path / "run"
     command = [*SIMULATE, *map(str, TINY), "--engine.workers", "2", "--output-dir", str(folder)]
