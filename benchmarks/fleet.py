@@ -1,7 +1,8 @@
 """A large synthetic fleet by itself: python -m benchmarks.fleet PHONES
 
 Prints one JSON object: seconds until the first round can be planned (text, vocabulary, split, baselines,
-fleet), seconds of a check-in query, of planning a round of 500, and the peak size of the process.
+fleet), seconds of a check-in query, of planning a round of 500, the peak size of the process, and then the
+rounds a second of a dry run over more than a day.
 """
 
 import json
@@ -11,14 +12,19 @@ import time
 import numpy as np
 
 from simulation.clock import HOUR_S
+from simulation.dry_run import play, prepare_dry_run
 from simulation.flags import parse_simulate
 from simulation.memory import peak_rss_bytes
 from simulation.preparation import prepare
 
+_DRY_RUN_PHONES = 1_000_000  # at most
+_DRY_RUN_DAYS = 1.2  # so that a new day's sessions are among the cost
+
 
 def main(phones: int) -> None:
     began = time.perf_counter()
-    prepared = prepare(parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run)
+    config = parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run
+    prepared = prepare(config)
     cohorts, admitted = prepared.cohorts, np.ones(phones, bool)
     cohorts.check_ins(admitted)  # the first day's sessions are made at the first query
     ready_s = time.perf_counter() - began
@@ -43,6 +49,11 @@ def main(phones: int) -> None:
         "plan_round_s": time.perf_counter() - began,
         "peak_rss_bytes": peak_rss_bytes(),
     }
+    if phones <= _DRY_RUN_PHONES:
+        del prepared, cohorts
+        run, cohorts = prepare_dry_run(config)
+        play(config, run, cohorts, _DRY_RUN_DAYS)
+        found["dry_run_rounds_per_s"] = len(run.rounds) / run.planning_s
     print(json.dumps(found))
 
 

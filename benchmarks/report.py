@@ -115,6 +115,7 @@ def _fleets(found: dict[str, Any]) -> list[Row]:
                 _most("fleet of 1,000,000: ready in", ready, 15, "{:.1f} s"),
                 _most("      memory", size, 1.0, "{:.2f} GB"),
                 _most("      slowest check-in query", query, 50, "{:.0f} ms"),
+                _least("      dry run, goal 500: rounds a second", fleet["dry_run_rounds_per_s"], 50, "{:.0f}"),
             ]
         else:
             lines.append(Row(f"fleet of {phones:,}", f"ready in {ready:.0f} s, {size:.1f} GB, query {query:.0f} ms"))

@@ -21,7 +21,7 @@ from simulation.config import ConfigError
 from simulation.flags import parse_with_tyro, run_door
 from simulation.fleet_fit import FITTED, Comparison, compare, fit_fleet, simulated_statistics, some_looks, split_trace
 from simulation.fleet_statistics import look_at_trace, statistics
-from simulation.trace import read_trace
+from simulation.trace_reader import read_trace
 
 
 @dataclass(frozen=True)

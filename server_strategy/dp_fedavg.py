@@ -35,6 +35,7 @@ Example:
     >>> strategy.start(grid, initial_arrays, num_rounds=30)       # doctest: +SKIP
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from logging import WARNING, getLogger
@@ -123,8 +124,12 @@ class DPFedAvg(Strategy):
         evaluate_every: int = 1,
         message_timeout_s: float = 3600.0,
     ) -> None:
-        if not 0 < cohort.goal <= min(num_phones, MAX_PHONES):
-            raise ValueError(f"Expected goal between 1 and {min(num_phones, MAX_PHONES)}. Found {cohort.goal}.")
+        most_reports = cohort.goal if cohort.policy != "deadline" else math.ceil(cohort.goal * cohort.over_selection)
+        if not 0 < cohort.goal <= num_phones or most_reports > MAX_PHONES:
+            raise ValueError(
+                f"Expected goal between 1 and {num_phones} and at most {MAX_PHONES} reports a round. "
+                f"Found {cohort.goal} and {most_reports}."
+            )
         self.cohorts, self.cohort, self.privacy = cohorts, cohort, privacy
         self.optimizer = optimizer or ServerOptimizerConfig()
         self.plan = make_privacy_plan(cohort, privacy, rounds, num_phones)

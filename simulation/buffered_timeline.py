@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
+from server_strategy.config import CohortConfig
 from simulation.attempts import DONE, Attempts
 from simulation.clock import simulated_date
-from simulation.timeline import POLL_S, FleetCohorts
+from simulation.config import FleetConfig
+from simulation.fleet import Fleet
+from simulation.timeline import POLL_S, FleetCohorts, TrainingTokens
 
 LATE = 4  # an outcome besides those of `attempts`
 
@@ -143,7 +146,14 @@ class BufferedCohorts(FleetCohorts):
         self._flight = _Flight(Attempts(*columns), state["flight_started_round"].copy())
 
 
-def make_cohorts(*args: Any, **kwargs: Any) -> FleetCohorts:
+def make_cohorts(
+    fleet: Fleet,
+    cohort: CohortConfig,
+    world: FleetConfig,
+    seed: int,
+    model_bytes: int,
+    training_tokens: TrainingTokens,
+) -> FleetCohorts:
     """The world under the policy of its settings; arguments as for FleetCohorts."""
-    cohort = kwargs["cohort"] if "cohort" in kwargs else args[1]
-    return (BufferedCohorts if cohort.policy == "buffered" else FleetCohorts)(*args, **kwargs)
+    kind = BufferedCohorts if cohort.policy == "buffered" else FleetCohorts
+    return kind(fleet, cohort, world, seed, model_bytes, training_tokens)

@@ -24,7 +24,7 @@ from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
 from simulation.participation import Grouping, phone_groups
 from simulation.timeline import FleetCohorts
-from simulation.trace import trace_of
+from simulation.trace_reader import trace_of
 
 _SAMPLE = 2000  # phones whose text is looked at
 
@@ -62,7 +62,7 @@ def model_bytes(config: RunConfig) -> int:
 
 def tokens_of_phones(config: RunConfig, num_phones: int) -> NDArray[np.int64]:
     """int64 [num_phones]: tokens that each phone trains on in a round, drawn from a sample of the population."""
-    spec = prepare_population(config.data, config.seed, max(_SAMPLE, 2) if config.data.path is None else None)
+    spec = prepare_population(config.data, config.seed, _SAMPLE if config.data.path is None else None)
     population, length = open_population(spec), model_shape(config.model).sequence_length
     looked_at = range(min(spec.num_phones, _SAMPLE))
     sample = np.array([training_tokens(population, p, config.training, length, config.seed, 1) for p in looked_at])
@@ -77,7 +77,7 @@ def prepare_dry_run(config: RunConfig) -> tuple[DryRun, FleetCohorts]:
         ConfigError, DataError: the settings or the files cannot be used.
     """
     began = time.perf_counter()
-    num_phones = config.fleet.size or 5000
+    num_phones = config.fleet.size or prepare_population(config.data, config.seed, None).num_phones
     if config.cohort.goal > num_phones:
         raise ConfigError(f"expected --cohort.goal <= --fleet.size = {num_phones}, found {config.cohort.goal}")
     trace = None if config.fleet.trace is None else trace_of(config.fleet)

@@ -27,7 +27,7 @@ from simulation.fleet import Fleet
 from simulation.host_task import HostTask
 from simulation.records import check_output_dir
 from simulation.timeline import FleetCohorts, TrainingTokens
-from simulation.trace import trace_of
+from simulation.trace_reader import trace_of
 
 
 @dataclass(frozen=True)

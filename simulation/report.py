@@ -73,6 +73,9 @@ def print_closing_table(
         + ("" if rate is None else f"; {rate:,.0f} tokens/s in training"),
     )
     add("phones trained", f"{summary['devices_trained']:,} updates, {summary['tokens_trained']:,} tokens")
+    part = summary["participation"]
+    left_out = f"{percent(part['never_used_share'], 1)} of {part['phones']:,} never took part"
+    add("phones left out", f"{left_out}; by group in {folder / 'participation.json'}")
     for file in files:
         add(
             f"{file.kind} file",

@@ -27,7 +27,7 @@ from simulation.preparation import Prepared
 from simulation.progress import RunProgress
 from simulation.records import Evaluation, RunDirectory, RunTotals, new_run_directory, summarise
 from simulation.report import plan_lines
-from simulation.trace import coverage_beside
+from simulation.trace_reader import coverage_beside
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
 

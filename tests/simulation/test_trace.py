@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from simulation.clock import DAY_S, HOUR_S
 from simulation.config import FleetConfig
 from simulation.recorded import RecordedAvailability
-from simulation.trace import Trace, TraceError, read_trace
+from simulation.trace import Trace, TraceError
+from simulation.trace_reader import read_trace
 
 INTERVALS = "device_id,start_s,end_s\na,100,200\na,200,300\nb,50,90000\n"
 COVERAGE = "device_id,observed_from_s,observed_to_s\nb,0,100000\na,0,90000\nsilent,10,99000\n"
