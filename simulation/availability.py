@@ -38,6 +38,7 @@ _MAX_SESSIONS = 12  # of a burst
 _LARGE_RATE = 60.0  # bursts a day
 _LONG_LOG_STD = 0.3  # of the logarithm of long sessions' lengths
 _CURVE_POINTS = 24 * 60
+_QUANTILES = 1 << 13
 _HARMONICS = 4  # of the daily curve
 _MAX_GAIN = 3.0  # long sessions hide the fine shape of the curve of starts; it is not made up beyond this
 _SAMPLE = 20_000  # bursts, for their mean and their spectrum
@@ -71,7 +72,7 @@ class AvailabilityModel(Availability):
         sample = self._sample_of_bursts()
         mean_h = float((sample[2] - sample[1]).sum()) / _SAMPLE
         self._starts_a_day = -np.log1p(-self.eligible_share) * 24 / mean_h
-        self._start_hour_cdf = self._start_curve(*sample[1:], mean_h)
+        self._start_hours = self._start_curve(*sample[1:], mean_h)
 
     def _drawn(self, purpose: str, values: tuple[float, ...], weights: tuple[float, ...]) -> Floats:
         bounds = np.cumsum(np.array(weights) / sum(weights))[:-1]
@@ -112,6 +113,8 @@ class AvailabilityModel(Availability):
             at = end[going_on] - gap_h * np.log(draw("re-entry", alive, number))
             early = at < MAX_BURST_H
             alive, at = alive[early], at[early]
+        if len(index) == 1:
+            return index[0], starts[0], ends[0]
         return np.concatenate(index), np.concatenate(starts), np.concatenate(ends)
 
     def _sample_of_bursts(self) -> tuple[NDArray, Floats, Floats]:
@@ -125,7 +128,7 @@ class AvailabilityModel(Availability):
         return self._bursts(uniform(purpose_key(0, "sessions of a burst"), np.arange(_SAMPLE)), draw)
 
     def _start_curve(self, starts: Floats, ends: Floats, mean_h: float) -> Floats:
-        """Cumulative distribution of the hours from the best hour to a start, on a grid over [0, 24].
+        """Quantiles of the hours from the best hour to a start, of _QUANTILES + 1 even probabilities.
 
         The wanted curve of eligible phones is that of a von Mises distribution, which is largest over
         smallest = `night_day_ratio`.
@@ -143,7 +146,8 @@ class AvailabilityModel(Availability):
             curve += wanted * gain * np.cos(omega * grid - np.angle(response))
         curve = np.maximum(curve, 0.0)
         steps = (curve[1:] + curve[:-1]) / 2
-        return np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+        cdf = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+        return np.interp(np.linspace(0, 1, _QUANTILES + 1), cdf, grid)
 
     def day_starts(self, day: int) -> Sessions:
         """Sessions of the bursts that start on one local day of each phone; they may overlap."""
@@ -152,8 +156,10 @@ class AvailabilityModel(Availability):
         counts = poisson_quantile(u, self._starts_a_day)
         phone = np.repeat(phones, counts)  # [bursts]
         nth = np.arange(len(phone)) - np.repeat(np.cumsum(counts) - counts, counts)
-        after = uniform(purpose_key(self._seed, "burst start", day), phone, nth)
-        after = np.interp(after, self._start_hour_cdf, np.linspace(0, 24, _CURVE_POINTS + 1))
+        place = uniform(purpose_key(self._seed, "burst start", day), phone, nth) * _QUANTILES
+        below = place.astype(np.int64)
+        width = np.diff(self._start_hours)[below]
+        after = self._start_hours[below] + (place - below) * width
         hour = (after + self.best_hour[phone]) % 24
         start_s = day * DAY_S + (hour - self.utc_offset_h[phone]) * HOUR_S
 

@@ -48,5 +48,5 @@ class Fleet:
         self._calendar = CheckInCalendar(self.availability, self.may_train)
 
     def check_ins(self, now_s: float) -> CheckIns:
-        """Training phones that are eligible now, in no particular order."""
+        """Training phones that are eligible now."""
         return self._calendar.at(now_s)

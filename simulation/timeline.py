@@ -122,7 +122,8 @@ class FleetCohorts:
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now and that the participation rule admits."""
         phone, until_s = self.fleet.check_ins(self.now_s)
-        there = may_participate[phone] & (self.diary.free_from_s[phone] <= self.now_s)
+        there = np.flatnonzero(may_participate[phone])
+        there = there[self.diary.free_from_s[phone[there]] <= self.now_s]
         return CheckIns(phone[there], until_s[there])
 
     def wait_for_check_ins(self, wanted: int, may_participate: NDArray[np.bool_]) -> CheckIns:
@@ -138,7 +139,7 @@ class FleetCohorts:
         """Draw phones by (seed, round, draw), let them train, and tell all when to come back."""
         keys = hash_uint64(purpose_key(self.seed, "invitations", server_round, draw), checked_in.phone)
         first = np.argpartition(keys, wanted - 1)[:wanted] if len(keys) > wanted else np.arange(len(keys))
-        first = first[np.argsort(checked_in.phone[first])]
+        first.sort()
         invited = CheckIns(checked_in.phone[first], checked_in.until_s[first])
         self.invitations.append((self.now_s, invited.phone))
         tokens = self._training_tokens(invited.phone, server_round)
