@@ -17,10 +17,19 @@ from rich.console import Console
 from rich.table import Table
 
 from simulation.checkpoint import write_text_atomically
-from simulation.config import ConfigError
+from simulation.config import ConfigError, FleetConfig
 from simulation.flags import parse_with_tyro, run_door
-from simulation.fleet_fit import FITTED, Comparison, compare, fit_fleet, simulated_statistics, some_looks, split_trace
-from simulation.fleet_statistics import look_at_trace, statistics
+from simulation.fleet_fit import (
+    FITTED,
+    Comparison,
+    chance,
+    compare,
+    fit_fleet,
+    simulated_statistics,
+    some_looks,
+    split_trace,
+)
+from simulation.fleet_statistics import Looks, look_at_trace, statistics
 from simulation.trace_reader import read_trace
 
 
@@ -40,20 +49,24 @@ class FitFlags:
     """Fit to the others, and compare with this share of the devices too."""
 
 
-def print_comparison(console: Console, title: str, lines: list[Comparison]) -> None:
-    """Each figure beside its target."""
+def print_comparison(console: Console, title: str, looks: Looks, config: FleetConfig) -> list[Comparison]:
+    """Each figure beside its target, and beside what the choice of devices alone does to it."""
+    observed = statistics(looks)
+    lines = compare(observed, simulated_statistics(config, looks))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
-    for name in ("", "observed", "simulated", "tolerance", ""):
+    for name in ("", "observed", "by chance", "simulated", "tolerance", ""):
         table.add_column(name, justify="left" if name in ("", "tolerance") else "right")
-    for line in lines:
+    for line, deviation in zip(lines, chance(looks, observed), strict=True):
         digits = 2 if line.unit == "" else 1
-        values = (f"{value:.{digits}f} {line.unit}".rstrip() for value in (line.observed, line.simulated))
+        values = [f"{v:.{digits}f} {line.unit}".rstrip() for v in (line.observed, deviation, line.simulated)]
+        values[1] = f"+- {values[1]}"
         unit = {"%": "points", "h": "h"}.get(line.unit, "")
         tolerance = "" if line.tolerance is None else f"+- {line.tolerance:g} {unit}".rstrip()
         if line.relative and line.tolerance is not None:
             tolerance = f"+- {line.tolerance:.0%} of it"
         table.add_row(line.name, *values, tolerance, {None: "", True: "met", False: "NOT MET"}[line.met])
     console.print(table)
+    return lines
 
 
 def fit(flags: FitFlags) -> int:
@@ -76,13 +89,10 @@ def fit(flags: FitFlags) -> int:
     write_text_atomically(
         flags.output, f"# Fitted to {flags.trace.name} by scripts/fit_fleet.py\n\n" + tomli_w.dumps(tree)
     )
-    simulated = simulated_statistics(config, used)
-    lines = compare(statistics(used), simulated)
-    print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", lines)
+    lines = print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", used, config)
     if held_out.any():
         unseen = some_looks(looks, held_out)
-        again = compare(statistics(unseen), simulated_statistics(config, unseen))
-        print_comparison(console, f"{int(held_out.sum())} devices held out of the fit", again)
+        print_comparison(console, f"{int(held_out.sum())} devices held out of the fit", unseen, config)
     console.print(f"{flags.output}: use it with  python scripts/simulate.py --config {flags.output}")
     return int(any(line.met is False for line in lines))
 

@@ -19,7 +19,7 @@ from simulation.clock import DAY_S
 from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
 from simulation.dry_run import DryRun, play, prepare_dry_run
 from simulation.flags import parse_with_tyro, read_config, reject_unknown, run_door, to_toml
-from simulation.records import new_folder
+from simulation.records import check_output_dir, new_folder
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,11 @@ def main(flags: DryRunFlags) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
     config = flags.run
+    if config.output_dir is not None:
+        check_output_dir(config.output_dir)
     console.print("preparing the fleet")
     run, cohorts = prepare_dry_run(config)
+    console.print(f"{run.fleet.num_phones:,} phones; availability: {run.fleet.origin}")
     folder = new_folder(config.output_dir, "fleet-")
     write_text_atomically(folder / "config.toml", to_toml(config))
     said = [time.monotonic()]

@@ -49,7 +49,7 @@ def play_out(
     world: FleetConfig,
     model_bytes: int,
     seed: int,
-    server_round: int,
+    counters: tuple[int, ...],
 ) -> Attempts:
     """Let phones train, each at its own speed.
 
@@ -59,16 +59,16 @@ def play_out(
         tokens: int64 [phones], what each trains on.
         devices, world: speeds; shares of failures.
         model_bytes: size of the download and of the upload.
-        seed, server_round: key of the failures.
+        seed, counters: key of the failures; a phone's next attempt needs others.
     """
     phone = began.phone
     trained_s = (
         now_s + model_bytes / devices.download_bytes_per_s[phone] + tokens * devices.train_s_per_token[phone]
     )  # [phones]
     upload_s = model_bytes / devices.upload_bytes_per_s[phone]  # [phones]
-    fails = uniform(purpose_key(seed, "failure", server_round), phone) < world.failure_share
+    fails = uniform(purpose_key(seed, "failure", *counters), phone) < world.failure_share
     # Of independent tries, the first n all break off with probability share^n.
-    share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", server_round), phone)
+    share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", *counters), phone)
     tries = 1 + sum((luck < share**n).astype(np.int64) for n in range(1, world.upload_tries))
     breaks_off = luck < share**world.upload_tries
     end_s = np.where(fails, trained_s, trained_s + tries * upload_s)

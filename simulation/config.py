@@ -37,7 +37,7 @@ class FleetConfig:
     trace_devices: Path | None = None
     """What is known of the trace's devices: speeds, memory, time zone (.csv, .parquet), or a FedScale
     capacity pickle."""
-    trace_unobserved: Literal["tile", "exclude"] = "tile"
+    unobserved: Literal["tile", "exclude"] = "tile"
     """Where a device was not observed: repeat its own observed days, or keep the phone away."""
     trace_times: Literal["utc", "local"] = "utc"
     """Whether the trace's times are one clock for all, or each device's own."""

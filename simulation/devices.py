@@ -93,19 +93,26 @@ def draw_devices(
         "memory_gb": memory,
     }
     if trace is not None and device is not None:
-        known = dict(trace.properties)
-        if "relative_train_s" in known and "train_s_per_token" not in known:
-            relative = known["relative_train_s"]
-            known["train_s_per_token"] = config.train_s_per_token_median * relative / np.nanmedian(relative)
-        for name in drawn.keys() & known.keys():
-            recorded = known[name][device]
-            drawn[name] = np.where(np.isnan(recorded), drawn[name], recorded)
+        drawn = _where_recorded(config, trace, device, drawn)
     return Devices(
         drawn["train_s_per_token"],
         drawn["download_kbytes_per_s"] * 1e3,
         drawn["upload_kbytes_per_s"] * 1e3,
         drawn["memory_gb"],
     )
+
+
+def _where_recorded(
+    config: FleetConfig, trace: Trace, device: NDArray[np.int64], drawn: dict[str, Floats]
+) -> dict[str, Floats]:
+    """What the trace knows of each phone's device, and what was drawn where it knows nothing."""
+    known = dict(trace.properties)
+    if "relative_train_s" in known and "train_s_per_token" not in known:
+        relative = known["relative_train_s"]
+        known["train_s_per_token"] = config.train_s_per_token_median * relative / np.nanmedian(relative)
+    nothing = np.full(len(trace.device_ids), np.nan)
+    recorded = {name: known.get(name, nothing)[device] for name in drawn}
+    return {name: np.where(np.isnan(recorded[name]), values, recorded[name]) for name, values in drawn.items()}
 
 
 def _slowdown(config: FleetConfig, slowness: Floats) -> Floats:

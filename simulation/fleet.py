@@ -17,6 +17,7 @@ class Fleet:
     Attributes:
         availability: when phones are eligible.
         devices: their speeds and memory.
+        origin: where the availability comes from, for a reader.
         may_train: bool [phones]; False for held-out phones and those below the memory floor, which never
             check in.
     """
@@ -37,10 +38,12 @@ class Fleet:
         self.num_phones = num_phones
         self.availability: Availability
         if trace is None:
-            self.availability, device = AvailabilityModel(config, num_phones, seed), None
+            self.availability, device, self.origin = AvailabilityModel(config, num_phones, seed), None, "built-in model"
         else:
-            self.availability = RecordedAvailability(trace, config, num_phones, seed)
-            device = self.availability.device
+            self.availability = recorded = RecordedAvailability(trace, config, num_phones, seed)
+            device = recorded.device
+            too_short = f" ({recorded.left_out:,} more were observed for too short)" if recorded.left_out else ""
+            self.origin = f"{len(trace.device_ids) - recorded.left_out:,} devices of {trace.source}{too_short}"
         self.devices = draw_devices(config, num_phones, seed, trace, device)
         self.may_train = np.zeros(num_phones, bool)
         self.may_train[training_phones] = True

@@ -110,6 +110,22 @@ def compare(observed: FleetStatistics, simulated: FleetStatistics) -> list[Compa
     return lines
 
 
+def chance(looks: Looks, observed: FleetStatistics, resamples: int = 100, seed: int = 0) -> list[float]:
+    """How far each observed figure moves by the chance of which devices there are, in the order of `compare`.
+
+    The standard deviation over resampled devices (Efron's bootstrap); for the hourly curve the mean of its
+    mean absolute error.
+    """
+    rng, n = np.random.default_rng(np.random.SeedSequence([seed, 2])), len(looks.eligible)
+    drawn = [compare(statistics(some_looks(looks, rng.integers(n, size=n))), observed) for _ in range(resamples)]
+    lines = list(zip(*drawn, strict=True))
+    spread = [float(np.std([line.observed for line in same])) for same in lines]
+    return [
+        float(np.mean([line.simulated for line in same])) if same[0].name.startswith("hourly curve") else deviation
+        for same, deviation in zip(lines, spread, strict=True)
+    ]
+
+
 def split_trace(trace: Trace, share: float, seed: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(devices to fit to, devices held out), each bool [devices]."""
     out = np.random.default_rng(np.random.SeedSequence([seed, 1])).permutation(len(trace.device_ids))
@@ -118,8 +134,8 @@ def split_trace(trace: Trace, share: float, seed: int = 0) -> tuple[NDArray[np.b
     return ~held_out, held_out
 
 
-def some_looks(looks: Looks, devices: NDArray[np.bool_]) -> Looks:
-    """What was seen of some of the devices."""
+def some_looks(looks: Looks, devices: NDArray) -> Looks:
+    """What was seen of some of the devices, by mask or index."""
     return Looks(looks.eligible[devices], looks.observed[devices], looks.local_step[devices])
 
 

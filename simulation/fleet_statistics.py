@@ -117,7 +117,7 @@ def _run_lengths(eligible: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _returns(eligible: NDArray[np.bool_], observed: NDArray[np.bool_], within: int = 4) -> float:
-    steps = eligible.shape[1]
+    steps = max(eligible.shape[1], within + 1)  # with fewer all that follows is empty
     ended = eligible[:, : steps - within - 1] & ~eligible[:, 1 : steps - within]
     for k in range(1, within + 2):
         ended &= observed[:, k : steps - within - 1 + k]

@@ -40,7 +40,7 @@ class RecordedAvailability(Availability):
         """
         super().__init__(num_phones)
         begin_s, end_s = trace.observed_from_s, trace.observed_to_s
-        if config.trace_unobserved == "exclude":
+        if config.unobserved == "exclude":
             begin_s, end_s = np.full_like(begin_s, begin_s.min()), np.full_like(end_s, end_s.max())
         span_s = end_s - begin_s
         days = (span_s // DAY_S).astype(np.int64)  # [devices], length of each one's cycle

@@ -158,7 +158,8 @@ def _introduce(run: Run, progress: RunProgress) -> None:
         f"Typefleet {version('typefleet')}   {run.directory.root}\n"
         f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train), {source}"
         + (f"; {skipped:,} bad lines skipped" if skipped else "")
-        + f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
+        + f"\navailable   {prepared.cohorts.fleet.origin}"
+        f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
         f"{prepared.shape.num_weights:,} weights"
     )
     progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))

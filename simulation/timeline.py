@@ -143,17 +143,18 @@ class FleetCohorts:
         invited = CheckIns(checked_in.phone[first], checked_in.until_s[first])
         self.invitations.append((self.now_s, invited.phone))
         tokens = self._training_tokens(invited.phone, server_round)
+        which = (server_round, draw)
         attempts = play_out(
-            invited, self.now_s, tokens, self.fleet.devices, self.world, self._model_bytes, self.seed, server_round
+            invited, self.now_s, tokens, self.fleet.devices, self.world, self._model_bytes, self.seed, which
         )
-        self._turn_away(np.delete(checked_in.phone, first), server_round, draw)
+        self._turn_away(np.delete(checked_in.phone, first), which)
         self._send_home(attempts)
         return attempts
 
-    def _turn_away(self, phone: NDArray[np.int64], server_round: int, draw: int) -> None:
+    def _turn_away(self, phone: NDArray[np.int64], which: tuple[int, int]) -> None:
         interval_s = self.cohort.check_in_interval_s
         if interval_s:
-            spread = 0.5 + uniform(purpose_key(self.seed, "come back", server_round, draw), phone)
+            spread = 0.5 + uniform(purpose_key(self.seed, "come back", *which), phone)
             self.diary.free_from_s[phone] = self.now_s + interval_s * spread
 
     def _send_home(self, attempts: Attempts) -> None:

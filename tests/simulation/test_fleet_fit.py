@@ -6,7 +6,7 @@ import pytest
 from simulation.availability import AvailabilityModel
 from simulation.clock import DAY_S, HOUR_S
 from simulation.config import FleetConfig
-from simulation.fleet_fit import compare, fit_fleet, simulated_statistics
+from simulation.fleet_fit import chance, compare, fit_fleet, simulated_statistics, some_looks
 from simulation.fleet_statistics import STEP_S, Looks, look_at_model, look_at_trace, statistics
 from simulation.trace import Trace, TraceError
 
@@ -36,6 +36,11 @@ def test_statistics_by_hand():
 def test_returns_within_two_hours():
     found = statistics(look_at_trace(make_trace([(0, 1, 2), (0, 3.5, 4), (0, 10, 11)], [(0, 24)])))
     assert found.returns == pytest.approx(1 / 3)
+
+
+def test_a_trace_of_an_hour_has_statistics_too():
+    found = statistics(look_at_trace(make_trace([(0, 0, 0.5)], [(0, 1)])))
+    assert found.mean_share == 0.5 and found.stays == found.returns == found.same_time == 0
 
 
 def test_what_was_not_observed_does_not_count():
@@ -86,3 +91,12 @@ def test_a_fit_finds_the_figures_of_another_fleet_again():
     observed = look_at_model(AvailabilityModel(truth, devices, 11), everything)
     lines = compare(statistics(observed), simulated_statistics(fit_fleet(observed), observed))
     assert [line.name for line in lines if line.met is False] == []
+
+
+def test_chance_shrinks_with_the_number_of_devices():
+    everybody = np.ones((800, 144), bool)
+    like = Looks(~everybody, everybody, np.tile(np.arange(144) % 48, (800, 1)))
+    looks = look_at_model(AvailabilityModel(FleetConfig(), 800, 4), like)
+    few = some_looks(looks, np.arange(50))
+    many, less = (chance(some, statistics(some)) for some in (looks, few))
+    assert less[0] == pytest.approx(4 * many[0], rel=0.5) and less[2] > 2 * many[2] > 0

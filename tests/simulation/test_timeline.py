@@ -207,10 +207,12 @@ def test_each_way_for_an_attempt_to_end():
     devices = Devices(np.full(n, 0.01), np.full(n, 1e6), np.full(n, 5e5), np.full(n, 4.0))
     began = CheckIns(phones, np.where(phones % 2 == 0, np.inf, 104.0))
     config = FleetConfig(failure_share=0.2, upload_failure_share=0.5, upload_tries=3)
-    found = play_out(began, 100.0, np.full(n, 100), devices, config, 1_000_000, 0, 1)
+    found = play_out(began, 100.0, np.full(n, 100), devices, config, 1_000_000, 0, (1, 0))
     free = phones % 2 == 0
     shares = np.bincount(found.outcome[free], minlength=4) / free.sum()
     np.testing.assert_allclose(shares, [0.8 * 0.875, 0.2, 0.0, 0.8 * 0.125], atol=0.012)
+    other = play_out(began, 100.0, np.full(n, 100), devices, config, 1_000_000, 0, (1, 1))
+    assert 0.25 < (found.outcome != other.outcome)[free].mean() < 0.6  # another attempt is another draw
     # Download 1 s, training 1 s, each upload 2 s.
     assert set(found.end_s[free & (found.outcome == FAILED)]) == {102.0}
     assert set(found.end_s[free & (found.outcome == DONE)]) == {104.0, 106.0, 108.0}

@@ -266,7 +266,7 @@ def test_every_phone_lives_the_days_of_its_device(data, unobserved, seed):
         pairs = zip(cuts[::2], cuts[1::2], strict=False)
         sessions += [(device, a * HOUR_S, b * HOUR_S) for a, b in pairs]
     trace = make_trace(sessions, spans)
-    fleet = RecordedAvailability(trace, FleetConfig(trace_unobserved=unobserved), 9, seed)
+    fleet = RecordedAvailability(trace, FleetConfig(unobserved=unobserved), 9, seed)
     begin = trace.observed_from_s if unobserved == "tile" else np.full(len(spans), trace.observed_from_s.min())
     end = trace.observed_to_s if unobserved == "tile" else np.full(len(spans), trace.observed_to_s.max())
     for t in np.arange(0, 6 * DAY_S, 5 * HOUR_S) + HOUR_S / 2:
