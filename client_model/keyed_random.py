@@ -18,6 +18,7 @@ the noise of a privacy mechanism comes from a cryptographically keyed numpy stre
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +57,14 @@ def hash_uint64(key: np.uint64, *counters: ArrayLike) -> NDArray[np.uint64]:
             # One to one in `word`: two counters never collide under the same state.
             state = _mix(state + (word + np.uint64(1)) * _GOLDEN_GAMMA)
         return state
+
+
+def weighted_choice(
+    key: np.uint64, values: Sequence[float], weights: Sequence[float], *counters: ArrayLike
+) -> NDArray[np.float64]:
+    """One of `values` for each combination of counters, with probabilities in proportion to `weights`."""
+    bounds = np.cumsum(np.array(weights) / sum(weights))[:-1]
+    return np.array(values, np.float64)[np.searchsorted(bounds, uniform(key, *counters), "right")]
 
 
 def uniform(key: np.uint64, *counters: ArrayLike) -> NDArray[np.float64]:

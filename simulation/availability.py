@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ive, ndtri, pdtrik
 
-from client_model.keyed_random import purpose_key, uniform
+from client_model.keyed_random import purpose_key, uniform, weighted_choice
 from simulation.clock import DAY_S, HOUR_S
 from simulation.config import FleetConfig
 from simulation.sessions import Availability, Sessions
@@ -58,11 +58,12 @@ class AvailabilityModel(Availability):
     def __init__(self, config: FleetConfig, num_phones: int, seed: int) -> None:
         super().__init__(num_phones)
         self._config, self._seed = config, seed
-        self.utc_offset_h = self._drawn("time zone", config.utc_offsets_h, config.utc_offset_weights)
-        others = config.other_best_local_hours
-        shares = (1.0 - sum(config.other_best_local_hour_shares), *config.other_best_local_hour_shares)
-        self.best_hour = self._drawn("best hour", (config.best_local_hour, *others), shares)
         phones = np.arange(num_phones)
+        zones = (config.utc_offsets_h, config.utc_offset_weights)
+        self.utc_offset_h = weighted_choice(purpose_key(seed, "time zone"), *zones, phones)
+        hours = (config.best_local_hour, *config.other_best_local_hours)
+        shares = (1.0 - sum(config.other_best_local_hour_shares), *config.other_best_local_hour_shares)
+        self.best_hour = weighted_choice(purpose_key(seed, "best hour"), hours, shares, phones)
         u = uniform(purpose_key(seed, "eligible share"), phones)
         share = betaincinv(config.eligible_share_alpha, config.eligible_share_beta, u)
         never = uniform(purpose_key(seed, "never eligible"), phones) < config.never_eligible_share
@@ -73,11 +74,6 @@ class AvailabilityModel(Availability):
         mean_h = float((sample[2] - sample[1]).sum()) / _SAMPLE
         self._starts_a_day = -np.log1p(-self.eligible_share) * 24 / mean_h
         self._start_hours = self._start_curve(*sample[1:], mean_h)
-
-    def _drawn(self, purpose: str, values: tuple[float, ...], weights: tuple[float, ...]) -> Floats:
-        bounds = np.cumsum(np.array(weights) / sum(weights))[:-1]
-        u = uniform(purpose_key(self._seed, purpose), np.arange(self.num_phones))
-        return np.array(values, np.float64)[np.searchsorted(bounds, u, "right")]
 
     def _session_hours(self, u: Floats) -> Floats:
         share = self._config.long_session_share

@@ -61,15 +61,8 @@ def participation_by_group(
     """
     rows: list[dict[str, Any]] = []
     for grouping in groupings:
-        size = len(grouping.members)
-
-        def add_up(
-            values: NDArray, member: NDArray[np.int64] = grouping.member[may_train], size: int = size
-        ) -> NDArray:
-            return np.bincount(member, values[may_train], minlength=size)
-
-        phones, done = add_up(np.ones(len(may_train))), add_up(updates)
-        trained, never = add_up(tokens_trained), add_up(updates == 0)
+        columns = (np.ones(len(may_train)), updates, tokens_trained, updates == 0)
+        phones, done, trained, never = (_add_up(grouping, may_train, column) for column in columns)
         for i, name in enumerate(grouping.members):
             rows.append(
                 {
@@ -84,6 +77,11 @@ def participation_by_group(
                 }
             )
     return rows
+
+
+def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray) -> NDArray:
+    """float64 [members]: sums over the phones that may train."""
+    return np.bincount(grouping.member[may_train], values[may_train], minlength=len(grouping.members))
 
 
 def recall_by_group(groupings: list[Grouping], counts: dict[str, NDArray]) -> list[dict[str, Any]]:

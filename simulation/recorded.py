@@ -14,7 +14,7 @@ What to do where a device was not observed is an explicit rule:
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.keyed_random import generator, hash_uint64, purpose_key, uniform
+from client_model.keyed_random import generator, hash_uint64, purpose_key, weighted_choice
 from simulation.clock import DAY_S, HOUR_S
 from simulation.config import FleetConfig
 from simulation.sessions import Availability, Sessions
@@ -65,9 +65,8 @@ class RecordedAvailability(Availability):
 
     def _clocks(self, trace: Trace, config: FleetConfig, seed: int) -> Floats:
         """The devices' own time zones where the trace knows them, else those of the settings."""
-        weights = np.cumsum(config.utc_offset_weights)[:-1] / sum(config.utc_offset_weights)
-        u = uniform(purpose_key(seed, "time zone"), np.arange(self.num_phones))
-        drawn = np.array(config.utc_offsets_h, np.float64)[np.searchsorted(weights, u, "right")]
+        zones = (config.utc_offsets_h, config.utc_offset_weights)
+        drawn = weighted_choice(purpose_key(seed, "time zone"), *zones, np.arange(self.num_phones))
         known = trace.properties.get("utc_offset_h")
         if known is None:
             return drawn if config.trace_times == "local" else np.zeros(self.num_phones)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from client_model.keyed_random import generator, hash_uint64, purpose_key, uniform
+from client_model.keyed_random import generator, hash_uint64, purpose_key, uniform, weighted_choice
 
 
 def test_draws_do_not_depend_on_what_else_is_drawn():
@@ -42,3 +42,11 @@ def test_order_of_counters_matters():
 def test_generator_is_keyed():
     assert generator(1, "a", 5).integers(1 << 60) == generator(1, "a", 5).integers(1 << 60)
     assert generator(1, "a", 5).integers(1 << 60) != generator(1, "a", 6).integers(1 << 60)
+
+
+def test_weighted_choice_follows_the_weights_and_is_keyed():
+    key = purpose_key(3, "zones")
+    found = weighted_choice(key, (-5.0, 0.0, 8.0), (2, 1, 1), np.arange(40_000))
+    np.testing.assert_allclose([(found == v).mean() for v in (-5, 0, 8)], [0.5, 0.25, 0.25], atol=0.01)
+    np.testing.assert_array_equal(weighted_choice(key, (-5.0, 0.0, 8.0), (2, 1, 1), np.arange(10)), found[:10])
+    assert set(weighted_choice(key, (1.0, 2.0), (1.0, 0.0), np.arange(1000))) == {1.0}
