@@ -44,12 +44,13 @@ _OUTSIDE = [
     "with a public list to avoid it)",
     "evaluation on held-out phones, and the choice of settings by looking at it",
     "what the schedule itself shows: who took part, when, and how many tokens it trained on",
-    "loss, update norms and counts in rounds.jsonl, which are exact values of the simulation",
+    "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
 ]
 _CAVEATS = [
     "The noise is floating-point and comes from a seeded generator, so that a run can be repeated. The "
     "statement is about the mechanism that is modelled; whoever knows the seed can subtract the noise.",
-    "Who reports first depends on how much text a phone holds. The guarantee is for a fixed schedule.",
+    "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
+    "guarantee is for a fixed schedule.",
 ]
 
 
