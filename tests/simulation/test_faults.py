@@ -39,14 +39,14 @@ def ledger_lines(folder):
 
 def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(straight, script, tmp_path):
     folder = tmp_path / "run"
-    flags = [*map(str, TINY), "--engine.workers", "2", "--output-dir", str(folder)]
+    flags = [*map(str, TINY), "--engine.workers", "1", "--output-dir", str(folder)]
     for point, server_round, releases in zip(POINTS, (1, 1, 1, 2, 3), (0, 0, 1, 2, 3), strict=True):
         command = [sys.executable, "-m", "tests.simulation.killed_driver", point, str(server_round), *flags]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == -signal.SIGKILL, (point, done.stderr)
         assert ledger_lines(folder) == releases, point  # never fewer than what may have left the server
-        flags = ["--resume", str(folder)]
-    done = script("simulate.py", "--resume", folder)
+        flags = ["--resume", str(folder), "--engine.workers", "1"]
+    done = script("simulate.py", "--resume", folder, "--engine.workers", 2)
     assert done.returncode == 0, done.stderr
     assert_same_rounds(straight[0], folder)
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
@@ -152,6 +152,7 @@ def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on
         *("--data.vocabulary-phones", 20, "--rounds", 2, "--cohort.goal", 20, "--cohort.min-separation-rounds", 1),
         *("--cohort.minimum-report-share", 0.2, "--model.embedding-size", 8, "--model.units", 8),
         *("--fleet.eligible-share-alpha", 1e4, "--fleet.eligible-share-beta", 0.01, "--fleet.failure-share", 0),
+        *("--engine.workers", 1),
     )
     assert done.returncode == 0, done.stderr
     assert "left out for errors" in done.stdout
@@ -174,7 +175,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
     tmpfs(disk, 16)
     try:
         ballast = disk / "ballast"
-        command = [*SIMULATE, *map(str, TINY), "--output-dir", str(disk / "run")]
+        command = [*SIMULATE, *map(str, TINY), "--engine.workers", "1", "--output-dir", str(disk / "run")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         checkpoints = disk / "run" / "checkpoints"
         while not (checkpoints / "checkpoint-000001.npz").exists() and process.poll() is None:

@@ -32,7 +32,9 @@ def test_a_run_leaves_what_it_promises(straight):
     tokens_per_second simulated_seconds top1_recall top3_recall perplexity oov_rate zcdp_rho epsilon delta
     weights_sha256 peak_driver_rss_bytes baseline_unigram_top1 baseline_bigram_top1""".split()  # noqa: SIM905
     assert set(keys) <= set(summary)
-    assert summary["rounds_completed"] == 3 and summary["devices_trained"] == 24
+    assert summary["rounds_completed"] == 3
+    assert summary["devices_trained"] == sum(line["reports"] for line in rounds_of(folder)) in range(21, 25)
+    assert summary["participation"]["updates"] == summary["devices_trained"]
     assert summary["epsilon"] > 0 and "500 reports" in summary["epsilon_is_of"]
     found = {p.name for p in folder.iterdir()}
     assert found == {
@@ -69,7 +71,7 @@ def assert_same_rounds(folder, other):
 
 
 def test_workers_and_messages_do_not_change_a_bit(straight, script, tmp_path):
-    # Two workers with messages of the default size: the driver killed in every phase, in test_faults.
+    # Two workers with messages of the default size: the last round after all the kills, in test_faults.
     engine = ("--engine.workers", 2, "--engine.devices-per-message", 1)
     done = script("simulate.py", *TINY, *engine, "--output-dir", tmp_path / "run")
     assert done.returncode == 0, done.stderr
@@ -123,7 +125,7 @@ def test_real_messages_and_no_privacy(real_text, script, tmp_path):
         *("simulate.py", "--data.path", real_text, "--data.cache-dir", tmp_path / "cache"),
         *("--privacy.mechanism", "none", "--rounds", 1, "--cohort.goal", 4, "--evaluation.max-phones", 5),
         *("--model.vocabulary-size", 400, "--model.embedding-size", 16, "--model.units", 24),
-        *("--cohort.selection-timeout-s", 86400, "--output-dir", tmp_path / "run"),
+        *("--cohort.selection-timeout-s", 86400, "--engine.workers", 1, "--output-dir", tmp_path / "run"),
     )
     assert done.returncode == 0, done.stderr
     assert "No privacy mechanism was used" in done.stdout
