@@ -3,7 +3,7 @@
 Nguyen et al., "Federated learning with buffered asynchronous aggregation", arXiv:2106.06639. An update of
 staleness r (it began r rounds ago) is clipped to C like any other and then weighted by
 
-    s(r) = (1 + r)^-a                        (section 5.1 there, a = 1/2)
+    s(r) = (1 + r)^-a        (the polynomial weight of Xie et al., arXiv:1903.03934; a = 1/2 by default)
 
 so what one phone adds to a release has norm at most C s(r) <= C. The sensitivity for which the noise is
 made is therefore C, as without a buffer: an update of staleness 0 reaches it. The sum is divided by the

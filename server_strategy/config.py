@@ -38,7 +38,7 @@ class CohortConfig:
     (half to one and a half times); 0: it stays connected."""
     concurrency: Annotated[int | None, Ge(1)] = None
     """Buffered: phones that train at the same time; by default goal times over-selection."""
-    staleness_exponent: Annotated[float, Ge(0)] = 0.5
+    staleness_exponent: Annotated[float, Ge(0), Le(10)] = 0.5
     """Buffered: an update that began r rounds ago is weighted by (1 + r) to the minus this."""
     max_staleness: Annotated[int, Ge(0)] = 10
     """Buffered: an update that began more rounds ago is not waited for."""

@@ -9,7 +9,7 @@ A phone is in the buffer or in training at most once, and is admitted by the par
 begins; the release it ends up in is that one or a later one, so the rule holds there too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
 from simulation.attempts import DONE, Attempts
 from simulation.clock import simulated_date
-from simulation.config import FleetConfig
+from simulation.config import ConfigError, FleetConfig
 from simulation.fleet import Fleet
 from simulation.timeline import POLL_S, FleetCohorts, TrainingTokens
 
 LATE = 4  # an outcome besides those of `attempts`
+_COLUMNS = tuple(column.name for column in fields(Attempts))
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ class _Flight:
 
 
 def _join(a: Attempts, b: Attempts) -> Attempts:
-    pairs = ((getattr(a, name), getattr(b, name)) for name in ("phone", "tokens", "end_s", "outcome"))
+    pairs = ((getattr(a, name), getattr(b, name)) for name in _COLUMNS)
     return Attempts(*(np.concatenate(pair) for pair in pairs))
 
 
 _NOBODY = np.zeros(0, np.int64)
+_NO_ATTEMPTS = Attempts(_NOBODY, _NOBODY, np.zeros(0), _NOBODY)
 
 
 class BufferedCohorts(FleetCohorts):
@@ -53,7 +55,7 @@ class BufferedCohorts(FleetCohorts):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._flight = _Flight(Attempts(_NOBODY, _NOBODY, np.zeros(0), _NOBODY), _NOBODY)
+        self._flight = _Flight(_NO_ATTEMPTS, _NOBODY)
         self.concurrency = self.cohort.concurrency or self.wanted
 
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
@@ -61,7 +63,7 @@ class BufferedCohorts(FleetCohorts):
         opened_s, goal, self.invitations = self.now_s, self.cohort.goal, []
         give_up_s = opened_s + self.cohort.selection_timeout_s + self.cohort.deadline_s
         ended: dict[str, int] = {"in_flight_before": len(self._flight), "invited": 0, "late": 0}
-        ended |= Attempts(_NOBODY, _NOBODY, np.zeros(0), _NOBODY).dropped()
+        ended |= _NO_ATTEMPTS.dropped()
         stale = server_round - self._flight.started_round > self.cohort.max_staleness
         ended["stale"] = int(stale.sum())
         self._flight = self._flight.pick(~stale)
@@ -136,13 +138,13 @@ class BufferedCohorts(FleetCohorts):
     def state(self) -> dict[str, NDArray]:
         """All that a checkpoint needs besides the settings."""
         flight = self._flight
-        arrays = {f"flight_{name}": getattr(flight.attempts, name) for name in ("phone", "tokens", "end_s", "outcome")}
+        arrays = {f"flight_{name}": getattr(flight.attempts, name) for name in _COLUMNS}
         return {**super().state(), **arrays, "flight_started_round": flight.started_round}
 
     def load_state(self, state: dict[str, NDArray]) -> None:
         """Inverse of `state`."""
         super().load_state(state)
-        columns = (state[f"flight_{name}"].copy() for name in ("phone", "tokens", "end_s", "outcome"))
+        columns = (state[f"flight_{name}"].copy() for name in _COLUMNS)
         self._flight = _Flight(Attempts(*columns), state["flight_started_round"].copy())
 
 
@@ -154,6 +156,16 @@ def make_cohorts(
     model_bytes: int,
     training_tokens: TrainingTokens,
 ) -> FleetCohorts:
-    """The world under the policy of its settings; arguments as for FleetCohorts."""
+    """The world under the policy of its settings; arguments as for FleetCohorts.
+
+    Raises:
+        ConfigError: fewer phones may train than a round waits for.
+    """
+    may_train = int(fleet.may_train.sum())
+    if cohort.goal > may_train:
+        raise ConfigError(
+            f"expected --cohort.goal <= the {may_train} training phones with --fleet.memory-floor-gb "
+            f"{world.memory_floor_gb:g} or more, found {cohort.goal}"
+        )
     kind = BufferedCohorts if cohort.policy == "buffered" else FleetCohorts
     return kind(fleet, cohort, world, seed, model_bytes, training_tokens)

@@ -3,9 +3,9 @@
 Measured, and used here as shapes around settings of the median:
 
 * training speed: quantiles of the inference time of 403 phone models (AI Benchmark, Ignatov et al.,
-  arXiv:1910.06663; quartiles 14, 30 and 194 ms). Half of all phones are within a factor of 2 of the
-  median or faster, a quarter is more than 6 times slower. The median itself is that of training an
-  LSTM of about this size (2 to 11 ms a token on three phones from 2014 to 2019);
+  arXiv:1910.06663; quartiles 14, 30 and 194 ms: a quarter needs more than 6 times the median). The
+  median is a setting; training an LSTM of about this size in batches of 20 or 50 took 2 to 11 ms a
+  token on three phones from 2014 to 2019;
 * memory: of the 161 of them whose memory is known; its rank correlation with speed is 0.73;
 * network: 19 phones in the FLASH data set (Yang et al., WWW 2021): medians 4.3 and 3.3 MB/s down and up,
   and a correlation of 0.45 between the two logarithms.

@@ -16,7 +16,6 @@ from client_model.batches import training_tokens
 from client_model.client_data import open_population, prepare_population
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.language_model import model_shape
-from server_strategy.accounting import planned_participations
 from server_strategy.privacy_ledger import ParticipationLog
 from simulation.buffered_timeline import make_cohorts
 from simulation.clock import DAY_S, HOUR_S, local_hour
@@ -27,6 +26,7 @@ from simulation.timeline import FleetCohorts
 from simulation.trace_reader import trace_of
 
 _SAMPLE = 2000  # phones whose text is looked at
+_NO_LIMIT = 2**31 - 1  # participations of a phone; the separation bounds them
 
 
 @dataclass
@@ -97,7 +97,7 @@ def play(
 ) -> None:
     """Play rounds until the simulated days are over."""
     cohort, began = config.cohort, time.perf_counter()
-    limit = cohort.max_participations or planned_participations(2**31 - 1, cohort.min_separation_rounds, None)
+    limit = cohort.max_participations or _NO_LIMIT
     number, day = 0, -1
     while cohorts.now_s < days * DAY_S:
         number += 1

@@ -15,7 +15,7 @@
 So every round satisfies invited = reported + dropped + late + unused.
 
 The server's dealings with phones follow Bonawitz et al., "Towards federated learning at scale",
-arXiv:1902.01046, sections 2.3 (pace steering) and 4.2.
+arXiv:1902.01046, sections 2.2 (phases of a round) and 2.3 (pace steering).
 """
 
 from collections.abc import Callable

@@ -36,6 +36,11 @@ BAD = {
     "a typo": (["fleet_dry_run.py", "--cohort.gaol", "5"], "unknown flag --cohort.gaol; did you mean --cohort.goal?"),
     "no trace": (["fleet_dry_run.py", "--fleet.trace", "none.csv"], "none.csv: expected a trace, found none"),
     "goal": (["fleet_dry_run.py", "--fleet.size", "20"], "expected --cohort.goal <= --fleet.size = 20, found 50"),
+    "memory floor": (
+        ["fleet_dry_run.py", "--fleet.memory-floor-gb", "99"],
+        "<= the 0 training phones with --fleet.mem",
+    ),
+    "staleness": (["simulate.py", "--cohort.staleness-exponent", "11"], "--cohort.staleness-exponent <= 10, found 11"),
     "coverage alone": (["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"], "only beside --fleet.trace"),
     "a bad row": (["fleet_dry_run.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found 5"),
     "a bad row, real run": (["simulate.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found 5"),
