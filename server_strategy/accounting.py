@@ -2,17 +2,22 @@
 
 Setting. The unit is one phone; neighbouring data sets differ in one phone's text being replaced by
 "contributes zero" in every round (zero-out adjacency), the schedule of who takes part being the
-same. Each release is the sum of updates of L2 norm at most C plus Gaussian noise of standard
-deviation z C. Noise is independent between releases, so a phone that takes part in k of them sees
-a Gaussian mechanism of squared sensitivity k C^2:
+same. Each update has L2 norm at most C, and the draws of the mechanism's noise have standard
+deviation z C. All releases together are one Gaussian mechanism; with the squared sensitivity s2 of the
+mechanism's matrix to everything one phone sends, in units of C,
 
-    rho = k / (2 z^2)                    (Bun and Steinke 2016, arXiv:1605.02065, Prop. 1.6, Lemma 2.3)
+    rho = s2 / (2 z^2)                   (Bun and Steinke 2016, arXiv:1605.02065, Prop. 1.6)
+
+which holds as well when later updates depend on earlier releases, as they do here (Denisov et al.,
+arXiv:2202.08312, Theorem 2.1: the matrix is lower triangular). With independent noise s2 is the
+number of participations; `mechanisms` has it for the others.
 
 No amplification by sampling is claimed. Phones take part because they happen to be available, are
 invited in surplus and report first; that is neither Poisson nor uniform sampling.
+`epsilon_if_poisson` says what it would be worth if it were, for whoever asks.
 
 The translation to (epsilon, delta) is by Renyi orders, which holds for any rho-zCDP mechanism, with
-dp_accounting's RdpAccountant; that is the run's epsilon. For Gaussian noise alone there is an exact,
+dp_accounting's RdpAccountant; that is the run's epsilon. For Gaussian noise there is an exact,
 smaller value, which the privacy statement shows beside it.
 
 | paper | here |
@@ -25,14 +30,14 @@ import math
 from functools import lru_cache
 
 import dp_accounting
-from dp_accounting import rdp
+from dp_accounting import pld, rdp
 from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
 
-def gaussian_rho(noise_multiplier: float, participations: int) -> float:
-    """zCDP of a phone that took part in this many releases."""
-    return participations / (2 * noise_multiplier**2)
+def gaussian_rho(noise_multiplier: float, sensitivity_squared: float) -> float:
+    """zCDP of a phone that can change the releases by this much."""
+    return sensitivity_squared / (2 * noise_multiplier**2)
 
 
 def planned_participations(rounds: int, min_separation_rounds: int, limit: int | None) -> int:
@@ -66,25 +71,50 @@ def epsilon_of_gaussian(rho: float, delta: float) -> float:
     return 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, epsilon_by_rdp(rho, delta) + 1.0, xtol=1e-10))
 
 
-def noise_multiplier_for(target_epsilon: float, delta: float, participations: int) -> float:
+@lru_cache(maxsize=256)
+def rho_for(target_epsilon: float, delta: float) -> float:
+    """The largest rho (to 1e-9 of itself, rounded down) whose epsilon is within the target.
+
+    Raises:
+        ValueError: no rho between 1e-12 and 1e6 meets the target.
+    """
+
+    def excess(log_rho: float) -> float:
+        return epsilon_by_rdp(math.exp(log_rho), delta) - target_epsilon
+
+    low, high = math.log(1e-12), math.log(1e6)
+    if excess(low) > 0 or excess(high) < 0:
+        raise ValueError(
+            f"Expected a target epsilon that some rho in [1e-12, 1e6] meets at delta {delta:g}. "
+            f"Found {target_epsilon:g}."
+        )
+    rho = math.exp(brentq(excess, low, high, xtol=1e-12))
+    while epsilon_by_rdp(rho, delta) > target_epsilon:
+        rho *= 1 - 1e-9
+    return rho
+
+
+def noise_multiplier_for(target_epsilon: float, delta: float, sensitivity_squared: float) -> float:
     """The smallest noise multiplier (to 1e-9, rounded up) whose epsilon is within the target.
 
     Raises:
-        ValueError: no noise multiplier between 1e-2 and 1e6 meets the target.
+        ValueError: no noise meets the target.
     """
-
-    def excess(log_z: float) -> float:
-        return epsilon_by_rdp(gaussian_rho(math.exp(log_z), participations), delta) - target_epsilon
-
-    low, high = math.log(1e-2), math.log(1e6)
-    if excess(high) > 0 or excess(low) < 0:
-        raise ValueError(
-            f"Expected a target epsilon that some noise multiplier in [0.01, 1e6] meets. Found {target_epsilon}."
-        )
-    z = math.exp(brentq(excess, low, high, xtol=1e-12))
-    while epsilon_by_rdp(gaussian_rho(z, participations), delta) > target_epsilon:
+    z = math.sqrt(sensitivity_squared / (2 * rho_for(target_epsilon, delta)))
+    while epsilon_by_rdp(gaussian_rho(z, sensitivity_squared), delta) > target_epsilon:
         z *= 1 + 1e-9
     return z
+
+
+def epsilon_if_poisson(noise_multiplier: float, sampling_share: float, rounds: int, delta: float) -> float:
+    """A counterfactual: epsilon had each phone joined each round by an independent coin of this share.
+
+    By privacy loss distributions (dp_accounting), for independent noise and phones that are added or
+    removed. Availability breaks its assumption: it is never a claim about a run here.
+    """
+    joined = dp_accounting.PoissonSampledDpEvent(sampling_share, dp_accounting.GaussianDpEvent(noise_multiplier))
+    accountant = pld.PLDAccountant()
+    return float(accountant.compose(dp_accounting.SelfComposedDpEvent(joined, rounds)).get_epsilon(delta))
 
 
 def default_delta(population: float) -> float:

@@ -50,20 +50,39 @@ class CohortConfig:
 class PrivacyConfig:
     """User-level differential privacy; the unit is one phone."""
 
-    mechanism: Literal["gaussian", "none"] = "gaussian"
-    """gaussian: DP-FedAvg with independent noise a round. none: no privacy at all."""
+    mechanism: Literal["gaussian", "tree", "banded", "blt", "none"] = "gaussian"
+    """gaussian: DP-FedAvg with independent noise a round. tree: DP-FTRL. banded, blt: matrix factorisation,
+    optimised for the run; blt needs far less memory. none: no privacy at all."""
     clip_norm: Annotated[float, Gt(0)] = 2.0
-    """L2 bound on the whole update of one phone."""
+    """L2 bound on the whole update of one phone; the first one, if it adapts."""
+    clip_scope: Literal["update", "layer"] = "update"
+    """Clip the update as a whole, or each of its m layers to clip norm / sqrt(m)."""
+    clip_quantile: Annotated[float | None, Gt(0), Lt(1)] = None
+    """Adapt the clip norm so that this share of the updates is shorter; fixed if not given."""
+    clip_learning_rate: Annotated[float, Gt(0), Le(5)] = 0.2
+    """How fast the clip norm adapts."""
+    clip_count_stddev: Annotated[float | None, Gt(0)] = None
+    """Noise on the number of shorter updates; by default a twentieth of the cohort, at least twice the noise
+    multiplier."""
     noise_multiplier: Annotated[float | None, Gt(0)] = None
-    """Noise standard deviation over clip norm. Without any setting of the noise: 2.0 for a modelled
-    cohort of 20,000."""
+    """Standard deviation of the mechanism's draws over clip norm, for all that is released together. Without
+    any setting of the noise: 2.0 for a modelled cohort of 20,000."""
+    bands: Annotated[int | None, Ge(1)] = None
+    """Bands of the banded mechanism; by default as many as --cohort.min-separation-rounds."""
+    buffers: Annotated[int, Ge(1), Le(8)] = 3
+    """Buffers of the blt mechanism, each of the size of the model."""
+    tree_restart_rounds: Annotated[int | None, Ge(1)] = None
+    """Begin a new tree after so many rounds; by default one tree for the run."""
     target_epsilon: Annotated[float | None, Gt(0)] = None
-    """Choose the smallest noise that keeps the planned run within this epsilon."""
+    """Budget: the run stops before the release that would exceed it. Without --privacy.noise-multiplier,
+    choose the smallest noise with which all rounds fit."""
     delta: Annotated[float | None, Gt(0), Lt(1)] = None
     """Delta of (epsilon, delta); by default population^-1.1, at most 1e-6."""
     modelled_cohort: Annotated[int | None, Ge(1)] = None
     """Scale the noise to what a deployment with this many reports a round would see. Epsilon is then
     that of the modelled deployment, not of this run."""
+    poisson_counterfactual: bool = False
+    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,13 @@ class ServerOptimizerConfig:
     name: Literal["sgd", "momentum", "adam", "yogi", "adagrad"] = "adam"
     """Server optimizer; adam, yogi and adagrad as in adaptive federated optimization."""
     learning_rate: Annotated[float, Gt(0)] = 0.03
-    """Server step size."""
+    """Server step size, at its highest."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the step size falls from the end of the warm-up to the last round."""
+    warmup_rounds: Annotated[int, Ge(0)] = 0
+    """Rounds in which the step size rises."""
+    final_learning_rate_share: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Step size of the last round, as a share of the highest; with a linear or cosine schedule."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     """Decay of the first moment (momentum, adam, yogi)."""
     second_moment_decay: Annotated[float, Ge(0), Lt(1)] = 0.99

@@ -10,14 +10,15 @@ One round:
 2. A host trains its phones one after another, leaves out those that fail and updates that are not
    finite, clips the others to clip_norm, and replies with ONE exact fixed-point sum and per-phone
    metrics.
-3. `aggregate_train` adds the sums (int64, so in any order), writes the release into the ledger,
-   adds the mechanism's noise, divides by the fixed `goal`, and steps the server optimizer.
+3. `aggregate_train` adds the sums (int64, so in any order), writes the release into the ledger, adds
+   the mechanism's noise (`protected_sum`), divides by the fixed `goal`, and steps the server optimizer.
+   A release that would exceed the epsilon budget is not made.
 4. `configure_evaluate` / `aggregate_evaluate` measure the model on held-out phones.
 
 It is an ordinary strategy and works in any ServerApp whose clients answer in this form:
 
-    train:    in   arrays, config {phone-ids, server-round, clip-norm, update-weight, ...}; with a
-                   buffer, arrays and server-round are those of the round in which the phones began
+    train:    in   arrays, config {phone-ids, server-round, clip-norm, clip-scope, update-weight,
+                   ...}; with a buffer, arrays and server-round are those of the round in which the phones began
               out  update-sum: one int64 array (`update_sum.FixedPointSum.values`)
                    metrics {phone-ids, update-norm, loss-sum, tokens}, lists aligned,
                    and {rejected-ids}, updates that were not finite
@@ -55,17 +56,24 @@ from server_strategy.config import (
     PrivacyConfig,
     ServerOptimizerConfig,
 )
-from server_strategy.noise import make_query, noised_sum
-from server_strategy.pooled_evaluation import as_list, counts_of_phones, evaluation_shards, pooled_metrics
+from server_strategy.pooled_evaluation import counts_of_phones, evaluation_shards, pooled_metrics
 from server_strategy.privacy_ledger import (
     LedgerError,
     ParticipationLog,
     PrivacyLedger,
     PrivacySpent,
-    privacy_spent,
+    privacy_after,
 )
 from server_strategy.privacy_plan import make_privacy_plan
-from server_strategy.server_optimizers import OptimizerState, initial_state, optimizer_step
+from server_strategy.protected_sum import ProtectedSum
+from server_strategy.round_replies import RoundReplies, join_replies
+from server_strategy.server_optimizers import (
+    OptimizerState,
+    initial_state,
+    learning_rate_at,
+    linear_momentum,
+    optimizer_step,
+)
 from server_strategy.update_sum import MAX_PHONES, to_float
 
 _LOG = getLogger("typefleet")
@@ -83,6 +91,7 @@ class RoundOutcome:
     lost: int  # reporters whose message never came back
     tokens: int
     loss_per_token: float | None  # nats, on the phones' own text, before each step
+    clip_norm: float  # in this round
     clipped_share: float | None  # share of reports whose update was longer than clip_norm
     spent: PrivacySpent | None  # null when nothing was released
 
@@ -132,13 +141,13 @@ class DPFedAvg(Strategy):
             )
         self.cohorts, self.cohort, self.privacy = cohorts, cohort, privacy
         self.optimizer = optimizer or ServerOptimizerConfig()
-        self.plan = make_privacy_plan(cohort, privacy, rounds, num_phones)
+        self.plan = make_privacy_plan(cohort, privacy, rounds, num_phones, linear_momentum(self.optimizer))
         self.ledger = PrivacyLedger(self.plan, ledger_path)
         self.participation = ParticipationLog(num_phones)
-        self.releases = 0
+        self.protected_sum = ProtectedSum(self.plan, seed)
+        self.budget_reached: str | None = None  # why no further release is made
         self.last_round: RoundOutcome | None = None
         self.last_evaluation: dict[str, NDArray] | None = None  # counts of each held-out phone
-        self._query = make_query(privacy.mechanism, privacy.clip_norm, self.plan.noise_stddev, seed)
         self._labels = labels or (lambda phones: phones.astype(np.uint64))
         self._phones_per_message = phones_per_message
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
@@ -148,6 +157,11 @@ class DPFedAvg(Strategy):
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
         self._released_now = False
+
+    @property
+    def releases(self) -> int:
+        """Releases made so far."""
+        return self.protected_sum.releases
 
     def summary(self) -> None:
         """Log the settings, as Flower's own loop asks for."""
@@ -160,6 +174,10 @@ class DPFedAvg(Strategy):
     ) -> Iterable[Message]:
         """Resolve the round and write one message a shard; none if the round is abandoned."""
         self._arrays, self._released_now = arrays, False
+        if self.budget_reached is not None:
+            nobody = np.zeros(0, np.int64)
+            self._round_plan = RoundPlan(nobody, nobody, self.budget_reached, {})
+            return []
         admitted = self.participation.may_participate(
             self.releases + 1, self.cohort.min_separation_rounds, self.plan.max_participations
         )
@@ -172,7 +190,8 @@ class DPFedAvg(Strategy):
         if not admitted[plan.reporters].all():
             raise ValueError("Expected reporters that the participation rule admits. Found others.")
         nodes = self._nodes(grid)
-        train_config = {**config, "clip-norm": self.privacy.clip_norm}
+        clipping = {"clip-norm": self.protected_sum.clip_norm, "clip-scope": self.plan.clip_scope}
+        train_config = {**config, **clipping}
         contents = self._training_contents(server_round, plan, arrays, len(nodes))
         return self._messages(MessageType.TRAIN, contents, train_config, nodes)
 
@@ -200,79 +219,59 @@ class DPFedAvg(Strategy):
         plan, arrays = self._round_plan, self._arrays
         if plan is None or arrays is None:
             raise RuntimeError("aggregate_train was called before configure_train")
-        if plan.abandoned is not None:
-            nobody = np.zeros(0, np.int64)
-            self.last_round = RoundOutcome(plan, 0, nobody, nobody, (), 0, 0, None, None, None)
-            return None, MetricRecord({"reports": 0})
-        total, metrics, causes = self._add_up(plan, replies)
-        reported = np.sort(metrics["phone-ids"])
-        rejected, failed = np.sort(metrics["rejected-ids"]), np.array(sorted(causes), np.int64)
-        lost = len(plan.reporters) - len(reported) - len(rejected) - len(failed)
-        left_out = (rejected, failed, tuple(causes[int(phone)] for phone in failed), lost)
-        if len(reported) < self.cohort.minimum_report_share * self.cohort.goal:
-            reason = f"{len(reported)} usable updates of {len(plan.reporters)} reports"
-            if causes:
-                reason += f"; phones failed with {causes[int(failed[0])]}"
+        came = join_replies([] if plan.abandoned else replies, plan.reporters, _num_weights(arrays))
+        reported = len(came.reported)
+        if plan.abandoned is None and reported < self.cohort.minimum_report_share * self.cohort.goal:
+            reason = f"{reported} usable updates of {len(plan.reporters)} reports"
+            if came.failure_causes:
+                reason += f"; phones failed with {came.failure_causes[0]}"
             plan = replace(plan, abandoned=reason)
-            self.last_round = RoundOutcome(plan, len(reported), *left_out, 0, None, None, None)
-            return None, MetricRecord({"reports": len(reported)})
+        spent = privacy_after(self.plan, self.participation, self.releases + 1, came.participants)
+        if plan.abandoned is None and self._exceeds_budget(spent):
+            plan = replace(plan, abandoned=self.budget_reached)
+        if plan.abandoned is not None:
+            self.last_round = self._outcome(plan, came, None)
+            return None, MetricRecord({"reports": reported})
+        self._put_on_record(server_round, came.participants, spent)
+        self.last_round = self._outcome(plan, came, spent)
+        new_arrays = self._release(arrays, came)
+        loss = self.last_round.loss_per_token
+        return new_arrays, MetricRecord({"reports": reported, "tokens": self.last_round.tokens, "loss": loss or 0.0})
 
-        spent = self._put_on_record(server_round, np.concatenate([reported, rejected, failed]))
-        new_arrays = self._release(arrays, total)
-        tokens, norms = int(metrics["tokens"].sum()), metrics["update-norm"]
-        # Sum losses in the order of ids: the same bits however the phones were sharded.
-        loss = float(metrics["loss-sum"][np.argsort(metrics["phone-ids"])].sum()) / max(tokens, 1)
-        clipped = float((norms > self.privacy.clip_norm).mean())
-        self.last_round = RoundOutcome(plan, len(reported), *left_out, tokens, loss, clipped, spent)
-        return new_arrays, MetricRecord({"reports": len(reported), "tokens": tokens, "loss": loss})
+    def _outcome(self, plan: RoundPlan, came: RoundReplies, spent: PrivacySpent | None) -> RoundOutcome:
+        reports, clip_norm = len(came.reported), self.protected_sum.clip_norm
+        lost = len(plan.reporters) - len(came.participants)
+        left_out = (came.rejected, came.failed, came.failure_causes, lost)
+        if spent is None:
+            return RoundOutcome(plan, reports, *left_out, 0, None, clip_norm, None, None)
+        tokens = int(came.tokens.sum())
+        loss = float(came.loss_sums.sum()) / max(tokens, 1)
+        clipped = float((came.norms > clip_norm).mean())
+        return RoundOutcome(plan, reports, *left_out, tokens, loss, clip_norm, clipped, spent)
 
-    def _add_up(
-        self, plan: RoundPlan, replies: Iterable[Message]
-    ) -> tuple[NDArray[np.int64], dict[str, NDArray], dict[int, str]]:
-        """(int64 sum [num_weights], per-phone metrics joined over the replies, cause of each failed phone)."""
-        size = sum(int(np.prod(a.shape)) for a in (self._arrays or {}).values())
-        total = np.zeros(size, np.int64)
-        joined: dict[str, list] = {
-            name: [] for name in ("phone-ids", "rejected-ids", "update-norm", "loss-sum", "tokens")
-        }
-        causes: dict[int, str] = {}
-        for reply in replies:
-            if reply.has_error():
-                _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
-                continue
-            (values,) = reply.content.array_records["update-sum"].to_numpy_ndarrays()
-            total += values
-            metrics = reply.content.metric_records["metrics"]
-            for name, values_of in joined.items():
-                values_of.extend(as_list(metrics[name]))
-            failed = as_list(metrics.get("failed-ids", []))
-            if failed:
-                causes.update(zip(failed, as_list(reply.content.config_records["failures"]["causes"]), strict=True))
-        seen = np.array([*joined["phone-ids"], *joined["rejected-ids"], *causes], np.int64)
-        if len(np.unique(seen)) != len(seen) or not np.isin(seen, plan.reporters).all():
-            raise ValueError("Expected each reporter at most once in the replies. Found another or a repeated phone.")
-        floats = ("update-norm", "loss-sum")
-        arrays = {n: np.array(v, np.float64 if n in floats else np.int64) for n, v in joined.items()}
-        return total, arrays, causes
+    def _exceeds_budget(self, spent: PrivacySpent) -> bool:
+        budget = self.plan.epsilon_budget
+        if budget is None or spent.epsilon is None or spent.epsilon <= budget:
+            return False
+        self.budget_reached = (
+            f"the next release would take epsilon to {spent.epsilon:.4g}, above the budget of {budget:.4g}"
+        )
+        return True
 
-    def _put_on_record(self, server_round: int, participants: NDArray[np.int64]) -> PrivacySpent:
-        """Count the participants and write the ledger; must come before any noise is drawn.
-
-        A rejected or failed phone added nothing to the sum but is counted, on the conservative side.
-        """
-        release = self.releases + 1
-        self.participation.record(release, participants)
-        spent = privacy_spent(self.plan, self.participation, release)
+    def _put_on_record(self, server_round: int, participants: NDArray[np.int64], spent: PrivacySpent) -> None:
+        """Write the ledger and count the participants; must come before any noise is drawn."""
         self.ledger.record(server_round, self._labels(participants), spent)
-        return spent
+        self.participation.record(spent.releases, participants)
 
-    def _release(self, arrays: ArrayRecord, total: NDArray[np.int64]) -> ArrayRecord:
-        noised = noised_sum(self._query, to_float(total, self.privacy.clip_norm), self.releases)
+    def _release(self, arrays: ArrayRecord, came: RoundReplies) -> ArrayRecord:
+        clip_norm = self.protected_sum.clip_norm
+        below = int((came.norms <= clip_norm).sum())
+        rate = learning_rate_at(self.optimizer, self.releases, self.plan.rounds)
+        noised = self.protected_sum.release(to_float(came.total, clip_norm), len(came.reported), below)
         mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
         if self._optimizer_state is None:
             self._optimizer_state = initial_state(self.optimizer, len(mean_update))
-        step, self._optimizer_state = optimizer_step(self.optimizer, mean_update, self._optimizer_state)
-        self.releases += 1
+        step, self._optimizer_state = optimizer_step(self.optimizer, rate, mean_update, self._optimizer_state)
         self._released_now = True
         return shaped_like(arrays, flat_weights(arrays) + step)
 
@@ -329,7 +328,7 @@ class DPFedAvg(Strategy):
             "participation_counts": self.participation.counts,
             "participation_last": self.participation.last,
             "participation_min_separation": np.array(self.participation.min_separation),
-            "releases": np.array(self.releases),
+            **self.protected_sum.state(),
             "optimizer_started": np.array(self._optimizer_state is not None),
             "first_moment": moments.first_moment,
             "second_moment": moments.second_moment,
@@ -343,12 +342,12 @@ class DPFedAvg(Strategy):
         Raises:
             LedgerError: the ledger lacks a release that the state has made.
         """
-        releases = int(state["releases"])
+        releases = int(state["noise_releases"])
         if self.ledger.releases < releases:
             raise LedgerError(
                 f"{self.ledger.path}: expected at least {releases} releases on record, found {self.ledger.releases}"
             )
-        self.releases = releases
+        self.protected_sum.load_state(state)
         self._versions.load_state(state)
         counts = {k.removeprefix("evaluation_"): v.copy() for k, v in state.items() if k.startswith("evaluation_")}
         self.last_evaluation = counts or None
@@ -357,3 +356,7 @@ class DPFedAvg(Strategy):
         self.participation.min_separation = int(state["participation_min_separation"])
         if state["optimizer_started"]:
             self._optimizer_state = OptimizerState(state["first_moment"].copy(), state["second_moment"].copy())
+
+
+def _num_weights(arrays: ArrayRecord) -> int:
+    return sum(int(np.prod(array.shape)) for array in arrays.values())

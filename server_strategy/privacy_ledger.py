@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.accounting import epsilon_by_rdp, gaussian_rho
+from server_strategy.accounting import epsilon_by_rdp
 from server_strategy.privacy_plan import PrivacyPlan
 
 NEVER = -(2**31) // 2
@@ -60,24 +60,35 @@ class ParticipationLog:
         """bool [num_phones]: phones that keep the plan if they take part in this release."""
         return (release - self.last >= min_separation_rounds) & (self.counts < max_participations)
 
-    def record(self, release: int, phones: NDArray[np.int64]) -> None:
-        """Count these phones as part of a release."""
+    def separation_after(self, release: int, phones: NDArray[np.int64]) -> int:
+        """`min_separation` if these phones were part of a release."""
         before = self.last[phones]
         gaps = release - before[before != NEVER]
-        if len(gaps):
-            self.min_separation = min(int(gaps.min()), self.min_separation or int(gaps.min()))
+        return min(int(gaps.min()), self.min_separation or int(gaps.min())) if len(gaps) else self.min_separation
+
+    def record(self, release: int, phones: NDArray[np.int64]) -> None:
+        """Count these phones as part of a release."""
+        self.min_separation = self.separation_after(release, phones)
         self.counts[phones] += 1
         self.last[phones] = release
 
 
 def privacy_spent(plan: PrivacyPlan, log: ParticipationLog, releases: int) -> PrivacySpent:
-    """The claim for what happened: the phone with the most participations decides."""
-    k = int(log.counts.max(initial=0))
-    separation = log.min_separation or None
-    if plan.noise_multiplier is None or plan.delta is None:
-        return PrivacySpent(releases, k, separation, None, None, None)
-    rho = gaussian_rho(plan.noise_multiplier, k)
-    return PrivacySpent(releases, k, separation, rho, epsilon_by_rdp(rho, plan.delta), plan.delta)
+    """The claim for what happened: from the largest number of participations and the smallest separation."""
+    return _spent(plan, releases, int(log.counts.max(initial=0)), log.min_separation)
+
+
+def privacy_after(plan: PrivacyPlan, log: ParticipationLog, release: int, phones: NDArray[np.int64]) -> PrivacySpent:
+    """The claim if these phones were part of the release; the log stays as it is."""
+    most = max(int(log.counts.max(initial=0)), int(log.counts[phones].max(initial=-1)) + 1)
+    return _spent(plan, release, most, log.separation_after(release, phones))
+
+
+def _spent(plan: PrivacyPlan, releases: int, most: int, separation: int) -> PrivacySpent:
+    rho = plan.rho_of(releases, separation or max(releases, 1), most)
+    if rho is None or plan.delta is None:
+        return PrivacySpent(releases, most, separation or None, None, None, None)
+    return PrivacySpent(releases, most, separation or None, rho, epsilon_by_rdp(rho, plan.delta), plan.delta)
 
 
 def encode_labels(labels: NDArray[np.uint64]) -> str:
@@ -169,7 +180,7 @@ def recompute(path: Path, releases: int) -> dict:
     entries = _read(path)
     if not entries or len(entries) - 1 < releases:
         raise LedgerError(f"{path}: expected {releases} releases on record, found {max(len(entries) - 1, 0)}")
-    plan = PrivacyPlan(**entries[0]["plan"])
+    plan = PrivacyPlan.from_json(entries[0]["plan"])
     labels = [decode_labels(entry["participants"]) for entry in entries[1 : releases + 1]]
     everyone = np.unique(np.concatenate(labels)) if labels else np.zeros(0, np.uint64)
     log = ParticipationLog(len(everyone))

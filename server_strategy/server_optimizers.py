@@ -7,11 +7,12 @@ arXiv:2003.00295, Algorithm 2 (no bias correction; the second moment starts at t
 | paper | here |
 |---|---|
 | Delta_t | mean_update, float32 [num_weights] |
-| eta | learning_rate |
+| eta | learning_rate, times the schedule of `learning_rate_at` |
 | beta_1, beta_2 | momentum, second_moment_decay |
 | tau | adaptivity |
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -37,11 +38,33 @@ def initial_state(config: ServerOptimizerConfig, num_weights: int) -> OptimizerS
     return OptimizerState(np.zeros(first, np.float32), np.full(second, config.adaptivity**2, np.float32))
 
 
+def linear_momentum(config: ServerOptimizerConfig) -> float:
+    """Momentum of an optimizer whose weights are a linear function of the updates, else 0.
+
+    A matrix mechanism can be made for such sums: with momentum m an update counts 1, 1 + m, 1 + m + m^2, ...
+    in the rounds after it (Denisov et al., arXiv:2202.08312, Section 4).
+    """
+    return config.momentum if config.name == "momentum" else 0.0
+
+
+def learning_rate_at(config: ServerOptimizerConfig, release: int, rounds: int) -> float:
+    """Step size of a release, counted from 0: a linear warm-up, then the schedule's decay to its end."""
+    warmup = config.warmup_rounds
+    if release < warmup:
+        return config.learning_rate * (release + 1) / (warmup + 1)
+    if config.schedule == "constant":
+        return config.learning_rate
+    progress = min((release - warmup) / max(rounds - 1 - warmup, 1), 1.0)
+    left = 1 - progress if config.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    share = config.final_learning_rate_share
+    return config.learning_rate * (share + (1 - share) * left)
+
+
 def optimizer_step(
-    config: ServerOptimizerConfig, mean_update: NDArray[np.float32], state: OptimizerState
+    config: ServerOptimizerConfig, learning_rate: float, mean_update: NDArray[np.float32], state: OptimizerState
 ) -> tuple[NDArray[np.float32], OptimizerState]:
     """(what to add to the weights: float32 [num_weights], next state)."""
-    rate, beta1, beta2 = (np.float32(x) for x in (config.learning_rate, config.momentum, config.second_moment_decay))
+    rate, beta1, beta2 = (np.float32(x) for x in (learning_rate, config.momentum, config.second_moment_decay))
     if config.name == "sgd":
         return rate * mean_update, state
     if config.name == "momentum":

@@ -23,6 +23,7 @@ Example:
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,15 +45,25 @@ class NonFiniteUpdateError(ValueError):
 class FixedPointSum:
     """A running sum of clipped updates.
 
+    Args:
+        size: weights of an update.
+        clip_norm: bound on the L2 norm of a clipped update.
+        layer_sizes: weights of each of m layers, to clip each of them to clip_norm / sqrt(m); the update is
+            clipped as a whole if None. Either way a clipped update has norm at most clip_norm.
+
     Attributes:
         count: updates added.
     """
 
-    def __init__(self, size: int, clip_norm: float) -> None:
+    def __init__(self, size: int, clip_norm: float, layer_sizes: Sequence[int] | None = None) -> None:
         if not (clip_norm > 0 and math.isfinite(clip_norm)):
             raise ValueError(f"Expected clip_norm > 0. Found {clip_norm}.")
         if size > MAX_WEIGHTS:
             raise ValueError(f"Expected at most {MAX_WEIGHTS} weights. Found {size}.")
+        if layer_sizes is not None and sum(layer_sizes) != size:
+            raise ValueError(f"Expected layers that add up to {size} weights. Found {sum(layer_sizes)}.")
+        ends = np.cumsum(layer_sizes or [size]).tolist()
+        self._layers = list(zip([0, *ends[:-1]], ends, strict=True))
         self.clip_norm = clip_norm
         self.count = 0
         self._shifted = np.zeros(size, np.int64)  # each update has added _ROUNDER_BITS to it, modulo 2^64
@@ -65,10 +76,10 @@ class FixedPointSum:
         return self._shifted - shift  # wraps around, as the additions did
 
     def add(self, update: NDArray[np.float32], weight: float = 1.0) -> float:
-        """Clip `update` (float32 [size]) to clip_norm, add it, and return its norm before clipping.
+        """Clip `update` (float32 [size]), add it, and return its norm before clipping.
 
-        With a `weight` in (0, 1] the clipped update is scaled by it, so that what is added stays within
-        clip_norm.
+        With layers the norm is the one that decides: the largest of a layer's, times sqrt(m). With a
+        `weight` in (0, 1] the clipped update is scaled by it, so that what is added stays within clip_norm.
 
         Raises:
             NonFiniteUpdateError: the update is not finite; the sum is unchanged.
@@ -79,20 +90,24 @@ class FixedPointSum:
             raise ValueError(f"Expected at most {MAX_PHONES} updates in one sum. Found another.")
         if not 0 < weight <= 1:
             raise ValueError(f"Expected a weight in (0, 1]. Found {weight}.")
-        norm = l2_norm(update)
-        if not math.isfinite(norm):
-            raise NonFiniteUpdateError(f"Expected a finite update. Found norm {norm}.")
-        shrink = 1.0 if norm <= self.clip_norm * _NORM_MARGIN else self.clip_norm * _NORM_MARGIN / norm
-        factor = weight * shrink * (2.0**FRACTION_BITS / self.clip_norm)
-        for begin in range(0, len(update), _BLOCK):
-            part = update[begin : begin + _BLOCK]
-            block = self._block[: len(part)]  # [_BLOCK]
-            block[:] = part
+        norms = [l2_norm(update[begin:end]) * math.sqrt(len(self._layers)) for begin, end in self._layers]
+        if not all(math.isfinite(norm) for norm in norms):
+            raise NonFiniteUpdateError(f"Expected a finite update. Found norm {max(norms)}.")
+        for (begin, end), norm in zip(self._layers, norms, strict=True):
+            shrink = 1.0 if norm <= self.clip_norm * _NORM_MARGIN else self.clip_norm * _NORM_MARGIN / norm
+            self._add_scaled(update, begin, end, weight * shrink * (2.0**FRACTION_BITS / self.clip_norm))
+        self.count += 1
+        return max(norms)
+
+    def _add_scaled(self, update: NDArray[np.float32], begin: int, end: int, factor: float) -> None:
+        """Add factor * update[begin:end], rounded to whole numbers."""
+        for start in range(begin, end, _BLOCK):
+            stop = min(start + _BLOCK, end)
+            block = self._block[: stop - start]  # [_BLOCK]
+            block[:] = update[start:stop]
             block *= factor
             block += _ROUNDER
-            self._shifted[begin : begin + _BLOCK] += block.view(np.int64)
-        self.count += 1
-        return norm
+            self._shifted[start:stop] += block.view(np.int64)
 
 
 def l2_norm(update: NDArray[np.float32]) -> float:

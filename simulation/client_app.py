@@ -8,6 +8,7 @@ This module must be importable by name: code that lives in `__main__` is rebuilt
 and would be traced anew each time.
 """
 
+import math
 import traceback
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def train(message: Message, context: Context) -> Message:
     """Train the phones of a shard; see `server_strategy.dp_fedavg` for the form of the answer."""
     clock = HostClock()
     host, received, config = _open(message)
-    total = FixedPointSum(host.task.shape.num_weights, float(config["clip-norm"]))
+    shape = host.task.shape
+    layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
+    by_layer = config.get("clip-scope") == "layer"
+    total = FixedPointSum(shape.num_weights, float(config["clip-norm"]), layers if by_layer else None)
     clock.lap("decode")
     metrics: dict[str, Any] = {
         name: [] for name in ("phone-ids", "rejected-ids", "failed-ids", "update-norm", "loss-sum", "tokens")

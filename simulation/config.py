@@ -166,11 +166,19 @@ def check(config: RunConfig) -> None:
     """
     _check_bounds(config, ())
     privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
-    if privacy.noise_multiplier is not None and privacy.target_epsilon is not None:
-        raise ConfigError(
-            "expected one of --privacy.noise-multiplier and --privacy.target-epsilon, "
-            f"found both ({privacy.noise_multiplier:g} and {privacy.target_epsilon:g})"
-        )
+    _check_only_with(privacy.bands is not None, "bands", privacy.mechanism == "banded", "mechanism banded")
+    _check_only_with(
+        privacy.tree_restart_rounds is not None, "tree-restart-rounds", privacy.mechanism == "tree", "mechanism tree"
+    )
+    _check_only_with(
+        privacy.clip_count_stddev is not None, "clip-count-stddev", privacy.clip_quantile is not None, "clip-quantile"
+    )
+    _check_only_with(
+        privacy.poisson_counterfactual,
+        "poisson-counterfactual",
+        privacy.mechanism == "gaussian" and privacy.clip_quantile is None,
+        "mechanism gaussian and a fixed clip norm",
+    )
     if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
         raise ConfigError(
             f"expected --privacy.modelled-cohort >= --cohort.goal = {cohort.goal}, found {privacy.modelled_cohort}"
@@ -204,6 +212,12 @@ def check(config: RunConfig) -> None:
         raise ConfigError(
             f"expected --fleet.utc-offset-weights >= 0 and not all 0, found {list(fleet.utc_offset_weights)}"
         )
+
+
+def _check_only_with(given: bool, flag: str, fits: bool, other: str) -> None:
+    """A setting that would otherwise be ignored in silence."""
+    if given and not fits:
+        raise ConfigError(f"expected --privacy.{flag} only with --privacy.{other}, found it without")
 
 
 _BOUNDS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}

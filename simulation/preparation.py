@@ -21,6 +21,7 @@ from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.language_model import ModelShape, model_shape
 from client_model.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from server_strategy.privacy_plan import make_privacy_plan
+from server_strategy.server_optimizers import linear_momentum
 from simulation.buffered_timeline import make_cohorts
 from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
@@ -110,7 +111,8 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
             f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
         )
     try:
-        make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones)
+        momentum = linear_momentum(config.server_optimizer)
+        make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones, momentum)
     except ValueError as error:
         raise ConfigError(f"--privacy: {error}") from error
     held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)

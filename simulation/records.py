@@ -37,6 +37,7 @@ class RunTotals:
     tokens_trained: int = 0
     wall_seconds: float = 0.0
     train_wall_seconds: float = 0.0
+    stopped_early: str | None = None  # why, if before all rounds were completed
 
 
 @dataclass(frozen=True)

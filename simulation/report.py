@@ -20,9 +20,17 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     text = (
         f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
         f"of {plan.epsilon_is_of}:\n"
-        f"            noise multiplier {plan.noise_multiplier:.4g}, clip norm {plan.clip_norm:g}, a phone takes part "
-        f"at most {plan.max_participations} times in {plan.rounds} rounds"
+        f"            {plan.mechanism} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
+        f"a phone takes part at most {plan.max_participations} times in {plan.rounds} rounds"
     )
+    if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
+        text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
+    memory = plan.noise_mechanism.vectors_of_memory * num_weights * 8 if plan.noise_mechanism else 0
+    if memory > 1e9:
+        text += (
+            f"\n            note: the {plan.mechanism} mechanism keeps {memory / 1e9:.1f} GB of noise, in memory "
+            "and in each checkpoint; blt does with less"
+        )
     # The sum of goal updates is at most goal x clip norm long; noise is sqrt(weights) standard deviations.
     drowned = plan.noise_stddev * num_weights**0.5 / (plan.goal * plan.clip_norm)
     if drowned > 1:
@@ -32,6 +40,11 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
             "what a large deployment would reach)"
         )
     return text
+
+
+def _clipping(plan: PrivacyPlan) -> str:
+    adapts = "" if plan.adaptive is None else f" at first, then quantile {plan.adaptive.quantile:g}"
+    return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
 def print_closing_table(
@@ -65,6 +78,8 @@ def print_closing_table(
             f"of {plan.epsilon_is_of}",
         )
     add("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned")
+    if summary["stopped_early"] is not None:
+        add("stopped early", summary["stopped_early"])
     days = summary["simulated_seconds"] / 86400
     rate = summary["tokens_per_second"]
     add(

@@ -17,7 +17,7 @@ from client_model.export_tflite import ExportedFile
 from client_model.language_model import flatten, initial_weights, unflatten
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy_ledger import privacy_spent
-from server_strategy.privacy_statement import privacy_json, privacy_markdown
+from server_strategy.privacy_statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.checkpoint import load_newest_checkpoint, save_checkpoint, write_text_atomically
 from simulation.config import ConfigError, RunConfig
 from simulation.export import export_run
@@ -53,8 +53,8 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """All rounds are completed."""
-        return self.totals.rounds_completed >= self.config.rounds
+        """All rounds are completed, or no further one may be."""
+        return self.totals.stopped_early is not None or self.totals.rounds_completed >= self.config.rounds
 
 
 def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
@@ -225,10 +225,28 @@ def write_outcome(run: Run) -> None:
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    root = run.directory.root
-    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent), indent=2) + "\n")
-    command = f"python scripts/check_privacy.py {root}"
-    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, command))
+    root, facts = run.directory.root, statement_facts(run)
+    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
+
+
+def statement_facts(run: Run) -> StatementFacts:
+    """What the privacy statement says of this run's data."""
+    data, prepared = run.config.data, run.prepared
+    source = "the synthetic population" if data.path is None else f"the messages in {data.path.name}"
+    training = len(prepared.training_phones)
+    if data.vocabulary_path is None:
+        vocabulary = (
+            "the vocabulary, which is counted on training phones without noise (use --data.vocabulary-path "
+            "with a public list to avoid it)"
+        )
+    else:
+        vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
+    return StatementFacts(
+        data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
+        outside_the_budget=(vocabulary,),
+        recompute=f"python scripts/check_privacy.py {run.directory.root}",
+    )
 
 
 def finish_run(run: Run) -> list[ExportedFile]:

@@ -101,8 +101,10 @@ def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Even
             run.directory.append_round(record)
             scalars.write(run.totals.server_round, record)
             progress.round_done(record, run.totals.rounds_completed, _of_what(run))
+            if run.totals.stopped_early is not None:
+                progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
             abandoned_in_a_row = abandoned_in_a_row + 1 if record["abandoned"] else 0
-            if abandoned_in_a_row >= run.config.cohort.max_abandoned_in_a_row:
+            if not run.finished and abandoned_in_a_row >= run.config.cohort.max_abandoned_in_a_row:
                 raise EngineError(
                     f"{abandoned_in_a_row} rounds abandoned in a row ({record['abandoned']}); expected a fleet that "
                     "reaches --cohort.goal: a lower goal, a longer --cohort.selection-timeout-s, a smaller "
@@ -138,6 +140,8 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     if outcome is None:
         raise RuntimeError("the strategy kept no outcome of the round")
     evaluated = False
+    if strategy.budget_reached is not None:
+        totals.stopped_early = f"privacy budget: {strategy.budget_reached}"
     if released is None:
         totals.rounds_abandoned += 1
     else:
@@ -173,6 +177,7 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         ),
         "tokens": outcome.tokens,
         "loss": outcome.loss_per_token,
+        "clip_norm": outcome.clip_norm,
         "clipped_share": outcome.clipped_share,
         "train_seconds": train_seconds,
         "tokens_per_second": outcome.tokens / train_seconds,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from server_strategy.config import ServerOptimizerConfig
-from server_strategy.server_optimizers import initial_state, optimizer_step
+from server_strategy.server_optimizers import initial_state, learning_rate_at, linear_momentum, optimizer_step
 
 RATE, BETA1, BETA2, TAU = 0.3, 0.8, 0.95, 0.02
 
@@ -35,10 +35,10 @@ def reference(name, updates):
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "yogi", "adagrad"])
 def test_against_the_paper(name):
     updates = np.random.default_rng(0).normal(0, 0.1, (20, 7)).astype(np.float32)
-    config = ServerOptimizerConfig(name, RATE, BETA1, BETA2, TAU)
+    config = ServerOptimizerConfig(name, RATE, momentum=BETA1, second_moment_decay=BETA2, adaptivity=TAU)
     state, position = initial_state(config, 7), np.zeros(7)
     for update in updates:
-        step, state = optimizer_step(config, update, state)
+        step, state = optimizer_step(config, RATE, update, state)
         assert step.dtype == np.float32
         position = position + step
     np.testing.assert_allclose(position, reference(name, updates), rtol=1e-4, atol=1e-6)
@@ -48,9 +48,36 @@ def test_against_the_paper(name):
 def test_steps_do_not_change_what_they_are_given(name):
     config = ServerOptimizerConfig(name)
     state, update = initial_state(config, 4), np.ones(4, np.float32)
-    _, first = optimizer_step(config, update, state)
+    _, first = optimizer_step(config, RATE, update, state)
     kept = [np.copy(x) for x in first]
-    optimizer_step(config, update, first)
+    optimizer_step(config, RATE, update, first)
     for a, b in zip(first, kept, strict=True):
         np.testing.assert_array_equal(a, b)
     assert (update == 1).all()
+
+
+def rates(rounds=10, **settings):
+    config = ServerOptimizerConfig("sgd", 2.0, **settings)
+    return [learning_rate_at(config, release, rounds) for release in range(rounds)]
+
+
+def test_schedules():
+    assert rates() == [2.0] * 10
+    assert rates(warmup_rounds=3) == pytest.approx([0.5, 1.0, 1.5] + [2.0] * 7)
+    assert rates(schedule="linear") == pytest.approx(np.linspace(2.0, 0.0, 10))
+    assert rates(schedule="linear", final_learning_rate_share=0.25) == pytest.approx(np.linspace(2.0, 0.5, 10))
+    cosine = rates(schedule="cosine", warmup_rounds=2, final_learning_rate_share=0.1)
+    assert cosine[2] == 2.0 and cosine[-1] == pytest.approx(0.2) and (np.diff(cosine[2:]) < 0).all()
+    assert cosine[:2] == pytest.approx([2 / 3, 4 / 3])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize(("rounds", "warmup"), [(1, 0), (1, 5), (2, 1), (3, 3)])
+def test_schedules_of_short_runs_stay_within_bounds(schedule, rounds, warmup):
+    values = rates(rounds, schedule=schedule, warmup_rounds=warmup)
+    assert all(0 <= value <= 2.0 for value in values) and values[0] > 0
+
+
+def test_only_momentum_is_linear_in_the_updates():
+    assert linear_momentum(ServerOptimizerConfig("momentum", momentum=0.8)) == 0.8
+    assert linear_momentum(ServerOptimizerConfig("sgd")) == linear_momentum(ServerOptimizerConfig("adam")) == 0.0

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from server_strategy.noise import KeyedGaussianSumQuery
+from server_strategy.noise import KeyedSumQuery
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, NonFiniteUpdateError, l2_norm, to_float
 
 finite = st.floats(-1e6, 1e6, width=32)
@@ -48,7 +48,7 @@ def test_bound_holds_where_every_coordinate_is_rounded_up(size):
 def test_clipping_equals_tensorflow_privacys(update, clip_norm):
     total = FixedPointSum(len(update), clip_norm)
     norm = total.add(update)
-    query = KeyedGaussianSumQuery(clip_norm, 1.0, seed=0)
+    query = KeyedSumQuery(clip_norm, 1.0, seed=0)
     params = query.derive_sample_params(query.initial_global_state())
     expected = query.preprocess_record(params, tf.constant(update)).numpy()
     np.testing.assert_allclose(to_float(total.values, clip_norm), expected, rtol=1e-5, atol=clip_norm * 2e-6)
@@ -104,3 +104,22 @@ def test_wrong_shape():
 
 def test_norm_is_pythagoras():
     assert l2_norm(np.array([3, 4], np.float32)) == 5.0
+
+
+@given(updates, st.integers(1, 5), st.sampled_from([0.5, 2.0]))
+@settings(deadline=None)
+def test_clipping_by_layer_bounds_each_layer_and_so_the_whole(update, layers, clip_norm):
+    edges = np.linspace(0, len(update), layers + 1).astype(int)
+    total = FixedPointSum(len(update), clip_norm, np.diff(edges).tolist())
+    norm = total.add(update)
+    parts = [update[a:b].astype(np.float64) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    bound = clip_norm / np.sqrt(layers)
+    expected = np.concatenate([part * min(1.0, bound / (np.linalg.norm(part) or 1.0)) for part in parts])
+    np.testing.assert_allclose(to_float(total.values, clip_norm), expected, rtol=1e-6, atol=clip_norm * 1e-6)
+    assert exact_norm_squared(total.values) <= 2 ** (2 * FRACTION_BITS)
+    assert norm == pytest.approx(max(np.linalg.norm(part) for part in parts) * np.sqrt(layers), rel=1e-12)
+
+
+def test_layers_must_add_up():
+    with pytest.raises(ValueError, match=r"Expected layers that add up to 5 weights. Found 4"):
+        FixedPointSum(5, 1.0, [2, 2])

@@ -144,7 +144,7 @@ BAD_INPUT = {
     "empty file": (["--data.path", "{tmp}/empty.jsonl"], "empty.jsonl: expected messages, found none"),
     "bad line": (["--data.path", "{tmp}/bad.jsonl"], "bad.jsonl:2: expected a JSON object"),
     "negative noise": (["--privacy.noise-multiplier", "-1"], "--privacy.noise-multiplier > 0, found -1"),
-    "noise and target": (["--privacy.noise-multiplier", "1", "--privacy.target-epsilon", "1"], "found both"),
+    "too many bands": (["--privacy.mechanism", "banded", "--privacy.bands", "99"], "--privacy: Expected bands <="),
     "impossible epsilon": (["--privacy.target-epsilon", "1e9"], "--privacy: Expected a target epsilon"),
     "goal above fleet": (["--cohort.goal", "500", "--fleet.size", "300"], "--cohort.goal <= --fleet.size = 300"),
     "goal above training phones": (["--cohort.goal", "295", "--fleet.size", "300"], "the 270 training phones"),
