@@ -7,10 +7,12 @@ import pytest
 from server_strategy.accounting import (
     default_delta,
     epsilon_by_rdp,
+    epsilon_if_poisson,
     epsilon_of_gaussian,
     gaussian_rho,
     noise_multiplier_for,
     planned_participations,
+    rho_for,
 )
 
 
@@ -54,6 +56,23 @@ def test_calibrated_noise_meets_the_target_and_hardly_more(target, participation
     z = noise_multiplier_for(target, 1e-6, participations)
     spent = epsilon_by_rdp(gaussian_rho(z, participations), 1e-6)
     assert spent <= target and spent == pytest.approx(target, rel=1e-4)
+
+
+def test_poisson_counterfactual_is_the_librarys():
+    # dp-accounting 0.4.3: 100 of 342,477 phones a round, 2,000 rounds, noise multiplier 1.
+    assert epsilon_if_poisson(1.0, 100 / 342477, 2000, 1e-6) == pytest.approx(0.0671, rel=1e-2)
+
+
+@pytest.mark.parametrize("target", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("delta", [1e-10, 1e-5])
+def test_rho_of_a_target(target, delta):
+    rho = rho_for(target, delta)
+    assert target * (1 - 1e-6) < epsilon_by_rdp(rho, delta) <= target
+
+
+def test_a_target_below_what_the_orders_can_show():
+    with pytest.raises(ValueError, match=r"at delta 1e-10. Found 0.01"):
+        rho_for(0.01, 1e-10)
 
 
 def test_impossible_target():

@@ -1,6 +1,7 @@
 """The strategy by itself: a grid of a few lines stands in for Flower's transport, phones are arrays."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.noise import noise_generator
+from server_strategy.privacy_ledger import privacy_spent, recompute
 from server_strategy.privacy_plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 
@@ -85,6 +87,12 @@ def play(strategy, grid, rounds, arrays=None, broken=(), shuffle=0, failing=()):
         new, _ = strategy.aggregate_train(r, replies)
         arrays = new if new is not None else arrays
     return arrays
+
+
+def play_round(strategy, grid, r, arrays):
+    """The weights after one round; None if nothing was released."""
+    messages = [stamp(m, f"{r}-{i}") for i, m in enumerate(strategy.configure_train(r, arrays, ConfigRecord(), grid))]
+    return strategy.aggregate_train(r, [host(m) for m in messages])[0]
 
 
 def flat(arrays):
@@ -163,19 +171,77 @@ def test_a_ledger_that_cannot_be_written_stops_the_release(tmp_path, monkeypatch
     assert strategy.releases == 0
 
 
-def test_state_round_trip_continues_bit_for_bit(tmp_path):
-    settings = dict(optimizer=ServerOptimizerConfig("adam", 0.1))
+@pytest.mark.parametrize("quantile", [None, 0.6])
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt", "none"])
+def test_state_round_trip_continues_bit_for_bit(mechanism, quantile, tmp_path):
+    z = None if mechanism == "none" else 0.8
+    privacy = PrivacyConfig(mechanism, clip_norm=0.5, noise_multiplier=z, clip_quantile=quantile, clip_scope="layer")
+    settings = dict(optimizer=ServerOptimizerConfig("adam", 0.1, schedule="cosine"), privacy=privacy)
     straight, grid = make(**settings)
     expected = flat(play(straight, grid, 4))
     first, _ = make(**settings, ledger_path=tmp_path / "l")
     arrays = play(first, grid, 2)
+    np.savez(tmp_path / "checkpoint.npz", **first.state())
     second, _ = make(**settings, ledger_path=tmp_path / "l")
-    second.load_state(first.state())
+    with np.load(tmp_path / "checkpoint.npz") as stored:
+        second.load_state(dict(stored))
     for r in (3, 4):
         messages = [stamp(m, i) for i, m in enumerate(second.configure_train(r, arrays, ConfigRecord(), grid))]
         arrays, _ = second.aggregate_train(r, [host(m) for m in messages])
     np.testing.assert_array_equal(flat(arrays), expected)
     assert second.last_round.spent == straight.last_round.spent
+    assert second.protected_sum.clip_norm == straight.protected_sum.clip_norm
+    assert (second.protected_sum.clip_norm == 0.5) == (quantile is None)
+    again = recompute(tmp_path / "l", 4)
+    assert again == json.loads(json.dumps(asdict(straight.last_round.spent)))
+
+
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_the_run_stops_before_the_release_that_would_exceed_the_budget(mechanism, tmp_path):
+    plain = PrivacyConfig(mechanism, clip_norm=0.5, noise_multiplier=1.0)
+    free, grid = make(goal=15, privacy=plain)
+    epsilons, arrays = [], start_arrays()
+    for r in range(1, 6):
+        arrays = play_round(free, grid, r, arrays)
+        epsilons.append(free.last_round.spent.epsilon)
+    assert epsilons[2] > epsilons[1]  # the third round takes phones a second time
+    budget = (epsilons[1] + epsilons[2]) / 2
+    strategy, grid = make(goal=15, privacy=replace(plain, target_epsilon=budget), ledger_path=tmp_path / "l")
+    arrays = start_arrays()
+    for r in (1, 2, 3, 4):
+        released = play_round(strategy, grid, r, arrays)
+        assert (released is None) == (r > 2)
+        arrays = released or arrays
+    assert strategy.releases == strategy.ledger.releases == 2
+    assert (strategy.participation.counts <= 1).all()  # who would have exceeded it is not counted
+    assert "above the budget of" in strategy.budget_reached == strategy.last_round.plan.abandoned
+    spent = privacy_spent(strategy.plan, strategy.participation, strategy.releases)
+    assert spent.epsilon == epsilons[1] <= budget
+
+
+def test_clipping_by_layer_is_asked_of_the_hosts():
+    strategy, grid = make(privacy=PrivacyConfig("none", clip_norm=0.5, clip_scope="layer"))
+    arrays = play(strategy, grid, 1)
+    bound = 0.5 / np.sqrt(2)
+    expected = np.zeros(SIZE)
+    for phone in strategy.last_round.plan.reporters:
+        for part in (slice(0, 9), slice(9, 12)):
+            update = update_of(phone, 1)[part].astype(np.float64)
+            expected[part] += update * min(1, bound / np.linalg.norm(update))
+    np.testing.assert_allclose(flat(arrays), expected / 6, rtol=1e-5, atol=1e-7)
+    assert strategy.last_round.clipped_share == 1.0
+
+
+def test_the_clip_norm_that_hosts_are_told_follows_the_updates():
+    strategy, grid = make(privacy=PrivacyConfig("none", clip_norm=0.5, clip_quantile=0.5))
+    arrays, told = start_arrays(), []
+    for r in range(1, 6):
+        messages = list(strategy.configure_train(r, arrays, ConfigRecord(), grid))
+        told += [message.content["config"]["clip-norm"] for message in messages]
+        arrays, _ = strategy.aggregate_train(r, [host(stamp(m, f"{r}-{i}")) for i, m in enumerate(messages)])
+        assert strategy.last_round.clip_norm == told[-1]
+    # Updates are some 3.5 long, so none is shorter: the clip norm grows by exp(rate x quantile) a round.
+    assert sorted(set(told)) == pytest.approx([0.5 * np.exp(0.1 * r) for r in range(5)])
 
 
 def test_state_with_more_releases_than_the_ledger_is_refused(tmp_path):

@@ -61,9 +61,11 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
     trace.write_text("device_id,start_s,end_s\n" + "".join(rows))
     flags = [*map(str, TINY), "--fleet.trace", str(trace), "--cohort.policy", "buffered", "--cohort.concurrency", "20"]
     flags += ["--cohort.check-in-interval-s", "5", "--cohort.min-separation-rounds", "2", "--rounds", "4"]
+    flags += ["--privacy.mechanism", "blt", "--privacy.clip-quantile", "0.5", "--privacy.clip-scope", "layer"]
     done = script("simulate.py", *flags, "--engine.workers", 1, "--output-dir", runs[0])
     assert done.returncode == 0, done.stderr
     assert any(line["mean_staleness"] > 0 for line in rounds_of(runs[0]))
+    assert len({line["clip_norm"] for line in rounds_of(runs[0])}) == 4
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "3", *flags]
     killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL
