@@ -164,7 +164,7 @@ def check(config: RunConfig) -> None:
     Raises:
         ConfigError: "expected --flag > 0, found -1".
     """
-    _check_bounds(config, ())
+    check_bounds(config)
     privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
     _check_only_with(privacy.bands is not None, "bands", privacy.mechanism == "banded", "mechanism banded")
     _check_only_with(
@@ -224,12 +224,12 @@ _BOUNDS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
 _HOLDS = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b}
 
 
-def _check_bounds(config: Any, prefix: tuple[str, ...]) -> None:
+def check_bounds(config: Any, prefix: tuple[str, ...] = ()) -> None:
     hints = get_type_hints(type(config), include_extras=True)
     for f in fields(config):
         path, value = (*prefix, f.name), getattr(config, f.name)
         if is_dataclass(value):
-            _check_bounds(value, path)
+            check_bounds(value, path)
             continue
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"expected {flag_name(path)} to be a finite number, found {value}")

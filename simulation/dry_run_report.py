@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,12 +15,8 @@ from simulation.checkpoint import write_text_atomically
 from simulation.clock import DAY_S, HOUR_S
 from simulation.dry_run import DryRun
 from simulation.participation import overall, participation_by_group
+from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 
-matplotlib.use("Agg")  # files only, no window
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#555555"  # Okabe and Ito, safe for the colour-blind
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
 
 
@@ -160,36 +156,28 @@ def _words(name: str) -> str:
 
 def plot(path: Path, run: DryRun, summary: dict[str, Any], title: str) -> None:
     """One page: who is there when, how rounds go, and who takes part."""
-    figure, axes = plt.subplots(3, 2, figsize=(11, 11), layout="constrained", facecolor="white")
-    figure.suptitle(title, fontsize=12)
+    figure, axes = new_figure(3, 2, (11, 11), title)
     _plot_hours(axes[0, 0], summary["hours"]["utc"], "UTC hour")
     _plot_hours(axes[0, 1], summary["hours"]["local"], "hour on the phone's clock")
     _plot_rounds(axes[1, 0], run)
     _plot_outcomes(axes[1, 1], summary)
     _plot_participations(axes[2, 0], run)
     _plot_groups(axes[2, 1], summary)
-    for axis in axes.flat:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.title.set_fontsize(10)
-    draft = path.with_name(f".{path.name}-draft")
-    figure.savefig(draft, dpi=110, format="png")
-    plt.close(figure)
-    draft.replace(path)
+    save_figure(figure, path)
 
 
 def _plot_hours(axis: Axes, hours: dict[str, Any], label: str) -> None:
     if hours["eligible_mean"] is not None:
-        axis.bar(np.arange(24) + 0.5, hours["eligible_mean"], 0.9, color=_BLUE, alpha=0.5, label="eligible (left)")
+        axis.bar(np.arange(24) + 0.5, hours["eligible_mean"], 0.9, color=BLUE, alpha=0.5, label="eligible (left)")
     axis.set(title=f"Eligible and invited phones by {label}", xlabel=label, ylabel="phones eligible, mean")
     axis.set_xlim(0, 24)
     axis.set_xticks(range(0, 25, 4))
     other = axis.twinx()
     invited = np.array(hours["invited"])
-    other.plot(np.arange(24) + 0.5, 100 * invited / max(invited.sum(), 1), "o-", ms=3, color=_ORANGE, label="invited")
+    other.plot(np.arange(24) + 0.5, 100 * invited / max(invited.sum(), 1), "o-", ms=3, color=ORANGE, label="invited")
     other.set_ylabel("% of all invitations")
     other.set_ylim(0, 115 * invited.max(initial=1e-9) / max(invited.sum(), 1))
     axis.yaxis.set_major_formatter("{x:,.0f}")
-    other.spines[["top"]].set_visible(False)
     handles = [*axis.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     axis.legend(handles, ["eligible (left)", "invited (right)"][-len(handles) :], fontsize=8, loc="lower right")
 
@@ -198,7 +186,7 @@ def _plot_rounds(axis: Axes, run: DryRun) -> None:
     done = [r for r in run.rounds if r["abandoned"] is None]
     at = np.array([r["closed_s"] for r in done]) / DAY_S
     took = np.array([r["closed_s"] - r["opened_s"] + r["selection_s"] for r in done])
-    axis.plot(at, took, ".", ms=2, color=_BLUE, alpha=0.4)
+    axis.plot(at, took, ".", ms=2, color=BLUE, alpha=0.4)
     axis.set(title="Duration of rounds, selection included", xlabel="simulated days", ylabel="seconds")
     if len(took) and np.percentile(took, 95) > 20 * np.percentile(took, 5):
         axis.set_yscale("log")
@@ -207,24 +195,23 @@ def _plot_rounds(axis: Axes, run: DryRun) -> None:
     axis.yaxis.set_major_formatter("{x:,g}")
     axis.set_xlim(0, max(run.simulated_s / DAY_S, HOUR_S / DAY_S))
     count = axis.twinx()
-    count.plot(at, np.arange(1, len(at) + 1), color=_ORANGE)
+    count.plot(at, np.arange(1, len(at) + 1), color=ORANGE)
     count.set_ylabel("rounds completed (line)")
     count.set_ylim(bottom=0)
     count.yaxis.set_major_formatter("{x:,.0f}")
-    count.spines[["top"]].set_visible(False)
 
 
 def _plot_outcomes(axis: Axes, summary: dict[str, Any]) -> None:
     shares = {n: 100 * (v or 0.0) for n, v in summary["outcome_share"].items() if n in ("reported", "unused") or v}
     names, values = list(shares)[::-1], list(shares.values())[::-1]
-    bars = axis.barh([_words(n) for n in names], values, color=[_GREEN if n == "reported" else _GREY for n in names])
+    bars = axis.barh([_words(n) for n in names], values, color=[GREEN if n == "reported" else GREY for n in names])
     axis.bar_label(bars, [_percent(v / 100) if v else "0" for v in values], padding=3, fontsize=8)
     axis.set(title="What became of the invited phones", xlabel="% of invitations", xlim=(0, 1.18 * max(*values, 1)))
 
 
 def _plot_participations(axis: Axes, run: DryRun) -> None:
     phones = np.bincount(run.log.counts[run.fleet.may_train])
-    axis.bar(np.arange(len(phones)), phones, 0.9, color=_BLUE)
+    axis.bar(np.arange(len(phones)), phones, 0.9, color=BLUE)
     axis.set(title="Updates a phone", xlabel="updates in a release", ylabel="phones", yscale="log", ylim=(0.5, None))
     separation = run.log.min_separation or "-"
     text = f"most: {len(phones) - 1} updates\nsmallest separation: {separation} rounds"
@@ -235,7 +222,7 @@ def _plot_groups(axis: Axes, summary: dict[str, Any]) -> None:
     rows = [r for r in summary["by_group"] if r["phones"] and r["share_of_updates"] is not None][::-1]
     ratio = [r["share_of_updates"] / r["share_of_phones"] for r in rows]
     names = [f"{r['grouping']}: {r['group']}" for r in rows]
-    axis.barh(names, ratio, color=[_BLUE if value >= 1 else _ORANGE for value in ratio])
+    axis.barh(names, ratio, color=[BLUE if value >= 1 else ORANGE for value in ratio])
     axis.axvline(1.0, color="black", lw=0.8)
     axis.tick_params(axis="y", labelsize=7)
     axis.set(title="Share of updates over share of phones (1: as many as there are)", xlabel="ratio")

@@ -1,0 +1,34 @@
+"""How plots look: one style, colours that the colour-blind can tell apart, written whole or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only, no window
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+# Okabe and Ito.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+COLOURS = {"gaussian": ORANGE, "tree": PURPLE, "banded": GREEN, "blt": BLUE, "none": GREY}
+
+
+def new_figure(rows: int, columns: int, size: tuple[float, float], title: str) -> tuple[Figure, NDArray[Any]]:
+    """(figure, axes [rows, columns]) on white, so that it can be read on a dark page as well."""
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", facecolor="white", squeeze=False)
+    figure.suptitle(title, fontsize=12)
+    return figure, axes
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG and let go of the figure."""
+    twins = len({axis.get_position().bounds for axis in figure.axes}) < len(figure.axes)
+    for axis in figure.axes:
+        axis.spines[["top"] if twins else ["top", "right"]].set_visible(False)
+        axis.title.set_fontsize(10)
+    draft = path.with_name(f".{path.name}-draft")
+    figure.savefig(draft, dpi=110, format="png")
+    plt.close(figure)
+    draft.replace(path)
