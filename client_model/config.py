@@ -48,6 +48,13 @@ class ModelConfig:
     """Units of the cell instead of the preset's."""
     sequence_length: Annotated[int, Ge(2), Le(200)] = 20
     """Longest sequence, in tokens; longer messages are cut into several."""
+    init: Path | None = None
+    """Start from a run's folder, from weights (.npz, vocab.txt beside it), or after central training on a file
+    of public messages; the vocabulary then comes from there too. Random weights if not given."""
+    init_epochs: Annotated[int, Ge(1)] = 3
+    """Central training: passes over the corpus."""
+    init_learning_rate: Annotated[float, Gt(0)] = 2.0
+    """Central training: step size at the start; it falls to 0."""
 
 
 @dataclass(frozen=True)

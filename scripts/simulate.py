@@ -27,11 +27,13 @@ def main() -> int:
     # The rest needs TensorFlow and Ray, which take seconds to import: not for --help or a typo.
     import_tensorflow_quietly()
     from client_model.export_tflite import ExportError
+    from client_model.local_training import limit_threads
     from server_strategy.privacy_ledger import LedgerError
     from simulation.checkpoint import CheckpointError
     from simulation.engine import EngineError
     from simulation.runner import simulate
 
+    limit_threads(1)  # central training gives the same bits on any number of cores
     machine_errors = (EngineError, ExportError, OSError)
     return run_door(lambda: simulate(prepared, resume), (ConfigError, LedgerError, CheckpointError, *machine_errors))
 

@@ -27,6 +27,7 @@ from simulation.config import ConfigError, RunConfig
 from simulation.fleet import Fleet
 from simulation.host_task import HostTask
 from simulation.records import check_output_dir
+from simulation.starting_point import StartingPoint, open_starting_point
 from simulation.timeline import FleetCohorts, TrainingTokens
 from simulation.trace_reader import trace_of
 
@@ -45,6 +46,7 @@ class Prepared:
     task: HostTask
     cohorts: FleetCohorts
     training_tokens: TrainingTokens
+    start: StartingPoint | None  # None: random weights
 
     @property
     def shape(self) -> ModelShape:
@@ -117,7 +119,8 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
         raise ConfigError(f"--privacy: {error}") from error
     held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
     seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
-    vocabulary = _vocabulary(config, population, seen)
+    start = open_starting_point(config)
+    vocabulary = _vocabulary(config, population, seen) if start is None else start.vocabulary
     shape = model_shape(config.model, len(vocabulary))
     baselines = measure_baselines(
         population,
@@ -132,7 +135,9 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
     tokens = _training_tokens(config, population.inner, shape)
     fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
     cohorts = make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
-    return Prepared(config, population.inner, digests, training, held_out, vocabulary, baselines, task, cohorts, tokens)
+    return Prepared(
+        config, population.inner, digests, training, held_out, vocabulary, baselines, task, cohorts, tokens, start
+    )
 
 
 def _sample(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from client_model.client_data import phone_labels
 from client_model.export_tflite import ExportedFile
-from client_model.language_model import flatten, initial_weights, unflatten
+from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy_ledger import privacy_spent
 from server_strategy.privacy_statement import StatementFacts, privacy_json, privacy_markdown
@@ -27,6 +27,7 @@ from simulation.preparation import Prepared
 from simulation.progress import RunProgress
 from simulation.records import Evaluation, RunDirectory, RunTotals, new_run_directory, summarise
 from simulation.report import plan_lines
+from simulation.starting_point import starting_weights
 from simulation.trace_reader import coverage_beside
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
@@ -59,7 +60,7 @@ class Run:
 
 def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     """Make the run's folder, or open it at its newest checkpoint."""
-    run = _resume_run(prepared, progress) if resume else _new_run(prepared)
+    run = _resume_run(prepared, progress) if resume else _new_run(prepared, progress)
     _introduce(run, progress)
     return run
 
@@ -87,13 +88,13 @@ def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
     )
 
 
-def _new_run(prepared: Prepared, directory: RunDirectory | None = None) -> Run:
+def _new_run(prepared: Prepared, progress: RunProgress, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
+    weights = starting_weights(prepared.start, config, prepared.shape, progress.say)
     directory = directory or new_run_directory(config.output_dir, to_toml(config))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16)
-    flat = flatten(initial_weights(prepared.shape, config.seed))
-    run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flat, salt)
+    run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flatten(weights), salt)
     run.tokens_by_phone = np.zeros(len(prepared.digests), np.int64)
     checkpoint(run)
     return run
@@ -106,7 +107,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
     directory = RunDirectory(config.output_dir)
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
         progress.say(f"{directory.root} was stopped before its first round; starting it anew")
-        return _new_run(prepared, directory)
+        return _new_run(prepared, progress, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
@@ -146,6 +147,7 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "text": None if folder is None else Path(folder).name,  # named by the file's content
         "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in traces],
+        "start": None if prepared.start is None else prepared.start.digest,
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
     }
 
@@ -235,16 +237,19 @@ def statement_facts(run: Run) -> StatementFacts:
     data, prepared = run.config.data, run.prepared
     source = "the synthetic population" if data.path is None else f"the messages in {data.path.name}"
     training = len(prepared.training_phones)
-    if data.vocabulary_path is None:
+    start = prepared.start
+    if data.vocabulary_path is not None:
+        vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
+    elif start is not None:
+        vocabulary = f"the vocabulary, which comes with {start.path.name}"
+    else:
         vocabulary = (
             "the vocabulary, which is counted on training phones without noise (use --data.vocabulary-path "
             "with a public list to avoid it)"
         )
-    else:
-        vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
-        outside_the_budget=(vocabulary,),
+        outside_the_budget=(vocabulary,) if start is None else (vocabulary, start.description),
         recompute=f"python scripts/check_privacy.py {run.directory.root}",
     )
 
