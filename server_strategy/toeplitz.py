@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.signal import fftconvolve, lfilter
+from scipy.special import expit
 
 Vector = NDArray[np.float64]
 _TOLERANCE = 1e-12
@@ -199,7 +200,7 @@ def _error_and_slope(c: Vector, rounds: int, momentum: float, solve) -> tuple[fl
 
 def _blt_parameters(x: Vector) -> tuple[Vector, Vector]:
     decay, scale = np.split(x, 2)
-    return 1 / (1 + np.exp(-decay)), np.exp(scale)
+    return expit(decay), np.exp(scale)
 
 
 def _blt_starts(rounds: int, buffers: int) -> list[Vector]:

@@ -12,10 +12,9 @@ from rich.table import Table
 from server_strategy.accounting import epsilon_if_poisson, epsilon_of_gaussian
 from server_strategy.mechanisms import MECHANISMS
 from server_strategy.privacy_budget import Budget, BudgetRequest, at_equal_cost, with_cohort
-from simulation.plots import COLOURS, new_figure, save_figure
+from simulation.plots import COLOURS, MARKERS, new_figure, save_figure
 
 _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
-MARKERS = {"gaussian": "o", "tree": "s", "banded": "^", "blt": "D"}
 
 
 def compare(budget: Budget, request: BudgetRequest) -> dict[str, Budget | str]:

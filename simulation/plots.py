@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 # Okabe and Ito.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
 COLOURS = {"gaussian": ORANGE, "tree": PURPLE, "banded": GREEN, "blt": BLUE, "none": GREY}
+MARKERS = {"gaussian": "o", "tree": "s", "banded": "^", "blt": "D"}
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], title: str) -> tuple[Figure, NDArray[Any]]:

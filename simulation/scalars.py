@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 _TAGS = {
@@ -11,6 +12,7 @@ _TAGS = {
     "perplexity": "held_out/perplexity",
     "loss": "training/loss_nats_per_token",
     "clipped_share": "training/clipped_share",
+    "clip_norm": "training/clip_norm",
     "reports": "round/reports",
     "checked_in": "round/checked_in",
     "tokens_per_second": "engine/tokens_per_second",
@@ -37,5 +39,7 @@ class ScalarWriter:
             for name, tag in _TAGS.items():
                 if record.get(name) is not None:
                     modelled = tag.startswith("privacy/") and record.get("epsilon_is_of") != "this run"
-                    tf.summary.scalar(tag + "_of_modelled_deployment" * modelled, record[name], step=step)
+                    with np.errstate(over="ignore"):  # the perplexity of a model that diverged: infinite here
+                        value = np.float32(record[name])
+                    tf.summary.scalar(tag + "_of_modelled_deployment" * modelled, value, step=step)
         self._writer.flush()

@@ -1,0 +1,63 @@
+"""What the privacy mechanisms cost the server: python -m benchmarks.noise [WEIGHTS [ROUNDS]]
+
+Prints one JSON object: for each mechanism the milliseconds a release takes for a model of so many weights
+(median of the second half), the size of its state, the seconds until a plan is settled; and the seconds
+that the sensitivity of the published production setting takes.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.mechanisms import MECHANISMS
+from server_strategy.privacy_plan import make_privacy_plan
+from server_strategy.protected_sum import ProtectedSum
+from server_strategy.tree_aggregation import tree_sensitivity_squared
+
+_SEPARATION = 20
+
+
+def measure(mechanism: str, weights: int, rounds: int) -> dict[str, float]:
+    """One mechanism, played through all rounds."""
+    began = time.perf_counter()
+    cohort = CohortConfig(goal=50, min_separation_rounds=_SEPARATION)
+    plan = make_privacy_plan(cohort, PrivacyConfig(mechanism, noise_multiplier=1.0), rounds, 5000)  # type: ignore[arg-type]
+    plan_s = time.perf_counter() - began
+    protected, total, took_s = ProtectedSum(plan, 0), np.zeros(weights), []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        protected.release(total, 50, 25)
+        took_s.append(time.perf_counter() - began)
+    state_bytes = sum(array.nbytes for array in protected.state().values())
+    return {
+        "release_ms": 1e3 * statistics.median(took_s[rounds // 2 :]),
+        "state_mb": state_bytes / 1e6,
+        "plan_s": plan_s,
+    }
+
+
+def main(weights: int, rounds: int) -> None:
+    began = time.perf_counter()
+    sensitivity = tree_sensitivity_squared(2000, 314, 6)
+    published_s = time.perf_counter() - began
+    print(
+        json.dumps(
+            {
+                "weights": weights,
+                "rounds": rounds,
+                "separation_rounds": _SEPARATION,
+                **{name: measure(name, weights, rounds) for name in MECHANISMS},
+                "published_setting": {"squared_sensitivity": sensitivity, "seconds": published_s},
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    given = [int(argument) for argument in sys.argv[1:]]
+    main(*(given + [1_422_250, 60][len(given) :]))
