@@ -141,8 +141,9 @@ class DPFedAvg(Strategy):
             )
         self.cohorts, self.cohort, self.privacy = cohorts, cohort, privacy
         self.optimizer = optimizer or ServerOptimizerConfig()
-        self.plan = make_privacy_plan(cohort, privacy, rounds, num_phones, linear_momentum(self.optimizer))
-        self.ledger = PrivacyLedger(self.plan, ledger_path)
+        plan = make_privacy_plan(cohort, privacy, rounds, num_phones, linear_momentum(self.optimizer))
+        self.ledger = PrivacyLedger(plan, ledger_path)
+        self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)
         self.protected_sum = ProtectedSum(self.plan, seed)
         self.budget_reached: str | None = None  # why no further release is made

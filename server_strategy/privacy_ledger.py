@@ -13,9 +13,11 @@ release (same sum, same noise), finds its line there already, and checks that it
 import base64
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +104,12 @@ def decode_labels(text: str) -> NDArray[np.uint64]:
 
 
 class PrivacyLedger:
-    """An append-only, hash-chained list of releases, on disk or (without a path) in memory."""
+    """An append-only, hash-chained list of releases, on disk or (without a path) in memory.
+
+    Attributes:
+        plan: the plan on record. A mechanism that is optimised again, on another machine or with another
+            number of threads, may differ in its last digits; what counts is the one the run began with.
+    """
 
     def __init__(self, plan: PrivacyPlan, path: Path | None = None) -> None:
         """Open a ledger, or start one.
@@ -112,14 +119,16 @@ class PrivacyLedger:
         """
         self.path = path
         self._entries: list[dict] = []
-        self._epsilon_is_of = plan.epsilon_is_of
-        header = _chained({"release": 0, "plan": asdict(plan)}, "")
+        self.plan = plan
         if path is not None and path.exists():
             self._entries = _read(path)
         if not self._entries:
-            self._append(header)
-        elif self._entries[0] != header:
+            self._append(_chained({"release": 0, "plan": asdict(plan)}, ""))
+            return
+        on_record = self._entries[0]["plan"]
+        if not _same_plan(on_record, asdict(plan)):
             raise LedgerError(f"{path}:1: expected the plan of this run, found another one")
+        self.plan = PrivacyPlan.from_json(on_record)
 
     @property
     def releases(self) -> int:
@@ -139,7 +148,7 @@ class PrivacyLedger:
             "reports": len(participants),
             "participants": encode_labels(participants),
             "spent": asdict(spent),
-            "epsilon_is_of": self._epsilon_is_of,
+            "epsilon_is_of": self.plan.epsilon_is_of,
         }
         if spent.releases <= self.releases:
             there = {k: v for k, v in self._entries[spent.releases].items() if k not in ("previous", "hash")}
@@ -187,6 +196,19 @@ def recompute(path: Path, releases: int) -> dict:
     for release, present in enumerate(labels, start=1):
         log.record(release, np.searchsorted(everyone, present))
     return asdict(privacy_spent(plan, log, releases))
+
+
+def _same_plan(a: Any, b: Any, within: float = 1e-4) -> bool:
+    """Equal but for the mechanism's parameters, and up to what their rounding does to the noise."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(
+            _same_plan(a[name], b[name], math.inf if name == "parameters" else within) for name in a
+        )
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same_plan(x, y, within) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return within == math.inf or math.isclose(a, b, rel_tol=within)
+    return a == b
 
 
 def _chained(entry: dict, previous: str) -> dict:

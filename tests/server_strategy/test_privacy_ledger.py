@@ -145,6 +145,29 @@ def test_a_missing_line_is_refused_by_its_number(tmp_path, line):
         PrivacyLedger(plan(), path)
 
 
+def test_the_mechanism_on_record_is_kept_whatever_an_optimiser_finds_elsewhere(tmp_path):
+    parameters = {"rounds": 9, "buffer_decay": [0.9, 0.9, 0.1], "output_scale": [0.2, 0.1, 0.1]}
+    first = plan(mechanism="blt", parameters=parameters)
+    spent = play(PrivacyLedger(first, tmp_path / "l"), first, ROUNDS)
+    elsewhere = {**parameters, "buffer_decay": [0.9, 0.8999, 0.1], "output_scale": [0.15, 0.15, 0.1]}
+    again = PrivacyLedger(plan(mechanism="blt", parameters=elsewhere, noise_multiplier=2.0 + 1e-9), tmp_path / "l")
+    assert again.plan == first
+    assert recompute(tmp_path / "l", 7) == json.loads(json.dumps(spent.__dict__))
+    others = ({**parameters, "rounds": 8}, {**parameters, "output_scale": [0.2, 0.2]})
+    for other in others:
+        with pytest.raises(LedgerError, match="expected the plan of this run"):
+            PrivacyLedger(plan(mechanism="blt", parameters=other), tmp_path / "l")
+
+
+@pytest.mark.parametrize(
+    "change", [{"noise_multiplier": 2.001}, {"goal": 4}, {"clip_scope": "layer"}, {"epsilon_budget": 3.0}]
+)
+def test_any_other_difference_is_another_plan(tmp_path, change):
+    play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS)
+    with pytest.raises(LedgerError, match="expected the plan of this run"):
+        PrivacyLedger(plan(**change), tmp_path / "l")
+
+
 def test_another_plan_is_refused(tmp_path):
     play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS)
     with pytest.raises(LedgerError, match="expected the plan of this run"):
