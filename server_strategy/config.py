@@ -71,6 +71,9 @@ class PrivacyConfig:
     """Bands of the banded mechanism; by default as many as --cohort.min-separation-rounds."""
     buffers: Annotated[int, Ge(1), Le(8)] = 3
     """Buffers of the blt mechanism, each of the size of the model."""
+    workload: Literal["prefix", "momentum"] = "prefix"
+    """What banded and blt are optimised for: the sums of the updates, or the sums as the server's momentum
+    weighs them, which has more noise in each single round."""
     tree_restart_rounds: Annotated[int | None, Ge(1)] = None
     """Begin a new tree after so many rounds; by default one tree for the run."""
     target_epsilon: Annotated[float | None, Gt(0)] = None

@@ -105,7 +105,7 @@ def make_privacy_plan(
         cohort, privacy: settings.
         rounds: releases planned.
         num_phones: of the training fleet.
-        momentum: of the server's SGD, which the matrix mechanisms are optimised for.
+        momentum: of the server's SGD, for matrix mechanisms whose workload it is.
 
     Raises:
         ValueError: both or contradictory settings; the message names the setting.
@@ -140,7 +140,7 @@ def make_privacy_plan(
         bands=privacy.bands,
         buffers=privacy.buffers,
         restart_every=privacy.tree_restart_rounds,
-        momentum=momentum,
+        momentum=momentum if privacy.workload == "momentum" else 0.0,
     )
     plan = replace(plan, parameters=mechanism_parameters(mechanism), epsilon_budget=privacy.target_epsilon)
     return _with_adaptive_clipping(_with_noise(plan, privacy, mechanism), privacy)

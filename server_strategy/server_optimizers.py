@@ -41,7 +41,7 @@ def initial_state(config: ServerOptimizerConfig, num_weights: int) -> OptimizerS
 def linear_momentum(config: ServerOptimizerConfig) -> float:
     """Momentum of an optimizer whose weights are a linear function of the updates, else 0.
 
-    A matrix mechanism can be made for such sums: with momentum m an update counts 1, 1 + m, 1 + m + m^2, ...
+    A matrix mechanism can be optimised for such sums: with momentum m an update counts 1, 1 + m, 1 + m + m^2, ...
     in the rounds after it (Denisov et al., arXiv:2202.08312, Section 4).
     """
     return config.momentum if config.name == "momentum" else 0.0

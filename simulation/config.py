@@ -174,6 +174,12 @@ def check(config: RunConfig) -> None:
         privacy.clip_count_stddev is not None, "clip-count-stddev", privacy.clip_quantile is not None, "clip-quantile"
     )
     _check_only_with(
+        privacy.workload == "momentum",
+        "workload momentum",
+        privacy.mechanism in ("banded", "blt") and config.server_optimizer.name == "momentum",
+        "mechanism banded or blt and --server-optimizer.name momentum",
+    )
+    _check_only_with(
         privacy.poisson_counterfactual,
         "poisson-counterfactual",
         privacy.mechanism == "gaussian" and privacy.clip_quantile is None,

@@ -70,6 +70,7 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
         (["--privacy.clip-count-stddev", "3"], "only with --privacy.clip-quantile"),
         (["--privacy.mechanism", "blt", "--privacy.poisson-counterfactual"], "only with --privacy.mechanism gaussian"),
         (["--privacy.mechanism", "btl"], "blt"),
+        (["--privacy.mechanism", "blt", "--privacy.workload", "momentum"], "and --server-optimizer.name momentum"),
         (["--cohort.goal", "50", "--fleet.size", "40"], "expected --cohort.goal <= --fleet.size = 40, found 50"),
         (["--privacy.modelled-cohort", "3"], "expected --privacy.modelled-cohort >= --cohort.goal"),
         (["--cohort.gaol", "3"], "unknown flag --cohort.gaol; did you mean --cohort.goal?"),
