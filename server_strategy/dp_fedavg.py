@@ -175,6 +175,8 @@ class DPFedAvg(Strategy):
     ) -> Iterable[Message]:
         """Resolve the round and write one message a shard; none if the round is abandoned."""
         self._arrays, self._released_now = arrays, False
+        if self.releases >= self.plan.rounds:  # the noise was made for so many
+            self.budget_reached = f"all {self.plan.rounds} planned releases are made"
         if self.budget_reached is not None:
             nobody = np.zeros(0, np.int64)
             self._round_plan = RoundPlan(nobody, nobody, self.budget_reached, {})
@@ -221,7 +223,7 @@ class DPFedAvg(Strategy):
         if plan is None or arrays is None:
             raise RuntimeError("aggregate_train was called before configure_train")
         came = join_replies([] if plan.abandoned else replies, plan.reporters, _num_weights(arrays))
-        reported = len(came.reported)
+        reported, asked = len(came.reported), 0 if plan.abandoned else len(plan.reporters)
         if plan.abandoned is None and reported < self.cohort.minimum_report_share * self.cohort.goal:
             reason = f"{reported} usable updates of {len(plan.reporters)} reports"
             if came.failure_causes:
@@ -231,18 +233,17 @@ class DPFedAvg(Strategy):
         if plan.abandoned is None and self._exceeds_budget(spent):
             plan = replace(plan, abandoned=self.budget_reached)
         if plan.abandoned is not None:
-            self.last_round = self._outcome(plan, came, None)
+            self.last_round = self._outcome(plan, came, asked, None)
             return None, MetricRecord({"reports": reported})
         self._put_on_record(server_round, came.participants, spent)
-        self.last_round = self._outcome(plan, came, spent)
+        self.last_round = self._outcome(plan, came, asked, spent)
         new_arrays = self._release(arrays, came)
         loss = self.last_round.loss_per_token
         return new_arrays, MetricRecord({"reports": reported, "tokens": self.last_round.tokens, "loss": loss or 0.0})
 
-    def _outcome(self, plan: RoundPlan, came: RoundReplies, spent: PrivacySpent | None) -> RoundOutcome:
+    def _outcome(self, plan: RoundPlan, came: RoundReplies, asked: int, spent: PrivacySpent | None) -> RoundOutcome:
         reports, clip_norm = len(came.reported), self.protected_sum.clip_norm
-        lost = len(plan.reporters) - len(came.participants)
-        left_out = (came.rejected, came.failed, came.failure_causes, lost)
+        left_out = (came.rejected, came.failed, came.failure_causes, asked - len(came.participants))
         if spent is None:
             return RoundOutcome(plan, reports, *left_out, 0, None, clip_norm, None, None)
         tokens = int(came.tokens.sum())
@@ -282,9 +283,9 @@ class DPFedAvg(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Messages for the held-out phones when an evaluation is due, else none."""
-        first = server_round == 0
         due = self.releases % self._evaluate_every == 0 or self.releases == self.plan.rounds
-        if not len(self._evaluation_phones) or not (first or (self._released_now and due)):
+        first_or_last = server_round == 0 or self.budget_reached is not None
+        if not len(self._evaluation_phones) or not (first_or_last or (self._released_now and due)):
             return []
         nodes = self._nodes(grid)
         contents = [(arrays, shard) for shard in evaluation_shards(self._evaluation_phones, len(nodes))]

@@ -140,8 +140,6 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     if outcome is None:
         raise RuntimeError("the strategy kept no outcome of the round")
     evaluated = False
-    if strategy.budget_reached is not None:
-        totals.stopped_early = f"privacy budget: {strategy.budget_reached}"
     if released is None:
         totals.rounds_abandoned += 1
     else:
@@ -152,6 +150,9 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
         run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
         totals.train_wall_seconds += train_seconds
         evaluated = _evaluate(run, grid, host_task)
+    if strategy.budget_reached is not None:
+        totals.stopped_early = f"privacy budget: {strategy.budget_reached}"
+        evaluated = _evaluate(run, grid, host_task)  # the model that the run ends with
     watch.lap("evaluation")
     totals.wall_seconds += watch.total_s
     record = _record(run, outcome, train_seconds, evaluated)

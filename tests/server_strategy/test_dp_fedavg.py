@@ -213,10 +213,19 @@ def test_the_run_stops_before_the_release_that_would_exceed_the_budget(mechanism
         assert (released is None) == (r > 2)
         arrays = released or arrays
     assert strategy.releases == strategy.ledger.releases == 2
+    assert not list(strategy.configure_evaluate(4, arrays, ConfigRecord(), grid))  # there are no phones to evaluate
     assert (strategy.participation.counts <= 1).all()  # who would have exceeded it is not counted
     assert "above the budget of" in strategy.budget_reached == strategy.last_round.plan.abandoned
     spent = privacy_spent(strategy.plan, strategy.participation, strategy.releases)
     assert spent.epsilon == epsilons[1] <= budget
+
+
+def test_no_release_beyond_the_planned_rounds():
+    strategy, grid = make(privacy=PrivacyConfig("blt", noise_multiplier=1.0), rounds=3)
+    arrays = play(strategy, grid, 3)
+    assert play_round(strategy, grid, 4, arrays) is None
+    assert strategy.releases == 3 and strategy.budget_reached == "all 3 planned releases are made"
+    assert strategy.last_round.plan.abandoned == strategy.budget_reached and strategy.last_round.lost == 0
 
 
 def test_clipping_by_layer_is_asked_of_the_hosts():

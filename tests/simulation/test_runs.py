@@ -203,3 +203,22 @@ def test_weights_file_is_what_was_hashed(straight):
     with np.load(folder / "model" / "weights.npz") as stored:
         flat = np.concatenate([stored[name].ravel() for name in stored.files])
     assert hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest() == outcome(folder)["weights_sha256"]
+
+
+@pytest.mark.slow
+def test_a_budget_ends_the_run_with_its_model_and_says_so(script, tmp_path):
+    folder = tmp_path / "run"
+    # With a separation of one round the second release takes some phones again, which the budget has no room for.
+    flags = [*TINY, "--cohort.goal", 12, "--cohort.min-separation-rounds", 1, "--privacy.mechanism", "tree"]
+    done = script("simulate.py", *flags, "--privacy.target-epsilon", 7, "--rounds", 20, "--output-dir", folder)
+    assert done.returncode == 0, done.stderr
+    summary, last = outcome(folder), rounds_of(folder)[-1]
+    assert 0 < summary["rounds_completed"] < 20 and 0 < summary["epsilon"] <= 7
+    assert summary["stopped_early"].startswith("privacy budget: the next release would take epsilon to")
+    assert last["abandoned"] and last["top1_recall"] == summary["top1_recall"] and last["epsilon"] is None
+    assert "stopped early" in done.stdout and (folder / "model" / "keyboard.tflite").exists()
+    lines = (folder / "privacy_ledger.jsonl").read_text().splitlines()
+    assert len(lines) == 1 + summary["rounds_completed"]
+    assert script("check_privacy.py", folder).returncode == 0
+    assert script("simulate.py", "--resume", folder).returncode == 0
+    assert (folder / "privacy_ledger.jsonl").read_text().splitlines() == lines  # a resumed run releases nothing more
