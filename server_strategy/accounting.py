@@ -8,9 +8,11 @@ mechanism's matrix to everything one phone sends, in units of C,
 
     rho = s2 / (2 z^2)                   (Bun and Steinke 2016, arXiv:1605.02065, Prop. 1.6)
 
-which holds as well when later updates depend on earlier releases, as they do here (Denisov et al.,
-arXiv:2202.08312, Theorem 2.1: the matrix is lower triangular). With independent noise s2 is the
-number of participations; `mechanisms` has it for the others.
+which holds as well when later updates depend on earlier releases, as they do here: each row is released
+in its turn and looks at no later update (Denisov et al., arXiv:2202.08312, Section 2; trees: Kairouz et al.,
+arXiv:2103.00039). The matrices have no negative entry, so a phone whose updates all point the same way is
+the worst case, and s2 can be computed as if updates were numbers (Choquette-Choo et al., arXiv:2211.06530,
+Section 2). With independent noise s2 is the number of participations; `mechanisms` has it for the others.
 
 No amplification by sampling is claimed. Phones take part because they happen to be available, are
 invited in surplus and report first; that is neither Poisson nor uniform sampling.

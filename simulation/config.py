@@ -166,25 +166,7 @@ def check(config: RunConfig) -> None:
     """
     check_bounds(config)
     privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
-    _check_only_with(privacy.bands is not None, "bands", privacy.mechanism == "banded", "mechanism banded")
-    _check_only_with(
-        privacy.tree_restart_rounds is not None, "tree-restart-rounds", privacy.mechanism == "tree", "mechanism tree"
-    )
-    _check_only_with(
-        privacy.clip_count_stddev is not None, "clip-count-stddev", privacy.clip_quantile is not None, "clip-quantile"
-    )
-    _check_only_with(
-        privacy.workload == "momentum",
-        "workload momentum",
-        privacy.mechanism in ("banded", "blt") and config.server_optimizer.name == "momentum",
-        "mechanism banded or blt and --server-optimizer.name momentum",
-    )
-    _check_only_with(
-        privacy.poisson_counterfactual,
-        "poisson-counterfactual",
-        privacy.mechanism == "gaussian" and privacy.clip_quantile is None,
-        "mechanism gaussian and a fixed clip norm",
-    )
+    _check_privacy(config)
     if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
         raise ConfigError(
             f"expected --privacy.modelled-cohort >= --cohort.goal = {cohort.goal}, found {privacy.modelled_cohort}"
@@ -218,6 +200,29 @@ def check(config: RunConfig) -> None:
         raise ConfigError(
             f"expected --fleet.utc-offset-weights >= 0 and not all 0, found {list(fleet.utc_offset_weights)}"
         )
+
+
+def _check_privacy(config: RunConfig) -> None:
+    privacy = config.privacy
+    _check_only_with(privacy.bands is not None, "bands", privacy.mechanism == "banded", "mechanism banded")
+    _check_only_with(
+        privacy.tree_restart_rounds is not None, "tree-restart-rounds", privacy.mechanism == "tree", "mechanism tree"
+    )
+    _check_only_with(
+        privacy.clip_count_stddev is not None, "clip-count-stddev", privacy.clip_quantile is not None, "clip-quantile"
+    )
+    _check_only_with(
+        privacy.workload == "momentum",
+        "workload momentum",
+        privacy.mechanism in ("banded", "blt") and config.server_optimizer.name == "momentum",
+        "mechanism banded or blt and --server-optimizer.name momentum",
+    )
+    _check_only_with(
+        privacy.poisson_counterfactual,
+        "poisson-counterfactual",
+        privacy.mechanism == "gaussian" and privacy.clip_quantile is None,
+        "mechanism gaussian and a fixed clip norm",
+    )
 
 
 def _check_only_with(given: bool, flag: str, fits: bool, other: str) -> None:
