@@ -159,6 +159,8 @@ def test_engine_and_folders_are_not_part_of_the_result():
     [
         ([], (2.0, None, 20_000)),
         (["--privacy.modelled-cohort", "900"], (2.0, None, 900)),
+        (["--privacy.mechanism", "blt"], (None, 6.4, 20_000)),
+        (["--privacy.mechanism", "tree", "--privacy.noise-multiplier", "3"], (3.0, None, None)),
         (["--privacy.noise-multiplier", "3"], (3.0, None, None)),
         (["--privacy.target-epsilon", "3"], (None, 3.0, None)),
         (["--privacy.mechanism", "none"], (None, None, None)),
