@@ -13,6 +13,7 @@ import threading
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from client_model.local_training import limit_threads
 from simulation.flags import parse_simulate
 from simulation.preparation import prepare
 from simulation.progress import RunProgress
@@ -28,6 +29,7 @@ def main(grid: Grid, context: Context) -> None:
     """Run the simulation on the grid that Flower provides."""
     argv = [f"--{key}={value}" for key, value in context.run_config.items() if value]
     config = parse_simulate(argv).run
+    limit_threads(1)  # as scripts/simulate.py does: the same bits on any number of cores
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
         run = start_run(prepare(config), resume=False, progress=progress)
         run_rounds(run, grid, progress, threading.Event())
