@@ -7,12 +7,10 @@ from numpy.typing import NDArray
 
 from client_model.batches import read_pairs
 from client_model.export_tflite import ExportedFile, export_model
-from client_model.language_model import Weights
 from client_model.vocabulary import BOS
-from simulation.config import ConfigError
 from simulation.flags import read_config
 from simulation.preparation import Prepared, prepare
-from simulation.records import RunDirectory
+from simulation.records import RunDirectory, read_weights
 
 CHECKED_SENTENCES = 150
 
@@ -38,7 +36,7 @@ def export_run(directory: RunDirectory, prepared: Prepared) -> list[ExportedFile
         ConfigError: the run has no weights yet.
         ExportError: a file failed its check; former files stay.
     """
-    weights = read_weights(directory.model / "weights.npz", prepared)
+    weights = read_weights(directory.model / "weights.npz", prepared.shape)
     return export_model(directory.model, prepared.shape, weights, held_out_sentences(prepared))
 
 
@@ -46,22 +44,3 @@ def export_folder(root: Path) -> list[ExportedFile]:
     """`export_run` for scripts: everything is read from the run's folder."""
     config = read_config(root / "config.toml")
     return export_run(RunDirectory(root), prepare(config))
-
-
-def read_weights(path: Path, prepared: Prepared) -> Weights:
-    """Load model/weights.npz.
-
-    Raises:
-        ConfigError: missing, damaged, or of another shape.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights = [stored[name] for name in prepared.shape.weight_shapes()]
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: expected the weights of a finished run, found none") from error
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: expected the weights of a run, found {error}") from error
-    for (name, dims), weight in zip(prepared.shape.weight_shapes().items(), weights, strict=True):
-        if weight.shape != dims:
-            raise ConfigError(f"{path}: expected {name} of shape {dims}, found {weight.shape}")
-    return weights

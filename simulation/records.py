@@ -13,6 +13,7 @@ tensorboard/           scalars
 import hashlib
 import json
 import os
+import zipfile
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.language_model import ModelShape, Weights
 from simulation.checkpoint import write_npz_atomically, write_text_atomically
 from simulation.config import ConfigError
 from simulation.memory import peak_rss_bytes
@@ -85,6 +87,29 @@ class RunDirectory:
     def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
         """Replace model/weights.npz."""
         write_npz_atomically(self.model / "weights.npz", weights)
+
+
+def read_weights(path: Path, shape: ModelShape) -> Weights:
+    """The weights of a run, or any in the same form: arrays by name in an .npz.
+
+    Raises:
+        ConfigError: missing, damaged, not finite, or of another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: expected the weights of a finished run, found none") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: expected the weights of a run, found {error}") from error
+    expected, shapes = shape.weight_shapes(), {name: weight.shape for name, weight in found.items()}
+    for name in [*expected, *shapes]:
+        if shapes.get(name) != expected.get(name):
+            raise ConfigError(f"{path}: expected {name} of shape {expected.get(name)}, found {shapes.get(name)}")
+    weights = [found[name].astype(np.float32) for name in expected]
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ConfigError(f"{path}: expected finite weights, found others")
+    return weights
 
 
 def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:

@@ -6,7 +6,6 @@ unless --data.vocabulary-path names one.
 """
 
 import hashlib
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from client_model.client_data import Population, PopulationSpec, open_population
 from client_model.language_model import ModelShape, Weights, initial_weights, model_shape
 from client_model.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from simulation.config import ConfigError, RunConfig
+from simulation.records import read_weights
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def starting_weights(
     if point is None:
         return initial_weights(shape, config.seed)
     if point.corpus is None:
-        return _read_weights(point.path, shape)
+        return read_weights(point.path, shape)
     from client_model.central_training import train_centrally  # TensorFlow takes seconds to import
 
     corpus = open_population(point.corpus)
@@ -112,25 +112,3 @@ def starting_weights(
         seed=config.seed,
         progress=progress,
     )
-
-
-def _read_weights(path: Path, shape: ModelShape) -> Weights:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"--model.init: {path}: cannot be read: {error}") from error
-    expected = shape.weight_shapes()
-    shapes = {name: weight.shape for name, weight in found.items()}
-    if shapes != expected:
-        name = next((n for n in expected if shapes.get(n) != expected[n]), None) or next(
-            iter(set(shapes) - set(expected))
-        )
-        raise ConfigError(
-            f"--model.init: {path}: expected {name} of shape {expected.get(name)} as the --model flags say, "
-            f"found {shapes.get(name)}"
-        )
-    weights = [found[name].astype(np.float32) for name in expected]
-    if not all(np.isfinite(weight).all() for weight in weights):
-        raise ConfigError(f"--model.init: {path}: expected finite weights, found others")
-    return weights

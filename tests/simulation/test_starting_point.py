@@ -80,7 +80,7 @@ def test_bad_starting_points_are_said(corpus, tmp_path):
     (file.parent / "vocab.txt").unlink()
     refused(config_of(file, tmp_path), r"expected vocab\.txt beside")
     file.write_bytes(b"not a zip file")
-    refused(config_of(file, tmp_path, "--data.vocabulary-path", str(tmp_path / "other.txt")), "cannot be read")
+    refused(config_of(file, tmp_path, "--data.vocabulary-path", str(tmp_path / "other.txt")), "expected the weights of")
 
 
 @pytest.mark.slow
