@@ -45,6 +45,7 @@ QUICK = replace(
     SETTINGS,
     rounds=60,
     cohort=CohortConfig(goal=20, min_separation_rounds=12, pause_s=300.0),
+    privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=250),
     evaluation=EvaluationConfig(every_rounds=10, max_phones=150),
 )
 QUICK_EPSILONS = (3.0,)
