@@ -7,9 +7,9 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Lt
+import tyro
 from rich.console import Console
 
 from server_strategy.privacy_budget import BudgetRequest, solve
@@ -22,34 +22,7 @@ from simulation.flags import parse_with_tyro, run_door
 class BudgetFlags:
     """Plan a private run without training: give what you know, get the rest."""
 
-    mechanism: Literal["gaussian", "tree", "banded", "blt"] = "blt"
-    """The mechanism that the answer is for; all of them are compared with it at equal cost."""
-    epsilon: Annotated[float | None, Gt(0)] = None
-    """Target, by Renyi orders."""
-    rho: Annotated[float | None, Gt(0)] = None
-    """Target in zCDP, instead of epsilon."""
-    noise_multiplier: Annotated[float | None, Gt(0)] = None
-    """Standard deviation of the draws over clip norm."""
-    rounds: Annotated[int | None, Ge(1), Le(20_000)] = None
-    """Releases."""
-    cohort: Annotated[int | None, Ge(1)] = None
-    """Reports a round."""
-    population: Annotated[int | None, Ge(1)] = None
-    """Phones."""
-    min_separation_rounds: Annotated[int | None, Ge(1)] = None
-    """A phone that took part in round i may next take part in round i plus this."""
-    max_participations: Annotated[int | None, Ge(1)] = None
-    """A phone takes part at most so often."""
-    delta: Annotated[float | None, Gt(0), Lt(1)] = None
-    """By default population^-1.1, at most 1e-6."""
-    bands: Annotated[int | None, Ge(1)] = None
-    """Of the banded mechanism; by default as many as the separation."""
-    buffers: Annotated[int, Ge(1), Le(8)] = 3
-    """Of the blt mechanism."""
-    tree_restart_rounds: Annotated[int | None, Ge(1)] = None
-    """Of the tree mechanism; by default one tree."""
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Of the server's SGD, which banded and blt are then optimised for."""
+    request: Annotated[BudgetRequest, tyro.conf.arg(name="")]
     poisson_counterfactual: bool = False
     """Add what epsilon would be if phones were sampled at random, labelled so."""
     output_dir: Path | None = None
@@ -60,9 +33,8 @@ def main(flags: BudgetFlags) -> None:
     """Solve, print, write."""
     from simulation import budget_report  # takes a second to import
 
-    check_bounds(flags)
-    values = {name: value for name, value in vars(flags).items() if name in BudgetRequest.__dataclass_fields__}
-    request = BudgetRequest(**values)
+    request = flags.request
+    check_bounds(request)
     try:
         budget = solve(request)
     except ValueError as error:
@@ -91,4 +63,9 @@ def main(flags: BudgetFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(BudgetFlags, sys.argv[1:])), (ConfigError, OSError)))
+    sys.exit(
+        run_door(
+            lambda: main(parse_with_tyro(BudgetFlags, sys.argv[1:], BudgetFlags(BudgetRequest()))),
+            (ConfigError, OSError),
+        )
+    )

@@ -15,7 +15,7 @@ clip norm are the caller's; here one phone's update has norm 1 and a draw has de
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,10 +279,11 @@ class _BufferedStream:
         self._buffers = [state[f"buffer_{i}"].copy() for i in range(len(state))]
 
 
+MechanismName = Literal["gaussian", "tree", "banded", "blt"]
+MECHANISMS: tuple[MechanismName, ...] = get_args(MechanismName)
 _KINDS: dict[str, type] = {
     kind.name: kind for kind in (IndependentNoise, TreeNoise, BandedToeplitzNoise, BufferedToeplitzNoise)
 }
-MECHANISMS = tuple(_KINDS)
 
 
 def make_mechanism(

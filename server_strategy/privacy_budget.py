@@ -14,12 +14,14 @@ where the model stands: its root mean square over the rounds, in clip norms, div
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 from server_strategy.accounting import default_delta, epsilon_by_rdp, gaussian_rho, planned_participations, rho_for
-from server_strategy.mechanisms import Mechanism, make_mechanism
+from server_strategy.mechanisms import Mechanism, MechanismName, make_mechanism
 
 MOST_ROUNDS = 20_000  # looked for
 
@@ -28,27 +30,41 @@ MOST_ROUNDS = 20_000  # looked for
 class BudgetRequest:
     """What is known; None for what is asked."""
 
-    mechanism: str = "blt"
-    epsilon: float | None = None
-    rho: float | None = None
-    noise_multiplier: float | None = None
-    rounds: int | None = None
-    cohort: int | None = None
-    population: int | None = None
-    min_separation_rounds: int | None = None
-    max_participations: int | None = None
-    delta: float | None = None
-    bands: int | None = None
-    buffers: int = 3
-    tree_restart_rounds: int | None = None
-    momentum: float = 0.0
+    mechanism: MechanismName = "blt"
+    """The mechanism that the answer is for; all of them are compared with it at equal cost."""
+    epsilon: Annotated[float | None, Gt(0)] = None
+    """Target, by Renyi orders."""
+    rho: Annotated[float | None, Gt(0)] = None
+    """Target in zCDP, instead of epsilon."""
+    noise_multiplier: Annotated[float | None, Gt(0)] = None
+    """Standard deviation of the draws over clip norm."""
+    rounds: Annotated[int | None, Ge(1), Le(MOST_ROUNDS)] = None
+    """Releases."""
+    cohort: Annotated[int | None, Ge(1)] = None
+    """Reports a round."""
+    population: Annotated[int | None, Ge(1)] = None
+    """Phones."""
+    min_separation_rounds: Annotated[int | None, Ge(1)] = None
+    """A phone that took part in round i may next take part in round i plus this."""
+    max_participations: Annotated[int | None, Ge(1)] = None
+    """A phone takes part at most so often."""
+    delta: Annotated[float | None, Gt(0), Lt(1)] = None
+    """By default population^-1.1, at most 1e-6."""
+    bands: Annotated[int | None, Ge(1)] = None
+    """Of the banded mechanism; by default as many as the separation."""
+    buffers: Annotated[int, Ge(1), Le(8)] = 3
+    """Of the blt mechanism."""
+    tree_restart_rounds: Annotated[int | None, Ge(1)] = None
+    """Of the tree mechanism; by default one tree."""
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Of the server's SGD, for banded and blt optimised for it; 0: for the plain sums."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """A complete setting and its cost."""
 
-    mechanism: str
+    mechanism: MechanismName
     rounds: int
     min_separation_rounds: int
     max_participations: int
@@ -118,7 +134,7 @@ def solve(request: BudgetRequest) -> Budget:
     )
 
 
-def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: str) -> Budget:
+def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: MechanismName) -> Budget:
     """The same run at the same rho with another mechanism, with its own noise multiplier.
 
     Raises:

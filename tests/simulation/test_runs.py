@@ -65,7 +65,7 @@ def test_the_ledger_recomputes_to_the_claim(straight, script):
 
 def assert_same_rounds(folder, other):
     same = ("weights_sha256", "loss", "clipped_share", "epsilon", "tokens", "checked_in", "simulated_date")
-    same += ("top1_recall", "perplexity")
+    same += ("top1_recall", "perplexity", "clip_norm")
     expected, found = rounds_of(folder), rounds_of(other)
     assert [{k: r.get(k) for k in same} for r in found] == [{k: r.get(k) for k in same} for r in expected]
 
