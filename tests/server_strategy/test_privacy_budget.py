@@ -46,11 +46,15 @@ def test_what_is_found_fits_and_more_does_not(mechanism, epsilon, rounds, separa
     assert epsilon * (1 - 1e-6) < forward.epsilon <= epsilon * (1 + 1e-9)
     known = replace(request, noise_multiplier=forward.noise_multiplier * (1 + 1e-9))
     assert solve(known).max_participations == forward.max_participations
-    more = solve(replace(known, rounds=None))
-    assert more.rounds >= rounds and more.epsilon <= epsilon
-    # Independent noise costs nothing until phones come back; then one more round is too much.
-    if mechanism == "gaussian":
-        assert solve(replace(known, epsilon=None, rounds=more.rounds + 1)).epsilon > epsilon
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_the_most_rounds_fit_and_one_more_does_not(mechanism):
+    known = BudgetRequest(mechanism, noise_multiplier=3.0, cohort=10, min_separation_rounds=10, delta=1e-6)
+    budget = solve(replace(known, epsilon=solve(replace(known, rounds=40)).epsilon * 1.001))
+    assert budget.rounds >= 40
+    assert solve(replace(known, rounds=budget.rounds)).epsilon <= budget.epsilon * 1.001
+    assert solve(replace(known, rounds=budget.rounds + 1)).epsilon > budget.epsilon
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)

@@ -1,5 +1,7 @@
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -42,15 +44,17 @@ def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_runs_are_made_once_and_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "MECHANISMS", ("blt",))
+def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "MECHANISMS", ("gaussian",))
     run = parse_simulate([str(flag) for flag in TINY]).run
-    settings = replace(run, rounds=2, privacy=replace(run.privacy, noise_multiplier=None))
+    settings = replace(run, privacy=replace(run.privacy, noise_multiplier=None))
+    shutil.copytree(straight[0], tmp_path / "c" / "gaussian-epsilon-4")  # a run with as many rounds, kept
     said = []
     *_, outcomes = play(tmp_path / "c", settings, (4.0,), said.append)
-    assert [one.mechanism for one in outcomes] == ["none", "blt"]
-    assert outcomes[1].spent_epsilon <= 4.0 and outcomes[1].noise_in_model > 0 and outcomes[0].rho is None
+    assert [one.mechanism for one in outcomes] == ["none", "gaussian"] and said == ["run 1 of 2: none"]
+    assert outcomes[0].rho is None and outcomes[0].recall > 0
+    assert outcomes[1].rho > 0 and outcomes[1].noise_in_model == pytest.approx(np.sqrt((1 + 2 + 3) / 3) / 500)
     *_, again = play(tmp_path / "c", settings, (4.0,), said.append)
-    assert again == outcomes and len(said) == 2  # nothing ran a second time
+    assert again == outcomes and len(said) == 1  # nothing ran a second time
     with pytest.raises(ConfigError, match=r"found .* with others"):
         list(play(tmp_path / "c", replace(settings, seed=1), (4.0,), said.append))

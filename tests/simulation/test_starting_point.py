@@ -1,3 +1,4 @@
+import io
 import json
 
 import numpy as np
@@ -6,8 +7,12 @@ import pytest
 from client_model.language_model import flatten, initial_weights, model_shape
 from simulation.config import ConfigError
 from simulation.flags import parse_simulate
+from simulation.preparation import prepare
+from simulation.progress import RunProgress
+from simulation.records import weights_sha256
+from simulation.run import start_run, statement_facts
 from simulation.starting_point import open_starting_point, starting_weights
-from tests.simulation.test_runs import outcome, rounds_of
+from tests.simulation.test_runs import outcome
 
 MODEL = ("--model.vocabulary-size", "60", "--model.embedding-size", "8", "--model.units", "10")
 
@@ -84,14 +89,12 @@ def test_bad_starting_points_are_said(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_starts_from_another_ones_end(straight, script, tmp_path):
-    folder, _ = straight
-    flags = ["--rounds", 1, "--cohort.goal", 8, "--fleet.size", 300, "--evaluation.max-phones", 10]
-    flags += ["--model.embedding-size", 32, "--model.units", 48, "--privacy.mechanism", "none"]
-    done = script("simulate.py", *flags, "--model.init", folder, "--output-dir", tmp_path / "run")
-    assert done.returncode == 0, done.stderr
-    statement = (tmp_path / "run" / "privacy.md").read_text()
-    assert "the starting weights, read from weights.npz" in statement
-    # What the first round trains from is where the other run ended: its loss is as low.
-    assert rounds_of(tmp_path / "run")[0]["loss"] < rounds_of(folder)[0]["loss"] - 0.1
-    assert outcome(tmp_path / "run")["weights_sha256"] != outcome(folder)["weights_sha256"]
+def test_a_run_starts_where_another_one_ended(straight, tmp_path):
+    flags = ["--fleet.size", "300", "--model.embedding-size", "32", "--model.units", "48", "--cohort.goal", "8"]
+    config = parse_simulate([*flags, "--model.init", str(straight[0]), "--output-dir", str(tmp_path / "run")]).run
+    with RunProgress(io.StringIO(), config.rounds, 0) as progress:
+        run = start_run(prepare(config), resume=False, progress=progress)
+    assert weights_sha256(run.flat) == outcome(straight[0])["weights_sha256"]
+    assert run.prepared.task.vocabulary == (straight[0] / "model" / "vocab.txt").read_text()
+    facts = statement_facts(run)
+    assert any("the starting weights, read from weights.npz" in item for item in facts.outside_the_budget)
