@@ -1,7 +1,8 @@
 """Export a run's model for phones: python scripts/export_model.py RUN_DIR
 
-Writes model/keyboard.tflite (int8) and model/keyboard_fp32.tflite, each checked against the trained
-weights on held-out text first.
+Writes four files into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite and
+keyboard_train.tflite, which can learn on the phone; each is checked against the trained weights on held-out
+text first.
 """
 
 import sys
@@ -30,7 +31,7 @@ def main() -> int:
     """Export and print one line a file."""
     flags = parse_with_tyro(ExportFlags, sys.argv[1:])
     import_tensorflow_quietly()
-    from client_model.export_tflite import ExportError
+    from client_model.export_checks import ExportError
     from simulation.export import export_folder
 
     def export() -> None:

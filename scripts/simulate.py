@@ -26,7 +26,7 @@ def main() -> int:
     prepared = prepare(flags.run, resume)
     # The rest needs TensorFlow and Ray, which take seconds to import: not for --help or a typo.
     import_tensorflow_quietly()
-    from client_model.export_tflite import ExportError
+    from client_model.export_checks import ExportError
     from client_model.local_training import limit_threads
     from server_strategy.privacy_ledger import LedgerError
     from simulation.checkpoint import CheckpointError

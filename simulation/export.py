@@ -1,12 +1,13 @@
 """Export a run's weights for phones, checked on the run's held-out text."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.batches import read_pairs
-from client_model.export_tflite import ExportedFile, export_model
+from client_model.export_tflite import DEFAULT_KINDS, FILES, ExportedFile, export_model
 from client_model.vocabulary import BOS
 from simulation.flags import read_config
 from simulation.preparation import Prepared, prepare
@@ -29,7 +30,7 @@ def held_out_sentences(prepared: Prepared, most: int = CHECKED_SENTENCES) -> lis
     return sentences[:most]
 
 
-def export_run(directory: RunDirectory, prepared: Prepared) -> list[ExportedFile]:
+def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str] = DEFAULT_KINDS) -> list[ExportedFile]:
     """Write the TFLite files of a run whose weights are on disk.
 
     Raises:
@@ -37,10 +38,11 @@ def export_run(directory: RunDirectory, prepared: Prepared) -> list[ExportedFile
         ExportError: a file failed its check; former files stay.
     """
     weights = read_weights(directory.model / "weights.npz", prepared.shape)
-    return export_model(directory.model, prepared.shape, weights, held_out_sentences(prepared))
+    bound = prepared.config.training.max_gradient_norm
+    return export_model(directory.model, prepared.shape, weights, held_out_sentences(prepared), kinds, bound)
 
 
 def export_folder(root: Path) -> list[ExportedFile]:
-    """`export_run` for scripts: everything is read from the run's folder."""
+    """All files, for scripts: everything is read from the run's folder."""
     config = read_config(root / "config.toml")
-    return export_run(RunDirectory(root), prepare(config))
+    return export_run(RunDirectory(root), prepare(config), tuple(FILES))

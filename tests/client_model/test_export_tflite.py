@@ -3,7 +3,14 @@ import pytest
 
 from client_model import export_tflite
 from client_model.config import ModelConfig
-from client_model.export_tflite import ExportError, convert, export_model, reference_step, top1_agreement
+from client_model.export_checks import (
+    ExportError,
+    check_training,
+    open_interpreter,
+    reference_step,
+    top1_agreement,
+)
+from client_model.export_tflite import FILES, convert, export_model
 from client_model.language_model import flatten, initial_weights, model_shape, unflatten
 from client_model.local_training import LocalTrainer
 from client_model.vocabulary import BOS, FIRST_WORD
@@ -18,7 +25,7 @@ def exported(request):
     config = ModelConfig(cell=request.param, vocabulary_size=V, embedding_size=16, units=40, sequence_length=T)
     shape = model_shape(config)
     weights = some_weights(shape, seed=2)
-    return shape, weights, convert(shape, weights)
+    return shape, weights, convert(shape, weights, tuple(FILES), max_gradient_norm=0.5)
 
 
 def sentences(count=20, seed=0):
@@ -53,12 +60,54 @@ def test_int8_file_is_smaller_and_close(exported):
     assert top1_agreement(files["int8"], shape, weights, sentences())[0] > 0.8  # random weights are the hard case
 
 
+def test_every_file_uses_builtin_operators_and_half_precision_hardly_differs(exported):
+    shape, weights, files = exported
+    assert set(files) == set(FILES)
+    assert top1_agreement(files["float16"], shape, weights, sentences())[0] > 0.98
+    assert top1_agreement(files["training"], shape, weights, sentences())[0] == 1.0
+
+
+def test_the_same_weights_give_the_same_bytes(exported):
+    shape, weights, files = exported
+    assert convert(shape, weights, tuple(FILES), max_gradient_norm=0.5) == files
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.5])
+def test_the_file_learns_as_a_simulated_phone_does(exported, bound):
+    shape, weights, _ = exported
+    file = convert(shape, weights, ("training",), bound)["training"]
+    check_training(file, shape, weights, sentences(), bound)
+    with pytest.raises(ExportError, match=r"as in local training|within 0.0001 of local training"):
+        check_training(file, shape, weights, sentences(), 0.05)  # it was made for another bound
+    fewer = sentences(3)  # of the eight that a batch can hold
+    check_training(file, shape, weights, fewer, bound)
+
+
+def test_weights_of_a_phone_survive_saving_and_restoring(exported):
+    shape, weights, files = exported
+    interpreter = open_interpreter(files["training"])
+    save, restore = (interpreter.get_signature_runner(name) for name in ("save", "restore"))
+    other = dict(zip(shape.weight_shapes(), some_weights(shape, seed=8), strict=True))
+    restore(**other)
+    for name, value in save().items():
+        np.testing.assert_array_equal(value, other[name])
+    assert top1_agreement(files["training"], shape, weights, sentences())[0] == 1.0  # a new interpreter starts anew
+
+
+def test_suggestions_of_a_very_sure_model_keep_their_order(exported):
+    # Probabilities underflow to zero, logits do not.
+    shape, weights, _ = exported
+    sure = [w * (1000.0 if i == 0 else 1.0) for i, w in enumerate(weights)]
+    file = convert(shape, [w.astype(np.float32) for w in sure], ("float32",))["float32"]
+    assert top1_agreement(file, shape, sure, sentences())[0] == 1.0
+
+
 def test_special_tokens_and_punctuation_are_never_suggested(exported):
     shape, weights, _ = exported
     loud = [w.copy() for w in weights]
     loud[5][:FIRST_WORD] += 100.0
     file = convert(shape, loud, ("float32",))["float32"]
-    step = export_tflite.Interpreter(model_content=file).get_signature_runner("step")
+    step = open_interpreter(file).get_signature_runner("step")
     hidden = np.zeros((1, weights[2].shape[0]), np.float32)
     found = step(token=np.array([BOS], np.int32), hidden=hidden, cell=np.zeros((1, shape.units), np.float32))
     assert (found["ids"] >= FIRST_WORD).all() and found["probabilities"].sum() < 1e-3
@@ -83,7 +132,7 @@ def test_a_file_that_disagrees_fails_and_replaces_nothing(exported, tmp_path, mo
     shape, weights, files = exported
     (tmp_path / "keyboard.tflite").write_bytes(b"former")
     other = convert(shape, initial_weights(shape, 9))
-    monkeypatch.setattr(export_tflite, "convert", lambda *_: other)  # a converter that got it wrong
+    monkeypatch.setattr(export_tflite, "convert", lambda *_, **__: other)  # a converter that got it wrong
     with pytest.raises(ExportError, match="expected top-1 agreement"):
         export_model(tmp_path, shape, weights, sentences())
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"former"]

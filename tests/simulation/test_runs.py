@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,12 +113,14 @@ def test_another_configuration_cannot_resume(straight, script):
     assert done.stderr.startswith("error: --cohort.goal: expected 8 as in ") and done.stderr.count("\n") == 1
 
 
-def test_export_again_gives_the_same_bytes(straight, script):
-    folder, _ = straight
+def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script, tmp_path):
+    folder = shutil.copytree(straight[0], tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
     done = script("export_model.py", folder)
     assert done.returncode == 0 and "top-1 agreement 100.00%" in done.stdout, done.stdout + done.stderr
-    assert {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")} == before
+    after = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
+    assert set(after) == set(before) | {"keyboard_fp16.tflite", "keyboard_train.tflite"} and len(before) == 2
+    assert all(after[name] == content for name, content in before.items())
 
 
 def test_real_messages_and_no_privacy(real_text, script, tmp_path):
