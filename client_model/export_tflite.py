@@ -13,6 +13,8 @@ otherwise than a simulated phone, or needs an operator that phones lack, fails. 
 same bytes.
 """
 
+import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from client_model.export_checks import ExportError, check_training, top1_agreement
 from client_model.keyboard_modules import KeyboardModule, LearningKeyboardModule
 from client_model.language_model import ModelShape, Weights
+from client_model.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tied_table import tie_table
 
 FILES = {
@@ -48,6 +51,7 @@ class ExportedFile:
     size_bytes: int
     top1_agreement: float
     positions: int
+    sha256: str
 
 
 def convert(
@@ -106,8 +110,17 @@ def export_model(
     sentences: list[NDArray[Any]],
     kinds: Sequence[str] = DEFAULT_KINDS,
     max_gradient_norm: float = 0.0,
+    inside: tuple[ModelFacts, list[AssociatedFile]] | None = None,
 ) -> list[ExportedFile]:
-    """Write the files into `folder` once all have passed.
+    """Write the files into `folder` once all have passed, and manifest.json with their digests.
+
+    Args:
+        folder: for the files.
+        shape, weights: of the trained model.
+        sentences: held-out text to check the files on, int32 [length] each.
+        kinds: keys of FILES.
+        max_gradient_norm: bound on a gradient of the file that learns, as in training; 0 for none.
+        inside: metadata and files to put into each file.
 
     Raises:
         ExportError: a file fails its check; files already in the folder stay as they are.
@@ -116,6 +129,8 @@ def export_model(
         raise ExportError("expected held-out text to check the files on, found none")
     exported: list[ExportedFile] = []
     files = convert(shape, weights, kinds, max_gradient_norm)
+    if inside is not None:
+        files = {kind: with_metadata(file, *inside) for kind, file in files.items()}
     for kind, file in files.items():
         agreement, positions = top1_agreement(file, shape, weights, sentences)
         if agreement < MINIMUM_AGREEMENT[kind]:
@@ -125,10 +140,35 @@ def export_model(
             )
         if kind == "training":
             check_training(file, shape, weights, sentences, max_gradient_norm)
-        exported.append(ExportedFile(kind, folder / FILES[kind], len(file), agreement, positions))
+        digest = hashlib.sha256(file).hexdigest()
+        exported.append(ExportedFile(kind, folder / FILES[kind], len(file), agreement, positions, digest))
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as draft:
         for item in exported:
             (Path(draft) / item.path.name).write_bytes(files[item.kind])
         for item in exported:
             shutil.move(Path(draft) / item.path.name, item.path)
+        _write_manifest(folder, Path(draft), exported)
     return exported
+
+
+def _write_manifest(folder: Path, draft: Path, exported: list[ExportedFile]) -> None:
+    """What is in the folder now; files of an earlier export stay listed if they are still those."""
+    path = folder / "manifest.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        entries = {}
+    for item in exported:
+        entries[item.path.name] = {
+            "sha256": item.sha256,
+            "bytes": item.size_bytes,
+            "top1_agreement": item.top1_agreement,
+            "positions": item.positions,
+        }
+    kept = {name: entry for name, entry in sorted(entries.items()) if _digest(folder / name) == entry["sha256"]}
+    (draft / path.name).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    shutil.move(draft / path.name, path)
+
+
+def _digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

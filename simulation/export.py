@@ -1,7 +1,9 @@
 """Export a run's weights for phones, checked on the run's held-out text."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,9 @@ from numpy.typing import NDArray
 from client_model.batches import read_pairs
 from client_model.export_tflite import DEFAULT_KINDS, FILES, ExportedFile, export_model
 from client_model.vocabulary import BOS
+from simulation.config import ConfigError
 from simulation.flags import read_config
+from simulation.model_card import associated_files, model_card
 from simulation.preparation import Prepared, prepare
 from simulation.records import RunDirectory, read_weights
 
@@ -38,8 +42,27 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         ExportError: a file failed its check; former files stay.
     """
     weights = read_weights(directory.model / "weights.npz", prepared.shape)
-    bound = prepared.config.training.max_gradient_norm
-    return export_model(directory.model, prepared.shape, weights, held_out_sentences(prepared), kinds, bound)
+    card = model_card(prepared.config, prepared.shape, *_outcome(directory))
+    return export_model(
+        directory.model,
+        prepared.shape,
+        weights,
+        held_out_sentences(prepared),
+        kinds,
+        prepared.config.training.max_gradient_norm,
+        associated_files(card, prepared.vocabulary.to_text()),
+    )
+
+
+def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """summary.json and privacy.json."""
+    found = []
+    for path in (directory.summary, directory.root / "privacy.json"):
+        try:
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: expected the outcome of a finished run, found {error}") from error
+    return found[0], found[1]
 
 
 def export_folder(root: Path) -> list[ExportedFile]:

@@ -1,3 +1,6 @@
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
@@ -121,7 +124,15 @@ def test_export_writes_both_files_and_leaves_no_drafts(exported, tmp_path):
     update = trained.train(received, batches, 1.0).update  # trained weights agree more often than random ones
     learned = unflatten(flatten(weights) + 3 * update, shape)
     files = export_model(tmp_path, shape, learned, sentences())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["keyboard.tflite", "keyboard_fp32.tflite"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["keyboard.tflite", "keyboard_fp32.tflite", "manifest.json"]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert {name: entry["sha256"] for name, entry in manifest.items()} == {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in tmp_path.glob("*.tflite")
+    }
+    (tmp_path / "keyboard_fp32.tflite").write_bytes(b"changed by somebody")
+    export_model(tmp_path, shape, learned, sentences(), ("int8",))
+    assert set(json.loads((tmp_path / "manifest.json").read_text())) == {"keyboard.tflite"}  # no longer that file
+    export_model(tmp_path, shape, learned, sentences())
     assert {f.kind: f.size_bytes for f in files} == {
         "float32": (tmp_path / "keyboard_fp32.tflite").stat().st_size,
         "int8": (tmp_path / "keyboard.tflite").stat().st_size,

@@ -6,6 +6,7 @@ from client_model.config import ModelConfig
 from client_model.export_checks import open_interpreter
 from client_model.export_tflite import convert
 from client_model.language_model import initial_weights, model_shape
+from client_model.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tied_table import TiedTableError, operator_kind, tie_table
 from tests.client_model.test_local_training import some_weights
 
@@ -69,3 +70,9 @@ def test_the_published_model_fits_its_sizes():
     shape = model_shape(ModelConfig(preset="gboard"))
     file = convert(shape, initial_weights(shape, 0), ("int8",))["int8"]
     assert len(file) <= 1_800_000  # step and score
+    words = "\n".join(f"word{number:04d}" for number in range(shape.vocabulary_size))  # as long as real ones
+    facts = ModelFacts("n", "d", "v", "a", "l")
+    whole = with_metadata(
+        file, facts, [AssociatedFile("vocab.txt", "", 5, words), AssociatedFile("card", "", 1, "x" * 8000)]
+    )
+    assert len(whole) <= 1_900_000

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from client_model.tflite_metadata import read_associated_files
 from simulation.checkpoint import load_newest_checkpoint
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
@@ -43,7 +44,12 @@ def test_a_run_leaves_what_it_promises(straight):
         *("checkpoints", "model", "tensorboard", "participation.json"),
     }
     files = {p.name for p in (folder / "model").iterdir()}
-    assert files == {"weights.npz", "vocab.txt", "keyboard.tflite", "keyboard_fp32.tflite"}
+    assert files == {"weights.npz", "vocab.txt", "keyboard.tflite", "keyboard_fp32.tflite", "manifest.json"}
+    inside = read_associated_files((folder / "model" / "keyboard.tflite").read_bytes())
+    assert inside["vocab.txt"] == (folder / "model" / "vocab.txt").read_text()
+    card = json.loads(inside["model_card.json"])
+    assert card["weights_sha256"] == summary["weights_sha256"] and card["privacy"]["spent"]["epsilon"] > 0
+    assert "does not have that guarantee itself" in inside["model_card.md"]
     for line in rounds_of(folder):
         dropped = line["dropped_failure"] + line["dropped_ineligible"] + line["dropped_upload"]
         assert line["invited"] == line["reported"] + dropped + line["late"] + line["unused"] <= line["checked_in"]
