@@ -14,7 +14,7 @@ clip norm are the caller's; here one phone's update has norm 1 and a draw has de
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
@@ -286,6 +286,7 @@ _KINDS: dict[str, type] = {
 }
 
 
+@lru_cache(maxsize=256)
 def make_mechanism(
     name: str,
     rounds: int,

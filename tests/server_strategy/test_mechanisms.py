@@ -162,7 +162,7 @@ def dense_cost(matrix, rounds):
     st.integers(0, 2**32),
     st.floats(0.1, 0.9),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_no_log_is_claimed_cheaper_than_the_dense_computation(case, rounds, b, k, seed, share):
     """Random phones under random rules, with a plan made for other rules than happened."""
     name, restart = case
