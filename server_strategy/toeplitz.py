@@ -200,7 +200,7 @@ def _error_and_slope(c: Vector, rounds: int, momentum: float, solve) -> tuple[fl
 
 def _blt_parameters(x: Vector) -> tuple[Vector, Vector]:
     decay, scale = np.split(x, 2)
-    return expit(decay), np.exp(scale)
+    return expit(decay), np.exp(np.minimum(scale, 50.0))  # a line search may step far outside
 
 
 def _blt_starts(rounds: int, buffers: int) -> list[Vector]:
