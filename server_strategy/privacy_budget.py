@@ -141,8 +141,11 @@ def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: MechanismNa
         ValueError: the mechanism's sensitivity is not known for this setting.
     """
     return solve(
-        BudgetRequest(
-            mechanism,
+        replace(
+            request,
+            mechanism=mechanism,
+            epsilon=None,
+            noise_multiplier=None,
             rho=budget.rho,
             rounds=budget.rounds,
             cohort=budget.cohort,
@@ -150,10 +153,6 @@ def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: MechanismNa
             min_separation_rounds=budget.min_separation_rounds,
             max_participations=budget.max_participations,
             delta=budget.delta,
-            bands=request.bands,
-            buffers=request.buffers,
-            tree_restart_rounds=request.tree_restart_rounds,
-            momentum=request.momentum,
         )
     )
 

@@ -25,10 +25,12 @@ def new_figure(rows: int, columns: int, size: tuple[float, float], title: str) -
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG and let go of the figure."""
-    twins = len({axis.get_position().bounds for axis in figure.axes}) < len(figure.axes)
+    places: set[tuple[float, ...]] = set()
     for axis in figure.axes:
-        axis.spines[["top"] if twins else ["top", "right"]].set_visible(False)
+        place = tuple(axis.get_position().bounds)
+        axis.spines[["top"] if place in places else ["top", "right"]].set_visible(False)  # a twin needs its right one
         axis.title.set_fontsize(10)
+        places.add(place)
     draft = path.with_name(f".{path.name}-draft")
     figure.savefig(draft, dpi=110, format="png")
     plt.close(figure)
