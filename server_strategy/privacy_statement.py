@@ -115,8 +115,8 @@ def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         return ["Models from this run must not be shared as if they were private.", ""]
     lines = [
         "In plain words: whatever anybody computes from the released models, replacing everything one phone sent",
-        f"by nothing changes the odds of any outcome by at most a factor of e^{spent.epsilon:.3g}, except with",
-        f"probability {spent.delta:.2g}. This counts every time the phone took part, not one message or one round.",
+        f"by nothing changes the probability of any outcome by at most a factor of e^{spent.epsilon:.3g}, and an",
+        f"additional {spent.delta:.2g}. This counts every time the phone took part, not one message or one round.",
         "",
     ]
     if plan.modelled_cohort is not None:
