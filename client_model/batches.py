@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from client_model.client_data import Population
 from client_model.config import TrainingConfig
 from client_model.keyed_random import generator
-from client_model.vocabulary import BOS, EOS
+from client_model.vocabulary import BOS, EOS, OOV
 
 
 class SequenceTable(NamedTuple):
@@ -40,6 +40,14 @@ class PackedBatches(NamedTuple):
     def num_tokens(self) -> int:
         """Real tokens; there are no others."""
         return len(self.inputs)
+
+
+class EvaluatedTokens(NamedTuple):
+    """What is known of each token of `evaluation_batches` besides its ids; int [tokens] each."""
+
+    owner: NDArray[np.int64]  # which of the phones it belongs to
+    place: NDArray[np.int64]  # tokens that stand before the target in its message
+    unknown_letters: NDArray[np.int32]  # of a target outside the vocabulary; else 0
 
 
 def sequence_table(message_lengths: NDArray[np.int64], sequence_length: int) -> SequenceTable:
@@ -107,24 +115,37 @@ def evaluation_sequences(
 
 def evaluation_batches(
     population: Population,
-    lookup: NDArray[np.int32],
+    spelled: NDArray[np.int32],
     phones: Sequence[int],
     max_sequences: int,
     sequence_length: int,
     batch_tokens: int = 400,
-) -> tuple[PackedBatches, NDArray[np.int64]]:
+) -> tuple[PackedBatches, EvaluatedTokens]:
     """The sequences of several held-out phones together, longest first, about `batch_tokens` a batch.
 
-    Returns:
-        The batches, and for each of their tokens which of `phones` it belongs to: int64 [tokens].
+    Args:
+        population: the text.
+        spelled: table from types to ids in which words outside the vocabulary keep their letters, see
+            `keyboard_metrics.spelled_lookup`.
+        phones: ids.
+        max_sequences: of each phone, its last ones.
+        sequence_length: pairs of a sequence at most.
+        batch_tokens: about so many a batch.
     """
-    parts = [evaluation_sequences(population, lookup, p, max_sequences, sequence_length) for p in phones]
+    parts = [evaluation_sequences(population, spelled, p, max_sequences, sequence_length) for p in phones]
     inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
+    tables = [sequence_table(population.message_lengths(p), sequence_length) for p in phones]
+    starts = np.concatenate([table.start[-max_sequences:] for table in tables])
     owner = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    place = np.arange(len(inputs)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     order = np.argsort(-lengths, kind="stable")
     before = np.cumsum(lengths[order]) - lengths[order]
     source, step_rows = _layout(lengths, order, before // batch_tokens, sequence_length)
-    return PackedBatches(inputs[source], targets[source], step_rows), owner[source]
+    targets, inputs = targets[source], inputs[source]
+    return (
+        PackedBatches(np.where(inputs < 0, OOV, inputs), np.where(targets < 0, OOV, targets), step_rows),
+        EvaluatedTokens(owner[source], place[source], np.maximum(-targets, 0)),
+    )
 
 
 def read_pairs(

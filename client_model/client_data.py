@@ -45,6 +45,10 @@ class Population(Protocol):
         """Distinct tokens; a type id past its end is a word outside every vocabulary."""
 
     @property
+    def unlisted_word_letters(self) -> int:
+        """Letters of a word past the lexicon's end, on average; 0 where there are none."""
+
+    @property
     def skipped_lines(self) -> int:
         """Bad lines that were left out."""
 
@@ -96,6 +100,10 @@ class TokenisedFile:
         if self._lexicon is None:
             self._lexicon = (self._folder / "lexicon.txt").read_text(encoding="utf-8").split("\n")
         return self._lexicon
+
+    @property
+    def unlisted_word_letters(self) -> int:
+        return 0
 
     @property
     def skipped_lines(self) -> int:

@@ -1,13 +1,17 @@
-"""How good a keyboard's suggestions are, and what simple counting would achieve.
+"""How good a keyboard's suggestions are.
 
 A *word position* is a position whose true next token is a word or an emoji: ends of messages,
 punctuation and padding do not count, out-of-vocabulary words count only towards the
-out-of-vocabulary rate. Recall@k is the share of in-vocabulary word positions whose next word is
-among the k suggestions; suggestions are always words.
+out-of-vocabulary rate. Suggestions are always words.
 
-The baselines see the same training phones and are measured at the same positions of the same
-held-out phones: `unigram` always suggests the commonest word, `bigram` the word that most often
-followed the previous token.
+* Recall@k: share of in-vocabulary word positions whose next word is among the k suggestions.
+* Impression recall: share of all times that three suggestions were shown at which one of them came next.
+  They are shown at every token: also before the first word of a message (the zero state), before
+  punctuation, unknown words, and the end of the message, where no suggestion can be right. Keyboards that
+  are opened and closed without a word leave no text and are not in it. (Hard et al., arXiv:1811.03604,
+  section 4, distinguish the two recalls in this way.)
+* Keystroke savings: see `keystrokes`.
+* Perplexity: exp of the mean cross-entropy over all tokens.
 """
 
 from typing import NamedTuple
@@ -15,72 +19,95 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.batches import evaluation_sequences, read_pairs
 from client_model.client_data import Population
-from client_model.vocabulary import BOS, FIRST_WORD, OOV
+from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, letters_of, typing_cost
+from client_model.vocabulary import FIRST_WORD, OOV, Vocabulary
+
+_PLACES = np.array([0, 1, 2, 3, 4, 5, 10])
+PLACE_NAMES = ("0", "1", "2", "3", "4", "5-9", "10+")  # tokens before the word in its message
 
 
-class WordCounts(NamedTuple):
-    """Counts over the tokens of one phone; sums of them are exact in any order."""
+class TokenScores(NamedTuple):
+    """How well each of some tokens was predicted; all [tokens]."""
+
+    targets: NDArray[np.int32]
+    loss: NDArray[np.float32]  # cross-entropy in nats
+    rank: NDArray[np.int64]  # words ranked above the target; 0 = first suggestion
+    keystrokes: NDArray[np.int64]  # with suggestions, if the target is a word of the vocabulary
+
+
+class KeyboardCounts(NamedTuple):
+    """Counts over some tokens."""
 
     tokens: int
+    loss_sum: float  # nats
     word_positions: int
     out_of_vocabulary: int
     top1_hits: int
     top3_hits: int
+    characters: int
+    keystrokes: int
+    in_vocabulary_by_place: NDArray[np.int64]  # [places], as PLACE_NAMES
+    top1_hits_by_place: NDArray[np.int64]
+    top3_hits_by_place: NDArray[np.int64]
 
 
-def count_hits(targets: NDArray[np.int32], rank: NDArray[np.int32]) -> WordCounts:
-    """Count a phone's hits; `rank` is the number of words ranked above the target: int32 [tokens]."""
+def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np.int32]:
+    """Table from types to ids in which a word outside the vocabulary of n letters is -n: int32 [types + 1]."""
+    lookup = vocabulary.lookup_table(population.lexicon)
+    spelled = lookup.copy()
+    for place in np.flatnonzero(lookup[:-1] == OOV):
+        spelled[place] = -len(letters_of(population.lexicon[place]))
+    spelled[-1] = -population.unlisted_word_letters
+    return spelled
+
+
+def count_hits(
+    table: KeystrokeTable, scores: TokenScores, place: NDArray[np.int64], unknown_letters: NDArray[np.int32]
+) -> KeyboardCounts:
+    """Count over some tokens.
+
+    Args:
+        table: of the vocabulary.
+        scores: of the tokens.
+        place: tokens before each in its message, int [tokens].
+        unknown_letters: of targets outside the vocabulary, int [tokens].
+    """
+    targets = scores.targets
     is_word = targets >= FIRST_WORD
     unknown = int((targets == OOV).sum())
-    return WordCounts(
+    first, shown = is_word & (scores.rank == 0), is_word & (scores.rank < SUGGESTIONS)
+    characters, keystrokes = typing_cost(table, targets, unknown_letters, scores.keystrokes)
+    group = np.searchsorted(_PLACES, place, side="right") - 1
+
+    def by_place(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(group[chosen], minlength=len(PLACE_NAMES))
+
+    return KeyboardCounts(
         len(targets),
+        float(scores.loss.astype(np.float64).sum()),
         int(is_word.sum()) + unknown,
         unknown,
-        int((is_word & (rank == 0)).sum()),
-        int((is_word & (rank < 3)).sum()),
+        int(first.sum()),
+        int(shown.sum()),
+        int(characters.sum()),
+        int(keystrokes.sum()),
+        by_place(is_word),
+        by_place(first),
+        by_place(shown),
     )
 
 
-class Baselines(NamedTuple):
-    """Top-1 recall of counting; null where there is no in-vocabulary word position."""
-
-    unigram_top1: float | None
-    bigram_top1: float | None
-    training_phones: int
-
-
-def measure_baselines(
-    population: Population,
-    lookup: NDArray[np.int32],
-    training_phones: NDArray[np.int64],
-    held_out_phones: NDArray[np.int64],
-    max_sequences: int,
-    sequence_length: int,
-    vocabulary_size: int,
-) -> Baselines:
-    """Fit both baselines on the training phones and measure them on the held-out ones."""
-    pairs: list[NDArray[np.int64]] = []
-    for phone in training_phones:
-        previous, following = read_pairs(population, lookup, int(phone))
-        words = following >= FIRST_WORD
-        pairs.append(previous[words].astype(np.int64) * vocabulary_size + following[words])
-    bigrams, counts = np.unique(np.concatenate(pairs), return_counts=True)
-    previous, following = bigrams // vocabulary_size, bigrams % vocabulary_size
-    totals = np.bincount(following, counts, vocabulary_size)
-    unigram = int(totals.argmax()) if len(totals) else BOS
-    best = np.full(vocabulary_size, unigram, np.int64)
-    rising = np.lexsort((-following, counts))  # the last write wins: most frequent, then lowest id
-    best[previous[rising]] = following[rising]
-
-    hits, positions = np.zeros(2, np.int64), 0
-    for phone in held_out_phones:
-        inputs, targets, _ = evaluation_sequences(population, lookup, int(phone), max_sequences, sequence_length)
-        words = targets >= FIRST_WORD
-        target, source = targets[words], inputs[words]
-        hits += (int((target == unigram).sum()), int((target == best[source]).sum()))
-        positions += len(target)
-    if not positions:
-        return Baselines(None, None, len(training_phones))
-    return Baselines(float(hits[0] / positions), float(hits[1] / positions), len(training_phones))
+def recall_by_place(
+    in_vocabulary: list[int], top1_hits: list[int], top3_hits: list[int]
+) -> list[dict[str, int | float | str | None]]:
+    """One row for each of PLACE_NAMES; a recall without positions is null."""
+    return [
+        {
+            "tokens_before": name,
+            "positions": count,
+            "top1_recall": first / count if count else None,
+            "top3_recall": shown / count if count else None,
+        }
+        for name, count, first, shown in zip(PLACE_NAMES, in_vocabulary, top1_hits, top3_hits, strict=True)
+    ]

@@ -23,8 +23,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from client_model.batches import PackedBatches
+from client_model.keyboard_metrics import TokenScores
+from client_model.keystrokes import KeystrokeTable, ranks, word_keystrokes
 from client_model.language_model import ModelShape, Weights
-from client_model.vocabulary import FIRST_WORD
 
 Tensor = Any  # TensorFlow ships no usable types
 _SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
@@ -36,14 +37,6 @@ class LocalResult(NamedTuple):
     update: NDArray[np.float32]  # [num_weights], trained minus received weights
     loss_sum: float  # summed cross-entropy in nats, each batch before its step
     num_tokens: int
-
-
-class TokenScores(NamedTuple):
-    """How well each token of a phone was predicted."""
-
-    targets: NDArray[np.int32]  # [tokens]
-    loss: NDArray[np.float32]  # [tokens], cross-entropy in nats
-    rank: NDArray[np.int32]  # [tokens], words ranked above the target; 0 = first suggestion
 
 
 def limit_threads(threads: int = 1) -> None:
@@ -240,7 +233,9 @@ class LocalTrainer:
             self._train_graph, input_signature=[weight_specs, tokens, tokens, step_rows, rate], autograph=False
         )
         self._score = tf.function(
-            self._score_graph, input_signature=[weight_specs, tokens, tokens, step_rows], autograph=False
+            self._score_graph,
+            input_signature=[weight_specs, tokens, tokens, tf.TensorSpec([shape.sequence_length], tf.int32)],
+            autograph=False,
         )
 
     @property
@@ -256,7 +251,7 @@ class LocalTrainer:
         zeros = self.load([np.zeros(dims, np.float32) for dims in self.shape.weight_shapes().values()])
         batches = PackedBatches(one, one, step_rows)
         self.train(zeros, batches, 0.0)
-        self.score(zeros, batches)
+        self._score(zeros, one, one, step_rows[0])
 
     def load(self, weights: Weights) -> list[Tensor]:
         """Turn received weights into tensors, once for all phones of a message."""
@@ -269,10 +264,25 @@ class LocalTrainer:
         )
         return LocalResult(np.asarray(update), float(loss), batches.num_tokens)  # shares memory with the tensor
 
-    def score(self, received: list[Tensor], batches: PackedBatches) -> TokenScores:
-        """Predict every token of the batches; nothing is trained."""
-        loss, rank = self._score(received, batches.inputs, batches.targets, batches.step_rows)
-        return TokenScores(batches.targets, loss.numpy(), rank.numpy())
+    def score(self, received: list[Tensor], batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
+        """Predict every token of the batches; nothing is trained.
+
+        One call a batch: the logits of a batch are as large as its tokens times the vocabulary.
+        """
+        losses, all_ranks, keystrokes, begin = [], [], [], 0
+        for rows in batches.step_rows:
+            end = begin + int(rows.sum())
+            targets = batches.targets[begin:end]  # [n]
+            loss, logits = self._score(received, batches.inputs[begin:end], targets, rows)  # [n], [n, V]
+            logits = logits.numpy()
+            rank = ranks(logits, targets)  # [n]
+            losses.append(loss.numpy())
+            all_ranks.append(rank)
+            keystrokes.append(word_keystrokes(table, logits, targets, rank))
+            begin = end
+        return TokenScores(
+            batches.targets, np.concatenate(losses), np.concatenate(all_ranks), np.concatenate(keystrokes)
+        )
 
     def _train_graph(
         self, received: list[Tensor], inputs: Tensor, targets: Tensor, step_rows: Tensor, rate: Tensor
@@ -299,32 +309,10 @@ class LocalTrainer:
         return tf.concat(flat, 0), loss_sum  # [num_weights], []
 
     def _score_graph(
-        self, weights: list[Tensor], inputs: Tensor, targets: Tensor, step_rows: Tensor
+        self, weights: list[Tensor], inputs: Tensor, targets: Tensor, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ends = tf.cumsum(tf.reduce_sum(step_rows, 1))  # [batches]
-        num_batches = tf.shape(step_rows)[0]
         embedding, output_bias = weights[0], weights[5]
-
-        def step(i: Tensor, begin: Tensor, losses: Tensor, ranks: Tensor) -> tuple:
-            end = ends[i]
-            target = targets[begin:end]  # [n]
-            _, trace, _ = _forward(self.shape.cell, weights, inputs[begin:end], step_rows[i])
-            logits = tf.matmul(trace.outputs, embedding, transpose_b=True) + output_bias  # [n, V]
-            of_target = tf.gather(logits, target, batch_dims=1)[:, None]  # [n, 1]
-            loss = tf.reduce_logsumexp(logits, 1) - of_target[:, 0]  # [n]
-            words = logits[:, FIRST_WORD:]  # [n, V - FIRST_WORD]
-            ids = tf.range(FIRST_WORD, tf.shape(logits)[1])[None]  # [1, V - FIRST_WORD]
-            above = (words > of_target) | ((words == of_target) & (ids < target[:, None]))
-            rank = tf.reduce_sum(tf.cast(above, tf.int32), 1)  # [n]
-            return i + 1, end, losses.write(i, loss), ranks.write(i, rank)
-
-        def results(dtype: Any) -> Any:
-            return tf.TensorArray(dtype, num_batches, infer_shape=False, element_shape=[None])
-
-        _, _, losses, ranks = tf.while_loop(
-            lambda i, *_: i < num_batches,
-            step,
-            (0, 0, results(tf.float32), results(tf.int32)),
-            parallel_iterations=1,
-        )
-        return losses.concat(), ranks.concat()  # [tokens], [tokens]
+        _, trace, _ = _forward(self.shape.cell, weights, inputs, rows)
+        logits = tf.matmul(trace.outputs, embedding, transpose_b=True) + output_bias  # [n, V]
+        loss = tf.reduce_logsumexp(logits, 1) - tf.gather(logits, targets, batch_dims=1)  # [n]
+        return loss, logits

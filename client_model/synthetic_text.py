@@ -199,6 +199,11 @@ class SyntheticPopulation:
         return _language(self.seed).lexicon
 
     @property
+    def unlisted_word_letters(self) -> int:
+        """Private words have three or four syllables of two letters."""
+        return 7
+
+    @property
     def skipped_lines(self) -> int:
         """No file, so no bad lines."""
         return 0

@@ -28,6 +28,8 @@ It is an ordinary strategy and works in any ServerApp whose clients answer in th
                    order, that may be computed together, and is the same for any number of nodes
               out  metrics {phone-ids, tokens, loss-sum, word-positions, out-of-vocabulary,
                    top1-hits, top3-hits}, lists aligned
+                   optional: metrics {characters, keystrokes}, and {in-vocabulary-by-place,
+                   top1-hits-by-place, top3-hits-by-place}, as many numbers a phone as there are places
 
 Example:
     >>> strategy = DPFedAvg(                                      # doctest: +SKIP
@@ -292,7 +294,7 @@ class DPFedAvg(Strategy):
         return self._messages(MessageType.EVALUATE, contents, config, nodes)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Pool the phones' counts: recall, perplexity, out-of-vocabulary rate over all positions."""
+        """Pool the phones' counts, see `pooled_evaluation.pooled_metrics`."""
         replies = list(replies)
         for reply in replies:
             if reply.has_error():

@@ -16,6 +16,9 @@ from server_strategy.cohorts import balanced_shards
 
 EVALUATION_UNIT = 8  # held-out phones that are scored together
 _COUNTS = ("tokens", "loss-sum", "word-positions", "out-of-vocabulary", "top1-hits", "top3-hits")
+_TYPING = ("characters", "keystrokes")
+# Several numbers a phone, one for each group of places in a message; the groups are the client's.
+_BY_PLACE = ("in-vocabulary-by-place", "top1-hits-by-place", "top3-hits-by-place")
 
 
 def evaluation_shards(phones: NDArray[np.int64], num_nodes: int) -> list[dict[str, list[int]]]:
@@ -30,23 +33,33 @@ def evaluation_shards(phones: NDArray[np.int64], num_nodes: int) -> list[dict[st
 
 
 def counts_of_phones(replies: Iterable[Message]) -> dict[str, NDArray]:
-    """The counts of each phone, joined over the replies and in the order of the ids; [phones] each."""
-    joined: dict[str, list] = {name: [] for name in ("phone-ids", *_COUNTS)}
-    for reply in replies:
+    """The counts of each phone, joined over the replies and in the order of the ids.
+
+    Returns:
+        [phones] each, those by place [phones, places]; optional ones only if every reply has them.
+    """
+    records = [reply.content.metric_records["metrics"] for reply in replies]
+    optional = [name for name in (*_TYPING, *_BY_PLACE) if all(name in record for record in records)]
+    joined: dict[str, list] = {name: [] for name in ("phone-ids", *_COUNTS, *optional)}
+    for record in records:
         for name, values in joined.items():
-            values.extend(as_list(reply.content.metric_records["metrics"][name]))
+            values.extend(as_list(record[name]))
+    phones = len(joined["phone-ids"])
     order = np.argsort(np.array(joined["phone-ids"], np.int64))
-    return {name: np.array(values)[order] for name, values in joined.items()}
+    return {
+        name: np.array(values).reshape((phones, -1) if phones and name in _BY_PLACE else -1)[order]
+        for name, values in joined.items()
+    }
 
 
 def pooled_metrics(counts: dict[str, NDArray]) -> MetricRecord | None:
-    """Recall, perplexity and out-of-vocabulary rate over all positions of all phones; None without any.
+    """The keyboard's metrics over all positions of all phones; None without any.
 
-    A value without positions to count is left out.
+    A value without positions to count is left out. What is by place stays a list of counts.
     """
     if not len(counts["phone-ids"]):
         return None
-    sums = {name: counts[name].sum() for name in _COUNTS}
+    sums = {name: values.sum(0) for name, values in counts.items() if name != "phone-ids"}
     words = int(sums["word-positions"])
     in_vocabulary = words - int(sums["out-of-vocabulary"])
     metrics: dict[str, Any] = {
@@ -59,6 +72,11 @@ def pooled_metrics(counts: dict[str, NDArray]) -> MetricRecord | None:
     if in_vocabulary:
         metrics["top1-recall"] = int(sums["top1-hits"]) / in_vocabulary
         metrics["top3-recall"] = int(sums["top3-hits"]) / in_vocabulary
+    if sums["tokens"]:
+        metrics["impression-recall"] = int(sums["top3-hits"]) / int(sums["tokens"])
+    if sums.get("characters"):
+        metrics["keystroke-savings"] = 1 - int(sums["keystrokes"]) / int(sums["characters"])
+    metrics |= {name: sums[name].tolist() for name in _BY_PLACE if name in sums}
     return MetricRecord(metrics)
 
 

@@ -13,10 +13,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from client_model.keyboard_metrics import count_hits
 from client_model.local_training import LocalResult, limit_threads
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.memory import return_large_blocks
@@ -116,24 +116,13 @@ def evaluate(message: Message, context: Context) -> Message:
     product may depend on its size, so the units are the strategy's and not the engine's.
     """
     host, received, config = _open(message)
-    metrics: dict[str, Any] = {
-        name: []
-        for name in (
-            *("phone-ids", "tokens", "loss-sum", "word-positions"),
-            *("out-of-vocabulary", "top1-hits", "top3-hits"),
-        )
-    }
-    phones, begin = [int(phone) for phone in config["phone-ids"]], 0
+    metrics: dict[str, Any] = {"phone-ids": [int(phone) for phone in config["phone-ids"]]}
+    begin = 0
     for size in config["unit-sizes"]:
-        unit = phones[begin : begin + int(size)]
+        unit = metrics["phone-ids"][begin : begin + int(size)]
         begin += int(size)
-        for phone, scores in zip(unit, host.score(received, unit), strict=True):
-            counts = count_hits(scores.targets, scores.rank)
-            metrics["phone-ids"].append(phone)
-            metrics["loss-sum"].append(float(scores.loss.astype("float64").sum()))
-            metrics["tokens"].append(counts.tokens)
-            metrics["word-positions"].append(counts.word_positions)
-            metrics["out-of-vocabulary"].append(counts.out_of_vocabulary)
-            metrics["top1-hits"].append(counts.top1_hits)
-            metrics["top3-hits"].append(counts.top3_hits)
+        for counts in host.score(received, unit):
+            for name, value in counts._asdict().items():
+                values = value.tolist() if isinstance(value, np.ndarray) else [value]
+                metrics.setdefault(name.replace("_", "-"), []).extend(values)
     return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)

@@ -21,6 +21,11 @@ _METRICS = {
     "baseline_unigram_top1": "  the commonest word, always",
     "baseline_bigram_top1": "  the word that most often followed the last one",
     "top3_recall": "recall, three suggestions",
+    "baseline_unigram_top3": "  the three commonest words, always",
+    "baseline_bigram_top3": "  the three words that most often followed the last one",
+    "impression_recall": "impression recall (at every token, ends and unknown words included)",
+    "keystroke_savings": "keystrokes saved",
+    "baseline_unigram_keystroke_savings": "  with the commonest words",
     "perplexity": "perplexity",
     "oov_rate": "words outside the vocabulary",
 }

@@ -9,8 +9,10 @@ from functools import lru_cache
 
 from client_model.batches import PackedBatches, evaluation_batches, training_batches
 from client_model.client_data import open_population
+from client_model.keyboard_metrics import KeyboardCounts, TokenScores, count_hits, spelled_lookup
+from client_model.keystrokes import keystroke_table
 from client_model.language_model import Weights
-from client_model.local_training import LocalResult, LocalTrainer, TokenScores
+from client_model.local_training import LocalResult, LocalTrainer
 from client_model.vocabulary import vocabulary_from_text
 from simulation.host_task import HostTask
 
@@ -21,7 +23,10 @@ class PhoneHost:
     def __init__(self, task: HostTask) -> None:
         self.task = task
         self._population = open_population(task.population)
-        self._lookup = vocabulary_from_text(task.vocabulary).lookup_table(self._population.lexicon)
+        vocabulary = vocabulary_from_text(task.vocabulary)
+        self._lookup = vocabulary.lookup_table(self._population.lexicon)
+        self._spelled = spelled_lookup(vocabulary, self._population)
+        self._keystrokes = keystroke_table(vocabulary.tokens)
         self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
         self.trainer.warm_up()
 
@@ -46,13 +51,18 @@ class PhoneHost:
         """One phone's training, from the received weights."""
         return self.trainer.train(received, batches, self.task.training.learning_rate)
 
-    def score(self, received: list, phones: Sequence[int]) -> list[TokenScores]:
-        """The predictions of several held-out phones, computed together; one entry a phone."""
-        batches, owner = evaluation_batches(
-            self._population, self._lookup, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
+    def score(self, received: list, phones: Sequence[int]) -> list[KeyboardCounts]:
+        """The counts of several held-out phones, computed together; one entry a phone."""
+        batches, tokens = evaluation_batches(
+            self._population, self._spelled, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
         )
-        scores = self.trainer.score(received, batches)
-        return [TokenScores(*(column[owner == i] for column in scores)) for i in range(len(phones))]
+        scores = self.trainer.score(received, batches, self._keystrokes)
+        found = []
+        for number in range(len(phones)):
+            own = tokens.owner == number
+            its_scores = TokenScores(*(column[own] for column in scores))
+            found.append(count_hits(self._keystrokes, its_scores, tokens.place[own], tokens.unknown_letters[own]))
+        return found
 
 
 @lru_cache(maxsize=2)

@@ -16,8 +16,10 @@ from client_model.client_data import (
     split_phones,
     type_counts,
 )
-from client_model.keyboard_metrics import Baselines, measure_baselines
+from client_model.counting_baselines import Baselines, measure_baselines
+from client_model.keyboard_metrics import spelled_lookup
 from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.keystrokes import keystroke_table
 from client_model.language_model import ModelShape, model_shape
 from client_model.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from server_strategy.privacy_plan import make_privacy_plan
@@ -68,6 +70,10 @@ class _Remembered:
     @property
     def lexicon(self):
         return self.inner.lexicon
+
+    @property
+    def unlisted_word_letters(self) -> int:
+        return self.inner.unlisted_word_letters
 
     @property
     def skipped_lines(self) -> int:
@@ -124,12 +130,12 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
     shape = model_shape(config.model, len(vocabulary))
     baselines = measure_baselines(
         population,
-        vocabulary.lookup_table(population.lexicon),
+        spelled_lookup(vocabulary, population),
+        keystroke_table(vocabulary.tokens),
         seen,
         held_out,
         config.evaluation.max_sequences,
         shape.sequence_length,
-        len(vocabulary),
     )
     task = HostTask(spec, vocabulary.to_text(), shape, config.training, config.evaluation.max_sequences, config.seed)
     tokens = _training_tokens(config, population.inner, shape)

@@ -48,8 +48,11 @@ class Evaluation:
 
     top1_recall: float | None = None
     top3_recall: float | None = None
+    impression_recall: float | None = None
+    keystroke_savings: float | None = None
     perplexity: float | None = None
     oov_rate: float | None = None
+    recall_by_place: list[dict[str, Any]] | None = None
 
 
 class RunDirectory:

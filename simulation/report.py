@@ -47,6 +47,10 @@ def _clipping(plan: PrivacyPlan) -> str:
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
+def _by_place(rows: list[dict[str, Any]] | None) -> str:
+    return ", ".join(f"{row['tokens_before']}: {percent(row['top3_recall'], 1)}" for row in rows or []) or "-"
+
+
 def print_closing_table(
     stream: TextIO, summary: dict[str, Any], plan: PrivacyPlan, files: list[ExportedFile], folder: Path
 ) -> None:
@@ -66,6 +70,14 @@ def print_closing_table(
         f"(counted on {summary['baseline_training_phones']:,} training phones)",
     )
     add("recall, three suggestions", percent(summary["top3_recall"]))
+    add(
+        "  by counting",
+        f"{percent(summary['baseline_unigram_top3'])} unigram, {percent(summary['baseline_bigram_top3'])} bigram",
+    )
+    add("  by words before", _by_place(summary["recall_by_place"]))
+    add("impression recall", f"{percent(summary['impression_recall'])} of all the times that three were shown")
+    add("keystrokes saved", percent(summary["keystroke_savings"]))
+    add("  by counting", f"{percent(summary['baseline_unigram_keystroke_savings'])} unigram")
     perplexity = summary["perplexity"]
     add("perplexity", "-" if perplexity is None else f"{perplexity:,.0f}")
     add("out of vocabulary", percent(summary["oov_rate"], 1))

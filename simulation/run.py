@@ -200,9 +200,7 @@ def run_summary(run: Run) -> dict[str, Any]:
         run.flat,
         {
             "epsilon_is_of": plan.epsilon_is_of,
-            "baseline_unigram_top1": run.prepared.baselines.unigram_top1,
-            "baseline_bigram_top1": run.prepared.baselines.bigram_top1,
-            "baseline_training_phones": run.prepared.baselines.training_phones,
+            **{f"baseline_{name}": value for name, value in run.prepared.baselines._asdict().items()},
             "skipped_lines": run.prepared.population.skipped_lines,
             "participation": overall(run.prepared.cohorts.fleet.may_train, strategy.participation.counts),
         },

@@ -22,6 +22,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 
 from client_model.client_data import phone_labels
+from client_model.keyboard_metrics import recall_by_place
 from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import RoundOutcome
 from simulation.engine import EngineError, run_on_flower, wait_for_nodes
@@ -211,7 +212,16 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     def value(name: str) -> float | None:
         return float(metrics[name]) if name in metrics else None  # type: ignore[arg-type]
 
-    run.evaluation = Evaluation(value("top1-recall"), value("top3-recall"), value("perplexity"), value("oov-rate"))
+    by_place = [metrics[f"{name}-by-place"] for name in ("in-vocabulary", "top1-hits", "top3-hits")]
+    run.evaluation = Evaluation(
+        value("top1-recall"),
+        value("top3-recall"),
+        value("impression-recall"),
+        value("keystroke-savings"),
+        value("perplexity"),
+        value("oov-rate"),
+        recall_by_place(*by_place),  # type: ignore[arg-type]
+    )
     return True
 
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 _TAGS = {
     "top1_recall": "held_out/top1_recall",
     "top3_recall": "held_out/top3_recall",
+    "impression_recall": "held_out/impression_recall",
+    "keystroke_savings": "held_out/keystroke_savings",
     "perplexity": "held_out/perplexity",
     "loss": "training/loss_nats_per_token",
     "clipped_share": "training/clipped_share",

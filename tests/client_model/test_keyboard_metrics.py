@@ -1,32 +1,43 @@
 import numpy as np
 
-from client_model.keyboard_metrics import count_hits, measure_baselines
-from client_model.vocabulary import EOS, FIRST_WORD, OOV
-from tests.client_model.test_batches import LOOKUP, ListPopulation
+from client_model.batches import evaluation_batches
+from client_model.keyboard_metrics import PLACE_NAMES, TokenScores, count_hits, recall_by_place, spelled_lookup
+from client_model.keystrokes import keystroke_table
+from client_model.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from tests.client_model.test_batches import ListPopulation
+
+TOKENS = (*SPECIAL_TOKENS, *PUNCTUATION, "a", "be", "see")
 
 
 def test_hits_count_words_only():
     targets = np.array([FIRST_WORD, FIRST_WORD + 1, 4, EOS, OOV, FIRST_WORD + 2], np.int32)
-    rank = np.array([0, 2, 0, 0, 0, 3], np.int32)
-    assert count_hits(targets, rank) == (6, 4, 1, 1, 2)
+    rank = np.array([0, 2, 0, 0, 0, 3])
+    loss, taps = np.full(6, 0.5, np.float32), np.array([1, 1, 0, 0, 0, 3])
+    place, unknown = np.array([0, 1, 2, 3, 9, 10]), np.array([0, 0, 0, 0, 6, 0], np.int32)
+    counts = count_hits(keystroke_table(TOKENS), TokenScores(targets, loss, rank, taps), place, unknown)
+    assert counts[:6] == (6, 3.0, 4, 1, 1, 2)
+    assert (counts.characters, counts.keystrokes) == (2 + 3 + 1 + 0 + 7 + 4, 1 + 1 + 1 + 0 + 7 + 3)
+    assert counts.in_vocabulary_by_place.tolist() == [1, 1, 0, 0, 0, 0, 1]  # an unknown word at place 9
+    assert counts.top1_hits_by_place.tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert counts.top3_hits_by_place.tolist() == [1, 1, 0, 0, 0, 0, 0]
+    rows = recall_by_place(*(counts[i].tolist() for i in (8, 9, 10)))
+    assert [row["tokens_before"] for row in rows] == list(PLACE_NAMES)
+    assert rows[1] == {"tokens_before": "1", "positions": 1, "top1_recall": 0.0, "top3_recall": 1.0}
+    assert rows[2]["top3_recall"] is None
 
 
-def test_baselines_against_counting_by_hand():
-    # Training: 0 follows the start three times, 1 follows 0 twice and 2 follows 0 once.
-    training = [[[0, 1], [0, 1], [0, 2]]]
-    held_out = [[[0, 1], [2, 0], [0, 2]]]
-    population = ListPopulation(training + held_out)
-    result = measure_baselines(population, LOOKUP, np.array([0]), np.array([1]), 100, 6, 20)
-    # Words to predict: 0 1 2 0 0 2. Unigram says 0: 3 of 6. Bigram says 0 at a start, 1 after 0,
-    # and 0 after 2 (never seen before anything, so the unigram): right at 0, 1, then 0, then 0: 4 of 6.
-    assert result.unigram_top1 == 3 / 6
-    assert result.bigram_top1 == 4 / 6
-    assert result.training_phones == 1
-
-
-def test_baselines_without_in_vocabulary_words_are_null():
-    lookup = np.full(11, OOV, np.int32)
-    lookup[0] = FIRST_WORD
-    population = ListPopulation([[[0]], [[5, 6]]])  # the held-out phone writes unknown words only
-    result = measure_baselines(population, lookup, np.array([0]), np.array([1]), 100, 6, 20)
-    assert result.unigram_top1 is None and result.bigram_top1 is None
+def test_unknown_words_keep_their_letters_and_their_place():
+    population = ListPopulation([[[0, 1, 11], [2] * 8]])
+    population.lexicon, population.unlisted_word_letters = ["a", "hello", "be"], 7
+    vocabulary = Vocabulary(TOKENS)
+    spelled = spelled_lookup(vocabulary, population)
+    assert spelled.tolist() == [FIRST_WORD, -5, FIRST_WORD + 1, -7]
+    batches, tokens = evaluation_batches(population, spelled, [0], 100, 6)
+    found = {}
+    for place, target, letters in zip(tokens.place, batches.targets, tokens.unknown_letters, strict=True):
+        found.setdefault(int(place), []).append((int(target), int(letters)))
+    assert min(batches.inputs) > 0  # read as unknown
+    assert sorted(found[0]) == [(FIRST_WORD, 0), (FIRST_WORD + 1, 0)]
+    assert sorted(found[1]) == [(OOV, 5), (FIRST_WORD + 1, 0)]
+    assert sorted(found[2]) == [(OOV, 7), (FIRST_WORD + 1, 0)]
+    assert found[8] == [(EOS, 0)]  # in the second sequence of a message of nine pairs

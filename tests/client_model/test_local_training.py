@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from client_model.batches import pack
 from client_model.config import ModelConfig
+from client_model.keystrokes import keystroke_table
 from client_model.language_model import flatten, initial_weights, model_shape, unflatten
 from client_model.local_training import LocalTrainer
 from client_model.vocabulary import FIRST_WORD
@@ -157,7 +158,8 @@ def test_training_leaves_the_received_weights_alone(trainer):
 def test_scores_match_the_padded_model(trainer, phone):
     weights = some_weights(trainer.shape)
     packed, padded = make_phone(*PHONES[phone], seed=5)
-    scores = trainer.score(trainer.load(weights), packed)
+    table = keystroke_table([f"w{number}" for number in range(trainer.shape.vocabulary_size)])
+    scores = trainer.score(trainer.load(weights), packed, table)
     loss, ranks = [], []
     for x, y, mask in padded:
         logits = padded_logits(trainer.shape, [tf.constant(w) for w in weights], x).numpy()
@@ -170,6 +172,7 @@ def test_scores_match_the_padded_model(trainer, phone):
                     ranks.append(int((row[FIRST_WORD:] > row[y[r, t]]).sum()))
     np.testing.assert_allclose(scores.loss, loss, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(scores.rank, ranks)
+    assert ((scores.keystrokes == 1) == (scores.rank < 3) & (scores.targets >= FIRST_WORD)).all()
 
 
 def test_gboard_preset_has_the_published_size():

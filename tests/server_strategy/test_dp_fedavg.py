@@ -320,6 +320,8 @@ def test_evaluation_pools_counts_over_phones_and_is_due_when_asked():
 
     pooled = strategy.aggregate_evaluate(0, [reply(first[0], p) for p in (2, 0, 1)])
     assert pooled["top1-recall"] == 3 / 15 and pooled["top3-recall"] == 6 / 15
+    assert pooled["impression-recall"] == 6 / 30
+    assert "keystroke-savings" not in pooled  # nobody counted them
     assert pooled["oov-rate"] == 9 / 24 and pooled["perplexity"] == pytest.approx(np.exp(63 / 30))
 
 

@@ -111,9 +111,15 @@ def test_evaluation_units_do_not_depend_on_their_message():
     def evaluate(phones, sizes):
         content = client_app.evaluate(message("evaluate", phones, **{"unit-sizes": sizes}), CONTEXT).content
         metrics = {name: list(values) for name, values in dict(content["metrics"]).items()}
-        return {phone: [metrics[n][i] for n in sorted(metrics)] for i, phone in enumerate(metrics["phone-ids"])}
+        by_phone = {name: np.reshape(values, (len(phones), -1)).tolist() for name, values in metrics.items()}
+        return {phone: {name: rows[i] for name, rows in by_phone.items()} for i, phone in enumerate(phones)}
 
     together = evaluate([5, 6, 7, 8, 9], [3, 2])
     apart = evaluate([5, 6, 7], [3]) | evaluate([8, 9], [2])
     assert together == apart
+    counts = together[5]
+    assert 0 < counts["keystrokes"][0] <= counts["characters"][0]
+    assert sum(counts["in-vocabulary-by-place"]) == counts["word-positions"][0] - counts["out-of-vocabulary"][0]
+    for hits in ("top1-hits", "top3-hits"):
+        assert sum(counts[f"{hits}-by-place"]) == counts[hits][0]
     assert json.dumps(together)  # plain numbers
