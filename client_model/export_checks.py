@@ -1,24 +1,77 @@
 """What an exported file is held to, in the interpreter that phones have: its suggestions, and its learning."""
 
-from typing import Any
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from client_model import file_probe
 from client_model.batches import pack
+from client_model.keyboard_metrics import KeyboardCounts, TokenScores, count_hits
 from client_model.keyboard_modules import TRAINING_BATCH, recurrent_size
+from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table, ranks, word_keystrokes
 from client_model.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.local_training import LocalTrainer
 from client_model.quiet import native_messages_aside
-from client_model.vocabulary import EOS, FIRST_WORD
+from client_model.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
 
 _LOSS_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
 _TRAINING_STEPS, _TRAINING_RATE = 3, 0.5
+_PROBE_TIMEOUT_S = 120
 
 
 class ExportError(RuntimeError):
     """The exported file cannot be trusted; nothing was replaced."""
+
+
+@dataclass(frozen=True)
+class CheckText:
+    """Held-out text that files are checked on."""
+
+    messages: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
+    """(inputs, targets) of each, starting with <bos>; a word of n letters outside the vocabulary is -n."""
+    vocabulary: Vocabulary
+
+    @cached_property
+    def table(self) -> KeystrokeTable:
+        """Of the vocabulary."""
+        return keystroke_table(self.vocabulary.tokens)
+
+    @property
+    def inputs(self) -> list[NDArray[np.int32]]:
+        """Ids that the model reads, message by message."""
+        return [np.where(inputs < 0, OOV, inputs) for inputs, _ in self.messages]
+
+
+class DisagreementError(ExportError):
+    """A file's suggestions are not those of the trained weights."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+
+
+class Suggested(NamedTuple):
+    """What a model suggests at every position of a text."""
+
+    shown: NDArray[np.int64]  # [positions, 3], ids
+    after_messages: NDArray[np.int64]  # [messages], id of the first word after the whole message
+    counts: KeyboardCounts
+
+
+class Agreement(NamedTuple):
+    """Shares of positions at which a file suggests what the trained weights suggest."""
+
+    first: float  # the same first word; the ends of messages count twice, the second time for `score`
+    three: float  # the same three words, in any order
+    positions: int
 
 
 def open_interpreter(file: bytes) -> Interpreter:
@@ -50,47 +103,115 @@ def reference_step(
     return projected @ embedding.T + output_bias, projected if shape.cell == "cifg" else units, cell
 
 
-def top1_agreement(
-    file: bytes, shape: ModelShape, weights: Weights, sentences: list[NDArray[np.int32]]
-) -> tuple[float, int]:
-    """(share of positions where the file's first suggestion is the trained weights', positions).
+def reference_logits(shape: ModelShape, weights: Weights, inputs: NDArray[np.int32]) -> NDArray[np.float32]:
+    """[length, V] after each token of a message."""
+    hidden, cell = np.zeros(recurrent_size(shape), np.float32), np.zeros(shape.units, np.float32)
+    rows = []
+    for token in inputs:
+        logits, hidden, cell = reference_step(shape, weights, int(token), hidden, cell)
+        rows.append(logits)
+    return np.stack(rows)
 
-    Each sentence starts with <bos>. Every position goes through `step` (or `infer`); the end of each
-    sentence also through `score`, where the file has it.
-    """
-    interpreter = open_interpreter(file)
-    signatures = interpreter.get_signature_list()
-    step = interpreter.get_signature_runner("step" if "step" in signatures else "infer")
-    score = interpreter.get_signature_runner("score") if "score" in signatures else None
-    with native_messages_aside():
-        step(token=np.zeros(1, np.int32), **_empty_state(shape))
-    agreed = positions = 0
-    for sentence in sentences:
-        sentence = sentence[: shape.sequence_length]
-        hidden, cell = np.zeros(recurrent_size(shape), np.float32), np.zeros(shape.units, np.float32)
-        state, expected = _empty_state(shape), -1
-        for token in sentence:
-            logits, hidden, cell = reference_step(shape, weights, int(token), hidden, cell)
-            expected = FIRST_WORD + int(logits[FIRST_WORD:].argmax())
-            found = step(token=np.array([token], np.int32), **state)
+
+class FileSteps:
+    """A file's `step` (or `infer`), from token to token."""
+
+    def __init__(self, interpreter: Interpreter, shape: ModelShape) -> None:
+        name = "step" if "step" in interpreter.get_signature_list() else "infer"
+        self._run, self._shape = interpreter.get_signature_runner(name), shape
+        with native_messages_aside():
+            self.read(np.zeros(1, np.int32))
+
+    def read(self, inputs: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """(logits [length, V], suggestions [length, 3]) after each token of a message."""
+        state = {
+            "hidden": np.zeros((1, recurrent_size(self._shape)), np.float32),
+            "cell": np.zeros((1, self._shape.units), np.float32),
+        }
+        logits, ids = [], []
+        for token in inputs:
+            found = self._run(token=np.array([token], np.int32), **state)
             state = {"hidden": found["hidden_out"], "cell": found["cell_out"]}
-            agreed += int(found["ids"][0, 0]) == expected
-            positions += 1
-        if score is None:
-            continue
-        padded = np.zeros((1, shape.sequence_length), np.int32)
-        padded[0, : len(sentence)] = sentence
-        whole = score(tokens=padded, length=np.array([len(sentence)], np.int32))
-        agreed += int(whole["ids"][0, 0]) == expected
-        positions += 1
-    return agreed / max(positions, 1), positions
+            logits.append(found["logits"][0])
+            ids.append(found["ids"][0])
+        return np.stack(logits), np.stack(ids)
 
 
-def _empty_state(shape: ModelShape) -> dict[str, NDArray[np.float32]]:
-    return {
-        "hidden": np.zeros((1, recurrent_size(shape)), np.float32),
-        "cell": np.zeros((1, shape.units), np.float32),
-    }
+def score_logits(table: KeystrokeTable, logits: NDArray[np.float32], targets: NDArray[np.int32]) -> TokenScores:
+    """How well logits [n, V] predict targets [n]."""
+    highest = logits.max(1, keepdims=True)  # [n, 1]
+    log_sum = np.log(np.exp(logits - highest).sum(1)) + highest[:, 0]  # [n]
+    rank = ranks(logits, targets)
+    loss = log_sum - logits[np.arange(len(targets)), targets]
+    return TokenScores(targets, loss, rank, word_keystrokes(table, logits, targets, rank))
+
+
+def count_message(table: KeystrokeTable, logits: NDArray[np.float32], spelled: NDArray[np.int32]) -> KeyboardCounts:
+    """The counts of a message whose targets are `spelled`: a word of n letters outside the vocabulary is -n."""
+    scores = score_logits(table, logits, np.where(spelled < 0, OOV, spelled))
+    return count_hits(table, scores, np.arange(len(spelled)), np.maximum(-spelled, 0))
+
+
+def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) -> Suggested:
+    """What the trained weights suggest."""
+    shown, counts = [], []
+    for inputs, (_, targets) in zip(text.inputs, text.messages, strict=True):
+        logits = reference_logits(shape, weights, inputs)
+        order = np.argsort(-logits[:, FIRST_WORD:], axis=1, kind="stable")
+        shown.append(order[:, :SUGGESTIONS] + FIRST_WORD)
+        counts.append(count_message(text.table, logits, targets))
+    return Suggested(np.concatenate(shown), np.array([ids[-1, 0] for ids in shown]), sum_counts(counts))
+
+
+def sum_counts(counts: list[KeyboardCounts]) -> KeyboardCounts:
+    """Counts over several texts."""
+    return KeyboardCounts(*(sum(column[1:], column[0]) for column in zip(*counts, strict=True)))
+
+
+def file_suggestions(file: bytes, shape: ModelShape, text: CheckText) -> Suggested:
+    """What a file suggests: by `step` or `infer` at every position, by `score`, where it has it, after messages."""
+    interpreter = open_interpreter(file)
+    steps, shown, after_messages, counts = FileSteps(interpreter, shape), [], [], []
+    score = interpreter.get_signature_runner("score") if "score" in interpreter.get_signature_list() else None
+    for inputs, (_, targets) in zip(text.inputs, text.messages, strict=True):
+        logits, ids = steps.read(inputs)
+        shown.append(ids.astype(np.int64))
+        counts.append(count_message(text.table, logits, targets))
+        if score is not None:
+            padded = np.zeros((1, shape.sequence_length), np.int32)
+            padded[0, : len(inputs)] = inputs
+            ids = score(tokens=padded, length=np.array([len(inputs)], np.int32))["ids"]
+        after_messages.append(int(ids[-1, 0]))
+    return Suggested(np.concatenate(shown), np.array(after_messages), sum_counts(counts))
+
+
+def agreement(found: Suggested, expected: Suggested) -> Agreement:
+    """How often two models suggest the same."""
+    first = np.append(found.shown[:, 0] == expected.shown[:, 0], found.after_messages == expected.after_messages)
+    three = (np.sort(found.shown, 1) == np.sort(expected.shown, 1)).all(1)
+    return Agreement(float(first.mean()), float(three.mean()), len(three))
+
+
+class DeviceCost(NamedTuple):
+    """What a file takes to run; see `file_probe`."""
+
+    median_ms: float
+    p95_ms: float
+    memory_bytes: int | None
+    train_step_ms: float | None
+
+
+def measure_cost(path: Path) -> DeviceCost:
+    """Measure a file in a process of its own.
+
+    Raises:
+        ExportError: that process failed.
+    """
+    command = [sys.executable, "-P", file_probe.__file__, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise ExportError(f"{path.name}: expected it to run in an interpreter of its own, found {done.stderr[-500:]}")
+    return DeviceCost(**json.loads(done.stdout))
 
 
 def check_training(

@@ -9,26 +9,37 @@
 
 `keyboard_modules` describes their signatures. Every file is run in the ai-edge-litert interpreter on
 held-out text before it replaces anything: an export that disagrees with the trained weights, learns
-otherwise than a simulated phone, or needs an operator that phones lack, fails. The same weights give the
-same bytes.
+otherwise than a simulated phone, needs an operator that phones lack, or takes too long for a key press,
+fails. The same weights give the same bytes.
 """
 
-import hashlib
-import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
-from numpy.typing import NDArray
 
-from client_model.export_checks import ExportError, check_training, top1_agreement
+from client_model.export_checks import (
+    Agreement,
+    CheckText,
+    DeviceCost,
+    DisagreementError,
+    ExportError,
+    Suggested,
+    agreement,
+    check_training,
+    file_suggestions,
+    measure_cost,
+    reference_suggestions,
+)
+from client_model.export_folder import place_files
+from client_model.keyboard_metrics import KeyboardCounts
 from client_model.keyboard_modules import KeyboardModule, LearningKeyboardModule
-from client_model.language_model import ModelShape, Weights
+from client_model.language_model import ModelShape, Weights, flatten, weights_sha256
+from client_model.reference_vectors import reference_vectors
 from client_model.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tied_table import tie_table
 
@@ -39,19 +50,44 @@ FILES = {
     "training": "keyboard_train.tflite",
 }
 DEFAULT_KINDS = ("float32", "int8")
-MINIMUM_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95, "training": 0.999}
+VECTORS = "test_vectors.json"
+KEY_PRESS_BUDGET_MS = 20.0
+
+
+class Target(NamedTuple):
+    """Least agreement with the trained weights."""
+
+    first: float
+    three: float
+
+
+TARGETS = {
+    "float32": Target(0.999, 0.999),
+    "float16": Target(0.99, 0.99),
+    "int8": Target(0.97, 0.95),
+    "training": Target(0.999, 0.999),
+}
 
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """One exported file and how it did."""
+    """One exported file and how it did on the held-out text."""
 
     kind: str
     path: Path
     size_bytes: int
-    top1_agreement: float
-    positions: int
-    sha256: str
+    agreement: Agreement
+    counts: KeyboardCounts
+    cost: DeviceCost
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote."""
+
+    files: list[ExportedFile]
+    trained: KeyboardCounts
+    """How the trained weights themselves did on the same text."""
 
 
 def convert(
@@ -107,68 +143,73 @@ def export_model(
     folder: Path,
     shape: ModelShape,
     weights: Weights,
-    sentences: list[NDArray[Any]],
+    text: CheckText,
     kinds: Sequence[str] = DEFAULT_KINDS,
     max_gradient_norm: float = 0.0,
     inside: tuple[ModelFacts, list[AssociatedFile]] | None = None,
-) -> list[ExportedFile]:
+    of_the_run: Sequence[str] = (),
+) -> Export:
     """Write the files into `folder` once all have passed, and manifest.json with their digests.
 
     Args:
         folder: for the files.
         shape, weights: of the trained model.
-        sentences: held-out text to check the files on, int32 [length] each.
+        text: held-out text to check the files on.
         kinds: keys of FILES.
         max_gradient_norm: bound on a gradient of the file that learns, as in training; 0 for none.
         inside: metadata and files to put into each file.
+        of_the_run: names of files in the folder that this was made from, for the manifest.
 
     Raises:
-        ExportError: a file fails its check; files already in the folder stay as they are.
+        DisagreementError: a file suggests other words than the weights; files already in the folder stay.
+        ExportError: a file fails another check; files already in the folder stay as they are.
     """
-    if not sentences:
+    if not text.messages:
         raise ExportError("expected held-out text to check the files on, found none")
-    exported: list[ExportedFile] = []
     files = convert(shape, weights, kinds, max_gradient_norm)
     if inside is not None:
         files = {kind: with_metadata(file, *inside) for kind, file in files.items()}
-    for kind, file in files.items():
-        agreement, positions = top1_agreement(file, shape, weights, sentences)
-        if agreement < MINIMUM_AGREEMENT[kind]:
-            raise ExportError(
-                f"{kind}: expected top-1 agreement >= {MINIMUM_AGREEMENT[kind]:.1%} with the trained weights "
-                f"on {positions} positions, found {agreement:.2%}"
-            )
-        if kind == "training":
-            check_training(file, shape, weights, sentences, max_gradient_norm)
-        digest = hashlib.sha256(file).hexdigest()
-        exported.append(ExportedFile(kind, folder / FILES[kind], len(file), agreement, positions, digest))
+    expected = reference_suggestions(shape, weights, text)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as draft:
-        for item in exported:
-            (Path(draft) / item.path.name).write_bytes(files[item.kind])
-        for item in exported:
-            shutil.move(Path(draft) / item.path.name, item.path)
-        _write_manifest(folder, Path(draft), exported)
-    return exported
+        exported = []
+        for kind, file in files.items():
+            if kind == "training":
+                check_training(file, shape, weights, text.inputs, max_gradient_norm)
+            drafted = Path(draft) / FILES[kind]
+            drafted.write_bytes(file)
+            exported.append(_checked(kind, drafted, folder, file_suggestions(file, shape, text), expected))
+        named = {FILES[kind]: file for kind, file in files.items()}
+        (Path(draft) / VECTORS).write_text(reference_vectors(named, shape, text.vocabulary), encoding="utf-8")
+        digest = weights_sha256(flatten(weights))
+        facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
+        place_files(Path(draft), folder, facts, of_the_run)
+    return Export(exported, expected.counts)
 
 
-def _write_manifest(folder: Path, draft: Path, exported: list[ExportedFile]) -> None:
-    """What is in the folder now; files of an earlier export stay listed if they are still those."""
-    path = folder / "manifest.json"
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        entries = {}
-    for item in exported:
-        entries[item.path.name] = {
-            "sha256": item.sha256,
-            "bytes": item.size_bytes,
-            "top1_agreement": item.top1_agreement,
-            "positions": item.positions,
-        }
-    kept = {name: entry for name, entry in sorted(entries.items()) if _digest(folder / name) == entry["sha256"]}
-    (draft / path.name).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
-    shutil.move(draft / path.name, path)
+def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected: Suggested) -> ExportedFile:
+    same, cost, target = agreement(found, expected), measure_cost(drafted), TARGETS[kind]
+    for share, least, what in ((same.first, target.first, "first word"), (same.three, target.three, "three words")):
+        if share < least:
+            raise DisagreementError(
+                kind,
+                f"expected to suggest the same {what} as the trained weights at {least:.1%} of "
+                f"{same.positions:,} positions or more, found {share:.2%}",
+            )
+    if cost.p95_ms > KEY_PRESS_BUDGET_MS:
+        raise ExportError(
+            f"{kind}: expected a key press to take {KEY_PRESS_BUDGET_MS:g} ms or less (95th percentile, one thread), "
+            f"found {cost.p95_ms:.1f} ms"
+        )
+    return ExportedFile(kind, folder / FILES[kind], drafted.stat().st_size, same, found.counts, cost)
 
 
-def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+def manifest_facts(file: ExportedFile) -> dict[str, Any]:
+    """What manifest.json says of a file besides its size and digest; nothing that differs from export to export."""
+    return {
+        "same_first_word": file.agreement.first,
+        "same_three_words": file.agreement.three,
+        "positions": file.agreement.positions,
+        "top1_recall": file.counts.recall(1),
+        "top3_recall": file.counts.recall(3),
+        "keystroke_savings": file.counts.keystroke_savings,
+    }

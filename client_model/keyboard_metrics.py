@@ -51,6 +51,16 @@ class KeyboardCounts(NamedTuple):
     top1_hits_by_place: NDArray[np.int64]
     top3_hits_by_place: NDArray[np.int64]
 
+    def recall(self, suggestions: int) -> float | None:
+        """Recall of the first one or three suggestions; null without positions."""
+        positions = self.word_positions - self.out_of_vocabulary
+        return {1: self.top1_hits, 3: self.top3_hits}[suggestions] / positions if positions else None
+
+    @property
+    def keystroke_savings(self) -> float | None:
+        """Null without text."""
+        return 1 - self.keystrokes / self.characters if self.characters else None
+
 
 def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np.int32]:
     """Table from types to ids in which a word outside the vocabulary of n letters is -n: int32 [types + 1]."""

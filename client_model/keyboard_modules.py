@@ -4,8 +4,9 @@ The time loop is unrolled and only builtin operators come out, which is all that
 have. `KeyboardModule` holds constant weights (batch 1):
 
     step:   token int32 [1], hidden float32 [1, D or U], cell float32 [1, U]
-            -> ids int32 [1, 3], probabilities float32 [1, 3], hidden_out, cell_out
-            what a keyboard calls once a word; start from zeros and <bos>
+            -> ids int32 [1, 3], probabilities float32 [1, 3], hidden_out, cell_out, logits float32 [1, V]
+            what a keyboard calls once a word; start from zeros and <bos>. While the next word is typed, the
+            logits rank the words that begin with its letters, without another call
     score:  tokens int32 [1, T], length int32 [1] -> ids int32 [1, 3], probabilities float32 [1, 3]
             suggestions after the first `length` tokens of a sentence
 
@@ -27,10 +28,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from client_model.keystrokes import SUGGESTIONS
 from client_model.language_model import ModelShape, Weights
 from client_model.vocabulary import FIRST_WORD, PAD
 
-SUGGESTIONS = 3
 TRAINING_BATCH = 8  # sequences
 
 
@@ -89,8 +90,9 @@ def state_specs(shape: ModelShape) -> list[tf.TensorSpec]:
 
 def _step(w: dict[str, Any], shape: ModelShape, token: Any, hidden: Any, cell: Any) -> dict[str, Any]:
     output, hidden, cell = cell_step(w, shape, tf.gather(w["embedding"], token), hidden, cell)
-    ids, probabilities = suggest(logits_of(w, output))
-    return {"ids": ids, "probabilities": probabilities, "hidden_out": hidden, "cell_out": cell}
+    logits = logits_of(w, output)
+    ids, probabilities = suggest(logits)
+    return {"ids": ids, "probabilities": probabilities, "hidden_out": hidden, "cell_out": cell, "logits": logits}
 
 
 class KeyboardModule(tf.Module):

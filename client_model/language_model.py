@@ -10,6 +10,7 @@ the width of the embedding, and logits = (h P) E' + b.
   h itself. Gate order: input, forget, output, candidate.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,11 @@ def initial_weights(shape: ModelShape, seed: int) -> Weights:
             value[forget * shape.units : (forget + 1) * shape.units] = 1.0
         weights.append(value.astype(np.float32))
     return weights
+
+
+def weights_sha256(flat: NDArray[np.float32]) -> str:
+    """SHA-256 of the weights as little-endian float32, in order."""
+    return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
 
 
 def flatten(weights: Weights) -> NDArray[np.float32]:

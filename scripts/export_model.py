@@ -1,8 +1,8 @@
 """Export a run's model for phones: python scripts/export_model.py RUN_DIR
 
-Writes four files into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite and
-keyboard_train.tflite, which can learn on the phone; each is checked against the trained weights on held-out
-text first.
+Writes into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite, keyboard_train.tflite, which
+can learn on the phone, and test_vectors.json for ports. Each file is held to the trained weights on held-out text
+first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it.
 """
 
 import sys
@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 
 from client_model.client_data import DataError
+from client_model.export_folder import VerificationError
 from client_model.quiet import import_tensorflow_quietly
 from client_model.vocabulary import VocabularyError
 from simulation.config import ConfigError
@@ -25,23 +26,23 @@ class ExportFlags:
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of a finished run."""
+    sign: Path | None = None
+    """Ed25519 private key (PEM) to sign the manifest with; openssl genpkey -algorithm ed25519 makes one."""
 
 
 def main() -> int:
-    """Export and print one line a file."""
+    """Export and print one table of files."""
     flags = parse_with_tyro(ExportFlags, sys.argv[1:])
     import_tensorflow_quietly()
     from client_model.export_checks import ExportError
     from simulation.export import export_folder
+    from simulation.export_report import print_export_table
 
     def export() -> None:
-        for file in export_folder(flags.run_dir):
-            print(
-                f"{file.path}  {file.size_bytes:,} bytes  top-1 agreement {file.top1_agreement:.2%} "
-                f"of {file.positions:,} positions ({file.kind})"
-            )
+        print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))
+        print(f"Files, manifest and test vectors: {flags.run_dir / 'model'}")
 
-    return run_door(export, (ConfigError, DataError, VocabularyError, ExportError))
+    return run_door(export, (ConfigError, DataError, VocabularyError, ExportError, VerificationError))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from client_model.batches import read_pairs
-from client_model.export_tflite import DEFAULT_KINDS, FILES, ExportedFile, export_model
+from client_model.export_checks import CheckText, DisagreementError
+from client_model.export_folder import read_private_key, sign_folder
+from client_model.export_tflite import DEFAULT_KINDS, FILES, Export, export_model
+from client_model.keyboard_metrics import spelled_lookup
 from client_model.vocabulary import BOS
 from simulation.config import ConfigError
 from simulation.flags import read_config
@@ -17,24 +19,26 @@ from simulation.model_card import associated_files, model_card
 from simulation.preparation import Prepared, prepare
 from simulation.records import RunDirectory, read_weights
 
-CHECKED_SENTENCES = 150
+CHECKED_MESSAGES = 300
 
 
-def held_out_sentences(prepared: Prepared, most: int = CHECKED_SENTENCES) -> list[NDArray[np.int32]]:
-    """Sentences of held-out phones, each starting with <bos>, spread evenly over the phones."""
-    lookup = prepared.vocabulary.lookup_table(prepared.population.lexicon)
+def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText:
+    """The last messages of held-out phones, spread evenly over the phones, each cut to one sequence."""
+    spelled = spelled_lookup(prepared.vocabulary, prepared.population)
     per_phone = max(most // max(len(prepared.held_out_phones), 1), 1)
-    sentences: list[NDArray[np.int32]] = []
+    length = prepared.shape.sequence_length
+    messages: list[tuple[Any, Any]] = []
     for phone in prepared.held_out_phones:
-        inputs, _ = read_pairs(prepared.population, lookup, int(phone))
-        starts = np.flatnonzero(inputs == BOS)
-        sentences += np.split(inputs, starts[1:])[-per_phone:]
-        if len(sentences) >= most:
+        inputs, targets = read_pairs(prepared.population, spelled, int(phone))
+        starts = np.flatnonzero(inputs == BOS)[1:]
+        pairs = zip(np.split(inputs, starts), np.split(targets, starts), strict=True)
+        messages += [(x[:length], y[:length]) for x, y in list(pairs)[-per_phone:]]
+        if len(messages) >= most:
             break
-    return sentences[:most]
+    return CheckText(messages[:most], prepared.vocabulary)
 
 
-def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str] = DEFAULT_KINDS) -> list[ExportedFile]:
+def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str] = DEFAULT_KINDS) -> Export:
     """Write the TFLite files of a run whose weights are on disk.
 
     Raises:
@@ -47,11 +51,29 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         directory.model,
         prepared.shape,
         weights,
-        held_out_sentences(prepared),
+        held_out_text(prepared),
         kinds,
         prepared.config.training.max_gradient_norm,
         associated_files(card, prepared.vocabulary.to_text()),
+        ("weights.npz", "vocab.txt"),
     )
+
+
+def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> tuple[Export, str | None]:
+    """The default files of a run that has just ended, or the float32 one alone and why.
+
+    Where a model has hardly learned, the likeliest words are so nearly equal that 8 bits decide between them; such a
+    run has ended well all the same, and its file in 8 bits is not one to ship.
+
+    Raises:
+        ExportError: a file failed another check; former files stay.
+    """
+    try:
+        return export_run(directory, prepared), None
+    except DisagreementError as error:
+        if error.kind != "int8":
+            raise
+        return export_run(directory, prepared, ("float32",)), str(error)
 
 
 def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -65,7 +87,21 @@ def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
     return found[0], found[1]
 
 
-def export_folder(root: Path) -> list[ExportedFile]:
-    """All files, for scripts: everything is read from the run's folder."""
+def export_folder(root: Path, key_path: Path | None = None) -> Export:
+    """All files, for scripts: everything is read from the run's folder.
+
+    Args:
+        root: a run's folder.
+        key_path: an Ed25519 private key in PEM to sign the manifest with.
+
+    Raises:
+        ConfigError, ExportError: as `export_run`.
+        VerificationError: the key cannot be used; nothing was exported.
+    """
+    key = None if key_path is None else read_private_key(key_path)
     config = read_config(root / "config.toml")
-    return export_run(RunDirectory(root), prepare(config), tuple(FILES))
+    directory = RunDirectory(root)
+    export = export_run(directory, prepare(config), tuple(FILES))
+    if key is not None:
+        sign_folder(directory.model, key)
+    return export

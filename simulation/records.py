@@ -10,7 +10,6 @@ model/                 weights.npz, vocab.txt, *.tflite
 tensorboard/           scalars
 """
 
-import hashlib
 import json
 import os
 import zipfile
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.language_model import ModelShape, Weights
+from client_model.language_model import ModelShape, Weights, weights_sha256
 from simulation.checkpoint import write_npz_atomically, write_text_atomically
 from simulation.config import ConfigError
 from simulation.memory import peak_rss_bytes
@@ -163,11 +162,6 @@ def _entries(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError as error:
         raise ConfigError(f"--output-dir: cannot read {folder}: {error.strerror}") from error
-
-
-def weights_sha256(flat: NDArray[np.float32]) -> str:
-    """SHA-256 of the weights as little-endian float32, in order."""
-    return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
 
 
 def summarise(

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from client_model.export_tflite import ExportedFile
+from client_model.export_tflite import Export
 from server_strategy.privacy_plan import PrivacyPlan
 from server_strategy.privacy_statement import NO_PRIVACY
 from simulation.progress import percent
@@ -52,7 +52,12 @@ def _by_place(rows: list[dict[str, Any]] | None) -> str:
 
 
 def print_closing_table(
-    stream: TextIO, summary: dict[str, Any], plan: PrivacyPlan, files: list[ExportedFile], folder: Path
+    stream: TextIO,
+    summary: dict[str, Any],
+    plan: PrivacyPlan,
+    export: Export,
+    not_written: str | None,
+    folder: Path,
 ) -> None:
     """What came out, each number beside what it compares with."""
     console = Console(file=stream, width=None if stream.isatty() else 110, highlight=False)
@@ -103,12 +108,15 @@ def print_closing_table(
     part = summary["participation"]
     left_out = f"{percent(part['never_used_share'], 1)} of {part['phones']:,} never took part"
     add("phones left out", f"{left_out}; by group in {folder / 'participation.json'}")
-    for file in files:
+    for file in export.files:
+        same = file.agreement
         add(
             f"{file.kind} file",
-            f"{file.path}\n{file.size_bytes / 1e6:.2f} MB, first suggestion agrees with the trained weights on "
-            f"{percent(file.top1_agreement)} of {file.positions:,} positions",
+            f"{file.path}\n{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms a key press; suggests the same "
+            f"first word as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions",
         )
+    if not_written is not None:
+        add("not written", not_written)
     add("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}")
     add("privacy statement", str(folder / "privacy.md"))
     add("curves", f"tensorboard --logdir {folder / 'tensorboard'}")

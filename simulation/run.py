@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.client_data import phone_labels
-from client_model.export_tflite import ExportedFile
+from client_model.export_tflite import Export
 from client_model.language_model import flatten, unflatten
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy_ledger import privacy_spent
 from server_strategy.privacy_statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.checkpoint import load_newest_checkpoint, save_checkpoint, write_text_atomically
 from simulation.config import ConfigError, RunConfig
-from simulation.export import export_run
+from simulation.export import export_at_the_end
 from simulation.flags import result_settings, to_toml
 from simulation.participation import overall, participation_by_group, phone_groups, recall_by_group
 from simulation.preparation import Prepared
@@ -252,12 +252,16 @@ def statement_facts(run: Run) -> StatementFacts:
     )
 
 
-def finish_run(run: Run) -> list[ExportedFile]:
-    """Write the model files, the summary and the privacy statement of a finished run."""
+def finish_run(run: Run) -> tuple[Export, str | None]:
+    """Write the model files, the summary and the privacy statement of a finished run.
+
+    Returns:
+        The exported files, and why there is none in 8 bits, if there is none.
+    """
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
     write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
     write_outcome(run)
     write_text_atomically(run.directory.root / "participation.json", json.dumps(participation_record(run), indent=2))
-    return export_run(run.directory, run.prepared)
+    return export_at_the_end(run.directory, run.prepared)

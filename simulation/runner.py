@@ -23,7 +23,7 @@ from flwr.serverapp import Grid
 
 from client_model.client_data import phone_labels
 from client_model.keyboard_metrics import recall_by_place
-from client_model.language_model import flatten, unflatten
+from client_model.language_model import flatten, unflatten, weights_sha256
 from server_strategy.dp_fedavg import RoundOutcome
 from simulation.engine import EngineError, run_on_flower, wait_for_nodes
 from simulation.exchange import exchange
@@ -31,7 +31,7 @@ from simulation.memory import return_large_blocks
 from simulation.preparation import Prepared
 from simulation.profile import Stopwatch, round_profile
 from simulation.progress import RunProgress
-from simulation.records import Evaluation, weights_sha256
+from simulation.records import Evaluation
 from simulation.report import print_closing_table
 from simulation.run import Run, checkpoint, finish_run, run_summary, start_run, write_outcome
 from simulation.scalars import ScalarWriter
@@ -60,8 +60,8 @@ def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdo
             f"  python scripts/simulate.py --resume {run.directory.root}"
         )
         return INTERRUPTED
-    files = finish_run(run)
-    print_closing_table(stream, run_summary(run), run.strategy.plan, files, run.directory.root)
+    export, not_written = finish_run(run)
+    print_closing_table(stream, run_summary(run), run.strategy.plan, export, not_written, run.directory.root)
     return 0
 
 

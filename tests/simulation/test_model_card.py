@@ -16,6 +16,11 @@ SUMMARY = {
     "oov_rate": None,
     "baseline_unigram_top1": 0.0397,
     "baseline_bigram_top1": 0.0936,
+    "baseline_unigram_top3": 0.1007,
+    "baseline_bigram_top3": 0.1752,
+    "impression_recall": 0.0806,
+    "keystroke_savings": 0.3684,
+    "baseline_unigram_keystroke_savings": 0.3736,
     "wall_seconds": 5.0,
 }
 PRIVACY = {
@@ -50,6 +55,9 @@ def test_the_page_has_metrics_beside_their_baselines_and_the_promise():
         "9.36%",
         "13.93%",
         "349.4",
+        "8.06%",
+        "36.84%",
+        "37.36%",
         "40 phones",
         "3,456 updates",
         "the vocabulary",

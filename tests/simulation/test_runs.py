@@ -11,13 +11,20 @@ import time
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from client_model import export_tflite
+from client_model.export_checks import DisagreementError
 from client_model.tflite_metadata import read_associated_files
 from simulation.checkpoint import load_newest_checkpoint
-from simulation.flags import parse_simulate
+from simulation.export import export_at_the_end
+from simulation.flags import parse_simulate, read_config
 from simulation.preparation import prepare
 from simulation.progress import RunProgress
+from simulation.records import RunDirectory
 from simulation.run import start_run
+from tests.client_model.test_export_folder import KEY
+from tests.client_model.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
 
@@ -49,7 +56,8 @@ def test_a_run_leaves_what_it_promises(straight):
         *("checkpoints", "model", "tensorboard", "participation.json"),
     }
     files = {p.name for p in (folder / "model").iterdir()}
-    assert files == {"weights.npz", "vocab.txt", "keyboard.tflite", "keyboard_fp32.tflite", "manifest.json"}
+    exported = {"keyboard.tflite", "keyboard_fp32.tflite", "test_vectors.json"}
+    assert files == {"weights.npz", "vocab.txt", "manifest.json", *exported}
     inside = read_associated_files((folder / "model" / "keyboard.tflite").read_bytes())
     assert inside["vocab.txt"] == (folder / "model" / "vocab.txt").read_text()
     card = json.loads(inside["model_card.json"])
@@ -127,11 +135,36 @@ def test_another_configuration_cannot_resume(straight, script):
 def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script, tmp_path):
     folder = shutil.copytree(straight[0], tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
-    done = script("export_model.py", folder)
-    assert done.returncode == 0 and "top-1 agreement 100.00%" in done.stdout, done.stdout + done.stderr
+    key = tmp_path / "key.pem"
+    key.write_bytes(private_pem(KEY))
+    done = script("export_model.py", folder, "--sign", key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if ".tflite " in line}
+    assert set(rows) >= {"keyboard.tflite", "keyboard_fp16.tflite", "keyboard_fp32.tflite", "keyboard_train.tflite"}
+    assert "100.00 >= 99.9" in rows["keyboard_fp32.tflite"] and "<= 20" in rows["keyboard.tflite"]
     after = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
     assert set(after) == set(before) | {"keyboard_fp16.tflite", "keyboard_train.tflite"} and len(before) == 2
     assert all(after[name] == content for name, content in before.items())
+    public = tmp_path / "public.pem"
+    public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    verified = script("verify_model.py", folder, "--public-key", public)
+    assert verified.returncode == 0 and "signed by this key" in verified.stdout and "weights.npz" in verified.stdout
+    (folder / "model" / "keyboard.tflite").write_bytes(b"another")
+    refused = script("verify_model.py", folder)
+    assert refused.returncode == 2 and refused.stderr.startswith("error: ") and refused.stderr.count("\n") == 1
+    assert "keyboard.tflite: expected" in refused.stderr
+
+
+def test_a_run_that_8_bits_cannot_hold_ends_well_and_says_so(straight, tmp_path, monkeypatch):
+    folder = shutil.copytree(straight[0], tmp_path / "run")
+    prepared = prepare(read_config(folder / "config.toml"))
+    monkeypatch.setitem(export_tflite.TARGETS, "int8", export_tflite.Target(1.01, 0))  # more than any file can do
+    export, not_written = export_at_the_end(RunDirectory(folder), prepared)
+    assert [file.kind for file in export.files] == ["float32"]
+    assert not_written.startswith("int8: expected to suggest the same first word as the trained weights at 101.0%")
+    monkeypatch.setitem(export_tflite.TARGETS, "float32", export_tflite.Target(1.01, 0))
+    with pytest.raises(DisagreementError, match=r"^float32"):
+        export_at_the_end(RunDirectory(folder), prepared)
 
 
 def test_real_messages_and_no_privacy(real_text, script, tmp_path):

@@ -4,12 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from client_model.language_model import flatten, initial_weights, model_shape
+from client_model.language_model import flatten, initial_weights, model_shape, weights_sha256
 from simulation.config import ConfigError
 from simulation.flags import parse_simulate
 from simulation.preparation import prepare
 from simulation.progress import RunProgress
-from simulation.records import weights_sha256
 from simulation.run import start_run, statement_facts
 from simulation.starting_point import open_starting_point, starting_weights
 from tests.simulation.test_runs import outcome
