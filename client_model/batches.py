@@ -157,6 +157,15 @@ def read_pairs(
     return stream[position], stream[position + 1]
 
 
+def read_messages(
+    population: Population, lookup: NDArray[np.int32], phone: int
+) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """(inputs, targets) of each message of a phone, oldest first."""
+    inputs, targets = read_pairs(population, lookup, phone)
+    starts = np.flatnonzero(inputs == BOS)[1:]
+    return list(zip(np.split(inputs, starts), np.split(targets, starts), strict=True))
+
+
 def _read_stream(
     population: Population, lookup: NDArray[np.int32], phone: int, messages: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:

@@ -248,14 +248,22 @@ def _flat(saved: dict[str, NDArray[np.float32]], shape: ModelShape) -> NDArray[n
     return flatten([saved[name] for name in shape.weight_shapes()])
 
 
-def _training_batch(shape: ModelShape, sentences: list[NDArray[np.int32]]) -> tuple[NDArray, NDArray, Any]:
-    """The same sentences as padded arrays [B, T] and as packed batches."""
+def padded_batch(
+    shape: ModelShape, rows: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(inputs, targets) [B, T] as `train` takes them, from at most B sequences of at most T pairs."""
     inputs = np.zeros((TRAINING_BATCH, shape.sequence_length), np.int32)
     targets = np.zeros_like(inputs)
+    for number, (row, target) in enumerate(rows):
+        inputs[number, : len(row)], targets[number, : len(row)] = row, target
+    return inputs, targets
+
+
+def _training_batch(shape: ModelShape, sentences: list[NDArray[np.int32]]) -> tuple[NDArray, NDArray, Any]:
+    """The same sentences as padded arrays [B, T] and as packed batches."""
     rows = [sentence[: shape.sequence_length] for sentence in sentences[:TRAINING_BATCH]]
     following = [np.append(row[1:], EOS).astype(np.int32) for row in rows]
-    for number, (row, target) in enumerate(zip(rows, following, strict=True)):
-        inputs[number, : len(row)], targets[number, : len(row)] = row, target
+    inputs, targets = padded_batch(shape, list(zip(rows, following, strict=True)))
     lengths = np.array([len(row) for row in rows], np.int64)
     order, batch = np.arange(len(rows)), np.zeros(len(rows), np.int64)
     flat_inputs, flat_targets = np.concatenate(rows).astype(np.int32), np.concatenate(following)

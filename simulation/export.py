@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from client_model.batches import read_pairs
+from client_model.batches import read_messages
 from client_model.export_checks import CheckText, DisagreementError
 from client_model.export_folder import read_private_key, sign_folder
 from client_model.export_tflite import DEFAULT_KINDS, FILES, Export, export_model
 from client_model.keyboard_metrics import spelled_lookup
-from client_model.vocabulary import BOS
 from simulation.config import ConfigError
 from simulation.flags import read_config
 from simulation.model_card import associated_files, model_card
@@ -29,10 +26,8 @@ def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText
     length = prepared.shape.sequence_length
     messages: list[tuple[Any, Any]] = []
     for phone in prepared.held_out_phones:
-        inputs, targets = read_pairs(prepared.population, spelled, int(phone))
-        starts = np.flatnonzero(inputs == BOS)[1:]
-        pairs = zip(np.split(inputs, starts), np.split(targets, starts), strict=True)
-        messages += [(x[:length], y[:length]) for x, y in list(pairs)[-per_phone:]]
+        last = read_messages(prepared.population, spelled, int(phone))[-per_phone:]
+        messages += [(inputs[:length], targets[:length]) for inputs, targets in last]
         if len(messages) >= most:
             break
     return CheckText(messages[:most], prepared.vocabulary)
@@ -46,7 +41,10 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         ExportError: a file failed its check; former files stay.
     """
     weights = read_weights(directory.model / "weights.npz", prepared.shape)
-    card = model_card(prepared.config, prepared.shape, *_outcome(directory))
+    try:
+        card = model_card(prepared.config, prepared.shape, *_outcome(directory))
+    except KeyError as error:
+        raise ConfigError(f"{directory.root}: expected the outcome of a run of this version, found no {error}") from None
     return export_model(
         directory.model,
         prepared.shape,
