@@ -44,7 +44,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
     try:
         card = model_card(prepared.config, prepared.shape, *_outcome(directory))
     except KeyError as error:
-        raise ConfigError(f"{directory.root}: expected the outcome of a run of this version, found no {error}") from None
+        raise ConfigError(f"{directory.root}: expected the outcome of a run, found no {error} in it") from None
     return export_model(
         directory.model,
         prepared.shape,

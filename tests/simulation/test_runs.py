@@ -135,6 +135,8 @@ def test_another_configuration_cannot_resume(straight, script):
 def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script, tmp_path):
     folder = shutil.copytree(straight[0], tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
+    refused = script("personalise.py", folder)
+    assert refused.returncode == 2 and "keyboard_train.tflite: expected the training file" in refused.stderr
     key = tmp_path / "key.pem"
     key.write_bytes(private_pem(KEY))
     done = script("export_model.py", folder, "--sign", key)
@@ -145,6 +147,11 @@ def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script,
     after = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
     assert set(after) == set(before) | {"keyboard_fp16.tflite", "keyboard_train.tflite"} and len(before) == 2
     assert all(after[name] == content for name, content in before.items())
+    personal = script("personalise.py", folder, "--phones", 6, "--most-messages", 20)
+    assert personal.returncode == 0 and " all " in personal.stdout, personal.stderr
+    record = json.loads((folder / "personalisation.json").read_text())
+    assert record["phones"] + record["phones_with_too_little_text"] == 6
+    assert (folder / "personalisation.png").read_bytes().startswith(b"\x89PNG")
     public = tmp_path / "public.pem"
     public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     verified = script("verify_model.py", folder, "--public-key", public)

@@ -1,0 +1,61 @@
+"""Fine-tune held-out phones with the exported training file: python scripts/personalise.py RUN_DIR
+
+Each phone learns from the older part of its messages and is measured on the newer part, before and after. Prints
+who gains and who loses by text volume, and writes personalisation.json and personalisation.png into the run's
+folder. The run must have been exported with scripts/export_model.py.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import annotated_types as at
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+from client_model.client_data import DataError
+from client_model.quiet import import_tensorflow_quietly
+from client_model.vocabulary import VocabularyError
+from simulation.config import ConfigError
+from simulation.flags import parse_with_tyro, run_door
+
+
+def main() -> int:
+    """Personalise, print, write."""
+    import_tensorflow_quietly()
+    from client_model.personalisation import FineTuning
+    from simulation import personalisation_report as report
+
+    @dataclass(frozen=True)
+    class PersonalisationFlags:
+        """Fine-tune held-out phones with the exported training file."""
+
+        run_dir: Annotated[Path, tyro.conf.Positional]
+        """Folder of a run, exported with all files."""
+        phones: Annotated[int, at.Ge(1)] = 200
+        """At most so many held-out phones."""
+        most_messages: Annotated[int, at.Ge(5)] = 500
+        """Of each phone, its newest ones."""
+        fine_tuning: FineTuning = field(default_factory=FineTuning)
+
+    flags = parse_with_tyro(PersonalisationFlags, sys.argv[1:])
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+    def body() -> None:
+        played = report.play(flags.run_dir, flags.fine_tuning, flags.phones, flags.most_messages)
+        outcomes = list(track(played, "personalising", total=None, console=Console(stderr=True), transient=True))
+        done = [outcome for outcome in outcomes if outcome is not None]
+        report.print_table(console, report.summarise(done))
+        left_out = len(outcomes) - len(done)
+        if left_out:
+            console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
+        for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning):
+            console.print(str(path))
+
+    return run_door(body, (ConfigError, DataError, VocabularyError))
+
+
+if __name__ == "__main__":
+    sys.exit(run_door(main, (ConfigError,)))
