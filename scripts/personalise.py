@@ -25,7 +25,7 @@ from simulation.flags import parse_with_tyro, run_door
 def main() -> int:
     """Personalise, print, write."""
     import_tensorflow_quietly()
-    from client_model.personalisation import FineTuning
+    from client_model.personalisation import FEWEST_MESSAGES, FineTuning
     from simulation import personalisation_report as report
 
     @dataclass(frozen=True)
@@ -47,10 +47,11 @@ def main() -> int:
         played = report.play(flags.run_dir, flags.fine_tuning, flags.phones, flags.most_messages)
         outcomes = list(track(played, "personalising", total=None, console=Console(stderr=True), transient=True))
         done = [outcome for outcome in outcomes if outcome is not None]
+        if not done:
+            raise ConfigError(f"expected a held-out phone with {FEWEST_MESSAGES} messages or more, found none")
         report.print_table(console, report.summarise(done))
         left_out = len(outcomes) - len(done)
-        if left_out:
-            console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
+        console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
         for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning):
             console.print(str(path))
 

@@ -149,9 +149,8 @@ def print_table(console: Console, groups: list[PhoneGroup]) -> None:
 
 
 def _cells(one: PhoneGroup) -> list[str]:
-    error = (
-        "" if one.mean_gain_standard_error is None else f" \N{PLUS-MINUS SIGN} {100 * one.mean_gain_standard_error:.2f}"
-    )
+    spread = one.mean_gain_standard_error
+    error = "" if spread is None else f" \N{PLUS-MINUS SIGN} {100 * spread:.2f}"
     return [
         f"{_bare(one.top1_recall_before)}  {_bare(one.top1_recall_after)}",
         f"{_bare(one.top3_recall_before)}  {_bare(one.top3_recall_after)}  {_bare(one.top3_recall_by_rule)}",
