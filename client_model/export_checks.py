@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from client_model import file_probe
 from client_model.batches import pack
+from client_model.interpreter import FileSteps, open_interpreter
 from client_model.keyboard_metrics import KeyboardCounts, TokenScores, count_hits
-from client_model.keyboard_modules import TRAINING_BATCH, recurrent_size
+from client_model.keyboard_modules import TRAINING_BATCH
 from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table, ranks, word_keystrokes
 from client_model.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.local_training import LocalTrainer
-from client_model.quiet import native_messages_aside
 from client_model.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
 
 _LOSS_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
@@ -74,14 +73,6 @@ class Agreement(NamedTuple):
     positions: int
 
 
-def open_interpreter(file: bytes) -> Interpreter:
-    """One thread, its greetings kept off the terminal."""
-    with native_messages_aside():
-        interpreter = Interpreter(model_content=file, num_threads=1)
-        interpreter.allocate_tensors()
-    return interpreter
-
-
 def reference_step(
     shape: ModelShape, weights: Weights, token: int, hidden: NDArray, cell: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
@@ -105,36 +96,12 @@ def reference_step(
 
 def reference_logits(shape: ModelShape, weights: Weights, inputs: NDArray[np.int32]) -> NDArray[np.float32]:
     """[length, V] after each token of a message."""
-    hidden, cell = np.zeros(recurrent_size(shape), np.float32), np.zeros(shape.units, np.float32)
+    hidden, cell = np.zeros(shape.recurrent_size, np.float32), np.zeros(shape.units, np.float32)
     rows = []
     for token in inputs:
         logits, hidden, cell = reference_step(shape, weights, int(token), hidden, cell)
         rows.append(logits)
     return np.stack(rows)
-
-
-class FileSteps:
-    """A file's `step` (or `infer`), from token to token."""
-
-    def __init__(self, interpreter: Interpreter, shape: ModelShape) -> None:
-        name = "step" if "step" in interpreter.get_signature_list() else "infer"
-        self._run, self._shape = interpreter.get_signature_runner(name), shape
-        with native_messages_aside():
-            self.read(np.zeros(1, np.int32))
-
-    def read(self, inputs: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """(logits [length, V], suggestions [length, 3]) after each token of a message."""
-        state = {
-            "hidden": np.zeros((1, recurrent_size(self._shape)), np.float32),
-            "cell": np.zeros((1, self._shape.units), np.float32),
-        }
-        logits, ids = [], []
-        for token in inputs:
-            found = self._run(token=np.array([token], np.int32), **state)
-            state = {"hidden": found["hidden_out"], "cell": found["cell_out"]}
-            logits.append(found["logits"][0])
-            ids.append(found["ids"][0])
-        return np.stack(logits), np.stack(ids)
 
 
 def score_logits(table: KeystrokeTable, logits: NDArray[np.float32], targets: NDArray[np.int32]) -> TokenScores:

@@ -15,6 +15,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+FILES = {
+    "int8": "keyboard.tflite",
+    "float16": "keyboard_fp16.tflite",
+    "float32": "keyboard_fp32.tflite",
+    "training": "keyboard_train.tflite",
+}
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
 

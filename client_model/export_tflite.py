@@ -35,7 +35,7 @@ from client_model.export_checks import (
     measure_cost,
     reference_suggestions,
 )
-from client_model.export_folder import place_files
+from client_model.export_folder import FILES, place_files
 from client_model.keyboard_metrics import KeyboardCounts
 from client_model.keyboard_modules import KeyboardModule, LearningKeyboardModule
 from client_model.language_model import ModelShape, Weights, flatten, weights_sha256
@@ -43,12 +43,6 @@ from client_model.reference_vectors import reference_vectors
 from client_model.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tied_table import tie_table
 
-FILES = {
-    "int8": "keyboard.tflite",
-    "float16": "keyboard_fp16.tflite",
-    "float32": "keyboard_fp32.tflite",
-    "training": "keyboard_train.tflite",
-}
 DEFAULT_KINDS = ("float32", "int8")
 VECTORS = "test_vectors.json"
 KEY_PRESS_BUDGET_MS = 20.0

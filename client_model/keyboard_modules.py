@@ -54,17 +54,12 @@ def run_through(w: dict[str, Any], shape: ModelShape, tokens: Any) -> list[Any]:
     """Outputs [B, D] after each of the T tokens of B sentences [B, T], from an empty state."""
     batch, steps = tokens.shape
     rows = tf.gather(w["embedding"], tf.reshape(tf.transpose(tokens), [-1]))  # [T B, D], all in one lookup
-    hidden, cell = tf.zeros([batch, recurrent_size(shape)]), tf.zeros([batch, shape.units])
+    hidden, cell = tf.zeros([batch, shape.recurrent_size]), tf.zeros([batch, shape.units])
     outputs = []
     for x in tf.split(rows, steps):
         output, hidden, cell = cell_step(w, shape, x, hidden, cell)
         outputs.append(output)
     return outputs
-
-
-def recurrent_size(shape: ModelShape) -> int:
-    """Width of the recurrent state."""
-    return int(shape.weight_shapes()["recurrent_kernel"][0])
 
 
 def logits_of(w: dict[str, Any], output: Any) -> Any:
@@ -83,7 +78,7 @@ def suggest(logits: Any) -> tuple[Any, Any]:
 def state_specs(shape: ModelShape) -> list[tf.TensorSpec]:
     """Inputs `hidden` and `cell`."""
     return [
-        tf.TensorSpec([1, recurrent_size(shape)], tf.float32, "hidden"),
+        tf.TensorSpec([1, shape.recurrent_size], tf.float32, "hidden"),
         tf.TensorSpec([1, shape.units], tf.float32, "cell"),
     ]
 

@@ -40,14 +40,18 @@ class ModelShape:
         """Blocks of `units` columns in the kernels."""
         return _NUM_GATES[self.cell]
 
+    @property
+    def recurrent_size(self) -> int:
+        """Width of the recurrent state: the projected one of `cifg`, the units of `lstm`."""
+        return self.embedding_size if self.cell == "cifg" else self.units
+
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape, in the order in which weights are kept, sent and flattened."""
         v, d, u = self.vocabulary_size, self.embedding_size, self.units
-        recurrent_size = d if self.cell == "cifg" else u
         return {
             "embedding": (v, d),
             "input_kernel": (d, self.num_gates * u),
-            "recurrent_kernel": (recurrent_size, self.num_gates * u),
+            "recurrent_kernel": (self.recurrent_size, self.num_gates * u),
             "gate_bias": (self.num_gates * u,),
             "projection": (u, d),
             "output_bias": (v,),

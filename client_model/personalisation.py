@@ -19,7 +19,8 @@ import annotated_types as at
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.export_checks import FileSteps, count_message, open_interpreter, padded_batch, sum_counts
+from client_model.export_checks import count_message, padded_batch, sum_counts
+from client_model.interpreter import FileSteps, open_interpreter
 from client_model.keyboard_metrics import KeyboardCounts
 from client_model.keyboard_modules import TRAINING_BATCH
 from client_model.keyed_random import generator

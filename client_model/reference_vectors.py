@@ -10,7 +10,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.export_checks import FileSteps, open_interpreter
+from client_model.interpreter import FileSteps, open_interpreter
 from client_model.keystrokes import SUGGESTIONS
 from client_model.language_model import ModelShape
 from client_model.vocabulary import BOS, FIRST_WORD, OOV, Vocabulary, tokenize

@@ -7,8 +7,8 @@ from typing import Any
 
 from client_model.batches import read_messages
 from client_model.export_checks import CheckText, DisagreementError
-from client_model.export_folder import read_private_key, sign_folder
-from client_model.export_tflite import DEFAULT_KINDS, FILES, Export, export_model
+from client_model.export_folder import FILES, read_private_key, sign_folder
+from client_model.export_tflite import DEFAULT_KINDS, Export, export_model
 from client_model.keyboard_metrics import spelled_lookup
 from simulation.config import ConfigError
 from simulation.flags import read_config

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from client_model.batches import read_messages
 from client_model.export_checks import sum_counts
-from client_model.export_tflite import FILES
+from client_model.export_folder import FILES
 from client_model.keyboard_metrics import KeyboardCounts, spelled_lookup
 from client_model.keystrokes import keystroke_table
 from client_model.personalisation import FEWEST_MESSAGES, FineTuning, PersonalKeyboard, PersonalOutcome, personalise

@@ -9,17 +9,16 @@ from client_model.export_checks import (
     CheckText,
     DisagreementError,
     ExportError,
-    FileSteps,
     agreement,
     check_training,
     file_suggestions,
     measure_cost,
-    open_interpreter,
     reference_step,
     reference_suggestions,
 )
-from client_model.export_folder import VerificationError, verify_folder
-from client_model.export_tflite import FILES, Target, convert, export_model
+from client_model.export_folder import FILES, VerificationError, verify_folder
+from client_model.export_tflite import Target, convert, export_model
+from client_model.interpreter import FileSteps, open_interpreter
 from client_model.language_model import flatten, initial_weights, model_shape, unflatten
 from client_model.local_training import LocalTrainer
 from client_model.reference_vectors import reference_vectors

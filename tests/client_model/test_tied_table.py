@@ -3,8 +3,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from client_model.config import ModelConfig
-from client_model.export_checks import open_interpreter
 from client_model.export_tflite import convert
+from client_model.interpreter import open_interpreter
 from client_model.language_model import initial_weights, model_shape
 from client_model.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tied_table import TiedTableError, operator_kind, tie_table

@@ -1,0 +1,365 @@
+// The page: keys, suggestions, figures. What is computed is in keyboard.js.
+
+import { openEngine } from "./engines.js";
+import { Keyboard } from "./keyboard.js";
+import { splitTyped, Vocabulary } from "./tokeniser.js";
+
+const TRAINING_FILE = "keyboard_train.tflite";
+const LEARNING = { epochs: 5, rate: 1.0 };
+const ROWS = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
+const at = (id) => document.getElementById(id);
+const text = at("text");
+
+export const state = {
+  keyboards: [], // one for each model, on its int8 file
+  personal: [], // one for each model that has learned here
+  active: 0,
+  learned: new Set(),
+  taps: 0, // in the message so far
+  total: { characters: 0, taps: 0 }, // of sent messages
+  sent: [],
+  possible: [], // {characters, keystrokes} for each model
+  presses: [],
+  spaceIsOurs: false, // the last character is the space of a suggestion
+  version: 0,
+};
+
+const current = (place) => (state.learned.has(place) ? state.personal[place] : state.keyboards[place]);
+const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** Resolves when nothing is left to compute; for tests and for scripts. */
+export async function idle() {
+  let seen;
+  while (seen !== state.running) {
+    seen = state.running;
+    await seen;
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+// Suggestions ------------------------------------------------------------------------------------------------
+
+/** Suggestions of every model for the text as it stands; the time is that of the active one. */
+async function refresh() {
+  const version = ++state.version;
+  await state.running; // a file runs one call at a time
+  if (version !== state.version) return; // a later key press has taken over
+  state.running = (async () => {
+    const begin = performance.now();
+    const active = await current(state.active).suggest(text.value);
+    const taken = performance.now() - begin;
+    if (version === state.version) {
+      show(state.active, active);
+      if (text.value) state.presses.push(taken);
+      at("press").textContent = `${taken.toFixed(2)} ms`;
+      at("median").textContent = state.presses.length ? `${median(state.presses).toFixed(2)} ms` : "–";
+    }
+    for (const place of state.keyboards.keys()) {
+      if (place !== state.active) show(place, await current(place).suggest(text.value));
+    }
+    document.documentElement.dataset.version = String(version); // what is shown is for this key press
+  })();
+  try {
+    await state.running;
+  } catch (error) {
+    fail(error);
+  }
+  figures();
+}
+
+function show(place, { typed, words }) {
+  const strip = at(`strip-${place}`);
+  const capital = typed && typed[0] !== typed[0].toLowerCase();
+  [...strip.querySelectorAll("button")].forEach((button, number) => {
+    const word = words[number] ?? "";
+    button.textContent = capital && word ? word[0].toUpperCase() + word.slice(1) : word;
+    button.disabled = !word || place !== state.active;
+  });
+  if (place === state.active) {
+    clearTimeout(state.announcement); // once typing pauses, not at every letter
+    const shown = [...strip.querySelectorAll("button")].map((b) => b.textContent).filter(Boolean);
+    state.announcement = setTimeout(() => (at("announce").textContent = `Suggestions: ${shown.join(", ")}`), 700);
+  }
+}
+
+function accept(number) {
+  const word = at(`strip-${state.active}`).querySelectorAll("button")[number]?.textContent;
+  if (!word) return;
+  text.value = `${splitTyped(text.value).finished}${word} `;
+  state.taps += 1;
+  state.spaceIsOurs = true;
+  text.focus();
+  refresh();
+}
+
+// Typing -----------------------------------------------------------------------------------------------------
+
+/** One key press, from the screen or from a real keyboard. */
+function press(key) {
+  if (key === "Backspace") {
+    text.value = [...text.value].slice(0, -1).join("");
+  } else {
+    // "word ." becomes "word." where the space was a suggestion's
+    const base = state.spaceIsOurs && ".,?!".includes(key) ? text.value.slice(0, -1) : text.value;
+    text.value = base + key;
+  }
+  state.taps += 1;
+  state.spaceIsOurs = false;
+  refresh();
+}
+
+function send() {
+  const message = text.value.trim();
+  if (!message) return;
+  state.total.characters += text.value.length;
+  state.total.taps += state.taps;
+  state.sent.push(message);
+  const item = document.createElement("li");
+  item.textContent = message;
+  at("sent").append(item);
+  item.scrollIntoView({ block: "nearest" });
+  text.value = "";
+  state.taps = 0;
+  state.spaceIsOurs = false;
+  refresh().then(() => compare(message)).catch(fail);
+}
+
+/** What each model could have saved on the messages so far, had every suggestion been accepted. */
+async function compare(message) {
+  await state.running;
+  state.running = (async () => {
+    for (const [place, sum] of state.possible.entries()) {
+      const cost = await current(place).typingCost(message);
+      sum.characters += cost.characters;
+      sum.keystrokes += cost.keystrokes;
+      const share = percent(1 - sum.keystrokes / sum.characters);
+      at(`possible-${place}`).textContent = `It could have saved ${share} of the keystrokes of what you sent.`;
+    }
+  })();
+  await state.running;
+}
+
+function figures() {
+  const characters = state.total.characters + text.value.length;
+  const taps = state.total.taps + state.taps;
+  at("counts").textContent = `${characters} / ${taps}`;
+  at("saved").textContent = characters ? percent(1 - taps / characters) : "–";
+  at("send").disabled = !text.value.trim();
+  at("learn").disabled = state.busy || !state.sent.length || !hasTraining();
+  at("forget").disabled = state.busy || !state.learned.has(state.active);
+}
+
+// Learning ---------------------------------------------------------------------------------------------------
+
+const hasTraining = () => state.keyboards[state.active].about.files.includes(TRAINING_FILE);
+
+async function learn() {
+  const place = state.active;
+  state.busy = true;
+  figures();
+  at("learning").textContent = "Learning…";
+  await state.running;
+  try {
+    const plain = state.keyboards[place];
+    if (!state.personal[place]) {
+      const file = await state.open(place, TRAINING_FILE);
+      state.personal[place] = new Keyboard(plain.about, plain.vocabulary, plain.blocked, file, "infer");
+    }
+    const begin = performance.now();
+    const losses = await state.personal[place].learn(state.sent, LEARNING.epochs, LEARNING.rate);
+    const seconds = (performance.now() - begin) / 1000;
+    state.learned.add(place);
+    at("learning").textContent =
+      `Learned from ${state.sent.length} message${state.sent.length > 1 ? "s" : ""}, ${LEARNING.epochs} passes in ` +
+      `${seconds.toFixed(1)} s: loss ${losses[0].toFixed(2)} → ${losses.at(-1).toFixed(2)} nats a token.`;
+  } catch (error) {
+    fail(error);
+  }
+  state.busy = false;
+  names();
+  await refresh();
+}
+
+async function forget() {
+  await state.running;
+  state.learned.delete(state.active);
+  await state.personal[state.active].forget();
+  at("learning").textContent = "Forgotten: this is the delivered model again.";
+  names();
+  await refresh();
+}
+
+function sayLearning() {
+  const where = state.engine === "litert" ? "It stays in this page." : "It stays on this machine, in the local process.";
+  at("learning").textContent = hasTraining()
+    ? `Fine-tunes the training file on the messages you sent. ${where}`
+    : "This model was exported without its training file: scripts/export_model.py RUN_DIR writes it.";
+}
+
+// The page itself --------------------------------------------------------------------------------------------
+
+function fail(error) {
+  at("engine").textContent = `The model cannot run: ${error.message ?? error}`;
+  document.documentElement.dataset.failed = "true";
+}
+
+function names() {
+  for (const [place, { about }] of state.keyboards.entries()) {
+    const strip = at(`strip-${place}`);
+    strip.classList.toggle("other", place !== state.active);
+    strip.querySelector(".name").textContent = about.name + (state.learned.has(place) ? " (has learned from you)" : "");
+    strip.querySelector(".name").hidden = state.keyboards.length === 1 && !state.learned.has(place);
+  }
+}
+
+function buildStrips() {
+  for (const place of state.keyboards.keys()) {
+    const strip = document.createElement("div");
+    strip.className = "strip";
+    strip.id = `strip-${place}`;
+    strip.setAttribute("role", "group");
+    strip.setAttribute("aria-label", `Suggestions of ${state.keyboards[place].about.name}`);
+    const name = document.createElement("div");
+    name.className = "name";
+    strip.append(name);
+    for (let number = 0; number < 3; number++) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.disabled = true;
+      button.addEventListener("click", () => accept(number));
+      if (place === 0) button.title = `Alt+${number + 1}`;
+      strip.append(button);
+    }
+    at("strips").append(strip);
+  }
+}
+
+function buildModels() {
+  for (const [place, { about }] of state.keyboards.entries()) {
+    const label = document.createElement("label");
+    const choice = document.createElement("input");
+    Object.assign(choice, { type: "radio", name: "model", value: place, checked: place === 0 });
+    choice.addEventListener("change", () => {
+      state.active = place;
+      names();
+      sayLearning();
+      refresh();
+    });
+    const facts = document.createElement("small");
+    const recall = about.top3_recall === null ? "not measured" : percent(about.top3_recall);
+    facts.textContent = `Recall of three suggestions: ${recall}. Privacy: ${about.privacy}.`;
+    const possible = document.createElement("small");
+    possible.id = `possible-${place}`;
+    label.append(choice, ` ${about.name}`, facts, possible);
+    at("models").append(label);
+  }
+}
+
+function buildKeys() {
+  const special = (label, key, kind, name) => ({ label, key, kind, name: name ?? label });
+  const letters = (row) => [...row].map((letter) => special(letter, letter, ""));
+  const rows = [
+    letters(ROWS[0]),
+    letters(ROWS[1]),
+    [special("'", "'", "", "apostrophe"), ...letters(ROWS[2]), special("⌫", "Backspace", "wide", "backspace")],
+    [
+      special(",", ",", "wide", "comma"),
+      special("?", "?", "", "question mark"),
+      special("space", " ", "space"),
+      special("!", "!", "", "exclamation mark"),
+      special(".", ".", "wide", "full stop"),
+    ],
+  ];
+  for (const row of rows) {
+    const line = document.createElement("div");
+    line.className = "row";
+    for (const { label, key, kind, name } of row) {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: label, className: kind, tabIndex: -1 });
+      button.setAttribute("aria-label", name);
+      button.dataset.key = key;
+      button.addEventListener("click", () => press(key));
+      line.append(button);
+    }
+    at("keys").append(line);
+  }
+  at("keys").querySelector("button").tabIndex = 0; // one stop for Tab, arrow keys within
+  at("keys").addEventListener("keydown", moveBetweenKeys);
+}
+
+function moveBetweenKeys(event) {
+  const lines = [...at("keys").children].map((line) => [...line.children]);
+  const row = lines.findIndex((line) => line.includes(document.activeElement));
+  if (row < 0) return;
+  const column = lines[row].indexOf(document.activeElement);
+  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  const move = moves[event.key];
+  if (!move) return;
+  event.preventDefault();
+  const line = lines[Math.min(Math.max(row + move[0], 0), lines.length - 1)];
+  const next = line[Math.min(Math.max(column + move[1], 0), line.length - 1)];
+  document.activeElement.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+}
+
+function listen() {
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.isComposing) {
+      event.preventDefault();
+      send();
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const number = ["Digit1", "Digit2", "Digit3"].indexOf(event.code);
+    if (event.altKey && number >= 0) {
+      event.preventDefault();
+      accept(number);
+    }
+  });
+  text.addEventListener("beforeinput", (event) => {
+    if (state.spaceIsOurs && event.inputType === "insertText" && ".,?!".includes(event.data)) {
+      event.preventDefault();
+      press(event.data);
+    }
+  });
+  text.addEventListener("input", (event) => {
+    state.taps += event.inputType === "insertFromPaste" ? 0 : Math.max([...(event.data ?? " ")].length, 1);
+    if (event.inputType === "insertFromPaste") state.taps = Math.max(state.taps, text.value.length);
+    state.spaceIsOurs = false;
+    refresh();
+  });
+  at("send").addEventListener("click", send);
+  at("learn").addEventListener("click", learn);
+  at("forget").addEventListener("click", forget);
+}
+
+async function start() {
+  const about = await (await fetch("/models.json")).json();
+  state.engine = about.engine;
+  const blocked = new Set((await (await fetch("/blocklist.txt")).text()).split("\n").filter(Boolean));
+  state.open = await openEngine(about.engine);
+  for (const model of about.models) {
+    const vocabulary = new Vocabulary(await (await fetch(`/models/${model.place}/vocab.txt`)).text());
+    const file = await state.open(model.place, "keyboard.tflite");
+    state.keyboards.push(new Keyboard(model, vocabulary, blocked, file, "step"));
+    state.possible.push({ characters: 0, keystrokes: 0 });
+  }
+  buildStrips();
+  buildModels();
+  buildKeys();
+  listen();
+  names();
+  sayLearning();
+  at("engine").textContent =
+    about.engine === "litert"
+      ? "The exported file runs in this page, with LiteRT.js; nothing you type leaves it."
+      : `The exported file runs in the local process that serves this page, not in the page (${about.why_local}).`;
+  text.disabled = false;
+  text.focus();
+  await refresh();
+  document.documentElement.dataset.ready = about.engine;
+}
+
+start().catch(fail);
