@@ -35,7 +35,7 @@ def main(flags: ComparisonFlags) -> None:
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:
         raise ConfigError(f"expected --epsilons > 0, found {min(epsilons):g}")
-    console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
     outcomes = []
     for outcomes in comparison.play(flags.output_dir, settings, epsilons, console.print):
         comparison.write_outcomes(flags.output_dir, outcomes)

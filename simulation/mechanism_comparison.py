@@ -67,6 +67,8 @@ class Outcome:
     noise_in_model: float | None  # rms over rounds of the deviation in the sum of mean updates, in clip norms
     recall: float  # mean of the last evaluations
     perplexity: float
+    top3_recall: float
+    keystroke_savings: float
     curve: list[tuple[int, float]]  # (round, recall)
     wall_seconds: float
 
@@ -140,6 +142,8 @@ def _outcome(run: Path, mechanism: str, epsilon: float | None) -> Outcome:
         _noise_in_model(planned),
         float(np.mean([r["top1_recall"] for r in measured[-_LAST_EVALUATIONS:]])),
         summary["perplexity"],
+        summary["top3_recall"],
+        summary["keystroke_savings"],
         [(r["completed"], r["top1_recall"]) for r in measured],
         summary["wall_seconds"],
     )
@@ -157,7 +161,10 @@ def _noise_in_model(planned: dict[str, Any]) -> float | None:
 def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
     """One line a run, and whether the expected order came out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    headings = ("epsilon", "rho", "mechanism", "noise multiplier", "noise in the model", "recall", "perplexity", "time")
+    headings = (
+        *("epsilon", "rho", "mechanism", "noise multiplier", "noise in the model", "recall", "recall@3"),
+        *("keys saved", "perplexity", "time"),
+    )
     for name in headings:
         table.add_column(name, justify="left" if name == "mechanism" else "right")
     last = ""
@@ -170,6 +177,8 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
             z,
             noise,
             f"{one.recall:.2%}",
+            f"{one.top3_recall:.2%}",
+            f"{one.keystroke_savings:.2%}",
             _perplexity(one.perplexity),
             f"{one.wall_seconds:.0f} s",
         )

@@ -85,7 +85,7 @@ def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray) -
 
 
 def recall_by_group(groupings: list[Grouping], counts: dict[str, NDArray]) -> list[dict[str, Any]]:
-    """Recall on the held-out phones of each group; null where a group has none.
+    """Recall and keystroke savings on the held-out phones of each group; null where a group has none.
 
     Args:
         groupings: how to divide all phones.
@@ -97,14 +97,16 @@ def recall_by_group(groupings: list[Grouping], counts: dict[str, NDArray]) -> li
         for i, name in enumerate(grouping.members):
             own = grouping.member[phones] == i
             positions = int((counts["word-positions"] - counts["out-of-vocabulary"])[own].sum())
-            recall = _over(int(counts["top1-hits"][own].sum()), positions)
+            keystrokes, characters = (int(counts[name][own].sum()) for name in ("keystrokes", "characters"))
             rows.append(
                 {
                     "grouping": grouping.name,
                     "group": name,
                     "held_out_phones": int(own.sum()),
                     "positions": positions,
-                    "top1_recall": recall,
+                    "top1_recall": _over(int(counts["top1-hits"][own].sum()), positions),
+                    "top3_recall": _over(int(counts["top3-hits"][own].sum()), positions),
+                    "keystroke_savings": _over(characters - keystrokes, characters),
                 }
             )
     return rows

@@ -51,10 +51,14 @@ def test_recall_by_group():
         "word-positions": np.array([10, 10, 30]),
         "out-of-vocabulary": np.array([0, 2, 8]),
         "top1-hits": np.array([5, 3, 6]),
+        "top3-hits": np.array([6, 5, 10]),
+        "characters": np.array([40, 60, 40]),
+        "keystrokes": np.array([30, 40, 30]),
     }
     even, odd, neither = recall_by_group([PARITY], counts)
     assert (even["held_out_phones"], even["positions"], even["top1_recall"]) == (2, 30, 0.3)
-    assert odd["top1_recall"] == 0.5 and neither["top1_recall"] is None
+    assert even["top3_recall"] == 0.5 and even["keystroke_savings"] == 0.3
+    assert odd["top1_recall"] == 0.5 and neither["top1_recall"] is neither["keystroke_savings"] is None
 
 
 def test_every_phone_is_in_one_group_of_each_grouping():
