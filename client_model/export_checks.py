@@ -24,6 +24,7 @@ from client_model.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
 _LOSS_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
 _TRAINING_STEPS, _TRAINING_RATE = 3, 0.5
 _PROBE_TIMEOUT_S = 120
+SAVE_REQUEST = np.ones(1, np.int32)
 
 
 class ExportError(RuntimeError):
@@ -202,12 +203,12 @@ def check_training(
         if abs(found - expected) > _LOSS_TOLERANCE * abs(expected):
             raise ExportError(f"training: expected a loss of {expected:.6f} as in local training, found {found:.6f}")
         trained = trained + result.update
-    off = float(np.abs(_flat(save(), shape) - trained).max())
+    off = float(np.abs(_flat(save(request=SAVE_REQUEST), shape) - trained).max())
     if off > _WEIGHT_TOLERANCE:
         raise ExportError(f"training: expected weights within {_WEIGHT_TOLERANCE} of local training, found {off:.2g}")
     restore = interpreter.get_signature_runner("restore")
     restore(**dict(zip(shape.weight_shapes(), weights, strict=True)))
-    if not np.array_equal(_flat(save(), shape), flatten(weights)):
+    if not np.array_equal(_flat(save(request=SAVE_REQUEST), shape), flatten(weights)):
         raise ExportError("training: expected restored weights to be saved as they were, found others")
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from ai_edge_litert import schema_py_generated as schema
 
 from client_model.export_checks import (
     Agreement,
@@ -36,6 +35,7 @@ from client_model.export_checks import (
     reference_suggestions,
 )
 from client_model.export_folder import FILES, place_files
+from client_model.flatbuffer_model import unpack_model
 from client_model.keyboard_metrics import KeyboardCounts
 from client_model.keyboard_modules import KeyboardModule, LearningKeyboardModule
 from client_model.language_model import ModelShape, Weights, flatten, weights_sha256
@@ -127,7 +127,7 @@ def _convert(folder: str, signatures: list[str], kind: str) -> bytes:
 
 
 def _require_builtin_operators(file: bytes, kind: str) -> None:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
+    model = unpack_model(file)
     custom = [code.customCode.decode() for code in model.operatorCodes if code.customCode]
     if custom:
         raise ExportError(f"{kind}: expected builtin operators only, found {', '.join(custom)}")

@@ -16,7 +16,8 @@ have. `KeyboardModule` holds constant weights (batch 1):
               one step of SGD on the mean cross-entropy over the tokens whose target is not <pad>, with the
               gradient scaled down to the bound that the weights were trained with
     infer:    as step
-    save:     -> every weight by name
+    save:     request int32 [1] -> every weight by name, and saved int32 [1], the request again
+              (the request is there because Java's interpreter refuses to call a signature without inputs)
     restore:  every weight by name -> restored int32 [1]
 
 Probabilities are over the whole vocabulary; special tokens and punctuation are never suggested. The order
@@ -147,7 +148,11 @@ class LearningKeyboardModule(tf.Module):
             input_signature=[tf.TensorSpec([1], tf.int32, "token"), *state_specs(shape)],
             autograph=False,
         )
-        self.save = tf.function(lambda: {n: tf.identity(v) for n, v in self.weights.items()}, input_signature=[])
+        self.save = tf.function(
+            lambda request: {"saved": tf.identity(request), **{n: tf.identity(v) for n, v in self.weights.items()}},
+            input_signature=[tf.TensorSpec([1], tf.int32, "request")],
+            autograph=False,
+        )
         specs = [tf.TensorSpec(dims, tf.float32, name) for name, dims in shape.weight_shapes().items()]
         self.restore = tf.function(self._restore, input_signature=specs, autograph=False)
 

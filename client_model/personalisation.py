@@ -19,7 +19,7 @@ import annotated_types as at
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.export_checks import count_message, padded_batch, sum_counts
+from client_model.export_checks import SAVE_REQUEST, count_message, padded_batch, sum_counts
 from client_model.interpreter import FileSteps, open_interpreter
 from client_model.keyboard_metrics import KeyboardCounts
 from client_model.keyboard_modules import TRAINING_BATCH
@@ -79,7 +79,8 @@ class PersonalKeyboard:
         self._shape, self._table = shape, table
         self._train, self._restore = (interpreter.get_signature_runner(name) for name in ("train", "restore"))
         self._steps = FileSteps(interpreter, shape)
-        self._delivered = interpreter.get_signature_runner("save")()
+        saved = interpreter.get_signature_runner("save")(request=SAVE_REQUEST)
+        self._delivered = {name: saved[name] for name in shape.weight_shapes()}
 
     def forget(self) -> None:
         """Back to the weights that the file came with."""

@@ -17,6 +17,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from client_model.flatbuffer_model import pack_model, unpack_model
+
 _PARSER_VERSION = "1.3.0"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows
 # tflite.AssociatedFileType
@@ -46,15 +48,13 @@ class ModelFacts:
 
 def with_metadata(file: bytes, facts: ModelFacts, files: list[AssociatedFile]) -> bytes:
     """The model with its metadata and files."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
+    model = unpack_model(file)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(_metadata(facts, len(model.subgraphs), files), np.uint8)
     model.buffers.append(buffer)
     entry.name, entry.buffer = b"TFLITE_METADATA", len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(file))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    whole = io.BytesIO(bytes(builder.Output()))
+    whole = io.BytesIO(pack_model(model))
     whole.seek(0, io.SEEK_END)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_STORED) as archive:
         for one in files:

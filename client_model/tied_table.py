@@ -9,9 +9,10 @@ The names of inner tensors, which nothing reads, are dropped too. Nothing else c
 outputs, builtin operators only.
 """
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from client_model.flatbuffer_model import pack_model, unpack_model
 
 _EMBEDDING_LOOKUP_VERSION = 4  # the first that takes a scale for each row
 
@@ -26,7 +27,7 @@ def tie_table(file: bytes) -> bytes:
     Raises:
         TiedTableError: a lookup has no table of the same shape to share, or its result is used unexpectedly.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
+    model = unpack_model(file)
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.EMBEDDING_LOOKUP
     code.version = _EMBEDDING_LOOKUP_VERSION
@@ -34,9 +35,7 @@ def tie_table(file: bytes) -> bytes:
     for graph in model.subgraphs:
         _rewire(model, graph, len(model.operatorCodes) - 1)
     _drop_unused(model)
-    builder = flatbuffers.Builder(len(file))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack_model(model)
 
 
 def operator_kind(model: schema.ModelT, operator: schema.OperatorT) -> int:

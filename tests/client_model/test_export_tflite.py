@@ -18,6 +18,7 @@ from client_model.export_checks import (
 )
 from client_model.export_folder import FILES, VerificationError, verify_folder
 from client_model.export_tflite import Target, convert, export_model
+from client_model.flatbuffer_model import pack_model, unpack_model
 from client_model.interpreter import FileSteps, open_interpreter
 from client_model.language_model import flatten, initial_weights, model_shape, unflatten
 from client_model.local_training import LocalTrainer
@@ -114,9 +115,18 @@ def test_weights_of_a_phone_survive_saving_and_restoring(exported):
     save, restore = (interpreter.get_signature_runner(name) for name in ("save", "restore"))
     other = dict(zip(shape.weight_shapes(), some_weights(shape, seed=8), strict=True))
     restore(**other)
-    for name, value in save().items():
+    saved = save(request=np.array([7], np.int32))
+    assert saved.pop("saved").tolist() == [7] and set(saved) == set(other)
+    for name, value in saved.items():
         np.testing.assert_array_equal(value, other[name])
     assert compare(files["training"], shape, weights).first == 1.0  # a new interpreter starts anew
+
+
+def test_every_signature_has_an_input(exported):
+    # Java's Interpreter.runSignature refuses an empty map of inputs.
+    for kind in ("int8", "training"):
+        for name, signature in open_interpreter(exported[2][kind]).get_signature_list().items():
+            assert signature["inputs"], name
 
 
 def test_suggestions_of_a_very_sure_model_keep_their_order(exported):
@@ -247,13 +257,10 @@ def test_vectors_hold_the_file_and_the_tokeniser(exported, kind):
 def test_operators_outside_the_builtin_set_fail(exported):
     _, _, files = exported
     from ai_edge_litert import schema_py_generated as schema
-    from flatbuffers import Builder
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(files["float32"], 0))
+    model = unpack_model(files["float32"])
     code = schema.OperatorCodeT()
     code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, b"FlexTensorListReserve"
     model.operatorCodes.append(code)
-    builder = Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
     with pytest.raises(ExportError, match="FlexTensorListReserve"):
-        export_tflite._require_builtin_operators(bytes(builder.Output()), "float32")
+        export_tflite._require_builtin_operators(pack_model(model), "float32")

@@ -4,11 +4,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 
 from client_model.config import ModelConfig
 from client_model.export_checks import open_interpreter
 from client_model.export_tflite import convert
+from client_model.flatbuffer_model import unpack_model
 from client_model.language_model import initial_weights, model_shape
 from client_model.tflite_metadata import (
     DESCRIPTIONS,
@@ -33,7 +33,7 @@ def bare():
 
 
 def metadata_of(file):
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
+    model = unpack_model(file)
     (entry,) = [m for m in model.metadata if m.name == b"TFLITE_METADATA"]
     return bytes(bytearray(model.buffers[entry.buffer].data))
 

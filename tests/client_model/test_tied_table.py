@@ -4,7 +4,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from client_model.config import ModelConfig
 from client_model.export_tflite import convert
+from client_model.flatbuffer_model import pack_model, unpack_model
 from client_model.interpreter import open_interpreter
+from client_model.keyboard_modules import KeyboardModule
 from client_model.language_model import initial_weights, model_shape
 from client_model.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tied_table import TiedTableError, operator_kind, tie_table
@@ -13,7 +15,7 @@ from tests.client_model.test_local_training import some_weights
 
 def tables(file, shape):
     """Sizes of the int8 buffers that are as large as the embedding."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
+    model = unpack_model(file)
     size = shape.vocabulary_size * shape.embedding_size
     return sum(buffer.data is not None and len(buffer.data) == size for buffer in model.buffers)
 
@@ -51,24 +53,19 @@ def test_tables_too_small_to_be_quantised_stay(monkeypatch):
 
 def test_a_model_put_together_otherwise_is_refused(monkeypatch):
     shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=40))
-    model = schema.ModelT.InitFromObj(
-        schema.Model.GetRootAs(untied(shape, some_weights(shape, seed=1), monkeypatch), 0)
-    )
+    model = unpack_model(untied(shape, some_weights(shape, seed=1), monkeypatch))
     for graph in model.subgraphs:
         graph.operators = [
             op for op in graph.operators if operator_kind(model, op) != schema.BuiltinOperator.DEQUANTIZE
         ]
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
     with pytest.raises(TiedTableError, match="expected a lookup of rows"):
-        tie_table(bytes(builder.Output()))
+        tie_table(pack_model(model))
 
 
-def test_the_published_model_fits_its_sizes():
+def test_the_published_model_fits_its_sizes(monkeypatch):
     shape = model_shape(ModelConfig(preset="gboard"))
-    file = convert(shape, initial_weights(shape, 0), ("int8",))["int8"]
+    weights = some_weights(shape, seed=1)  # none of them zero: a table of zeros would not be stored
+    file = convert(shape, weights, ("int8",))["int8"]
     assert len(file) <= 1_800_000  # step and score
     words = "\n".join(f"word{number:04d}" for number in range(shape.vocabulary_size))  # as long as real ones
     facts = ModelFacts("n", "d", "v", "a", "l")
@@ -76,3 +73,20 @@ def test_the_published_model_fits_its_sizes():
         file, facts, [AssociatedFile("vocab.txt", "", 5, words), AssociatedFile("card", "", 1, "x" * 8000)]
     )
     assert len(whole) <= 1_900_000
+    monkeypatch.setattr(KeyboardModule, "signatures", property(lambda module: {"step": module.step}))
+    assert len(convert(shape, weights, ("int8",))["int8"]) <= 1_620_000  # step alone
+
+
+def test_scales_that_signatures_share_are_stored_once():
+    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=40))
+    file = convert(shape, some_weights(shape, seed=1), ("int8",))["int8"]
+    scales = [
+        tensor.quantization.scale
+        for graph in unpack_model(file).subgraphs
+        for tensor in graph.tensors
+        if tensor.quantization is not None and tensor.quantization.scale is not None
+    ]
+    tables = [scale for scale in scales if len(scale) == 300]
+    assert len(tables) == 2 and file.count(tables[0].tobytes()) == 1  # in step and in score
+    again = pack_model(unpack_model(file))
+    assert len(again) == len(file)

@@ -16,7 +16,9 @@ def outcome(mechanism, recall, epsilon=6.0):
     private = mechanism != "none"
     some = 1.0 if private else None
     curve = [(1, recall / 2), (2, recall)]
-    return Outcome(mechanism, epsilon if private else None, some, some, some, some, recall, 300.0, 2 * recall, 0.3, curve, 60.0)
+    return Outcome(
+        mechanism, epsilon if private else None, some, some, some, some, recall, 300.0, 2 * recall, 0.3, curve, 60.0
+    )
 
 
 def in_order(*recalls):
