@@ -203,7 +203,5 @@ def manifest_facts(file: ExportedFile) -> dict[str, Any]:
         "same_first_word": file.agreement.first,
         "same_three_words": file.agreement.three,
         "positions": file.agreement.positions,
-        "top1_recall": file.counts.recall(1),
-        "top3_recall": file.counts.recall(3),
-        "keystroke_savings": file.counts.keystroke_savings,
+        "metrics": file.counts.metrics(),
     }

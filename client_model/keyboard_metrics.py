@@ -14,7 +14,8 @@ out-of-vocabulary rate. Suggestions are always words.
 * Perplexity: exp of the mean cross-entropy over all tokens.
 """
 
-from typing import NamedTuple
+from math import exp
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,10 +57,19 @@ class KeyboardCounts(NamedTuple):
         positions = self.word_positions - self.out_of_vocabulary
         return {1: self.top1_hits, 3: self.top3_hits}[suggestions] / positions if positions else None
 
-    @property
-    def keystroke_savings(self) -> float | None:
-        """Null without text."""
-        return 1 - self.keystrokes / self.characters if self.characters else None
+    def metrics(self) -> dict[str, Any]:
+        """Every metric of the module's docstring by name; null where there is nothing to count."""
+        return {
+            "top1_recall": self.recall(1),
+            "top3_recall": self.recall(3),
+            "impression_recall": self.top3_hits / self.tokens if self.tokens else None,
+            "keystroke_savings": 1 - self.keystrokes / self.characters if self.characters else None,
+            "perplexity": exp(min(self.loss_sum / self.tokens, 700.0)) if self.tokens else None,
+            "oov_rate": self.out_of_vocabulary / self.word_positions if self.word_positions else None,
+            "recall_by_place": recall_by_place(
+                self.in_vocabulary_by_place.tolist(), self.top1_hits_by_place.tolist(), self.top3_hits_by_place.tolist()
+            ),
+        }
 
 
 def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np.int32]:

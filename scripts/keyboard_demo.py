@@ -7,6 +7,7 @@ says so.
 
 import sys
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,7 +43,7 @@ def main(flags: DemoFlags) -> None:
     litert, why = {}, "asked for with --engine local"
     if flags.engine == "auto":
         try:
-            litert = litert_files()
+            litert, why = litert_files(), ""
         except LiteRtUnavailableError as error:
             why = str(error)
     try:
@@ -53,10 +54,8 @@ def main(flags: DemoFlags) -> None:
     print(f"{server.address}\nThe model runs {where}. Ctrl-C ends.", flush=True)
     if flags.open_browser:
         webbrowser.open(server.address)
-    try:
+    with suppress(KeyboardInterrupt):
         server.serve_forever()
-    except KeyboardInterrupt:
-        print()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def print_export_table(stream: TextIO, export: Export) -> None:
 
 
 def _metrics(counts: KeyboardCounts) -> list[str]:
-    return [_percent(share) for share in (counts.recall(1), counts.recall(3), counts.keystroke_savings)]
+    found = counts.metrics()
+    return [_percent(found[name]) for name in ("top1_recall", "top3_recall", "keystroke_savings")]
 
 
 def _percent(share: float | None) -> str:

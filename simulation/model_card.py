@@ -47,7 +47,7 @@ def model_card(
             "updates_of_phones": summary["devices_trained"],
             "tokens": summary["tokens_trained"],
         },
-        "metrics_on_held_out_phones": {name: summary.get(name) for name in _METRICS},
+        "metrics_on_held_out_phones": {name: summary.get(name) for name in (*_METRICS, "recall_by_place")},
         "limits": list(_LIMITS),
         "privacy": {
             name: privacy[name]

@@ -39,13 +39,11 @@ class PhoneGroup:
     tokens_from: int
     tokens_below: int | None
     phones: int
-    top1_recall_before: float | None
-    top1_recall_after: float | None
-    top3_recall_before: float | None
-    top3_recall_after: float | None
-    top3_recall_by_rule: float | None
-    keystroke_savings_before: float | None
-    keystroke_savings_after: float | None
+    before: dict[str, Any] | None
+    """Metrics of all their newer messages together, see `client_model.keyboard_metrics`."""
+    after: dict[str, Any] | None
+    by_rule: dict[str, Any] | None
+    """Of the models that the rule leaves on the phones."""
     mean_gain: float | None
     mean_gain_standard_error: float | None
     share_that_gains: float | None
@@ -99,21 +97,16 @@ def summarise_group(outcomes: list[PersonalOutcome], tokens_from: int, tokens_be
     """The phones whose learned text lies within the bounds."""
     own = [o for o in outcomes if tokens_from <= o.learned_tokens and (tokens_below or np.inf) > o.learned_tokens]
     if not own:
-        return PhoneGroup(tokens_from, tokens_below, 0, *[None] * 14)
-    before, after = sum_counts([o.before for o in own]), sum_counts([o.after for o in own])
+        return PhoneGroup(tokens_from, tokens_below, 0, *[None] * 10)
     always, ruled = gains(own, lambda o: o.after), gains(own, lambda o: o.by_rule)
     several = len(always) > 1
     return PhoneGroup(
         tokens_from,
         tokens_below,
         len(own),
-        before.recall(1),
-        after.recall(1),
-        before.recall(3),
-        after.recall(3),
-        sum_counts([o.by_rule for o in own]).recall(3),
-        before.keystroke_savings,
-        after.keystroke_savings,
+        sum_counts([o.before for o in own]).metrics(),
+        sum_counts([o.after for o in own]).metrics(),
+        sum_counts([o.by_rule for o in own]).metrics(),
         _mean(always),
         float(always.std(ddof=1) / np.sqrt(len(always))) if several else None,
         _mean(always > 0),
@@ -151,10 +144,14 @@ def print_table(console: Console, groups: list[PhoneGroup]) -> None:
 def _cells(one: PhoneGroup) -> list[str]:
     spread = one.mean_gain_standard_error
     error = "" if spread is None else f" \N{PLUS-MINUS SIGN} {100 * spread:.2f}"
+
+    def of(name: str, *models: dict[str, Any] | None) -> str:
+        return "  ".join(_bare(None if metrics is None else metrics[name]) for metrics in models)
+
     return [
-        f"{_bare(one.top1_recall_before)}  {_bare(one.top1_recall_after)}",
-        f"{_bare(one.top3_recall_before)}  {_bare(one.top3_recall_after)}  {_bare(one.top3_recall_by_rule)}",
-        f"{_bare(one.keystroke_savings_before)}  {_bare(one.keystroke_savings_after)}",
+        of("top1_recall", one.before, one.after),
+        of("top3_recall", one.before, one.after, one.by_rule),
+        of("keystroke_savings", one.before, one.after),
         "-" if one.mean_gain is None else f"{100 * one.mean_gain:+.2f}{error}",
         f"{_bare(one.share_that_gains, 0)}  {_bare(one.share_that_loses, 0)}",
         _bare(one.share_kept, 0),
@@ -195,11 +192,12 @@ def _plot(outcomes: list[PersonalOutcome], path: Path) -> None:
     left.legend(frameon=False)
     groups = [one for one in summarise(outcomes) if one.phones]
     x = np.arange(len(groups))
-    for shift, colour, label, values in (
-        (-0.2, GREY, "before", [g.top3_recall_before for g in groups]),
-        (0.2, BLUE, "after", [g.top3_recall_after for g in groups]),
+    for shift, colour, label, metrics in (
+        (-0.2, GREY, "before", [g.before for g in groups]),
+        (0.2, BLUE, "after", [g.after for g in groups]),
     ):
-        right.bar(x + shift, [100 * (v or 0) for v in values], 0.38, color=colour, label=label)
+        recall = [100 * (m["top3_recall"] or 0) if m else 0 for m in metrics]
+        right.bar(x + shift, recall, 0.38, color=colour, label=label)
     right.set_xticks(x, [f"{group.name}\n{group.phones} phones" for group in groups], fontsize=8)
     right.set(xlabel="tokens learned from", ylabel="recall@3, %", title="newer messages, before and after")
     right.legend(frameon=False, loc="upper left")

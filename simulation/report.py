@@ -117,6 +117,8 @@ def print_closing_table(
         )
     if not_written is not None:
         add("not written", not_written)
+    if not_written is None:
+        add("type on it", f"python scripts/keyboard_demo.py {folder}")
     add("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}")
     add("privacy statement", str(folder / "privacy.md"))
     add("curves", f"tensorboard --logdir {folder / 'tensorboard'}")

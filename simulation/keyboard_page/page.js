@@ -2,11 +2,11 @@
 
 import { openEngine } from "./engines.js";
 import { Keyboard } from "./keyboard.js";
+import { buildKeys } from "./keys.js";
 import { splitTyped, Vocabulary } from "./tokeniser.js";
 
 const TRAINING_FILE = "keyboard_train.tflite";
 const LEARNING = { epochs: 5, rate: 1.0 };
-const ROWS = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
 const at = (id) => document.getElementById(id);
 const text = at("text");
 
@@ -21,12 +21,20 @@ export const state = {
   possible: [], // {characters, keystrokes} for each model
   presses: [],
   spaceIsOurs: false, // the last character is the space of a suggestion
-  version: 0,
+  running: Promise.resolve(), // what is being computed
+  version: 0, // of the text
 };
 
 const current = (place) => (state.learned.has(place) ? state.personal[place] : state.keyboards[place]);
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** Do one thing after another: a model file runs one call at a time. */
+function enqueue(work) {
+  const done = state.running.then(work);
+  state.running = done.catch(fail);
+  return done;
+}
 
 /** Resolves when nothing is left to compute; for tests and for scripts. */
 export async function idle() {
@@ -41,11 +49,11 @@ export async function idle() {
 // Suggestions ------------------------------------------------------------------------------------------------
 
 /** Suggestions of every model for the text as it stands; the time is that of the active one. */
-async function refresh() {
+function refresh() {
   const version = ++state.version;
-  await state.running; // a file runs one call at a time
-  if (version !== state.version) return; // a later key press has taken over
-  state.running = (async () => {
+  figures();
+  return enqueue(async () => {
+    if (version !== state.version) return; // a later key press has taken over
     const begin = performance.now();
     const active = await current(state.active).suggest(text.value);
     const taken = performance.now() - begin;
@@ -58,14 +66,7 @@ async function refresh() {
     for (const place of state.keyboards.keys()) {
       if (place !== state.active) show(place, await current(place).suggest(text.value));
     }
-    document.documentElement.dataset.version = String(version); // what is shown is for this key press
-  })();
-  try {
-    await state.running;
-  } catch (error) {
-    fail(error);
-  }
-  figures();
+  });
 }
 
 function show(place, { typed, words }) {
@@ -122,22 +123,19 @@ function send() {
   text.value = "";
   state.taps = 0;
   state.spaceIsOurs = false;
-  refresh().then(() => compare(message)).catch(fail);
+  refresh();
+  enqueue(() => compare(message));
 }
 
 /** What each model could have saved on the messages so far, had every suggestion been accepted. */
 async function compare(message) {
-  await state.running;
-  state.running = (async () => {
-    for (const [place, sum] of state.possible.entries()) {
-      const cost = await current(place).typingCost(message);
-      sum.characters += cost.characters;
-      sum.keystrokes += cost.keystrokes;
-      const share = percent(1 - sum.keystrokes / sum.characters);
-      at(`possible-${place}`).textContent = `It could have saved ${share} of the keystrokes of what you sent.`;
-    }
-  })();
-  await state.running;
+  for (const [place, sum] of state.possible.entries()) {
+    const cost = await current(place).typingCost(message);
+    sum.characters += cost.characters;
+    sum.keystrokes += cost.keystrokes;
+    const share = percent(1 - sum.keystrokes / sum.characters);
+    at(`possible-${place}`).textContent = `It could have saved ${share} of the keystrokes of what you sent.`;
+  }
 }
 
 function figures() {
@@ -154,40 +152,36 @@ function figures() {
 
 const hasTraining = () => state.keyboards[state.active].about.files.includes(TRAINING_FILE);
 
-async function learn() {
+async function learn(place) {
+  const plain = state.keyboards[place];
+  if (!state.personal[place]) {
+    const file = await state.open(place, TRAINING_FILE);
+    state.personal[place] = new Keyboard(plain.about, plain.vocabulary, plain.blocked, file, "infer");
+  }
+  const begin = performance.now();
+  const losses = await state.personal[place].learn(state.sent, LEARNING.epochs, LEARNING.rate);
+  const seconds = (performance.now() - begin) / 1000;
+  state.learned.add(place);
+  at("learning").textContent =
+    `Learned from ${state.sent.length} message${state.sent.length > 1 ? "s" : ""}, ${LEARNING.epochs} passes in ` +
+    `${seconds.toFixed(1)} s: loss ${losses[0].toFixed(2)} → ${losses.at(-1).toFixed(2)} nats a token.`;
+}
+
+async function forget(place) {
+  state.learned.delete(place);
+  await state.personal[place].forget();
+  at("learning").textContent = "Forgotten: this is the delivered model again.";
+}
+
+/** Learn or forget, with the buttons out of reach meanwhile. */
+async function change(work) {
   const place = state.active;
   state.busy = true;
   figures();
-  at("learning").textContent = "Learning…";
-  await state.running;
-  try {
-    const plain = state.keyboards[place];
-    if (!state.personal[place]) {
-      const file = await state.open(place, TRAINING_FILE);
-      state.personal[place] = new Keyboard(plain.about, plain.vocabulary, plain.blocked, file, "infer");
-    }
-    const begin = performance.now();
-    const losses = await state.personal[place].learn(state.sent, LEARNING.epochs, LEARNING.rate);
-    const seconds = (performance.now() - begin) / 1000;
-    state.learned.add(place);
-    at("learning").textContent =
-      `Learned from ${state.sent.length} message${state.sent.length > 1 ? "s" : ""}, ${LEARNING.epochs} passes in ` +
-      `${seconds.toFixed(1)} s: loss ${losses[0].toFixed(2)} → ${losses.at(-1).toFixed(2)} nats a token.`;
-  } catch (error) {
-    fail(error);
-  }
+  await enqueue(() => work(place)).catch(() => {}); // the page has said it
   state.busy = false;
   names();
-  await refresh();
-}
-
-async function forget() {
-  await state.running;
-  state.learned.delete(state.active);
-  await state.personal[state.active].forget();
-  at("learning").textContent = "Forgotten: this is the delivered model again.";
-  names();
-  await refresh();
+  refresh();
 }
 
 function sayLearning() {
@@ -256,54 +250,6 @@ function buildModels() {
   }
 }
 
-function buildKeys() {
-  const special = (label, key, kind, name) => ({ label, key, kind, name: name ?? label });
-  const letters = (row) => [...row].map((letter) => special(letter, letter, ""));
-  const rows = [
-    letters(ROWS[0]),
-    letters(ROWS[1]),
-    [special("'", "'", "", "apostrophe"), ...letters(ROWS[2]), special("⌫", "Backspace", "wide", "backspace")],
-    [
-      special(",", ",", "wide", "comma"),
-      special("?", "?", "", "question mark"),
-      special("space", " ", "space"),
-      special("!", "!", "", "exclamation mark"),
-      special(".", ".", "wide", "full stop"),
-    ],
-  ];
-  for (const row of rows) {
-    const line = document.createElement("div");
-    line.className = "row";
-    for (const { label, key, kind, name } of row) {
-      const button = document.createElement("button");
-      Object.assign(button, { type: "button", textContent: label, className: kind, tabIndex: -1 });
-      button.setAttribute("aria-label", name);
-      button.dataset.key = key;
-      button.addEventListener("click", () => press(key));
-      line.append(button);
-    }
-    at("keys").append(line);
-  }
-  at("keys").querySelector("button").tabIndex = 0; // one stop for Tab, arrow keys within
-  at("keys").addEventListener("keydown", moveBetweenKeys);
-}
-
-function moveBetweenKeys(event) {
-  const lines = [...at("keys").children].map((line) => [...line.children]);
-  const row = lines.findIndex((line) => line.includes(document.activeElement));
-  if (row < 0) return;
-  const column = lines[row].indexOf(document.activeElement);
-  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-  const move = moves[event.key];
-  if (!move) return;
-  event.preventDefault();
-  const line = lines[Math.min(Math.max(row + move[0], 0), lines.length - 1)];
-  const next = line[Math.min(Math.max(column + move[1], 0), line.length - 1)];
-  document.activeElement.tabIndex = -1;
-  next.tabIndex = 0;
-  next.focus();
-}
-
 function listen() {
   text.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.isComposing) {
@@ -331,8 +277,11 @@ function listen() {
     refresh();
   });
   at("send").addEventListener("click", send);
-  at("learn").addEventListener("click", learn);
-  at("forget").addEventListener("click", forget);
+  at("learn").addEventListener("click", () => {
+    at("learning").textContent = "Learning…";
+    change(learn);
+  });
+  at("forget").addEventListener("click", () => change(forget));
 }
 
 async function start() {
@@ -348,7 +297,7 @@ async function start() {
   }
   buildStrips();
   buildModels();
-  buildKeys();
+  buildKeys(at("keys"), press);
   listen();
   names();
   sayLearning();

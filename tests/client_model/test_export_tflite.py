@@ -166,7 +166,7 @@ def test_export_writes_the_files_their_facts_and_no_drafts(exported, tmp_path):
         assert file.cost.train_step_ms is None
     float32 = done.files[0]
     assert float32.counts.top3_hits == done.trained.top3_hits  # both on the same text
-    assert manifest["keyboard_fp32.tflite"]["top3_recall"] == done.trained.recall(3)
+    assert manifest["keyboard_fp32.tflite"]["metrics"]["top3_recall"] == done.trained.recall(3)
     again = (tmp_path / "manifest.json").read_bytes()
     export_model(tmp_path, shape, learned, text(), of_the_run=("vocab.txt",))
     assert (tmp_path / "manifest.json").read_bytes() == again
@@ -225,6 +225,9 @@ def test_the_learning_file_says_what_a_training_step_takes(exported, tmp_path):
     _, _, files = exported
     (tmp_path / "train.tflite").write_bytes(files["training"])
     assert measure_cost(tmp_path / "train.tflite").train_step_ms > 0
+    tiny = model_shape(ModelConfig(vocabulary_size=FIRST_WORD + 3, embedding_size=4, units=4, sequence_length=3))
+    (tmp_path / "tiny.tflite").write_bytes(convert(tiny, initial_weights(tiny, 0), ("float32",))["float32"])
+    assert measure_cost(tmp_path / "tiny.tflite").median_ms > 0  # no token past its few words is read
     (tmp_path / "broken.tflite").write_bytes(b"not a model")
     with pytest.raises(ExportError, match=r"broken.tflite: expected it to run"):
         measure_cost(tmp_path / "broken.tflite")

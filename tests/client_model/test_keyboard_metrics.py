@@ -1,7 +1,7 @@
 import numpy as np
 
 from client_model.batches import evaluation_batches
-from client_model.keyboard_metrics import PLACE_NAMES, TokenScores, count_hits, recall_by_place, spelled_lookup
+from client_model.keyboard_metrics import PLACE_NAMES, TokenScores, count_hits, spelled_lookup
 from client_model.keystrokes import keystroke_table
 from client_model.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from tests.client_model.test_batches import ListPopulation
@@ -20,7 +20,11 @@ def test_hits_count_words_only():
     assert counts.in_vocabulary_by_place.tolist() == [1, 1, 0, 0, 0, 0, 1]  # an unknown word at place 9
     assert counts.top1_hits_by_place.tolist() == [1, 0, 0, 0, 0, 0, 0]
     assert counts.top3_hits_by_place.tolist() == [1, 1, 0, 0, 0, 0, 0]
-    rows = recall_by_place(*(counts[i].tolist() for i in (8, 9, 10)))
+    metrics = counts.metrics()
+    assert metrics["top1_recall"] == 1 / 3 and metrics["top3_recall"] == 2 / 3
+    assert metrics["impression_recall"] == 2 / 6 and metrics["oov_rate"] == 1 / 4
+    assert metrics["perplexity"] == np.exp(3.0 / 6) and metrics["keystroke_savings"] == 1 - 13 / 17
+    rows = metrics["recall_by_place"]
     assert [row["tokens_before"] for row in rows] == list(PLACE_NAMES)
     assert rows[1] == {"tokens_before": "1", "positions": 1, "top1_recall": 0.0, "top3_recall": 1.0}
     assert rows[2]["top3_recall"] is None

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.simulation.keyboard_model import export_small_model
 
 TINY = (
     *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),
@@ -23,3 +24,11 @@ def straight(tmp_path_factory):
     done = subprocess.run([*command, "--output-dir", str(folder)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory):
+    """([folder of each run], [shape of its model]) of two exported models of one vocabulary; the first can learn."""
+    roots = [tmp_path_factory.mktemp("exported") / name for name in ("first", "second")]
+    kinds = [("int8", "training"), ("int8",)]
+    return roots, [export_small_model(root, seed, kinds[seed]) for seed, root in enumerate(roots)]

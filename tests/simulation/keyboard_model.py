@@ -21,8 +21,8 @@ WORDS = _WORDS.split()
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *WORDS, *(f"word{number}" for number in range(120))))
 
 
-def export_small_model(root, seed=0):
-    """Write root/model with keyboard.tflite and keyboard_train.tflite."""
+def export_small_model(root, seed, kinds):
+    """Write root/model with these kinds of files; returns the shape."""
     config = ModelConfig(vocabulary_size=len(VOCABULARY), embedding_size=16, units=32)
     shape = model_shape(config, len(VOCABULARY))
     weights = some_weights(shape, seed=seed)
@@ -37,7 +37,7 @@ def export_small_model(root, seed=0):
     former = dict(TARGETS)
     TARGETS.update(dict.fromkeys(TARGETS, Target(0.0, 0.0)))  # random weights are no model to hold to a bound
     try:
-        export_model(root / "model", shape, weights, text, ("int8", "training"), 0.0, inside)
+        export_model(root / "model", shape, weights, text, kinds, 0.0, inside)
     finally:
         TARGETS.update(former)
     return shape

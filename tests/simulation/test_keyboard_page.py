@@ -21,9 +21,10 @@ from client_model.reference_vectors import completions, ids_of
 from client_model.vocabulary import tokenize
 from simulation.keyboard_server import PAGE, KeyboardServer, open_model
 from simulation.litert_package import LiteRtUnavailableError, litert_files
-from tests.simulation.keyboard_model import VOCABULARY, export_small_model
+from tests.simulation.keyboard_model import VOCABULARY
 
 pytestmark = pytest.mark.slow
+BOTH_ENGINES = pytest.mark.parametrize("server", ["litert", "local"], indirect=True)
 BLOCKED = set((PAGE / "blocklist.txt").read_text().split())
 _QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1000,900"),
@@ -50,21 +51,14 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Two exported models of one vocabulary."""
-    roots = [tmp_path_factory.mktemp("runs") / name for name in ("first", "second")]
-    return roots, [export_small_model(root, seed) for seed, root in enumerate(roots)]
-
-
-@pytest.fixture(scope="module", params=["litert", "local"])
-def server(request, runs):
+def server(request, small_models):
     litert = {}
-    if request.param == "litert":
+    if getattr(request, "param", "litert") == "litert":
         try:
             litert = litert_files()
         except LiteRtUnavailableError as error:
             pytest.skip(f"LiteRT.js is not to be had here: {error}")
-    found = KeyboardServer([open_model(root) for root in runs[0]], litert, "as asked for", 0)
+    found = KeyboardServer([open_model(root) for root in small_models[0]], litert, "as asked for", 0)
     threading.Thread(target=found.serve_forever, daemon=True).start()
     yield found
     found.shutdown()
@@ -117,9 +111,9 @@ def page(browser, server):
     return Page(browser, server)
 
 
-def steps_of(runs, place=0):
-    file = (runs[0][place] / "model" / "keyboard.tflite").read_bytes()
-    return FileSteps(open_interpreter(file), runs[1][place])
+def steps_of(small_models, place=0):
+    file = (small_models[0][place] / "model" / "keyboard.tflite").read_bytes()
+    return FileSteps(open_interpreter(file), small_models[1][place])
 
 
 def expected_words(steps, finished, typed):
@@ -130,8 +124,9 @@ def expected_words(steps, finished, typed):
     return [VOCABULARY.tokens[i] for i in completions(allowed, typed, VOCABULARY)]
 
 
-def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, runs, server):
-    steps, sentence = steps_of(runs), "where will we meet, at the station"
+@BOTH_ENGINES
+def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, small_models, server):
+    steps, sentence = steps_of(small_models), "where will we meet, at the station"
     assert page.strip() == expected_words(steps, "", "")
     written = ""
     for letter in sentence:
@@ -145,8 +140,8 @@ def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, run
     assert where in page.shown("engine")
 
 
-def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, runs):
-    vectors = json.loads((runs[0][0] / "model" / "test_vectors.json").read_text())["vectors"]
+def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, small_models):
+    vectors = json.loads((small_models[0][0] / "model" / "test_vectors.json").read_text())["vectors"]
     odd = ["", "'tis o'clock' 'n'", "A\u0301e\u0301", "1,000.5", "\U0001f1eb\U0001f1f7\U0001f1e9", "3\ufe0f\u20e3 a_b"]
     texts = [vector["text"] for vector in vectors] + odd
     script = """
@@ -172,8 +167,8 @@ def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, runs):
     assert found == [vector["expected"]["keyboard.tflite"]["ids"] for vector in vectors]
 
 
-def test_suggestions_are_accepted_by_key_and_by_tap_and_save_keystrokes(page, runs):
-    steps = steps_of(runs)
+def test_suggestions_are_accepted_by_key_and_by_tap_and_save_keystrokes(page, small_models):
+    steps = steps_of(small_models)
     page.type("tom")
     assert page.strip()[0] == "tomorrow"
     page.alt("1")
@@ -198,15 +193,16 @@ def test_suggestions_are_accepted_by_key_and_by_tap_and_save_keystrokes(page, ru
     assert "could have saved" in page.shown("possible-0")
 
 
-def test_capitals_stay_and_blocked_words_never_show(page, runs):
+def test_capitals_stay_and_blocked_words_never_show(page, small_models):
     page.type("Hel")
     assert set(page.strip()) == {"Hello", "Help"}
     page.type(Keys.BACKSPACE * 3, "da")
     assert "damn" not in page.strip()
-    logits, _ = steps_of(runs).read(np.array(ids_of("", VOCABULARY), np.int32))
+    logits, _ = steps_of(small_models).read(np.array(ids_of("", VOCABULARY), np.int32))
     assert VOCABULARY.tokens[int(completions(logits[0], "da", VOCABULARY)[0])] == "damn"  # the model would
 
 
+@BOTH_ENGINES
 def test_it_learns_from_what_was_typed_and_forgets(page):
     assert not page.browser.find_element(By.ID, "learn").is_enabled()
     page.type("see you")
@@ -227,10 +223,10 @@ def test_it_learns_from_what_was_typed_and_forgets(page):
     assert page.strip() == before
 
 
-def test_two_models_side_by_side(page, runs):
+def test_two_models_side_by_side(page, small_models):
     page.type("we ")
-    assert page.strip(0) == expected_words(steps_of(runs, 0), "we", "")
-    assert page.strip(1) == expected_words(steps_of(runs, 1), "we", "") != page.strip(0)
+    assert page.strip(0) == expected_words(steps_of(small_models, 0), "we", "")
+    assert page.strip(1) == expected_words(steps_of(small_models, 1), "we", "") != page.strip(0)
     choices = page.browser.find_elements(By.CSS_SELECTOR, "#models input")
     choices[1].click()
     wanted = page.strip(1)[0]
@@ -268,7 +264,5 @@ def test_nothing_is_asked_of_another_machine(page, server):
     urls = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
     hosts = {urlsplit(url).netloc for url in urls if url.startswith(("http", "ws"))}
     assert all(host.startswith("127.0.0.1:") for host in hosts) and urlsplit(server.address).netloc in hosts
-    if server.local is None:
-        posted = [m for m in sent if m.get("params", {}).get("request", {}).get("method") == "POST"]
-        own = [m for m in posted if m["params"]["request"]["url"].startswith(server.address)]
-        assert not own  # what is typed has nowhere to go
+    posted = [m for m in sent if m.get("params", {}).get("request", {}).get("method") == "POST"]
+    assert not [m for m in posted if m["params"]["request"]["url"].startswith(server.address)]  # no way out

@@ -16,13 +16,13 @@ from simulation.config import ConfigError
 from simulation.keyboard_server import KeyboardServer, open_model
 from simulation.litert_package import LiteRtUnavailableError, litert_files
 from tests.conftest import ROOT
-from tests.simulation.keyboard_model import VOCABULARY, export_small_model
+from tests.simulation.keyboard_model import VOCABULARY
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    root = tmp_path_factory.mktemp("runs") / "small"
-    return root, export_small_model(root)
+def run(small_models):
+    roots, shapes = small_models
+    return roots[0], shapes[0]
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,15 @@ def test_groups_by_text_and_all_of_them_last():
     groups = summarise(PHONES)
     assert [g.phones for g in groups] == [2, 1, 0, 1, 4]
     least, few, none, _, everybody = groups
-    assert (least.top3_recall_before, least.top3_recall_after) == (4 / 20, 7 / 20)
+    assert (least.before["top3_recall"], least.after["top3_recall"]) == (4 / 20, 7 / 20)
+    assert least.after["keystroke_savings"] == 1 - (80 - 7) / 100
     assert least.mean_gain == pytest.approx(0.15)
     assert least.mean_gain_standard_error == pytest.approx(0.15)  # of gains 0 and 0.3
     assert (least.share_that_gains, least.share_that_loses, least.share_kept) == (0.5, 0, 1)
     assert few.mean_gain == pytest.approx(-0.3) and few.mean_gain_standard_error is None
     assert (few.share_that_loses, few.mean_gain_by_rule, few.share_that_loses_by_rule) == (1, 0, 0)
-    assert few.top3_recall_by_rule == few.top3_recall_before
-    assert none.mean_gain is None and none.top3_recall_before is None
+    assert few.by_rule == few.before
+    assert none.mean_gain is None and none.before is None
     assert everybody.mean_gain == pytest.approx((0 + 0.3 - 0.3 + 0.1) / 4) and everybody.share_kept == 0.75
 
 
