@@ -32,18 +32,21 @@ def place_files(draft: Path, folder: Path, facts: Mapping[str, Mapping[str, Any]
     """Move files from a draft folder (on the same disk) into their folder, the manifest last.
 
     A former signature is removed first: it is of another manifest. Files that stay are in the new manifest if they
-    are still what the former one says; a file that somebody changed or added is not vouched for.
+    are still what the former one says, and of the same weights; a file that somebody changed or added, or that an
+    earlier export of other weights left, is not vouched for.
 
     Args:
         draft: holds the new files.
         folder: theirs.
-        facts: what the manifest shall say of some of them.
+        facts: what the manifest shall say of some of them; `weights_sha256` says of which weights they are.
         known: names of other files in the folder that the new ones were made from.
     """
     (folder / SIGNATURE).unlink(missing_ok=True)
     entries = {}
+    weights = {None, *(fact.get("weights_sha256") for fact in facts.values())}
     for name, entry in _former_entries(folder / MANIFEST).items():
-        if (folder / name).is_file() and _digest(folder / name) == entry.get("sha256"):
+        unchanged = (folder / name).is_file() and _digest(folder / name) == entry.get("sha256")
+        if unchanged and entry.get("weights_sha256") in weights:
             entries[name] = entry
     new = [file.name for file in draft.iterdir()]
     for name in new:

@@ -82,6 +82,8 @@ class Export:
     files: list[ExportedFile]
     trained: KeyboardCounts
     """How the trained weights themselves did on the same text."""
+    not_written: str | None = None
+    """Why a file that was wanted as well is missing."""
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
     )
 
 
-def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> tuple[Export, str | None]:
+def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
     """The default files of a run that has just ended, or the float32 one alone and why.
 
     Where a model has hardly learned, the likeliest words are so nearly equal that 8 bits decide between them; such a
@@ -67,11 +68,11 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> tuple[Expo
         ExportError: a file failed another check; former files stay.
     """
     try:
-        return export_run(directory, prepared), None
+        return export_run(directory, prepared)
     except DisagreementError as error:
         if error.kind != "int8":
             raise
-        return export_run(directory, prepared, ("float32",)), str(error)
+        return replace(export_run(directory, prepared, ("float32",)), not_written=str(error))
 
 
 def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:

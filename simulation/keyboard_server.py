@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from client_model.export_folder import FILES
-from client_model.tflite_metadata import read_associated_files
 from simulation.config import ConfigError
+from simulation.model_card import read_inside, require_weights
 
 PAGE = Path(__file__).parent / "keyboard_page"
 _TYPES = {
@@ -66,22 +66,17 @@ def open_model(root: Path) -> DemoModel:
     """A run's exported files.
 
     Raises:
-        ConfigError: there are none, or they have no vocabulary and model card inside.
+        ConfigError: there are none, they have no vocabulary and model card inside, or are of different weights.
     """
-    folder, files = root / "model", {}
-    for kind in ("int8", "training"):
-        path = folder / FILES[kind]
-        if path.exists():
-            files[path.name] = path.read_bytes()
-    if FILES["int8"] not in files:
-        raise ConfigError(f"{folder / FILES['int8']}: expected an exported model; scripts/export_model.py writes it")
-    try:
-        inside = read_associated_files(files[FILES["int8"]])
-        card, vocabulary = json.loads(inside["model_card.json"]), inside["vocab.txt"]
-    except (ValueError, KeyError) as error:
-        raise ConfigError(
-            f"{folder / FILES['int8']}: expected a vocabulary and a card inside, found {error}"
-        ) from error
+    files: dict[str, bytes] = {}
+    shipped, training = root / "model" / FILES["int8"], root / "model" / FILES["training"]
+    if not shipped.exists():
+        raise ConfigError(f"{shipped}: expected an exported model; scripts/export_model.py writes it")
+    files[shipped.name] = shipped.read_bytes()
+    card, vocabulary = read_inside(shipped, files[shipped.name])
+    if training.exists():
+        files[training.name] = training.read_bytes()
+        require_weights(training, read_inside(training, files[training.name])[0], card["weights_sha256"])
     return DemoModel(root.resolve().name, card, vocabulary, files)
 
 

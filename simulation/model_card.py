@@ -5,11 +5,18 @@ same result (times, folders), so that the same weights give the same bytes.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from client_model.language_model import ModelShape
-from client_model.tflite_metadata import DESCRIPTIONS, VOCABULARY, AssociatedFile, ModelFacts
-from simulation.config import RunConfig
+from client_model.tflite_metadata import (
+    DESCRIPTIONS,
+    VOCABULARY,
+    AssociatedFile,
+    ModelFacts,
+    read_associated_files,
+)
+from simulation.config import ConfigError, RunConfig
 
 _LIMITS = (
     "Suggests words of its vocabulary only; everything else is read as one unknown word.",
@@ -85,6 +92,36 @@ def card_markdown(card: dict[str, Any]) -> str:
     lines += [f"- {item}" for item in privacy["outside_the_budget"]]
     lines += [f"- {item}" for item in privacy["caveats"]]
     return "\n".join(lines) + "\n"
+
+
+def read_inside(path: Path, file: bytes) -> tuple[dict[str, Any], str]:
+    """(model card, vocabulary) inside a model file.
+
+    Args:
+        path: where the file is, for the error.
+        file: its content.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    try:
+        inside = read_associated_files(file)
+        return json.loads(inside["model_card.json"]), inside["vocab.txt"]
+    except (ValueError, KeyError) as error:
+        raise ConfigError(f"{path}: expected a vocabulary and a card inside, found {error}") from error
+
+
+def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> None:
+    """Refuse a file that an earlier export of other weights left.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if card["weights_sha256"] != weights_sha256:
+        raise ConfigError(
+            f"{path}: expected weights {weights_sha256[:16]}..., found {card['weights_sha256'][:16]}...; "
+            "scripts/export_model.py writes all files anew"
+        )
 
 
 def associated_files(card: dict[str, Any], vocabulary: str) -> tuple[ModelFacts, list[AssociatedFile]]:

@@ -24,6 +24,7 @@ from client_model.keystrokes import keystroke_table
 from client_model.personalisation import FEWEST_MESSAGES, FineTuning, PersonalKeyboard, PersonalOutcome, personalise
 from simulation.config import ConfigError
 from simulation.flags import read_config
+from simulation.model_card import read_inside, require_weights
 from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.preparation import prepare
 from simulation.progress import percent
@@ -69,13 +70,15 @@ def play(root: Path, settings: FineTuning, phones: int, most_messages: int) -> I
         most_messages: of a phone, its newest ones.
 
     Raises:
-        ConfigError: the run has no training file.
+        ConfigError: the run has no training file, or one of other weights.
     """
     path = RunDirectory(root).model / FILES["training"]
     try:
         file = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: expected the training file; scripts/export_model.py writes it ({error})") from error
+    summary = json.loads(RunDirectory(root).summary.read_text(encoding="utf-8"))
+    require_weights(path, read_inside(path, file)[0], summary["weights_sha256"])
     prepared = prepare(read_config(root / "config.toml"))
     spelled = spelled_lookup(prepared.vocabulary, prepared.population)
     keyboard = PersonalKeyboard(file, prepared.shape, keystroke_table(prepared.vocabulary.tokens))

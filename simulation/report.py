@@ -56,7 +56,6 @@ def print_closing_table(
     summary: dict[str, Any],
     plan: PrivacyPlan,
     export: Export,
-    not_written: str | None,
     folder: Path,
 ) -> None:
     """What came out, each number beside what it compares with."""
@@ -115,10 +114,10 @@ def print_closing_table(
             f"{file.path}\n{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms a key press; suggests the same "
             f"first word as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions",
         )
-    if not_written is not None:
-        add("not written", not_written)
-    if not_written is None:
+    if export.not_written is None:
         add("type on it", f"python scripts/keyboard_demo.py {folder}")
+    else:
+        add("not written", export.not_written)
     add("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}")
     add("privacy statement", str(folder / "privacy.md"))
     add("curves", f"tensorboard --logdir {folder / 'tensorboard'}")

@@ -252,12 +252,8 @@ def statement_facts(run: Run) -> StatementFacts:
     )
 
 
-def finish_run(run: Run) -> tuple[Export, str | None]:
-    """Write the model files, the summary and the privacy statement of a finished run.
-
-    Returns:
-        The exported files, and why there is none in 8 bits, if there is none.
-    """
+def finish_run(run: Run) -> Export:
+    """Write the model files, the summary and the privacy statement of a finished run."""
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))

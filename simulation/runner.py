@@ -60,8 +60,8 @@ def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdo
             f"  python scripts/simulate.py --resume {run.directory.root}"
         )
         return INTERRUPTED
-    export, not_written = finish_run(run)
-    print_closing_table(stream, run_summary(run), run.strategy.plan, export, not_written, run.directory.root)
+    export = finish_run(run)
+    print_closing_table(stream, run_summary(run), run.strategy.plan, export, run.directory.root)
     return 0
 
 
@@ -212,7 +212,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     def value(name: str) -> float | None:
         return float(metrics[name]) if name in metrics else None  # type: ignore[arg-type]
 
-    by_place = [metrics[f"{name}-by-place"] for name in ("in-vocabulary", "top1-hits", "top3-hits")]
+    by_place = [metrics.get(f"{name}-by-place") for name in ("in-vocabulary", "top1-hits", "top3-hits")]
     run.evaluation = Evaluation(
         value("top1-recall"),
         value("top3-recall"),
@@ -220,7 +220,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
         value("keystroke-savings"),
         value("perplexity"),
         value("oov-rate"),
-        recall_by_place(*by_place),  # type: ignore[arg-type]
+        None if None in by_place else recall_by_place(*by_place),  # type: ignore[arg-type]
     )
     return True
 

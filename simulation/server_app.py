@@ -33,5 +33,5 @@ def main(grid: Grid, context: Context) -> None:
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
         run = start_run(prepare(config), resume=False, progress=progress)
         run_rounds(run, grid, progress, threading.Event())
-    export, not_written = finish_run(run)
-    print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, export, not_written, run.directory.root)
+    export = finish_run(run)
+    print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, export, run.directory.root)

@@ -76,6 +76,18 @@ def test_new_files_end_the_former_signature(folder, tmp_path):
     assert set(verify_folder(folder, None)) == {"a.tflite", "b.tflite", "vocab.txt"}  # what stayed is still listed
 
 
+def test_files_of_other_weights_are_not_vouched_for(folder, tmp_path):
+    for name, weights in (("b.tflite", "old"), ("c.tflite", "new")):
+        draft = tmp_path / name
+        draft.mkdir()
+        (draft / name).write_bytes(b"model")
+        place_files(draft, folder, {name: {"weights_sha256": weights}})
+    with pytest.raises(VerificationError, match=r"b.tflite: expected only files of the manifest"):
+        verify_folder(folder, None)
+    (folder / "b.tflite").unlink()
+    assert set(verify_folder(folder, None)) == {"a.tflite", "c.tflite", "vocab.txt"}
+
+
 def test_a_manifest_that_cannot_be_read_is_written_anew(folder, tmp_path):
     (folder / MANIFEST).write_text('{"a.tflite": "gone wrong"}')
     draft = tmp_path / "more"

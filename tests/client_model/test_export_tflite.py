@@ -38,6 +38,9 @@ def exported(request):
     return shape, weights, convert(shape, weights, tuple(FILES), max_gradient_norm=0.5)
 
 
+ONE_CELL = pytest.mark.parametrize("exported", ["cifg"], indirect=True)  # what does not depend on the cell
+
+
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *(f"w{number}" for number in range(V - FIRST_WORD))))
 
 
@@ -172,6 +175,7 @@ def test_export_writes_the_files_their_facts_and_no_drafts(exported, tmp_path):
     assert (tmp_path / "manifest.json").read_bytes() == again
 
 
+@ONE_CELL
 def test_a_file_that_somebody_changed_is_not_vouched_for(exported, tmp_path):
     shape, weights, _ = exported
     learned = learned_weights(shape, weights)
@@ -183,6 +187,7 @@ def test_a_file_that_somebody_changed_is_not_vouched_for(exported, tmp_path):
         verify_folder(tmp_path, None)
 
 
+@ONE_CELL
 @pytest.mark.parametrize(
     ("target", "message"),
     [(Target(1.01, 0.0), "same first word"), (Target(0.0, 1.01), "same three words")],
@@ -195,6 +200,7 @@ def test_each_bound_fails_the_export(exported, tmp_path, monkeypatch, target, me
         export_model(tmp_path, shape, weights, text(), ("float32",))
 
 
+@ONE_CELL
 def test_a_slow_key_press_fails_the_export(exported, tmp_path, monkeypatch):
     shape, weights, files = exported
     monkeypatch.setattr(export_tflite, "convert", lambda *_, **__: {"float32": files["float32"]})
@@ -204,6 +210,7 @@ def test_a_slow_key_press_fails_the_export(exported, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@ONE_CELL
 def test_a_file_that_disagrees_fails_and_replaces_nothing(exported, tmp_path, monkeypatch):
     shape, weights, files = exported
     (tmp_path / "keyboard.tflite").write_bytes(b"former")
@@ -215,12 +222,14 @@ def test_a_file_that_disagrees_fails_and_replaces_nothing(exported, tmp_path, mo
     assert files
 
 
+@ONE_CELL
 def test_no_text_to_check_on_is_an_error(exported, tmp_path):
     shape, weights, _ = exported
     with pytest.raises(ExportError, match="held-out text"):
         export_model(tmp_path, shape, weights, CheckText([], VOCABULARY))
 
 
+@ONE_CELL
 def test_the_learning_file_says_what_a_training_step_takes(exported, tmp_path):
     _, _, files = exported
     (tmp_path / "train.tflite").write_bytes(files["training"])
@@ -233,6 +242,7 @@ def test_the_learning_file_says_what_a_training_step_takes(exported, tmp_path):
         measure_cost(tmp_path / "broken.tflite")
 
 
+@ONE_CELL
 @pytest.mark.parametrize("kind", ["float32", "training"])
 def test_vectors_hold_the_file_and_the_tokeniser(exported, kind):
     shape, _, files = exported
@@ -257,6 +267,7 @@ def test_vectors_hold_the_file_and_the_tokeniser(exported, kind):
     assert set(completed) == {"to", "top", "told"}
 
 
+@ONE_CELL
 def test_operators_outside_the_builtin_set_fail(exported):
     _, _, files = exported
     from ai_edge_litert import schema_py_generated as schema

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from client_model.interpreter import FileSteps, open_interpreter
+from client_model.tflite_metadata import read_associated_files, with_metadata
 from simulation import litert_package
 from simulation.config import ConfigError
 from simulation.keyboard_server import KeyboardServer, open_model
 from simulation.litert_package import LiteRtUnavailableError, litert_files
+from simulation.model_card import associated_files
 from tests.conftest import ROOT
 from tests.simulation.keyboard_model import VOCABULARY
 
@@ -115,6 +117,13 @@ def test_requests_of_no_or_absurd_size_are_refused(server):
     assert ask(server, "POST", "/run/0/keyboard.tflite/step", **{"Content-Length": str(1 << 40)})[0] == 413
 
 
+def other_weights(file):
+    """The same file with a card that names other weights."""
+    inside = read_associated_files(file)
+    card = {**json.loads(inside["model_card.json"]), "weights_sha256": "cd" * 32}
+    return with_metadata(file, *associated_files(card, inside["vocab.txt"]))
+
+
 def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):
     with pytest.raises(ConfigError, match=r"keyboard.tflite: expected an exported model"):
         open_model(tmp_path)
@@ -123,6 +132,10 @@ def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):
     (bare / "keyboard.tflite").write_bytes(b"no archive at the end")
     with pytest.raises(ConfigError, match="expected a vocabulary and a card inside"):
         open_model(tmp_path / "bare")
+    mixed = shutil.copytree(run[0], tmp_path / "mixed") / "model"
+    (mixed / "keyboard_train.tflite").write_bytes(other_weights((mixed / "keyboard_train.tflite").read_bytes()))
+    with pytest.raises(ConfigError, match=r"keyboard_train.tflite: expected weights .*export_model.py writes all"):
+        open_model(tmp_path / "mixed")
     done = script("keyboard_demo.py", tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from client_model import export_tflite
 from client_model.export_checks import DisagreementError
 from client_model.tflite_metadata import read_associated_files
+from simulation import export
 from simulation.checkpoint import load_newest_checkpoint
-from simulation.export import export_at_the_end
 from simulation.flags import parse_simulate, read_config
 from simulation.preparation import prepare
 from simulation.progress import RunProgress
@@ -166,12 +167,18 @@ def test_a_run_that_8_bits_cannot_hold_ends_well_and_says_so(straight, tmp_path,
     folder = shutil.copytree(straight[0], tmp_path / "run")
     prepared = prepare(read_config(folder / "config.toml"))
     monkeypatch.setitem(export_tflite.TARGETS, "int8", export_tflite.Target(1.01, 0))  # more than any file can do
-    export, not_written = export_at_the_end(RunDirectory(folder), prepared)
-    assert [file.kind for file in export.files] == ["float32"]
-    assert not_written.startswith("int8: expected to suggest the same first word as the trained weights at 101.0%")
-    monkeypatch.setitem(export_tflite.TARGETS, "float32", export_tflite.Target(1.01, 0))
-    with pytest.raises(DisagreementError, match=r"^float32"):
-        export_at_the_end(RunDirectory(folder), prepared)
+    done = export.export_at_the_end(RunDirectory(folder), prepared)
+    assert [file.kind for file in done.files] == ["float32"]
+    assert done.not_written.startswith("int8: expected to suggest the same first word as the trained weights at 101.0%")
+
+
+def test_a_run_whose_float32_file_disagrees_does_not_end_well(monkeypatch):
+    def disagree(*_):
+        raise DisagreementError("float32", "expected the same words")
+
+    monkeypatch.setattr(export, "export_run", disagree)
+    with pytest.raises(DisagreementError, match=r"^float32: expected the same words"):
+        export.export_at_the_end(RunDirectory(Path("none")), None)
 
 
 def test_real_messages_and_no_privacy(real_text, script, tmp_path):
