@@ -173,10 +173,13 @@ def measure_cost(path: Path) -> DeviceCost:
     """Measure a file in a process of its own.
 
     Raises:
-        ExportError: that process failed.
+        ExportError: that process failed, or took minutes.
     """
     command = [sys.executable, "-P", file_probe.__file__, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ExportError(f"{path.name}: expected it to run within {_PROBE_TIMEOUT_S} s, found it running") from error
     if done.returncode:
         raise ExportError(f"{path.name}: expected it to run in an interpreter of its own, found {done.stderr[-500:]}")
     return DeviceCost(**json.loads(done.stdout))

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.simulation.keyboard_model import export_small_model
+from tests.simulation.keyboard_model import SHAPE, export_small_model
 
 TINY = (
     *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),
@@ -17,18 +17,27 @@ TINY = (
 
 
 @pytest.fixture(scope="session")
-def straight(tmp_path_factory):
+def straight(made_once):
     """(folder, standard output) of a run on one worker, undisturbed."""
-    folder = tmp_path_factory.mktemp("runs") / "straight"
-    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
-    done = subprocess.run([*command, "--output-dir", str(folder)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+
+    def run(folder):
+        command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
+        command += ["--output-dir", str(folder / "straight")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        (folder / "stdout.txt").write_text(done.stdout)
+
+    folder = made_once("runs", run)
+    return folder / "straight", (folder / "stdout.txt").read_text()
 
 
 @pytest.fixture(scope="session")
-def small_models(tmp_path_factory):
+def small_models(made_once):
     """([folder of each run], [shape of its model]) of two exported models of one vocabulary; the first can learn."""
-    roots = [tmp_path_factory.mktemp("exported") / name for name in ("first", "second")]
-    kinds = [("int8", "training"), ("int8",)]
-    return roots, [export_small_model(root, seed, kinds[seed]) for seed, root in enumerate(roots)]
+
+    def export(folder):
+        export_small_model(folder / "first", 0, ("int8", "training"))
+        export_small_model(folder / "second", 1, ("int8",))
+
+    folder = made_once("exported", export)
+    return [folder / "first", folder / "second"], [SHAPE, SHAPE]
