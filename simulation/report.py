@@ -52,73 +52,89 @@ def _by_place(rows: list[dict[str, Any]] | None) -> str:
 
 
 def print_closing_table(
-    stream: TextIO,
-    summary: dict[str, Any],
-    plan: PrivacyPlan,
-    export: Export,
-    folder: Path,
+    stream: TextIO, summary: dict[str, Any], plan: PrivacyPlan, export: Export, folder: Path
 ) -> None:
     """What came out, each number beside what it compares with."""
     console = Console(file=stream, width=None if stream.isatty() else 110, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
-
-    def add(name: str, value: str) -> None:
+    for name, value in (
+        *_suggestion_rows(summary),
+        *_run_rows(summary, plan, folder),
+        *_file_rows(export, folder),
+        ("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}"),
+        ("privacy statement", str(folder / "privacy.md")),
+        ("curves", f"tensorboard --logdir {folder / 'tensorboard'}"),
+    ):
         table.add_row(name, value)
+    console.print(table)
 
-    add("recall, first suggestion", percent(summary["top1_recall"]))
-    add(
-        "  by counting",
-        f"{percent(summary['baseline_unigram_top1'])} unigram, {percent(summary['baseline_bigram_top1'])} bigram "
-        f"(counted on {summary['baseline_training_phones']:,} training phones)",
-    )
-    add("recall, three suggestions", percent(summary["top3_recall"]))
-    add(
-        "  by counting",
-        f"{percent(summary['baseline_unigram_top3'])} unigram, {percent(summary['baseline_bigram_top3'])} bigram",
-    )
-    add("  by words before", _by_place(summary["recall_by_place"]))
-    add("impression recall", f"{percent(summary['impression_recall'])} of all the times that three were shown")
-    add("keystrokes saved", percent(summary["keystroke_savings"]))
-    add("  by counting", f"{percent(summary['baseline_unigram_keystroke_savings'])} unigram")
-    perplexity = summary["perplexity"]
-    add("perplexity", "-" if perplexity is None else f"{perplexity:,.0f}")
-    add("out of vocabulary", percent(summary["oov_rate"], 1))
+
+_Rows = list[tuple[str, str]]
+
+
+def _suggestion_rows(summary: dict[str, Any]) -> _Rows:
+    """How good the suggestions are, and what counting reaches."""
+
+    def counted(metric: str) -> str:
+        unigram, bigram = (percent(summary[f"baseline_{kind}_{metric}"]) for kind in ("unigram", "bigram"))
+        return f"{unigram} unigram, {bigram} bigram"
+
+    phones, perplexity = summary["baseline_training_phones"], summary["perplexity"]
+    return [
+        ("recall, first suggestion", percent(summary["top1_recall"])),
+        ("  by counting", f"{counted('top1')} (counted on {phones:,} training phones)"),
+        ("recall, three suggestions", percent(summary["top3_recall"])),
+        ("  by counting", counted("top3")),
+        ("  by tokens before", _by_place(summary["recall_by_place"])),
+        ("impression recall", f"{percent(summary['impression_recall'])} of all the times that three were shown"),
+        ("keystrokes saved", percent(summary["keystroke_savings"])),
+        ("  by counting", f"{percent(summary['baseline_unigram_keystroke_savings'])} unigram"),
+        ("perplexity", "-" if perplexity is None else f"{perplexity:,.0f}"),
+        ("out of vocabulary", percent(summary["oov_rate"], 1)),
+    ]
+
+
+def _run_rows(summary: dict[str, Any], plan: PrivacyPlan, folder: Path) -> _Rows:
+    """What it cost: privacy, rounds, time, phones."""
     if summary["epsilon"] is None:
-        add("privacy", NO_PRIVACY)
+        privacy = NO_PRIVACY
     else:
-        add(
-            "privacy",
+        privacy = (
             f"epsilon {summary['epsilon']:.2f} at delta {summary['delta']:.2g} (rho {summary['zcdp_rho']:.3g})\n"
-            f"of {plan.epsilon_is_of}",
+            f"of {plan.epsilon_is_of}"
         )
-    add("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned")
+    rows = [
+        ("privacy", privacy),
+        ("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned"),
+    ]
     if summary["stopped_early"] is not None:
-        add("stopped early", summary["stopped_early"])
-    days = summary["simulated_seconds"] / 86400
-    rate = summary["tokens_per_second"]
-    add(
-        "time",
-        f"{days:.1f} simulated days in {summary['wall_seconds']:.0f} s"
-        + ("" if rate is None else f"; {rate:,.0f} tokens/s in training"),
-    )
-    add("phones trained", f"{summary['devices_trained']:,} updates, {summary['tokens_trained']:,} tokens")
+        rows.append(("stopped early", summary["stopped_early"]))
+    days, rate = summary["simulated_seconds"] / 86400, summary["tokens_per_second"]
+    speed = "" if rate is None else f"; {rate:,.0f} tokens/s in training"
     part = summary["participation"]
     left_out = f"{percent(part['never_used_share'], 1)} of {part['phones']:,} never took part"
-    add("phones left out", f"{left_out}; by group in {folder / 'participation.json'}")
+    return [
+        *rows,
+        ("time", f"{days:.1f} simulated days in {summary['wall_seconds']:.0f} s{speed}"),
+        ("phones trained", f"{summary['devices_trained']:,} updates, {summary['tokens_trained']:,} tokens"),
+        ("phones left out", f"{left_out}; by group in {folder / 'participation.json'}"),
+    ]
+
+
+def _file_rows(export: Export, folder: Path) -> _Rows:
+    """What a phone can run."""
+    rows = []
     for file in export.files:
         same = file.agreement
-        add(
-            f"{file.kind} file",
-            f"{file.path}\n{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms a key press; suggests the same "
-            f"first word as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions",
+        facts = (
+            f"{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms a key press; suggests the same first word "
+            f"as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions"
         )
+        rows.append((f"{file.kind} file", f"{file.path}\n{facts}"))
     if export.not_written is None:
-        add("type on it", f"python scripts/keyboard_demo.py {folder}")
+        rows.append(("type on it", f"python scripts/keyboard_demo.py {folder}"))
     else:
-        add("not written", export.not_written)
-    add("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}")
-    add("privacy statement", str(folder / "privacy.md"))
-    add("curves", f"tensorboard --logdir {folder / 'tensorboard'}")
-    console.print(table)
+        rows.append(("not written", export.not_written))
+    return rows
