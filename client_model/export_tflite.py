@@ -80,10 +80,10 @@ class Export:
     """What an export wrote."""
 
     files: list[ExportedFile]
-    trained: KeyboardCounts
-    """How the trained weights themselves did on the same text."""
+    trained: KeyboardCounts | None = None
+    """How the trained weights themselves did on the same text; null without files."""
     not_written: str | None = None
-    """Why a file that was wanted as well is missing."""
+    """Why a file that one might expect is missing."""
 
 
 def convert(

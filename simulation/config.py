@@ -120,6 +120,8 @@ class EngineConfig:
     """A message without an answer after so long stops the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
+    export: bool = True
+    """Write the files for phones at the end; scripts/export_model.py can do it later."""
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
 
 
 def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
-    """The default files of a run that has just ended, or the float32 one alone and why.
+    """The default files of a run that has just ended, or the float32 one alone and why, or none if not wanted.
 
     Where a model has hardly learned, the likeliest words are so nearly equal that 8 bits decide between them; such a
     run has ended well all the same, and its file in 8 bits is not one to ship.
@@ -67,6 +67,8 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
     Raises:
         ExportError: a file failed another check; former files stay.
     """
+    if not prepared.config.engine.export:
+        return Export([], not_written=f"files for phones: scripts/export_model.py {directory.root} writes them")
     try:
         return export_run(directory, prepared)
     except DisagreementError as error:

@@ -23,7 +23,8 @@ def print_export_table(stream: TextIO, export: Export) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading == "\nfile" else "right", no_wrap=True)
-    table.add_row("trained weights", "", "", "", *_metrics(export.trained), "", "", "")
+    if export.trained is not None:
+        table.add_row("trained weights", "", "", "", *_metrics(export.trained), "", "", "")
     for file in export.files:
         table.add_row(*_row(file))
     console.print(table)

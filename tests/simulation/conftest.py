@@ -14,6 +14,7 @@ TINY = (
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
     *("--training.max-sequences", 12, "--engine.checkpoint-every-rounds", 1),
 )
+WEIGHTS_ONLY = (*TINY, "--engine.no-export")  # seconds less, for tests that compare weights
 
 
 @pytest.fixture(scope="session")

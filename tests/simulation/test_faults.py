@@ -18,7 +18,7 @@ from client_model.config import DataConfig
 from simulation.checkpoint import load_newest_checkpoint
 from simulation.preparation import _sample
 from tests.conftest import ROOT
-from tests.simulation.conftest import TINY
+from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
 from tests.simulation.test_runs import assert_same_rounds, outcome, rounds_of
 
@@ -39,7 +39,7 @@ def ledger_lines(folder):
 
 def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(straight, script, tmp_path):
     folder = tmp_path / "run"
-    flags = [*map(str, TINY), "--engine.workers", "1", "--output-dir", str(folder)]
+    flags = [*map(str, WEIGHTS_ONLY), "--engine.workers", "1", "--output-dir", str(folder)]
     for point, server_round, releases in zip(POINTS, (1, 1, 1, 2, 3), (0, 0, 1, 2, 3), strict=True):
         command = [sys.executable, "-m", "tests.simulation.killed_driver", point, str(server_round), *flags]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -59,7 +59,15 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
     trace, runs = tmp_path / "t.csv", [tmp_path / "whole", tmp_path / "killed"]
     rows = (f"d{d},{day * 86400 + 600 * d},{day * 86400 + 600 * d + 40000}\n" for d in range(40) for day in range(3))
     trace.write_text("device_id,start_s,end_s\n" + "".join(rows))
-    flags = [*map(str, TINY), "--fleet.trace", str(trace), "--cohort.policy", "buffered", "--cohort.concurrency", "20"]
+    flags = [
+        *map(str, WEIGHTS_ONLY),
+        "--fleet.trace",
+        str(trace),
+        "--cohort.policy",
+        "buffered",
+        "--cohort.concurrency",
+        "20",
+    ]
     flags += ["--cohort.check-in-interval-s", "5", "--cohort.min-separation-rounds", "2", "--rounds", "4"]
     flags += ["--privacy.mechanism", "blt", "--privacy.clip-quantile", "0.5", "--privacy.clip-scope", "layer"]
     done = script("simulate.py", *flags, "--engine.workers", 1, "--output-dir", runs[0])
@@ -81,7 +89,7 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
 
 def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
     folder = tmp_path / "run"
-    command = [*SIMULATE, *map(str, TINY), "--engine.workers", "2", "--output-dir", str(folder)]
+    command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     killed = wait_for_busy_worker(psutil.Process(process.pid))
     killed.send_signal(signal.SIGKILL)
@@ -110,7 +118,7 @@ def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         second, folder = cluster.add_node(num_cpus=1), tmp_path / "run"
-        command = [*SIMULATE, *map(str, TINY), "--engine.address", cluster.address, "--output-dir", str(folder)]
+        command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.address", cluster.address, "--output-dir", str(folder)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         raylet = psutil.Process(second.all_processes["raylet"][0].process.pid)
         while not (folder / "rounds.jsonl").exists() and process.poll() is None:
@@ -177,7 +185,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
     tmpfs(disk, 16)
     try:
         ballast = disk / "ballast"
-        command = [*SIMULATE, *map(str, TINY), "--engine.workers", "1", "--output-dir", str(disk / "run")]
+        command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "1", "--output-dir", str(disk / "run")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         checkpoints = disk / "run" / "checkpoints"
         while not (checkpoints / "checkpoint-000001.npz").exists() and process.poll() is None:
@@ -207,7 +215,7 @@ def test_workers_that_cannot_start_are_said_with_their_reason(script, tmp_path):
     )
     began = time.monotonic()
     done = script(
-        "simulate.py", *TINY, "--output-dir", tmp_path / "run", env=os.environ | {"PYTHONPATH": str(tmp_path)}
+        "simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run", env=os.environ | {"PYTHONPATH": str(tmp_path)}
     )
     assert done.returncode == 2 and time.monotonic() - began < 90
     assert done.stderr.count("\n") == 1, done.stderr

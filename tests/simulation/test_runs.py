@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from client_model.export_checks import DisagreementError
 from client_model.tflite_metadata import read_associated_files
 from simulation import export
 from simulation.checkpoint import load_newest_checkpoint
+from simulation.config import RunConfig
 from simulation.flags import parse_simulate, read_config
 from simulation.preparation import prepare
 from simulation.progress import RunProgress
@@ -27,7 +29,7 @@ from simulation.run import start_run
 from tests.client_model.test_export_folder import KEY
 from tests.client_model.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
-from tests.simulation.conftest import TINY
+from tests.simulation.conftest import TINY, WEIGHTS_ONLY
 
 pytestmark = pytest.mark.slow
 
@@ -94,9 +96,10 @@ def assert_same_rounds(folder, other):
 def test_workers_and_messages_do_not_change_a_bit(straight, script, tmp_path):
     # Two workers with messages of the default size: the last round after all the kills, in test_faults.
     engine = ("--engine.workers", 2, "--engine.devices-per-message", 1)
-    done = script("simulate.py", *TINY, *engine, "--output-dir", tmp_path / "run")
+    done = script("simulate.py", *WEIGHTS_ONLY, *engine, "--output-dir", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert_same_rounds(straight[0], tmp_path / "run")
+    assert "scripts/export_model.py" in done.stdout and not list((tmp_path / "run" / "model").glob("*.tflite"))
 
 
 def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, script, tmp_path):
@@ -112,7 +115,7 @@ def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, script, t
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, script, tmp_path):
     folder = tmp_path / "interrupted"
-    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
+    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, WEIGHTS_ONLY), "--engine.workers", "1"]
     process = subprocess.Popen([*command, "--output-dir", str(folder)], stdout=subprocess.PIPE, text=True)
     give_up = time.monotonic() + 120
     while time.monotonic() < give_up and not (folder / "rounds.jsonl").exists():
@@ -178,7 +181,7 @@ def test_a_run_whose_float32_file_disagrees_does_not_end_well(monkeypatch):
 
     monkeypatch.setattr(export, "export_run", disagree)
     with pytest.raises(DisagreementError, match=r"^float32: expected the same words"):
-        export.export_at_the_end(RunDirectory(Path("none")), None)
+        export.export_at_the_end(RunDirectory(Path("none")), SimpleNamespace(config=RunConfig()))
 
 
 def test_real_messages_and_no_privacy(real_text, script, tmp_path):
