@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from client_model import file_probe
 from client_model.batches import pack
 from client_model.interpreter import FileSteps, open_interpreter
-from client_model.keyboard_metrics import KeyboardCounts, TokenScores, count_hits
+from client_model.keyboard_metrics import KeyboardCounts, count_message, sum_counts
 from client_model.keyboard_modules import TRAINING_BATCH
-from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table, ranks, word_keystrokes
+from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table
 from client_model.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.local_training import LocalTrainer
 from client_model.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
@@ -105,21 +105,6 @@ def reference_logits(shape: ModelShape, weights: Weights, inputs: NDArray[np.int
     return np.stack(rows)
 
 
-def score_logits(table: KeystrokeTable, logits: NDArray[np.float32], targets: NDArray[np.int32]) -> TokenScores:
-    """How well logits [n, V] predict targets [n]."""
-    highest = logits.max(1, keepdims=True)  # [n, 1]
-    log_sum = np.log(np.exp(logits - highest).sum(1)) + highest[:, 0]  # [n]
-    rank = ranks(logits, targets)
-    loss = log_sum - logits[np.arange(len(targets)), targets]
-    return TokenScores(targets, loss, rank, word_keystrokes(table, logits, targets, rank))
-
-
-def count_message(table: KeystrokeTable, logits: NDArray[np.float32], spelled: NDArray[np.int32]) -> KeyboardCounts:
-    """The counts of a message whose targets are `spelled`: a word of n letters outside the vocabulary is -n."""
-    scores = score_logits(table, logits, np.where(spelled < 0, OOV, spelled))
-    return count_hits(table, scores, np.arange(len(spelled)), np.maximum(-spelled, 0))
-
-
 def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) -> Suggested:
     """What the trained weights suggest."""
     shown, counts = [], []
@@ -129,11 +114,6 @@ def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) 
         shown.append(order[:, :SUGGESTIONS] + FIRST_WORD)
         counts.append(count_message(text.table, logits, targets))
     return Suggested(np.concatenate(shown), np.array([ids[-1, 0] for ids in shown]), sum_counts(counts))
-
-
-def sum_counts(counts: list[KeyboardCounts]) -> KeyboardCounts:
-    """Counts over several texts."""
-    return KeyboardCounts(*(sum(column[1:], column[0]) for column in zip(*counts, strict=True)))
 
 
 def file_suggestions(file: bytes, shape: ModelShape, text: CheckText) -> Suggested:

@@ -8,8 +8,8 @@ out-of-vocabulary rate. Suggestions are always words.
 * Impression recall: share of all times that three suggestions were shown at which one of them came next.
   They are shown at every token: also before the first word of a message (the zero state), before
   punctuation, unknown words, and the end of the message, where no suggestion can be right. Keyboards that
-  are opened and closed without a word leave no text and are not in it. (Hard et al., arXiv:1811.03604,
-  section 4, distinguish the two recalls in this way.)
+  are opened and closed without a word leave no text and are not in it. (The live recall of Hard et al.,
+  arXiv:1811.03604, which counts those too.)
 * Keystroke savings: see `keystrokes`.
 * Perplexity: exp of the mean cross-entropy over all tokens.
 """
@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.client_data import Population
-from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, letters_of, typing_cost
+from client_model.keystrokes import SUGGESTIONS, KeystrokeTable, letters_of, ranks, typing_cost, word_keystrokes
 from client_model.vocabulary import FIRST_WORD, OOV, Vocabulary
 
-_PLACES = np.array([0, 1, 2, 3, 4, 5, 10])
-PLACE_NAMES = ("0", "1", "2", "3", "4", "5-9", "10+")  # tokens before the word in its message
+_POSITIONS = np.array([0, 1, 2, 3, 4, 5, 10])
+POSITION_NAMES = ("0", "1", "2", "3", "4", "5-9", "10+")  # tokens before the word in its message
 
 
 class TokenScores(NamedTuple):
@@ -48,9 +48,9 @@ class KeyboardCounts(NamedTuple):
     top3_hits: int
     characters: int
     keystrokes: int
-    in_vocabulary_by_place: NDArray[np.int64]  # [places], as PLACE_NAMES
-    top1_hits_by_place: NDArray[np.int64]
-    top3_hits_by_place: NDArray[np.int64]
+    in_vocabulary_by_position: NDArray[np.int64]  # [places], as POSITION_NAMES
+    top1_hits_by_position: NDArray[np.int64]
+    top3_hits_by_position: NDArray[np.int64]
 
     def recall(self, suggestions: int) -> float | None:
         """Recall of the first one or three suggestions; null without positions."""
@@ -59,6 +59,7 @@ class KeyboardCounts(NamedTuple):
 
     def metrics(self) -> dict[str, Any]:
         """Every metric of the module's docstring by name; null where there is nothing to count."""
+        by_position = (self.in_vocabulary_by_position, self.top1_hits_by_position, self.top3_hits_by_position)
         return {
             "top1_recall": self.recall(1),
             "top3_recall": self.recall(3),
@@ -66,9 +67,7 @@ class KeyboardCounts(NamedTuple):
             "keystroke_savings": 1 - self.keystrokes / self.characters if self.characters else None,
             "perplexity": exp(min(self.loss_sum / self.tokens, 700.0)) if self.tokens else None,
             "oov_rate": self.out_of_vocabulary / self.word_positions if self.word_positions else None,
-            "recall_by_place": recall_by_place(
-                self.in_vocabulary_by_place.tolist(), self.top1_hits_by_place.tolist(), self.top3_hits_by_place.tolist()
-            ),
+            "recall_by_position": recall_by_position(*(counts.tolist() for counts in by_position)),
         }
 
 
@@ -98,10 +97,10 @@ def count_hits(
     unknown = int((targets == OOV).sum())
     first, shown = is_word & (scores.rank == 0), is_word & (scores.rank < SUGGESTIONS)
     characters, keystrokes = typing_cost(table, targets, unknown_letters, scores.keystrokes)
-    group = np.searchsorted(_PLACES, place, side="right") - 1
+    group = np.searchsorted(_POSITIONS, place, side="right") - 1
 
-    def by_place(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(group[chosen], minlength=len(PLACE_NAMES))
+    def by_position(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(group[chosen], minlength=len(POSITION_NAMES))
 
     return KeyboardCounts(
         len(targets),
@@ -112,16 +111,36 @@ def count_hits(
         int(shown.sum()),
         int(characters.sum()),
         int(keystrokes.sum()),
-        by_place(is_word),
-        by_place(first),
-        by_place(shown),
+        by_position(is_word),
+        by_position(first),
+        by_position(shown),
     )
 
 
-def recall_by_place(
+def score_logits(table: KeystrokeTable, logits: NDArray[np.float32], targets: NDArray[np.int32]) -> TokenScores:
+    """How well logits [n, V] predict targets [n]."""
+    highest = logits.max(1, keepdims=True)  # [n, 1]
+    log_sum = np.log(np.exp(logits - highest).sum(1)) + highest[:, 0]  # [n]
+    rank = ranks(logits, targets)
+    loss = log_sum - logits[np.arange(len(targets)), targets]
+    return TokenScores(targets, loss, rank, word_keystrokes(table, logits, targets, rank))
+
+
+def count_message(table: KeystrokeTable, logits: NDArray[np.float32], spelled: NDArray[np.int32]) -> KeyboardCounts:
+    """The counts of a message whose targets are `spelled`: a word of n letters outside the vocabulary is -n."""
+    scores = score_logits(table, logits, np.where(spelled < 0, OOV, spelled))
+    return count_hits(table, scores, np.arange(len(spelled)), np.maximum(-spelled, 0))
+
+
+def sum_counts(counts: list[KeyboardCounts]) -> KeyboardCounts:
+    """Counts over several texts."""
+    return KeyboardCounts(*(sum(column[1:], column[0]) for column in zip(*counts, strict=True)))
+
+
+def recall_by_position(
     in_vocabulary: list[int], top1_hits: list[int], top3_hits: list[int]
 ) -> list[dict[str, int | float | str | None]]:
-    """One row for each of PLACE_NAMES; a recall without positions is null."""
+    """One row for each of POSITION_NAMES; a recall without positions is null."""
     return [
         {
             "tokens_before": name,
@@ -129,5 +148,5 @@ def recall_by_place(
             "top1_recall": first / count if count else None,
             "top3_recall": shown / count if count else None,
         }
-        for name, count, first, shown in zip(PLACE_NAMES, in_vocabulary, top1_hits, top3_hits, strict=True)
+        for name, count, first, shown in zip(POSITION_NAMES, in_vocabulary, top1_hits, top3_hits, strict=True)
     ]

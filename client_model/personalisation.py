@@ -8,8 +8,7 @@ A phone's messages, oldest first, are divided in three:
 
 The rule: keep the personal model if the mean cross-entropy of the checked messages has fallen. It needs
 nothing but the phone's own text, and its cost is one pass over a few messages. (Wang et al., "Federated
-evaluation of on-device personalization", arXiv:1910.10252, section 3, measures likewise and shows why a rule is
-needed: a share of phones loses.)
+evaluation of on-device personalization", arXiv:1910.10252, likewise divide each phone's own text.)
 """
 
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ import annotated_types as at
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.export_checks import SAVE_REQUEST, count_message, padded_batch, sum_counts
+from client_model.export_checks import SAVE_REQUEST, padded_batch
 from client_model.interpreter import FileSteps, open_interpreter
-from client_model.keyboard_metrics import KeyboardCounts
+from client_model.keyboard_metrics import KeyboardCounts, count_message, sum_counts
 from client_model.keyboard_modules import TRAINING_BATCH
 from client_model.keyed_random import generator
 from client_model.keystrokes import KeystrokeTable

@@ -28,8 +28,8 @@ It is an ordinary strategy and works in any ServerApp whose clients answer in th
                    order, that may be computed together, and is the same for any number of nodes
               out  metrics {phone-ids, tokens, loss-sum, word-positions, out-of-vocabulary,
                    top1-hits, top3-hits}, lists aligned
-                   optional: metrics {characters, keystrokes}, and {in-vocabulary-by-place,
-                   top1-hits-by-place, top3-hits-by-place}, as many numbers a phone as there are places
+                   optional: metrics {characters, keystrokes}, and {in-vocabulary-by-position,
+                   top1-hits-by-position, top3-hits-by-position}, as many numbers a phone as there are places
 
 Example:
     >>> strategy = DPFedAvg(                                      # doctest: +SKIP

@@ -18,7 +18,7 @@ EVALUATION_UNIT = 8  # held-out phones that are scored together
 _COUNTS = ("tokens", "loss-sum", "word-positions", "out-of-vocabulary", "top1-hits", "top3-hits")
 _TYPING = ("characters", "keystrokes")
 # Several numbers a phone, one for each group of places in a message; the groups are the client's.
-_BY_PLACE = ("in-vocabulary-by-place", "top1-hits-by-place", "top3-hits-by-place")
+_BY_POSITION = ("in-vocabulary-by-position", "top1-hits-by-position", "top3-hits-by-position")
 
 
 def evaluation_shards(phones: NDArray[np.int64], num_nodes: int) -> list[dict[str, list[int]]]:
@@ -39,7 +39,7 @@ def counts_of_phones(replies: Iterable[Message]) -> dict[str, NDArray]:
         [phones] each, those by place [phones, places]; optional ones only if every reply has them.
     """
     records = [reply.content.metric_records["metrics"] for reply in replies]
-    optional = [name for name in (*_TYPING, *_BY_PLACE) if all(name in record for record in records)]
+    optional = [name for name in (*_TYPING, *_BY_POSITION) if all(name in record for record in records)]
     joined: dict[str, list] = {name: [] for name in ("phone-ids", *_COUNTS, *optional)}
     for record in records:
         for name, values in joined.items():
@@ -47,7 +47,7 @@ def counts_of_phones(replies: Iterable[Message]) -> dict[str, NDArray]:
     phones = len(joined["phone-ids"])
     order = np.argsort(np.array(joined["phone-ids"], np.int64))
     return {
-        name: np.array(values).reshape((phones, -1) if phones and name in _BY_PLACE else -1)[order]
+        name: np.array(values).reshape((phones, -1) if phones and name in _BY_POSITION else -1)[order]
         for name, values in joined.items()
     }
 
@@ -76,7 +76,7 @@ def pooled_metrics(counts: dict[str, NDArray]) -> MetricRecord | None:
         metrics["impression-recall"] = int(sums["top3-hits"]) / int(sums["tokens"])
     if sums.get("characters"):
         metrics["keystroke-savings"] = 1 - int(sums["keystrokes"]) / int(sums["characters"])
-    metrics |= {name: sums[name].tolist() for name in _BY_PLACE if name in sums}
+    metrics |= {name: sums[name].tolist() for name in _BY_POSITION if name in sums}
     return MetricRecord(metrics)
 
 

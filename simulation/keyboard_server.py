@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from client_model.export_folder import FILES
+from client_model.language_model import ModelShape
 from simulation.config import ConfigError
 from simulation.model_card import read_inside, require_weights
 
@@ -49,13 +50,13 @@ class DemoModel:
 
     def describe(self, place: int) -> dict[str, Any]:
         """What the page is told of it."""
-        model = self.card["model"]
+        shape = ModelShape(**{field.name: self.card["model"][field.name] for field in fields(ModelShape)})
         return {
             "name": self.name,
             "place": place,
-            "recurrent_size": model["embedding_size"] if model["cell"] == "cifg" else model["units"],
-            "units": model["units"],
-            "sequence_length": model["sequence_length"],
+            "recurrent_size": shape.recurrent_size,
+            "units": shape.units,
+            "sequence_length": shape.sequence_length,
             "files": sorted(self.files),
             "top3_recall": self.card["metrics_on_held_out_phones"]["top3_recall"],
             "privacy": self.card["privacy"]["statement"],

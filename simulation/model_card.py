@@ -54,7 +54,7 @@ def model_card(
             "updates_of_phones": summary["devices_trained"],
             "tokens": summary["tokens_trained"],
         },
-        "metrics_on_held_out_phones": {name: summary.get(name) for name in (*_METRICS, "recall_by_place")},
+        "metrics_on_held_out_phones": {name: summary.get(name) for name in (*_METRICS, "recall_by_position")},
         "limits": list(_LIMITS),
         "privacy": {
             name: privacy[name]

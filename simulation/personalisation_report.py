@@ -17,9 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from client_model.batches import read_messages
-from client_model.export_checks import sum_counts
 from client_model.export_folder import FILES
-from client_model.keyboard_metrics import KeyboardCounts, spelled_lookup
+from client_model.keyboard_metrics import KeyboardCounts, spelled_lookup, sum_counts
 from client_model.keystrokes import keystroke_table
 from client_model.personalisation import FEWEST_MESSAGES, FineTuning, PersonalKeyboard, PersonalOutcome, personalise
 from simulation.config import ConfigError

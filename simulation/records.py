@@ -51,7 +51,7 @@ class Evaluation:
     keystroke_savings: float | None = None
     perplexity: float | None = None
     oov_rate: float | None = None
-    recall_by_place: list[dict[str, Any]] | None = None
+    recall_by_position: list[dict[str, Any]] | None = None
 
 
 class RunDirectory:

@@ -47,7 +47,7 @@ def _clipping(plan: PrivacyPlan) -> str:
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
-def _by_place(rows: list[dict[str, Any]] | None) -> str:
+def _by_position(rows: list[dict[str, Any]] | None) -> str:
     return ", ".join(f"{row['tokens_before']}: {percent(row['top3_recall'], 1)}" for row in rows or []) or "-"
 
 
@@ -87,7 +87,7 @@ def _suggestion_rows(summary: dict[str, Any]) -> _Rows:
         ("  by counting", f"{counted('top1')} (counted on {phones:,} training phones)"),
         ("recall, three suggestions", percent(summary["top3_recall"])),
         ("  by counting", counted("top3")),
-        ("  by tokens before", _by_place(summary["recall_by_place"])),
+        ("  by tokens before", _by_position(summary["recall_by_position"])),
         ("impression recall", f"{percent(summary['impression_recall'])} of all the times that three were shown"),
         ("keystrokes saved", percent(summary["keystroke_savings"])),
         ("  by counting", f"{percent(summary['baseline_unigram_keystroke_savings'])} unigram"),

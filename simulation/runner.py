@@ -22,7 +22,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 
 from client_model.client_data import phone_labels
-from client_model.keyboard_metrics import recall_by_place
+from client_model.keyboard_metrics import recall_by_position
 from client_model.language_model import flatten, unflatten, weights_sha256
 from server_strategy.dp_fedavg import RoundOutcome
 from simulation.engine import EngineError, run_on_flower, wait_for_nodes
@@ -212,7 +212,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     def value(name: str) -> float | None:
         return float(metrics[name]) if name in metrics else None  # type: ignore[arg-type]
 
-    by_place = [metrics.get(f"{name}-by-place") for name in ("in-vocabulary", "top1-hits", "top3-hits")]
+    by_position = [metrics.get(f"{name}-by-position") for name in ("in-vocabulary", "top1-hits", "top3-hits")]
     run.evaluation = Evaluation(
         value("top1-recall"),
         value("top3-recall"),
@@ -220,7 +220,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
         value("keystroke-savings"),
         value("perplexity"),
         value("oov-rate"),
-        None if None in by_place else recall_by_place(*by_place),  # type: ignore[arg-type]
+        None if None in by_position else recall_by_position(*by_position),  # type: ignore[arg-type]
     )
     return True
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from client_model.batches import evaluation_batches
-from client_model.keyboard_metrics import PLACE_NAMES, TokenScores, count_hits, spelled_lookup
+from client_model.keyboard_metrics import POSITION_NAMES, TokenScores, count_hits, spelled_lookup
 from client_model.keystrokes import keystroke_table
 from client_model.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from tests.client_model.test_batches import ListPopulation
@@ -17,15 +17,15 @@ def test_hits_count_words_only():
     counts = count_hits(keystroke_table(TOKENS), TokenScores(targets, loss, rank, taps), place, unknown)
     assert counts[:6] == (6, 3.0, 4, 1, 1, 2)
     assert (counts.characters, counts.keystrokes) == (2 + 3 + 1 + 0 + 7 + 4, 1 + 1 + 1 + 0 + 7 + 3)
-    assert counts.in_vocabulary_by_place.tolist() == [1, 1, 0, 0, 0, 0, 1]  # an unknown word at place 9
-    assert counts.top1_hits_by_place.tolist() == [1, 0, 0, 0, 0, 0, 0]
-    assert counts.top3_hits_by_place.tolist() == [1, 1, 0, 0, 0, 0, 0]
+    assert counts.in_vocabulary_by_position.tolist() == [1, 1, 0, 0, 0, 0, 1]  # an unknown word at place 9
+    assert counts.top1_hits_by_position.tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert counts.top3_hits_by_position.tolist() == [1, 1, 0, 0, 0, 0, 0]
     metrics = counts.metrics()
     assert metrics["top1_recall"] == 1 / 3 and metrics["top3_recall"] == 2 / 3
     assert metrics["impression_recall"] == 2 / 6 and metrics["oov_rate"] == 1 / 4
     assert metrics["perplexity"] == np.exp(3.0 / 6) and metrics["keystroke_savings"] == 1 - 13 / 17
-    rows = metrics["recall_by_place"]
-    assert [row["tokens_before"] for row in rows] == list(PLACE_NAMES)
+    rows = metrics["recall_by_position"]
+    assert [row["tokens_before"] for row in rows] == list(POSITION_NAMES)
     assert rows[1] == {"tokens_before": "1", "positions": 1, "top1_recall": 0.0, "top3_recall": 1.0}
     assert rows[2]["top3_recall"] is None
 

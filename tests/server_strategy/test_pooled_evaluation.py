@@ -12,9 +12,9 @@ COUNTS = {
     "top3-hits": np.array([2, 6]),
     "characters": np.array([40, 60]),
     "keystrokes": np.array([30, 45]),
-    "in-vocabulary-by-place": np.array([[2, 3], [5, 10]]),
-    "top1-hits-by-place": np.array([[1, 0], [1, 1]]),
-    "top3-hits-by-place": np.array([[1, 1], [2, 4]]),
+    "in-vocabulary-by-position": np.array([[2, 3], [5, 10]]),
+    "top1-hits-by-position": np.array([[1, 0], [1, 1]]),
+    "top3-hits-by-position": np.array([[1, 1], [2, 4]]),
 }
 
 
@@ -22,7 +22,7 @@ def test_everything_is_over_all_positions_of_all_phones():
     pooled = pooled_metrics(COUNTS)
     assert pooled["top3-recall"] == 8 / 20 and pooled["impression-recall"] == 8 / 40
     assert pooled["keystroke-savings"] == 1 - 75 / 100
-    assert pooled["in-vocabulary-by-place"] == [7, 13] and pooled["top3-hits-by-place"] == [3, 5]
+    assert pooled["in-vocabulary-by-position"] == [7, 13] and pooled["top3-hits-by-position"] == [3, 5]
     assert pooled["perplexity"] == np.exp(90 / 40)
 
 

@@ -8,8 +8,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 
 from client_model.client_data import PopulationSpec
 from client_model.config import TrainingConfig
+from client_model.keyboard_metrics import recall_by_position, sum_counts
 from client_model.language_model import ModelShape, initial_weights
 from client_model.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from server_strategy.pooled_evaluation import counts_of_phones, pooled_metrics
 from simulation import client_app
 from simulation.host_task import HostTask
 from simulation.phone_host import PhoneHost
@@ -119,7 +121,17 @@ def test_evaluation_units_do_not_depend_on_their_message():
     assert together == apart
     counts = together[5]
     assert 0 < counts["keystrokes"][0] <= counts["characters"][0]
-    assert sum(counts["in-vocabulary-by-place"]) == counts["word-positions"][0] - counts["out-of-vocabulary"][0]
+    assert sum(counts["in-vocabulary-by-position"]) == counts["word-positions"][0] - counts["out-of-vocabulary"][0]
     for hits in ("top1-hits", "top3-hits"):
-        assert sum(counts[f"{hits}-by-place"]) == counts[hits][0]
+        assert sum(counts[f"{hits}-by-position"]) == counts[hits][0]
     assert json.dumps(together)  # plain numbers
+
+
+def test_the_server_pools_what_the_client_counts_into_the_same_metrics():
+    asked = message("evaluate", [5, 6, 7], **{"unit-sizes": [3]})
+    pooled = pooled_metrics(counts_of_phones([client_app.evaluate(asked, CONTEXT)]))
+    host, received, _ = client_app._open(asked)
+    expected = sum_counts(host.score(received, [5, 6, 7])).metrics()
+    by_position = [pooled[f"{name}-by-position"] for name in ("in-vocabulary", "top1-hits", "top3-hits")]
+    assert recall_by_position(*by_position) == expected.pop("recall_by_position")
+    assert {name: pooled[name.replace("_", "-")] for name in expected} == pytest.approx(expected)

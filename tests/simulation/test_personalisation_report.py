@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from client_model.keyboard_metrics import PLACE_NAMES, KeyboardCounts
+from client_model.keyboard_metrics import POSITION_NAMES, KeyboardCounts
 from client_model.personalisation import FineTuning, PersonalOutcome
 from simulation.personalisation_report import print_table, summarise, write_outcomes
 
 
 def counts(loss=10.0, hits=0, positions=10):
-    none = np.zeros(len(PLACE_NAMES), np.int64)
+    none = np.zeros(len(POSITION_NAMES), np.int64)
     return KeyboardCounts(positions + 2, loss, positions + 1, 1, hits // 2, hits, 50, 40 - hits, none, none, none)
 
 
