@@ -12,10 +12,10 @@ import time
 import numpy as np
 
 from simulation.clock import HOUR_S
-from simulation.dry_run import play, prepare_dry_run
+from simulation.engine.memory import peak_rss_bytes
 from simulation.flags import parse_simulate
-from simulation.memory import peak_rss_bytes
-from simulation.preparation import prepare
+from simulation.run.preparation import prepare
+from simulation.studies.dry_run import play, prepare_dry_run
 
 _DRY_RUN_PHONES = 1_000_000  # at most
 _DRY_RUN_DAYS = 1.2  # so that a new day's sessions are among the cost

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, flop_per_token, shape_of
-from client_model.batches import PackedBatches, pack
-from client_model.keystrokes import keystroke_table
-from client_model.language_model import initial_weights
-from client_model.local_training import LocalTrainer, limit_threads
+from client_model.learning.language_model import initial_weights
+from client_model.learning.local_training import LocalTrainer, limit_threads
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
 
 

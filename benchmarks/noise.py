@@ -13,10 +13,10 @@ import time
 import numpy as np
 
 from server_strategy.config import CohortConfig, PrivacyConfig
-from server_strategy.mechanisms import MECHANISMS
-from server_strategy.privacy_plan import make_privacy_plan
-from server_strategy.protected_sum import ProtectedSum
-from server_strategy.tree_aggregation import tree_sensitivity_squared
+from server_strategy.privacy.mechanisms import MECHANISMS
+from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.privacy.tree_aggregation import tree_sensitivity_squared
 
 _SEPARATION = 20
 

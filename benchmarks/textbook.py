@@ -24,7 +24,7 @@ from flwr.simulation import run_simulation
 from keras import ops
 
 from benchmarks.workload import BATCH, LEARNING_RATE, TOKENS, VOCABULARY
-from client_model.vocabulary import BOS, EOS, FIRST_WORD, OOV
+from client_model.text.vocabulary import BOS, EOS, FIRST_WORD, OOV
 
 EMBEDDING, UNITS = 96, 670
 

@@ -10,9 +10,9 @@ import math
 from pathlib import Path
 
 from client_model.config import ModelConfig, TrainingConfig
-from client_model.language_model import ModelShape, model_shape
-from client_model.synthetic_text import SyntheticPopulation
-from client_model.vocabulary import PUNCTUATION
+from client_model.learning.language_model import ModelShape, model_shape
+from client_model.text.synthetic_text import SyntheticPopulation
+from client_model.text.vocabulary import PUNCTUATION
 
 SENTENCES, TOKENS, BATCH = 50, 20, 16
 VOCABULARY = 10_000

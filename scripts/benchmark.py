@@ -14,7 +14,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not part of the installation
 
-from simulation.checkpoint import write_text_atomically
+from simulation.files import write_text_atomically
 from simulation.flags import run_door
 
 

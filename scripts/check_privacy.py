@@ -12,9 +12,9 @@ from typing import Annotated
 
 import tyro
 
-from server_strategy.privacy_ledger import LedgerError, recompute
-from simulation.config import ConfigError
+from server_strategy.privacy.ledger import LedgerError, recompute
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError
 
 
 @dataclass(frozen=True)

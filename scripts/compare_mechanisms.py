@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulation.config import ConfigError
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ComparisonFlags:
 
 def main(flags: ComparisonFlags) -> None:
     """Run what is missing, print, write."""
-    from simulation import mechanism_comparison as comparison  # takes a second to import
+    from simulation.studies import mechanism_comparison as comparison  # takes a second to import
 
     settings = comparison.QUICK if flags.quick else comparison.SETTINGS
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)

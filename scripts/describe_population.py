@@ -14,10 +14,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from client_model.synthetic_text import SyntheticPopulation
-from client_model.vocabulary import PUNCTUATION
-from simulation.config import ConfigError
+from client_model.text.synthetic_text import SyntheticPopulation
+from client_model.text.vocabulary import PUNCTUATION
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError
 
 HELD_OUT_SHARE = 0.13
 

@@ -12,12 +12,12 @@ from typing import Annotated
 
 import tyro
 
-from client_model.client_data import DataError
-from client_model.export_folder import VerificationError
 from client_model.quiet import import_tensorflow_quietly
-from client_model.vocabulary import VocabularyError
-from simulation.config import ConfigError
+from client_model.text.population import DataError
+from client_model.text.vocabulary import VocabularyError
+from client_model.tflite.export_folder import VerificationError
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def main() -> int:
     """Export and print one table of files."""
     flags = parse_with_tyro(ExportFlags, sys.argv[1:])
     import_tensorflow_quietly()
-    from client_model.export_checks import ExportError
-    from simulation.export import export_folder
-    from simulation.export_report import print_export_table
+    from client_model.tflite.export_checks import ExportError
+    from simulation.device.export import export_folder
+    from simulation.device.export_report import print_export_table
 
     def export() -> None:
         print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))

@@ -16,10 +16,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from simulation.checkpoint import write_text_atomically
-from simulation.config import ConfigError, FleetConfig
+from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
-from simulation.fleet_fit import (
+from simulation.settings import ConfigError
+from simulation.studies.fleet_fit import (
     FITTED,
     Comparison,
     chance,
@@ -29,8 +29,9 @@ from simulation.fleet_fit import (
     some_looks,
     split_trace,
 )
-from simulation.fleet_statistics import Looks, look_at_trace, statistics
-from simulation.trace_reader import read_trace
+from simulation.studies.fleet_statistics import Looks, look_at_trace, statistics
+from simulation.world.config import FleetConfig
+from simulation.world.traces.reader import read_trace
 
 
 @dataclass(frozen=True)

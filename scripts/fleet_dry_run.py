@@ -13,13 +13,14 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from client_model.client_data import DataError
-from simulation.checkpoint import write_text_atomically
+from client_model.text.population import DataError
 from simulation.clock import DAY_S
-from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
-from simulation.dry_run import DryRun, play, prepare_dry_run
+from simulation.config import RunConfig, check
+from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, read_config, reject_unknown, run_door, to_toml
-from simulation.records import check_output_dir, new_folder
+from simulation.run.directory import check_output_dir, new_folder
+from simulation.settings import ConfigError, flag_name, leaves
+from simulation.studies.dry_run import DryRun, play, prepare_dry_run
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ def parse(argv: list[str]) -> DryRunFlags:
 
 def main(flags: DryRunFlags) -> None:
     """Play, print, write."""
-    from simulation.dry_run_report import dry_run_summary, print_summary, write_report  # takes a second to import
+    from simulation.studies.dry_run_report import (  # takes a second to import
+        dry_run_summary,
+        print_summary,
+        write_report,
+    )
 
     console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
     config = flags.run

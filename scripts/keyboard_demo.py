@@ -15,10 +15,10 @@ from typing import Annotated, Literal
 import annotated_types as at
 import tyro
 
-from simulation.config import ConfigError
+from simulation.device.keyboard_server import KeyboardServer, open_model
+from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from simulation.flags import parse_with_tyro, run_door
-from simulation.keyboard_server import KeyboardServer, open_model
-from simulation.litert_package import LiteRtUnavailableError, litert_files
+from simulation.settings import ConfigError
 
 
 @dataclass(frozen=True)

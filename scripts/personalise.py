@@ -15,18 +15,18 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
-from client_model.client_data import DataError
 from client_model.quiet import import_tensorflow_quietly
-from client_model.vocabulary import VocabularyError
-from simulation.config import ConfigError
+from client_model.text.population import DataError
+from client_model.text.vocabulary import VocabularyError
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError
 
 
 def main() -> int:
     """Personalise, print, write."""
     import_tensorflow_quietly()
-    from client_model.personalisation import FEWEST_MESSAGES, FineTuning
-    from simulation import personalisation_report as report
+    from client_model.tflite.personalisation import FEWEST_MESSAGES, FineTuning
+    from simulation.studies import personalisation as report
 
     @dataclass(frozen=True)
     class PersonalisationFlags:

@@ -12,10 +12,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from server_strategy.privacy_budget import BudgetRequest, solve
-from simulation.checkpoint import write_text_atomically
-from simulation.config import ConfigError, check_bounds
+from server_strategy.privacy.budget import BudgetRequest, solve
+from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError, check_bounds
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BudgetFlags:
 
 def main(flags: BudgetFlags) -> None:
     """Solve, print, write."""
-    from simulation import budget_report  # takes a second to import
+    from simulation.studies import budget_report  # takes a second to import
 
     request = flags.request
     check_bounds(request)

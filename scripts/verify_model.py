@@ -10,9 +10,9 @@ from typing import Annotated
 
 import tyro
 
-from client_model.export_folder import SIGNATURE, VerificationError, read_public_key, verify_folder
-from simulation.config import ConfigError
+from client_model.tflite.export_folder import SIGNATURE, VerificationError, read_public_key, verify_folder
 from simulation.flags import parse_with_tyro, run_door
+from simulation.settings import ConfigError
 
 
 @dataclass(frozen=True)

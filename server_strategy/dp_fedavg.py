@@ -59,15 +59,15 @@ from server_strategy.config import (
     ServerOptimizerConfig,
 )
 from server_strategy.pooled_evaluation import counts_of_phones, evaluation_shards, pooled_metrics
-from server_strategy.privacy_ledger import (
+from server_strategy.privacy.ledger import (
     LedgerError,
     ParticipationLog,
     PrivacyLedger,
     PrivacySpent,
     privacy_after,
 )
-from server_strategy.privacy_plan import make_privacy_plan
-from server_strategy.protected_sum import ProtectedSum
+from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.server_optimizers import (
     OptimizerState,

@@ -20,7 +20,8 @@ import tomli_w
 import tyro
 
 from server_strategy.config import with_default_noise
-from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
+from simulation.config import RunConfig, check
+from simulation.settings import ConfigError, flag_name, leaves
 
 T = TypeVar("T")
 

@@ -21,20 +21,21 @@ from typing import Any, TextIO
 from flwr.app import Array, ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 
-from client_model.client_data import phone_labels
-from client_model.keyboard_metrics import recall_by_position
-from client_model.language_model import flatten, unflatten, weights_sha256
+from client_model.learning.language_model import flatten, unflatten, weights_sha256
+from client_model.metrics.keyboard_metrics import recall_by_position
+from client_model.text.population import phone_labels
 from server_strategy.dp_fedavg import RoundOutcome
-from simulation.engine import EngineError, run_on_flower, wait_for_nodes
-from simulation.exchange import exchange
-from simulation.memory import return_large_blocks
-from simulation.preparation import Prepared
-from simulation.profile import Stopwatch, round_profile
-from simulation.progress import RunProgress
-from simulation.records import Evaluation
-from simulation.report import print_closing_table
-from simulation.run import Run, checkpoint, finish_run, run_summary, start_run, write_outcome
-from simulation.scalars import ScalarWriter
+from simulation.device.export import export_at_the_end
+from simulation.engine.exchange import exchange
+from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes
+from simulation.engine.memory import return_large_blocks
+from simulation.engine.profile import Stopwatch, round_profile
+from simulation.run.lifecycle import Evaluation, Run, checkpoint, start_run
+from simulation.run.outcome import finish_run, run_summary, write_outcome
+from simulation.run.preparation import Prepared
+from simulation.run.progress import RunProgress
+from simulation.run.report import print_closing_table
+from simulation.run.scalars import ScalarWriter
 
 INTERRUPTED = 130
 
@@ -60,7 +61,8 @@ def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdo
             f"  python scripts/simulate.py --resume {run.directory.root}"
         )
         return INTERRUPTED
-    export = finish_run(run)
+    finish_run(run)
+    export = export_at_the_end(run.directory, run.prepared)
     print_closing_table(stream, run_summary(run), run.strategy.plan, export, run.directory.root)
     return 0
 

@@ -13,12 +13,14 @@ import threading
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from client_model.local_training import limit_threads
+from client_model.learning.local_training import limit_threads
+from simulation.device.export import export_at_the_end
 from simulation.flags import parse_simulate
-from simulation.preparation import prepare
-from simulation.progress import RunProgress
-from simulation.report import print_closing_table
-from simulation.run import finish_run, run_summary, start_run
+from simulation.run.lifecycle import start_run
+from simulation.run.outcome import finish_run, run_summary
+from simulation.run.preparation import prepare
+from simulation.run.progress import RunProgress
+from simulation.run.report import print_closing_table
 from simulation.runner import run_rounds
 
 app = ServerApp()
@@ -33,5 +35,6 @@ def main(grid: Grid, context: Context) -> None:
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
         run = start_run(prepare(config), resume=False, progress=progress)
         run_rounds(run, grid, progress, threading.Event())
-    export = finish_run(run)
+    finish_run(run)
+    export = export_at_the_end(run.directory, run.prepared)
     print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, export, run.directory.root)

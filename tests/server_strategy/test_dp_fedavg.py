@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from server_strategy.accounting import gaussian_rho
 from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
 from server_strategy.dp_fedavg import DPFedAvg
-from server_strategy.noise import noise_generator
-from server_strategy.privacy_ledger import privacy_spent, recompute
-from server_strategy.privacy_plan import make_privacy_plan
+from server_strategy.privacy.accounting import gaussian_rho
+from server_strategy.privacy.ledger import privacy_spent, recompute
+from server_strategy.privacy.noise import noise_generator
+from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 
 SIZE, PHONES = 12, 40
@@ -34,7 +34,7 @@ def update_of(phone, server_round):
 
 
 def host(message, broken=(), failing=()):
-    """What `simulation.client_app` does, with made-up updates."""
+    """What `simulation.engine.client_app` does, with made-up updates."""
     config = message.content.config_records["config"]
     total = FixedPointSum(SIZE, config["clip-norm"], [9, 3] if config["clip-scope"] == "layer" else None)
     metrics = {"phone-ids": [], "rejected-ids": [], "update-norm": [], "loss-sum": [], "tokens": []}

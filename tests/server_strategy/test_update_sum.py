@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from server_strategy.noise import KeyedSumQuery
+from server_strategy.privacy.noise import KeyedSumQuery
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, NonFiniteUpdateError, l2_norm, to_float
 
 finite = st.floats(-1e6, 1e6, width=32)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.simulation.keyboard_model import SHAPE, export_small_model
+from tests.simulation.device.keyboard_model import SHAPE, export_small_model
 
 TINY = (
     *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),

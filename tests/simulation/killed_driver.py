@@ -40,9 +40,9 @@ def dying(original: Any, now: Any, after: bool = False) -> Any:
 
 def arm(point: str, server_round: int) -> None:
     from server_strategy.dp_fedavg import DPFedAvg
-    from server_strategy.privacy_ledger import PrivacyLedger
-    from simulation import checkpoint
-    from simulation.records import RunDirectory
+    from server_strategy.privacy.ledger import PrivacyLedger
+    from simulation import files
+    from simulation.run.directory import RunDirectory
 
     def this_round(_self: Any, number: Any, *_: Any, **__: Any) -> bool:
         return (number["round"] if isinstance(number, dict) else number) == server_round
@@ -63,7 +63,7 @@ def arm(point: str, server_round: int) -> None:
                 die()
             original(path, write)
 
-        original, checkpoint.write_atomically = checkpoint.write_atomically, half_a_file
+        original, files.write_atomically = files.write_atomically, half_a_file
     else:
         raise ValueError(f"expected one of {POINTS}, found {point}")
 

@@ -2,8 +2,9 @@ import tomllib
 
 import pytest
 
-from simulation.config import ConfigError, RunConfig, check, flag_name, leaves
+from simulation.config import RunConfig, check
 from simulation.flags import parse_simulate, read_config, result_settings, to_toml
+from simulation.settings import ConfigError, flag_name, leaves
 
 CONTRACT = """--config --print-config --output-dir --resume --rounds --seed --data.path --data.format
 --model.preset --model.cell --cohort.goal --cohort.over-selection --cohort.deadline-s --privacy.mechanism

@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from client_model import export_tflite
-from client_model.export_checks import DisagreementError
-from client_model.tflite_metadata import read_associated_files
-from simulation import export
-from simulation.checkpoint import load_newest_checkpoint
+from client_model.tflite import export_tflite
+from client_model.tflite.export_checks import DisagreementError
+from client_model.tflite.tflite_metadata import read_associated_files
 from simulation.config import RunConfig
+from simulation.device import export
 from simulation.flags import parse_simulate, read_config
-from simulation.preparation import prepare
-from simulation.progress import RunProgress
-from simulation.records import RunDirectory
-from simulation.run import start_run
-from tests.client_model.test_export_folder import KEY
-from tests.client_model.test_export_folder import pem as private_pem
+from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.run.directory import RunDirectory
+from simulation.run.lifecycle import start_run
+from simulation.run.preparation import prepare
+from simulation.run.progress import RunProgress
+from tests.client_model.tflite.test_export_folder import KEY
+from tests.client_model.tflite.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY, WEIGHTS_ONLY
 
@@ -244,7 +244,7 @@ def test_folder_without_permission(tmp_path):
         "import os, sys\n"
         "from pathlib import Path\n"
         "from simulation.config import ConfigError\n"
-        "from simulation.records import new_run_directory\n"
+        "from simulation.run.directory import new_run_directory\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"
         "try:\n"
         "    new_run_directory(Path(sys.argv[1]) / 'run', '')\n"

@@ -1,0 +1,1 @@
+"""The next-word model and its training, on a phone and in one place."""

@@ -1,0 +1,73 @@
+"""Training on a corpus in one place: a starting point for the phones, made from public text.
+
+Plain SGD over all sequences of the corpus in random order, with the step size falling to nothing, in the
+same kernel that trains a phone. Kept within one thread, the same corpus and seed give the same weights.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import generator
+from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
+from client_model.learning.local_training import LocalTrainer
+from client_model.text.batches import evaluation_sequences, pack
+from client_model.text.population import Population
+
+_BATCH_SIZE = 16  # sequences
+_BATCHES_AT_ONCE = 64  # between two changes of the step size
+_EVERY_SEQUENCE = 2**31
+
+
+def train_centrally(
+    population: Population,
+    lookup: NDArray[np.int32],
+    shape: ModelShape,
+    weights: Weights,
+    *,
+    epochs: int,
+    learning_rate: float,
+    max_gradient_norm: float,
+    seed: int,
+    progress: Callable[[float, float], None] | None = None,
+) -> Weights:
+    """Train on the whole text of a population.
+
+    Args:
+        population: the corpus; who wrote what plays no part.
+        lookup: from the population's types to ids, int32 [types + 1].
+        shape: of the model.
+        weights: to start from.
+        epochs: passes over the text.
+        learning_rate: step size at the start; it falls linearly to 0.
+        max_gradient_norm: a longer gradient is scaled down to it; 0 for no bound.
+        seed: key of the order.
+        progress: told the share that is done and the loss of a token in nats, as it goes.
+
+    Returns:
+        Trained weights, float32.
+    """
+    length = shape.sequence_length
+    parts = [
+        evaluation_sequences(population, lookup, phone, _EVERY_SEQUENCE, length)
+        for phone in range(population.num_phones)
+    ]
+    inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
+    rng = generator(seed, "central training")
+    order = np.concatenate([rng.permutation(len(lengths)) for _ in range(epochs)])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    trainer, flat = LocalTrainer(shape, max_gradient_norm), flatten(weights)
+    at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
+    for begin in range(0, len(order), at_once):
+        chosen = order[begin : begin + at_once]
+        pairs = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
+        batch = np.arange(len(chosen)) // _BATCH_SIZE
+        rows = np.arange(len(chosen))
+        batches = pack(inputs[pairs], targets[pairs], lengths[chosen], rows, batch, length)
+        done = begin / len(order)
+        result = trainer.train(trainer.load(unflatten(flat, shape)), batches, learning_rate * (1 - done))
+        flat = flat + result.update
+        if progress is not None:
+            progress((begin + len(chosen)) / len(order), result.loss_sum / result.num_tokens)
+    return unflatten(flat, shape)

@@ -1,0 +1,130 @@
+"""What typing costs on a keyboard that shows three suggestions.
+
+While a word is typed, the strip shows the three likeliest words that begin with the letters typed so far
+(none yet: the next-word suggestions). Accepting one costs one keystroke, its space included; a word that
+is never shown is typed letter by letter, and its space. So a word of n letters costs k + 1 keystrokes, where
+k < n is the least number of letters after which it is shown, and n + 1 where there is none.
+
+Keystroke savings = 1 - keystrokes / characters, over words, unknown ones (always typed in full) and
+punctuation (one keystroke, no space).
+
+A letter is what a person sees as one: a grapheme cluster (UAX #29), so an emoji is one letter.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from client_model.text.vocabulary import FIRST_WORD, OOV, SPECIAL_TOKENS
+
+SUGGESTIONS = 3  # shown at once
+
+
+class KeystrokeTable(NamedTuple):
+    """Which words of a vocabulary begin alike; P is one less than the letters of the longest word."""
+
+    letters: NDArray[np.int32]  # [V], 0 for special tokens
+    alphabetical: NDArray[np.int32]  # [V - FIRST_WORD], ids of the words in the order of their letters
+    first: NDArray[np.int64]  # [V, P], where in that order the words with the same first 1 .. P letters begin
+    last: NDArray[np.int64]  # [V, P], and end
+
+
+def letters_of(token: str) -> list[str]:
+    """The letters of a token, as a person counts them."""
+    return regex.findall(r"\X", token)
+
+
+def keystroke_table(tokens: Sequence[str]) -> KeystrokeTable:
+    """The table of a vocabulary's tokens, in the order of their ids."""
+    spelled = [letters_of(token) for token in tokens]
+    letters = np.array([0 if i < len(SPECIAL_TOKENS) else len(s) for i, s in enumerate(spelled)], np.int32)
+    words = sorted(range(FIRST_WORD, len(tokens)), key=lambda i: spelled[i])
+    depth = max(int(letters.max(initial=1)) - 1, 1)
+    begins: dict[tuple[str, ...], int] = {}
+    ends: dict[tuple[str, ...], int] = {}
+    for place, word in enumerate(words):
+        for typed in range(1, len(spelled[word]) + 1):
+            prefix = tuple(spelled[word][:typed])
+            begins.setdefault(prefix, place)
+            ends[prefix] = place + 1
+    first, last = np.zeros((2, len(tokens), depth), np.int64)
+    for word in words:
+        for typed in range(1, len(spelled[word])):
+            prefix = tuple(spelled[word][:typed])
+            first[word, typed - 1], last[word, typed - 1] = begins[prefix], ends[prefix]
+    return KeystrokeTable(letters, np.array(words, np.int32), first, last)
+
+
+def ranks(logits: NDArray[np.floating], targets: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Words ranked above each target: [n] from logits [n, V]; of equal logits the lower id comes first."""
+    own = logits[np.arange(len(targets)), targets][:, None]  # [n, 1]
+    words = logits[:, FIRST_WORD:]  # [n, V - FIRST_WORD]
+    above = np.count_nonzero(words > own, axis=1).astype(np.int64)  # [n]
+    at_least = np.count_nonzero(words >= own, axis=1)  # [n]
+    for row in np.flatnonzero(at_least - above > (targets >= FIRST_WORD)):  # equal to another word: rare
+        equal = np.flatnonzero(words[row] == own[row]) + FIRST_WORD
+        above[row] += np.count_nonzero(equal < targets[row])
+    return above
+
+
+def word_keystrokes(
+    table: KeystrokeTable, logits: NDArray[np.floating], targets: NDArray[np.int32], rank: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Keystrokes for each target that is a word of the vocabulary: [n]; 0 for other targets.
+
+    Args:
+        table: of the vocabulary.
+        logits: float [n, V].
+        targets: int32 [n].
+        rank: of each target among all words, int [n], see `ranks`.
+    """
+    typed = (targets >= FIRST_WORD).astype(np.int64)  # one tap, if it is among the next-word suggestions
+    late = np.flatnonzero((targets >= FIRST_WORD) & (rank >= SUGGESTIONS))
+    if len(late):
+        typed[late] += _letters_needed(table, logits, targets, late)
+    return typed
+
+
+def _letters_needed(
+    table: KeystrokeTable, logits: NDArray[np.floating], targets: NDArray[np.int32], late: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Letters until each of the words at `late` is shown, or all of them: [n] for n of the targets."""
+    target = targets[late]  # [n]
+    first, last = table.first[target], table.last[target]  # [n, P]
+    size = last[:, 0] - first[:, 0]  # [n], words with the same first letter
+    begin = np.cumsum(size) - size  # [n]
+    ids = table.alphabetical[np.arange(size.sum()) + np.repeat(first[:, 0] - begin, size)]  # [m]
+    other = logits[np.repeat(late, size), ids]  # [m]
+    own = np.repeat(logits[late, target], size)  # [m]
+    above = other > own  # [m]
+    equal = np.flatnonzero(other == own)
+    above[equal] = ids[equal] < np.repeat(target, size)[equal]
+    before = np.concatenate([[0], np.cumsum(above)])  # [m + 1]
+    shift = (begin - first[:, 0])[:, None]  # [n, 1]
+    shorter = np.arange(1, first.shape[1] + 1) < table.letters[target][:, None]  # [n, P], prefixes of the word
+    left, right = np.where(shorter, first + shift, 0), np.where(shorter, last + shift, 0)
+    shown = shorter & (before[right] - before[left] < SUGGESTIONS)  # [n, P]
+    return np.where(shown.any(1), shown.argmax(1) + 1, table.letters[target])
+
+
+def typing_cost(
+    table: KeystrokeTable,
+    targets: NDArray[np.int32],
+    unknown_letters: NDArray[np.int32],
+    with_suggestions: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(characters [n], keystrokes [n]) of each token; the end of a message costs nothing.
+
+    Args:
+        table: of the vocabulary.
+        targets: int32 [n].
+        unknown_letters: int32 [n], letters of the targets outside the vocabulary.
+        with_suggestions: int [n], from `word_keystrokes`.
+    """
+    is_word = targets >= FIRST_WORD
+    characters = table.letters[targets] + is_word
+    characters = np.where(targets == OOV, unknown_letters + 1, characters)
+    return characters, np.where(is_word, with_suggestions, characters)

@@ -1,0 +1,1 @@
+"""Text: messages, tokens, vocabulary, phones' populations, packed batches."""

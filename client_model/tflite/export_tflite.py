@@ -1,0 +1,209 @@
+"""The files a phone runs, and the proof that they do what the trained weights do.
+
+| file | content |
+|---|---|
+| keyboard.tflite | int8 dynamic range (weights in 8 bits, activations in float), the tied table stored once |
+| keyboard_fp16.tflite | weights in 16 bits |
+| keyboard_fp32.tflite | as trained |
+| keyboard_train.tflite | as trained, and able to learn on the phone |
+
+`keyboard_modules` describes their signatures. Every file is run in the ai-edge-litert interpreter on
+held-out text before it replaces anything: an export that disagrees with the trained weights, learns
+otherwise than a simulated phone, needs an operator that phones lack, or takes too long for a key press,
+fails. The same weights give the same bytes.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
+from client_model.metrics.keyboard_metrics import KeyboardCounts
+from client_model.tflite.export_checks import (
+    Agreement,
+    CheckText,
+    DeviceCost,
+    DisagreementError,
+    ExportError,
+    Suggested,
+    agreement,
+    check_training,
+    file_suggestions,
+    measure_cost,
+    reference_suggestions,
+)
+from client_model.tflite.export_folder import FILES, place_files
+from client_model.tflite.flatbuffer_model import unpack_model
+from client_model.tflite.keyboard_modules import KeyboardModule, LearningKeyboardModule
+from client_model.tflite.reference_vectors import reference_vectors
+from client_model.tflite.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
+from client_model.tflite.tied_table import tie_table
+
+DEFAULT_KINDS = ("float32", "int8")
+VECTORS = "test_vectors.json"
+KEY_PRESS_BUDGET_MS = 20.0
+
+
+class Target(NamedTuple):
+    """Least agreement with the trained weights."""
+
+    first: float
+    three: float
+
+
+TARGETS = {
+    "float32": Target(0.999, 0.999),
+    "float16": Target(0.99, 0.99),
+    "int8": Target(0.97, 0.95),
+    "training": Target(0.999, 0.999),
+}
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One exported file and how it did on the held-out text."""
+
+    kind: str
+    path: Path
+    size_bytes: int
+    agreement: Agreement
+    counts: KeyboardCounts
+    cost: DeviceCost
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export wrote."""
+
+    files: list[ExportedFile]
+    trained: KeyboardCounts | None = None
+    """How the trained weights themselves did on the same text; null without files."""
+    not_written: str | None = None
+    """Why a file that one might expect is missing."""
+
+
+def convert(
+    shape: ModelShape, weights: Weights, kinds: Sequence[str] = DEFAULT_KINDS, max_gradient_norm: float = 0.0
+) -> dict[str, bytes]:
+    """TFLite files by kind.
+
+    Args:
+        shape, weights: of the trained model.
+        kinds: keys of FILES.
+        max_gradient_norm: bound on a gradient of the file that learns, as in training; 0 for none.
+
+    Raises:
+        ExportError: a file needs an operator outside the builtin set.
+    """
+    files: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if set(kinds) - {"training"}:
+            module = KeyboardModule(shape, weights)
+            tf.saved_model.save(module, f"{folder}/constant", signatures=module.signatures)
+        for kind in kinds:
+            if kind == "training":
+                learning = LearningKeyboardModule(shape, weights, max_gradient_norm)
+                tf.saved_model.save(learning, f"{folder}/learning", signatures=learning.signatures)
+                files[kind] = _convert(f"{folder}/learning", list(learning.signatures), kind)
+            else:
+                files[kind] = _convert(f"{folder}/constant", list(module.signatures), kind)
+    return files
+
+
+def _convert(folder: str, signatures: list[str], kind: str) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=signatures)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if kind in ("int8", "float16"):
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if kind == "training":
+        converter.experimental_enable_resource_variables = True
+    file = converter.convert()
+    _require_builtin_operators(file, kind)
+    return tie_table(file) if kind == "int8" else file
+
+
+def _require_builtin_operators(file: bytes, kind: str) -> None:
+    model = unpack_model(file)
+    custom = [code.customCode.decode() for code in model.operatorCodes if code.customCode]
+    if custom:
+        raise ExportError(f"{kind}: expected builtin operators only, found {', '.join(custom)}")
+
+
+def export_model(
+    folder: Path,
+    shape: ModelShape,
+    weights: Weights,
+    text: CheckText,
+    kinds: Sequence[str] = DEFAULT_KINDS,
+    max_gradient_norm: float = 0.0,
+    inside: tuple[ModelFacts, list[AssociatedFile]] | None = None,
+    of_the_run: Sequence[str] = (),
+) -> Export:
+    """Write the files into `folder` once all have passed, and manifest.json with their digests.
+
+    Args:
+        folder: for the files.
+        shape, weights: of the trained model.
+        text: held-out text to check the files on.
+        kinds: keys of FILES.
+        max_gradient_norm: bound on a gradient of the file that learns, as in training; 0 for none.
+        inside: metadata and files to put into each file.
+        of_the_run: names of files in the folder that this was made from, for the manifest.
+
+    Raises:
+        DisagreementError: a file suggests other words than the weights; files already in the folder stay.
+        ExportError: a file fails another check; files already in the folder stay as they are.
+    """
+    if not text.messages:
+        raise ExportError("expected held-out text to check the files on, found none")
+    files = convert(shape, weights, kinds, max_gradient_norm)
+    if inside is not None:
+        files = {kind: with_metadata(file, *inside) for kind, file in files.items()}
+    expected = reference_suggestions(shape, weights, text)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as draft:
+        exported = []
+        for kind, file in files.items():
+            if kind == "training":
+                check_training(file, shape, weights, text.inputs, max_gradient_norm)
+            drafted = Path(draft) / FILES[kind]
+            drafted.write_bytes(file)
+            exported.append(_checked(kind, drafted, folder, file_suggestions(file, shape, text), expected))
+        named = {FILES[kind]: file for kind, file in files.items()}
+        (Path(draft) / VECTORS).write_text(reference_vectors(named, shape, text.vocabulary), encoding="utf-8")
+        digest = weights_sha256(flatten(weights))
+        facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
+        place_files(Path(draft), folder, facts, of_the_run)
+    return Export(exported, expected.counts)
+
+
+def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected: Suggested) -> ExportedFile:
+    same, cost, target = agreement(found, expected), measure_cost(drafted), TARGETS[kind]
+    for share, least, what in ((same.first, target.first, "first word"), (same.three, target.three, "three words")):
+        if share < least:
+            raise DisagreementError(
+                kind,
+                f"expected to suggest the same {what} as the trained weights at {least:.1%} of "
+                f"{same.positions:,} positions or more, found {share:.2%}",
+            )
+    if cost.p95_ms > KEY_PRESS_BUDGET_MS:
+        raise ExportError(
+            f"{kind}: expected a key press to take {KEY_PRESS_BUDGET_MS:g} ms or less (95th percentile, one thread), "
+            f"found {cost.p95_ms:.1f} ms"
+        )
+    return ExportedFile(kind, folder / FILES[kind], drafted.stat().st_size, same, found.counts, cost)
+
+
+def manifest_facts(file: ExportedFile) -> dict[str, Any]:
+    """What manifest.json says of a file besides its size and digest; nothing that differs from export to export."""
+    return {
+        "same_first_word": file.agreement.first,
+        "same_three_words": file.agreement.three,
+        "positions": file.agreement.positions,
+        "metrics": file.counts.metrics(),
+    }

@@ -1,0 +1,198 @@
+"""Noise on the sum of updates, behind tensorflow-privacy's `DPQuery` interface.
+
+This is the only module that imports tensorflow-privacy. Its package initialiser fails under current
+TensorFlow (it wants the removed Estimator API); the attribute set below is upstream's own switch to
+skip that part, and has to be set before the first import in every process.
+
+The library's queries draw from TensorFlow's generators: unseeded they cannot be repeated, seeded they
+depend on how many draws came before (`GaussianSumQuery`) or share draws between neighbouring seeds, in
+float32 (`TreeResidualSumQuery`); its restart is a traced function, in which noise from outside would be
+drawn once and used for ever. `KeyedSumQuery` keeps the library's clipping, sums and privacy event,
+takes its noise from a mechanism's stream, and draws from generators keyed by (seed, purpose, release,
+tensor): a run resumed after a crash repeats the same release bit for bit, and no two releases, tensors
+or seeds share a draw. The tests hold tree and adaptive clipping against the library's own.
+"""
+
+import collections
+import hashlib
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
+
+import dp_accounting  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from tensorflow_privacy.privacy.dp_query.dp_query import DPQuery, SumAggregationDPQuery  # noqa: E402
+from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery  # noqa: E402
+from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQuery  # noqa: E402
+
+from server_strategy.privacy.mechanisms import Draw, IndependentNoise, Mechanism, NoiseStream  # noqa: E402
+
+__all__ = ["AdaptiveClipSumQuery", "DPQuery", "KeyedSumQuery", "NoPrivacySumQuery", "TensorNoise", "noise_generator"]
+
+
+@dataclass
+class TensorNoise:
+    """The noise of one tensor, and how many releases it was used in."""
+
+    stream: NoiseStream
+    releases: int = 0
+
+
+class KeyedSumQuery(GaussianSumQuery):
+    """Sum query whose noise comes from a mechanism and is a function of (seed, purpose, releases so far).
+
+    Clipping and sums are tensorflow-privacy's. The state holds the noise of each tensor, which is advanced
+    in place, since it may be large: a state can be used once, and a second use raises.
+    """
+
+    _GlobalState = collections.namedtuple("_GlobalState", ["l2_norm_clip", "stddev", "release", "noises"])
+
+    def __init__(
+        self, l2_norm_clip: float, stddev: float, seed: int, mechanism: Mechanism | None = None, purpose: str = "noise"
+    ) -> None:
+        """Set up the query.
+
+        Args:
+            l2_norm_clip: bound on one record's global L2 norm.
+            stddev: standard deviation of the mechanism's draws, on each coordinate of the sum.
+            seed: key of the noise.
+            mechanism: makes noise of the draws; independent noise if None.
+            purpose: key of the noise as well; queries that run side by side need different ones.
+        """
+        super().__init__(l2_norm_clip, stddev)
+        self._seed, self._purpose = seed, purpose
+        self._mechanism = mechanism or IndependentNoise()
+
+    def initial_global_state(self):
+        """State before the first release."""
+        return self._GlobalState(float(self._l2_norm_clip), float(self._stddev), 0, ())
+
+    def new_noise(self) -> TensorNoise:
+        """Noise of one tensor, before the first release."""
+        return TensorNoise(self._mechanism.stream())
+
+    def get_noised_result(self, sample_state, global_state):
+        """Add noise of the release to each tensor of the sum; returns (result, next state, event).
+
+        Raises:
+            ValueError: the state was used before.
+        """
+        tensors = tf.nest.flatten(sample_state)
+        release, noises = global_state.release, global_state.noises or tuple(self.new_noise() for _ in tensors)
+        noised = []
+        for index, (tensor, noise) in enumerate(zip(tensors, noises, strict=True)):
+            if noise.releases != release:
+                raise ValueError(f"Expected noise for release {release}. Found noise used {noise.releases} times.")
+            unit = noise.stream.next(self._draw(release, index, tensor.shape))
+            noise.releases += 1
+            noised.append(tensor + tf.cast(unit * global_state.stddev, tensor.dtype))
+        result = tf.nest.pack_sequence_as(sample_state, noised)
+        return result, global_state._replace(release=release + 1, noises=noises), self._event(global_state)
+
+    def _draw(self, release: int, tensor: int, shape: Any) -> Draw:
+        """The draws of one tensor in one release; a tree needs one for each node that it completes."""
+
+        def draw(level: int) -> NDArray[np.float64]:
+            rng = noise_generator(self._seed, release, tensor, level, self._purpose)
+            return np.asarray(rng.standard_normal(shape))
+
+        return draw
+
+    def _event(self, global_state) -> dp_accounting.DpEvent:
+        """What this release costs alone; releases whose noise is shared can only be accounted together."""
+        if isinstance(self._mechanism, IndependentNoise):
+            return dp_accounting.GaussianDpEvent(global_state.stddev / global_state.l2_norm_clip)
+        return dp_accounting.UnsupportedDpEvent()
+
+
+def noise_generator(
+    seed: int, release: int, tensor: int, level: int = 0, purpose: str = "noise"
+) -> np.random.Generator:
+    """The draws of one tensor in one release: Philox under a 256-bit digest of their key."""
+    key = (int(seed), purpose, int(release), int(tensor), *([int(level)] if level else []))
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=32)
+    entropy = int.from_bytes(digest.digest(), "little")
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
+
+
+class AdaptiveClipSumQuery(SumAggregationDPQuery):
+    """Sum query whose clip norm follows a quantile of the records' norms.
+
+    Andrew et al., "Differentially private learning with adaptive clipping", arXiv:1905.03871, Section 2.
+    A record is the pair (update, 1/2 if its norm is at most the clip norm, else -1/2). The noised sum of
+    the second part tells which share of the norms is below the clip norm C; C then moves by
+    exp(-learning_rate (share - quantile)). Both parts go through queries of their own, the updates in
+    units of C: whatever C was in a round, a record changes that sum by at most 1, so the noise of a
+    mechanism fits all rounds alike, and the factor C afterwards is post-processing.
+
+    | paper | here |
+    |---|---|
+    | gamma | quantile |
+    | eta_C | learning_rate |
+    | m | expected_reports |
+    """
+
+    _GlobalState = collections.namedtuple("_GlobalState", ["clip_norm", "update", "count"])
+
+    def __init__(
+        self,
+        initial_clip_norm: float,
+        quantile: float,
+        learning_rate: float,
+        expected_reports: int,
+        update_query: SumAggregationDPQuery,
+        count_query: SumAggregationDPQuery,
+    ) -> None:
+        """Set up the query.
+
+        Args:
+            initial_clip_norm: of the first release.
+            quantile: share of the norms that are to lie below the clip norm.
+            learning_rate: how fast it moves.
+            expected_reports: records a release; the share is always taken of this number.
+            update_query: protects the sum of the updates, in units of the clip norm.
+            count_query: protects the sum of the halves.
+        """
+        self._initial_clip_norm = initial_clip_norm
+        self._quantile, self._learning_rate, self._expected = quantile, learning_rate, expected_reports
+        self.update_query, self.count_query = update_query, count_query
+
+    def initial_global_state(self):
+        """State before the first release."""
+        return self._GlobalState(
+            float(self._initial_clip_norm),
+            self.update_query.initial_global_state(),
+            self.count_query.initial_global_state(),
+        )
+
+    def derive_sample_params(self, global_state):
+        """The clip norm."""
+        return global_state.clip_norm
+
+    def preprocess_record(self, params, record):
+        """(clipped update, 1/2 or -1/2)."""
+        clipped, norm = tf.clip_by_global_norm(tf.nest.flatten(record), params)
+        below = tf.cast(norm <= params, tf.float64) - 0.5
+        return tf.nest.pack_sequence_as(record, clipped), below
+
+    def initial_sample_state(self, template=None):
+        """Zeros."""
+        return tf.nest.map_structure(tf.zeros_like, template), tf.zeros([], tf.float64)
+
+    def get_noised_result(self, sample_state, global_state):
+        """Noise of the release on both sums, and the next clip norm."""
+        total, below = sample_state
+        clip_norm = global_state.clip_norm
+        unit = tf.nest.map_structure(lambda x: x / clip_norm, total)
+        noised, update_state, update_event = self.update_query.get_noised_result(unit, global_state.update)
+        noised_below, count_state, count_event = self.count_query.get_noised_result(below, global_state.count)
+        share = float(noised_below) / self._expected + 0.5
+        moved = clip_norm * math.exp(-self._learning_rate * (share - self._quantile))
+        result = tf.nest.map_structure(lambda x: x * clip_norm, noised)
+        event = dp_accounting.ComposedDpEvent([update_event, count_event])
+        return result, self._GlobalState(moved, update_state, count_state), event

@@ -1,0 +1,111 @@
+"""The step between an exact sum and what leaves the server: the mechanism's query, and its state.
+
+This is where a plan becomes noise. The strategy hands in each round's sum and how many updates lay below
+the clip norm; out comes the protected sum. The clip norm of the next round is read from here.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from server_strategy.privacy.noise import (
+    AdaptiveClipSumQuery,
+    DPQuery,
+    KeyedSumQuery,
+    NoPrivacySumQuery,
+    TensorNoise,
+)
+from server_strategy.privacy.plan import PrivacyPlan
+
+
+class ProtectedSum:
+    """Makes releases, one after the other.
+
+    Attributes:
+        releases: made so far.
+    """
+
+    def __init__(self, plan: PrivacyPlan, seed: int) -> None:
+        self._plan = plan
+        self._query = make_query(plan, seed)
+        self._state: Any = self._query.initial_global_state()
+        self.releases = 0
+
+    @property
+    def clip_norm(self) -> float:
+        """Bound on the L2 norm of an update in the next release."""
+        return float(self._state.clip_norm) if self._plan.adaptive is not None else self._plan.clip_norm
+
+    def release(self, total: NDArray[np.float64], reports: int, reports_below: int) -> NDArray[np.float64]:
+        """Protect a sum.
+
+        Args:
+            total: sum of the clipped updates, float64 [num_weights].
+            reports: updates in it.
+            reports_below: those whose norm was at most the clip norm.
+
+        Returns:
+            float64 [num_weights].
+        """
+        sample: Any = tf.constant(total)
+        if self._plan.adaptive is not None:
+            sample = (sample, tf.constant(reports_below - reports / 2, tf.float64))
+        noised, self._state, _ = self._query.get_noised_result(sample, self._state)
+        self.releases += 1
+        return noised.numpy()
+
+    def state(self) -> dict[str, NDArray]:
+        """All that a checkpoint needs: the noise still to be cancelled, and the clip norm."""
+        arrays = {"noise_releases": np.array(self.releases), "noise_clip_norm": np.array(self.clip_norm)}
+        for number, query_state in enumerate(self._keyed_states()):
+            for noise in query_state.noises:  # one tensor each
+                arrays |= {f"noise_{number}_{name}": value for name, value in noise.stream.state().items()}
+        return arrays
+
+    def load_state(self, state: dict[str, NDArray]) -> None:
+        """Inverse of `state`."""
+        self.releases = int(state["noise_releases"])
+        if not self.releases:
+            return
+        loaded = []
+        for number, (query, query_state) in enumerate(zip(self._keyed_queries(), self._keyed_states(), strict=True)):
+            prefix = f"noise_{number}_"
+            noise = TensorNoise(query.new_noise().stream, self.releases)
+            noise.stream.load_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+            loaded.append(query_state._replace(release=self.releases, noises=(noise,)))
+        if self._plan.adaptive is not None:
+            update, count = loaded or (self._state.update, self._state.count)
+            self._state = self._state._replace(clip_norm=float(state["noise_clip_norm"]), update=update, count=count)
+        elif loaded:
+            (self._state,) = loaded
+
+    def _keyed_queries(self) -> list[KeyedSumQuery]:
+        query = self._query
+        inner = [query.update_query, query.count_query] if isinstance(query, AdaptiveClipSumQuery) else [query]
+        return [q for q in inner if isinstance(q, KeyedSumQuery)]
+
+    def _keyed_states(self) -> list[Any]:
+        inner = [self._state.update, self._state.count] if self._plan.adaptive is not None else [self._state]
+        return inner if self._keyed_queries() else []
+
+
+def make_query(plan: PrivacyPlan, seed: int) -> DPQuery:
+    """The query of a plan."""
+    model = plan.noise_mechanism
+    if plan.adaptive is None:
+        return NoPrivacySumQuery() if model is None else _keyed(plan.clip_norm, plan.noise_stddev, seed, model, "noise")
+    adaptive = plan.adaptive
+    if model is None:
+        update, count = NoPrivacySumQuery(), NoPrivacySumQuery()
+    else:
+        update = _keyed(1.0, adaptive.update_noise_stddev, seed, model, "noise")
+        count = _keyed(0.5, adaptive.count_noise_stddev, seed, model, "clip-noise")
+    return AdaptiveClipSumQuery(plan.clip_norm, adaptive.quantile, adaptive.learning_rate, plan.goal, update, count)
+
+
+def _keyed(clip_norm: float, stddev: float | None, seed: int, model: Any, purpose: str) -> KeyedSumQuery:
+    if stddev is None:
+        raise ValueError(f"Expected the noise of mechanism {model.name!r} to be settled. Found none.")
+    return KeyedSumQuery(clip_norm, stddev, seed, model, purpose)

@@ -1,0 +1,216 @@
+"""The privacy statement of a run: privacy.json for programs, privacy.md for a reader who signs off."""
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
+from server_strategy.privacy.ledger import PrivacySpent
+from server_strategy.privacy.plan import PrivacyPlan
+
+NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
+
+_UNIT = "one phone (its user), over the whole run"
+_ADJACENCY = "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same"
+_TRUST = "central: the server sees each round's sum of clipped updates, adds the noise, and is trusted to"
+_RELEASED = "the model after every completed round, and the clip norm if it adapts"
+_AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
+_CONVERSION = "Renyi orders of the zCDP bound (epsilon); exact for Gaussian noise (epsilon_exact_gaussian)"
+_OUTSIDE = (
+    "evaluation on held-out phones, and the choice of settings by looking at it",
+    "what the schedule itself shows: who took part, when, and how many tokens it trained on",
+    "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
+)
+_CAVEATS = (
+    "The noise is floating-point and comes from a seeded generator, so that a run can be repeated. The "
+    "statement is about the mechanism that is modelled; whoever knows the seed can subtract the noise.",
+    "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
+    "guarantee is for a fixed schedule.",
+)
+_NAMES = {
+    "gaussian": "independent Gaussian noise in each round (DP-FedAvg, arXiv:1710.06963)",
+    "tree": "tree aggregation with Honaker's estimate (DP-FTRL, arXiv:2103.00039)",
+    "banded": "banded Toeplitz matrix factorisation (arXiv:2306.08153)",
+    "blt": "buffered linear Toeplitz matrix factorisation (BLT, arXiv:2408.08868)",
+    "none": "none",
+}
+
+
+@dataclass(frozen=True)
+class StatementFacts:
+    """What the statement says of the run around the mechanism."""
+
+    data_covered: str
+    outside_the_budget: tuple[str, ...]  # of this run, before those of every run
+    recompute: str  # the command
+
+
+def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
+    """All facts of the statement; null where there is no privacy."""
+    has_privacy = plan.mechanism != "none"
+    return {
+        "mechanism": plan.mechanism,
+        "mechanism_parameters": plan.parameters,
+        "statement": _headline(plan, spent),
+        "epsilon_is_of": plan.epsilon_is_of,
+        "unit": _UNIT,
+        "adjacency": _ADJACENCY,
+        "trust_model": _TRUST,
+        "released": _RELEASED,
+        "data_covered": facts.data_covered,
+        "planned": {**asdict(plan), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
+        "spent": asdict(spent),
+        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
+        "amplification_by_sampling": _AMPLIFICATION,
+        "counterfactual_poisson_epsilon": _counterfactual(plan, spent),
+        "conversion": _CONVERSION if has_privacy else None,
+        "accountant": _accountant() if has_privacy else None,
+        "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
+        "caveats": list(_CAVEATS) if has_privacy else [],
+        "recompute": facts.recompute if has_privacy else None,
+    }
+
+
+def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> str:
+    """The statement as a page, in plain words first."""
+    has_privacy = spent.epsilon is not None
+    lines = ["# Privacy statement", "", f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent)]
+    if has_privacy:
+        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan)]
+    lines += ["## What the guarantee does not cover", ""]
+    lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
+    if has_privacy:
+        lines += ["", "## Caveats", "", *(f"- {item}" for item in _CAVEATS)]
+        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", "", f"    {facts.recompute}"]
+    return "\n".join(lines) + "\n"
+
+
+def _exact(rho: float | None, delta: float | None) -> float | None:
+    return None if rho is None or delta is None else epsilon_of_gaussian(rho, delta)
+
+
+def _accountant() -> str:
+    return f"dp-accounting {version('dp-accounting')}"
+
+
+def _counterfactual(plan: PrivacyPlan, spent: PrivacySpent) -> float | None:
+    """Epsilon under a sampling that did not happen; only if it was asked for."""
+    if not plan.poisson_counterfactual or plan.noise_multiplier is None or not spent.releases or plan.delta is None:
+        return None
+    share = (plan.modelled_cohort or plan.goal) / plan.population
+    return epsilon_if_poisson(plan.noise_multiplier, share, spent.releases, plan.delta)
+
+
+def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
+    if spent.epsilon is None or spent.zcdp_rho is None or spent.delta is None:
+        return NO_PRIVACY.rstrip(".")
+    return (
+        f"({spent.epsilon:.3g}, {spent.delta:.2g})-differential privacy for each phone "
+        f"({spent.zcdp_rho:.4g}-zCDP), of {plan.epsilon_is_of}"
+    )
+
+
+def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
+    if spent.epsilon is None or spent.delta is None:
+        return ["Models from this run must not be shared as if they were private.", ""]
+    lines = [
+        "In plain words: whatever anybody computes from the released models, replacing everything one phone sent",
+        f"by nothing changes the probability of any outcome by at most a factor of e^{spent.epsilon:.3g}, and an",
+        f"additional {spent.delta:.2g}. This counts every time the phone took part, not one message or one round.",
+        "",
+    ]
+    if plan.modelled_cohort is not None:
+        lines += [
+            f"This holds for a deployment in which {plan.modelled_cohort:,} phones report each round and no phone",
+            "takes part more often, or sooner again, than in this run. The run",
+            f"itself had a goal of {plan.goal} and added proportionally less noise, to show what accuracy such a",
+            "deployment would reach. **The models of this run do not have this guarantee themselves.**",
+            "",
+        ]
+    return lines
+
+
+def _show(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
+    exact = (_exact(plan.zcdp_rho, plan.delta), _exact(spent.zcdp_rho, spent.delta))
+    rows = [
+        ("releases", plan.rounds, spent.releases),
+        ("participations of the busiest phone", plan.max_participations, spent.max_participations),
+        ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
+        ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
+        ("epsilon, by Renyi orders", plan.epsilon, spent.epsilon),
+        ("epsilon, exact for Gaussian noise", *exact),
+        ("delta", plan.delta, spent.delta),
+    ]
+    if plan.epsilon_budget is not None:
+        rows.append(("epsilon budget", plan.epsilon_budget, None))
+    lines = ["| | planned bound | happened |", "|---|---|---|"]
+    lines += [f"| {name} | {_show(planned)} | {_show(happened)} |" for name, planned, happened in rows]
+    counterfactual = _counterfactual(plan, spent)
+    if counterfactual is not None:
+        lines += [
+            "",
+            f"Counterfactual, not a claim: epsilon would be {_show(counterfactual)} had each phone joined each round",
+            "by an independent coin. It did not.",
+        ]
+    return [*lines, ""]
+
+
+def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
+    budget = []
+    if plan.epsilon_budget is not None:
+        budget = [f"- Budget: no release is made that would take epsilon above {_show(plan.epsilon_budget)}."]
+    return [
+        "## Setting",
+        "",
+        f"- Unit: {_UNIT}.",
+        f"- Adjacency: {_ADJACENCY}.",
+        f"- Trust: {_TRUST}.",
+        f"- Released: {_RELEASED}.",
+        f"- Data covered: {facts.data_covered}.",
+        f"- Amplification by sampling: {_AMPLIFICATION}.",
+        "- Separation and participations are enforced: a phone outside them is not invited. What happened is counted",
+        "  from the ledger, which has every release on record before it is made.",
+        *budget,
+        "",
+    ]
+
+
+def _mechanism(plan: PrivacyPlan) -> list[str]:
+    weights = "uniform weights" if plan.policy != "buffered" else "weighted by at most 1 for their staleness"
+    clipped = "as a whole" if plan.clip_scope == "update" else "layer by layer, to equal shares of the square"
+    rows = [
+        ("noise multiplier (draws over clip norm)", plan.noise_multiplier),
+        ("deviation of the draws on the sum, in this run", plan.noise_stddev),
+        ("clip norm (L2 of one phone's update)", plan.clip_norm),
+        ("denominator of the sum, fixed", plan.goal),
+    ]
+    if plan.adaptive is not None:
+        rows += [
+            ("clip norm adapts to the quantile", plan.adaptive.quantile),
+            ("noise multiplier on the updates alone", plan.adaptive.update_noise_multiplier),
+            ("deviation on the count of shorter updates", plan.adaptive.count_stddev),
+        ]
+    rows += [(f"mechanism: {name.replace('_', ' ')}", value) for name, value in (plan.parameters or {}).items()]
+    return [
+        "## Mechanism",
+        "",
+        f"{_NAMES[plan.mechanism][0].upper()}{_NAMES[plan.mechanism][1:]}. Updates are clipped {clipped}; {weights}.",
+        "",
+        "| parameter | value |",
+        "|---|---|",
+        *(f"| {name} | {_parameter(value)} |" for name, value in rows),
+        "",
+        f"Accountant: {_accountant()} for the conversion by Renyi orders; the sensitivity is exact and our own.",
+        "",
+    ]
+
+
+def _parameter(value: Any) -> str:
+    if not isinstance(value, list):
+        return _show(value)
+    shown = ", ".join(f"{v:.6g}" for v in value[:8])
+    return shown if len(value) <= 8 else f"{shown}, ... ({len(value)} in all; every digit in privacy.json)"

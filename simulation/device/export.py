@@ -1,0 +1,108 @@
+"""Export a run's weights for phones, checked on the run's held-out text."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from client_model.metrics.keyboard_metrics import spelled_lookup
+from client_model.text.batches import read_messages
+from client_model.tflite.export_checks import CheckText, DisagreementError
+from client_model.tflite.export_folder import FILES, read_private_key, sign_folder
+from client_model.tflite.export_tflite import DEFAULT_KINDS, Export, export_model
+from simulation.device.model_card import associated_files, model_card
+from simulation.flags import read_config
+from simulation.run.directory import RunDirectory, read_weights
+from simulation.run.preparation import Prepared, prepare
+from simulation.settings import ConfigError
+
+CHECKED_MESSAGES = 300
+
+
+def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText:
+    """The last messages of held-out phones, spread evenly over the phones, each cut to one sequence."""
+    spelled = spelled_lookup(prepared.vocabulary, prepared.population)
+    per_phone = max(most // max(len(prepared.held_out_phones), 1), 1)
+    length = prepared.shape.sequence_length
+    messages: list[tuple[Any, Any]] = []
+    for phone in prepared.held_out_phones:
+        last = read_messages(prepared.population, spelled, int(phone))[-per_phone:]
+        messages += [(inputs[:length], targets[:length]) for inputs, targets in last]
+        if len(messages) >= most:
+            break
+    return CheckText(messages[:most], prepared.vocabulary)
+
+
+def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str] = DEFAULT_KINDS) -> Export:
+    """Write the TFLite files of a run whose weights are on disk.
+
+    Raises:
+        ConfigError: the run has no weights yet.
+        ExportError: a file failed its check; former files stay.
+    """
+    weights = read_weights(directory.model / "weights.npz", prepared.shape)
+    try:
+        card = model_card(prepared.config, prepared.shape, *_outcome(directory))
+    except KeyError as error:
+        raise ConfigError(f"{directory.root}: expected the outcome of a run, found no {error} in it") from None
+    return export_model(
+        directory.model,
+        prepared.shape,
+        weights,
+        held_out_text(prepared),
+        kinds,
+        prepared.config.training.max_gradient_norm,
+        associated_files(card, prepared.vocabulary.to_text()),
+        ("weights.npz", "vocab.txt"),
+    )
+
+
+def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
+    """The default files of a run that has just ended, or the float32 one alone and why, or none if not wanted.
+
+    Where a model has hardly learned, the likeliest words are so nearly equal that 8 bits decide between them; such a
+    run has ended well all the same, and its file in 8 bits is not one to ship.
+
+    Raises:
+        ExportError: a file failed another check; former files stay.
+    """
+    if not prepared.config.engine.export:
+        return Export([], not_written=f"files for phones: scripts/export_model.py {directory.root} writes them")
+    try:
+        return export_run(directory, prepared)
+    except DisagreementError as error:
+        if error.kind != "int8":
+            raise
+        return replace(export_run(directory, prepared, ("float32",)), not_written=str(error))
+
+
+def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """summary.json and privacy.json."""
+    found = []
+    for path in (directory.summary, directory.root / "privacy.json"):
+        try:
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: expected the outcome of a finished run, found {error}") from error
+    return found[0], found[1]
+
+
+def export_folder(root: Path, key_path: Path | None = None) -> Export:
+    """All files, for scripts: everything is read from the run's folder.
+
+    Args:
+        root: a run's folder.
+        key_path: an Ed25519 private key in PEM to sign the manifest with.
+
+    Raises:
+        ConfigError, ExportError: as `export_run`.
+        VerificationError: the key cannot be used; nothing was exported.
+    """
+    key = None if key_path is None else read_private_key(key_path)
+    config = read_config(root / "config.toml")
+    directory = RunDirectory(root)
+    export = export_run(directory, prepare(config), tuple(FILES))
+    if key is not None:
+        sign_folder(directory.model, key)
+    return export

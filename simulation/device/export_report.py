@@ -1,0 +1,61 @@
+"""The table of exported files."""
+
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from client_model.metrics.keyboard_metrics import KeyboardCounts
+from client_model.tflite.export_tflite import KEY_PRESS_BUDGET_MS, TARGETS, Export, ExportedFile
+from simulation.run.progress import percent
+
+_HEADINGS = (
+    *("\nfile", "size\nMB", "same first\nword, %", "same three\nwords, %", "recall\n@1, %", "recall\n@3, %"),
+    *("keystrokes\nsaved, %", "key press\nmedian, ms", "key press\np95, ms", "memory\nMB"),
+)
+_WIDTH = 132  # of the whole table: cut-off numbers are worse than lines that a narrow terminal breaks
+
+
+def print_export_table(stream: TextIO, export: Export) -> None:
+    """One row a file, the trained weights above them; what a file is held to stands behind its value."""
+    console = Console(file=stream, width=_WIDTH, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="left" if heading == "\nfile" else "right", no_wrap=True)
+    if export.trained is not None:
+        table.add_row("trained weights", "", "", "", *_metrics(export.trained), "", "", "")
+    for file in export.files:
+        table.add_row(*_row(file))
+    console.print(table)
+    positions = export.files[0].agreement.positions
+    console.print(f"On {positions:,} positions of held-out text; one thread, a process for each file.")
+    for file in export.files:
+        if file.cost.train_step_ms is not None:
+            console.print(
+                f"{file.path.name}: {file.cost.train_step_ms:.0f} ms a training step; losses and weights are those "
+                "of a simulated phone's training."
+            )
+
+
+def _metrics(counts: KeyboardCounts) -> list[str]:
+    found = counts.metrics()
+    return [_percent(found[name]) for name in ("top1_recall", "top3_recall", "keystroke_savings")]
+
+
+def _percent(share: float | None) -> str:
+    return percent(share).removesuffix(" %")
+
+
+def _row(file: ExportedFile) -> list[str]:
+    target, cost = TARGETS[file.kind], file.cost
+    return [
+        file.path.name,
+        f"{file.size_bytes / 1e6:.2f}",
+        f"{_percent(file.agreement.first)} >= {100 * target.first:g}",
+        f"{_percent(file.agreement.three)} >= {100 * target.three:g}",
+        *_metrics(file.counts),
+        f"{cost.median_ms:.2f}",
+        f"{cost.p95_ms:.2f} <= {KEY_PRESS_BUDGET_MS:g}",
+        "-" if cost.memory_bytes is None else f"{cost.memory_bytes / 1e6:.1f}",
+    ]

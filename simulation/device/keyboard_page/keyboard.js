@@ -1,0 +1,133 @@
+// A keyboard without its keys: reads a text, suggests words, learns from messages.
+
+import { tensor } from "./engines.js";
+import { EOS, FIRST_WORD, OOV, splitTyped, tokenise } from "./tokeniser.js";
+
+export const SUGGESTIONS = 3;
+const LETTERS = new Intl.Segmenter();
+const TRAINING_BATCH = 8; // sequences, as in client_model/tflite/keyboard_modules.py
+
+/** The likeliest words that begin with `typed` and are not blocked; of equals the lower id. */
+export function best(logits, tokens, typed, blocked, count = SUGGESTIONS) {
+  const found = []; // [id, logit], best first
+  for (let id = FIRST_WORD; id < tokens.length; id++) {
+    const logit = logits[id];
+    if (found.length === count && logit <= found[count - 1][1]) continue;
+    if ((typed && !tokens[id].startsWith(typed)) || blocked.has(tokens[id])) continue;
+    let at = found.length;
+    while (at > 0 && logit > found[at - 1][1]) at--;
+    found.splice(at, 0, [id, logit]);
+    found.length = Math.min(found.length, count);
+  }
+  return found.map(([id]) => id);
+}
+
+export class Keyboard {
+  /** about: the server's description of the model; file: from an engine; signature: `step` or `infer`. */
+  constructor(about, vocabulary, blocked, file, signature) {
+    Object.assign(this, { about, vocabulary, blocked, file, signature });
+    this.read = []; // {id, hidden, cell, logits} after each token of the text so far
+  }
+
+  /** Logits after some ids, <bos> first; only those that are new are run. */
+  async logitsAfter(ids) {
+    let same = 0;
+    while (same < ids.length && same < this.read.length && this.read[same].id === ids[same]) same++;
+    this.read.length = same;
+    for (const id of ids.slice(same)) {
+      const before = this.read.at(-1);
+      const { recurrent_size: width, units } = this.about;
+      const found = await this.file.run(this.signature, {
+        token: tensor("int32", [1], [id]),
+        hidden: before ? tensor("float32", [1, width], before.hidden) : tensor("float32", [1, width]),
+        cell: before ? tensor("float32", [1, units], before.cell) : tensor("float32", [1, units]),
+      });
+      this.read.push({
+        id,
+        hidden: found.hidden_out.data,
+        cell: found.cell_out.data,
+        logits: found.logits.data,
+      });
+    }
+    return this.read.at(-1).logits;
+  }
+
+  /** Three words for a text as it stands: the next one, or completions of the one that is being typed. */
+  async suggest(text) {
+    const { finished, typed } = splitTyped(text);
+    const logits = await this.logitsAfter(this.vocabulary.idsOf(finished));
+    const letters = typed.toLowerCase().replaceAll("\u2019", "'");
+    const ids = best(logits, this.vocabulary.tokens, letters, this.blocked);
+    return { typed, ids, words: ids.map((id) => this.vocabulary.tokens[id]) };
+  }
+
+  /**
+   * {characters, keystrokes} of a message if every suggestion were accepted as soon as it is shown; a word costs its
+   * letters and a space, as in client_model/metrics/keystrokes.py.
+   */
+  async typingCost(text) {
+    const { tokens } = this.vocabulary;
+    const ids = this.vocabulary.idsOf(text);
+    const cost = { characters: 0, keystrokes: 0 };
+    for (const [place, token] of tokenise(text).entries()) {
+      const id = ids[place + 1];
+      if (id < FIRST_WORD && id !== OOV) {
+        cost.characters += 1; // punctuation
+        cost.keystrokes += 1;
+        continue;
+      }
+      const letters = [...LETTERS.segment(token)].map(({ segment }) => segment);
+      const logits = await this.logitsAfter(ids.slice(0, place + 1));
+      let typed = 0;
+      while (
+        typed < letters.length &&
+        !best(logits, tokens, letters.slice(0, typed).join(""), this.blocked).includes(id)
+      ) {
+        typed++;
+      }
+      cost.characters += letters.length + 1;
+      cost.keystrokes += typed + 1;
+    }
+    return cost;
+  }
+
+  /** Learn from messages with the training file; returns the mean loss of each pass, in nats a token. */
+  async learn(messages, epochs, learningRate) {
+    const length = this.about.sequence_length;
+    const rows = [];
+    for (const message of messages) {
+      const ids = [...this.vocabulary.idsOf(message), EOS];
+      for (let begin = 0; begin < ids.length - 1; begin += length) {
+        const end = Math.min(begin + length, ids.length - 1);
+        rows.push([ids.slice(begin, end), ids.slice(begin + 1, end + 1)]);
+      }
+    }
+    const losses = [];
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      let sum = 0;
+      let tokens = 0;
+      for (let begin = 0; begin < rows.length; begin += TRAINING_BATCH) {
+        const inputs = tensor("int32", [TRAINING_BATCH, length]);
+        const targets = tensor("int32", [TRAINING_BATCH, length]);
+        let count = 0;
+        rows.slice(begin, begin + TRAINING_BATCH).forEach(([input, target], row) => {
+          inputs.data.set(input, row * length);
+          targets.data.set(target, row * length);
+          count += target.length;
+        });
+        const rate = tensor("float32", [1], [learningRate]);
+        const found = await this.file.run("train", { inputs, targets, learning_rate: rate });
+        sum += found.loss.data[0] * count;
+        tokens += count;
+      }
+      losses.push(sum / tokens);
+    }
+    this.read = [];
+    return losses;
+  }
+
+  async forget() {
+    await this.file.forget();
+    this.read = [];
+  }
+}

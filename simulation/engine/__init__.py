@@ -1,0 +1,1 @@
+"""Flower on Ray: the engine, the exchange of messages, and the hosts that train phones."""

@@ -1,0 +1,32 @@
+"""Settings of the engine: how the work is done, never what comes out."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How the work is done; nothing here changes a result."""
+
+    address: str | None = None
+    """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
+    every CPU of the cluster is a worker."""
+    workers: Annotated[int, Ge(1)] = field(default_factory=lambda: os.cpu_count() or 1)
+    """Worker processes (Ray actors) on this machine, one thread each; by default one a core."""
+    devices_per_message: Annotated[int | None, Ge(1)] = None
+    """At most so many phones in one Flower message; by default the round is split evenly over hosts."""
+    hosts_per_worker: Annotated[int, Ge(1)] = 4
+    """Flower nodes a worker; more gives smaller messages and evener loads."""
+    checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
+    """Write a checkpoint after every so many completed rounds, and after the last."""
+    keep_checkpoints: Annotated[int, Ge(1)] = 3
+    """Newest checkpoints to keep."""
+    message_timeout_s: Annotated[float, Gt(0)] = 3600.0
+    """A message without an answer after so long stops the run."""
+    profile: bool = False
+    """Add to each line of rounds.jsonl where the round's time went."""
+    export: bool = True
+    """Write the files for phones at the end; scripts/export_model.py can do it later."""

@@ -1,0 +1,99 @@
+"""Send messages to the hosts and collect a good answer to each, whatever fails in between.
+
+A phone's training depends only on (seed, round, phone), so a repeated message gives the same answer
+and a fault of the machine leaves no mark on the result. Two kinds of failure are told apart:
+
+* the host's own code raised: repeated a few times, in case the cause passes (memory, a file system);
+* the worker is gone: Ray starts another one; if that does not help, its machine is gone too, and the
+  engine is started again on those that are left.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from simulation.engine.flower_on_ray import POLL_S, EngineError, EngineGrid, check_backend
+
+_ATTEMPTS = 6
+_FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting worker has time
+_LONGEST_POLL_S = 0.2
+_RESTARTS = 3  # of the engine, for one set of messages
+
+
+@dataclass
+class _Task:
+    """One message and what became of it so far."""
+
+    message: Message
+    attempts: int = 0
+    repeat_at: float = 0.0
+
+
+def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[Message]:
+    """Send messages and collect a good answer to each, repeating those that fail.
+
+    Raises:
+        EngineError: a message failed several times, or had no answer in time.
+    """
+    unsent = [_Task(message) for message in messages]
+    waiting: dict[str, _Task] = {}
+    stuck: list[_Task] = []  # their worker is gone and does not come back
+    answers: list[Message] = []
+    restarts = 0
+    began = time.monotonic()
+    while unsent or waiting or stuck:
+        now = time.monotonic()
+        due = [task for task in unsent if task.repeat_at <= now]
+        unsent = [task for task in unsent if task.repeat_at > now]
+        waiting.update(_send(grid, due))
+        for reply in grid.pull_messages(list(waiting)):
+            task = waiting.pop(reply.metadata.reply_to_message_id)
+            if not reply.has_error():
+                answers.append(reply)
+            elif task.attempts < _ATTEMPTS:
+                task.repeat_at = time.monotonic() + _FIRST_PAUSE_S * 2 ** (task.attempts - 1)
+                unsent.append(task)
+            elif _worker_is_gone(reply) and isinstance(grid, EngineGrid) and restarts < _RESTARTS:
+                stuck.append(task)
+            else:
+                raise EngineError(f"a message failed {_ATTEMPTS} times: {_last_line(reply.error.reason)}")
+        check_backend()
+        if now - began > timeout_s:
+            missing = len(waiting) + len(unsent) + len(stuck)
+            raise EngineError(f"{missing} messages had no answer within {timeout_s:g} s")
+        if stuck and not (unsent or waiting):  # what the other workers had in hand is safe
+            grid.restart()  # type: ignore[attr-defined]
+            restarts += 1
+            unsent, stuck = [_Task(task.message) for task in stuck], []
+        elif unsent or waiting:
+            # Asking takes processor time from the workers: ask less often in a long round.
+            time.sleep(min(max(POLL_S, (now - began) / 100), _LONGEST_POLL_S))
+    return answers
+
+
+def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:
+    """Push a copy of each message (Flower accepts one only once), to nodes that exist now."""
+    if not tasks:
+        return {}
+    nodes = sorted(grid.get_node_ids())
+    copies = []
+    for index, task in enumerate(tasks):
+        task.attempts += 1
+        meta = task.message.metadata
+        node = meta.dst_node_id if meta.dst_node_id in nodes else nodes[index % len(nodes)]
+        copies.append(Message(task.message.content, dst_node_id=node, message_type=meta.message_type, ttl=meta.ttl))
+    return dict(zip(grid.push_messages(copies), tasks, strict=True))
+
+
+def _worker_is_gone(reply: Message) -> bool:
+    kind = (reply.error.reason or "").split(":")[0]
+    return "RayTaskError" not in kind  # which was raised by the host's code; all others by what carries messages
+
+
+def _last_line(reason: str | None) -> str:
+    """The cause at the end of the traceback that Flower passes on."""
+    lines = [line for line in (reason or "").splitlines() if line.strip()]
+    return lines[-1].strip().removesuffix("'>") if lines else "no reason given"

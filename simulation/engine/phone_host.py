@@ -1,0 +1,71 @@
+"""A host: trains and scores simulated phones, one after another.
+
+It keeps the opened population, the vocabulary table and the traced model of the last tasks it saw,
+so that text is opened and the model traced once a worker, not once a message.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from client_model.learning.language_model import Weights
+from client_model.learning.local_training import LocalResult, LocalTrainer
+from client_model.metrics.keyboard_metrics import KeyboardCounts, TokenScores, count_hits, spelled_lookup
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.text.batches import PackedBatches, evaluation_batches, training_batches
+from client_model.text.population import open_population
+from client_model.text.vocabulary import vocabulary_from_text
+from simulation.engine.host_task import HostTask
+
+
+class PhoneHost:
+    """Trains and scores phones one after another."""
+
+    def __init__(self, task: HostTask) -> None:
+        self.task = task
+        self._population = open_population(task.population)
+        vocabulary = vocabulary_from_text(task.vocabulary)
+        self._lookup = vocabulary.lookup_table(self._population.lexicon)
+        self._spelled = spelled_lookup(vocabulary, self._population)
+        self._keystrokes = keystroke_table(vocabulary.tokens)
+        self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
+        self.trainer.warm_up()
+
+    def load(self, weights: Weights) -> list:
+        """Weights as tensors, once for all phones of a message."""
+        return self.trainer.load(weights)
+
+    def read(self, phone: int, server_round: int) -> PackedBatches:
+        """What one phone trains on in one round."""
+        task = self.task
+        return training_batches(
+            self._population,
+            self._lookup,
+            phone,
+            task.training,
+            task.shape.sequence_length,
+            task.seed,
+            server_round,
+        )
+
+    def train(self, received: list, batches: PackedBatches) -> LocalResult:
+        """One phone's training, from the received weights."""
+        return self.trainer.train(received, batches, self.task.training.learning_rate)
+
+    def score(self, received: list, phones: Sequence[int]) -> list[KeyboardCounts]:
+        """The counts of several held-out phones, computed together; one entry a phone."""
+        batches, tokens = evaluation_batches(
+            self._population, self._spelled, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
+        )
+        scores = self.trainer.score(received, batches, self._keystrokes)
+        found = []
+        for number in range(len(phones)):
+            own = tokens.owner == number
+            its_scores = TokenScores(*(column[own] for column in scores))
+            found.append(count_hits(self._keystrokes, its_scores, tokens.place[own], tokens.unknown_letters[own]))
+        return found
+
+
+@lru_cache(maxsize=2)
+def host_for(task_json: str) -> PhoneHost:
+    """The host for a task, made once a process."""
+    return PhoneHost(HostTask.from_json(task_json))

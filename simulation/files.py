@@ -1,0 +1,55 @@
+"""Files that are whole or not there: a crash in the middle of a write leaves the old content."""
+
+import io
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.chmod(0o644)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)  # it is there only if something failed
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`write_atomically` for text."""
+
+    def write(file: IO[bytes]) -> None:
+        file.write(text.encode("utf-8"))
+
+    write_atomically(path, write)
+
+
+def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray]) -> None:
+    """`write_atomically` for arrays.
+
+    They are put together in memory: numpy's zip file, left half-written by a full disk, complains about
+    it once more when it is collected.
+    """
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+
+    def write(file: IO[bytes]) -> None:
+        file.write(content.getbuffer())
+
+    write_atomically(path, write)

@@ -1,0 +1,135 @@
+"""What a run leaves on disk, and what it sums up to.
+
+config.toml            the resolved configuration; simulate again from it alone
+rounds.jsonl           one line a round, append-only, synced to disk
+summary.json           the outcome
+privacy.json, .md      the privacy statement, for programs and for people
+privacy_ledger.jsonl   every release, written before it is made
+checkpoints/           the newest is enough to resume bit for bit
+model/                 weights.npz, vocab.txt, *.tflite
+tensorboard/           scalars
+"""
+
+import json
+import os
+import zipfile
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.learning.language_model import ModelShape, Weights
+from simulation.files import write_npz_atomically, write_text_atomically
+from simulation.settings import ConfigError
+
+
+class RunDirectory:
+    """The folder of one run and the paths in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config, self.rounds = root / "config.toml", root / "rounds.jsonl"
+        self.summary, self.ledger = root / "summary.json", root / "privacy_ledger.jsonl"
+        self.checkpoints, self.model, self.tensorboard = root / "checkpoints", root / "model", root / "tensorboard"
+
+    def append_round(self, record: dict[str, Any]) -> None:
+        """Add one line to rounds.jsonl and sync it."""
+        with self.rounds.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_rounds(self) -> list[dict[str, Any]]:
+        """All whole lines of rounds.jsonl."""
+        if not self.rounds.exists():
+            return []
+        lines = self.rounds.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def cut_rounds_after(self, server_round: int) -> None:
+        """Drop the lines that a resumed run is about to write again."""
+        kept = [r for r in self.read_rounds() if r["round"] <= server_round]
+        write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Replace summary.json."""
+        write_text_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
+        """Replace model/weights.npz."""
+        write_npz_atomically(self.model / "weights.npz", weights)
+
+
+def read_weights(path: Path, shape: ModelShape) -> Weights:
+    """The weights of a run, or any in the same form: arrays by name in an .npz.
+
+    Raises:
+        ConfigError: missing, damaged, not finite, or of another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: expected the weights of a finished run, found none") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path}: expected the weights of a run, found {error}") from error
+    expected, shapes = shape.weight_shapes(), {name: weight.shape for name, weight in found.items()}
+    for name in [*expected, *shapes]:
+        if shapes.get(name) != expected.get(name):
+            raise ConfigError(f"{path}: expected {name} of shape {expected.get(name)}, found {shapes.get(name)}")
+    weights = [found[name].astype(np.float32) for name in expected]
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ConfigError(f"{path}: expected finite weights, found others")
+    return weights
+
+
+def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
+    """Make the folder of a fresh run.
+
+    Raises:
+        ConfigError: the folder is in use or cannot be written; nothing is left behind.
+    """
+    run = RunDirectory(new_folder(requested))
+    root = run.root
+    try:
+        for folder in (run.checkpoints, run.model, run.tensorboard):
+            folder.mkdir(parents=True)
+        write_text_atomically(run.config, config_toml)
+    except OSError as error:
+        raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
+    return run
+
+
+def new_folder(requested: Path | None, prefix: str = "") -> Path:
+    """The folder asked for, or one in runs/ named by the date and time; made if it is not there.
+
+    Raises:
+        ConfigError: it is in use or cannot be written; nothing is left behind.
+    """
+    root = requested or Path("runs") / f"{prefix}{datetime.now():%Y-%m-%d-%H%M%S}"
+    check_output_dir(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
+    return root
+
+
+def check_output_dir(root: Path) -> None:
+    """Refuse early, before any work, a folder that cannot take a run."""
+    if root.exists() and (not root.is_dir() or any(_entries(root))):
+        raise ConfigError(f"--output-dir: expected a new or empty folder, found {root} in use")
+    parent = root
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output-dir: expected a folder that can be written, found {parent} without permission")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise ConfigError(f"--output-dir: cannot read {folder}: {error.strerror}") from error

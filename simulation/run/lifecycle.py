@@ -1,0 +1,208 @@
+"""A run as an object: made or resumed, kept durable, summed up, finished."""
+
+import hashlib
+import secrets
+import shutil
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.learning.language_model import flatten
+from client_model.text.population import phone_labels
+from server_strategy.dp_fedavg import DPFedAvg
+from simulation.config import RunConfig
+from simulation.flags import result_settings, to_toml
+from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
+from simulation.run.directory import RunDirectory, new_run_directory
+from simulation.run.preparation import Prepared
+from simulation.run.progress import RunProgress
+from simulation.run.report import plan_lines
+from simulation.run.starting_point import starting_weights
+from simulation.settings import ConfigError
+from simulation.world.traces.reader import coverage_beside
+
+
+@dataclass
+class RunTotals:
+    """Sums over the run so far; part of every checkpoint."""
+
+    server_round: int = 0
+    rounds_completed: int = 0
+    rounds_abandoned: int = 0
+    devices_trained: int = 0
+    tokens_trained: int = 0
+    wall_seconds: float = 0.0
+    train_wall_seconds: float = 0.0
+    stopped_early: str | None = None  # why, if before all rounds were completed
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The last measurement on held-out phones; null before the first."""
+
+    top1_recall: float | None = None
+    top3_recall: float | None = None
+    impression_recall: float | None = None
+    keystroke_savings: float | None = None
+    perplexity: float | None = None
+    oov_rate: float | None = None
+    recall_by_position: list[dict[str, Any]] | None = None
+
+
+@dataclass
+class Run:
+    """A run in progress."""
+
+    prepared: Prepared
+    directory: RunDirectory
+    strategy: DPFedAvg
+    flat: NDArray[np.float32]  # [num_weights]
+    salt: str
+    totals: RunTotals = field(default_factory=RunTotals)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
+    last_checkpoint_s: float = 0.0  # wall seconds, for the profile
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings."""
+        return self.prepared.config
+
+    @property
+    def finished(self) -> bool:
+        """All rounds are completed, or no further one may be."""
+        return self.totals.stopped_early is not None or self.totals.rounds_completed >= self.config.rounds
+
+
+def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
+    """Make the run's folder, or open it at its newest checkpoint."""
+    run = _resume_run(prepared, progress) if resume else _new_run(prepared, progress)
+    _introduce(run, progress)
+    return run
+
+
+def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
+    config = prepared.config
+
+    def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
+        return np.array([int(label, 16) for label in phone_labels(salt, prepared.digests[phones])], np.uint64)
+
+    return DPFedAvg(
+        prepared.cohorts,
+        len(prepared.digests),
+        cohort=config.cohort,
+        privacy=config.privacy,
+        rounds=config.rounds,
+        optimizer=config.server_optimizer,
+        seed=config.seed,
+        ledger_path=ledger_path,
+        labels=labels,
+        phones_per_message=config.engine.devices_per_message,
+        evaluation_phones=prepared.held_out_phones,
+        evaluate_every=config.evaluation.every_rounds,
+        message_timeout_s=config.engine.message_timeout_s,
+    )
+
+
+def _new_run(prepared: Prepared, progress: RunProgress, directory: RunDirectory | None = None) -> Run:
+    config = prepared.config
+    weights = starting_weights(prepared.start, config, prepared.shape, progress.say)
+    directory = directory or new_run_directory(config.output_dir, to_toml(config))
+    # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
+    salt = secrets.token_hex(16)
+    run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flatten(weights), salt)
+    run.tokens_by_phone = np.zeros(len(prepared.digests), np.int64)
+    checkpoint(run)
+    return run
+
+
+def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
+    config = prepared.config
+    if config.output_dir is None:
+        raise ConfigError("--resume: expected the folder of a run, found none")
+    directory = RunDirectory(config.output_dir)
+    if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
+        progress.say(f"{directory.root} was stopped before its first round; starting it anew")
+        return _new_run(prepared, progress, directory)
+    stored, notes = load_newest_checkpoint(directory.checkpoints)
+    for note in notes:
+        progress.say(f"note: {note}")
+    arrays, about = stored
+    if about["fingerprint"] != _fingerprint(prepared):
+        raise ConfigError(
+            f"--resume: expected the settings, the text and the trace that {directory.root} began with, found others"
+        )
+    for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+    strategy = _strategy(prepared, directory.ledger, about["salt"])
+    strategy.load_state(arrays)
+    prepared.cohorts.load_state(arrays)
+    run = Run(
+        prepared,
+        directory,
+        strategy,
+        arrays["weights"],
+        about["salt"],
+        RunTotals(**about["totals"]),
+        Evaluation(**about["evaluation"]),
+        arrays["tokens_by_phone"].copy(),
+    )
+    directory.cut_rounds_after(run.totals.server_round)
+    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
+    return run
+
+
+def _fingerprint(prepared: Prepared) -> dict[str, Any]:
+    """Everything that may change a result: the settings, the text, the vocabulary."""
+    settings = result_settings(prepared.config)
+    fleet = prepared.config.fleet
+    coverage = fleet.trace_coverage or (fleet.trace and coverage_beside(fleet.trace))
+    traces = [path for path in (fleet.trace, coverage, fleet.trace_devices) if path is not None]
+    folder = prepared.task.population.cache_folder
+    return {
+        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+        "text": None if folder is None else Path(folder).name,  # named by the file's content
+        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in traces],
+        "start": None if prepared.start is None else prepared.start.digest,
+        "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
+    }
+
+
+def _introduce(run: Run, progress: RunProgress) -> None:
+    prepared, config = run.prepared, run.config
+    source = "synthetic English" if config.data.path is None else str(config.data.path)
+    skipped = prepared.population.skipped_lines
+    progress.say(
+        f"Typefleet {version('typefleet')}   {run.directory.root}\n"
+        f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train), {source}"
+        + (f"; {skipped:,} bad lines skipped" if skipped else "")
+        + f"\navailable   {prepared.cohorts.fleet.origin}"
+        f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
+        f"{prepared.shape.num_weights:,} weights"
+    )
+    progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
+
+
+def checkpoint(run: Run) -> None:
+    """Make the run durable."""
+    save_checkpoint(
+        run.directory.checkpoints,
+        run.totals.server_round,
+        {
+            "weights": run.flat,
+            "tokens_by_phone": run.tokens_by_phone,
+            **run.strategy.state(),
+            **run.prepared.cohorts.state(),
+        },
+        {
+            "fingerprint": _fingerprint(run.prepared),
+            "salt": run.salt,
+            "totals": asdict(run.totals),
+            "evaluation": asdict(run.evaluation),
+        },
+        run.config.engine.keep_checkpoints,
+    )

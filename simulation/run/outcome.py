@@ -1,0 +1,118 @@
+"""What a run comes to: its summary, its privacy statement, who took part, its model."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.learning.language_model import unflatten, weights_sha256
+from server_strategy.privacy.ledger import privacy_spent
+from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from simulation.engine.memory import peak_rss_bytes
+from simulation.files import write_text_atomically
+from simulation.run.lifecycle import Evaluation, Run, RunTotals
+from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
+
+_MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
+
+
+def run_summary(run: Run) -> dict[str, Any]:
+    """The content of summary.json."""
+    plan, strategy = run.strategy.plan, run.strategy
+    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    return summarise(
+        run.totals,
+        run.evaluation,
+        asdict(spent),
+        run.prepared.cohorts.now_s,
+        run.flat,
+        {
+            "epsilon_is_of": plan.epsilon_is_of,
+            **{f"baseline_{name}": value for name, value in run.prepared.baselines._asdict().items()},
+            "skipped_lines": run.prepared.population.skipped_lines,
+            "participation": overall(run.prepared.cohorts.fleet.may_train, strategy.participation.counts),
+        },
+    )
+
+
+def summarise(
+    totals: RunTotals,
+    evaluation: Evaluation,
+    spent: dict[str, Any],
+    simulated_seconds: float,
+    flat: NDArray[np.float32],
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """The content of summary.json; a value that does not exist is null."""
+    kept = asdict(totals)
+    kept.pop("server_round")
+    rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
+    return {
+        **kept,
+        "tokens_per_second": rate,
+        "simulated_seconds": simulated_seconds,
+        **asdict(evaluation),
+        "zcdp_rho": spent.get("zcdp_rho"),
+        "epsilon": spent.get("epsilon"),
+        "delta": spent.get("delta"),
+        **extra,
+        "weights_sha256": weights_sha256(flat),
+        "peak_driver_rss_bytes": peak_rss_bytes(),
+    }
+
+
+def participation_record(run: Run) -> dict[str, Any]:
+    """Who took part and who was left out: the content of participation.json."""
+    prepared, fleet = run.prepared, run.prepared.cohorts.fleet
+    small = fleet.num_phones <= _MOST_PHONES_READ
+    volume = prepared.training_tokens(np.arange(fleet.num_phones), 1) if small else None
+    groupings = phone_groups(fleet, volume)
+    updates, evaluation = run.strategy.participation.counts, run.strategy.last_evaluation
+    return {
+        "overall": overall(fleet.may_train, updates),
+        "by_group": participation_by_group(groupings, fleet.may_train, updates, run.tokens_by_phone),
+        "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation),
+    }
+
+
+def write_outcome(run: Run) -> None:
+    run.directory.write_summary(run_summary(run))
+    plan, strategy = run.strategy.plan, run.strategy
+    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    root, facts = run.directory.root, statement_facts(run)
+    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
+
+
+def statement_facts(run: Run) -> StatementFacts:
+    """What the privacy statement says of this run's data."""
+    data, prepared = run.config.data, run.prepared
+    source = "the synthetic population" if data.path is None else f"the messages in {data.path.name}"
+    training = len(prepared.training_phones)
+    start = prepared.start
+    if data.vocabulary_path is not None:
+        vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
+    elif start is not None:
+        vocabulary = f"the vocabulary, which comes with {start.path.name}"
+    else:
+        vocabulary = (
+            "the vocabulary, which is counted on training phones without noise (use --data.vocabulary-path "
+            "with a public list to avoid it)"
+        )
+    return StatementFacts(
+        data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
+        outside_the_budget=(vocabulary,) if start is None else (vocabulary, start.description),
+        recompute=f"python scripts/check_privacy.py {run.directory.root}",
+    )
+
+
+def finish_run(run: Run) -> None:
+    """Write the weights, the vocabulary, the summary and the privacy statement of a finished run."""
+    shape = run.prepared.shape
+    names = list(shape.weight_shapes())
+    run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
+    write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
+    write_outcome(run)
+    write_text_atomically(run.directory.root / "participation.json", json.dumps(participation_record(run), indent=2))

@@ -1,0 +1,173 @@
+"""Everything that is settled before the first phone trains: text, vocabulary, split, baselines, world.
+
+All that can be wrong with the input is found here, before a folder is made or a process started.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.learning.language_model import ModelShape, model_shape
+from client_model.metrics.counting_baselines import Baselines, measure_baselines
+from client_model.metrics.keyboard_metrics import spelled_lookup
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.text.batches import training_tokens
+from client_model.text.population import (
+    Population,
+    open_population,
+    prepare_population,
+    split_phones,
+    type_counts,
+)
+from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
+from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.server_optimizers import linear_momentum
+from simulation.config import RunConfig
+from simulation.engine.host_task import HostTask
+from simulation.run.directory import check_output_dir
+from simulation.run.starting_point import StartingPoint, open_starting_point
+from simulation.settings import ConfigError
+from simulation.world.fleet import Fleet
+from simulation.world.open_world import make_cohorts, trace_of
+from simulation.world.timeline import FleetCohorts, TrainingTokens
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The settled parts of a run."""
+
+    config: RunConfig
+    population: Population
+    digests: NDArray[np.uint64]  # [phones]
+    training_phones: NDArray[np.int64]
+    held_out_phones: NDArray[np.int64]  # those evaluated
+    vocabulary: Vocabulary
+    baselines: Baselines
+    task: HostTask
+    cohorts: FleetCohorts
+    training_tokens: TrainingTokens
+    start: StartingPoint | None  # None: random weights
+
+    @property
+    def shape(self) -> ModelShape:
+        """The model with the true size of the vocabulary."""
+        return self.task.shape
+
+
+@dataclass
+class _Remembered:
+    """A population that keeps the text of the phones it was asked for, for two passes over it."""
+
+    inner: Population
+    kept: dict[int, tuple] = field(default_factory=dict)
+
+    @property
+    def num_phones(self) -> int:
+        return self.inner.num_phones
+
+    @property
+    def lexicon(self):
+        return self.inner.lexicon
+
+    @property
+    def unlisted_word_letters(self) -> int:
+        return self.inner.unlisted_word_letters
+
+    @property
+    def skipped_lines(self) -> int:
+        return self.inner.skipped_lines
+
+    def digests(self):
+        return self.inner.digests()
+
+    def message_lengths(self, phone: int):
+        return self.inner.message_lengths(phone)
+
+    def types(self, phone: int, messages=None):
+        if messages is not None:
+            return self.inner.types(phone, messages)
+        if phone not in self.kept:
+            self.kept[phone] = self.inner.types(phone)
+        return self.kept[phone]
+
+    def types_of_phones(self, phones):
+        new = np.array([p for p in phones.tolist() if p not in self.kept], np.int64)
+        self.kept.update(zip(new.tolist(), self.inner.types_of_phones(new), strict=True))
+        return [self.kept[p] for p in phones.tolist()]
+
+
+def prepare(config: RunConfig, resume: bool = False) -> Prepared:
+    """Open the text, build the vocabulary, measure the baselines, set up the fleet.
+
+    Raises:
+        ConfigError, DataError, VocabularyError: the input cannot be used; nothing was written but
+            the cache of a tokenised file.
+    """
+    if config.output_dir is not None and not resume:
+        check_output_dir(config.output_dir)
+    trace = None if config.fleet.trace is None else trace_of(config.fleet)
+    spec = prepare_population(config.data, config.seed, config.fleet.size)
+    if config.cohort.goal > spec.num_phones:
+        raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")
+    population = _Remembered(open_population(spec))
+    digests = population.digests()
+    training, held_out = split_phones(digests, config.seed, config.data.held_out_share)
+    if config.cohort.goal > len(training):
+        raise ConfigError(
+            f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
+        )
+    try:
+        momentum = linear_momentum(config.server_optimizer)
+        make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones, momentum)
+    except ValueError as error:
+        raise ConfigError(f"--privacy: {error}") from error
+    held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
+    seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
+    start = open_starting_point(config)
+    vocabulary = _vocabulary(config, population, seen) if start is None else start.vocabulary
+    shape = model_shape(config.model, len(vocabulary))
+    baselines = measure_baselines(
+        population,
+        spelled_lookup(vocabulary, population),
+        keystroke_table(vocabulary.tokens),
+        seen,
+        held_out,
+        config.evaluation.max_sequences,
+        shape.sequence_length,
+    )
+    task = HostTask(spec, vocabulary.to_text(), shape, config.training, config.evaluation.max_sequences, config.seed)
+    tokens = _training_tokens(config, population.inner, shape)
+    fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
+    cohorts = make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
+    return Prepared(
+        config, population.inner, digests, training, held_out, vocabulary, baselines, task, cohorts, tokens, start
+    )
+
+
+def _sample(
+    phones: NDArray[np.int64], digests: NDArray[np.uint64], seed: int, purpose: str, most: int
+) -> NDArray[np.int64]:
+    if len(phones) <= most:
+        return phones
+    order = np.argsort(hash_uint64(purpose_key(seed, purpose), digests[phones]), kind="stable")
+    return np.sort(phones[order[:most]])
+
+
+def _vocabulary(config: RunConfig, population: Population, phones: NDArray[np.int64]) -> Vocabulary:
+    if config.data.vocabulary_path is not None:
+        return read_vocabulary(config.data.vocabulary_path)
+    size = model_shape(config.model).vocabulary_size
+    vocabulary = build_vocabulary(list(population.lexicon), type_counts(population, phones), size)
+    if len(vocabulary) <= FIRST_WORD:
+        raise ConfigError("expected words on the training phones, found only punctuation")
+    return vocabulary
+
+
+def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:
+    def tokens(phones: NDArray[np.int64], server_round: int) -> NDArray[np.int64]:
+        settings = (config.training, shape.sequence_length, config.seed, server_round)
+        return np.array([training_tokens(population, phone, *settings) for phone in phones.tolist()], np.int64)
+
+    return tokens

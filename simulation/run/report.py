@@ -1,0 +1,140 @@
+"""The closing table of a run, and its privacy in one line."""
+
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from client_model.tflite.export_tflite import Export
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement import NO_PRIVACY
+from simulation.run.progress import percent
+
+
+def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
+    """The planned privacy, printed before the first round."""
+    if plan.epsilon is None or plan.noise_stddev is None or plan.noise_multiplier is None:
+        return f"privacy     {NO_PRIVACY}"
+    text = (
+        f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
+        f"of {plan.epsilon_is_of}:\n"
+        f"            {plan.mechanism} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
+        f"a phone takes part at most {plan.max_participations} times in {plan.rounds} rounds"
+    )
+    if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
+        text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
+    memory = plan.noise_mechanism.vectors_of_memory * num_weights * 8 if plan.noise_mechanism else 0
+    if memory > 1e9:
+        text += (
+            f"\n            note: the {plan.mechanism} mechanism keeps {memory / 1e9:.1f} GB of noise, in memory "
+            "and in each checkpoint; blt does with less"
+        )
+    # The sum of goal updates is at most goal x clip norm long; noise is sqrt(weights) standard deviations.
+    drowned = plan.noise_stddev * num_weights**0.5 / (plan.goal * plan.clip_norm)
+    if drowned > 1:
+        text += (
+            f"\n            note: the noise is {drowned:.1f} times as long as the longest possible sum of updates; "
+            f"expect little to be learned\n            (a larger --cohort.goal, or --privacy.modelled-cohort to see "
+            "what a large deployment would reach)"
+        )
+    return text
+
+
+def _clipping(plan: PrivacyPlan) -> str:
+    adapts = "" if plan.adaptive is None else f" at first, then quantile {plan.adaptive.quantile:g}"
+    return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
+
+
+def _by_position(rows: list[dict[str, Any]] | None) -> str:
+    return ", ".join(f"{row['tokens_before']}: {percent(row['top3_recall'], 1)}" for row in rows or []) or "-"
+
+
+def print_closing_table(
+    stream: TextIO, summary: dict[str, Any], plan: PrivacyPlan, export: Export, folder: Path
+) -> None:
+    """What came out, each number beside what it compares with."""
+    console = Console(file=stream, width=None if stream.isatty() else 110, highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in (
+        *_suggestion_rows(summary),
+        *_run_rows(summary, plan, folder),
+        *_file_rows(export, folder),
+        ("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}"),
+        ("privacy statement", str(folder / "privacy.md")),
+        ("curves", f"tensorboard --logdir {folder / 'tensorboard'}"),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+
+
+_Rows = list[tuple[str, str]]
+
+
+def _suggestion_rows(summary: dict[str, Any]) -> _Rows:
+    """How good the suggestions are, and what counting reaches."""
+
+    def counted(metric: str) -> str:
+        unigram, bigram = (percent(summary[f"baseline_{kind}_{metric}"]) for kind in ("unigram", "bigram"))
+        return f"{unigram} unigram, {bigram} bigram"
+
+    phones, perplexity = summary["baseline_training_phones"], summary["perplexity"]
+    return [
+        ("recall, first suggestion", percent(summary["top1_recall"])),
+        ("  by counting", f"{counted('top1')} (counted on {phones:,} training phones)"),
+        ("recall, three suggestions", percent(summary["top3_recall"])),
+        ("  by counting", counted("top3")),
+        ("  by tokens before", _by_position(summary["recall_by_position"])),
+        ("impression recall", f"{percent(summary['impression_recall'])} of all the times that three were shown"),
+        ("keystrokes saved", percent(summary["keystroke_savings"])),
+        ("  by counting", f"{percent(summary['baseline_unigram_keystroke_savings'])} unigram"),
+        ("perplexity", "-" if perplexity is None else f"{perplexity:,.0f}"),
+        ("out of vocabulary", percent(summary["oov_rate"], 1)),
+    ]
+
+
+def _run_rows(summary: dict[str, Any], plan: PrivacyPlan, folder: Path) -> _Rows:
+    """What it cost: privacy, rounds, time, phones."""
+    if summary["epsilon"] is None:
+        privacy = NO_PRIVACY
+    else:
+        privacy = (
+            f"epsilon {summary['epsilon']:.2f} at delta {summary['delta']:.2g} (rho {summary['zcdp_rho']:.3g})\n"
+            f"of {plan.epsilon_is_of}"
+        )
+    rows = [
+        ("privacy", privacy),
+        ("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned"),
+    ]
+    if summary["stopped_early"] is not None:
+        rows.append(("stopped early", summary["stopped_early"]))
+    days, rate = summary["simulated_seconds"] / 86400, summary["tokens_per_second"]
+    speed = "" if rate is None else f"; {rate:,.0f} tokens/s in training"
+    part = summary["participation"]
+    left_out = f"{percent(part['never_used_share'], 1)} of {part['phones']:,} never took part"
+    return [
+        *rows,
+        ("time", f"{days:.1f} simulated days in {summary['wall_seconds']:.0f} s{speed}"),
+        ("phones trained", f"{summary['devices_trained']:,} updates, {summary['tokens_trained']:,} tokens"),
+        ("phones left out", f"{left_out}; by group in {folder / 'participation.json'}"),
+    ]
+
+
+def _file_rows(export: Export, folder: Path) -> _Rows:
+    """What a phone can run."""
+    rows = []
+    for file in export.files:
+        same = file.agreement
+        facts = (
+            f"{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms a key press; suggests the same first word "
+            f"as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions"
+        )
+        rows.append((f"{file.kind} file", f"{file.path}\n{facts}"))
+    if export.not_written is None:
+        rows.append(("type on it", f"python scripts/keyboard_demo.py {folder}"))
+    else:
+        rows.append(("not written", export.not_written))
+    return rows

@@ -1,0 +1,115 @@
+"""Where a run's weights start: at random, at given weights, or after central training on a public corpus.
+
+`--model.init PATH` takes a run's folder, a weights file (.npz, with vocab.txt beside it), or a file of
+messages. The vocabulary comes with it: the one of the weights, or the corpus's most frequent words,
+unless --data.vocabulary-path names one.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from client_model.learning.language_model import ModelShape, Weights, initial_weights, model_shape
+from client_model.text.population import Population, PopulationSpec, open_population, prepare_population, type_counts
+from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
+from simulation.config import RunConfig
+from simulation.run.directory import read_weights
+from simulation.settings import ConfigError
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What --model.init names."""
+
+    path: Path  # of the weights or of the corpus
+    vocabulary: Vocabulary
+    digest: str  # SHA-256 of the file
+    corpus: PopulationSpec | None  # None: the file holds weights
+
+    @property
+    def description(self) -> str:
+        """For the privacy statement."""
+        if self.corpus is None:
+            return f"the starting weights, read from {self.path.name}: what they were trained on is not covered"
+        return f"central training on the text of {self.path.name}, for the starting weights: taken to be public"
+
+
+def open_starting_point(config: RunConfig) -> StartingPoint | None:
+    """The starting point of a configuration; None if weights start at random.
+
+    Raises:
+        ConfigError, DataError, VocabularyError: the file cannot be used.
+    """
+    path = config.model.init
+    if path is None:
+        return None
+    if path.is_dir():
+        path = path / "model" / "weights.npz"
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"--model.init: {path}: cannot be read: {error.strerror or error}") from error
+    if path.suffix == ".npz":
+        return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
+    data = replace(config.data, path=path, format="auto")
+    spec = prepare_population(data, config.seed, None)
+    return StartingPoint(path, _vocabulary_of_corpus(config, open_population(spec)), digest, spec)
+
+
+def _vocabulary_of_weights(config: RunConfig, path: Path) -> Vocabulary:
+    beside = path.with_name("vocab.txt")
+    given = config.data.vocabulary_path
+    if given is None and not beside.exists():
+        raise ConfigError(f"--model.init: expected vocab.txt beside {path}, or --data.vocabulary-path, found neither")
+    vocabulary = read_vocabulary(given or beside)
+    if beside.exists() and read_vocabulary(beside) != vocabulary:
+        raise ConfigError(f"--data.vocabulary-path: expected the vocabulary of the weights, {beside}, found {given}")
+    return vocabulary
+
+
+def _vocabulary_of_corpus(config: RunConfig, corpus: Population) -> Vocabulary:
+    if config.data.vocabulary_path is not None:
+        return read_vocabulary(config.data.vocabulary_path)
+    counts = type_counts(corpus, np.arange(corpus.num_phones))
+    vocabulary = build_vocabulary(list(corpus.lexicon), counts, model_shape(config.model).vocabulary_size)
+    if len(vocabulary) <= FIRST_WORD:
+        raise ConfigError("--model.init: expected words in the corpus, found only punctuation")
+    return vocabulary
+
+
+def starting_weights(
+    point: StartingPoint | None, config: RunConfig, shape: ModelShape, say: Callable[[str], None]
+) -> Weights:
+    """The weights before the first round.
+
+    Raises:
+        ConfigError: the weights are of another model.
+    """
+    if point is None:
+        return initial_weights(shape, config.seed)
+    if point.corpus is None:
+        return read_weights(point.path, shape)
+    from client_model.learning.central_training import train_centrally  # TensorFlow takes seconds to import
+
+    corpus = open_population(point.corpus)
+    said = [0.0]
+
+    def progress(done: float, loss: float) -> None:
+        if done >= said[0] + 0.1 or done == 1.0:
+            said[0] = done
+            say(f"central training on {point.path.name}: {done:.0%}, loss {loss:.3f}")
+
+    return train_centrally(
+        corpus,
+        point.vocabulary.lookup_table(corpus.lexicon),
+        shape,
+        initial_weights(shape, config.seed),
+        epochs=config.model.init_epochs,
+        learning_rate=config.model.init_learning_rate,
+        max_gradient_norm=config.training.max_gradient_norm,
+        seed=config.seed,
+        progress=progress,
+    )

@@ -1,0 +1,166 @@
+"""What `scripts/privacy_budget.py` shows: the answer, tables over mechanisms and cohorts, and a plot."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
+from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost, with_cohort
+from server_strategy.privacy.mechanisms import MECHANISMS
+from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
+
+_COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
+
+
+def compare(budget: Budget, request: BudgetRequest) -> dict[str, Budget | str]:
+    """The same cost with every mechanism; a text says why where there is none."""
+    found: dict[str, Budget | str] = {}
+    for name in MECHANISMS:
+        try:
+            found[name] = budget if name == budget.mechanism else at_equal_cost(budget, request, name)
+        except ValueError as error:
+            found[name] = str(error)
+    return found
+
+
+def cohort_sizes(budgets: dict[str, Budget | str], request: BudgetRequest) -> dict[str, list[Budget]]:
+    """The same cost with smaller and larger cohorts, by mechanism; empty without a cohort."""
+    found: dict[str, list[Budget]] = {}
+    for name, budget in budgets.items():
+        if isinstance(budget, str) or budget.cohort is None:
+            continue
+        found[name] = []
+        for factor in _COHORT_FACTORS:
+            try:
+                size = max(round(budget.cohort * factor), 1)
+                found[name].append(budget if factor == 1 else with_cohort(budget, request, size))
+            except ValueError:  # more reports than phones, or a tree with too many participations: no such point
+                continue
+    return found
+
+
+def as_json(budget: Budget, poisson: bool) -> dict[str, Any]:
+    """All figures of one budget; null where there is none."""
+    values = {f.name: getattr(budget, f.name) for f in fields(budget) if f.name != "sum_errors"}
+    return {
+        **values,
+        "epsilon_exact_gaussian": epsilon_of_gaussian(budget.rho, budget.delta),
+        "error": budget.error,
+        "error_per_report": budget.error_per_report,
+        "counterfactual_poisson_epsilon": _poisson(budget) if poisson else None,
+    }
+
+
+def _poisson(budget: Budget) -> float | None:
+    if budget.cohort is None or budget.population is None or budget.mechanism != "gaussian":
+        return None
+    return epsilon_if_poisson(budget.noise_multiplier, budget.cohort / budget.population, budget.rounds, budget.delta)
+
+
+def print_answer(console: Console, budget: Budget, request: BudgetRequest, poisson: bool) -> None:
+    """Every quantity, and whether it was given."""
+    table = Table.grid(padding=(0, 2))
+
+    def add(name: str, value: Any, key: str | None = None) -> None:
+        given = "given" if key is not None and getattr(request, key) is not None else ""
+        table.add_row(name, _figure(value), given)
+
+    add("mechanism", budget.mechanism)
+    add("rounds", budget.rounds, "rounds")
+    add("reports a round", budget.cohort, "cohort")
+    add("phones, at least", budget.population, "population")
+    add("rounds from one participation to the next", budget.min_separation_rounds, "min_separation_rounds")
+    add("participations of a phone, at most", budget.max_participations, "max_participations")
+    add("noise multiplier", budget.noise_multiplier, "noise_multiplier")
+    add("squared sensitivity", budget.sensitivity_squared)
+    add("zCDP rho", budget.rho, "rho")
+    add("delta", f"{budget.delta:.3g}", "delta")
+    add("epsilon, by Renyi orders", budget.epsilon, "epsilon")
+    add("epsilon, exact for Gaussian noise", epsilon_of_gaussian(budget.rho, budget.delta))
+    console.print(table)
+    if poisson:
+        value = _poisson(budget)
+        why = "needs mechanism gaussian, and cohort and population" if value is None else f"{value:.4g}"
+        console.print(
+            f"counterfactual, not a claim: epsilon {why}, had each phone joined each round by an independent coin"
+        )
+
+
+def _figure(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.5g}"
+
+
+def print_mechanisms(console: Console, budgets: dict[str, Budget | str]) -> None:
+    """At equal cost: what is left of the noise in the model."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("mechanism", "noise multiplier", "squared sensitivity", "noise in sums", "a report", "memory, models"):
+        table.add_column(name, justify="left" if name == "mechanism" else "right")
+    for name, budget in budgets.items():
+        if isinstance(budget, str):
+            console.print(f"{name}: {budget}")
+            continue
+        per_report = "-" if budget.error_per_report is None else f"{budget.error_per_report:.3g}"
+        row = (f"{budget.noise_multiplier:,.4g}", f"{budget.sensitivity_squared:,.4g}", f"{budget.error:,.4g}")
+        table.add_row(name, *row, per_report, str(budget.vectors_of_memory))
+    console.print(table)
+    console.print("at equal rho; noise in the sum of all rounds so far, root mean square over rounds, in clip norms")
+
+
+def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
+    """At equal cost: what a larger cohort buys, whose phones come back sooner."""
+    if not budgets:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    sizes = sorted({budget.cohort for row in budgets.values() for budget in row if budget.cohort is not None})
+    by_size = {(name, budget.cohort): budget for name, row in budgets.items() for budget in row}
+    for heading in ("reports a round", "rounds apart", "participations", *MECHANISMS):
+        table.add_column(heading, justify="right")
+    for size in sizes:
+        one = next(by_size[name, size] for name in MECHANISMS if (name, size) in by_size)
+        errors = (by_size.get((name, size)) for name in MECHANISMS)
+        cells = ("-" if b is None or b.error_per_report is None else f"{b.error_per_report:.3g}" for b in errors)
+        table.add_row(f"{size:,}", f"{one.min_separation_rounds:,}", f"{one.max_participations:,}", *cells)
+    console.print(table)
+    console.print("noise in the model: that noise divided by the reports a round, in clip norms")
+
+
+def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[Budget]], title: str) -> None:
+    """Noise in the sums over the rounds, and over the cohort's size."""
+    shown = {name: budget for name, budget in budgets.items() if isinstance(budget, Budget)}
+    figure, axes = new_figure(1, 2 if cohorts else 1, (11 if cohorts else 6, 4.2), title)
+    left = axes.flat[0]
+    for name, budget in shown.items():
+        style = "--" if name == "banded" else "-"  # banded and blt lie on each other
+        left.plot(np.arange(1, budget.rounds + 1), budget.noise_in_sums, style, color=COLOURS[name], label=name)
+    left.set(title="Noise in the sum of all rounds so far", xlabel="rounds", ylabel="standard deviation, clip norms")
+    left.set_ylim(bottom=0)
+    left.legend(fontsize=8)
+    if cohorts:
+        right = axes.flat[1]
+        for name, row in cohorts.items():
+            points = [(b.cohort, b.error_per_report) for b in row]
+            right.plot(
+                *zip(*points, strict=True),
+                "--" if name == "banded" else "-",
+                marker=MARKERS[name],
+                ms=5,
+                color=COLOURS[name],
+                label=name,
+            )
+        right.set(
+            title="Noise in the model, by cohort", xlabel="reports a round", ylabel="clip norms (rms over rounds)"
+        )
+        right.set(xscale="log", yscale="log")
+        right.set_xticks(sizes := sorted({b.cohort for row in cohorts.values() for b in row if b.cohort}))
+        right.set_xticks([], minor=True)
+        right.set_xticklabels([f"{size:,}" for size in sizes])
+        right.yaxis.set_major_formatter("{x:g}")
+        right.legend(fontsize=8)
+    save_figure(figure, path)

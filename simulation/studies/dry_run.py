@@ -1,0 +1,137 @@
+"""Rounds without training: weeks of a fleet's life in minutes.
+
+The world, the invitations and the participation rule are those of a real run (`timeline`); only nothing
+is trained, and how many tokens a phone trains on is drawn from what a sample of the population would.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.learning.language_model import model_shape
+from client_model.text.batches import training_tokens
+from client_model.text.population import open_population, prepare_population
+from server_strategy.privacy.ledger import ParticipationLog
+from simulation.clock import DAY_S, HOUR_S, local_hour
+from simulation.config import RunConfig
+from simulation.settings import ConfigError
+from simulation.world.fleet import Fleet
+from simulation.world.open_world import make_cohorts, trace_of
+from simulation.world.participation import Grouping, phone_groups
+from simulation.world.timeline import FleetCohorts
+
+_SAMPLE = 2000  # phones whose text is looked at
+_NO_LIMIT = 2**31 - 1  # participations of a phone; the separation bounds them
+
+
+@dataclass
+class HourCounts:
+    """Sums over moments, by hour of the day."""
+
+    eligible: NDArray[np.float64] = field(default_factory=lambda: np.zeros(24))
+    invited: NDArray[np.float64] = field(default_factory=lambda: np.zeros(24))
+
+
+@dataclass
+class DryRun:
+    """What happened to a fleet."""
+
+    fleet: Fleet
+    log: ParticipationLog
+    tokens: NDArray[np.int64]  # [phones], that each trains on in a round
+    groupings: list[Grouping]
+    rounds: list[dict[str, Any]] = field(default_factory=list)  # the records of all rounds, in order
+    by_utc_hour: HourCounts = field(default_factory=HourCounts)
+    by_local_hour: HourCounts = field(default_factory=HourCounts)
+    days_looked_at: int = 0  # in which the eligible phones were counted, once an hour
+    releases: int = 0
+    simulated_s: float = 0.0
+    planning_s: float = 0.0  # wall seconds of the rounds
+    ready_s: float = 0.0  # wall seconds before the first round
+
+
+def model_bytes(config: RunConfig) -> int:
+    """Size of the download and of the upload: float32 weights."""
+    return model_shape(config.model).num_weights * 4
+
+
+def tokens_of_phones(config: RunConfig, num_phones: int) -> NDArray[np.int64]:
+    """int64 [num_phones]: tokens that each phone trains on in a round, drawn from a sample of the population."""
+    spec = prepare_population(config.data, config.seed, _SAMPLE if config.data.path is None else None)
+    population, length = open_population(spec), model_shape(config.model).sequence_length
+    looked_at = range(min(spec.num_phones, _SAMPLE))
+    sample = np.array([training_tokens(population, p, config.training, length, config.seed, 1) for p in looked_at])
+    drawn = hash_uint64(purpose_key(config.seed, "tokens of a phone"), np.arange(num_phones))
+    return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
+
+
+def prepare_dry_run(config: RunConfig) -> tuple[DryRun, FleetCohorts]:
+    """Set up the fleet of `config`; every phone may train.
+
+    Raises:
+        ConfigError, DataError: the settings or the files cannot be used.
+    """
+    began = time.perf_counter()
+    num_phones = config.fleet.size or prepare_population(config.data, config.seed, None).num_phones
+    if config.cohort.goal > num_phones:
+        raise ConfigError(f"expected --cohort.goal <= --fleet.size = {num_phones}, found {config.cohort.goal}")
+    trace = None if config.fleet.trace is None else trace_of(config.fleet)
+    tokens = tokens_of_phones(config, num_phones)
+    fleet = Fleet(config.fleet, num_phones, config.seed, np.arange(num_phones), trace)
+    cohorts = make_cohorts(
+        fleet, config.cohort, config.fleet, config.seed, model_bytes(config), lambda phones, _: tokens[phones]
+    )
+    run = DryRun(fleet, ParticipationLog(num_phones), tokens, phone_groups(fleet, tokens))
+    fleet.check_ins(0.0)  # the first day's sessions are made at the first query
+    run.ready_s = time.perf_counter() - began
+    return run, cohorts
+
+
+def play(
+    config: RunConfig, run: DryRun, cohorts: FleetCohorts, days: float, tick: Callable[[DryRun], None] = lambda _: None
+) -> None:
+    """Play rounds until the simulated days are over."""
+    cohort, began = config.cohort, time.perf_counter()
+    limit = cohort.max_participations or _NO_LIMIT
+    number, day = 0, -1
+    while cohorts.now_s < days * DAY_S:
+        number += 1
+        if int(cohorts.now_s // DAY_S) > day:
+            day = int(cohorts.now_s // DAY_S)
+            _look_at_day(run, day)
+        admitted = run.log.may_participate(run.releases + 1, cohort.min_separation_rounds, limit)
+        plan = cohorts.plan_round(number, admitted)
+        _count_invited(run, cohorts)
+        if plan.abandoned is None:
+            run.releases += 1
+            run.log.record(run.releases, plan.reporters)
+        record = {"round": number, "completed": run.releases, "abandoned": plan.abandoned, **plan.record}
+        run.rounds.append({**record, "tokens": int(plan.tokens.sum())})
+        run.simulated_s = cohorts.now_s
+        run.planning_s = time.perf_counter() - began
+        tick(run)
+
+
+def _count_invited(run: DryRun, cohorts: FleetCohorts) -> None:
+    for moment_s, phone in cohorts.invitations:
+        clock = local_hour(moment_s, run.fleet.availability.utc_offset_h[phone])
+        run.by_local_hour.invited += np.bincount(clock.astype(np.int64), minlength=24)
+        run.by_utc_hour.invited[int(moment_s % DAY_S // HOUR_S)] += len(phone)
+
+
+def _look_at_day(run: DryRun, day: int) -> None:
+    """Count the eligible phones in the middle of each hour of a UTC day."""
+    sessions, fleet = run.fleet.availability.sessions_around(day), run.fleet
+    for hour in range(24):
+        now_s = day * DAY_S + (hour + 0.5) * HOUR_S
+        running = (sessions.start_s <= now_s) & (now_s < sessions.end_s)
+        phone = sessions.phone[running & fleet.may_train[sessions.phone]]
+        clock = local_hour(now_s, fleet.availability.utc_offset_h[phone])
+        run.by_local_hour.eligible += np.bincount(clock.astype(np.int64), minlength=24)
+        run.by_utc_hour.eligible[hour] += len(phone)
+    run.days_looked_at += 1

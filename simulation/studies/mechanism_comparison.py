@@ -1,0 +1,263 @@
+"""The mechanisms at equal privacy on one population: what recall each reaches, beside what theory expects.
+
+Every run is a run of `scripts/simulate.py` in a process of its own, with the same settings, seed, fleet and
+epsilon; only the mechanism differs, and with it the noise multiplier. Finished runs are kept, so a
+comparison that was stopped goes on where it was.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.privacy.mechanisms import MECHANISMS, mechanism_from_parameters
+from simulation.config import RunConfig
+from simulation.files import write_text_atomically
+from simulation.flags import to_toml
+from simulation.settings import ConfigError
+from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
+from simulation.world.config import FleetConfig
+
+# Small enough for a dozen runs in half an hour. The modelled cohort is where independent noise costs much of
+# the recall and correlated noise need not; with a step size of 3 instead of 1 independent noise diverges there.
+SETTINGS = RunConfig(
+    rounds=200,
+    data=DataConfig(vocabulary_phones=1500),
+    model=ModelConfig(vocabulary_size=2000, embedding_size=48, units=128),
+    training=TrainingConfig(max_sequences=32),
+    evaluation=EvaluationConfig(every_rounds=20, max_phones=300),
+    cohort=CohortConfig(goal=25, min_separation_rounds=25, pause_s=300.0),
+    privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=600),
+    server_optimizer=ServerOptimizerConfig(name="momentum", learning_rate=1.0),
+    fleet=FleetConfig(size=3000),
+)
+EPSILONS = (1.0, 3.0, 9.0)
+QUICK = replace(
+    SETTINGS,
+    rounds=60,
+    cohort=CohortConfig(goal=20, min_separation_rounds=12, pause_s=300.0),
+    privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=250),
+    evaluation=EvaluationConfig(every_rounds=10, max_phones=150),
+)
+QUICK_EPSILONS = (3.0,)
+_LAST_EVALUATIONS = 3  # averaged: recall moves from one to the next
+_AS_GOOD_AS_EQUAL = 0.002  # of recall: by so much one run's own moves between two of its last evaluations
+_EXPECTED = ("gaussian", "tree", "banded", "blt", "none")
+_RANK = {"gaussian": 0, "tree": 1, "banded": 2, "blt": 2, "none": 3}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One finished run."""
+
+    mechanism: str
+    epsilon: float | None  # asked for; null without privacy
+    spent_epsilon: float | None
+    rho: float | None
+    noise_multiplier: float | None
+    noise_in_model: float | None  # rms over rounds of the deviation in the sum of mean updates, in clip norms
+    recall: float  # mean of the last evaluations
+    perplexity: float
+    top3_recall: float
+    keystroke_savings: float
+    curve: list[tuple[int, float]]  # (round, recall)
+    wall_seconds: float
+
+
+def play(
+    folder: Path, settings: RunConfig, epsilons: tuple[float, ...], say: Callable[[str], None]
+) -> Iterator[list[Outcome]]:
+    """Run what is missing in `folder`; yields all outcomes so far after each run.
+
+    Raises:
+        ConfigError: a run failed, or the folder holds a comparison with other settings.
+    """
+    _same_settings(folder, settings)
+    wanted = [("none", None), *((name, epsilon) for epsilon in epsilons for name in MECHANISMS)]
+    outcomes: list[Outcome] = []
+    for number, (mechanism, epsilon) in enumerate(wanted, start=1):
+        run = folder / (mechanism if epsilon is None else f"{mechanism}-epsilon-{epsilon:g}")
+        if not _is_finished(run, settings):
+            say(f"run {number} of {len(wanted)}: {run.name}")
+            failure = _simulate(run, folder / "config.toml", mechanism, epsilon)
+            if failure is not None and not _is_finished(run, settings):
+                raise ConfigError(f"{run}: the run failed: {failure}")
+            if failure is not None:  # all rounds are there; a model that noise has ruined may not pass export
+                say(f"  its model was not exported: {failure}")
+        outcomes.append(_outcome(run, mechanism, epsilon))
+        yield outcomes
+
+
+def _same_settings(folder: Path, settings: RunConfig) -> None:
+    path = folder / "config.toml"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(path, to_toml(settings))
+    elif path.read_text(encoding="utf-8") != to_toml(settings):
+        raise ConfigError(f"--output-dir: expected a comparison with these settings, found {path} with others")
+
+
+def _is_finished(run: Path, settings: RunConfig) -> bool:
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return summary["rounds_completed"] == settings.rounds
+
+
+def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None) -> str | None:
+    """Run it, or go on with it; what it said if it failed."""
+    if (run / "config.toml").exists():
+        flags = ["--resume", str(run)]
+    else:
+        flags = ["--config", str(config), "--privacy.mechanism", mechanism, "--output-dir", str(run)]
+        flags += [] if epsilon is None else ["--privacy.target-epsilon", str(epsilon)]
+    done = subprocess.run([sys.executable, "-m", "simulation", *flags], capture_output=True, text=True, check=False)
+    if not done.returncode:
+        return None
+    return (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+
+
+def _outcome(run: Path, mechanism: str, epsilon: float | None) -> Outcome:
+    rounds = [json.loads(line) for line in (run / "rounds.jsonl").read_text(encoding="utf-8").splitlines()]
+    measured = [r for r in rounds if r.get("top1_recall") is not None]
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    planned = json.loads((run / "privacy.json").read_text(encoding="utf-8"))["planned"]
+    return Outcome(
+        mechanism,
+        epsilon,
+        summary["epsilon"],
+        summary["zcdp_rho"],
+        planned["noise_multiplier"],
+        _noise_in_model(planned),
+        float(np.mean([r["top1_recall"] for r in measured[-_LAST_EVALUATIONS:]])),
+        summary["perplexity"],
+        summary["top3_recall"],
+        summary["keystroke_savings"],
+        [(r["completed"], r["top1_recall"]) for r in measured],
+        summary["wall_seconds"],
+    )
+
+
+def _noise_in_model(planned: dict[str, Any]) -> float | None:
+    """What theory has to say: see `server_strategy.privacy.budget`."""
+    if planned["noise_multiplier"] is None:
+        return None
+    mechanism = mechanism_from_parameters(planned["mechanism"], planned["parameters"])
+    errors = mechanism.sum_errors(planned["rounds"])
+    return float(planned["noise_multiplier"] * np.sqrt(errors.mean()) / (planned["modelled_cohort"] or planned["goal"]))
+
+
+def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
+    """One line a run, and whether the expected order came out."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    headings = (
+        *("epsilon", "rho", "mechanism", "noise multiplier", "noise in the model", "recall", "recall@3"),
+        *("keys saved", "perplexity", "time"),
+    )
+    for name in headings:
+        table.add_column(name, justify="left" if name == "mechanism" else "right")
+    last = ""
+    for one in outcomes:
+        heading = "none" if one.epsilon is None else f"{one.epsilon:g}"
+        rho, z, noise = ("-" if v is None else f"{v:.4g}" for v in (one.rho, one.noise_multiplier, one.noise_in_model))
+        cells = (
+            rho,
+            one.mechanism,
+            z,
+            noise,
+            f"{one.recall:.2%}",
+            f"{one.top3_recall:.2%}",
+            f"{one.keystroke_savings:.2%}",
+            _perplexity(one.perplexity),
+            f"{one.wall_seconds:.0f} s",
+        )
+        table.add_row("" if heading == last else heading, *cells)
+        last = heading
+    console.print(table)
+    for line in verdicts(outcomes):
+        console.print(line)
+
+
+def _perplexity(value: float) -> str:
+    return f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"  # a model that noise has ruined
+
+
+def verdicts(outcomes: list[Outcome]) -> list[str]:
+    """For each epsilon the order that came out, and whether it contradicts the expected one."""
+    ceiling = next((one.recall for one in outcomes if one.epsilon is None), None)
+    lines = []
+    for epsilon in sorted({one.epsilon for one in outcomes if one.epsilon is not None}):
+        recall = {one.mechanism: one.recall for one in outcomes if one.epsilon == epsilon}
+        if len(recall) < len(MECHANISMS) or ceiling is None:
+            continue
+        recall["none"] = ceiling
+        reversed_pairs = [
+            f"{worse} above {better}"
+            for place, better in enumerate(_EXPECTED)
+            for worse in _EXPECTED[:place]
+            if _RANK[worse] < _RANK[better] and recall[worse] > recall[better] + _AS_GOOD_AS_EQUAL
+        ]
+        verdict = "as expected" if not reversed_pairs else f"NOT as expected: {', '.join(reversed_pairs)}"
+        lines.append(f"epsilon {epsilon:g}: {_in_order(recall)}: {verdict}")
+    return lines
+
+
+def _in_order(recall: dict[str, float]) -> str:
+    """ "gaussian < tree < banded ~ blt < none" """
+    names = sorted(recall, key=lambda name: (recall[name], _RANK[name]))
+    text = names[0]
+    for before, name in itertools.pairwise(names):
+        text += f" {'<' if recall[name] > recall[before] + _AS_GOOD_AS_EQUAL else '~'} {name}"
+    return text
+
+
+def write_outcomes(folder: Path, outcomes: list[Outcome]) -> None:
+    """comparison.json and comparison.png."""
+    content = {"outcomes": [vars(one) for one in outcomes], "verdicts": verdicts(outcomes)}
+    write_text_atomically(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
+    plot(folder / "comparison.png", outcomes)
+
+
+def plot(path: Path, outcomes: list[Outcome]) -> None:
+    """Recall against epsilon, and over the rounds at the middle one."""
+    epsilons = sorted({one.epsilon for one in outcomes if one.epsilon is not None})
+    figure, axes = new_figure(1, 2, (11, 4.4), "The mechanisms at equal epsilon")
+    left, right = axes.flat
+    middle = epsilons[len(epsilons) // 2] if epsilons else None
+    for name in (*MECHANISMS, "none"):
+        own = [one for one in outcomes if one.mechanism == name]
+        style = {"color": COLOURS[name], "label": name}
+        if name == "none":
+            for one in own:
+                left.axhline(100 * one.recall, lw=1, ls=":", **style)
+        else:
+            points = [(one.epsilon, 100 * one.recall) for one in own]
+            if points:
+                left.plot(
+                    *zip(*points, strict=True), marker=MARKERS[name], ls="--" if name == "banded" else "-", **style
+                )
+        for one in own:
+            if one.epsilon in (None, middle):
+                line = ":" if name == "none" else "--" if name == "banded" else "-"
+                right.plot([r for r, _ in one.curve], [100 * v for _, v in one.curve], line, **style)
+    left.set(title="Recall, first suggestion", xlabel="epsilon", ylabel="% of words", xscale="log")
+    left.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
+    left.set_xticks([], minor=True)
+    right.set(title=f"Over the rounds, at epsilon {middle:g}" if middle else "Over the rounds", xlabel="rounds")
+    right.set_ylabel("% of words")
+    right.set_ylim(bottom=0)
+    for axis in (left, right):
+        axis.legend(fontsize=8)
+    save_figure(figure, path)

@@ -1,0 +1,1 @@
+"""The simulated world: phones, time, availability, and rounds resolved before anything is trained."""

@@ -1,0 +1,82 @@
+"""What becomes of phones that begin to train: how long they take and what stops them.
+
+An attempt downloads the model, trains on the phone's text, and uploads the update; an upload that breaks
+off is tried again. It ends early when its owner picks the phone up, or takes it off the charger or the
+Wi-Fi (its eligible session ends), when its training fails, or when the last upload broke off.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import purpose_key, uniform
+from simulation.world.config import FleetConfig
+from simulation.world.devices import Devices
+from simulation.world.sessions import CheckIns
+
+DONE, FAILED, INELIGIBLE, UPLOAD_FAILED = range(4)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """The attempts of several phones; all arrays are aligned."""
+
+    phone: NDArray[np.int64]  # [attempts]
+    tokens: NDArray[np.int64]  # [attempts], trained on
+    end_s: NDArray[np.float64]  # [attempts], when it is over, by success or not
+    outcome: NDArray[np.int64]  # [attempts], DONE, FAILED, INELIGIBLE or UPLOAD_FAILED
+
+    def pick(self, chosen: NDArray) -> "Attempts":
+        """Some of them, by index or mask."""
+        return Attempts(self.phone[chosen], self.tokens[chosen], self.end_s[chosen], self.outcome[chosen])
+
+    def dropped(self) -> dict[str, int]:
+        """How many ended without an update, by cause."""
+        counts = np.bincount(self.outcome, minlength=4)
+        return {
+            "dropped_failure": int(counts[FAILED]),
+            "dropped_ineligible": int(counts[INELIGIBLE]),
+            "dropped_upload": int(counts[UPLOAD_FAILED]),
+        }
+
+
+def play_out(
+    began: CheckIns,
+    now_s: float,
+    tokens: NDArray[np.int64],
+    devices: Devices,
+    world: FleetConfig,
+    model_bytes: int,
+    seed: int,
+    counters: tuple[int, ...],
+) -> Attempts:
+    """Let phones train, each at its own speed.
+
+    Args:
+        began: the phones, and when each one's session ends.
+        now_s: when they begin.
+        tokens: int64 [phones], what each trains on.
+        devices, world: speeds; shares of failures.
+        model_bytes: size of the download and of the upload.
+        seed, counters: key of the failures; a phone's next attempt needs others.
+    """
+    phone = began.phone
+    trained_s = (
+        now_s + model_bytes / devices.download_bytes_per_s[phone] + tokens * devices.train_s_per_token[phone]
+    )  # [phones]
+    upload_s = model_bytes / devices.upload_bytes_per_s[phone]  # [phones]
+    fails = uniform(purpose_key(seed, "failure", *counters), phone) < world.failure_share
+    # Of independent tries, the first n all break off with probability share^n.
+    share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", *counters), phone)
+    tries = 1 + sum((luck < share**n).astype(np.int64) for n in range(1, world.upload_tries))
+    breaks_off = luck < share**world.upload_tries
+    end_s = np.where(fails, trained_s, trained_s + tries * upload_s)
+    outcome = np.where(fails, FAILED, np.where(breaks_off, UPLOAD_FAILED, DONE))
+    interrupted = end_s > began.until_s
+    return Attempts(
+        phone,
+        tokens,
+        np.where(interrupted, began.until_s, end_s),
+        np.where(interrupted, INELIGIBLE, outcome),
+    )

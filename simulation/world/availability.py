@@ -1,0 +1,192 @@
+"""When each phone is eligible: idle, charging and on unmetered Wi-Fi. The built-in model.
+
+A phone's owner sets off bursts of use of the charger at random moments (a Poisson process whose rate
+follows a daily curve in the phone's LOCAL time). A burst is one eligible session, or several with
+short gaps between them (a glance at the screen ends one and soon begins the next). The phone is
+eligible while at least one session runs. Consequences that make the model easy to fit:
+
+* the sessions of many bursts cover a moment independently, so the long-run share of time eligible is
+  1 - exp(-rate x mean time eligible in a burst), and a wanted share fixes the rate;
+* phones whose share is close to 0 have no session for days on end;
+* the daily curve of eligible phones is the curve of starts smoothed by the bursts, so dividing the
+  wanted curve's Fourier coefficients by those of the bursts gives the curve of starts.
+
+Phones differ in their share (a Beta distribution, beside a share of phones that are never eligible)
+and in their best hour (clusters: most charge at night, some at the office).
+
+The defaults follow 507 phones traced over five days in the FLASH data set (Yang et al., "Characterizing
+impacts of heterogeneity in federated learning upon large-scale smartphone data", WWW 2021): mean
+share 8.1 %, 29 % of phones never. `scripts/fit_fleet.py` fits all of it to a trace.
+
+Every draw is a hash of (seed, purpose, day, phone, session), so the state of a phone at any moment
+can be computed without its past and does not depend on the size of the fleet.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv, ive, ndtri, pdtrik
+
+from client_model.keyed_random import purpose_key, uniform, weighted_choice
+from simulation.clock import DAY_S, HOUR_S
+from simulation.world.config import FleetConfig
+from simulation.world.sessions import Availability, Sessions
+
+MAX_BURST_H = 24.0  # from its first start to its last end
+_MAX_SESSIONS = 12  # of a burst
+_LARGE_RATE = 60.0  # bursts a day
+_LONG_LOG_STD = 0.3  # of the logarithm of long sessions' lengths
+_CURVE_POINTS = 24 * 60
+_QUANTILES = 1 << 13
+_HARMONICS = 4  # of the daily curve
+_MAX_GAIN = 3.0  # long sessions hide the fine shape of the curve of starts; it is not made up beyond this
+_SAMPLE = 20_000  # bursts, for their mean and their spectrum
+
+Floats = NDArray[np.float64]
+
+
+class AvailabilityModel(Availability):
+    """Eligible sessions of a whole fleet, a day at a time.
+
+    Attributes:
+        utc_offset_h: float64 [phones].
+        best_hour: float64 [phones], local hour at which each is most often eligible.
+        eligible_share: float64 [phones], long-run share of time eligible.
+    """
+
+    def __init__(self, config: FleetConfig, num_phones: int, seed: int) -> None:
+        super().__init__(num_phones)
+        self._config, self._seed = config, seed
+        phones = np.arange(num_phones)
+        zones = (config.utc_offsets_h, config.utc_offset_weights)
+        self.utc_offset_h = weighted_choice(purpose_key(seed, "time zone"), *zones, phones)
+        hours = (config.best_local_hour, *config.other_best_local_hours)
+        shares = (1.0 - sum(config.other_best_local_hour_shares), *config.other_best_local_hour_shares)
+        self.best_hour = weighted_choice(purpose_key(seed, "best hour"), hours, shares, phones)
+        u = uniform(purpose_key(seed, "eligible share"), phones)
+        share = betaincinv(config.eligible_share_alpha, config.eligible_share_beta, u)
+        never = uniform(purpose_key(seed, "never eligible"), phones) < config.never_eligible_share
+        self.eligible_share = np.where(never, 0.0, np.clip(share, 0.0, 0.999))
+        self._log_median = np.log(config.session_median_h)
+        self._log_std = np.sqrt(2 * np.log(config.session_mean_h / config.session_median_h))
+        sample = self._sample_of_bursts()
+        mean_h = float((sample[2] - sample[1]).sum()) / _SAMPLE
+        self._starts_a_day = -np.log1p(-self.eligible_share) * 24 / mean_h
+        self._start_hours = self._start_curve(*sample[1:], mean_h)
+
+    def _session_hours(self, u: Floats) -> Floats:
+        share = self._config.long_session_share
+        is_long = u < share
+        rank = ndtri(np.where(is_long, u / share, (u - share) / (1 - share)) if share else u)
+        hours = np.exp(self._log_median + self._log_std * rank)
+        if share:
+            hours = np.where(is_long, self._config.long_session_median_h * np.exp(_LONG_LOG_STD * rank), hours)
+        return np.minimum(hours, MAX_BURST_H)
+
+    def _bursts(self, u: Floats, draw: Callable[[str, NDArray, int], Floats]) -> tuple[NDArray, Floats, Floats]:
+        """The sessions of len(u) bursts.
+
+        Args:
+            u: float64 [bursts], uniform; decides how many sessions each has.
+            draw: (purpose, bursts, number of the session) -> uniform numbers.
+
+        Returns:
+            (index of the burst, start, end) of each session, in hours since the start of its burst.
+        """
+        again, gap_h = self._config.reentry_share, self._config.reentry_gap_mean_h
+        alive, at = np.arange(len(u)), np.zeros(len(u))
+        index, starts, ends = [], [], []
+        for number in range(_MAX_SESSIONS):
+            end = at + self._session_hours(draw("session length", alive, number))
+            index.append(alive)
+            starts.append(at)
+            ends.append(np.minimum(end, MAX_BURST_H))
+            going_on = u[alive] < again ** (number + 1)
+            if not going_on.any():
+                break
+            alive = alive[going_on]
+            at = end[going_on] - gap_h * np.log(draw("re-entry", alive, number))
+            early = at < MAX_BURST_H
+            alive, at = alive[early], at[early]
+        if len(index) == 1:
+            return index[0], starts[0], ends[0]
+        return np.concatenate(index), np.concatenate(starts), np.concatenate(ends)
+
+    def _sample_of_bursts(self) -> tuple[NDArray, Floats, Floats]:
+        even = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
+
+        def draw(purpose: str, bursts: NDArray, number: int) -> Floats:
+            if purpose == "session length" and number == 0:
+                return even[bursts]
+            return uniform(purpose_key(0, purpose, number), bursts)
+
+        return self._bursts(uniform(purpose_key(0, "sessions of a burst"), np.arange(_SAMPLE)), draw)
+
+    def _start_curve(self, starts: Floats, ends: Floats, mean_h: float) -> Floats:
+        """Quantiles of the hours from the best hour to a start, of _QUANTILES + 1 even probabilities.
+
+        The wanted curve of eligible phones is that of a von Mises distribution, which is largest over
+        smallest = `night_day_ratio`.
+        """
+        kappa = np.log(self._config.night_day_ratio) / 2
+        grid = np.linspace(0, 24, _CURVE_POINTS + 1)
+        curve = np.ones(len(grid))
+        for k in range(1, _HARMONICS + 1):
+            omega = 2 * np.pi * k / 24
+            # A burst turns a start at s into eligibility over its sessions: a filter on the curve.
+            spread = (np.exp(-1j * omega * starts) - np.exp(-1j * omega * ends)) / (1j * omega)
+            response = spread.sum() / _SAMPLE / mean_h
+            gain = min(1 / abs(response), _MAX_GAIN)
+            wanted = 2 * ive(k, kappa) / ive(0, kappa)
+            curve += wanted * gain * np.cos(omega * grid - np.angle(response))
+        curve = np.maximum(curve, 0.0)
+        steps = (curve[1:] + curve[:-1]) / 2
+        cdf = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+        return np.interp(np.linspace(0, 1, _QUANTILES + 1), cdf, grid)
+
+    def day_starts(self, day: int) -> Sessions:
+        """Sessions of the bursts that start on one local day of each phone; they may overlap."""
+        phones = np.arange(self.num_phones)
+        u = uniform(purpose_key(self._seed, "bursts a day", day), phones)
+        counts = poisson_quantile(u, self._starts_a_day)
+        phone = np.repeat(phones, counts)  # [bursts]
+        nth = np.arange(len(phone)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = uniform(purpose_key(self._seed, "burst start", day), phone, nth) * _QUANTILES
+        below = place.astype(np.int64)
+        width = np.diff(self._start_hours)[below]
+        after = self._start_hours[below] + (place - below) * width
+        hour = (after + self.best_hour[phone]) % 24
+        start_s = day * DAY_S + (hour - self.utc_offset_h[phone]) * HOUR_S
+
+        def draw(purpose: str, bursts: NDArray, number: int) -> Floats:
+            return uniform(purpose_key(self._seed, purpose, day, number), phone[bursts], nth[bursts])
+
+        continues = uniform(purpose_key(self._seed, "sessions of a burst", day), phone, nth)
+        burst, begin_h, end_h = self._bursts(continues, draw)
+        begun = start_s[burst]
+        return Sessions(phone[burst], begun + begin_h * HOUR_S, begun + end_h * HOUR_S)
+
+
+def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The smallest counts whose cumulative probability reaches u, for u in (0, 1) and rates of sessions a day.
+
+    Adds up the terms of the distribution, each time for those only that are not there yet; the few with
+    a large rate are left to the incomplete gamma function, which takes microseconds each.
+    """
+    counts = np.zeros(len(u), np.int64)
+    large = np.flatnonzero(rate > _LARGE_RATE)
+    counts[large] = np.ceil(pdtrik(u[large], rate[large]))
+    term = np.exp(-rate)
+    reached = term.copy()
+    left = np.flatnonzero((u > reached) & (rate <= _LARGE_RATE))
+    term, reached, number = term[left], reached[left], 0
+    while len(left):
+        number += 1
+        counts[left] = number
+        term = term * rate[left] / number
+        reached = reached + term
+        # Past the rate, terms this small no longer change the sum, and u may be the largest below 1.
+        more = (u[left] > reached) & ((term > 1e-17) | (number < rate[left]))
+        left, term, reached = left[more], term[more], reached[more]
+    return counts

@@ -1,0 +1,137 @@
+"""Who takes part and who is left out, by groups of phones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.world.devices import TIERS
+from simulation.world.fleet import Fleet
+
+_SHARES = (0.01, 0.05, 0.15)  # of the time eligible
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """One way to divide the phones."""
+
+    name: str
+    members: tuple[str, ...]
+    member: NDArray[np.int64]  # [phones], index into members
+
+
+def phone_groups(fleet: Fleet, tokens: NDArray[np.int64] | None) -> list[Grouping]:
+    """By device tier, time zone, share of the time eligible, and volume of text.
+
+    Args:
+        fleet: the phones.
+        tokens: int64 [phones], tokens that each would train on in a round; None: do not group by text.
+    """
+    zones, zone = np.unique(fleet.availability.utc_offset_h, return_inverse=True)
+    shares = ("< 1 %", "1-5 %", "5-15 %", ">= 15 %")
+    share = np.searchsorted(_SHARES, fleet.availability.eligible_share, "right")
+    groupings = [
+        Grouping("device tier", TIERS, fleet.devices.tier),
+        Grouping("time zone", tuple(f"UTC{zone_h:+g}" for zone_h in zones), zone),
+        Grouping("time eligible", shares, share),
+    ]
+    return groupings if tokens is None else [*groupings, _by_volume(fleet, tokens)]
+
+
+def _by_volume(fleet: Fleet, tokens: NDArray[np.int64]) -> Grouping:
+    bounds = np.unique(np.quantile(tokens[fleet.may_train], [0.25, 0.5, 0.75]).astype(np.int64))
+    edges = ["0", *(f"{bound:,}" for bound in bounds)]
+    volumes = [f"{a}-{b}" for a, b in zip(edges, edges[1:], strict=False)] + [f"over {edges[-1]}"]
+    return Grouping("tokens a round", tuple(volumes), np.searchsorted(bounds, tokens))
+
+
+def participation_by_group(
+    groupings: list[Grouping],
+    may_train: NDArray[np.bool_],
+    updates: NDArray[np.integer],
+    tokens_trained: NDArray[np.integer],
+) -> list[dict[str, Any]]:
+    """A row for each member of each grouping, over the phones that may train.
+
+    Args:
+        groupings: how to divide them.
+        may_train: bool [phones].
+        updates, tokens_trained: [phones], updates in a release and the tokens they were trained on.
+    """
+    rows: list[dict[str, Any]] = []
+    for grouping in groupings:
+        columns = (np.ones(len(may_train)), updates, tokens_trained, updates == 0)
+        phones, done, trained, never = (_add_up(grouping, may_train, column) for column in columns)
+        for i, name in enumerate(grouping.members):
+            rows.append(
+                {
+                    "grouping": grouping.name,
+                    "group": name,
+                    "phones": int(phones[i]),
+                    "share_of_phones": _over(phones[i], phones.sum()),
+                    "share_of_updates": _over(done[i], done.sum()),
+                    "share_of_tokens": _over(trained[i], trained.sum()),
+                    "updates_per_phone": _over(done[i], phones[i]),
+                    "never_used_share": _over(never[i], phones[i]),
+                }
+            )
+    return rows
+
+
+def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray) -> NDArray:
+    """float64 [members]: sums over the phones that may train."""
+    return np.bincount(grouping.member[may_train], values[may_train], minlength=len(grouping.members))
+
+
+def recall_by_group(groupings: list[Grouping], counts: dict[str, NDArray]) -> list[dict[str, Any]]:
+    """Recall and keystroke savings on the held-out phones of each group; null where a group has none.
+
+    Args:
+        groupings: how to divide all phones.
+        counts: of the held-out phones, as `server_strategy.pooled_evaluation.counts_of_phones` gives them.
+    """
+    phones = counts["phone-ids"]
+    rows = []
+    for grouping in groupings:
+        for i, name in enumerate(grouping.members):
+            own = grouping.member[phones] == i
+            positions = int((counts["word-positions"] - counts["out-of-vocabulary"])[own].sum())
+            keystrokes, characters = (int(counts[name][own].sum()) for name in ("keystrokes", "characters"))
+            rows.append(
+                {
+                    "grouping": grouping.name,
+                    "group": name,
+                    "held_out_phones": int(own.sum()),
+                    "positions": positions,
+                    "top1_recall": _over(int(counts["top1-hits"][own].sum()), positions),
+                    "top3_recall": _over(int(counts["top3-hits"][own].sum()), positions),
+                    "keystroke_savings": _over(characters - keystrokes, characters),
+                }
+            )
+    return rows
+
+
+def _over(some: float, of: float) -> float | None:
+    return float(some / of) if of else None
+
+
+def gini(counts: NDArray[np.integer]) -> float | None:
+    """Gini coefficient of updates over phones: 0 if all did the same, near 1 if few did all; null without any."""
+    if not counts.sum():
+        return None
+    n = len(counts)
+    ranked = np.sort(counts).astype(np.float64)
+    return float((2 * np.arange(1, n + 1) - n - 1) @ ranked / (n * ranked.sum()))
+
+
+def overall(may_train: NDArray[np.bool_], updates: NDArray[np.integer]) -> dict[str, Any]:
+    """How evenly the work fell on the phones that may train."""
+    counts = updates[may_train]
+    return {
+        "phones": len(counts),
+        "updates": int(counts.sum()),
+        "never_used_share": float((counts == 0).mean()),
+        "gini": gini(counts),
+        "most_updates_of_a_phone": int(counts.max(initial=0)),
+    }

@@ -1,0 +1,1 @@
+"""Recorded availability: what a trace is, and its file formats."""

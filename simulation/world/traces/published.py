@@ -1,0 +1,201 @@
+"""Traces that others published: the events of FLASH and the pickles of FedScale.
+
+FLASH (Yang et al., WWW 2021): a JSON object, device -> {"messages": lines of "date<TAB>event"}. Events set
+one of three states; a state is unknown until its first event, and unknown is not eligible. A device is
+observed from its first event to its last.
+
+FedScale (Lai et al., ICML 2022): a pickled dictionary, device -> {"active": [seconds], "inactive": [seconds],
+"finish_time": seconds}; active[i] to inactive[i] is eligible, and it is observed from 0 to finish_time.
+A pickle can run any code, so nothing but plain containers, text and numbers is let through.
+"""
+
+import io
+import json
+import math
+import pickle
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.world.traces.trace import Trace, TraceError
+
+# event -> (state, its value)
+_EVENTS = {
+    "battery_charged_on": ("charging", True),
+    "battery_charged_off": ("charging", False),
+    "wifi": ("wifi", True),
+    "2g": ("wifi", False),
+    "3g": ("wifi", False),
+    "4g": ("wifi", False),
+    "5g": ("wifi", False),
+    "unknown": ("wifi", False),
+    "screen_on": ("screen off", False),
+    "screen_off": ("screen off", True),
+    "screen_lock": ("locked", True),
+    "screen_unlock": ("locked", False),
+}
+_NO_STATE = ("battery_low", "battery_okay", "phone_on", "phone_off")
+_IDLE = {"screen-off": ("screen off",), "locked": ("locked",), "either": ("screen off", "locked")}
+
+
+def read_flash(path: Path, idle: str) -> Trace:
+    """Read FLASH events; see the module docstring.
+
+    Raises:
+        TraceError: naming the device and its line.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise TraceError(f"{path}: expected JSON, found {error}") from error
+    if not isinstance(found, dict) or not found:
+        raise TraceError(f"{path}: expected an object with a key for each device, found none")
+    sessions, spans = [], []
+    ids = sorted(found)
+    for name in ids:
+        record = found[name]
+        messages = record.get("messages") if isinstance(record, dict) else None
+        if not isinstance(messages, str) or not messages.strip():
+            raise TraceError(f'{path}: device {name}: expected "messages" with lines of events, found none')
+        events = list(_events(messages, f"{path}: device {name}"))
+        sessions.append(_eligible(events, _IDLE[idle]))
+        spans.append((events[0][0], events[-1][0]))
+        if spans[-1][0] == spans[-1][1]:
+            raise TraceError(f"{path}: device {name}: expected events at two moments or more, found one")
+    return _trace(path, ids, sessions, spans)
+
+
+def _events(messages: str, where: str) -> Iterator[tuple[float, str]]:
+    """(seconds since 1970, event), in the order of the lines, which must be that of time."""
+    last = -math.inf
+    for number, line in enumerate(messages.replace("\x00", "").splitlines(), start=1):
+        if not line.strip():
+            continue
+        moment, _, event = line.strip().partition("\t")
+        try:
+            now = datetime.strptime(moment.strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        except ValueError as error:
+            raise TraceError(f"{where}, line {number}: expected YYYY-MM-DD HH:MM:SS, found {moment!r}") from error
+        if now < last:
+            raise TraceError(f"{where}, line {number}: expected lines sorted by time, found {moment!r}")
+        last, event = now, event.strip().lower()
+        if event not in _EVENTS and event not in _NO_STATE and not event.endswith("%"):
+            raise TraceError(f"{where}, line {number}: expected an event such as screen_off, found {event!r}")
+        yield now, event
+
+
+def _eligible(events: list[tuple[float, str]], idle: tuple[str, ...]) -> list[tuple[float, float]]:
+    """Intervals in which the phone was idle, charging and on Wi-Fi; all states known."""
+    state: dict[str, bool] = {}
+    intervals: list[tuple[float, float]] = []
+    for (now, event), (then, _) in pairwise(events):
+        if event in _EVENTS:
+            name, value = _EVENTS[event]
+            state[name] = value
+        if event == "phone_off":
+            state.clear()  # nothing is known of it until it says so again
+        ready = state.get("charging") and state.get("wifi") and any(state.get(name) for name in idle)
+        if ready and then > now:
+            if intervals and intervals[-1][1] == now:
+                intervals[-1] = (intervals[-1][0], then)
+            else:
+                intervals.append((now, then))
+    return intervals
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Admits builtin containers, text and numbers, which need no import; refuses all else by name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Every import of a pickle comes through here."""
+        raise TraceError(f"expected a pickle of plain containers and numbers, found {module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        """References to the outside."""
+        raise TraceError("expected a pickle of plain containers and numbers, found a persistent id")
+
+
+def _load_plain(path: Path) -> dict:
+    try:
+        found = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+    except TraceError as error:
+        raise TraceError(f"{path}: {error}") from error
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        raise TraceError(f"{path}: expected a pickle, found a file that is none ({error})") from error
+    except (OSError, MemoryError, OverflowError) as error:
+        raise TraceError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict) or not found or not all(isinstance(value, dict) for value in found.values()):
+        raise TraceError(f"{path}: expected a dictionary with a dictionary for each device, found none")
+    return {str(name): value for name, value in found.items()}
+
+
+def _numbers(record: dict, name: str, where: str) -> list[float]:
+    value = record.get(name)
+    values = value if isinstance(value, list) else [value]
+    for one in values:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one) or one < 0:
+            raise TraceError(f"{where}: expected {name} >= 0, found {one!r}")
+    return [float(one) for one in values]
+
+
+def read_fedscale(path: Path) -> Trace:
+    """Read a FedScale availability trace; see the module docstring.
+
+    Raises:
+        TraceError: naming the device.
+    """
+    found = _load_plain(path)
+    sessions, spans = [], []
+    ids = sorted(found)
+    for name in ids:
+        where = f"{path}: device {name}"
+        record = found[name]
+        active, inactive = (_numbers(record, key, where) for key in ("active", "inactive"))
+        (finish,) = _numbers(record, "finish_time", where)[:1] or [0.0]
+        if len(active) != len(inactive):
+            raise TraceError(f"{where}: expected as many active as inactive times, found {len(active)} and others")
+        times = [t for pair in zip(active, inactive, strict=True) for t in pair]
+        if any(b < a for a, b in pairwise(times)):
+            raise TraceError(f"{where}: expected times that rise and do not overlap, found {times[:6]} ...")
+        if finish <= 0 or (times and times[-1] > finish):
+            raise TraceError(f"{where}: expected finish_time after the last time, found {finish:g}")
+        sessions.append([(a, b) for a, b in zip(active, inactive, strict=True) if b > a])
+        spans.append((0.0, finish))
+    return _trace(path, ids, sessions, spans)
+
+
+def read_fedscale_capacity(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Read a FedScale capacity file: device -> {"computation": ms a sample, "communication": kbit/s}.
+
+    Its computation is of another model, so it gives the devices' relative speed only.
+
+    Raises:
+        TraceError: naming the device; also when it names none of `ids`.
+    """
+    found = _load_plain(path)
+    compute, network = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
+    for i, name in enumerate(ids):
+        if name in found:
+            where = f"{path}: device {name}"
+            for values, key in ((compute, "computation"), (network, "communication")):
+                (values[i],) = _numbers(found[name], key, where)[:1] or [0.0]
+                if values[i] <= 0:
+                    raise TraceError(f"{where}: expected {key} > 0, found {values[i]:g}")
+    if np.isnan(compute).all():
+        raise TraceError(f"{path}: expected devices of the trace, found none of them")
+    kbytes = network / 8
+    return {"relative_train_s": compute, "download_kbytes_per_s": kbytes, "upload_kbytes_per_s": kbytes}
+
+
+def _trace(
+    path: Path, ids: list[str], sessions: list[list[tuple[float, float]]], spans: list[tuple[float, float]]
+) -> Trace:
+    device = np.repeat(np.arange(len(ids)), [len(own) for own in sessions])
+    rows = np.array([pair for own in sessions for pair in own], np.float64).reshape(-1, 2)
+    span = np.array(spans, np.float64)
+    return Trace(str(path), tuple(ids), device, rows[:, 0], rows[:, 1], span[:, 0], span[:, 1])

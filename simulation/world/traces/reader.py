@@ -1,0 +1,76 @@
+"""Read a trace from a file.
+
+Formats, told by the file's ending:
+
+* `.csv`, `.parquet`: one interval a row, `device_id, start_s, end_s`, half-open, sorted by start within
+  a device. A coverage file (`device_id, observed_from_s, observed_to_s`) says when each device was
+  observed, and names devices that were never eligible. Beside `NAME_intervals.csv` the file
+  `NAME_coverage.csv` is it, unless another is given. Without one every device counts as observed from
+  the first start to the last end in the file; see `trace_tables`.
+* `.json`: events of the FLASH data set, `.pkl`, `.pickle` or no ending: FedScale; see `trace_formats`.
+
+A device file (`device_id` and any of the columns of `trace.PROPERTIES`) adds what is known of the devices.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.clock import DAY_S
+from simulation.world.traces.published import read_fedscale, read_fedscale_capacity, read_flash
+from simulation.world.traces.tables import TABLES, read_intervals, read_properties
+from simulation.world.traces.trace import Trace, TraceError
+
+
+def read_trace(
+    path: Path, coverage: Path | None = None, devices: Path | None = None, idle: str = "screen-off"
+) -> Trace:
+    """Read a trace in any of the formats.
+
+    Args:
+        path: the trace.
+        coverage: when each device was observed; for interval files only.
+        devices: what is known of the devices.
+        idle: for FLASH events: `screen-off`, `locked`, or `either`.
+
+    Raises:
+        TraceError: with file and line (row, for Parquet; device, for JSON and pickles).
+    """
+    if not path.is_file():
+        raise TraceError(f"{path}: expected a trace, found none")
+    interval_file = path.suffix in TABLES
+    if coverage is not None and not interval_file:
+        raise TraceError(f"{coverage}: expected a coverage file only beside an interval file, found {path.name}")
+    if interval_file:
+        coverage = coverage or coverage_beside(path)
+        raw = read_intervals(path, coverage)
+    elif path.suffix == ".json":
+        raw = read_flash(path, idle)
+    elif path.suffix in (".pkl", ".pickle", ""):
+        raw = read_fedscale(path)
+    else:
+        raise TraceError(f"{path}: expected .csv, .parquet, .json, .pkl or .pickle, found {path.suffix}")
+    known = {} if devices is None else _properties(devices, raw.device_ids)
+    origin = float(np.floor(raw.observed_from_s.min() / DAY_S) * DAY_S)
+    return Trace(
+        raw.source,
+        raw.device_ids,
+        raw.device,
+        raw.start_s - origin,
+        raw.end_s - origin,
+        raw.observed_from_s - origin,
+        raw.observed_to_s - origin,
+        {**raw.properties, **known},
+    )
+
+
+def coverage_beside(path: Path) -> Path | None:
+    """The coverage file that goes with an interval file by its name, if there is one."""
+    other = path.with_name(path.name.replace("_intervals.", "_coverage."))
+    return other if other != path and other.is_file() else None
+
+
+def _properties(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    return (read_properties if path.suffix in TABLES else read_fedscale_capacity)(path, ids)

@@ -1,0 +1,158 @@
+"""Traces in tables, CSV or Parquet: intervals, coverage and devices; every complaint names its line."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from simulation.world.traces.trace import PROPERTIES, Trace, TraceError
+
+TABLES = (".csv", ".parquet")
+
+Floats = NDArray[np.float64]
+
+
+class Rows:
+    """A table with a place (file and line) for each row."""
+
+    def __init__(self, path: Path, needed: Sequence[str]) -> None:
+        self.path = path
+        try:
+            table = _table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise TraceError(f"{path}: expected a table, found {str(error).splitlines()[0]}") from error
+        self.names = table.column_names
+        missing = [name for name in needed if name not in self.names]
+        if missing:
+            raise TraceError(f"{self.place(None)}: expected the columns {', '.join(needed)}, found no {missing[0]}")
+        if not table.num_rows:
+            raise TraceError(f"{path}: expected at least one row, found none")
+        self._table = table
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    def place(self, row: int | None) -> str:
+        """Where a row is; the header for None."""
+        if self.path.suffix == ".parquet":
+            return f"{self.path}" if row is None else f"{self.path}: row {row + 1}"
+        return f"{self.path}:{1 if row is None else row + 2}"
+
+    def texts(self, name: str) -> NDArray[np.str_]:
+        """A column as text."""
+        return np.array([str(v) for v in self._table.column(name).to_pylist()])
+
+    def numbers(self, name: str, may_lack: bool = False) -> Floats:
+        """A column of finite numbers; NaN for an empty field if it may be.
+
+        Raises:
+            TraceError: at the first field that is none.
+        """
+        found = np.full(len(self), np.nan)
+        for row, value in enumerate(self._table.column(name).to_pylist()):
+            if may_lack and value in (None, ""):
+                continue
+            try:
+                found[row] = float(value)
+            except (TypeError, ValueError):
+                found[row] = np.inf
+            if not np.isfinite(found[row]):
+                raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {value!r}")
+        return found
+
+    def refuse(self, bad: NDArray[np.bool_], expected: str, found: Sequence | NDArray) -> None:
+        """Raise TraceError at the first row that is `bad`."""
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise TraceError(f"{self.place(row)}: expected {expected}, found {found[row]}")
+
+
+def _table(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        return pyarrow.parquet.read_table(path)
+    names = path.open(encoding="utf-8").readline().strip().split(",")
+    as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+    keep_empty = pyarrow.csv.ParseOptions(ignore_empty_lines=False)
+    return pyarrow.csv.read_csv(path, convert_options=as_text, parse_options=keep_empty)
+
+
+def _devices(rows: Rows, ids: Sequence[str]) -> NDArray[np.int64]:
+    """The index of each row's device among the sorted `ids`."""
+    names, known = rows.texts("device_id"), np.array(ids)
+    index = np.minimum(np.searchsorted(known, names), len(known) - 1)
+    rows.refuse(known[index] != names, "a device of the coverage file or trace", names)
+    return index
+
+
+def _read_coverage(path: Path) -> tuple[list[str], Floats, Floats]:
+    rows = Rows(path, ("device_id", "observed_from_s", "observed_to_s"))
+    names, begin, end = rows.texts("device_id"), rows.numbers("observed_from_s"), rows.numbers("observed_to_s")
+    rows.refuse(begin < 0, "observed_from_s >= 0", begin)
+    rows.refuse(end <= begin, "observed_to_s > observed_from_s", end)
+    order = np.argsort(names, kind="stable")
+    again = np.zeros(len(names), bool)
+    again[order[1:]] = names[order[1:]] == names[order[:-1]]
+    rows.refuse(again, "each device once", names)
+    return names[order].tolist(), begin[order], end[order]
+
+
+def read_intervals(path: Path, coverage: Path | None) -> Trace:
+    """A trace from a table of intervals; times are as in the file.
+
+    Raises:
+        TraceError: with file and line.
+    """
+    rows = Rows(path, ("device_id", "start_s", "end_s"))
+    start_s, end_s = rows.numbers("start_s"), rows.numbers("end_s")
+    rows.refuse(start_s < 0, "start_s >= 0", start_s)
+    rows.refuse(end_s <= start_s, "end_s > start_s", end_s)
+    if coverage is None:
+        ids = sorted(set(rows.texts("device_id").tolist()))
+        observed_from_s, observed_to_s = np.full(len(ids), start_s.min()), np.full(len(ids), end_s.max())
+    else:
+        ids, observed_from_s, observed_to_s = _read_coverage(coverage)
+    device = _devices(rows, ids)
+    order = np.argsort(device, kind="stable")
+    follows = np.zeros(len(order), bool)
+    follows[1:] = device[order[1:]] == device[order[:-1]]
+    previous_start, previous_end = np.roll(start_s[order], 1), np.roll(end_s[order], 1)
+
+    def at_row(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        by_row = np.zeros(len(bad), bool)
+        by_row[order] = follows & bad
+        return by_row
+
+    rows.refuse(at_row(start_s[order] < previous_start), "rows sorted by start_s within a device", start_s)
+    rows.refuse(at_row(start_s[order] < previous_end), "intervals of a device that do not overlap", start_s)
+    outside = (start_s < observed_from_s[device]) | (end_s > observed_to_s[device])
+    spans = [f"{a:g} to {b:g}" for a, b in zip(start_s[outside], end_s[outside], strict=True)]
+    found = dict(zip(np.flatnonzero(outside).tolist(), spans, strict=True))
+    if found:
+        row = min(found)
+        raise TraceError(f"{rows.place(row)}: expected an interval in the device's observed span, found {found[row]}")
+    return Trace(str(path), tuple(ids), device[order], start_s[order], end_s[order], observed_from_s, observed_to_s)
+
+
+def read_properties(path: Path, ids: Sequence[str]) -> dict[str, Floats]:
+    """What a device file knows of the devices: float64 [devices] each, NaN where it says nothing.
+
+    Raises:
+        TraceError: with file and line.
+    """
+    rows = Rows(path, ("device_id",))
+    strange = [name for name in rows.names if name not in ("device_id", *PROPERTIES)]
+    if strange:
+        raise TraceError(f"{rows.place(None)}: expected only {', '.join(PROPERTIES)}, found {strange[0]}")
+    device = _devices(rows, ids)
+    known = {}
+    for name in (n for n in PROPERTIES if n in rows.names):
+        values = rows.numbers(name, may_lack=True)
+        if name != "utc_offset_h":
+            rows.refuse(values <= 0, f"{name} > 0", values)
+        known[name] = np.full(len(ids), np.nan)
+        known[name][device] = values
+    return known

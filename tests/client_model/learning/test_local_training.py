@@ -1,0 +1,190 @@
+"""The hand-written backward pass against automatic differentiation of a plain, padded model."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from client_model.config import ModelConfig
+from client_model.learning.language_model import flatten, initial_weights, model_shape, unflatten
+from client_model.learning.local_training import LocalTrainer
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.text.batches import pack
+from client_model.text.vocabulary import FIRST_WORD
+
+T, V = 7, 60
+
+
+def small_shape(cell):
+    config = ModelConfig(cell=cell, vocabulary_size=V, embedding_size=6, units=11, sequence_length=T)
+    return model_shape(config)
+
+
+@pytest.fixture(scope="module", params=["cifg", "lstm"])
+def trainer(request):
+    return LocalTrainer(small_shape(request.param))
+
+
+def some_weights(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    return [w + rng.normal(0, 0.2, w.shape).astype(np.float32) for w in initial_weights(shape, seed)]
+
+
+def padded_logits(shape, weights, x):
+    """Logits [rows, T, V] of a plain implementation over padded rows."""
+    embedding, input_kernel, recurrent, bias, projection, output_bias = weights
+    rows = x.shape[0]
+    state, cell = tf.zeros([rows, recurrent.shape[0]]), tf.zeros([rows, shape.units])
+    logits = []
+    for t in range(T):
+        z = tf.gather(embedding, x[:, t]) @ input_kernel + state @ recurrent + bias
+        gates = tf.split(z, shape.num_gates, 1)
+        if shape.cell == "cifg":
+            f, o, g = tf.sigmoid(gates[0]), tf.sigmoid(gates[1]), tf.tanh(gates[2])
+            cell = f * cell + (1 - f) * g
+        else:
+            i, f, o, g = tf.sigmoid(gates[0]), tf.sigmoid(gates[1]), tf.sigmoid(gates[2]), tf.tanh(gates[3])
+            cell = f * cell + i * g
+        hidden = o * tf.tanh(cell)
+        out = hidden @ projection
+        state = out if shape.cell == "cifg" else hidden
+        logits.append(out @ tf.transpose(embedding) + output_bias)
+    return tf.stack(logits, 1)
+
+
+def make_phone(lengths, batch_size, seed):
+    """(packed batches, [(x, y, mask) padded, a batch]) for random sequences of these lengths."""
+    rng = np.random.default_rng(seed)
+    lengths = np.array(lengths)
+    inputs = rng.integers(1, V, lengths.sum()).astype(np.int32)
+    targets = rng.integers(2, V, lengths.sum()).astype(np.int32)
+    batch = np.arange(len(lengths)) // batch_size
+    packed = pack(inputs, targets, lengths, np.arange(len(lengths)), batch, T)
+    padded = []
+    starts = np.cumsum(lengths) - lengths
+    for b in range(batch[-1] + 1):
+        rows = np.flatnonzero(batch == b)
+        x, y = np.zeros((len(rows), T), np.int32), np.zeros((len(rows), T), np.int32)
+        mask = np.zeros((len(rows), T), np.float32)
+        for i, r in enumerate(rows):
+            n = lengths[r]
+            x[i, :n], y[i, :n] = inputs[starts[r] : starts[r] + n], targets[starts[r] : starts[r] + n]
+            mask[i, :n] = 1
+        padded.append((x, y, mask))
+    return packed, padded
+
+
+def autodiff_training(shape, weights, padded, rate, max_gradient_norm=np.inf):
+    variables = [tf.Variable(w) for w in weights]
+    loss_sum = 0.0
+    for x, y, mask in padded:
+        with tf.GradientTape() as tape:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, padded_logits(shape, variables, x)) * mask
+            loss = tf.reduce_sum(losses) / mask.sum()
+        loss_sum += float(tf.reduce_sum(losses))
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        scale = min(1.0, max_gradient_norm / float(tf.linalg.global_norm(gradients)))
+        for v, g in zip(variables, gradients, strict=True):
+            v.assign_sub(rate * scale * g)
+    return flatten([v.numpy() for v in variables]) - flatten(weights), loss_sum
+
+
+PHONES = {
+    "full batches": ([7, 7, 7, 7, 7, 7], 3),
+    "padding": ([7, 3, 5, 2, 4, 6], 3),
+    "short last batch": ([7, 3, 5, 2], 3),
+    "one message of one word": ([2], 3),
+    "one token": ([1], 1),
+    "equal short rows": ([2, 2, 2, 2], 4),
+    "many batches": ([5, 1, 7, 2, 3, 3, 6, 1, 1, 4], 2),
+}
+
+
+@pytest.mark.parametrize("phone", PHONES)
+def test_update_matches_automatic_differentiation(trainer, phone):
+    weights = some_weights(trainer.shape)
+    packed, padded = make_phone(*PHONES[phone], seed=1)
+    result = trainer.train(trainer.load(weights), packed, 0.7)
+    expected, loss_sum = autodiff_training(trainer.shape, weights, padded, 0.7)
+    error = np.linalg.norm(result.update - expected) / np.linalg.norm(expected)
+    assert error < 1e-4
+    assert result.loss_sum == pytest.approx(loss_sum, rel=1e-5)
+    assert result.num_tokens == sum(PHONES[phone][0])
+
+
+@pytest.mark.parametrize("cell", ["cifg", "lstm"])
+def test_gradient_norm_is_bounded_at_each_step(cell):
+    shape = small_shape(cell)
+    weights = some_weights(shape)
+    packed, padded = make_phone([7, 3, 5, 2], 3, seed=1)
+    result = LocalTrainer(shape, max_gradient_norm=0.3).train([tf.constant(w) for w in weights], packed, 0.7)
+    expected, _ = autodiff_training(shape, weights, padded, 0.7, 0.3)
+    assert np.linalg.norm(result.update - expected) / np.linalg.norm(expected) < 1e-4
+    assert np.linalg.norm(result.update) <= 2 * 0.7 * 0.3 * (1 + 1e-5)  # two steps
+
+
+def test_each_weight_gets_a_gradient(trainer):
+    packed, _ = make_phone([7, 5, 3], 2, seed=2)
+    update = trainer.train(trainer.load(some_weights(trainer.shape)), packed, 0.5).update
+    assert all(np.abs(part).max() > 0 for part in unflatten(update, trainer.shape))
+
+
+def test_one_trace_serves_phones_of_all_sizes(trainer):
+    received = trainer.load(some_weights(trainer.shape))
+    for lengths, batch_size in PHONES.values():
+        trainer.train(received, make_phone(lengths, batch_size, seed=3)[0], 0.1)
+    assert trainer.trace_count == 1
+
+
+def test_warming_up_is_the_only_trace(trainer):
+    fresh = LocalTrainer(trainer.shape)
+    fresh.warm_up()
+    assert fresh.trace_count == 1
+    fresh.train(fresh.load(some_weights(trainer.shape)), make_phone([7, 3, 5, 2], 3, seed=1)[0], 0.1)
+    assert fresh.trace_count == 1
+
+
+def test_training_leaves_the_received_weights_alone(trainer):
+    weights = some_weights(trainer.shape)
+    received = trainer.load(weights)
+    packed, _ = make_phone([6, 4], 2, seed=4)
+    first = trainer.train(received, packed, 0.5)
+    second = trainer.train(received, packed, 0.5)
+    np.testing.assert_array_equal(first.update, second.update)
+    for tensor, weight in zip(received, weights, strict=True):
+        np.testing.assert_array_equal(tensor.numpy(), weight)
+
+
+@pytest.mark.parametrize("phone", PHONES)
+def test_scores_match_the_padded_model(trainer, phone):
+    weights = some_weights(trainer.shape)
+    packed, padded = make_phone(*PHONES[phone], seed=5)
+    table = keystroke_table([f"w{number}" for number in range(trainer.shape.vocabulary_size)])
+    scores = trainer.score(trainer.load(weights), packed, table)
+    loss, ranks = [], []
+    for x, y, mask in padded:
+        logits = padded_logits(trainer.shape, [tf.constant(w) for w in weights], x).numpy()
+        order = np.argsort(-mask.sum(1), kind="stable")
+        for t in range(T):
+            for r in order:
+                if mask[r, t]:
+                    row = logits[r, t].astype(np.float64)
+                    loss.append(np.log(np.exp(row).sum()) - row[y[r, t]])
+                    ranks.append(int((row[FIRST_WORD:] > row[y[r, t]]).sum()))
+    np.testing.assert_allclose(scores.loss, loss, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(scores.rank, ranks)
+    assert ((scores.keystrokes == 1) == (scores.rank < 3) & (scores.targets >= FIRST_WORD)).all()
+
+
+def test_gboard_preset_has_the_published_size():
+    assert model_shape(ModelConfig(preset="gboard")).num_weights == 1_422_250
+
+
+@pytest.mark.parametrize("cell", ["cifg", "lstm"])
+def test_flatten_round_trip(cell):
+    shape = small_shape(cell)
+    weights = some_weights(shape)
+    flat = flatten(weights)
+    assert flat.dtype == np.float32 and len(flat) == shape.num_weights
+    for a, b, dims in zip(weights, unflatten(flat, shape), shape.weight_shapes().values(), strict=True):
+        assert a.shape == b.shape == dims
+        np.testing.assert_array_equal(a, b)

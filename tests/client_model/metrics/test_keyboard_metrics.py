@@ -1,0 +1,47 @@
+import numpy as np
+
+from client_model.metrics.keyboard_metrics import POSITION_NAMES, TokenScores, count_hits, spelled_lookup
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.text.batches import evaluation_batches
+from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from tests.client_model.text.test_batches import ListPopulation
+
+TOKENS = (*SPECIAL_TOKENS, *PUNCTUATION, "a", "be", "see")
+
+
+def test_hits_count_words_only():
+    targets = np.array([FIRST_WORD, FIRST_WORD + 1, 4, EOS, OOV, FIRST_WORD + 2], np.int32)
+    rank = np.array([0, 2, 0, 0, 0, 3])
+    loss, taps = np.full(6, 0.5, np.float32), np.array([1, 1, 0, 0, 0, 3])
+    place, unknown = np.array([0, 1, 2, 3, 9, 10]), np.array([0, 0, 0, 0, 6, 0], np.int32)
+    counts = count_hits(keystroke_table(TOKENS), TokenScores(targets, loss, rank, taps), place, unknown)
+    assert counts[:6] == (6, 3.0, 4, 1, 1, 2)
+    assert (counts.characters, counts.keystrokes) == (2 + 3 + 1 + 0 + 7 + 4, 1 + 1 + 1 + 0 + 7 + 3)
+    assert counts.in_vocabulary_by_position.tolist() == [1, 1, 0, 0, 0, 0, 1]  # an unknown word at place 9
+    assert counts.top1_hits_by_position.tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert counts.top3_hits_by_position.tolist() == [1, 1, 0, 0, 0, 0, 0]
+    metrics = counts.metrics()
+    assert metrics["top1_recall"] == 1 / 3 and metrics["top3_recall"] == 2 / 3
+    assert metrics["impression_recall"] == 2 / 6 and metrics["oov_rate"] == 1 / 4
+    assert metrics["perplexity"] == np.exp(3.0 / 6) and metrics["keystroke_savings"] == 1 - 13 / 17
+    rows = metrics["recall_by_position"]
+    assert [row["tokens_before"] for row in rows] == list(POSITION_NAMES)
+    assert rows[1] == {"tokens_before": "1", "positions": 1, "top1_recall": 0.0, "top3_recall": 1.0}
+    assert rows[2]["top3_recall"] is None
+
+
+def test_unknown_words_keep_their_letters_and_their_place():
+    population = ListPopulation([[[0, 1, 11], [2] * 8]])
+    population.lexicon, population.unlisted_word_letters = ["a", "hello", "be"], 7
+    vocabulary = Vocabulary(TOKENS)
+    spelled = spelled_lookup(vocabulary, population)
+    assert spelled.tolist() == [FIRST_WORD, -5, FIRST_WORD + 1, -7]
+    batches, tokens = evaluation_batches(population, spelled, [0], 100, 6)
+    found = {}
+    for place, target, letters in zip(tokens.place, batches.targets, tokens.unknown_letters, strict=True):
+        found.setdefault(int(place), []).append((int(target), int(letters)))
+    assert min(batches.inputs) > 0  # read as unknown
+    assert sorted(found[0]) == [(FIRST_WORD, 0), (FIRST_WORD + 1, 0)]
+    assert sorted(found[1]) == [(OOV, 5), (FIRST_WORD + 1, 0)]
+    assert sorted(found[2]) == [(OOV, 7), (FIRST_WORD + 1, 0)]
+    assert found[8] == [(EOS, 0)]  # in the second sequence of a message of nine pairs

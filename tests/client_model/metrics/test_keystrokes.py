@@ -1,0 +1,68 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_model.metrics.keystrokes import (
+    SUGGESTIONS,
+    keystroke_table,
+    letters_of,
+    ranks,
+    typing_cost,
+    word_keystrokes,
+)
+from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS
+
+FIXED = [*SPECIAL_TOKENS, *PUNCTUATION]
+words_of_two_letters = st.lists(st.text("ab", min_size=1, max_size=6), min_size=1, max_size=30, unique=True)
+
+
+def strip(words, logits, prefix):
+    """Places of the three likeliest words that begin with the prefix; of equals the first."""
+    fitting = [i for i, word in enumerate(words) if word.startswith(prefix)]
+    return sorted(fitting, key=lambda i: (-logits[i], i))[:SUGGESTIONS]
+
+
+def keystrokes_by_hand(words, logits, wanted):
+    word = words[wanted]
+    for typed in range(len(word)):
+        if wanted in strip(words, logits, word[:typed]):
+            return typed + 1
+    return len(word) + 1
+
+
+@given(words_of_two_letters, st.data())
+def test_every_word_costs_what_typing_it_by_hand_costs(words, data):
+    levels = st.integers(-3, 3).map(float)  # many equal ones
+    likely = np.array([data.draw(st.lists(levels, min_size=len(words), max_size=len(words))) for _ in words])
+    logits = np.concatenate([np.full((len(words), FIRST_WORD), 9.0), likely], axis=1).astype(np.float32)
+    targets = np.arange(FIRST_WORD, FIRST_WORD + len(words), dtype=np.int32)
+    table = keystroke_table(FIXED + words)
+    rank = ranks(logits, targets)
+    found = word_keystrokes(table, logits, targets, rank)
+    for i, row in enumerate(likely):
+        assert rank[i] == sorted(range(len(words)), key=lambda j: (-row[j], j)).index(i)
+        assert found[i] == keystrokes_by_hand(words, row, i)
+
+
+def test_letters_are_what_a_person_counts():
+    family, flag = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1eb\U0001f1f7"
+    assert [len(letters_of(t)) for t in ("don't", "cafe\u0301", family, flag)] == [5, 4, 1, 1]
+    assert keystroke_table([*FIXED, "hello", family]).letters.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 5, 1]
+
+
+def test_cost_of_words_unknown_words_punctuation_and_ends():
+    table = keystroke_table([*FIXED, "hello"])
+    targets = np.array([FIRST_WORD, OOV, FIXED.index("!"), EOS], np.int32)
+    suggested = np.array([1, 0, 0, 0])
+    characters, keystrokes = typing_cost(table, targets, np.array([0, 7, 0, 0], np.int32), suggested)
+    assert characters.tolist() == [6, 8, 1, 0]
+    assert keystrokes.tolist() == [1, 8, 1, 0]
+
+
+def test_targets_that_are_no_words_do_not_disturb_the_others():
+    table = keystroke_table([*FIXED, "hello", "help", "held", "helm", "a"])
+    logits = np.zeros((3, FIRST_WORD + 5), np.float32)
+    targets = np.array([EOS, FIRST_WORD + 3, OOV], np.int32)
+    rank = ranks(logits, targets)
+    assert rank.tolist() == [0, 3, 0]
+    assert word_keystrokes(table, logits, targets, rank).tolist() == [0, 4 + 1, 0]  # never among the first three

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from client_model.tflite.export_folder import (
+    MANIFEST,
+    SIGNATURE,
+    VerificationError,
+    place_files,
+    read_private_key,
+    read_public_key,
+    sign_folder,
+    verify_folder,
+)
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def pem(key):
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two files with their manifest, signed."""
+    target, draft = tmp_path / "model", tmp_path / "draft"
+    target.mkdir()
+    draft.mkdir()
+    (draft / "a.tflite").write_bytes(b"first")
+    (target / "vocab.txt").write_text("words")
+    place_files(draft, target, {"a.tflite": {"recall": 0.5}}, ("vocab.txt",))
+    sign_folder(target, KEY)
+    return target
+
+
+def test_a_folder_as_it_was_signed_is_verified(folder):
+    entries = verify_folder(folder, KEY.public_key())
+    assert set(entries) == {"a.tflite", "vocab.txt"} and entries["a.tflite"]["recall"] == 0.5
+    assert len((folder / SIGNATURE).read_bytes()) == 64
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f: (f / "a.tflite").write_bytes(b"First"), "expected 5 bytes with sha256"),
+        (lambda f: (f / "a.tflite").unlink(), "expected a file of the manifest, found none"),
+        (lambda f: (f / "b.tflite").write_bytes(b""), "expected only files of the manifest"),
+        (lambda f: (f / SIGNATURE).unlink(), "expected a signature, found"),
+        (lambda f: (f / SIGNATURE).write_bytes(b"x" * 64), "expected a signature of manifest.json by this key"),
+        (lambda f: (f / MANIFEST).write_text("[]"), "expected a manifest of files"),
+        (lambda f: (f / MANIFEST).unlink(), "expected a manifest of files"),
+        (lambda f: (f / MANIFEST).write_text(json.dumps({})), "expected a signature of manifest.json by this key"),
+    ],
+)
+def test_every_harm_is_found_and_named(folder, harm, message):
+    harm(folder)
+    with pytest.raises(VerificationError, match=message):
+        verify_folder(folder, KEY.public_key())
+
+
+def test_another_key_does_not_verify(folder):
+    other = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    with pytest.raises(VerificationError, match="by this key, found another"):
+        verify_folder(folder, other)
+
+
+def test_new_files_end_the_former_signature(folder, tmp_path):
+    draft = tmp_path / "more"
+    draft.mkdir()
+    (draft / "b.tflite").write_bytes(b"second")
+    place_files(draft, folder, {})
+    assert not (folder / SIGNATURE).exists()
+    assert set(verify_folder(folder, None)) == {"a.tflite", "b.tflite", "vocab.txt"}  # what stayed is still listed
+
+
+def test_files_of_other_weights_are_not_vouched_for(folder, tmp_path):
+    for name, weights in (("b.tflite", "old"), ("c.tflite", "new")):
+        draft = tmp_path / name
+        draft.mkdir()
+        (draft / name).write_bytes(b"model")
+        place_files(draft, folder, {name: {"weights_sha256": weights}})
+    with pytest.raises(VerificationError, match=r"b.tflite: expected only files of the manifest"):
+        verify_folder(folder, None)
+    (folder / "b.tflite").unlink()
+    assert set(verify_folder(folder, None)) == {"a.tflite", "c.tflite", "vocab.txt"}
+
+
+def test_a_manifest_that_cannot_be_read_is_written_anew(folder, tmp_path):
+    (folder / MANIFEST).write_text('{"a.tflite": "gone wrong"}')
+    draft = tmp_path / "more"
+    draft.mkdir()
+    (draft / "b.tflite").write_bytes(b"second")
+    place_files(draft, folder, {})
+    assert set(json.loads((folder / MANIFEST).read_text())) == {"b.tflite"}
+
+
+def test_keys(tmp_path):
+    private, public, other = (tmp_path / name for name in ("private.pem", "public.pem", "other.pem"))
+    private.write_bytes(pem(KEY))
+    public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    other.write_bytes(pem(X25519PrivateKey.generate()))
+    assert read_private_key(private).sign(b"x") == KEY.sign(b"x")
+    read_public_key(public).verify(KEY.sign(b"x"), b"x")
+    for read, path, message in (
+        (read_private_key, other, "expected an Ed25519 key, found"),
+        (read_private_key, public, "expected a private key in PEM"),
+        (read_public_key, private, "expected a public key in PEM"),
+        (read_public_key, tmp_path / "none.pem", "none.pem: expected a public key in PEM"),
+    ):
+        with pytest.raises(VerificationError, match=message):
+            read(path)

@@ -1,0 +1,101 @@
+import math
+
+import dp_accounting
+import numpy as np
+import pytest
+
+from server_strategy.privacy.accounting import (
+    default_delta,
+    epsilon_by_rdp,
+    epsilon_if_poisson,
+    epsilon_of_gaussian,
+    gaussian_rho,
+    noise_multiplier_for,
+    planned_participations,
+    rho_for,
+)
+
+
+def by_library(rho, delta):
+    """The privacy loss distribution of dp_accounting, an independent way to the same number."""
+    accountant = dp_accounting.pld.PLDAccountant()
+    return accountant.compose(dp_accounting.GaussianDpEvent(math.sqrt(1 / (2 * rho)))).get_epsilon(delta)
+
+
+def test_published_constants():
+    # Six participations at noise multiplier 7, delta 1e-10 (dp-accounting 0.4.3).
+    rho = gaussian_rho(7.0, 6)
+    assert epsilon_of_gaussian(rho, 1e-10) == pytest.approx(2.1241, rel=1e-3)
+    assert epsilon_by_rdp(rho, 1e-10) == pytest.approx(2.2248, rel=1e-3)
+    # The first production next-word model: rho 0.8061 at delta 1e-10 gives epsilon 8.90.
+    assert epsilon_by_rdp(0.8061, 1e-10) == pytest.approx(8.8986, rel=2e-3)
+    assert epsilon_of_gaussian(0.8061, 1e-10) == pytest.approx(8.526, rel=2e-3)
+
+
+@pytest.mark.parametrize("rho", [0.001, 0.05, 0.5, 2.0])
+@pytest.mark.parametrize("delta", [1e-10, 1e-6, 1e-3])
+def test_conversions_against_the_library(rho, delta):
+    exact = by_library(rho, delta)
+    assert epsilon_of_gaussian(rho, delta) == pytest.approx(exact, rel=2e-3, abs=1e-3)
+    assert epsilon_by_rdp(rho, delta) >= epsilon_of_gaussian(rho, delta)
+
+
+def test_rho_equals_composition_of_the_library():
+    accountant = dp_accounting.rdp.RdpAccountant()
+    accountant.compose(dp_accounting.SelfComposedDpEvent(dp_accounting.GaussianDpEvent(1.3), 5))
+    assert epsilon_by_rdp(gaussian_rho(1.3, 5), 1e-6) == pytest.approx(accountant.get_epsilon(1e-6), rel=1e-9)
+
+
+def test_nothing_spent():
+    assert epsilon_by_rdp(0.0, 1e-6) == epsilon_of_gaussian(0.0, 1e-6) == 0.0
+
+
+@pytest.mark.parametrize("target", [0.3, 1.0, 8.0, 50.0])
+@pytest.mark.parametrize("participations", [1, 6])
+def test_calibrated_noise_meets_the_target_and_hardly_more(target, participations):
+    z = noise_multiplier_for(target, 1e-6, participations)
+    spent = epsilon_by_rdp(gaussian_rho(z, participations), 1e-6)
+    assert spent <= target and spent == pytest.approx(target, rel=1e-4)
+
+
+def test_poisson_counterfactual_is_the_librarys():
+    # dp-accounting 0.4.3: 100 of 342,477 phones a round, 2,000 rounds, noise multiplier 1.
+    assert epsilon_if_poisson(1.0, 100 / 342477, 2000, 1e-6) == pytest.approx(0.0671, rel=1e-2)
+    # Renyi orders are ten times as loose there, which is why the counterfactual does not use them.
+    joined = dp_accounting.PoissonSampledDpEvent(100 / 342477, dp_accounting.GaussianDpEvent(1.0))
+    by_orders = dp_accounting.rdp.RdpAccountant().compose(dp_accounting.SelfComposedDpEvent(joined, 2000))
+    assert by_orders.get_epsilon(1e-6) == pytest.approx(0.679, rel=1e-2)
+
+
+@pytest.mark.parametrize("target", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize("delta", [1e-10, 1e-5])
+def test_rho_of_a_target(target, delta):
+    rho = rho_for(target, delta)
+    assert target * (1 - 1e-6) < epsilon_by_rdp(rho, delta) <= target
+
+
+def test_a_target_below_what_the_orders_can_show():
+    with pytest.raises(ValueError, match=r"at delta 1e-10. Found 0.01"):
+        rho_for(0.01, 1e-10)
+
+
+def test_impossible_target():
+    with pytest.raises(ValueError, match="Expected a target epsilon"):
+        noise_multiplier_for(1e9, 1e-6, 1)
+
+
+@pytest.mark.parametrize("rounds", [1, 7, 10, 100])
+@pytest.mark.parametrize("separation", [1, 3, 10, 1000])
+def test_planned_participations_against_a_greedy_phone(rounds, separation):
+    taken, next_allowed = 0, 1
+    for r in range(1, rounds + 1):
+        if r >= next_allowed:
+            taken, next_allowed = taken + 1, r + separation
+    assert planned_participations(rounds, separation, None) == taken
+    assert planned_participations(rounds, separation, 2) == min(taken, 2)
+
+
+def test_default_delta():
+    assert default_delta(1000) == 1e-6
+    assert default_delta(1e8) == pytest.approx(1e8**-1.1)
+    assert np.all(np.diff([default_delta(n) for n in (1e5, 1e6, 1e7, 1e9)]) <= 0)

@@ -1,0 +1,138 @@
+"""Planning: what is asked for agrees with what is given, whichever it is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.privacy.budget import BudgetRequest, at_equal_cost, solve, with_cohort
+from server_strategy.privacy.mechanisms import MECHANISMS
+from server_strategy.privacy.plan import make_privacy_plan
+
+PUBLISHED = BudgetRequest(
+    "tree", noise_multiplier=7.0, rounds=2000, cohort=6500, min_separation_rounds=314, max_participations=6, delta=1e-10
+)
+
+
+def test_the_published_model():
+    budget = solve(PUBLISHED)
+    assert budget.rho == pytest.approx(0.8061, rel=2e-3)
+    assert budget.epsilon == pytest.approx(8.8986, rel=2e-3)
+    assert budget.population == 6500 * 314
+    # And back: from its epsilon to its noise, from both to its rounds and participations.
+    backwards = replace(PUBLISHED, noise_multiplier=None, epsilon=8.8986)
+    assert solve(backwards).noise_multiplier == pytest.approx(7.0, rel=1e-3)
+    both = replace(PUBLISHED, rho=budget.rho)
+    assert solve(replace(both, max_participations=None)).max_participations == 6
+    assert solve(replace(both, rounds=None)).rounds >= 2000
+
+
+@given(
+    st.sampled_from(MECHANISMS),
+    st.floats(0.5, 10),
+    st.integers(2, 80),
+    st.integers(4, 60),
+    st.integers(1, 50),
+)
+@settings(deadline=None, max_examples=20)
+def test_what_is_found_fits_and_more_does_not(mechanism, epsilon, rounds, separation, cohort):
+    request = BudgetRequest(
+        mechanism, epsilon=epsilon, rounds=rounds, cohort=cohort, min_separation_rounds=separation, delta=1e-6
+    )
+    forward = solve(request)
+    assert epsilon * (1 - 1e-6) < forward.epsilon <= epsilon * (1 + 1e-9)
+    known = replace(request, noise_multiplier=forward.noise_multiplier * (1 + 1e-9))
+    assert solve(known).max_participations == forward.max_participations
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_the_most_rounds_fit_and_one_more_does_not(mechanism):
+    known = BudgetRequest(mechanism, noise_multiplier=3.0, cohort=10, min_separation_rounds=10, delta=1e-6)
+    budget = solve(replace(known, epsilon=solve(replace(known, rounds=40)).epsilon * 1.001))
+    assert budget.rounds >= 40
+    assert solve(replace(known, rounds=budget.rounds)).epsilon <= budget.epsilon * 1.001
+    assert solve(replace(known, rounds=budget.rounds + 1)).epsilon > budget.epsilon
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_run_of_the_planned_setting_costs_what_was_planned(mechanism):
+    budget = solve(BudgetRequest(mechanism, epsilon=4.0, rounds=90, cohort=20, min_separation_rounds=15, delta=1e-6))
+    cohort = CohortConfig(goal=20, min_separation_rounds=15)
+    plan = make_privacy_plan(cohort, PrivacyConfig(mechanism, target_epsilon=4.0, delta=1e-6), 90, 1000)
+    assert plan.noise_multiplier == pytest.approx(budget.noise_multiplier, rel=1e-6)
+    assert plan.zcdp_rho == pytest.approx(budget.rho, rel=1e-6)
+
+
+def test_phones_cohort_and_separation_from_two_of_them():
+    base = BudgetRequest(epsilon=2.0, rounds=50, delta=1e-6)
+    assert solve(replace(base, cohort=10, population=95)).min_separation_rounds == 9
+    assert solve(replace(base, cohort=10, min_separation_rounds=9)).population == 90
+    assert solve(replace(base, population=95, min_separation_rounds=9)).cohort == 10
+    assert solve(replace(base, max_participations=5)).min_separation_rounds == 10
+
+
+def test_default_delta_follows_the_population():
+    request = BudgetRequest(epsilon=2.0, rounds=50, cohort=10)
+    assert solve(replace(request, population=1000)).delta == 1e-6
+    assert solve(replace(request, population=10**8)).delta == pytest.approx(10**-8.8)
+
+
+def test_comparisons_are_at_equal_rho():
+    request = BudgetRequest(epsilon=3.0, rounds=200, cohort=100, population=5000)
+    budget = solve(request)
+    others = [at_equal_cost(budget, request, name) for name in MECHANISMS]
+    assert [other.rho for other in others] == pytest.approx([budget.rho] * 4)
+    errors = {other.mechanism: other.error for other in others}
+    assert errors["gaussian"] > errors["tree"] > errors["blt"] > errors["banded"]
+    sizes = [with_cohort(budget, request, size) for size in (25, 100, 400)]
+    assert [s.min_separation_rounds for s in sizes] == [200, 50, 12]
+    assert [s.rho for s in sizes] == pytest.approx([budget.rho] * 3)
+    assert (np.diff([s.error_per_report for s in sizes]) < 0).all()
+
+
+BAD = {
+    "no cost": (BudgetRequest(rounds=5, max_participations=1), "one of epsilon, rho and noise_multiplier. Found none"),
+    "two costs": (BudgetRequest(rounds=5, epsilon=1.0, rho=1.0), "one of epsilon and rho. Found both"),
+    "nothing of who takes part": (BudgetRequest(rounds=5, epsilon=1.0), "Expected min_separation_rounds, max_part"),
+    "no rounds": (BudgetRequest(epsilon=1.0, min_separation_rounds=3), "Expected rounds, or noise_multiplier"),
+    "no rounds nor phones": (BudgetRequest(epsilon=1.0, noise_multiplier=3.0), "Expected min_separation_rounds, or"),
+    "too few phones": (BudgetRequest(epsilon=1.0, rounds=5, cohort=9, population=8), "cohort <= population 8. Found 9"),
+    "phones come back too soon": (
+        BudgetRequest(epsilon=1.0, rounds=5, cohort=9, population=90, min_separation_rounds=11),
+        "population / cohort = 10",
+    ),
+    "separation above population": (
+        BudgetRequest(epsilon=1.0, rounds=5, population=90, min_separation_rounds=91),
+        "min_separation_rounds <= population 90",
+    ),
+    "noise far too small": (
+        BudgetRequest(epsilon=0.5, noise_multiplier=0.1, min_separation_rounds=5),
+        "fits one round",
+    ),
+    "participations that never fit": (
+        BudgetRequest(epsilon=0.5, noise_multiplier=0.1, rounds=9, min_separation_rounds=5),
+        "fits one participation",
+    ),
+    "rounds for nothing": (
+        BudgetRequest("gaussian", epsilon=9.0, noise_multiplier=9.0, min_separation_rounds=5, max_participations=1),
+        "20000 of them fit",
+    ),
+    "tree with too many participations": (
+        BudgetRequest("tree", epsilon=9.0, rounds=900, min_separation_rounds=5),
+        "at most 64 participations",
+    ),
+    "more bands than rounds apart": (
+        BudgetRequest("banded", epsilon=9.0, rounds=90, min_separation_rounds=5, bands=6),
+        "bands <= min_separation 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_does_not_go_together_is_said(case):
+    request, message = BAD[case]
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        solve(request)

@@ -1,0 +1,182 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server_strategy.privacy.accounting import epsilon_of_gaussian, gaussian_rho
+from server_strategy.privacy.ledger import (
+    LedgerError,
+    ParticipationLog,
+    PrivacyLedger,
+    privacy_spent,
+    recompute,
+)
+from server_strategy.privacy.plan import PrivacyPlan
+
+
+def plan(**changes):
+    values = dict(
+        mechanism="gaussian",
+        clip_norm=1.0,
+        noise_multiplier=2.0,
+        noise_stddev=2.0,
+        delta=1e-6,
+        rounds=9,
+        goal=3,
+        min_separation_rounds=3,
+        max_participations=3,
+        population=10,
+        modelled_cohort=None,
+    )
+    return PrivacyPlan(**(values | changes))
+
+
+def play(ledger, the_plan, rounds, phones=10):
+    """Write rounds (lists of phones) as a strategy would; returns what was spent at the end."""
+    log = ParticipationLog(phones)
+    spent = None
+    for release, present in enumerate(rounds, start=1):
+        log.record(release, np.array(present))
+        spent = privacy_spent(the_plan, log, release)
+        ledger.record(release, np.array(present, np.uint64), spent)
+    return spent
+
+
+ROUNDS = [[0, 1], [2, 3], [4], [0, 2], [5], [1], [0]]
+
+
+def test_spent_is_by_the_busiest_phone(tmp_path):
+    spent = play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS)
+    assert (spent.releases, spent.max_participations, spent.min_separation_rounds) == (7, 3, 2)
+    assert spent.zcdp_rho == gaussian_rho(2.0, 3)
+    assert spent.epsilon >= epsilon_of_gaussian(spent.zcdp_rho, 1e-6) > 0
+
+
+def test_without_privacy_everything_is_null(tmp_path):
+    none = plan(mechanism="none", noise_multiplier=None, noise_stddev=None, delta=None)
+    spent = play(PrivacyLedger(none, tmp_path / "l"), none, ROUNDS)
+    assert (spent.zcdp_rho, spent.epsilon, spent.delta) == (None,) * 3
+    assert none.epsilon is None and none.zcdp_rho is None
+
+
+@given(st.lists(st.lists(st.integers(0, 5), unique=True, min_size=1), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=40)
+def test_recomputing_from_the_file_gives_the_same_cost(tmp_path_factory, rounds):
+    path = tmp_path_factory.mktemp("ledger") / "l"
+    spent = play(PrivacyLedger(plan(), path), plan(), rounds)
+    again = recompute(path, len(rounds))
+    assert again == json.loads(json.dumps(spent.__dict__))
+    most = max(sum(p in r for r in rounds) for p in range(6))
+    assert again["zcdp_rho"] == gaussian_rho(2.0, most)
+
+
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(0, 1000))
+def test_the_participation_rule_keeps_the_plan(separation, most, seed):
+    rng, log = np.random.default_rng(seed), ParticipationLog(8)
+    history = {p: [] for p in range(8)}
+    for release in range(1, 40):
+        admitted = np.flatnonzero(log.may_participate(release, separation, most))
+        present = admitted[rng.random(len(admitted)) < 0.5]
+        log.record(release, present)
+        for p in present:
+            history[int(p)].append(release)
+    gaps = [b - a for h in history.values() for a, b in zip(h[:-1], h[1:], strict=True)]
+    assert all(len(h) <= most for h in history.values())
+    assert all(g >= separation for g in gaps)
+    assert log.min_separation == min(gaps, default=0)
+    assert log.counts.tolist() == [len(h) for h in history.values()]
+
+
+def test_a_resumed_run_repeats_its_releases_without_writing_them_again(tmp_path):
+    path = tmp_path / "l"
+    play(PrivacyLedger(plan(), path), plan(), ROUNDS)
+    before = path.read_bytes()
+    ledger = PrivacyLedger(plan(), path)
+    assert ledger.releases == 7
+    play(ledger, plan(), ROUNDS)
+    assert path.read_bytes() == before
+
+
+def test_a_repeated_release_with_other_phones_is_refused(tmp_path):
+    path = tmp_path / "l"
+    play(PrivacyLedger(plan(), path), plan(), ROUNDS)
+    with pytest.raises(LedgerError, match=r":3: expected the release that this run repeats"):
+        play(PrivacyLedger(plan(), path), plan(), [[0, 1], [2, 4]])
+
+
+def test_a_missing_release_is_refused(tmp_path):
+    ledger = PrivacyLedger(plan(), tmp_path / "l")
+    log = ParticipationLog(3)
+    log.record(2, np.array([0]))
+    with pytest.raises(LedgerError, match="expected 1 releases on record, found 0"):
+        ledger.record(2, np.array([0], np.uint64), privacy_spent(plan(), log, 2))
+
+
+def test_a_torn_last_line_was_never_a_release(tmp_path):
+    path = tmp_path / "l"
+    play(PrivacyLedger(plan(), path), plan(), ROUNDS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    assert PrivacyLedger(plan(), path).releases == 6
+    assert path.read_bytes() == whole[: whole[:-1].rfind(b"\n") + 1]
+
+
+@pytest.mark.parametrize("line", [1, 3, 8])
+def test_an_edited_line_is_refused_by_its_number(tmp_path, line):
+    path = tmp_path / "l"
+    play(PrivacyLedger(plan(), path), plan(), ROUNDS)
+    lines = path.read_text().splitlines(keepends=True)
+    lines[line - 1] = lines[line - 1].replace('"release"', '"Release"')
+    path.write_text("".join(lines))
+    with pytest.raises(LedgerError, match=f":{line}: "):
+        PrivacyLedger(plan(), path)
+
+
+@pytest.mark.parametrize("line", [2, 5])
+def test_a_missing_line_is_refused_by_its_number(tmp_path, line):
+    path = tmp_path / "l"
+    play(PrivacyLedger(plan(), path), plan(), ROUNDS)
+    lines = path.read_text().splitlines(keepends=True)
+    del lines[line - 1]
+    path.write_text("".join(lines))
+    with pytest.raises(LedgerError, match=f":{line}: expected an unbroken chain"):
+        PrivacyLedger(plan(), path)
+
+
+def test_the_mechanism_on_record_is_kept_whatever_an_optimiser_finds_elsewhere(tmp_path):
+    parameters = {"rounds": 9, "buffer_decay": [0.9, 0.9, 0.1], "output_scale": [0.2, 0.1, 0.1]}
+    first = plan(mechanism="blt", parameters=parameters)
+    spent = play(PrivacyLedger(first, tmp_path / "l"), first, ROUNDS)
+    elsewhere = {**parameters, "buffer_decay": [0.9, 0.8999, 0.1], "output_scale": [0.15, 0.15, 0.1]}
+    again = PrivacyLedger(plan(mechanism="blt", parameters=elsewhere, noise_multiplier=2.0 + 1e-9), tmp_path / "l")
+    assert again.plan == first
+    assert recompute(tmp_path / "l", 7) == json.loads(json.dumps(spent.__dict__))
+    others = ({**parameters, "rounds": 8}, {**parameters, "output_scale": [0.2, 0.2]})
+    for other in others:
+        with pytest.raises(LedgerError, match="expected the plan of this run"):
+            PrivacyLedger(plan(mechanism="blt", parameters=other), tmp_path / "l")
+
+
+@pytest.mark.parametrize(
+    "change", [{"noise_multiplier": 2.001}, {"goal": 4}, {"clip_scope": "layer"}, {"epsilon_budget": 3.0}]
+)
+def test_any_other_difference_is_another_plan(tmp_path, change):
+    play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS)
+    with pytest.raises(LedgerError, match="expected the plan of this run"):
+        PrivacyLedger(plan(**change), tmp_path / "l")
+
+
+def test_another_plan_is_refused(tmp_path):
+    play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS)
+    with pytest.raises(LedgerError, match="expected the plan of this run"):
+        PrivacyLedger(plan(noise_multiplier=3.0), tmp_path / "l")
+
+
+def test_recompute_needs_enough_lines(tmp_path):
+    with pytest.raises(LedgerError, match="found none"):
+        recompute(tmp_path / "none", 1)
+    play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS[:2])
+    with pytest.raises(LedgerError, match="expected 3 releases"):
+        recompute(tmp_path / "l", 3)

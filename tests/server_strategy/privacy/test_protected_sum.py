@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.protected_sum import ProtectedSum
+
+GOAL, ROUNDS = 8, 12
+
+
+def make_plan(mechanism="gaussian", **privacy):
+    noise = {} if mechanism == "none" else {"noise_multiplier": 0.7}
+    cohort = CohortConfig(goal=GOAL, min_separation_rounds=3)
+    return make_privacy_plan(cohort, PrivacyConfig(mechanism, **(noise | privacy)), ROUNDS, 40)
+
+
+def play(protected, rounds, begin=0):
+    """(sums [rounds, 5], clip norms) with made-up totals."""
+    result, norms = [], []
+    for t in range(begin, begin + rounds):
+        norms.append(protected.clip_norm)
+        result.append(protected.release(np.full(5, float(t)), GOAL - t % 2, 2 + t % 5))
+    return np.array(result), norms
+
+
+@pytest.mark.parametrize("quantile", [None, 0.5])
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt", "none"])
+@pytest.mark.parametrize("cut", [0, 1, 7])
+def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_path):
+    plan = make_plan(mechanism, clip_quantile=quantile)
+    expected, norms = play(ProtectedSum(plan, 9), ROUNDS)
+    first, second = ProtectedSum(plan, 9), ProtectedSum(plan, 9)
+    play(first, cut)
+    np.savez(tmp_path / "c.npz", **first.state())
+    with np.load(tmp_path / "c.npz") as stored:
+        second.load_state(dict(stored))
+    assert second.releases == cut
+    result, later_norms = play(second, ROUNDS - cut, cut)
+    np.testing.assert_array_equal(result, expected[cut:])
+    assert later_norms == norms[cut:]
+
+
+def test_none_adds_nothing():
+    result, norms = play(ProtectedSum(make_plan("none"), 0), 4)
+    np.testing.assert_array_equal(result, np.arange(4.0)[:, None] * np.ones(5))
+    assert norms == [2.0] * 4
+
+
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_noise_has_the_planned_size(mechanism):
+    plan = make_plan(mechanism, modelled_cohort=800)
+    assert plan.noise_stddev == pytest.approx(0.7 * 2.0 * GOAL / 800)
+    noise = ProtectedSum(plan, 1).release(np.zeros(100_000), GOAL, 0)
+    first_row = np.sqrt(plan.noise_mechanism.sum_errors(1)[0])
+    assert noise.std() == pytest.approx(plan.noise_stddev * first_row, rel=0.01)
+
+
+@pytest.mark.parametrize("mechanism", ["gaussian", "blt", "none"])
+def test_the_clip_norm_finds_the_quantile(mechanism):
+    # Norms are 1, 2, ... 100; a quarter of them is to be shorter.
+    plan = make_privacy_plan(
+        CohortConfig(goal=100, min_separation_rounds=10),
+        PrivacyConfig(
+            mechanism, noise_multiplier=None if mechanism == "none" else 0.3, clip_quantile=0.25, clip_norm=90.0
+        ),
+        200,
+        2000,
+    )
+    protected, norms = ProtectedSum(plan, 0), np.arange(1, 101)
+    seen = []
+    for _ in range(200):
+        protected.release(np.zeros(3), 100, int((norms <= protected.clip_norm).sum()))
+        seen.append(protected.clip_norm)
+    assert np.median(seen[100:]) == pytest.approx(25, abs=3)
+
+
+def test_noise_split_costs_what_the_whole_does():
+    adaptive = make_plan("blt", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.1).adaptive
+    joint = adaptive.update_noise_multiplier**-2 + (0.5 / adaptive.count_stddev) ** 2
+    assert joint == pytest.approx(1.3**-2)
+    assert adaptive.count_stddev == 1.1
+    default = make_plan("gaussian", clip_quantile=0.5, modelled_cohort=4000).adaptive
+    assert default.count_stddev == 200 and default.count_noise_stddev == pytest.approx(200 * GOAL / 4000)
+    assert default.update_noise_stddev == pytest.approx(default.update_noise_multiplier * GOAL / 4000)
+
+
+def test_a_count_that_would_take_all_noise_is_refused():
+    with pytest.raises(ValueError, match=r"Expected clip_count_stddev > noise_multiplier / 2 = 0.65"):
+        make_plan("gaussian", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=0.6)

@@ -1,0 +1,42 @@
+"""A small exported model for tests of what shows it: random weights, real words, all that a run's export has inside."""
+
+import numpy as np
+
+from client_model.config import ModelConfig
+from client_model.learning.language_model import model_shape
+from client_model.text.vocabulary import BOS, EOS, FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from client_model.tflite.export_checks import CheckText
+from client_model.tflite.export_tflite import TARGETS, Target, export_model
+from simulation.config import RunConfig
+from simulation.device.model_card import associated_files, model_card
+from tests.client_model.learning.test_local_training import some_weights
+from tests.simulation.device.test_model_card import PRIVACY, SUMMARY
+
+_WORDS = """
+i you the to see at be there will in don't it's where are is we meet station home train later told top today tomorrow
+what when they them then think thank thanks done doing damn hello help caf\N{LATIN SMALL LETTER E WITH ACUTE} noon
+call me well good morning night
+"""
+WORDS = _WORDS.split()
+VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *WORDS, *(f"word{number}" for number in range(120))))
+
+SHAPE = model_shape(ModelConfig(vocabulary_size=len(VOCABULARY), embedding_size=16, units=32), len(VOCABULARY))
+
+
+def export_small_model(root, seed, kinds):
+    """Write root/model with these kinds of files."""
+    weights = some_weights(SHAPE, seed=seed)
+    weights[5][FIRST_WORD : FIRST_WORD + len(WORDS)] += 1.0  # real words are commoner
+    weights[5][VOCABULARY.tokens.index("damn")] += 5.0  # and one of them is always wanted
+    rng = np.random.default_rng(seed)
+    streams = [np.array([BOS, *rng.integers(FIRST_WORD, len(VOCABULARY), 6), EOS], np.int32) for _ in range(10)]
+    text = CheckText([(stream[:-1], stream[1:]) for stream in streams], VOCABULARY)
+    card = model_card(RunConfig(), SHAPE, SUMMARY, PRIVACY)
+    (root / "model").mkdir(parents=True)
+    inside = associated_files(card, VOCABULARY.to_text())
+    former = dict(TARGETS)
+    TARGETS.update(dict.fromkeys(TARGETS, Target(0.0, 0.0)))  # random weights are no model to hold to a bound
+    try:
+        export_model(root / "model", SHAPE, weights, text, kinds, 0.0, inside)
+    finally:
+        TARGETS.update(former)

@@ -1,0 +1,268 @@
+"""The keyboard page in a real browser, held to the interpreter."""
+
+import json
+import os
+import re
+import shutil
+import threading
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from client_model.text.vocabulary import tokenize
+from client_model.tflite.interpreter import FileSteps, open_interpreter
+from client_model.tflite.reference_vectors import completions, ids_of
+from simulation.device.keyboard_server import PAGE, KeyboardServer, open_model
+from simulation.device.litert_package import LiteRtUnavailableError, litert_files
+from tests.simulation.device.keyboard_model import VOCABULARY
+
+pytestmark = pytest.mark.slow
+BOTH_ENGINES = pytest.mark.parametrize("server", ["litert", "local"], indirect=True)
+BLOCKED = set((PAGE / "blocklist.txt").read_text().split())
+_QUIET = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1000,900"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("Chromium and its driver are not installed (Debian: apt-get install chromium chromium-driver)")
+    os.environ["SE_AVOID_STATS"] = "true"
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (*_QUIET, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    found = webdriver.Chrome(options=options, service=Service(driver))
+    found.set_script_timeout(60)
+    yield found
+    found.quit()
+
+
+@pytest.fixture(scope="module")
+def server(request, small_models):
+    litert = {}
+    if getattr(request, "param", "litert") == "litert":
+        try:
+            litert = litert_files()
+        except LiteRtUnavailableError as error:
+            pytest.skip(f"LiteRT.js is not to be had here: {error}")
+    found = KeyboardServer([open_model(root) for root in small_models[0]], litert, "as asked for", 0)
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+class Page:
+    """What a person does and sees."""
+
+    def __init__(self, browser, server):
+        self.browser = browser
+        browser.get(server.address)
+        WebDriverWait(browser, 60).until(lambda b: self.mark("ready") or self.mark("failed"))
+        assert self.mark("ready"), self.shown("engine")
+
+    def mark(self, name):
+        return self.browser.execute_script("return document.documentElement.dataset[arguments[0]]", name)
+
+    def shown(self, name):
+        return self.browser.find_element(By.ID, name).text
+
+    def strip(self, place=0):
+        self.wait_until_idle()
+        buttons = self.browser.find_elements(By.CSS_SELECTOR, f"#strip-{place} button")
+        return [button.text for button in buttons if button.text]
+
+    def wait_until_idle(self):
+        script = "const s = arguments[0]; import('/page.js').then((p) => p.idle()).then(s)"
+        self.browser.execute_async_script(script)
+
+    def announcement(self):
+        return self.browser.find_element(By.ID, "announce").get_property("textContent")
+
+    def type(self, *keys):
+        self.browser.find_element(By.ID, "text").send_keys(*keys)
+
+    @property
+    def text(self):
+        return self.browser.find_element(By.ID, "text").get_property("value")
+
+    def alt(self, key):
+        ActionChains(self.browser).key_down(Keys.ALT).send_keys(key).key_up(Keys.ALT).perform()
+
+    def press(self, label):
+        self.browser.find_element(By.CSS_SELECTOR, f'#keys [aria-label="{label}"]').click()
+
+
+@pytest.fixture
+def page(browser, server):
+    return Page(browser, server)
+
+
+def steps_of(small_models, place=0):
+    file = (small_models[0][place] / "model" / "keyboard.tflite").read_bytes()
+    return FileSteps(open_interpreter(file), small_models[1][place])
+
+
+def expected_words(steps, finished, typed):
+    """What the interpreter suggests, without the blocked words."""
+    logits, _ = steps.read(np.array(ids_of(finished, VOCABULARY), np.int32))
+    allowed = logits[-1].copy()
+    allowed[[i for i, token in enumerate(VOCABULARY.tokens) if token in BLOCKED]] = -np.inf
+    return [VOCABULARY.tokens[i] for i in completions(allowed, typed, VOCABULARY)]
+
+
+@BOTH_ENGINES
+def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, small_models, server):
+    steps, sentence = steps_of(small_models), "where will we meet, at the station"
+    assert page.strip() == expected_words(steps, "", "")
+    written = ""
+    for letter in sentence:
+        page.type(letter)
+        written += letter
+        typed = re.search("[a-z]*$", written).group()
+        assert page.strip() == expected_words(steps, written.removesuffix(typed), typed)
+    assert page.shown("counts") == f"{len(sentence)} / {len(sentence)}"
+    assert "ms" in page.shown("press")
+    where = "in this page" if server.local is None else "in the local process that serves this page"
+    assert where in page.shown("engine")
+
+
+def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, small_models):
+    vectors = json.loads((small_models[0][0] / "model" / "test_vectors.json").read_text())["vectors"]
+    odd = ["", "'tis o'clock' 'n'", "A\u0301e\u0301", "1,000.5", "\U0001f1eb\U0001f1f7\U0001f1e9", "3\ufe0f\u20e3 a_b"]
+    texts = [vector["text"] for vector in vectors] + odd
+    script = """
+        const [texts, done] = [arguments[0], arguments[1]];
+        import("/tokeniser.js").then(async ({ tokenise, Vocabulary }) => {
+          const vocabulary = new Vocabulary(await (await fetch("/models/0/vocab.txt")).text());
+          done(texts.map((text) => [tokenise(text), vocabulary.idsOf(text)]));
+        });"""
+    found = page.browser.execute_async_script(script, texts)
+    assert found == [[tokenize(text), ids_of(text, VOCABULARY)] for text in texts]
+    script = """
+        const [cases, done] = [arguments[0], arguments[1]];
+        Promise.all([import("/keyboard.js"), import("/page.js")]).then(async ([{ best }, { idle, state }]) => {
+          await idle();
+          const keyboard = state.keyboards[0];
+          const found = [];
+          for (const { ids, typed } of cases) {
+            found.push(best(await keyboard.logitsAfter(ids), keyboard.vocabulary.tokens, typed, new Set()));
+          }
+          done(found);
+        });"""
+    found = page.browser.execute_async_script(script, vectors)
+    assert found == [vector["expected"]["keyboard.tflite"]["ids"] for vector in vectors]
+
+
+def test_suggestions_are_accepted_by_key_and_by_tap_and_save_keystrokes(page, small_models):
+    steps = steps_of(small_models)
+    page.type("tom")
+    assert page.strip()[0] == "tomorrow"
+    page.alt("1")
+    assert page.strip() == expected_words(steps, "tomorrow", "") and page.text == "tomorrow "
+    assert page.shown("counts") == "9 / 4"
+    assert page.shown("saved") == f"{100 * (1 - 4 / 9):.1f} %"
+    page.press("full stop")  # takes the place of the space that came with the suggestion
+    assert page.text == "tomorrow."
+    page.press("space")
+    page.press("h")
+    page.press("e")
+    shown = page.strip()
+    assert set(shown) == {"hello", "help"}
+    page.browser.find_elements(By.CSS_SELECTOR, "#strip-0 button")[shown.index("hello")].click()
+    page.wait_until_idle()
+    assert page.text == "tomorrow. hello "
+    page.press("backspace")
+    assert page.text == "tomorrow. hello"
+    page.type(Keys.ENTER)
+    page.wait_until_idle()
+    assert page.text == "" and page.shown("sent") == "tomorrow. hello"
+    assert "could have saved" in page.shown("possible-0")
+
+
+def test_capitals_stay_and_blocked_words_never_show(page, small_models):
+    page.type("Hel")
+    assert set(page.strip()) == {"Hello", "Help"}
+    page.type(Keys.BACKSPACE * 3, "da")
+    assert "damn" not in page.strip()
+    logits, _ = steps_of(small_models).read(np.array(ids_of("", VOCABULARY), np.int32))
+    assert VOCABULARY.tokens[int(completions(logits[0], "da", VOCABULARY)[0])] == "damn"  # the model would
+
+
+@BOTH_ENGINES
+def test_it_learns_from_what_was_typed_and_forgets(page):
+    assert not page.browser.find_element(By.ID, "learn").is_enabled()
+    page.type("see you")
+    before = page.strip()
+    page.type(Keys.ENTER)
+    for _ in range(8):
+        page.type("see you later tonight", Keys.ENTER)
+        page.wait_until_idle()
+    page.browser.find_element(By.ID, "learn").click()
+    WebDriverWait(page.browser, 60).until(lambda _: "nats a token" in page.shown("learning"))
+    first, last = (float(part.split()[0]) for part in page.shown("learning").split("loss ")[1].split("→"))
+    assert last < first
+    page.type("see you ")
+    assert page.strip()[0] == "later"
+    assert "has learned from you" in page.shown("strip-0")
+    page.browser.find_element(By.ID, "forget").click()
+    page.type(Keys.BACKSPACE)
+    assert page.strip() == before
+
+
+def test_two_models_side_by_side(page, small_models):
+    page.type("we ")
+    assert page.strip(0) == expected_words(steps_of(small_models, 0), "we", "")
+    assert page.strip(1) == expected_words(steps_of(small_models, 1), "we", "") != page.strip(0)
+    choices = page.browser.find_elements(By.CSS_SELECTOR, "#models input")
+    choices[1].click()
+    wanted = page.strip(1)[0]
+    page.alt("1")
+    page.wait_until_idle()
+    assert page.text == f"we {wanted} "
+    assert not any(b.is_enabled() for b in page.browser.find_elements(By.CSS_SELECTOR, "#strip-0 button"))
+
+
+def test_usable_without_a_mouse_and_with_a_screen_reader(page):
+    page.strip()
+    for element in page.browser.find_elements(By.CSS_SELECTOR, "button, textarea, input, [role=group], section, ol"):
+        assert element.accessible_name, element.get_attribute("outerHTML")
+    keys = page.browser.find_elements(By.CSS_SELECTOR, "#keys button")
+    assert [key.get_attribute("tabindex") for key in keys].count("0") == 1
+    reached = []
+    for _ in range(12):
+        focused = page.browser.switch_to.active_element
+        reached.append(focused.get_attribute("data-key") or focused.get_attribute("id") or focused.text)
+        focused.send_keys(Keys.TAB)
+    assert reached[0] == "text" and "q" in reached and set(page.strip()) <= set(reached)
+    keys[0].send_keys(Keys.ARROW_RIGHT)
+    page.browser.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    assert page.browser.switch_to.active_element.get_attribute("data-key") == "s"
+    page.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    page.wait_until_idle()
+    assert page.text == "s"
+    WebDriverWait(page.browser, 10).until(lambda _: page.strip()[0] in page.announcement())
+
+
+def test_nothing_is_asked_of_another_machine(page, server):
+    page.type("hello ")
+    page.wait_until_idle()
+    sent = [json.loads(entry["message"])["message"] for entry in page.browser.get_log("performance")]
+    urls = {m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"}
+    hosts = {urlsplit(url).netloc for url in urls if url.startswith(("http", "ws"))}
+    assert all(host.startswith("127.0.0.1:") for host in hosts) and urlsplit(server.address).netloc in hosts
+    posted = [m for m in sent if m.get("params", {}).get("request", {}).get("method") == "POST"]
+    assert not [m for m in posted if m["params"]["request"]["url"].startswith(server.address)]  # no way out

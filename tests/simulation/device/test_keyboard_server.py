@@ -1,0 +1,180 @@
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from client_model.tflite.interpreter import FileSteps, open_interpreter
+from client_model.tflite.tflite_metadata import read_associated_files, with_metadata
+from simulation.device import litert_package
+from simulation.device.keyboard_server import KeyboardServer, open_model
+from simulation.device.litert_package import LiteRtUnavailableError, litert_files
+from simulation.device.model_card import associated_files
+from simulation.settings import ConfigError
+from tests.conftest import ROOT
+from tests.simulation.device.keyboard_model import VOCABULARY
+
+
+@pytest.fixture(scope="module")
+def run(small_models):
+    roots, shapes = small_models
+    return roots[0], shapes[0]
+
+
+@pytest.fixture(scope="module")
+def server(run):
+    server = KeyboardServer([open_model(run[0])], {}, "for a test", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def ask(server, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read(), dict(answer.getheaders())
+
+
+def test_the_page_and_its_files_are_served_with_a_policy_that_keeps_them_here(server):
+    status, page, headers = ask(server, "GET", "/")
+    assert status == 200 and b"<title>Typefleet keyboard</title>" in page
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "connect-src 'self'" in policy and "http" not in policy
+    for path, kind in (
+        ("/page.js", "text/javascript"),
+        ("/keyboard.css", "text/css"),
+        ("/blocklist.txt", "text/plain"),
+    ):
+        status, content, headers = ask(server, "GET", path)
+        assert status == 200 and content and headers["Content-Type"].startswith(kind)
+    about = json.loads(ask(server, "GET", "/models.json")[1])
+    assert about["engine"] == "local" and about["why_local"] == "for a test"
+    (model,) = about["models"]
+    assert model["files"] == ["keyboard.tflite", "keyboard_train.tflite"] and model["recurrent_size"] == 16
+    assert ask(server, "GET", "/models/0/vocab.txt")[1].decode() == VOCABULARY.to_text()
+
+
+@pytest.mark.parametrize("path", ["/../pyproject.toml", "/models/0/../../x", "/models/1/keyboard.tflite", "/%2e%2e/x"])
+def test_nothing_else_is_served(server, path):
+    assert ask(server, "GET", path)[0] == 404
+
+
+def test_other_names_and_other_pages_are_refused(server):
+    assert ask(server, "GET", "/", Host="evil.example")[0] == 403
+    assert ask(server, "POST", "/reset/0/keyboard.tflite", "{}", Origin="http://evil.example")[0] == 403
+    assert ask(server, "POST", "/reset/0/keyboard.tflite", "{}", Host="evil.example")[0] == 403
+    port = server.server_address[1]
+    assert ask(server, "GET", "/", Host=f"localhost:{port}")[0] == 200
+
+
+def step_inputs(token):
+    return {
+        "token": {"shape": [1], "dtype": "int32", "data": [token]},
+        "hidden": {"shape": [1, 16], "dtype": "float32", "data": [0.0] * 16},
+        "cell": {"shape": [1, 32], "dtype": "float32", "data": [0.0] * 32},
+    }
+
+
+def test_a_signature_runs_as_in_the_interpreter(server, run):
+    status, content, _ = ask(server, "POST", "/run/0/keyboard.tflite/step", json.dumps(step_inputs(9)))
+    assert status == 200
+    found = json.loads(content)
+    file = (run[0] / "model" / "keyboard.tflite").read_bytes()
+    logits, ids = FileSteps(open_interpreter(file), run[1]).read(np.array([9], np.int32))
+    assert found["ids"]["data"] == ids[0].tolist() and found["ids"]["dtype"] == "int32"
+    np.testing.assert_array_equal(np.array(found["logits"]["data"], np.float32), logits[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/run/0/keyboard.tflite/dance", json.dumps(step_inputs(9))),
+        ("/run/7/keyboard.tflite/step", json.dumps(step_inputs(9))),
+        ("/run/0/other.tflite/step", json.dumps(step_inputs(9))),
+        ("/run/0/keyboard.tflite/step", "{"),
+        ("/run/0/keyboard.tflite/step", json.dumps({"token": {"shape": [1], "dtype": "int32", "data": [1]}})),
+        ("/run/0/keyboard.tflite/step", json.dumps({"token": {"shape": [1], "dtype": "object", "data": [1]}})),
+        ("/run/0/keyboard.tflite/step", json.dumps({**step_inputs(9), "hidden": step_inputs(9)["cell"]})),
+        ("/run/x", "{}"),
+        ("/dance/0/keyboard.tflite", "{}"),
+    ],
+)
+def test_requests_that_do_not_fit_are_refused_with_a_reason(server, path, body):
+    status, content, _ = ask(server, "POST", path, body)
+    assert status == 400 and json.loads(content)["error"]
+    assert ask(server, "POST", "/run/0/keyboard.tflite/step", json.dumps(step_inputs(9)))[0] == 200  # still alive
+
+
+def test_requests_of_no_or_absurd_size_are_refused(server):
+    assert ask(server, "POST", "/run/0/keyboard.tflite/step", **{"Content-Length": str(1 << 40)})[0] == 413
+
+
+def other_weights(file):
+    """The same file with a card that names other weights."""
+    inside = read_associated_files(file)
+    card = {**json.loads(inside["model_card.json"]), "weights_sha256": "cd" * 32}
+    return with_metadata(file, *associated_files(card, inside["vocab.txt"]))
+
+
+def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):
+    with pytest.raises(ConfigError, match=r"keyboard.tflite: expected an exported model"):
+        open_model(tmp_path)
+    bare = tmp_path / "bare" / "model"
+    bare.mkdir(parents=True)
+    (bare / "keyboard.tflite").write_bytes(b"no archive at the end")
+    with pytest.raises(ConfigError, match="expected a vocabulary and a card inside"):
+        open_model(tmp_path / "bare")
+    mixed = shutil.copytree(run[0], tmp_path / "mixed") / "model"
+    (mixed / "keyboard_train.tflite").write_bytes(other_weights((mixed / "keyboard_train.tflite").read_bytes()))
+    with pytest.raises(ConfigError, match=r"keyboard_train.tflite: expected weights .*export_model.py writes all"):
+        open_model(tmp_path / "mixed")
+    done = script("keyboard_demo.py", tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_without_npm_the_script_says_so_and_serves_all_the_same(run, tmp_path):
+    environment = {**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, str(ROOT / "scripts/keyboard_demo.py"), str(run[0]), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        address, where = process.stdout.readline().strip(), process.stdout.readline()
+        assert where.startswith("The model runs in this process, not in the page: npm was not found.")
+        connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"), timeout=30)
+        connection.request("GET", "/models.json")
+        assert json.loads(connection.getresponse().read())["why_local"] == "npm was not found"
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0 and not errors
+
+
+def test_a_runtime_that_is_not_the_expected_one_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "typefleet" / f"litertjs-{litert_package.VERSION}" / "@litertjs" / "core" / "dist"
+    folder.mkdir(parents=True)
+    with pytest.raises(LiteRtUnavailableError, match=r"No such file or directory; remove"):
+        litert_files()
+    (folder / "index.js").write_text("another")
+    with pytest.raises(LiteRtUnavailableError, match=r"index.js: expected sha256 .*, found another file"):
+        litert_files()
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a shell to play npm")
+def test_a_failed_installation_leaves_nothing(tmp_path, monkeypatch):
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\necho 'npm error network' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(LiteRtUnavailableError, match=r"npm could not install LiteRT.js: npm error network"):
+        litert_files()
+    assert not list((tmp_path / "cache" / "typefleet").iterdir())

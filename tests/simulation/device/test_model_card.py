@@ -1,0 +1,82 @@
+import json
+
+from client_model.learning.language_model import ModelShape
+from simulation.config import RunConfig
+from simulation.device.model_card import associated_files, card_markdown, model_card
+
+SHAPE = ModelShape("cifg", 60, 8, 10, 20)
+SUMMARY = {
+    "weights_sha256": "ab" * 32,
+    "rounds_completed": 12,
+    "devices_trained": 3456,
+    "tokens_trained": 78901,
+    "top1_recall": 0.0748,
+    "top3_recall": 0.1393,
+    "perplexity": 349.4,
+    "oov_rate": None,
+    "baseline_unigram_top1": 0.0397,
+    "baseline_bigram_top1": 0.0936,
+    "baseline_unigram_top3": 0.1007,
+    "baseline_bigram_top3": 0.1752,
+    "impression_recall": 0.0806,
+    "keystroke_savings": 0.3684,
+    "baseline_unigram_keystroke_savings": 0.3736,
+    "wall_seconds": 5.0,
+}
+PRIVACY = {
+    "statement": "(6.39, 1e-07)-differential privacy",
+    "epsilon_is_of": "this run",
+    "unit": "u",
+    "adjacency": "a",
+    "trust_model": "t",
+    "released": "r",
+    "mechanism": "blt",
+    "mechanism_parameters": {},
+    "spent": {},
+    "epsilon_exact_gaussian": 6.0,
+    "amplification_by_sampling": "none",
+    "conversion": "c",
+    "accountant": "d",
+    "outside_the_budget": ["the vocabulary"],
+    "caveats": ["the seed"],
+    "data_covered": "40 phones",
+}
+
+
+def card(**privacy):
+    return model_card(RunConfig(), SHAPE, SUMMARY, {**PRIVACY, **privacy})
+
+
+def test_the_page_has_metrics_beside_their_baselines_and_the_promise():
+    page = card_markdown(card())
+    for text in (
+        "7.48%",
+        "3.97%",
+        "9.36%",
+        "13.93%",
+        "349.4",
+        "8.06%",
+        "36.84%",
+        "37.36%",
+        "40 phones",
+        "3,456 updates",
+        "the vocabulary",
+        "the seed",
+    ):
+        assert text in page
+    assert "| words outside the vocabulary | - |" in page  # a value that does not exist
+    assert "does not have that guarantee" not in page
+
+
+def test_a_modelled_deployments_promise_is_not_the_files():
+    page = card_markdown(card(epsilon_is_of="a modelled deployment with 20,000 reports a round"))
+    assert "This file does not have that guarantee itself" in page
+
+
+def test_nothing_that_differs_between_equal_runs_is_in_it():
+    first, second = card(), model_card(RunConfig(), SHAPE, {**SUMMARY, "wall_seconds": 9.0}, PRIVACY)
+    assert associated_files(first, "a\n") == associated_files(second, "a\n")
+    facts, files = associated_files(first, "a\n")
+    assert facts.version == "ab" * 8
+    assert [one.name for one in files] == ["vocab.txt", "model_card.md", "model_card.json"]
+    assert json.loads(files[2].content) == json.loads(json.dumps(first))

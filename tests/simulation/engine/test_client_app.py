@@ -1,0 +1,137 @@
+"""A host by itself: real text, real training; one phone of the shard is made to fail."""
+
+import json
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+
+from client_model.config import TrainingConfig
+from client_model.learning.language_model import ModelShape, initial_weights
+from client_model.metrics.keyboard_metrics import recall_by_position, sum_counts
+from client_model.text.population import PopulationSpec
+from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from server_strategy.pooled_evaluation import counts_of_phones, pooled_metrics
+from simulation.engine import client_app
+from simulation.engine.host_task import HostTask
+from simulation.engine.phone_host import PhoneHost
+
+WORDS = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, "the", "to", "you"))
+SHAPE = ModelShape("cifg", len(WORDS), 8, 12, 6)
+CONTEXT = Context(0, 0, {}, RecordDict(), {})
+
+
+@pytest.fixture(autouse=True)
+def tensorflow_is_at_work(monkeypatch):
+    """A worker sets its threads before TensorFlow's first operation; here other tests have come before."""
+    monkeypatch.setattr(client_app, "_open_hosts", [True])
+
+
+def message(kind, phones, seed=0, **config):
+    task = HostTask(PopulationSpec(seed, 40), WORDS.to_text(), SHAPE, TrainingConfig(max_sequences=5), 4, seed)
+    names = SHAPE.weight_shapes()
+    arrays = ArrayRecord({n: Array(w) for n, w in zip(names, initial_weights(SHAPE, 0), strict=True)})
+    settings = {"host-task": task.to_json(), "clip-norm": 0.5, "server-round": 1, "phone-ids": phones, **config}
+    content = RecordDict({"arrays": arrays, "config": ConfigRecord(settings)})
+    made = Message(content, dst_node_id=1, message_type=kind)
+    made.metadata.__dict__["_message_id"] = "m"  # Flower does this when a message is sent
+    return made
+
+
+def train(phones, **config):
+    content = client_app.train(message("train", phones, **config), CONTEXT).content
+    (values,) = content["update-sum"].to_numpy_ndarrays()
+    return values, content
+
+
+def misbehave(monkeypatch, phone, how):
+    """Make one phone of the shard fail in its training."""
+    read, run = PhoneHost.read, PhoneHost.train
+    now = []
+
+    def note_phone(self, number, server_round):
+        now[:] = [number]
+        return read(self, number, server_round)
+
+    def train_or_fail(self, received, batches):
+        result = run(self, received, batches)
+        return how(result) if now == [phone] else result
+
+    monkeypatch.setattr(PhoneHost, "read", note_phone)
+    monkeypatch.setattr(PhoneHost, "train", train_or_fail)
+
+
+def test_a_phone_that_raises_is_left_out_and_named_without_its_text(monkeypatch):
+    def fail(result):
+        raise ValueError("cannot train on 'my secret words'")
+
+    expected, _ = train([1, 2, 4])
+    misbehave(monkeypatch, 3, fail)
+    values, content = train([1, 2, 3, 4])
+    np.testing.assert_array_equal(values, expected)
+    assert list(content["metrics"]["phone-ids"]) == [1, 2, 4]
+    assert list(content["metrics"]["failed-ids"]) == [3] and not content["metrics"]["rejected-ids"]
+    (cause,) = content["failures"]["causes"]
+    assert cause.startswith("ValueError at test_client_app.py:") and "secret" not in cause
+
+
+def test_a_phone_that_returns_nan_is_left_out_and_named(monkeypatch):
+    expected, _ = train([1, 2, 4])
+    misbehave(monkeypatch, 3, lambda result: result._replace(update=result.update * np.nan))
+    values, content = train([1, 2, 3, 4])
+    np.testing.assert_array_equal(values, expected)
+    assert list(content["metrics"]["rejected-ids"]) == [3] and not content["metrics"]["failed-ids"]
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), OSError(28, "No space left on device")])
+def test_a_failure_of_the_machine_is_not_the_phones(monkeypatch, failure):
+    def fail(result):
+        raise failure
+
+    misbehave(monkeypatch, 3, fail)
+    with pytest.raises(type(failure)):
+        train([1, 2, 3, 4])
+
+
+def test_every_phone_failing_gives_an_empty_sum(monkeypatch):
+    misbehave(monkeypatch, 3, lambda result: 1 / 0)
+    values, content = train([3])
+    assert not values.any() and content["failures"]["causes"][0].startswith("ZeroDivisionError")
+
+
+def test_the_profile_comes_only_when_asked_for():
+    _, content = train([1, 2])
+    assert "profile" not in content
+    _, content = train([1, 2], profile=True)
+    profile = dict(content["profile"])
+    phases = sum(profile[f"{phase}-s"] for phase in ("decode", "read", "train", "clip_and_sum"))
+    assert 0 < phases <= profile["message-s"] * 1.001
+    assert profile["train-s"] > 0 and profile["peak-rss-bytes"] > 1e8
+
+
+def test_evaluation_units_do_not_depend_on_their_message():
+    def evaluate(phones, sizes):
+        content = client_app.evaluate(message("evaluate", phones, **{"unit-sizes": sizes}), CONTEXT).content
+        metrics = {name: list(values) for name, values in dict(content["metrics"]).items()}
+        by_phone = {name: np.reshape(values, (len(phones), -1)).tolist() for name, values in metrics.items()}
+        return {phone: {name: rows[i] for name, rows in by_phone.items()} for i, phone in enumerate(phones)}
+
+    together = evaluate([5, 6, 7, 8, 9], [3, 2])
+    apart = evaluate([5, 6, 7], [3]) | evaluate([8, 9], [2])
+    assert together == apart
+    counts = together[5]
+    assert 0 < counts["keystrokes"][0] <= counts["characters"][0]
+    assert sum(counts["in-vocabulary-by-position"]) == counts["word-positions"][0] - counts["out-of-vocabulary"][0]
+    for hits in ("top1-hits", "top3-hits"):
+        assert sum(counts[f"{hits}-by-position"]) == counts[hits][0]
+    assert json.dumps(together)  # plain numbers
+
+
+def test_the_server_pools_what_the_client_counts_into_the_same_metrics():
+    asked = message("evaluate", [5, 6, 7], **{"unit-sizes": [3]})
+    pooled = pooled_metrics(counts_of_phones([client_app.evaluate(asked, CONTEXT)]))
+    host, received, _ = client_app._open(asked)
+    expected = sum_counts(host.score(received, [5, 6, 7])).metrics()
+    by_position = [pooled[f"{name}-by-position"] for name in ("in-vocabulary", "top1-hits", "top3-hits")]
+    assert recall_by_position(*by_position) == expected.pop("recall_by_position")
+    assert {name: pooled[name.replace("_", "-")] for name in expected} == pytest.approx(expected)

@@ -1,0 +1,223 @@
+"""Parts of the machine fail under whole runs: the weights stay the same, or one line says what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from ray.cluster_utils import Cluster
+
+from client_model.config import DataConfig
+from client_model.text.population import prepare_population, split_phones
+from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.run.preparation import _sample
+from tests.conftest import ROOT
+from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.killed_driver import POINTS
+from tests.simulation.test_runs import assert_same_rounds, outcome, rounds_of
+
+pytestmark = pytest.mark.slow
+SIMULATE = [sys.executable, str(ROOT / "scripts" / "simulate.py")]
+
+
+@pytest.fixture
+def undisturbed(straight):
+    """What the run gives on one worker when nothing fails."""
+    return outcome(straight[0])
+
+
+def ledger_lines(folder):
+    path = folder / "privacy_ledger.jsonl"
+    return path.read_text().count("\n") - 1 if path.exists() else 0  # the first line is the plan
+
+
+def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(straight, script, tmp_path):
+    folder = tmp_path / "run"
+    flags = [*map(str, WEIGHTS_ONLY), "--engine.workers", "1", "--output-dir", str(folder)]
+    for point, server_round, releases in zip(POINTS, (1, 1, 1, 2, 3), (0, 0, 1, 2, 3), strict=True):
+        command = [sys.executable, "-m", "tests.simulation.killed_driver", point, str(server_round), *flags]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == -signal.SIGKILL, (point, done.stderr)
+        assert ledger_lines(folder) == releases, point  # never fewer than what may have left the server
+        flags = ["--resume", str(folder), "--engine.workers", "1"]
+    done = script("simulate.py", "--resume", folder, "--engine.workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert_same_rounds(straight[0], folder)
+    assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
+    assert outcome(folder)["epsilon"] == outcome(straight[0])["epsilon"]
+    assert ledger_lines(folder) == 3 and [r["round"] for r in rounds_of(folder)] == [1, 2, 3]
+    assert not list(folder.glob("**/.*"))  # the half-written file is gone
+
+
+def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(script, tmp_path):
+    trace, runs = tmp_path / "t.csv", [tmp_path / "whole", tmp_path / "killed"]
+    rows = (f"d{d},{day * 86400 + 600 * d},{day * 86400 + 600 * d + 40000}\n" for d in range(40) for day in range(3))
+    trace.write_text("device_id,start_s,end_s\n" + "".join(rows))
+    flags = [
+        *map(str, WEIGHTS_ONLY),
+        "--fleet.trace",
+        str(trace),
+        "--cohort.policy",
+        "buffered",
+        "--cohort.concurrency",
+        "20",
+    ]
+    flags += ["--cohort.check-in-interval-s", "5", "--cohort.min-separation-rounds", "2", "--rounds", "4"]
+    flags += ["--privacy.mechanism", "blt", "--privacy.clip-quantile", "0.5", "--privacy.clip-scope", "layer"]
+    done = script("simulate.py", *flags, "--engine.workers", 1, "--output-dir", runs[0])
+    assert done.returncode == 0, done.stderr
+    assert any(line["mean_staleness"] > 0 for line in rounds_of(runs[0]))
+    assert len({line["clip_norm"] for line in rounds_of(runs[0])}) == 4
+    command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "3", *flags]
+    killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    done = script("simulate.py", "--resume", runs[1])
+    assert done.returncode == 0, done.stderr
+    assert_same_rounds(*runs)
+    whole, resumed = (json.loads((run / "participation.json").read_text()) for run in runs)
+    assert whole == resumed and whole["recall_by_group"]
+    trace.write_text(trace.read_text() + "d39,999000,999900\n")
+    done = script("simulate.py", "--resume", runs[1])
+    assert done.returncode == 2 and "the text and the trace that" in done.stderr
+
+
+def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    killed = wait_for_busy_worker(psutil.Process(process.pid))
+    killed.send_signal(signal.SIGKILL)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert not killed.is_running()
+    assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
+
+
+def wait_for_busy_worker(above):
+    """A worker below the process `above` that is at work on a message."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        for child in above.children(recursive=True):
+            try:
+                # Importing takes 5 s of processor time, so from then on it is at work.
+                if "ClientAppActor.run" in " ".join(child.cmdline()) and sum(child.cpu_times()[:2]) > 5.5:
+                    return child
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(0.02)
+    raise AssertionError("expected a worker at work, found none within 120 s")
+
+
+def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second, folder = cluster.add_node(num_cpus=1), tmp_path / "run"
+        command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.address", cluster.address, "--output-dir", str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        raylet = psutil.Process(second.all_processes["raylet"][0].process.pid)
+        while not (folder / "rounds.jsonl").exists() and process.poll() is None:
+            time.sleep(0.005)
+        for part in (raylet, *raylet.children(recursive=True)):  # at once, as when a machine is switched off
+            part.kill()
+        cluster.remove_node(second, allow_graceful=False)
+        printed, errors = process.communicate(timeout=300)
+    finally:
+        cluster.shutdown()
+    assert process.returncode == 0, printed + errors
+    assert "starting the engine again" in errors
+    assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
+
+
+def write_messages(path, users=60):
+    words = ["the", "of", "and", "to", "in", "is", "you", "that", "it", "was", "for", "on"]
+    rng = np.random.default_rng(0)
+    with path.open("w") as file:
+        for user in range(users):
+            for _ in range(12):
+                text = " ".join(rng.choice(words, 6))
+                file.write(json.dumps({"user_id": f"u{user}", "text": text}) + "\n")
+
+
+def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on(script, tmp_path):
+    messages, cache, folder = tmp_path / "m.jsonl", tmp_path / "cache", tmp_path / "run"
+    write_messages(messages)
+    spec = prepare_population(DataConfig(path=messages, cache_dir=cache), 0, None)
+    where = Path(spec.cache_folder)
+    digests, first = np.load(where / "digests.npy"), np.load(where / "first_message.npy")
+    offsets, types = np.load(where / "message_offsets.npy"), np.load(where / "types.npy")
+    training, _ = split_phones(digests, 0, DataConfig().held_out_share)
+    read_by_driver = _sample(training, digests, 0, "vocabulary phones", 20)
+    damaged = np.setdiff1d(training, read_by_driver)[:10]
+    for phone in damaged:
+        types[offsets[first[phone]] : offsets[first[phone + 1]]] = -(2**30)
+    np.save(where / "types.npy", types)
+    done = script(
+        *("simulate.py", "--data.path", messages, "--data.cache-dir", cache, "--output-dir", folder),
+        *("--data.vocabulary-phones", 20, "--rounds", 2, "--cohort.goal", 20, "--cohort.min-separation-rounds", 1),
+        *("--cohort.minimum-report-share", 0.2, "--model.embedding-size", 8, "--model.units", 8),
+        *("--fleet.eligible-share-alpha", 1e4, "--fleet.eligible-share-beta", 0.01, "--fleet.failure-share", 0),
+        *("--engine.workers", 1),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "left out for errors" in done.stdout
+    failed = [line["failed"] for line in rounds_of(folder)]
+    assert any(failed)
+    for line, causes in zip(rounds_of(folder), failed, strict=True):
+        assert line["reports"] == line["reported"] - len(causes)
+        assert all(len(label) == 16 and cause.startswith("IndexError at ") for label, cause in causes.items())
+
+
+def tmpfs(folder, megabytes):
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small file system can only be mounted by root")
+
+
+def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbed, script, tmp_path):
+    disk = tmp_path / "disk"
+    tmpfs(disk, 16)
+    try:
+        ballast = disk / "ballast"
+        command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "1", "--output-dir", str(disk / "run")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        checkpoints = disk / "run" / "checkpoints"
+        while not (checkpoints / "checkpoint-000001.npz").exists() and process.poll() is None:
+            time.sleep(0.005)
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        ballast.write_bytes(bytes(free - 100_000))  # room for the ledger and the records, not for a checkpoint
+        printed, errors = process.communicate(timeout=300)
+        assert process.returncode == 2, printed + errors
+        assert errors.strip().count("\n") == 0
+        assert "cannot write the checkpoint: No space left on device" in errors
+        ballast.unlink()
+        assert load_newest_checkpoint(checkpoints)[0].about["totals"]["rounds_completed"] in (1, 2)
+        done = script("simulate.py", "--resume", disk / "run")
+        assert done.returncode == 0, done.stderr
+        assert outcome(disk / "run")["weights_sha256"] == undisturbed["weights_sha256"]
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_workers_that_cannot_start_are_said_with_their_reason(script, tmp_path):
+    # Every Python in this environment works but Ray's workers, as with a broken package.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'default_worker' in ' '.join(sys.orig_argv):\n"
+        "    os.write(2, b'ImportError: numpy.core.multiarray failed to import\\n')\n"
+        "    os._exit(1)\n"
+    )
+    began = time.monotonic()
+    done = script(
+        "simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run", env=os.environ | {"PYTHONPATH": str(tmp_path)}
+    )
+    assert done.returncode == 2 and time.monotonic() - began < 90
+    assert done.stderr.count("\n") == 1, done.stderr
+    line = done.stderr
+    assert line.startswith("error: Ray did not start: its worker processes do not start: ImportError: numpy.core")

@@ -1,0 +1,124 @@
+"""The engine on real Ray and Flower: faults leave no mark, and the strategy works in a user's own app."""
+
+import numpy as np
+import pytest
+import ray
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context
+from flwr.serverapp import Grid, ServerApp
+from flwr.simulation import run_simulation
+
+from server_strategy.cohorts import UniformCohorts
+from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.dp_fedavg import DPFedAvg
+from simulation.engine import exchange as exchange_module
+from simulation.engine import flower_on_ray as engine
+from simulation.engine.config import EngineConfig
+from simulation.engine.exchange import exchange
+from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes
+from tests.simulation.engine import own_app
+
+pytestmark = pytest.mark.slow
+
+
+def make_strategy(**settings):
+    return DPFedAvg(
+        UniformCohorts(goal=6),
+        60,
+        cohort=CohortConfig(goal=6, min_separation_rounds=2),
+        privacy=PrivacyConfig(clip_norm=1.0, noise_multiplier=0.05),
+        rounds=4,
+        optimizer=ServerOptimizerConfig("sgd", 1.0),
+        **settings,
+    )
+
+
+def start_arrays():
+    return ArrayRecord({"w": Array(np.zeros((4, 5), np.float32))})
+
+
+def weights(arrays):
+    return np.concatenate([a.numpy().ravel() for a in arrays.values()])
+
+
+@pytest.fixture(scope="module")
+def own_server_app():
+    """A user's own ServerApp with Flower's own loop."""
+    found = {}
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        wait_for_nodes(grid)
+        strategy = make_strategy()
+        found["arrays"] = strategy.start(grid, start_arrays(), num_rounds=4).arrays
+        found["strategy"] = strategy
+
+    init = {"address": "local", "num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+    resources = {"num_cpus": 1, "num_gpus": 0.0}
+    run_simulation(app, own_app.app, 3, backend_config={"init_args": init, "client_resources": resources})
+    return found
+
+
+def test_the_strategy_works_in_a_users_own_server_app(own_server_app):
+    found = weights(own_server_app["arrays"])
+    assert 0.2 < found.mean() < 1.0  # on its way to the phones' common target of 1
+    strategy = own_server_app["strategy"]
+    assert strategy.releases == strategy.ledger.releases == 4
+    assert strategy.last_round.spent.epsilon > 0 and strategy.participation.min_separation >= 2
+
+
+def play(monkeypatch, misbehave="", rounds=4):
+    """The same rounds on our engine; returns the weights."""
+    monkeypatch.setattr(engine, "client_app", own_app.app)
+    result = {}
+
+    def body(grid):
+        wait_for_nodes(grid)
+        strategy, arrays = make_strategy(), start_arrays()
+        config = ConfigRecord({"misbehave": misbehave})
+        for r in range(1, rounds + 1):
+            replies = exchange(grid, strategy.configure_train(r, arrays, config, grid), 60.0)
+            arrays, _ = strategy.aggregate_train(r, replies)
+        result["weights"] = weights(arrays)
+
+    run_on_flower(EngineConfig(workers=2), body)
+    return result["weights"]
+
+
+@pytest.mark.parametrize("fault", ["", "raise"])
+def test_a_failed_or_killed_host_leaves_no_mark(own_server_app, monkeypatch, tmp_path, fault):
+    flag = tmp_path / "flag"
+    flag.touch()
+    found = play(monkeypatch, f"{fault} {flag}" if fault else "")
+    assert flag.exists() == (not fault)  # the fault did happen
+    np.testing.assert_array_equal(found, weights(own_server_app["arrays"]))
+
+
+def test_a_host_that_never_works_stops_the_run_with_its_reason(monkeypatch):
+    monkeypatch.setattr(exchange_module, "_FIRST_PAUSE_S", 0.01)
+    with pytest.raises(EngineError, match=r"failed 6 times: .*this host never works"):
+        play(monkeypatch, "always raise")
+    assert not ray.is_initialized()
+
+
+def test_ray_that_does_not_start_is_said_at_once(monkeypatch):
+    def refuse(**_):
+        raise ConnectionError("no raylet")
+
+    monkeypatch.setattr(engine.ray, "init", refuse)  # the real cause cannot be had on a healthy machine
+    with pytest.raises(EngineError, match="Ray did not start: no raylet"):
+        run_on_flower(EngineConfig(workers=1), lambda grid: None)
+
+
+def test_a_dead_backend_does_not_leave_the_server_waiting(monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("actors cannot be made")
+
+    monkeypatch.setattr("flwr.server.superlink.fleet.vce.backend.raybackend.BasicActorPool", broken)
+    with pytest.raises(EngineError, match="actors cannot be made"):
+        run_on_flower(EngineConfig(workers=1), lambda grid: exchange(grid, messages_to(grid), 600.0) and None)
+
+
+def messages_to(grid):
+    wait_for_nodes(grid)
+    return list(make_strategy().configure_train(1, start_arrays(), ConfigRecord(), grid))

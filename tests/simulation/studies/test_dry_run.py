@@ -1,0 +1,75 @@
+"""A dry run is the timeline of a real run, and its report adds up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from simulation.clock import DAY_S
+from simulation.config import RunConfig
+from simulation.flags import parse_simulate
+from simulation.studies.dry_run import play, prepare_dry_run, tokens_of_phones
+from simulation.studies.dry_run_report import dry_run_summary, write_report
+from simulation.world.config import FleetConfig
+
+SETTINGS = ("--fleet.size", "4000", "--cohort.goal", "40", "--cohort.pause-s", "1200", "--privacy.mechanism", "none")
+
+
+def played(*flags, days=3.0):
+    config = parse_simulate([*SETTINGS, *flags]).run
+    run, cohorts = prepare_dry_run(config)
+    play(config, run, cohorts, days)
+    return config, run
+
+
+@pytest.mark.parametrize("policy", ["synchronous", "deadline", "buffered"])
+def test_the_report_adds_up(policy, tmp_path):
+    config, run = played("--cohort.policy", policy)
+    summary = json.loads(json.dumps(dry_run_summary(run, config.cohort)))
+    assert summary["rounds_completed"] + summary["rounds_abandoned"] == len(run.rounds)
+    assert summary["rounds_completed"] == run.releases > 50
+    in_flight = run.rounds[-1].get("in_flight", 0) / summary["invited"]
+    assert sum(summary["outcome_share"].values()) == pytest.approx(1 - in_flight)
+    assert summary["participation"]["updates"] == sum(r["reported"] for r in run.rounds if r["abandoned"] is None)
+    assert summary["min_separation_rounds"] >= config.cohort.min_separation_rounds
+    assert summary["max_participations"] <= -(-run.releases // config.cohort.min_separation_rounds)
+    for hours in summary["hours"].values():
+        assert sum(hours["invited"]) == summary["invited"]
+    for grouping in {row["grouping"] for row in summary["by_group"]}:
+        rows = [row for row in summary["by_group"] if row["grouping"] == grouping]
+        assert sum(row["share_of_phones"] for row in rows) == pytest.approx(1)
+        assert sum(row["share_of_updates"] for row in rows) == pytest.approx(1)
+    paths = write_report(tmp_path, run, summary, "a title")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
+    assert (tmp_path / "fleet.png").read_bytes().startswith(b"\x89PNG")
+    phones = [int(line.split(",")[1]) for line in (tmp_path / "participations.csv").read_text().splitlines()[1:]]
+    assert sum(phones) == run.fleet.may_train.sum()
+
+
+def test_the_curve_of_eligible_phones_is_that_of_the_fleet():
+    _, run = played(days=2.0)
+    assert run.days_looked_at == 2
+    shares = [len(run.fleet.availability.eligible_until(t)[0]) for t in np.arange(0, 2 * DAY_S, 1800) + 900]
+    assert run.by_utc_hour.eligible.sum() / 48 == pytest.approx(np.mean(shares), rel=0.08)
+    assert run.by_local_hour.eligible.sum() == run.by_utc_hour.eligible.sum()
+
+
+def test_a_fleet_where_nothing_can_happen_has_nulls_and_a_page_all_the_same(tmp_path):
+    config, run = played(
+        *("--fleet.never-eligible-share", "0.999999", "--cohort.selection-timeout-s", "20000"), days=1.0
+    )
+    summary = dry_run_summary(run, config.cohort)
+    assert summary["rounds_completed"] == 0 and summary["rounds_abandoned"] > 0
+    assert summary["round_s"] is None and summary["participation"]["gini"] is None
+    write_report(tmp_path, run, summary, "nobody")
+
+
+def test_it_is_seeded():
+    (_, a), (_, b), (_, c) = played(days=1.0), played(days=1.0), played("--seed", "9", days=1.0)
+    assert a.rounds == b.rounds and a.rounds != c.rounds
+
+
+def test_tokens_follow_the_population():
+    tokens = tokens_of_phones(RunConfig(fleet=FleetConfig(size=20_000)), 20_000)
+    assert 0 < np.median(tokens) < 1000 and len(np.unique(tokens)) > 100
+    np.testing.assert_array_equal(tokens[:50], tokens_of_phones(RunConfig(), 50))

@@ -1,0 +1,102 @@
+"""Statistics of what is seen, and a fit that finds them again in the model."""
+
+import numpy as np
+import pytest
+
+from simulation.clock import DAY_S, HOUR_S
+from simulation.studies.fleet_fit import chance, compare, fit_fleet, simulated_statistics, some_looks
+from simulation.studies.fleet_statistics import STEP_S, Looks, look_at_model, look_at_trace, statistics
+from simulation.world.availability import AvailabilityModel
+from simulation.world.config import FleetConfig
+from simulation.world.traces.trace import Trace, TraceError
+
+
+def make_trace(sessions, spans, **properties):
+    device, start, end = (np.array(column) for column in zip(*sessions, strict=True)) if sessions else ([], [], [])
+    span = np.array(spans, float)
+    columns = (np.array(device, np.int64), np.array(start, float) * HOUR_S, np.array(end, float) * HOUR_S)
+    ids = tuple(map(str, range(len(spans))))
+    return Trace("made", ids, *columns, span[:, 0] * HOUR_S, span[:, 1] * HOUR_S, properties)
+
+
+def test_statistics_by_hand():
+    # Two devices: one of a single session from 1:00 to 3:00, seen for a day; one never eligible, seen from 12:00.
+    found = statistics(look_at_trace(make_trace([(0, 1, 3), (0, 25, 26)], [(0, 48), (12, 48)])))
+    assert found.mean_share == pytest.approx(3 / 84) and found.never_share == 0.5
+    assert found.session_h.tolist() == [1.25, 1.5, 1.75, 1.9]
+    assert found.session_cdf[:4].tolist() == [0.0, 0.5, 0.5, 1.0]
+    # Of the hour from 1:00 the first device was seen twice, eligible both times; the second once.
+    assert found.hourly[1] == pytest.approx(2 / 3) and found.hourly[2] == pytest.approx(1 / 3)
+    assert found.hourly[3:].max() == 0
+    assert found.stays == pytest.approx(4 / 6)
+    assert found.same_time == pytest.approx(0.5)  # 1:00 and 1:30 again, 2:00 and 2:30 not
+    assert found.returns == 0
+
+
+def test_returns_within_two_hours():
+    found = statistics(look_at_trace(make_trace([(0, 1, 2), (0, 3.5, 4), (0, 10, 11)], [(0, 24)])))
+    assert found.returns == pytest.approx(1 / 3)
+
+
+def test_a_trace_of_an_hour_has_statistics_too():
+    found = statistics(look_at_trace(make_trace([(0, 0, 0.5)], [(0, 1)])))
+    assert found.mean_share == 0.5 and found.stays == found.returns == found.same_time == 0
+
+
+def test_what_was_not_observed_does_not_count():
+    looks = look_at_trace(make_trace([(0, 10, 11)], [(9.75, 20.1)]))
+    assert looks.observed.sum() == 20 and looks.observed[0, 20] and not looks.observed[0, 19]
+
+
+def test_the_devices_own_clocks():
+    trace = make_trace([(0, 1, 2)], [(0, 24)], utc_offset_h=np.array([-3.0]))
+    assert statistics(look_at_trace(trace)).hourly.argmax() == 22
+
+
+def test_the_model_is_looked_at_as_the_devices_were():
+    like = look_at_trace(make_trace([], [(0, 48), (30, 60)]))
+    looks = look_at_model(AvailabilityModel(FleetConfig(), 50, 0), like)
+    np.testing.assert_array_equal(looks.observed[0::2], np.tile(like.observed[0], (25, 1)))
+    np.testing.assert_array_equal(looks.observed[1::2], np.tile(like.observed[1], (25, 1)))
+    phone, _ = AvailabilityModel(FleetConfig(), 50, 0).eligible_until(7 * DAY_S + 3.5 * STEP_S)
+    assert set(np.flatnonzero(looks.eligible[:, 3])) == {p for p in phone if looks.observed[p, 3]}
+
+
+def test_a_trace_of_nothing_cannot_be_fitted():
+    with pytest.raises(TraceError, match="expected a trace with eligible phones, found none"):
+        fit_fleet(look_at_trace(make_trace([], [(0, 48)])))
+
+
+@pytest.mark.slow
+def test_a_fit_finds_the_figures_of_another_fleet_again():
+    truth = FleetConfig(
+        utc_offsets_h=(0.0,),
+        utc_offset_weights=(1.0,),
+        eligible_share_alpha=0.8,
+        eligible_share_beta=4.0,
+        never_eligible_share=0.1,
+        best_local_hour=2.0,
+        other_best_local_hours=(13.0,),
+        other_best_local_hour_shares=(0.3,),
+        night_day_ratio=6.0,
+        session_median_h=0.8,
+        session_mean_h=1.2,
+        long_session_share=0.1,
+        reentry_share=0.2,
+    )
+    devices, steps = 1500, 240
+    everything = Looks(
+        np.zeros((devices, steps), bool), np.ones((devices, steps), bool), np.tile(np.arange(steps) % 48, (devices, 1))
+    )
+    observed = look_at_model(AvailabilityModel(truth, devices, 11), everything)
+    lines = compare(statistics(observed), simulated_statistics(fit_fleet(observed), observed))
+    assert [line.name for line in lines if line.met is False] == []
+
+
+def test_chance_shrinks_with_the_number_of_devices():
+    everybody = np.ones((800, 144), bool)
+    like = Looks(~everybody, everybody, np.tile(np.arange(144) % 48, (800, 1)))
+    looks = look_at_model(AvailabilityModel(FleetConfig(), 800, 4), like)
+    few = some_looks(looks, np.arange(50))
+    many, less = (chance(some, statistics(some)) for some in (looks, few))
+    assert less[0] == pytest.approx(4 * many[0], rel=0.5) and less[2] > 2 * many[2] > 0

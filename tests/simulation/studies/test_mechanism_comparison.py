@@ -1,0 +1,62 @@
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from simulation.flags import parse_simulate
+from simulation.settings import ConfigError
+from simulation.studies import mechanism_comparison as comparison
+from simulation.studies.mechanism_comparison import Outcome, play, print_outcomes, verdicts, write_outcomes
+from tests.simulation.conftest import TINY
+
+
+def outcome(mechanism, recall, epsilon=6.0):
+    private = mechanism != "none"
+    some = 1.0 if private else None
+    curve = [(1, recall / 2), (2, recall)]
+    return Outcome(
+        mechanism, epsilon if private else None, some, some, some, some, recall, 300.0, 2 * recall, 0.3, curve, 60.0
+    )
+
+
+def in_order(*recalls):
+    return [outcome(*pair) for pair in zip(("none", "gaussian", "tree", "banded", "blt"), recalls, strict=True)]
+
+
+def test_the_expected_order_is_recognised_and_any_other_is_said():
+    assert verdicts(in_order(0.09, 0.03, 0.05, 0.07, 0.0695)) == [
+        "epsilon 6: gaussian < tree < blt ~ banded < none: as expected"
+    ]
+    (line,) = verdicts(in_order(0.09, 0.055, 0.03, 0.07, 0.06))
+    assert line == "epsilon 6: tree < gaussian < blt < banded < none: NOT as expected: gaussian above tree"
+    assert "banded above none" in verdicts(in_order(0.065, 0.03, 0.05, 0.07, 0.06))[0]
+    assert verdicts(in_order(0.07, 0.05, 0.05, 0.07, 0.0705))[0].endswith("as expected")  # equal is no contradiction
+    assert verdicts(in_order(0.09, 0.03, 0.05, 0.07, 0.06)[:4]) == []  # not all are there yet
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
+    outcomes = in_order(0.09, 0.03, 0.05, 0.07, 0.06)[:count]
+    write_outcomes(tmp_path, outcomes)
+    print_outcomes(Console(width=118), outcomes)
+    assert "9.00%" in capsys.readouterr().out
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "MECHANISMS", ("gaussian",))
+    run = parse_simulate([str(flag) for flag in TINY]).run
+    settings = replace(run, privacy=replace(run.privacy, noise_multiplier=None))
+    shutil.copytree(straight[0], tmp_path / "c" / "gaussian-epsilon-4")  # a run with as many rounds, kept
+    said = []
+    *_, outcomes = play(tmp_path / "c", settings, (4.0,), said.append)
+    assert [one.mechanism for one in outcomes] == ["none", "gaussian"] and said == ["run 1 of 2: none"]
+    assert outcomes[0].rho is None and outcomes[0].recall > 0
+    assert outcomes[1].rho > 0 and outcomes[1].noise_in_model == pytest.approx(np.sqrt((1 + 2 + 3) / 3) / 500)
+    *_, again = play(tmp_path / "c", settings, (4.0,), said.append)
+    assert again == outcomes and len(said) == 1  # nothing ran a second time
+    with pytest.raises(ConfigError, match=r"found .* with others"):
+        list(play(tmp_path / "c", replace(settings, seed=1), (4.0,), said.append))

@@ -1,0 +1,302 @@
+"""Each format is read as it is meant, and what is wrong in a file is said with its place."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulation.clock import DAY_S, HOUR_S
+from simulation.world.config import FleetConfig
+from simulation.world.recorded import RecordedAvailability
+from simulation.world.traces.reader import read_trace
+from simulation.world.traces.trace import Trace, TraceError
+
+INTERVALS = "device_id,start_s,end_s\na,100,200\na,200,300\nb,50,90000\n"
+COVERAGE = "device_id,observed_from_s,observed_to_s\nb,0,100000\na,0,90000\nsilent,10,99000\n"
+
+
+def write(folder, name, text):
+    path = folder / name
+    path.write_bytes(text) if isinstance(text, bytes) else path.write_text(text)
+    return path
+
+
+def sessions_of(trace):
+    names = [trace.device_ids[d] for d in trace.device]
+    return list(zip(names, trace.start_s.tolist(), trace.end_s.tolist(), strict=True))
+
+
+def test_intervals(tmp_path):
+    path, coverage = write(tmp_path, "t.csv", INTERVALS), write(tmp_path, "c.csv", COVERAGE)
+    trace = read_trace(path, coverage)
+    assert trace.device_ids == ("a", "b", "silent")
+    assert sessions_of(trace) == [("a", 100, 200), ("a", 200, 300), ("b", 50, 90000)]
+    np.testing.assert_allclose(trace.eligible_share, [200 / 90000, 89950 / 100000, 0])
+    alone = read_trace(path)
+    assert alone.device_ids == ("a", "b")
+    assert alone.observed_from_s.tolist() == [50, 50] and alone.observed_to_s.tolist() == [90000, 90000]
+
+
+def test_parquet_says_the_same(tmp_path):
+    table = {"device_id": ["a", "a", "b"], "start_s": [100, 200, 50], "end_s": [200, 300, 90000]}
+    pyarrow.parquet.write_table(pa.table(table), tmp_path / "t.parquet")
+    trace = read_trace(tmp_path / "t.parquet")
+    assert sessions_of(trace) == sessions_of(read_trace(write(tmp_path, "t.csv", INTERVALS)))
+    table["end_s"][1] = 150
+    pyarrow.parquet.write_table(pa.table(table), tmp_path / "t.parquet")
+    with pytest.raises(TraceError, match=r"t.parquet: row 2: expected end_s > start_s, found 150"):
+        read_trace(tmp_path / "t.parquet")
+
+
+def test_times_count_from_the_midnight_before_the_first_observation(tmp_path):
+    begin = 1_580_256_000 + 3600  # Unix time
+    path = write(tmp_path, "t.csv", f"device_id,start_s,end_s\na,{begin},{begin + 100}\n")
+    assert sessions_of(read_trace(path)) == [("a", 3600, 3700)]
+
+
+BAD_INTERVALS = {
+    "nothing": ("", "expected a table"),
+    "header only": ("device_id,start_s,end_s\n", "expected at least one row"),
+    "a column": ("device_id,start_s\na,1\n", r"t.csv:1: expected the columns .* found no end_s"),
+    "a word": ("device_id,start_s,end_s\na,1,2\na,3,soon\n", r"t.csv:3: expected end_s to be a finite number.*'soon'"),
+    "not a number": ("device_id,start_s,end_s\na,nan,2\n", r"t.csv:2: expected start_s to be a finite number"),
+    "an empty field": ("device_id,start_s,end_s\na,,2\n", r"t.csv:2: expected start_s to be a finite number"),
+    "a short row": ("device_id,start_s,end_s\na,1\n", "expected a table"),
+    "negative": ("device_id,start_s,end_s\na,-1,2\n", r"t.csv:2: expected start_s >= 0, found -1"),
+    "backwards": ("device_id,start_s,end_s\na,1,2\nb,5,5\n", r"t.csv:3: expected end_s > start_s, found 5"),
+    "overlap": ("device_id,start_s,end_s\na,1,9\nb,2,3\na,8,10\n", r"t.csv:4: expected intervals .* do not overlap"),
+    "unsorted": ("device_id,start_s,end_s\na,50,60\na,1,2\n", r"t.csv:3: expected rows sorted by start_s"),
+    "unknown device": ("device_id,start_s,end_s\na,1,2\nz,1,2\n", r"t.csv:3: expected a device of the coverage.*z"),
+    "unobserved": ("device_id,start_s,end_s\na,1,90001\n", r"t.csv:2: expected an interval in .* found 1 to 90001"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INTERVALS)
+def test_bad_intervals_are_said_with_file_and_line(case, tmp_path):
+    text, message = BAD_INTERVALS[case]
+    with pytest.raises(TraceError, match=message):
+        read_trace(write(tmp_path, "t.csv", text), write(tmp_path, "c.csv", COVERAGE))
+
+
+BAD_COVERAGE = {
+    "twice": (COVERAGE + "a,0,5\n", r"c.csv:5: expected each device once, found a"),
+    "backwards": ("device_id,observed_from_s,observed_to_s\na,5,5\n", r"c.csv:2: expected observed_to_s > "),
+    "negative": ("device_id,observed_from_s,observed_to_s\na,-5,5\n", r"c.csv:2: expected observed_from_s >= 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_COVERAGE)
+def test_bad_coverage(case, tmp_path):
+    text, message = BAD_COVERAGE[case]
+    with pytest.raises(TraceError, match=message):
+        read_trace(write(tmp_path, "t.csv", INTERVALS), write(tmp_path, "c.csv", text))
+
+
+def test_devices(tmp_path):
+    path = write(tmp_path, "t.csv", INTERVALS)
+    devices = write(tmp_path, "d.csv", "device_id,memory_gb,utc_offset_h\nb,3,-5\na,,1\n")
+    known = read_trace(path, devices=devices).properties
+    np.testing.assert_array_equal(known["memory_gb"], [np.nan, 3])
+    np.testing.assert_array_equal(known["utc_offset_h"], [1, -5])
+    for text, message in (
+        ("device_id,ram\na,3\n", r"d.csv:1: expected only .*, found ram"),
+        ("device_id,memory_gb\na,0\n", r"d.csv:2: expected memory_gb > 0, found 0"),
+        ("device_id,memory_gb\nq,1\n", r"d.csv:2: expected a device .* found q"),
+    ):
+        with pytest.raises(TraceError, match=message):
+            read_trace(path, devices=write(tmp_path, "d.csv", text))
+
+
+def test_no_file_and_no_format(tmp_path):
+    with pytest.raises(TraceError, match=r"expected a trace, found none"):
+        read_trace(tmp_path / "none.csv")
+    with pytest.raises(TraceError, match=r"expected .csv, .parquet, .json, .pkl or .pickle, found .txt"):
+        read_trace(write(tmp_path, "t.txt", "x"))
+    with pytest.raises(TraceError, match=r"expected a coverage file only beside an interval file"):
+        read_trace(write(tmp_path, "t.json", "{}"), write(tmp_path, "c.csv", COVERAGE))
+
+
+def flash(folder, *lines, name="phone"):
+    return write(folder, "t.json", json.dumps({name: {"model": "X", "messages": "\n".join(lines) + "\n"}}))
+
+
+DAY = "2020-01-29 "
+
+
+def test_flash_events(tmp_path):
+    path = flash(
+        tmp_path,
+        DAY + "01:00:00\tscreen_off",
+        DAY + "01:00:00\tbattery_charged_on",
+        DAY + "01:10:00\t80.0%",
+        DAY + "02:00:00\twifi",  # only from here are all three known
+        DAY + "03:00:00\tscreen_lock",
+        DAY + "04:00:00\tscreen_on",
+        DAY + "05:00:00\tscreen_unlock",
+        DAY + "06:00:00\t4G",
+    )
+    spans = {idle: [s[1:] for s in sessions_of(read_trace(path, idle=idle))] for idle in ("screen-off", "locked")}
+    assert spans == {"screen-off": [(2 * HOUR_S, 4 * HOUR_S)], "locked": [(3 * HOUR_S, 5 * HOUR_S)]}
+    assert [s[1:] for s in sessions_of(read_trace(path, idle="either"))] == [(2 * HOUR_S, 5 * HOUR_S)]
+    trace = read_trace(path)
+    assert (trace.observed_from_s[0], trace.observed_to_s[0]) == (HOUR_S, 6 * HOUR_S)
+
+
+BAD_FLASH = {
+    "an unknown event": ([DAY + "01:00:00\tscreen_fell"], "device phone, line 1: expected an event .*'screen_fell'"),
+    "no date": (["yesterday\twifi"], "line 1: expected YYYY-MM-DD HH:MM:SS, found 'yesterday'"),
+    "not sorted": ([DAY + "02:00:00\twifi", DAY + "01:00:00\twifi"], "line 2: expected lines sorted by time"),
+    "one moment": ([DAY + "01:00:00\twifi"], "expected events at two moments or more"),
+    "no events": ([""], 'expected "messages" with lines of events'),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FLASH)
+def test_bad_flash_events(case, tmp_path):
+    lines, message = BAD_FLASH[case]
+    with pytest.raises(TraceError, match=message):
+        read_trace(flash(tmp_path, *lines))
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"a": 1}'])
+def test_json_that_is_no_trace(text, tmp_path):
+    with pytest.raises(TraceError, match=r"t.json: "):
+        read_trace(write(tmp_path, "t.json", text))
+
+
+def fedscale(**changes):
+    phone = {"duration": 30, "active": [10, 100], "inactive": [40, 200], "finish_time": 172800, "model": "X"}
+    return {7: {**phone, **changes}, 11: {**phone, "active": [], "inactive": []}}
+
+
+@pytest.mark.parametrize("name", ["client_behave_trace", "t.pkl"])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_fedscale(name, protocol, tmp_path):
+    trace = read_trace(write(tmp_path, name, pickle.dumps(fedscale(), protocol)))
+    assert trace.device_ids == ("11", "7")
+    assert sessions_of(trace) == [("7", 10, 40), ("7", 100, 200)]
+    assert trace.observed_to_s.tolist() == [172800, 172800]
+
+
+def test_fedscale_capacity(tmp_path):
+    path = write(tmp_path, "t.pkl", pickle.dumps(fedscale()))
+    capacity = {7: {"computation": 162.0, "communication": 5648.0}, 99: {"computation": 1.0, "communication": 1.0}}
+    devices = write(tmp_path, "client_device_capacity", pickle.dumps(capacity))
+    known = read_trace(path, devices=devices).properties
+    np.testing.assert_array_equal(known["relative_train_s"], [np.nan, 162.0])
+    np.testing.assert_array_equal(known["upload_kbytes_per_s"], [np.nan, 706.0])
+    capacity[7]["computation"] = 0
+    with pytest.raises(TraceError, match=r"device 7: expected computation > 0, found 0"):
+        read_trace(path, devices=write(tmp_path, "client_device_capacity", pickle.dumps(capacity)))
+
+
+BAD_FEDSCALE = {
+    "lengths": (fedscale(active=[10]), "expected as many active as inactive times"),
+    "overlap": (fedscale(active=[10, 30]), "expected times that rise"),
+    "NaN": (fedscale(active=[float("nan"), 100]), "expected active >= 0, found nan"),
+    "a word": (fedscale(active=["x", 100]), "expected active >= 0, found 'x'"),
+    "finish": (fedscale(finish_time=150), "expected finish_time after the last time, found 150"),
+    "a list": ([1, 2], "expected a dictionary"),
+    "empty": ({}, "expected a dictionary"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FEDSCALE)
+def test_bad_fedscale(case, tmp_path):
+    content, message = BAD_FEDSCALE[case]
+    with pytest.raises(TraceError, match=message):
+        read_trace(write(tmp_path, "t.pkl", pickle.dumps(content)))
+
+
+class Harmful:
+    """A pickle of it would make a folder when it is loaded."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_would_run_something_is_refused_by_name_and_runs_nothing(protocol, tmp_path):
+    harm = str(tmp_path / "harm")
+    path = write(tmp_path, "t.pkl", pickle.dumps({1: {"active": Harmful(harm)}}, protocol))
+    with pytest.raises(TraceError, match=r"t.pkl: expected a pickle of plain containers and numbers, found .*mkdir"):
+        read_trace(path)
+    assert not (tmp_path / "harm").exists()
+    with pytest.raises(TraceError, match=r"found numpy"):
+        read_trace(write(tmp_path, "t.pkl", pickle.dumps({1: {"active": np.zeros(2)}}, protocol)))
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_bytes_that_are_no_pickle(tmp_path_factory, content):
+    with pytest.raises(TraceError):
+        read_trace(write(tmp_path_factory.mktemp("p"), "t.pkl", content))
+
+
+# Fleets that follow a trace --------------------------------------------------------------------
+
+
+def make_trace(sessions, spans):
+    device, start, end = (np.array(column) for column in zip(*sessions, strict=True)) if sessions else ([], [], [])
+    span = np.array(spans, float)
+    ids = tuple(f"d{i}" for i in range(len(spans)))
+    columns = (np.array(device, np.int64), np.array(start, float), np.array(end, float))
+    return Trace("made", ids, *columns, span[:, 0], span[:, 1])
+
+
+HOUR_SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(24, 96)), min_size=1, max_size=4)
+
+
+@given(st.data(), st.sampled_from(["tile", "exclude"]), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_every_phone_lives_the_days_of_its_device(data, unobserved, seed):
+    spans = [(a * HOUR_S, (a + n) * HOUR_S) for a, n in data.draw(HOUR_SPANS)]
+    sessions = []
+    for device, (begin, end) in enumerate(spans):
+        cuts = sorted(data.draw(st.sets(st.integers(int(begin // HOUR_S), int(end // HOUR_S)), max_size=8)))
+        pairs = zip(cuts[::2], cuts[1::2], strict=False)
+        sessions += [(device, a * HOUR_S, b * HOUR_S) for a, b in pairs]
+    trace = make_trace(sessions, spans)
+    fleet = RecordedAvailability(trace, FleetConfig(unobserved=unobserved), 9, seed)
+    begin = trace.observed_from_s if unobserved == "tile" else np.full(len(spans), trace.observed_from_s.min())
+    end = trace.observed_to_s if unobserved == "tile" else np.full(len(spans), trace.observed_to_s.max())
+    for t in np.arange(0, 6 * DAY_S, 5 * HOUR_S) + HOUR_S / 2:
+        eligible = set(fleet.eligible_until(t)[0].tolist())
+        for phone in range(9):
+            device = fleet.device[phone]
+            cycle = (end[device] - begin[device]) // DAY_S * DAY_S
+            then = begin[device] + (t + fleet._offset[phone] * DAY_S - begin[device]) % cycle
+            expected = any(d == device and a <= then < b for d, a, b in sessions)
+            assert (phone in eligible) == expected
+
+
+def test_devices_are_used_equally_often_and_short_ones_are_left_out():
+    spans = [(0, 3 * DAY_S), (0, DAY_S / 2), (DAY_S / 2, 2 * DAY_S)]
+    fleet = RecordedAvailability(make_trace([(1, 5, 50)], spans), FleetConfig(), 1000, 0)
+    assert np.bincount(fleet.device, minlength=3).tolist() == [500, 0, 500] and fleet.left_out == 1
+    with pytest.raises(TraceError, match=r"expected a device observed for a day or longer, found at most 12.0 hours"):
+        RecordedAvailability(make_trace([], [(0, DAY_S / 2)]), FleetConfig(), 10, 0)
+
+
+def test_one_phone_in_the_trace_is_enough():
+    fleet = RecordedAvailability(make_trace([(0, HOUR_S, 2 * HOUR_S)], [(0, 2 * DAY_S)]), FleetConfig(), 400, 0)
+    assert len(fleet.eligible_until(1.5 * HOUR_S)[0]) + len(fleet.eligible_until(25.5 * HOUR_S)[0]) == 400
+    assert len(fleet.eligible_until(3 * HOUR_S)[0]) == 0
+
+
+def test_local_times_follow_each_phones_clock():
+    trace = make_trace([(0, 2 * HOUR_S, 3 * HOUR_S)], [(0, DAY_S)])
+    config = FleetConfig(trace_times="local", utc_offsets_h=(-5.0, 8.0), utc_offset_weights=(0.5, 0.5))
+    fleet = RecordedAvailability(trace, config, 200, 0)
+    west = np.flatnonzero(fleet.utc_offset_h == -5.0)
+    np.testing.assert_array_equal(fleet.eligible_until(7.5 * HOUR_S)[0], west)
+    np.testing.assert_array_equal(fleet.eligible_until(18.5 * HOUR_S)[0], np.setdiff1d(np.arange(200), west))
