@@ -11,12 +11,14 @@ from typing import Any
 
 import psutil
 
+from typefleet.errors import MachineError
+
 ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy's BLAS
 _SAMPLE_S = 0.1
 
 
-class BenchmarkError(RuntimeError):
+class BenchmarkError(MachineError):
     """A measured command failed."""
 
 

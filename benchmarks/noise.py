@@ -12,7 +12,8 @@ import time
 
 import numpy as np
 
-from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.config import CohortConfig
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms import MECHANISMS
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum

@@ -14,7 +14,7 @@ import tyro
 
 from server_strategy.privacy.ledger import LedgerError, recompute
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

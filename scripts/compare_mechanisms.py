@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rich.table import Table
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import PUNCTUATION
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 HELD_OUT_SHARE = 0.13
 

@@ -17,7 +17,7 @@ from client_model.text.population import DataError
 from client_model.text.vocabulary import VocabularyError
 from client_model.tflite.export_folder import VerificationError
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from rich.table import Table
 
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
 from simulation.studies.fleet_fit import (
     FITTED,
     Comparison,
@@ -32,6 +31,7 @@ from simulation.studies.fleet_fit import (
 from simulation.studies.fleet_statistics import Looks, look_at_trace, statistics
 from simulation.world.config import FleetConfig
 from simulation.world.traces.reader import read_trace
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

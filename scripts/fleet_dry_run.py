@@ -17,10 +17,10 @@ from client_model.text.population import DataError
 from simulation.clock import DAY_S
 from simulation.config import RunConfig, check
 from simulation.files import write_text_atomically
-from simulation.flags import parse_with_tyro, read_config, reject_unknown, run_door, to_toml
+from simulation.flags import parse_with_settings, run_door, to_toml
 from simulation.run.directory import check_output_dir, new_folder
-from simulation.settings import ConfigError, flag_name, leaves
 from simulation.studies.dry_run import DryRun, play, prepare_dry_run
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,7 @@ class DryRunFlags:
 
 def parse(argv: list[str]) -> DryRunFlags:
     """Flags over file over defaults."""
-    reject_unknown(argv, [flag_name(path) for path in leaves(RunConfig())] + ["--config", "--days"])
-    flags = parse_with_tyro(DryRunFlags, argv, DryRunFlags(RunConfig()))
-    if flags.config is not None:
-        flags = parse_with_tyro(DryRunFlags, argv, DryRunFlags(read_config(flags.config)))
+    flags = parse_with_settings(DryRunFlags, argv, ("--config", "--days"))
     if not 0 < flags.days <= 3660:
         raise ConfigError(f"expected --days between 0 and 3660, found {flags.days:g}")
     check(flags.run)

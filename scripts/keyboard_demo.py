@@ -18,7 +18,7 @@ import tyro
 from simulation.device.keyboard_server import KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from client_model.quiet import import_tensorflow_quietly
 from client_model.text.population import DataError
 from client_model.text.vocabulary import VocabularyError
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 def main() -> int:

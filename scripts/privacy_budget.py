@@ -15,7 +15,8 @@ from rich.console import Console
 from server_strategy.privacy.budget import BudgetRequest, solve
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError, check_bounds
+from simulation.settings import check_bounds
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import tyro
 
 from client_model.tflite.export_folder import SIGNATURE, VerificationError, read_public_key, verify_folder
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -53,12 +53,11 @@ from numpy.typing import NDArray
 
 from server_strategy.buffered import ModelVersions, flat_weights, shaped_like, staleness_weight
 from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
-from server_strategy.config import (
-    CohortConfig,
-    PrivacyConfig,
-    ServerOptimizerConfig,
-)
+from server_strategy.config import CohortConfig
+from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
+from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.pooled_evaluation import counts_of_phones, evaluation_shards, pooled_metrics
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import (
     LedgerError,
     ParticipationLog,
@@ -69,13 +68,6 @@ from server_strategy.privacy.ledger import (
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.round_replies import RoundReplies, join_replies
-from server_strategy.server_optimizers import (
-    OptimizerState,
-    initial_state,
-    learning_rate_at,
-    linear_momentum,
-    optimizer_step,
-)
 from server_strategy.update_sum import MAX_PHONES, to_float
 
 _LOG = getLogger("typefleet")
@@ -105,6 +97,7 @@ class DPFedAvg(Strategy):
         cohorts: resolves who reports in a round.
         num_phones: size of the id space of the phones.
         cohort, privacy, optimizer: settings.
+        server_optimizer: moves the weights, in the place of the one that `optimizer` names.
         rounds: releases planned; bounds participations and so the noise.
         seed: key of the noise.
         ledger_path: file of the ledger; in memory if None.
@@ -127,6 +120,7 @@ class DPFedAvg(Strategy):
         privacy: PrivacyConfig,
         rounds: int,
         optimizer: ServerOptimizerConfig | None = None,
+        server_optimizer: ServerOptimizer | None = None,
         seed: int = 0,
         ledger_path: Path | None = None,
         labels: Callable[[NDArray[np.int64]], NDArray[np.uint64]] | None = None,
@@ -143,7 +137,8 @@ class DPFedAvg(Strategy):
             )
         self.cohorts, self.cohort, self.privacy = cohorts, cohort, privacy
         self.optimizer = optimizer or ServerOptimizerConfig()
-        plan = make_privacy_plan(cohort, privacy, rounds, num_phones, linear_momentum(self.optimizer))
+        self.server_optimizer = server_optimizer or self.optimizer.make()
+        plan = make_privacy_plan(cohort, privacy, rounds, num_phones, self.server_optimizer.linear_momentum)
         self.ledger = PrivacyLedger(plan, ledger_path)
         self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)
@@ -274,8 +269,8 @@ class DPFedAvg(Strategy):
         noised = self.protected_sum.release(to_float(came.total, clip_norm), len(came.reported), below)
         mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
         if self._optimizer_state is None:
-            self._optimizer_state = initial_state(self.optimizer, len(mean_update))
-        step, self._optimizer_state = optimizer_step(self.optimizer, rate, mean_update, self._optimizer_state)
+            self._optimizer_state = self.server_optimizer.initial_state(len(mean_update))
+        step, self._optimizer_state = self.server_optimizer.step(rate, mean_update, self._optimizer_state)
         self._released_now = True
         return shaped_like(arrays, flat_weights(arrays) + step)
 
@@ -327,15 +322,13 @@ class DPFedAvg(Strategy):
 
     def state(self) -> dict[str, NDArray]:
         """All that a checkpoint needs besides the weights and the settings."""
-        moments = self._optimizer_state or OptimizerState(np.zeros(0, np.float32), np.zeros(0, np.float32))
         return {
             "participation_counts": self.participation.counts,
             "participation_last": self.participation.last,
             "participation_min_separation": np.array(self.participation.min_separation),
             **self.protected_sum.state(),
             "optimizer_started": np.array(self._optimizer_state is not None),
-            "first_moment": moments.first_moment,
-            "second_moment": moments.second_moment,
+            **{f"optimizer_state_{name}": moment for name, moment in (self._optimizer_state or {}).items()},
             **self._versions.state(),
             **{f"evaluation_{name}": counts for name, counts in (self.last_evaluation or {}).items()},
         }
@@ -359,7 +352,8 @@ class DPFedAvg(Strategy):
         self.participation.last = state["participation_last"].copy()
         self.participation.min_separation = int(state["participation_min_separation"])
         if state["optimizer_started"]:
-            self._optimizer_state = OptimizerState(state["first_moment"].copy(), state["second_moment"].copy())
+            prefix = "optimizer_state_"
+            self._optimizer_state = {k.removeprefix(prefix): v.copy() for k, v in state.items() if k.startswith(prefix)}
 
 
 def _num_weights(arrays: ArrayRecord) -> int:

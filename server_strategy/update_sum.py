@@ -28,6 +28,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from typefleet.errors import InputError
+
 FRACTION_BITS = 40
 MAX_PHONES = 2**22  # |sum| <= 2^22 * 2^40, well inside int64
 MAX_WEIGHTS = 2**26
@@ -38,7 +40,7 @@ _BLOCK = 1 << 15  # coordinates a pass; the block stays in the processor's cache
 _DOT_BLOCK = 1 << 13  # too short for any BLAS to split among threads, which would change the sum's order
 
 
-class NonFiniteUpdateError(ValueError):
+class NonFiniteUpdateError(InputError):
     """An update with a NaN or infinity; it must not be summed."""
 
 

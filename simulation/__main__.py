@@ -7,7 +7,7 @@ from client_model.text.population import DataError
 from client_model.text.vocabulary import VocabularyError
 from simulation.flags import parse_simulate, run_door, to_toml
 from simulation.run.preparation import prepare
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 def simulate_door() -> int:

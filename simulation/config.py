@@ -12,10 +12,13 @@ from typing import Annotated
 from annotated_types import Ge, Lt
 
 from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
-from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.config import CohortConfig
+from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.privacy.config import PrivacyConfig
 from simulation.engine.config import EngineConfig
-from simulation.settings import ConfigError, check_bounds
+from simulation.settings import check_bounds
 from simulation.world.config import FleetConfig, check_fleet
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

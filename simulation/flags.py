@@ -13,15 +13,17 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tomli_w
 import tyro
 
-from server_strategy.config import with_default_noise
+from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig, check
-from simulation.settings import ConfigError, flag_name, leaves
+from simulation.settings import choose, flag_name, kinds_with, leaves, selectors
+from typefleet.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -48,23 +50,55 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     Raises:
         ConfigError: anything unknown, malformed or out of bounds.
     """
-    known = [flag_name(path) for path in leaves(RunConfig())] + ["--config", "--print-config", "--resume"]
-    reject_unknown(argv, known)
-    first = parse_with_tyro(SimulateFlags, argv, SimulateFlags(RunConfig()))
-    base = RunConfig()
-    if first.resume is not None:
-        base = read_config(first.resume / "config.toml")
-    if first.config is not None:
-        base = read_config(first.config, base)
-    flags = parse_with_tyro(SimulateFlags, argv, SimulateFlags(base))
+    flags = parse_with_settings(SimulateFlags, argv, ("--config", "--print-config", "--no-print-config", "--resume"))
     run = replace(flags.run, privacy=with_default_noise(flags.run.privacy))
     if run.privacy.mechanism == "none":
         run = _without_noise(run, argv)
     check(run)
-    if first.resume is not None:
-        _require_same(run, read_config(first.resume / "config.toml"), first.resume)
-        run = replace(run, output_dir=first.resume)
+    if flags.resume is not None:
+        _require_same(run, read_config(flags.resume / "config.toml"), flags.resume)
+        run = replace(run, output_dir=flags.resume)
     return replace(flags, run=run)
+
+
+def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str]) -> T:
+    """Parse the flags of a script that takes the settings of a run: default < file < flag.
+
+    Which settings there are depends on the kinds that the file and the flags choose, so these are looked for first.
+
+    Args:
+        kind: dataclass of the flags; its one field without a default takes the settings.
+        argv: the arguments.
+        others: the script's own flags.
+
+    Raises:
+        ConfigError: anything unknown or malformed.
+    """
+    base = choose(RunConfig(), {})
+    if "--resume" in others and (resume := _value_given(argv, "--resume")) is not None:
+        base = read_config(Path(resume) / "config.toml")
+    if (file := _value_given(argv, "--config")) is not None:
+        base = read_config(Path(file), base)
+    base = choose(base, _kinds_given(argv, base))
+    reject_unknown(argv, base, others)
+    make: Callable[[RunConfig], T] = kind
+    return parse_with_tyro(kind, argv, make(base))
+
+
+def _value_given(argv: Sequence[str], name: str) -> str | None:
+    """The last value that the arguments give a flag, as a parser would see it; None without one."""
+    found = None
+    for argument, following in pairwise([*argv, "--"]):
+        flag, equals, value = argument.partition("=")
+        if flag == name and (equals or not following.startswith("--")):
+            found = value if equals else following
+    return found
+
+
+def _kinds_given(argv: Sequence[str], base: RunConfig) -> dict[tuple[str, ...], str]:
+    """The kinds that flags choose, by the path of the setting: they decide which other flags there are."""
+    given = {selector.path: _value_given(argv, flag_name(selector.path)) for selector in selectors(base)}
+    return {path: name for path, name in given.items() if name is not None}
 
 
 def _without_noise(run: RunConfig, argv: Sequence[str]) -> RunConfig:
@@ -104,17 +138,28 @@ def _negation(path: tuple[str, ...]) -> str:
     return flag_name((*path[:-1], f"no_{path[-1]}"))
 
 
-_NEGATIONS = tuple(_negation(path) for path, value in leaves(RunConfig()).items() if isinstance(value, bool))
+def reject_unknown(argv: Sequence[str], config: Any, others: Sequence[str] = ()) -> None:
+    """Refuse flags that neither a tree of settings has nor the script.
 
+    Args:
+        argv: the arguments.
+        config: the tree, with the kinds that the arguments choose.
+        others: flags that are no settings.
 
-def reject_unknown(argv: Sequence[str], known: Sequence[str]) -> None:
+    Raises:
+        ConfigError: the first unknown flag, with what it may have been meant for.
+    """
+    settings = leaves(config)
+    known = [*map(flag_name, settings), *others]
+    negations = [_negation(path) for path, value in settings.items() if isinstance(value, bool)]
     for argument in argv:
         name = argument.split("=")[0]
-        if not name.startswith("--") or name in (*known, "--help"):
-            continue
-        if name in ("--no-print-config", *_NEGATIONS):
-            continue
-        raise ConfigError(f"unknown flag {name}{_suggestion(name, known)}")
+        if name.startswith("--") and name not in (*known, *negations, "--help"):
+            path = tuple(name[2:].replace("-", "_").split("."))
+            goes_with = kinds_with(config, path)
+            if goes_with is not None:
+                raise ConfigError(f"expected {name} only with {goes_with}, found it without")
+            raise ConfigError(f"unknown flag {name}{_suggestion(name, known)}")
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
@@ -137,25 +182,48 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: expected TOML, found {error}") from error
-    defaults = leaves(RunConfig())
+    given = dict(_toml_leaves(tree))
+    base = choose(RunConfig(), {}) if base is None else base
+    names = {s.path: given.get(".".join(s.path)) for s in selectors(base)}
+    base = choose(base, {at: name for at, name in names.items() if isinstance(name, str)})
+    try:
+        return parse_with_tyro(SimulateFlags, _flags_of(given, base), SimulateFlags(base)).run
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _flags_of(given: dict[str, Any], base: RunConfig) -> list[str]:
+    """The flags that a file stands for.
+
+    Raises:
+        ConfigError: an unknown key, or a value of a wrong kind.
+    """
+    defaults = leaves(base)
     known = {".".join(p): p for p in defaults}
     argv: list[str] = []
-    for key, value in _toml_leaves(tree):
+    for key, value in given.items():
         if key not in known:
-            raise ConfigError(f"{path}: unknown key {key}{_suggestion(key, list(known))}")
+            goes_with = kinds_with(base, tuple(key.split(".")))
+            if goes_with is not None:
+                raise ConfigError(f"expected {key} only with {goes_with}, found it without")
+            raise ConfigError(f"unknown key {key}{_suggestion(key, list(known))}")
         values = value if isinstance(value, list) else [value]
         if isinstance(defaults[known[key]], bool):
             if not isinstance(value, bool):
-                raise ConfigError(f"{path}: {key}: expected true or false, found {value!r}")
+                raise ConfigError(f"{key}: expected true or false, found {value!r}")
             argv.append(flag_name(known[key]) if value else _negation(known[key]))
             continue
         if any(isinstance(v, bool | dict) for v in values):
-            raise ConfigError(f"{path}: {key}: expected a number, a text or a list of them, found {value!r}")
-        argv += [flag_name(known[key]), *(str(v) for v in values)]
-    try:
-        return parse_with_tyro(SimulateFlags, argv, SimulateFlags(base or RunConfig())).run
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+            raise ConfigError(f"{key}: expected a number, a text or a list of them, found {value!r}")
+        if isinstance(value, list) and not isinstance(defaults[known[key]], tuple):
+            raise ConfigError(f"{key}: expected one value, found a list")
+        if isinstance(value, list):
+            if any(str(v).startswith("--") for v in value):
+                raise ConfigError(f"{key}: expected values, found a flag among them")
+            argv += [flag_name(known[key]), *(str(v) for v in value)]
+        else:
+            argv.append(f"{flag_name(known[key])}={value}")
+    return argv
 
 
 def _toml_leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

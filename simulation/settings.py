@@ -1,53 +1,133 @@
-"""Settings as trees of frozen dataclasses: their names, their flags, their bounds.
+"""Settings as trees of frozen dataclasses: their names, their flags, their bounds, the settings of chosen kinds.
 
-Bounds are `annotated_types` marks on the fields, so that one checker states every violation in the same words.
+Bounds are `annotated_types` marks on the fields, so that one checker states every violation in the same words. A
+section may name a kind (`privacy.mechanism`) and hold that kind's own settings; these lie flat in the section, as
+if they were its fields, see `typefleet.doors`.
 """
 
 import math
-from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import annotated_types
 from annotated_types import Ge, Gt, Le, Lt
 
+from typefleet.doors import Door, KindSettings, chosen, settings_fields
+from typefleet.errors import ConfigError, UnknownKindError
 
-class ConfigError(ValueError):
-    """A setting that cannot be used; the message names the flag, or file and key."""
+Path = tuple[str, ...]  # of a setting in its tree
+T = TypeVar("T")
 
 
-def flag_name(path: tuple[str, ...]) -> str:
+def flag_name(path: Path) -> str:
     """--privacy.noise-multiplier for ("privacy", "noise_multiplier")."""
     return "--" + ".".join(part.replace("_", "-") for part in path)
 
 
-def leaves(config: Any, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """Every setting of a tree of dataclasses, by its path."""
-    found: dict[tuple[str, ...], Any] = {}
+def leaves(config: Any, prefix: Path = ()) -> dict[Path, Any]:
+    """Every setting of a tree of dataclasses, by its path; a chosen kind's settings stand beside its name."""
+    found: dict[Path, Any] = {}
+    flat = settings_fields(type(config))
     for f in fields(config):
         value = getattr(config, f.name)
-        path = (*prefix, f.name)
+        path = prefix if f.name in flat else (*prefix, f.name)
         found.update(leaves(value, path) if is_dataclass(value) else {path: value})
     return found
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A place where a kind is chosen."""
+
+    path: Path  # of the name
+    settings: str  # field that holds the kind's settings, beside it
+    door: Door[Any]
+
+
+def selectors(config: Any, prefix: Path = ()) -> Iterator[Selector]:
+    """Every place in a tree where a kind is chosen."""
+    for field_name, mark in settings_fields(type(config)).items():
+        yield Selector((*prefix, mark.selector), field_name, mark.door)
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value) and not isinstance(value, KindSettings):
+            yield from selectors(value, (*prefix, f.name))
+
+
+def choose(config: T, names: Mapping[Path, str], prefix: Path = ()) -> T:
+    """The same tree with other kinds, and the settings of every chosen kind filled in.
+
+    Args:
+        config: a tree of dataclasses.
+        names: the kinds to choose, by the path of the name; the others stay as they are. A kind that takes
+            another's place comes with its defaults.
+        prefix: path of the tree itself.
+
+    Raises:
+        ConfigError: an unknown name, or settings of another kind.
+    """
+    changes: dict[str, Any] = {}
+    for field_name, mark in settings_fields(type(config)).items():
+        path = (*prefix, mark.selector)
+        now = getattr(config, mark.selector)
+        name = names.get(path, now)
+        if name != now:
+            config = replace(config, **{mark.selector: name, field_name: KindSettings()})  # type: ignore[type-var]
+        try:
+            _, changes[field_name] = chosen(config, mark.selector)
+        except UnknownKindError as error:
+            raise ConfigError(f"{flag_name(path)}: {error}") from error
+    for f in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, f.name)
+        if is_dataclass(value) and f.name not in changes:
+            changes[f.name] = choose(value, names, (*prefix, f.name))
+    return replace(config, **changes)  # type: ignore[type-var]
+
+
+def kinds_with(config: Any, path: Path) -> str | None:
+    """What a setting that this tree lacks goes with: `--privacy.mechanism blt`; None if with no kind."""
+    for selector in selectors(config):
+        if selector.path[:-1] == path[:-1]:
+            owners = [
+                name
+                for name in selector.door.names
+                if path[-1] in (f.name for f in fields(selector.door.kind(name).settings))
+            ]
+            if owners:
+                return f"{flag_name(selector.path)} {' or '.join(owners)}"
+    return None
 
 
 _BOUNDS = {Gt: (">", "gt"), Ge: (">=", "ge"), Lt: ("<", "lt"), Le: ("<=", "le")}
 _HOLDS = {">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "<": lambda a, b: a < b, "<=": lambda a, b: a <= b}
 
 
-def check_bounds(config: Any, prefix: tuple[str, ...] = ()) -> None:
+def check_bounds(config: Any, prefix: Path = ()) -> None:
+    """Hold every number of a tree to the bounds on its field.
+
+    Raises:
+        ConfigError: "expected --flag > 0, found -1".
+    """
     hints = get_type_hints(type(config), include_extras=True)
+    flat = settings_fields(type(config))
     for f in fields(config):
-        path, value = (*prefix, f.name), getattr(config, f.name)
+        value = getattr(config, f.name)
+        path = prefix if f.name in flat else (*prefix, f.name)
         if is_dataclass(value):
             check_bounds(value, path)
             continue
-        if isinstance(value, float) and not math.isfinite(value):
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise ConfigError(f"expected {flag_name(path)} to be a finite number, found {value}")
-        if value is None or get_origin(hints[f.name]) is not Annotated:
-            continue
-        for mark in get_args(hints[f.name])[1:]:
-            if isinstance(mark, annotated_types.BaseMetadata) and type(mark) in _BOUNDS:
-                sign, attribute = _BOUNDS[type(mark)]
-                bound = getattr(mark, attribute)
-                if not _HOLDS[sign](value, bound):
-                    raise ConfigError(f"expected {flag_name(path)} {sign} {bound}, found {value}")
+        if value is not None and get_origin(hints[f.name]) is Annotated:
+            _check_marks(flag_name(path), value, get_args(hints[f.name])[1:])
+
+
+def _check_marks(flag: str, value: Any, marks: tuple[Any, ...]) -> None:
+    for mark in marks:
+        if isinstance(mark, annotated_types.BaseMetadata) and type(mark) in _BOUNDS:
+            sign, attribute = _BOUNDS[type(mark)]
+            bound = getattr(mark, attribute)
+            if not _HOLDS[sign](value, bound):
+                raise ConfigError(f"expected {flag} {sign} {bound}, found {value}")

@@ -18,6 +18,8 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from typefleet.errors import InputError
+
 PAD, BOS, EOS, OOV = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<oov>")
 PUNCTUATION = (".", ",", "?", "!")
@@ -38,7 +40,7 @@ def tokenize(text: str) -> list[str]:
     return _TOKEN.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
 
 
-class VocabularyError(ValueError):
+class VocabularyError(InputError):
     """A vocabulary file that cannot be used."""
 
 

@@ -20,6 +20,7 @@ from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
 from client_model.tflite import file_probe
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.keyboard_modules import TRAINING_BATCH
+from typefleet.errors import MachineError
 
 _LOSS_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
 _TRAINING_STEPS, _TRAINING_RATE = 3, 0.5
@@ -27,7 +28,7 @@ _PROBE_TIMEOUT_S = 120
 SAVE_REQUEST = np.ones(1, np.int32)
 
 
-class ExportError(RuntimeError):
+class ExportError(MachineError):
     """The exported file cannot be trusted; nothing was replaced."""
 
 

@@ -15,6 +15,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from typefleet.errors import InputError
+
 FILES = {
     "int8": "keyboard.tflite",
     "float16": "keyboard_fp16.tflite",
@@ -24,7 +26,7 @@ FILES = {
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
 
-class VerificationError(RuntimeError):
+class VerificationError(InputError):
     """A folder is not what its manifest or its signature says, or a key cannot be used."""
 
 

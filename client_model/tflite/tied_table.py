@@ -13,11 +13,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
+from typefleet.errors import MachineError
 
 _EMBEDDING_LOOKUP_VERSION = 4  # the first that takes a scale for each row
 
 
-class TiedTableError(RuntimeError):
+class TiedTableError(MachineError):
     """The model is not put together as expected."""
 
 

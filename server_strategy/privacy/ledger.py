@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.plan import PrivacyPlan
+from typefleet.errors import InputError
 
 NEVER = -(2**31) // 2
 
 
-class LedgerError(ValueError):
+class LedgerError(InputError):
     """A ledger that does not fit the run, or was changed."""
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import (
     default_delta,
     epsilon_by_rdp,
@@ -11,6 +11,7 @@ from server_strategy.privacy.accounting import (
     noise_multiplier_for,
     planned_participations,
 )
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms import (
     Mechanism,
     make_mechanism,

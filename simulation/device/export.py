@@ -15,7 +15,7 @@ from simulation.device.model_card import associated_files, model_card
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
 from simulation.run.preparation import Prepared, prepare
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 CHECKED_MESSAGES = 300
 

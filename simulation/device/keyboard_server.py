@@ -23,7 +23,7 @@ import numpy as np
 from client_model.learning.language_model import ModelShape
 from client_model.tflite.export_folder import FILES
 from simulation.device.model_card import read_inside, require_weights
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 PAGE = Path(__file__).parent / "keyboard_page"
 _TYPES = {

@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from typefleet.errors import MachineError
+
 VERSION = "2.5.3"
 _NPM_TIMEOUT_S = 300
 # Served under /litert/: file of the installed packages, its SHA-256.
@@ -42,7 +44,7 @@ FILES = {
 }
 
 
-class LiteRtUnavailableError(RuntimeError):
+class LiteRtUnavailableError(MachineError):
     """The browser runtime cannot be had here; the text says why."""
 
 

@@ -17,7 +17,7 @@ from client_model.tflite.tflite_metadata import (
     read_associated_files,
 )
 from simulation.config import RunConfig
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 _LIMITS = (
     "Suggests words of its vocabulary only; everything else is read as one unknown word.",

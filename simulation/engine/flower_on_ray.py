@@ -30,6 +30,7 @@ from flwr.simulation import run_simulation
 from client_model.quiet import native_messages_aside
 from simulation.engine.client_app import app as client_app
 from simulation.engine.config import EngineConfig
+from typefleet.errors import MachineError
 
 _LOG = logging.getLogger("typefleet")
 POLL_S = 0.02
@@ -40,7 +41,7 @@ _NODES_TIMEOUT_S = 60.0
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
 
 
-class EngineError(RuntimeError):
+class EngineError(MachineError):
     """The engine could not start or could not finish a round; says why."""
 
 

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.files import write_npz_atomically
+from typefleet.errors import MachineError
 
 _ABOUT = "about_json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(MachineError):
     """No usable checkpoint, or one that cannot be written."""
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights
 from simulation.files import write_npz_atomically, write_text_atomically
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 class RunDirectory:

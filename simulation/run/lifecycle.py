@@ -22,8 +22,8 @@ from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
-from simulation.settings import ConfigError
 from simulation.world.traces.reader import coverage_beside
+from typefleet.errors import ConfigError
 
 
 @dataclass

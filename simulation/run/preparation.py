@@ -23,15 +23,14 @@ from client_model.text.population import (
 )
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from server_strategy.privacy.plan import make_privacy_plan
-from server_strategy.server_optimizers import linear_momentum
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.run.directory import check_output_dir
 from simulation.run.starting_point import StartingPoint, open_starting_point
-from simulation.settings import ConfigError
 from simulation.world.fleet import Fleet
 from simulation.world.open_world import make_cohorts, trace_of
 from simulation.world.timeline import FleetCohorts, TrainingTokens
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
             f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
         )
     try:
-        momentum = linear_momentum(config.server_optimizer)
+        momentum = config.server_optimizer.make().linear_momentum
         make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones, momentum)
     except ValueError as error:
         raise ConfigError(f"--privacy: {error}") from error

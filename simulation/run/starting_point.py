@@ -17,7 +17,7 @@ from client_model.text.population import Population, PopulationSpec, open_popula
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

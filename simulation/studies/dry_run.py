@@ -19,11 +19,11 @@ from client_model.text.population import open_population, prepare_population
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
-from simulation.settings import ConfigError
 from simulation.world.fleet import Fleet
 from simulation.world.open_world import make_cohorts, trace_of
 from simulation.world.participation import Grouping, phone_groups
 from simulation.world.timeline import FleetCohorts
+from typefleet.errors import ConfigError
 
 _SAMPLE = 2000  # phones whose text is looked at
 _NO_LIMIT = 2**31 - 1  # participations of a phone; the separation bounds them

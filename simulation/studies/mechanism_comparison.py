@@ -20,14 +20,16 @@ from rich.console import Console
 from rich.table import Table
 
 from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
-from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.config import CohortConfig
+from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms import MECHANISMS, mechanism_from_parameters
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
-from simulation.settings import ConfigError
 from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
 from simulation.world.config import FleetConfig
+from typefleet.errors import ConfigError
 
 # Small enough for a dozen runs in half an hour. The modelled cohort is where independent noise costs much of
 # the recall and correlated noise need not; with a step size of 3 instead of 1 independent noise diverges there.

@@ -32,8 +32,8 @@ from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, write_text_atomically
 from simulation.run.preparation import prepare
 from simulation.run.progress import percent
-from simulation.settings import ConfigError
 from simulation.studies.plots import BLUE, GREY, ORANGE, new_figure, save_figure
+from typefleet.errors import ConfigError
 
 _GROUPS = ((0, 100), (100, 300), (300, 1000), (1000, None))  # tokens learned
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from simulation.settings import ConfigError, flag_name
+from simulation.settings import flag_name
+from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)

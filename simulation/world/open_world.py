@@ -1,13 +1,13 @@
 """The world of a configuration: its recorded trace, if any, and its rounds."""
 
 from server_strategy.config import CohortConfig
-from simulation.settings import ConfigError
 from simulation.world.buffered_timeline import BufferedCohorts
 from simulation.world.config import FleetConfig
 from simulation.world.fleet import Fleet
 from simulation.world.timeline import FleetCohorts, TrainingTokens
 from simulation.world.traces.reader import read_trace
 from simulation.world.traces.trace import Trace, TraceError
+from typefleet.errors import ConfigError
 
 
 def trace_of(config: FleetConfig) -> Trace:

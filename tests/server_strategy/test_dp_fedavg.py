@@ -8,9 +8,11 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from server_strategy.cohorts import RoundPlan, UniformCohorts
-from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.accounting import gaussian_rho
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import privacy_spent, recompute
 from server_strategy.privacy.noise import noise_generator
 from server_strategy.privacy.plan import make_privacy_plan

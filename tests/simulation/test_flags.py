@@ -4,7 +4,8 @@ import pytest
 
 from simulation.config import RunConfig, check
 from simulation.flags import parse_simulate, read_config, result_settings, to_toml
-from simulation.settings import ConfigError, flag_name, leaves
+from simulation.settings import flag_name, leaves
+from typefleet.errors import ConfigError
 
 CONTRACT = """--config --print-config --output-dir --resume --rounds --seed --data.path --data.format
 --model.preset --model.cell --cohort.goal --cohort.over-selection --cohort.deadline-s --privacy.mechanism

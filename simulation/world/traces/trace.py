@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.settings import ConfigError
+from typefleet.errors import ConfigError
 
 PROPERTIES = (
     "train_s_per_token",

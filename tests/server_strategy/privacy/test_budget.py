@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.budget import BudgetRequest, at_equal_cost, solve, with_cohort
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms import MECHANISMS
 from server_strategy.privacy.plan import make_privacy_plan
 

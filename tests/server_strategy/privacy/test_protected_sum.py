@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.config import CohortConfig
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 

@@ -4,8 +4,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from server_strategy.config import CohortConfig, PrivacyConfig
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussian
+from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import ParticipationLog, privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.statement import NO_PRIVACY, StatementFacts, privacy_json, privacy_markdown

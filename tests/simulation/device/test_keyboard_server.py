@@ -16,9 +16,9 @@ from simulation.device import litert_package
 from simulation.device.keyboard_server import KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from simulation.device.model_card import associated_files
-from simulation.settings import ConfigError
 from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import VOCABULARY
+from typefleet.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,10 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
 from server_strategy.cohorts import UniformCohorts
-from server_strategy.config import CohortConfig, PrivacyConfig, ServerOptimizerConfig
+from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.privacy.config import PrivacyConfig
 from simulation.engine import exchange as exchange_module
 from simulation.engine import flower_on_ray as engine
 from simulation.engine.config import EngineConfig

@@ -11,8 +11,8 @@ from simulation.run.outcome import statement_facts
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from simulation.run.starting_point import open_starting_point, starting_weights
-from simulation.settings import ConfigError
 from tests.simulation.test_runs import outcome
+from typefleet.errors import ConfigError
 
 MODEL = ("--model.vocabulary-size", "60", "--model.embedding-size", "8", "--model.units", "10")
 

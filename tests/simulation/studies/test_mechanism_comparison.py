@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from simulation.flags import parse_simulate
-from simulation.settings import ConfigError
 from simulation.studies import mechanism_comparison as comparison
 from simulation.studies.mechanism_comparison import Outcome, play, print_outcomes, verdicts, write_outcomes
 from tests.simulation.conftest import TINY
+from typefleet.errors import ConfigError
 
 
 def outcome(mechanism, recall, epsilon=6.0):

@@ -1,8 +1,13 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
-from server_strategy.config import ServerOptimizerConfig
-from server_strategy.server_optimizers import initial_state, learning_rate_at, linear_momentum, optimizer_step
+from server_strategy.optimizers.base import learning_rate_at
+from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.optimizers.door import OPTIMIZERS
+from server_strategy.optimizers.momentum import Momentum
+from typefleet.errors import ConfigError
 
 RATE, BETA1, BETA2, TAU = 0.3, 0.8, 0.95, 0.02
 
@@ -35,10 +40,13 @@ def reference(name, updates):
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "yogi", "adagrad"])
 def test_against_the_paper(name):
     updates = np.random.default_rng(0).normal(0, 0.1, (20, 7)).astype(np.float32)
-    config = ServerOptimizerConfig(name, RATE, momentum=BETA1, second_moment_decay=BETA2, adaptivity=TAU)
-    state, position = initial_state(config, 7), np.zeros(7)
+    all_settings = {"momentum": BETA1, "second_moment_decay": BETA2, "adaptivity": TAU}
+    kind = OPTIMIZERS.kind(name)
+    own = {f.name: all_settings[f.name] for f in fields(kind.settings)}
+    optimizer = kind.make(kind.settings(**own))
+    state, position = optimizer.initial_state(7), np.zeros(7)
     for update in updates:
-        step, state = optimizer_step(config, RATE, update, state)
+        step, state = optimizer.step(RATE, update, state)
         assert step.dtype == np.float32
         position = position + step
     np.testing.assert_allclose(position, reference(name, updates), rtol=1e-4, atol=1e-6)
@@ -46,13 +54,14 @@ def test_against_the_paper(name):
 
 @pytest.mark.parametrize("name", ["momentum", "adam", "yogi", "adagrad"])
 def test_steps_do_not_change_what_they_are_given(name):
-    config = ServerOptimizerConfig(name)
-    state, update = initial_state(config, 4), np.ones(4, np.float32)
-    _, first = optimizer_step(config, RATE, update, state)
-    kept = [np.copy(x) for x in first]
-    optimizer_step(config, RATE, update, first)
-    for a, b in zip(first, kept, strict=True):
-        np.testing.assert_array_equal(a, b)
+    optimizer = ServerOptimizerConfig(name).make()
+    update = np.ones(4, np.float32)
+    _, first = optimizer.step(RATE, update, optimizer.initial_state(4))
+    kept = {moment: np.copy(x) for moment, x in first.items()}
+    optimizer.step(RATE, update, first)
+    assert first.keys() == kept.keys()
+    for moment, value in first.items():
+        np.testing.assert_array_equal(value, kept[moment])
     assert (update == 1).all()
 
 
@@ -79,5 +88,12 @@ def test_schedules_of_short_runs_stay_within_bounds(schedule, rounds, warmup):
 
 
 def test_only_momentum_is_linear_in_the_updates():
-    assert linear_momentum(ServerOptimizerConfig("momentum", momentum=0.8)) == 0.8
-    assert linear_momentum(ServerOptimizerConfig("sgd")) == linear_momentum(ServerOptimizerConfig("adam")) == 0.0
+    assert ServerOptimizerConfig("momentum", settings=Momentum(0.8)).make().linear_momentum == 0.8
+    for name in OPTIMIZERS.names:
+        if name != "momentum":
+            assert ServerOptimizerConfig(name).make().linear_momentum == 0.0
+
+
+def test_settings_of_another_optimizer_are_refused():
+    with pytest.raises(ConfigError, match=r"settings: expected Adam with name 'adam', found Momentum"):
+        ServerOptimizerConfig("adam", settings=Momentum()).make()

@@ -1,0 +1,1 @@
+"""Server optimizers: how the mean update moves the weights, one module for each kind."""

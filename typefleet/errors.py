@@ -1,0 +1,46 @@
+"""Every error that Typefleet raises about what it was given or what became of the machine.
+
+    TypefleetError
+    |-- InputError            something that was handed in cannot be used
+    |   |-- ConfigError       a setting: `--flag: expected X, found Y`
+    |   |-- UnknownKindError  a name that is behind no door
+    |   `-- ...               text, vocabularies, traces, ledgers, model files: defined where they are read
+    `-- MachineError          the machine failed; the run can be resumed
+        `-- ...               engine, checkpoints, exports: defined where they are written
+
+A script turns any of them into one line on standard error and exit code 2 (`simulation.flags.run_door`);
+everything else that is raised is a defect of Typefleet itself and keeps its traceback.
+
+Messages have one form, `WHERE: expected X, found Y`, where WHERE is a flag, a file, or file:line. What people wrote
+is never repeated in them. `expected` makes it.
+"""
+
+
+class TypefleetError(Exception):
+    """Base of all of Typefleet's errors; its text is one line for a reader."""
+
+
+class InputError(TypefleetError, ValueError):
+    """Something that was handed in cannot be used."""
+
+
+class MachineError(TypefleetError, RuntimeError):
+    """The machine, its disk or a process failed; what was durable before is still there."""
+
+
+class ConfigError(InputError):
+    """A setting that cannot be used; the message names the flag, or file and key."""
+
+
+class UnknownKindError(InputError):
+    """A name that no kind behind a door has."""
+
+
+def expected(where: object, expectation: str, found: object) -> str:
+    """`WHERE: expected X, found Y`.
+
+    Example:
+        >>> expected("--rounds", "a number >= 1", -3)
+        '--rounds: expected a number >= 1, found -3'
+    """
+    return f"{where}: expected {expectation}, found {found}"
