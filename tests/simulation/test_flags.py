@@ -120,13 +120,14 @@ def test_bad_files_name_file_and_key(tmp_path, content, message):
 def test_a_setting_that_may_be_absent_is_absent_by_default():
     # TOML has no null: a run's config.toml could not tell "none" from "the default" otherwise.
     from dataclasses import MISSING, fields, is_dataclass
+    from typing import get_args, get_type_hints
 
     def optional_fields(config):
         for f in fields(config):
             value = getattr(config, f.name)
             if is_dataclass(value):
                 yield from optional_fields(value)
-            elif "None" in str(type(config).__annotations__[f.name]):
+            elif type(None) in get_args(get_type_hints(type(config))[f.name]):
                 yield f
 
     optional = list(optional_fields(RunConfig()))
