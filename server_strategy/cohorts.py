@@ -6,22 +6,34 @@ round, resolved in simulated time before anything is trained. `simulation` answe
 """
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.funnel import Funnel
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class RoundPlan:
     """One round as it will have happened, before training."""
 
     reporters: NDArray[np.int64]  # [reports], ids of the phones whose update arrives in time
     tokens: NDArray[np.int64]  # [reports], tokens each trains on; used to balance the work
     abandoned: str | None = None  # why nothing will be released, or None
-    record: dict[str, int | float | str] = field(default_factory=dict)  # the funnel and times, for the log
+    funnel: Funnel | None = None  # what became of the phones that were asked; None: the source does not know
     started_round: NDArray[np.int64] | None = None  # [reports], whose weights each trains from; None: this one's
+
+    @staticmethod
+    def without_reporters(abandoned: str) -> "RoundPlan":
+        """A round that is abandoned before any phone is asked.
+
+        Args:
+            abandoned: why.
+        """
+        nobody = np.zeros(0, np.int64)
+        return RoundPlan(reporters=nobody, tokens=nobody, abandoned=abandoned)
 
 
 class CohortSource(Protocol):
@@ -46,13 +58,11 @@ class UniformCohorts:
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Draw the round's phones; with fewer than `goal` admitted the round is abandoned."""
         admitted = np.flatnonzero(may_participate)
-        record: dict[str, int | float | str] = {"checked_in": len(admitted)}
         if len(admitted) < self.goal:
-            reason = f"{len(admitted)} phones admitted, goal {self.goal}"
-            return RoundPlan(np.zeros(0, np.int64), np.zeros(0, np.int64), reason, record)
+            return RoundPlan.without_reporters(f"{len(admitted)} phones admitted, goal {self.goal}")
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, server_round]))
         chosen = np.sort(rng.choice(admitted, self.goal, replace=False))
-        return RoundPlan(chosen, np.ones(len(chosen), np.int64), None, record)
+        return RoundPlan(reporters=chosen, tokens=np.ones(len(chosen), np.int64))
 
 
 def balanced_shards(

@@ -175,8 +175,7 @@ class DPFedAvg(Strategy):
         if self.releases >= self.plan.rounds:  # the noise was made for so many
             self.budget_reached = f"all {self.plan.rounds} planned releases are made"
         if self.budget_reached is not None:
-            nobody = np.zeros(0, np.int64)
-            self._round_plan = RoundPlan(nobody, nobody, self.budget_reached, {})
+            self._round_plan = RoundPlan.without_reporters(self.budget_reached)
             return []
         admitted = self.participation.may_participate(
             self.releases + 1, self.cohort.min_separation_rounds, self.plan.max_participations

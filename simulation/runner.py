@@ -173,7 +173,7 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         "round": totals.server_round,
         "completed": totals.rounds_completed,
         "abandoned": outcome.plan.abandoned,
-        **outcome.plan.record,
+        **(outcome.plan.funnel.as_line() if outcome.plan.funnel else {}),
         "reports": outcome.reports,
         "rejected": phone_labels(run.salt, run.prepared.digests[outcome.rejected]),
         "failed": dict(

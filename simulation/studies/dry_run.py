@@ -110,7 +110,8 @@ def play(
         if plan.abandoned is None:
             run.releases += 1
             run.log.record(run.releases, plan.reporters)
-        record = {"round": number, "completed": run.releases, "abandoned": plan.abandoned, **plan.record}
+        funnel = plan.funnel.as_line() if plan.funnel else {}
+        record = {"round": number, "completed": run.releases, "abandoned": plan.abandoned, **funnel}
         run.rounds.append({**record, "tokens": int(plan.tokens.sum())})
         run.simulated_s = cohorts.now_s
         run.planning_s = time.perf_counter() - began

@@ -31,14 +31,9 @@ class Attempts:
         """Some of them, by index or mask."""
         return Attempts(self.phone[chosen], self.tokens[chosen], self.end_s[chosen], self.outcome[chosen])
 
-    def dropped(self) -> dict[str, int]:
-        """How many ended without an update, by cause."""
-        counts = np.bincount(self.outcome, minlength=4)
-        return {
-            "dropped_failure": int(counts[FAILED]),
-            "dropped_ineligible": int(counts[INELIGIBLE]),
-            "dropped_upload": int(counts[UPLOAD_FAILED]),
-        }
+    def count(self, outcome: int) -> int:
+        """How many ended so."""
+        return int((self.outcome == outcome).sum())
 
 
 def play_out(

@@ -9,15 +9,16 @@ A phone is in the buffer or in training at most once, and is admitted by the par
 begins; the release it ends up in is that one or a later one, so the rule holds there too.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
+from server_strategy.funnel import BufferedFunnel
 from simulation.clock import simulated_date
-from simulation.world.attempts import DONE, Attempts
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
 from simulation.world.timeline import POLL_S, FleetCohorts
 
 LATE = 4  # an outcome besides those of `attempts`
@@ -36,6 +37,20 @@ class _Flight:
 
     def pick(self, chosen: NDArray) -> "_Flight":
         return _Flight(self.attempts.pick(chosen), self.started_round[chosen])
+
+
+@dataclass
+class _Counts:
+    """What is counted while a round goes on; see `Funnel` and `BufferedFunnel`."""
+
+    in_flight_before: int
+    stale: int = 0
+    invited: int = 0
+    checked_in: int = 0  # the most at any moment
+    late: int = 0
+    dropped_failure: int = 0
+    dropped_ineligible: int = 0
+    dropped_upload: int = 0
 
 
 def _join(a: Attempts, b: Attempts) -> Attempts:
@@ -57,43 +72,50 @@ class BufferedCohorts(FleetCohorts):
 
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Run the world until the buffer is full, or for as long as a round may take."""
-        opened_s, goal, self.invitations = self.now_s, self.cohort.goal, []
-        give_up_s = opened_s + self.cohort.selection_timeout_s + self.cohort.deadline_s
-        ended: dict[str, int] = {"in_flight_before": len(self._flight), "invited": 0, "late": 0}
-        ended |= _NO_ATTEMPTS.dropped()
+        opened_s, self.invitations = self.now_s, []
+        counts = _Counts(in_flight_before=len(self._flight))
         stale = server_round - self._flight.started_round > self.cohort.max_staleness
-        ended["stale"] = int(stale.sum())
+        counts.stale = int(stale.sum())
         self._flight = self._flight.pick(~stale)
-        draw, most_checked_in = 0, 0
+        full = self._fill(server_round, may_participate, counts)
+        plan = self._release(full)
+        return replace(plan, funnel=self._funnel(plan, counts, server_round, opened_s))
+
+    def _fill(self, server_round: int, may_participate: NDArray[np.bool_], counts: _Counts) -> bool:
+        """Let time pass until the buffer is full, True, or the round may take no longer."""
+        give_up_s = self.now_s + self.cohort.selection_timeout_s + self.cohort.deadline_s
+        draw = 0
         while True:
-            most_checked_in = max(most_checked_in, self._top_up(server_round, draw, may_participate, ended))
+            self._top_up(server_round, draw, may_participate, counts)
             draw += 1
             arrivals = np.sort(self._flight.attempts.end_s[self._flight.attempts.outcome == DONE])
+            goal = self.cohort.goal
             full_s = float(arrivals[goal - 1]) if len(arrivals) >= goal else np.inf
             self.now_s = max(self.now_s, min(full_s, self.now_s + POLL_S, give_up_s))
-            self._count_ended(ended)
+            self._count_ended(counts)
             if full_s <= self.now_s or self.now_s >= give_up_s:
-                break
-        plan = self._release(full_s <= self.now_s, server_round)
-        plan.record.update(
-            **ended,
-            reported=len(plan.reporters),
+                return full_s <= self.now_s
+
+    def _funnel(self, plan: RoundPlan, counts: _Counts, server_round: int, opened_s: float) -> BufferedFunnel:
+        started = plan.started_round
+        return BufferedFunnel(
+            **asdict(counts),
             unused=0,
-            in_flight=len(self._flight),
-            checked_in=most_checked_in,
+            reported=len(plan.reporters),
+            closed_s=self.now_s,
             selection_s=0.0,
             opened_s=opened_s,
-            closed_s=self.now_s,
             simulated_date=simulated_date(self.world.start_date, self.now_s),
+            in_flight=len(self._flight),
+            mean_staleness=None if plan.abandoned or started is None else float((server_round - started).mean()),
         )
-        return plan
 
-    def _top_up(self, server_round: int, draw: int, may_participate: NDArray[np.bool_], ended: dict[str, int]) -> int:
-        """Invite phones up to the concurrency; returns how many were checked in."""
+    def _top_up(self, server_round: int, draw: int, may_participate: NDArray[np.bool_], counts: _Counts) -> None:
+        """Invite phones up to the concurrency."""
         attempts = self._flight.attempts
         places = self.concurrency - int((attempts.end_s > self.now_s).sum())
         if places <= 0:
-            return 0
+            return
         may_begin = may_participate.copy()
         may_begin[attempts.phone] = False
         checked_in = self.check_ins(may_begin)
@@ -103,34 +125,32 @@ class BufferedCohorts(FleetCohorts):
         new = Attempts(new.phone, new.tokens, np.minimum(new.end_s, limit_s), np.where(late, LATE, new.outcome))
         started = np.full(len(new.phone), server_round)
         self._flight = _Flight(_join(attempts, new), np.concatenate([self._flight.started_round, started]))
-        ended["invited"] += len(new.phone)
-        return len(checked_in.phone)
+        counts.invited += len(new.phone)
+        counts.checked_in = max(counts.checked_in, len(checked_in.phone))
 
-    def _count_ended(self, ended: dict[str, int]) -> None:
+    def _count_ended(self, counts: _Counts) -> None:
         """Take attempts that ended without an update out of the flight."""
         attempts = self._flight.attempts
         over = (attempts.outcome != DONE) & (attempts.end_s <= self.now_s)
         gone = attempts.pick(over)
-        late = gone.outcome == LATE
-        ended["late"] += int(late.sum())
-        for cause, count in gone.pick(~late).dropped().items():
-            ended[cause] += count
+        counts.late += gone.count(LATE)
+        counts.dropped_failure += gone.count(FAILED)
+        counts.dropped_ineligible += gone.count(INELIGIBLE)
+        counts.dropped_upload += gone.count(UPLOAD_FAILED)
         self._flight = self._flight.pick(~over)
 
-    def _release(self, full: bool, server_round: int) -> RoundPlan:
+    def _release(self, full: bool) -> RoundPlan:
         attempts, goal = self._flight.attempts, self.cohort.goal
         arrived = np.flatnonzero((attempts.outcome == DONE) & (attempts.end_s <= self.now_s))
         if not full:
             reason = f"{len(arrived)} updates in the buffer, goal {goal}"
-            return RoundPlan(_NOBODY, _NOBODY, reason, {}, _NOBODY)
+            return RoundPlan(reporters=_NOBODY, tokens=_NOBODY, abandoned=reason, started_round=_NOBODY)
         first = arrived[np.lexsort((attempts.phone[arrived], attempts.end_s[arrived]))][:goal]
         first = first[np.argsort(attempts.phone[first])]
         used, rest = self._flight.pick(first), np.ones(len(self._flight), bool)
         rest[first] = False
         self._flight = self._flight.pick(rest)
-        staleness = server_round - used.started_round
-        record: dict[str, int | float | str] = {"mean_staleness": float(staleness.mean())}
-        return RoundPlan(used.attempts.phone, used.attempts.tokens, None, record, used.started_round)
+        return RoundPlan(reporters=used.attempts.phone, tokens=used.attempts.tokens, started_round=used.started_round)
 
     def state(self) -> dict[str, NDArray]:
         """All that a checkpoint needs besides the settings."""

@@ -19,7 +19,7 @@ arXiv:1902.01046, sections 2.2 (phases of a round) and 2.3 (pace steering).
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from client_model.keyed_random import hash_uint64, purpose_key, uniform
 from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
+from server_strategy.funnel import Funnel
 from simulation.clock import DAY_S, HOUR_S, simulated_date
-from simulation.world.attempts import DONE, Attempts, play_out
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts, play_out
 from simulation.world.config import FleetConfig
 from simulation.world.fleet import Fleet
 from simulation.world.sessions import CheckIns
@@ -62,6 +63,15 @@ class PhoneDiary:
     def day_ends_s(self, phone: NDArray[np.int64], utc_offset_h: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64 [len(phone)]: the end of the day of each one's last attempt, in simulated time."""
         return (self.local_day[phone] + 1) * DAY_S - utc_offset_h[phone] * HOUR_S
+
+
+class _Closing(NamedTuple):
+    """How a round ended."""
+
+    used: NDArray[np.int64]  # indices of the attempts whose updates are in the sum, by their time of arrival
+    late: int
+    unused: int
+    closed_s: float
 
 
 class FleetCohorts:
@@ -108,16 +118,31 @@ class FleetCohorts:
         checked_in = self.wait_for_check_ins(self.wanted, may_participate)
         opened_s = self.now_s
         attempts = self.invite(checked_in, self.wanted, server_round)
-        plan = self._close(attempts, opened_s)
-        closed_s = float(plan.record["closed_s"])
-        self.now_s = closed_s + self.cohort.pause_s
-        plan.record.update(
+        closing = self._close(attempts, opened_s)
+        self.now_s = closing.closed_s + self.cohort.pause_s
+        reporters = attempts.pick(np.sort(closing.used))
+        minimum = int(np.ceil(self.cohort.minimum_report_share * self.cohort.goal))
+        reported = len(reporters.phone)
+        funnel = Funnel(
+            invited=len(attempts.phone),
+            dropped_failure=attempts.count(FAILED),
+            dropped_ineligible=attempts.count(INELIGIBLE),
+            dropped_upload=attempts.count(UPLOAD_FAILED),
+            late=closing.late,
+            unused=closing.unused,
+            reported=reported,
+            closed_s=closing.closed_s,
             checked_in=len(checked_in.phone),
             selection_s=opened_s - began_s,
             opened_s=opened_s,
-            simulated_date=simulated_date(self.world.start_date, closed_s),
+            simulated_date=simulated_date(self.world.start_date, closing.closed_s),
         )
-        return plan
+        return RoundPlan(
+            reporters=reporters.phone,
+            tokens=reporters.tokens,
+            abandoned=None if reported >= minimum else f"{reported} reports, minimum {minimum}",
+            funnel=funnel,
+        )
 
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now and that the participation rule admits."""
@@ -170,25 +195,19 @@ class FleetCohorts:
             free_from_s = np.where(spent, np.maximum(free_from_s, self.diary.day_ends_s(phone, clock)), free_from_s)
         self.diary.free_from_s[phone] = free_from_s
 
-    def _close(self, attempts: Attempts, opened_s: float) -> RoundPlan:
+    def _close(self, attempts: Attempts, opened_s: float) -> _Closing:
         goal, deadline_s = self.cohort.goal, opened_s + self.cohort.deadline_s
         done = np.flatnonzero(attempts.outcome == DONE)
         in_time = done[attempts.end_s[done] <= deadline_s]
         in_time = in_time[np.lexsort((attempts.phone[in_time], attempts.end_s[in_time]))]
         used = in_time if self.cohort.policy == "deadline" else in_time[:goal]
         full = self.cohort.policy == "synchronous" and len(used) == goal
-        record: dict[str, Any] = {
-            "invited": len(attempts.phone),
-            **attempts.dropped(),
-            "late": len(done) - len(in_time),
-            "unused": len(in_time) - len(used),
-            "reported": len(used),
-            "closed_s": float(attempts.end_s[used[-1]]) if full else deadline_s,
-        }
-        minimum = int(np.ceil(self.cohort.minimum_report_share * goal))
-        abandoned = None if len(used) >= minimum else f"{len(used)} reports, minimum {minimum}"
-        reporters = attempts.pick(np.sort(used))
-        return RoundPlan(reporters.phone, reporters.tokens, abandoned, record)
+        return _Closing(
+            used=used,
+            late=len(done) - len(in_time),
+            unused=len(in_time) - len(used),
+            closed_s=float(attempts.end_s[used[-1]]) if full else deadline_s,
+        )
 
     def state(self) -> dict[str, NDArray]:
         """All that a checkpoint needs besides the settings."""

@@ -359,7 +359,7 @@ class Late:
     def plan_round(self, server_round, may_participate):
         phones = np.flatnonzero(may_participate)[:6]
         started = np.maximum(server_round - np.arange(6) % 3, 1)
-        return RoundPlan(phones, np.ones(6, np.int64), None, {}, started)
+        return RoundPlan(reporters=phones, tokens=np.ones(6, np.int64), started_round=started)
 
 
 def test_stale_updates_train_from_their_own_weights_and_count_less():

@@ -72,7 +72,7 @@ def test_the_funnel_adds_up_and_the_clock_moves_forward(policy, seed, failure_sh
     now, goal = cohorts.now_s, cohort["goal"]
     for r in range(1, 4):
         plan = cohorts.plan_round(r, everybody())
-        record = plan.record
+        record = plan.funnel.as_line()
         assert record["invited"] == record["reported"] + dropped(record) + record["late"] + record["unused"]
         assert record["invited"] <= min(record["checked_in"], np.ceil(goal * cohort["over_selection"]))
         assert record["reported"] == len(plan.reporters) == len(plan.tokens)
@@ -97,7 +97,7 @@ def test_the_buffers_funnel_adds_up_over_rounds(seed, **cohort):
     now, left = 0.0, 0
     for r in range(1, 8):
         plan = cohorts.plan_round(r, everybody())
-        record = plan.record
+        record = plan.funnel.as_line()
         over = record["reported"] + dropped(record) + record["late"] + record["stale"]
         assert record["in_flight_before"] == left and left + record["invited"] == over + record["in_flight"]
         assert now <= record["opened_s"] <= record["closed_s"] == cohorts.now_s
@@ -158,22 +158,22 @@ def test_hours_between_attempts_that_ended_well():
     for r in range(1, 60):
         plan = cohorts.plan_round(r, everybody())
         for phone in plan.reporters.tolist():
-            assert phone not in last or plan.record["opened_s"] >= last[phone] + 5 * HOUR_S
-            last[phone] = plan.record["opened_s"]
+            assert phone not in last or plan.funnel.opened_s >= last[phone] + 5 * HOUR_S
+            last[phone] = plan.funnel.opened_s
 
 
 def test_phones_that_are_told_to_come_back_later_spread_out():
-    there = world(goal=10).plan_round(1, everybody()).record["checked_in"]
+    there = world(goal=10).plan_round(1, everybody()).funnel.checked_in
     paced = world(goal=10, check_in_interval_s=3600.0)
-    counts = [paced.plan_round(r, everybody()).record["checked_in"] for r in range(1, 6)]
+    counts = [paced.plan_round(r, everybody()).funnel.checked_in for r in range(1, 6)]
     assert counts[0] == there and max(counts[1:]) < there / 4
 
 
 def test_the_goal_closes_the_round():
     plan = world(goal=20, over_selection=2.0).plan_round(1, everybody())
-    assert plan.record["reported"] == 20 and plan.record["unused"] > 0
+    assert plan.funnel.reported == 20 and plan.funnel.unused > 0
     plan = world(goal=20, over_selection=2.0, policy="deadline").plan_round(1, everybody())
-    assert plan.record["reported"] > 20 and plan.record["unused"] == 0
+    assert plan.funnel.reported > 20 and plan.funnel.unused == 0
 
 
 def test_a_round_without_phones_is_abandoned_and_costs_time():
@@ -192,13 +192,13 @@ def test_rounds_are_keyed_by_seed_and_resume_from_their_state(policy):
     plans = [[w.plan_round(r, everybody()) for r in range(1, 4)] for w in (a, b, c)]
     for one, same, other in zip(*plans, strict=True):
         np.testing.assert_array_equal(one.reporters, same.reporters)
-        assert one.record == same.record and one.reporters.tolist() != other.reporters.tolist()
+        assert one.funnel == same.funnel and one.reporters.tolist() != other.reporters.tolist()
     resumed = world(1, goal=30, policy=policy, check_in_interval_s=300.0)
     resumed.load_state(a.state())
     for r in range(4, 7):
         expected, found = a.plan_round(r, everybody()), resumed.plan_round(r, everybody())
         np.testing.assert_array_equal(expected.reporters, found.reporters)
-        assert expected.record == found.record
+        assert expected.funnel == found.funnel
 
 
 def test_each_way_for_an_attempt_to_end():

@@ -1,0 +1,34 @@
+from dataclasses import dataclass
+
+from server_strategy.funnel import BufferedFunnel, Funnel
+
+COUNTS = dict(
+    invited=13,
+    dropped_failure=1,
+    dropped_ineligible=2,
+    dropped_upload=1,
+    late=1,
+    unused=0,
+    reported=8,
+    closed_s=90.0,
+    checked_in=40,
+    selection_s=0.0,
+    opened_s=30.0,
+    simulated_date="2026-01-01 00:01",
+)
+
+
+def test_all_that_is_there_is_written_and_a_value_that_never_was_is_left_out():
+    assert Funnel(**COUNTS).as_line() == COUNTS and Funnel(**COUNTS).dropped == 4
+    buffer = dict(in_flight_before=0, stale=0, in_flight=0)
+    assert BufferedFunnel(**COUNTS, **buffer).as_line() == COUNTS | buffer
+    released = BufferedFunnel(**COUNTS, **buffer, mean_staleness=0.0)
+    assert released.as_line() == COUNTS | buffer | {"mean_staleness": 0.0}
+
+
+def test_a_policy_of_ones_own_adds_its_fields():
+    @dataclass(frozen=True, kw_only=True)
+    class MyFunnel(Funnel):
+        waves: int
+
+    assert MyFunnel(**COUNTS, waves=3).as_line() == COUNTS | {"waves": 3}
