@@ -9,6 +9,8 @@ from simulation.flags import parse_simulate, run_door, to_toml
 from simulation.run.preparation import prepare
 from typefleet.errors import ConfigError
 
+INTERRUPTED = 130
+
 
 def simulate_door() -> int:
     """Parse the flags, run, and turn errors of the input into one line; returns the exit code."""
@@ -30,11 +32,15 @@ def _simulate() -> int:
     from server_strategy.privacy.ledger import LedgerError
     from simulation.engine.flower_on_ray import EngineError
     from simulation.run.checkpoint import CheckpointError
-    from simulation.runner import simulate
+    from simulation.runner import run_to_the_end
 
     limit_threads(1)  # central training gives the same bits on any number of cores
     machine_errors = (EngineError, ExportError, OSError)
-    return run_door(lambda: simulate(prepared, resume), (ConfigError, LedgerError, CheckpointError, *machine_errors))
+
+    def run() -> int:
+        return 0 if run_to_the_end(prepared, resume).finished else INTERRUPTED
+
+    return run_door(run, (ConfigError, LedgerError, CheckpointError, *machine_errors))
 
 
 if __name__ == "__main__":

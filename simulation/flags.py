@@ -51,14 +51,26 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
         ConfigError: anything unknown, malformed or out of bounds.
     """
     flags = parse_with_settings(SimulateFlags, argv, ("--config", "--print-config", "--no-print-config", "--resume"))
-    run = replace(flags.run, privacy=with_default_noise(flags.run.privacy))
+    run = flags.run
     if run.privacy.mechanism == "none":
         run = _without_noise(run, argv)
-    check(run)
+    run = settled(run)
     if flags.resume is not None:
         _require_same(run, read_config(flags.resume / "config.toml"), flags.resume)
         run = replace(run, output_dir=flags.resume)
     return replace(flags, run=run)
+
+
+def settled(config: RunConfig) -> RunConfig:
+    """A configuration as it will run: the settings of every chosen kind and the default noise filled in, and checked.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+    """
+    config = choose(config, {})
+    config = replace(config, privacy=with_default_noise(config.privacy))
+    check(config)
+    return config
 
 
 def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str]) -> T:

@@ -37,11 +37,9 @@ from simulation.run.progress import RunProgress
 from simulation.run.report import print_closing_table
 from simulation.run.scalars import ScalarWriter
 
-INTERRUPTED = 130
 
-
-def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdout) -> int:
-    """Run a simulation from start (or checkpoint) to exported model; returns the exit code.
+def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdout) -> Run:
+    """Run a simulation from start (or checkpoint) to exported model; it is not finished if it was interrupted.
 
     Raises:
         ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
@@ -60,11 +58,11 @@ def simulate(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdo
             f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
             f"  python scripts/simulate.py --resume {run.directory.root}"
         )
-        return INTERRUPTED
+        return run
     finish_run(run)
     export = export_at_the_end(run.directory, run.prepared)
     print_closing_table(stream, run_summary(run), run.strategy.plan, export, run.directory.root)
-    return 0
+    return run
 
 
 @contextmanager

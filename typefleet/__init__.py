@@ -1,1 +1,88 @@
-"""Typefleet: simulate a fleet of phones that learn a keyboard's next-word model together."""
+"""Typefleet: simulate a fleet of phones that learn a keyboard's next-word model together.
+
+This is the public face: what stands in `__all__` keeps its name and meaning. Everything is imported when it is first
+used, so that `import typefleet` is quick.
+
+    from typefleet import RunConfig, simulate
+
+    result = simulate(RunConfig(rounds=20))
+    result.summary["top1_recall"], result.rounds["loss"], result.path
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+    from server_strategy.cohorts import RoundPlan, UniformCohorts
+    from server_strategy.config import CohortConfig
+    from server_strategy.dp_fedavg import DPFedAvg
+    from server_strategy.optimizers.config import ServerOptimizerConfig
+    from server_strategy.optimizers.door import OPTIMIZERS
+    from server_strategy.privacy.config import PrivacyConfig
+    from simulation.api import RunResult, resume, simulate
+    from simulation.config import RunConfig
+    from simulation.engine.config import EngineConfig
+    from simulation.flags import read_config
+    from simulation.world.config import FleetConfig
+    from typefleet.doors import Door, Kind, KindSettings, PlotStyle
+    from typefleet.errors import ConfigError, InputError, MachineError, TypefleetError, UnknownKindError
+
+_PLACES = {
+    "client_model.config": ("DataConfig", "EvaluationConfig", "ModelConfig", "TrainingConfig"),
+    "server_strategy.cohorts": ("RoundPlan", "UniformCohorts"),
+    "server_strategy.config": ("CohortConfig",),
+    "server_strategy.dp_fedavg": ("DPFedAvg",),
+    "server_strategy.optimizers.config": ("ServerOptimizerConfig",),
+    "server_strategy.optimizers.door": ("OPTIMIZERS",),
+    "server_strategy.privacy.config": ("PrivacyConfig",),
+    "simulation.api": ("RunResult", "resume", "simulate"),
+    "simulation.config": ("RunConfig",),
+    "simulation.engine.config": ("EngineConfig",),
+    "simulation.flags": ("read_config",),
+    "simulation.world.config": ("FleetConfig",),
+    "typefleet.doors": ("Door", "Kind", "KindSettings", "PlotStyle"),
+    "typefleet.errors": ("ConfigError", "InputError", "MachineError", "TypefleetError", "UnknownKindError"),
+}
+_PLACE = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "OPTIMIZERS",
+    "CohortConfig",
+    "ConfigError",
+    "DPFedAvg",
+    "DataConfig",
+    "Door",
+    "EngineConfig",
+    "EvaluationConfig",
+    "FleetConfig",
+    "InputError",
+    "Kind",
+    "KindSettings",
+    "MachineError",
+    "ModelConfig",
+    "PlotStyle",
+    "PrivacyConfig",
+    "RoundPlan",
+    "RunConfig",
+    "RunResult",
+    "ServerOptimizerConfig",
+    "TrainingConfig",
+    "TypefleetError",
+    "UniformCohorts",
+    "UnknownKindError",
+    "read_config",
+    "resume",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _PLACE:
+        raise AttributeError(f"module 'typefleet' has no attribute {name!r}")
+    return getattr(import_module(_PLACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -98,6 +98,7 @@ def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
         privacy=config.privacy,
         rounds=config.rounds,
         optimizer=config.server_optimizer,
+        server_optimizer=prepared.parts.server_optimizer,
         seed=config.seed,
         ledger_path=ledger_path,
         labels=labels,
@@ -168,6 +169,7 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
         "text": None if folder is None else Path(folder).name,  # named by the file's content
         "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in traces],
         "start": None if prepared.start is None else prepared.start.digest,
+        "parts": prepared.parts.described(),
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
     }
 

@@ -25,6 +25,7 @@ from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabular
 from server_strategy.privacy.plan import make_privacy_plan
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
+from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.world.fleet import Fleet
@@ -48,6 +49,7 @@ class Prepared:
     cohorts: FleetCohorts
     training_tokens: TrainingTokens
     start: StartingPoint | None  # None: random weights
+    parts: Parts
 
     @property
     def shape(self) -> ModelShape:
@@ -97,13 +99,14 @@ class _Remembered:
         return [self.kept[p] for p in phones.tolist()]
 
 
-def prepare(config: RunConfig, resume: bool = False) -> Prepared:
+def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> Prepared:
     """Open the text, build the vocabulary, measure the baselines, set up the fleet.
 
     Raises:
         ConfigError, DataError, VocabularyError: the input cannot be used; nothing was written but
             the cache of a tokenised file.
     """
+    parts = parts or Parts()
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
     trace = None if config.fleet.trace is None else trace_of(config.fleet)
@@ -118,7 +121,7 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
             f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
         )
     try:
-        momentum = config.server_optimizer.make().linear_momentum
+        momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
         make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones, momentum)
     except ValueError as error:
         raise ConfigError(f"--privacy: {error}") from error
@@ -141,7 +144,18 @@ def prepare(config: RunConfig, resume: bool = False) -> Prepared:
     fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
     cohorts = make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
     return Prepared(
-        config, population.inner, digests, training, held_out, vocabulary, baselines, task, cohorts, tokens, start
+        config=config,
+        population=population.inner,
+        digests=digests,
+        training_phones=training,
+        held_out_phones=held_out,
+        vocabulary=vocabulary,
+        baselines=baselines,
+        task=task,
+        cohorts=cohorts,
+        training_tokens=tokens,
+        start=start,
+        parts=parts,
     )
 
 
