@@ -12,7 +12,7 @@ from typing import Annotated
 
 import tyro
 
-from server_strategy.privacy.ledger import LedgerError, recompute
+from server_strategy.privacy.ledger import recompute
 from simulation.flags import parse_with_tyro, run_door
 from typefleet.errors import ConfigError
 
@@ -43,9 +43,8 @@ def check(folder: Path) -> int:
 
 def main() -> int:
     """Parse and check."""
-    flags = parse_with_tyro(CheckFlags, sys.argv[1:])
-    return run_door(lambda: check(flags.run_dir), (ConfigError, LedgerError))
+    return check(parse_with_tyro(CheckFlags, sys.argv[1:]).run_dir)
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main, (ConfigError,)))
+    sys.exit(run_door(main))

@@ -45,4 +45,4 @@ def main(flags: ComparisonFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(ComparisonFlags, sys.argv[1:])), (ConfigError, OSError)))
+    sys.exit(run_door(lambda: main(parse_with_tyro(ComparisonFlags, sys.argv[1:]))))

@@ -114,4 +114,4 @@ def describe(flags: DescribeFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: describe(parse_with_tyro(DescribeFlags, sys.argv[1:])), (ConfigError,)))
+    sys.exit(run_door(lambda: describe(parse_with_tyro(DescribeFlags, sys.argv[1:]))))

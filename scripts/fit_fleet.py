@@ -99,4 +99,4 @@ def fit(flags: FitFlags) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: fit(parse_with_tyro(FitFlags, sys.argv[1:])), (ConfigError, OSError)))
+    sys.exit(run_door(lambda: fit(parse_with_tyro(FitFlags, sys.argv[1:]))))

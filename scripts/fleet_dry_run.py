@@ -13,7 +13,6 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from client_model.text.population import DataError
 from simulation.clock import DAY_S
 from simulation.config import RunConfig, check
 from simulation.files import write_text_atomically
@@ -76,4 +75,4 @@ def main(flags: DryRunFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse(sys.argv[1:])), (ConfigError, DataError, OSError)))
+    sys.exit(run_door(lambda: main(parse(sys.argv[1:]))))

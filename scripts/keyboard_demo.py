@@ -59,4 +59,4 @@ def main(flags: DemoFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(DemoFlags, sys.argv[1:])), (ConfigError,)))
+    sys.exit(run_door(lambda: main(parse_with_tyro(DemoFlags, sys.argv[1:]))))

@@ -16,13 +16,11 @@ from rich.console import Console
 from rich.progress import track
 
 from client_model.quiet import import_tensorflow_quietly
-from client_model.text.population import DataError
-from client_model.text.vocabulary import VocabularyError
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
-def main() -> int:
+def main() -> None:
     """Personalise, print, write."""
     import_tensorflow_quietly()
     from client_model.tflite.personalisation import FEWEST_MESSAGES, FineTuning
@@ -42,21 +40,17 @@ def main() -> int:
 
     flags = parse_with_tyro(PersonalisationFlags, sys.argv[1:])
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-
-    def body() -> None:
-        played = report.play(flags.run_dir, flags.fine_tuning, flags.phones, flags.most_messages)
-        outcomes = list(track(played, "personalising", total=None, console=Console(stderr=True), transient=True))
-        done = [outcome for outcome in outcomes if outcome is not None]
-        if not done:
-            raise ConfigError(f"expected a held-out phone with {FEWEST_MESSAGES} messages or more, found none")
-        report.print_table(console, report.summarise(done))
-        left_out = len(outcomes) - len(done)
-        console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
-        for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning):
-            console.print(str(path))
-
-    return run_door(body, (ConfigError, DataError, VocabularyError))
+    played = report.play(flags.run_dir, flags.fine_tuning, flags.phones, flags.most_messages)
+    outcomes = list(track(played, "personalising", total=None, console=Console(stderr=True), transient=True))
+    done = [outcome for outcome in outcomes if outcome is not None]
+    if not done:
+        raise ConfigError(expected(flags.run_dir, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
+    report.print_table(console, report.summarise(done))
+    left_out = len(outcomes) - len(done)
+    console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
+    for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning):
+        console.print(str(path))
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main, (ConfigError,)))
+    sys.exit(run_door(main))

@@ -64,9 +64,4 @@ def main(flags: BudgetFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        run_door(
-            lambda: main(parse_with_tyro(BudgetFlags, sys.argv[1:], BudgetFlags(BudgetRequest()))),
-            (ConfigError, OSError),
-        )
-    )
+    sys.exit(run_door(lambda: main(parse_with_tyro(BudgetFlags, sys.argv[1:], BudgetFlags(BudgetRequest())))))

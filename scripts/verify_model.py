@@ -10,9 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from client_model.tflite.export_folder import SIGNATURE, VerificationError, read_public_key, verify_folder
+from client_model.tflite.export_folder import SIGNATURE, read_public_key, verify_folder
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -42,4 +41,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(main, (ConfigError, VerificationError)))
+    sys.exit(run_door(main))

@@ -3,18 +3,13 @@
 import sys
 
 from client_model.quiet import import_tensorflow_quietly
-from client_model.text.population import DataError
-from client_model.text.vocabulary import VocabularyError
-from simulation.flags import parse_simulate, run_door, to_toml
+from simulation.flags import INTERRUPTED, parse_simulate, run_door, to_toml
 from simulation.run.preparation import prepare
-from typefleet.errors import ConfigError
-
-INTERRUPTED = 130
 
 
 def simulate_door() -> int:
-    """Parse the flags, run, and turn errors of the input into one line; returns the exit code."""
-    return run_door(_simulate, (ConfigError, DataError, VocabularyError))
+    """Parse the flags and run; errors become one line. Returns the exit code."""
+    return run_door(_simulate)
 
 
 def _simulate() -> int:
@@ -28,19 +23,10 @@ def _simulate() -> int:
     # The rest needs TensorFlow and Ray, which take seconds to import: not for --help or a typo.
     import_tensorflow_quietly()
     from client_model.learning.local_training import limit_threads
-    from client_model.tflite.export_checks import ExportError
-    from server_strategy.privacy.ledger import LedgerError
-    from simulation.engine.flower_on_ray import EngineError
-    from simulation.run.checkpoint import CheckpointError
     from simulation.runner import run_to_the_end
 
     limit_threads(1)  # central training gives the same bits on any number of cores
-    machine_errors = (EngineError, ExportError, OSError)
-
-    def run() -> int:
-        return 0 if run_to_the_end(prepared, resume).finished else INTERRUPTED
-
-    return run_door(run, (ConfigError, LedgerError, CheckpointError, *machine_errors))
+    return 0 if run_to_the_end(prepared, resume).finished else INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ import tyro
 from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig, check
 from simulation.settings import choose, flag_name, kinds_with, leaves, selectors
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, TypefleetError, expected
+
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 T = TypeVar("T")
 
@@ -281,13 +283,31 @@ def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
             )
 
 
-def run_door(body: Callable[[], int | None], expected: tuple[type[Exception], ...]) -> int:
-    """Run a script's body; an expected error becomes one line on standard error and exit code 2."""
+def run_door(body: Callable[[], int | None]) -> int:
+    """Run a script's body, from parsing its flags on, and turn what may go wrong into one line on standard error.
+
+    Returns:
+        The exit code: the body's, 0 if it gave none; 1 if the reader of our output has gone; 2 for an error of
+        Typefleet or of the operating system; 130 for Ctrl-C.
+
+    Raises:
+        Whatever else the body raises: that is a defect, and its traceback says where.
+    """
     try:
         return body() or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except expected as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    except TypefleetError as error:
+        return _refused(str(error))
+    except OSError as error:
+        where = error.filename or "the operating system"
+        return _refused(expected(where, "a file, folder or device that works", error.strerror or error))
+
+
+def _refused(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
