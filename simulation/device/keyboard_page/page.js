@@ -185,7 +185,8 @@ async function change(work) {
 }
 
 function sayLearning() {
-  const where = state.engine === "litert" ? "It stays in this page." : "It stays on this machine, in the local process.";
+  const where =
+    state.engine === "litert" ? "It stays in this page." : "It stays on this machine, in the local process.";
   at("learning").textContent = hasTraining()
     ? `Fine-tunes the training file on the messages you sent. ${where}`
     : "This model was exported without its training file: scripts/export_model.py RUN_DIR writes it.";
