@@ -45,7 +45,7 @@ class Measured:
     def tokens_per_s(self, tokens_a_phone: int, skip: int = 0) -> float:
         """Over the seconds of all rounds but the first `skip`."""
         rounds = self.rounds[skip:]
-        return tokens_a_phone * sum(r["reports"] for r in rounds) / sum(r["train_seconds"] for r in rounds)
+        return float(tokens_a_phone * sum(r["reports"] for r in rounds) / sum(r["train_seconds"] for r in rounds))
 
 
 @dataclass
@@ -116,4 +116,5 @@ def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise BenchmarkError(f"python -m {' '.join(arguments)}: failed\n" + "\n".join(done.stderr.splitlines()[-8:]))
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -22,6 +22,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.simulation import run_simulation
 from keras import ops
+from numpy.typing import NDArray
 
 from benchmarks.workload import BATCH, LEARNING_RATE, TOKENS, VOCABULARY
 from client_model.text.vocabulary import BOS, EOS, FIRST_WORD, OOV
@@ -36,13 +37,13 @@ class CifgCell(keras.layers.Layer):
         super().__init__()
         self.state_size, self.output_size = [EMBEDDING, UNITS], EMBEDDING
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.kernel = self.add_weight(shape=(EMBEDDING, 3 * UNITS))
         self.recurrent = self.add_weight(shape=(EMBEDDING, 3 * UNITS))
         self.bias = self.add_weight(shape=(3 * UNITS,), initializer="zeros")
         self.projection = self.add_weight(shape=(UNITS, EMBEDDING))
 
-    def call(self, inputs, states):
+    def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
         state, cell = states
         z = ops.matmul(inputs, self.kernel) + ops.matmul(state, self.recurrent) + self.bias
         forget, output, candidate = ops.split(z, 3, axis=-1)
@@ -59,10 +60,10 @@ class TiedLogits(keras.layers.Layer):
         super().__init__()
         self._embedding = embedding
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.bias = self.add_weight(shape=(VOCABULARY,), initializer="zeros")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.matmul(inputs, ops.transpose(self._embedding.embeddings)) + self.bias
 
 
@@ -82,7 +83,7 @@ def load_model(cell: str) -> keras.Model:
 
 
 @lru_cache(maxsize=1)
-def load_data(path: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def load_data(path: str) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """(inputs, targets) of every phone: int32 [sentences, TOKENS] each."""
     sentences: dict[str, list[list[str]]] = {}
     for line in Path(path).read_text(encoding="utf-8").splitlines():

@@ -20,6 +20,7 @@ from simulation.flags import parse_with_tyro, run_door
 from typefleet.errors import ConfigError
 
 HELD_OUT_SHARE = 0.13
+Messages = list[list[int]]  # of one phone: the type ids of each message's words
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,20 @@ class DescribeFlags:
     """Seed of the population."""
 
 
-def words_by_message(population: SyntheticPopulation, phone: int) -> list[list[int]]:
+def words_by_message(population: SyntheticPopulation, phone: int) -> Messages:
     """Each message as type ids without punctuation."""
     flat, offsets = population.types(phone)
     return [[int(t) for t in flat[a:b] if t >= len(PUNCTUATION)] for a, b in pairwise(offsets)]
 
 
-def coverage(counts: Counter, top: int) -> float:
+def coverage(counts: Counter[int], top: int) -> float:
     """Share of all words that the `top` commonest make up."""
     return sum(n for _, n in counts.most_common(top)) / sum(counts.values())
 
 
-def next_word_top1(training: list, held_out: list, order: int) -> float:
+def next_word_top1(training: list[Messages], held_out: list[Messages], order: int) -> float:
     """Top-1 of a back-off n-gram model on unseen phones; contexts seen once are not trusted."""
-    models: list[defaultdict[tuple, Counter]] = [defaultdict(Counter) for _ in range(order)]
+    models: list[defaultdict[tuple[int, ...], Counter[int]]] = [defaultdict(Counter) for _ in range(order)]
     for message in (m for phone in training for m in phone):
         padded = [-1] * (order - 1) + message
         for i in range(order - 1, len(padded)):

@@ -11,7 +11,8 @@ HOUR_S = 3_600.0
 
 def local_hour(now_s: ArrayLike, utc_offset_h: ArrayLike) -> NDArray[np.float64]:
     """Hour of the day in [0, 24) where the phone is."""
-    return (np.asarray(now_s) / HOUR_S + np.asarray(utc_offset_h)) % 24
+    hour: NDArray[np.float64] = (np.asarray(now_s) / HOUR_S + np.asarray(utc_offset_h)) % 24
+    return hour
 
 
 def simulated_date(start_date: str, now_s: float) -> str:

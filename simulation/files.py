@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, write)
 
 
-def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray]) -> None:
+def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """`write_atomically` for arrays.
 
     They are put together in memory: numpy's zip file, left half-written by a full disk, complains about

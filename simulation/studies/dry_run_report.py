@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -64,7 +65,7 @@ def _mean_eligible(counts: Any, run: DryRun) -> list[float] | None:
     return (counts.eligible / run.days_looked_at).tolist() if run.days_looked_at else None
 
 
-def _quantiles(values: np.ndarray) -> dict[str, float] | None:
+def _quantiles(values: NDArray[np.float64] | NDArray[np.int64]) -> dict[str, float] | None:
     if not len(values):
         return None
     return {f"p{q}": float(np.percentile(values, q)) for q in (5, 25, 50, 75, 95)}

@@ -134,7 +134,7 @@ def split_trace(trace: Trace, share: float, seed: int = 0) -> tuple[NDArray[np.b
     return ~held_out, held_out
 
 
-def some_looks(looks: Looks, devices: NDArray) -> Looks:
+def some_looks(looks: Looks, devices: NDArray[np.bool_] | NDArray[np.int64]) -> Looks:
     """What was seen of some of the devices, by mask or index."""
     return Looks(looks.eligible[devices], looks.observed[devices], looks.local_step[devices])
 
@@ -146,7 +146,8 @@ def _fit_clock(config: FleetConfig, target: FleetStatistics) -> FleetConfig:
         kappa = np.exp(x[0])
         share = expit(x[3])
         waves = [np.exp(kappa * np.cos(2 * np.pi * (hours - x[k]) / 24)) / i0(kappa) for k in (1, 2)]
-        return target.mean_share * ((1 - share) * waves[0] + share * waves[1])
+        shares: NDArray[np.float64] = target.mean_share * ((1 - share) * waves[0] + share * waves[1])
+        return shares
 
     def loss(x: NDArray[np.float64]) -> float:
         return float(((curve(x) - target.hourly) ** 2).sum()) * 1e4 + 0.01 * float(np.exp(x[0])) ** 2

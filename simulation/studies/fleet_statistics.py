@@ -60,8 +60,10 @@ def _observed(trace: Trace, steps: int) -> NDArray[np.bool_]:
 
 
 def _local_steps(offset_h: NDArray[np.float64], steps: int) -> NDArray[np.int64]:
+    """Half-hour of the device's own day [devices, steps] in which each step of a trace begins."""
     shift = np.round(offset_h * HOUR_S / STEP_S).astype(np.int64)
-    return (np.arange(steps) + shift[:, None]) % 48
+    local: NDArray[np.int64] = (np.arange(steps) + shift[:, None]) % 48
+    return local
 
 
 def look_at_model(availability: Availability, like: Looks, first_day: int = 7) -> Looks:

@@ -115,7 +115,7 @@ def _is_finished(run: Path, settings: RunConfig) -> bool:
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return summary["rounds_completed"] == settings.rounds
+    return bool(summary["rounds_completed"] == settings.rounds)
 
 
 def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None) -> str | None:

@@ -28,8 +28,9 @@ from client_model.tflite.personalisation import (
     personalise,
 )
 from simulation.device.model_card import read_inside, require_weights
+from simulation.files import write_text_atomically
 from simulation.flags import read_config
-from simulation.run.directory import RunDirectory, write_text_atomically
+from simulation.run.directory import RunDirectory
 from simulation.run.preparation import prepare
 from simulation.run.progress import percent
 from simulation.studies.plots import BLUE, GREY, ORANGE, new_figure, save_figure
