@@ -13,8 +13,9 @@ from typing import Annotated
 import tyro
 
 from server_strategy.privacy.ledger import recompute
+from simulation.files import read_json_object
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class CheckFlags:
 
 def check(folder: Path) -> int:
     """Print the recomputed cost; 1 if privacy.json claims anything else."""
+    path = folder / "privacy.json"
+    statement = read_json_object(path, "the privacy statement of a run")
     try:
-        statement = json.loads((folder / "privacy.json").read_text(encoding="utf-8"))
         claimed, is_of = statement["spent"], statement["epsilon_is_of"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{folder / 'privacy.json'}: cannot be read: {error}") from error
-    spent = recompute(folder / "privacy_ledger.jsonl", claimed["releases"])
+        releases = int(claimed["releases"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(expected(path, "spent, with releases, and epsilon_is_of", "others")) from error
+    spent = recompute(folder / "privacy_ledger.jsonl", releases)
     print(json.dumps({**spent, "epsilon_is_of": is_of}, indent=2))
     if spent != claimed:
         print(f"privacy.json claims something else: {json.dumps(claimed)}", file=sys.stderr)

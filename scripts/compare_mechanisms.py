@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def main(flags: ComparisonFlags) -> None:
     settings = comparison.QUICK if flags.quick else comparison.SETTINGS
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:
-        raise ConfigError(f"expected --epsilons > 0, found {min(epsilons):g}")
+        raise ConfigError(expected("--epsilons", "numbers > 0", f"{min(epsilons):g}"))
     console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
     outcomes = []
     for outcomes in comparison.play(flags.output_dir, settings, epsilons, console.print):

@@ -9,7 +9,9 @@ import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
+import annotated_types as at
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +19,6 @@ from rich.table import Table
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import PUNCTUATION
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
 
 HELD_OUT_SHARE = 0.13
 Messages = list[list[int]]  # of one phone: the type ids of each message's words
@@ -27,7 +28,7 @@ Messages = list[list[int]]  # of one phone: the type ids of each message's words
 class DescribeFlags:
     """Compare the synthetic population with real phone messages."""
 
-    phones: int = 1500
+    phones: Annotated[int, at.Ge(200)] = 1500
     """Phones to generate."""
     seed: int = 0
     """Seed of the population."""
@@ -77,8 +78,6 @@ def divergence(a: list[int], b: list[int]) -> float:
 
 def describe(flags: DescribeFlags) -> None:
     """Generate, measure, print."""
-    if flags.phones < 200:
-        raise ConfigError(f"expected --phones >= 200, found {flags.phones}")
     population = SyntheticPopulation(flags.seed, flags.phones)
     phones = [words_by_message(population, p) for p in range(flags.phones)]
     split = round(flags.phones * (1 - HELD_OUT_SHARE))

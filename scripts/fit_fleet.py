@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import annotated_types as at
 import tomli_w
 import tyro
 from rich import box
@@ -31,7 +32,7 @@ from simulation.studies.fleet_fit import (
 from simulation.studies.fleet_statistics import Looks, look_at_trace, statistics
 from simulation.world.config import FleetConfig
 from simulation.world.traces.reader import read_trace
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FitFlags:
     """When each device of an interval file was observed; by default NAME_coverage beside NAME_intervals."""
     idle: Literal["screen-off", "locked", "either"] = "screen-off"
     """When a phone of FLASH events counts as idle."""
-    held_out_share: float = 0.0
+    held_out_share: Annotated[float, at.Ge(0), at.Le(0.9)] = 0.0
     """Fit to the others, and compare with this share of the devices too."""
 
 
@@ -72,16 +73,14 @@ def print_comparison(console: Console, title: str, looks: Looks, config: FleetCo
 
 def fit(flags: FitFlags) -> int:
     """Fit, write, compare; 1 if a tolerance is not met on the devices fitted to."""
-    if not 0 <= flags.held_out_share <= 0.9:
-        raise ConfigError(f"expected --held-out-share between 0 and 0.9, found {flags.held_out_share:g}")
     if not flags.output.absolute().parent.is_dir():
-        raise ConfigError(f"--output: expected an existing folder, found none at {flags.output.absolute().parent}")
+        raise ConfigError(expected("--output", "an existing folder", f"none at {flags.output.absolute().parent}"))
     console = Console(width=None if sys.stdout.isatty() else 110)
     trace = read_trace(flags.trace, flags.coverage, idle=flags.idle)
     looks = look_at_trace(trace)
     fitted_to, held_out = split_trace(trace, flags.held_out_share)
     if not fitted_to.any():
-        raise ConfigError(f"{flags.trace}: expected devices to fit to, found none left")
+        raise ConfigError(expected(flags.trace, "devices to fit to", "none left"))
     used = some_looks(looks, fitted_to)
     console.print(f"{trace.source}: {len(trace.device_ids):,} devices, {len(trace.start_s):,} eligible sessions")
     config = fit_fleet(used, lambda text: console.print(f"fitting: {text}"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import annotated_types as at
 import tyro
 from rich.console import Console
 
@@ -19,7 +20,6 @@ from simulation.files import write_text_atomically
 from simulation.flags import parse_with_settings, run_door, to_toml
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, play, prepare_dry_run
-from typefleet.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DryRunFlags:
     """Play weeks of rounds of a fleet without training."""
 
     run: Annotated[RunConfig, tyro.conf.arg(name="")]
-    days: float = 14.0
+    days: Annotated[float, at.Gt(0), at.Le(3660)] = 14.0
     """Simulated days to play."""
     config: Path | None = None
     """TOML file with the settings of a simulation."""
@@ -36,8 +36,6 @@ class DryRunFlags:
 def parse(argv: list[str]) -> DryRunFlags:
     """Flags over file over defaults."""
     flags = parse_with_settings(DryRunFlags, argv, ("--config", "--days"))
-    if not 0 < flags.days <= 3660:
-        raise ConfigError(f"expected --days between 0 and 3660, found {flags.days:g}")
     check(flags.run)
     return flags
 

@@ -18,7 +18,7 @@ import tyro
 from simulation.device.keyboard_server import KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def main(flags: DemoFlags) -> None:
     try:
         server = KeyboardServer(models, litert, why, flags.port)
     except OSError as error:
-        raise ConfigError(f"--port: expected a free port, found {flags.port}: {error.strerror}") from error
+        raise ConfigError(expected("--port", "a free port", f"{flags.port}: {error.strerror}")) from error
     where = "in the page" if litert else f"in this process, not in the page: {why}"
     print(f"{server.address}\nThe model runs {where}. Ctrl-C ends.", flush=True)
     if flags.open_browser:

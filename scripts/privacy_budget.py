@@ -15,7 +15,6 @@ from rich.console import Console
 from server_strategy.privacy.budget import BudgetRequest, solve
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
-from simulation.settings import check_bounds
 from typefleet.errors import ConfigError
 
 
@@ -35,7 +34,6 @@ def main(flags: BudgetFlags) -> None:
     from simulation.studies import budget_report  # takes a second to import
 
     request = flags.request
-    check_bounds(request)
     try:
         budget = solve(request)
     except ValueError as error:

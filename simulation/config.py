@@ -18,7 +18,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from simulation.engine.config import EngineConfig
 from simulation.settings import check_bounds
 from simulation.world.config import FleetConfig, check_fleet
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,16 @@ def check(config: RunConfig) -> None:
     """Check every bound and the rules between settings.
 
     Raises:
-        ConfigError: "expected --flag > 0, found -1".
+        ConfigError: "--flag: expected a number > 0, found -1".
     """
     check_bounds(config)
     privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
     _check_privacy(config)
     if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
-        raise ConfigError(
-            f"expected --privacy.modelled-cohort >= --cohort.goal = {cohort.goal}, found {privacy.modelled_cohort}"
-        )
+        least = f"a number >= --cohort.goal = {cohort.goal}"
+        raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
     if fleet.size is not None and cohort.goal > fleet.size:
-        raise ConfigError(f"expected --cohort.goal <= --fleet.size = {fleet.size}, found {cohort.goal}")
+        raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
     check_fleet(fleet)
 
 
@@ -86,4 +85,4 @@ def _check_privacy(config: RunConfig) -> None:
 def _check_only_with(given: bool, flag: str, fits: bool, other: str) -> None:
     """A setting that would otherwise be ignored in silence."""
     if given and not fits:
-        raise ConfigError(f"expected --privacy.{flag} only with --privacy.{other}, found it without")
+        raise ConfigError(expected(f"--privacy.{flag}", f"only with --privacy.{other}", "it without"))

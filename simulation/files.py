@@ -1,6 +1,7 @@
 """Files that are whole or not there: a crash in the middle of a write leaves the old content."""
 
 import io
+import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -9,6 +10,29 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from typefleet.errors import ConfigError, expected, unreadable
+
+
+def read_json_object(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Args:
+        path: the file.
+        what: it is, for the message.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(unreadable(path, error, what)) from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(expected(f"{path}:{error.lineno}", what, "no JSON")) from error
+    if not isinstance(found, dict):
+        raise ConfigError(expected(path, what, f"a JSON {type(found).__name__}"))
+    return found
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:

@@ -22,8 +22,9 @@ import tyro
 
 from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig, check
-from simulation.settings import choose, flag_name, kinds_with, leaves, selectors
-from typefleet.errors import ConfigError, TypefleetError, expected
+from simulation.parser_messages import in_one_form, unknown_flag
+from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
+from typefleet.errors import ConfigError, TypefleetError, expected, unreadable
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
@@ -120,31 +121,31 @@ def _without_noise(run: RunConfig, argv: Sequence[str]) -> RunConfig:
     for name in ("noise_multiplier", "target_epsilon", "modelled_cohort"):
         flag = flag_name(("privacy", name))
         if any(a.split("=")[0] == flag for a in argv):
-            raise ConfigError(f"expected no {flag} with --privacy.mechanism none, found one")
+            raise ConfigError(expected(flag, "only with a mechanism other than none", "--privacy.mechanism none"))
     quiet = replace(run.privacy, noise_multiplier=None, target_epsilon=None, modelled_cohort=None)
     return replace(run, privacy=quiet)
 
 
 def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
-    """tyro.cli, with its framed error message folded into one line.
+    """tyro.cli, with its framed error message in our form.
 
     Raises:
-        ConfigError: tyro rejected the arguments.
+        ConfigError: tyro rejected the arguments, or a number is out of its bounds.
         SystemExit: help was asked for and printed.
     """
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
             if default is None:
-                return tyro.cli(kind, args=list(argv))
-            return tyro.cli(kind, args=list(argv), default=default)
+                parsed = tyro.cli(kind, args=list(argv))
+            else:
+                parsed = tyro.cli(kind, args=list(argv), default=default)
     except SystemExit as stop:
         if not stop.code:
             raise
-        rows = [row.strip("│ ") for row in errors.getvalue().splitlines()[1:]]
-        first_part = rows[: next((i for i, row in enumerate(rows) if set(row) <= set("─╰╯")), len(rows))]
-        message = " ".join(first_part).strip() or "the arguments cannot be parsed"
-        raise ConfigError(re.sub(r"^Error parsing ", "", message)) from stop
+        raise ConfigError(in_one_form(errors.getvalue(), argv)) from stop
+    check_bounds(parsed)
+    return parsed
 
 
 def _negation(path: tuple[str, ...]) -> str:
@@ -172,16 +173,16 @@ def reject_unknown(argv: Sequence[str], config: Any, others: Sequence[str] = ())
             path = tuple(name[2:].replace("-", "_").split("."))
             goes_with = kinds_with(config, path)
             if goes_with is not None:
-                raise ConfigError(f"expected {name} only with {goes_with}, found it without")
-            raise ConfigError(f"unknown flag {name}{_suggestion(name, known)}")
+                raise ConfigError(expected(name, f"only with {goes_with}", "it without"))
+            raise ConfigError(unknown_flag(name, _meant(name, known)))
 
 
-def _suggestion(name: str, known: Sequence[str]) -> str:
+def _meant(name: str, known: Sequence[str]) -> str | None:
+    """The known name that an unknown one comes closest to."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     # A right name under a wrong or missing heading is the commonest slip.
     same_leaf = [k for k in known if k.strip("-").split(".")[-1] == name.strip("-").split(".")[-1]]
-    best = (same_leaf or close)[:1]
-    return f"; did you mean {best[0]}?" if best else ""
+    return next(iter(same_leaf or close), None)
 
 
 def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
@@ -193,17 +194,26 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise ConfigError(unreadable(path, error)) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: expected TOML, found {error}") from error
+        raise ConfigError(_not_toml(path, error)) from error
     given = dict(_toml_leaves(tree))
     base = choose(RunConfig(), {}) if base is None else base
     names = {s.path: given.get(".".join(s.path)) for s in selectors(base)}
-    base = choose(base, {at: name for at, name in names.items() if isinstance(name, str)})
     try:
+        base = choose(base, {at: name for at, name in names.items() if isinstance(name, str)})
         return parse_with_tyro(SimulateFlags, _flags_of(given, base), SimulateFlags(base)).run
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        flag, _, rest = str(error).partition(": ")
+        key = flag.removeprefix("--").replace("-", "_")
+        raise ConfigError(f"{path}: {key}: {rest}") from error
+
+
+def _not_toml(path: Path, error: tomllib.TOMLDecodeError) -> str:
+    """What the parser says, at the line that it says."""
+    reason, _, place = str(error).partition(" (at line ")
+    line = re.match(r"\d+", place)
+    return expected(f"{path}:{line[0]}" if line else path, "TOML", f"a fault: {reason}")
 
 
 def _flags_of(given: dict[str, Any], base: RunConfig) -> list[str]:
@@ -219,21 +229,23 @@ def _flags_of(given: dict[str, Any], base: RunConfig) -> list[str]:
         if key not in known:
             goes_with = kinds_with(base, tuple(key.split(".")))
             if goes_with is not None:
-                raise ConfigError(f"expected {key} only with {goes_with}, found it without")
-            raise ConfigError(f"unknown key {key}{_suggestion(key, list(known))}")
+                raise ConfigError(expected(key, f"only with {goes_with}", "it without"))
+            meant = _meant(key, list(known))
+            hint = f"; did you mean {meant}?" if meant else ""
+            raise ConfigError(expected(key, "a setting", f"none of that name{hint}"))
         values = value if isinstance(value, list) else [value]
         if isinstance(defaults[known[key]], bool):
             if not isinstance(value, bool):
-                raise ConfigError(f"{key}: expected true or false, found {value!r}")
+                raise ConfigError(expected(key, "true or false", repr(value)))
             argv.append(flag_name(known[key]) if value else _negation(known[key]))
             continue
         if any(isinstance(v, bool | dict) for v in values):
-            raise ConfigError(f"{key}: expected a number, a text or a list of them, found {value!r}")
+            raise ConfigError(expected(key, "a number, a text or a list of them", repr(value)))
         if isinstance(value, list) and not isinstance(defaults[known[key]], tuple):
-            raise ConfigError(f"{key}: expected one value, found a list")
+            raise ConfigError(expected(key, "one value", "a list"))
         if isinstance(value, list):
             if any(str(v).startswith("--") for v in value):
-                raise ConfigError(f"{key}: expected values, found a flag among them")
+                raise ConfigError(expected(key, "values", "a flag among them"))
             argv += [flag_name(known[key]), *(str(v) for v in value)]
         else:
             argv.append(f"{flag_name(known[key])}={value}")
@@ -277,10 +289,8 @@ def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
     for name, value in now.items():
         if value != then[name]:
             flag = flag_name(tuple(name.split(".")))
-            raise ConfigError(
-                f"{flag}: expected {then[name]} as in {folder / 'config.toml'}, found {value}; "
-                "only --engine settings may change on resume"
-            )
+            before_it = f"{then[name]} as in {folder / 'config.toml'}"
+            raise ConfigError(expected(flag, before_it, f"{value}; only --engine settings may change on resume"))
 
 
 def run_door(body: Callable[[], int | None]) -> int:

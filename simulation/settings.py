@@ -6,7 +6,7 @@ if they were its fields, see `typefleet.doors`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -14,7 +14,7 @@ import annotated_types
 from annotated_types import Ge, Gt, Le, Lt
 
 from typefleet.doors import Door, KindSettings, chosen, settings_fields
-from typefleet.errors import ConfigError, UnknownKindError
+from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 
 Path = tuple[str, ...]  # of a setting in its tree
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def choose(config: T, names: Mapping[Path, str], prefix: Path = ()) -> T:
         try:
             _, changes[field_name] = chosen(config, mark.selector)
         except UnknownKindError as error:
-            raise ConfigError(f"{flag_name(path)}: {error}") from error
+            raise ConfigError(said_of(flag_name(path), error)) from error
     for f in fields(config):  # type: ignore[arg-type]
         value = getattr(config, f.name)
         if is_dataclass(value) and f.name not in changes:
@@ -107,10 +107,10 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
     """Hold every number of a tree to the bounds on its field.
 
     Raises:
-        ConfigError: "expected --flag > 0, found -1".
+        ConfigError: "--flag: expected a number > 0, found -1".
     """
     hints = get_type_hints(type(config), include_extras=True)
-    flat = settings_fields(type(config))
+    flat = [name for name, hint in hints.items() if any(getattr(m, "name", None) == "" for m in _marks(hint))]
     for f in fields(config):
         value = getattr(config, f.name)
         path = prefix if f.name in flat else (*prefix, f.name)
@@ -119,15 +119,23 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
             continue
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise ConfigError(f"expected {flag_name(path)} to be a finite number, found {value}")
-        if value is not None and get_origin(hints[f.name]) is Annotated:
-            _check_marks(flag_name(path), value, get_args(hints[f.name])[1:])
+            what = "finite numbers" if isinstance(value, tuple) else "a finite number"
+            raise ConfigError(expected(flag_name(path), what, " ".join(map(str, numbers))))
+        if value is not None:
+            _check_marks(flag_name(path), value, _marks(hints[f.name]))
 
 
-def _check_marks(flag: str, value: Any, marks: tuple[Any, ...]) -> None:
+def _marks(hint: Any) -> tuple[Any, ...]:
+    """What stands beside the type in `Annotated`."""
+    return get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+
+
+def _check_marks(flag: str, value: Any, marks: Iterable[Any]) -> None:
     for mark in marks:
-        if isinstance(mark, annotated_types.BaseMetadata) and type(mark) in _BOUNDS:
+        if isinstance(mark, annotated_types.GroupedMetadata):  # such as Interval
+            _check_marks(flag, value, mark)
+        elif isinstance(mark, annotated_types.BaseMetadata) and type(mark) in _BOUNDS:
             sign, attribute = _BOUNDS[type(mark)]
             bound = getattr(mark, attribute)
             if not _HOLDS[sign](value, bound):
-                raise ConfigError(f"expected {flag} {sign} {bound}, found {value}")
+                raise ConfigError(expected(flag, f"a number {sign} {bound}", value))

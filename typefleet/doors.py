@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 import tyro
 
-from typefleet.errors import ConfigError, UnknownKindError
+from typefleet.errors import ConfigError, UnknownKindError, expected
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Door(Generic[T]):
             ConfigError: the name is taken by another kind.
         """
         if kind.name in self._places or self._kinds.get(kind.name, kind) is not kind:
-            raise ConfigError(f"{self.what} {kind.name!r}: expected a name that is free, found it taken")
+            raise ConfigError(expected(f"{self.what} {kind.name!r}", "a name that is free", "it taken"))
         self._kinds[kind.name] = kind
 
     @property
@@ -139,9 +139,9 @@ class Door(Generic[T]):
         else:
             close = difflib.get_close_matches(name, self.names, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise UnknownKindError(f"expected a {self.what} of {', '.join(self.names)}, found {name!r}{hint}")
+            raise UnknownKindError(expected(self.what, f"one of {', '.join(self.names)}", f"{name!r}{hint}"))
         if not isinstance(found, Kind) or found.name != name:
-            raise ConfigError(f"{self.group}: expected {name!r} to be a Kind of that name, found {found!r}")
+            raise ConfigError(expected(f"{self.group}: {name}", "a Kind of that name", repr(found)))
         return found
 
 
@@ -185,8 +185,6 @@ def chosen(config: Any, selector: str) -> tuple[Kind[Any], KindSettings]:
     if type(given) is KindSettings:
         return kind, kind.settings()
     if kind.settings is KindSettings or not isinstance(given, kind.settings):
-        raise ConfigError(
-            f"{type(config).__name__}.{place}: expected {kind.settings.__name__} with {selector} {name!r}, "
-            f"found {type(given).__name__}"
-        )
+        what = f"{kind.settings.__name__} with {selector} {name!r}"
+        raise ConfigError(expected(f"{type(config).__name__}.{place}", what, type(given).__name__))
     return kind, given

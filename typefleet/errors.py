@@ -12,7 +12,8 @@ A script turns any of them into one line on standard error and exit code 2 (`sim
 everything else that is raised is a defect of Typefleet itself and keeps its traceback.
 
 Messages have one form, `WHERE: expected X, found Y`, where WHERE is a flag, a file, or file:line. What people wrote
-is never repeated in them. `expected` makes it.
+is never repeated in them. `expected` makes it, `unreadable` and `unwritable` make it for what the operating system
+refused, and `said_of` says it of another place.
 """
 
 
@@ -44,3 +45,31 @@ def expected(where: object, expectation: str, found: object) -> str:
         '--rounds: expected a number >= 1, found -3'
     """
     return f"{where}: expected {expectation}, found {found}"
+
+
+def unreadable(path: object, error: Exception, what: str = "a file that can be read") -> str:
+    """What is wrong with a file that could not be read: the operating system's reason, or that it is no text.
+
+    Example:
+        >>> unreadable("run.toml", FileNotFoundError(2, "No such file or directory"))
+        'run.toml: expected a file that can be read, found No such file or directory'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return expected(path, what, f"bytes that are not {error.encoding}")  # the bytes may be what people wrote
+    return expected(path, what, getattr(error, "strerror", None) or error)
+
+
+def unwritable(path: object, error: OSError) -> str:
+    """What is wrong with a place that could not be written: the operating system's reason."""
+    return expected(path, "a place that can be written", error.strerror or error)
+
+
+def said_of(where: object, error: Exception) -> str:
+    """The message of an error, said of another place than its own.
+
+    Example:
+        >>> said_of("--rounds", ConfigError("rounds: expected a number >= 1, found -3"))
+        '--rounds: expected a number >= 1, found -3'
+    """
+    before, marker, after = str(error).partition(": expected ")
+    return f"{where}{marker}{after}" if marker else f"{where}: {before}"

@@ -11,4 +11,4 @@ def test_statistics_stand_beside_their_targets(script):
 
 def test_too_few_phones_to_describe(script):
     done = script("describe_population.py", "--phones", 5)
-    assert done.returncode == 2 and done.stderr == "error: expected --phones >= 200, found 5\n"
+    assert done.returncode == 2 and done.stderr == "error: --phones: expected a number >= 200, found 5\n"

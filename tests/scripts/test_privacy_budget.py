@@ -29,7 +29,7 @@ def test_the_counterfactual_is_shown_only_if_asked_for_and_labelled(script):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--epsilon", "-1"], "expected --epsilon > 0, found -1.0"),
+        (["--epsilon", "-1"], "--epsilon: expected a number > 0, found -1.0"),
         (["--epsilon", "4"], "Expected rounds, or noise_multiplier"),
         (["--rounds", "x"], "--rounds"),
     ],

@@ -62,31 +62,43 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--privacy.noise-multiplier", "-1"], "expected --privacy.noise-multiplier > 0, found -1.0"),
-        (["--privacy.noise-multiplier", "nan"], "expected --privacy.noise-multiplier to be a finite number, found nan"),
-        (["--cohort.goal", "0"], "expected --cohort.goal >= 1, found 0"),
-        (["--cohort.over-selection", "0.5"], "expected --cohort.over-selection >= 1, found 0.5"),
-        (["--data.held-out-share", "1"], "expected --data.held-out-share < 1, found 1.0"),
-        (["--privacy.bands", "3"], "expected --privacy.bands only with --privacy.mechanism banded"),
+        (["--privacy.noise-multiplier", "-1"], "--privacy.noise-multiplier: expected a number > 0, found -1.0"),
+        (["--privacy.noise-multiplier", "nan"], "--privacy.noise-multiplier: expected a finite number, found nan"),
+        (["--cohort.goal", "0"], "--cohort.goal: expected a number >= 1, found 0"),
+        (["--cohort.over-selection", "0.5"], "--cohort.over-selection: expected a number >= 1, found 0.5"),
+        (["--data.held-out-share", "1"], "--data.held-out-share: expected a number < 1, found 1.0"),
+        (["--privacy.bands", "3"], "--privacy.bands: expected only with --privacy.mechanism banded"),
         (["--privacy.tree-restart-rounds", "3"], "only with --privacy.mechanism tree"),
         (["--privacy.clip-count-stddev", "3"], "only with --privacy.clip-quantile"),
         (["--privacy.mechanism", "blt", "--privacy.poisson-counterfactual"], "only with --privacy.mechanism gaussian"),
         (["--privacy.mechanism", "btl"], "blt"),
         (["--privacy.mechanism", "blt", "--privacy.workload", "momentum"], "and --server-optimizer.name momentum"),
-        (["--cohort.goal", "50", "--fleet.size", "40"], "expected --cohort.goal <= --fleet.size = 40, found 50"),
-        (["--privacy.modelled-cohort", "3"], "expected --privacy.modelled-cohort >= --cohort.goal"),
-        (["--cohort.gaol", "3"], "unknown flag --cohort.gaol; did you mean --cohort.goal?"),
-        (["--goal", "3"], "unknown flag --goal; did you mean --cohort.goal?"),
-        (["--roundz=3"], "unknown flag --roundz; did you mean --rounds?"),
-        (["--cohort.goa", "3"], "unknown flag --cohort.goa; did you mean"),  # no abbreviations
-        (["--rounds", "many"], "--rounds: invalid literal for int"),
-        (["--rounds", "1.5"], "--rounds: invalid literal for int"),
-        (["--rounds"], "Missing value for argument '--rounds'"),
-        (["--model.cell", "gru"], "invalid choice 'gru'"),
-        (["stray"], "stray"),
+        (
+            ["--cohort.goal", "50", "--fleet.size", "40"],
+            "--cohort.goal: expected a number <= --fleet.size = 40, found 50",
+        ),
+        (["--privacy.modelled-cohort", "3"], "--privacy.modelled-cohort: expected a number >= --cohort.goal"),
+        (
+            ["--cohort.gaol", "3"],
+            "--cohort.gaol: expected a flag that --help lists, found none of that name; did you mean",
+        ),
+        (["--goal", "3"], "found none of that name; did you mean --cohort.goal?"),
+        (
+            ["--roundz=3"],
+            "--roundz: expected a flag that --help lists, found none of that name; did you mean --rounds?",
+        ),
+        (["--cohort.goa", "3"], "--cohort.goa: expected a flag that --help lists"),  # no abbreviations
+        (["--rounds", "many"], "--rounds: expected a whole number, found 'many'"),
+        (["--rounds=1.5"], "--rounds: expected a whole number, found '1.5'"),
+        (["--rounds"], "--rounds: expected a value, found none"),
+        (["--model.cell", "gru"], "--model.cell: expected one of cifg, lstm, found 'gru'"),
+        (["stray"], "the command line: expected flags that --help lists and their values, found 'stray'"),
         (["--fleet.utc-offset-weights", "1", "2"], "one a time zone"),
         (["--privacy.mechanism", "none", "--privacy.target-epsilon", "2"], "--privacy.mechanism none"),
         (["--fleet.start-date", "yesterday"], "--fleet.start-date"),
+        (["--fleet.utc-offsets-h", *["nan"] * 6], "--fleet.utc-offsets-h: expected finite numbers, found nan nan nan"),
+        (["--fleet.utc-offsets-h", "a", "1"], "--fleet.utc-offsets-h: expected numbers, found 'a' '1'"),
+        (["--fleet.size", "9" * 200 + "x"], f"--fleet.size: expected a whole number, found '{'9' * 200}x'"),
     ],
 )
 def test_bad_flags_are_one_clear_line(argv, message):
@@ -99,13 +111,16 @@ def test_bad_flags_are_one_clear_line(argv, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[cohort]\ngaol = 3\n", "unknown key cohort.gaol; did you mean cohort.goal?"),
-        ("[cohrt]\ngoal = 3\n", "unknown key cohrt.goal; did you mean cohort.goal?"),
-        ("rounds = 'many'\n", "--rounds: invalid literal"),
+        ("[cohort]\ngaol = 3\n", "cohort.gaol: expected a setting, found none of that name; did you mean cohort.goal?"),
+        ("[cohrt]\ngoal = 3\n", "cohrt.goal: expected a setting, found none of that name; did you mean cohort.goal?"),
+        ("rounds = 'many'\n", "rounds: expected a whole number, found 'many'"),
         ("rounds = true\n", "rounds: expected a number"),
         ("[engine]\nprofile = 1\n", "engine.profile: expected true or false, found 1"),
-        ("rounds = \n", "expected TOML"),
-        ("cohort = 3\n", "unknown key cohort"),
+        ("rounds = -3\n", "rounds: expected a number >= 1, found -3"),
+        ("rounds = ['5', '--seed', '9']", "rounds: expected one value, found a list"),
+        ("[fleet]\nutc_offsets_h = ['5', '--seed']", "fleet.utc_offsets_h: expected values, found a flag among them"),
+        ("[fleet]\nutc_offsets_h = [nan]", "fleet.utc_offsets_h: expected finite numbers, found nan"),
+        ("cohort = 3\n", "cohort: expected a setting, found none of that name"),
         ("[[cohort]]\ngoal = 3\n", "cohort"),
     ],
 )
@@ -135,15 +150,27 @@ def test_a_setting_that_may_be_absent_is_absent_by_default():
     assert all(f.default is None for f in optional if f.default is not MISSING)
 
 
+def test_a_file_that_is_no_toml_is_named_with_its_line(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("seed = 1\nrounds = \n")
+    with pytest.raises(ConfigError, match=r"run\.toml:2: expected TOML, found a fault: Invalid value"):
+        read_config(file)
+    file.write_bytes(b"seed = 1 # \xff")
+    with pytest.raises(
+        ConfigError, match=r"run\.toml: expected a file that can be read, found bytes that are not utf-8"
+    ):
+        read_config(file)
+
+
 def test_missing_file(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.toml: expected a file that can be read, found No such file"):
         parse_simulate(["--config", str(tmp_path / "none.toml")])
 
 
 def test_values_from_a_file_are_checked_too(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("[privacy]\nclip_norm = -2\n")
-    with pytest.raises(ConfigError, match=r"--privacy\.clip-norm > 0, found -2"):
+    with pytest.raises(ConfigError, match=r"run.toml: privacy\.clip_norm: expected a number > 0, found -2"):
         parse_simulate(["--config", str(file)])
 
 

@@ -207,16 +207,25 @@ BAD_INPUT = {
     "missing file": (["--data.path", "{tmp}/none.jsonl"], "none.jsonl: expected a file, found none"),
     "empty file": (["--data.path", "{tmp}/empty.jsonl"], "empty.jsonl: expected messages, found none"),
     "bad line": (["--data.path", "{tmp}/bad.jsonl"], "bad.jsonl:2: expected a JSON object"),
-    "negative noise": (["--privacy.noise-multiplier", "-1"], "--privacy.noise-multiplier > 0, found -1"),
+    "negative noise": (
+        ["--privacy.noise-multiplier", "-1"],
+        "--privacy.noise-multiplier: expected a number > 0, found -1",
+    ),
     "too many bands": (["--privacy.mechanism", "banded", "--privacy.bands", "99"], "--privacy: Expected bands <="),
     "impossible epsilon": (["--privacy.target-epsilon", "1e9"], "--privacy: Expected a target epsilon"),
-    "goal above fleet": (["--cohort.goal", "500", "--fleet.size", "300"], "--cohort.goal <= --fleet.size = 300"),
+    "goal above fleet": (
+        ["--cohort.goal", "500", "--fleet.size", "300"],
+        "--cohort.goal: expected a number <= --fleet.size = 300",
+    ),
     "goal above training phones": (["--cohort.goal", "295", "--fleet.size", "300"], "the 270 training phones"),
     "goal above the file's phones": (["--data.path", "{tmp}/two.jsonl"], "--cohort.goal <= the fleet's 2 phones"),
-    "unknown flag": (["--cohort.gaol", "3"], "unknown flag --cohort.gaol; did you mean --cohort.goal?"),
-    "unknown key": (["--config", "{tmp}/bad.toml"], "unknown key cohort.gaol; did you mean cohort.goal?"),
+    "unknown flag": (["--cohort.gaol", "3"], "--cohort.gaol: expected a flag that --help lists"),
+    "unknown key": (
+        ["--config", "{tmp}/bad.toml"],
+        "bad.toml: cohort.gaol: expected a setting, found none of that name; did you mean",
+    ),
     "folder in use": (["--output-dir", "{tmp}"], "--output-dir: expected a new or empty folder"),
-    "nothing to resume": (["--resume", "{tmp}/none"], "config.toml: cannot be read"),
+    "nothing to resume": (["--resume", "{tmp}/none"], "config.toml: expected a file that can be read"),
 }
 
 

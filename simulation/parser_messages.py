@@ -1,0 +1,78 @@
+"""The messages of the flags' parser in the one form of all messages.
+
+Tyro prints a frame for a person; what stands in it is found again by its words. Values are taken from the arguments
+themselves, since a frame breaks long ones.
+"""
+
+import re
+from collections.abc import Sequence
+
+from typefleet.errors import expected
+
+_WHAT = {"INT": "a whole number", "FLOAT": "a number", "PATH": "a path", "STR": "a text", "BOOL": "True or False"}
+_LIST = re.compile(r"\[(\w+) \[\1 \.\.\.\]\]")  # as in [FLOAT [FLOAT ...]]
+
+
+def in_one_form(printed: str, argv: Sequence[str]) -> str:
+    """`FLAG: expected X, found Y`.
+
+    Args:
+        printed: tyro's frame.
+        argv: the arguments that it rejected.
+    """
+    rows = [row.strip("│ ") for row in printed.splitlines()[1:]]
+    parts: list[str] = [""]
+    for row in rows:
+        if row and set(row) <= set("─╰╯"):
+            parts.append("")
+        else:
+            parts[-1] += f"{row}\n"
+    message = " ".join(parts[0].split())
+    if found := re.match(r"Error parsing (--\S+):", message):
+        return expected(found[1], _what(parts[1:2], found[1]), _values(argv, found[1]))
+    if found := re.match(r"invalid choice .* for argument '(\S+)'\. Expected one of \((.*)\)", message):
+        choices = ", ".join(re.findall(r"'([^']*)'", found[2]))
+        return expected(found[1], f"one of {choices}", _values(argv, found[1]))
+    if found := re.match(r"Missing value for argument '(\S+)'", message):
+        return expected(found[1], "a value", "none")
+    if found := re.match(r"Unrecognized options: ([^\s,]+)", message):
+        meant = re.search(r"Perhaps you meant: *(--[^\s,]+)", " ".join(" ".join(parts[1:]).split()))
+        return _unrecognised(next((a for a in argv if a.startswith(found[1])), found[1]), meant and meant[1])
+    if found := re.match(r"Missing from \S+: (.*?) *\(required\)", message):
+        metavar, _, about = found[1].partition(" ")
+        return expected("the command line", f"{metavar} ({about.rstrip('.')})" if about else metavar, "none")
+    return expected("the command line", "flags as --help lists them", message or "others")
+
+
+def unknown_flag(name: str, meant: str | None) -> str:
+    """That no flag has this name, and which one may have been meant."""
+    return expected(name, "a flag that --help lists", "none of that name") + (
+        f"; did you mean {meant}?" if meant else ""
+    )
+
+
+def _unrecognised(argument: str, meant: str | None) -> str:
+    if argument.startswith("-"):
+        return unknown_flag(argument.split("=")[0], meant)
+    return expected("the command line", "flags that --help lists and their values", repr(argument))
+
+
+def _what(help_texts: Sequence[str], flag: str) -> str:
+    """What a flag takes, by its metavariable in the help text."""
+    found = re.search(rf"^.*{re.escape(flag)} (.*)$", "".join(help_texts), re.MULTILINE)
+    metavar = (found[1] if found else "a value").replace("{None}|", "")
+    if several := _LIST.fullmatch(metavar):
+        return f"{_WHAT.get(several[1], several[1]).removeprefix('a ')}s"
+    return _WHAT.get(metavar, metavar)
+
+
+def _values(argv: Sequence[str], flag: str) -> str:
+    """The values that the arguments last gave a flag."""
+    values: list[str] = []
+    for number, argument in enumerate(argv):
+        name, equals, value = argument.partition("=")
+        if name == flag:
+            following = list(argv[number + 1 :])
+            end = next((i for i, a in enumerate(following) if a.startswith("--")), len(following))
+            values = [value] if equals else following[:end]
+    return " ".join(map(repr, values)) or "none"
