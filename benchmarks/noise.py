@@ -26,7 +26,8 @@ def measure(mechanism: str, weights: int, rounds: int) -> dict[str, float]:
     """One mechanism, played through all rounds."""
     began = time.perf_counter()
     cohort = CohortConfig(goal=50, min_separation_rounds=_SEPARATION)
-    plan = make_privacy_plan(cohort, PrivacyConfig(mechanism, noise_multiplier=1.0), rounds, 5000)  # type: ignore[arg-type]
+    privacy = PrivacyConfig(mechanism, noise_multiplier=1.0)  # type: ignore[arg-type]
+    plan = make_privacy_plan(cohort, privacy, rounds=rounds, num_phones=5000)
     plan_s = time.perf_counter() - began
     protected, total, took_s = ProtectedSum(plan, 0), np.zeros(weights), []
     for _ in range(rounds):

@@ -65,10 +65,11 @@ from server_strategy.privacy.ledger import (
     PrivacySpent,
     privacy_after,
 )
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.update_sum import MAX_PHONES, to_float
+from typefleet.errors import ConfigError, expected
 
 _LOG = getLogger("typefleet")
 
@@ -87,7 +88,7 @@ class RoundOutcome:
     loss_per_token: float | None  # nats, on the phones' own text, before each step
     clip_norm: float  # in this round
     clipped_share: float | None  # share of reports whose update was longer than clip_norm
-    spent: PrivacySpent | None  # null when nothing was released
+    spent: PrivacySpent | None  # None when nothing was released
 
 
 class DPFedAvg(Strategy):
@@ -99,16 +100,18 @@ class DPFedAvg(Strategy):
         cohort, privacy, optimizer: settings.
         server_optimizer: moves the weights, in the place of the one that `optimizer` names.
         rounds: releases planned; bounds participations and so the noise.
+        plan: settled already by `make_privacy_plan`, in the place of `privacy` and `rounds`.
         seed: key of the noise.
         ledger_path: file of the ledger; in memory if None.
         labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
         phones_per_message: most phones in a message; None for one message a node.
         evaluation_phones: held-out phones; none are evaluated if empty.
-        evaluate_every: evaluate after every so many releases, and after the last.
+        evaluate_every: releases from one evaluation to the next; the last one is always evaluated.
         message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
 
     Raises:
         ValueError: contradictory settings.
+        LedgerError: the ledger was begun under another plan, or was changed.
     """
 
     def __init__(
@@ -117,8 +120,9 @@ class DPFedAvg(Strategy):
         num_phones: int,
         *,
         cohort: CohortConfig,
-        privacy: PrivacyConfig,
-        rounds: int,
+        privacy: PrivacyConfig | None = None,
+        rounds: int | None = None,
+        plan: PrivacyPlan | None = None,
         optimizer: ServerOptimizerConfig | None = None,
         server_optimizer: ServerOptimizer | None = None,
         seed: int = 0,
@@ -135,10 +139,17 @@ class DPFedAvg(Strategy):
                 f"Expected goal between 1 and {num_phones} and at most {MAX_PHONES} reports a round. "
                 f"Found {cohort.goal} and {most_reports}."
             )
-        self.cohorts, self.cohort, self.privacy = cohorts, cohort, privacy
+        self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = optimizer or ServerOptimizerConfig()
         self.server_optimizer = server_optimizer or self.optimizer.make()
-        plan = make_privacy_plan(cohort, privacy, rounds, num_phones, self.server_optimizer.linear_momentum)
+        if plan is None:
+            if privacy is None or rounds is None:
+                raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
+            momentum = self.server_optimizer.linear_momentum
+            plan = make_privacy_plan(cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum)
+        elif privacy is not None or rounds is not None:
+            raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
+        plan.require_cohort(cohort)
         self.ledger = PrivacyLedger(plan, ledger_path)
         self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)

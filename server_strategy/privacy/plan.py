@@ -18,6 +18,7 @@ from server_strategy.privacy.mechanisms import (
     mechanism_from_parameters,
     mechanism_parameters,
 )
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,17 @@ class PrivacyPlan:
         sensitivity = mechanism.sensitivity_squared(releases, min_separation_rounds, max_participations)
         return gaussian_rho(self.noise_multiplier, sensitivity)
 
+    def require_cohort(self, cohort: CohortConfig) -> None:
+        """Refuse a cohort that this plan was not made for.
+
+        Raises:
+            ConfigError: another goal, separation or policy.
+        """
+        planned = (self.goal, self.min_separation_rounds, self.policy)
+        found = (cohort.goal, cohort.min_separation_rounds, cohort.policy)
+        if planned != found:
+            raise ConfigError(expected("plan", f"goal, separation and policy {found}, as the cohort has", planned))
+
     @property
     def zcdp_rho(self) -> float | None:
         """Bound on the whole run."""
@@ -102,7 +114,7 @@ class PrivacyPlan:
 
 
 def make_privacy_plan(
-    cohort: CohortConfig, privacy: PrivacyConfig, rounds: int, num_phones: int, momentum: float = 0.0
+    cohort: CohortConfig, privacy: PrivacyConfig, *, rounds: int, num_phones: int, momentum: float = 0.0
 ) -> PrivacyPlan:
     """Settle noise and bounds before the first round.
 

@@ -22,7 +22,7 @@ from client_model.text.population import (
     type_counts,
 )
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
@@ -50,6 +50,7 @@ class Prepared:
     training_tokens: TrainingTokens
     start: StartingPoint | None  # None: random weights
     parts: Parts
+    plan: PrivacyPlan
 
     @property
     def shape(self) -> ModelShape:
@@ -120,11 +121,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         raise ConfigError(
             f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
         )
-    try:
-        momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
-        make_privacy_plan(config.cohort, config.privacy, config.rounds, spec.num_phones, momentum)
-    except ValueError as error:
-        raise ConfigError(f"--privacy: {error}") from error
+    plan = _privacy_plan(config, parts, spec.num_phones)
     held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
     seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
     start = open_starting_point(config)
@@ -156,7 +153,18 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         training_tokens=tokens,
         start=start,
         parts=parts,
+        plan=plan,
     )
+
+
+def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
+    momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
+    try:
+        return make_privacy_plan(
+            config.cohort, config.privacy, rounds=config.rounds, num_phones=num_phones, momentum=momentum
+        )
+    except ValueError as error:
+        raise ConfigError(f"--privacy: {error}") from error
 
 
 def _sample(

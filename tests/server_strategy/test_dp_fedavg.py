@@ -17,6 +17,7 @@ from server_strategy.privacy.ledger import privacy_spent, recompute
 from server_strategy.privacy.noise import noise_generator
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from typefleet.errors import ConfigError
 
 SIZE, PHONES = 12, 40
 
@@ -280,23 +281,39 @@ def test_separation_is_enforced_and_spent_is_what_happened():
     ],
 )
 def test_noise_of_a_modelled_cohort(privacy, stddev):
-    plan = make_privacy_plan(CohortConfig(goal=6), privacy, 20, PHONES)
+    plan = make_privacy_plan(CohortConfig(goal=6), privacy, rounds=20, num_phones=PHONES)
     assert plan.noise_stddev == pytest.approx(stddev) and plan.noise_multiplier == 0.7
     assert plan.population == (PHONES if privacy.modelled_cohort is None else 4000)
 
 
 def test_target_epsilon_is_met_by_the_plan():
-    plan = make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(target_epsilon=3.0), 20, PHONES)
+    plan = make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(target_epsilon=3.0), rounds=20, num_phones=PHONES)
     assert 2.999 < plan.epsilon <= 3.0
 
 
 def test_contradictions():
     with pytest.raises(ValueError, match="Found neither"):
-        make_privacy_plan(CohortConfig(), PrivacyConfig(), 5, PHONES)
+        make_privacy_plan(CohortConfig(), PrivacyConfig(), rounds=5, num_phones=PHONES)
     with pytest.raises(ValueError, match="modelled_cohort >= goal"):
-        make_privacy_plan(CohortConfig(goal=6), PrivacyConfig(noise_multiplier=1.0, modelled_cohort=5), 5, PHONES)
+        privacy = PrivacyConfig(noise_multiplier=1.0, modelled_cohort=5)
+        make_privacy_plan(CohortConfig(goal=6), privacy, rounds=5, num_phones=PHONES)
     with pytest.raises(ValueError, match="Expected goal between"):
         make(goal=PHONES + 1)
+
+
+def test_a_plan_that_is_settled_already_is_used_and_must_fit():
+    cohort, privacy = CohortConfig(goal=6, min_separation_rounds=2), PrivacyConfig(clip_norm=0.5, noise_multiplier=1.0)
+    plan = make_privacy_plan(cohort, privacy, rounds=5, num_phones=PHONES)
+    planned, grid = make(cohort=cohort, privacy=None, rounds=None, plan=plan)
+    settled, _ = make(cohort=cohort, privacy=privacy)
+    assert planned.plan is plan and planned.plan == settled.plan
+    np.testing.assert_array_equal(flat(play(planned, grid, 2)), flat(play(settled, grid, 2)))
+    with pytest.raises(ConfigError, match="expected privacy and rounds, or a plan, found both"):
+        make(cohort=cohort, plan=plan)
+    with pytest.raises(ConfigError, match="expected privacy and rounds, or a plan, found neither"):
+        make(cohort=cohort, rounds=None)
+    with pytest.raises(ConfigError, match="plan: expected goal, separation and policy"):
+        make(cohort=replace(cohort, min_separation_rounds=1), privacy=None, rounds=None, plan=plan)
 
 
 def test_evaluation_pools_counts_over_phones_and_is_due_when_asked():

@@ -62,7 +62,9 @@ def test_the_most_rounds_fit_and_one_more_does_not(mechanism):
 def test_a_run_of_the_planned_setting_costs_what_was_planned(mechanism):
     budget = solve(BudgetRequest(mechanism, epsilon=4.0, rounds=90, cohort=20, min_separation_rounds=15, delta=1e-6))
     cohort = CohortConfig(goal=20, min_separation_rounds=15)
-    plan = make_privacy_plan(cohort, PrivacyConfig(mechanism, target_epsilon=4.0, delta=1e-6), 90, 1000)
+    plan = make_privacy_plan(
+        cohort, PrivacyConfig(mechanism, target_epsilon=4.0, delta=1e-6), rounds=90, num_phones=1000
+    )
     assert plan.noise_multiplier == pytest.approx(budget.noise_multiplier, rel=1e-6)
     assert plan.zcdp_rho == pytest.approx(budget.rho, rel=1e-6)
 

@@ -12,7 +12,7 @@ GOAL, ROUNDS = 8, 12
 def make_plan(mechanism="gaussian", **privacy):
     noise = {} if mechanism == "none" else {"noise_multiplier": 0.7}
     cohort = CohortConfig(goal=GOAL, min_separation_rounds=3)
-    return make_privacy_plan(cohort, PrivacyConfig(mechanism, **(noise | privacy)), ROUNDS, 40)
+    return make_privacy_plan(cohort, PrivacyConfig(mechanism, **(noise | privacy)), rounds=ROUNDS, num_phones=40)
 
 
 def play(protected, rounds, begin=0):
@@ -64,8 +64,8 @@ def test_the_clip_norm_finds_the_quantile(mechanism):
         PrivacyConfig(
             mechanism, noise_multiplier=None if mechanism == "none" else 0.3, clip_quantile=0.25, clip_norm=90.0
         ),
-        200,
-        2000,
+        rounds=200,
+        num_phones=2000,
     )
     protected, norms = ProtectedSum(plan, 0), np.arange(1, 101)
     seen = []

@@ -18,7 +18,7 @@ def statement(mechanism="gaussian", releases=30, modelled=None, **privacy):
     if mechanism != "none":
         privacy = {"noise_multiplier": 1.5, "modelled_cohort": modelled, **privacy}
     cohort = CohortConfig(goal=4, min_separation_rounds=8)
-    plan = make_privacy_plan(cohort, PrivacyConfig(mechanism, **privacy), 30, 40)
+    plan = make_privacy_plan(cohort, PrivacyConfig(mechanism, **privacy), rounds=30, num_phones=40)
     log = ParticipationLog(40)
     for release in range(1, releases + 1):
         log.record(release, (np.arange(4) + 4 * release) % 40)
