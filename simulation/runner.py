@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -42,14 +42,25 @@ def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sy
     """Run a simulation from start (or checkpoint) to exported model; it is not finished if it was interrupted.
 
     Raises:
+        RunInUseError: another process is working on the run.
         ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
         EngineError, ExportError: the machine failed; the run can be resumed.
     """
-    config = prepared.config
     return_large_blocks()
-    with RunProgress(stream, config.rounds, 0) as progress:
+    with RunProgress(stream, prepared.config.rounds, 0) as progress:
         run = start_run(prepared, resume, progress)
-    done = run.totals.rounds_completed
+    with closing(run):
+        _play(run, stream)
+        if run.finished:
+            finish_run(run)
+            export = export_at_the_end(run.directory, run.prepared)
+            print_closing_table(stream, run_summary(run), run.strategy.plan, export, run.directory.root)
+    return run
+
+
+def _play(run: Run, stream: TextIO) -> None:
+    """All rounds that are left, until Ctrl-C."""
+    config, done = run.config, run.totals.rounds_completed
     with RunProgress(stream, config.rounds, done) as progress, _stop_on_interrupt(progress) as stop:
         if not run.finished:
             run_on_flower(config.engine, lambda grid: run_rounds(run, grid, progress, stop))
@@ -58,11 +69,6 @@ def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sy
             f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
             f"  python scripts/simulate.py --resume {run.directory.root}"
         )
-        return run
-    finish_run(run)
-    export = export_at_the_end(run.directory, run.prepared)
-    print_closing_table(stream, run_summary(run), run.strategy.plan, export, run.directory.root)
-    return run
 
 
 @contextmanager

@@ -9,6 +9,7 @@ elsewhere):
 
 import sys
 import threading
+from contextlib import closing
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -34,7 +35,9 @@ def main(grid: Grid, context: Context) -> None:
     limit_threads(1)  # as scripts/simulate.py does: the same bits on any number of cores
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
         run = start_run(prepare(config), resume=False, progress=progress)
-        run_rounds(run, grid, progress, threading.Event())
-    finish_run(run)
-    export = export_at_the_end(run.directory, run.prepared)
-    print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, export, run.directory.root)
+    with closing(run):
+        with RunProgress(sys.stdout, config.rounds, 0) as progress:
+            run_rounds(run, grid, progress, threading.Event())
+        finish_run(run)
+        export = export_at_the_end(run.directory, run.prepared)
+        print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, export, run.directory.root)

@@ -8,6 +8,7 @@ privacy_ledger.jsonl   every release, written before it is made
 checkpoints/           the newest is enough to resume bit for bit
 model/                 weights.npz, vocab.txt, *.tflite
 tensorboard/           scalars
+.lock                  held by the process that works on the run
 """
 
 import json

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +19,13 @@ from simulation.config import RunConfig
 from simulation.flags import result_settings, to_toml
 from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
 from simulation.run.directory import RunDirectory, new_run_directory
+from simulation.run.lock import only_writer
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
 from simulation.world.traces.reader import coverage_beside
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Run:
     evaluation: Evaluation = field(default_factory=Evaluation)
     tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
+    held: ExitStack = field(default_factory=ExitStack)  # what ends with the run: the lock on its folder
 
     @property
     def config(self) -> RunConfig:
@@ -77,11 +80,22 @@ class Run:
         """All rounds are completed, or no further one may be."""
         return self.totals.stopped_early is not None or self.totals.rounds_completed >= self.config.rounds
 
+    def close(self) -> None:
+        """Let go of the folder; another process may go on with the run."""
+        self.held.close()
+
 
 def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
-    """Make the run's folder, or open it at its newest checkpoint."""
-    run = _resume_run(prepared, progress) if resume else _new_run(prepared, progress)
-    _introduce(run, progress)
+    """Make the run's folder, or open it at its newest checkpoint; until `Run.close` no other process may.
+
+    Raises:
+        RunInUseError: another process is working on the run.
+        ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
+    """
+    with ExitStack() as held:
+        run = _resume_run(prepared, progress, held) if resume else _new_run(prepared, progress, held)
+        _introduce(run, progress)
+        run.held = held.pop_all()
     return run
 
 
@@ -108,10 +122,12 @@ def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
     )
 
 
-def _new_run(prepared: Prepared, progress: RunProgress, directory: RunDirectory | None = None) -> Run:
+def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
     weights = starting_weights(prepared.start, config, prepared.shape, progress.say)
-    directory = directory or new_run_directory(config.output_dir, to_toml(config))
+    if directory is None:
+        directory = new_run_directory(config.output_dir, to_toml(config))
+        held.enter_context(only_writer(directory.root))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16)
     run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flatten(weights), salt)
@@ -120,22 +136,22 @@ def _new_run(prepared: Prepared, progress: RunProgress, directory: RunDirectory 
     return run
 
 
-def _resume_run(prepared: Prepared, progress: RunProgress) -> Run:
+def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> Run:
     config = prepared.config
     if config.output_dir is None:
-        raise ConfigError("--resume: expected the folder of a run, found none")
+        raise ConfigError(expected("--resume", "the folder of a run", "none"))
     directory = RunDirectory(config.output_dir)
+    held.enter_context(only_writer(directory.root))  # before anything is read: it may be written this moment
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
         progress.say(f"{directory.root} was stopped before its first round; starting it anew")
-        return _new_run(prepared, progress, directory)
+        return _new_run(prepared, progress, held, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
     arrays, about = stored
     if about["fingerprint"] != _fingerprint(prepared):
-        raise ConfigError(
-            f"--resume: expected the settings, the text and the trace that {directory.root} began with, found others"
-        )
+        what = f"the settings, the text and the trace that {directory.root} began with"
+        raise ConfigError(expected("--resume", what, "others"))
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
     strategy = _strategy(prepared, directory.ledger, about["salt"])

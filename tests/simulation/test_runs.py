@@ -56,7 +56,7 @@ def test_a_run_leaves_what_it_promises(straight):
     found = {p.name for p in folder.iterdir()}
     assert found == {
         *("config.toml", "rounds.jsonl", "summary.json", "privacy.json", "privacy.md", "privacy_ledger.jsonl"),
-        *("checkpoints", "model", "tensorboard", "participation.json"),
+        *("checkpoints", "model", "tensorboard", "participation.json", ".lock"),
     }
     files = {p.name for p in (folder / "model").iterdir()}
     exported = {"keyboard.tflite", "keyboard_fp32.tflite", "test_vectors.json"}
@@ -295,4 +295,6 @@ def test_a_budget_ends_the_run_with_its_model_and_says_so(script, tmp_path):
     assert script("check_privacy.py", folder).returncode == 0
     config = parse_simulate(["--resume", str(folder)]).run
     with RunProgress(io.StringIO(), config.rounds, 0) as progress:
-        assert start_run(prepare(config, resume=True), resume=True, progress=progress).finished  # no round is left
+        run = start_run(prepare(config, resume=True), resume=True, progress=progress)
+        run.close()
+        assert run.finished  # no round is left
