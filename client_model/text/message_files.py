@@ -6,11 +6,11 @@ Formats: JSON lines, CSV with a header line, Parquet.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from typefleet.errors import InputError
+from typefleet.errors import InputError, expected, unreadable
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
@@ -31,10 +31,8 @@ def resolve_format(path: Path, requested: str) -> str:
     if requested != "auto":
         return requested
     if path.suffix.lower() not in FORMATS:
-        raise DataError(
-            f"{path}: expected a file ending in {', '.join(FORMATS)}, found {path.suffix or 'no ending'!r}; "
-            "name the format with --data.format"
-        )
+        hint = "name the format with --data.format"
+        raise DataError(expected(path, f"an ending of {', '.join(FORMATS)}", f"{path.suffix or 'none'}; {hint}"))
     return FORMATS[path.suffix.lower()]
 
 
@@ -47,25 +45,23 @@ def read_messages(path: Path, file_format: str) -> Iterator[Message | DataError]
     readers = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}
     try:
         yield from readers[file_format](path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: expected a file, found none") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DataError(unreadable(path, error, "a file of messages")) from error
 
 
 def _message(row: Any, where: str) -> Message | DataError:
     if not isinstance(row, dict):
-        return DataError(f"{where}: expected a JSON object, found {type(row).__name__}")
+        return DataError(expected(where, "a JSON object", f"a {type(row).__name__}"))
     user_id, text = row.get("user_id"), row.get("text")
     if isinstance(user_id, int) and not isinstance(user_id, bool):
         user_id = str(user_id)
     # Neither value is repeated in the message: ids and texts of people stay out of logs.
     if not isinstance(user_id, str) or not user_id:
         found = "none" if "user_id" not in row else "an empty or unusable value"
-        return DataError(f"{where}: expected a user_id (text or whole number), found {found}")
+        return DataError(expected(where, "a user_id (text or whole number)", found))
     if not isinstance(text, str):
         found = "none" if "text" not in row else type(text).__name__
-        return DataError(f"{where}: expected text to be a string, found {found}")
+        return DataError(expected(where, "a text that is a string", found))
     return Message(user_id, text)
 
 
@@ -80,10 +76,10 @@ def _read_jsonl(path: Path) -> Iterator[Message | DataError]:
             try:
                 row = json.loads(raw.decode("utf-8"))
             except UnicodeDecodeError as error:
-                yield DataError(f"{where}: expected UTF-8, found byte 0x{raw[error.start]:02x}")
+                yield DataError(expected(where, "UTF-8", f"byte 0x{raw[error.start]:02x}"))
             except (json.JSONDecodeError, RecursionError) as error:
                 reason = getattr(error, "msg", "nested too deeply")
-                yield DataError(f"{where}: expected a JSON object, found invalid JSON ({reason})")
+                yield DataError(expected(where, "a JSON object", f"invalid JSON ({reason})"))
             else:
                 yield _message(row, where)
 
@@ -98,11 +94,11 @@ def _read_csv(path: Path) -> Iterator[Message | DataError]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield DataError(f"{path}:{reader.line_num}: expected a CSV row, found {error}")
+                yield DataError(expected(f"{path}:{reader.line_num}", "a CSV row", f"a fault: {error}"))
                 continue
             where = f"{path}:{reader.line_num}"
             if any(isinstance(v, str) and not v.isprintable() and _has_surrogate(v) for v in row.values()):
-                yield DataError(f"{where}: expected UTF-8, found other bytes")
+                yield DataError(expected(where, "UTF-8", "other bytes"))
             else:
                 yield _message(row, where)
 
@@ -124,10 +120,11 @@ def _read_parquet(path: Path) -> Iterator[Message | DataError]:
                     number += 1
                     yield _message(row, f"{path}:row {number}")
     except pyarrow.ArrowInvalid as error:
-        raise DataError(f"{path}: expected a Parquet file, found {str(error).splitlines()[0]}") from error
+        raise DataError(expected(path, "a Parquet file", "one of another kind, or a damaged one")) from error
 
 
-def _require_columns(path: Path, columns: Any) -> None:
+def _require_columns(path: Path, columns: Sequence[str]) -> None:
     missing = [c for c in ("user_id", "text") if c not in columns]
-    if missing:
-        raise DataError(f"{path}:1: expected columns user_id and text, found {', '.join(columns) or 'none'}")
+    if missing:  # what stands there instead may be the first message
+        found = f"{len(columns)} columns and no {' and no '.join(missing)}"
+        raise DataError(expected(f"{path}:1", "the columns user_id and text", found))

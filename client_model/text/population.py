@@ -28,6 +28,7 @@ from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.text.message_files import DataError, read_messages, resolve_format
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import tokenize
+from typefleet.errors import expected, unreadable, unwritable
 
 DEFAULT_PHONES = 5000  # of the synthetic population
 _CACHE_LAYOUT = 1  # raise when the tokeniser or the arrays change, so that old caches are not used
@@ -151,14 +152,14 @@ def prepare_population(config: DataConfig, seed: int, fleet_size: int | None) ->
     """
     if config.path is None:
         if config.format not in ("auto", "synthetic"):
-            raise DataError(f"--data.format: expected --data.path with format {config.format}, found none")
+            raise DataError(expected("--data.format", "auto or synthetic without --data.path", config.format))
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
     if config.format == "synthetic":
-        raise DataError(f"--data.format: expected no --data.path with format synthetic, found {config.path}")
+        raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
     folder = _tokenised_folder(config)
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
-        raise DataError(f"--fleet.size: expected at most the {phones} phones of {config.path}, found {fleet_size}")
+        raise DataError(expected("--fleet.size", f"at most the {phones} phones of {config.path}", fleet_size))
     return PopulationSpec(seed, phones if fleet_size is None else fleet_size, str(folder))
 
 
@@ -170,7 +171,7 @@ def split_phones(
     The phones with the smallest seeded hashes are held out, so the order of the file is irrelevant.
     """
     if len(digests) < 2:
-        raise DataError(f"expected at least 2 phones (one to train, one held out), found {len(digests)}")
+        raise DataError(expected("the fleet", "at least 2 phones (one to train, one held out)", len(digests)))
     held_out = min(max(round(held_out_share * len(digests)), 1), len(digests) - 1)
     order = np.argsort(hash_uint64(purpose_key(seed, "held out"), digests), kind="stable")
     return np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -195,16 +196,14 @@ def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np
 def _tokenised_folder(config: DataConfig) -> Path:
     path = config.path
     if path is None:  # the caller has checked; this keeps the type checker informed
-        raise DataError("--data.path: expected a file, found none")
+        raise DataError(expected("--data.path", "a file", "none"))
     file_format = resolve_format(path, config.format)
     root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: expected a file, found none") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        raise DataError(unreadable(path, error, "a file of messages")) from error
     folder = root / f"{digest}-{file_format}-{config.on_bad_line}-{_CACHE_LAYOUT}"
     if not folder.exists():
         tokenised = _tokenise(path, file_format, config.on_bad_line)
@@ -237,7 +236,7 @@ def _tokenise(path: Path, file_format: str, on_bad_line: str) -> _Tokenised:
             digest = hashlib.blake2b(message.user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
             by_phone.setdefault(digest, []).append(tokens)
     if not by_phone:
-        raise DataError(f"{path}: expected messages, found none with any word")
+        raise DataError(expected(path, "messages", "none with any word"))
     phones = sorted(by_phone)  # the order of the file does not matter
     messages = [m for phone in phones for m in by_phone[phone]]
     return _Tokenised(
@@ -256,7 +255,7 @@ def _write_cache(folder: Path, tokenised: _Tokenised) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
     except OSError as error:
-        raise DataError(f"{folder.parent}: cannot write the cache: {error.strerror}; set --data.cache-dir") from error
+        raise DataError(f"{unwritable(folder.parent, error)}; set --data.cache-dir") from error
     try:
         for name in ("types", "message_offsets", "first_message", "digests"):
             np.save(draft / f"{name}.npy", getattr(tokenised, name))

@@ -10,7 +10,7 @@ digits with inner apostrophes, one of `. , ? !`, or one emoji (a whole grapheme:
 keycaps and joined sequences stay together, after UTS #51 section 1.4.9). All else separates.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from typefleet.errors import InputError
+from typefleet.errors import InputError, expected, unreadable
 
 PAD, BOS, EOS, OOV = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<oov>")
@@ -51,16 +51,9 @@ class Vocabulary:
     tokens: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        fixed = SPECIAL_TOKENS + PUNCTUATION
-        if self.tokens[: len(fixed)] != fixed:
-            raise VocabularyError(
-                f"expected the first {len(fixed)} tokens to be {' '.join(fixed)}, "
-                f"found {' '.join(self.tokens[: len(fixed)]) or 'nothing'}"
-            )
-        if len(set(self.tokens)) != len(self.tokens):
-            seen: set[str] = set()
-            twice = next(t for t in self.tokens if t in seen or seen.add(t))  # type: ignore[func-returns-value]
-            raise VocabularyError(f"expected every token once, found {twice!r} again")
+        if (fault := _fault(self.tokens)) is not None:
+            number, expectation, found = fault
+            raise VocabularyError(expected(f"token {number}", expectation, found))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -78,17 +71,41 @@ class Vocabulary:
         return np.array([ids.get(token, OOV) for token in lexicon] + [OOV], np.int32)
 
 
+def _fault(tokens: Sequence[str]) -> tuple[int, str, str] | None:
+    """(number of the first wrong token, what was expected, what was found); a token itself may be what people wrote."""
+    for place, fixed in enumerate(SPECIAL_TOKENS + PUNCTUATION):
+        if list(tokens[place : place + 1]) != [fixed]:
+            return place + 1, fixed, "another token" if place < len(tokens) else "none"
+    first: dict[str, int] = {}
+    for place, token in enumerate(tokens):
+        if first.setdefault(token, place) != place:
+            return place + 1, "a token of its own", f"token {first[token] + 1} again"
+    return None
+
+
+def _tokens_of(text: str) -> tuple[str, ...]:
+    return tuple(text.removesuffix("\n").split("\n"))
+
+
 def vocabulary_from_text(text: str) -> Vocabulary:
     """Inverse of `Vocabulary.to_text`."""
-    return Vocabulary(tuple(text.removesuffix("\n").split("\n")))
+    return Vocabulary(_tokens_of(text))
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary file; VocabularyError names the file."""
+    """Read a vocabulary file, one token a line.
+
+    Raises:
+        VocabularyError: it cannot be read, or is no vocabulary; names the file and the line.
+    """
     try:
-        return vocabulary_from_text(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, VocabularyError) as error:
-        raise VocabularyError(f"{path}: {error}") from error
+        tokens = _tokens_of(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocabularyError(unreadable(path, error, "a vocabulary")) from error
+    if (fault := _fault(tokens)) is not None:
+        number, expectation, found = fault
+        raise VocabularyError(expected(f"{path}:{number}", expectation, found))
+    return Vocabulary(tokens)
 
 
 def build_vocabulary(lexicon: list[str], counts: NDArray[np.int64], size: int) -> Vocabulary:

@@ -79,13 +79,13 @@ def test_the_order_of_the_file_does_not_matter(tmp_path):
     ("line", "problem"),
     [
         (b"{not json", "invalid JSON"),
-        (b'["a list"]', "expected a JSON object, found list"),
+        (b'["a list"]', "expected a JSON object, found a list"),
         ({"text": "no id"}, "expected a user_id"),
         ({"user_id": "", "text": "x"}, "expected a user_id"),
         ({"user_id": None, "text": "x"}, "expected a user_id"),
         ({"user_id": True, "text": "x"}, "expected a user_id"),
-        ({"user_id": "carol"}, "expected text to be a string, found none"),
-        ({"user_id": "carol", "text": 5}, "expected text to be a string, found int"),
+        ({"user_id": "carol"}, "expected a text that is a string, found none"),
+        ({"user_id": "carol", "text": 5}, "expected a text that is a string, found int"),
         (b'{"user_id": "carol", "text": "\xff"}', "expected UTF-8, found byte 0xff"),
     ],
 )
@@ -111,16 +111,20 @@ def test_files_without_text_are_refused(tmp_path, content, problem):
 
 
 def test_missing_files_folders_and_endings_are_named(tmp_path):
-    with pytest.raises(DataError, match="expected a file, found none"):
+    with pytest.raises(DataError, match=r"none.jsonl: expected a file of messages, found No such file"):
         prepare(tmp_path / "none.jsonl", tmp_path)
     with pytest.raises(DataError, match=r"Is a directory"):
         prepare(tmp_path, tmp_path, format="jsonl")
     (tmp_path / "m.txt").write_text("x")
     with pytest.raises(DataError, match=r"--data\.format"):
         prepare(tmp_path / "m.txt", tmp_path)
-    (tmp_path / "m.csv").write_text("name,words\na,b\n")
-    with pytest.raises(DataError, match="columns user_id and text"):
+    (tmp_path / "m.csv").write_text("+491511234,my PIN is 4711,text\n+491511235,hello there,text\n")
+    with pytest.raises(DataError, match=r"m.csv:1: expected the columns user_id and text, found 3 columns") as error:
         prepare(tmp_path / "m.csv", tmp_path)
+    assert str(error.value).endswith(" and no user_id")  # without a header the first message stands there
+    (tmp_path / "m.jsonl").write_bytes(b"\xff\xfe\x00bad")
+    with pytest.raises(DataError, match=r"m.jsonl:1: expected UTF-8, found byte 0xff"):
+        prepare(tmp_path / "m.jsonl", tmp_path)
     (tmp_path / "m.parquet").write_text("not parquet")
     with pytest.raises(DataError, match="expected a Parquet file"):
         prepare(tmp_path / "m.parquet", tmp_path)
@@ -135,7 +139,7 @@ def test_raw_ids_are_not_kept(tmp_path):
 def test_a_fleet_larger_than_the_file_is_refused_and_a_smaller_one_is_a_seeded_subset(tmp_path):
     path = write_jsonl(tmp_path / "m.jsonl", GOOD)
     config = DataConfig(path=path, cache_dir=tmp_path / "cache")
-    with pytest.raises(DataError, match=r"--fleet\.size: expected at most the 3 phones"):
+    with pytest.raises(DataError, match=r"--fleet\.size: expected at most the 3 phones of .*, found 4"):
         prepare_population(config, 0, 4)
     whole = set(open_population(prepare_population(config, 0, None)).digests().tolist())
     part = open_population(prepare_population(config, 0, 2))
