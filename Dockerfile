@@ -1,0 +1,6 @@
+# The default run, for machines without Python 3.11; README says how to start it.
+FROM python:3.11-slim
+WORKDIR /typefleet
+COPY . .
+RUN pip install --no-cache-dir .
+CMD ["python", "scripts/simulate.py"]
