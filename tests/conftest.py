@@ -21,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Examples are looked for in the packages; what lies among the tests without being one is run by a test."""
+    beside = collection_path.suffix == ".py" and collection_path.is_relative_to(ROOT / "tests")
+    return True if beside and not collection_path.name.startswith(("test_", "__init__", "conftest")) else None
+
+
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory):
     """made_once(name, make): a folder that make(folder) fills, once for all processes that run tests."""
