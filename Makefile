@@ -1,0 +1,18 @@
+# Each target is one command that README or CONTRIBUTING explains; a test holds them together.
+
+.PHONY: setup test lint docs benchmark
+
+setup:
+	python3.11 -m venv .venv && .venv/bin/pip install -q -e '.[test]'
+
+test:
+	.venv/bin/python -m pytest -q -n 3 --dist worksteal
+
+lint:
+	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+
+docs:
+	.venv/bin/python -m pytest -q tests/test_documentation.py tests/test_contributing.py typefleet client_model server_strategy simulation
+
+benchmark:
+	.venv/bin/python scripts/benchmark.py --quick

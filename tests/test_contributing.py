@@ -1,0 +1,149 @@
+"""The recipes of CONTRIBUTING.md work: each is taken from the page and executed as it stands there."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from server_strategy.optimizers.door import OPTIMIZERS
+from tests.conftest import ROOT
+from typefleet.doors import Door
+
+PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
+DOORS: dict[str, Door[Any]] = {"A server optimizer": OPTIMIZERS}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a section of CONTRIBUTING.md says."""
+
+    module: str  # Python: the kind
+    use: str  # Python: by name and as an object
+    entry_points: dict[str, dict[str, str]]  # group -> name -> place
+    command: str  # with the kind's name and a setting of its own
+
+    @property
+    def group(self) -> str:
+        (group,) = self.entry_points
+        return group
+
+    @property
+    def name(self) -> str:
+        (name,) = self.entry_points[self.group]
+        return name
+
+    @property
+    def place(self) -> str:
+        """The module that the entry point names."""
+        return self.entry_points[self.group][self.name].split(":")[0]
+
+    @property
+    def arguments(self) -> list[str]:
+        return self.command.split()[2:]
+
+
+def recipes() -> dict[str, Recipe]:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    page = page[page.index("## A kind of your own") :]
+    found = {}
+    for title, text in re.findall(r"^### (.+?)$(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL):
+        blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert [language for language, _ in blocks] == ["python", "python", "toml", "sh"], title
+        module, use, toml, command = (content for _, content in blocks)
+        points = tomllib.loads(toml)["project"]["entry-points"]
+        found[title] = Recipe(module, use, points, command)
+    return found
+
+
+RECIPES = recipes()
+
+
+def groups_of_all_doors() -> set[str]:
+    """The entry-point groups of every `Door(...)` in the packages."""
+    found = set()
+    for path in (p for package in PACKAGES for p in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Door":
+                found |= {str(a.value) for a in node.args[1:2] if isinstance(a, ast.Constant)}
+    return found
+
+
+def test_every_door_has_a_recipe():
+    groups = groups_of_all_doors()
+    assert OPTIMIZERS.group in groups
+    assert {recipe.group for recipe in RECIPES.values()} == groups
+    assert {title: door.group for title, door in DOORS.items()} == {t: r.group for t, r in RECIPES.items()}
+
+
+@pytest.fixture
+def run_recipe(monkeypatch):
+    """run_recipe(title): what its two blocks define, by name; the door is as before when the test ends."""
+
+    def run(title: str) -> dict[str, Any]:
+        recipe, door = RECIPES[title], DOORS[title]
+        monkeypatch.setattr(door, "_kinds", dict(door._kinds))
+        module = ModuleType(recipe.place)  # dataclasses and pickles look their classes up by module
+        monkeypatch.setitem(sys.modules, recipe.place, module)
+        for part, code in (("module", recipe.module), ("use", recipe.use)):
+            exec(compile(code, f"CONTRIBUTING.md, {title}, {part}", "exec"), vars(module))
+        assert door.kind(recipe.name) is module.KIND
+        return vars(module)
+
+    return run
+
+
+def weights(arrays: Any) -> np.ndarray:
+    return np.concatenate([array.numpy().ravel() for array in arrays.values()])
+
+
+def test_a_server_optimizer(run_recipe):
+    found = run_recipe("A server optimizer")
+    np.testing.assert_array_equal(weights(found["by_name"]), weights(found["as_object"]))
+    steps = weights(found["by_name"]) / 0.5  # three of them, each -1, 0 or 1
+    np.testing.assert_array_equal(steps, np.round(steps))
+    assert 0 < np.abs(steps).max() <= 3
+
+
+def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):
+    """An installed package, as far as Python can tell: a module for each recipe, and the metadata beside them."""
+    lines = []
+    for recipe in RECIPES.values():
+        file = tmp_path.joinpath(*recipe.place.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / "__init__.py").touch()
+        file.write_text(recipe.module, encoding="utf-8")
+        lines += [f"[{recipe.group}]", f"{recipe.name} = {recipe.entry_points[recipe.group][recipe.name]}"]
+    metadata = tmp_path / "my_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    arguments = [argument for recipe in RECIPES.values() for argument in recipe.arguments]
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, str(ROOT / "scripts" / "simulate.py"), "--print-config", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    said = tomllib.loads(done.stdout)
+    for flag, value in pairwise(arguments):
+        if flag.startswith("--"):
+            section, _, key = flag.removeprefix("--").replace("-", "_").rpartition(".")
+            assert str(said[section][key] if section else said[key]) == value, flag
+
+
+@pytest.mark.parametrize("title", RECIPES)
+def test_a_recipe_is_short(title):
+    recipe = RECIPES[title]
+    code = [line for line in (recipe.module + recipe.use).splitlines() if line.strip()]
+    assert len(code) <= 40 and recipe.command.startswith("python scripts/simulate.py --")
+    assert Path(ROOT / "scripts" / "simulate.py").exists()

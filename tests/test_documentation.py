@@ -1,0 +1,138 @@
+"""What the Markdown files say is there: links, files, commands, flags; and the files of the kit agree with them."""
+
+import re
+import runpy
+import shlex
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from simulation.config import RunConfig
+from simulation.settings import choose, flag_name, leaves, selectors
+from tests.conftest import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+WITH_FLAGS = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
+FOLDERS = (*PACKAGES, "scripts", "benchmarks", "tests")
+# Of other programs, named in running text.
+OTHERS_FLAGS = {"--help"}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What a heading is called in a link, as on the usual hosts of code."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@each_page
+def test_every_link_within_the_project_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors_of(found), target
+
+
+@each_page
+def test_every_file_of_ours_that_is_named_exists(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(rf"(?<![\w/.])(?:{'|'.join((*FOLDERS, 'configs'))})/[\w/.-]+", text)
+    for name in named:
+        assert (ROOT / name.rstrip(".")).exists(), name
+    for name in re.findall(r"`([\w-]+\.(?:py|js))`", text):  # without its folder, where the page has just said it
+        assert any(next((ROOT / folder).rglob(name), None) for folder in FOLDERS), name
+    for module in re.findall(r"python -m ((?:benchmarks|simulation)[\w.]*)", text):
+        path = ROOT.joinpath(*module.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+@cache
+def flags_of_settings() -> frozenset[str]:
+    """The flags of a run, those of every kind behind every door among them."""
+    found: set[str] = set()
+    base = choose(RunConfig(), {})
+    for selector in selectors(base):
+        for kind in selector.door.names:
+            settings = leaves(choose(base, {selector.path: kind}))
+            found |= {flag_name(path) for path in settings}
+            found |= {flag_name((*p[:-1], f"no_{p[-1]}")) for p, value in settings.items() if isinstance(value, bool)}
+    return frozenset(found)
+
+
+@cache
+def flags_of_script(path: Path) -> frozenset[str]:
+    """The flags that its help lists, and those of other kinds if it takes the settings of a run."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", [str(path), "--help"])
+        patch.setenv("COLUMNS", "200")
+        written: list[str] = []
+        patch.setattr(sys.stdout, "write", written.append)
+        runpy.run_path(str(path), run_name="__main__")
+    assert not stop.value.code
+    listed = frozenset(re.findall(r"--[a-z][\w.-]*", re.sub(r"\x1b\[[\d;]*m", "", "".join(written))))
+    return listed | flags_of_settings() if "--cohort.goal" in listed else listed
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Every shell command of a page that runs a script of ours, as a list of words."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [command for line in lines for command in re.split(r"&&|;", line)]
+    return [shlex.split(command, comments=True) for command in commands if "scripts/" in command]
+
+
+@pytest.mark.parametrize("page", WITH_FLAGS, ids=name_of)
+def test_every_command_has_the_flags_it_is_given(page):
+    for words in commands_of(page):
+        (script,) = (word for word in words if word.startswith("scripts/"))
+        given = {word.split("=")[0] for word in words if word.startswith("--")}
+        assert given <= flags_of_script(ROOT / script), words
+
+
+@pytest.mark.parametrize("page", WITH_FLAGS, ids=name_of)
+def test_every_flag_that_is_named_exists(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    known = OTHERS_FLAGS.union(*map(flags_of_script, SCRIPTS))
+    for code in re.findall(r"`([^`]+)`", text):
+        if code.startswith("--") or "scripts/" in code:
+            assert set(re.findall(r"(?<![\w-])--[a-z][\w.-]*", code)) <= known, code
+
+
+def test_flags_are_found_at_all():
+    known = flags_of_script(ROOT / "scripts" / "simulate.py")
+    assert {"--rounds", "--cohort.goal", "--engine.no-export", "--server-optimizer.adaptivity", "--resume"} <= known
+    assert any(commands_of(page) for page in WITH_FLAGS)
+
+
+def test_each_target_of_make_is_a_command_of_the_documentation():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^(\w+):\n\t(.+)$", makefile, re.MULTILINE)
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert [name for name, _ in targets] == phony.split()
+    for name, command in targets:
+        assert command in text, name
+
+
+def test_every_package_is_installed_and_typed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = [f.parent for package in PACKAGES for f in (ROOT / package).rglob("__init__.py")]
+    assert sorted(settings["packages"]) == sorted(".".join(f.relative_to(ROOT).parts) for f in folders)
+    for package in PACKAGES:
+        assert (ROOT / package / "py.typed").exists()
+        assert "py.typed" in settings["package-data"][package]
