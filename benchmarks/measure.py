@@ -19,7 +19,7 @@ _SAMPLE_S = 0.1
 
 
 class BenchmarkError(MachineError):
-    """A measured command failed."""
+    """A command that was to be measured failed, so there are no figures."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """What the privacy mechanisms cost the server: python -m benchmarks.noise [WEIGHTS [ROUNDS]]
 
-Prints one JSON object: for each mechanism the milliseconds a release takes for a model of so many weights
+Prints one JSON object: for each mechanism the milliseconds a release takes for a model of WEIGHTS weights
 (median of the second half), the size of its state, the seconds until a plan is settled; and the seconds
 that the sensitivity of the published production setting takes.
 """

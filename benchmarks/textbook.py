@@ -103,7 +103,7 @@ client_app = ClientApp()
 
 @client_app.train()
 def train(message: Message, context: Context) -> Message:
-    """One phone's round."""
+    """One phone's round: build and compile the model, fit it, and return its weights."""
     config = message.content["config"]
     keras.backend.clear_session()
     model = load_model(str(config["cell"]))

@@ -30,7 +30,7 @@ class BenchmarkFlags:
 
 
 def main(flags: BenchmarkFlags) -> None:
-    """Measure, print, write."""
+    """Measure everything, print the table and write all figures to a file."""
     try:
         from benchmarks.report import print_table
         from benchmarks.run import Benchmark

@@ -45,7 +45,7 @@ def check(folder: Path) -> int:
 
 
 def main() -> int:
-    """Parse and check."""
+    """Check the run that the flags name; returns the exit code."""
     return check(parse_with_tyro(CheckFlags, sys.argv[1:]).run_dir)
 
 

@@ -77,7 +77,7 @@ def divergence(a: list[int], b: list[int]) -> float:
 
 
 def describe(flags: DescribeFlags) -> None:
-    """Generate, measure, print."""
+    """Generate phones, measure their text, and print it beside real messages."""
     population = SyntheticPopulation(flags.seed, flags.phones)
     phones = [words_by_message(population, p) for p in range(flags.phones)]
     split = round(flags.phones * (1 - HELD_OUT_SHARE))

@@ -41,7 +41,7 @@ def parse(argv: list[str]) -> DryRunFlags:
 
 
 def main(flags: DryRunFlags) -> None:
-    """Play, print, write."""
+    """Play the rounds, print the figures and write the files of a dry run."""
     from simulation.studies.dry_run_report import (  # takes a second to import
         dry_run_summary,
         print_summary,

@@ -38,7 +38,7 @@ class DemoFlags:
 
 
 def main(flags: DemoFlags) -> None:
-    """Serve until Ctrl-C."""
+    """Serve the page of the models that the flags name, until Ctrl-C."""
     models = [open_model(path) for path in (flags.run_dir, flags.compare) if path is not None]
     litert, why = {}, "asked for with --engine local"
     if flags.engine == "auto":

@@ -21,7 +21,7 @@ from typefleet.errors import ConfigError, expected
 
 
 def main() -> None:
-    """Personalise, print, write."""
+    """Personalise held-out phones; print what each group gained and write it beside the run."""
     import_tensorflow_quietly()
     from client_model.tflite.personalisation import FEWEST_MESSAGES, FineTuning
     from simulation.studies import personalisation as report
@@ -33,7 +33,7 @@ def main() -> None:
         run_dir: Annotated[Path, tyro.conf.Positional]
         """Folder of a run, exported with all files."""
         phones: Annotated[int, at.Ge(1)] = 200
-        """At most so many held-out phones."""
+        """How many held-out phones at most."""
         most_messages: Annotated[int, at.Ge(5)] = 500
         """Of each phone, its newest ones."""
         fine_tuning: FineTuning = field(default_factory=FineTuning)

@@ -30,7 +30,7 @@ class BudgetFlags:
 
 
 def main(flags: BudgetFlags) -> None:
-    """Solve, print, write."""
+    """Solve for what is not given, print the tables and write the files if asked to."""
     from simulation.studies import budget_report  # takes a second to import
 
     request = flags.request

@@ -16,7 +16,7 @@ from simulation.flags import parse_with_tyro, run_door
 
 @dataclass(frozen=True)
 class VerifyFlags:
-    """Verify exported files."""
+    """Verify the digests of exported files, and their signature if there is a key."""
 
     run_dir: Annotated[Path, tyro.conf.Positional]
     """A run's folder, or the folder of the files themselves."""

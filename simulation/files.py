@@ -56,7 +56,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """`write_atomically` for text."""
+    """`write_atomically` for a text, in UTF-8."""
 
     def write(file: IO[bytes]) -> None:
         file.write(text.encode("utf-8"))

@@ -11,7 +11,7 @@ class Adagrad(AdaptiveSettings):
     """The second moment is the sum of the squared updates."""
 
     def initial_state(self, num_weights: int) -> OptimizerState:
-        """Second moment tau^2."""
+        """Second moment tau^2 for each weight."""
         return {"second_moment": self.initial_second_moment(num_weights)}
 
     def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:

@@ -29,7 +29,7 @@ OptimizerState = Mapping[str, Vector]  # moments by name; empty where an optimiz
 
 
 class ServerOptimizer(Protocol):
-    """Moves the weights."""
+    """Turns the mean update of each round into a step of the weights."""
 
     @property
     def linear_momentum(self) -> float:

@@ -23,7 +23,7 @@ class Momentum(KindSettings):
         return self.momentum
 
     def initial_state(self, num_weights: int) -> OptimizerState:
-        """First moment 0."""
+        """First moment 0 for each weight."""
         return {"first_moment": np.zeros(num_weights, np.float32)}
 
     def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:

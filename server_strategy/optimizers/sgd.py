@@ -18,11 +18,11 @@ class Sgd(KindSettings):
         return 0.0
 
     def initial_state(self, num_weights: int) -> OptimizerState:
-        """There is none."""
+        """Empty: plain steps remember nothing."""
         return {}
 
     def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:
-        """(float32 [num_weights], no state)."""
+        """(step float32 [num_weights], the empty state)."""
         step: Vector = np.float32(learning_rate) * mean_update
         return step, state
 

@@ -13,7 +13,7 @@ class Yogi(TwoMomentSettings):
     """The second moment moves towards the squared updates by a bounded amount."""
 
     def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:
-        """(float32 [num_weights], next moments)."""
+        """(step float32 [num_weights], next first and second moment)."""
         first, beta = self.next_first(mean_update, state), np.float32(self.second_moment_decay)
         square = mean_update * mean_update
         before = state["second_moment"]

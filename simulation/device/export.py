@@ -78,7 +78,7 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
 
 
 def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """summary.json and privacy.json."""
+    """The contents of a run's summary.json and privacy.json, as read from its folder."""
     found = []
     for path in (directory.summary, directory.root / "privacy.json"):
         try:

@@ -157,7 +157,7 @@ class KeyboardServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """URL of the page, on this machine only."""
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
 
@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._run(self.server.local, body)
 
     def _run(self, local: LocalFiles, body: bytes) -> None:
-        """/run/PLACE/FILE/SIGNATURE or /reset/PLACE/FILE"""
+        """Answer /run/PLACE/FILE/SIGNATURE, whose body is the inputs, or /reset/PLACE/FILE."""
         try:
             _, action, place, file, *signature = self.path.split("/")
             if action == "reset":

@@ -42,7 +42,7 @@ _METRICS = {
 def model_card(
     config: RunConfig, shape: ModelShape, summary: dict[str, Any], privacy: dict[str, Any]
 ) -> dict[str, Any]:
-    """The card as JSON; null where a value does not exist."""
+    """The card, ready to be written as JSON; None where a value does not exist."""
     data = config.data
     return {
         "name": "Typefleet next-word keyboard",

@@ -45,7 +45,7 @@ def cohort_sizes(budgets: dict[str, Budget | str], request: BudgetRequest) -> di
 
 
 def as_json(budget: Budget, poisson: bool) -> dict[str, Any]:
-    """All figures of one budget; null where there is none."""
+    """All figures of one budget by name; None where a figure does not exist."""
     values = {f.name: getattr(budget, f.name) for f in fields(budget) if f.name != "sum_errors"}
     return {
         **values,

@@ -22,7 +22,7 @@ _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_in
 
 
 def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
-    """All figures; a value that does not exist is null."""
+    """All figures of a dry run by name; None where a value does not exist."""
     done = [r for r in run.rounds if r["abandoned"] is None]
     days = run.simulated_s / DAY_S
     duration = np.array([r["closed_s"] - r["opened_s"] + r["selection_s"] for r in done])

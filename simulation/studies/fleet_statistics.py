@@ -34,7 +34,7 @@ class FleetStatistics:
     never_share: float  # of phones never eligible while observed
     hourly: NDArray[np.float64]  # [24], share eligible by local hour
     session_h: NDArray[np.float64]  # [4], quartiles and 90 % of session lengths, hours
-    session_cdf: NDArray[np.float64]  # [_MOST_STEPS], share of sessions of at most so many steps
+    session_cdf: NDArray[np.float64]  # [_MOST_STEPS], share of sessions of at most 1, 2, ... steps
     stays: float  # chance that an eligible phone is so half an hour later
     returns: float  # chance that a phone whose session ended is eligible again within two hours
     same_time: float  # chance that an eligible phone is so at the same time of the next day

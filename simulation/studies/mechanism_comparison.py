@@ -61,10 +61,10 @@ _RANK = {"gaussian": 0, "tree": 1, "banded": 2, "blt": 2, "none": 3}
 
 @dataclass(frozen=True)
 class Outcome:
-    """One finished run."""
+    """What one finished run reached, and at what cost."""
 
     mechanism: str
-    epsilon: float | None  # asked for; null without privacy
+    epsilon: float | None  # asked for; None without privacy
     spent_epsilon: float | None
     rho: float | None
     noise_multiplier: float | None
@@ -226,7 +226,7 @@ def _in_order(recall: dict[str, float]) -> str:
 
 
 def write_outcomes(folder: Path, outcomes: list[Outcome]) -> None:
-    """comparison.json and comparison.png."""
+    """Write comparison.json and comparison.png into the folder."""
     content = {"outcomes": [vars(one) for one in outcomes], "verdicts": verdicts(outcomes)}
     write_text_atomically(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
     plot(folder / "comparison.png", outcomes)

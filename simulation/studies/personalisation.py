@@ -41,7 +41,7 @@ _GROUPS = ((0, 100), (100, 300), (300, 1000), (1000, None))  # tokens learned
 
 @dataclass(frozen=True)
 class PhoneGroup:
-    """Phones with about as much text; null where there is nothing to count."""
+    """Phones with about as much text; None where there is nothing to count."""
 
     tokens_from: int
     tokens_below: int | None
@@ -61,7 +61,7 @@ class PhoneGroup:
 
     @property
     def name(self) -> str:
-        """For tables and plots."""
+        """The range of tokens, as tables and plots show it: `100-300`, `1000-`, or `all`."""
         bounds = f"{self.tokens_from}-{self.tokens_below or ''}"
         return "all" if (self.tokens_from, self.tokens_below) == (0, None) else bounds
 
@@ -72,7 +72,7 @@ def play(root: Path, settings: FineTuning, phones: int, most_messages: int) -> I
     Args:
         root: folder of a run that was exported with all files.
         settings: of the fine-tuning.
-        phones: at most so many.
+        phones: how many at most.
         most_messages: of a phone, its newest ones.
 
     Raises:
@@ -136,7 +136,7 @@ def summarise(outcomes: list[PersonalOutcome]) -> list[PhoneGroup]:
 
 
 def print_table(console: Console, groups: list[PhoneGroup]) -> None:
-    """One row a group."""
+    """Print what each group of phones gained, one row per group."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     headings = (
         *("tokens\nlearned", "\nphones", "recall@1, %\nbefore  after", "recall@3, %\nbefore  after  by rule"),
