@@ -15,21 +15,7 @@ One round:
    A release that would exceed the epsilon budget is not made.
 4. `configure_evaluate` / `aggregate_evaluate` measure the model on held-out phones.
 
-It is an ordinary strategy and works in any ServerApp whose clients answer in this form:
-
-    train:    in   arrays, config {phone-ids, server-round, clip-norm, clip-scope, update-weight,
-                   ...}; with a buffer, arrays and server-round are those of the round in which the phones began
-              out  update-sum: one int64 array (`update_sum.FixedPointSum.values`)
-                   metrics {phone-ids, update-norm, loss-sum, tokens}, lists aligned,
-                   and {rejected-ids}, updates that were not finite
-                   optional: metrics {failed-ids}, phones whose training raised, and
-                   failures {causes}, a text for each
-    evaluate: in   arrays, config {phone-ids, unit-sizes, ...}; each unit is so many of the ids, in
-                   order, that may be computed together, and is the same for any number of nodes
-              out  metrics {phone-ids, tokens, loss-sum, word-positions, out-of-vocabulary,
-                   top1-hits, top3-hits}, lists aligned
-                   optional: metrics {characters, keystrokes}, and {in-vocabulary-by-position,
-                   top1-hits-by-position, top3-hits-by-position}, as many numbers a phone as there are places
+It is an ordinary strategy and works in any ServerApp whose clients speak as `protocol` describes.
 
 Example:
     >>> strategy = DPFedAvg(                                      # doctest: +SKIP
@@ -56,7 +42,7 @@ from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
-from server_strategy.pooled_evaluation import counts_of_phones, evaluation_shards, pooled_metrics
+from server_strategy.pooled_evaluation import PhoneCounts, counts_of_phones, evaluation_shards, pooled_metrics
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import (
     LedgerError,
@@ -67,6 +53,7 @@ from server_strategy.privacy.ledger import (
 )
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
@@ -156,7 +143,7 @@ class DPFedAvg(Strategy):
         self.protected_sum = ProtectedSum(self.plan, seed)
         self.budget_reached: str | None = None  # why no further release is made
         self.last_round: RoundOutcome | None = None
-        self.last_evaluation: dict[str, NDArray] | None = None  # counts of each held-out phone
+        self.last_evaluation: PhoneCounts | None = None
         self._labels = labels or (lambda phones: phones.astype(np.uint64))
         self._phones_per_message = phones_per_message
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
@@ -200,27 +187,37 @@ class DPFedAvg(Strategy):
         if not admitted[plan.reporters].all():
             raise ValueError("Expected reporters that the participation rule admits. Found others.")
         nodes = self._nodes(grid)
-        clipping = {"clip-norm": self.protected_sum.clip_norm, "clip-scope": self.plan.clip_scope}
-        train_config = {**config, **clipping}
-        contents = self._training_contents(server_round, plan, arrays, len(nodes))
-        return self._messages(MessageType.TRAIN, contents, train_config, nodes)
+        current = TrainRequest(
+            arrays=arrays,
+            phones=plan.reporters,
+            server_round=server_round,
+            clip_norm=self.protected_sum.clip_norm,
+            clip_scope=self.plan.clip_scope,
+            briefing=Briefing.from_config(config),
+        )
+        requests = self._train_requests(current, plan, len(nodes))
+        return self._messages(MessageType.TRAIN, [request.to_content() for request in requests], nodes)
 
-    def _training_contents(
-        self, server_round: int, plan: RoundPlan, arrays: ArrayRecord, num_nodes: int
-    ) -> list[tuple[ArrayRecord, dict[str, Any]]]:
-        """(weights, what else it says) of each message; phones that began in the same round go together."""
-        started = np.full(len(plan.reporters), server_round) if plan.started_round is None else plan.started_round
-        contents = []
+    def _train_requests(self, current: TrainRequest, plan: RoundPlan, num_nodes: int) -> list[TrainRequest]:
+        """One for each message.
+
+        Args:
+            current: what all phones would be asked at once, had they all begun now.
+            plan: who began when; phones that began in the same round go together.
+            num_nodes: hosts to deal the work out to.
+        """
+        now = current.server_round
+        started = np.full(len(plan.reporters), now) if plan.started_round is None else plan.started_round
+        requests = []
         for began in np.unique(started).tolist():
             own = started == began
             share = max(1, round(num_nodes * float(own.mean())))
-            same = began == server_round
-            received = arrays if same else self._versions.of(began, arrays)
-            weight = staleness_weight(server_round - began, self.cohort.staleness_exponent)
+            received = current.arrays if began == now else self._versions.of(began, current.arrays)
+            weight = staleness_weight(now - began, self.cohort.staleness_exponent)
             for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, self._phones_per_message):
-                content = {"phone-ids": shard.tolist(), "server-round": began, "update-weight": weight}
-                contents.append((received, content))
-        return contents
+                request = replace(current, arrays=received, phones=shard, server_round=began, update_weight=weight)
+                requests.append(request)
+        return requests
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -295,8 +292,12 @@ class DPFedAvg(Strategy):
         if not len(self._evaluation_phones) or not (first_or_last or (self._released_now and due)):
             return []
         nodes = self._nodes(grid)
-        contents = [(arrays, shard) for shard in evaluation_shards(self._evaluation_phones, len(nodes))]
-        return self._messages(MessageType.EVALUATE, contents, config, nodes)
+        briefing = Briefing.from_config(config)
+        contents = [
+            EvaluateRequest(arrays=arrays, phones=phones, unit_sizes=sizes, briefing=briefing).to_content()
+            for phones, sizes in evaluation_shards(self._evaluation_phones, len(nodes))
+        ]
+        return self._messages(MessageType.EVALUATE, contents, nodes)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Pool the phones' counts, see `pooled_evaluation.pooled_metrics`."""
@@ -305,7 +306,7 @@ class DPFedAvg(Strategy):
             if reply.has_error():
                 _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
                 return None  # a value over some of the phones would not be comparable
-        self.last_evaluation = counts_of_phones(replies)
+        self.last_evaluation = counts_of_phones(replies, self._evaluation_phones)
         return pooled_metrics(self.last_evaluation)
 
     # Messages and state -----------------------------------------------------------------------
@@ -316,18 +317,11 @@ class DPFedAvg(Strategy):
             raise RuntimeError("Expected at least one connected node. Found none.")
         return nodes
 
-    def _messages(
-        self, kind: str, contents: list[tuple[ArrayRecord, dict[str, Any]]], config: Any, nodes: list[int]
-    ) -> list[Message]:
+    def _messages(self, kind: str, contents: list[RecordDict], nodes: list[int]) -> list[Message]:
         """One message for each entry of `contents`, dealt out to the nodes in turn."""
         return [
-            Message(
-                RecordDict({"arrays": arrays, "config": ConfigRecord({**config, **content})}),
-                dst_node_id=nodes[index % len(nodes)],
-                message_type=kind,
-                ttl=self._ttl,
-            )
-            for index, (arrays, content) in enumerate(contents)
+            Message(content, dst_node_id=nodes[index % len(nodes)], message_type=kind, ttl=self._ttl)
+            for index, content in enumerate(contents)
         ]
 
     def state(self) -> dict[str, NDArray]:
@@ -340,8 +334,14 @@ class DPFedAvg(Strategy):
             "optimizer_started": np.array(self._optimizer_state is not None),
             **{f"optimizer_state_{name}": moment for name, moment in (self._optimizer_state or {}).items()},
             **self._versions.state(),
-            **{f"evaluation_{name}": counts for name, counts in (self.last_evaluation or {}).items()},
+            **self._evaluation_state(),
         }
+
+    def _evaluation_state(self) -> dict[str, NDArray[Any]]:
+        if self.last_evaluation is None:
+            return {}
+        columns = {"of_phones": self.last_evaluation.phones, **self.last_evaluation.counts}
+        return {f"evaluation_{name}": counts for name, counts in columns.items()}
 
     def load_state(self, state: dict[str, NDArray]) -> None:
         """Inverse of `state`.
@@ -357,7 +357,7 @@ class DPFedAvg(Strategy):
         self.protected_sum.load_state(state)
         self._versions.load_state(state)
         counts = {k.removeprefix("evaluation_"): v.copy() for k, v in state.items() if k.startswith("evaluation_")}
-        self.last_evaluation = counts or None
+        self.last_evaluation = PhoneCounts(counts.pop("of_phones"), counts) if counts else None
         self.participation.counts = state["participation_counts"].copy()
         self.participation.last = state["participation_last"].copy()
         self.participation.min_separation = int(state["participation_min_separation"])

@@ -5,6 +5,7 @@ few, which are the same for any number of nodes, and counts are added up in the 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import exp
 from typing import Any
 
@@ -13,6 +14,9 @@ from flwr.app import Message, MetricRecord
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import balanced_shards
+from server_strategy.protocol import Counts, EvaluateReply, Ids, require_asked
+from server_strategy.record_reader import ProtocolError
+from typefleet.errors import expected
 
 EVALUATION_UNIT = 8  # held-out phones that are scored together
 _COUNTS = ("tokens", "loss-sum", "word-positions", "out-of-vocabulary", "top1-hits", "top3-hits")
@@ -21,45 +25,64 @@ _TYPING = ("characters", "keystrokes")
 _BY_POSITION = ("in-vocabulary-by-position", "top1-hits-by-position", "top3-hits-by-position")
 
 
-def evaluation_shards(phones: NDArray[np.int64], num_nodes: int) -> list[dict[str, list[int]]]:
-    """For each message its {phone-ids, unit-sizes}; a unit is never split."""
+def evaluation_shards(phones: Ids, num_nodes: int) -> list[tuple[Ids, Ids]]:
+    """(phones, sizes of their units) for each message; a unit is never split."""
     phones = np.sort(phones)
     units = np.split(phones, np.arange(EVALUATION_UNIT, len(phones), EVALUATION_UNIT))
     sizes = np.array([len(unit) for unit in units], np.int64)
     return [
-        {"phone-ids": np.concatenate([units[u] for u in shard]).tolist(), "unit-sizes": sizes[shard].tolist()}
+        (np.concatenate([units[u] for u in shard]), sizes[shard])
         for shard in balanced_shards(np.arange(len(units)), sizes, num_nodes)
     ]
 
 
-def counts_of_phones(replies: Iterable[Message]) -> dict[str, NDArray]:
-    """The counts of each phone, joined over the replies and in the order of the ids.
+@dataclass(frozen=True)
+class PhoneCounts:
+    """What was counted on each held-out phone."""
 
-    Returns:
-        [phones] each, those by place [phones, places]; optional ones only if every reply has them.
+    phones: Ids  # sorted
+    counts: Counts  # in the order of the phones
+
+    def sums(self) -> dict[str, NDArray[Any]]:
+        """Over all phones: a number for each count, or [n] for one of n numbers a phone."""
+        return {name: values.sum(0) for name, values in self.counts.items()}
+
+
+def counts_of_phones(replies: Iterable[Message], asked: Ids) -> PhoneCounts:
+    """The counts of each phone, joined over the replies; of a count that not every reply has, nothing.
+
+    Args:
+        replies: without errors.
+        asked: all held-out phones.
+
+    Raises:
+        ProtocolError: a reply is malformed, or a phone is in two of them or was not asked.
     """
-    records = [reply.content.metric_records["metrics"] for reply in replies]
-    optional = [name for name in (*_TYPING, *_BY_POSITION) if all(name in record for record in records)]
-    joined: dict[str, list] = {name: [] for name in ("phone-ids", *_COUNTS, *optional)}
-    for record in records:
-        for name, values in joined.items():
-            values.extend(as_list(record[name]))
-    phones = len(joined["phone-ids"])
-    order = np.argsort(np.array(joined["phone-ids"], np.int64))
-    return {
-        name: np.array(values).reshape((phones, -1) if phones and name in _BY_POSITION else -1)[order]
-        for name, values in joined.items()
-    }
+    answers = [EvaluateReply.from_message(reply, asked) for reply in replies]
+    phones = np.concatenate([np.zeros(0, np.int64), *(answer.phones for answer in answers)])
+    require_asked("answers to evaluate", phones, asked)
+    order = np.argsort(phones)
+    first, *others = answers or [EvaluateReply(phones=phones, counts={})]
+    names = [name for name in first.counts if all(name in other.counts for other in others)]
+    return PhoneCounts(phones[order], {name: _joined(name, answers)[order] for name in names})
 
 
-def pooled_metrics(counts: dict[str, NDArray]) -> MetricRecord | None:
+def _joined(name: str, answers: list[EvaluateReply]) -> NDArray[Any]:
+    columns = [answer.counts[name] for answer in answers]
+    if len({column.shape[1:] for column in columns}) > 1:
+        numbers = " and ".join(sorted({str(column[0].size) for column in columns}))
+        raise ProtocolError(expected("answers to evaluate", f"as many {name} of each phone in all of them", numbers))
+    return np.concatenate(columns)
+
+
+def pooled_metrics(evaluation: PhoneCounts) -> MetricRecord | None:
     """The keyboard's metrics over all positions of all phones; None without any.
 
     A value without positions to count is left out. What is by place stays a list of counts.
     """
-    if not len(counts["phone-ids"]):
+    if not len(evaluation.phones):
         return None
-    sums = {name: values.sum(0) for name, values in counts.items() if name != "phone-ids"}
+    sums = evaluation.sums()
     words = int(sums["word-positions"])
     in_vocabulary = words - int(sums["out-of-vocabulary"])
     metrics: dict[str, Any] = {
@@ -78,8 +101,3 @@ def pooled_metrics(counts: dict[str, NDArray]) -> MetricRecord | None:
         metrics["keystroke-savings"] = 1 - int(sums["keystrokes"]) / int(sums["characters"])
     metrics |= {name: sums[name].tolist() for name in _BY_POSITION if name in sums}
     return MetricRecord(metrics)
-
-
-def as_list(value: Any) -> list:
-    """A metric as a list; Flower gives single numbers bare."""
-    return list(value) if isinstance(value, list) else [value]

@@ -1,20 +1,20 @@
 """What the hosts' answers to one round of training add up to."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from logging import WARNING, getLogger
-from typing import NamedTuple
 
 import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
-from server_strategy.pooled_evaluation import as_list
+from server_strategy.protocol import TrainReply, require_asked
 
 _LOG = getLogger("typefleet")
-_LISTS = ("phone-ids", "rejected-ids", "update-norm", "loss-sum", "tokens")
 
 
-class RoundReplies(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class RoundReplies:
     """Answers of all hosts, joined; nothing in it depends on how phones were sharded."""
 
     total: NDArray[np.int64]  # [num_weights], the exact sum of the clipped updates
@@ -39,35 +39,30 @@ def join_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_w
     """Add up the sums and join the lists; a host that failed is logged, and its phones are missing.
 
     Raises:
-        ValueError: a phone reported twice, or was not asked.
+        ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
     """
-    total = np.zeros(num_weights, np.int64)
-    joined: dict[str, list] = {name: [] for name in _LISTS}
-    causes: dict[int, str] = {}
+    total, none = np.zeros(num_weights, np.int64), np.zeros(0, np.int64)
+    answers: list[TrainReply] = []
     for reply in replies:
         if reply.has_error():
             _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
             continue
-        (values,) = reply.content.array_records["update-sum"].to_numpy_ndarrays()
-        total += values
-        metrics = reply.content.metric_records["metrics"]
-        for name, values_of in joined.items():
-            values_of.extend(as_list(metrics[name]))
-        failed = as_list(metrics.get("failed-ids", []))
-        if failed:
-            causes.update(zip(failed, as_list(reply.content.config_records["failures"]["causes"]), strict=True))
-    seen = np.array([*joined["phone-ids"], *joined["rejected-ids"], *causes], np.int64)
-    if len(np.unique(seen)) != len(seen) or not np.isin(seen, reporters).all():
-        raise ValueError("Expected each reporter at most once in the replies. Found another or a repeated phone.")
-    order = np.argsort(np.array(joined["phone-ids"], np.int64))
-    failed_ids = np.array(sorted(causes), np.int64)
+        answer = TrainReply.from_message(reply, reporters, num_weights)
+        total += answer.update_sum
+        answers.append(replace(answer, update_sum=none))  # as large as the model: not kept for each answer
+    phones = np.concatenate([none, *(a.phones for a in answers)])
+    rejected = np.concatenate([none, *(a.rejected for a in answers)])
+    causes = {int(p): cause for a in answers for p, cause in zip(a.failed, a.failure_causes, strict=True)}
+    failed = np.concatenate([none, *(a.failed for a in answers)])
+    require_asked("answers to train", np.concatenate([phones, rejected, failed]), reporters)
+    order, failed = np.argsort(phones), np.sort(failed)
     return RoundReplies(
-        total,
-        np.array(joined["phone-ids"], np.int64)[order],
-        np.array(joined["update-norm"], np.float64)[order],
-        np.array(joined["loss-sum"], np.float64)[order],
-        np.array(joined["tokens"], np.int64)[order],
-        np.array(sorted(joined["rejected-ids"]), np.int64),
-        failed_ids,
-        tuple(causes[int(phone)] for phone in failed_ids),
+        total=total,
+        reported=phones[order],
+        norms=np.concatenate([np.zeros(0), *(a.norms for a in answers)])[order],
+        loss_sums=np.concatenate([np.zeros(0), *(a.loss_sums for a in answers)])[order],
+        tokens=np.concatenate([none, *(a.tokens for a in answers)])[order],
+        rejected=np.sort(rejected),
+        failed=failed,
+        failure_causes=tuple(causes[phone] for phone in failed.tolist()),
     )

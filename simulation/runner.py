@@ -18,13 +18,14 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import Array, ArrayRecord
 from flwr.serverapp import Grid
 
 from client_model.learning.language_model import flatten, unflatten, weights_sha256
 from client_model.metrics.keyboard_metrics import recall_by_position
 from client_model.text.population import phone_labels
 from server_strategy.dp_fedavg import RoundOutcome
+from server_strategy.protocol import Briefing, HostProfile
 from simulation.device.export import export_at_the_end
 from simulation.engine.exchange import exchange
 from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes
@@ -135,7 +136,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     totals, strategy = run.totals, run.strategy
     totals.server_round += 1
     arrays = _arrays(run)
-    config = ConfigRecord({"host-task": host_task, "profile": run.config.engine.profile})
+    config = Briefing(host_task, run.config.engine.profile).to_config()
     messages = strategy.configure_train(totals.server_round, arrays, config, grid)
     watch.lap("plan")
     replies = exchange(grid, messages, run.config.engine.message_timeout_s)
@@ -165,7 +166,8 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     record = _record(run, outcome, train_seconds, evaluated)
     if run.config.engine.profile:
         driver_cpu_s = time.process_time() - cpu_began_s
-        record["profile"] = round_profile(watch, driver_cpu_s, replies, run.last_checkpoint_s)
+        hosts = [host for reply in replies if (host := HostProfile.from_content(reply.content)) is not None]
+        record["profile"] = asdict(round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s))
         run.last_checkpoint_s = 0.0
     return record
 
@@ -206,7 +208,7 @@ def _arrays(run: Run) -> ArrayRecord:
 def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     """Score the held-out phones if the strategy says that it is time."""
     number = run.totals.server_round
-    config = ConfigRecord({"host-task": host_task})
+    config = Briefing(host_task).to_config()
     messages = list(run.strategy.configure_evaluate(number, _arrays(run), config, grid))
     if not messages:
         return False

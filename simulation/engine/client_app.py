@@ -10,79 +10,104 @@ and would be traced anew each time.
 
 import math
 import traceback
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client_model.learning.local_training import LocalResult, limit_threads
+from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, HostProfile, TrainReply, TrainRequest
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.phone_host import PhoneHost, host_for
-from simulation.engine.profile import HostClock, attach
+from simulation.engine.profile import HostClock
 
 app = ClientApp()
-
-
-def _open(message: Message) -> tuple[PhoneHost, list, Any]:
-    config = message.content.config_records["config"]
-    if not _open_hosts:
-        limit_threads(1)
-        return_large_blocks()
-        _open_hosts.append(True)
-    host = host_for(str(config["host-task"]))
-    weights = message.content.array_records["arrays"].to_numpy_ndarrays()
-    return host, host.load(weights), config
 
 
 _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow's first operation
 
 
+def _open(briefing: Briefing) -> PhoneHost:
+    """The host that a message is for."""
+    if not _open_hosts:
+        limit_threads(1)
+        return_large_blocks()
+        _open_hosts.append(True)
+    return host_for(briefing.task)
+
+
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Train the phones of a shard; see `server_strategy.dp_fedavg` for the form of the answer."""
+    """Train the phones of a shard."""
     clock = HostClock()
-    host, received, config = _open(message)
+    request = TrainRequest.from_content(message.content)
+    host = _open(request.briefing)
+    received = host.load(request.arrays.to_numpy_ndarrays())
+    shard = _Shard(_empty_sum(request, host))
+    clock.lap("decode")
+    for phone in request.phones.tolist():
+        result = _train_phone(host, received, phone, request.server_round, clock)
+        shard.add(phone, result, request.update_weight)
+        clock.lap("clip_and_sum")
+    reply = shard.reply(clock.profile() if request.briefing.profile else None)
+    return Message(reply.to_content(), reply_to=message)
+
+
+def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:
     shape = host.task.shape
     layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
-    by_layer = config.get("clip-scope") == "layer"
-    total = FixedPointSum(shape.num_weights, float(config["clip-norm"]), layers if by_layer else None)
-    clock.lap("decode")
-    metrics: dict[str, Any] = {
-        name: [] for name in ("phone-ids", "rejected-ids", "failed-ids", "update-norm", "loss-sum", "tokens")
-    }
-    failures: list[str] = []
-    weight = float(config.get("update-weight", 1.0))
-    for phone in config["phone-ids"]:
-        result = _train_phone(host, received, int(phone), int(config["server-round"]), clock)
+    return FixedPointSum(shape.num_weights, request.clip_norm, layers if request.clip_scope == "layer" else None)
+
+
+@dataclass
+class _Shard:
+    """What the phones of a message have come to so far; the lists of the summed phones are aligned."""
+
+    total: FixedPointSum
+    phones: list[int] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    loss_sums: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    rejected: list[int] = field(default_factory=list)
+    failures: dict[int, str] = field(default_factory=dict)  # the cause, by phone
+
+    def add(self, phone: int, result: LocalResult | str, weight: float) -> None:
+        """Add a phone's update, or say why it is left out."""
         if isinstance(result, str):
-            metrics["failed-ids"].append(int(phone))
-            failures.append(result)
-            continue
+            self.failures[phone] = result
+            return
         try:
-            norm = total.add(result.update, weight)
+            norm = self.total.add(result.update, weight)
         except NonFiniteUpdateError:
-            metrics["rejected-ids"].append(int(phone))
-            continue
-        finally:
-            clock.lap("clip_and_sum")
-        for name, value in (
-            ("phone-ids", int(phone)),
-            ("update-norm", norm),
-            ("loss-sum", result.loss_sum),
-            ("tokens", result.num_tokens),
-        ):
-            metrics[name].append(value)
-    content = RecordDict({"update-sum": ArrayRecord([total.values]), "metrics": MetricRecord(metrics)})
-    content["failures"] = ConfigRecord({"causes": failures})
-    if config.get("profile"):
-        attach(clock, content)
-    return Message(content, reply_to=message)
+            self.rejected.append(phone)
+            return
+        self.phones.append(phone)
+        self.norms.append(norm)
+        self.loss_sums.append(result.loss_sum)
+        self.tokens.append(result.num_tokens)
+
+    def reply(self, profile: HostProfile | None) -> TrainReply:
+        """The answer of the host."""
+        return TrainReply(
+            update_sum=self.total.values,
+            phones=np.array(self.phones, np.int64),
+            norms=np.array(self.norms, np.float64),
+            loss_sums=np.array(self.loss_sums, np.float64),
+            tokens=np.array(self.tokens, np.int64),
+            rejected=np.array(self.rejected, np.int64),
+            failed=np.array(list(self.failures), np.int64),
+            failure_causes=tuple(self.failures.values()),
+            profile=profile,
+        )
 
 
-def _train_phone(host: PhoneHost, received: list, phone: int, server_round: int, clock: HostClock) -> LocalResult | str:
+def _train_phone(
+    host: PhoneHost, received: list[Any], phone: int, server_round: int, clock: HostClock
+) -> LocalResult | str:
     """The phone's result, or the cause of its failure.
 
     A failure of the machine is not one of the phone: it is passed on, and the engine repeats the
@@ -115,14 +140,9 @@ def evaluate(message: Message, context: Context) -> Message:
     A unit's phones share batches, which is several times faster than one by one. The last bits of a
     product may depend on its size, so the units are the strategy's and not the engine's.
     """
-    host, received, config = _open(message)
-    metrics: dict[str, Any] = {"phone-ids": [int(phone) for phone in config["phone-ids"]]}
-    begin = 0
-    for size in config["unit-sizes"]:
-        unit = metrics["phone-ids"][begin : begin + int(size)]
-        begin += int(size)
-        for counts in host.score(received, unit):
-            for name, value in counts._asdict().items():
-                values = value.tolist() if isinstance(value, np.ndarray) else [value]
-                metrics.setdefault(name.replace("_", "-"), []).extend(values)
-    return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+    request = EvaluateRequest.from_content(message.content)
+    host = _open(request.briefing)
+    received = host.load(request.arrays.to_numpy_ndarrays())
+    found = [counts._asdict() for unit in request.units() for counts in host.score(received, unit.tolist())]
+    columns = {name.replace("_", "-"): np.array([counts[name] for counts in found]) for name in found[0]}
+    return Message(EvaluateReply(phones=request.phones, counts=columns).to_content(), reply_to=message)

@@ -2,23 +2,20 @@
 
 A `Stopwatch` charges the time since its last lap to a named phase, so that phases never overlap and
 always add up to the time watched. Every host carries one through each message and answers with
-`HostClock.metrics`; `round_profile` joins the answers with the driver's own phases. Nothing of this
+a `HostProfile`; `round_profile` joins the answers with the driver's own phases. Nothing of this
 reaches a result: it is measured always, and reported with `--engine.profile`.
 """
 
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from flwr.app import Message, MetricRecord
-
+from server_strategy.protocol import HostProfile
 from simulation.engine.memory import peak_rss_bytes
 
-HOST_PHASES = ("decode", "read", "train", "clip_and_sum")
 DRIVER_PHASES = ("plan", "exchange", "server_step", "evaluation")
-_RECORD = "profile"
 
 
 class Stopwatch:
@@ -54,60 +51,73 @@ class HostClock(Stopwatch):
         super().__init__()
         self._began, self._cpu_began = time.perf_counter(), time.process_time()
 
-    def metrics(self) -> MetricRecord:
+    def profile(self) -> HostProfile:
         """What the host answers with beside its result."""
-        return MetricRecord(
-            {
-                **{f"{phase}-s": self.seconds.get(phase, 0.0) for phase in HOST_PHASES},
-                "message-s": time.perf_counter() - self._began,
-                "cpu-s": time.process_time() - self._cpu_began,
-                "peak-rss-bytes": peak_rss_bytes(),
-                "worker": os.getpid(),
-            }
+        return HostProfile(
+            decode_s=self.seconds["decode"],
+            read_s=self.seconds["read"],
+            train_s=self.seconds["train"],
+            clip_and_sum_s=self.seconds["clip_and_sum"],
+            message_s=time.perf_counter() - self._began,
+            cpu_s=time.process_time() - self._cpu_began,
+            peak_rss_bytes=peak_rss_bytes(),
+            worker=os.getpid(),
         )
 
 
-def attach(clock: HostClock, content: Any) -> None:
-    """Put the clock's metrics into the content of an answer."""
-    content[_RECORD] = clock.metrics()
+@dataclass(frozen=True, kw_only=True)
+class RoundProfile:
+    """Where a round's time went.
+
+    Attributes:
+        driver_s: wall seconds of each phase on the driver, `DRIVER_PHASES`; they add up to the round.
+        hosts_s: seconds of each phase, summed over all messages.
+        transport_s: the part of the exchange in which the busiest worker had no message in hand (encoding,
+            transfer, decoding, polling).
+        checkpoint_s: spent on the checkpoint that was written since the round before; the one after a round can
+            only be known when the round's line is written.
+        driver_cpu_s, hosts_cpu_s: processor time over the round.
+        driver_peak_rss_bytes, worker_peak_rss_bytes: since the processes started; None where none answered.
+    """
+
+    driver_s: Mapping[str, float]
+    hosts_s: Mapping[str, float]
+    transport_s: float
+    checkpoint_s: float
+    driver_cpu_s: float
+    hosts_cpu_s: float
+    driver_peak_rss_bytes: int
+    worker_peak_rss_bytes: int | None
 
 
 def round_profile(
-    watch: Stopwatch, driver_cpu_s: float, replies: Iterable[Message], checkpoint_s: float
-) -> dict[str, Any]:
-    """The profile of one round.
+    watch: Stopwatch, driver_cpu_s: float, hosts: Sequence[HostProfile], checkpoint_s: float
+) -> RoundProfile:
+    """Join the clocks of one round.
 
     Args:
         watch: the driver's phases, `DRIVER_PHASES`.
         driver_cpu_s: processor time of the driver process over the round.
-        replies: the hosts' answers to the training messages.
-        checkpoint_s: seconds spent on the checkpoint that was written since the round before.
-
-    Returns:
-        `driver_s`: wall seconds of each phase on the driver; they add up to the round. `hosts_s`: seconds
-        of each phase, summed over all messages. `transport_s`: the part of the exchange in which the
-        busiest worker had no message in hand (encoding, transfer, decoding, polling). `checkpoint_s`:
-        as given; the checkpoint after a round can only be known when the round's line is written.
+        hosts: what the hosts answered the training messages with.
+        checkpoint_s: see `RoundProfile`.
     """
-    found = [r.content.metric_records[_RECORD] for r in replies if _RECORD in r.content.metric_records]
-    metrics: list[dict[str, Any]] = [dict(m) for m in found]
     busy: defaultdict[int, float] = defaultdict(float)
-    for m in metrics:
-        busy[m["worker"]] += m["message-s"]
-
-    def total(name: str) -> float:
-        return sum(m[name] for m in metrics)
-
+    for host in hosts:
+        busy[host.worker] += host.message_s
     driver_s = {phase: watch.seconds.get(phase, 0.0) for phase in DRIVER_PHASES}
-    hosts_s = {phase: total(f"{phase}-s") for phase in HOST_PHASES}
-    hosts_s["other"] = total("message-s") - sum(hosts_s.values())
-    return {
-        "driver_s": driver_s,
-        "hosts_s": hosts_s,
-        "transport_s": driver_s["exchange"] - max(busy.values(), default=0.0),
-        "checkpoint_s": checkpoint_s,
-        "driver_cpu_s": driver_cpu_s,
-        "hosts_cpu_s": total("cpu-s"),
-        "driver_peak_rss_bytes": peak_rss_bytes(),
-        "worker_peak_rss_bytes": max((m["peak-rss-bytes"] for m in metrics), default=None),
+    hosts_s = {
+        "decode": sum(host.decode_s for host in hosts),
+        "read": sum(host.read_s for host in hosts),
+        "train": sum(host.train_s for host in hosts),
+        "clip_and_sum": sum(host.clip_and_sum_s for host in hosts),
     }
+    return RoundProfile(
+        driver_s=driver_s,
+        hosts_s={**hosts_s, "other": sum(host.message_s for host in hosts) - sum(hosts_s.values())},
+        transport_s=driver_s["exchange"] - max(busy.values(), default=0.0),
+        checkpoint_s=checkpoint_s,
+        driver_cpu_s=driver_cpu_s,
+        hosts_cpu_s=sum(host.cpu_s for host in hosts),
+        driver_peak_rss_bytes=peak_rss_bytes(),
+        worker_peak_rss_bytes=max((host.peak_rss_bytes for host in hosts), default=None),
+    )

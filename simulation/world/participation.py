@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.world.devices import TIERS
 from simulation.world.fleet import Fleet
 
@@ -84,14 +85,14 @@ def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray) -
     return np.bincount(grouping.member[may_train], values[may_train], minlength=len(grouping.members))
 
 
-def recall_by_group(groupings: list[Grouping], counts: dict[str, NDArray]) -> list[dict[str, Any]]:
+def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts) -> list[dict[str, Any]]:
     """Recall and keystroke savings on the held-out phones of each group; null where a group has none.
 
     Args:
         groupings: how to divide all phones.
-        counts: of the held-out phones, as `server_strategy.pooled_evaluation.counts_of_phones` gives them.
+        evaluation: what was counted on the held-out phones.
     """
-    phones = counts["phone-ids"]
+    phones, counts = evaluation.phones, evaluation.counts
     rows = []
     for grouping in groupings:
         for i, name in enumerate(grouping.members):

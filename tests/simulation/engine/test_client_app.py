@@ -12,6 +12,7 @@ from client_model.metrics.keyboard_metrics import recall_by_position, sum_counts
 from client_model.text.population import PopulationSpec
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from server_strategy.pooled_evaluation import counts_of_phones, pooled_metrics
+from server_strategy.protocol import EvaluateRequest, HostProfile
 from simulation.engine import client_app
 from simulation.engine.host_task import HostTask
 from simulation.engine.phone_host import PhoneHost
@@ -103,10 +104,10 @@ def test_the_profile_comes_only_when_asked_for():
     _, content = train([1, 2])
     assert "profile" not in content
     _, content = train([1, 2], profile=True)
-    profile = dict(content["profile"])
-    phases = sum(profile[f"{phase}-s"] for phase in ("decode", "read", "train", "clip_and_sum"))
-    assert 0 < phases <= profile["message-s"] * 1.001
-    assert profile["train-s"] > 0 and profile["peak-rss-bytes"] > 1e8
+    profile = HostProfile.from_content(content)
+    phases = profile.decode_s + profile.read_s + profile.train_s + profile.clip_and_sum_s
+    assert 0 < phases <= profile.message_s * 1.001
+    assert profile.train_s > 0 and profile.peak_rss_bytes > 1e8
 
 
 def test_evaluation_units_do_not_depend_on_their_message():
@@ -129,8 +130,10 @@ def test_evaluation_units_do_not_depend_on_their_message():
 
 def test_the_server_pools_what_the_client_counts_into_the_same_metrics():
     asked = message("evaluate", [5, 6, 7], **{"unit-sizes": [3]})
-    pooled = pooled_metrics(counts_of_phones([client_app.evaluate(asked, CONTEXT)]))
-    host, received, _ = client_app._open(asked)
+    pooled = pooled_metrics(counts_of_phones([client_app.evaluate(asked, CONTEXT)], np.arange(40)))
+    request = EvaluateRequest.from_content(asked.content)
+    host = client_app._open(request.briefing)
+    received = host.load(request.arrays.to_numpy_ndarrays())
     expected = sum_counts(host.score(received, [5, 6, 7])).metrics()
     by_position = [pooled[f"{name}-by-position"] for name in ("in-vocabulary", "top1-hits", "top3-hits")]
     assert recall_by_position(*by_position) == expected.pop("recall_by_position")

@@ -2,16 +2,22 @@ import time
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 
-from simulation.engine.profile import HostClock, Stopwatch, attach, round_profile
+from server_strategy.protocol import HostProfile
+from simulation.engine.profile import HostClock, Stopwatch, round_profile
 
 
-def reply(worker, message_s, train_s):
-    metrics = {f"{p}-s": 0.0 for p in ("decode", "read", "clip_and_sum")}
-    metrics |= {"train-s": train_s, "message-s": message_s, "cpu-s": message_s, "peak-rss-bytes": 5, "worker": worker}
-    content = RecordDict({"profile": MetricRecord(metrics), "other": ConfigRecord({"a": 1})})
-    return Message(content, dst_node_id=1, message_type="train")
+def host(worker, message_s, train_s):
+    return HostProfile(
+        decode_s=0.0,
+        read_s=0.0,
+        train_s=train_s,
+        clip_and_sum_s=0.0,
+        message_s=message_s,
+        cpu_s=message_s,
+        peak_rss_bytes=5,
+        worker=worker,
+    )
 
 
 def test_phases_add_up_to_the_time_watched():
@@ -26,23 +32,21 @@ def test_phases_add_up_to_the_time_watched():
 def test_transport_is_what_the_busiest_worker_did_not_have_in_hand():
     watch = Stopwatch()
     watch.seconds.update(plan=0.1, exchange=5.0, server_step=0.2)
-    replies = [reply(1, 2.0, 1.5), reply(2, 1.0, 0.9), reply(1, 2.5, 2.0)]
-    profile = round_profile(watch, 0.3, replies, checkpoint_s=0.05)
-    assert profile["transport_s"] == pytest.approx(0.5)  # worker 1 was busy for 4.5 of 5 s
-    assert profile["hosts_s"]["train"] == pytest.approx(4.4)
-    assert sum(profile["hosts_s"].values()) == pytest.approx(5.5) == pytest.approx(profile["hosts_cpu_s"])
-    assert profile["driver_s"] == {"plan": 0.1, "exchange": 5.0, "server_step": 0.2, "evaluation": 0.0}
-    assert profile["worker_peak_rss_bytes"] == 5
+    hosts = [host(1, 2.0, 1.5), host(2, 1.0, 0.9), host(1, 2.5, 2.0)]
+    profile = round_profile(watch, 0.3, hosts, checkpoint_s=0.05)
+    assert profile.transport_s == pytest.approx(0.5)  # worker 1 was busy for 4.5 of 5 s
+    assert profile.hosts_s["train"] == pytest.approx(4.4)
+    assert sum(profile.hosts_s.values()) == pytest.approx(5.5) == pytest.approx(profile.hosts_cpu_s)
+    assert profile.driver_s == {"plan": 0.1, "exchange": 5.0, "server_step": 0.2, "evaluation": 0.0}
+    assert profile.worker_peak_rss_bytes == 5
 
 
 def test_a_round_without_training_has_no_worker_to_measure():
     profile = round_profile(Stopwatch(), 0.0, [], 0.0)
-    assert profile["worker_peak_rss_bytes"] is None and profile["transport_s"] == 0
+    assert profile.worker_peak_rss_bytes is None and profile.transport_s == 0
 
 
 def test_the_peak_is_this_process_and_its_own():
     ballast = np.ones(50_000_000, np.uint8)
-    content = RecordDict({})
-    attach(HostClock(), content)
-    peak = content["profile"]["peak-rss-bytes"]
+    peak = HostClock().profile().peak_rss_bytes
     assert len(ballast) < peak < 50e9

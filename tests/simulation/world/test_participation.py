@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.world.config import FleetConfig
 from simulation.world.fleet import Fleet
 from simulation.world.participation import (
@@ -54,7 +55,6 @@ def test_gini_is_the_mean_difference_over_twice_the_mean(counts):
 
 def test_recall_by_group():
     counts = {
-        "phone-ids": np.array([1, 2, 4]),
         "word-positions": np.array([10, 10, 30]),
         "out-of-vocabulary": np.array([0, 2, 8]),
         "top1-hits": np.array([5, 3, 6]),
@@ -62,7 +62,7 @@ def test_recall_by_group():
         "characters": np.array([40, 60, 40]),
         "keystrokes": np.array([30, 40, 30]),
     }
-    even, odd, neither = recall_by_group([PARITY], counts)
+    even, odd, neither = recall_by_group([PARITY], PhoneCounts(np.array([1, 2, 4]), counts))
     assert (even["held_out_phones"], even["positions"], even["top1_recall"]) == (2, 30, 0.3)
     assert even["top3_recall"] == 0.5 and even["keystroke_savings"] == 0.3
     assert odd["top1_recall"] == 0.5 and neither["top1_recall"] is neither["keystroke_savings"] is None
