@@ -17,6 +17,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from simulation.engine.config import EngineConfig
 from simulation.settings import check_bounds
+from simulation.unused import refuse_unused
 from simulation.world.config import FleetConfig, check_fleet
 from typefleet.errors import ConfigError, expected
 
@@ -49,6 +50,7 @@ def check(config: RunConfig) -> None:
         ConfigError: "--flag: expected a number > 0, found -1".
     """
     check_bounds(config)
+    refuse_unused(config)
     privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
     _check_privacy(config)
     if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
@@ -64,9 +66,6 @@ def _check_privacy(config: RunConfig) -> None:
     _check_only_with(privacy.bands is not None, "bands", privacy.mechanism == "banded", "mechanism banded")
     _check_only_with(
         privacy.tree_restart_rounds is not None, "tree-restart-rounds", privacy.mechanism == "tree", "mechanism tree"
-    )
-    _check_only_with(
-        privacy.clip_count_stddev is not None, "clip-count-stddev", privacy.clip_quantile is not None, "clip-quantile"
     )
     _check_only_with(
         privacy.workload == "momentum",

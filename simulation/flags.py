@@ -12,7 +12,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -24,6 +24,7 @@ from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig, check
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
+from simulation.unused import without_what_flags_switch_off
 from typefleet.errors import ConfigError, TypefleetError, expected, unreadable
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
@@ -54,10 +55,7 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
         ConfigError: anything unknown, malformed or out of bounds.
     """
     flags = parse_with_settings(SimulateFlags, argv, ("--config", "--print-config", "--no-print-config", "--resume"))
-    run = flags.run
-    if run.privacy.mechanism == "none":
-        run = _without_noise(run, argv)
-    run = settled(run)
+    run = settled(flags.run)
     if flags.resume is not None:
         _require_same(run, read_config(flags.resume / "config.toml"), flags.resume)
         run = replace(run, output_dir=flags.resume)
@@ -89,15 +87,27 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
     Raises:
         ConfigError: anything unknown or malformed.
     """
-    base = choose(RunConfig(), {})
+    base, file = choose(RunConfig(), {}), None
     if "--resume" in others and (resume := _value_given(argv, "--resume")) is not None:
-        base = read_config(Path(resume) / "config.toml")
-    if (file := _value_given(argv, "--config")) is not None:
-        base = read_config(Path(file), base)
+        file = Path(resume) / "config.toml"
+        base = read_config(file)
+    if (config_file := _value_given(argv, "--config")) is not None:
+        file = Path(config_file)
+        base = read_config(file, choose(base, _kinds_given(argv, base)))
+    before = base
     base = choose(base, _kinds_given(argv, base))
     reject_unknown(argv, base, others)
     make: Callable[[RunConfig], T] = kind
-    return parse_with_tyro(kind, argv, make(base))
+    parsed: Any = parse_with_tyro(kind, argv, make(base))
+    (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
+    given = {argument.split("=")[0] for argument in argv}
+
+    def is_given(path: tuple[str, ...]) -> bool:
+        return not given.isdisjoint((flag_name(path), _negation(path)))
+
+    run = without_what_flags_switch_off(getattr(parsed, name), before, file, is_given)
+    changed: T = replace(parsed, **{name: run})
+    return changed
 
 
 def _value_given(argv: Sequence[str], name: str) -> str | None:
@@ -114,16 +124,6 @@ def _kinds_given(argv: Sequence[str], base: RunConfig) -> dict[tuple[str, ...], 
     """The kinds that flags choose, by the path of the setting: they decide which other flags there are."""
     given = {selector.path: _value_given(argv, flag_name(selector.path)) for selector in selectors(base)}
     return {path: name for path, name in given.items() if name is not None}
-
-
-def _without_noise(run: RunConfig, argv: Sequence[str]) -> RunConfig:
-    """Drop what a file says of the noise; a flag that asks for noise and none at once is an error."""
-    for name in ("noise_multiplier", "target_epsilon", "modelled_cohort"):
-        flag = flag_name(("privacy", name))
-        if any(a.split("=")[0] == flag for a in argv):
-            raise ConfigError(expected(flag, "only with a mechanism other than none", "--privacy.mechanism none"))
-    quiet = replace(run.privacy, noise_multiplier=None, target_epsilon=None, modelled_cohort=None)
-    return replace(run, privacy=quiet)
 
 
 def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:

@@ -36,6 +36,20 @@ def leaves(config: Any, prefix: Path = ()) -> dict[Path, Any]:
     return found
 
 
+def with_values(config: T, values: Mapping[Path, Any], prefix: Path = ()) -> T:
+    """The same tree with other values of some settings, by their path."""
+    changes: dict[str, Any] = {}
+    flat = settings_fields(type(config))
+    for f in fields(config):  # type: ignore[arg-type]
+        now = getattr(config, f.name)
+        path = prefix if f.name in flat else (*prefix, f.name)
+        if is_dataclass(now):
+            changes[f.name] = with_values(now, values, path)
+        elif path in values:
+            changes[f.name] = values[path]
+    return replace(config, **changes)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True)
 class Selector:
     """A place where a kind is chosen."""

@@ -1,7 +1,7 @@
 """Settings of the engine: how the work is done, never what comes out."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Gt
@@ -14,7 +14,7 @@ class EngineConfig:
     address: str | None = None
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
     every CPU of the cluster is a worker."""
-    workers: Annotated[int, Ge(1)] = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: Annotated[int | None, Ge(1)] = None
     """Worker processes (Ray actors) on this machine, one thread each; by default one a core."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
     """At most so many phones in one Flower message; by default the round is split evenly over hosts."""
@@ -30,3 +30,8 @@ class EngineConfig:
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True
     """Write the files for phones at the end; scripts/export_model.py can do it later."""
+
+    @property
+    def workers_here(self) -> int:
+        """Worker processes on this machine; a file from another machine does not decide by that one's cores."""
+        return self.workers or os.cpu_count() or 1

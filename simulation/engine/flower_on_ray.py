@@ -228,7 +228,7 @@ def _start_ray(config: EngineConfig) -> int:
     if config.address is None:
         settings = {
             "address": "local",
-            "num_cpus": config.workers,
+            "num_cpus": config.workers_here,
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",  # nobody beyond this machine may reach it: Ray runs what it is sent
         }
@@ -251,7 +251,7 @@ def _start_ray(config: EngineConfig) -> int:
         ray.shutdown()
         raise EngineError(f"{where}: {error}") from error
     if config.address is None:
-        return config.workers
+        return config.workers_here
     return _cluster_workers(config.address)
 
 

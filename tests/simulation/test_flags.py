@@ -94,7 +94,10 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
         (["--model.cell", "gru"], "--model.cell: expected one of cifg, lstm, found 'gru'"),
         (["stray"], "the command line: expected flags that --help lists and their values, found 'stray'"),
         (["--fleet.utc-offset-weights", "1", "2"], "one a time zone"),
-        (["--privacy.mechanism", "none", "--privacy.target-epsilon", "2"], "--privacy.mechanism none"),
+        (
+            ["--privacy.mechanism", "none", "--privacy.target-epsilon", "2"],
+            "--privacy.target-epsilon: expected only without --privacy.mechanism none, found it with",
+        ),
         (["--fleet.start-date", "yesterday"], "--fleet.start-date"),
         (["--fleet.utc-offsets-h", *["nan"] * 6], "--fleet.utc-offsets-h: expected finite numbers, found nan nan nan"),
         (["--fleet.utc-offsets-h", "a", "1"], "--fleet.utc-offsets-h: expected numbers, found 'a' '1'"),

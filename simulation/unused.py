@@ -1,0 +1,165 @@
+"""Settings that would be ignored in silence are refused.
+
+What a chosen kind brings has no flag without it (`typefleet.doors`); the rules here are for settings that another one
+switches off. What counts as given:
+
+* on the command line: whatever stands there, even the default value, since somebody wrote it for this run;
+* in a file or an object: what differs from the default. A run's own config.toml holds every setting, and one at its
+  default changes nothing, so it may stand.
+
+A flag that switches off what a file sets takes its place, as flags do: the file's value goes back to the default.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from simulation.settings import Path, choose, flag_name, leaves, selectors, with_values
+from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from simulation.config import RunConfig
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Settings that have an effect only together with another one."""
+
+    section: str
+    names: tuple[str, ...]
+    only: str  # with or without what
+    have_effect: Callable[["RunConfig"], bool]
+
+
+def _starts_from_corpus(config: "RunConfig") -> bool:
+    path = config.model.init
+    return path is not None and path.suffix != ".npz" and not path.is_dir()
+
+
+def _builds_vocabulary(config: "RunConfig") -> bool:
+    return config.data.vocabulary_path is None and (config.model.init is None or _starts_from_corpus(config))
+
+
+def _preset_counts(config: "RunConfig") -> bool:
+    model = config.model
+    return None in (model.embedding_size, model.units) or (model.vocabulary_size is None and _builds_vocabulary(config))
+
+
+def _is_private(config: "RunConfig") -> bool:
+    return config.privacy.mechanism != "none"
+
+
+_RULES = (
+    _Rule(
+        "data",
+        ("on_bad_line", "cache_dir"),
+        "with --data.path, or a file of messages as --model.init",
+        lambda c: c.data.path is not None or _starts_from_corpus(c),
+    ),
+    _Rule("model", ("preset",), "with sizes of the model left open", _preset_counts),
+    _Rule(
+        "model", ("vocabulary_size",), "without --data.vocabulary-path and weights as --model.init", _builds_vocabulary
+    ),
+    _Rule(
+        "model", ("init_epochs", "init_learning_rate"), "with a file of messages as --model.init", _starts_from_corpus
+    ),
+    _Rule(
+        "privacy",
+        ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort"),
+        "without --privacy.mechanism none",
+        _is_private,
+    ),
+    _Rule(
+        "privacy",
+        ("clip_learning_rate", "clip_count_stddev"),
+        "with --privacy.clip-quantile",
+        lambda c: c.privacy.clip_quantile is not None,
+    ),
+    _Rule(
+        "server_optimizer",
+        ("final_learning_rate_share",),
+        "with --server-optimizer.schedule linear or cosine",
+        lambda c: c.server_optimizer.schedule != "constant",
+    ),
+    _Rule(
+        "fleet",
+        ("long_session_median_h",),
+        "with --fleet.long-session-share > 0",
+        lambda c: c.fleet.long_session_share > 0,
+    ),
+    _Rule("fleet", ("reentry_gap_mean_h",), "with --fleet.reentry-share > 0", lambda c: c.fleet.reentry_share > 0),
+    _Rule(
+        "fleet",
+        ("train_s_per_token_log_std",),
+        "with --fleet.speed-spread log-normal",
+        lambda c: c.fleet.speed_spread == "log-normal",
+    ),
+    _Rule(
+        "fleet",
+        ("tier_network_correlation",),
+        "with --fleet.network-log-std > 0",
+        lambda c: c.fleet.network_log_std > 0,
+    ),
+    _Rule(
+        "fleet", ("upload_tries",), "with --fleet.upload-failure-share > 0", lambda c: c.fleet.upload_failure_share > 0
+    ),
+    _Rule("engine", ("workers",), "without --engine.address", lambda c: c.engine.address is None),
+)
+
+
+def without_effect(config: "RunConfig") -> Iterator[tuple[Path, str]]:
+    """The settings that change nothing in this configuration, and with or without what they would."""
+    there = leaves(config)
+    for rule in _RULES:
+        for name in rule.names:
+            if (rule.section, name) in there and not rule.have_effect(config):
+                yield (rule.section, name), rule.only
+
+
+def defaults_beside(config: "RunConfig") -> dict[Path, Any]:
+    """The default of every setting, under the kinds that a configuration chooses."""
+    chosen = leaves(config)
+    kinds = {selector.path: chosen[selector.path] for selector in selectors(config)}
+    return leaves(choose(type(config)(), kinds))
+
+
+def _refusal(where: str, only: str) -> str:
+    return expected(where, f"only {only}", "it with" if only.startswith("without ") else "it without")
+
+
+def refuse_unused(config: "RunConfig") -> None:
+    """Refuse settings that differ from their default and change nothing.
+
+    Raises:
+        ConfigError: names the first one's flag.
+    """
+    values, defaults = leaves(config), defaults_beside(config)
+    for path, only in without_effect(config):
+        if values[path] != defaults[path]:
+            raise ConfigError(_refusal(flag_name(path), only))
+
+
+def without_what_flags_switch_off(
+    config: "RunConfig", before: "RunConfig", file: object, on_command_line: Callable[[Path], bool]
+) -> "RunConfig":
+    """A configuration without those settings of a file that the command line switched off.
+
+    Args:
+        config: with the file's settings and the flags.
+        before: with the file's settings alone.
+        file: its path.
+        on_command_line: is the setting given there?
+
+    Raises:
+        ConfigError: a setting, on the command line or in the file, changes nothing.
+    """
+    unused_before = {path for path, _ in without_effect(before)}
+    values, defaults, switched_off = leaves(config), defaults_beside(config), {}
+    for path, only in without_effect(config):
+        if on_command_line(path):
+            raise ConfigError(_refusal(flag_name(path), only))
+        if path not in unused_before:
+            switched_off[path] = defaults[path]
+        elif values[path] != defaults[path]:
+            raise ConfigError(_refusal(f"{file}: {'.'.join(path)}", only))
+    return with_values(config, switched_off)
