@@ -14,7 +14,7 @@ from simulation.run.starting_point import open_starting_point, starting_weights
 from tests.simulation.test_runs import outcome
 from typefleet.errors import ConfigError
 
-MODEL = ("--model.vocabulary-size", "60", "--model.embedding-size", "8", "--model.units", "10")
+MODEL = ("--model.embedding-size", "8", "--model.units", "10")
 
 
 @pytest.fixture
@@ -27,8 +27,9 @@ def corpus(tmp_path):
 
 
 def config_of(path, tmp_path, *more):
-    flags = ["--model.init", str(path), "--data.cache-dir", str(tmp_path / "cache"), *MODEL, *more]
-    return parse_simulate(flags).run
+    reads_text = path.suffix == ".jsonl"  # weights bring their vocabulary
+    of_text = ["--data.cache-dir", str(tmp_path / "cache"), "--model.vocabulary-size", "60"] if reads_text else []
+    return parse_simulate(["--model.init", str(path), *of_text, *MODEL, *more]).run
 
 
 def start(config):
