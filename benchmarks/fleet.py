@@ -15,7 +15,7 @@ from simulation.clock import HOUR_S
 from simulation.engine.memory import peak_rss_bytes
 from simulation.flags import parse_simulate
 from simulation.run.preparation import prepare
-from simulation.studies.dry_run import play, prepare_dry_run
+from simulation.studies.dry_run import prepare_dry_run, run_days
 
 _DRY_RUN_PHONES = 1_000_000  # at most
 _DRY_RUN_DAYS = 1.2  # so that a new day's sessions are among the cost
@@ -26,17 +26,18 @@ def main(phones: int) -> None:
     config = parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run
     prepared = prepare(config)
     cohorts, admitted = prepared.cohorts, np.ones(phones, bool)
-    cohorts.check_ins(admitted)  # the first day's sessions are made at the first query
+    timeline = cohorts.timeline
+    timeline.check_ins(admitted)  # the first day's sessions are made at the first query
     ready_s = time.perf_counter() - began
     queries = []
     for hour in range(1, 24):
-        cohorts.now_s = hour * HOUR_S
+        timeline.now_s = hour * HOUR_S
         began = time.perf_counter()
-        cohorts.check_ins(admitted)
+        timeline.check_ins(admitted)
         queries.append(time.perf_counter() - began)
-    cohorts.now_s = 25 * HOUR_S
+    timeline.now_s = 25 * HOUR_S
     began = time.perf_counter()
-    cohorts.check_ins(admitted)
+    timeline.check_ins(admitted)
     new_day_s = time.perf_counter() - began
     began = time.perf_counter()
     cohorts.plan_round(1, admitted)
@@ -50,9 +51,9 @@ def main(phones: int) -> None:
         "peak_rss_bytes": peak_rss_bytes(),
     }
     if phones <= _DRY_RUN_PHONES:
-        del prepared, cohorts
+        del prepared, cohorts, timeline
         run, cohorts = prepare_dry_run(config)
-        play(config, run, cohorts, _DRY_RUN_DAYS)
+        run_days(config, run, cohorts, _DRY_RUN_DAYS)
         found["dry_run_rounds_per_s"] = len(run.rounds) / run.planning_s
     print(json.dumps(found))
 

@@ -19,7 +19,7 @@ from simulation.config import RunConfig, check
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_settings, run_door, to_toml
 from simulation.run.directory import check_output_dir, new_folder
-from simulation.studies.dry_run import DryRun, play, prepare_dry_run
+from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def main(flags: DryRunFlags) -> None:
             said[0] = time.monotonic()
             console.print(f"day {now.simulated_s / DAY_S:.1f} of {flags.days:g}, {len(now.rounds):,} rounds")
 
-    play(config, run, cohorts, flags.days, tick)
+    run_days(config, run, cohorts, flags.days, tick)
     summary = dry_run_summary(run, config.cohort)
     title = f"{run.fleet.num_phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
     print_summary(console, summary, run.fleet.num_phones)

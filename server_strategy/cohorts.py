@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from server_strategy.funnel import Funnel
 
+UNIFORM_WEIGHTS = "uniform weights"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoundPlan:
@@ -24,6 +26,7 @@ class RoundPlan:
     abandoned: str | None = None  # why nothing will be released, or None
     funnel: Funnel | None = None  # what became of the phones that were asked; None: the source does not know
     started_round: NDArray[np.int64] | None = None  # [reports], whose weights each trains from; None: this one's
+    update_weight: NDArray[np.float64] | None = None  # [reports], in (0, 1], of each clipped update; None: all 1
 
     @staticmethod
     def without_reporters(abandoned: str) -> "RoundPlan":
@@ -38,6 +41,18 @@ class RoundPlan:
 
 class CohortSource(Protocol):
     """Resolves rounds; implemented by the simulated world."""
+
+    @property
+    def most_reports(self) -> int:
+        """No round has more reporters than this."""
+
+    @property
+    def max_staleness(self) -> int:
+        """No reporter of round i began before round i minus this; 0: all begin from the newest weights."""
+
+    @property
+    def weighting(self) -> str:
+        """How updates are weighted, for the privacy statement, such as `uniform weights`."""
 
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Resolve one round.
@@ -55,6 +70,21 @@ class UniformCohorts:
     goal: int
     seed: int = 0
 
+    @property
+    def most_reports(self) -> int:
+        """The goal."""
+        return self.goal
+
+    @property
+    def max_staleness(self) -> int:
+        """0: all begin from the newest weights."""
+        return 0
+
+    @property
+    def weighting(self) -> str:
+        """Every update counts the same."""
+        return UNIFORM_WEIGHTS
+
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Draw the round's phones; with fewer than `goal` admitted the round is abandoned."""
         admitted = np.flatnonzero(may_participate)
@@ -63,6 +93,40 @@ class UniformCohorts:
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, server_round]))
         chosen = np.sort(rng.choice(admitted, self.goal, replace=False))
         return RoundPlan(reporters=chosen, tokens=np.ones(len(chosen), np.int64))
+
+
+def check_plan(plan: RoundPlan, cohorts: CohortSource, server_round: int, may_participate: NDArray[np.bool_]) -> None:
+    """Hold a plan to what the guarantee and the exact sum rest on, whoever made it.
+
+    An update is clipped to C and then weighted by at most 1, so that it adds at most C to the sum, for which the
+    noise is made.
+
+    Args:
+        plan: of a round that is not abandoned.
+        cohorts: who made it.
+        server_round: the round.
+        may_participate: bool [num_phones], phones that the participation rule admits.
+
+    Raises:
+        ValueError: it breaks a rule.
+    """
+    reports, admitted = len(plan.reporters), may_participate[plan.reporters]
+    if reports > cohorts.most_reports or len(np.unique(plan.reporters)) < reports:
+        raise ValueError(f"Expected at most {cohorts.most_reports} reporters, each once. Found {reports}.")
+    if not admitted.all():
+        raise ValueError("Expected reporters that the participation rule admits. Found others.")
+    aligned = (plan.tokens, plan.started_round, plan.update_weight)
+    if any(column is not None and len(column) != reports for column in aligned):
+        raise ValueError(f"Expected tokens, rounds and weights of {reports} reporters. Found other lengths.")
+    weight = plan.update_weight
+    if weight is not None and not ((weight > 0) & (weight <= 1)).all():  # refuses NaN, too
+        raise ValueError(f"Expected update weights in (0, 1]. Found {weight.min()} to {weight.max()}.")
+    started, earliest = plan.started_round, server_round - cohorts.max_staleness
+    if started is not None and not ((started <= server_round) & (started >= earliest)).all():
+        raise ValueError(
+            f"Expected reporters that began in round {server_round} or up to {cohorts.max_staleness} rounds before. "
+            f"Found {started.min()} to {started.max()}."
+        )
 
 
 def balanced_shards(

@@ -24,7 +24,6 @@ Example:
     >>> strategy.start(grid, initial_arrays, num_rounds=30)       # doctest: +SKIP
 """
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from logging import WARNING, getLogger
@@ -37,9 +36,9 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from server_strategy.buffered import ModelVersions, flat_weights, shaped_like, staleness_weight
-from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards
+from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards, check_plan
 from server_strategy.config import CohortConfig
+from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.pooled_evaluation import PhoneCounts, counts_of_phones, evaluation_shards, pooled_metrics
@@ -120,11 +119,10 @@ class DPFedAvg(Strategy):
         evaluate_every: int = 1,
         message_timeout_s: float = 3600.0,
     ) -> None:
-        most_reports = cohort.goal if cohort.policy != "deadline" else math.ceil(cohort.goal * cohort.over_selection)
-        if not 0 < cohort.goal <= num_phones or most_reports > MAX_PHONES:
+        if not 0 < cohort.goal <= num_phones or cohorts.most_reports > MAX_PHONES:
             raise ValueError(
                 f"Expected goal between 1 and {num_phones} and at most {MAX_PHONES} reports a round. "
-                f"Found {cohort.goal} and {most_reports}."
+                f"Found {cohort.goal} and {cohorts.most_reports}."
             )
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = optimizer or ServerOptimizerConfig()
@@ -149,7 +147,7 @@ class DPFedAvg(Strategy):
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
         self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
         self._optimizer_state: OptimizerState | None = None
-        self._versions = ModelVersions(cohort.max_staleness)
+        self._versions = ModelVersions(cohorts.max_staleness)
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
         self._released_now = False
@@ -180,12 +178,11 @@ class DPFedAvg(Strategy):
         )
         plan = self.cohorts.plan_round(server_round, admitted)
         self._round_plan = plan
-        if plan.started_round is not None:
+        if self.cohorts.max_staleness:
             self._versions.remember(server_round, arrays)
         if plan.abandoned is not None:
             return []
-        if not admitted[plan.reporters].all():
-            raise ValueError("Expected reporters that the participation rule admits. Found others.")
+        check_plan(plan, self.cohorts, server_round, admitted)
         nodes = self._nodes(grid)
         current = TrainRequest(
             arrays=arrays,
@@ -203,17 +200,17 @@ class DPFedAvg(Strategy):
 
         Args:
             current: what all phones would be asked at once, had they all begun now.
-            plan: who began when; phones that began in the same round go together.
+            plan: who began when; phones whose updates are of the same round and weight go together.
             num_nodes: hosts to deal the work out to.
         """
-        now = current.server_round
-        started = np.full(len(plan.reporters), now) if plan.started_round is None else plan.started_round
+        now, reports = current.server_round, len(plan.reporters)
+        started = np.full(reports, now) if plan.started_round is None else plan.started_round
+        weights = np.ones(reports) if plan.update_weight is None else plan.update_weight
         requests = []
-        for began in np.unique(started).tolist():
-            own = started == began
+        for began, weight in sorted(set(zip(started.tolist(), weights.tolist(), strict=True))):
+            own = (started == began) & (weights == weight)
             share = max(1, round(num_nodes * float(own.mean())))
             received = current.arrays if began == now else self._versions.of(began, current.arrays)
-            weight = staleness_weight(now - began, self.cohort.staleness_exponent)
             for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, self._phones_per_message):
                 request = replace(current, arrays=received, phones=shard, server_round=began, update_weight=weight)
                 requests.append(request)

@@ -37,16 +37,3 @@ class Funnel:
         """What it adds to a line of rounds.jsonl; a field whose default is None is left out while it is None."""
         unsaid = {f.name for f in fields(self) if f.default is None and getattr(self, f.name) is None}
         return {name: value for name, value in asdict(self).items() if name not in unsaid}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BufferedFunnel(Funnel):
-    """The funnel of a release from a buffer: attempts go on from one round into the next.
-
-    in_flight_before + invited = reported + dropped + late + stale + in_flight; `unused` is 0.
-    """
-
-    in_flight_before: int  # training, or waiting in the buffer, when the round opened
-    stale: int  # began too many rounds ago to be waited for
-    in_flight: int  # when it closed
-    mean_staleness: float | None = None  # of the updates in the release, in rounds; None without a release

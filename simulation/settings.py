@@ -75,7 +75,8 @@ def choose(config: T, names: Mapping[Path, str], prefix: Path = ()) -> T:
     Args:
         config: a tree of dataclasses.
         names: the kinds to choose, by the path of the name; the others stay as they are. A kind that takes
-            another's place comes with its defaults.
+            another's place comes with its defaults, but for settings that both have and that were changed: a file's
+            `cohort.deadline_s` holds for the policy that a flag chooses, too.
         prefix: path of the tree itself.
 
     Raises:
@@ -86,10 +87,11 @@ def choose(config: T, names: Mapping[Path, str], prefix: Path = ()) -> T:
         path = (*prefix, mark.selector)
         now = getattr(config, mark.selector)
         name = names.get(path, now)
-        if name != now:
-            config = replace(config, **{mark.selector: name, field_name: KindSettings()})  # type: ignore[type-var]
         try:
             _, changes[field_name] = chosen(config, mark.selector)
+            if name != now:
+                config = replace(config, **{mark.selector: name, field_name: KindSettings()})  # type: ignore[type-var]
+                changes[field_name] = _carried_over(changes[field_name], chosen(config, mark.selector)[1])
         except UnknownKindError as error:
             raise ConfigError(said_of(flag_name(path), error)) from error
     for f in fields(config):  # type: ignore[arg-type]
@@ -97,6 +99,17 @@ def choose(config: T, names: Mapping[Path, str], prefix: Path = ()) -> T:
         if is_dataclass(value) and f.name not in changes:
             changes[f.name] = choose(value, names, (*prefix, f.name))
     return replace(config, **changes)  # type: ignore[type-var]
+
+
+def _carried_over(before: KindSettings, after: KindSettings) -> KindSettings:
+    """`after`, with what was changed in `before` where both have a setting of that name and type."""
+    old, new, defaults = get_type_hints(type(before)), get_type_hints(type(after)), type(before)()
+    kept = {
+        name: getattr(before, name)
+        for name in old.keys() & new.keys()
+        if old[name] == new[name] and getattr(before, name) != getattr(defaults, name)
+    }
+    return replace(after, **kept)
 
 
 def kinds_with(config: Any, path: Path) -> str | None:

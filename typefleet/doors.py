@@ -106,6 +106,22 @@ class Door(Generic[T]):
             raise ConfigError(expected(f"{self.what} {kind.name!r}", "a name that is free", "it taken"))
         self._kinds[kind.name] = kind
 
+    def register_places(self, places: Mapping[str, str]) -> None:
+        """Let kinds in by where they stand, so that each is imported only when it is first asked for.
+
+        For a package whose kinds belong to a door that stands in a package below it.
+
+        Args:
+            places: name -> `module:attribute` of a `Kind`.
+
+        Raises:
+            ConfigError: a name is taken by another kind.
+        """
+        for name, place in places.items():
+            if name in self._kinds or self._places.get(name, place) != place:
+                raise ConfigError(expected(f"{self.what} {name!r}", "a name that is free", "it taken"))
+        self._places |= places
+
     @property
     def names(self) -> tuple[str, ...]:
         """All names, the built-in ones first."""

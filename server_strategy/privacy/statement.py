@@ -43,6 +43,7 @@ class StatementFacts:
     data_covered: str
     outside_the_budget: tuple[str, ...]  # of this run, before those of every run
     recompute: str  # the command
+    weighting: str  # of the clipped updates, such as `uniform weights`
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     has_privacy = spent.epsilon is not None
     lines = ["# Privacy statement", "", f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent)]
     if has_privacy:
-        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan)]
+        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, facts)]
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if has_privacy:
@@ -179,8 +180,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     ]
 
 
-def _mechanism(plan: PrivacyPlan) -> list[str]:
-    weights = "uniform weights" if plan.policy != "buffered" else "weighted by at most 1 for their staleness"
+def _mechanism(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     clipped = "as a whole" if plan.clip_scope == "update" else "layer by layer, to equal shares of the square"
     rows = [
         ("noise multiplier (draws over clip norm)", plan.noise_multiplier),
@@ -198,7 +198,8 @@ def _mechanism(plan: PrivacyPlan) -> list[str]:
     return [
         "## Mechanism",
         "",
-        f"{_NAMES[plan.mechanism][0].upper()}{_NAMES[plan.mechanism][1:]}. Updates are clipped {clipped}; {weights}.",
+        f"{_NAMES[plan.mechanism][0].upper()}{_NAMES[plan.mechanism][1:]}. Updates are clipped {clipped}; "
+        f"{facts.weighting}.",
         "",
         "| parameter | value |",
         "|---|---|",

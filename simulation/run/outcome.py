@@ -105,6 +105,7 @@ def statement_facts(run: Run) -> StatementFacts:
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
         outside_the_budget=(vocabulary,) if start is None else (vocabulary, start.description),
         recompute=f"python scripts/check_privacy.py {run.directory.root}",
+        weighting=prepared.cohorts.weighting,
     )
 
 

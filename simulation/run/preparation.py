@@ -29,8 +29,9 @@ from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.world.fleet import Fleet
-from simulation.world.open_world import make_cohorts, trace_of
-from simulation.world.timeline import FleetCohorts, TrainingTokens
+from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
+from simulation.world.open_world import trace_of
+from simulation.world.timeline import PhoneWork, TrainingTokens
 from typefleet.errors import ConfigError
 
 
@@ -139,7 +140,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
     task = HostTask(spec, vocabulary.to_text(), shape, config.training, config.evaluation.max_sequences, config.seed)
     tokens = _training_tokens(config, population.inner, shape)
     fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
-    cohorts = make_cohorts(fleet, config.cohort, config.fleet, config.seed, shape.num_weights * 4, tokens)
+    cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     return Prepared(
         config=config,
         population=population.inner,

@@ -20,9 +20,10 @@ from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.world.fleet import Fleet
-from simulation.world.open_world import make_cohorts, trace_of
+from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
+from simulation.world.open_world import trace_of
 from simulation.world.participation import Grouping, phone_groups
-from simulation.world.timeline import FleetCohorts
+from simulation.world.timeline import PhoneWork
 from typefleet.errors import ConfigError
 
 _SAMPLE = 2000  # phones whose text is looked at
@@ -83,19 +84,18 @@ def prepare_dry_run(config: RunConfig) -> tuple[DryRun, FleetCohorts]:
     trace = None if config.fleet.trace is None else trace_of(config.fleet)
     tokens = tokens_of_phones(config, num_phones)
     fleet = Fleet(config.fleet, num_phones, config.seed, np.arange(num_phones), trace)
-    cohorts = make_cohorts(
-        fleet, config.cohort, config.fleet, config.seed, model_bytes(config), lambda phones, _: tokens[phones]
-    )
+    work = PhoneWork(model_bytes(config), lambda phones, _: tokens[phones])
+    cohorts = make_cohorts(fleet, config.cohort, work)
     run = DryRun(fleet, ParticipationLog(num_phones), tokens, phone_groups(fleet, tokens))
     fleet.check_ins(0.0)  # the first day's sessions are made at the first query
     run.ready_s = time.perf_counter() - began
     return run, cohorts
 
 
-def play(
+def run_days(
     config: RunConfig, run: DryRun, cohorts: FleetCohorts, days: float, tick: Callable[[DryRun], None] = lambda _: None
 ) -> None:
-    """Play rounds until the simulated days are over."""
+    """Run rounds until the simulated days are over."""
     cohort, began = config.cohort, time.perf_counter()
     limit = cohort.max_participations or _NO_LIMIT
     number, day = 0, -1

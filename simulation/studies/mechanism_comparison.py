@@ -29,6 +29,7 @@ from simulation.files import write_text_atomically
 from simulation.flags import to_toml
 from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
 from simulation.world.config import FleetConfig
+from simulation.world.policies.base import RoundSettings
 from typefleet.errors import ConfigError
 
 # Small enough for a dozen runs in half an hour. The modelled cohort is where independent noise costs much of
@@ -39,7 +40,7 @@ SETTINGS = RunConfig(
     model=ModelConfig(vocabulary_size=2000, embedding_size=48, units=128),
     training=TrainingConfig(max_sequences=32),
     evaluation=EvaluationConfig(every_rounds=20, max_phones=300),
-    cohort=CohortConfig(goal=25, min_separation_rounds=25, pause_s=300.0),
+    cohort=CohortConfig(goal=25, min_separation_rounds=25, policy_settings=RoundSettings(pause_s=300.0)),
     privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=600),
     server_optimizer=ServerOptimizerConfig(name="momentum", learning_rate=1.0),
     fleet=FleetConfig(size=3000),
@@ -48,7 +49,7 @@ EPSILONS = (1.0, 3.0, 9.0)
 QUICK = replace(
     SETTINGS,
     rounds=60,
-    cohort=CohortConfig(goal=20, min_separation_rounds=12, pause_s=300.0),
+    cohort=CohortConfig(goal=20, min_separation_rounds=12, policy_settings=RoundSettings(pause_s=300.0)),
     privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=250),
     evaluation=EvaluationConfig(every_rounds=10, max_phones=150),
 )

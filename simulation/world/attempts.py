@@ -6,6 +6,7 @@ Wi-Fi (its eligible session ends), when its training fails, or when the last upl
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Attempts:
     end_s: NDArray[np.float64]  # [attempts], when it is over, by success or not
     outcome: NDArray[np.int64]  # [attempts], DONE, FAILED, INELIGIBLE or UPLOAD_FAILED
 
-    def pick(self, chosen: NDArray) -> "Attempts":
+    def pick(self, chosen: NDArray[Any]) -> "Attempts":
         """Some of them, by index or mask."""
         return Attempts(self.phone[chosen], self.tokens[chosen], self.end_s[chosen], self.outcome[chosen])
 
@@ -36,10 +37,11 @@ class Attempts:
         return int((self.outcome == outcome).sum())
 
 
-def play_out(
+def resolve_attempts(
     began: CheckIns,
     now_s: float,
     tokens: NDArray[np.int64],
+    *,
     devices: Devices,
     world: FleetConfig,
     model_bytes: int,
@@ -51,7 +53,7 @@ def play_out(
     Args:
         began: the phones, and when each one's session ends.
         now_s: when they begin.
-        tokens: int64 [phones], what each trains on.
+        tokens: int64 [attempts], what each trains on.
         devices, world: speeds; shares of failures.
         model_bytes: size of the download and of the upload.
         seed, counters: key of the failures; a phone's next attempt needs others.
@@ -59,8 +61,8 @@ def play_out(
     phone = began.phone
     trained_s = (
         now_s + model_bytes / devices.download_bytes_per_s[phone] + tokens * devices.train_s_per_token[phone]
-    )  # [phones]
-    upload_s = model_bytes / devices.upload_bytes_per_s[phone]  # [phones]
+    )  # [attempts]
+    upload_s = model_bytes / devices.upload_bytes_per_s[phone]  # [attempts]
     fails = uniform(purpose_key(seed, "failure", *counters), phone) < world.failure_share
     # Of independent tries, the first n all break off with probability share^n.
     share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", *counters), phone)

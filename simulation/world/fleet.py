@@ -15,6 +15,8 @@ class Fleet:
     """All simulated phones, one row each.
 
     Attributes:
+        config: the settings it was made with.
+        seed: key of everything random about it.
         availability: when phones are eligible.
         devices: their speeds and memory.
         origin: where the availability comes from, for a reader.
@@ -35,7 +37,7 @@ class Fleet:
         Raises:
             TraceError: the trace is too short.
         """
-        self.num_phones = num_phones
+        self.config, self.num_phones, self.seed = config, num_phones, seed
         self.availability: Availability
         if trace is None:
             self.availability, device, self.origin = AvailabilityModel(config, num_phones, seed), None, "built-in model"

@@ -44,7 +44,7 @@ BAD = {
         "<= the 0 training phones with --fleet.mem",
     ),
     "staleness": (
-        ["simulate.py", "--cohort.staleness-exponent", "11"],
+        ["simulate.py", "--cohort.policy", "buffered", "--cohort.staleness-exponent", "11"],
         "--cohort.staleness-exponent: expected a number <= 10, found 11",
     ),
     "coverage alone": (["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"], "only beside --fleet.trace"),

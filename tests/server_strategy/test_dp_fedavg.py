@@ -69,7 +69,8 @@ def make(goal=6, seed=4, z=1.0, nodes=3, **settings):
         optimizer=ServerOptimizerConfig("sgd", 1.0),
         seed=seed,
     )
-    return DPFedAvg(UniformCohorts(goal, seed=1), PHONES, **(arguments | settings)), Nodes(nodes)
+    cohorts = settings.pop("cohorts", UniformCohorts(goal, seed=1))
+    return DPFedAvg(cohorts, PHONES, **(arguments | settings)), Nodes(nodes)
 
 
 def start_arrays():
@@ -371,17 +372,24 @@ def test_a_round_in_which_too_many_phones_fail_is_abandoned_with_a_cause():
 
 
 class Late:
-    """A cohort source whose reporters began in this round and in the two before."""
+    """A cohort source whose reporters began in this round and in the two before, and count the less."""
+
+    most_reports, max_staleness, weighting = 6, 2, "the older, the less"
+
+    def __init__(self, **changes):
+        self.changes = changes
 
     def plan_round(self, server_round, may_participate):
         phones = np.flatnonzero(may_participate)[:6]
         started = np.maximum(server_round - np.arange(6) % 3, 1)
-        return RoundPlan(reporters=phones, tokens=np.ones(6, np.int64), started_round=started)
+        weight = 1 / (1.0 + server_round - started)
+        tokens = np.ones(6, np.int64)
+        plan = RoundPlan(reporters=phones, tokens=tokens, started_round=started, update_weight=weight)
+        return replace(plan, **self.changes)
 
 
 def test_stale_updates_train_from_their_own_weights_and_count_less():
-    strategy, grid = make()
-    strategy.cohorts = Late()
+    strategy, grid = make(cohorts=Late())
     received = {}
 
     def one_round(server_round, arrays):
@@ -391,7 +399,7 @@ def test_stale_updates_train_from_their_own_weights_and_count_less():
             began = config["server-round"]
             weights = message.content.array_records["arrays"]["a"].numpy()
             np.testing.assert_array_equal(weights, received.setdefault(began, weights))
-            assert config["update-weight"] == pytest.approx((1 + server_round - began) ** -0.5)
+            assert config["update-weight"] == 1 / (1 + server_round - began)
         replies = [host(stamp(m, f"{server_round}-{i}")) for i, m in enumerate(messages)]
         return strategy.aggregate_train(server_round, replies)[0]
 
@@ -403,14 +411,52 @@ def test_stale_updates_train_from_their_own_weights_and_count_less():
     expected = np.zeros(SIZE)
     for phone, began in zip(strategy.last_round.plan.reporters, strategy.last_round.plan.started_round, strict=True):
         update = update_of(phone, began).astype(np.float64)
-        expected += update * min(1, 0.5 / np.linalg.norm(update)) * (4 - began) ** -0.5
+        expected += update * min(1, 0.5 / np.linalg.norm(update)) / (4 - began)
     noise = noise_generator(4, 2, 0).normal(0, 0.5, SIZE)
     before = received[3]
     step = (expected + noise)[:9].reshape(3, 3) / 6
     np.testing.assert_allclose(arrays["a"].numpy(), before + step, atol=1e-6)
     # And what a checkpoint keeps is enough to go on from.
-    other, _ = make()
+    other, _ = make(cohorts=Late())
     other.load_state({**strategy.state(), "noise_releases": np.array(0)})
     np.testing.assert_array_equal(
         other._versions.state()["version_weights"], strategy._versions.state()["version_weights"]
     )
+
+
+def test_phones_of_one_round_may_count_differently():
+    weight = np.array([1.0, 0.25, 0.5, 0.25, 1.0, 0.125])
+    strategy, grid = make(cohorts=Late(update_weight=weight, started_round=None), privacy=PrivacyConfig("none"))
+    arrays = play(strategy, grid, 1)
+    clip_norm, expected = strategy.plan.clip_norm, np.zeros(SIZE)
+    for phone, counts in zip(strategy.last_round.plan.reporters, weight, strict=True):
+        update = update_of(phone, 1).astype(np.float64)
+        expected += counts * update * min(1, clip_norm / np.linalg.norm(update))
+    np.testing.assert_allclose(flat(arrays), expected / 6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"update_weight": np.array([1, 1, 1, 1, 1, 1.0001])}, r"update weights in \(0, 1\]. Found 1.0 to 1.0001"),
+        ({"update_weight": np.array([1, 1, 1, 1, 1, np.nan])}, r"update weights in \(0, 1\]"),
+        ({"update_weight": np.array([1, 1, 1, 1, 1, 0.0])}, r"update weights in \(0, 1\]. Found 0.0"),
+        ({"update_weight": np.ones(5)}, "weights of 6 reporters"),
+        ({"started_round": np.array([4, 4, 4, 4, 4, 5])}, "began in round 4 or up to 2 rounds before. Found 4 to 5"),
+        ({"started_round": np.array([4, 4, 4, 4, 4, 1])}, "Found 1 to 4"),
+        ({"reporters": np.array([0, 1, 2, 3, 4, 4])}, "each once"),
+        ({"reporters": np.arange(7), "tokens": np.ones(7, np.int64)}, "at most 6 reporters"),
+    ],
+)
+def test_a_plan_that_would_break_the_guarantee_or_the_sum_is_refused_before_anybody_trains(changes, message):
+    strategy, grid = make(cohorts=Late(**changes))
+    with pytest.raises(ValueError, match=message):
+        strategy.configure_train(4, start_arrays(), ConfigRecord(), grid)
+    assert strategy.releases == strategy.ledger.releases == 0
+
+
+def test_reporters_that_may_not_participate_are_refused():
+    strategy, grid = make(cohorts=Late(reporters=np.arange(6), started_round=None, update_weight=None))
+    play(strategy, grid, 1)
+    with pytest.raises(ValueError, match="that the participation rule admits"):
+        strategy.configure_train(2, start_arrays(), ConfigRecord(), grid)

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from server_strategy.funnel import BufferedFunnel, Funnel
+from server_strategy.funnel import Funnel
 
 COUNTS = dict(
     invited=13,
@@ -18,17 +18,13 @@ COUNTS = dict(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class WavesFunnel(Funnel):
+    waves: int
+    mean_wave_s: float | None = None
+
+
 def test_all_that_is_there_is_written_and_a_value_that_never_was_is_left_out():
     assert Funnel(**COUNTS).as_line() == COUNTS and Funnel(**COUNTS).dropped == 4
-    buffer = dict(in_flight_before=0, stale=0, in_flight=0)
-    assert BufferedFunnel(**COUNTS, **buffer).as_line() == COUNTS | buffer
-    released = BufferedFunnel(**COUNTS, **buffer, mean_staleness=0.0)
-    assert released.as_line() == COUNTS | buffer | {"mean_staleness": 0.0}
-
-
-def test_a_policy_of_ones_own_adds_its_fields():
-    @dataclass(frozen=True, kw_only=True)
-    class MyFunnel(Funnel):
-        waves: int
-
-    assert MyFunnel(**COUNTS, waves=3).as_line() == COUNTS | {"waves": 3}
+    assert WavesFunnel(**COUNTS, waves=3).as_line() == COUNTS | {"waves": 3}
+    assert WavesFunnel(**COUNTS, waves=0, mean_wave_s=0.0).as_line() == COUNTS | {"waves": 0, "mean_wave_s": 0.0}

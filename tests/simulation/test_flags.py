@@ -4,7 +4,8 @@ import pytest
 
 from simulation.config import RunConfig, check
 from simulation.flags import parse_simulate, read_config, result_settings, to_toml
-from simulation.settings import flag_name, leaves
+from simulation.settings import choose, flag_name, leaves
+from simulation.world.policies.buffered import BufferSettings
 from typefleet.errors import ConfigError
 
 CONTRACT = """--config --print-config --output-dir --resume --rounds --seed --data.path --data.format
@@ -14,7 +15,7 @@ CONTRACT = """--config --print-config --output-dir --resume --rounds --seed --da
 
 
 def test_contracted_flags_exist():
-    known = {flag_name(p) for p in leaves(RunConfig())} | {"--config", "--print-config", "--resume"}
+    known = {flag_name(p) for p in leaves(choose(RunConfig(), {}))} | {"--config", "--print-config", "--resume"}
     assert set(CONTRACT) <= known
 
 
@@ -37,8 +38,21 @@ def test_default_then_file_then_flag(tmp_path):
             "2",
         ]
     ).run
-    assert (run.rounds, run.cohort.goal, run.cohort.over_selection, run.seed) == (7, 12, 2.0, 0)
+    assert (run.rounds, run.cohort.goal, run.cohort.policy_settings.over_selection, run.seed) == (7, 12, 2.0, 0)
     assert run.privacy.target_epsilon == 3.0 and run.fleet.utc_offsets_h == (0.0, 1.0, 2.0)
+
+
+def test_what_a_file_changes_holds_for_the_kind_that_a_flag_chooses(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[cohort]\ndeadline_s = 30\nover_selection = 2\n")
+    run = parse_simulate(["--config", str(file), "--cohort.policy", "buffered"]).run
+    assert run.cohort.policy_settings == BufferSettings(deadline_s=30.0)  # which has no over-selection
+
+
+def test_help_lists_the_policies(capsys):
+    with pytest.raises(SystemExit):
+        parse_simulate(["--help"])
+    assert "{synchronous,deadline,buffered}" in "".join(capsys.readouterr().out.split())
 
 
 def test_print_config_round_trip(tmp_path):
@@ -66,6 +80,9 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
         (["--privacy.noise-multiplier", "nan"], "--privacy.noise-multiplier: expected a finite number, found nan"),
         (["--cohort.goal", "0"], "--cohort.goal: expected a number >= 1, found 0"),
         (["--cohort.over-selection", "0.5"], "--cohort.over-selection: expected a number >= 1, found 0.5"),
+        (["--cohort.concurrency", "9"], "--cohort.concurrency: expected only with --cohort.policy buffered"),
+        (["--cohort.policy", "buffered", "--cohort.pause-s", "9"], "with --cohort.policy synchronous or deadline"),
+        (["--cohort.policy", "sync"], "--cohort.policy: expected one of synchronous, deadline, buffered, found 'sync'"),
         (["--data.held-out-share", "1"], "--data.held-out-share: expected a number < 1, found 1.0"),
         (["--privacy.bands", "3"], "--privacy.bands: expected only with --privacy.mechanism banded"),
         (["--privacy.tree-restart-rounds", "3"], "only with --privacy.mechanism tree"),

@@ -11,7 +11,9 @@ from server_strategy.privacy.ledger import ParticipationLog, privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.statement import NO_PRIVACY, StatementFacts, privacy_json, privacy_markdown
 
-FACTS = StatementFacts("the text of 40 phones", ("the vocabulary, somehow",), "python scripts/check_privacy.py here")
+FACTS = StatementFacts(
+    "the text of 40 phones", ("the vocabulary, somehow",), "python scripts/check_privacy.py here", "weighted by luck"
+)
 
 
 def statement(mechanism="gaussian", releases=30, modelled=None, **privacy):
@@ -45,7 +47,13 @@ def test_both_say_the_same_and_everything(mechanism, quantile):
         f"{plan.noise_multiplier:.4g}",
     ):
         assert figure in page
-    for text in (content["adjacency"], content["trust_model"], content["data_covered"], content["accountant"]):
+    for text in (
+        content["adjacency"],
+        content["trust_model"],
+        content["data_covered"],
+        content["accountant"],
+        FACTS.weighting,
+    ):
         assert text in page
     for text in (*content["outside_the_budget"], *content["caveats"], content["recompute"]):
         assert text in page

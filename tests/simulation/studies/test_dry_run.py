@@ -8,17 +8,18 @@ import pytest
 from simulation.clock import DAY_S
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
-from simulation.studies.dry_run import play, prepare_dry_run, tokens_of_phones
+from simulation.studies.dry_run import prepare_dry_run, run_days, tokens_of_phones
 from simulation.studies.dry_run_report import dry_run_summary, write_report
 from simulation.world.config import FleetConfig
 
-SETTINGS = ("--fleet.size", "4000", "--cohort.goal", "40", "--cohort.pause-s", "1200", "--privacy.mechanism", "none")
+SETTINGS = ("--fleet.size", "4000", "--cohort.goal", "40", "--privacy.mechanism", "none")
 
 
 def played(*flags, days=3.0):
-    config = parse_simulate([*SETTINGS, *flags]).run
+    pause = () if "buffered" in flags else ("--cohort.pause-s", "1200")
+    config = parse_simulate([*SETTINGS, *pause, *flags]).run
     run, cohorts = prepare_dry_run(config)
-    play(config, run, cohorts, days)
+    run_days(config, run, cohorts, days)
     return config, run
 
 

@@ -1,6 +1,7 @@
 """The funnel adds up, the clock moves forward, and nobody trains who may not, under every policy."""
 
 from collections import defaultdict
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -9,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server_strategy.config import CohortConfig
+from server_strategy.policies import POLICIES
 from simulation.clock import DAY_S, HOUR_S
 from simulation.world import timeline
-from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, play_out
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, resolve_attempts
 from simulation.world.config import FleetConfig
 from simulation.world.devices import Devices
 from simulation.world.fleet import Fleet
-from simulation.world.open_world import make_cohorts
+from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.sessions import CheckIns
+from simulation.world.timeline import PhoneWork
 
 PHONES = 3000
 WORLD = FleetConfig()
@@ -29,7 +32,15 @@ def tokens_of(phones, server_round):
 def world(seed=0, fleet=WORLD, **cohort):
     training = np.arange(PHONES)[np.arange(PHONES) % 10 != 0]
     phones = Fleet(fleet, PHONES, seed, training)
-    return make_cohorts(phones, CohortConfig(**cohort), fleet, seed, 2_000_000, tokens_of)
+    return make_cohorts(phones, cohort_config(**cohort), PhoneWork(2_000_000, tokens_of))
+
+
+def cohort_config(policy="synchronous", **settings):
+    """A policy's own settings among those of the cohort, as flags have them."""
+    own = {f.name for f in fields(POLICIES.kind(policy).settings)}
+    policy_settings = POLICIES.kind(policy).settings(**{k: v for k, v in settings.items() if k in own})
+    rest = {k: v for k, v in settings.items() if k not in own}
+    return CohortConfig(policy=policy, policy_settings=policy_settings, **rest)
 
 
 def everybody():
@@ -42,10 +53,10 @@ def dropped(record):
 
 def watch(cohorts):
     """Keep every attempt as (phone, began, its end, its outcome, when its session ends)."""
-    seen, original = [], timeline.play_out
+    seen, original = [], timeline.resolve_attempts
 
-    def watched(began, now_s, *rest):
-        attempts = original(began, now_s, *rest)
+    def watched(began, now_s, tokens, **rest):
+        attempts = original(began, now_s, tokens, **rest)
         columns = (attempts.end_s, attempts.outcome, began.until_s)
         seen.extend(zip(began.phone.tolist(), [now_s] * len(began.phone), *columns, strict=True))
         return attempts
@@ -117,10 +128,11 @@ def test_the_buffers_funnel_adds_up_over_rounds(seed, **cohort):
 )
 @settings(max_examples=8, deadline=None)
 def test_no_phone_trains_while_not_eligible_or_twice_at_once_or_before_its_time(policy, seed, **cohort):
-    cohorts = world(seed, policy=policy, goal=60, pause_s=1200.0, selection_timeout_s=600.0, **cohort)
+    pause = {} if policy == "buffered" else {"pause_s": 1200.0}
+    cohorts = world(seed, policy=policy, goal=60, selection_timeout_s=600.0, **pause, **cohort)
     seen, watched = watch(cohorts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "play_out", watched)
+        patch.setattr(timeline, "resolve_attempts", watched)
         for r in range(1, 25):
             cohorts.plan_round(r, everybody())
     by_phone = defaultdict(list)
@@ -207,11 +219,22 @@ def test_each_way_for_an_attempt_to_end():
     devices = Devices(np.full(n, 0.01), np.full(n, 1e6), np.full(n, 5e5), np.full(n, 4.0))
     began = CheckIns(phones, np.where(phones % 2 == 0, np.inf, 104.0))
     config = FleetConfig(failure_share=0.2, upload_failure_share=0.5, upload_tries=3)
-    found = play_out(began, 100.0, np.full(n, 100), devices, config, 1_000_000, 0, (1, 0))
+
+    def attempt(*counters):
+        return resolve_attempts(
+            *(began, 100.0, np.full(n, 100)),
+            devices=devices,
+            world=config,
+            model_bytes=1_000_000,
+            seed=0,
+            counters=counters,
+        )
+
+    found = attempt(1, 0)
     free = phones % 2 == 0
     shares = np.bincount(found.outcome[free], minlength=4) / free.sum()
     np.testing.assert_allclose(shares, [0.8 * 0.875, 0.2, 0.0, 0.8 * 0.125], atol=0.012)
-    other = play_out(began, 100.0, np.full(n, 100), devices, config, 1_000_000, 0, (1, 1))
+    other = attempt(1, 1)
     assert 0.25 < (found.outcome != other.outcome)[free].mean() < 0.6  # another attempt is another draw
     # Download 1 s, training 1 s, each upload 2 s.
     assert set(found.end_s[free & (found.outcome == FAILED)]) == {102.0}

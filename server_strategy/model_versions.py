@@ -1,25 +1,14 @@
-"""Buffered asynchronous aggregation: which weights an update began from, and what it then counts.
+"""The weights of earlier rounds, for phones that began to train before the newest ones were there.
 
-Nguyen et al., "Federated learning with buffered asynchronous aggregation", arXiv:2106.06639. An update of
-staleness r (it began r rounds ago) is clipped to C like any other and then weighted by
-
-    s(r) = (1 + r)^-a        (the polynomial weight of Xie et al., arXiv:1903.03934; a = 1/2 by default)
-
-so what one phone adds to a release has norm at most C s(r) <= C. The sensitivity for which the noise is
-made is therefore C, as without a buffer: an update of staleness 0 reaches it. The sum is divided by the
-fixed size of the buffer, not by the sum of the weights, which would depend on who reports.
+The strategy keeps as many as its cohort source says (`cohorts.CohortSource.max_staleness`).
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
-
-
-def staleness_weight(staleness: int, exponent: float) -> float:
-    """s(r), in (0, 1]."""
-    if staleness < 0:
-        raise ValueError(f"Expected staleness >= 0. Found {staleness}.")
-    return float((1.0 + staleness) ** -exponent)
 
 
 def flat_weights(arrays: ArrayRecord) -> NDArray[np.float32]:
@@ -49,7 +38,7 @@ class ModelVersions:
         self._flat: dict[int, NDArray[np.float32]] = {}
 
     def remember(self, server_round: int, arrays: ArrayRecord) -> None:
-        """Keep the weights with which this round's phones begin."""
+        """Keep the weights with which this round's phones begin; drop those that are too old to be asked for."""
         self._flat[server_round] = flat_weights(arrays)
         self._flat = {r: flat for r, flat in self._flat.items() if server_round - r <= self.max_staleness}
 
@@ -63,15 +52,16 @@ class ModelVersions:
             raise ValueError(f"Expected a round among {sorted(self._flat)}. Found {server_round}.")
         return shaped_like(like, self._flat[server_round])
 
-    def state(self) -> dict[str, NDArray]:
-        """For a checkpoint."""
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps: `version_rounds`, int64 [versions], and `version_weights`, float32
+        [versions, num_weights], the weights of each; [0, 0] where none are kept."""
         flat = list(self._flat.values())
         return {
             "version_rounds": np.array(list(self._flat), np.int64),
             "version_weights": np.stack(flat) if flat else np.zeros((0, 0), np.float32),
         }
 
-    def load_state(self, state: dict[str, NDArray]) -> None:
-        """Inverse of `state`."""
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `state` gave."""
         rounds = state["version_rounds"].tolist()
         self._flat = {r: flat.copy() for r, flat in zip(rounds, state["version_weights"], strict=True)}

@@ -1,0 +1,55 @@
+"""What the server remembers of each phone: when it may check in again, and its attempts today."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.clock import DAY_S, HOUR_S
+
+
+class PhoneDiary:
+    """When each phone may check in again.
+
+    Attributes:
+        free_from_s: float64 [phones]; before, it trains or was told to stay away.
+        local_day: int32 [phones], the day of its last attempt where it is.
+        attempts_today: int16 [phones], attempts on that day.
+    """
+
+    def __init__(self, num_phones: int) -> None:
+        self.free_from_s = np.zeros(num_phones)
+        self.local_day = np.full(num_phones, -1, np.int32)
+        self.attempts_today = np.zeros(num_phones, np.int16)
+
+    def attempts_begin(self, phone: NDArray[np.int64], now_s: float, utc_offset_h: NDArray[np.float64]) -> None:
+        """Count these phones' attempts.
+
+        Args:
+            phone: int64 [attempts], each phone once.
+            now_s: when they begin.
+            utc_offset_h: float64 [phones], the clocks of all phones.
+        """
+        today = np.floor((now_s + utc_offset_h[phone] * HOUR_S) / DAY_S).astype(np.int32)
+        new_day = self.local_day[phone] != today
+        self.attempts_today[phone] = np.where(new_day, 0, self.attempts_today[phone]) + 1
+        self.local_day[phone] = today
+
+    def day_ends_s(self, phone: NDArray[np.int64], utc_offset_h: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64 [len(phone)]: the end of the day of each one's last attempt, in simulated time."""
+        return (self.local_day[phone] + 1) * DAY_S - utc_offset_h[phone] * HOUR_S
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps: the three attributes."""
+        return {
+            "world_free_from_s": self.free_from_s,
+            "world_local_day": self.local_day,
+            "world_attempts_today": self.attempts_today,
+        }
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `state` gave."""
+        self.free_from_s = state["world_free_from_s"].copy()
+        self.local_day = state["world_local_day"].copy()
+        self.attempts_today = state["world_attempts_today"].copy()

@@ -1,0 +1,87 @@
+"""The simulated world as the server sees it: a fleet under a round policy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server_strategy.cohorts import RoundPlan
+from server_strategy.config import CohortConfig
+from simulation.world.fleet import Fleet
+from simulation.world.policies.base import RoundPolicy
+from simulation.world.timeline import PhoneWork, Timeline
+from typefleet.doors import chosen
+from typefleet.errors import ConfigError, expected
+
+
+class FleetCohorts:
+    """Rounds of a simulated fleet; a `server_strategy.cohorts.CohortSource`.
+
+    Attributes:
+        timeline: the phones and the clock.
+        policy: when a round closes, and whose updates are in it.
+    """
+
+    def __init__(self, timeline: Timeline, policy: RoundPolicy) -> None:
+        self.timeline, self.policy = timeline, policy
+
+    @property
+    def fleet(self) -> Fleet:
+        """The phones."""
+        return self.timeline.fleet
+
+    @property
+    def now_s(self) -> float:
+        """The simulated clock."""
+        return self.timeline.now_s
+
+    @property
+    def invitations(self) -> list[tuple[float, NDArray[np.int64]]]:
+        """(moment, phones invited, sorted) of the last round."""
+        return self.timeline.invitations
+
+    @property
+    def most_reports(self) -> int:
+        """No round has more reporters than this."""
+        return self.policy.most_reports
+
+    @property
+    def max_staleness(self) -> int:
+        """No reporter of round i began before round i minus this."""
+        return self.policy.max_staleness
+
+    @property
+    def weighting(self) -> str:
+        """How updates are weighted, for the privacy statement."""
+        return self.policy.weighting
+
+    def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
+        """Resolve one round and move the clock past it."""
+        self.timeline.invitations = []
+        return self.policy.plan_round(server_round, may_participate)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that a checkpoint needs besides the settings."""
+        return {**self.timeline.state(), **self.policy.state()}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `state` gave, which may lie among other arrays."""
+        self.timeline.load_state(state)
+        self.policy.load_state(state)
+
+
+def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCohorts:
+    """A fleet under the policy of the settings.
+
+    Raises:
+        ConfigError: fewer phones may train than a round waits for.
+        UnknownKindError: no policy has the name.
+    """
+    may_train = int(fleet.may_train.sum())
+    if cohort.goal > may_train:
+        phones = f"{may_train} training phones with --fleet.memory-floor-gb {fleet.config.memory_floor_gb:g} or more"
+        raise ConfigError(expected("--cohort.goal", f"a number <= the {phones}", cohort.goal))
+    kind, settings = chosen(cohort, "policy")
+    timeline = Timeline(fleet, cohort, work)
+    return FleetCohorts(timeline, kind.make(settings, timeline))

@@ -1,0 +1,141 @@
+"""What a round policy is, and the frame of those whose rounds follow one another.
+
+To add one: a module with a `KIND` like `synchronous`'s, and a line in `simulation/world/__init__.py`; from outside,
+`POLICIES.register(KIND)` or an entry point in the group `typefleet.policies`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt
+from numpy.typing import NDArray
+
+from server_strategy.cohorts import UNIFORM_WEIGHTS, RoundPlan
+from server_strategy.funnel import Funnel
+from simulation.clock import simulated_date
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
+from simulation.world.timeline import Timeline
+from typefleet.doors import KindSettings
+
+
+class RoundPolicy(ABC):
+    """When a round closes, and whose updates are in it.
+
+    Attributes:
+        timeline: the phones and the clock, which a policy moves forward.
+        max_staleness: a reporter of round i began in round i minus this or later.
+        weighting: how updates are weighted, for the privacy statement.
+    """
+
+    max_staleness: int = 0
+    weighting: str = UNIFORM_WEIGHTS
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+
+    @property
+    @abstractmethod
+    def most_reports(self) -> int:
+        """No round has more reporters than this."""
+
+    @abstractmethod
+    def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
+        """Resolve one round and move the clock past it; as in `cohorts.CohortSource`."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint keeps of the policy itself; nothing where no round reaches into the next."""
+        return {}
+
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  # most have nothing to load
+        """Go on from what `state` gave, which may lie among other arrays."""
+
+
+@dataclass(frozen=True)
+class RoundSettings(KindSettings):
+    """Settings of the policies whose rounds follow one another."""
+
+    over_selection: Annotated[float, Ge(1)] = 1.3
+    """Invite goal times this many phones, since some drop out or come late."""
+    deadline_s: Annotated[float, Gt(0)] = 600.0
+    """A round closes after this many seconds even if the goal was not reached."""
+    selection_timeout_s: Annotated[float, Ge(0)] = 3600.0
+    """Wait at most this long for enough phones to check in before inviting those that did."""
+    pause_s: Annotated[float, Ge(0)] = 60.0
+    """Time between one round's close and the next one's opening."""
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How a round ends."""
+
+    used: int  # of the updates that came in time, this many count, the first first
+    closed_s: float
+
+
+class SuccessiveRounds(RoundPolicy):
+    """Rounds that follow one another: wait for phones, invite them, close.
+
+    1. Wait until goal x over_selection phones have checked in, or the selection times out.
+    2. Invite that many of them.
+    3. Close as `close` says. With too few reports the round is abandoned: it cost simulated time, changes nothing and
+       spends no privacy.
+
+    So every round satisfies invited = reported + dropped + late + unused.
+    """
+
+    def __init__(self, settings: RoundSettings, timeline: Timeline) -> None:
+        super().__init__(timeline)
+        self.settings = settings
+
+    @property
+    def wanted(self) -> int:
+        """Phones that a round would invite."""
+        return int(np.ceil(self.timeline.cohort.goal * self.settings.over_selection))
+
+    @abstractmethod
+    def close(self, arrivals: Attempts, deadline_s: float) -> Closing:
+        """When a round closes and how many of its updates count.
+
+        Args:
+            arrivals: the updates that come by the deadline, in the order in which they come.
+            deadline_s: the latest moment to close.
+        """
+
+    def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
+        """Resolve one round and move the clock past it and the pause after it."""
+        timeline, began_s = self.timeline, self.timeline.now_s
+        checked_in = timeline.wait_for_check_ins(self.wanted, self.settings.selection_timeout_s, may_participate)
+        opened_s = timeline.now_s
+        attempts = timeline.invite(checked_in, self.wanted, server_round)
+        deadline_s = opened_s + self.settings.deadline_s
+        done = np.flatnonzero(attempts.outcome == DONE)
+        in_time = done[attempts.end_s[done] <= deadline_s]
+        in_time = in_time[np.lexsort((attempts.phone[in_time], attempts.end_s[in_time]))]
+        closing = self.close(attempts.pick(in_time), deadline_s)
+        timeline.now_s = closing.closed_s + self.settings.pause_s
+        reporters = attempts.pick(np.sort(in_time[: closing.used]))
+        reported, cohort = len(reporters.phone), timeline.cohort
+        minimum = int(np.ceil(cohort.minimum_report_share * cohort.goal))
+        funnel = Funnel(
+            invited=len(attempts.phone),
+            dropped_failure=attempts.count(FAILED),
+            dropped_ineligible=attempts.count(INELIGIBLE),
+            dropped_upload=attempts.count(UPLOAD_FAILED),
+            late=len(done) - len(in_time),
+            unused=len(in_time) - reported,
+            reported=reported,
+            closed_s=closing.closed_s,
+            checked_in=len(checked_in.phone),
+            selection_s=opened_s - began_s,
+            opened_s=opened_s,
+            simulated_date=simulated_date(timeline.fleet.config.start_date, closing.closed_s),
+        )
+        return RoundPlan(
+            reporters=reporters.phone,
+            tokens=reporters.tokens,
+            abandoned=None if reported >= minimum else f"{reported} reports, minimum {minimum}",
+            funnel=funnel,
+        )
