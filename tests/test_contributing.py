@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from server_strategy.optimizers.door import OPTIMIZERS
+from server_strategy.policies import POLICIES
 from tests.conftest import ROOT
 from typefleet.doors import Door
 
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
-DOORS: dict[str, Door[Any]] = {"A server optimizer": OPTIMIZERS}
+DOORS: dict[str, Door[Any]] = {"A server optimizer": OPTIMIZERS, "A round policy": POLICIES}
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,12 @@ def test_a_server_optimizer(run_recipe):
     steps = weights(found["by_name"]) / 0.5  # three of them, each -1, 0 or 1
     np.testing.assert_array_equal(steps, np.round(steps))
     assert 0 < np.abs(steps).max() <= 3
+
+
+def test_a_round_policy(run_recipe):
+    found = run_recipe("A round policy")
+    np.testing.assert_array_equal(found["by_name"].reporters, found["as_object"].reporters)
+    assert len(found["by_name"].reporters) > 20 and found["by_name"].funnel == found["as_object"].funnel
 
 
 def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):

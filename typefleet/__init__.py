@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from server_strategy.dp_fedavg import DPFedAvg
     from server_strategy.optimizers.config import ServerOptimizerConfig
     from server_strategy.optimizers.door import OPTIMIZERS
+    from server_strategy.policies import POLICIES
     from server_strategy.privacy.config import PrivacyConfig
     from simulation.api import RunResult, resume, simulate
     from simulation.config import RunConfig
@@ -35,6 +36,7 @@ _PLACES = {
     "server_strategy.dp_fedavg": ("DPFedAvg",),
     "server_strategy.optimizers.config": ("ServerOptimizerConfig",),
     "server_strategy.optimizers.door": ("OPTIMIZERS",),
+    "server_strategy.policies": ("POLICIES",),
     "server_strategy.privacy.config": ("PrivacyConfig",),
     "simulation.api": ("RunResult", "resume", "simulate"),
     "simulation.config": ("RunConfig",),
@@ -48,6 +50,7 @@ _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "OPTIMIZERS",
+    "POLICIES",
     "CohortConfig",
     "ConfigError",
     "DPFedAvg",

@@ -44,7 +44,7 @@ def test_default_then_file_then_flag(tmp_path):
 
 def test_what_a_file_changes_holds_for_the_kind_that_a_flag_chooses(tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text("[cohort]\ndeadline_s = 30\nover_selection = 2\n")
+    file.write_text("[cohort]\npolicy = 'synchronous'\ndeadline_s = 30\nover_selection = 2\n")
     run = parse_simulate(["--config", str(file), "--cohort.policy", "buffered"]).run
     assert run.cohort.policy_settings == BufferSettings(deadline_s=30.0)  # which has no over-selection
 
