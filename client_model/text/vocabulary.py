@@ -37,7 +37,8 @@ _TOKEN = regex.compile(
 
 def tokenize(text: str) -> list[str]:
     """Split a message into lower-case tokens."""
-    return _TOKEN.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    tokens: list[str] = _TOKEN.findall(text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return tokens
 
 
 class VocabularyError(InputError):

@@ -125,7 +125,7 @@ def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[
     manifest = folder / MANIFEST
     try:
         content = manifest.read_bytes()
-        entries = json.loads(content)
+        entries: dict[str, dict[str, Any]] = json.loads(content)
         expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerificationError(f"{manifest}: expected a manifest of files, found {error}") from error

@@ -107,11 +107,11 @@ def _associated_file(b: flatbuffers.Builder, one: AssociatedFile) -> int:
     b.PrependUOffsetTRelativeSlot(0, name, 0)  # name
     b.PrependUOffsetTRelativeSlot(1, description, 0)  # description
     b.PrependInt8Slot(2, one.kind, 0)  # type
-    return b.EndObject()
+    return int(b.EndObject())
 
 
 def _vector(b: flatbuffers.Builder, offsets: list[int]) -> int:
     b.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         b.PrependUOffsetTRelative(offset)
-    return b.EndVector()
+    return int(b.EndVector())

@@ -25,13 +25,15 @@ class CheckpointError(MachineError):
 
 
 class Checkpoint(NamedTuple):
-    """What was saved."""
+    """What a run goes on from, as it was saved after a round."""
 
-    arrays: dict[str, NDArray]
-    about: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]  # weights and the state of the strategy, by name
+    about: dict[str, Any]  # what JSON can hold: rounds, totals, time
 
 
-def save_checkpoint(folder: Path, number: int, arrays: Mapping[str, NDArray], about: dict[str, Any], keep: int) -> Path:
+def save_checkpoint(
+    folder: Path, number: int, arrays: Mapping[str, NDArray[Any]], about: dict[str, Any], keep: int
+) -> Path:
     """Write checkpoint `number` and delete all but the newest `keep`.
 
     Raises:

@@ -116,11 +116,11 @@ class _PlainUnpickler(pickle.Unpickler):
         raise TraceError(f"expected a pickle of plain containers and numbers, found {module}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
-        """References to the outside."""
+        """Every reference to something outside the pickle comes through here."""
         raise TraceError("expected a pickle of plain containers and numbers, found a persistent id")
 
 
-def _load_plain(path: Path) -> dict:
+def _load_plain(path: Path) -> dict[str, dict[Any, Any]]:
     try:
         found = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except TraceError as error:
@@ -134,7 +134,7 @@ def _load_plain(path: Path) -> dict:
     return {str(name): value for name, value in found.items()}
 
 
-def _numbers(record: dict, name: str, where: str) -> list[float]:
+def _numbers(record: dict[Any, Any], name: str, where: str) -> list[float]:
     value = record.get(name)
     values = value if isinstance(value, list) else [value]
     for one in values:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ class Rows:
         self._table = table
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return int(self._table.num_rows)
 
     def place(self, row: int | None) -> str:
         """Where a row is; the header for None."""
@@ -43,7 +44,7 @@ class Rows:
         return f"{self.path}:{1 if row is None else row + 2}"
 
     def texts(self, name: str) -> NDArray[np.str_]:
-        """A column as text."""
+        """A column as text: str [rows]."""
         return np.array([str(v) for v in self._table.column(name).to_pylist()])
 
     def numbers(self, name: str, may_lack: bool = False) -> Floats:
@@ -64,7 +65,7 @@ class Rows:
                 raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {value!r}")
         return found
 
-    def refuse(self, bad: NDArray[np.bool_], expected: str, found: Sequence | NDArray) -> None:
+    def refuse(self, bad: NDArray[np.bool_], expected: str, found: Sequence[Any] | NDArray[Any]) -> None:
         """Raise TraceError at the first row that is `bad`."""
         if bad.any():
             row = int(np.argmax(bad))
