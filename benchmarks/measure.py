@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from typefleet.errors import MachineError
+from typefleet.errors import MachineError, expected
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy's BLAS
@@ -99,9 +99,8 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
                 break
             time.sleep(_SAMPLE_S)
     if process.returncode != 0:
-        raise BenchmarkError(
-            f"{' '.join(command[:3])} ...: failed; see {log}\n" + "\n".join(log.read_text().splitlines()[-8:])
-        )
+        end = " / ".join(log.read_text().splitlines()[-8:])
+        raise BenchmarkError(expected(f"{' '.join(command[:3])} ...", "it to end well", f"a failure ({log}): {end}"))
     found.rounds = [json.loads(line) for line in lines.read_text().splitlines()]
     found.start_s -= found.rounds[0]["train_seconds"]
     found.driver_peak_rss, found.worker_peak_rss = tree.driver_peak_rss, tree.worker_peak_rss
@@ -115,6 +114,7 @@ def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
         command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=timeout_s, check=False
     )
     if done.returncode != 0:
-        raise BenchmarkError(f"python -m {' '.join(arguments)}: failed\n" + "\n".join(done.stderr.splitlines()[-8:]))
+        end = " / ".join(done.stderr.splitlines()[-8:])
+        raise BenchmarkError(expected(f"python -m {' '.join(arguments)}", "it to end well", f"a failure: {end}"))
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -29,12 +29,12 @@ class CheckFlags:
 def check(folder: Path) -> int:
     """Print the recomputed cost; 1 if privacy.json claims anything else."""
     path = folder / "privacy.json"
-    statement = read_json_object(path, "the privacy statement of a run")
+    statement = read_json_object(path, "the privacy statement of a run", ("spent", "epsilon_is_of"))
+    claimed, is_of = statement["spent"], statement["epsilon_is_of"]
     try:
-        claimed, is_of = statement["spent"], statement["epsilon_is_of"]
         releases = int(claimed["releases"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(expected(path, "spent, with releases, and epsilon_is_of", "others")) from error
+        raise ConfigError(expected(path, "what was spent, with its releases", "none")) from error
     spent = recompute(folder / "privacy_ledger.jsonl", releases)
     print(json.dumps({**spent, "epsilon_is_of": is_of}, indent=2))
     if spent != claimed:

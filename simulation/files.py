@@ -4,7 +4,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from typefleet.errors import ConfigError, expected, unreadable
 
 
-def read_json_object(path: Path, what: str) -> dict[str, Any]:
+def read_json_object(path: Path, what: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON object that a file holds.
 
     Args:
         path: the file.
         what: it is, for the message.
+        keys: that it must have.
 
     Raises:
         ConfigError: the file cannot be read, or holds something else.
@@ -32,6 +33,9 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
         raise ConfigError(expected(f"{path}:{error.lineno}", what, "no JSON")) from error
     if not isinstance(found, dict):
         raise ConfigError(expected(path, what, f"a JSON {type(found).__name__}"))
+    for key in keys:
+        if key not in found:
+            raise ConfigError(expected(path, what, f"no {key!r} in it"))
     return found
 
 

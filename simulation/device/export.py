@@ -1,6 +1,5 @@
 """Export a run's weights for phones, checked on the run's held-out text."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from client_model.tflite.export_checks import CheckText, DisagreementError
 from client_model.tflite.export_folder import FILES, read_private_key, sign_folder
 from client_model.tflite.export_tflite import DEFAULT_KINDS, Export, export_model
 from simulation.device.model_card import associated_files, model_card
+from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
 from simulation.run.preparation import Prepared, prepare
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 CHECKED_MESSAGES = 300
 
@@ -45,7 +45,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
     try:
         card = model_card(prepared.config, prepared.shape, *_outcome(directory))
     except KeyError as error:
-        raise ConfigError(f"{directory.root}: expected the outcome of a run, found no {error} in it") from None
+        raise ConfigError(expected(directory.root, "the outcome of a run", f"no {error} in it")) from None
     return export_model(
         directory.model,
         prepared.shape,
@@ -79,13 +79,8 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
 
 def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
     """The contents of a run's summary.json and privacy.json, as read from its folder."""
-    found = []
-    for path in (directory.summary, directory.root / "privacy.json"):
-        try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: expected the outcome of a finished run, found {error}") from error
-    return found[0], found[1]
+    what = "the outcome of a finished run"
+    return read_json_object(directory.summary, what), read_json_object(directory.root / "privacy.json", what)
 
 
 def export_folder(root: Path, key_path: Path | None = None) -> Export:

@@ -23,7 +23,7 @@ import numpy as np
 from client_model.learning.language_model import ModelShape
 from client_model.tflite.export_folder import FILES
 from simulation.device.model_card import read_inside, require_weights
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 PAGE = Path(__file__).parent / "keyboard_page"
 _TYPES = {
@@ -72,7 +72,7 @@ def open_model(root: Path) -> DemoModel:
     files: dict[str, bytes] = {}
     shipped, training = root / "model" / FILES["int8"], root / "model" / FILES["training"]
     if not shipped.exists():
-        raise ConfigError(f"{shipped}: expected an exported model; scripts/export_model.py writes it")
+        raise ConfigError(expected(shipped, "an exported model", "none; scripts/export_model.py writes it"))
     files[shipped.name] = shipped.read_bytes()
     card, vocabulary = read_inside(shipped, files[shipped.name])
     if training.exists():
@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif action == "run":
                 answer = local.run(int(place), file, signature[0], json.loads(body))
             else:
-                raise ValueError(f"expected run or reset, found {action!r}")
+                raise ValueError(expected("the action", "run or reset", repr(action)))
         except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
             self._answer(400, json.dumps({"error": str(error)}).encode(), ".json")
             return

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from typefleet.errors import MachineError
+from typefleet.errors import MachineError, expected, unreadable
 
 VERSION = "2.5.3"
 _NPM_TIMEOUT_S = 300
@@ -62,9 +62,10 @@ def litert_files() -> dict[str, bytes]:
         try:
             content = (folder / path).read_bytes()
         except OSError as error:
-            raise LiteRtUnavailableError(f"{folder / path}: {error.strerror}; remove {folder} and try again") from error
+            hint = f"remove {folder} and try again"
+            raise LiteRtUnavailableError(f"{unreadable(folder / path, error)}; {hint}") from error
         if hashlib.sha256(content).hexdigest() != digest:
-            raise LiteRtUnavailableError(f"{folder / path}: expected sha256 {digest[:16]}..., found another file")
+            raise LiteRtUnavailableError(expected(folder / path, f"sha256 {digest[:16]}...", "another file"))
         files[name] = content
     return files
 
@@ -78,7 +79,7 @@ def _install(folder: Path) -> None:
     """Into a draft folder first, so that a failed installation leaves nothing."""
     npm = shutil.which("npm")
     if npm is None:
-        raise LiteRtUnavailableError("npm was not found")
+        raise LiteRtUnavailableError(expected("npm", "a command of that name", "none"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".litertjs-") as draft:
@@ -93,7 +94,7 @@ def _install(folder: Path) -> None:
             )
             if done.returncode:
                 last = (done.stderr.strip() or "no message").splitlines()[-1]
-                raise LiteRtUnavailableError(f"npm could not install LiteRT.js: {last}")
+                raise LiteRtUnavailableError(expected("npm", "it to install LiteRT.js", last))
             (Path(draft) / "node_modules").replace(folder)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise LiteRtUnavailableError(f"npm could not install LiteRT.js: {error}") from error
+        raise LiteRtUnavailableError(expected("npm", "it to install LiteRT.js", error)) from error

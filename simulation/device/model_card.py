@@ -17,7 +17,7 @@ from client_model.tflite.tflite_metadata import (
     read_associated_files,
 )
 from simulation.config import RunConfig
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 _LIMITS = (
     "Suggests words of its vocabulary only; everything else is read as one unknown word.",
@@ -109,7 +109,7 @@ def read_inside(path: Path, file: bytes) -> tuple[dict[str, Any], str]:
         inside = read_associated_files(file)
         return json.loads(inside["model_card.json"]), inside["vocab.txt"]
     except (ValueError, KeyError) as error:
-        raise ConfigError(f"{path}: expected a vocabulary and a card inside, found {error}") from error
+        raise ConfigError(expected(path, "a vocabulary and a card inside", "none")) from error
 
 
 def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> None:
@@ -119,10 +119,8 @@ def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> No
         ConfigError: it is one.
     """
     if card["weights_sha256"] != weights_sha256:
-        raise ConfigError(
-            f"{path}: expected weights {weights_sha256[:16]}..., found {card['weights_sha256'][:16]}...; "
-            "scripts/export_model.py writes all files anew"
-        )
+        found = f"{card['weights_sha256'][:16]}...; scripts/export_model.py writes all files anew"
+        raise ConfigError(expected(path, f"weights {weights_sha256[:16]}...", found))
 
 
 def associated_files(card: dict[str, Any], vocabulary: str) -> tuple[ModelFacts, list[AssociatedFile]]:

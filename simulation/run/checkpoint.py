@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.files import write_npz_atomically
-from typefleet.errors import MachineError
+from typefleet.errors import MachineError, expected, unwritable
 
 _ABOUT = "about_json"
 
@@ -44,7 +44,7 @@ def save_checkpoint(
     try:
         write_npz_atomically(path, {_ABOUT: text, **arrays})
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot write the checkpoint: {error.strerror or error}") from error
+        raise CheckpointError(unwritable(path, error)) from error
     for old in sorted(folder.glob("checkpoint-*.npz"))[:-keep]:
         old.unlink()
     return path
@@ -66,5 +66,4 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
             notes.append(f"{path} is damaged ({error}); falling back to the one before")
             continue
         return Checkpoint(arrays, about), notes
-    tried = f"; {'; '.join(notes)}" if notes else ""
-    raise CheckpointError(f"{folder}: expected a checkpoint, found no usable one{tried}")
+    raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *notes])))

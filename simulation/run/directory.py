@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights
 from simulation.files import write_npz_atomically, write_text_atomically
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected, unreadable, unwritable
 
 
 class RunDirectory:
@@ -72,17 +72,17 @@ def read_weights(path: Path, shape: ModelShape) -> Weights:
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: expected the weights of a finished run, found none") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path}: expected the weights of a run, found {error}") from error
-    expected, shapes = shape.weight_shapes(), {name: weight.shape for name, weight in found.items()}
-    for name in [*expected, *shapes]:
-        if shapes.get(name) != expected.get(name):
-            raise ConfigError(f"{path}: expected {name} of shape {expected.get(name)}, found {shapes.get(name)}")
-    weights = [found[name].astype(np.float32) for name in expected]
+    except OSError as error:
+        raise ConfigError(unreadable(path, error, "the weights of a finished run")) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(expected(path, "the weights of a finished run", "a damaged file, or another one")) from error
+    wanted, shapes = shape.weight_shapes(), {name: weight.shape for name, weight in found.items()}
+    for name in [*wanted, *shapes]:
+        if shapes.get(name) != wanted.get(name):
+            raise ConfigError(expected(path, f"{name} of shape {wanted.get(name)}", shapes.get(name)))
+    weights = [found[name].astype(np.float32) for name in wanted]
     if not all(np.isfinite(weight).all() for weight in weights):
-        raise ConfigError(f"{path}: expected finite weights, found others")
+        raise ConfigError(expected(path, "finite weights", "others"))
     return weights
 
 
@@ -99,7 +99,7 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
             folder.mkdir(parents=True)
         write_text_atomically(run.config, config_toml)
     except OSError as error:
-        raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
+        raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return run
 
 
@@ -114,23 +114,23 @@ def new_folder(requested: Path | None, prefix: str = "") -> Path:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"--output-dir: cannot write {root}: {error.strerror or error}") from error
+        raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return root
 
 
 def check_output_dir(root: Path) -> None:
     """Refuse early, before any work, a folder that cannot take a run."""
     if root.exists() and (not root.is_dir() or any(_entries(root))):
-        raise ConfigError(f"--output-dir: expected a new or empty folder, found {root} in use")
+        raise ConfigError(expected("--output-dir", "a new or empty folder", f"{root} in use"))
     parent = root
     while not parent.exists():
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"--output-dir: expected a folder that can be written, found {parent} without permission")
+        raise ConfigError(expected("--output-dir", "a folder that can be written", f"{parent} without permission"))
 
 
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError as error:
-        raise ConfigError(f"--output-dir: cannot read {folder}: {error.strerror}") from error
+        raise ConfigError(unreadable(f"--output-dir: {folder}", error, "a folder that can be read")) from error

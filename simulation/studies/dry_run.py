@@ -24,7 +24,7 @@ from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.open_world import trace_of
 from simulation.world.participation import Grouping, phone_groups
 from simulation.world.timeline import PhoneWork
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 _SAMPLE = 2000  # phones whose text is looked at
 _NO_LIMIT = 2**31 - 1  # participations of a phone; the separation bounds them
@@ -80,7 +80,7 @@ def prepare_dry_run(config: RunConfig) -> tuple[DryRun, FleetCohorts]:
     began = time.perf_counter()
     num_phones = config.fleet.size or prepare_population(config.data, config.seed, None).num_phones
     if config.cohort.goal > num_phones:
-        raise ConfigError(f"expected --cohort.goal <= --fleet.size = {num_phones}, found {config.cohort.goal}")
+        raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
     trace = None if config.fleet.trace is None else trace_of(config.fleet)
     tokens = tokens_of_phones(config, num_phones)
     fleet = Fleet(config.fleet, num_phones, config.seed, np.arange(num_phones), trace)

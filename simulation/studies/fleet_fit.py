@@ -25,6 +25,7 @@ from simulation.studies.fleet_statistics import FleetStatistics, Looks, look_at_
 from simulation.world.availability import AvailabilityModel
 from simulation.world.config import FleetConfig
 from simulation.world.traces.trace import Trace, TraceError
+from typefleet.errors import expected
 
 _PHONES = 6000  # simulated, at least, for each step of the search
 _CHECK_PHONES = 20_000
@@ -65,7 +66,7 @@ def fit_fleet(observed: Looks, say: Callable[[str], None] = lambda _: None, seed
     """
     target = statistics(observed)
     if target.mean_share == 0:
-        raise TraceError("expected a trace with eligible phones, found none")
+        raise TraceError(expected("the trace", "eligible phones", "none"))
     say("daily curve")
     config = _fit_clock(FleetConfig(utc_offsets_h=(0.0,), utc_offset_weights=(1.0,)), target)
     config = replace(config, eligible_share_beta=config.eligible_share_alpha * (1 / target.mean_share - 1))

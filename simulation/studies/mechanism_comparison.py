@@ -30,7 +30,7 @@ from simulation.flags import to_toml
 from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
 from simulation.world.config import FleetConfig
 from simulation.world.policies.base import RoundSettings
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, MachineError, expected
 
 # Small enough for a dozen runs in half an hour. The modelled cohort is where independent noise costs much of
 # the recall and correlated noise need not; with a step size of 3 instead of 1 independent noise diverges there.
@@ -84,7 +84,8 @@ def play(
     """Run what is missing in `folder`; yields all outcomes so far after each run.
 
     Raises:
-        ConfigError: a run failed, or the folder holds a comparison with other settings.
+        ConfigError: the folder holds a comparison with other settings.
+        MachineError: a run failed.
     """
     _same_settings(folder, settings)
     wanted = [("none", None), *((name, epsilon) for epsilon in epsilons for name in MECHANISMS)]
@@ -95,7 +96,7 @@ def play(
             say(f"run {number} of {len(wanted)}: {run.name}")
             failure = _simulate(run, folder / "config.toml", mechanism, epsilon)
             if failure is not None and not _is_finished(run, settings):
-                raise ConfigError(f"{run}: the run failed: {failure}")
+                raise MachineError(expected(run, "a run that ends well", f"one that failed: {failure}"))
             if failure is not None:  # all rounds are there; a model that noise has ruined may not pass export
                 say(f"  its model was not exported: {failure}")
         outcomes.append(_outcome(run, mechanism, epsilon))
@@ -108,7 +109,7 @@ def _same_settings(folder: Path, settings: RunConfig) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_text_atomically(path, to_toml(settings))
     elif path.read_text(encoding="utf-8") != to_toml(settings):
-        raise ConfigError(f"--output-dir: expected a comparison with these settings, found {path} with others")
+        raise ConfigError(expected("--output-dir", "a comparison with these settings", f"{path} with others"))
 
 
 def _is_finished(run: Path, settings: RunConfig) -> bool:

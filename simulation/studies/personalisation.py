@@ -28,13 +28,13 @@ from client_model.tflite.personalisation import (
     personalise,
 )
 from simulation.device.model_card import read_inside, require_weights
-from simulation.files import write_text_atomically
+from simulation.files import read_json_object, write_text_atomically
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import prepare
 from simulation.run.progress import percent
 from simulation.studies.plots import BLUE, GREY, ORANGE, new_figure, save_figure
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, unreadable
 
 _GROUPS = ((0, 100), (100, 300), (300, 1000), (1000, None))  # tokens learned
 
@@ -82,8 +82,9 @@ def play(root: Path, settings: FineTuning, phones: int, most_messages: int) -> I
     try:
         file = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path}: expected the training file; scripts/export_model.py writes it ({error})") from error
-    summary = json.loads(RunDirectory(root).summary.read_text(encoding="utf-8"))
+        hint = "scripts/export_model.py writes it"
+        raise ConfigError(f"{unreadable(path, error, 'the training file')}; {hint}") from error
+    summary = read_json_object(RunDirectory(root).summary, "the outcome of a finished run", ("weights_sha256",))
     require_weights(path, read_inside(path, file)[0], summary["weights_sha256"])
     prepared = prepare(read_config(root / "config.toml"))
     spelled = spelled_lookup(prepared.vocabulary, prepared.population)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from simulation.settings import flag_name
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -94,29 +94,22 @@ def check_fleet(fleet: FleetConfig) -> None:
         ConfigError: a rule is broken; names the flag.
     """
     if fleet.session_mean_h < fleet.session_median_h:
-        raise ConfigError(
-            f"expected --fleet.session-mean-h >= --fleet.session-median-h = {fleet.session_median_h:g}, "
-            f"found {fleet.session_mean_h:g}"
-        )
+        least = f"a number >= --fleet.session-median-h = {fleet.session_median_h:g}"
+        raise ConfigError(expected("--fleet.session-mean-h", least, f"{fleet.session_mean_h:g}"))
     others, shares = fleet.other_best_local_hours, fleet.other_best_local_hour_shares
     if len(others) != len(shares) or min(shares, default=0.0) < 0 or sum(shares) > 1:
-        raise ConfigError(
-            f"expected --fleet.other-best-local-hour-shares to be {len(others)} numbers, one an hour, "
-            f"that add up to at most 1, found {list(shares)}"
-        )
+        what = f"{len(others)} numbers >= 0, one an hour, that add up to at most 1"
+        raise ConfigError(expected("--fleet.other-best-local-hour-shares", what, list(shares)))
     if len(fleet.utc_offsets_h) != len(fleet.utc_offset_weights):
-        raise ConfigError(
-            f"expected --fleet.utc-offset-weights to be {len(fleet.utc_offsets_h)} numbers, one a time zone, "
-            f"found {len(fleet.utc_offset_weights)}"
-        )
+        what = f"{len(fleet.utc_offsets_h)} numbers, one a time zone"
+        raise ConfigError(expected("--fleet.utc-offset-weights", what, len(fleet.utc_offset_weights)))
     for name in ("trace_coverage", "trace_devices"):
         if fleet.trace is None and getattr(fleet, name) is not None:
-            raise ConfigError(f"expected {flag_name(('fleet', name))} only beside --fleet.trace, found it alone")
+            raise ConfigError(expected(flag_name(("fleet", name)), "only with --fleet.trace", "it without"))
     try:
         datetime.fromisoformat(fleet.start_date)
     except ValueError as error:
-        raise ConfigError(f"expected --fleet.start-date as YYYY-MM-DD, found {fleet.start_date!r}") from error
+        raise ConfigError(expected("--fleet.start-date", "YYYY-MM-DD", repr(fleet.start_date))) from error
     if min(fleet.utc_offset_weights) < 0 or sum(fleet.utc_offset_weights) <= 0:
-        raise ConfigError(
-            f"expected --fleet.utc-offset-weights >= 0 and not all 0, found {list(fleet.utc_offset_weights)}"
-        )
+        found = list(fleet.utc_offset_weights)
+        raise ConfigError(expected("--fleet.utc-offset-weights", "numbers >= 0 that are not all 0", found))

@@ -3,6 +3,7 @@
 from simulation.world.config import FleetConfig
 from simulation.world.traces.reader import read_trace
 from simulation.world.traces.trace import Trace, TraceError
+from typefleet.errors import expected
 
 
 def trace_of(config: FleetConfig) -> Trace:
@@ -12,5 +13,5 @@ def trace_of(config: FleetConfig) -> Trace:
         TraceError: it cannot be used.
     """
     if config.trace is None:
-        raise TraceError("expected --fleet.trace, found none")
+        raise TraceError(expected("--fleet.trace", "a trace", "none"))
     return read_trace(config.trace, config.trace_coverage, config.trace_devices, config.trace_idle)

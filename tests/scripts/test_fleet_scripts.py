@@ -41,19 +41,22 @@ BAD = {
     ),
     "memory floor": (
         ["fleet_dry_run.py", "--fleet.memory-floor-gb", "99"],
-        "<= the 0 training phones with --fleet.mem",
+        "--cohort.goal: expected at most the 0 training phones with --fleet.mem",
     ),
     "staleness": (
         ["simulate.py", "--cohort.policy", "buffered", "--cohort.staleness-exponent", "11"],
         "--cohort.staleness-exponent: expected a number <= 10, found 11",
     ),
-    "coverage alone": (["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"], "only beside --fleet.trace"),
+    "coverage alone": (
+        ["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"],
+        "--fleet.trace-coverage: expected only with --fleet.trace, found it without",
+    ),
     "a bad row": (["fleet_dry_run.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found 5"),
     "a bad row, real run": (["simulate.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found 5"),
     "too short": (["fleet_dry_run.py", "--fleet.trace", "{short}"], "expected a device observed for a day or longer"),
     "clusters": (
         ["simulate.py", "--fleet.other-best-local-hours", "13"],
-        "expected --fleet.other-best-local-hour-shares to be 1 numbers",
+        "--fleet.other-best-local-hour-shares: expected 1 numbers",
     ),
     "nothing to fit": (["fit_fleet.py", "none.csv"], "none.csv: expected a trace, found none"),
     "held out": (

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.world.traces.trace import Trace, TraceError
+from typefleet.errors import expected, said_of, unreadable
 
 # event -> (state, its value)
 _EVENTS = {
@@ -51,10 +52,12 @@ def read_flash(path: Path, idle: str) -> Trace:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise TraceError(f"{path}: expected JSON, found {error}") from error
+    except json.JSONDecodeError as error:
+        raise TraceError(expected(f"{path}:{error.lineno}", "JSON", f"a fault: {error.msg}")) from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise TraceError(unreadable(path, error, "JSON")) from error
     if not isinstance(found, dict) or not found:
-        raise TraceError(f"{path}: expected an object with a key for each device, found none")
+        raise TraceError(expected(path, "an object with a key for each device", "none"))
     sessions, spans = [], []
     ids = sorted(found)
     for name in ids:
@@ -113,22 +116,22 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Every import of a pickle comes through here."""
-        raise TraceError(f"expected a pickle of plain containers and numbers, found {module}.{name}")
+        raise TraceError(expected("the pickle", "plain containers and numbers", f"{module}.{name}"))
 
     def persistent_load(self, pid: Any) -> Any:
         """Every reference to something outside the pickle comes through here."""
-        raise TraceError("expected a pickle of plain containers and numbers, found a persistent id")
+        raise TraceError(expected("the pickle", "plain containers and numbers", "a persistent id"))
 
 
 def _load_plain(path: Path) -> dict[str, dict[Any, Any]]:
     try:
         found = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except TraceError as error:
-        raise TraceError(f"{path}: {error}") from error
+        raise TraceError(said_of(path, error)) from error
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise TraceError(f"{path}: expected a pickle, found a file that is none ({error})") from error
+        raise TraceError(expected(path, "a pickle", "a file that is none, or a damaged one")) from error
     except (OSError, MemoryError, OverflowError) as error:
-        raise TraceError(f"{path}: cannot be read: {error}") from error
+        raise TraceError(unreadable(path, error)) from error
     if not isinstance(found, dict) or not found or not all(isinstance(value, dict) for value in found.values()):
         raise TraceError(f"{path}: expected a dictionary with a dictionary for each device, found none")
     return {str(name): value for name, value in found.items()}

@@ -1,5 +1,6 @@
 """Traces in tables, CSV or Parquet: intervals, coverage and devices; every complaint names its line."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from simulation.world.traces.trace import PROPERTIES, Trace, TraceError
+from typefleet.errors import expected, unreadable
 
 TABLES = (".csv", ".parquet")
 
@@ -24,8 +26,12 @@ class Rows:
         self.path = path
         try:
             table = _table(path)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise TraceError(f"{path}: expected a table, found {str(error).splitlines()[0]}") from error
+        except pa.ArrowInvalid as error:  # its text may repeat a row
+            widths = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
+            found = f"a row of {widths[2]} columns among those of {widths[1]}" if widths else "none, or a damaged one"
+            raise TraceError(expected(path, "a table", found)) from error
+        except OSError as error:
+            raise TraceError(unreadable(path, error, "a table")) from error
         self.names = table.column_names
         missing = [name for name in needed if name not in self.names]
         if missing:
@@ -65,11 +71,11 @@ class Rows:
                 raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {value!r}")
         return found
 
-    def refuse(self, bad: NDArray[np.bool_], expected: str, found: Sequence[Any] | NDArray[Any]) -> None:
+    def refuse(self, bad: NDArray[np.bool_], wanted: str, found: Sequence[Any] | NDArray[Any]) -> None:
         """Raise TraceError at the first row that is `bad`."""
         if bad.any():
             row = int(np.argmax(bad))
-            raise TraceError(f"{self.place(row)}: expected {expected}, found {found[row]}")
+            raise TraceError(expected(self.place(row), wanted, found[row]))
 
 
 def _table(path: Path) -> pa.Table:

@@ -146,10 +146,15 @@ def test_without_npm_the_script_says_so_and_serves_all_the_same(run, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         address, where = process.stdout.readline().strip(), process.stdout.readline()
-        assert where.startswith("The model runs in this process, not in the page: npm was not found.")
+        assert where.startswith(
+            "The model runs in this process, not in the page: npm: expected a command of that name, found none"
+        )
         connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"), timeout=30)
         connection.request("GET", "/models.json")
-        assert json.loads(connection.getresponse().read())["why_local"] == "npm was not found"
+        assert (
+            json.loads(connection.getresponse().read())["why_local"]
+            == "npm: expected a command of that name, found none"
+        )
     finally:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
@@ -175,6 +180,6 @@ def test_a_failed_installation_leaves_nothing(tmp_path, monkeypatch):
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", f"{npm.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(LiteRtUnavailableError, match=r"npm could not install LiteRT.js: npm error network"):
+    with pytest.raises(LiteRtUnavailableError, match=r"npm: expected it to install LiteRT.js, found npm error network"):
         litert_files()
     assert not list((tmp_path / "cache" / "typefleet").iterdir())

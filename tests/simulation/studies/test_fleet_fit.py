@@ -63,7 +63,7 @@ def test_the_model_is_looked_at_as_the_devices_were():
 
 
 def test_a_trace_of_nothing_cannot_be_fitted():
-    with pytest.raises(TraceError, match="expected a trace with eligible phones, found none"):
+    with pytest.raises(TraceError, match="the trace: expected eligible phones, found none"):
         fit_fleet(look_at_trace(make_trace([], [(0, 48)])))
 
 

@@ -67,7 +67,10 @@ BAD_INTERVALS = {
     "a word": ("device_id,start_s,end_s\na,1,2\na,3,soon\n", r"t.csv:3: expected end_s to be a finite number.*'soon'"),
     "not a number": ("device_id,start_s,end_s\na,nan,2\n", r"t.csv:2: expected start_s to be a finite number"),
     "an empty field": ("device_id,start_s,end_s\na,,2\n", r"t.csv:2: expected start_s to be a finite number"),
-    "a short row": ("device_id,start_s,end_s\na,1\n", "expected a table"),
+    "a short row": (
+        "device_id,start_s,end_s\nhello there,1\n",
+        r"t.csv: expected a table, found a row of 2 columns among those of 3$",  # and nothing of the row
+    ),
     "negative": ("device_id,start_s,end_s\na,-1,2\n", r"t.csv:2: expected start_s >= 0, found -1"),
     "backwards": ("device_id,start_s,end_s\na,1,2\nb,5,5\n", r"t.csv:3: expected end_s > start_s, found 5"),
     "overlap": ("device_id,start_s,end_s\na,1,9\nb,2,3\na,8,10\n", r"t.csv:4: expected intervals .* do not overlap"),
@@ -166,7 +169,7 @@ def test_bad_flash_events(case, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"a": 1}'])
 def test_json_that_is_no_trace(text, tmp_path):
-    with pytest.raises(TraceError, match=r"t.json: "):
+    with pytest.raises(TraceError, match=r"t.json(:1)?: expected "):
         read_trace(write(tmp_path, "t.json", text))
 
 
@@ -228,7 +231,7 @@ class Harmful:
 def test_a_pickle_that_would_run_something_is_refused_by_name_and_runs_nothing(protocol, tmp_path):
     harm = str(tmp_path / "harm")
     path = write(tmp_path, "t.pkl", pickle.dumps({1: {"active": Harmful(harm)}}, protocol))
-    with pytest.raises(TraceError, match=r"t.pkl: expected a pickle of plain containers and numbers, found .*mkdir"):
+    with pytest.raises(TraceError, match=r"t.pkl: expected plain containers and numbers, found .*mkdir"):
         read_trace(path)
     assert not (tmp_path / "harm").exists()
     with pytest.raises(TraceError, match=r"found numpy"):
