@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.funnel import Funnel
+from typefleet.errors import expected
 
 UNIFORM_WEIGHTS = "uniform weights"
 
@@ -112,21 +113,19 @@ def check_plan(plan: RoundPlan, cohorts: CohortSource, server_round: int, may_pa
     """
     reports, admitted = len(plan.reporters), may_participate[plan.reporters]
     if reports > cohorts.most_reports or len(np.unique(plan.reporters)) < reports:
-        raise ValueError(f"Expected at most {cohorts.most_reports} reporters, each once. Found {reports}.")
+        raise ValueError(expected("reporters", f"at most {cohorts.most_reports}, each once", reports))
     if not admitted.all():
-        raise ValueError("Expected reporters that the participation rule admits. Found others.")
+        raise ValueError(expected("reporters", "phones that the participation rule admits", "others"))
     aligned = (plan.tokens, plan.started_round, plan.update_weight)
     if any(column is not None and len(column) != reports for column in aligned):
-        raise ValueError(f"Expected tokens, rounds and weights of {reports} reporters. Found other lengths.")
+        raise ValueError(expected("tokens, rounds and weights", f"those of {reports} reporters", "other lengths"))
     weight = plan.update_weight
     if weight is not None and not ((weight > 0) & (weight <= 1)).all():  # refuses NaN, too
-        raise ValueError(f"Expected update weights in (0, 1]. Found {weight.min()} to {weight.max()}.")
+        raise ValueError(expected("update_weight", "numbers in (0, 1]", f"{weight.min()} to {weight.max()}"))
     started, earliest = plan.started_round, server_round - cohorts.max_staleness
     if started is not None and not ((started <= server_round) & (started >= earliest)).all():
-        raise ValueError(
-            f"Expected reporters that began in round {server_round} or up to {cohorts.max_staleness} rounds before. "
-            f"Found {started.min()} to {started.max()}."
-        )
+        what = f"round {server_round} or up to {cohorts.max_staleness} rounds before"
+        raise ValueError(expected("started_round", what, f"{started.min()} to {started.max()}"))
 
 
 def balanced_shards(

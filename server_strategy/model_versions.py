@@ -10,6 +10,8 @@ import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
+from typefleet.errors import expected
+
 
 def flat_weights(arrays: ArrayRecord) -> NDArray[np.float32]:
     """float32 [num_weights], in the order of the record."""
@@ -49,7 +51,7 @@ class ModelVersions:
             ValueError: the round is not remembered.
         """
         if server_round not in self._flat:
-            raise ValueError(f"Expected a round among {sorted(self._flat)}. Found {server_round}.")
+            raise ValueError(expected("server_round", f"one of {sorted(self._flat)}", server_round))
         return shaped_like(like, self._flat[server_round])
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from typefleet.errors import InputError
+from typefleet.errors import InputError, expected
 
 FRACTION_BITS = 40
 MAX_PHONES = 2**22  # |sum| <= 2^22 * 2^40, well inside int64
@@ -59,11 +59,11 @@ class FixedPointSum:
 
     def __init__(self, size: int, clip_norm: float, layer_sizes: Sequence[int] | None = None) -> None:
         if not (clip_norm > 0 and math.isfinite(clip_norm)):
-            raise ValueError(f"Expected clip_norm > 0. Found {clip_norm}.")
+            raise ValueError(expected("clip_norm", "a number > 0", clip_norm))
         if size > MAX_WEIGHTS:
-            raise ValueError(f"Expected at most {MAX_WEIGHTS} weights. Found {size}.")
+            raise ValueError(expected("size", f"at most {MAX_WEIGHTS} weights", size))
         if layer_sizes is not None and sum(layer_sizes) != size:
-            raise ValueError(f"Expected layers that add up to {size} weights. Found {sum(layer_sizes)}.")
+            raise ValueError(expected("layer_sizes", f"{size} weights in all", sum(layer_sizes)))
         ends = np.cumsum(layer_sizes or [size]).tolist()
         self._layers = list(zip([0, *ends[:-1]], ends, strict=True))
         self.clip_norm = clip_norm
@@ -87,14 +87,14 @@ class FixedPointSum:
             NonFiniteUpdateError: the update is not finite; the sum is unchanged.
         """
         if update.shape != self._shifted.shape:
-            raise ValueError(f"Expected an update of shape {self._shifted.shape}. Found {update.shape}.")
+            raise ValueError(expected("update", f"shape {self._shifted.shape}", update.shape))
         if self.count >= MAX_PHONES:
-            raise ValueError(f"Expected at most {MAX_PHONES} updates in one sum. Found another.")
+            raise ValueError(expected("the sum", f"at most {MAX_PHONES} updates", "another"))
         if not 0 < weight <= 1:
-            raise ValueError(f"Expected a weight in (0, 1]. Found {weight}.")
+            raise ValueError(expected("weight", "a number in (0, 1]", weight))
         norms = [l2_norm(update[begin:end]) * math.sqrt(len(self._layers)) for begin, end in self._layers]
         if not all(math.isfinite(norm) for norm in norms):
-            raise NonFiniteUpdateError(f"Expected a finite update. Found norm {max(norms)}.")
+            raise NonFiniteUpdateError(expected("update", "finite numbers", f"norm {max(norms)}"))
         for (begin, end), norm in zip(self._layers, norms, strict=True):
             shrink = 1.0 if norm <= self.clip_norm * _NORM_MARGIN else self.clip_norm * _NORM_MARGIN / norm
             self._add_scaled(update, begin, end, weight * shrink * (2.0**FRACTION_BITS / self.clip_norm))

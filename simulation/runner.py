@@ -37,6 +37,12 @@ from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.report import print_closing_table
 from simulation.run.scalars import ScalarWriter
+from typefleet.errors import expected
+
+_WHAT_HELPS = (
+    "a lower goal, a longer --cohort.selection-timeout-s, a smaller --cohort.min-separation-rounds or a larger "
+    "--fleet.size helps"
+)
 
 
 def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdout) -> Run:
@@ -113,11 +119,8 @@ def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Even
                 progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
             abandoned_in_a_row = abandoned_in_a_row + 1 if record["abandoned"] else 0
             if not run.finished and abandoned_in_a_row >= run.config.cohort.max_abandoned_in_a_row:
-                raise EngineError(
-                    f"{abandoned_in_a_row} rounds abandoned in a row ({record['abandoned']}); expected a fleet that "
-                    "reaches --cohort.goal: a lower goal, a longer --cohort.selection-timeout-s, a smaller "
-                    "--cohort.min-separation-rounds or a larger --fleet.size helps"
-                )
+                found = f"{abandoned_in_a_row} rounds abandoned in a row ({record['abandoned']})"
+                raise EngineError(f"{expected('--cohort.goal', 'a fleet that reaches it', found)}; {_WHAT_HELPS}")
             due = run.totals.rounds_completed % run.config.engine.checkpoint_every_rounds == 0
             if run.finished or stop.is_set() or (due and not record["abandoned"]):
                 _make_durable(run)
@@ -146,7 +149,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     train_seconds = watch.total_s
     outcome = strategy.last_round
     if outcome is None:
-        raise RuntimeError("the strategy kept no outcome of the round")
+        raise RuntimeError(expected("last_round", "the outcome of the round that was aggregated", "none"))
     evaluated = False
     if released is None:
         totals.rounds_abandoned += 1

@@ -41,7 +41,7 @@ BAD = {
     ),
     "memory floor": (
         ["fleet_dry_run.py", "--fleet.memory-floor-gb", "99"],
-        "--cohort.goal: expected at most the 0 training phones with --fleet.mem",
+        "--cohort.goal: expected a number <= the 0 training phones with --fleet.mem",
     ),
     "staleness": (
         ["simulate.py", "--cohort.policy", "buffered", "--cohort.staleness-exponent", "11"],

@@ -438,14 +438,23 @@ def test_phones_of_one_round_may_count_differently():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"update_weight": np.array([1, 1, 1, 1, 1, 1.0001])}, r"update weights in \(0, 1\]. Found 1.0 to 1.0001"),
-        ({"update_weight": np.array([1, 1, 1, 1, 1, np.nan])}, r"update weights in \(0, 1\]"),
-        ({"update_weight": np.array([1, 1, 1, 1, 1, 0.0])}, r"update weights in \(0, 1\]. Found 0.0"),
-        ({"update_weight": np.ones(5)}, "weights of 6 reporters"),
-        ({"started_round": np.array([4, 4, 4, 4, 4, 5])}, "began in round 4 or up to 2 rounds before. Found 4 to 5"),
-        ({"started_round": np.array([4, 4, 4, 4, 4, 1])}, "Found 1 to 4"),
+        (
+            {"update_weight": np.array([1, 1, 1, 1, 1, 1.0001])},
+            r"update_weight: expected numbers in \(0, 1\], found 1.0 to 1.0001",
+        ),
+        ({"update_weight": np.array([1, 1, 1, 1, 1, np.nan])}, r"update_weight: expected numbers in \(0, 1\]"),
+        ({"update_weight": np.array([1, 1, 1, 1, 1, 0.0])}, r"update_weight: expected numbers in \(0, 1\], found 0.0"),
+        ({"update_weight": np.ones(5)}, "tokens, rounds and weights: expected those of 6 reporters"),
+        (
+            {"started_round": np.array([4, 4, 4, 4, 4, 5])},
+            "started_round: expected round 4 or up to 2 rounds before, found 4 to 5",
+        ),
+        ({"started_round": np.array([4, 4, 4, 4, 4, 1])}, "found 1 to 4"),
         ({"reporters": np.array([0, 1, 2, 3, 4, 4])}, "each once"),
-        ({"reporters": np.arange(7), "tokens": np.ones(7, np.int64)}, "at most 6 reporters"),
+        (
+            {"reporters": np.arange(7), "tokens": np.ones(7, np.int64)},
+            "reporters: expected at most 6, each once, found 7",
+        ),
     ],
 )
 def test_a_plan_that_would_break_the_guarantee_or_the_sum_is_refused_before_anybody_trains(changes, message):

@@ -19,7 +19,7 @@ def test_versions_are_kept_as_long_as_they_may_be_needed():
         versions.remember(r, version(r))
     assert [float(flat_weights(versions.of(r, LIKE))[0]) for r in (3, 4, 5)] == [3, 4, 5]
     assert list(versions.of(4, LIKE)) == ["a", "b"] and versions.of(4, LIKE)["a"].numpy().shape == (2, 3)
-    with pytest.raises(ValueError, match=r"Expected a round among \[3, 4, 5\]. Found 2."):
+    with pytest.raises(ValueError, match=r"server_round: expected one of \[3, 4, 5\], found 2"):
         versions.of(2, LIKE)
     other = ModelVersions(max_staleness=2)
     other.load_state(versions.state())

@@ -88,12 +88,12 @@ def test_zero_update():
 
 @pytest.mark.parametrize("clip_norm", [0.0, -1.0, np.nan, np.inf])
 def test_clip_norm_must_be_positive(clip_norm):
-    with pytest.raises(ValueError, match="Expected clip_norm > 0"):
+    with pytest.raises(ValueError, match="clip_norm: expected a number > 0"):
         FixedPointSum(3, clip_norm)
 
 
 def test_too_many_weights_for_the_proof_of_the_bound():
-    with pytest.raises(ValueError, match="Expected at most 67108864 weights"):
+    with pytest.raises(ValueError, match="size: expected at most 67108864 weights"):
         FixedPointSum(2**26 + 1, 1.0)
 
 
@@ -121,5 +121,5 @@ def test_clipping_by_layer_bounds_each_layer_and_so_the_whole(update, layers, cl
 
 
 def test_layers_must_add_up():
-    with pytest.raises(ValueError, match=r"Expected layers that add up to 5 weights. Found 4"):
+    with pytest.raises(ValueError, match="layer_sizes: expected 5 weights in all, found 4"):
         FixedPointSum(5, 1.0, [2, 2])

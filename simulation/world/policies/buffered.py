@@ -30,6 +30,7 @@ from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, A
 from simulation.world.policies.base import RoundPolicy
 from simulation.world.timeline import POLL_S, Timeline
 from typefleet.doors import Kind, KindSettings
+from typefleet.errors import expected
 
 LATE = 4  # an outcome besides those of `attempts`
 _COLUMNS = tuple(column.name for column in fields(Attempts))
@@ -82,7 +83,7 @@ class _Counts:
 def staleness_weight(staleness: int, exponent: float) -> float:
     """s(r), in (0, 1]."""
     if staleness < 0:
-        raise ValueError(f"Expected staleness >= 0. Found {staleness}.")
+        raise ValueError(expected("staleness", "a number >= 0", staleness))
     return float((1.0 + staleness) ** -exponent)
 
 
