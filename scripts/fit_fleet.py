@@ -6,7 +6,7 @@ Prints each figure observed beside the one simulated. The result is a configurat
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,7 +20,6 @@ from rich.table import Table
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
 from simulation.studies.fleet_fit import (
-    FITTED,
     Comparison,
     chance,
     compare,
@@ -30,7 +29,7 @@ from simulation.studies.fleet_fit import (
     split_trace,
 )
 from simulation.studies.fleet_statistics import Looks, look_at_trace, statistics
-from simulation.world.config import FleetConfig
+from simulation.world.availability.model import Habits
 from simulation.world.traces.reader import read_trace
 from typefleet.errors import ConfigError, expected
 
@@ -51,10 +50,10 @@ class FitFlags:
     """Fit to the others, and compare with this share of the devices too."""
 
 
-def print_comparison(console: Console, title: str, looks: Looks, config: FleetConfig) -> list[Comparison]:
+def print_comparison(console: Console, title: str, looks: Looks, habits: Habits) -> list[Comparison]:
     """Each figure beside its target, and beside what the choice of devices alone does to it."""
     observed = statistics(looks)
-    lines = compare(observed, simulated_statistics(config, looks))
+    lines = compare(observed, simulated_statistics(habits, looks))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     for name in ("", "observed", "by chance", "simulated", "tolerance", ""):
         table.add_column(name, justify="left" if name in ("", "tolerance") else "right")
@@ -83,16 +82,15 @@ def fit(flags: FitFlags) -> int:
         raise ConfigError(expected(flags.trace, "devices to fit to", "none left"))
     used = some_looks(looks, fitted_to)
     console.print(f"{trace.source}: {len(trace.device_ids):,} devices, {len(trace.start_s):,} eligible sessions")
-    config = fit_fleet(used, lambda text: console.print(f"fitting: {text}"))
-    settings = {name: getattr(config, name) for name in FITTED}
-    tree = {"fleet": {name: list(v) if isinstance(v, tuple) else v for name, v in settings.items()}}
+    habits = fit_fleet(used, lambda text: console.print(f"fitting: {text}"))
+    tree = {"fleet": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(habits).items()}}
     write_text_atomically(
         flags.output, f"# Fitted to {flags.trace.name} by scripts/fit_fleet.py\n\n" + tomli_w.dumps(tree)
     )
-    lines = print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", used, config)
+    lines = print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", used, habits)
     if held_out.any():
         unseen = some_looks(looks, held_out)
-        print_comparison(console, f"{int(held_out.sum())} devices held out of the fit", unseen, config)
+        print_comparison(console, f"{int(held_out.sum())} devices held out of the fit", unseen, habits)
     console.print(f"{flags.output}: use it with  python scripts/simulate.py --config {flags.output}")
     return int(any(line.met is False for line in lines))
 

@@ -16,7 +16,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from simulation.engine.config import EngineConfig
-from simulation.settings import check_bounds
+from simulation.settings import check_bounds, check_kinds
 from simulation.unused import refuse_unused
 from simulation.world.config import FleetConfig, check_fleet
 from typefleet.errors import ConfigError, expected
@@ -50,6 +50,7 @@ def check(config: RunConfig) -> None:
         ConfigError: "--flag: expected a number > 0, found -1".
     """
     check_bounds(config)
+    check_kinds(config)
     refuse_unused(config)
     privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
     _check_privacy(config)

@@ -122,7 +122,7 @@ def _value_given(argv: Sequence[str], name: str) -> str | None:
 
 def _kinds_given(argv: Sequence[str], base: RunConfig) -> dict[tuple[str, ...], str]:
     """The kinds that flags choose, by the path of the setting: they decide which other flags there are."""
-    given = {selector.path: _value_given(argv, flag_name(selector.path)) for selector in selectors(base)}
+    given = {s.path: s.kind_given(lambda path: _value_given(argv, flag_name(path))) for s in selectors(base)}
     return {path: name for path, name in given.items() if name is not None}
 
 
@@ -199,7 +199,7 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
         raise ConfigError(_not_toml(path, error)) from error
     given = dict(_toml_leaves(tree))
     base = choose(RunConfig(), {}) if base is None else base
-    names = {s.path: given.get(".".join(s.path)) for s in selectors(base)}
+    names = {s.path: s.kind_given(lambda path: given.get(".".join(path))) for s in selectors(base)}
     try:
         base = choose(base, {at: name for at, name in names.items() if isinstance(name, str)})
         return parse_with_tyro(SimulateFlags, _flags_of(given, base), SimulateFlags(base)).run

@@ -1,10 +1,13 @@
 """Objects handed in from Python, in the place of the kinds that a configuration names."""
 
+import hashlib
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from server_strategy.optimizers.base import ServerOptimizer
+    from simulation.world.availability.base import Availability
+    from simulation.world.devices import Devices
 
 
 @dataclass(frozen=True)
@@ -12,6 +15,8 @@ class Parts:
     """What is handed in; None: as the configuration says."""
 
     server_optimizer: "ServerOptimizer | None" = None
+    availability: "Availability | None" = None
+    devices: "Devices | None" = None
 
     def described(self) -> dict[str, str]:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""
@@ -20,7 +25,21 @@ class Parts:
 
 
 def describe(part: Any) -> str:
-    """The class of an object and, if it is a dataclass, its fields."""
+    """The class of an object and, if it is a dataclass or a named tuple, its fields, exact to the bit."""
     kind = type(part)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    return f"{name}: {part!r}" if is_dataclass(part) else name
+    if is_dataclass(part):
+        own = [f.name for f in fields(part)]
+    elif isinstance(part, tuple):
+        own = list(getattr(part, "_fields", ()))
+    else:
+        own = []
+    values = ", ".join(f"{field}={_describe_value(getattr(part, field))}" for field in own)
+    return f"{name}({values})" if own else name
+
+
+def _describe_value(value: Any) -> str:
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):  # an array, which prints only some of its numbers
+        return f"{value.dtype}{list(value.shape)} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    by_place = repr(value) == object.__repr__(value)  # which says where it lies in memory
+    return describe(value) if by_place or is_dataclass(value) else repr(value)

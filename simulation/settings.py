@@ -6,8 +6,9 @@ if they were its fields, see `typefleet.doors`.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import annotated_types
@@ -57,12 +58,22 @@ class Selector:
     path: Path  # of the name
     settings: str  # field that holds the kind's settings, beside it
     door: Door[Any]
+    implied_by: tuple[tuple[str, str], ...] = ()  # (setting, the kind it chooses where none is named)
+
+    def kind_given(self, value_of: Callable[[Path], Any]) -> Any:
+        """The kind that is named, or implied by a setting that only it has; None if neither.
+
+        Args:
+            value_of: what is given for a setting, None if nothing is.
+        """
+        implied = (kind for name, kind in self.implied_by if value_of((*self.path[:-1], name)) is not None)
+        return value_of(self.path) or next(implied, None)
 
 
 def selectors(config: Any, prefix: Path = ()) -> Iterator[Selector]:
     """Every place in a tree where a kind is chosen."""
     for field_name, mark in settings_fields(type(config)).items():
-        yield Selector((*prefix, mark.selector), field_name, mark.door)
+        yield Selector((*prefix, mark.selector), field_name, mark.door, mark.implied_by)
     for f in fields(config):
         value = getattr(config, f.name)
         if is_dataclass(value) and not isinstance(value, KindSettings):
@@ -150,6 +161,25 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
             raise ConfigError(expected(flag_name(path), what, " ".join(map(str, numbers))))
         if value is not None:
             _check_marks(flag_name(path), value, _marks(hints[f.name]))
+
+
+def _flag_in(section: Path, name: str) -> str:
+    return flag_name((*section, name))
+
+
+def check_kinds(config: Any, prefix: Path = ()) -> None:
+    """Hold the settings of every chosen kind of a tree to the kind's own rules.
+
+    Raises:
+        ConfigError: a rule is broken; names the flag.
+    """
+    flat = settings_fields(type(config))
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if isinstance(value, KindSettings):
+            value.check(partial(_flag_in, prefix if f.name in flat else (*prefix, f.name)))
+        elif is_dataclass(value):
+            check_kinds(value, (*prefix, f.name))
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:

@@ -49,6 +49,16 @@ def _is_private(config: "RunConfig") -> bool:
     return config.privacy.mechanism != "none"
 
 
+def _habit(config: "RunConfig", name: str) -> float:
+    """A setting of the built-in availability; 1 under another kind, whose own settings have rules of their own."""
+    return float(getattr(config.fleet.availability_settings, name, 1.0))
+
+
+def _follows_events(config: "RunConfig") -> bool:
+    trace = getattr(config.fleet.availability_settings, "trace", None)
+    return trace is None or trace.suffix == ".json"
+
+
 _RULES = (
     _Rule(
         "data",
@@ -85,9 +95,20 @@ _RULES = (
         "fleet",
         ("long_session_median_h",),
         "with --fleet.long-session-share > 0",
-        lambda c: c.fleet.long_session_share > 0,
+        lambda c: _habit(c, "long_session_share") > 0,
     ),
-    _Rule("fleet", ("reentry_gap_mean_h",), "with --fleet.reentry-share > 0", lambda c: c.fleet.reentry_share > 0),
+    _Rule(
+        "fleet",
+        ("reentry_gap_mean_h",),
+        "with --fleet.reentry-share > 0",
+        lambda c: _habit(c, "reentry_share") > 0,
+    ),
+    _Rule(
+        "fleet",
+        ("trace_idle",),
+        "with events of FLASH (.json) as --fleet.trace",
+        _follows_events,
+    ),
     _Rule(
         "fleet",
         ("train_s_per_token_log_std",),

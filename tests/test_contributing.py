@@ -17,11 +17,16 @@ import pytest
 
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.policies import POLICIES
+from simulation.world.availability.door import AVAILABILITY
 from tests.conftest import ROOT
 from typefleet.doors import Door
 
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
-DOORS: dict[str, Door[Any]] = {"A server optimizer": OPTIMIZERS, "A round policy": POLICIES}
+DOORS: dict[str, Door[Any]] = {
+    "A server optimizer": OPTIMIZERS,
+    "A round policy": POLICIES,
+    "A source of availability": AVAILABILITY,
+}
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,13 @@ def test_a_round_policy(run_recipe):
     found = run_recipe("A round policy")
     np.testing.assert_array_equal(found["by_name"].reporters, found["as_object"].reporters)
     assert len(found["by_name"].reporters) > 20 and found["by_name"].funnel == found["as_object"].funnel
+
+
+def test_a_source_of_availability(run_recipe):
+    found = run_recipe("A source of availability")
+    np.testing.assert_array_equal(found["by_name"].phone, found["as_object"].phone)
+    np.testing.assert_array_equal(found["by_name"].until_s, found["as_object"].until_s)
+    assert 20 < len(found["by_name"].phone) <= 26  # a quarter of a hundred, less those without memory
 
 
 def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):

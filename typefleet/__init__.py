@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from simulation.config import RunConfig
     from simulation.engine.config import EngineConfig
     from simulation.flags import read_config
+    from simulation.world.availability.door import AVAILABILITY
     from simulation.world.config import FleetConfig
     from typefleet.doors import Door, Kind, KindSettings, PlotStyle
     from typefleet.errors import ConfigError, InputError, MachineError, TypefleetError, UnknownKindError
@@ -42,6 +43,7 @@ _PLACES = {
     "simulation.config": ("RunConfig",),
     "simulation.engine.config": ("EngineConfig",),
     "simulation.flags": ("read_config",),
+    "simulation.world.availability.door": ("AVAILABILITY",),
     "simulation.world.config": ("FleetConfig",),
     "typefleet.doors": ("Door", "Kind", "KindSettings", "PlotStyle"),
     "typefleet.errors": ("ConfigError", "InputError", "MachineError", "TypefleetError", "UnknownKindError"),
@@ -49,6 +51,7 @@ _PLACES = {
 _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
+    "AVAILABILITY",
     "OPTIMIZERS",
     "POLICIES",
     "CohortConfig",

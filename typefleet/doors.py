@@ -37,6 +37,16 @@ T = TypeVar("T")
 class KindSettings:
     """Base of the settings that a kind brings; by itself: the defaults of whatever kind is chosen."""
 
+    def check(self, flag: Callable[[str], str]) -> None:  # most have no such rule
+        """Check the rules between these settings; bounds on single ones are marks in `Annotated`.
+
+        Args:
+            flag: says how a message calls a setting: `--fleet.session-mean-h` for `session_mean_h`.
+
+        Raises:
+            ConfigError: a rule is broken.
+        """
+
 
 FLAT: Any = tyro.conf.arg(name="")
 """Marks a field of settings, in `Annotated`, whose own fields lie flat beside it."""
@@ -168,10 +178,13 @@ class SettingsOf:
     Attributes:
         selector: name of the field beside it that has the kind's name.
         door: where that name is looked up.
+        implied_by: (setting, kind): where no kind is named, giving this setting of its own chooses the kind, so that
+            `--fleet.trace recorded.csv` is enough.
     """
 
     selector: str
     door: Door[Any] = field(repr=False)
+    implied_by: tuple[tuple[str, str], ...] = ()
 
 
 def settings_fields(config: type) -> dict[str, SettingsOf]:

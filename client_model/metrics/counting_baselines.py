@@ -36,6 +36,7 @@ def measure_baselines(
     table: KeystrokeTable,
     training_phones: NDArray[np.int64],
     held_out_phones: NDArray[np.int64],
+    *,
     max_sequences: int,
     sequence_length: int,
 ) -> Baselines:

@@ -24,7 +24,6 @@ from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
-from simulation.world.traces.reader import coverage_beside
 from typefleet.errors import ConfigError, expected
 
 
@@ -175,14 +174,11 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
 def _fingerprint(prepared: Prepared) -> dict[str, Any]:
     """Everything that may change a result: the settings, the text, the vocabulary."""
     settings = result_settings(prepared.config)
-    fleet = prepared.config.fleet
-    coverage = fleet.trace_coverage or (fleet.trace and coverage_beside(fleet.trace))
-    traces = [path for path in (fleet.trace, coverage, fleet.trace_devices) if path is not None]
     folder = prepared.task.population.cache_folder
     return {
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "text": None if folder is None else Path(folder).name,  # named by the file's content
-        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in traces],
+        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.cohorts.fleet.availability.files],
         "start": None if prepared.start is None else prepared.start.digest,
         "parts": prepared.parts.described(),
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),

@@ -30,7 +30,6 @@ from simulation.run.directory import check_output_dir
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
-from simulation.world.open_world import trace_of
 from simulation.world.timeline import PhoneWork, TrainingTokens
 from typefleet.errors import ConfigError
 
@@ -111,7 +110,6 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
     parts = parts or Parts()
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
-    trace = None if config.fleet.trace is None else trace_of(config.fleet)
     spec = prepare_population(config.data, config.seed, config.fleet.size)
     if config.cohort.goal > spec.num_phones:
         raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")
@@ -123,6 +121,9 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
             f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
         )
     plan = _privacy_plan(config, parts, spec.num_phones)
+    fleet = Fleet(
+        config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
+    )
     held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
     seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
     start = open_starting_point(config)
@@ -134,12 +135,18 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         keystroke_table(vocabulary.tokens),
         seen,
         held_out,
-        config.evaluation.max_sequences,
-        shape.sequence_length,
+        max_sequences=config.evaluation.max_sequences,
+        sequence_length=shape.sequence_length,
     )
-    task = HostTask(spec, vocabulary.to_text(), shape, config.training, config.evaluation.max_sequences, config.seed)
+    task = HostTask(
+        population=spec,
+        vocabulary=vocabulary.to_text(),
+        shape=shape,
+        training=config.training,
+        evaluation_sequences=config.evaluation.max_sequences,
+        seed=config.seed,
+    )
     tokens = _training_tokens(config, population.inner, shape)
-    fleet = Fleet(config.fleet, spec.num_phones, config.seed, training, trace)
     cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     return Prepared(
         config=config,

@@ -19,9 +19,9 @@ from client_model.text.population import open_population, prepare_population
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
+from simulation.parts import Parts
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
-from simulation.world.open_world import trace_of
 from simulation.world.participation import Grouping, phone_groups
 from simulation.world.timeline import PhoneWork
 from typefleet.errors import ConfigError, expected
@@ -71,19 +71,21 @@ def tokens_of_phones(config: RunConfig, num_phones: int) -> NDArray[np.int64]:
     return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
 
 
-def prepare_dry_run(config: RunConfig) -> tuple[DryRun, FleetCohorts]:
-    """Set up the fleet of `config`; every phone may train.
+def prepare_dry_run(config: RunConfig, parts: Parts | None = None) -> tuple[DryRun, FleetCohorts]:
+    """Set up the fleet of `config`, or of the parts of it that are handed in; every phone may train.
 
     Raises:
         ConfigError, DataError: the settings or the files cannot be used.
     """
-    began = time.perf_counter()
+    began, parts = time.perf_counter(), parts or Parts()
     num_phones = config.fleet.size or prepare_population(config.data, config.seed, None).num_phones
     if config.cohort.goal > num_phones:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
-    trace = None if config.fleet.trace is None else trace_of(config.fleet)
     tokens = tokens_of_phones(config, num_phones)
-    fleet = Fleet(config.fleet, num_phones, config.seed, np.arange(num_phones), trace)
+    everybody = np.arange(num_phones)
+    fleet = Fleet(
+        config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
+    )
     work = PhoneWork(model_bytes(config), lambda phones, _: tokens[phones])
     cohorts = make_cohorts(fleet, config.cohort, work)
     run = DryRun(fleet, ParticipationLog(num_phones), tokens, phone_groups(fleet, tokens))

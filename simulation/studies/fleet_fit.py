@@ -13,7 +13,7 @@ of what is tolerable.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, i0, logit
 
 from simulation.studies.fleet_statistics import FleetStatistics, Looks, look_at_model, statistics
-from simulation.world.availability import AvailabilityModel
+from simulation.world.availability.base import WorldFacts
+from simulation.world.availability.model import AvailabilityModel, Habits
 from simulation.world.config import FleetConfig
 from simulation.world.traces.trace import Trace, TraceError
 from typefleet.errors import expected
@@ -30,6 +31,7 @@ from typefleet.errors import expected
 _PHONES = 6000  # simulated, at least, for each step of the search
 _CHECK_PHONES = 20_000
 _STEPS = (90, 60)  # of each search, the first time and the second
+_ONE_CLOCK = FleetConfig(utc_offsets_h=(0.0,), utc_offset_weights=(1.0,))  # a fit sees local times only
 _SPREAD = 0.4  # of the search's first points: all parameters are logarithms or log-odds
 
 
@@ -53,8 +55,8 @@ class Comparison:
         return abs(self.simulated - self.observed) <= self.tolerance * scale + 1e-9
 
 
-def fit_fleet(observed: Looks, say: Callable[[str], None] = lambda _: None, seed: int = 0) -> FleetConfig:
-    """The settings with which the built-in model behaves like the observed devices.
+def fit_fleet(observed: Looks, say: Callable[[str], None] = lambda _: None, seed: int = 0) -> Habits:
+    """The habits with which the built-in model behaves like the observed devices.
 
     Args:
         observed: what was seen of them.
@@ -68,22 +70,23 @@ def fit_fleet(observed: Looks, say: Callable[[str], None] = lambda _: None, seed
     if target.mean_share == 0:
         raise TraceError(expected("the trace", "eligible phones", "none"))
     say("daily curve")
-    config = _fit_clock(FleetConfig(utc_offsets_h=(0.0,), utc_offset_weights=(1.0,)), target)
-    config = replace(config, eligible_share_beta=config.eligible_share_alpha * (1 / target.mean_share - 1))
+    habits = _fit_clock(Habits(), target)
+    habits = replace(habits, eligible_share_beta=habits.eligible_share_alpha * (1 / target.mean_share - 1))
     for number, steps in enumerate(_STEPS, start=1):
+        search = _Search(observed, target, seed, steps)
         say(f"session lengths and re-entry, {number} of {len(_STEPS)}")
-        config = _search(config, _SESSIONS, _session_loss, observed, target, seed, steps)
+        habits = _search(habits, _SESSIONS, _session_loss, search)
         say(f"shares of the phones, {number} of {len(_STEPS)}")
-        config = _search(config, _SHARES, _share_loss, observed, target, seed, steps)
-    return _rounded(config)
+        habits = _search(habits, _SHARES, _share_loss, search)
+    return _rounded(habits)
 
 
 def simulated_statistics(
-    config: FleetConfig, observed: Looks, phones: int = _CHECK_PHONES, seed: int = 1
+    habits: Habits, observed: Looks, phones: int = _CHECK_PHONES, seed: int = 1
 ) -> FleetStatistics:
     """What an observer would see of the model, looking as at the devices."""
     devices = len(observed.eligible)
-    model = AvailabilityModel(config, -(-phones // devices) * devices, seed)
+    model = AvailabilityModel(habits, WorldFacts(-(-phones // devices) * devices, seed, _ONE_CLOCK))
     return statistics(look_at_model(model, observed))
 
 
@@ -140,7 +143,7 @@ def some_looks(looks: Looks, devices: NDArray[np.bool_] | NDArray[np.int64]) -> 
     return Looks(looks.eligible[devices], looks.observed[devices], looks.local_step[devices])
 
 
-def _fit_clock(config: FleetConfig, target: FleetStatistics) -> FleetConfig:
+def _fit_clock(habits: Habits, target: FleetStatistics) -> Habits:
     hours = np.arange(24) + 0.5
 
     def curve(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,7 +162,7 @@ def _fit_clock(config: FleetConfig, target: FleetStatistics) -> FleetConfig:
     if share > 0.5:
         first, second, share = second, first, 1 - share
     return replace(
-        config,
+        habits,
         night_day_ratio=float(np.exp(2 * kappa)),
         best_local_hour=float(first),
         other_best_local_hours=(float(second),),
@@ -167,24 +170,24 @@ def _fit_clock(config: FleetConfig, target: FleetStatistics) -> FleetConfig:
     )
 
 
-Parameters = tuple[Callable[[FleetConfig], list[float]], Callable[[FleetConfig, NDArray[np.float64]], FleetConfig]]
+Parameters = tuple[Callable[[Habits], list[float]], Callable[[Habits, NDArray[np.float64]], Habits]]
 
 
-def _sessions_to(config: FleetConfig) -> list[float]:
+def _sessions_to(habits: Habits) -> list[float]:
     return [
-        np.log(config.session_median_h),
-        np.log(max(config.session_mean_h / config.session_median_h - 1, 1e-3)),
-        logit(np.clip(config.reentry_share, 0.2, 0.9)),
-        np.log(config.reentry_gap_mean_h),
-        logit(np.clip(config.long_session_share, 0.1, 0.9)),
-        np.log(config.long_session_median_h),
+        np.log(habits.session_median_h),
+        np.log(max(habits.session_mean_h / habits.session_median_h - 1, 1e-3)),
+        logit(np.clip(habits.reentry_share, 0.2, 0.9)),
+        np.log(habits.reentry_gap_mean_h),
+        logit(np.clip(habits.long_session_share, 0.1, 0.9)),
+        np.log(habits.long_session_median_h),
     ]
 
 
-def _sessions_from(config: FleetConfig, x: NDArray[np.float64]) -> FleetConfig:
+def _sessions_from(habits: Habits, x: NDArray[np.float64]) -> Habits:
     median = float(np.exp(np.clip(x[0], -3, 2)))
     return replace(
-        config,
+        habits,
         session_median_h=median,
         session_mean_h=float(min(median * (1 + np.exp(x[1])), 8.0)),
         reentry_share=float(min(expit(x[2]), 0.95)),
@@ -194,15 +197,15 @@ def _sessions_from(config: FleetConfig, x: NDArray[np.float64]) -> FleetConfig:
     )
 
 
-def _shares_to(config: FleetConfig) -> list[float]:
-    a, b = config.eligible_share_alpha, config.eligible_share_beta
-    return [logit(a / (a + b)), np.log(a + b), logit(np.clip(config.never_eligible_share, 0.05, 0.9))]
+def _shares_to(habits: Habits) -> list[float]:
+    a, b = habits.eligible_share_alpha, habits.eligible_share_beta
+    return [logit(a / (a + b)), np.log(a + b), logit(np.clip(habits.never_eligible_share, 0.05, 0.9))]
 
 
-def _shares_from(config: FleetConfig, x: NDArray[np.float64]) -> FleetConfig:
+def _shares_from(habits: Habits, x: NDArray[np.float64]) -> Habits:
     mean, total = float(expit(x[0])), float(np.exp(np.clip(x[1], -2, 6)))
     return replace(
-        config,
+        habits,
         eligible_share_alpha=max(mean * total, 1e-3),
         eligible_share_beta=max((1 - mean) * total, 1e-3),
         never_eligible_share=float(min(expit(x[2]), 0.95)),
@@ -227,51 +230,39 @@ def _share_loss(found: FleetStatistics, target: FleetStatistics) -> float:
     return float(mean + never + spread.sum())
 
 
+@dataclass(frozen=True)
+class _Search:
+    """What a search looks for, and for how long."""
+
+    observed: Looks
+    target: FleetStatistics  # of what was observed
+    seed: int  # of the simulated fleets
+    steps: int
+
+
 def _search(
-    config: FleetConfig,
-    parameters: Parameters,
-    loss: Callable[[FleetStatistics, FleetStatistics], float],
-    observed: Looks,
-    target: FleetStatistics,
-    seed: int,
-    steps: int,
-) -> FleetConfig:
+    habits: Habits, parameters: Parameters, loss: Callable[[FleetStatistics, FleetStatistics], float], search: _Search
+) -> Habits:
+    """The habits whose `parameters` bring the loss down furthest."""
     to, back = parameters
 
     def value(x: NDArray[np.float64]) -> float:
-        return loss(simulated_statistics(back(config, x), observed, _PHONES, seed), target)
+        found = simulated_statistics(back(habits, x), search.observed, _PHONES, search.seed)
+        return loss(found, search.target)
 
-    start = np.array(to(config))
+    start = np.array(to(habits))
     corners = np.vstack([start, start + _SPREAD * np.eye(len(start))])
-    options = {"maxfev": steps, "xatol": 0.01, "fatol": 0.5, "initial_simplex": corners}
-    return back(config, minimize(value, start, method="Nelder-Mead", options=options).x)
+    options = {"maxfev": search.steps, "xatol": 0.01, "fatol": 0.5, "initial_simplex": corners}
+    return back(habits, minimize(value, start, method="Nelder-Mead", options=options).x)
 
 
-def _rounded(config: FleetConfig) -> FleetConfig:
+def _rounded(habits: Habits) -> Habits:
     """Four digits: more would be read as knowledge."""
 
     def digits(value: float) -> float:
         return float(f"{value:.4g}")
 
     found: dict[str, Any] = {}
-    for name in FITTED:
-        value = getattr(config, name)
+    for name, value in asdict(habits).items():
         found[name] = tuple(map(digits, value)) if isinstance(value, tuple) else digits(value)
-    return replace(config, **found)
-
-
-FITTED = (
-    "eligible_share_alpha",
-    "eligible_share_beta",
-    "never_eligible_share",
-    "night_day_ratio",
-    "best_local_hour",
-    "other_best_local_hours",
-    "other_best_local_hour_shares",
-    "session_median_h",
-    "session_mean_h",
-    "long_session_share",
-    "long_session_median_h",
-    "reentry_share",
-    "reentry_gap_mean_h",
-)
+    return Habits(**found)

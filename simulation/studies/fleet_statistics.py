@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.clock import DAY_S, HOUR_S
-from simulation.world.sessions import Availability
+from simulation.world.availability.base import Availability
 from simulation.world.traces.trace import Trace
 
 STEP_S = HOUR_S / 2

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import purpose_key, uniform
+from simulation.world.check_ins import CheckIns
 from simulation.world.config import FleetConfig
 from simulation.world.devices import Devices
-from simulation.world.sessions import CheckIns
 
 DONE, FAILED, INELIGIBLE, UPLOAD_FAILED = range(4)
 

@@ -14,6 +14,8 @@ How the network goes with the tier of the device was not measured; it is a setti
 joins the four: every phone has a rank in each, and the ranks are correlated.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,6 @@ from scipy.special import ndtr, ndtri
 
 from client_model.keyed_random import purpose_key, uniform
 from simulation.world.config import FleetConfig
-from simulation.world.traces.trace import Trace
 
 TIERS = ("low", "mid", "high")  # below 4 GB of memory, below 8 GB, the rest
 _TIER_BOUNDS_GB = (4.0, 8.0)
@@ -55,24 +56,21 @@ class Devices(NamedTuple):
 
 
 def draw_devices(
-    config: FleetConfig,
-    num_phones: int,
-    seed: int,
-    trace: Trace | None = None,
-    device: NDArray[np.int64] | None = None,
+    config: FleetConfig, num_phones: int, seed: int, known: Mapping[str, Floats] = MappingProxyType({})
 ) -> Devices:
-    """Draw the devices of a fleet; where a trace knows a phone's device, that is what it has.
+    """Draw the hardware of a fleet.
 
     Args:
         config: medians and spreads.
         num_phones: size of the fleet.
         seed: key of the draws.
-        trace, device: the trace, and the device that each phone follows, int64 [phones].
+        known: what is known instead, by field of `Devices`: float64 [phones], NaN where nothing is.
     """
     phones = np.arange(num_phones)
 
     def normal(purpose: str) -> Floats:
-        return ndtri(uniform(purpose_key(seed, purpose), phones))
+        rank: Floats = ndtri(uniform(purpose_key(seed, purpose), phones))
+        return rank
 
     tier = normal("device tier")  # high is good
 
@@ -88,31 +86,13 @@ def draw_devices(
     up = np.exp(spread * joined("upload speed", np.sqrt(_DOWN_UP), network))
     drawn = {
         "train_s_per_token": config.train_s_per_token_median * _slowdown(config, slowness),
-        "download_kbytes_per_s": config.download_kbytes_per_s_median * down,
-        "upload_kbytes_per_s": config.upload_kbytes_per_s_median * up,
+        "download_bytes_per_s": config.download_kbytes_per_s_median * down * 1e3,
+        "upload_bytes_per_s": config.upload_kbytes_per_s_median * up * 1e3,
         "memory_gb": memory,
     }
-    if trace is not None and device is not None:
-        drawn = _where_recorded(config, trace, device, drawn)
-    return Devices(
-        drawn["train_s_per_token"],
-        drawn["download_kbytes_per_s"] * 1e3,
-        drawn["upload_kbytes_per_s"] * 1e3,
-        drawn["memory_gb"],
-    )
-
-
-def _where_recorded(
-    config: FleetConfig, trace: Trace, device: NDArray[np.int64], drawn: dict[str, Floats]
-) -> dict[str, Floats]:
-    """What the trace knows of each phone's device, and what was drawn where it knows nothing."""
-    known = dict(trace.properties)
-    if "relative_train_s" in known and "train_s_per_token" not in known:
-        relative = known["relative_train_s"]
-        known["train_s_per_token"] = config.train_s_per_token_median * relative / np.nanmedian(relative)
-    nothing = np.full(len(trace.device_ids), np.nan)
-    recorded = {name: known.get(name, nothing)[device] for name in drawn}
-    return {name: np.where(np.isnan(recorded[name]), values, recorded[name]) for name, values in drawn.items()}
+    for name, values in known.items():
+        drawn[name] = np.where(np.isnan(values), drawn[name], values)
+    return Devices(**drawn)
 
 
 def _slowdown(config: FleetConfig, slowness: Floats) -> Floats:

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.world.availability import AvailabilityModel
+from simulation.world.availability.base import Availability, WorldFacts
+from simulation.world.check_ins import CheckInCalendar, CheckIns
 from simulation.world.config import FleetConfig
-from simulation.world.devices import draw_devices
-from simulation.world.recorded import RecordedAvailability
-from simulation.world.sessions import Availability, CheckInCalendar, CheckIns
-from simulation.world.traces.trace import Trace
+from simulation.world.devices import Devices, draw_devices
+from typefleet.doors import chosen
+from typefleet.errors import ConfigError, expected
 
 
 class Fleet:
@@ -16,6 +16,7 @@ class Fleet:
 
     Attributes:
         config: the settings it was made with.
+        num_phones: phones in it.
         seed: key of everything random about it.
         availability: when phones are eligible.
         devices: their speeds and memory.
@@ -30,27 +31,44 @@ class Fleet:
         num_phones: int,
         seed: int,
         training_phones: NDArray[np.int64],
-        trace: Trace | None = None,
+        *,
+        availability: Availability | None = None,
+        devices: Devices | None = None,
     ) -> None:
         """Set up the fleet.
 
+        Args:
+            config: settings.
+            num_phones: phones in it.
+            seed: key of everything random about it.
+            training_phones: int64 [training phones], those that are not held out.
+            availability: in the place of what `config.availability` names.
+            devices: in the place of what would be drawn.
+
         Raises:
-            TraceError: the trace is too short.
+            ConfigError: what was handed in is for another number of phones, or the settings cannot be used.
+            TraceError: the trace that they name cannot be used.
         """
         self.config, self.num_phones, self.seed = config, num_phones, seed
-        self.availability: Availability
-        if trace is None:
-            self.availability, device, self.origin = AvailabilityModel(config, num_phones, seed), None, "built-in model"
+        if availability is None:
+            kind, settings = chosen(config, "availability")
+            self.availability: Availability = kind.make(settings, WorldFacts(num_phones, seed, config))
+            self.origin = self.availability.origin or kind.description
         else:
-            self.availability = recorded = RecordedAvailability(trace, config, num_phones, seed)
-            device = recorded.device
-            too_short = f" ({recorded.left_out:,} more were observed for too short)" if recorded.left_out else ""
-            self.origin = f"{len(trace.device_ids) - recorded.left_out:,} devices of {trace.source}{too_short}"
-        self.devices = draw_devices(config, num_phones, seed, trace, device)
+            self.availability = availability
+            self.origin = availability.origin or type(availability).__qualname__
+        self._require_phones("availability", self.availability.num_phones)
+        self.devices = devices or draw_devices(config, num_phones, seed, self.availability.known_hardware)
+        self._require_phones("devices", *map(len, self.devices))
         self.may_train = np.zeros(num_phones, bool)
         self.may_train[training_phones] = True
         self.may_train &= self.devices.memory_gb >= config.memory_floor_gb
         self._calendar = CheckInCalendar(self.availability, self.may_train)
+
+    def _require_phones(self, what: str, *found: int) -> None:
+        wrong = [n for n in found if n != self.num_phones]
+        if wrong:
+            raise ConfigError(expected(what, f"those of the fleet's {self.num_phones} phones", f"{wrong[0]} phones"))
 
     def check_ins(self, now_s: float) -> CheckIns:
         """Training phones that are eligible now."""

@@ -20,9 +20,9 @@ from client_model.keyed_random import hash_uint64, purpose_key, uniform
 from server_strategy.config import CohortConfig
 from simulation.clock import HOUR_S
 from simulation.world.attempts import DONE, Attempts, resolve_attempts
+from simulation.world.check_ins import CheckIns
 from simulation.world.diary import PhoneDiary
 from simulation.world.fleet import Fleet
-from simulation.world.sessions import CheckIns
 
 POLL_S = 60.0  # how often the server looks for new check-ins
 

@@ -20,6 +20,8 @@ from simulation.flags import parse_simulate, to_toml
 from simulation.run.preparation import prepare
 from simulation.studies.dry_run import prepare_dry_run, run_days
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED
+from simulation.world.availability.base import WorldFacts
+from simulation.world.availability.model import AvailabilityModel, Habits
 from simulation.world.config import FleetConfig
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts
@@ -116,9 +118,11 @@ FLAGS = ("--cohort.policy", "waves", "--cohort.waves", "3", "--cohort.goal", "30
 
 
 def test_by_object_it_reaches_the_weights():
-    everybody_is_there = dict(eligible_share_alpha=1e4, eligible_share_beta=0.01, memory_floor_gb=0.0)
-    world = FleetConfig(**everybody_is_there, train_s_per_token_median=1e-4, failure_share=0.0)
-    fleet = Fleet(world, PHONES, 0, np.arange(PHONES))
+    world = FleetConfig(memory_floor_gb=0.0, train_s_per_token_median=1e-4, failure_share=0.0)
+    everybody_is_there = AvailabilityModel(
+        Habits(eligible_share_alpha=1e4, eligible_share_beta=0.01), WorldFacts(PHONES, 0)
+    )
+    fleet = Fleet(world, PHONES, 0, np.arange(PHONES), availability=everybody_is_there)
     cohort = CohortConfig(goal=8, min_separation_rounds=2, minimum_report_share=0.25)
     timeline = Timeline(fleet, cohort, PhoneWork(1000, lambda phones, _: np.full(len(phones), 10)))
     cohorts = FleetCohorts(timeline, Waves(WavesSettings(), timeline))

@@ -49,7 +49,7 @@ BAD = {
     ),
     "coverage alone": (
         ["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"],
-        "--fleet.trace-coverage: expected only with --fleet.trace, found it without",
+        "--fleet.trace-coverage: expected only with --fleet.availability recorded",
     ),
     "a bad row": (["fleet_dry_run.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found 5"),
     "a bad row, real run": (["simulate.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found 5"),

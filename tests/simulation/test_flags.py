@@ -1,10 +1,13 @@
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from simulation.config import RunConfig, check
 from simulation.flags import parse_simulate, read_config, result_settings, to_toml
 from simulation.settings import choose, flag_name, leaves
+from simulation.world.availability.recorded import TraceSettings
 from simulation.world.policies.buffered import BufferSettings
 from typefleet.errors import ConfigError
 
@@ -47,6 +50,46 @@ def test_what_a_file_changes_holds_for_the_kind_that_a_flag_chooses(tmp_path):
     file.write_text("[cohort]\npolicy = 'synchronous'\ndeadline_s = 30\nover_selection = 2\n")
     run = parse_simulate(["--config", str(file), "--cohort.policy", "buffered"]).run
     assert run.cohort.policy_settings == BufferSettings(deadline_s=30.0)  # which has no over-selection
+
+
+def test_a_trace_alone_selects_the_recorded_availability(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[fleet]\ntrace = 't.csv'\nunobserved = 'exclude'\n")
+    for argv in (["--fleet.trace", "t.csv", "--fleet.unobserved", "exclude"], ["--config", str(file)]):
+        fleet = parse_simulate(argv).run.fleet
+        assert fleet.availability == "recorded"
+        assert fleet.availability_settings == TraceSettings(trace=Path("t.csv"), unobserved="exclude")
+    # A run's own file names its kind; a flag's trace takes its place all the same, and a kind named is the one meant.
+    file.write_text(to_toml(parse_simulate([]).run))
+    assert parse_simulate(["--config", str(file), "--fleet.trace=t.csv"]).run.fleet.availability == "recorded"
+    file.write_text("[fleet]\navailability = 'model'\ntrace = 't.csv'\n")
+    with pytest.raises(ConfigError, match=r"fleet\.trace: expected only with --fleet\.availability recorded"):
+        parse_simulate(["--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--fleet.unobserved", "tile"], "--fleet.unobserved: expected only with --fleet.availability recorded"),
+        (
+            ["--fleet.trace", "t.csv", "--fleet.night-day-ratio", "2"],
+            "--fleet.night-day-ratio: expected only with --fleet.availability model, found it without",
+        ),
+        (
+            ["--fleet.availability", "recorded"],
+            "--fleet.trace: expected a file, as --fleet.availability recorded",
+        ),
+        (["--fleet.availability", "recroded"], "found 'recroded'; did you mean recorded?"),
+        (["--fleet.trace", "t.csv", "--fleet.trace-idle", "locked"], "only with events of FLASH (.json)"),
+        (
+            ["--fleet.session-mean-h", "0.5"],
+            "session-mean-h: expected a number >= --fleet.session-median-h = 1",
+        ),
+    ],
+)
+def test_what_another_availability_would_ignore_is_refused(argv, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse_simulate(argv)
 
 
 def test_help_lists_the_policies(capsys):

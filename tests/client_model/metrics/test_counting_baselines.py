@@ -14,7 +14,9 @@ def measure(population, words):
     vocabulary = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *words))
     spelled = spelled_lookup(vocabulary, population)
     return measure_baselines(
-        population, spelled, keystroke_table(vocabulary.tokens), np.array([0]), np.array([1]), 100, 6
+        *(population, spelled, keystroke_table(vocabulary.tokens), np.array([0]), np.array([1])),
+        max_sequences=100,
+        sequence_length=6,
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from simulation.clock import DAY_S, HOUR_S
 from simulation.studies.fleet_fit import chance, compare, fit_fleet, simulated_statistics, some_looks
 from simulation.studies.fleet_statistics import STEP_S, Looks, look_at_model, look_at_trace, statistics
-from simulation.world.availability import AvailabilityModel
+from simulation.world.availability.base import WorldFacts
+from simulation.world.availability.model import AvailabilityModel, Habits
 from simulation.world.config import FleetConfig
 from simulation.world.traces.trace import Trace, TraceError
 
@@ -55,10 +56,10 @@ def test_the_devices_own_clocks():
 
 def test_the_model_is_looked_at_as_the_devices_were():
     like = look_at_trace(make_trace([], [(0, 48), (30, 60)]))
-    looks = look_at_model(AvailabilityModel(FleetConfig(), 50, 0), like)
+    looks = look_at_model(AvailabilityModel(Habits(), WorldFacts(50, 0)), like)
     np.testing.assert_array_equal(looks.observed[0::2], np.tile(like.observed[0], (25, 1)))
     np.testing.assert_array_equal(looks.observed[1::2], np.tile(like.observed[1], (25, 1)))
-    phone, _ = AvailabilityModel(FleetConfig(), 50, 0).eligible_until(7 * DAY_S + 3.5 * STEP_S)
+    phone, _ = AvailabilityModel(Habits(), WorldFacts(50, 0)).eligible_until(7 * DAY_S + 3.5 * STEP_S)
     assert set(np.flatnonzero(looks.eligible[:, 3])) == {p for p in phone if looks.observed[p, 3]}
 
 
@@ -69,9 +70,7 @@ def test_a_trace_of_nothing_cannot_be_fitted():
 
 @pytest.mark.slow
 def test_a_fit_finds_the_figures_of_another_fleet_again():
-    truth = FleetConfig(
-        utc_offsets_h=(0.0,),
-        utc_offset_weights=(1.0,),
+    truth = Habits(
         eligible_share_alpha=0.8,
         eligible_share_beta=4.0,
         never_eligible_share=0.1,
@@ -88,7 +87,8 @@ def test_a_fit_finds_the_figures_of_another_fleet_again():
     everything = Looks(
         np.zeros((devices, steps), bool), np.ones((devices, steps), bool), np.tile(np.arange(steps) % 48, (devices, 1))
     )
-    observed = look_at_model(AvailabilityModel(truth, devices, 11), everything)
+    one_clock = FleetConfig(utc_offsets_h=(0.0,), utc_offset_weights=(1.0,))
+    observed = look_at_model(AvailabilityModel(truth, WorldFacts(devices, 11, one_clock)), everything)
     lines = compare(statistics(observed), simulated_statistics(fit_fleet(observed), observed))
     assert [line.name for line in lines if line.met is False] == []
 
@@ -96,7 +96,7 @@ def test_a_fit_finds_the_figures_of_another_fleet_again():
 def test_chance_shrinks_with_the_number_of_devices():
     everybody = np.ones((800, 144), bool)
     like = Looks(~everybody, everybody, np.tile(np.arange(144) % 48, (800, 1)))
-    looks = look_at_model(AvailabilityModel(FleetConfig(), 800, 4), like)
+    looks = look_at_model(AvailabilityModel(Habits(), WorldFacts(800, 4)), like)
     few = some_looks(looks, np.arange(50))
     many, less = (chance(some, statistics(some)) for some in (looks, few))
     assert less[0] == pytest.approx(4 * many[0], rel=0.5) and less[2] > 2 * many[2] > 0

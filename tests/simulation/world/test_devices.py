@@ -9,7 +9,6 @@ from scipy.stats import spearmanr
 from simulation.world.config import FleetConfig
 from simulation.world.devices import TIERS, draw_devices
 from simulation.world.fleet import Fleet
-from simulation.world.traces.trace import Trace
 from tests.conftest import REAL_DATA
 
 PHONES = 100_000
@@ -62,15 +61,12 @@ def test_a_phone_does_not_depend_on_the_size_of_the_fleet():
         np.testing.assert_array_equal(few, many[:100])
 
 
-def test_what_a_trace_knows_is_used():
-    nobody = np.zeros(0)
-    known = {"memory_gb": np.array([1.0, np.nan]), "relative_train_s": np.array([300.0, 100.0])}
-    trace = Trace("made", ("a", "b"), nobody.astype(int), nobody, nobody, np.zeros(2), np.full(2, 2e5), known)
-    device = np.arange(1000) % 2
-    found = draw_devices(FleetConfig(), 1000, 3, trace, device)
-    assert set(found.memory_gb[device == 0]) == {1.0}
-    np.testing.assert_array_equal(found.memory_gb[device == 1], DEVICES.memory_gb[:1000][device == 1])
-    np.testing.assert_allclose(found.train_s_per_token, np.where(device, 0.0035, 0.0105), rtol=1e-12)
+def test_what_is_known_is_not_drawn():
+    known = {"memory_gb": np.where(np.arange(1000) % 2, np.nan, 1.0)}
+    found, drawn = draw_devices(FleetConfig(), 1000, 3, known), draw_devices(FleetConfig(), 1000, 3)
+    assert set(found.memory_gb[::2]) == {1.0}
+    np.testing.assert_array_equal(found.memory_gb[1::2], drawn.memory_gb[1::2])
+    np.testing.assert_array_equal(found.train_s_per_token, drawn.train_s_per_token)
 
 
 def test_phones_below_the_memory_floor_never_check_in():

@@ -14,11 +14,11 @@ from server_strategy.policies import POLICIES
 from simulation.clock import DAY_S, HOUR_S
 from simulation.world import timeline
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, resolve_attempts
+from simulation.world.check_ins import CheckIns
 from simulation.world.config import FleetConfig
 from simulation.world.devices import Devices
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import make_cohorts
-from simulation.world.sessions import CheckIns
 from simulation.world.timeline import PhoneWork
 
 PHONES = 3000

@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.clock import DAY_S, HOUR_S
-from simulation.world.config import FleetConfig
-from simulation.world.recorded import RecordedAvailability
+from simulation.clock import HOUR_S
 from simulation.world.traces.reader import read_trace
-from simulation.world.traces.trace import Trace, TraceError
+from simulation.world.traces.trace import TraceError
 
 INTERVALS = "device_id,start_s,end_s\na,100,200\na,200,300\nb,50,90000\n"
 COVERAGE = "device_id,observed_from_s,observed_to_s\nb,0,100000\na,0,90000\nsilent,10,99000\n"
@@ -243,63 +241,3 @@ def test_a_pickle_that_would_run_something_is_refused_by_name_and_runs_nothing(p
 def test_bytes_that_are_no_pickle(tmp_path_factory, content):
     with pytest.raises(TraceError):
         read_trace(write(tmp_path_factory.mktemp("p"), "t.pkl", content))
-
-
-# Fleets that follow a trace --------------------------------------------------------------------
-
-
-def make_trace(sessions, spans):
-    device, start, end = (np.array(column) for column in zip(*sessions, strict=True)) if sessions else ([], [], [])
-    span = np.array(spans, float)
-    ids = tuple(f"d{i}" for i in range(len(spans)))
-    columns = (np.array(device, np.int64), np.array(start, float), np.array(end, float))
-    return Trace("made", ids, *columns, span[:, 0], span[:, 1])
-
-
-HOUR_SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(24, 96)), min_size=1, max_size=4)
-
-
-@given(st.data(), st.sampled_from(["tile", "exclude"]), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
-def test_every_phone_lives_the_days_of_its_device(data, unobserved, seed):
-    spans = [(a * HOUR_S, (a + n) * HOUR_S) for a, n in data.draw(HOUR_SPANS)]
-    sessions = []
-    for device, (begin, end) in enumerate(spans):
-        cuts = sorted(data.draw(st.sets(st.integers(int(begin // HOUR_S), int(end // HOUR_S)), max_size=8)))
-        pairs = zip(cuts[::2], cuts[1::2], strict=False)
-        sessions += [(device, a * HOUR_S, b * HOUR_S) for a, b in pairs]
-    trace = make_trace(sessions, spans)
-    fleet = RecordedAvailability(trace, FleetConfig(unobserved=unobserved), 9, seed)
-    begin = trace.observed_from_s if unobserved == "tile" else np.full(len(spans), trace.observed_from_s.min())
-    end = trace.observed_to_s if unobserved == "tile" else np.full(len(spans), trace.observed_to_s.max())
-    for t in np.arange(0, 6 * DAY_S, 5 * HOUR_S) + HOUR_S / 2:
-        eligible = set(fleet.eligible_until(t)[0].tolist())
-        for phone in range(9):
-            device = fleet.device[phone]
-            cycle = (end[device] - begin[device]) // DAY_S * DAY_S
-            then = begin[device] + (t + fleet._offset[phone] * DAY_S - begin[device]) % cycle
-            expected = any(d == device and a <= then < b for d, a, b in sessions)
-            assert (phone in eligible) == expected
-
-
-def test_devices_are_used_equally_often_and_short_ones_are_left_out():
-    spans = [(0, 3 * DAY_S), (0, DAY_S / 2), (DAY_S / 2, 2 * DAY_S)]
-    fleet = RecordedAvailability(make_trace([(1, 5, 50)], spans), FleetConfig(), 1000, 0)
-    assert np.bincount(fleet.device, minlength=3).tolist() == [500, 0, 500] and fleet.left_out == 1
-    with pytest.raises(TraceError, match=r"expected a device observed for a day or longer, found at most 12.0 hours"):
-        RecordedAvailability(make_trace([], [(0, DAY_S / 2)]), FleetConfig(), 10, 0)
-
-
-def test_one_phone_in_the_trace_is_enough():
-    fleet = RecordedAvailability(make_trace([(0, HOUR_S, 2 * HOUR_S)], [(0, 2 * DAY_S)]), FleetConfig(), 400, 0)
-    assert len(fleet.eligible_until(1.5 * HOUR_S)[0]) + len(fleet.eligible_until(25.5 * HOUR_S)[0]) == 400
-    assert len(fleet.eligible_until(3 * HOUR_S)[0]) == 0
-
-
-def test_local_times_follow_each_phones_clock():
-    trace = make_trace([(0, 2 * HOUR_S, 3 * HOUR_S)], [(0, DAY_S)])
-    config = FleetConfig(trace_times="local", utc_offsets_h=(-5.0, 8.0), utc_offset_weights=(0.5, 0.5))
-    fleet = RecordedAvailability(trace, config, 200, 0)
-    west = np.flatnonzero(fleet.utc_offset_h == -5.0)
-    np.testing.assert_array_equal(fleet.eligible_until(7.5 * HOUR_S)[0], west)
-    np.testing.assert_array_equal(fleet.eligible_until(18.5 * HOUR_S)[0], np.setdiff1d(np.arange(200), west))

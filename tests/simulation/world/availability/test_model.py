@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from simulation.clock import DAY_S, HOUR_S, local_hour, simulated_date
-from simulation.world.availability import AvailabilityModel, poisson_quantile
-from simulation.world.config import FleetConfig
-from simulation.world.sessions import CheckInCalendar, Sessions, merge_sessions
+from simulation.world.availability.base import WorldFacts
+from simulation.world.availability.model import AvailabilityModel, Habits, poisson_quantile
+from simulation.world.check_ins import CheckInCalendar
+from simulation.world.sessions import Sessions, merge_sessions
 
 PHONES = 20_000
-MODEL = AvailabilityModel(FleetConfig(), PHONES, seed=1)
+MODEL = AvailabilityModel(Habits(), WorldFacts(PHONES, seed=1))
 
 
 def test_mean_eligible_share_is_the_measured_one():
@@ -55,7 +56,7 @@ def test_share_of_time_follows_each_phones_own_share():
 @settings(max_examples=20, deadline=None)
 def test_the_calendar_finds_at_any_moment_what_a_look_at_everybody_finds(moments):
     may_train = np.arange(PHONES) % 7 != 0
-    calendar, model = CheckInCalendar(MODEL, may_train), AvailabilityModel(FleetConfig(), PHONES, seed=1)
+    calendar, model = CheckInCalendar(MODEL, may_train), AvailabilityModel(Habits(), WorldFacts(PHONES, seed=1))
     for now in moments:  # forwards and backwards
         found = calendar.at(now)
         phone, until = model.eligible_until(now)
@@ -63,7 +64,7 @@ def test_the_calendar_finds_at_any_moment_what_a_look_at_everybody_finds(moments
         np.testing.assert_array_equal(found.until_s, until[may_train[phone]])
 
 
-RICH = FleetConfig(
+RICH = Habits(
     never_eligible_share=0.2,
     other_best_local_hours=(13.0,),
     other_best_local_hour_shares=(0.4,),
@@ -73,7 +74,7 @@ RICH = FleetConfig(
 
 
 def test_reentry_clusters_and_never_eligible_phones_keep_the_share():
-    model = AvailabilityModel(RICH, PHONES, seed=1)
+    model = AvailabilityModel(RICH, WorldFacts(PHONES, seed=1))
     assert (model.eligible_share == 0).mean() == pytest.approx(0.2, abs=0.01)
     moments = np.arange(0, 10 * DAY_S, HOUR_S)
     share, by_hour = np.zeros(PHONES), np.zeros((2, 24))
@@ -89,12 +90,12 @@ def test_reentry_clusters_and_never_eligible_phones_keep_the_share():
 
 
 def test_reentry_makes_short_gaps():
-    def short_gaps(config):
-        sessions = AvailabilityModel(config, PHONES, seed=1).sessions_around(2)
+    def short_gaps(habits):
+        sessions = AvailabilityModel(habits, WorldFacts(PHONES, seed=1)).sessions_around(2)
         same = sessions.phone[1:] == sessions.phone[:-1]
         return ((sessions.start_s[1:] - sessions.end_s[:-1])[same] < HOUR_S).mean()
 
-    assert short_gaps(RICH) > 2 * short_gaps(FleetConfig())
+    assert short_gaps(RICH) > 2 * short_gaps(Habits())
 
 
 def test_session_lengths():
@@ -103,7 +104,7 @@ def test_session_lengths():
 
 
 def test_a_phones_sessions_do_not_depend_on_the_size_of_the_fleet():
-    small = AvailabilityModel(FleetConfig(), 50, seed=1)
+    small = AvailabilityModel(Habits(), WorldFacts(50, seed=1))
     for t in (0.0, 3 * DAY_S + 7 * HOUR_S):
         phone, until = MODEL.eligible_until(t)
         a, b = small.eligible_until(t)
@@ -156,7 +157,7 @@ def test_poisson_quantile_equals_scipys(rate):
 
 
 def test_the_clock_may_be_set_back():
-    model = AvailabilityModel(FleetConfig(), 2000, seed=1)
+    model = AvailabilityModel(Habits(), WorldFacts(2000, seed=1))
     first = model.eligible_until(5 * DAY_S)
     model.eligible_until(9 * DAY_S)
     for a, b in zip(first, model.eligible_until(5 * DAY_S), strict=True):

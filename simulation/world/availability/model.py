@@ -23,15 +23,20 @@ can be computed without its past and does not depend on the size of the fleet.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ive, ndtri, pdtrik
 
 from client_model.keyed_random import purpose_key, uniform, weighted_choice
 from simulation.clock import DAY_S, HOUR_S
-from simulation.world.config import FleetConfig
-from simulation.world.sessions import Availability, Sessions
+from simulation.world.availability.base import Availability, WorldFacts
+from simulation.world.sessions import Sessions
+from typefleet.doors import Kind, KindSettings
+from typefleet.errors import ConfigError, expected
 
 MAX_BURST_H = 24.0  # from its first start to its last end
 _MAX_SESSIONS = 12  # of a burst
@@ -44,47 +49,89 @@ _MAX_GAIN = 3.0  # long sessions hide the fine shape of the curve of starts; it 
 _SAMPLE = 20_000  # bursts, for their mean and their spectrum
 
 Floats = NDArray[np.float64]
+Bursts = NDArray[np.int64]  # indices of bursts
+Draw = Callable[[str, Bursts, int], Floats]  # (purpose, bursts, number of the session) -> uniform numbers
+
+
+@dataclass(frozen=True)
+class Habits(KindSettings):
+    """The habits of the phones' owners that the built-in model supposes."""
+
+    eligible_share_alpha: Annotated[float, Gt(0)] = 0.45
+    """A phone's long-run share of time eligible is Beta(alpha, beta) ..."""
+    eligible_share_beta: Annotated[float, Gt(0)] = 5.1
+    """... whose mean with the default numbers is 8.1 %."""
+    never_eligible_share: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of the phones that are never eligible, on top of those whose share is close to 0."""
+    night_day_ratio: Annotated[float, Ge(1)] = 4.0
+    """Eligible phones at the best local hour over those at the worst."""
+    best_local_hour: Annotated[float, Ge(0), Lt(24)] = 3.0
+    """Local hour at which most phones are idle, charging and on unmetered Wi-Fi."""
+    other_best_local_hours: tuple[float, ...] = ()
+    """Best hours of the other clusters of phones, such as those that charge at the office."""
+    other_best_local_hour_shares: tuple[float, ...] = ()
+    """Share of the phones in each of those clusters; all others have --fleet.best-local-hour."""
+    session_median_h: Annotated[float, Gt(0)] = 1.0
+    """Median length of one eligible session."""
+    session_mean_h: Annotated[float, Gt(0), Le(8)] = 2.0
+    """Mean length of one eligible session; at least the median."""
+    long_session_share: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Share of sessions that are of another kind: a whole night on the charger."""
+    long_session_median_h: Annotated[float, Gt(0), Le(24)] = 7.0
+    """Median length of those."""
+    reentry_share: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """After a session, the chance that the next one follows soon; 0: sessions are independent."""
+    reentry_gap_mean_h: Annotated[float, Gt(0)] = 0.5
+    """Mean gap before such a session."""
+
+    def check(self, flag: Callable[[str], str]) -> None:
+        """A mean at least as long as the median, and a share for each cluster."""
+        if self.session_mean_h < self.session_median_h:
+            least = f"a number >= {flag('session_median_h')} = {self.session_median_h:g}"
+            raise ConfigError(expected(flag("session_mean_h"), least, f"{self.session_mean_h:g}"))
+        others, shares = self.other_best_local_hours, self.other_best_local_hour_shares
+        if len(others) != len(shares) or min(shares, default=0.0) < 0 or sum(shares) > 1:
+            what = f"{len(others)} numbers >= 0, one an hour, that add up to at most 1"
+            raise ConfigError(expected(flag("other_best_local_hour_shares"), what, list(shares)))
 
 
 class AvailabilityModel(Availability):
     """Eligible sessions of a whole fleet, a day at a time.
 
     Attributes:
-        utc_offset_h: float64 [phones].
         best_hour: float64 [phones], local hour at which each is most often eligible.
-        eligible_share: float64 [phones], long-run share of time eligible.
     """
 
-    def __init__(self, config: FleetConfig, num_phones: int, seed: int) -> None:
-        super().__init__(num_phones)
-        self._config, self._seed = config, seed
-        phones = np.arange(num_phones)
-        zones = (config.utc_offsets_h, config.utc_offset_weights)
-        self.utc_offset_h = weighted_choice(purpose_key(seed, "time zone"), *zones, phones)
-        hours = (config.best_local_hour, *config.other_best_local_hours)
-        shares = (1.0 - sum(config.other_best_local_hour_shares), *config.other_best_local_hour_shares)
+    def __init__(self, habits: Habits, facts: WorldFacts) -> None:
+        super().__init__(facts.num_phones)
+        self._habits, self._seed = habits, facts.seed
+        seed, phones = facts.seed, np.arange(facts.num_phones)
+        self.utc_offset_h = facts.drawn_utc_offset_h()
+        hours = (habits.best_local_hour, *habits.other_best_local_hours)
+        shares = (1.0 - sum(habits.other_best_local_hour_shares), *habits.other_best_local_hour_shares)
         self.best_hour = weighted_choice(purpose_key(seed, "best hour"), hours, shares, phones)
         u = uniform(purpose_key(seed, "eligible share"), phones)
-        share = betaincinv(config.eligible_share_alpha, config.eligible_share_beta, u)
-        never = uniform(purpose_key(seed, "never eligible"), phones) < config.never_eligible_share
+        share = betaincinv(habits.eligible_share_alpha, habits.eligible_share_beta, u)
+        never = uniform(purpose_key(seed, "never eligible"), phones) < habits.never_eligible_share
         self.eligible_share = np.where(never, 0.0, np.clip(share, 0.0, 0.999))
-        self._log_median = np.log(config.session_median_h)
-        self._log_std = np.sqrt(2 * np.log(config.session_mean_h / config.session_median_h))
+        self._log_median = np.log(habits.session_median_h)
+        self._log_std = np.sqrt(2 * np.log(habits.session_mean_h / habits.session_median_h))
         sample = self._sample_of_bursts()
         mean_h = float((sample[2] - sample[1]).sum()) / _SAMPLE
         self._starts_a_day = -np.log1p(-self.eligible_share) * 24 / mean_h
         self._start_hours = self._start_curve(*sample[1:], mean_h)
 
     def _session_hours(self, u: Floats) -> Floats:
-        share = self._config.long_session_share
+        share = self._habits.long_session_share
         is_long = u < share
         rank = ndtri(np.where(is_long, u / share, (u - share) / (1 - share)) if share else u)
-        hours = np.exp(self._log_median + self._log_std * rank)
+        hours: Floats = np.exp(self._log_median + self._log_std * rank)
         if share:
-            hours = np.where(is_long, self._config.long_session_median_h * np.exp(_LONG_LOG_STD * rank), hours)
-        return np.minimum(hours, MAX_BURST_H)
+            hours = np.where(is_long, self._habits.long_session_median_h * np.exp(_LONG_LOG_STD * rank), hours)
+        capped: Floats = np.minimum(hours, MAX_BURST_H)
+        return capped
 
-    def _bursts(self, u: Floats, draw: Callable[[str, NDArray, int], Floats]) -> tuple[NDArray, Floats, Floats]:
+    def _bursts(self, u: Floats, draw: Draw) -> tuple[Bursts, Floats, Floats]:
         """The sessions of len(u) bursts.
 
         Args:
@@ -94,7 +141,7 @@ class AvailabilityModel(Availability):
         Returns:
             (index of the burst, start, end) of each session, in hours since the start of its burst.
         """
-        again, gap_h = self._config.reentry_share, self._config.reentry_gap_mean_h
+        again, gap_h = self._habits.reentry_share, self._habits.reentry_gap_mean_h
         alive, at = np.arange(len(u)), np.zeros(len(u))
         index, starts, ends = [], [], []
         for number in range(_MAX_SESSIONS):
@@ -113,10 +160,10 @@ class AvailabilityModel(Availability):
             return index[0], starts[0], ends[0]
         return np.concatenate(index), np.concatenate(starts), np.concatenate(ends)
 
-    def _sample_of_bursts(self) -> tuple[NDArray, Floats, Floats]:
+    def _sample_of_bursts(self) -> tuple[Bursts, Floats, Floats]:
         even = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
 
-        def draw(purpose: str, bursts: NDArray, number: int) -> Floats:
+        def draw(purpose: str, bursts: Bursts, number: int) -> Floats:
             if purpose == "session length" and number == 0:
                 return even[bursts]
             return uniform(purpose_key(0, purpose, number), bursts)
@@ -129,7 +176,7 @@ class AvailabilityModel(Availability):
         The wanted curve of eligible phones is that of a von Mises distribution, which is largest over
         smallest = `night_day_ratio`.
         """
-        kappa = np.log(self._config.night_day_ratio) / 2
+        kappa = np.log(self._habits.night_day_ratio) / 2
         grid = np.linspace(0, 24, _CURVE_POINTS + 1)
         curve = np.ones(len(grid))
         for k in range(1, _HARMONICS + 1):
@@ -143,7 +190,8 @@ class AvailabilityModel(Availability):
         curve = np.maximum(curve, 0.0)
         steps = (curve[1:] + curve[:-1]) / 2
         cdf = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
-        return np.interp(np.linspace(0, 1, _QUANTILES + 1), cdf, grid)
+        quantiles: Floats = np.interp(np.linspace(0, 1, _QUANTILES + 1), cdf, grid)
+        return quantiles
 
     def day_starts(self, day: int) -> Sessions:
         """Sessions of the bursts that start on one local day of each phone; they may overlap."""
@@ -159,7 +207,7 @@ class AvailabilityModel(Availability):
         hour = (after + self.best_hour[phone]) % 24
         start_s = day * DAY_S + (hour - self.utc_offset_h[phone]) * HOUR_S
 
-        def draw(purpose: str, bursts: NDArray, number: int) -> Floats:
+        def draw(purpose: str, bursts: Bursts, number: int) -> Floats:
             return uniform(purpose_key(self._seed, purpose, day, number), phone[bursts], nth[bursts])
 
         continues = uniform(purpose_key(self._seed, "sessions of a burst", day), phone, nth)
@@ -190,3 +238,6 @@ def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArr
         more = (u[left] > reached) & ((term > 1e-17) | (number < rate[left]))
         left, term, reached = left[more], term[more], reached[more]
     return counts
+
+
+KIND = Kind("model", "built-in model", make=AvailabilityModel, settings=Habits)

@@ -1,0 +1,88 @@
+"""What a source of availability is.
+
+A source only says which sessions start on one day of each phone (`Availability.day_starts`). Here they are joined
+across days, and asked for by moment.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import purpose_key, weighted_choice
+from simulation.clock import DAY_S
+from simulation.world.config import FleetConfig
+from simulation.world.sessions import Sessions, merge_sessions
+
+
+@dataclass(frozen=True)
+class WorldFacts:
+    """What a source is told of the fleet that it is for."""
+
+    num_phones: int
+    seed: int  # key of everything random
+    config: FleetConfig = field(default_factory=FleetConfig)
+
+    def drawn_utc_offset_h(self) -> NDArray[np.float64]:
+        """float64 [num_phones]: a time zone for each phone, drawn with the shares of the settings."""
+        zones = (self.config.utc_offsets_h, self.config.utc_offset_weights)
+        return weighted_choice(purpose_key(self.seed, "time zone"), *zones, np.arange(self.num_phones))
+
+
+class Availability(ABC):
+    """When the phones of a fleet are eligible: idle, charging and on unmetered Wi-Fi.
+
+    Attributes:
+        num_phones: phones in the fleet.
+        utc_offset_h: float64 [phones], the local clock.
+        eligible_share: float64 [phones], long-run share of time eligible.
+        origin: where it comes from, for a reader; if empty, the kind's description or the name of the class.
+        files: what it was read from; a run is resumed only while they are unchanged.
+        known_hardware: what it knows of the phones' hardware, by name of `devices.Hardware`; float64 [phones], NaN
+            where it knows nothing. What it does not know is drawn.
+    """
+
+    utc_offset_h: NDArray[np.float64]
+    eligible_share: NDArray[np.float64]
+    origin: str = ""
+    files: tuple[Path, ...] = ()
+    known_hardware: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
+
+    def __init__(self, num_phones: int) -> None:
+        self.num_phones = num_phones
+        self._days: dict[int, Sessions] = {}
+        self._cached_day: tuple[int, Sessions] | None = None
+
+    @abstractmethod
+    def day_starts(self, day: int) -> Sessions:
+        """Sessions that start on one day of each phone's own calendar; they may overlap.
+
+        They end within three days of the start of that day in UTC, whatever the time zone.
+        """
+
+    def sessions_around(self, day: int) -> Sessions:
+        """Disjoint sessions that end after a UTC day's start, with those that may continue them."""
+        if self._cached_day is None or self._cached_day[0] != day:
+            if self._cached_day is not None and day < self._cached_day[0]:
+                self._days.clear()  # what is over is dropped, so going back needs all anew
+            self._cached_day = None
+            # A UTC day overlaps up to three local days; sessions last up to two days and may chain.
+            kept = {d: self._days.pop(d, None) for d in range(day - 3, day + 3)}
+            self._days = {}
+            for d, known in kept.items():
+                phone, start_s, end_s = known or self.day_starts(d)
+                lasting = end_s > day * DAY_S
+                self._days[d] = Sessions(phone[lasting], start_s[lasting], end_s[lasting])
+            columns = zip(*self._days.values(), strict=True)
+            self._cached_day = (day, merge_sessions(Sessions(*(np.concatenate(c) for c in columns))))
+        return self._cached_day[1]
+
+    def eligible_until(self, now_s: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(phones eligible now, sorted; the time each stops being so)."""
+        sessions = self.sessions_around(int(now_s // DAY_S))
+        running = (sessions.start_s <= now_s) & (now_s < sessions.end_s)
+        return sessions.phone[running], sessions.end_s[running]

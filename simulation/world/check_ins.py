@@ -1,0 +1,58 @@
+"""Who could be invited at a moment."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.clock import DAY_S
+from simulation.world.availability.base import Availability
+from simulation.world.sessions import Sessions
+
+
+class CheckIns(NamedTuple):
+    """Phones that could be invited at one moment."""
+
+    phone: NDArray[np.int64]  # [checked in], sorted
+    until_s: NDArray[np.float64]  # [checked in], when each stops being eligible
+
+
+class CheckInCalendar:
+    """The phones eligible at a moment that moves forward, without a look at those that are not.
+
+    Each session is touched when it begins and when it ends, so that a query costs what there is to
+    report, not the size of the fleet. A moment may lie before the last one; that costs a new start.
+    """
+
+    def __init__(self, availability: Availability, may_train: NDArray[np.bool_]) -> None:
+        self._availability, self._may_train = availability, may_train
+        self._day = -1
+        self._now_s = -np.inf
+        self._next = 0  # of the day's sessions, by start
+        self._coming = Sessions(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        self._running = CheckIns(self._coming.phone, self._coming.end_s)
+
+    def at(self, now_s: float) -> CheckIns:
+        """The training phones that are eligible now."""
+        day = int(now_s // DAY_S)
+        if day != self._day or now_s < self._now_s:
+            self._open_day(day)
+        self._now_s = now_s
+        begun = int(np.searchsorted(self._coming.start_s, now_s, "right"))
+        # By phone, so that whoever looks up things of these phones walks through memory in order.
+        new = self._next + np.argsort(self._coming.phone[self._next : begun], kind="stable")
+        self._next = begun
+        place = np.searchsorted(self._running.phone, self._coming.phone[new])
+        phone = np.insert(self._running.phone, place, self._coming.phone[new])
+        until_s = np.insert(self._running.until_s, place, self._coming.end_s[new])
+        lasting = until_s > now_s
+        self._running = CheckIns(phone[lasting], until_s[lasting])
+        return self._running
+
+    def _open_day(self, day: int) -> None:
+        phone, start_s, end_s = self._availability.sessions_around(day)
+        chosen = np.flatnonzero(self._may_train[phone] & (start_s < (day + 1) * DAY_S))
+        order = chosen[np.argsort(start_s[chosen], kind="stable")]
+        self._coming = Sessions(phone[order], start_s[order], end_s[order])
+        self._day, self._next = day, 0
+        self._running = CheckIns(phone[:0], end_s[:0])
