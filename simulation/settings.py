@@ -163,23 +163,30 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
             _check_marks(flag_name(path), value, _marks(hints[f.name]))
 
 
-def _flag_in(section: Path, name: str) -> str:
+def flag_in(section: Path, name: str) -> str:
+    """The flag of a setting of a section."""
     return flag_name((*section, name))
 
 
-def check_kinds(config: Any, prefix: Path = ()) -> None:
+def kind_settings(config: Any, prefix: Path = ()) -> Iterator[tuple[Path, KindSettings]]:
+    """The settings of every chosen kind of a tree, each with the path of the section that it lies in."""
+    flat = settings_fields(type(config))
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if isinstance(value, KindSettings):
+            yield (prefix if f.name in flat else (*prefix, f.name)), value
+        elif is_dataclass(value):
+            yield from kind_settings(value, (*prefix, f.name))
+
+
+def check_kinds(config: Any) -> None:
     """Hold the settings of every chosen kind of a tree to the kind's own rules.
 
     Raises:
         ConfigError: a rule is broken; names the flag.
     """
-    flat = settings_fields(type(config))
-    for f in fields(config):
-        value = getattr(config, f.name)
-        if isinstance(value, KindSettings):
-            value.check(partial(_flag_in, prefix if f.name in flat else (*prefix, f.name)))
-        elif is_dataclass(value):
-            check_kinds(value, (*prefix, f.name))
+    for section, settings in kind_settings(config):
+        settings.check(partial(flag_in, section))
 
 
 def _marks(hint: Any) -> tuple[Any, ...]:

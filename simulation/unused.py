@@ -1,7 +1,8 @@
 """Settings that would be ignored in silence are refused.
 
-What a chosen kind brings has no flag without it (`typefleet.doors`); the rules here are for settings that another one
-switches off. What counts as given:
+What a chosen kind brings has no flag without it, and a kind says itself what it leaves without effect
+(`typefleet.doors.KindSettings.unused`); the rules here are for all other settings that one switches off. What counts as
+given:
 
 * on the command line: whatever stands there, even the default value, since somebody wrote it for this run;
 * in a file or an object: what differs from the default. A run's own config.toml holds every setting, and one at its
@@ -12,9 +13,10 @@ A flag that switches off what a file sets takes its place, as flags do: the file
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simulation.settings import Path, choose, flag_name, leaves, selectors, with_values
+from simulation.settings import Path, choose, flag_in, flag_name, kind_settings, leaves, selectors, with_values
 from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
@@ -47,16 +49,6 @@ def _preset_counts(config: "RunConfig") -> bool:
 
 def _is_private(config: "RunConfig") -> bool:
     return config.privacy.mechanism != "none"
-
-
-def _habit(config: "RunConfig", name: str) -> float:
-    """A setting of the built-in availability; 1 under another kind, whose own settings have rules of their own."""
-    return float(getattr(config.fleet.availability_settings, name, 1.0))
-
-
-def _follows_events(config: "RunConfig") -> bool:
-    trace = getattr(config.fleet.availability_settings, "trace", None)
-    return trace is None or trace.suffix == ".json"
 
 
 _RULES = (
@@ -93,24 +85,6 @@ _RULES = (
     ),
     _Rule(
         "fleet",
-        ("long_session_median_h",),
-        "with --fleet.long-session-share > 0",
-        lambda c: _habit(c, "long_session_share") > 0,
-    ),
-    _Rule(
-        "fleet",
-        ("reentry_gap_mean_h",),
-        "with --fleet.reentry-share > 0",
-        lambda c: _habit(c, "reentry_share") > 0,
-    ),
-    _Rule(
-        "fleet",
-        ("trace_idle",),
-        "with events of FLASH (.json) as --fleet.trace",
-        _follows_events,
-    ),
-    _Rule(
-        "fleet",
         ("train_s_per_token_log_std",),
         "with --fleet.speed-spread log-normal",
         lambda c: c.fleet.speed_spread == "log-normal",
@@ -135,6 +109,9 @@ def without_effect(config: "RunConfig") -> Iterator[tuple[Path, str]]:
         for name in rule.names:
             if (rule.section, name) in there and not rule.have_effect(config):
                 yield (rule.section, name), rule.only
+    for section, settings in kind_settings(config):
+        for name, only in settings.unused(partial(flag_in, section)).items():
+            yield (*section, name), only
 
 
 def defaults_beside(config: "RunConfig") -> dict[Path, Any]:

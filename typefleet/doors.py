@@ -47,6 +47,16 @@ class KindSettings:
             ConfigError: a rule is broken.
         """
 
+    def unused(self, flag: Callable[[str], str]) -> Mapping[str, str]:
+        """Settings of the section that change nothing beside these, by name, and with or without what they would.
+
+        They are refused where they are given, so that none is ignored in silence.
+
+        Args:
+            flag: as in `check`.
+        """
+        return {}
+
 
 FLAT: Any = tyro.conf.arg(name="")
 """Marks a field of settings, in `Annotated`, whose own fields lie flat beside it."""

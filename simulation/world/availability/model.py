@@ -94,6 +94,15 @@ class Habits(KindSettings):
             what = f"{len(others)} numbers >= 0, one an hour, that add up to at most 1"
             raise ConfigError(expected(flag("other_best_local_hour_shares"), what, list(shares)))
 
+    def unused(self, flag: Callable[[str], str]) -> dict[str, str]:
+        """What belongs to kinds of sessions that there are not."""
+        only = {}
+        if self.long_session_share == 0:
+            only["long_session_median_h"] = f"with {flag('long_session_share')} > 0"
+        if self.reentry_share == 0:
+            only["reentry_gap_mean_h"] = f"with {flag('reentry_share')} > 0"
+        return only
+
 
 class AvailabilityModel(Availability):
     """Eligible sessions of a whole fleet, a day at a time.

@@ -55,6 +55,16 @@ class TraceSettings(KindSettings):
         if self.trace is None:
             raise ConfigError(expected(flag("trace"), "a file, as --fleet.availability recorded needs one", "none"))
 
+    def unused(self, flag: Callable[[str], str]) -> dict[str, str]:
+        """What the trace leaves no room for."""
+        only = {}
+        if self.trace is not None and self.trace.suffix != ".json":
+            only["trace_idle"] = f"with events of FLASH (.json) as {flag('trace')}"
+        if self.trace_times == "utc" and self.trace_devices is None:
+            zones = f"with {flag('trace_times')} local or {flag('trace_devices')}"
+            only |= {"utc_offsets_h": zones, "utc_offset_weights": zones}
+        return only
+
     @property
     def files(self) -> tuple[Path, ...]:
         """All that is read: the trace, its coverage file, the file of its devices."""
