@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from client_model.text.formats.door import FORMATS
+from typefleet.doors import FLAT, KindSettings, SettingsOf
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -17,8 +20,10 @@ class DataConfig:
 
     path: Path | None = None
     """File of messages. Without it the seeded synthetic population is used."""
-    format: Literal["auto", "synthetic", "jsonl", "csv", "parquet"] = "auto"
+    format: Annotated[str, FORMATS.choice] = "auto"
     """Format of the file; auto goes by its ending, and is synthetic without a path."""
+    format_settings: Annotated[KindSettings, SettingsOf("format", FORMATS), FLAT] = KindSettings()
+    """Of the format itself."""
     on_bad_line: Literal["error", "skip"] = "error"
     """What to do with a line that is not a message: stop, or skip it and report how many."""
     held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
     from simulation.world.availability.base import Availability
     from simulation.world.devices import Devices
@@ -17,6 +18,7 @@ class Parts:
     server_optimizer: "ServerOptimizer | None" = None
     availability: "Availability | None" = None
     devices: "Devices | None" = None
+    message_format: "MessageFormat | None" = None
 
     def described(self) -> dict[str, str]:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from client_model.text.formats.door import FORMATS
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.policies import POLICIES
 from simulation.world.availability.door import AVAILABILITY
@@ -26,6 +27,7 @@ DOORS: dict[str, Door[Any]] = {
     "A server optimizer": OPTIMIZERS,
     "A round policy": POLICIES,
     "A source of availability": AVAILABILITY,
+    "A message format": FORMATS,
 }
 
 
@@ -133,6 +135,13 @@ def test_a_source_of_availability(run_recipe):
     assert 20 < len(found["by_name"].phone) <= 26  # a quarter of a hundred, less those without memory
 
 
+def test_a_message_format(run_recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = run_recipe("A message format")
+    for population in (found["by_name"], found["as_object"]):
+        assert population.num_phones == 2 and sorted(population.lexicon) == ["bye", "hello", "see", "there", "you"]
+
+
 def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):
     """An installed package, as far as Python can tell: a module for each recipe, and the metadata beside them."""
     lines = []
@@ -157,7 +166,8 @@ def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):
     for flag, value in pairwise(arguments):
         if flag.startswith("--"):
             section, _, key = flag.removeprefix("--").replace("-", "_").rpartition(".")
-            assert str(said[section][key] if section else said[key]) == value, flag
+            found = str(said[section][key] if section else said[key])
+            assert found in (value, str(Path(value).absolute())), flag  # paths are written whole
 
 
 @pytest.mark.parametrize("title", RECIPES)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+    from client_model.text.formats.door import FORMATS
     from server_strategy.cohorts import RoundPlan, UniformCohorts
     from server_strategy.config import CohortConfig
     from server_strategy.dp_fedavg import DPFedAvg
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "client_model.config": ("DataConfig", "EvaluationConfig", "ModelConfig", "TrainingConfig"),
+    "client_model.text.formats.door": ("FORMATS",),
     "server_strategy.cohorts": ("RoundPlan", "UniformCohorts"),
     "server_strategy.config": ("CohortConfig",),
     "server_strategy.dp_fedavg": ("DPFedAvg",),
@@ -52,6 +54,7 @@ _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "AVAILABILITY",
+    "FORMATS",
     "OPTIMIZERS",
     "POLICIES",
     "CohortConfig",

@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.text.message_files import DataError, read_messages, resolve_format
+from client_model.text.formats.base import DataError, MessageFormat, read_messages
+from client_model.text.formats.by_ending import kind_by_ending
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import tokenize
+from typefleet.doors import chosen
 from typefleet.errors import expected, unreadable, unwritable
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -144,19 +146,29 @@ def open_population(spec: PopulationSpec) -> Population:
     return TokenisedFile(Path(spec.cache_folder), spec.num_phones, spec.synthetic_seed)
 
 
-def prepare_population(config: DataConfig, seed: int, fleet_size: int | None) -> PopulationSpec:
+def prepare_population(
+    config: DataConfig, seed: int, fleet_size: int | None, message_format: MessageFormat | None = None
+) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
+
+    Args:
+        config: where the text comes from.
+        seed: of the synthetic population, or of the phones chosen from the file.
+        fleet_size: phones; None for as many as there are.
+        message_format: reads the file, in the place of the one that `config.format` names.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
     """
     if config.path is None:
+        if message_format is not None:
+            raise DataError(expected("--data.path", "a file for the format that is handed in", "none"))
         if config.format not in ("auto", "synthetic"):
             raise DataError(expected("--data.format", "auto or synthetic without --data.path", config.format))
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
     if config.format == "synthetic":
         raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
-    folder = _tokenised_folder(config)
+    folder = _tokenised_folder(config, config.path, *_format_of(config, config.path, message_format))
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
         raise DataError(expected("--fleet.size", f"at most the {phones} phones of {config.path}", fleet_size))
@@ -193,21 +205,41 @@ def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np
     return counts[:size]
 
 
-def _tokenised_folder(config: DataConfig) -> Path:
-    path = config.path
-    if path is None:  # the caller has checked; this keeps the type checker informed
-        raise DataError(expected("--data.path", "a file", "none"))
-    file_format = resolve_format(path, config.format)
+def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) -> tuple[MessageFormat, str | None]:
+    """(what reads the file, its name); no name for a format from outside, whose code may change under it."""
+    kind, settings = chosen(config, "format")
+    if kind.name == "auto" and handed_in is None:
+        kind = kind_by_ending(path)
+        settings = kind.settings()
+    message_format: MessageFormat = handed_in or kind.make(settings)
+    ours = type(message_format).__module__.startswith(f"{__name__.split('.')[0]}.")
+    return message_format, kind.name if ours else None
+
+
+def _tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
+    """The cache folder of a file, filled if it was not; named by what its content depends on.
+
+    Args:
+        config: what to do with bad lines, and where the folder is.
+        path: the file.
+        message_format: reads it.
+        name: of the format; without one the file is read anew every time, and the folder named by what was read.
+    """
     root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+    if name is None:
+        tokenised = _tokenise(path, message_format, config.on_bad_line)
+        folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"
+        if not folder.exists():
+            _write_cache(folder, tokenised)
+        return folder
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
     except OSError as error:
         raise DataError(unreadable(path, error, "a file of messages")) from error
-    folder = root / f"{digest}-{file_format}-{config.on_bad_line}-{_CACHE_LAYOUT}"
+    folder = root / f"{digest}-{name}-{config.on_bad_line}-{_CACHE_LAYOUT}"
     if not folder.exists():
-        tokenised = _tokenise(path, file_format, config.on_bad_line)
-        _write_cache(folder, tokenised)
+        _write_cache(folder, _tokenise(path, message_format, config.on_bad_line))
     return folder
 
 
@@ -220,12 +252,19 @@ class _Tokenised:
     lexicon: list[str]
     skipped_lines: int
 
+    def digest(self) -> str:
+        """32 hexadecimal digits of all of it."""
+        found = hashlib.sha256(json.dumps([self.lexicon, self.skipped_lines]).encode())
+        for array in (self.types, self.message_offsets, self.first_message, self.digests):
+            found.update(array.tobytes())
+        return found.hexdigest()[:32]
 
-def _tokenise(path: Path, file_format: str, on_bad_line: str) -> _Tokenised:
+
+def _tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> _Tokenised:
     by_phone: dict[bytes, list[list[int]]] = {}
     lexicon: dict[str, int] = {}
     skipped = 0
-    for message in read_messages(path, file_format):
+    for message in read_messages(path, message_format):
         if isinstance(message, DataError):
             if on_bad_line == "error":
                 raise message

@@ -110,7 +110,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
     parts = parts or Parts()
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
-    spec = prepare_population(config.data, config.seed, config.fleet.size)
+    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format)
     if config.cohort.goal > spec.num_phones:
         raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")
     population = _Remembered(open_population(spec))

@@ -17,6 +17,7 @@ from client_model.text.population import Population, PopulationSpec, open_popula
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
+from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError
 
 
@@ -54,7 +55,7 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
         raise ConfigError(f"--model.init: {path}: cannot be read: {error.strerror or error}") from error
     if path.suffix == ".npz":
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
-    data = replace(config.data, path=path, format="auto")
+    data = replace(config.data, path=path, format="auto", format_settings=KindSettings())
     spec = prepare_population(data, config.seed, None)
     return StartingPoint(path, _vocabulary_of_corpus(config, open_population(spec)), digest, spec)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import model_shape
 from client_model.text.batches import training_tokens
+from client_model.text.formats.base import MessageFormat
 from client_model.text.population import open_population, prepare_population
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
@@ -61,12 +62,24 @@ def model_bytes(config: RunConfig) -> int:
     return model_shape(config.model).num_weights * 4
 
 
-def tokens_of_phones(config: RunConfig, num_phones: int) -> NDArray[np.int64]:
-    """int64 [num_phones]: tokens that each phone trains on in a round, drawn from a sample of the population."""
-    spec = prepare_population(config.data, config.seed, _SAMPLE if config.data.path is None else None)
+def tokens_of_phones(
+    config: RunConfig, num_phones: int, message_format: MessageFormat | None = None
+) -> NDArray[np.int64]:
+    """int64 [num_phones]: tokens that each phone trains on in a round, drawn from a sample of the population.
+
+    Args:
+        config: the text, and what is trained on.
+        num_phones: of the fleet.
+        message_format: reads the text's file, in the place of the one that is named.
+    """
+    sample_size = _SAMPLE if config.data.path is None else None
+    spec = prepare_population(config.data, config.seed, sample_size, message_format)
     population, length = open_population(spec), model_shape(config.model).sequence_length
-    looked_at = range(min(spec.num_phones, _SAMPLE))
-    sample = np.array([training_tokens(population, p, config.training, length, config.seed, 1) for p in looked_at])
+
+    def tokens(phone: int) -> int:
+        return training_tokens(population, phone, config.training, length, seed=config.seed, server_round=1)
+
+    sample = np.array([tokens(phone) for phone in range(min(spec.num_phones, _SAMPLE))])
     drawn = hash_uint64(purpose_key(config.seed, "tokens of a phone"), np.arange(num_phones))
     return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
 
@@ -78,10 +91,11 @@ def prepare_dry_run(config: RunConfig, parts: Parts | None = None) -> tuple[DryR
         ConfigError, DataError: the settings or the files cannot be used.
     """
     began, parts = time.perf_counter(), parts or Parts()
-    num_phones = config.fleet.size or prepare_population(config.data, config.seed, None).num_phones
+    text = (config.data, config.seed, None, parts.message_format)
+    num_phones = config.fleet.size or prepare_population(*text).num_phones
     if config.cohort.goal > num_phones:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
-    tokens = tokens_of_phones(config, num_phones)
+    tokens = tokens_of_phones(config, num_phones, parts.message_format)
     everybody = np.arange(num_phones)
     fleet = Fleet(
         config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from client_model.text.message_files import DataError
+from client_model.text.formats.base import DataError
 from client_model.text.vocabulary import VocabularyError
 from server_strategy.privacy.ledger import LedgerError
 from simulation.flags import run_door

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from client_model.config import DataConfig
-from client_model.text.message_files import DataError
+from client_model.text.formats.base import DataError
 from client_model.text.population import (
     PopulationSpec,
     open_population,

@@ -1,0 +1,1 @@
+"""Formats of files of messages: the door, and the built-in ones."""

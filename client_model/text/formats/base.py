@@ -1,0 +1,83 @@
+"""What a format of message files is, and what all of them share.
+
+A message is a `user_id` (non-empty text, or a whole number) and a `text`. A bad one is said with its exact place;
+neither value is ever repeated, so that ids and texts of people stay out of logs.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from typefleet.errors import InputError, expected, unreadable
+
+
+class DataError(InputError):
+    """Text that cannot be used; the message names the file and, where there is one, the line."""
+
+
+class Message(NamedTuple):
+    """One message of one phone."""
+
+    user_id: str
+    text: str
+
+
+class MessageFormat(Protocol):
+    """Reads files of messages."""
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """How the names of such files end, in lower case, such as `.tsv`; they decide where no format is named."""
+
+    def read(self, path: Path) -> Iterator[Message | DataError]:
+        """Each message in order, or a DataError in place of each bad line.
+
+        Raises:
+            DataError: the file as a whole is none of this format.
+            OSError: the operating system refused it.
+        """
+
+
+def read_messages(path: Path, message_format: MessageFormat) -> Iterator[Message | DataError]:
+    """Each message of a file, or a DataError in place of each bad line.
+
+    Raises:
+        DataError: the file as a whole cannot be read.
+    """
+    try:
+        yield from message_format.read(path)
+    except OSError as error:
+        raise DataError(unreadable(path, error, "a file of messages")) from error
+
+
+def message_of(row: Any, where: str) -> Message | DataError:
+    """A message from a row, or what is wrong with it.
+
+    Args:
+        row: what stands in the file; a message is a dictionary, whose other keys are ignored.
+        where: file and line.
+    """
+    if not isinstance(row, dict):
+        return DataError(expected(where, "a JSON object", f"a {type(row).__name__}"))
+    user_id, text = row.get("user_id"), row.get("text")
+    if isinstance(user_id, int) and not isinstance(user_id, bool):
+        user_id = str(user_id)
+    if not isinstance(user_id, str) or not user_id:
+        found = "none" if "user_id" not in row else "an empty or unusable value"
+        return DataError(expected(where, "a user_id (text or whole number)", found))
+    if not isinstance(text, str):
+        found = "none" if "text" not in row else type(text).__name__
+        return DataError(expected(where, "a text that is a string", found))
+    return Message(user_id, text)
+
+
+def require_columns(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a table without the columns of a message.
+
+    Raises:
+        DataError: it says how many columns there are, since what stands there may be the first message.
+    """
+    missing = [c for c in ("user_id", "text") if c not in columns]
+    if missing:
+        found = f"{len(columns)} columns and no {' and no '.join(missing)}"
+        raise DataError(expected(f"{path}:1", "the columns user_id and text", found))

@@ -1,0 +1,21 @@
+"""The door for formats of message files. To add one: a module with a `KIND` like `jsonl`'s, and a line here."""
+
+from typing import TYPE_CHECKING
+
+from typefleet.doors import Door
+
+if TYPE_CHECKING:
+    from client_model.text.formats.base import MessageFormat
+
+FORMATS: "Door[MessageFormat]" = Door(
+    "message format",
+    "typefleet.message_formats",
+    {
+        "auto": "client_model.text.formats.by_ending:AUTO",
+        "synthetic": "client_model.text.formats.by_ending:SYNTHETIC",
+        "jsonl": "client_model.text.formats.json_lines:KIND",
+        "csv": "client_model.text.formats.csv_table:KIND",
+        "parquet": "client_model.text.formats.parquet_table:KIND",
+    },
+)
+"""`make(settings)` gives the format."""

@@ -1,0 +1,37 @@
+"""JSON lines: an object a line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from client_model.text.formats.base import DataError, Message, message_of
+from typefleet.doors import Kind
+from typefleet.errors import expected
+
+
+class JsonLines:
+    """A JSON object a line, in UTF-8; empty lines are skipped."""
+
+    endings = (".jsonl", ".ndjson")
+
+    def read(self, path: Path) -> Iterator[Message | DataError]:
+        """Each message, or a DataError in place of each bad line."""
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, start=1):
+                where = f"{path}:{number}"
+                if number == 1:
+                    raw = raw.removeprefix(b"\xef\xbb\xbf")
+                if not raw.strip():
+                    continue
+                try:
+                    row = json.loads(raw.decode("utf-8"))
+                except UnicodeDecodeError as error:
+                    yield DataError(expected(where, "UTF-8", f"byte 0x{raw[error.start]:02x}"))
+                except (json.JSONDecodeError, RecursionError) as error:
+                    reason = getattr(error, "msg", "nested too deeply")
+                    yield DataError(expected(where, "a JSON object", f"invalid JSON ({reason})"))
+                else:
+                    yield message_of(row, where)
+
+
+KIND = Kind("jsonl", "JSON lines", make=lambda settings: JsonLines())

@@ -1,0 +1,66 @@
+"""The built-in formats hold the same messages, and the ending of a file says which it is."""
+
+import csv
+import json
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_model.text.formats.base import DataError, Message, read_messages
+from client_model.text.formats.by_ending import kind_by_ending
+from client_model.text.formats.door import FORMATS
+
+
+def write_jsonl(path, messages):
+    path.write_text("".join(json.dumps(message._asdict()) + "\n" for message in messages), encoding="utf-8")
+
+
+def write_csv(path, messages):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([("text", "n", "user_id"), *((m.text, 1, m.user_id) for m in messages)])
+
+
+def write_parquet(path, messages):
+    columns = {"user_id": [m.user_id for m in messages], "text": [m.text for m in messages]}
+    schema = pa.schema([("user_id", pa.string()), ("text", pa.string())])
+    pyarrow.parquet.write_table(pa.table(columns, schema=schema), path)
+
+
+WRITERS = {"jsonl": write_jsonl, "csv": write_csv, "parquet": write_parquet}
+# As people write: no control characters but the end of a line.
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just("\n"), max_size=30)
+messages = st.lists(st.builds(Message, texts.filter(bool), texts), max_size=8)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@given(written=messages)
+def test_what_was_written_is_read(name, written, tmp_path_factory):
+    path = tmp_path_factory.mktemp("f") / f"m.{name}"
+    WRITERS[name](path, written)
+    kind = FORMATS.kind(name)
+    assert list(read_messages(path, kind.make(kind.settings()))) == written
+    auto = FORMATS.kind("auto")
+    assert list(read_messages(path, auto.make(auto.settings()))) == written
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("m.jsonl", "jsonl"), ("m.NDJSON", "jsonl"), ("a.parquet.csv", "csv"), ("m.Parquet", "parquet")],
+)
+def test_endings(file, name, tmp_path):
+    assert kind_by_ending(tmp_path / file).name == name
+
+
+def test_no_format_claims_the_ending_of_another():
+    endings = [e for name in FORMATS.names for e in FORMATS.kind(name).make(FORMATS.kind(name).settings()).endings]
+    assert len(set(endings)) == len(endings) and all(e == e.lower() and e.startswith(".") for e in endings)
+
+
+def test_there_is_nothing_to_read_for_the_synthetic_population(tmp_path):
+    kind = FORMATS.kind("synthetic")
+    with pytest.raises(DataError, match=r"--data\.format: expected a format of files, to read .*, found synthetic"):
+        list(read_messages(tmp_path / "m.csv", kind.make(kind.settings())))
