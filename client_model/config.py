@@ -79,15 +79,3 @@ class TrainingConfig:
     """At most so many sequences of a phone are used in one round."""
     max_tokens: Annotated[int, Ge(1)] = 1600
     """At most so many tokens of a phone are used in one round."""
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """Measuring the model on phones that never train."""
-
-    every_rounds: Annotated[int, Ge(1)] = 10
-    """Evaluate after every so many completed rounds, before the first and after the last."""
-    max_phones: Annotated[int, Ge(1)] = 150
-    """At most so many held-out phones, the same ones every time."""
-    max_sequences: Annotated[int, Ge(1)] = 40
-    """At most so many sequences of each."""

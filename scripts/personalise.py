@@ -40,15 +40,17 @@ def main() -> None:
 
     flags = parse_with_tyro(PersonalisationFlags, sys.argv[1:])
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-    played = report.play(flags.run_dir, flags.fine_tuning, flags.phones, flags.most_messages)
+    run = report.open_exported_run(flags.run_dir)
+    played = report.play(run, flags.fine_tuning, flags.phones, flags.most_messages)
     outcomes = list(track(played, "personalising", total=None, console=Console(stderr=True), transient=True))
     done = [outcome for outcome in outcomes if outcome is not None]
     if not done:
         raise ConfigError(expected(flags.run_dir, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
-    report.print_table(console, report.summarise(done))
+    metrics = run.prepared.metrics
+    report.print_table(console, report.summarise(done, metrics), metrics)
     left_out = len(outcomes) - len(done)
     console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
-    for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning):
+    for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning, metrics):
         console.print(str(path))
 
 

@@ -41,7 +41,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
-from server_strategy.pooled_evaluation import PhoneCounts, counts_of_phones, evaluation_shards, pooled_metrics
+from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import (
     LedgerError,
@@ -92,6 +92,8 @@ class DPFedAvg(Strategy):
         labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
         phones_per_message: most phones in a message; None for one message a node.
         evaluation_phones: held-out phones; none are evaluated if empty.
+        metrics: makes values of the counts that hosts answer an evaluation with, summed over the phones; such as
+            `client_model.metrics.table.metric_table().numbers` of the counts of `simulation`'s hosts.
         evaluate_every: releases from one evaluation to the next; the last one is always evaluated.
         message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
 
@@ -116,6 +118,7 @@ class DPFedAvg(Strategy):
         labels: Callable[[NDArray[np.int64]], NDArray[np.uint64]] | None = None,
         phones_per_message: int | None = None,
         evaluation_phones: NDArray[np.int64] | None = None,
+        metrics: Metrics | None = None,
         evaluate_every: int = 1,
         message_timeout_s: float = 3600.0,
     ) -> None:
@@ -145,6 +148,7 @@ class DPFedAvg(Strategy):
         self._labels = labels or (lambda phones: phones.astype(np.uint64))
         self._phones_per_message = phones_per_message
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
+        self._metrics = metrics
         self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
         self._optimizer_state: OptimizerState | None = None
         self._versions = ModelVersions(cohorts.max_staleness)
@@ -297,14 +301,14 @@ class DPFedAvg(Strategy):
         return self._messages(MessageType.EVALUATE, contents, nodes)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Pool the phones' counts, see `pooled_evaluation.pooled_metrics`."""
+        """Add the phones' counts up, see `pooled_evaluation.pooled_record`; `last_evaluation` keeps each phone's."""
         replies = list(replies)
         for reply in replies:
             if reply.has_error():
                 _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
                 return None  # a value over some of the phones would not be comparable
         self.last_evaluation = counts_of_phones(replies, self._evaluation_phones)
-        return pooled_metrics(self.last_evaluation)
+        return pooled_record(self.last_evaluation, self._metrics)
 
     # Messages and state -----------------------------------------------------------------------
 

@@ -4,10 +4,9 @@ The last bits of a matrix product may depend on its size. So the phones are scor
 few, which are the same for any number of nodes, and counts are added up in the order of the ids.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from math import exp
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from flwr.app import Message, MetricRecord
@@ -18,11 +17,9 @@ from server_strategy.protocol import Counts, EvaluateReply, Ids, require_asked
 from server_strategy.record_reader import ProtocolError
 from typefleet.errors import expected
 
+Metrics: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, float]]
+
 EVALUATION_UNIT = 8  # held-out phones that are scored together
-_COUNTS = ("tokens", "loss-sum", "word-positions", "out-of-vocabulary", "top1-hits", "top3-hits")
-_TYPING = ("characters", "keystrokes")
-# Several numbers a phone, one for each group of places in a message; the groups are the client's.
-_BY_POSITION = ("in-vocabulary-by-position", "top1-hits-by-position", "top3-hits-by-position")
 
 
 def evaluation_shards(phones: Ids, num_nodes: int) -> list[tuple[Ids, Ids]]:
@@ -42,6 +39,10 @@ class PhoneCounts:
 
     phones: Ids  # sorted
     counts: Counts  # in the order of the phones
+
+    def of(self, chosen: NDArray[np.bool_]) -> "PhoneCounts":
+        """Some of the phones, by a mask [phones]."""
+        return PhoneCounts(self.phones[chosen], {name: values[chosen] for name, values in self.counts.items()})
 
     def sums(self) -> dict[str, NDArray[Any]]:
         """Over all phones: a number for each count, or [n] for one of n numbers a phone."""
@@ -75,29 +76,15 @@ def _joined(name: str, answers: list[EvaluateReply]) -> NDArray[Any]:
     return np.concatenate(columns)
 
 
-def pooled_metrics(evaluation: PhoneCounts) -> MetricRecord | None:
-    """The keyboard's metrics over all positions of all phones; None without any.
+def pooled_record(evaluation: PhoneCounts, metrics: Metrics | None) -> MetricRecord | None:
+    """The counts over all phones, and what they say; None without any phone.
 
-    A value without positions to count is left out. What is by place stays a list of counts.
+    Args:
+        evaluation: what was counted.
+        metrics: makes further values of the counts, by name; none if None. What the counts mean is not this package's.
     """
     if not len(evaluation.phones):
         return None
     sums = evaluation.sums()
-    words = int(sums["word-positions"])
-    in_vocabulary = words - int(sums["out-of-vocabulary"])
-    metrics: dict[str, Any] = {
-        "perplexity": exp(min(float(sums["loss-sum"]) / int(sums["tokens"]), 700.0)),
-        "tokens": int(sums["tokens"]),
-        "word-positions": words,
-    }
-    if words:
-        metrics["oov-rate"] = int(sums["out-of-vocabulary"]) / words
-    if in_vocabulary:
-        metrics["top1-recall"] = int(sums["top1-hits"]) / in_vocabulary
-        metrics["top3-recall"] = int(sums["top3-hits"]) / in_vocabulary
-    if sums["tokens"]:
-        metrics["impression-recall"] = int(sums["top3-hits"]) / int(sums["tokens"])
-    if sums.get("characters"):
-        metrics["keystroke-savings"] = 1 - int(sums["keystrokes"]) / int(sums["characters"])
-    metrics |= {name: sums[name].tolist() for name in _BY_POSITION if name in sums}
-    return MetricRecord(metrics)
+    values = {} if metrics is None else metrics(sums)
+    return MetricRecord({**{name: value.tolist() for name, value in sums.items()}, **values})

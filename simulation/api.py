@@ -22,6 +22,9 @@ from simulation.flags import read_config, settled
 from simulation.parts import Parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from client_model.metrics.metric import Metric
     from server_strategy.optimizers.base import ServerOptimizer
 
 
@@ -61,6 +64,7 @@ def simulate(
     config: RunConfig | None = None,
     *,
     server_optimizer: "ServerOptimizer | None" = None,
+    metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
 ) -> RunResult:
     """Run a simulation from nothing to an exported keyboard.
@@ -69,26 +73,28 @@ def simulate(
         config: the settings; by default those of `scripts/simulate.py`.
         server_optimizer: moves the weights, in the place of the one that `config.server_optimizer.name` names; its
             step size is still that of the settings.
+        metrics: to measure beside those that `config.evaluation.metrics` names.
         progress: where the progress and the closing table go; nowhere if None.
 
     Raises:
         InputError: the settings or the data cannot be used; nothing was written.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
-    return _run(settled(config or RunConfig()), Parts(server_optimizer=server_optimizer), progress, going_on=False)
+    return _run(settled(config or RunConfig()), Parts(server_optimizer, tuple(metrics)), progress, going_on=False)
 
 
 def resume(
     path: Path | str,
     *,
     server_optimizer: "ServerOptimizer | None" = None,
+    metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
 ) -> RunResult:
     """Go on with a run that was stopped, bit for bit as if it had not been.
 
     Args:
         path: the run's folder.
-        server_optimizer: what was handed in when the run began has to be handed in again.
+        server_optimizer, metrics: what was handed in when the run began has to be handed in again.
         progress: as in `simulate`.
 
     Raises:
@@ -96,7 +102,7 @@ def resume(
         MachineError: as in `simulate`.
     """
     config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
-    return _run(config, Parts(server_optimizer=server_optimizer), progress, going_on=True)
+    return _run(config, Parts(server_optimizer, tuple(metrics)), progress, going_on=True)
 
 
 def _run(config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool) -> RunResult:
@@ -109,4 +115,4 @@ def _run(config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: 
     limit_threads(1)  # central training gives the same bits on any number of cores
     with nullcontext(progress) if progress is not None else Path(os.devnull).open("w") as stream:
         run = run_to_the_end(prepare(config, going_on, parts), going_on, stream)
-    return RunResult(run.directory.root, run.finished, run_summary(run))
+    return RunResult(run.directory.root, run.finished, run_summary(run).as_json())

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Lt
 
-from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from client_model.config import DataConfig, ModelConfig, TrainingConfig
+from client_model.metrics.config import EvaluationConfig
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig

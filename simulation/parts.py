@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from client_model.metrics.metric import Metric
     from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
     from simulation.world.availability.base import Availability
@@ -19,6 +20,7 @@ class Parts:
     availability: "Availability | None" = None
     devices: "Devices | None" = None
     message_format: "MessageFormat | None" = None
+    metrics: tuple["Metric", ...] = ()
 
     def described(self) -> dict[str, str]:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""
@@ -27,7 +29,14 @@ class Parts:
 
 
 def describe(part: Any) -> str:
-    """The class of an object and, if it is a dataclass or a named tuple, its fields, exact to the bit."""
+    """The class of an object and, if it is a dataclass or a named tuple, its fields, exact to the bit.
+
+    Several objects give a line each; a dataclass that says itself what it is, is asked.
+    """
+    if isinstance(part, tuple) and not hasattr(part, "_fields"):
+        return "; ".join(describe(one) for one in part)
+    if is_dataclass(part) and type(part).__dict__["__dataclass_params__"].repr is False:
+        return repr(part)
     kind = type(part)
     name = f"{kind.__module__}.{kind.__qualname__}"
     if is_dataclass(part):

@@ -15,14 +15,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
-from typing import Any, TextIO
+from dataclasses import replace
+from typing import TextIO
 
 from flwr.app import Array, ArrayRecord
 from flwr.serverapp import Grid
 
 from client_model.learning.language_model import flatten, unflatten, weights_sha256
-from client_model.metrics.keyboard_metrics import recall_by_position
 from client_model.text.population import phone_labels
 from server_strategy.dp_fedavg import RoundOutcome
 from server_strategy.protocol import Briefing, HostProfile
@@ -31,10 +30,11 @@ from simulation.engine.exchange import exchange
 from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
-from simulation.run.lifecycle import Evaluation, Run, checkpoint, start_run
+from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
+from simulation.run.records import RoundRecord
 from simulation.run.report import print_closing_table
 from simulation.run.scalars import ScalarWriter
 from typefleet.errors import expected
@@ -61,7 +61,14 @@ def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sy
         if run.finished:
             finish_run(run)
             export = export_at_the_end(run.directory, run.prepared)
-            print_closing_table(stream, run_summary(run), run.strategy.plan, export, run.directory.root)
+            print_closing_table(
+                stream,
+                run_summary(run),
+                plan=run.strategy.plan,
+                metrics=run.prepared.metrics,
+                export=export,
+                folder=run.directory.root,
+            )
     return run
 
 
@@ -104,25 +111,25 @@ def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Even
     wait_for_nodes(grid)
     host_task = run.prepared.task.to_json()
     abandoned_in_a_row = 0
-    with ScalarWriter(run.directory.tensorboard) as scalars:
+    with ScalarWriter(run.directory.tensorboard, run.prepared.metrics) as scalars:
         if run.totals.server_round == 0:
             began = time.monotonic()
             _evaluate(run, grid, host_task)
-            scalars.write(0, asdict(run.evaluation))
+            scalars.write_held_out(0, run.held_out)
             run.totals.wall_seconds += time.monotonic() - began
         while not run.finished and not stop.is_set():
             record = run_round(run, grid, host_task)
             run.directory.append_round(record)
-            scalars.write(run.totals.server_round, record)
+            scalars.write_round(record)
             progress.round_done(record, run.totals.rounds_completed, _of_what(run))
             if run.totals.stopped_early is not None:
                 progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
-            abandoned_in_a_row = abandoned_in_a_row + 1 if record["abandoned"] else 0
+            abandoned_in_a_row = abandoned_in_a_row + 1 if record.abandoned else 0
             if not run.finished and abandoned_in_a_row >= run.config.cohort.max_abandoned_in_a_row:
-                found = f"{abandoned_in_a_row} rounds abandoned in a row ({record['abandoned']})"
+                found = f"{abandoned_in_a_row} rounds abandoned in a row ({record.abandoned})"
                 raise EngineError(f"{expected('--cohort.goal', 'a fleet that reaches it', found)}; {_WHAT_HELPS}")
             due = run.totals.rounds_completed % run.config.engine.checkpoint_every_rounds == 0
-            if run.finished or stop.is_set() or (due and not record["abandoned"]):
+            if run.finished or stop.is_set() or (due and not record.abandoned):
                 _make_durable(run)
 
 
@@ -133,8 +140,8 @@ def _make_durable(run: Run) -> None:
     run.last_checkpoint_s = time.perf_counter() - began
 
 
-def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
-    """One round; returns its record."""
+def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
+    """One round, from its plan to its record."""
     watch, cpu_began_s = Stopwatch(), time.process_time()
     totals, strategy = run.totals, run.strategy
     totals.server_round += 1
@@ -170,36 +177,34 @@ def run_round(run: Run, grid: Grid, host_task: str) -> dict[str, Any]:
     if run.config.engine.profile:
         driver_cpu_s = time.process_time() - cpu_began_s
         hosts = [host for reply in replies if (host := HostProfile.from_content(reply.content)) is not None]
-        record["profile"] = asdict(round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s))
+        record = replace(record, profile=round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s))
         run.last_checkpoint_s = 0.0
     return record
 
 
-def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bool) -> dict[str, Any]:
-    """The line of rounds.jsonl."""
+def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bool) -> RoundRecord:
     totals, spent = run.totals, outcome.spent
-    return {
-        "round": totals.server_round,
-        "completed": totals.rounds_completed,
-        "abandoned": outcome.plan.abandoned,
-        **(outcome.plan.funnel.as_line() if outcome.plan.funnel else {}),
-        "reports": outcome.reports,
-        "rejected": phone_labels(run.salt, run.prepared.digests[outcome.rejected]),
-        "failed": dict(
-            zip(phone_labels(run.salt, run.prepared.digests[outcome.failed]), outcome.failure_causes, strict=True)
-        ),
-        "tokens": outcome.tokens,
-        "loss": outcome.loss_per_token,
-        "clip_norm": outcome.clip_norm,
-        "clipped_share": outcome.clipped_share,
-        "train_seconds": train_seconds,
-        "tokens_per_second": outcome.tokens / train_seconds,
-        "zcdp_rho": spent.zcdp_rho if spent else None,
-        "epsilon": spent.epsilon if spent else None,
-        "epsilon_is_of": run.strategy.plan.epsilon_is_of,
-        **(asdict(run.evaluation) if evaluated else {}),
-        "weights_sha256": weights_sha256(run.flat),
-    }
+    failed = phone_labels(run.salt, run.prepared.digests[outcome.failed])
+    return RoundRecord(
+        round=totals.server_round,
+        completed=totals.rounds_completed,
+        abandoned=outcome.plan.abandoned,
+        funnel=outcome.plan.funnel,
+        reports=outcome.reports,
+        rejected=phone_labels(run.salt, run.prepared.digests[outcome.rejected]),
+        failed=dict(zip(failed, outcome.failure_causes, strict=True)),
+        tokens=outcome.tokens,
+        loss=outcome.loss_per_token,
+        clip_norm=outcome.clip_norm,
+        clipped_share=outcome.clipped_share,
+        train_seconds=train_seconds,
+        tokens_per_second=outcome.tokens / train_seconds,
+        zcdp_rho=spent.zcdp_rho if spent else None,
+        epsilon=spent.epsilon if spent else None,
+        epsilon_is_of=run.strategy.plan.epsilon_is_of,
+        held_out=run.held_out if evaluated else None,
+        weights_sha256=weights_sha256(run.flat),
+    )
 
 
 def _arrays(run: Run) -> ArrayRecord:
@@ -216,23 +221,9 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     if not messages:
         return False
     replies = exchange(grid, messages, run.config.engine.message_timeout_s)
-    metrics = run.strategy.aggregate_evaluate(number, replies)
-    if metrics is None:
+    if run.strategy.aggregate_evaluate(number, replies) is None or run.strategy.last_evaluation is None:
         return False
-
-    def value(name: str) -> float | None:
-        return float(metrics[name]) if name in metrics else None  # type: ignore[arg-type]
-
-    by_position = [metrics.get(f"{name}-by-position") for name in ("in-vocabulary", "top1-hits", "top3-hits")]
-    run.evaluation = Evaluation(
-        value("top1-recall"),
-        value("top3-recall"),
-        value("impression-recall"),
-        value("keystroke-savings"),
-        value("perplexity"),
-        value("oov-rate"),
-        None if None in by_position else recall_by_position(*by_position),  # type: ignore[arg-type]
-    )
+    run.held_out = run.prepared.metrics.values(run.strategy.last_evaluation.sums())
     return True
 
 

@@ -40,4 +40,11 @@ def main(grid: Grid, context: Context) -> None:
             run_rounds(run, grid, progress, threading.Event())
         finish_run(run)
         export = export_at_the_end(run.directory, run.prepared)
-        print_closing_table(sys.stdout, run_summary(run), run.strategy.plan, export, run.directory.root)
+        print_closing_table(
+            sys.stdout,
+            run_summary(run),
+            plan=run.strategy.plan,
+            metrics=run.prepared.metrics,
+            export=export,
+            folder=run.directory.root,
+        )

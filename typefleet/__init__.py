@@ -13,7 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+    from client_model.config import DataConfig, ModelConfig, TrainingConfig
+    from client_model.metrics.config import EvaluationConfig
+    from client_model.metrics.door import METRICS
+    from client_model.metrics.metric import Metric
     from client_model.text.formats.door import FORMATS
     from server_strategy.cohorts import RoundPlan, UniformCohorts
     from server_strategy.config import CohortConfig
@@ -32,7 +35,10 @@ if TYPE_CHECKING:
     from typefleet.errors import ConfigError, InputError, MachineError, TypefleetError, UnknownKindError
 
 _PLACES = {
-    "client_model.config": ("DataConfig", "EvaluationConfig", "ModelConfig", "TrainingConfig"),
+    "client_model.config": ("DataConfig", "ModelConfig", "TrainingConfig"),
+    "client_model.metrics.config": ("EvaluationConfig",),
+    "client_model.metrics.door": ("METRICS",),
+    "client_model.metrics.metric": ("Metric",),
     "client_model.text.formats.door": ("FORMATS",),
     "server_strategy.cohorts": ("RoundPlan", "UniformCohorts"),
     "server_strategy.config": ("CohortConfig",),
@@ -55,6 +61,7 @@ _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = [
     "AVAILABILITY",
     "FORMATS",
+    "METRICS",
     "OPTIMIZERS",
     "POLICIES",
     "CohortConfig",
@@ -69,6 +76,7 @@ __all__ = [
     "Kind",
     "KindSettings",
     "MachineError",
+    "Metric",
     "ModelConfig",
     "PlotStyle",
     "PrivacyConfig",

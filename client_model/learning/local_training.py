@@ -23,8 +23,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights
-from client_model.metrics.keyboard_metrics import TokenScores
 from client_model.metrics.keystrokes import KeystrokeTable, ranks, word_keystrokes
+from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 
 Tensor = Any  # TensorFlow ships no usable types

@@ -44,7 +44,7 @@ def measure_baselines(
 
     Args:
         population: the text.
-        spelled: see `keyboard_metrics.spelled_lookup`.
+        spelled: see `scored_tokens.spelled_lookup`.
         table: of the vocabulary.
         training_phones, held_out_phones: ids.
         max_sequences, sequence_length: of a held-out phone, as in the evaluation of the model.

@@ -1,4 +1,4 @@
-"""How good a keyboard's suggestions are.
+"""How good a keyboard's suggestions are: the metrics that are always measured.
 
 A *word position* is a position whose true next token is a word or an emoji: ends of messages,
 punctuation and padding do not count, out-of-vocabulary words count only towards the
@@ -15,138 +15,211 @@ out-of-vocabulary rate. Suggestions are always words.
 """
 
 from math import exp
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.metrics.keystrokes import SUGGESTIONS, KeystrokeTable, letters_of, ranks, typing_cost, word_keystrokes
-from client_model.text.population import Population
-from client_model.text.vocabulary import FIRST_WORD, OOV, Vocabulary
+from client_model.metrics.keystrokes import SUGGESTIONS, typing_cost
+from client_model.metrics.metric import Baseline, Counts, Metric, share_of
+from client_model.metrics.scored_tokens import ScoredTokens
+from client_model.text.vocabulary import OOV
+from typefleet.doors import Kind
 
 _POSITIONS = np.array([0, 1, 2, 3, 4, 5, 10])
 POSITION_NAMES = ("0", "1", "2", "3", "4", "5-9", "10+")  # tokens before the word in its message
+_MOST_NATS = 700.0  # exp of more is no float
 
 
-class TokenScores(NamedTuple):
-    """How well each of some tokens was predicted; all [tokens]."""
-
-    targets: NDArray[np.int32]
-    loss: NDArray[np.float32]  # cross-entropy in nats
-    rank: NDArray[np.int64]  # words ranked above the target; 0 = first suggestion
-    keystrokes: NDArray[np.int64]  # with suggestions, if the target is a word of the vocabulary
+def num_tokens(tokens: ScoredTokens) -> int:
+    """All tokens, ends of messages and punctuation included."""
+    return len(tokens.targets)
 
 
-class KeyboardCounts(NamedTuple):
-    """Counts over some tokens."""
-
-    tokens: int
-    loss_sum: float  # nats
-    word_positions: int
-    out_of_vocabulary: int
-    top1_hits: int
-    top3_hits: int
-    characters: int
-    keystrokes: int
-    in_vocabulary_by_position: NDArray[np.int64]  # [places], as POSITION_NAMES
-    top1_hits_by_position: NDArray[np.int64]
-    top3_hits_by_position: NDArray[np.int64]
-
-    def recall(self, suggestions: int) -> float | None:
-        """Recall of the first one or three suggestions; null without positions."""
-        positions = self.word_positions - self.out_of_vocabulary
-        return {1: self.top1_hits, 3: self.top3_hits}[suggestions] / positions if positions else None
-
-    def metrics(self) -> dict[str, Any]:
-        """Every metric of the module's docstring by name; null where there is nothing to count."""
-        by_position = (self.in_vocabulary_by_position, self.top1_hits_by_position, self.top3_hits_by_position)
-        return {
-            "top1_recall": self.recall(1),
-            "top3_recall": self.recall(3),
-            "impression_recall": self.top3_hits / self.tokens if self.tokens else None,
-            "keystroke_savings": 1 - self.keystrokes / self.characters if self.characters else None,
-            "perplexity": exp(min(self.loss_sum / self.tokens, 700.0)) if self.tokens else None,
-            "oov_rate": self.out_of_vocabulary / self.word_positions if self.word_positions else None,
-            "recall_by_position": recall_by_position(*(counts.tolist() for counts in by_position)),
-        }
+def loss_sum(tokens: ScoredTokens) -> float:
+    """Cross-entropy in nats."""
+    return float(tokens.scores.loss.astype(np.float64).sum())
 
 
-def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np.int32]:
-    """Table from types to ids in which a word outside the vocabulary of n letters is -n: int32 [types + 1]."""
-    lookup = vocabulary.lookup_table(population.lexicon)
-    spelled = lookup.copy()
-    for place in np.flatnonzero(lookup[:-1] == OOV):
-        spelled[place] = -len(letters_of(population.lexicon[place]))
-    spelled[-1] = -population.unlisted_word_letters
-    return spelled
+def out_of_vocabulary(tokens: ScoredTokens) -> int:
+    """Word positions whose word the vocabulary lacks."""
+    return int((tokens.targets == OOV).sum())
 
 
-def count_hits(
-    table: KeystrokeTable, scores: TokenScores, place: NDArray[np.int64], unknown_letters: NDArray[np.int32]
-) -> KeyboardCounts:
-    """Count over some tokens.
-
-    Args:
-        table: of the vocabulary.
-        scores: of the tokens.
-        place: tokens before each in its message, int [tokens].
-        unknown_letters: of targets outside the vocabulary, int [tokens].
-    """
-    targets = scores.targets
-    is_word = targets >= FIRST_WORD
-    unknown = int((targets == OOV).sum())
-    first, shown = is_word & (scores.rank == 0), is_word & (scores.rank < SUGGESTIONS)
-    characters, keystrokes = typing_cost(table, targets, unknown_letters, scores.keystrokes)
-    group = np.searchsorted(_POSITIONS, place, side="right") - 1
-
-    def by_position(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(group[chosen], minlength=len(POSITION_NAMES))
-
-    return KeyboardCounts(
-        len(targets),
-        float(scores.loss.astype(np.float64).sum()),
-        int(is_word.sum()) + unknown,
-        unknown,
-        int(first.sum()),
-        int(shown.sum()),
-        int(characters.sum()),
-        int(keystrokes.sum()),
-        by_position(is_word),
-        by_position(first),
-        by_position(shown),
-    )
+def word_positions(tokens: ScoredTokens) -> int:
+    """Word positions, unknown words included."""
+    return int(tokens.is_word.sum()) + out_of_vocabulary(tokens)
 
 
-def score_logits(table: KeystrokeTable, logits: NDArray[np.float32], targets: NDArray[np.int32]) -> TokenScores:
-    """How well logits [n, V] predict targets [n]."""
-    highest = logits.max(1, keepdims=True)  # [n, 1]
-    log_sum = np.log(np.exp(logits - highest).sum(1)) + highest[:, 0]  # [n]
-    rank = ranks(logits, targets)
-    loss = log_sum - logits[np.arange(len(targets)), targets]
-    return TokenScores(targets, loss, rank, word_keystrokes(table, logits, targets, rank))
+def top1_hits(tokens: ScoredTokens) -> int:
+    """Positions whose word is the first suggestion."""
+    return int(_is_hit(tokens, 1).sum())
 
 
-def count_message(table: KeystrokeTable, logits: NDArray[np.float32], spelled: NDArray[np.int32]) -> KeyboardCounts:
-    """The counts of a message whose targets are `spelled`: a word of n letters outside the vocabulary is -n."""
-    scores = score_logits(table, logits, np.where(spelled < 0, OOV, spelled))
-    return count_hits(table, scores, np.arange(len(spelled)), np.maximum(-spelled, 0))
+def top3_hits(tokens: ScoredTokens) -> int:
+    """Positions whose word is among the three suggestions."""
+    return int(_is_hit(tokens, SUGGESTIONS).sum())
 
 
-def sum_counts(counts: list[KeyboardCounts]) -> KeyboardCounts:
-    """Counts over several texts."""
-    return KeyboardCounts(*(sum(column[1:], column[0]) for column in zip(*counts, strict=True)))
+def characters(tokens: ScoredTokens) -> int:
+    """Keystrokes without suggestions."""
+    return int(_typing(tokens)[0].sum())
 
 
-def recall_by_position(
-    in_vocabulary: list[int], top1_hits: list[int], top3_hits: list[int]
-) -> list[dict[str, int | float | str | None]]:
-    """One row for each of POSITION_NAMES; a recall without positions is null."""
+def keystrokes(tokens: ScoredTokens) -> int:
+    """Keystrokes with suggestions."""
+    return int(_typing(tokens)[1].sum())
+
+
+def in_vocabulary_by_position(tokens: ScoredTokens) -> NDArray[np.int64]:
+    """Word positions of known words, [places] as POSITION_NAMES."""
+    return _by_position(tokens, tokens.is_word)
+
+
+def top1_hits_by_position(tokens: ScoredTokens) -> NDArray[np.int64]:
+    """`top1_hits`, [places] as POSITION_NAMES."""
+    return _by_position(tokens, _is_hit(tokens, 1))
+
+
+def top3_hits_by_position(tokens: ScoredTokens) -> NDArray[np.int64]:
+    """`top3_hits`, [places] as POSITION_NAMES."""
+    return _by_position(tokens, _is_hit(tokens, SUGGESTIONS))
+
+
+def _is_hit(tokens: ScoredTokens, suggestions: int) -> NDArray[np.bool_]:
+    return tokens.is_word & (tokens.scores.rank < suggestions)
+
+
+def _typing(tokens: ScoredTokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return typing_cost(tokens.table, tokens.targets, tokens.unknown_letters, tokens.scores.keystrokes)
+
+
+def _by_position(tokens: ScoredTokens, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    group = np.searchsorted(_POSITIONS, tokens.place, side="right") - 1
+    return np.bincount(group[chosen], minlength=len(POSITION_NAMES))
+
+
+def known_words(counts: Counts) -> int:
+    """Positions that recall is a share of."""
+    return int(counts["word-positions"]) - int(counts["out-of-vocabulary"])
+
+
+def _recall(hits: str, counts: Counts) -> float | None:
+    positions = known_words(counts)
+    return int(counts[hits]) / positions if positions else None
+
+
+def _savings(counts: Counts) -> float | None:
+    spent = share_of(counts, "keystrokes", "characters")
+    return None if spent is None else 1 - spent
+
+
+def _perplexity(counts: Counts) -> float | None:
+    tokens = int(counts["tokens"])
+    return exp(min(float(counts["loss-sum"]) / tokens, _MOST_NATS)) if tokens else None
+
+
+def recall_rows(counts: Counts) -> list[dict[str, Any]]:
+    """One row for each of POSITION_NAMES; a recall without positions is None."""
+    columns = (counts[f"{name}-by-position"].tolist() for name in ("in-vocabulary", "top1-hits", "top3-hits"))
     return [
         {
             "tokens_before": name,
-            "positions": count,
-            "top1_recall": first / count if count else None,
-            "top3_recall": shown / count if count else None,
+            "positions": positions,
+            "top1_recall": first / positions if positions else None,
+            "top3_recall": shown / positions if positions else None,
         }
-        for name, count, first, shown in zip(POSITION_NAMES, in_vocabulary, top1_hits, top3_hits, strict=True)
+        for name, positions, first, shown in zip(POSITION_NAMES, *columns, strict=True)
     ]
+
+
+def _show_rows(rows: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{row['tokens_before']}: {_three(row['top3_recall'])}" for row in rows)
+
+
+def _three(recall: float | None) -> str:
+    return "-" if recall is None else f"{100 * recall:.1f} %"
+
+
+_WORDS = {"word-positions": word_positions, "out-of-vocabulary": out_of_vocabulary}
+
+TOP1_RECALL = Metric(
+    name="top1_recall",
+    label="recall, first suggestion",
+    counts={**_WORDS, "top1-hits": top1_hits},
+    value=lambda counts: _recall("top1-hits", counts),
+    short="recall@1",
+    baselines=(
+        Baseline("baseline_unigram_top1", "unigram", "the commonest word, always"),
+        Baseline("baseline_bigram_top1", "bigram", "the word that most often followed the last one"),
+    ),
+)
+TOP3_RECALL = Metric(
+    name="top3_recall",
+    label="recall, three suggestions",
+    counts={**_WORDS, "top3-hits": top3_hits},
+    value=lambda counts: _recall("top3-hits", counts),
+    short="recall@3",
+    baselines=(
+        Baseline("baseline_unigram_top3", "unigram", "the three commonest words, always"),
+        Baseline("baseline_bigram_top3", "bigram", "the three words that most often followed the last one"),
+    ),
+)
+RECALL_BY_POSITION = Metric(
+    name="recall_by_position",
+    label="  by tokens before",
+    counts={
+        "in-vocabulary-by-position": in_vocabulary_by_position,
+        "top1-hits-by-position": top1_hits_by_position,
+        "top3-hits-by-position": top3_hits_by_position,
+    },
+    value=recall_rows,
+    unit="rows",
+    show=_show_rows,
+    compared=False,
+)
+IMPRESSION_RECALL = Metric(
+    name="impression_recall",
+    label="impression recall",
+    counts={"tokens": num_tokens, "top3-hits": top3_hits},
+    value=lambda counts: share_of(counts, "top3-hits", "tokens"),
+    note="of all the times that three were shown",
+    compared=False,
+)
+KEYSTROKE_SAVINGS = Metric(
+    name="keystroke_savings",
+    label="keystrokes saved",
+    counts={"characters": characters, "keystrokes": keystrokes},
+    value=_savings,
+    baselines=(Baseline("baseline_unigram_keystroke_savings", "unigram", "with the commonest words"),),
+)
+PERPLEXITY = Metric(
+    name="perplexity",
+    label="perplexity",
+    counts={"tokens": num_tokens, "loss-sum": loss_sum},
+    value=_perplexity,
+    unit="number",
+    digits=0,
+    compared=False,
+)
+OOV_RATE = Metric(
+    name="oov_rate",
+    label="out of vocabulary",
+    counts=_WORDS,
+    value=lambda counts: share_of(counts, "out-of-vocabulary", "word-positions"),
+    digits=1,
+    compared=False,
+)
+
+
+def _kind(metric: Metric) -> Kind[Metric]:
+    return Kind(metric.name, metric.label.strip(), make=lambda settings: metric)
+
+
+TOP1_RECALL_KIND = _kind(TOP1_RECALL)
+TOP3_RECALL_KIND = _kind(TOP3_RECALL)
+RECALL_BY_POSITION_KIND = _kind(RECALL_BY_POSITION)
+IMPRESSION_RECALL_KIND = _kind(IMPRESSION_RECALL)
+KEYSTROKE_SAVINGS_KIND = _kind(KEYSTROKE_SAVINGS)
+PERPLEXITY_KIND = _kind(PERPLEXITY)
+OOV_RATE_KIND = _kind(OOV_RATE)

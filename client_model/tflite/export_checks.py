@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.learning.local_training import LocalTrainer
-from client_model.metrics.keyboard_metrics import KeyboardCounts, count_message, sum_counts
 from client_model.metrics.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table
+from client_model.metrics.scored_tokens import scored_message
+from client_model.metrics.table import MetricTable, metric_table, sum_counts
 from client_model.text.batches import pack
 from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
 from client_model.tflite import file_probe
@@ -39,6 +40,8 @@ class CheckText:
     messages: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
     """(inputs, targets) of each, starting with <bos>; a word of n letters outside the vocabulary is -n."""
     vocabulary: Vocabulary
+    metrics: MetricTable = field(default_factory=metric_table)
+    """To measure the files by."""
 
     @cached_property
     def table(self) -> KeystrokeTable:
@@ -64,7 +67,7 @@ class Suggested(NamedTuple):
 
     shown: NDArray[np.int64]  # [positions, 3], ids
     after_messages: NDArray[np.int64]  # [messages], id of the first word after the whole message
-    counts: KeyboardCounts
+    values: dict[str, Any]  # metrics by name
 
 
 class Agreement(NamedTuple):
@@ -113,8 +116,9 @@ def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) 
         logits = reference_logits(shape, weights, inputs)
         order = np.argsort(-logits[:, FIRST_WORD:], axis=1, kind="stable")
         shown.append(order[:, :SUGGESTIONS] + FIRST_WORD)
-        counts.append(count_message(text.table, logits, targets))
-    return Suggested(np.concatenate(shown), np.array([ids[-1, 0] for ids in shown]), sum_counts(counts))
+        counts.append(text.metrics.count(scored_message(text.table, logits, targets)))
+    values = text.metrics.values(sum_counts(counts))
+    return Suggested(np.concatenate(shown), np.array([ids[-1, 0] for ids in shown]), values)
 
 
 def file_suggestions(file: bytes, shape: ModelShape, text: CheckText) -> Suggested:
@@ -125,13 +129,13 @@ def file_suggestions(file: bytes, shape: ModelShape, text: CheckText) -> Suggest
     for inputs, (_, targets) in zip(text.inputs, text.messages, strict=True):
         logits, ids = steps.read(inputs)
         shown.append(ids.astype(np.int64))
-        counts.append(count_message(text.table, logits, targets))
+        counts.append(text.metrics.count(scored_message(text.table, logits, targets)))
         if score is not None:
             padded = np.zeros((1, shape.sequence_length), np.int32)
             padded[0, : len(inputs)] = inputs
             ids = score(tokens=padded, length=np.array([len(inputs)], np.int32))["ids"]
         after_messages.append(int(ids[-1, 0]))
-    return Suggested(np.concatenate(shown), np.array(after_messages), sum_counts(counts))
+    return Suggested(np.concatenate(shown), np.array(after_messages), text.metrics.values(sum_counts(counts)))
 
 
 def agreement(found: Suggested, expected: Suggested) -> Agreement:

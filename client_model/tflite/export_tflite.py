@@ -15,14 +15,14 @@ fails. The same weights give the same bytes.
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
-from client_model.metrics.keyboard_metrics import KeyboardCounts
+from client_model.metrics.table import MetricTable, metric_table
 from client_model.tflite.export_checks import (
     Agreement,
     CheckText,
@@ -71,7 +71,8 @@ class ExportedFile:
     path: Path
     size_bytes: int
     agreement: Agreement
-    counts: KeyboardCounts
+    values: dict[str, Any]
+    """Metrics by name."""
     cost: DeviceCost
 
 
@@ -80,8 +81,10 @@ class Export:
     """What an export wrote."""
 
     files: list[ExportedFile]
-    trained: KeyboardCounts | None = None
-    """How the trained weights themselves did on the same text; null without files."""
+    trained: dict[str, Any] | None = None
+    """Metrics of the trained weights themselves on the same text; None without files."""
+    metrics: MetricTable = field(default_factory=metric_table)
+    """That the values are of."""
     not_written: str | None = None
     """Why a file that one might expect is missing."""
 
@@ -179,7 +182,7 @@ def export_model(
         digest = weights_sha256(flatten(weights))
         facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
         place_files(Path(draft), folder, facts, of_the_run)
-    return Export(exported, expected.counts)
+    return Export(exported, expected.values, text.metrics)
 
 
 def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected: Suggested) -> ExportedFile:
@@ -196,7 +199,7 @@ def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected:
             f"{kind}: expected a key press to take {KEY_PRESS_BUDGET_MS:g} ms or less (95th percentile, one thread), "
             f"found {cost.p95_ms:.1f} ms"
         )
-    return ExportedFile(kind, folder / FILES[kind], drafted.stat().st_size, same, found.counts, cost)
+    return ExportedFile(kind, folder / FILES[kind], drafted.stat().st_size, same, found.values, cost)
 
 
 def manifest_facts(file: ExportedFile) -> dict[str, Any]:
@@ -205,5 +208,5 @@ def manifest_facts(file: ExportedFile) -> dict[str, Any]:
         "same_first_word": file.agreement.first,
         "same_three_words": file.agreement.three,
         "positions": file.agreement.positions,
-        "metrics": file.counts.metrics(),
+        "metrics": file.values,
     }

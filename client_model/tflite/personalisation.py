@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
 from client_model.learning.language_model import ModelShape
-from client_model.metrics.keyboard_metrics import KeyboardCounts, count_message, sum_counts
 from client_model.metrics.keystrokes import KeystrokeTable
+from client_model.metrics.metric import Counts
+from client_model.metrics.scored_tokens import scored_message
+from client_model.metrics.table import MetricTable, sum_counts
 from client_model.text.vocabulary import OOV
 from client_model.tflite.export_checks import SAVE_REQUEST, padded_batch
 from client_model.tflite.interpreter import FileSteps, open_interpreter
@@ -47,18 +49,18 @@ class PersonalOutcome(NamedTuple):
     """One phone, before and after."""
 
     learned_tokens: int
-    checked_before: KeyboardCounts
-    checked_after: KeyboardCounts
-    before: KeyboardCounts
-    after: KeyboardCounts
+    checked_before: Counts
+    checked_after: Counts
+    before: Counts
+    after: Counts
 
     @property
     def kept(self) -> bool:
         """What the rule says."""
-        return self.checked_after.loss_sum < self.checked_before.loss_sum
+        return bool(self.checked_after["loss-sum"] < self.checked_before["loss-sum"])
 
     @property
-    def by_rule(self) -> KeyboardCounts:
+    def by_rule(self) -> Counts:
         """How the model that the rule leaves on the phone does on the newer messages."""
         return self.after if self.kept else self.before
 
@@ -73,9 +75,17 @@ def divide(messages: Messages) -> tuple[Messages, Messages, Messages]:
 class PersonalKeyboard:
     """A phone's keyboard that learns: the exported training file in the interpreter."""
 
-    def __init__(self, file: bytes, shape: ModelShape, table: KeystrokeTable) -> None:
+    def __init__(self, file: bytes, shape: ModelShape, table: KeystrokeTable, metrics: MetricTable) -> None:
+        """Open the file.
+
+        Args:
+            file: the training file.
+            shape: of its model.
+            table: of its vocabulary.
+            metrics: to measure by; the built-in ones among them, by which it is decided what is kept.
+        """
         interpreter = open_interpreter(file)
-        self._shape, self._table = shape, table
+        self._shape, self._table, self._metrics = shape, table, metrics
         self._train, self._restore = (interpreter.get_signature_runner(name) for name in ("train", "restore"))
         self._steps = FileSteps(interpreter, shape)
         saved = interpreter.get_signature_runner("save")(request=SAVE_REQUEST)
@@ -85,12 +95,12 @@ class PersonalKeyboard:
         """Back to the weights that the file came with."""
         self._restore(**self._delivered)
 
-    def measure(self, messages: Messages) -> KeyboardCounts:
+    def measure(self, messages: Messages) -> Counts:
         """How the keyboard does on some messages."""
         found = []
         for inputs, targets in messages:
             logits, _ = self._steps.read(np.where(inputs < 0, OOV, inputs))
-            found.append(count_message(self._table, logits, targets))
+            found.append(self._metrics.count(scored_message(self._table, logits, targets)))
         return sum_counts(found)
 
     def learn(self, messages: Messages, settings: FineTuning, rng: np.random.Generator) -> None:

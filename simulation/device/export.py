@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from client_model.metrics.keyboard_metrics import spelled_lookup
+from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.text.batches import read_messages
 from client_model.tflite.export_checks import CheckText, DisagreementError
 from client_model.tflite.export_folder import FILES, read_private_key, sign_folder
@@ -31,7 +31,7 @@ def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText
         messages += [(inputs[:length], targets[:length]) for inputs, targets in last]
         if len(messages) >= most:
             break
-    return CheckText(messages[:most], prepared.vocabulary)
+    return CheckText(messages[:most], prepared.vocabulary, prepared.metrics)
 
 
 def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str] = DEFAULT_KINDS) -> Export:
@@ -42,10 +42,14 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         ExportError: a file failed its check; former files stay.
     """
     weights = read_weights(directory.model / "weights.npz", prepared.shape)
+    privacy_path = directory.root / "privacy.json"
+    summary = directory.read_summary()
+    privacy = read_json_object(privacy_path, "the privacy statement of a run")
     try:
-        card = model_card(prepared.config, prepared.shape, *_outcome(directory))
+        card = model_card(prepared.config, prepared.shape, summary, privacy, prepared.metrics)
     except KeyError as error:
-        raise ConfigError(expected(directory.root, "the outcome of a run", f"no {error} in it")) from None
+        found = f"no {error.args[0]} in it"
+        raise ConfigError(expected(privacy_path, "the privacy statement of a run", found)) from None
     return export_model(
         directory.model,
         prepared.shape,
@@ -53,7 +57,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         held_out_text(prepared),
         kinds,
         prepared.config.training.max_gradient_norm,
-        associated_files(card, prepared.vocabulary.to_text()),
+        associated_files(card, prepared.vocabulary.to_text(), prepared.metrics),
         ("weights.npz", "vocab.txt"),
     )
 
@@ -77,10 +81,6 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
         return replace(export_run(directory, prepared, ("float32",)), not_written=str(error))
 
 
-def _outcome(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The contents of a run's summary.json and privacy.json, as read from its folder."""
-    what = "the outcome of a finished run"
-    return read_json_object(directory.summary, what), read_json_object(directory.root / "privacy.json", what)
 
 
 def export_folder(root: Path, key_path: Path | None = None) -> Export:

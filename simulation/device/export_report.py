@@ -1,19 +1,19 @@
 """The table of exported files."""
 
-from typing import TextIO
+import textwrap
+from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from client_model.metrics.keyboard_metrics import KeyboardCounts
+from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import KEY_PRESS_BUDGET_MS, TARGETS, Export, ExportedFile
 from simulation.run.progress import percent
 
-_HEADINGS = (
-    *("\nfile", "size\nMB", "same first\nword, %", "same three\nwords, %", "recall\n@1, %", "recall\n@3, %"),
-    *("keystrokes\nsaved, %", "key press\nmedian, ms", "key press\np95, ms", "memory\nMB"),
-)
+_BEFORE = ("\nfile", "size\nMB", "same first\nword, %", "same three\nwords, %")
+_AFTER = ("key press\nmedian, ms", "key press\np95, ms", "memory\nMB")
+_COLUMN = 12  # most letters of a heading's line
 _WIDTH = 132  # of the whole table: cut-off numbers are worse than lines that a narrow terminal breaks
 
 
@@ -21,12 +21,14 @@ def print_export_table(stream: TextIO, export: Export) -> None:
     """One row a file, the trained weights above them; what a file is held to stands behind its value."""
     console = Console(file=stream, width=_WIDTH, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in _HEADINGS:
+    metrics = export.metrics
+    measured = (_folded(metric.heading) for metric in metrics.compared)
+    for heading in (*_BEFORE, *measured, *_AFTER):
         table.add_column(heading, justify="left" if heading == "\nfile" else "right", no_wrap=True)
     if export.trained is not None:
-        table.add_row("trained weights", "", "", "", *_metrics(export.trained), "", "", "")
+        table.add_row("trained weights", "", "", "", *_values(export.trained, metrics), "", "", "")
     for file in export.files:
-        table.add_row(*_row(file))
+        table.add_row(*_row(file, metrics))
     console.print(table)
     positions = export.files[0].agreement.positions
     console.print(f"On {positions:,} positions of held-out text; one thread, a process for each file.")
@@ -38,23 +40,28 @@ def print_export_table(stream: TextIO, export: Export) -> None:
             )
 
 
-def _metrics(counts: KeyboardCounts) -> list[str]:
-    found = counts.metrics()
-    return [_percent(found[name]) for name in ("top1_recall", "top3_recall", "keystroke_savings")]
+def _folded(heading: str) -> str:
+    """In two lines, of which the first may be empty."""
+    lines = textwrap.wrap(heading, _COLUMN)
+    return "\n".join(lines if len(lines) > 1 else ["", *lines])
+
+
+def _values(values: dict[str, Any], metrics: MetricTable) -> list[str]:
+    return [metric.bare(values[metric.name]) for metric in metrics.compared]
 
 
 def _percent(share: float | None) -> str:
     return percent(share).removesuffix(" %")
 
 
-def _row(file: ExportedFile) -> list[str]:
+def _row(file: ExportedFile, metrics: MetricTable) -> list[str]:
     target, cost = TARGETS[file.kind], file.cost
     return [
         file.path.name,
         f"{file.size_bytes / 1e6:.2f}",
         f"{_percent(file.agreement.first)} >= {100 * target.first:g}",
         f"{_percent(file.agreement.three)} >= {100 * target.three:g}",
-        *_metrics(file.counts),
+        *_values(file.values, metrics),
         f"{cost.median_ms:.2f}",
         f"{cost.p95_ms:.2f} <= {KEY_PRESS_BUDGET_MS:g}",
         "-" if cost.memory_bytes is None else f"{cost.memory_bytes / 1e6:.1f}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from client_model.learning.language_model import ModelShape
+from client_model.metrics.table import MetricTable
 from client_model.tflite.tflite_metadata import (
     DESCRIPTIONS,
     VOCABULARY,
@@ -17,6 +18,7 @@ from client_model.tflite.tflite_metadata import (
     read_associated_files,
 )
 from simulation.config import RunConfig
+from simulation.run.records import Summary
 from typefleet.errors import ConfigError, expected
 
 _LIMITS = (
@@ -24,38 +26,36 @@ _LIMITS = (
     "Measured on simulated phones; a recall here is not what the users of a real keyboard will get.",
     "May repeat what is common in its training text, offensive words included: filter suggestions before showing them.",
 )
-_METRICS = {
-    "top1_recall": "recall, first suggestion",
-    "baseline_unigram_top1": "  the commonest word, always",
-    "baseline_bigram_top1": "  the word that most often followed the last one",
-    "top3_recall": "recall, three suggestions",
-    "baseline_unigram_top3": "  the three commonest words, always",
-    "baseline_bigram_top3": "  the three words that most often followed the last one",
-    "impression_recall": "impression recall (at every token, ends and unknown words included)",
-    "keystroke_savings": "keystrokes saved",
-    "baseline_unigram_keystroke_savings": "  with the commonest words",
-    "perplexity": "perplexity",
-    "oov_rate": "words outside the vocabulary",
-}
 
 
 def model_card(
-    config: RunConfig, shape: ModelShape, summary: dict[str, Any], privacy: dict[str, Any]
+    config: RunConfig, shape: ModelShape, summary: Summary, privacy: dict[str, Any], metrics: MetricTable
 ) -> dict[str, Any]:
-    """The card, ready to be written as JSON; None where a value does not exist."""
+    """The card as JSON; None where a value does not exist.
+
+    Args:
+        config, shape: of the run.
+        summary: what it came to.
+        privacy: the content of privacy.json.
+        metrics: to show.
+    """
     data = config.data
+    beside = {one.key: summary.reached_by(one.key) for metric in metrics.metrics for one in metric.baselines}
     return {
         "name": "Typefleet next-word keyboard",
-        "weights_sha256": summary["weights_sha256"],
+        "weights_sha256": summary.weights_sha256,
         "model": {**vars(shape), "weights": shape.num_weights},
         "trained_on": {
             "text": "synthetic English phones" if data.path is None else "phone messages of a file",
             "data_covered": privacy["data_covered"],
-            "rounds": summary["rounds_completed"],
-            "updates_of_phones": summary["devices_trained"],
-            "tokens": summary["tokens_trained"],
+            "rounds": summary.rounds_completed,
+            "updates_of_phones": summary.devices_trained,
+            "tokens": summary.tokens_trained,
         },
-        "metrics_on_held_out_phones": {name: summary.get(name) for name in (*_METRICS, "recall_by_position")},
+        "metrics_on_held_out_phones": {
+            **{metric.name: summary.held_out.get(metric.name) for metric in metrics.metrics},
+            **beside,
+        },
         "limits": list(_LIMITS),
         "privacy": {
             name: privacy[name]
@@ -68,7 +68,16 @@ def model_card(
     }
 
 
-def card_markdown(card: dict[str, Any]) -> str:
+def _metric_rows(measured: dict[str, Any], metrics: MetricTable) -> list[str]:
+    rows = []
+    for metric in metrics.metrics:
+        note = f", {metric.note}" if metric.note else ""
+        rows.append(f"| {metric.label.strip()}{note} | {metric.text(measured[metric.name])} |")
+        rows += [f"| {one.label} | {metric.text(measured[one.key])} |" for one in metric.baselines]
+    return rows
+
+
+def card_markdown(card: dict[str, Any], metrics: MetricTable) -> str:
     """The card as a page."""
     model, trained, privacy = card["model"], card["trained_on"], card["privacy"]
     lines = [f"# {card['name']}", "", f"Weights: sha256 {card['weights_sha256']}", "", "## Model", ""]
@@ -80,10 +89,7 @@ def card_markdown(card: dict[str, Any]) -> str:
     counts = (trained["rounds"], trained["updates_of_phones"], trained["tokens"])
     lines.append("- {:,} rounds, {:,} updates of phones, {:,} tokens".format(*counts))
     lines += ["", "## Measured on held-out phones", "", "| | |", "|---|---|"]
-    for name, label in _METRICS.items():
-        value = card["metrics_on_held_out_phones"][name]
-        shown = "-" if value is None else f"{value:.1f}" if name == "perplexity" else f"{value:.2%}"
-        lines.append(f"| {label.strip()} | {shown} |")
+    lines += _metric_rows(card["metrics_on_held_out_phones"], metrics)
     lines += ["", "## Limits", "", *(f"- {item}" for item in card["limits"])]
     lines += ["", "## Privacy", "", f"{privacy['statement']}."]
     if privacy["epsilon_is_of"].startswith("a modelled"):
@@ -123,7 +129,9 @@ def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> No
         raise ConfigError(expected(path, f"weights {weights_sha256[:16]}...", found))
 
 
-def associated_files(card: dict[str, Any], vocabulary: str) -> tuple[ModelFacts, list[AssociatedFile]]:
+def associated_files(
+    card: dict[str, Any], vocabulary: str, metrics: MetricTable
+) -> tuple[ModelFacts, list[AssociatedFile]]:
     """What goes into a model file."""
     facts = ModelFacts(
         card["name"],
@@ -132,7 +140,7 @@ def associated_files(card: dict[str, Any], vocabulary: str) -> tuple[ModelFacts,
         "not stated",
         "not stated",
     )
-    page, data = card_markdown(card), json.dumps(card, indent=1) + "\n"
+    page, data = card_markdown(card, metrics), json.dumps(card, indent=1) + "\n"
     return facts, [
         AssociatedFile("vocab.txt", "One token a line; the line's number, from 0, is its id", VOCABULARY, vocabulary),
         AssociatedFile("model_card.md", "Model card", DESCRIPTIONS, page),

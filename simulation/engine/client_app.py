@@ -19,6 +19,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client_model.learning.local_training import LocalResult, limit_threads
+from client_model.metrics.table import stacked
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, HostProfile, TrainReply, TrainRequest
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
@@ -143,6 +144,5 @@ def evaluate(message: Message, context: Context) -> Message:
     request = EvaluateRequest.from_content(message.content)
     host = _open(request.briefing)
     received = host.load(request.arrays.to_numpy_ndarrays())
-    found = [counts._asdict() for unit in request.units() for counts in host.score(received, unit.tolist())]
-    columns = {name.replace("_", "-"): np.array([counts[name] for counts in found]) for name in found[0]}
-    return Message(EvaluateReply(phones=request.phones, counts=columns).to_content(), reply_to=message)
+    counts = [own for unit in request.units() for own in host.score(received, unit.tolist())]
+    return Message(EvaluateReply(phones=request.phones, counts=stacked(counts)).to_content(), reply_to=message)

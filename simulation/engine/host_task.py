@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from client_model.config import TrainingConfig
 from client_model.learning.language_model import ModelShape
+from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.population import PopulationSpec
 
 
@@ -18,6 +20,13 @@ class HostTask:
     training: TrainingConfig
     evaluation_sequences: int
     seed: int
+    metric_names: tuple[str, ...] = ()
+    """Metrics to count beside the built-in ones."""
+
+    @cached_property
+    def metrics(self) -> MetricTable:
+        """What is counted on a held-out phone."""
+        return metric_table(self.metric_names)
 
     def to_json(self) -> str:
         """Inverse of `from_json`."""
@@ -34,4 +43,5 @@ class HostTask:
             TrainingConfig(**d["training"]),
             d["evaluation_sequences"],
             d["seed"],
+            tuple(d["metric_names"]),
         )

@@ -9,8 +9,9 @@ from functools import lru_cache
 
 from client_model.learning.language_model import Weights
 from client_model.learning.local_training import LocalResult, LocalTrainer
-from client_model.metrics.keyboard_metrics import KeyboardCounts, TokenScores, count_hits, spelled_lookup
 from client_model.metrics.keystrokes import keystroke_table
+from client_model.metrics.metric import Counts
+from client_model.metrics.scored_tokens import ScoredTokens, TokenScores, spelled_lookup
 from client_model.text.batches import PackedBatches, evaluation_batches, training_batches
 from client_model.text.population import open_population
 from client_model.text.vocabulary import vocabulary_from_text
@@ -51,17 +52,22 @@ class PhoneHost:
         """One phone's training, from the received weights."""
         return self.trainer.train(received, batches, self.task.training.learning_rate)
 
-    def score(self, received: list, phones: Sequence[int]) -> list[KeyboardCounts]:
+    def score(self, received: list, phones: Sequence[int]) -> list[Counts]:
         """The counts of several held-out phones, computed together; one entry a phone."""
         batches, tokens = evaluation_batches(
             self._population, self._spelled, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
         )
         scores = self.trainer.score(received, batches, self._keystrokes)
-        found = []
+        found: list[Counts] = []
         for number in range(len(phones)):
             own = tokens.owner == number
-            its_scores = TokenScores(*(column[own] for column in scores))
-            found.append(count_hits(self._keystrokes, its_scores, tokens.place[own], tokens.unknown_letters[own]))
+            scored = ScoredTokens(
+                scores=TokenScores(*(column[own] for column in scores)),
+                place=tokens.place[own],
+                unknown_letters=tokens.unknown_letters[own],
+                table=self._keystrokes,
+            )
+            found.append(self.task.metrics.count(scored))
         return found
 
 

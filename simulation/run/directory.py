@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights
-from simulation.files import write_npz_atomically, write_text_atomically
+from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
+from simulation.run.records import RoundRecord, Summary
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
 
 
@@ -35,10 +36,10 @@ class RunDirectory:
         self.summary, self.ledger = root / "summary.json", root / "privacy_ledger.jsonl"
         self.checkpoints, self.model, self.tensorboard = root / "checkpoints", root / "model", root / "tensorboard"
 
-    def append_round(self, record: dict[str, Any]) -> None:
+    def append_round(self, record: RoundRecord) -> None:
         """Add one line to rounds.jsonl and sync it."""
         with self.rounds.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record.as_line()) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -54,9 +55,18 @@ class RunDirectory:
         kept = [r for r in self.read_rounds() if r["round"] <= server_round]
         write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: Summary) -> None:
         """Replace summary.json."""
-        write_text_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+        write_text_atomically(self.summary, json.dumps(summary.as_json(), indent=2) + "\n")
+
+    def read_summary(self) -> Summary:
+        """The summary on disk.
+
+        Raises:
+            ConfigError: there is none, or it is not one.
+        """
+        content = read_json_object(self.summary, "the outcome of a finished run")
+        return Summary.from_json(content, self.summary)
 
     def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
         """Replace model/weights.npz."""

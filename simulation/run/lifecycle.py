@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -41,19 +42,6 @@ class RunTotals:
     stopped_early: str | None = None  # why, if before all rounds were completed
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The last measurement on held-out phones; null before the first."""
-
-    top1_recall: float | None = None
-    top3_recall: float | None = None
-    impression_recall: float | None = None
-    keystroke_savings: float | None = None
-    perplexity: float | None = None
-    oov_rate: float | None = None
-    recall_by_position: list[dict[str, Any]] | None = None
-
-
 @dataclass
 class Run:
     """A run in progress."""
@@ -64,7 +52,7 @@ class Run:
     flat: NDArray[np.float32]  # [num_weights]
     salt: str
     totals: RunTotals = field(default_factory=RunTotals)
-    evaluation: Evaluation = field(default_factory=Evaluation)
+    held_out: Mapping[str, Any] = field(default_factory=dict)  # the last measurement, metrics by name
     tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
     held: ExitStack = field(default_factory=ExitStack)  # what ends with the run: the lock on its folder
@@ -131,6 +119,7 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     salt = secrets.token_hex(16)
     run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flatten(weights), salt)
     run.tokens_by_phone = np.zeros(len(prepared.digests), np.int64)
+    run.held_out = prepared.metrics.nothing()
     checkpoint(run)
     return run
 
@@ -163,7 +152,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         arrays["weights"],
         about["salt"],
         RunTotals(**about["totals"]),
-        Evaluation(**about["evaluation"]),
+        about["held_out"],
         arrays["tokens_by_phone"].copy(),
     )
     directory.cut_rounds_after(run.totals.server_round)
@@ -180,6 +169,7 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
         "text": None if folder is None else Path(folder).name,  # named by the file's content
         "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.cohorts.fleet.availability.files],
         "start": None if prepared.start is None else prepared.start.digest,
+        "metrics": [repr(metric) for metric in prepared.metrics.metrics],
         "parts": prepared.parts.described(),
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
     }
@@ -215,7 +205,7 @@ def checkpoint(run: Run) -> None:
             "fingerprint": _fingerprint(run.prepared),
             "salt": run.salt,
             "totals": asdict(run.totals),
-            "evaluation": asdict(run.evaluation),
+            "held_out": run.held_out,
         },
         run.config.engine.keep_checkpoints,
     )

@@ -1,66 +1,48 @@
 """What a run comes to: its summary, its privacy statement, who took part, its model."""
 
 import json
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from client_model.learning.language_model import unflatten, weights_sha256
 from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
-from simulation.run.lifecycle import Evaluation, Run, RunTotals
+from simulation.run.lifecycle import Run
+from simulation.run.records import Summary
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
 
 
-def run_summary(run: Run) -> dict[str, Any]:
-    """The content of summary.json."""
-    plan, strategy = run.strategy.plan, run.strategy
+def run_summary(run: Run) -> Summary:
+    """What the run comes to so far."""
+    plan, strategy, totals = run.strategy.plan, run.strategy, run.totals
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    return summarise(
-        run.totals,
-        run.evaluation,
-        asdict(spent),
-        run.prepared.cohorts.now_s,
-        run.flat,
-        {
-            "epsilon_is_of": plan.epsilon_is_of,
-            **{f"baseline_{name}": value for name, value in run.prepared.baselines._asdict().items()},
-            "skipped_lines": run.prepared.population.skipped_lines,
-            "participation": overall(run.prepared.cohorts.fleet.may_train, strategy.participation.counts),
-        },
-    )
-
-
-def summarise(
-    totals: RunTotals,
-    evaluation: Evaluation,
-    spent: dict[str, Any],
-    simulated_seconds: float,
-    flat: NDArray[np.float32],
-    extra: dict[str, Any],
-) -> dict[str, Any]:
-    """The content of summary.json; a value that does not exist is null."""
-    kept = asdict(totals)
-    kept.pop("server_round")
     rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
-    return {
-        **kept,
-        "tokens_per_second": rate,
-        "simulated_seconds": simulated_seconds,
-        **asdict(evaluation),
-        "zcdp_rho": spent.get("zcdp_rho"),
-        "epsilon": spent.get("epsilon"),
-        "delta": spent.get("delta"),
-        **extra,
-        "weights_sha256": weights_sha256(flat),
-        "peak_driver_rss_bytes": peak_rss_bytes(),
-    }
+    return Summary(
+        rounds_completed=totals.rounds_completed,
+        rounds_abandoned=totals.rounds_abandoned,
+        devices_trained=totals.devices_trained,
+        tokens_trained=totals.tokens_trained,
+        wall_seconds=totals.wall_seconds,
+        train_wall_seconds=totals.train_wall_seconds,
+        stopped_early=totals.stopped_early,
+        tokens_per_second=rate,
+        simulated_seconds=run.prepared.cohorts.now_s,
+        held_out=run.held_out,
+        zcdp_rho=spent.zcdp_rho,
+        epsilon=spent.epsilon,
+        delta=spent.delta,
+        epsilon_is_of=plan.epsilon_is_of,
+        baselines=run.prepared.baselines,
+        skipped_lines=run.prepared.population.skipped_lines,
+        participation=overall(run.prepared.cohorts.fleet.may_train, strategy.participation.counts),
+        weights_sha256=weights_sha256(run.flat),
+        peak_driver_rss_bytes=peak_rss_bytes(),
+    )
 
 
 def participation_record(run: Run) -> dict[str, Any]:
@@ -73,7 +55,7 @@ def participation_record(run: Run) -> dict[str, Any]:
     return {
         "overall": overall(fleet.may_train, updates),
         "by_group": participation_by_group(groupings, fleet.may_train, updates, run.tokens_by_phone),
-        "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation),
+        "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation, prepared.metrics),
     }
 
 

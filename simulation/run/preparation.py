@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import ModelShape, model_shape
 from client_model.metrics.counting_baselines import Baselines, measure_baselines
-from client_model.metrics.keyboard_metrics import spelled_lookup
 from client_model.metrics.keystrokes import keystroke_table
+from client_model.metrics.scored_tokens import spelled_lookup
+from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.batches import training_tokens
 from client_model.text.population import (
     Population,
@@ -27,11 +28,12 @@ from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
+from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, UnknownKindError
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Prepared:
     training_tokens: TrainingTokens
     start: StartingPoint | None  # None: random weights
     parts: Parts
+    metrics: MetricTable
     plan: PrivacyPlan
 
     @property
@@ -108,6 +111,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
             the cache of a tokenised file.
     """
     parts = parts or Parts()
+    metrics = _metrics(config, parts)
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
     spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format)
@@ -145,6 +149,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         training=config.training,
         evaluation_sequences=config.evaluation.max_sequences,
         seed=config.seed,
+        metric_names=config.evaluation.metrics,
     )
     tokens = _training_tokens(config, population.inner, shape)
     cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
@@ -161,8 +166,18 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         training_tokens=tokens,
         start=start,
         parts=parts,
+        metrics=metrics,
         plan=plan,
     )
+
+
+def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
+    try:
+        metrics = metric_table(config.evaluation.metrics, parts.metrics)
+    except UnknownKindError as error:
+        raise ConfigError(f"--evaluation.metrics: {error}") from error
+    check_metric_names(metrics)
+    return metrics
 
 
 def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:

@@ -2,10 +2,13 @@
 
 import time
 from datetime import timedelta
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from simulation.run.records import RoundRecord
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -49,33 +52,25 @@ class RunProgress:
         """Print a line."""
         self._console.print(text, markup=False)
 
-    def round_done(self, record: dict[str, Any], completed: int, of_what: str) -> None:
+    def round_done(self, record: RoundRecord, completed: int, of_what: str) -> None:
         """Show one round."""
-        left = self._time_left(completed)
-        if record["abandoned"]:
-            self.say(f"round {record['round']:>4}  abandoned: {record['abandoned']}  {record['simulated_date']}")
+        left, date = self._time_left(completed), record.funnel.simulated_date if record.funnel else ""
+        if record.abandoned:
+            self.say(f"round {record.round:>4}  abandoned: {record.abandoned}  {date}".rstrip())
             return
-        epsilon = "no privacy" if record["epsilon"] is None else f"epsilon {record['epsilon']:.2f}{of_what}"
-        dropped = sum(record[cause] for cause in record if cause.startswith("dropped_"))
-        after = record["late"] + record["unused"]
-        left_out = len(record["rejected"]) + len(record["failed"])
-        now = (
-            f"{record['reports']} phones ({record['invited']} invited, {dropped} dropped, {after} late"
-            f"{f', {left_out} left out for errors' if left_out else ''})  "
-            f"{record['tokens_per_second']:,.0f} tokens/s  loss {record['loss']:.3f}"
-        )
-        recall = f"  recall {percent(record['top1_recall'])}" if record.get("top1_recall") is not None else ""
+        epsilon = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}{of_what}"
+        speed = f"{record.tokens_per_second:,.0f} tokens/s  loss {record.loss:.3f}"
+        now = f"{record.reports} phones ({_funnel(record)})  {speed}"
+        measured = (record.held_out or {}).get(TOP1_RECALL.name)
+        recall = f"  recall {TOP1_RECALL.text(measured)}" if measured is not None else ""
         if self._bar is not None and self._task is not None:
             self._recall = recall or self._recall
-            description = f"{now}{self._recall}  {epsilon}  {record['simulated_date']}  {left} left"
+            description = f"{now}{self._recall}  {epsilon}  {date}  {left} left"
             self._bar.update(self._task, completed=completed, description=description)
             if recall:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")
         else:
-            self.say(
-                f"round {completed:>4}/{self._rounds}  {now}{recall}  {epsilon}  "
-                f"{record['simulated_date']}  {left} left"
-            )
+            self.say(f"round {completed:>4}/{self._rounds}  {now}{recall}  {epsilon}  {date}  {left} left")
 
     def _time_left(self, completed: int) -> str:
         """By the rounds after the first, which also pays for starting the workers."""
@@ -86,3 +81,12 @@ class RunProgress:
             return "?"
         seconds = (time.monotonic() - since) / (completed - first) * (self._rounds - completed)
         return str(timedelta(seconds=round(seconds)))
+
+
+def _funnel(record: RoundRecord) -> str:
+    parts = []
+    if record.funnel is not None:
+        after = record.funnel.late + record.funnel.unused
+        parts += [f"{record.funnel.invited} invited", f"{record.funnel.dropped} dropped", f"{after} late"]
+    left_out = len(record.rejected) + len(record.failed)
+    return ", ".join([*parts, f"{left_out} left out for errors"] if left_out or not parts else parts)

@@ -1,16 +1,18 @@
 """The closing table of a run, and its privacy in one line."""
 
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
 from simulation.run.progress import percent
+from simulation.run.records import Summary
 
 
 def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
@@ -47,12 +49,8 @@ def _clipping(plan: PrivacyPlan) -> str:
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
-def _by_position(rows: list[dict[str, Any]] | None) -> str:
-    return ", ".join(f"{row['tokens_before']}: {percent(row['top3_recall'], 1)}" for row in rows or []) or "-"
-
-
 def print_closing_table(
-    stream: TextIO, summary: dict[str, Any], plan: PrivacyPlan, export: Export, folder: Path
+    stream: TextIO, summary: Summary, *, plan: PrivacyPlan, metrics: MetricTable, export: Export, folder: Path
 ) -> None:
     """What came out, each number beside what it compares with."""
     console = Console(file=stream, width=None if stream.isatty() else 110, highlight=False)
@@ -60,10 +58,10 @@ def print_closing_table(
     table.add_column(style="bold")
     table.add_column()
     for name, value in (
-        *_suggestion_rows(summary),
+        *_suggestion_rows(summary, metrics),
         *_run_rows(summary, plan, folder),
         *_file_rows(export, folder),
-        ("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary['weights_sha256']}"),
+        ("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary.weights_sha256}"),
         ("privacy statement", str(folder / "privacy.md")),
         ("curves", f"tensorboard --logdir {folder / 'tensorboard'}"),
     ):
@@ -74,51 +72,43 @@ def print_closing_table(
 _Rows = list[tuple[str, str]]
 
 
-def _suggestion_rows(summary: dict[str, Any]) -> _Rows:
+def _suggestion_rows(summary: Summary, metrics: MetricTable) -> _Rows:
     """How good the suggestions are, and what counting reaches."""
-
-    def counted(metric: str) -> str:
-        unigram, bigram = (percent(summary[f"baseline_{kind}_{metric}"]) for kind in ("unigram", "bigram"))
-        return f"{unigram} unigram, {bigram} bigram"
-
-    phones, perplexity = summary["baseline_training_phones"], summary["perplexity"]
-    return [
-        ("recall, first suggestion", percent(summary["top1_recall"])),
-        ("  by counting", f"{counted('top1')} (counted on {phones:,} training phones)"),
-        ("recall, three suggestions", percent(summary["top3_recall"])),
-        ("  by counting", counted("top3")),
-        ("  by tokens before", _by_position(summary["recall_by_position"])),
-        ("impression recall", f"{percent(summary['impression_recall'])} of all the times that three were shown"),
-        ("keystrokes saved", percent(summary["keystroke_savings"])),
-        ("  by counting", f"{percent(summary['baseline_unigram_keystroke_savings'])} unigram"),
-        ("perplexity", "-" if perplexity is None else f"{perplexity:,.0f}"),
-        ("out of vocabulary", percent(summary["oov_rate"], 1)),
-    ]
+    counted_on = f" (counted on {summary.baselines.training_phones:,} training phones)"  # said once
+    rows: _Rows = []
+    for metric in metrics.metrics:
+        value = summary.held_out.get(metric.name)
+        rows.append((metric.label, f"{metric.text(value)} {metric.note}".rstrip()))
+        if metric.baselines:
+            reached = (f"{metric.text(summary.reached_by(one.key))} {one.name}" for one in metric.baselines)
+            rows.append(("  by counting", ", ".join(reached) + counted_on))
+            counted_on = ""
+    return rows
 
 
-def _run_rows(summary: dict[str, Any], plan: PrivacyPlan, folder: Path) -> _Rows:
+def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path) -> _Rows:
     """What it cost: privacy, rounds, time, phones."""
-    if summary["epsilon"] is None:
+    if summary.epsilon is None:
         privacy = NO_PRIVACY
     else:
         privacy = (
-            f"epsilon {summary['epsilon']:.2f} at delta {summary['delta']:.2g} (rho {summary['zcdp_rho']:.3g})\n"
+            f"epsilon {summary.epsilon:.2f} at delta {summary.delta:.2g} (rho {summary.zcdp_rho:.3g})\n"
             f"of {plan.epsilon_is_of}"
         )
     rows = [
         ("privacy", privacy),
-        ("rounds", f"{summary['rounds_completed']} completed, {summary['rounds_abandoned']} abandoned"),
+        ("rounds", f"{summary.rounds_completed} completed, {summary.rounds_abandoned} abandoned"),
     ]
-    if summary["stopped_early"] is not None:
-        rows.append(("stopped early", summary["stopped_early"]))
-    days, rate = summary["simulated_seconds"] / 86400, summary["tokens_per_second"]
+    if summary.stopped_early is not None:
+        rows.append(("stopped early", summary.stopped_early))
+    days, rate = summary.simulated_seconds / 86400, summary.tokens_per_second
     speed = "" if rate is None else f"; {rate:,.0f} tokens/s in training"
-    part = summary["participation"]
+    part = summary.participation
     left_out = f"{percent(part['never_used_share'], 1)} of {part['phones']:,} never took part"
     return [
         *rows,
-        ("time", f"{days:.1f} simulated days in {summary['wall_seconds']:.0f} s{speed}"),
-        ("phones trained", f"{summary['devices_trained']:,} updates, {summary['tokens_trained']:,} tokens"),
+        ("time", f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"),
+        ("phones trained", f"{summary.devices_trained:,} updates, {summary.tokens_trained:,} tokens"),
         ("phones left out", f"{left_out}; by group in {folder / 'participation.json'}"),
     ]
 

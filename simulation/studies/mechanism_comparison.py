@@ -19,7 +19,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from client_model.config import DataConfig, EvaluationConfig, ModelConfig, TrainingConfig
+from client_model.config import DataConfig, ModelConfig, TrainingConfig
+from client_model.metrics.config import EvaluationConfig
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig

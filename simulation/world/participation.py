@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.metrics.keyboard_metrics import known_words
+from client_model.metrics.table import MetricTable
 from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.world.devices import TIERS
 from simulation.world.fleet import Fleet
@@ -85,29 +87,27 @@ def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray) -
     return np.bincount(grouping.member[may_train], values[may_train], minlength=len(grouping.members))
 
 
-def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts) -> list[dict[str, Any]]:
-    """Recall and keystroke savings on the held-out phones of each group; null where a group has none.
+def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts, metrics: MetricTable) -> list[dict[str, Any]]:
+    """The compared metrics on the held-out phones of each group; None where a group has nothing to count.
 
     Args:
         groupings: how to divide all phones.
         evaluation: what was counted on the held-out phones.
+        metrics: to measure by.
     """
-    phones, counts = evaluation.phones, evaluation.counts
     rows = []
     for grouping in groupings:
         for i, name in enumerate(grouping.members):
-            own = grouping.member[phones] == i
-            positions = int((counts["word-positions"] - counts["out-of-vocabulary"])[own].sum())
-            keystrokes, characters = (int(counts[name][own].sum()) for name in ("keystrokes", "characters"))
+            own = evaluation.of(grouping.member[evaluation.phones] == i)
+            sums = own.sums()
+            values = metrics.values(sums)
             rows.append(
                 {
                     "grouping": grouping.name,
                     "group": name,
-                    "held_out_phones": int(own.sum()),
-                    "positions": positions,
-                    "top1_recall": _over(int(counts["top1-hits"][own].sum()), positions),
-                    "top3_recall": _over(int(counts["top3-hits"][own].sum()), positions),
-                    "keystroke_savings": _over(characters - keystrokes, characters),
+                    "held_out_phones": len(own.phones),
+                    "positions": known_words(sums),
+                    **{metric.name: values[metric.name] for metric in metrics.compared},
                 }
             )
     return rows

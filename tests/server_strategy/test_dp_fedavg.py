@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
+from client_model.metrics.table import metric_table
 from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
@@ -318,7 +319,8 @@ def test_a_plan_that_is_settled_already_is_used_and_must_fit():
 
 
 def test_evaluation_pools_counts_over_phones_and_is_due_when_asked():
-    strategy, grid = make(evaluation_phones=np.arange(4), evaluate_every=2)
+    # As a Flower user would measure the built-in metrics: the strategy itself does not know what is counted.
+    strategy, grid = make(evaluation_phones=np.arange(4), evaluate_every=2, metrics=metric_table().numbers)
     first = list(strategy.configure_evaluate(0, start_arrays(), ConfigRecord(), grid))
     assert sorted(p for m in first for p in m.content["config"]["phone-ids"]) == [0, 1, 2, 3]
     play(strategy, grid, 1)
@@ -339,10 +341,11 @@ def test_evaluation_pools_counts_over_phones_and_is_due_when_asked():
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=stamp(message, phone))
 
     pooled = strategy.aggregate_evaluate(0, [reply(first[0], p) for p in (2, 0, 1)])
-    assert pooled["top1-recall"] == 3 / 15 and pooled["top3-recall"] == 6 / 15
-    assert pooled["impression-recall"] == 6 / 30
-    assert "keystroke-savings" not in pooled  # nobody counted them
-    assert pooled["oov-rate"] == 9 / 24 and pooled["perplexity"] == pytest.approx(np.exp(63 / 30))
+    assert pooled["top1_recall"] == 3 / 15 and pooled["top3_recall"] == 6 / 15
+    assert pooled["impression_recall"] == 6 / 30
+    assert "keystroke_savings" not in pooled  # nobody counted them
+    assert pooled["oov_rate"] == 9 / 24 and pooled["perplexity"] == pytest.approx(np.exp(63 / 30))
+    assert pooled["tokens"] == 30 and strategy.last_evaluation.counts["top1-hits"].tolist() == [0, 1, 2]
 
 
 def test_plan_is_immutable():

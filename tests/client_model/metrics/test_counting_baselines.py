@@ -1,8 +1,8 @@
 import numpy as np
 
 from client_model.metrics.counting_baselines import measure_baselines
-from client_model.metrics.keyboard_metrics import spelled_lookup
 from client_model.metrics.keystrokes import keystroke_table
+from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from tests.client_model.text.test_batches import ListPopulation
 

@@ -168,8 +168,9 @@ def test_export_writes_the_files_their_facts_and_no_drafts(exported, tmp_path):
         assert 0 < file.cost.median_ms <= file.cost.p95_ms < 20 and file.cost.memory_bytes > file.size_bytes
         assert file.cost.train_step_ms is None
     float32 = done.files[0]
-    assert float32.counts.top3_hits == done.trained.top3_hits  # both on the same text
-    assert manifest["keyboard_fp32.tflite"]["metrics"]["top3_recall"] == done.trained.recall(3)
+    assert float32.values["top3_recall"] == done.trained["top3_recall"]  # both on the same text
+    assert manifest["keyboard_fp32.tflite"]["metrics"]["top3_recall"] == done.trained["top3_recall"]
+    assert float32.values["perplexity"] == pytest.approx(done.trained["perplexity"], rel=1e-4)
     again = (tmp_path / "manifest.json").read_bytes()
     export_model(tmp_path, shape, learned, text(), of_the_run=("vocab.txt",))
     assert (tmp_path / "manifest.json").read_bytes() == again

@@ -10,7 +10,7 @@ from client_model.tflite.export_tflite import TARGETS, Target, export_model
 from simulation.config import RunConfig
 from simulation.device.model_card import associated_files, model_card
 from tests.client_model.learning.test_local_training import some_weights
-from tests.simulation.device.test_model_card import PRIVACY, SUMMARY
+from tests.simulation.device.test_model_card import METRICS, PRIVACY, SUMMARY
 
 _WORDS = """
 i you the to see at be there will in don't it's where are is we meet station home train later told top today tomorrow
@@ -31,9 +31,9 @@ def export_small_model(root, seed, kinds):
     rng = np.random.default_rng(seed)
     streams = [np.array([BOS, *rng.integers(FIRST_WORD, len(VOCABULARY), 6), EOS], np.int32) for _ in range(10)]
     text = CheckText([(stream[:-1], stream[1:]) for stream in streams], VOCABULARY)
-    card = model_card(RunConfig(), SHAPE, SUMMARY, PRIVACY)
+    card = model_card(RunConfig(), SHAPE, SUMMARY, PRIVACY, METRICS)
     (root / "model").mkdir(parents=True)
-    inside = associated_files(card, VOCABULARY.to_text())
+    inside = associated_files(card, VOCABULARY.to_text(), METRICS)
     former = dict(TARGETS)
     TARGETS.update(dict.fromkeys(TARGETS, Target(0.0, 0.0)))  # random weights are no model to hold to a bound
     try:

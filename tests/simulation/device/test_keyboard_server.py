@@ -10,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 
+from client_model.metrics.table import metric_table
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.tflite_metadata import read_associated_files, with_metadata
 from simulation.device import litert_package
@@ -121,7 +122,7 @@ def other_weights(file):
     """The same file with a card that names other weights."""
     inside = read_associated_files(file)
     card = {**json.loads(inside["model_card.json"]), "weights_sha256": "cd" * 32}
-    return with_metadata(file, *associated_files(card, inside["vocab.txt"]))
+    return with_metadata(file, *associated_files(card, inside["vocab.txt"], metric_table()))
 
 
 def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):

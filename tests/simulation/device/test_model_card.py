@@ -1,28 +1,37 @@
 import json
+from dataclasses import fields, replace
 
 from client_model.learning.language_model import ModelShape
+from client_model.metrics.table import metric_table
 from simulation.config import RunConfig
 from simulation.device.model_card import associated_files, card_markdown, model_card
+from simulation.run.records import Summary
 
 SHAPE = ModelShape("cifg", 60, 8, 10, 20)
-SUMMARY = {
-    "weights_sha256": "ab" * 32,
-    "rounds_completed": 12,
-    "devices_trained": 3456,
-    "tokens_trained": 78901,
-    "top1_recall": 0.0748,
-    "top3_recall": 0.1393,
-    "perplexity": 349.4,
-    "oov_rate": None,
-    "baseline_unigram_top1": 0.0397,
-    "baseline_bigram_top1": 0.0936,
-    "baseline_unigram_top3": 0.1007,
-    "baseline_bigram_top3": 0.1752,
-    "impression_recall": 0.0806,
-    "keystroke_savings": 0.3684,
-    "baseline_unigram_keystroke_savings": 0.3736,
-    "wall_seconds": 5.0,
-}
+SUMMARY = Summary.from_json(
+    {
+        **dict.fromkeys((f.name for f in fields(Summary) if f.name not in ("held_out", "baselines")), 0),
+        "weights_sha256": "ab" * 32,
+        "rounds_completed": 12,
+        "devices_trained": 3456,
+        "tokens_trained": 78901,
+        "top1_recall": 0.0748,
+        "top3_recall": 0.1393,
+        "perplexity": 349.4,
+        "oov_rate": None,
+        "baseline_unigram_top1": 0.0397,
+        "baseline_bigram_top1": 0.0936,
+        "baseline_unigram_top3": 0.1007,
+        "baseline_bigram_top3": 0.1752,
+        "impression_recall": 0.0806,
+        "keystroke_savings": 0.3684,
+        "baseline_unigram_keystroke_savings": 0.3736,
+        "baseline_training_phones": 40,
+        "wall_seconds": 5.0,
+    },
+    "summary.json",
+)
+METRICS = metric_table()
 PRIVACY = {
     "statement": "(6.39, 1e-07)-differential privacy",
     "epsilon_is_of": "this run",
@@ -44,39 +53,39 @@ PRIVACY = {
 
 
 def card(**privacy):
-    return model_card(RunConfig(), SHAPE, SUMMARY, {**PRIVACY, **privacy})
+    return model_card(RunConfig(), SHAPE, SUMMARY, {**PRIVACY, **privacy}, METRICS)
 
 
 def test_the_page_has_metrics_beside_their_baselines_and_the_promise():
-    page = card_markdown(card())
+    page = card_markdown(card(), METRICS)
     for text in (
-        "7.48%",
-        "3.97%",
-        "9.36%",
-        "13.93%",
-        "349.4",
-        "8.06%",
-        "36.84%",
-        "37.36%",
+        "7.48 %",
+        "3.97 %",
+        "9.36 %",
+        "13.93 %",
+        "| perplexity | 349 |",
+        "8.06 %",
+        "36.84 %",
+        "37.36 %",
         "40 phones",
         "3,456 updates",
         "the vocabulary",
         "the seed",
     ):
         assert text in page
-    assert "| words outside the vocabulary | - |" in page  # a value that does not exist
+    assert "| out of vocabulary | - |" in page  # a value that does not exist
     assert "does not have that guarantee" not in page
 
 
 def test_a_modelled_deployments_promise_is_not_the_files():
-    page = card_markdown(card(epsilon_is_of="a modelled deployment with 20,000 reports a round"))
+    page = card_markdown(card(epsilon_is_of="a modelled deployment with 20,000 reports a round"), METRICS)
     assert "This file does not have that guarantee itself" in page
 
 
 def test_nothing_that_differs_between_equal_runs_is_in_it():
-    first, second = card(), model_card(RunConfig(), SHAPE, {**SUMMARY, "wall_seconds": 9.0}, PRIVACY)
-    assert associated_files(first, "a\n") == associated_files(second, "a\n")
-    facts, files = associated_files(first, "a\n")
+    first, second = card(), model_card(RunConfig(), SHAPE, replace(SUMMARY, wall_seconds=9.0), PRIVACY, METRICS)
+    assert associated_files(first, "a\n", METRICS) == associated_files(second, "a\n", METRICS)
+    facts, files = associated_files(first, "a\n", METRICS)
     assert facts.version == "ab" * 8
     assert [one.name for one in files] == ["vocab.txt", "model_card.md", "model_card.json"]
     assert json.loads(files[2].content) == json.loads(json.dumps(first))

@@ -5,14 +5,28 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from client_model.metrics.keyboard_metrics import POSITION_NAMES, KeyboardCounts
+from client_model.metrics.keyboard_metrics import POSITION_NAMES
+from client_model.metrics.table import metric_table
 from client_model.tflite.personalisation import FineTuning, PersonalOutcome
 from simulation.studies.personalisation import print_table, summarise, write_outcomes
+
+METRICS = metric_table()
 
 
 def counts(loss=10.0, hits=0, positions=10):
     none = np.zeros(len(POSITION_NAMES), np.int64)
-    return KeyboardCounts(positions + 2, loss, positions + 1, 1, hits // 2, hits, 50, 40 - hits, none, none, none)
+    by_place = {name: none for name in METRICS.counters if name.endswith("by-position")}
+    return {
+        "tokens": np.array(positions + 2),
+        "loss-sum": np.array(loss),
+        "word-positions": np.array(positions + 1),
+        "out-of-vocabulary": np.array(1),
+        "top1-hits": np.array(hits // 2),
+        "top3-hits": np.array(hits),
+        "characters": np.array(50),
+        "keystrokes": np.array(40 - hits),
+        **by_place,
+    }
 
 
 def phone(tokens, before, after, helps=True):
@@ -24,7 +38,7 @@ PHONES = [phone(20, 2, 2), phone(50, 2, 5), phone(150, 4, 1, helps=False), phone
 
 
 def test_groups_by_text_and_all_of_them_last():
-    groups = summarise(PHONES)
+    groups = summarise(PHONES, METRICS)
     assert [g.phones for g in groups] == [2, 1, 0, 1, 4]
     least, few, none, _, everybody = groups
     assert (least.before["top3_recall"], least.after["top3_recall"]) == (4 / 20, 7 / 20)
@@ -41,16 +55,16 @@ def test_groups_by_text_and_all_of_them_last():
 
 def test_a_phone_without_known_words_counts_no_gain():
     nothing = PersonalOutcome(30, counts(), counts(9.0), counts(positions=0), counts(positions=0))
-    everybody = summarise([*PHONES, nothing])[-1]
+    everybody = summarise([*PHONES, nothing], METRICS)[-1]
     assert everybody.phones == 5 and everybody.share_that_gains == 0.5
 
 
 @pytest.mark.parametrize("outcomes", [PHONES, PHONES[:1]])
 def test_written_and_printed_whole(outcomes, tmp_path):
-    record, plot = write_outcomes(tmp_path, outcomes, 3, FineTuning())
+    record, plot = write_outcomes(tmp_path, outcomes, 3, FineTuning(), METRICS)
     about = json.loads(record.read_text())
     assert about["phones_with_too_little_text"] == 3 and about["fine_tuning"]["epochs"] == 1
     assert plot.read_bytes().startswith(b"\x89PNG")
     text = io.StringIO()
-    print_table(Console(file=text, width=140), summarise(outcomes))
+    print_table(Console(file=text, width=140), summarise(outcomes, METRICS), METRICS)
     assert "all" in text.getvalue()

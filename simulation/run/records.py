@@ -1,0 +1,149 @@
+"""What a run writes down: a line of rounds.jsonl for each round, and summary.json.
+
+Each is a dataclass here and flat JSON on disk: what a funnel or a metric adds stands beside the other keys.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from client_model.metrics.counting_baselines import Baselines
+from client_model.metrics.table import MetricTable
+from server_strategy.funnel import Funnel
+from simulation.engine.profile import RoundProfile
+from typefleet.errors import ConfigError, expected
+
+_BASELINE = "baseline_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundRecord:
+    """A line of rounds.jsonl."""
+
+    round: int
+    completed: int  # rounds so far, this one included if it released something
+    abandoned: str | None  # why nothing was released, or None
+    funnel: Funnel | None  # None: nobody was asked
+    reports: int  # updates in the sum
+    rejected: list[str]  # labels of the phones whose update was not finite
+    failed: Mapping[str, str]  # label of each phone whose training raised -> where and with what
+    tokens: int  # trained on
+    loss: float | None  # nats per token, on the phones' own text, before each step
+    clip_norm: float
+    clipped_share: float | None  # of the updates
+    train_seconds: float  # wall time
+    tokens_per_second: float
+    zcdp_rho: float | None  # spent so far; None if nothing was released
+    epsilon: float | None
+    epsilon_is_of: str
+    held_out: Mapping[str, Any] | None  # metrics by name; None if the round was not evaluated
+    weights_sha256: str  # after the round
+    profile: RoundProfile | None = None  # None unless asked for
+
+    def as_line(self) -> dict[str, Any]:
+        """Flat, as it is written: the parts that do not exist add no keys."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        parts = {
+            "funnel": {} if self.funnel is None else self.funnel.as_line(),
+            "held_out": dict(self.held_out or {}),
+            "profile": {} if self.profile is None else {"profile": asdict(self.profile)},
+        }
+        line: dict[str, Any] = {}
+        for name, value in own.items():
+            line |= parts.get(name, {name: value})
+        return line
+
+    @staticmethod
+    def from_line(line: Mapping[str, Any]) -> "RoundRecord":
+        """Inverse of `as_line`, except that what a round policy adds to the funnel comes back in `held_out`.
+
+        Raises:
+            KeyError: the line lacks a key.
+        """
+        rest = dict(line)
+        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel)} if fields(Funnel)[0].name in rest else None
+        profile = rest.pop("profile", None)
+        parts = ("funnel", "held_out", "profile")
+        own = {f.name: rest.pop(f.name) for f in fields(RoundRecord) if f.name not in parts}
+        return RoundRecord(
+            **own,
+            funnel=None if funnel is None else Funnel(**funnel),
+            held_out=rest or None,
+            profile=None if profile is None else RoundProfile(**profile),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The content of summary.json."""
+
+    rounds_completed: int
+    rounds_abandoned: int
+    devices_trained: int  # updates in all releases
+    tokens_trained: int
+    wall_seconds: float
+    train_wall_seconds: float
+    stopped_early: str | None  # why, if before all rounds were completed
+    tokens_per_second: float | None  # in training
+    simulated_seconds: float
+    held_out: Mapping[str, Any]  # the last measurement, metrics by name
+    zcdp_rho: float | None  # spent; None without a mechanism
+    epsilon: float | None
+    delta: float | None
+    epsilon_is_of: str
+    baselines: Baselines
+    skipped_lines: int  # of the data file
+    participation: Mapping[str, Any]  # see `simulation.world.participation.overall`
+    weights_sha256: str
+    peak_driver_rss_bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Flat, as it is written; None where a value does not exist."""
+        content: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "held_out":
+                content |= value
+            elif f.name == "baselines":
+                content |= {f"{_BASELINE}{name}": reached for name, reached in self.baselines._asdict().items()}
+            else:
+                content[f.name] = value
+        return content
+
+    def reached_by(self, key: str) -> float | None:
+        """What a baseline reaches, by its key in summary.json."""
+        reached: float | None = getattr(self.baselines, key.removeprefix(_BASELINE))
+        return reached
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any], where: object) -> "Summary":
+        """Inverse of `as_json`.
+
+        Args:
+            content: of summary.json.
+            where: it comes from, for the error.
+
+        Raises:
+            ConfigError: a key is missing.
+        """
+        rest = dict(content)
+        try:
+            baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}") for name in Baselines._fields})
+            parts = ("held_out", "baselines")
+            own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in parts}
+        except KeyError as error:
+            raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
+        return Summary(**own, baselines=baselines, held_out=rest)
+
+
+def check_metric_names(metrics: MetricTable) -> None:
+    """Refuse a metric that would take the place of another value in a line or in the summary.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    taken = {f.name for kind in (RoundRecord, Summary, Funnel) for f in fields(kind)}
+    for metric in metrics.metrics:
+        if metric.name in taken or metric.name.startswith(_BASELINE):
+            free = "a name that no other value in rounds.jsonl and summary.json has"
+            raise ConfigError(expected(f"metric {metric.name}", free, "it taken"))
