@@ -16,6 +16,11 @@ import numpy as np
 import pytest
 
 from client_model.text.formats.door import FORMATS
+from client_model.metrics.door import METRICS
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.metrics.scored_tokens import scored_message
+from client_model.metrics.table import sum_counts
+from client_model.text.vocabulary import EOS, FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.policies import POLICIES
 from simulation.world.availability.door import AVAILABILITY
@@ -28,6 +33,7 @@ DOORS: dict[str, Door[Any]] = {
     "A round policy": POLICIES,
     "A source of availability": AVAILABILITY,
     "A message format": FORMATS,
+    "A metric": METRICS,
 }
 
 
@@ -142,6 +148,19 @@ def test_a_message_format(run_recipe, tmp_path, monkeypatch):
         assert population.num_phones == 2 and sorted(population.lexicon) == ["bye", "hello", "see", "there", "you"]
 
 
+def test_a_metric(run_recipe):
+    found = run_recipe("A metric")
+    rng = np.random.default_rng(0)
+    targets = np.array([FIRST_WORD, FIRST_WORD + 1, EOS], np.int32)
+    logits = rng.normal(size=(3, FIRST_WORD + 9)).astype(np.float32)
+    table = keystroke_table([*SPECIAL_TOKENS, *PUNCTUATION, *"abcdefghi"])
+    scored = scored_message(table, logits, targets)
+    ranks = [1 + np.sum(logits[i, FIRST_WORD:] > logits[i, targets[i]]) for i in (0, 1)]  # the end is no word
+    for metrics in (found["by_name"], found["as_object"]):
+        counts = sum_counts([metrics.count(scored)] * 3)
+        assert metrics.values(counts)["mean_reciprocal_rank"] == pytest.approx(np.mean(1 / np.array(ranks)))
+
+
 def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):
     """An installed package, as far as Python can tell: a module for each recipe, and the metadata beside them."""
     lines = []
@@ -166,8 +185,9 @@ def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):
     for flag, value in pairwise(arguments):
         if flag.startswith("--"):
             section, _, key = flag.removeprefix("--").replace("-", "_").rpartition(".")
-            found = str(said[section][key] if section else said[key])
-            assert found in (value, str(Path(value).absolute())), flag  # paths are written whole
+            found = said[section][key] if section else said[key]
+            (found,) = found if isinstance(found, list) else [found]
+            assert str(found) in (value, str(Path(value).absolute())), flag  # paths are written whole
 
 
 @pytest.mark.parametrize("title", RECIPES)
