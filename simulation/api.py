@@ -80,7 +80,12 @@ def simulate(
         InputError: the settings or the data cannot be used; nothing was written.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
-    return _run(settled(config or RunConfig()), Parts(server_optimizer, tuple(metrics)), progress, going_on=False)
+    return _run(
+        settled(config or RunConfig()),
+        Parts(server_optimizer=server_optimizer, metrics=tuple(metrics)),
+        progress,
+        going_on=False,
+    )
 
 
 def resume(
@@ -102,7 +107,7 @@ def resume(
         MachineError: as in `simulate`.
     """
     config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
-    return _run(config, Parts(server_optimizer, tuple(metrics)), progress, going_on=True)
+    return _run(config, Parts(server_optimizer=server_optimizer, metrics=tuple(metrics)), progress, going_on=True)
 
 
 def _run(config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool) -> RunResult:

@@ -81,8 +81,6 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
         return replace(export_run(directory, prepared, ("float32",)), not_written=str(error))
 
 
-
-
 def export_folder(root: Path, key_path: Path | None = None) -> Export:
     """All files, for scripts: everything is read from the run's folder.
 
