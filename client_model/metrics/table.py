@@ -63,9 +63,14 @@ def metric_table(names: Sequence[str] = (), handed_in: Sequence[Metric] = ()) ->
 
     Raises:
         UnknownKindError: nothing has that name.
-        ConfigError: two metrics of one name, or two counts of one name that are not counted by the same function.
+        ConfigError: a name that is measured already, two metrics of one name, or two counts of one name that are not
+            counted by the same function.
     """
-    named = [METRICS.kind(name) for name in dict.fromkeys([*ALWAYS_MEASURED, *names])]
+    for name in names:
+        if name in ALWAYS_MEASURED or names.count(name) > 1:
+            further = f"further metrics, each once, beside {', '.join(ALWAYS_MEASURED)}"
+            raise ConfigError(expected("--evaluation.metrics", further, name))
+    named = [METRICS.kind(name) for name in (*ALWAYS_MEASURED, *names)]
     metrics = (*(kind.make(kind.settings()) for kind in named), *handed_in)
     owners: dict[str, Metric] = {}
     counters: dict[str, tuple[str, Counter]] = {}

@@ -33,7 +33,7 @@ from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
-from typefleet.errors import ConfigError, UnknownKindError
+from typefleet.errors import ConfigError, UnknownKindError, said_of
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
     try:
         metrics = metric_table(config.evaluation.metrics, parts.metrics)
     except UnknownKindError as error:
-        raise ConfigError(f"--evaluation.metrics: {error}") from error
+        raise ConfigError(said_of("--evaluation.metrics", error)) from error
     check_metric_names(metrics)
     return metrics
 

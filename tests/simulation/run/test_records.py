@@ -135,7 +135,9 @@ def test_the_summary_has_the_keys_that_it_always_had(tmp_path):
 def test_a_summary_that_is_none_is_refused_in_one_line(content, found, tmp_path):
     if content is not None:
         (tmp_path / "summary.json").write_text(content)
-    with pytest.raises(ConfigError, match=rf"summary\.json(:1)?: expected the outcome of a finished run, found .*{found}"):
+    with pytest.raises(
+        ConfigError, match=rf"summary\.json(:1)?: expected the outcome of a finished run, found .*{found}"
+    ):
         RunDirectory(tmp_path).read_summary()
 
 

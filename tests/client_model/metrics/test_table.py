@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from client_model.metrics.door import ALWAYS_MEASURED
+from client_model.metrics.keyboard_metrics import TOP1_RECALL, word_positions
+from client_model.metrics.metric import Metric, as_counts
+from client_model.metrics.table import metric_table, stacked, sum_counts
+from typefleet.errors import ConfigError, UnknownKindError
+
+
+def metric(name="mine", counts=None, **other):
+    return Metric(name, "mine", counts or {}, lambda sums: sum(int(v) for v in sums.values()) or None, **other)
+
+
+def test_the_built_in_metrics_come_first_and_in_their_order():
+    mine = metric()
+    assert [m.name for m in metric_table(handed_in=[mine]).metrics] == [*ALWAYS_MEASURED, "mine"]
+
+
+def test_metrics_that_share_a_count_share_its_function():
+    table = metric_table(handed_in=[metric(counts={"word-positions": word_positions})])
+    assert table.counters["word-positions"] is TOP1_RECALL.counts["word-positions"]
+    with pytest.raises(ConfigError, match=r"metric mine: expected counts with names of their own .* in top1_recall"):
+        metric_table(handed_in=[metric(counts={"word-positions": lambda tokens: 3})])
+
+
+@pytest.mark.parametrize("name", ["top1_recall", "Mine", "my-metric", "", "1st"])
+def test_a_name_that_cannot_be_a_key_of_its_own_is_refused(name):
+    with pytest.raises(ConfigError, match="expected a name of its own in lower case, with underscores"):
+        metric_table(handed_in=[metric(name)])
+
+
+@pytest.mark.parametrize("count", ["phone_ids", "Hits", ""])
+def test_a_count_is_named_as_the_wire_has_it(count):
+    with pytest.raises(ConfigError, match="expected counts with names of their own"):
+        metric_table(handed_in=[metric(counts={count: word_positions})])
+
+
+def test_names_are_looked_up_behind_the_door():
+    with pytest.raises(UnknownKindError, match=r"metric: expected one of top1_recall, .*; did you mean perplexity\?"):
+        metric_table(["perplexty"])
+    with pytest.raises(
+        ConfigError, match=r"--evaluation.metrics: expected further metrics, each once, .* found perplexity"
+    ):
+        metric_table(["perplexity"])
+
+
+def test_a_value_whose_counts_nobody_made_does_not_exist():
+    table = metric_table(handed_in=[metric(counts={"words": word_positions})])
+    assert table.values({"words": np.array(3)})["mine"] == 3
+    assert table.values({"other": np.array(3)}) == table.nothing()
+    assert table.numbers({"words": np.array(3)}) == {"mine": 3}
+
+
+def test_counts_are_whole_or_double_precision_numbers_and_nothing_else():
+    assert (
+        as_counts("a", np.float32(0.1)).dtype == np.float64 and as_counts("a", np.arange(3, dtype=np.int8)).dtype == int
+    )
+    assert as_counts("a", True) == 1
+    for value in ("3", [[1, 2]], None):
+        with pytest.raises(TypeError, match="count a: expected a number or a list of numbers"):
+            as_counts("a", value)
+
+
+def test_sums_and_stacks_keep_every_number():
+    phones = [{"n": np.array(i), "by-place": np.array([i, 2 * i])} for i in (1, 2, 3)]
+    assert {name: v.tolist() for name, v in sum_counts(phones).items()} == {"n": 6, "by-place": [6, 12]}
+    assert {name: v.tolist() for name, v in stacked(phones).items()} == {
+        "n": [1, 2, 3],
+        "by-place": [[1, 2], [2, 4], [3, 6]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("unit", "digits", "value", "text", "bare"),
+    [
+        ("percent", 2, 0.07481, "7.48 %", "7.48"),
+        ("percent", 1, 0.1034, "10.3 %", "10.3"),
+        ("number", 0, 1348.7, "1,349", "1,349"),
+        ("number", 2, 0.5, "0.50", "0.50"),
+        ("number", 0, 3.2e11, "3.2e+11", "3.2e+11"),
+        ("percent", 2, None, "-", "-"),
+    ],
+)
+def test_a_value_is_shown_by_its_unit(unit, digits, value, text, bare):
+    one = metric(unit=unit, digits=digits)
+    assert (one.text(value), one.bare(value)) == (text, bare)
+
+
+def test_what_is_no_single_number_has_no_scalar_and_no_column():
+    rows = metric("rows", unit="rows", show=lambda value: f"{len(value)} rows")
+    assert rows.text([1, 2]) == "2 rows" and rows.scalar_tag is None
+    table = metric_table(handed_in=[rows, metric(tag="mine/tag")])
+    assert [one.name for one in table.compared] == ["top1_recall", "top3_recall", "keystroke_savings", "mine"]
+    assert table.metrics[-1].scalar_tag == "mine/tag" and table.metrics[0].scalar_tag == "held_out/top1_recall"
+
+
+def test_a_metric_says_what_it_is_without_where_it_lies_in_memory():
+    assert repr(metric(counts={"words": word_positions})) == "Metric('mine', counts=['words'])"
