@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from client_model.text.formats.door import FORMATS
 from client_model.metrics.door import METRICS
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import scored_message
 from client_model.metrics.table import sum_counts
+from client_model.text.formats.door import FORMATS
 from client_model.text.vocabulary import EOS, FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.policies import POLICIES
