@@ -50,6 +50,7 @@ from server_strategy.privacy.ledger import (
     PrivacySpent,
     privacy_after,
 )
+from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
@@ -85,8 +86,9 @@ class DPFedAvg(Strategy):
         num_phones: size of the id space of the phones.
         cohort, privacy, optimizer: settings.
         server_optimizer: moves the weights, in the place of the one that `optimizer` names.
+        mechanism: makes the noise, in the place of the one that `privacy` names; it need not be registered.
         rounds: releases planned; bounds participations and so the noise.
-        plan: settled already by `make_privacy_plan`, in the place of `privacy` and `rounds`.
+        plan: settled already by `make_privacy_plan`, in the place of `privacy`, `mechanism` and `rounds`.
         seed: key of the noise.
         ledger_path: file of the ledger; in memory if None.
         labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
@@ -108,6 +110,7 @@ class DPFedAvg(Strategy):
         cohort: CohortConfig,
         privacy: PrivacyConfig | None = None,
         rounds: int | None = None,
+        mechanism: Mechanism | None = None,
         plan: PrivacyPlan | None = None,
         optimizer: ServerOptimizerConfig | None = None,
         server_optimizer: ServerOptimizer | None = None,
@@ -131,8 +134,10 @@ class DPFedAvg(Strategy):
             if privacy is None or rounds is None:
                 raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
             momentum = self.server_optimizer.linear_momentum
-            plan = make_privacy_plan(cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum)
-        elif privacy is not None or rounds is not None:
+            plan = make_privacy_plan(
+                cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism
+            )
+        elif any(given is not None for given in (privacy, rounds, mechanism)):
             raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
         plan.require_cohort(cohort)
         self.ledger = PrivacyLedger(plan, ledger_path)

@@ -94,20 +94,34 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
     if (config_file := _value_given(argv, "--config")) is not None:
         file = Path(config_file)
         base = read_config(file, choose(base, _kinds_given(argv, base)))
-    before = base
-    base = choose(base, _kinds_given(argv, base))
-    reject_unknown(argv, base, others)
-    make: Callable[[RunConfig], T] = kind
-    parsed: Any = parse_with_tyro(kind, argv, make(base))
+    parsed: Any = parse_over(kind, argv, base, others)
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
     given = {argument.split("=")[0] for argument in argv}
 
     def is_given(path: tuple[str, ...]) -> bool:
         return not given.isdisjoint((flag_name(path), _negation(path)))
 
-    run = without_what_flags_switch_off(getattr(parsed, name), before, file, is_given)
+    run = without_what_flags_switch_off(getattr(parsed, name), base, file, is_given)
     changed: T = replace(parsed, **{name: run})
     return changed
+
+
+def parse_over(kind: type[T], argv: Sequence[str], base: Any, others: Sequence[str]) -> T:
+    """Parse flags over a tree of settings, in which flags may choose other kinds.
+
+    Args:
+        kind: dataclass of the flags; its one field without a default takes the tree.
+        argv: the arguments.
+        base: the tree.
+        others: the script's own flags.
+
+    Raises:
+        ConfigError: anything unknown or malformed.
+    """
+    base = choose(base, _kinds_given(argv, base))
+    reject_unknown(argv, base, others)
+    make: Callable[[Any], T] = kind
+    return parse_with_tyro(kind, argv, make(base))
 
 
 def _value_given(argv: Sequence[str], name: str) -> str | None:
@@ -120,7 +134,7 @@ def _value_given(argv: Sequence[str], name: str) -> str | None:
     return found
 
 
-def _kinds_given(argv: Sequence[str], base: RunConfig) -> dict[tuple[str, ...], str]:
+def _kinds_given(argv: Sequence[str], base: Any) -> dict[tuple[str, ...], str]:
     """The kinds that flags choose, by the path of the setting: they decide which other flags there are."""
     given = {s.path: s.kind_given(lambda path: _value_given(argv, flag_name(path))) for s in selectors(base)}
     return {path: name for path, name in given.items() if name is not None}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from server_strategy.optimizers.base import ServerOptimizer
+    from server_strategy.privacy.mechanisms.base import Mechanism
     from simulation.world.availability.base import Availability
     from simulation.world.devices import Devices
 
@@ -15,6 +16,7 @@ class Parts:
     """What is handed in; None: as the configuration says."""
 
     server_optimizer: "ServerOptimizer | None" = None
+    mechanism: "Mechanism | None" = None
     availability: "Availability | None" = None
     devices: "Devices | None" = None
 

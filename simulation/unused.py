@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from server_strategy.privacy.mechanisms.door import mechanism_kind
+from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from simulation.settings import Path, choose, flag_name, leaves, selectors, with_values
 from typefleet.errors import ConfigError, expected
 
@@ -46,7 +48,7 @@ def _preset_counts(config: "RunConfig") -> bool:
 
 
 def _is_private(config: "RunConfig") -> bool:
-    return config.privacy.mechanism != "none"
+    return mechanism_kind(config.privacy.mechanism).private
 
 
 def _habit(config: "RunConfig", name: str) -> float:
@@ -76,7 +78,7 @@ _RULES = (
     _Rule(
         "privacy",
         ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort"),
-        "without --privacy.mechanism none",
+        f"without --privacy.mechanism {NO_PRIVACY.name}",
         _is_private,
     ),
     _Rule(

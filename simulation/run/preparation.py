@@ -167,12 +167,14 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
 
 def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
     momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
-    try:
-        return make_privacy_plan(
-            config.cohort, config.privacy, rounds=config.rounds, num_phones=num_phones, momentum=momentum
-        )
-    except ValueError as error:
-        raise ConfigError(f"--privacy: {error}") from error
+    return make_privacy_plan(
+        config.cohort,
+        config.privacy,
+        rounds=config.rounds,
+        num_phones=num_phones,
+        momentum=momentum,
+        mechanism=parts.mechanism,
+    )
 
 
 def _sample(
