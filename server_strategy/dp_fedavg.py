@@ -25,7 +25,7 @@ Example:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from logging import WARNING, getLogger
 from pathlib import Path
 from typing import Any
@@ -54,28 +54,12 @@ from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
+from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
 
 _LOG = getLogger("typefleet")
-
-
-@dataclass(frozen=True)
-class RoundOutcome:
-    """What came of the last round's training."""
-
-    plan: RoundPlan
-    reports: int  # phones in the sum
-    rejected: NDArray[np.int64]  # phones whose update was not finite
-    failed: NDArray[np.int64]  # phones whose training raised
-    failure_causes: tuple[str, ...]  # one for each of `failed`, in the same order
-    lost: int  # reporters whose message never came back
-    tokens: int
-    loss_per_token: float | None  # nats, on the phones' own text, before each step
-    clip_norm: float  # in this round
-    clipped_share: float | None  # share of reports whose update was longer than clip_norm
-    spent: PrivacySpent | None  # None when nothing was released
 
 
 class DPFedAvg(Strategy):
@@ -98,7 +82,7 @@ class DPFedAvg(Strategy):
         message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
 
     Raises:
-        ValueError: contradictory settings.
+        InputError: contradictory settings, or a target or a sensitivity that cannot be had.
         LedgerError: the ledger was begun under another plan, or was changed.
     """
 
@@ -123,10 +107,8 @@ class DPFedAvg(Strategy):
         message_timeout_s: float = 3600.0,
     ) -> None:
         if not 0 < cohort.goal <= num_phones or cohorts.most_reports > MAX_PHONES:
-            raise ValueError(
-                f"Expected goal between 1 and {num_phones} and at most {MAX_PHONES} reports a round. "
-                f"Found {cohort.goal} and {cohorts.most_reports}."
-            )
+            goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports a round"
+            raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = optimizer or ServerOptimizerConfig()
         self.server_optimizer = server_optimizer or self.optimizer.make()
@@ -238,24 +220,15 @@ class DPFedAvg(Strategy):
         spent = privacy_after(self.plan, self.participation, self.releases + 1, came.participants)
         if plan.abandoned is None and self._exceeds_budget(spent):
             plan = replace(plan, abandoned=self.budget_reached)
+        clip_norm = self.protected_sum.clip_norm
         if plan.abandoned is not None:
-            self.last_round = self._outcome(plan, came, asked, None)
+            self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm)
             return None, MetricRecord({"reports": reported})
         self._put_on_record(server_round, came.participants, spent)
-        self.last_round = self._outcome(plan, came, asked, spent)
+        self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent)
         new_arrays = self._release(arrays, came)
         loss = self.last_round.loss_per_token
         return new_arrays, MetricRecord({"reports": reported, "tokens": self.last_round.tokens, "loss": loss or 0.0})
-
-    def _outcome(self, plan: RoundPlan, came: RoundReplies, asked: int, spent: PrivacySpent | None) -> RoundOutcome:
-        reports, clip_norm = len(came.reported), self.protected_sum.clip_norm
-        left_out = (came.rejected, came.failed, came.failure_causes, asked - len(came.participants))
-        if spent is None:
-            return RoundOutcome(plan, reports, *left_out, 0, None, clip_norm, None, None)
-        tokens = int(came.tokens.sum())
-        loss = float(came.loss_sums.sum()) / max(tokens, 1)
-        clipped = float((came.norms > clip_norm).mean())
-        return RoundOutcome(plan, reports, *left_out, tokens, loss, clip_norm, clipped, spent)
 
     def _exceeds_budget(self, spent: PrivacySpent) -> bool:
         budget = self.plan.epsilon_budget

@@ -112,17 +112,7 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
 
 
 def parse_over(kind: type[T], argv: Sequence[str], base: Any, others: Sequence[str]) -> T:
-    """Parse flags over a tree of settings, in which flags may choose other kinds.
-
-    Args:
-        kind: dataclass of the flags; its one field without a default takes the tree.
-        argv: the arguments.
-        base: the tree.
-        others: the script's own flags.
-
-    Raises:
-        ConfigError: anything unknown or malformed.
-    """
+    """Parse flags over the tree of settings `base`, as `parse_with_settings` does over a file's."""
     base = choose(base, _kinds_given(argv, base))
     reject_unknown(argv, base, others)
     make: Callable[[Any], T] = kind
