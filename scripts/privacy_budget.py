@@ -14,8 +14,8 @@ from rich.console import Console
 
 from server_strategy.privacy.budget import BudgetRequest, solve
 from simulation.files import write_text_atomically
-from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError
+from simulation.flags import parse_over, run_door
+from simulation.settings import choose
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class BudgetFlags:
     """Folder for budget.json and budget.png; only printed if not given."""
 
 
+def parse(argv: list[str]) -> BudgetFlags:
+    """Flags over defaults."""
+    return parse_over(BudgetFlags, argv, choose(BudgetRequest(), {}), ("--poisson-counterfactual", "--output-dir"))
+
+
 def main(flags: BudgetFlags) -> None:
     """Solve for what is not given, print the tables and write the files if asked to."""
     from simulation.studies import budget_report  # takes a second to import
 
     request = flags.request
-    try:
-        budget = solve(request)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    budget = solve(request)
     console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
     budget_report.print_answer(console, budget, request, flags.poisson_counterfactual)
     budgets = budget_report.compare(budget, request)
@@ -62,4 +64,4 @@ def main(flags: BudgetFlags) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(BudgetFlags, sys.argv[1:], BudgetFlags(BudgetRequest())))))
+    sys.exit(run_door(lambda: main(parse(sys.argv[1:]))))

@@ -25,7 +25,7 @@ Example:
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from logging import WARNING, getLogger
 from pathlib import Path
 from typing import Any
@@ -50,31 +50,16 @@ from server_strategy.privacy.ledger import (
     PrivacySpent,
     privacy_after,
 )
+from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
+from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
 
 _LOG = getLogger("typefleet")
-
-
-@dataclass(frozen=True)
-class RoundOutcome:
-    """What came of the last round's training."""
-
-    plan: RoundPlan
-    reports: int  # phones in the sum
-    rejected: NDArray[np.int64]  # phones whose update was not finite
-    failed: NDArray[np.int64]  # phones whose training raised
-    failure_causes: tuple[str, ...]  # one for each of `failed`, in the same order
-    lost: int  # reporters whose message never came back
-    tokens: int
-    loss_per_token: float | None  # nats, on the phones' own text, before each step
-    clip_norm: float  # in this round
-    clipped_share: float | None  # share of reports whose update was longer than clip_norm
-    spent: PrivacySpent | None  # None when nothing was released
 
 
 class DPFedAvg(Strategy):
@@ -85,8 +70,9 @@ class DPFedAvg(Strategy):
         num_phones: size of the id space of the phones.
         cohort, privacy, optimizer: settings.
         server_optimizer: moves the weights, in the place of the one that `optimizer` names.
+        mechanism: makes the noise, in the place of the one that `privacy` names; it need not be registered.
         rounds: releases planned; bounds participations and so the noise.
-        plan: settled already by `make_privacy_plan`, in the place of `privacy` and `rounds`.
+        plan: settled already by `make_privacy_plan`, in the place of `privacy`, `mechanism` and `rounds`.
         seed: key of the noise.
         ledger_path: file of the ledger; in memory if None.
         labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
@@ -98,7 +84,7 @@ class DPFedAvg(Strategy):
         message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
 
     Raises:
-        ValueError: contradictory settings.
+        InputError: contradictory settings, or a target or a sensitivity that cannot be had.
         LedgerError: the ledger was begun under another plan, or was changed.
     """
 
@@ -110,6 +96,7 @@ class DPFedAvg(Strategy):
         cohort: CohortConfig,
         privacy: PrivacyConfig | None = None,
         rounds: int | None = None,
+        mechanism: Mechanism | None = None,
         plan: PrivacyPlan | None = None,
         optimizer: ServerOptimizerConfig | None = None,
         server_optimizer: ServerOptimizer | None = None,
@@ -123,10 +110,8 @@ class DPFedAvg(Strategy):
         message_timeout_s: float = 3600.0,
     ) -> None:
         if not 0 < cohort.goal <= num_phones or cohorts.most_reports > MAX_PHONES:
-            raise ValueError(
-                f"Expected goal between 1 and {num_phones} and at most {MAX_PHONES} reports a round. "
-                f"Found {cohort.goal} and {cohorts.most_reports}."
-            )
+            goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports a round"
+            raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = optimizer or ServerOptimizerConfig()
         self.server_optimizer = server_optimizer or self.optimizer.make()
@@ -134,8 +119,10 @@ class DPFedAvg(Strategy):
             if privacy is None or rounds is None:
                 raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
             momentum = self.server_optimizer.linear_momentum
-            plan = make_privacy_plan(cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum)
-        elif privacy is not None or rounds is not None:
+            plan = make_privacy_plan(
+                cohort, privacy, rounds=rounds, num_phones=num_phones, momentum=momentum, mechanism=mechanism
+            )
+        elif any(given is not None for given in (privacy, rounds, mechanism)):
             raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
         plan.require_cohort(cohort)
         self.ledger = PrivacyLedger(plan, ledger_path)
@@ -237,24 +224,15 @@ class DPFedAvg(Strategy):
         spent = privacy_after(self.plan, self.participation, self.releases + 1, came.participants)
         if plan.abandoned is None and self._exceeds_budget(spent):
             plan = replace(plan, abandoned=self.budget_reached)
+        clip_norm = self.protected_sum.clip_norm
         if plan.abandoned is not None:
-            self.last_round = self._outcome(plan, came, asked, None)
+            self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm)
             return None, MetricRecord({"reports": reported})
         self._put_on_record(server_round, came.participants, spent)
-        self.last_round = self._outcome(plan, came, asked, spent)
+        self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent)
         new_arrays = self._release(arrays, came)
         loss = self.last_round.loss_per_token
         return new_arrays, MetricRecord({"reports": reported, "tokens": self.last_round.tokens, "loss": loss or 0.0})
-
-    def _outcome(self, plan: RoundPlan, came: RoundReplies, asked: int, spent: PrivacySpent | None) -> RoundOutcome:
-        reports, clip_norm = len(came.reported), self.protected_sum.clip_norm
-        left_out = (came.rejected, came.failed, came.failure_causes, asked - len(came.participants))
-        if spent is None:
-            return RoundOutcome(plan, reports, *left_out, 0, None, clip_norm, None, None)
-        tokens = int(came.tokens.sum())
-        loss = float(came.loss_sums.sum()) / max(tokens, 1)
-        clipped = float((came.norms > clip_norm).mean())
-        return RoundOutcome(plan, reports, *left_out, tokens, loss, clip_norm, clipped, spent)
 
     def _exceeds_budget(self, spent: PrivacySpent) -> bool:
         budget = self.plan.epsilon_budget

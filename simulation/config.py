@@ -15,7 +15,8 @@ from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.metrics.config import EvaluationConfig
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
-from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.config import PrivacyConfig, check_privacy
+from server_strategy.privacy.mechanisms.base import Horizon
 from simulation.engine.config import EngineConfig
 from simulation.settings import check_bounds, check_kinds
 from simulation.unused import refuse_unused
@@ -53,37 +54,10 @@ def check(config: RunConfig) -> None:
     check_bounds(config)
     check_kinds(config)
     refuse_unused(config)
-    privacy, cohort, fleet = config.privacy, config.cohort, config.fleet
-    _check_privacy(config)
-    if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
-        least = f"a number >= --cohort.goal = {cohort.goal}"
-        raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
+    cohort, fleet = config.cohort, config.fleet
+    momentum = config.server_optimizer.make().linear_momentum
+    horizon = Horizon.planned(config.rounds, cohort.min_separation_rounds, cohort.max_participations, momentum)
+    check_privacy(config.privacy, cohort, horizon)
     if fleet.size is not None and cohort.goal > fleet.size:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
     check_fleet(fleet)
-
-
-def _check_privacy(config: RunConfig) -> None:
-    privacy = config.privacy
-    _check_only_with(privacy.bands is not None, "bands", privacy.mechanism == "banded", "mechanism banded")
-    _check_only_with(
-        privacy.tree_restart_rounds is not None, "tree-restart-rounds", privacy.mechanism == "tree", "mechanism tree"
-    )
-    _check_only_with(
-        privacy.workload == "momentum",
-        "workload momentum",
-        privacy.mechanism in ("banded", "blt") and config.server_optimizer.name == "momentum",
-        "mechanism banded or blt and --server-optimizer.name momentum",
-    )
-    _check_only_with(
-        privacy.poisson_counterfactual,
-        "poisson-counterfactual",
-        privacy.mechanism == "gaussian" and privacy.clip_quantile is None,
-        "mechanism gaussian and a fixed clip norm",
-    )
-
-
-def _check_only_with(given: bool, flag: str, fits: bool, other: str) -> None:
-    """A setting that would otherwise be ignored in silence."""
-    if given and not fits:
-        raise ConfigError(expected(f"--privacy.{flag}", f"only with --privacy.{other}", "it without"))

@@ -91,14 +91,15 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
     if "--resume" in others and (resume := _value_given(argv, "--resume")) is not None:
         file = Path(resume) / "config.toml"
         base = read_config(file)
+    before = base
     if (config_file := _value_given(argv, "--config")) is not None:
         file = Path(config_file)
-        base = read_config(file, choose(base, _kinds_given(argv, base)))
-    before = base
-    base = choose(base, _kinds_given(argv, base))
-    reject_unknown(argv, base, others)
-    make: Callable[[RunConfig], T] = kind
-    parsed: Any = parse_with_tyro(kind, argv, make(base))
+        flagged = _kinds_given(argv, base)
+        before = base = read_config(file, choose(base, flagged))
+        # What the file says by itself: a kind that it leaves to the command line is still the default's.
+        left = flagged.keys() - _kinds_in(_read_toml(file), base).keys()
+        before = choose(before, {path: leaves(RunConfig())[path] for path in left})
+    parsed: Any = parse_over(kind, argv, base, others)
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
     given = {argument.split("=")[0] for argument in argv}
 
@@ -108,6 +109,14 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
     run = without_what_flags_switch_off(getattr(parsed, name), before, file, is_given)
     changed: T = replace(parsed, **{name: run})
     return changed
+
+
+def parse_over(kind: type[T], argv: Sequence[str], base: Any, others: Sequence[str]) -> T:
+    """Parse flags over the tree of settings `base`, as `parse_with_settings` does over a file's."""
+    base = choose(base, _kinds_given(argv, base))
+    reject_unknown(argv, base, others)
+    make: Callable[[Any], T] = kind
+    return parse_with_tyro(kind, argv, make(base))
 
 
 def _value_given(argv: Sequence[str], name: str) -> str | None:
@@ -120,7 +129,7 @@ def _value_given(argv: Sequence[str], name: str) -> str | None:
     return found
 
 
-def _kinds_given(argv: Sequence[str], base: RunConfig) -> dict[tuple[str, ...], str]:
+def _kinds_given(argv: Sequence[str], base: Any) -> dict[tuple[str, ...], str]:
     """The kinds that flags choose, by the path of the setting: they decide which other flags there are."""
     given = {s.path: s.kind_given(lambda path: _value_given(argv, flag_name(path))) for s in selectors(base)}
     return {path: name for path, name in given.items() if name is not None}
@@ -191,22 +200,31 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
     Raises:
         ConfigError: the file is missing or malformed, or a key or value is wrong; names file and key.
     """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(unreadable(path, error)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_not_toml(path, error)) from error
-    given = dict(_toml_leaves(tree))
+    given = _read_toml(path)
     base = choose(RunConfig(), {}) if base is None else base
-    names = {s.path: s.kind_given(lambda path: given.get(".".join(path))) for s in selectors(base)}
     try:
-        base = choose(base, {at: name for at, name in names.items() if isinstance(name, str)})
+        base = choose(base, _kinds_in(given, base))
         return parse_with_tyro(SimulateFlags, _flags_of(given, base), SimulateFlags(base)).run
     except ConfigError as error:
         flag, _, rest = str(error).partition(": ")
         key = flag.removeprefix("--").replace("-", "_")
         raise ConfigError(f"{path}: {key}: {rest}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """Every value of a file, by its dotted key."""
+    try:
+        return dict(_toml_leaves(tomllib.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(unreadable(path, error)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(_not_toml(path, error)) from error
+
+
+def _kinds_in(given: dict[str, Any], base: Any) -> dict[tuple[str, ...], str]:
+    """The kinds that a file chooses, by the path of the setting."""
+    names = {s.path: s.kind_given(lambda path: given.get(".".join(path))) for s in selectors(base)}
+    return {path: name for path, name in names.items() if isinstance(name, str)}
 
 
 def _not_toml(path: Path, error: tomllib.TOMLDecodeError) -> str:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from client_model.metrics.metric import Metric
     from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
+    from server_strategy.privacy.mechanisms.base import Mechanism
     from simulation.world.availability.base import Availability
     from simulation.world.devices import Devices
 
@@ -17,6 +18,7 @@ class Parts:
     """What is handed in; None: as the configuration says."""
 
     server_optimizer: "ServerOptimizer | None" = None
+    mechanism: "Mechanism | None" = None
     availability: "Availability | None" = None
     devices: "Devices | None" = None
     message_format: "MessageFormat | None" = None

@@ -23,8 +23,8 @@ from flwr.serverapp import Grid
 
 from client_model.learning.language_model import flatten, unflatten, weights_sha256
 from client_model.text.population import phone_labels
-from server_strategy.dp_fedavg import RoundOutcome
 from server_strategy.protocol import Briefing, HostProfile
+from server_strategy.round_outcome import RoundOutcome
 from simulation.device.export import export_at_the_end
 from simulation.engine.exchange import exchange
 from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from server_strategy.privacy.mechanisms.door import mechanism_kind
+from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from simulation.settings import Path, choose, flag_in, flag_name, kind_settings, leaves, selectors, with_values
 from typefleet.errors import ConfigError, expected
 
@@ -48,7 +50,7 @@ def _preset_counts(config: "RunConfig") -> bool:
 
 
 def _is_private(config: "RunConfig") -> bool:
-    return config.privacy.mechanism != "none"
+    return mechanism_kind(config.privacy.mechanism).private
 
 
 _RULES = (
@@ -68,7 +70,7 @@ _RULES = (
     _Rule(
         "privacy",
         ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort"),
-        "without --privacy.mechanism none",
+        f"without --privacy.mechanism {NO_PRIVACY.name}",
         _is_private,
     ),
     _Rule(

@@ -23,6 +23,8 @@ from client_model.text.formats.door import FORMATS
 from client_model.text.vocabulary import EOS, FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.policies import POLICIES
+from server_strategy.privacy.accounting import gaussian_rho
+from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.world.availability.door import AVAILABILITY
 from tests.conftest import ROOT
 from typefleet.doors import Door
@@ -30,6 +32,7 @@ from typefleet.doors import Door
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
 DOORS: dict[str, Door[Any]] = {
     "A server optimizer": OPTIMIZERS,
+    "A noise mechanism": MECHANISMS,
     "A round policy": POLICIES,
     "A source of availability": AVAILABILITY,
     "A message format": FORMATS,
@@ -159,6 +162,21 @@ def test_a_metric(run_recipe):
     for metrics in (found["by_name"], found["as_object"]):
         counts = sum_counts([metrics.count(scored)] * 3)
         assert metrics.values(counts)["mean_reciprocal_rank"] == pytest.approx(np.mean(1 / np.array(ranks)))
+
+
+def test_a_noise_mechanism(run_recipe):
+    found = run_recipe("A noise mechanism")
+    np.testing.assert_array_equal(weights(found["by_name"]), weights(found["as_object"]))
+    # Its cost is that of the dense matrix, whose rows are an update and a share of the one before.
+    spent, rounds = found["strategy"].last_round.spent, 3
+    matrix = np.eye(rounds) + 0.3 * np.eye(rounds, k=-1)
+    taken = np.arange(0, rounds, spent.min_separation_rounds or rounds)[: spent.max_participations]
+    assert spent.zcdp_rho == pytest.approx(gaussian_rho(1.0, (matrix[:, taken].sum(1) ** 2).sum()))
+    # Its noise is the matrix's inverse of the draws, and piles up in the sums of the releases as it says.
+    stream, draws = found["Echo"](0.3).stream(), iter(np.eye(rounds))
+    noise = np.array([stream.next(lambda _: next(draws)) for _ in range(rounds)])
+    np.testing.assert_allclose(matrix @ noise, np.eye(rounds), atol=1e-12)
+    np.testing.assert_allclose((noise.cumsum(0) ** 2).sum(1), found["Echo"](0.3).sum_errors(rounds))
 
 
 def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from server_strategy.optimizers.door import OPTIMIZERS
     from server_strategy.policies import POLICIES
     from server_strategy.privacy.config import PrivacyConfig
+    from server_strategy.privacy.mechanisms.base import Horizon, MechanismKind
+    from server_strategy.privacy.mechanisms.door import MECHANISMS
     from simulation.api import RunResult, resume, simulate
     from simulation.config import RunConfig
     from simulation.engine.config import EngineConfig
@@ -47,6 +49,8 @@ _PLACES = {
     "server_strategy.optimizers.door": ("OPTIMIZERS",),
     "server_strategy.policies": ("POLICIES",),
     "server_strategy.privacy.config": ("PrivacyConfig",),
+    "server_strategy.privacy.mechanisms.base": ("Horizon", "MechanismKind"),
+    "server_strategy.privacy.mechanisms.door": ("MECHANISMS",),
     "simulation.api": ("RunResult", "resume", "simulate"),
     "simulation.config": ("RunConfig",),
     "simulation.engine.config": ("EngineConfig",),
@@ -61,6 +65,7 @@ _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 __all__ = [
     "AVAILABILITY",
     "FORMATS",
+    "MECHANISMS",
     "METRICS",
     "OPTIMIZERS",
     "POLICIES",
@@ -72,10 +77,12 @@ __all__ = [
     "EngineConfig",
     "EvaluationConfig",
     "FleetConfig",
+    "Horizon",
     "InputError",
     "Kind",
     "KindSettings",
     "MachineError",
+    "MechanismKind",
     "Metric",
     "ModelConfig",
     "PlotStyle",

@@ -12,7 +12,7 @@ which holds as well when later updates depend on earlier releases, as they do he
 in its turn and looks at no later update (Denisov et al., arXiv:2202.08312, Section 2; trees: Kairouz et al.,
 arXiv:2103.00039). The matrices have no negative entry, so a phone whose updates all point the same way is
 the worst case, and s2 can be computed as if updates were numbers (Choquette-Choo et al., arXiv:2211.06530,
-Section 2). With independent noise s2 is the number of participations; `mechanisms` has it for the others.
+Section 2). With independent noise s2 is the number of participations; each of `mechanisms` says its own.
 
 No amplification by sampling is claimed. Phones take part because they happen to be available, are
 invited in surplus and report first; that is neither Poisson nor uniform sampling.
@@ -36,16 +36,12 @@ from dp_accounting import pld, rdp
 from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
+from typefleet.errors import InputError, expected
+
 
 def gaussian_rho(noise_multiplier: float, sensitivity_squared: float) -> float:
     """zCDP of a phone that can change the releases by this much."""
     return sensitivity_squared / (2 * noise_multiplier**2)
-
-
-def planned_participations(rounds: int, min_separation_rounds: int, limit: int | None) -> int:
-    """The most releases one phone can be part of."""
-    by_separation = -(-rounds // min_separation_rounds)
-    return by_separation if limit is None else min(limit, by_separation)
 
 
 @lru_cache(maxsize=256)
@@ -78,7 +74,7 @@ def rho_for(target_epsilon: float, delta: float) -> float:
     """The largest rho (to 1e-9 of itself, rounded down) whose epsilon is within the target.
 
     Raises:
-        ValueError: no rho between 1e-12 and 1e6 meets the target.
+        InputError: no rho between 1e-12 and 1e6 meets the target.
     """
 
     def excess(log_rho: float) -> float:
@@ -86,10 +82,8 @@ def rho_for(target_epsilon: float, delta: float) -> float:
 
     low, high = math.log(1e-12), math.log(1e6)
     if excess(low) > 0 or excess(high) < 0:
-        raise ValueError(
-            f"Expected a target epsilon that some rho in [1e-12, 1e6] meets at delta {delta:g}. "
-            f"Found {target_epsilon:g}."
-        )
+        meets = f"a target that some rho in [1e-12, 1e6] meets at delta {delta:g}"
+        raise InputError(expected("epsilon", meets, f"{target_epsilon:g}"))
     rho = math.exp(brentq(excess, low, high, xtol=1e-12))
     while epsilon_by_rdp(rho, delta) > target_epsilon:
         rho *= 1 - 1e-9
@@ -100,7 +94,7 @@ def noise_multiplier_for(target_epsilon: float, delta: float, sensitivity_square
     """The smallest noise multiplier (to 1e-9, rounded up) whose epsilon is within the target.
 
     Raises:
-        ValueError: no noise meets the target.
+        InputError: no noise meets the target.
     """
     z = math.sqrt(sensitivity_squared / (2 * rho_for(target_epsilon, delta)))
     while epsilon_by_rdp(gaussian_rho(z, sensitivity_squared), delta) > target_epsilon:
@@ -121,4 +115,4 @@ def epsilon_if_poisson(noise_multiplier: float, sampling_share: float, rounds: i
 
 def default_delta(population: float) -> float:
     """population^-1.1, at most 1e-6."""
-    return min(1e-6, population**-1.1)
+    return min(1e-6, float(population**-1.1))

@@ -4,7 +4,7 @@ The quantities hang together in three ways.
 
 * Enough phones: a phone that took part sits out until min_separation rounds later, so rounds of `cohort`
   reports need a population of at least cohort x min_separation.
-* Participations: in so many rounds a phone takes part at most rounds / min_separation times, rounded up.
+* Participations: a phone takes part at most rounds / min_separation times, rounded up.
 * Cost: rho = s2 / (2 z^2), s2 being the mechanism's squared sensitivity to these participations.
 
 What a mechanism is worth follows from the noise that is left in the sum of all rounds so far, which is
@@ -14,20 +14,20 @@ where the model stands: its root mean square over the rounds, in clip norms, div
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
-from server_strategy.privacy.accounting import (
-    default_delta,
-    epsilon_by_rdp,
-    gaussian_rho,
-    planned_participations,
-    rho_for,
-)
-from server_strategy.privacy.mechanisms import Mechanism, MechanismName, make_mechanism
+from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho, rho_for
+from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
+from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind
+from server_strategy.privacy.mechanisms.record import made
+from server_strategy.privacy.mechanisms.workload import WorkloadSettings
+from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
+from typefleet.errors import ConfigError, expected
 
 MOST_ROUNDS = 20_000  # looked for
 
@@ -36,8 +36,10 @@ MOST_ROUNDS = 20_000  # looked for
 class BudgetRequest:
     """What is known; None for what is asked."""
 
-    mechanism: MechanismName = "blt"
-    """The mechanism that the answer is for; all of them are compared with it at equal cost."""
+    mechanism: Annotated[str, MECHANISMS.choice] = "blt"
+    """The mechanism that the answer is for; all others, with their defaults, are compared with it at equal cost."""
+    mechanism_settings: Annotated[KindSettings, SettingsOf("mechanism", MECHANISMS), FLAT] = KindSettings()
+    """Of the mechanism itself."""
     epsilon: Annotated[float | None, Gt(0)] = None
     """Target, by Renyi orders."""
     rho: Annotated[float | None, Gt(0)] = None
@@ -53,24 +55,19 @@ class BudgetRequest:
     min_separation_rounds: Annotated[int | None, Ge(1)] = None
     """A phone that took part in round i may next take part in round i plus this."""
     max_participations: Annotated[int | None, Ge(1)] = None
-    """A phone takes part at most so often."""
+    """Most participations of one phone."""
     delta: Annotated[float | None, Gt(0), Lt(1)] = None
     """By default population^-1.1, at most 1e-6."""
-    bands: Annotated[int | None, Ge(1)] = None
-    """Of the banded mechanism; by default as many as the separation."""
-    buffers: Annotated[int, Ge(1), Le(8)] = 3
-    """Of the blt mechanism."""
-    tree_restart_rounds: Annotated[int | None, Ge(1)] = None
-    """Of the tree mechanism; by default one tree."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Of the server's SGD, for banded and blt optimised for it; 0: for the plain sums."""
+    """Of the server's SGD; mechanisms with a workload are then optimised for it. 0: for the plain sums."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """A complete setting and its cost."""
 
-    mechanism: MechanismName
+    mechanism: str
+    noise: Mechanism
     rounds: int
     min_separation_rounds: int
     max_participations: int
@@ -79,10 +76,18 @@ class Budget:
     rho: float
     epsilon: float  # by Renyi orders
     delta: float
-    cohort: int | None  # null where nothing says it
+    cohort: int | None  # None where nothing says it
     population: int | None
-    sum_errors: NDArray[np.float64]  # variance of the noise in the sum after each round, for unit draws: [rounds]
-    vectors_of_memory: int
+
+    @cached_property
+    def sum_errors(self) -> NDArray[np.float64]:
+        """Variance of the noise in the sum of all rounds so far, for unit draws: float64 [rounds]."""
+        return self.noise.sum_errors(self.rounds)
+
+    @property
+    def vectors_of_memory(self) -> int:
+        """Vectors of the size of the model that the noise keeps."""
+        return self.noise.vectors_of_memory
 
     @property
     def noise_in_sums(self) -> NDArray[np.float64]:
@@ -96,7 +101,7 @@ class Budget:
 
     @property
     def error_per_report(self) -> float | None:
-        """`error` over the cohort: noise in the model, in clip norms; null without a cohort."""
+        """`error` over the cohort: noise in the model, in clip norms; None without a cohort."""
         return None if self.cohort is None else self.error / self.cohort
 
 
@@ -104,52 +109,54 @@ def solve(request: BudgetRequest) -> Budget:
     """Fill in what is missing.
 
     Raises:
-        ValueError: too little is known, or what is known does not go together; the message names it.
+        ConfigError: too little is known, or what is known does not go together; the message names the flag.
+        InputError: a sensitivity that is not known exactly, or a target that no noise meets.
     """
     known = _enough_phones(request)
     delta = known.delta if known.delta is not None else default_delta(known.population or 1)
     if known.epsilon is not None and known.rho is not None:
-        raise ValueError("Expected one of epsilon and rho. Found both.")
+        raise ConfigError(expected("--epsilon", "it or --rho", "both"))
     target = rho_for(known.epsilon, delta) if known.epsilon is not None else known.rho
     if target is None and known.noise_multiplier is None:
-        raise ValueError("Expected one of epsilon, rho and noise_multiplier. Found none.")
+        raise ConfigError(expected("--epsilon", "it, --rho or --noise-multiplier", "none of them"))
     if known.rounds is None:
         known = replace(known, rounds=_most_rounds(known, target))
     if known.max_participations is None and target is not None and known.noise_multiplier is not None:
         known = replace(known, max_participations=_most_participations(known, target))
-    mechanism, rounds, separation, participations = _mechanism(known)
-    sensitivity = mechanism.sensitivity_squared(rounds, separation, participations)
+    horizon = _horizon(known)
+    noise = _mechanism(known, horizon)
+    sensitivity = _sensitivity(noise, horizon)
     z = known.noise_multiplier
     if z is None:
         z = math.sqrt(sensitivity / (2 * float(target or 0)))
     rho = gaussian_rho(z, sensitivity)
     return Budget(
-        known.mechanism,
-        rounds,
-        separation,
-        participations,
-        z,
-        sensitivity,
-        rho,
-        epsilon_by_rdp(rho, delta),
-        delta,
-        known.cohort,
-        known.population,
-        mechanism.sum_errors(rounds),
-        mechanism.vectors_of_memory,
+        mechanism=known.mechanism,
+        noise=noise,
+        rounds=horizon.rounds,
+        min_separation_rounds=horizon.min_separation_rounds,
+        max_participations=horizon.max_participations,
+        noise_multiplier=z,
+        sensitivity_squared=sensitivity,
+        rho=rho,
+        epsilon=epsilon_by_rdp(rho, delta),
+        delta=delta,
+        cohort=known.cohort,
+        population=known.population,
     )
 
 
-def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: MechanismName) -> Budget:
-    """The same run at the same rho with another mechanism, with its own noise multiplier.
+def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: str) -> Budget:
+    """The same run at the same rho with another mechanism and its defaults, with its own noise multiplier.
 
     Raises:
-        ValueError: the mechanism's sensitivity is not known for this setting.
+        InputError: the mechanism's sensitivity is not known for this setting.
     """
     return solve(
         replace(
             request,
             mechanism=mechanism,
+            mechanism_settings=request.mechanism_settings if mechanism == request.mechanism else KindSettings(),
             epsilon=None,
             noise_multiplier=None,
             rho=budget.rho,
@@ -167,16 +174,16 @@ def with_cohort(budget: Budget, request: BudgetRequest, cohort: int) -> Budget:
     """The same rounds at the same rho with another cohort, whose phones come back as soon as they must.
 
     Raises:
-        ValueError: more reports than phones.
+        InputError: more reports than phones, or the mechanism's settings do not fit their separation.
     """
     separation, participations = budget.min_separation_rounds, budget.max_participations
     if budget.population is not None:
         if cohort > budget.population:
-            raise ValueError(f"Expected cohort <= population {budget.population}. Found {cohort}.")
+            raise _too_large("--cohort", budget.population, "phones", cohort)
         separation = min(budget.population // cohort, budget.rounds)
-        participations = planned_participations(budget.rounds, separation, None)
+        participations = Horizon.planned(budget.rounds, separation).max_participations
     changed = replace(budget, cohort=cohort, min_separation_rounds=separation, max_participations=participations)
-    return at_equal_cost(changed, replace(request, bands=None), budget.mechanism)
+    return at_equal_cost(changed, request, budget.mechanism)
 
 
 def _enough_phones(known: BudgetRequest) -> BudgetRequest:
@@ -185,76 +192,84 @@ def _enough_phones(known: BudgetRequest) -> BudgetRequest:
     if cohort is not None and population is not None:
         widest = population // cohort
         if widest < 1:
-            raise ValueError(f"Expected cohort <= population {population}. Found {cohort}.")
+            raise _too_large("--cohort", population, "phones", cohort)
         if separation is None:
             return replace(known, min_separation_rounds=widest)
         if separation > widest:
-            raise ValueError(
-                f"Expected min_separation_rounds <= population / cohort = {widest}, since phones must sit out so "
-                f"long. Found {separation}."
-            )
+            raise _too_large("--min-separation-rounds", widest, "cohorts that the population has", separation)
     elif separation is not None and cohort is not None:
         return replace(known, population=cohort * separation)
     elif separation is not None and population is not None:
         if separation > population:
-            raise ValueError(f"Expected min_separation_rounds <= population {population}. Found {separation}.")
+            raise _too_large("--min-separation-rounds", population, "phones", separation)
         return replace(known, cohort=population // separation)
     return known
 
 
-def _mechanism(known: BudgetRequest) -> tuple[Mechanism, int, int, int]:
-    """(mechanism, rounds, min_separation, max_participations) of a request whose rounds are known."""
+def _too_large(flag: str, most: int, of_what: str, found: int) -> ConfigError:
+    return ConfigError(expected(flag, f"a number <= the {most:,} {of_what}", f"{found:,}"))
+
+
+def _horizon(known: BudgetRequest) -> Horizon:
+    """The run of a request whose rounds are known."""
     rounds, separation = known.rounds or 1, known.min_separation_rounds
     if separation is None:
         if known.max_participations is None:
-            raise ValueError(
-                "Expected min_separation_rounds, max_participations, or cohort and population. Found none of them."
-            )
+            others = "--max-participations, or --cohort and --population"
+            raise ConfigError(expected("--min-separation-rounds", f"it, {others}", "none of them"))
         separation = -(-rounds // known.max_participations)
-    separation = min(separation, rounds)
-    participations = planned_participations(rounds, separation, known.max_participations)
-    made = make_mechanism(
-        known.mechanism,
-        rounds,
-        separation,
-        participations,
-        bands=known.bands,
-        buffers=known.buffers,
-        restart_every=known.tree_restart_rounds,
-        momentum=known.momentum,
-    )
-    return made, rounds, separation, participations
+    return Horizon.planned(rounds, min(separation, rounds), known.max_participations, known.momentum)
+
+
+def _mechanism(known: BudgetRequest, horizon: Horizon) -> Mechanism:
+    kind, settings = mechanism_kind(known.mechanism), chosen(known, "mechanism")[1]
+    if horizon.momentum and isinstance(settings, WorkloadSettings):
+        settings = replace(settings, workload="momentum")
+    try:
+        kind.check(settings, horizon)
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
+    mechanism = made(kind.name, settings, horizon)
+    if mechanism is None:
+        raise ConfigError(expected("--mechanism", "one that makes noise", known.mechanism))
+    return mechanism
+
+
+def _sensitivity(mechanism: Mechanism, horizon: Horizon) -> float:
+    return sensitivity_of(mechanism, horizon.rounds, horizon.min_separation_rounds, horizon.max_participations)
 
 
 def _fits(known: BudgetRequest, target: float) -> bool:
-    mechanism, rounds, separation, participations = _mechanism(known)
-    sensitivity = mechanism.sensitivity_squared(rounds, separation, participations)
+    horizon = _horizon(known)
+    sensitivity = _sensitivity(_mechanism(known, horizon), horizon)
     return gaussian_rho(known.noise_multiplier or 0.0, sensitivity) <= target
 
 
 def _most_rounds(known: BudgetRequest, target: float | None) -> int:
     """As many rounds as the noise and the target allow."""
     if target is None or known.noise_multiplier is None:
-        raise ValueError("Expected rounds, or noise_multiplier and one of epsilon and rho to find them. Found neither.")
+        others = "--noise-multiplier and one of --epsilon and --rho to find it"
+        raise ConfigError(expected("--rounds", f"it, or {others}", "neither"))
     if known.min_separation_rounds is None:
-        raise ValueError("Expected min_separation_rounds, or cohort and population, to find rounds. Found neither.")
+        others = "--cohort and --population, to find --rounds"
+        raise ConfigError(expected("--min-separation-rounds", f"it, or {others}", "neither"))
     rounds = _largest(lambda n: _fits(replace(known, rounds=n), target), MOST_ROUNDS)
     if rounds == 0:
-        raise ValueError(f"Expected a noise_multiplier that fits one round in rho {target:.4g}. Found none that does.")
+        fitting = f"a number with which one round fits in rho {target:.4g}"
+        raise ConfigError(expected("--noise-multiplier", fitting, f"{known.noise_multiplier:g}"))
     if rounds == MOST_ROUNDS:
-        raise ValueError(f"Expected a setting in which rounds cost something. Found that {MOST_ROUNDS} of them fit.")
+        raise ConfigError(expected("--rounds", "a setting in which they cost something", f"that {MOST_ROUNDS:,} fit"))
     return rounds
 
 
 def _most_participations(known: BudgetRequest, target: float) -> int:
+    """As many participations as the noise and the target allow."""
     rounds = known.rounds or 1
-    most = -(-rounds // min(known.min_separation_rounds or 1, rounds))
+    most = Horizon.planned(rounds, min(known.min_separation_rounds or 1, rounds)).max_participations
     fitting = _largest(lambda k: _fits(replace(known, max_participations=k), target), most)
     if fitting == 0:
-        raise ValueError(
-            f"Expected a noise_multiplier that fits one participation in rho {target:.4g}. "
-            f"Found {known.noise_multiplier:g}."
-        )
+        least = f"a number with which one participation fits in rho {target:.4g}"
+        raise ConfigError(expected("--noise-multiplier", least, f"{known.noise_multiplier:g}"))
     return fitting
 
 

@@ -5,37 +5,42 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from server_strategy.config import CohortConfig
+from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
+from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
+from typefleet.errors import ConfigError, expected
+
+DEFAULT_MECHANISM = "gaussian"
+DEFAULT_NOISE_MULTIPLIER = 2.0  # with that mechanism
+DEFAULT_TARGET_EPSILON = 6.4  # what that costs in the default run
+DEFAULT_MODELLED_COHORT = 20_000
+DEFAULT_CLIP_LEARNING_RATE = 0.2
+
 
 @dataclass(frozen=True)
 class PrivacyConfig:
     """User-level differential privacy; the unit is one phone."""
 
-    mechanism: Literal["gaussian", "tree", "banded", "blt", "none"] = "gaussian"
+    mechanism: Annotated[str, MECHANISMS.choice] = DEFAULT_MECHANISM
     """gaussian: DP-FedAvg with independent noise a round. tree: DP-FTRL. banded, blt: matrix factorisation,
     optimised for the run; blt needs far less memory. none: no privacy at all."""
+    mechanism_settings: Annotated[KindSettings, SettingsOf("mechanism", MECHANISMS), FLAT] = KindSettings()
+    """Of the mechanism itself."""
     clip_norm: Annotated[float, Gt(0)] = 2.0
     """L2 bound on the whole update of one phone; the first one, if it adapts."""
     clip_scope: Literal["update", "layer"] = "update"
     """Clip the update as a whole, or each of its m layers to clip norm / sqrt(m)."""
     clip_quantile: Annotated[float | None, Gt(0), Lt(1)] = None
     """Adapt the clip norm so that this share of the updates is shorter; fixed if not given."""
-    clip_learning_rate: Annotated[float, Gt(0), Le(5)] = 0.2
-    """How fast the clip norm adapts."""
+    clip_learning_rate: Annotated[float | None, Gt(0), Le(5)] = None
+    """How fast the clip norm adapts; with --privacy.clip-quantile, by default 0.2."""
     clip_count_stddev: Annotated[float | None, Gt(0)] = None
-    """Noise on the number of shorter updates; by default a twentieth of the cohort, at least twice the noise
-    multiplier."""
+    """Noise on the number of shorter updates; with --privacy.clip-quantile, by default a twentieth of the cohort,
+    at least twice the noise multiplier."""
     noise_multiplier: Annotated[float | None, Gt(0)] = None
     """Standard deviation of the mechanism's draws over clip norm. Without any setting of the noise: 2.0 with
     mechanism gaussian and a target epsilon of 6.4 with the others, for a modelled cohort of 20,000."""
-    bands: Annotated[int | None, Ge(1)] = None
-    """Bands of the banded mechanism; by default as many as --cohort.min-separation-rounds."""
-    buffers: Annotated[int, Ge(1), Le(8)] = 3
-    """Buffers of the blt mechanism, each of the size of the model."""
-    workload: Literal["prefix", "momentum"] = "prefix"
-    """What banded and blt are optimised for: the sums of the updates, or the sums as the server's momentum
-    weighs them, which has more noise in each single round."""
-    tree_restart_rounds: Annotated[int | None, Ge(1)] = None
-    """Begin a new tree after so many rounds; by default one tree for the run."""
     target_epsilon: Annotated[float | None, Gt(0)] = None
     """Budget: the run stops before the release that would exceed it. Without --privacy.noise-multiplier,
     choose the smallest noise with which all rounds fit."""
@@ -45,12 +50,8 @@ class PrivacyConfig:
     """Scale the noise to what a deployment with this many reports a round would see. Epsilon is then
     that of the modelled deployment, not of this run."""
     poisson_counterfactual: bool = False
-    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random."""
-
-
-DEFAULT_NOISE_MULTIPLIER = 2.0
-DEFAULT_TARGET_EPSILON = 6.4  # what that costs in the default run
-DEFAULT_MODELLED_COHORT = 20_000
+    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random; with
+    independent noise and a fixed clip norm."""
 
 
 def with_default_noise(privacy: PrivacyConfig) -> PrivacyConfig:
@@ -60,9 +61,59 @@ def with_default_noise(privacy: PrivacyConfig) -> PrivacyConfig:
     a large deployment, and says so wherever it shows epsilon. Whoever sets the noise gets exactly
     that noise, for the run's own cohort.
     """
-    if privacy.mechanism == "none" or privacy.noise_multiplier is not None or privacy.target_epsilon is not None:
+    if privacy.noise_multiplier is not None or privacy.target_epsilon is not None:
+        return privacy
+    if not mechanism_kind(privacy.mechanism).private:
         return privacy
     privacy = replace(privacy, modelled_cohort=privacy.modelled_cohort or DEFAULT_MODELLED_COHORT)
-    if privacy.mechanism == "gaussian":
+    if privacy.mechanism == DEFAULT_MECHANISM:
         return replace(privacy, noise_multiplier=DEFAULT_NOISE_MULTIPLIER)
     return replace(privacy, target_epsilon=DEFAULT_TARGET_EPSILON)  # its multiplier would mean another cost
+
+
+def check_privacy(
+    privacy: PrivacyConfig, cohort: CohortConfig, horizon: Horizon, mechanism: Mechanism | None = None
+) -> None:
+    """Refuse settings that do not go together, before anything is computed.
+
+    Args:
+        privacy, cohort: settings, each within its bounds.
+        horizon: of the run.
+        mechanism: handed in, in the place of the one that is named.
+
+    Raises:
+        ConfigError: "--privacy.bands: expected a number <= 20, ..., found 21".
+    """
+    if privacy.clip_quantile is None:
+        for name in ("clip_learning_rate", "clip_count_stddev"):
+            if getattr(privacy, name) is not None:
+                raise _only_with(name, "--privacy.clip-quantile")
+    if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
+        least = f"a number >= --cohort.goal = {cohort.goal}"
+        raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
+    makes = type(mechanism) if mechanism is not None else _check_named(privacy, horizon)
+    if privacy.poisson_counterfactual and (makes is None or not makes.independent or privacy.clip_quantile is not None):
+        independent = [name for name in private_mechanisms() if _is_independent(name)]
+        raise _only_with(
+            "poisson_counterfactual", f"--privacy.mechanism {' or '.join(independent)} and a fixed clip norm"
+        )
+
+
+def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> type[Mechanism] | None:
+    """Check the settings of the mechanism that is named; returns the class of what it makes."""
+    _, settings = chosen(privacy, "mechanism")
+    kind = mechanism_kind(privacy.mechanism)
+    try:
+        kind.check(settings, horizon)
+    except ConfigError as error:
+        raise ConfigError(f"--privacy.{error}") from error
+    return kind.makes
+
+
+def _is_independent(name: str) -> bool:
+    makes = mechanism_kind(name).makes
+    return makes is not None and makes.independent
+
+
+def _only_with(name: str, other: str) -> ConfigError:
+    return ConfigError(expected(f"--privacy.{name.replace('_', '-')}", f"only with {other}", "it without"))

@@ -11,6 +11,7 @@ release (same sum, same noise), finds its line there already, and checks that it
 """
 
 import base64
+import binascii
 import hashlib
 import json
 import math
@@ -23,10 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.mechanisms.base import Mechanism
+from server_strategy.privacy.mechanisms.record import kind_of
 from server_strategy.privacy.plan import PrivacyPlan
-from typefleet.errors import InputError
+from typefleet.errors import ConfigError, InputError, UnknownKindError, expected
 
 NEVER = -(2**31) // 2
+_ROUNDING = 1e-9  # of a cost that is computed again for more releases
+_RECOMPUTED = 1e-4  # what the rounding of optimised parameters does to the noise
 
 
 class LedgerError(InputError):
@@ -35,12 +40,12 @@ class LedgerError(InputError):
 
 @dataclass(frozen=True)
 class PrivacySpent:
-    """What the participations so far cost; null without privacy."""
+    """What the participations so far cost."""
 
     releases: int
     max_participations: int
-    min_separation_rounds: int | None  # null while no phone took part twice
-    zcdp_rho: float | None
+    min_separation_rounds: int | None  # None while no phone took part twice
+    zcdp_rho: float | None  # None, as all below, without privacy
     epsilon: float | None  # by Renyi orders, an upper bound
     delta: float | None
 
@@ -89,9 +94,15 @@ def privacy_after(plan: PrivacyPlan, log: ParticipationLog, release: int, phones
 
 def _spent(plan: PrivacyPlan, releases: int, most: int, separation: int) -> PrivacySpent:
     rho = plan.rho_of(releases, separation or max(releases, 1), most)
-    if rho is None or plan.delta is None:
-        return PrivacySpent(releases, most, separation or None, None, None, None)
-    return PrivacySpent(releases, most, separation or None, rho, epsilon_by_rdp(rho, plan.delta), plan.delta)
+    private = rho is not None and plan.delta is not None
+    return PrivacySpent(
+        releases=releases,
+        max_participations=most,
+        min_separation_rounds=separation or None,
+        zcdp_rho=rho if private else None,
+        epsilon=epsilon_by_rdp(rho, plan.delta) if private else None,
+        delta=plan.delta if private else None,
+    )
 
 
 def encode_labels(labels: NDArray[np.uint64]) -> str:
@@ -110,6 +121,7 @@ class PrivacyLedger:
     Attributes:
         plan: the plan on record. A mechanism that is optimised again, on another machine or with another
             number of threads, may differ in its last digits; what counts is the one the run began with.
+        path: of the file; None: in memory.
     """
 
     def __init__(self, plan: PrivacyPlan, path: Path | None = None) -> None:
@@ -119,17 +131,16 @@ class PrivacyLedger:
             LedgerError: the file was edited, lacks a line, or belongs to another plan.
         """
         self.path = path
-        self._entries: list[dict] = []
+        self._entries: list[dict[str, Any]] = []
         self.plan = plan
         if path is not None and path.exists():
             self._entries = _read(path)
         if not self._entries:
-            self._append(_chained({"release": 0, "plan": asdict(plan)}, ""))
+            self._append(_chained({"release": 0, "plan": plan.to_json()}, ""))
             return
-        on_record = self._entries[0]["plan"]
-        if not _same_plan(on_record, asdict(plan)):
-            raise LedgerError(f"{path}:1: expected the plan of this run, found another one")
-        self.plan = PrivacyPlan.from_json(on_record)
+        if not _same_plan(self._entries[0].get("plan"), plan):
+            raise LedgerError(expected(f"{path}:1", "the plan of this run", "another one"))
+        self.plan = _plan_on_record(path, self._entries, plan.mechanism)
 
     @property
     def releases(self) -> int:
@@ -140,7 +151,8 @@ class PrivacyLedger:
         """Put a release on record, durably, before it is made.
 
         Raises:
-            LedgerError: the release is already there with another content, or one is missing.
+            LedgerError: the release is already there with another content, one is missing, a phone is named twice,
+                or less is said to be spent than was before.
             OSError: the line could not be written; the release must not be made.
         """
         entry = {
@@ -154,16 +166,23 @@ class PrivacyLedger:
         if spent.releases <= self.releases:
             there = {k: v for k, v in self._entries[spent.releases].items() if k not in ("previous", "hash")}
             if there != entry:
-                raise LedgerError(
-                    f"{self.path}:{spent.releases + 1}: expected the release that this run repeats, "
-                    "found another one; epsilon would be understated"
-                )
+                where, found = f"{self.path}:{spent.releases + 1}", "another one; epsilon would be understated"
+                raise LedgerError(expected(where, "the release that this run repeats", found))
             return
         if spent.releases != self.releases + 1:
-            raise LedgerError(f"{self.path}: expected {spent.releases - 1} releases on record, found {self.releases}")
+            raise LedgerError(expected(self.path, f"{spent.releases - 1} releases on record", self.releases))
+        if len(np.unique(participants)) != len(participants):
+            raise LedgerError(expected(self.path, "every phone at most once in a release", "one twice"))
+        self._require_no_less(spent)
         self._append(_chained(entry, self._entries[-1]["hash"]))
 
-    def _append(self, entry: dict) -> None:
+    def _require_no_less(self, spent: PrivacySpent) -> None:
+        """What is spent stays spent, whatever a mechanism says of its cost."""
+        before = self._entries[-1].get("spent", {}).get("zcdp_rho") or 0.0
+        if spent.zcdp_rho is not None and spent.zcdp_rho < before * (1 - _ROUNDING):
+            raise LedgerError(expected(self.path, f"rho >= {before:.6g}, as already spent", f"{spent.zcdp_rho:.6g}"))
+
+    def _append(self, entry: dict[str, Any]) -> None:
         if self.path is not None:
             line = json.dumps(entry, sort_keys=True) + "\n"
             is_new = not self.path.exists()
@@ -176,22 +195,27 @@ class PrivacyLedger:
         self._entries.append(entry)
 
 
-def recompute(path: Path, releases: int) -> dict:
+def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> dict[str, Any]:
     """The cost of the first `releases` releases, from the ledger's participants alone.
+
+    Args:
+        path: of the ledger.
+        releases: to count.
+        mechanism: that of the ledger, if it is one that nobody registered.
 
     Returns:
         The fields of PrivacySpent.
 
     Raises:
-        LedgerError: the ledger is missing, edited or too short.
+        LedgerError: the ledger is missing, edited or too short, or its mechanism is not known.
     """
     if not path.exists():
-        raise LedgerError(f"{path}: expected a privacy ledger, found none")
+        raise LedgerError(expected(path, "a privacy ledger", "none"))
     entries = _read(path)
     if not entries or len(entries) - 1 < releases:
-        raise LedgerError(f"{path}: expected {releases} releases on record, found {max(len(entries) - 1, 0)}")
-    plan = PrivacyPlan.from_json(entries[0]["plan"])
-    labels = [decode_labels(entry["participants"]) for entry in entries[1 : releases + 1]]
+        raise LedgerError(expected(path, f"{releases} releases on record", max(len(entries) - 1, 0)))
+    plan = _plan_on_record(path, entries, mechanism)
+    labels = [_participants(path, entry) for entry in entries[1 : releases + 1]]
     everyone = np.unique(np.concatenate(labels)) if labels else np.zeros(0, np.uint64)
     log = ParticipationLog(len(everyone))
     for release, present in enumerate(labels, start=1):
@@ -199,20 +223,56 @@ def recompute(path: Path, releases: int) -> dict:
     return asdict(privacy_spent(plan, log, releases))
 
 
-def _same_plan(a: Any, b: Any, within: float = 1e-4) -> bool:
-    """Equal but for the mechanism's parameters, and up to what their rounding does to the noise."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(
-            _same_plan(a[name], b[name], math.inf if name == "parameters" else within) for name in a
+def _plan_on_record(path: Path | None, entries: list[dict[str, Any]], at_hand: Mechanism | None) -> PrivacyPlan:
+    """The plan in the first line.
+
+    Raises:
+        LedgerError: it is none, or its mechanism is neither registered nor at hand; no cost is guessed.
+    """
+    try:
+        return PrivacyPlan.from_json(entries[0]["plan"], at_hand)
+    except UnknownKindError as error:
+        raise LedgerError(f"{path}:1: {error}; without its code the cost is not known") from error
+    except (ConfigError, KeyError, TypeError) as error:
+        raise LedgerError(expected(f"{path}:1", "the plan of a run", error)) from error
+
+
+def _participants(path: Path, entry: dict[str, Any]) -> NDArray[np.uint64]:
+    try:
+        return decode_labels(entry["participants"])
+    except (KeyError, TypeError, binascii.Error, ValueError) as error:
+        raise LedgerError(expected(f"{path}:{entry['release'] + 1}", "the participants of a release", error)) from error
+
+
+def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
+    """Equal but for parameters that an optimiser found, and for what their rounding does to the noise."""
+    planned = plan.to_json()
+    if not isinstance(on_record, dict) or on_record.keys() != planned.keys():
+        return False
+    kind = None if plan.mechanism is None else kind_of(plan.mechanism)
+    then, now = on_record["parameters"] or {}, planned["parameters"] or {}
+    return (
+        then.keys() == now.keys()
+        and all(
+            _close(then[name], now[name], math.inf if kind is not None and name in kind.optimised else 0.0)
+            for name in now
         )
+        and all(_close(on_record[name], planned[name], _RECOMPUTED) for name in planned if name != "parameters")
+    )
+
+
+def _close(a: Any, b: Any, within: float) -> bool:
+    """Equal, but for numbers with a fraction, which may differ by this share of themselves (inf: at will)."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_close(a[name], b[name], within) for name in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same_plan(x, y, within) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(_close(x, y, within) for x, y in zip(a, b, strict=True))
     if isinstance(a, float) and isinstance(b, float):
         return within == math.inf or math.isclose(a, b, rel_tol=within)
-    return a == b
+    return bool(a == b)
 
 
-def _chained(entry: dict, previous: str) -> dict:
+def _chained(entry: dict[str, Any], previous: str) -> dict[str, Any]:
     body = {**entry, "previous": previous}
     return {**body, "hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
 
@@ -225,21 +285,21 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _read(path: Path) -> list[dict]:
+def _read(path: Path) -> list[dict[str, Any]]:
     """All lines, verified. A last line without its newline was never a release and is cut off."""
     raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n") + 1]
-    entries: list[dict] = []
+    entries: list[dict[str, Any]] = []
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             entry = json.loads(line)
             body = {k: v for k, v in entry.items() if k != "hash"}
             intact = entry == _chained({k: v for k, v in body.items() if k != "previous"}, body["previous"])
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise LedgerError(f"{path}:{number}: expected a ledger line, found {error}") from error
+            raise LedgerError(expected(f"{path}:{number}", "a ledger line", error)) from error
         previous = entries[-1]["hash"] if entries else ""
         if not intact or entry["previous"] != previous or entry["release"] != number - 1:
-            raise LedgerError(f"{path}:{number}: expected an unbroken chain, found an edited or missing line")
+            raise LedgerError(expected(f"{path}:{number}", "an unbroken chain", "an edited or missing line"))
         entries.append(entry)
     if len(whole) != len(raw):
         with path.open("r+b") as file:

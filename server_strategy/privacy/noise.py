@@ -30,9 +30,18 @@ from tensorflow_privacy.privacy.dp_query.dp_query import DPQuery, SumAggregation
 from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery  # noqa: E402
 from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQuery  # noqa: E402
 
-from server_strategy.privacy.mechanisms import Draw, IndependentNoise, Mechanism, NoiseStream  # noqa: E402
+from server_strategy.privacy.mechanisms.base import Draw, Mechanism, NoiseStream, sensitivity_of  # noqa: E402
+from typefleet.errors import expected  # noqa: E402
 
-__all__ = ["AdaptiveClipSumQuery", "DPQuery", "KeyedSumQuery", "NoPrivacySumQuery", "TensorNoise", "noise_generator"]
+__all__ = [
+    "AdaptiveClipSumQuery",
+    "DPQuery",
+    "KeyedSumQuery",
+    "NoPrivacySumQuery",
+    "SumAggregationDPQuery",
+    "TensorNoise",
+    "noise_generator",
+]
 
 
 @dataclass
@@ -53,7 +62,7 @@ class KeyedSumQuery(GaussianSumQuery):
     _GlobalState = collections.namedtuple("_GlobalState", ["l2_norm_clip", "stddev", "release", "noises"])
 
     def __init__(
-        self, l2_norm_clip: float, stddev: float, seed: int, mechanism: Mechanism | None = None, purpose: str = "noise"
+        self, l2_norm_clip: float, stddev: float, seed: int, mechanism: Mechanism, purpose: str = "noise"
     ) -> None:
         """Set up the query.
 
@@ -61,14 +70,13 @@ class KeyedSumQuery(GaussianSumQuery):
             l2_norm_clip: bound on one record's global L2 norm.
             stddev: standard deviation of the mechanism's draws, on each coordinate of the sum.
             seed: key of the noise.
-            mechanism: makes noise of the draws; independent noise if None.
+            mechanism: makes noise of the draws.
             purpose: key of the noise as well; queries that run side by side need different ones.
         """
         super().__init__(l2_norm_clip, stddev)
-        self._seed, self._purpose = seed, purpose
-        self._mechanism = mechanism or IndependentNoise()
+        self._seed, self._purpose, self._mechanism = seed, purpose, mechanism
 
-    def initial_global_state(self):
+    def initial_global_state(self) -> Any:
         """State before the first release."""
         return self._GlobalState(float(self._l2_norm_clip), float(self._stddev), 0, ())
 
@@ -76,7 +84,7 @@ class KeyedSumQuery(GaussianSumQuery):
         """Noise of one tensor, before the first release."""
         return TensorNoise(self._mechanism.stream())
 
-    def get_noised_result(self, sample_state, global_state):
+    def get_noised_result(self, sample_state: Any, global_state: Any) -> tuple[Any, Any, dp_accounting.DpEvent]:
         """Add noise of the release to each tensor of the sum; returns (result, next state, event).
 
         Raises:
@@ -87,7 +95,8 @@ class KeyedSumQuery(GaussianSumQuery):
         noised = []
         for index, (tensor, noise) in enumerate(zip(tensors, noises, strict=True)):
             if noise.releases != release:
-                raise ValueError(f"Expected noise for release {release}. Found noise used {noise.releases} times.")
+                found = f"noise used {noise.releases} times"
+                raise ValueError(expected("state of the query", f"noise for release {release}", found))
             unit = noise.stream.next(self._draw(release, index, tensor.shape))
             noise.releases += 1
             noised.append(tensor + tf.cast(unit * global_state.stddev, tensor.dtype))
@@ -103,10 +112,11 @@ class KeyedSumQuery(GaussianSumQuery):
 
         return draw
 
-    def _event(self, global_state) -> dp_accounting.DpEvent:
-        """What this release costs alone; releases whose noise is shared can only be accounted together."""
-        if isinstance(self._mechanism, IndependentNoise):
-            return dp_accounting.GaussianDpEvent(global_state.stddev / global_state.l2_norm_clip)
+    def _event(self, global_state: Any) -> dp_accounting.DpEvent:
+        """What this release costs alone; releases whose noise is shared can only be accounted for together."""
+        if self._mechanism.independent:
+            sensitivity = global_state.l2_norm_clip * math.sqrt(sensitivity_of(self._mechanism, 1, 1, 1))
+            return dp_accounting.GaussianDpEvent(global_state.stddev / sensitivity)
         return dp_accounting.UnsupportedDpEvent()
 
 
@@ -141,6 +151,7 @@ class AdaptiveClipSumQuery(SumAggregationDPQuery):
 
     def __init__(
         self,
+        *,
         initial_clip_norm: float,
         quantile: float,
         learning_rate: float,
@@ -162,7 +173,7 @@ class AdaptiveClipSumQuery(SumAggregationDPQuery):
         self._quantile, self._learning_rate, self._expected = quantile, learning_rate, expected_reports
         self.update_query, self.count_query = update_query, count_query
 
-    def initial_global_state(self):
+    def initial_global_state(self) -> Any:
         """State before the first release."""
         return self._GlobalState(
             float(self._initial_clip_norm),
@@ -170,22 +181,22 @@ class AdaptiveClipSumQuery(SumAggregationDPQuery):
             self.count_query.initial_global_state(),
         )
 
-    def derive_sample_params(self, global_state):
-        """The clip norm."""
-        return global_state.clip_norm
+    def derive_sample_params(self, global_state: Any) -> float:
+        """The clip norm, with which records are preprocessed."""
+        return float(global_state.clip_norm)
 
-    def preprocess_record(self, params, record):
+    def preprocess_record(self, params: float, record: Any) -> tuple[Any, Any]:
         """(clipped update, 1/2 or -1/2)."""
         clipped, norm = tf.clip_by_global_norm(tf.nest.flatten(record), params)
         below = tf.cast(norm <= params, tf.float64) - 0.5
         return tf.nest.pack_sequence_as(record, clipped), below
 
-    def initial_sample_state(self, template=None):
-        """Zeros."""
+    def initial_sample_state(self, template: Any = None) -> tuple[Any, Any]:
+        """(sum of no update, in the template's structure; sum of no half)."""
         return tf.nest.map_structure(tf.zeros_like, template), tf.zeros([], tf.float64)
 
-    def get_noised_result(self, sample_state, global_state):
-        """Noise of the release on both sums, and the next clip norm."""
+    def get_noised_result(self, sample_state: Any, global_state: Any) -> tuple[Any, Any, dp_accounting.DpEvent]:
+        """(sum of the updates with the noise of the release, next state with the next clip norm, event)."""
         total, below = sample_state
         clip_norm = global_state.clip_norm
         unit = tf.nest.map_structure(lambda x: x / clip_norm, total)

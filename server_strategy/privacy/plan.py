@@ -1,23 +1,16 @@
 """The guarantee a run sets out to keep, settled before the first round."""
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from server_strategy.config import CohortConfig
-from server_strategy.privacy.accounting import (
-    default_delta,
-    epsilon_by_rdp,
-    gaussian_rho,
-    noise_multiplier_for,
-    planned_participations,
-)
-from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.mechanisms import (
-    Mechanism,
-    make_mechanism,
-    mechanism_from_parameters,
-    mechanism_parameters,
-)
+from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho, noise_multiplier_for
+from server_strategy.privacy.config import DEFAULT_CLIP_LEARNING_RATE, PrivacyConfig, check_privacy
+from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
+from server_strategy.privacy.mechanisms.record import made, name_of, on_record, parameters_of, require_usable
+from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
 
 
@@ -33,17 +26,17 @@ class AdaptiveClipping:
 
     quantile: float
     learning_rate: float
-    update_noise_multiplier: float | None  # z_update
-    count_stddev: float | None  # sigma_b, for the cohort that epsilon is of
-    update_noise_stddev: float | None  # in this run, in units of the clip norm
-    count_noise_stddev: float | None  # in this run
+    update_noise_multiplier: float | None = None  # z_update; None, as all below, without privacy
+    count_stddev: float | None = None  # sigma_b, for the cohort that epsilon is of
+    update_noise_stddev: float | None = None  # in this run, in units of the clip norm
+    count_noise_stddev: float | None = None  # in this run
 
 
 @dataclass(frozen=True)
 class PrivacyPlan:
     """The guarantee a run sets out to keep; constant from the first round to the last."""
 
-    mechanism: str
+    mechanism: Mechanism | None  # None: no privacy
     clip_norm: float  # the first one, if it adapts
     noise_multiplier: float | None
     noise_stddev: float | None  # of the draws on each coordinate of the sum, in this run, at that clip norm
@@ -55,40 +48,67 @@ class PrivacyPlan:
     population: int  # phones of the training fleet, or of the modelled deployment
     modelled_cohort: int | None
     policy: str = "synchronous"  # when a round closes
-    parameters: dict[str, Any] | None = None  # of the mechanism
     clip_scope: str = "update"
     adaptive: AdaptiveClipping | None = None
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
 
+    def to_json(self) -> dict[str, Any]:
+        """The plan as ledger and statement have it: the mechanism by its name, its parameters beside it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {
+            **values,
+            "mechanism": self.mechanism_name,
+            "parameters": self.parameters,
+            "adaptive": None if self.adaptive is None else asdict(self.adaptive),
+        }
+
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "PrivacyPlan":
-        """Inverse of `dataclasses.asdict`."""
-        adaptive = fields.get("adaptive")
-        return cls(**{**fields, "adaptive": None if adaptive is None else AdaptiveClipping(**adaptive)})
+    def from_json(cls, values: Mapping[str, Any], at_hand: Mechanism | None = None) -> "PrivacyPlan":
+        """Inverse of `to_json`.
+
+        Args:
+            values: the plan on record.
+            at_hand: its mechanism, if it is one that nobody registered.
+
+        Raises:
+            UnknownKindError: the mechanism is neither registered nor at hand.
+            ConfigError: these are not the values of a plan.
+        """
+        rest = {name: value for name, value in values.items() if name not in ("mechanism", "parameters", "adaptive")}
+        try:
+            mechanism = on_record(values["mechanism"], values["parameters"], at_hand)
+            adaptive = None if values["adaptive"] is None else AdaptiveClipping(**values["adaptive"])
+            return cls(mechanism=mechanism, adaptive=adaptive, **rest)
+        except (KeyError, TypeError) as error:
+            raise ConfigError(expected("the plan on record", "the values of a plan", error)) from error
 
     @property
-    def noise_mechanism(self) -> Mechanism | None:
-        """What makes the noise; None without privacy."""
-        return None if self.mechanism == "none" else mechanism_from_parameters(self.mechanism, self.parameters or {})
+    def mechanism_name(self) -> str:
+        """As flags, ledgers and statements have it."""
+        return name_of(self.mechanism)
+
+    @property
+    def parameters(self) -> dict[str, Any] | None:
+        """Of the mechanism, as JSON knows them; None without privacy."""
+        return parameters_of(self.mechanism)
 
     @property
     def epsilon_is_of(self) -> str:
         """Whose epsilon it is; stands wherever the number appears."""
-        if self.mechanism == "none":
+        if self.mechanism is None:
             return "no privacy"
         if self.modelled_cohort is None:
             return "this run"
         return f"a modelled deployment with {self.modelled_cohort:,} reports a round"
 
     def rho_of(self, releases: int, min_separation_rounds: int, max_participations: int) -> float | None:
-        """zCDP of this many releases, for phones within these bounds; null without privacy."""
-        mechanism = self.noise_mechanism
-        if mechanism is None or self.noise_multiplier is None:
+        """zCDP of this many releases, for phones within these bounds; None without privacy."""
+        if self.mechanism is None or self.noise_multiplier is None:
             return None
         if releases == 0 or max_participations == 0:
             return 0.0
-        sensitivity = mechanism.sensitivity_squared(releases, min_separation_rounds, max_participations)
+        sensitivity = sensitivity_of(self.mechanism, releases, min_separation_rounds, max_participations)
         return gaussian_rho(self.noise_multiplier, sensitivity)
 
     def require_cohort(self, cohort: CohortConfig) -> None:
@@ -104,17 +124,23 @@ class PrivacyPlan:
 
     @property
     def zcdp_rho(self) -> float | None:
-        """Bound on the whole run."""
+        """Bound on the zCDP of the whole run; None without privacy."""
         return self.rho_of(self.rounds, self.min_separation_rounds, self.max_participations)
 
     @property
     def epsilon(self) -> float | None:
-        """Bound on the whole run."""
+        """Bound on the epsilon of the whole run, by Renyi orders; None without privacy."""
         return None if self.zcdp_rho is None or self.delta is None else epsilon_by_rdp(self.zcdp_rho, self.delta)
 
 
 def make_privacy_plan(
-    cohort: CohortConfig, privacy: PrivacyConfig, *, rounds: int, num_phones: int, momentum: float = 0.0
+    cohort: CohortConfig,
+    privacy: PrivacyConfig,
+    *,
+    rounds: int,
+    num_phones: int,
+    momentum: float = 0.0,
+    mechanism: Mechanism | None = None,
 ) -> PrivacyPlan:
     """Settle noise and bounds before the first round.
 
@@ -122,17 +148,21 @@ def make_privacy_plan(
         cohort, privacy: settings.
         rounds: releases planned.
         num_phones: of the training fleet.
-        momentum: of the server's SGD, for matrix mechanisms whose workload it is.
+        momentum: of the server, if its weights are a linear function of the updates; mechanisms can be optimised
+            for it.
+        mechanism: makes the noise, in the place of the kind that `privacy` names.
 
     Raises:
-        ValueError: both or contradictory settings; the message names the setting.
+        ConfigError: settings that do not go together, or a mechanism that cannot be put on record.
+        InputError: a sensitivity that is not known exactly, or a target that no noise meets.
     """
+    horizon = Horizon.planned(rounds, cohort.min_separation_rounds, cohort.max_participations, momentum)
+    if mechanism is not None:
+        require_usable(mechanism)
+    check_privacy(privacy, cohort, horizon, mechanism)
     modelled = privacy.modelled_cohort
-    if modelled is not None and modelled < cohort.goal:
-        raise ValueError(f"Expected modelled_cohort >= goal {cohort.goal}. Found {modelled}.")
-    participations = planned_participations(rounds, cohort.min_separation_rounds, cohort.max_participations)
     plan = PrivacyPlan(
-        mechanism=privacy.mechanism,
+        mechanism=mechanism or made(privacy.mechanism, chosen(privacy, "mechanism")[1], horizon),
         clip_norm=privacy.clip_norm,
         noise_multiplier=None,
         noise_stddev=None,
@@ -140,43 +170,53 @@ def make_privacy_plan(
         rounds=rounds,
         goal=cohort.goal,
         min_separation_rounds=cohort.min_separation_rounds,
-        max_participations=participations,
+        max_participations=horizon.max_participations,
         population=num_phones if modelled is None else round(num_phones * modelled / cohort.goal),
         modelled_cohort=modelled,
         policy=cohort.policy,
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
     )
-    if privacy.mechanism == "none":
-        return _with_adaptive_clipping(plan, privacy)
-    mechanism = make_mechanism(
-        privacy.mechanism,
-        rounds,
-        cohort.min_separation_rounds,
-        participations,
-        bands=privacy.bands,
-        buffers=privacy.buffers,
-        restart_every=privacy.tree_restart_rounds,
-        momentum=momentum if privacy.workload == "momentum" else 0.0,
-    )
-    plan = replace(plan, parameters=mechanism_parameters(mechanism), epsilon_budget=privacy.target_epsilon)
-    return _with_adaptive_clipping(_with_noise(plan, privacy, mechanism), privacy)
+    if plan.mechanism is not None:
+        plan = _with_noise(plan, privacy, plan.mechanism)
+    return _with_adaptive_clipping(plan, privacy)
 
 
 def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism) -> PrivacyPlan:
-    """Settle noise multiplier and delta; raises ValueError where the sensitivity is not known."""
+    """Settle noise multiplier and delta."""
     if privacy.noise_multiplier is None and privacy.target_epsilon is None:
-        raise ValueError("Expected noise_multiplier or target_epsilon. Found neither.")
+        raise ConfigError(expected("--privacy.noise-multiplier", "it or --privacy.target-epsilon", "neither"))
+    sensitivity = _recorded_sensitivity(plan, mechanism)
     delta = privacy.delta if privacy.delta is not None else default_delta(plan.population)
-    sensitivity = mechanism.sensitivity_squared(plan.rounds, plan.min_separation_rounds, plan.max_participations)
     z = privacy.noise_multiplier
     if z is None:
         z = noise_multiplier_for(float(privacy.target_epsilon or 0), delta, sensitivity)
-    stddev = z * plan.clip_norm * _shrink(plan)
-    return replace(plan, noise_multiplier=z, delta=delta, noise_stddev=stddev)
+    return replace(
+        plan,
+        noise_multiplier=z,
+        delta=delta,
+        noise_stddev=z * plan.clip_norm * _share_of_the_noise(plan),
+        epsilon_budget=privacy.target_epsilon,
+    )
 
 
-def _shrink(plan: PrivacyPlan) -> float:
+def _recorded_sensitivity(plan: PrivacyPlan, mechanism: Mechanism) -> float:
+    """The squared sensitivity over the whole run, which the parameters on record must give as well.
+
+    Raises:
+        ConfigError: they give another one: the ledger would claim what the run does not keep.
+    """
+    schedule = (plan.rounds, plan.min_separation_rounds, plan.max_participations)
+    sensitivity = sensitivity_of(mechanism, *schedule)
+    twin = on_record(plan.mechanism_name, plan.parameters, at_hand=mechanism)
+    recorded = 0.0 if twin is None else sensitivity_of(twin, *schedule)
+    if not math.isclose(recorded, sensitivity, rel_tol=1e-12):
+        what = f"parameters that give its squared sensitivity of {sensitivity:.6g} again"
+        raise ConfigError(expected(f"mechanism {mechanism.name!r}", what, f"{recorded:.6g}"))
+    return sensitivity
+
+
+def _share_of_the_noise(plan: PrivacyPlan) -> float:
     """A cohort of N spreads the noise z C over N reports; this run spreads it over its goal."""
     return 1.0 if plan.modelled_cohort is None else plan.goal / plan.modelled_cohort
 
@@ -185,24 +225,26 @@ def _with_adaptive_clipping(plan: PrivacyPlan, privacy: PrivacyConfig) -> Privac
     """Share the noise between updates and count, if the clip norm adapts."""
     if privacy.clip_quantile is None:
         return plan
-    adaptive = AdaptiveClipping(privacy.clip_quantile, privacy.clip_learning_rate, None, None, None, None)
+    given = privacy.clip_learning_rate
+    adaptive = AdaptiveClipping(
+        quantile=privacy.clip_quantile,
+        learning_rate=DEFAULT_CLIP_LEARNING_RATE if given is None else given,
+    )
     z = plan.noise_multiplier
     if z is None:
         return replace(plan, adaptive=adaptive)
     count_stddev = privacy.clip_count_stddev or max((plan.modelled_cohort or plan.goal) / 20, 2 * z)
     left = z**-2 - (2 * count_stddev) ** -2
     if left <= 0:
-        raise ValueError(
-            f"Expected clip_count_stddev > noise_multiplier / 2 = {z / 2:.4g}, or nothing is left for the updates. "
-            f"Found {count_stddev:.4g}."
-        )
+        least = f"a number > {z / 2:.4g}, half the noise multiplier, or nothing is left for the updates"
+        raise ConfigError(expected("--privacy.clip-count-stddev", least, f"{count_stddev:.4g}"))
     z_update = left**-0.5
-    shrink = _shrink(plan)
+    share = _share_of_the_noise(plan)
     adaptive = replace(
         adaptive,
         update_noise_multiplier=z_update,
         count_stddev=count_stddev,
-        update_noise_stddev=z_update * shrink,
-        count_noise_stddev=count_stddev * shrink,
+        update_noise_stddev=z_update * share,
+        count_noise_stddev=count_stddev * share,
     )
-    return replace(plan, adaptive=adaptive, noise_stddev=z_update * plan.clip_norm * shrink)
+    return replace(plan, adaptive=adaptive, noise_stddev=z_update * plan.clip_norm * share)

@@ -10,14 +10,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from server_strategy.privacy.mechanisms.base import Mechanism, StreamState
 from server_strategy.privacy.noise import (
     AdaptiveClipSumQuery,
     DPQuery,
     KeyedSumQuery,
     NoPrivacySumQuery,
+    SumAggregationDPQuery,
     TensorNoise,
 )
 from server_strategy.privacy.plan import PrivacyPlan
+from typefleet.errors import expected
 
 
 class ProtectedSum:
@@ -54,9 +57,10 @@ class ProtectedSum:
             sample = (sample, tf.constant(reports_below - reports / 2, tf.float64))
         noised, self._state, _ = self._query.get_noised_result(sample, self._state)
         self.releases += 1
-        return noised.numpy()
+        protected: NDArray[np.float64] = noised.numpy()
+        return protected
 
-    def state(self) -> dict[str, NDArray]:
+    def state(self) -> StreamState:
         """All that a checkpoint needs: the noise still to be cancelled, and the clip norm."""
         arrays = {"noise_releases": np.array(self.releases), "noise_clip_norm": np.array(self.clip_norm)}
         for number, query_state in enumerate(self._keyed_states()):
@@ -64,8 +68,8 @@ class ProtectedSum:
                 arrays |= {f"noise_{number}_{name}": value for name, value in noise.stream.state().items()}
         return arrays
 
-    def load_state(self, state: dict[str, NDArray]) -> None:
-        """Inverse of `state`."""
+    def load_state(self, state: StreamState) -> None:
+        """Go on from a state."""
         self.releases = int(state["noise_releases"])
         if not self.releases:
             return
@@ -92,20 +96,29 @@ class ProtectedSum:
 
 
 def make_query(plan: PrivacyPlan, seed: int) -> DPQuery:
-    """The query of a plan."""
-    model = plan.noise_mechanism
-    if plan.adaptive is None:
-        return NoPrivacySumQuery() if model is None else _keyed(plan.clip_norm, plan.noise_stddev, seed, model, "noise")
+    """The query of a plan.
+
+    Raises:
+        ValueError: a plan whose noise is not settled.
+    """
     adaptive = plan.adaptive
-    if model is None:
-        update, count = NoPrivacySumQuery(), NoPrivacySumQuery()
-    else:
-        update = _keyed(1.0, adaptive.update_noise_stddev, seed, model, "noise")
-        count = _keyed(0.5, adaptive.count_noise_stddev, seed, model, "clip-noise")
-    return AdaptiveClipSumQuery(plan.clip_norm, adaptive.quantile, adaptive.learning_rate, plan.goal, update, count)
+    if adaptive is None:
+        return _sum_query(plan.mechanism, plan.clip_norm, plan.noise_stddev, seed, "noise")
+    return AdaptiveClipSumQuery(
+        initial_clip_norm=plan.clip_norm,
+        quantile=adaptive.quantile,
+        learning_rate=adaptive.learning_rate,
+        expected_reports=plan.goal,
+        update_query=_sum_query(plan.mechanism, 1.0, adaptive.update_noise_stddev, seed, "noise"),
+        count_query=_sum_query(plan.mechanism, 0.5, adaptive.count_noise_stddev, seed, "clip-noise"),
+    )
 
 
-def _keyed(clip_norm: float, stddev: float | None, seed: int, model: Any, purpose: str) -> KeyedSumQuery:
+def _sum_query(
+    mechanism: Mechanism | None, clip_norm: float, stddev: float | None, seed: int, purpose: str
+) -> SumAggregationDPQuery:
+    if mechanism is None:
+        return NoPrivacySumQuery()
     if stddev is None:
-        raise ValueError(f"Expected the noise of mechanism {model.name!r} to be settled. Found none.")
-    return KeyedSumQuery(clip_norm, stddev, seed, model, purpose)
+        raise ValueError(expected(f"mechanism {mechanism.name!r}", "a plan that settles its noise", "none"))
+    return KeyedSumQuery(clip_norm, stddev, seed, mechanism, purpose)

@@ -1,11 +1,14 @@
 """The privacy statement of a run: privacy.json for programs, privacy.md for a reader who signs off."""
 
+import math
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
 from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
 from server_strategy.privacy.ledger import PrivacySpent
+from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
+from server_strategy.privacy.mechanisms.record import kind_of
 from server_strategy.privacy.plan import PrivacyPlan
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
@@ -27,13 +30,6 @@ _CAVEATS = (
     "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
     "guarantee is for a fixed schedule.",
 )
-_NAMES = {
-    "gaussian": "independent Gaussian noise in each round (DP-FedAvg, arXiv:1710.06963)",
-    "tree": "tree aggregation with Honaker's estimate (DP-FTRL, arXiv:2103.00039)",
-    "banded": "banded Toeplitz matrix factorisation (arXiv:2306.08153)",
-    "blt": "buffered linear Toeplitz matrix factorisation (BLT, arXiv:2408.08868)",
-    "none": "none",
-}
 
 
 @dataclass(frozen=True)
@@ -47,10 +43,10 @@ class StatementFacts:
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
-    """All facts of the statement; null where there is no privacy."""
-    has_privacy = plan.mechanism != "none"
+    """All facts of the statement; None where there is no privacy."""
+    has_privacy = plan.mechanism is not None
     return {
-        "mechanism": plan.mechanism,
+        "mechanism": plan.mechanism_name,
         "mechanism_parameters": plan.parameters,
         "statement": _headline(plan, spent),
         "epsilon_is_of": plan.epsilon_is_of,
@@ -59,7 +55,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "trust_model": _TRUST,
         "released": _RELEASED,
         "data_covered": facts.data_covered,
-        "planned": {**asdict(plan), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
+        "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
         "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
         "amplification_by_sampling": _AMPLIFICATION,
@@ -67,23 +63,42 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "conversion": _CONVERSION if has_privacy else None,
         "accountant": _accountant() if has_privacy else None,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
-        "caveats": list(_CAVEATS) if has_privacy else [],
-        "recompute": facts.recompute if has_privacy else None,
+        "caveats": list(_caveats(plan)),
+        "recompute": _recompute(plan, facts) if has_privacy else None,
     }
 
 
 def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> str:
     """The statement as a page, in plain words first."""
-    has_privacy = spent.epsilon is not None
     lines = ["# Privacy statement", "", f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent)]
-    if has_privacy:
-        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, facts)]
+    if plan.mechanism is not None:
+        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, plan.mechanism, facts)]
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
-    if has_privacy:
-        lines += ["", "## Caveats", "", *(f"- {item}" for item in _CAVEATS)]
-        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", "", f"    {facts.recompute}"]
+    if plan.mechanism is not None:
+        lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan))]
+        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", ""]
+        lines += [f"    {_recompute(plan, facts)}"]
     return "\n".join(lines) + "\n"
+
+
+def _caveats(plan: PrivacyPlan) -> tuple[str, ...]:
+    if plan.mechanism is None:
+        return ()
+    if kind_of(plan.mechanism) is not None:
+        return _CAVEATS
+    unregistered = (
+        f"The mechanism {plan.mechanism_name!r} is not registered: it was handed in as an object. The cost is what its "
+        "code says, and can be recomputed only where that code is at hand."
+    )
+    return (*_CAVEATS, unregistered)
+
+
+def _recompute(plan: PrivacyPlan, facts: StatementFacts) -> str:
+    """The command; for a mechanism that no other process knows, the call."""
+    if plan.mechanism is None or kind_of(plan.mechanism) is not None:
+        return facts.recompute
+    return "server_strategy.privacy.ledger.recompute(ledger, releases, mechanism)"
 
 
 def _exact(rho: float | None, delta: float | None) -> float | None:
@@ -96,10 +111,13 @@ def _accountant() -> str:
 
 def _counterfactual(plan: PrivacyPlan, spent: PrivacySpent) -> float | None:
     """Epsilon under a sampling that did not happen; only if it was asked for."""
-    if not plan.poisson_counterfactual or plan.noise_multiplier is None or not spent.releases or plan.delta is None:
+    if not plan.poisson_counterfactual or not spent.releases:
+        return None
+    if plan.mechanism is None or plan.noise_multiplier is None or plan.delta is None:
         return None
     share = (plan.modelled_cohort or plan.goal) / plan.population
-    return epsilon_if_poisson(plan.noise_multiplier, share, spent.releases, plan.delta)
+    alone = plan.noise_multiplier / math.sqrt(sensitivity_of(plan.mechanism, 1, 1, 1))  # of one release
+    return epsilon_if_poisson(alone, share, spent.releases, plan.delta)
 
 
 def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
@@ -132,7 +150,9 @@ def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
 
 
 def _show(value: Any) -> str:
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
@@ -180,7 +200,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     ]
 
 
-def _mechanism(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
+def _mechanism(plan: PrivacyPlan, mechanism: Mechanism, facts: StatementFacts) -> list[str]:
     clipped = "as a whole" if plan.clip_scope == "update" else "layer by layer, to equal shares of the square"
     rows = [
         ("noise multiplier (draws over clip norm)", plan.noise_multiplier),
@@ -198,14 +218,15 @@ def _mechanism(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     return [
         "## Mechanism",
         "",
-        f"{_NAMES[plan.mechanism][0].upper()}{_NAMES[plan.mechanism][1:]}. Updates are clipped {clipped}; "
+        f"{mechanism.description[:1].upper()}{mechanism.description[1:]}. Updates are clipped {clipped}; "
         f"{facts.weighting}.",
         "",
         "| parameter | value |",
         "|---|---|",
         *(f"| {name} | {_parameter(value)} |" for name, value in rows),
         "",
-        f"Accountant: {_accountant()} for the conversion by Renyi orders; the sensitivity is exact and our own.",
+        f"Accountant: {_accountant()} for the conversion by Renyi orders; the sensitivity is what",
+        f"`{type(mechanism).__module__}` computes.",
         "",
     ]
 
@@ -213,5 +234,5 @@ def _mechanism(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
 def _parameter(value: Any) -> str:
     if not isinstance(value, list):
         return _show(value)
-    shown = ", ".join(f"{v:.6g}" for v in value[:8])
+    shown = ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value[:8])
     return shown if len(value) <= 8 else f"{shown}, ... ({len(value)} in all; every digit in privacy.json)"

@@ -37,6 +37,8 @@ from scipy.optimize import minimize
 from scipy.signal import fftconvolve, lfilter
 from scipy.special import expit
 
+from typefleet.errors import InputError, expected
+
 Vector = NDArray[np.float64]
 _TOLERANCE = 1e-12
 
@@ -64,7 +66,7 @@ def check_monotone(coefficients: Vector) -> None:
     """Refuse coefficients for which the sensitivity is not known.
 
     Raises:
-        ValueError: a coefficient is negative, not finite, or larger than the one before.
+        InputError: a coefficient is negative, not finite, or larger than the one before.
     """
     if not (
         len(coefficients)
@@ -73,7 +75,7 @@ def check_monotone(coefficients: Vector) -> None:
         and coefficients[-1] >= 0
         and (np.diff(coefficients) <= _TOLERANCE * coefficients[0]).all()
     ):
-        raise ValueError("Expected Toeplitz coefficients that are positive and never increase. Found others.")
+        raise InputError(expected("Toeplitz coefficients", "ones that are positive and never increase", "others"))
 
 
 def sensitivity_squared(coefficients: Vector, rounds: int, min_separation: int, max_participations: int) -> float:
@@ -86,14 +88,12 @@ def sensitivity_squared(coefficients: Vector, rounds: int, min_separation: int, 
         max_participations: of one phone.
 
     Raises:
-        ValueError: the coefficients are not monotone, or a count is below 1.
+        InputError: the coefficients are not monotone, or a count is below 1.
     """
     check_monotone(coefficients)
     if min(rounds, min_separation, max_participations) < 1:
-        raise ValueError(
-            "Expected rounds, min_separation and max_participations >= 1. "
-            f"Found {rounds}, {min_separation}, {max_participations}."
-        )
+        found = f"{rounds}, {min_separation}, {max_participations}"
+        raise InputError(expected("rounds, min_separation, max_participations", "numbers >= 1", found))
     column = _padded(coefficients, rounds)
     together = _worst_columns(column, min_separation, max_participations)
     return float(together @ together)
@@ -109,7 +109,7 @@ def optimal_banded(rounds: int, bands: int, momentum: float = 0.0) -> Vector:
         float64 [min(bands, rounds)], of norm 1.
 
     Raises:
-        ValueError: the optimum is not monotone, so that its sensitivity is not known.
+        InputError: the optimum is not monotone, so that its sensitivity is not known.
     """
     bands = min(bands, rounds)
     start = np.cumprod(np.concatenate([[1.0], (2 * np.arange(1, bands) - 1) / (2 * np.arange(1, bands))]))
@@ -137,7 +137,7 @@ def optimal_blt(
     """(buffer_decay, output_scale), each float64 [buffers], of the least mean squared error of the sums.
 
     Raises:
-        ValueError: no monotone solution was found.
+        InputError: no monotone solution was found.
     """
 
     def objective(x: Vector) -> tuple[float, Vector]:
@@ -151,7 +151,7 @@ def optimal_blt(
             if np.isfinite(found.fun) and (best is None or len(best.x) < 2 * count or found.fun < best.fun):
                 best = found
     if best is None:
-        raise ValueError("Expected a buffered linear Toeplitz mechanism with a finite error. Found none.")
+        raise InputError(expected("buffered linear Toeplitz mechanism", "one with a finite error", "none"))
     decay, scale = _blt_parameters(best.x)
     order = np.argsort(-decay)
     decay, scale = decay[order], scale[order]

@@ -30,6 +30,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from typefleet.errors import InputError, expected
+
 MOST_PARTICIPATIONS = 64  # the number of values grows with its square
 
 # One entry a value, largest first: (value, last round for each first allowed one: int32 [size + 1]).
@@ -50,20 +52,16 @@ def tree_sensitivity_squared(
         restart_every: rounds a tree; None for one tree.
 
     Raises:
-        ValueError: a count below 1, or more participations than can be searched through.
+        InputError: a count below 1, or more participations than can be searched through.
     """
     restart = restart_every or rounds
     if min(rounds, min_separation, max_participations, restart) < 1:
-        raise ValueError(
-            "Expected rounds, min_separation, max_participations and restart_every >= 1. "
-            f"Found {rounds}, {min_separation}, {max_participations}, {restart_every}."
-        )
+        found = f"{rounds}, {min_separation}, {max_participations}, {restart_every}"
+        raise InputError(expected("rounds, min_separation, max_participations, restart_every", "numbers >= 1", found))
     most = min(max_participations, -(-rounds // min_separation))
     if most > MOST_PARTICIPATIONS:
-        raise ValueError(
-            f"Expected at most {MOST_PARTICIPATIONS} participations of one phone with the tree mechanism. "
-            f"Found {most}; a larger min_separation_rounds or a smaller max_participations helps."
-        )
+        found = f"{most}; a larger min-separation-rounds or a smaller max-participations helps"
+        raise InputError(expected("tree", f"at most {MOST_PARTICIPATIONS} participations of one phone", found))
     return _forest_value(rounds, min_separation, most, restart)
 
 
@@ -71,7 +69,8 @@ def tree_sum_errors(rounds: int, restart_every: int | None = None) -> NDArray[np
     """Variance of the noise in the estimated sum after each round, for nodes with unit noise: float64 [rounds]."""
     restart = restart_every or rounds
     finished, inside = np.divmod(np.arange(1, rounds + 1), restart)
-    return finished * _honaker_variance(np.array([restart]))[0] + _honaker_variance(inside)
+    errors: NDArray[np.float64] = finished * _honaker_variance(np.array([restart]))[0] + _honaker_variance(inside)
+    return errors
 
 
 def heights(rounds: int) -> list[int]:

@@ -182,12 +182,14 @@ def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
 
 def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
     momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
-    try:
-        return make_privacy_plan(
-            config.cohort, config.privacy, rounds=config.rounds, num_phones=num_phones, momentum=momentum
-        )
-    except ValueError as error:
-        raise ConfigError(f"--privacy: {error}") from error
+    return make_privacy_plan(
+        config.cohort,
+        config.privacy,
+        rounds=config.rounds,
+        num_phones=num_phones,
+        momentum=momentum,
+        mechanism=parts.mechanism,
+    )
 
 
 def _sample(

@@ -22,16 +22,16 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     text = (
         f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
         f"of {plan.epsilon_is_of}:\n"
-        f"            {plan.mechanism} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
+        f"            {plan.mechanism_name} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {plan.max_participations} times in {plan.rounds} rounds"
     )
     if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
-    memory = plan.noise_mechanism.vectors_of_memory * num_weights * 8 if plan.noise_mechanism else 0
+    memory = plan.mechanism.vectors_of_memory * num_weights * 8 if plan.mechanism else 0
     if memory > 1e9:
         text += (
-            f"\n            note: the {plan.mechanism} mechanism keeps {memory / 1e9:.1f} GB of noise, in memory "
-            "and in each checkpoint; blt does with less"
+            f"\n            note: the {plan.mechanism_name} mechanism keeps {memory / 1e9:.1f} GB of noise, in memory "
+            "and in each checkpoint;\n            scripts/privacy_budget.py compares what the mechanisms keep"
         )
     # The sum of goal updates is at most goal x clip norm long; noise is sqrt(weights) standard deviations.
     drowned = plan.noise_stddev * num_weights**0.5 / (plan.goal * plan.clip_norm)

@@ -1,5 +1,6 @@
 """What `scripts/privacy_budget.py` shows: the answer, tables over mechanisms and cohorts, and a plot."""
 
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from rich.table import Table
 
 from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
 from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost, with_cohort
-from server_strategy.privacy.mechanisms import MECHANISMS
-from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
+from server_strategy.privacy.mechanisms.base import sensitivity_of
+from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
+from simulation.studies.plots import kind_styles, new_figure, save_figure
+from typefleet.errors import InputError
 
 _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
 
@@ -20,16 +23,19 @@ _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
 def compare(budget: Budget, request: BudgetRequest) -> dict[str, Budget | str]:
     """The same cost with every mechanism; a text says why where there is none."""
     found: dict[str, Budget | str] = {}
-    for name in MECHANISMS:
+    for name in private_mechanisms():
         try:
             found[name] = budget if name == budget.mechanism else at_equal_cost(budget, request, name)
-        except ValueError as error:
+        except InputError as error:
             found[name] = str(error)
     return found
 
 
 def cohort_sizes(budgets: dict[str, Budget | str], request: BudgetRequest) -> dict[str, list[Budget]]:
-    """The same cost with smaller and larger cohorts, by mechanism; empty without a cohort."""
+    """The same cost with smaller and larger cohorts, by mechanism; empty without a cohort.
+
+    A size is left out where there are fewer phones, or where the mechanism does not fit their separation.
+    """
     found: dict[str, list[Budget]] = {}
     for name, budget in budgets.items():
         if isinstance(budget, str) or budget.cohort is None:
@@ -39,16 +45,17 @@ def cohort_sizes(budgets: dict[str, Budget | str], request: BudgetRequest) -> di
             try:
                 size = max(round(budget.cohort * factor), 1)
                 found[name].append(budget if factor == 1 else with_cohort(budget, request, size))
-            except ValueError:  # more reports than phones, or a tree with too many participations: no such point
+            except InputError:
                 continue
     return found
 
 
 def as_json(budget: Budget, poisson: bool) -> dict[str, Any]:
     """All figures of one budget by name; None where a figure does not exist."""
-    values = {f.name: getattr(budget, f.name) for f in fields(budget) if f.name != "sum_errors"}
+    values = {f.name: getattr(budget, f.name) for f in fields(budget) if f.name != "noise"}
     return {
         **values,
+        "vectors_of_memory": budget.vectors_of_memory,
         "epsilon_exact_gaussian": epsilon_of_gaussian(budget.rho, budget.delta),
         "error": budget.error,
         "error_per_report": budget.error_per_report,
@@ -57,9 +64,10 @@ def as_json(budget: Budget, poisson: bool) -> dict[str, Any]:
 
 
 def _poisson(budget: Budget) -> float | None:
-    if budget.cohort is None or budget.population is None or budget.mechanism != "gaussian":
+    if budget.cohort is None or budget.population is None or not budget.noise.independent:
         return None
-    return epsilon_if_poisson(budget.noise_multiplier, budget.cohort / budget.population, budget.rounds, budget.delta)
+    alone = budget.noise_multiplier / math.sqrt(sensitivity_of(budget.noise, 1, 1, 1))  # of one release
+    return epsilon_if_poisson(alone, budget.cohort / budget.population, budget.rounds, budget.delta)
 
 
 def print_answer(console: Console, budget: Budget, request: BudgetRequest, poisson: bool) -> None:
@@ -85,7 +93,7 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
     console.print(table)
     if poisson:
         value = _poisson(budget)
-        why = "needs mechanism gaussian, and cohort and population" if value is None else f"{value:.4g}"
+        why = "needs independent noise, and cohort and population" if value is None else f"{value:.4g}"
         console.print(
             f"counterfactual, not a claim: epsilon {why}, had each phone joined each round by an independent coin"
         )
@@ -120,11 +128,11 @@ def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     sizes = sorted({budget.cohort for row in budgets.values() for budget in row if budget.cohort is not None})
     by_size = {(name, budget.cohort): budget for name, row in budgets.items() for budget in row}
-    for heading in ("reports a round", "rounds apart", "participations", *MECHANISMS):
+    for heading in ("reports a round", "rounds apart", "participations", *budgets):
         table.add_column(heading, justify="right")
     for size in sizes:
-        one = next(by_size[name, size] for name in MECHANISMS if (name, size) in by_size)
-        errors = (by_size.get((name, size)) for name in MECHANISMS)
+        one = next(by_size[name, size] for name in budgets if (name, size) in by_size)
+        errors = (by_size.get((name, size)) for name in budgets)
         cells = ("-" if b is None or b.error_per_report is None else f"{b.error_per_report:.3g}" for b in errors)
         table.add_row(f"{size:,}", f"{one.min_separation_rounds:,}", f"{one.max_participations:,}", *cells)
     console.print(table)
@@ -135,10 +143,11 @@ def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[B
     """Noise in the sums over the rounds, and over the cohort's size."""
     shown = {name: budget for name, budget in budgets.items() if isinstance(budget, Budget)}
     figure, axes = new_figure(1, 2 if cohorts else 1, (11 if cohorts else 6, 4.2), title)
-    left = axes.flat[0]
+    left, styles = axes.flat[0], kind_styles(map(mechanism_kind, budgets))
     for name, budget in shown.items():
-        style = "--" if name == "banded" else "-"  # banded and blt lie on each other
-        left.plot(np.arange(1, budget.rounds + 1), budget.noise_in_sums, style, color=COLOURS[name], label=name)
+        style = styles[name]
+        rounds = np.arange(1, budget.rounds + 1)
+        left.plot(rounds, budget.noise_in_sums, style.line, color=style.colour, label=name)
     left.set(title="Noise in the sum of all rounds so far", xlabel="rounds", ylabel="standard deviation, clip norms")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)
@@ -146,14 +155,9 @@ def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[B
         right = axes.flat[1]
         for name, row in cohorts.items():
             points = [(b.cohort, b.error_per_report) for b in row]
-            right.plot(
-                *zip(*points, strict=True),
-                "--" if name == "banded" else "-",
-                marker=MARKERS[name],
-                ms=5,
-                color=COLOURS[name],
-                label=name,
-            )
+            style = styles[name]
+            how = {"marker": style.marker, "ms": 5, "color": style.colour, "label": name}
+            right.plot(*zip(*points, strict=True), style.line, **how)
         right.set(
             title="Noise in the model, by cohort", xlabel="reports a round", ylabel="clip norms (rms over rounds)"
         )

@@ -1,5 +1,7 @@
 """The mechanisms at equal privacy on one population: what recall each reaches, beside what theory expects.
 
+Theory expects less recall of a mechanism that leaves clearly more noise in the model, and the most without any noise.
+
 Every run is a run of `scripts/simulate.py` in a process of its own, with the same settings, seed, fleet and
 epsilon; only the mechanism differs, and with it the noise multiplier. Finished runs are kept, so a
 comparison that was stopped goes on where it was.
@@ -24,11 +26,13 @@ from client_model.metrics.config import EvaluationConfig
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.mechanisms import MECHANISMS, mechanism_from_parameters
+from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
+from server_strategy.privacy.mechanisms.record import on_record
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
-from simulation.studies.plots import COLOURS, MARKERS, new_figure, save_figure
+from simulation.studies.plots import kind_styles, new_figure, save_figure
 from simulation.world.config import FleetConfig
 from simulation.world.policies.base import RoundSettings
 from typefleet.errors import ConfigError, MachineError, expected
@@ -57,8 +61,7 @@ QUICK = replace(
 QUICK_EPSILONS = (3.0,)
 _LAST_EVALUATIONS = 3  # averaged: recall moves from one to the next
 _AS_GOOD_AS_EQUAL = 0.002  # of recall: by so much one run's own moves between two of its last evaluations
-_EXPECTED = ("gaussian", "tree", "banded", "blt", "none")
-_RANK = {"gaussian": 0, "tree": 1, "banded": 2, "blt": 2, "none": 3}
+_CLEARLY_MORE_NOISE = 1.1  # times as much; less than that, recall cannot tell
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Outcome:
     """What one finished run reached, and at what cost."""
 
     mechanism: str
-    epsilon: float | None  # asked for; None without privacy
+    epsilon: float | None  # asked for; None, as all below up to the recall, without privacy
     spent_epsilon: float | None
     rho: float | None
     noise_multiplier: float | None
@@ -89,7 +92,8 @@ def play(
         MachineError: a run failed.
     """
     _same_settings(folder, settings)
-    wanted = [("none", None), *((name, epsilon) for epsilon in epsilons for name in MECHANISMS)]
+    private = [(name, epsilon) for epsilon in epsilons for name in private_mechanisms()]
+    wanted = [(NO_PRIVACY.name, None), *private]
     outcomes: list[Outcome] = []
     for number, (mechanism, epsilon) in enumerate(wanted, start=1):
         run = folder / (mechanism if epsilon is None else f"{mechanism}-epsilon-{epsilon:g}")
@@ -140,26 +144,26 @@ def _outcome(run: Path, mechanism: str, epsilon: float | None) -> Outcome:
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     planned = json.loads((run / "privacy.json").read_text(encoding="utf-8"))["planned"]
     return Outcome(
-        mechanism,
-        epsilon,
-        summary["epsilon"],
-        summary["zcdp_rho"],
-        planned["noise_multiplier"],
-        _noise_in_model(planned),
-        float(np.mean([r["top1_recall"] for r in measured[-_LAST_EVALUATIONS:]])),
-        summary["perplexity"],
-        summary["top3_recall"],
-        summary["keystroke_savings"],
-        [(r["completed"], r["top1_recall"]) for r in measured],
-        summary["wall_seconds"],
+        mechanism=mechanism,
+        epsilon=epsilon,
+        spent_epsilon=summary["epsilon"],
+        rho=summary["zcdp_rho"],
+        noise_multiplier=planned["noise_multiplier"],
+        noise_in_model=_noise_in_model(planned),
+        recall=float(np.mean([r["top1_recall"] for r in measured[-_LAST_EVALUATIONS:]])),
+        perplexity=summary["perplexity"],
+        top3_recall=summary["top3_recall"],
+        keystroke_savings=summary["keystroke_savings"],
+        curve=[(r["completed"], r["top1_recall"]) for r in measured],
+        wall_seconds=summary["wall_seconds"],
     )
 
 
 def _noise_in_model(planned: dict[str, Any]) -> float | None:
     """What theory has to say: see `server_strategy.privacy.budget`."""
-    if planned["noise_multiplier"] is None:
+    mechanism = on_record(planned["mechanism"], planned["parameters"])
+    if mechanism is None:
         return None
-    mechanism = mechanism_from_parameters(planned["mechanism"], planned["parameters"])
     errors = mechanism.sum_errors(planned["rounds"])
     return float(planned["noise_multiplier"] * np.sqrt(errors.mean()) / (planned["modelled_cohort"] or planned["goal"]))
 
@@ -201,30 +205,35 @@ def _perplexity(value: float) -> str:
 
 def verdicts(outcomes: list[Outcome]) -> list[str]:
     """For each epsilon the order that came out, and whether it contradicts the expected one."""
-    ceiling = next((one.recall for one in outcomes if one.epsilon is None), None)
+    best = next((one for one in outcomes if one.epsilon is None), None)
     lines = []
     for epsilon in sorted({one.epsilon for one in outcomes if one.epsilon is not None}):
-        recall = {one.mechanism: one.recall for one in outcomes if one.epsilon == epsilon}
-        if len(recall) < len(MECHANISMS) or ceiling is None:
+        own = [one for one in outcomes if one.epsilon == epsilon]
+        if best is None or len(own) < len(private_mechanisms()):
             continue
-        recall["none"] = ceiling
-        reversed_pairs = [
-            f"{worse} above {better}"
-            for place, better in enumerate(_EXPECTED)
-            for worse in _EXPECTED[:place]
-            if _RANK[worse] < _RANK[better] and recall[worse] > recall[better] + _AS_GOOD_AS_EQUAL
+        by_noise = sorted([best, *own], key=_noise_of)
+        contradicted = [
+            f"{worse.mechanism} above {better.mechanism}"
+            for better, worse in itertools.combinations(by_noise, 2)
+            if _noise_of(worse) > _CLEARLY_MORE_NOISE * _noise_of(better)
+            and worse.recall > better.recall + _AS_GOOD_AS_EQUAL
         ]
-        verdict = "as expected" if not reversed_pairs else f"NOT as expected: {', '.join(reversed_pairs)}"
-        lines.append(f"epsilon {epsilon:g}: {_in_order(recall)}: {verdict}")
+        verdict = "as expected" if not contradicted else f"NOT as expected: {', '.join(contradicted)}"
+        lines.append(f"epsilon {epsilon:g}: {_in_order(by_noise)}: {verdict}")
     return lines
 
 
-def _in_order(recall: dict[str, float]) -> str:
-    """ "gaussian < tree < banded ~ blt < none" """
-    names = sorted(recall, key=lambda name: (recall[name], _RANK[name]))
-    text = names[0]
-    for before, name in itertools.pairwise(names):
-        text += f" {'<' if recall[name] > recall[before] + _AS_GOOD_AS_EQUAL else '~'} {name}"
+def _noise_of(one: Outcome) -> float:
+    """In the model; 0 without privacy."""
+    return one.noise_in_model or 0.0
+
+
+def _in_order(outcomes: list[Outcome]) -> str:
+    """ "gaussian < tree < banded ~ blt < none", by recall."""
+    ordered = sorted(outcomes, key=lambda one: (one.recall, -_noise_of(one)))
+    text = ordered[0].mechanism
+    for before, one in itertools.pairwise(ordered):
+        text += f" {'<' if one.recall > before.recall + _AS_GOOD_AS_EQUAL else '~'} {one.mechanism}"
     return text
 
 
@@ -241,22 +250,17 @@ def plot(path: Path, outcomes: list[Outcome]) -> None:
     figure, axes = new_figure(1, 2, (11, 4.4), "The mechanisms at equal epsilon")
     left, right = axes.flat
     middle = epsilons[len(epsilons) // 2] if epsilons else None
-    for name in (*MECHANISMS, "none"):
+    for name, style in kind_styles(map(mechanism_kind, MECHANISMS.names)).items():
         own = [one for one in outcomes if one.mechanism == name]
-        style = {"color": COLOURS[name], "label": name}
-        if name == "none":
-            for one in own:
-                left.axhline(100 * one.recall, lw=1, ls=":", **style)
-        else:
-            points = [(one.epsilon, 100 * one.recall) for one in own]
-            if points:
-                left.plot(
-                    *zip(*points, strict=True), marker=MARKERS[name], ls="--" if name == "banded" else "-", **style
-                )
+        how = {"color": style.colour, "label": name, "ls": style.line}
         for one in own:
+            if one.epsilon is None:
+                left.axhline(100 * one.recall, lw=1, **how)
             if one.epsilon in (None, middle):
-                line = ":" if name == "none" else "--" if name == "banded" else "-"
-                right.plot([r for r, _ in one.curve], [100 * v for _, v in one.curve], line, **style)
+                right.plot([r for r, _ in one.curve], [100 * v for _, v in one.curve], **how)
+        points = [(one.epsilon, 100 * one.recall) for one in own if one.epsilon is not None]
+        if points:
+            left.plot(*zip(*points, strict=True), marker=style.marker, **how)
     left.set(title="Recall, first suggestion", xlabel="epsilon", ylabel="% of words", xscale="log")
     left.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
     left.set_xticks([], minor=True)

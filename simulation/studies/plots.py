@@ -1,5 +1,7 @@
 """How plots look: one style, colours that the colour-blind can tell apart, written whole or not at all."""
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,17 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from typefleet.doors import Kind, PlotStyle
+
 # Okabe and Ito.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
-COLOURS = {"gaussian": ORANGE, "tree": PURPLE, "banded": GREEN, "blt": BLUE, "none": GREY}
-MARKERS = {"gaussian": "o", "tree": "s", "banded": "^", "blt": "D"}
+_SPARE = ("#E69F00", "#56B4E9", "#000000", "#F0E442")  # theirs as well, for kinds without a style
+
+
+def kind_styles(kinds: Iterable[Kind[Any]]) -> dict[str, PlotStyle]:
+    """How each kind is drawn, by name: as it says, or in a colour of its own while there are any left."""
+    spare = itertools.cycle(_SPARE)
+    return {kind.name: kind.style or PlotStyle(next(spare)) for kind in kinds}
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float], title: str) -> tuple[Figure, NDArray[Any]]:

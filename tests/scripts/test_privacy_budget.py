@@ -30,7 +30,7 @@ def test_the_counterfactual_is_shown_only_if_asked_for_and_labelled(script):
     ("flags", "message"),
     [
         (["--epsilon", "-1"], "--epsilon: expected a number > 0, found -1.0"),
-        (["--epsilon", "4"], "Expected rounds, or noise_multiplier"),
+        (["--epsilon", "4"], "--rounds: expected it, or --noise-multiplier"),
         (["--rounds", "x"], "--rounds"),
     ],
 )

@@ -294,12 +294,12 @@ def test_target_epsilon_is_met_by_the_plan():
 
 
 def test_contradictions():
-    with pytest.raises(ValueError, match="Found neither"):
+    with pytest.raises(ValueError, match=r"noise-multiplier: expected it or --privacy\.target-epsilon, found neither"):
         make_privacy_plan(CohortConfig(), PrivacyConfig(), rounds=5, num_phones=PHONES)
-    with pytest.raises(ValueError, match="modelled_cohort >= goal"):
+    with pytest.raises(ValueError, match=r"modelled-cohort: expected a number >= --cohort.goal = 6, found 5"):
         privacy = PrivacyConfig(noise_multiplier=1.0, modelled_cohort=5)
         make_privacy_plan(CohortConfig(goal=6), privacy, rounds=5, num_phones=PHONES)
-    with pytest.raises(ValueError, match="Expected goal between"):
+    with pytest.raises(ValueError, match=r"--cohort\.goal: expected a number from 1 to the 40 phones"):
         make(goal=PHONES + 1)
 
 

@@ -129,10 +129,19 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
         (["--data.held-out-share", "1"], "--data.held-out-share: expected a number < 1, found 1.0"),
         (["--privacy.bands", "3"], "--privacy.bands: expected only with --privacy.mechanism banded"),
         (["--privacy.tree-restart-rounds", "3"], "only with --privacy.mechanism tree"),
+        (
+            ["--privacy.workload", "momentum"],
+            "--privacy.workload: expected only with --privacy.mechanism banded or blt",
+        ),
+        (["--privacy.mechanism", "banded", "--privacy.bands", "21"], "--privacy.bands: expected a number <= 20"),
         (["--privacy.clip-count-stddev", "3"], "only with --privacy.clip-quantile"),
+        (["--privacy.clip-learning-rate", "0.2"], "only with --privacy.clip-quantile"),
         (["--privacy.mechanism", "blt", "--privacy.poisson-counterfactual"], "only with --privacy.mechanism gaussian"),
         (["--privacy.mechanism", "btl"], "blt"),
-        (["--privacy.mechanism", "blt", "--privacy.workload", "momentum"], "and --server-optimizer.name momentum"),
+        (
+            ["--privacy.mechanism", "blt", "--privacy.workload", "momentum"],
+            "--privacy.workload: expected momentum only with a server that has linear momentum",
+        ),
         (
             ["--cohort.goal", "50", "--fleet.size", "40"],
             "--cohort.goal: expected a number <= --fleet.size = 40, found 50",

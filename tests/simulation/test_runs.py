@@ -214,8 +214,11 @@ BAD_INPUT = {
         ["--privacy.noise-multiplier", "-1"],
         "--privacy.noise-multiplier: expected a number > 0, found -1",
     ),
-    "too many bands": (["--privacy.mechanism", "banded", "--privacy.bands", "99"], "--privacy: Expected bands <="),
-    "impossible epsilon": (["--privacy.target-epsilon", "1e9"], "--privacy: Expected a target epsilon"),
+    "too many bands": (
+        ["--privacy.mechanism", "banded", "--privacy.bands", "99"],
+        "--privacy.bands: expected a number <=",
+    ),
+    "impossible epsilon": (["--privacy.target-epsilon", "1e9"], "epsilon: expected a target that"),
     "goal above fleet": (
         ["--cohort.goal", "500", "--fleet.size", "300"],
         "--cohort.goal: expected a number <= --fleet.size = 300",

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.budget import BudgetRequest, at_equal_cost, solve, with_cohort
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.mechanisms import MECHANISMS
+from server_strategy.privacy.mechanisms.banded import BandedSettings
 from server_strategy.privacy.plan import make_privacy_plan
+from tests.server_strategy.privacy.mechanisms.dense import PRIVATE
 
 PUBLISHED = BudgetRequest(
     "tree", noise_multiplier=7.0, rounds=2000, cohort=6500, min_separation_rounds=314, max_participations=6, delta=1e-10
@@ -32,7 +33,7 @@ def test_the_published_model():
 
 
 @given(
-    st.sampled_from(MECHANISMS),
+    st.sampled_from(PRIVATE),
     st.floats(0.5, 10),
     st.integers(2, 80),
     st.integers(4, 60),
@@ -49,7 +50,7 @@ def test_what_is_found_fits_and_more_does_not(mechanism, epsilon, rounds, separa
     assert solve(known).max_participations == forward.max_participations
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", PRIVATE)
 def test_the_most_rounds_fit_and_one_more_does_not(mechanism):
     known = BudgetRequest(mechanism, noise_multiplier=3.0, cohort=10, min_separation_rounds=10, delta=1e-6)
     budget = solve(replace(known, epsilon=solve(replace(known, rounds=40)).epsilon * 1.001))
@@ -58,7 +59,7 @@ def test_the_most_rounds_fit_and_one_more_does_not(mechanism):
     assert solve(replace(known, rounds=budget.rounds + 1)).epsilon > budget.epsilon
 
 
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", PRIVATE)
 def test_a_run_of_the_planned_setting_costs_what_was_planned(mechanism):
     budget = solve(BudgetRequest(mechanism, epsilon=4.0, rounds=90, cohort=20, min_separation_rounds=15, delta=1e-6))
     cohort = CohortConfig(goal=20, min_separation_rounds=15)
@@ -86,7 +87,7 @@ def test_default_delta_follows_the_population():
 def test_comparisons_are_at_equal_rho():
     request = BudgetRequest(epsilon=3.0, rounds=200, cohort=100, population=5000)
     budget = solve(request)
-    others = [at_equal_cost(budget, request, name) for name in MECHANISMS]
+    others = [at_equal_cost(budget, request, name) for name in PRIVATE]
     assert [other.rho for other in others] == pytest.approx([budget.rho] * 4)
     errors = {other.mechanism: other.error for other in others}
     assert errors["gaussian"] > errors["tree"] > errors["blt"] > errors["banded"]
@@ -97,39 +98,53 @@ def test_comparisons_are_at_equal_rho():
 
 
 BAD = {
-    "no cost": (BudgetRequest(rounds=5, max_participations=1), "one of epsilon, rho and noise_multiplier. Found none"),
-    "two costs": (BudgetRequest(rounds=5, epsilon=1.0, rho=1.0), "one of epsilon and rho. Found both"),
-    "nothing of who takes part": (BudgetRequest(rounds=5, epsilon=1.0), "Expected min_separation_rounds, max_part"),
-    "no rounds": (BudgetRequest(epsilon=1.0, min_separation_rounds=3), "Expected rounds, or noise_multiplier"),
-    "no rounds nor phones": (BudgetRequest(epsilon=1.0, noise_multiplier=3.0), "Expected min_separation_rounds, or"),
-    "too few phones": (BudgetRequest(epsilon=1.0, rounds=5, cohort=9, population=8), "cohort <= population 8. Found 9"),
+    "no cost": (
+        BudgetRequest(rounds=5, max_participations=1),
+        "--epsilon: expected it, --rho or --noise-multiplier, found none",
+    ),
+    "two costs": (BudgetRequest(rounds=5, epsilon=1.0, rho=1.0), "--epsilon: expected it or --rho, found both"),
+    "nothing of who takes part": (
+        BudgetRequest(rounds=5, epsilon=1.0),
+        "--min-separation-rounds: expected it, --max-participations",
+    ),
+    "no rounds": (BudgetRequest(epsilon=1.0, min_separation_rounds=3), "--rounds: expected it, or --noise-multiplier"),
+    "no rounds nor phones": (
+        BudgetRequest(epsilon=1.0, noise_multiplier=3.0),
+        "--min-separation-rounds: expected it, or --cohort",
+    ),
+    "too few phones": (
+        BudgetRequest(epsilon=1.0, rounds=5, cohort=9, population=8),
+        "--cohort: expected a number <= the 8 phones, found 9",
+    ),
     "phones come back too soon": (
         BudgetRequest(epsilon=1.0, rounds=5, cohort=9, population=90, min_separation_rounds=11),
-        "population / cohort = 10",
+        "--min-separation-rounds: expected a number <= the 10 cohorts",
     ),
     "separation above population": (
         BudgetRequest(epsilon=1.0, rounds=5, population=90, min_separation_rounds=91),
-        "min_separation_rounds <= population 90",
+        "--min-separation-rounds: expected a number <= the 90 phones",
     ),
     "noise far too small": (
         BudgetRequest(epsilon=0.5, noise_multiplier=0.1, min_separation_rounds=5),
-        "fits one round",
+        "one round fits",
     ),
     "participations that never fit": (
         BudgetRequest(epsilon=0.5, noise_multiplier=0.1, rounds=9, min_separation_rounds=5),
-        "fits one participation",
+        "one participation fits",
     ),
     "rounds for nothing": (
         BudgetRequest("gaussian", epsilon=9.0, noise_multiplier=9.0, min_separation_rounds=5, max_participations=1),
-        "20000 of them fit",
+        "20,000 fit",
     ),
     "tree with too many participations": (
         BudgetRequest("tree", epsilon=9.0, rounds=900, min_separation_rounds=5),
         "at most 64 participations",
     ),
     "more bands than rounds apart": (
-        BudgetRequest("banded", epsilon=9.0, rounds=90, min_separation_rounds=5, bands=6),
-        "bands <= min_separation 5",
+        BudgetRequest(
+            "banded", epsilon=9.0, rounds=90, min_separation_rounds=5, mechanism_settings=BandedSettings(bands=6)
+        ),
+        "--bands: expected a number <= 5",
     ),
 }
 

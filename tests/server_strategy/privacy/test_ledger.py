@@ -1,4 +1,5 @@
 import json
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,15 +11,18 @@ from server_strategy.privacy.ledger import (
     LedgerError,
     ParticipationLog,
     PrivacyLedger,
+    _chained,
     privacy_spent,
     recompute,
 )
+from server_strategy.privacy.mechanisms.blt import BufferedToeplitzNoise
+from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.plan import PrivacyPlan
 
 
 def plan(**changes):
     values = dict(
-        mechanism="gaussian",
+        mechanism=IndependentNoise(),
         clip_norm=1.0,
         noise_multiplier=2.0,
         noise_stddev=2.0,
@@ -54,8 +58,8 @@ def test_spent_is_by_the_busiest_phone(tmp_path):
     assert spent.epsilon >= epsilon_of_gaussian(spent.zcdp_rho, 1e-6) > 0
 
 
-def test_without_privacy_everything_is_null(tmp_path):
-    none = plan(mechanism="none", noise_multiplier=None, noise_stddev=None, delta=None)
+def test_without_privacy_nothing_is_claimed(tmp_path):
+    none = plan(mechanism=None, noise_multiplier=None, noise_stddev=None, delta=None)
     spent = play(PrivacyLedger(none, tmp_path / "l"), none, ROUNDS)
     assert (spent.zcdp_rho, spent.epsilon, spent.delta) == (None,) * 3
     assert none.epsilon is None and none.zcdp_rho is None
@@ -146,17 +150,74 @@ def test_a_missing_line_is_refused_by_its_number(tmp_path, line):
 
 
 def test_the_mechanism_on_record_is_kept_whatever_an_optimiser_finds_elsewhere(tmp_path):
-    parameters = {"rounds": 9, "buffer_decay": [0.9, 0.9, 0.1], "output_scale": [0.2, 0.1, 0.1]}
-    first = plan(mechanism="blt", parameters=parameters)
+    then = BufferedToeplitzNoise(9, (0.9, 0.9, 0.1), (0.2, 0.1, 0.1))
+    first = plan(mechanism=then)
     spent = play(PrivacyLedger(first, tmp_path / "l"), first, ROUNDS)
-    elsewhere = {**parameters, "buffer_decay": [0.9, 0.8999, 0.1], "output_scale": [0.15, 0.15, 0.1]}
-    again = PrivacyLedger(plan(mechanism="blt", parameters=elsewhere, noise_multiplier=2.0 + 1e-9), tmp_path / "l")
+    elsewhere = BufferedToeplitzNoise(9, (0.9, 0.8999, 0.1), (0.15, 0.15, 0.1))
+    again = PrivacyLedger(plan(mechanism=elsewhere, noise_multiplier=2.0 + 1e-9), tmp_path / "l")
     assert again.plan == first
     assert recompute(tmp_path / "l", 7) == json.loads(json.dumps(spent.__dict__))
-    others = ({**parameters, "rounds": 8}, {**parameters, "output_scale": [0.2, 0.2]})
-    for other in others:
+    for other in (replace(then, rounds=8), replace(then, output_scale=(0.2, 0.2)), IndependentNoise(), None):
         with pytest.raises(LedgerError, match="expected the plan of this run"):
-            PrivacyLedger(plan(mechanism="blt", parameters=other), tmp_path / "l")
+            PrivacyLedger(plan(mechanism=other), tmp_path / "l")
+
+
+@dataclass(frozen=True)
+class Half(IndependentNoise):
+    """Registered nowhere; says that it costs a share of what independent noise does."""
+
+    share: float = 0.5
+    name = "half"
+
+    def sensitivity_squared(self, releases, min_separation, max_participations):
+        return self.share * super().sensitivity_squared(releases, min_separation, max_participations)
+
+
+def test_a_mechanism_that_nobody_registered_has_to_be_at_hand(tmp_path):
+    mine = plan(mechanism=Half())
+    spent = play(PrivacyLedger(mine, tmp_path / "l"), mine, ROUNDS)
+    assert PrivacyLedger(mine, tmp_path / "l").plan == mine
+    assert recompute(tmp_path / "l", 7, Half()) == json.loads(json.dumps(spent.__dict__))
+    with pytest.raises(LedgerError, match=r"l:1: noise mechanism: expected one of gaussian, .*, found 'half'"):
+        recompute(tmp_path / "l", 7)
+    for other in (Half(0.25), Half(0.5 + 1e-9)):  # a parameter that no optimiser found is never another one
+        with pytest.raises(LedgerError, match="expected the plan of this run"):
+            PrivacyLedger(plan(mechanism=other), tmp_path / "l")
+        with pytest.raises(LedgerError, match="expected 'half' with parameters"):
+            recompute(tmp_path / "l", 7, other)
+
+
+class Forgetful(IndependentNoise):
+    """Says that a phone's first participations were free after all."""
+
+    name = "forgetful"
+
+    def parameters(self):
+        return {}
+
+    def sensitivity_squared(self, releases, min_separation, max_participations):
+        return 1.0 if releases > 5 else float(max_participations)
+
+
+def test_what_is_spent_stays_spent_whatever_a_mechanism_says(tmp_path):
+    mine = plan(mechanism=Forgetful())
+    with pytest.raises(LedgerError, match=r"expected rho >= 0\.25, as already spent, found 0\.125"):
+        play(PrivacyLedger(mine, tmp_path / "l"), mine, ROUNDS)
+    assert len((tmp_path / "l").read_text().splitlines()) == 6  # the plan, and the releases that were made
+
+
+def test_a_phone_that_is_named_twice_is_refused(tmp_path):
+    ledger, log = PrivacyLedger(plan(), tmp_path / "l"), ParticipationLog(3)
+    log.record(1, np.array([0, 1]))
+    with pytest.raises(LedgerError, match="expected every phone at most once in a release, found one twice"):
+        ledger.record(1, np.array([0, 1, 1], np.uint64), privacy_spent(plan(), log, 1))
+
+
+@pytest.mark.parametrize("spoilt", [{"parameters": {"rounds": 3}}, {"goal": None, "extra": 1}, {"adaptive": {"a": 1}}])
+def test_a_first_line_that_is_no_plan_is_refused(tmp_path, spoilt):
+    (tmp_path / "l").write_text(json.dumps(_chained({"release": 0, "plan": plan().to_json() | spoilt}, "")) + "\n")
+    with pytest.raises(LedgerError, match=":1: expected the plan of a run"):
+        recompute(tmp_path / "l", 0)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQue
 from tensorflow_privacy.privacy.dp_query.quantile_adaptive_clip_sum_query import QuantileAdaptiveClipSumQuery
 from tensorflow_privacy.privacy.dp_query.tree_aggregation_query import TreeResidualSumQuery
 
-from server_strategy.privacy.mechanisms import MECHANISMS, TreeNoise, make_mechanism
+from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
+from server_strategy.privacy.mechanisms.tree import TreeNoise
 from server_strategy.privacy.noise import AdaptiveClipSumQuery, KeyedSumQuery, noise_generator
+from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, make
 
 
 def releases(seed, count, size=2000, stddev=1.0, name="gaussian", purpose="noise", tensors=1):
     """Noise of `count` releases: float64 [count, tensors, size]."""
-    query = KeyedSumQuery(1.0, stddev, seed, make_mechanism(name, 20, 5, 4), purpose)
+    query = KeyedSumQuery(1.0, stddev, seed, make(name, 20, 5, 4), purpose)
     state, result = query.initial_global_state(), []
     for _ in range(count):
         noised, state, _ = query.get_noised_result([tf.zeros(size, tf.float64)] * tensors, state)
@@ -27,12 +29,12 @@ def test_noise_is_gaussian_with_the_asked_deviation():
     assert noise.std() == pytest.approx(2.0, rel=0.01)
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize("name", PRIVATE)
 def test_releases_repeat_bit_for_bit(name):
     np.testing.assert_array_equal(releases(3, 9, 50, name=name), releases(3, 9, 50, name=name))
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize("name", PRIVATE)
 def test_no_draw_is_shared_between_seeds_releases_tensors_or_purposes(name, monkeypatch):
     # tensorflow-privacy's own tree noise repeats between neighbouring seeds; ours must not. Looked at are
     # the draws themselves, before a mechanism mixes them.
@@ -54,17 +56,17 @@ def test_no_draw_is_shared_between_seeds_releases_tensors_or_purposes(name, monk
     assert np.abs(correlation).max() < 0.35  # 6 standard errors
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize("name", PRIVATE)
 def test_a_state_can_be_used_once(name):
-    query = KeyedSumQuery(1.0, 1.0, 0, make_mechanism(name, 20, 5, 4))
+    query = KeyedSumQuery(1.0, 1.0, 0, make(name, 20, 5, 4))
     _, state, _ = query.get_noised_result(tf.zeros(3), query.initial_global_state())
     query.get_noised_result(tf.zeros(3), state)
-    with pytest.raises(ValueError, match=r"Expected noise for release 1. Found noise used 2 times"):
+    with pytest.raises(ValueError, match=r"expected noise for release 1, found noise used 2 times"):
         query.get_noised_result(tf.zeros(3), state)
 
 
 def test_events():
-    query = KeyedSumQuery(2.0, 3.0, 0)
+    query = KeyedSumQuery(2.0, 3.0, 0, IndependentNoise())
     assert query.get_noised_result(tf.zeros(2), query.initial_global_state())[2].noise_multiplier == 1.5
     query = KeyedSumQuery(2.0, 3.0, 0, TreeNoise(4))
     event = query.get_noised_result(tf.zeros(2), query.initial_global_state())[2]
@@ -110,7 +112,14 @@ def test_the_tree_is_tensorflow_privacys_given_the_same_draws():
 
 
 def adaptive(update=None, count=None, clip=1.0):
-    return AdaptiveClipSumQuery(clip, 0.7, 0.3, 10, update or NoPrivacySumQuery(), count or NoPrivacySumQuery())
+    return AdaptiveClipSumQuery(
+        initial_clip_norm=clip,
+        quantile=0.7,
+        learning_rate=0.3,
+        expected_reports=10,
+        update_query=update or NoPrivacySumQuery(),
+        count_query=count or NoPrivacySumQuery(),
+    )
 
 
 def test_adaptive_clipping_is_tensorflow_privacys():
@@ -134,9 +143,9 @@ def test_adaptive_clipping_is_tensorflow_privacys():
     assert abs(np.log(ours.clip_norm)) > 0.1  # it did move
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+@pytest.mark.parametrize("name", PRIVATE)
 def test_noise_of_an_adaptive_clip_norm_is_in_its_units(name):
-    mechanism = make_mechanism(name, 20, 5, 4)
+    mechanism = make(name, 20, 5, 4)
     query = adaptive(
         KeyedSumQuery(1.0, 2.0, 7, mechanism), KeyedSumQuery(0.5, 0.5, 7, mechanism, "clip-noise"), clip=3.0
     )

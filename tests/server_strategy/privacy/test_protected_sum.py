@@ -52,7 +52,7 @@ def test_noise_has_the_planned_size(mechanism):
     plan = make_plan(mechanism, modelled_cohort=800)
     assert plan.noise_stddev == pytest.approx(0.7 * 2.0 * GOAL / 800)
     noise = ProtectedSum(plan, 1).release(np.zeros(100_000), GOAL, 0)
-    first_row = np.sqrt(plan.noise_mechanism.sum_errors(1)[0])
+    first_row = np.sqrt(plan.mechanism.sum_errors(1)[0])
     assert noise.std() == pytest.approx(plan.noise_stddev * first_row, rel=0.01)
 
 
@@ -86,5 +86,5 @@ def test_noise_split_costs_what_the_whole_does():
 
 
 def test_a_count_that_would_take_all_noise_is_refused():
-    with pytest.raises(ValueError, match=r"Expected clip_count_stddev > noise_multiplier / 2 = 0.65"):
+    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 0.65"):
         make_plan("gaussian", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=0.6)

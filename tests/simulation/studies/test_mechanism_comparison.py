@@ -5,19 +5,33 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.flags import parse_simulate
 from simulation.studies import mechanism_comparison as comparison
 from simulation.studies.mechanism_comparison import Outcome, play, print_outcomes, verdicts, write_outcomes
+from simulation.studies.plots import kind_styles
 from tests.simulation.conftest import TINY
+from typefleet.doors import Kind
 from typefleet.errors import ConfigError
+
+NOISE_IN_MODEL = {"gaussian": 0.9, "tree": 0.4, "banded": 0.2, "blt": 0.21, "none": None}
 
 
 def outcome(mechanism, recall, epsilon=6.0):
     private = mechanism != "none"
-    some = 1.0 if private else None
-    curve = [(1, recall / 2), (2, recall)]
     return Outcome(
-        mechanism, epsilon if private else None, some, some, some, some, recall, 300.0, 2 * recall, 0.3, curve, 60.0
+        mechanism=mechanism,
+        epsilon=epsilon if private else None,
+        spent_epsilon=epsilon if private else None,
+        rho=1.0 if private else None,
+        noise_multiplier=1.0 if private else None,
+        noise_in_model=NOISE_IN_MODEL[mechanism],
+        recall=recall,
+        perplexity=300.0,
+        top3_recall=2 * recall,
+        keystroke_savings=0.3,
+        curve=[(1, recall / 2), (2, recall)],
+        wall_seconds=60.0,
     )
 
 
@@ -36,6 +50,13 @@ def test_the_expected_order_is_recognised_and_any_other_is_said():
     assert verdicts(in_order(0.09, 0.03, 0.05, 0.07, 0.06)[:4]) == []  # not all are there yet
 
 
+def test_a_kind_is_drawn_as_it_says_and_any_other_in_a_colour_of_its_own():
+    mine = [Kind(name, "", make=lambda settings, horizon: None) for name in ("mine", "yours")]
+    styles = kind_styles([*map(MECHANISMS.kind, MECHANISMS.names), *mine])
+    assert styles["banded"] == MECHANISMS.kind("banded").style
+    assert len({style.colour for style in styles.values()}) == len(MECHANISMS.names) + 2
+
+
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
     outcomes = in_order(0.09, 0.03, 0.05, 0.07, 0.06)[:count]
@@ -47,7 +68,7 @@ def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "MECHANISMS", ("gaussian",))
+    monkeypatch.setattr(comparison, "private_mechanisms", lambda: ("gaussian",))
     run = parse_simulate([str(flag) for flag in TINY]).run
     settings = replace(run, privacy=replace(run.privacy, noise_multiplier=None))
     shutil.copytree(straight[0], tmp_path / "c" / "gaussian-epsilon-4")  # a run with as many rounds, kept

@@ -1,0 +1,1 @@
+"""Noise mechanisms: what each release is protected with, and its exact cost; one module for each kind."""

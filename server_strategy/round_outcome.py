@@ -1,0 +1,61 @@
+"""What came of a round's training, for whoever keeps records of it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server_strategy.cohorts import RoundPlan
+from server_strategy.privacy.ledger import PrivacySpent
+from server_strategy.round_replies import RoundReplies
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What came of the last round's training."""
+
+    plan: RoundPlan
+    reports: int  # phones in the sum
+    rejected: NDArray[np.int64]  # phones whose update was not finite
+    failed: NDArray[np.int64]  # phones whose training raised
+    failure_causes: tuple[str, ...]  # one for each of `failed`, in the same order
+    lost: int  # reporters whose message never came back
+    clip_norm: float  # in this round
+    tokens: int = 0
+    # None when nothing was released:
+    loss_per_token: float | None = None  # nats, on the phones' own text, before each step
+    clipped_share: float | None = None  # share of reports whose update was longer than clip_norm
+    spent: PrivacySpent | None = None
+
+
+def outcome_of(
+    plan: RoundPlan, came: RoundReplies, *, asked: int, clip_norm: float, spent: PrivacySpent | None = None
+) -> RoundOutcome:
+    """The outcome of a round.
+
+    Args:
+        plan: of the round, with the reason if nothing is released.
+        came: from the hosts.
+        asked: phones that were to report.
+        clip_norm: in this round.
+        spent: with this release; None if nothing is released.
+    """
+    outcome = RoundOutcome(
+        plan=plan,
+        reports=len(came.reported),
+        rejected=came.rejected,
+        failed=came.failed,
+        failure_causes=came.failure_causes,
+        lost=asked - len(came.participants),
+        clip_norm=clip_norm,
+    )
+    if spent is None:
+        return outcome
+    tokens = int(came.tokens.sum())
+    return replace(
+        outcome,
+        tokens=tokens,
+        loss_per_token=float(came.loss_sums.sum()) / max(tokens, 1),
+        clipped_share=float((came.norms > clip_norm).mean()),
+        spent=spent,
+    )
