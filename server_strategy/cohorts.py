@@ -73,7 +73,7 @@ class UniformCohorts:
 
     @property
     def most_reports(self) -> int:
-        """The goal."""
+        """The goal: a plan has that many reporters or none."""
         return self.goal
 
     @property

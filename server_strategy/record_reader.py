@@ -68,11 +68,11 @@ class RecordReader:
         return found.reshape(phones, -1)
 
     def integer(self, key: str) -> int:
-        """One integer."""
+        """The one integer of this key."""
         return int(self.integers(key, 1)[0])
 
     def number(self, key: str, missing: float | None = None) -> float:
-        """One number; `missing` stands in for a key that is not there."""
+        """The one number of this key; `missing` stands in for a key that is not there."""
         if missing is not None and key not in self.record:
             return missing
         return float(self.numbers(key, 1)[0])

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,17 +56,19 @@ class Population(Protocol):
         """Bad lines that were left out."""
 
     def digests(self) -> NDArray[np.uint64]:
-        """uint64 [num_phones]."""
+        """A digest of each phone's text: uint64 [num_phones]."""
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         """Tokens of each message of a phone: int64 [messages]."""
 
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
         """Type ids of some (or all) messages: (ints [tokens], offsets int64 [messages + 1])."""
 
-    def types_of_phones(self, phones: NDArray[np.int64]) -> Sequence[tuple[NDArray[np.integer], NDArray[np.int64]]]:
+    def types_of_phones(
+        self, phones: NDArray[np.int64]
+    ) -> Sequence[tuple[NDArray[np.integer[Any]], NDArray[np.int64]]]:
         """`types` of several whole phones."""
 
 
@@ -83,9 +85,10 @@ class TokenisedFile:
     """A population read from the cache folder of one file."""
 
     def __init__(self, folder: Path, num_phones: int | None = None, seed: int = 0) -> None:
-        def load(name: str) -> NDArray:
+        def load(name: str) -> NDArray[Any]:
             # As a plain array: a memmap object costs microseconds at every slice.
-            return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
+            stored: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            return stored.view(np.ndarray)
 
         self._types, self._message_offsets = load("types"), load("message_offsets")
         self._first_message, self._digests = load("first_message"), load("digests")

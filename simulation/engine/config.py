@@ -15,17 +15,17 @@ class EngineConfig:
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
     every CPU of the cluster is a worker."""
     workers: Annotated[int | None, Ge(1)] = None
-    """Worker processes (Ray actors) on this machine, one thread each; by default one a core."""
+    """Worker processes (Ray actors) on this machine, one thread each; by default one per core."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
-    """At most so many phones in one Flower message; by default the round is split evenly over hosts."""
+    """Most phones in one Flower message; by default the round is split evenly over hosts."""
     hosts_per_worker: Annotated[int, Ge(1)] = 4
-    """Flower nodes a worker; more gives smaller messages and evener loads."""
+    """Flower nodes per worker; more gives smaller messages and evener loads."""
     checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
-    """Write a checkpoint after every so many completed rounds, and after the last."""
+    """Completed rounds from one checkpoint to the next; the last round always has one."""
     keep_checkpoints: Annotated[int, Ge(1)] = 3
     """Newest checkpoints to keep."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
-    """A message without an answer after so long stops the run."""
+    """A message without an answer after this many seconds stops the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True

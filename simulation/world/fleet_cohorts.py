@@ -28,7 +28,7 @@ class FleetCohorts:
 
     @property
     def fleet(self) -> Fleet:
-        """The phones."""
+        """The phones, with their devices and habits."""
         return self.timeline.fleet
 
     @property

@@ -8,12 +8,14 @@ without a line in the table fails, and so does one that changes nothing.
 import ast
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from server_strategy.optimizers.base import learning_rate_at
@@ -282,14 +284,23 @@ def files(tmp_path_factory):
     rng = np.random.default_rng(0)
     lines = [(f"u{i % 40}", " ".join(f"word{w}" for w in rng.geometric(0.05, 8))) for i in range(600)]
     as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in lines)
-    (folder / "messages.jsonl").write_text(as_json)
     (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
-    (folder / "damaged.jsonl").write_text(as_json + "not json\n")
+    for name, more in (("messages", []), ("other", [("u0", "one more word")]), ("damaged", [("", "of nobody")])):
+        write_messages(folder / name, [*lines, *more])
     (folder / "table.txt").write_text("user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines))
     tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_traces(folder)
     return folder
+
+
+def write_messages(path: Path, rows: list[tuple[str, str]]) -> None:
+    """In every built-in format; a row without a user is a bad line."""
+    as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in rows)
+    path.with_suffix(".jsonl").write_text(as_json)
+    path.with_suffix(".csv").write_text("user_id,text\n" + "".join(f"{user},{text}\n" for user, text in rows))
+    users, texts = zip(*rows, strict=True)
+    pyarrow.parquet.write_table(pa.table({"user_id": users, "text": texts}), path.with_suffix(".parquet"))
 
 
 FLASH_DAY = [
@@ -323,11 +334,23 @@ def test_the_table_knows_every_setting_of_every_kind():
     assert {key for key, _, _ in sections()} == set(table(Path()))
 
 
+def of_format(trial: Try, kind: str, files: Path) -> Try:
+    """The trial on a file of messages in this format; without a file for the synthetic population."""
+    if kind in ("auto", "synthetic"):
+        beside = {key: value for key, value in trial.beside.items() if key != "data.path"}
+        return replace(trial, beside=beside if kind == "synthetic" else trial.beside)
+    path = trial.beside.get("data.path", files / "messages.jsonl").with_suffix(f".{kind}")
+    value = trial.value if trial.value != files / "messages.jsonl" else files / f"other.{kind}"
+    return replace(trial, value=value, beside={**trial.beside, "data.path": path, "fleet.size": None})
+
+
 @pytest.mark.parametrize(("key", "place", "kind"), sections(), ids=lambda part: part or "-")
 def test_a_setting_changes_something_or_is_refused(key, place, kind, files):
     trial = table(files)[key]
     chosen = {place: kind} if place else {}
     needed = {"fleet.trace": files / "trace.csv"} if kind == "recorded" else {}
+    if place == "data.format":
+        trial = of_format(trial, kind, files)
     before = with_settings(RunConfig(), {**SMALL, **chosen, **needed, **trial.beside})
     before = settled(without_what_is_switched_off(before))
     try:

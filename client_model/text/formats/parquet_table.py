@@ -1,4 +1,4 @@
-"""Parquet."""
+"""Messages in Parquet files: one per row, with the columns `user_id` and `text`."""
 
 from collections.abc import Iterator
 from pathlib import Path

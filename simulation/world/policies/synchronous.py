@@ -10,7 +10,7 @@ class Synchronous(SuccessiveRounds):
 
     @property
     def most_reports(self) -> int:
-        """The goal."""
+        """The goal: later reports are unused."""
         return self.timeline.cohort.goal
 
     def close(self, arrivals: Attempts, deadline_s: float) -> Closing:
