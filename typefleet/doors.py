@@ -6,7 +6,8 @@ and what makes it. There are three ways in:
 
 1. hand in the object: `DPFedAvg(mechanism=...)`, `Fleet(availability=...)`, `simulate(config, cell=...)`; nothing
    needs to be registered;
-2. `DOOR.register(Kind(...))`: from then on the name works in a configuration of this process;
+2. `DOOR.register(Kind(...))`: from then on the name works in a configuration of this process, and within
+   `with DOOR.lend(Kind(...)):` for that long;
 3. an entry point of an installed package, in the door's group: the name works in every process, as ours do.
 
        [project.entry-points."typefleet.mechanisms"]
@@ -19,7 +20,8 @@ chooses the kind: with `--privacy.mechanism blt` there is `--privacy.buffers`, a
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -122,7 +124,8 @@ class Door(Generic[T]):
         Raises:
             ConfigError: the name is taken by another kind.
         """
-        if kind.name in self._places or self._kinds.get(kind.name, kind) is not kind:
+        known = self._entry_points() if kind.name not in self._kinds else self._kinds
+        if kind.name in self._places or (kind.name in known and self.kind(kind.name) is not kind):
             raise ConfigError(expected(f"{self.what} {kind.name!r}", "a name that is free", "it taken"))
         self._kinds[kind.name] = kind
 
@@ -141,6 +144,30 @@ class Door(Generic[T]):
             if name in self._kinds or self._places.get(name, place) != place:
                 raise ConfigError(expected(f"{self.what} {name!r}", "a name that is free", "it taken"))
         self._places |= places
+
+    @contextmanager
+    def lend(self, kind: Kind[T]) -> Iterator[None]:
+        """Let a kind in for the length of a block.
+
+        Raises:
+            ConfigError: the name is taken by another kind.
+        """
+        before = self._kinds.get(kind.name)
+        self.register(kind)
+        try:
+            yield
+        finally:
+            if before is None:
+                del self._kinds[kind.name]
+
+    @property
+    def built_in(self) -> tuple[str, ...]:
+        """The names of our own kinds."""
+        return tuple(self._places)
+
+    def every_process_finds(self, name: str) -> bool:
+        """Whether a name works in all processes, and not only in this one, which a kind was registered in."""
+        return name in self._places or name in self._entry_points()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -64,6 +64,29 @@ def test_an_installed_package_lets_its_kind_in(door, monkeypatch, attribute, nam
             door.kind(name)
 
 
+def test_a_lent_kind_is_there_for_as_long_as_it_is_lent(door):
+    with door.lend(SHOUT):
+        assert door.kind("shout") is SHOUT and not door.every_process_finds("shout")
+        with door.lend(SHOUT):
+            pass
+        assert "shout" in door.names  # who lent it first still does
+        with pytest.raises(ConfigError, match="found it taken"), door.lend(Kind("shout", "", make=lambda _: "")):
+            pass
+    assert door.names == door.built_in == ("built-in",)
+    with pytest.raises(UnknownKindError):
+        door.kind("shout")
+
+
+def test_what_an_installed_package_brings_is_found_by_every_process_and_hidden_by_nobody(door, monkeypatch):
+    points = EntryPoints([EntryPoint("shout", f"{__name__}:SHOUT", "typefleet.test_greetings")])
+    monkeypatch.setattr(doors, "_all_entry_points", lambda: points)
+    assert door.every_process_finds("shout") and door.every_process_finds("built-in")
+    with pytest.raises(ConfigError, match="found it taken"):
+        door.register(Kind("shout", "another", make=lambda settings: ""))
+    door.register(SHOUT)
+    assert door.kind("shout") is SHOUT and door.built_in == ("built-in",)
+
+
 def test_settings_are_the_kinds_defaults_or_those_given(door):
     door.register(SHOUT)
 
