@@ -6,12 +6,16 @@ same words; nothing here reads flags or files.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from client_model.learning.cells.door import CELLS
 from client_model.text.formats.door import FORMATS
-from typefleet.doors import FLAT, KindSettings, SettingsOf
+from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
+
+if TYPE_CHECKING:
+    from client_model.learning.cells.base import Cell
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,10 @@ class ModelConfig:
 
     preset: Literal["small", "gboard"] = "small"
     """small: 5,000 words, embedding 64, 256 units. gboard: 10,000, 96, 670 (1.4 M weights)."""
-    cell: Literal["cifg", "lstm"] = "cifg"
+    cell: Annotated[str, CELLS.choice] = "cifg"
     """cifg: coupled input-forget gate with recurrent projection. lstm: the plain cell."""
+    cell_settings: Annotated[KindSettings, SettingsOf("cell", CELLS), FLAT] = KindSettings()
+    """Of the cell itself."""
     vocabulary_size: Annotated[int | None, Ge(16)] = None
     """Rows of the embedding table instead of the preset's."""
     embedding_size: Annotated[int | None, Ge(1)] = None
@@ -60,6 +66,16 @@ class ModelConfig:
     """Central training: passes over the corpus."""
     init_learning_rate: Annotated[float, Gt(0)] = 2.0
     """Central training: step size at the start; it falls to 0."""
+
+    def make_cell(self) -> "Cell":
+        """The cell that is named.
+
+        Raises:
+            UnknownKindError, ConfigError: nothing has that name, or the settings are another's.
+        """
+        kind, settings = chosen(self, "cell")
+        cell: Cell = kind.make(settings)
+        return cell
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from simulation.parts import Parts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from client_model.learning.cells.base import Cell
     from client_model.metrics.metric import Metric
     from server_strategy.optimizers.base import ServerOptimizer
 
@@ -63,6 +64,7 @@ class RunResult:
 def simulate(
     config: RunConfig | None = None,
     *,
+    cell: "Cell | None" = None,
     server_optimizer: "ServerOptimizer | None" = None,
     metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
@@ -71,6 +73,8 @@ def simulate(
 
     Args:
         config: the settings; by default those of `scripts/simulate.py`.
+        cell: what the model remembers with, in the place of the one that `config.model.cell` names; see
+            `client_model.learning.cells.base`. It may be defined in the notebook itself.
         server_optimizer: moves the weights, in the place of the one that `config.server_optimizer.name` names; its
             step size is still that of the settings.
         metrics: to measure beside those that `config.evaluation.metrics` names.
@@ -80,17 +84,16 @@ def simulate(
         InputError: the settings or the data cannot be used; nothing was written.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
-    return _run(
-        settled(config or RunConfig()),
-        Parts(server_optimizer=server_optimizer, metrics=tuple(metrics)),
-        progress,
-        going_on=False,
-    )
+    parts = Parts(cell=cell, server_optimizer=server_optimizer, metrics=tuple(metrics))
+    with parts.at_their_doors():
+        config = settled(config or RunConfig())
+    return _run(config, parts, progress, going_on=False)
 
 
 def resume(
     path: Path | str,
     *,
+    cell: "Cell | None" = None,
     server_optimizer: "ServerOptimizer | None" = None,
     metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
@@ -99,15 +102,17 @@ def resume(
 
     Args:
         path: the run's folder.
-        server_optimizer, metrics: what was handed in when the run began has to be handed in again.
+        cell, server_optimizer, metrics: what was handed in when the run began has to be handed in again.
         progress: as in `simulate`.
 
     Raises:
         InputError: the folder holds no run, or the parts or the data are others.
         MachineError: as in `simulate`.
     """
-    config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
-    return _run(config, Parts(server_optimizer=server_optimizer, metrics=tuple(metrics)), progress, going_on=True)
+    parts = Parts(cell=cell, server_optimizer=server_optimizer, metrics=tuple(metrics))
+    with parts.at_their_doors():
+        config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
+    return _run(config, parts, progress, going_on=True)
 
 
 def _run(config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool) -> RunResult:

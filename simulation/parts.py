@@ -1,10 +1,15 @@
 """Objects handed in from Python, in the place of the kinds that a configuration names."""
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from client_model.learning.cells.door import CELLS
+from typefleet.doors import Kind, KindSettings
+
 if TYPE_CHECKING:
+    from client_model.learning.cells.base import Cell
     from client_model.metrics.metric import Metric
     from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 class Parts:
     """What is handed in; None: as the configuration says."""
 
+    cell: "Cell | None" = None
     server_optimizer: "ServerOptimizer | None" = None
     mechanism: "Mechanism | None" = None
     availability: "Availability | None" = None
@@ -28,6 +34,15 @@ class Parts:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: describe(part) for name, part in given.items() if part is not None and part != ()}
+
+    def at_their_doors(self) -> AbstractContextManager[None]:
+        """For as long as it lasts, a configuration may name what was handed in, as the run's config.toml does."""
+        cell = self.cell
+        if cell is None or cell.name in CELLS.names:
+            return nullcontext()
+        if isinstance(cell, KindSettings):
+            return CELLS.lend(Kind(cell.name, "handed in", make=lambda settings: settings, settings=type(cell)))
+        return CELLS.lend(Kind(cell.name, "handed in", make=lambda _: cell))
 
 
 def describe(part: Any) -> str:

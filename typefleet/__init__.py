@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from client_model.config import DataConfig, ModelConfig, TrainingConfig
+    from client_model.learning.cells.base import Cell, CellSizes, CellWeight
+    from client_model.learning.cells.door import CELLS
     from client_model.metrics.config import EvaluationConfig
     from client_model.metrics.door import METRICS
     from client_model.metrics.metric import Metric
@@ -42,6 +44,8 @@ _PLACES = {
     "client_model.metrics.door": ("METRICS",),
     "client_model.metrics.metric": ("Metric",),
     "client_model.text.formats.door": ("FORMATS",),
+    "client_model.learning.cells.base": ("Cell", "CellSizes", "CellWeight"),
+    "client_model.learning.cells.door": ("CELLS",),
     "server_strategy.cohorts": ("RoundPlan", "UniformCohorts"),
     "server_strategy.config": ("CohortConfig",),
     "server_strategy.dp_fedavg": ("DPFedAvg",),
@@ -64,11 +68,15 @@ _PLACE = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "AVAILABILITY",
+    "CELLS",
     "FORMATS",
     "MECHANISMS",
     "METRICS",
     "OPTIMIZERS",
     "POLICIES",
+    "Cell",
+    "CellSizes",
+    "CellWeight",
     "CohortConfig",
     "ConfigError",
     "DPFedAvg",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from client_model.keyed_random import generator
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.learning.local_training import LocalTrainer
-from client_model.text.batches import evaluation_sequences, pack
+from client_model.text.batches import last_sequences, pack
 from client_model.text.population import Population
 
 _BATCH_SIZE = 16  # sequences
@@ -50,8 +50,7 @@ def train_centrally(
     """
     length = shape.sequence_length
     parts = [
-        evaluation_sequences(population, lookup, phone, _EVERY_SEQUENCE, length)
-        for phone in range(population.num_phones)
+        last_sequences(population, lookup, phone, _EVERY_SEQUENCE, length) for phone in range(population.num_phones)
     ]
     inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
     rng = generator(seed, "central training")
@@ -64,7 +63,7 @@ def train_centrally(
         pairs = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
         batch = np.arange(len(chosen)) // _BATCH_SIZE
         rows = np.arange(len(chosen))
-        batches = pack(inputs[pairs], targets[pairs], lengths[chosen], rows, batch, length)
+        batches = pack(inputs[pairs], targets[pairs], lengths[chosen], order=rows, batch=batch, sequence_length=length)
         done = begin / len(order)
         result = trainer.train(trainer.load(unflatten(flat, shape)), batches, learning_rate * (1 - done))
         flat = flat + result.update

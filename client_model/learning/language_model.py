@@ -1,61 +1,67 @@
 """The next-word model: names, shapes, order and starting values of its weights.
 
-Two cells share one frame: a tied embedding E, a recurrent cell, a projection P of its units back to
-the width of the embedding, and logits = (h P) E' + b.
-
-* `cifg`: LSTM with coupled input and forget gate (input = 1 - forget) whose recurrent input is the
-  projected state h P, as in Hard et al., "Federated learning for mobile keyboard prediction",
-  arXiv:1811.03604, section 2. Gate order: forget, output, candidate.
-* `lstm`: the plain cell (Hochreiter and Schmidhuber 1997, with forget gate); its recurrent input is
-  h itself. Gate order: input, forget, output, candidate.
+One frame for every cell (`client_model.learning.cells`): a tied embedding E, the cell, whose output h has the width of
+the embedding, and logits = h E' + b. The embedding stands first, the output bias b last, the cell's weights between.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.config import ModelConfig
 from client_model.keyed_random import generator
+from client_model.learning.cells.base import Cell, CellSizes, CellWeight
 
 Weights = list[NDArray[np.float32]]
+T = TypeVar("T")
 
 _PRESETS = {"small": (5_000, 64, 256), "gboard": (10_000, 96, 670)}
-_NUM_GATES = {"cifg": 3, "lstm": 4}
+_EMBEDDING_LIMIT = 0.4  # the embedding starts uniform within it
+FRAME_WEIGHTS = ("embedding", "output_bias")
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes that fix every weight's shape."""
+    """The cell, and the sizes that fix every weight's shape."""
 
-    cell: str
+    cell: Cell
     vocabulary_size: int
     embedding_size: int
     units: int
     sequence_length: int
 
     @property
-    def num_gates(self) -> int:
-        """Blocks of `units` columns in the kernels."""
-        return _NUM_GATES[self.cell]
+    def sizes(self) -> dict[str, int]:
+        """The sizes by name."""
+        names = ("vocabulary_size", "embedding_size", "units", "sequence_length")
+        return {name: getattr(self, name) for name in names}
 
     @property
-    def recurrent_size(self) -> int:
-        """Width of the recurrent state: the projected one of `cifg`, the units of `lstm`."""
-        return self.embedding_size if self.cell == "cifg" else self.units
+    def cell_sizes(self) -> CellSizes:
+        """What the cell needs to know of them."""
+        return CellSizes(self.embedding_size, self.units)
+
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Widths of the parts of the cell's state, by name."""
+        return dict(self.cell.state_sizes(self.cell_sizes))
+
+    def weights(self) -> dict[str, CellWeight]:
+        """Name -> shape and starting values, in the order in which weights are kept, sent and flattened."""
+        table = (self.vocabulary_size, self.embedding_size)
+        return {
+            "embedding": CellWeight(table, lambda rng: rng.uniform(-_EMBEDDING_LIMIT, _EMBEDDING_LIMIT, table)),
+            **self.cell.weights(self.cell_sizes),
+            "output_bias": CellWeight((self.vocabulary_size,), lambda _: np.zeros(self.vocabulary_size)),
+        }
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape, in the order in which weights are kept, sent and flattened."""
-        v, d, u = self.vocabulary_size, self.embedding_size, self.units
-        return {
-            "embedding": (v, d),
-            "input_kernel": (d, self.num_gates * u),
-            "recurrent_kernel": (self.recurrent_size, self.num_gates * u),
-            "gate_bias": (self.num_gates * u,),
-            "projection": (u, d),
-            "output_bias": (v,),
-        }
+        """Name -> shape, in order."""
+        return {name: weight.shape for name, weight in self.weights().items()}
 
     @property
     def num_weights(self) -> int:
@@ -63,34 +69,43 @@ class ModelShape:
         return sum(int(np.prod(shape)) for shape in self.weight_shapes().values())
 
 
-def model_shape(config: ModelConfig, vocabulary_size: int | None = None) -> ModelShape:
-    """Resolve preset and overrides; `vocabulary_size` is the true size once the text is known."""
-    v, d, u = _PRESETS[config.preset]
+def model_shape(config: ModelConfig, vocabulary_size: int | None = None, cell: Cell | None = None) -> ModelShape:
+    """Resolve preset and overrides.
+
+    Args:
+        config: of the model.
+        vocabulary_size: the true one, once the text is known.
+        cell: one that was handed in, instead of the one that the configuration names.
+
+    Raises:
+        UnknownKindError, ConfigError: the configuration names no cell, or has settings of another one.
+    """
+    _, d, u = _PRESETS[config.preset]
     return ModelShape(
-        config.cell,
-        vocabulary_size or config.vocabulary_size or v,
+        cell or config.make_cell(),
+        vocabulary_size or wanted_vocabulary_size(config),
         config.embedding_size or d,
         config.units or u,
         config.sequence_length,
     )
 
 
+def wanted_vocabulary_size(config: ModelConfig) -> int:
+    """Rows of the embedding if the text has as many words."""
+    return config.vocabulary_size or _PRESETS[config.preset][0]
+
+
 def initial_weights(shape: ModelShape, seed: int) -> Weights:
-    """Starting weights: Glorot-uniform kernels, small embedding, forget bias 1."""
-    weights = []
-    for index, (name, dims) in enumerate(shape.weight_shapes().items()):
-        rng = generator(seed, "initial weights", index)
-        if len(dims) == 2:
-            fan_out = shape.units if name.endswith("kernel") else dims[1]  # each gate is a map of its own
-            limit = 0.4 if name == "embedding" else float(np.sqrt(6 / (dims[0] + fan_out)))
-            value = rng.uniform(-limit, limit, dims)
-        else:
-            value = np.zeros(dims)
-        if name == "gate_bias":
-            forget = 0 if shape.cell == "cifg" else 1
-            value[forget * shape.units : (forget + 1) * shape.units] = 1.0
-        weights.append(value.astype(np.float32))
-    return weights
+    """The values that training starts from; each weight has a random generator of its own."""
+    return [
+        weight.initial(generator(seed, "initial weights", index)).astype(np.float32)
+        for index, weight in enumerate(shape.weights().values())
+    ]
+
+
+def cell_weights(named: Mapping[str, T]) -> dict[str, T]:
+    """The cell's own among all weights by name, in order."""
+    return {name: weight for name, weight in named.items() if name not in FRAME_WEIGHTS}
 
 
 def weights_sha256(flat: NDArray[np.float32]) -> str:

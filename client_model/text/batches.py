@@ -75,7 +75,7 @@ def _training_generator(seed: int, server_round: int, phone: int) -> np.random.G
 
 
 def training_tokens(
-    population: Population, phone: int, config: TrainingConfig, sequence_length: int, seed: int, server_round: int
+    population: Population, phone: int, config: TrainingConfig, *, sequence_length: int, seed: int, server_round: int
 ) -> int:
     """Tokens the phone would train on in this round, all epochs; no text is read."""
     table = sequence_table(population.message_lengths(phone), sequence_length)
@@ -88,6 +88,7 @@ def training_batches(
     lookup: NDArray[np.int32],
     phone: int,
     config: TrainingConfig,
+    *,
     sequence_length: int,
     seed: int,
     server_round: int,
@@ -101,10 +102,10 @@ def training_batches(
     batch = np.concatenate(
         [e * len(lengths) + np.arange(len(lengths)) // config.batch_size for e in range(config.epochs)]
     )
-    return pack(inputs, targets, lengths, order, batch, sequence_length)
+    return pack(inputs, targets, lengths, order=order, batch=batch, sequence_length=sequence_length)
 
 
-def evaluation_sequences(
+def last_sequences(
     population: Population, lookup: NDArray[np.int32], phone: int, max_sequences: int, sequence_length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     """(inputs, targets, lengths) of the last `max_sequences` sequences of a held-out phone, end to end."""
@@ -130,9 +131,9 @@ def evaluation_batches(
         phones: ids.
         max_sequences: of each phone, its last ones.
         sequence_length: pairs of a sequence at most.
-        batch_tokens: about so many a batch.
+        batch_tokens: about how many tokens a batch holds.
     """
-    parts = [evaluation_sequences(population, spelled, p, max_sequences, sequence_length) for p in phones]
+    parts = [last_sequences(population, spelled, p, max_sequences, sequence_length) for p in phones]
     inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
     tables = [sequence_table(population.message_lengths(p), sequence_length) for p in phones]
     starts = np.concatenate([table.start[-max_sequences:] for table in tables])
@@ -157,7 +158,7 @@ def read_pairs(
     return stream[position], stream[position + 1]
 
 
-def read_messages(
+def phone_messages(
     population: Population, lookup: NDArray[np.int32], phone: int
 ) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """(inputs, targets) of each message of a phone, oldest first."""
@@ -202,6 +203,7 @@ def pack(
     inputs: NDArray[np.int32],
     targets: NDArray[np.int32],
     lengths: NDArray[np.int64],
+    *,
     order: NDArray[np.int64],
     batch: NDArray[np.int64],
     sequence_length: int,
@@ -213,6 +215,7 @@ def pack(
         lengths: int64 [sequences].
         order: int64 [rows], which sequence each row of the epoch(s) is; sequences may repeat.
         batch: int64 [rows], non-decreasing batch number of each row.
+        sequence_length: pairs of a sequence at most.
     """
     source, step_rows = _layout(lengths, order, batch, sequence_length)
     return PackedBatches(inputs[source], targets[source], step_rows)

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,12 +309,3 @@ def _write_cache(folder: Path, tokenised: _Tokenised) -> None:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def message_statistics(population: Population, phones: NDArray[np.int64]) -> Counter[str]:
-    """Totals over some phones: phones, messages, tokens."""
-    totals: Counter[str] = Counter()
-    for phone in phones:
-        lengths = population.message_lengths(int(phone))
-        totals.update(phones=1, messages=len(lengths), tokens=int(lengths.sum()))
-    return totals

@@ -16,11 +16,12 @@ from client_model.learning.local_training import LocalTrainer
 from client_model.metrics.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table
 from client_model.metrics.scored_tokens import scored_message
 from client_model.metrics.table import MetricTable, metric_table, sum_counts
-from client_model.text.batches import pack
+from client_model.text.batches import PackedBatches, pack
 from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, Vocabulary
 from client_model.tflite import file_probe
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.keyboard_modules import TRAINING_BATCH
+from client_model.tflite.reference_model import ReferenceModel
 from typefleet.errors import MachineError
 
 _LOSS_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
@@ -78,42 +79,11 @@ class Agreement(NamedTuple):
     positions: int
 
 
-def reference_step(
-    shape: ModelShape, weights: Weights, token: int, hidden: NDArray, cell: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
-    """(logits [V], hidden, cell [U]) after one token, in plain numpy; what the files are held to."""
-    embedding, input_kernel, recurrent, bias, projection, output_bias = weights
-
-    def sigmoid(x: NDArray) -> NDArray:
-        return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
-
-    gates = np.split(embedding[token] @ input_kernel + hidden @ recurrent + bias, shape.num_gates)
-    if shape.cell == "cifg":
-        forget, output, candidate = sigmoid(gates[0]), sigmoid(gates[1]), np.tanh(gates[2])
-        cell = forget * cell + (1 - forget) * candidate
-    else:
-        forget, output = sigmoid(gates[1]), sigmoid(gates[2])
-        cell = forget * cell + sigmoid(gates[0]) * np.tanh(gates[3])
-    units = output * np.tanh(cell)
-    projected = units @ projection
-    return projected @ embedding.T + output_bias, projected if shape.cell == "cifg" else units, cell
-
-
-def reference_logits(shape: ModelShape, weights: Weights, inputs: NDArray[np.int32]) -> NDArray[np.float32]:
-    """[length, V] after each token of a message."""
-    hidden, cell = np.zeros(shape.recurrent_size, np.float32), np.zeros(shape.units, np.float32)
-    rows = []
-    for token in inputs:
-        logits, hidden, cell = reference_step(shape, weights, int(token), hidden, cell)
-        rows.append(logits)
-    return np.stack(rows)
-
-
 def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) -> Suggested:
     """What the trained weights suggest."""
-    shown, counts = [], []
+    model, shown, counts = ReferenceModel(shape, weights), [], []
     for inputs, (_, targets) in zip(text.inputs, text.messages, strict=True):
-        logits = reference_logits(shape, weights, inputs)
+        logits = model.logits(inputs)
         order = np.argsort(-logits[:, FIRST_WORD:], axis=1, kind="stable")
         shown.append(order[:, :SUGGESTIONS] + FIRST_WORD)
         counts.append(text.metrics.count(scored_message(text.table, logits, targets)))
@@ -124,7 +94,7 @@ def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) 
 def file_suggestions(file: bytes, shape: ModelShape, text: CheckText) -> Suggested:
     """What a file suggests: by `step` or `infer` at every position, by `score`, where it has it, after messages."""
     interpreter = open_interpreter(file)
-    steps, shown, after_messages, counts = FileSteps(interpreter, shape), [], [], []
+    steps, shown, after_messages, counts = FileSteps(interpreter), [], [], []
     score = interpreter.get_signature_runner("score") if "score" in interpreter.get_signature_list() else None
     for inputs, (_, targets) in zip(text.inputs, text.messages, strict=True):
         logits, ids = steps.read(inputs)
@@ -215,12 +185,20 @@ def padded_batch(
     return inputs, targets
 
 
-def _training_batch(shape: ModelShape, sentences: list[NDArray[np.int32]]) -> tuple[NDArray, NDArray, Any]:
+def _training_batch(
+    shape: ModelShape, sentences: list[NDArray[np.int32]]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], PackedBatches]:
     """The same sentences as padded arrays [B, T] and as packed batches."""
     rows = [sentence[: shape.sequence_length] for sentence in sentences[:TRAINING_BATCH]]
     following = [np.append(row[1:], EOS).astype(np.int32) for row in rows]
     inputs, targets = padded_batch(shape, list(zip(rows, following, strict=True)))
     lengths = np.array([len(row) for row in rows], np.int64)
-    order, batch = np.arange(len(rows)), np.zeros(len(rows), np.int64)
-    flat_inputs, flat_targets = np.concatenate(rows).astype(np.int32), np.concatenate(following)
-    return inputs, targets, pack(flat_inputs, flat_targets, lengths, order, batch, shape.sequence_length)
+    packed = pack(
+        np.concatenate(rows).astype(np.int32),
+        np.concatenate(following),
+        lengths,
+        order=np.arange(len(rows)),
+        batch=np.zeros(len(rows), np.int64),
+        sequence_length=shape.sequence_length,
+    )
+    return inputs, targets, packed

@@ -13,6 +13,7 @@ otherwise than a simulated phone, needs an operator that phones lack, or takes t
 fails. The same weights give the same bytes.
 """
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,9 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError  # has no public name
 
-from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
+from client_model.learning.cells.base import Cell
+from client_model.learning.language_model import ModelShape, Weights, flatten, initial_weights, weights_sha256
+from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.metrics.table import MetricTable, metric_table
+from client_model.text.vocabulary import FIRST_WORD
 from client_model.tflite.export_checks import (
     Agreement,
     CheckText,
@@ -42,6 +47,7 @@ from client_model.tflite.keyboard_modules import KeyboardModule, LearningKeyboar
 from client_model.tflite.reference_vectors import reference_vectors
 from client_model.tflite.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tflite.tied_table import tie_table
+from typefleet.errors import ConfigError
 
 DEFAULT_KINDS = ("float32", "int8")
 VECTORS = "test_vectors.json"
@@ -126,7 +132,12 @@ def _convert(folder: str, signatures: list[str], kind: str) -> bytes:
         converter.target_spec.supported_types = [tf.float16]
     if kind == "training":
         converter.experimental_enable_resource_variables = True
-    file = converter.convert()
+    try:
+        file = converter.convert()
+    except ConverterError as error:
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", str(error))))
+        found = ", ".join(missing) or str(error).partition("\n")[0]
+        raise ExportError(f"{kind}: expected builtin operators only, found {found}") from error
     _require_builtin_operators(file, kind)
     return tie_table(file) if kind == "int8" else file
 
@@ -136,6 +147,19 @@ def _require_builtin_operators(file: bytes, kind: str) -> None:
     custom = [code.customCode.decode() for code in model.operatorCodes if code.customCode]
     if custom:
         raise ExportError(f"{kind}: expected builtin operators only, found {', '.join(custom)}")
+
+
+def check_exportable(cell: Cell) -> None:
+    """Convert the smallest model with a cell, before a large one is trained.
+
+    Raises:
+        ConfigError: the cell's `step` has an operator that phones lack.
+    """
+    shape = ModelShape(cell, vocabulary_size=FIRST_WORD + SUGGESTIONS, embedding_size=4, units=4, sequence_length=2)
+    try:
+        convert(shape, initial_weights(shape, 0), ("float32",))
+    except ExportError as error:
+        raise ConfigError(f"cell {cell.name!r}: {error}; --engine.no-export trains it all the same") from error
 
 
 def export_model(
@@ -178,7 +202,7 @@ def export_model(
             drafted.write_bytes(file)
             exported.append(_checked(kind, drafted, folder, file_suggestions(file, shape, text), expected))
         named = {FILES[kind]: file for kind, file in files.items()}
-        (Path(draft) / VECTORS).write_text(reference_vectors(named, shape, text.vocabulary), encoding="utf-8")
+        (Path(draft) / VECTORS).write_text(reference_vectors(named, text.vocabulary), encoding="utf-8")
         digest = weights_sha256(flatten(weights))
         facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
         place_files(Path(draft), folder, facts, of_the_run)

@@ -50,8 +50,7 @@ def call_ms(runner: Any, calls: int) -> list[float]:
         begin = time.perf_counter_ns()
         found = runner(**arrays)
         taken.append((time.perf_counter_ns() - begin) / 1e6)
-        if "hidden_out" in found:
-            arrays["hidden"], arrays["cell"] = found["hidden_out"], found["cell_out"]
+        arrays.update({name: found[f"{name}_out"] for name in arrays if f"{name}_out" in found})
     return taken
 
 

@@ -33,6 +33,15 @@ def unpack_model(file: bytes) -> schema.ModelT:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
 
 
+def state_widths(file: bytes) -> dict[str, int]:
+    """Widths of the parts of the recurrent state, by name: what `step` takes besides the token."""
+    model = unpack_model(file)
+    (step,) = (one for one in model.signatureDefs if one.signatureKey == b"step")
+    tensors = model.subgraphs[step.subgraphIndex].tensors
+    named = {taken.name.decode(): int(tensors[taken.tensorIndex].shape[-1]) for taken in step.inputs}
+    return {name: width for name, width in named.items() if name != "token"}
+
+
 def pack_model(model: schema.ModelT) -> bytes:
     """The file of objects."""
     builder = _SharingBuilder(1 << 20)

@@ -4,8 +4,14 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from client_model.learning.language_model import ModelShape
 from client_model.quiet import native_messages_aside
+
+_TOKEN = "token"
+
+
+def next_name(part: str) -> str:
+    """Name of the output that is the next value of a part of the state."""
+    return f"{part}_out"
 
 
 def open_interpreter(file: bytes) -> Interpreter:
@@ -17,24 +23,25 @@ def open_interpreter(file: bytes) -> Interpreter:
 
 
 class FileSteps:
-    """A file's `step` (or `infer`), from token to token."""
+    """A file's `step` (or `infer`), from token to token; its state is what it takes besides the token."""
 
-    def __init__(self, interpreter: Interpreter, shape: ModelShape) -> None:
+    def __init__(self, interpreter: Interpreter) -> None:
         name = "step" if "step" in interpreter.get_signature_list() else "infer"
-        self._run, self._shape = interpreter.get_signature_runner(name), shape
+        self._run = interpreter.get_signature_runner(name)
+        details = self._run.get_input_details()
+        self._empty = {
+            part: np.zeros(detail["shape"], np.float32) for part, detail in details.items() if part != _TOKEN
+        }
         with native_messages_aside():
             self.read(np.zeros(1, np.int32))
 
     def read(self, inputs: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """(logits [length, V], suggestions [length, 3]) after each token of a message."""
-        state = {
-            "hidden": np.zeros((1, self._shape.recurrent_size), np.float32),
-            "cell": np.zeros((1, self._shape.units), np.float32),
-        }
+        state = self._empty
         logits, ids = [], []
         for token in inputs:
             found = self._run(token=np.array([token], np.int32), **state)
-            state = {"hidden": found["hidden_out"], "cell": found["cell_out"]}
+            state = {part: found[next_name(part)] for part in state}
             logits.append(found["logits"][0])
             ids.append(found["ids"][0])
         return np.stack(logits), np.stack(ids)

@@ -3,8 +3,8 @@
 The time loop is unrolled and only builtin operators come out, which is all that the interpreters on phones
 have. `KeyboardModule` holds constant weights (batch 1):
 
-    step:   token int32 [1], hidden float32 [1, D or U], cell float32 [1, U]
-            -> ids int32 [1, 3], probabilities float32 [1, 3], hidden_out, cell_out, logits float32 [1, V]
+    step:   token int32 [1], and each part NAME of the cell's state, float32 [1, width]
+            -> ids int32 [1, 3], probabilities float32 [1, 3], logits float32 [1, V], each NAME_out
             what a keyboard calls once a word; start from zeros and <bos>. While the next word is typed, the
             logits rank the words that begin with its letters, without another call
     score:  tokens int32 [1, T], length int32 [1] -> ids int32 [1, 3], probabilities float32 [1, 3]
@@ -29,36 +29,23 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from client_model.learning.language_model import ModelShape, Weights
+from client_model.learning.cells.base import Tensors
+from client_model.learning.language_model import ModelShape, Weights, cell_weights
 from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.text.vocabulary import FIRST_WORD, PAD
+from client_model.tflite.interpreter import next_name
 
 TRAINING_BATCH = 8  # sequences
-
-
-def cell_step(w: dict[str, Any], shape: ModelShape, x: Any, hidden: Any, cell: Any) -> tuple[Any, Any, Any]:
-    """(output [B, D], recurrent state, cell [B, U]) after one more row of the embedding, x [B, D]."""
-    z = tf.matmul(x, w["input_kernel"]) + tf.matmul(hidden, w["recurrent_kernel"]) + w["gate_bias"]  # [B, G U]
-    gates = tf.split(z, shape.num_gates, axis=1)  # [B, U] each; the gradient of a slice is no builtin operator
-    if shape.cell == "cifg":
-        forget, output, candidate = tf.sigmoid(gates[0]), tf.sigmoid(gates[1]), tf.tanh(gates[2])
-        cell = candidate + forget * (cell - candidate)
-    else:
-        take, forget, output = (tf.sigmoid(g) for g in gates[:3])
-        cell = forget * cell + take * tf.tanh(gates[3])
-    units = output * tf.tanh(cell)  # [B, U]
-    projected = tf.matmul(units, w["projection"])  # [B, D]
-    return projected, projected if shape.cell == "cifg" else units, cell
 
 
 def run_through(w: dict[str, Any], shape: ModelShape, tokens: Any) -> list[Any]:
     """Outputs [B, D] after each of the T tokens of B sentences [B, T], from an empty state."""
     batch, steps = tokens.shape
     rows = tf.gather(w["embedding"], tf.reshape(tf.transpose(tokens), [-1]))  # [T B, D], all in one lookup
-    hidden, cell = tf.zeros([batch, shape.recurrent_size]), tf.zeros([batch, shape.units])
+    state: Tensors = {name: tf.zeros([batch, width]) for name, width in shape.state_sizes.items()}
     outputs = []
     for x in tf.split(rows, steps):
-        output, hidden, cell = cell_step(w, shape, x, hidden, cell)
+        output, state = shape.cell.step(cell_weights(w), x, state)
         outputs.append(output)
     return outputs
 
@@ -77,18 +64,17 @@ def suggest(logits: Any) -> tuple[Any, Any]:
 
 
 def state_specs(shape: ModelShape) -> list[tf.TensorSpec]:
-    """Inputs `hidden` and `cell`."""
-    return [
-        tf.TensorSpec([1, shape.recurrent_size], tf.float32, "hidden"),
-        tf.TensorSpec([1, shape.units], tf.float32, "cell"),
-    ]
+    """Inputs for the parts of the cell's state, in their order."""
+    return [tf.TensorSpec([1, width], tf.float32, name) for name, width in shape.state_sizes.items()]
 
 
-def _step(w: dict[str, Any], shape: ModelShape, token: Any, hidden: Any, cell: Any) -> dict[str, Any]:
-    output, hidden, cell = cell_step(w, shape, tf.gather(w["embedding"], token), hidden, cell)
+def _step(w: dict[str, Any], shape: ModelShape, token: Any, *state: Any) -> dict[str, Any]:
+    parts = dict(zip(shape.state_sizes, state, strict=True))
+    output, after = shape.cell.step(cell_weights(w), tf.gather(w["embedding"], token), parts)
     logits = logits_of(w, output)
     ids, probabilities = suggest(logits)
-    return {"ids": ids, "probabilities": probabilities, "hidden_out": hidden, "cell_out": cell, "logits": logits}
+    following = {next_name(name): after[name] for name in parts}
+    return {"ids": ids, "probabilities": probabilities, **following, "logits": logits}
 
 
 class KeyboardModule(tf.Module):
@@ -100,7 +86,7 @@ class KeyboardModule(tf.Module):
         self.weights = {n: tf.constant(w, name=n) for n, w in zip(shape.weight_shapes(), weights, strict=True)}
         token = tf.TensorSpec([1], tf.int32, "token")
         self.step = tf.function(
-            lambda token, hidden, cell: _step(self.weights, shape, token, hidden, cell),
+            lambda token, *state: _step(self.weights, shape, token, *state),
             input_signature=[token, *state_specs(shape)],
             autograph=False,
         )
@@ -144,7 +130,7 @@ class LearningKeyboardModule(tf.Module):
             autograph=False,
         )
         self.infer = tf.function(
-            lambda token, hidden, cell: _step(self.weights, shape, token, hidden, cell),
+            lambda token, *state: _step(self.weights, shape, token, *state),
             input_signature=[tf.TensorSpec([1], tf.int32, "token"), *state_specs(shape)],
             autograph=False,
         )

@@ -87,7 +87,7 @@ class PersonalKeyboard:
         interpreter = open_interpreter(file)
         self._shape, self._table, self._metrics = shape, table, metrics
         self._train, self._restore = (interpreter.get_signature_runner(name) for name in ("train", "restore"))
-        self._steps = FileSteps(interpreter, shape)
+        self._steps = FileSteps(interpreter)
         saved = interpreter.get_signature_runner("save")(request=SAVE_REQUEST)
         self._delivered = {name: saved[name] for name in shape.weight_shapes()}
 

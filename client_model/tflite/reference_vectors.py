@@ -10,7 +10,6 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.learning.language_model import ModelShape
 from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.text.vocabulary import BOS, FIRST_WORD, OOV, Vocabulary, tokenize
 from client_model.tflite.interpreter import FileSteps, open_interpreter
@@ -48,15 +47,14 @@ def completions(logits: NDArray[np.float32], typed: str, vocabulary: Vocabulary)
     return sorted(fitting, key=lambda i: (-logits[i], i))[:SUGGESTIONS]
 
 
-def reference_vectors(files: dict[str, bytes], shape: ModelShape, vocabulary: Vocabulary) -> str:
+def reference_vectors(files: dict[str, bytes], vocabulary: Vocabulary) -> str:
     """The content of test_vectors.json.
 
     Args:
         files: model files by name.
-        shape: of the model.
         vocabulary: of the model.
     """
-    steps = {name: FileSteps(open_interpreter(file), shape) for name, file in files.items()}
+    steps = {name: FileSteps(open_interpreter(file)) for name, file in files.items()}
     vectors: list[str] = []
     for text, typed in _SENTENCES:
         ids = ids_of(text, vocabulary)

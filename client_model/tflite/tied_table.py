@@ -11,6 +11,7 @@ outputs, builtin operators only.
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
 
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
 from typefleet.errors import MachineError
@@ -49,27 +50,42 @@ def _is_int8(graph: schema.SubGraphT, tensor: int) -> bool:
     return graph.tensors[tensor].type == schema.TensorType.INT8
 
 
+def _hold_the_same(model: schema.ModelT, one: schema.TensorT, other: schema.TensorT) -> bool:
+    """Whether two tables are one, as far as their scales can tell; a cell may have a weight of the same shape."""
+    if tuple(one.shape) != tuple(other.shape):
+        return False
+    (values, step), (others, other_step) = (_dequantised(model, table) for table in (one, other))
+    return bool((np.abs(values - others) <= 0.51 * (step + other_step)).all())  # each is rounded to half a step
+
+
+def _dequantised(model: schema.ModelT, table: schema.TensorT) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(values [rows, columns], what one step is: [rows or 1, 1]) of an int8 tensor without zero points."""
+    step = np.asarray(table.quantization.scale, np.float32)[:, None]
+    return model.buffers[table.buffer].data.view(np.int8).reshape(tuple(table.shape)) * step, step
+
+
 def _rewire(model: schema.ModelT, graph: schema.SubGraphT, lookup: int) -> None:
     """Turn each GATHER of a quantised table, and the DEQUANTIZE after it, into one EMBEDDING_LOOKUP."""
     kinds = schema.BuiltinOperator
-    tables = {
-        tuple(graph.tensors[op.inputs[1]].shape): op.inputs[1]
+    tables = [
+        op.inputs[1]
         for op in graph.operators
         if operator_kind(model, op) == kinds.FULLY_CONNECTED and _is_int8(graph, op.inputs[1])
-    }
+    ]
     for op in list(graph.operators):
         if operator_kind(model, op) != kinds.GATHER or not _is_int8(graph, op.inputs[0]):
             continue
         shape, ids = tuple(graph.tensors[op.inputs[0]].shape), op.inputs[1]
+        same = [table for table in tables if _hold_the_same(model, graph.tensors[table], graph.tensors[op.inputs[0]])]
         floats = [
             other
             for other in graph.operators
             if operator_kind(model, other) == kinds.DEQUANTIZE and other.inputs[0] == op.outputs[0]
         ]
-        if shape not in tables or len(graph.tensors[ids].shape) != 1 or len(floats) != 1:
+        if not same or len(graph.tensors[ids].shape) != 1 or len(floats) != 1:
             raise TiedTableError(f"expected a lookup of rows in a table that a product uses too, found {shape}")
         op.opcodeIndex, op.builtinOptionsType, op.builtinOptions = lookup, 0, None
-        op.inputs, op.outputs = np.array([ids, tables[shape]], np.int32), floats[0].outputs
+        op.inputs, op.outputs = np.array([ids, same[0]], np.int32), floats[0].outputs
         graph.operators.remove(floats[0])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from client_model.metrics.scored_tokens import spelled_lookup
-from client_model.text.batches import read_messages
+from client_model.text.batches import phone_messages
 from client_model.tflite.export_checks import CheckText, DisagreementError
 from client_model.tflite.export_folder import FILES, read_private_key, sign_folder
 from client_model.tflite.export_tflite import DEFAULT_KINDS, Export, export_model
@@ -27,7 +27,7 @@ def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText
     length = prepared.shape.sequence_length
     messages: list[tuple[Any, Any]] = []
     for phone in prepared.held_out_phones:
-        last = read_messages(prepared.population, spelled, int(phone))[-per_phone:]
+        last = phone_messages(prepared.population, spelled, int(phone))[-per_phone:]
         messages += [(inputs[:length], targets[:length]) for inputs, targets in last]
         if len(messages) >= most:
             break

@@ -13,15 +13,15 @@ import hashlib
 import json
 import re
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from client_model.learning.language_model import ModelShape
 from client_model.tflite.export_folder import FILES
+from client_model.tflite.flatbuffer_model import state_widths
 from simulation.device.model_card import read_inside, require_weights
 from typefleet.errors import ConfigError, expected
 
@@ -50,13 +50,11 @@ class DemoModel:
 
     def describe(self, place: int) -> dict[str, Any]:
         """What the page is told of it."""
-        shape = ModelShape(**{field.name: self.card["model"][field.name] for field in fields(ModelShape)})
         return {
             "name": self.name,
             "place": place,
-            "recurrent_size": shape.recurrent_size,
-            "units": shape.units,
-            "sequence_length": shape.sequence_length,
+            "state": state_widths(self.files[FILES["int8"]]),
+            "sequence_length": self.card["model"]["sequence_length"],
             "files": sorted(self.files),
             "top3_recall": self.card["metrics_on_held_out_phones"]["top3_recall"],
             "privacy": self.card["privacy"]["statement"],

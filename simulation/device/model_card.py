@@ -5,9 +5,11 @@ same result (times, folders), so that the same weights give the same bytes.
 """
 
 import json
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.table import MetricTable
 from client_model.tflite.tflite_metadata import (
@@ -44,7 +46,12 @@ def model_card(
     return {
         "name": "Typefleet next-word keyboard",
         "weights_sha256": summary.weights_sha256,
-        "model": {**vars(shape), "weights": shape.num_weights},
+        "model": {
+            "cell": shape.cell.name,
+            **_cell_settings(shape.cell),
+            **shape.sizes,
+            "weights": shape.num_weights,
+        },
         "trained_on": {
             "text": "synthetic English phones" if data.path is None else "phone messages of a file",
             "data_covered": privacy["data_covered"],
@@ -77,12 +84,22 @@ def _metric_rows(measured: dict[str, Any], metrics: MetricTable) -> list[str]:
     return rows
 
 
+def _cell_settings(cell: Cell) -> dict[str, Any]:
+    """{"cell_settings": {...}} of a cell that has any; a value that JSON lacks is put in words."""
+    if not is_dataclass(cell) or not fields(cell):
+        return {}
+    plain = (str, int, float, bool, type(None))
+    values = {f.name: getattr(cell, f.name) for f in fields(cell)}
+    return {"cell_settings": {n: v if isinstance(v, plain) else repr(v) for n, v in values.items()}}
+
+
 def card_markdown(card: dict[str, Any], metrics: MetricTable) -> str:
     """The card as a page."""
     model, trained, privacy = card["model"], card["trained_on"], card["privacy"]
     lines = [f"# {card['name']}", "", f"Weights: sha256 {card['weights_sha256']}", "", "## Model", ""]
+    settings = "".join(f", {name} {value}" for name, value in model.get("cell_settings", {}).items())
     lines.append(
-        f"{model['cell'].upper()} of {model['units']} units, {model['vocabulary_size']:,} words, embedding "
+        f"{model['cell'].upper()} of {model['units']} units{settings}, {model['vocabulary_size']:,} words, embedding "
         f"{model['embedding_size']}, tied output; {model['weights']:,} weights."
     )
     lines += ["", "## Trained on", "", f"- {trained['text']}: {trained['data_covered']}"]

@@ -1,13 +1,20 @@
 """What a host needs to train and evaluate phones, as one text that travels in every message."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any, cast
 
 from client_model.config import TrainingConfig
+from client_model.learning.cells.base import Cell
+from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape
+from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.population import PopulationSpec
+from simulation.engine.handed_in import HandedIn, from_texts, to_texts
+from typefleet.doors import KindSettings
 
 
 @dataclass(frozen=True)
@@ -21,27 +28,63 @@ class HostTask:
     evaluation_sequences: int
     seed: int
     metric_names: tuple[str, ...] = ()
-    """Metrics to count beside the built-in ones."""
+    """Metrics to count beside the built-in ones, of those that every process finds by name."""
+    cell_settings: KindSettings = KindSettings()
+    """Of the shape's cell, which is made of its name and these, unless it is handed in."""
+    handed_in: HandedIn = field(default_factory=dict)
+    """Parts that a host cannot find by name: `cell`, and `metrics` (a sequence of them)."""
 
     @cached_property
     def metrics(self) -> MetricTable:
         """What is counted on a held-out phone."""
-        return metric_table(self.metric_names)
+        return metric_table(self.metric_names, cast(Sequence[Metric], self.handed_in.get("metrics", ())))
 
     def to_json(self) -> str:
-        """Inverse of `from_json`."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Inverse of `from_json`.
+
+        Raises:
+            ConfigError: a part that was handed in cannot be sent.
+        """
+        return json.dumps(
+            {
+                "population": asdict(self.population),
+                "vocabulary": self.vocabulary,
+                "cell": self.shape.cell.name,
+                "cell_settings": asdict(self.cell_settings),
+                "sizes": self.shape.sizes,
+                "training": asdict(self.training),
+                "evaluation_sequences": self.evaluation_sequences,
+                "seed": self.seed,
+                "metric_names": self.metric_names,
+                "handed_in": to_texts(self.handed_in),
+            },
+            sort_keys=True,
+        )
 
     @staticmethod
     def from_json(text: str) -> "HostTask":
         """Inverse of `to_json`."""
         d = json.loads(text)
+        handed_in = from_texts(d["handed_in"])
+        settings = KindSettings()
+        if "cell" in handed_in:
+            cell = cast(Cell, handed_in["cell"])
+        else:
+            cell, settings = _cell_named(d["cell"], d["cell_settings"])
         return HostTask(
-            PopulationSpec(**d["population"]),
-            d["vocabulary"],
-            ModelShape(**d["shape"]),
-            TrainingConfig(**d["training"]),
-            d["evaluation_sequences"],
-            d["seed"],
-            tuple(d["metric_names"]),
+            population=PopulationSpec(**d["population"]),
+            vocabulary=d["vocabulary"],
+            shape=ModelShape(cell, **d["sizes"]),
+            training=TrainingConfig(**d["training"]),
+            evaluation_sequences=d["evaluation_sequences"],
+            seed=d["seed"],
+            metric_names=tuple(d["metric_names"]),
+            cell_settings=settings,
+            handed_in=handed_in,
         )
+
+
+def _cell_named(name: str, given: dict[str, Any]) -> tuple[Cell, KindSettings]:
+    kind = CELLS.kind(name)
+    settings = kind.settings(**given)
+    return kind.make(settings), settings

@@ -43,9 +43,9 @@ class PhoneHost:
             self._lookup,
             phone,
             task.training,
-            task.shape.sequence_length,
-            task.seed,
-            server_round,
+            sequence_length=task.shape.sequence_length,
+            seed=task.seed,
+            server_round=server_round,
         )
 
     def train(self, received: list, batches: PackedBatches) -> LocalResult:

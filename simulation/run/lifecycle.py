@@ -21,6 +21,7 @@ from simulation.flags import result_settings, to_toml
 from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
+from simulation.run.model import check_model
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
@@ -111,6 +112,7 @@ def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
 
 def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
+    check_model(config, prepared.shape)
     weights = starting_weights(prepared.start, config, prepared.shape, progress.say)
     if directory is None:
         directory = new_run_directory(config.output_dir, to_toml(config))
@@ -137,9 +139,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     for note in notes:
         progress.say(f"note: {note}")
     arrays, about = stored
-    if about["fingerprint"] != _fingerprint(prepared):
-        what = f"the settings, the text and the trace that {directory.root} began with"
-        raise ConfigError(expected("--resume", what, "others"))
+    _require_same_beginning(about["fingerprint"], prepared, directory.root)
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
     strategy = _strategy(prepared, directory.ledger, about["salt"])
@@ -149,15 +149,26 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         prepared,
         directory,
         strategy,
-        arrays["weights"],
-        about["salt"],
-        RunTotals(**about["totals"]),
-        about["held_out"],
-        arrays["tokens_by_phone"].copy(),
+        flat=arrays["weights"],
+        salt=about["salt"],
+        totals=RunTotals(**about["totals"]),
+        held_out=about["held_out"],
+        tokens_by_phone=arrays["tokens_by_phone"].copy(),
     )
     directory.cut_rounds_after(run.totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
+
+
+def _require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path) -> None:
+    """Refuse to go on with other settings, other text or other parts than a run began with."""
+    now = _fingerprint(prepared)
+    given, missed = (found["parts"] or "none" for found in (now, {"parts": {}, **then}))
+    if given != missed:
+        raise ConfigError(expected(f"--resume: {root}", f"the parts that it began with handed in, {missed}", given))
+    if now != then:
+        what = f"the settings, the text and the trace that {root} began with"
+        raise ConfigError(expected("--resume", what, "others"))
 
 
 def _fingerprint(prepared: Prepared) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.learning.language_model import ModelShape, model_shape
+from client_model.learning.language_model import ModelShape
 from client_model.metrics.counting_baselines import Baselines, measure_baselines
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import spelled_lookup
@@ -20,16 +20,17 @@ from client_model.text.population import (
     open_population,
     prepare_population,
     split_phones,
-    type_counts,
 )
-from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
+from client_model.text.vocabulary import Vocabulary
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
+from simulation.run.model import host_task, shape_of_run, with_named_cell
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
+from simulation.run.vocabulary import run_vocabulary
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
@@ -51,7 +52,7 @@ class Prepared:
     cohorts: FleetCohorts
     training_tokens: TrainingTokens
     start: StartingPoint | None  # None: random weights
-    parts: Parts
+    parts: Parts  # that were handed in
     metrics: MetricTable
     plan: PrivacyPlan
 
@@ -106,11 +107,16 @@ class _Remembered:
 def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> Prepared:
     """Open the text, build the vocabulary, measure the baselines, set up the fleet.
 
+    Args:
+        config: of the run.
+        resume: the run's folder is there already.
+        parts: what is handed in instead of what the configuration names.
+
     Raises:
         ConfigError, DataError, VocabularyError: the input cannot be used; nothing was written but
             the cache of a tokenised file.
     """
-    parts = parts or Parts()
+    config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
@@ -131,25 +137,16 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
     held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
     seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
     start = open_starting_point(config)
-    vocabulary = _vocabulary(config, population, seen) if start is None else start.vocabulary
-    shape = model_shape(config.model, len(vocabulary))
+    vocabulary = start.vocabulary if start else run_vocabulary(config, population, seen, "the training phones")
+    shape = shape_of_run(config, parts, len(vocabulary))
     baselines = measure_baselines(
         population,
         spelled_lookup(vocabulary, population),
         keystroke_table(vocabulary.tokens),
-        seen,
-        held_out,
+        training_phones=seen,
+        held_out_phones=held_out,
         max_sequences=config.evaluation.max_sequences,
         sequence_length=shape.sequence_length,
-    )
-    task = HostTask(
-        population=spec,
-        vocabulary=vocabulary.to_text(),
-        shape=shape,
-        training=config.training,
-        evaluation_sequences=config.evaluation.max_sequences,
-        seed=config.seed,
-        metric_names=config.evaluation.metrics,
     )
     tokens = _training_tokens(config, population.inner, shape)
     cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
@@ -161,7 +158,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         held_out_phones=held_out,
         vocabulary=vocabulary,
         baselines=baselines,
-        task=task,
+        task=host_task(config, parts, shape, spec, vocabulary),
         cohorts=cohorts,
         training_tokens=tokens,
         start=start,
@@ -201,19 +198,11 @@ def _sample(
     return np.sort(phones[order[:most]])
 
 
-def _vocabulary(config: RunConfig, population: Population, phones: NDArray[np.int64]) -> Vocabulary:
-    if config.data.vocabulary_path is not None:
-        return read_vocabulary(config.data.vocabulary_path)
-    size = model_shape(config.model).vocabulary_size
-    vocabulary = build_vocabulary(list(population.lexicon), type_counts(population, phones), size)
-    if len(vocabulary) <= FIRST_WORD:
-        raise ConfigError("expected words on the training phones, found only punctuation")
-    return vocabulary
-
-
 def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:
     def tokens(phones: NDArray[np.int64], server_round: int) -> NDArray[np.int64]:
-        settings = (config.training, shape.sequence_length, config.seed, server_round)
-        return np.array([training_tokens(population, phone, *settings) for phone in phones.tolist()], np.int64)
+        of_round = {"sequence_length": shape.sequence_length, "seed": config.seed, "server_round": server_round}
+        return np.array(
+            [training_tokens(population, phone, config.training, **of_round) for phone in phones.tolist()], np.int64
+        )
 
     return tokens

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from client_model.learning.language_model import ModelShape, Weights, initial_weights, model_shape
-from client_model.text.population import Population, PopulationSpec, open_population, prepare_population, type_counts
-from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
+from client_model.learning.language_model import ModelShape, Weights, initial_weights
+from client_model.text.population import PopulationSpec, open_population, prepare_population
+from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
+from simulation.run.vocabulary import run_vocabulary
 from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError
 
@@ -57,7 +58,9 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
     data = replace(config.data, path=path, format="auto", format_settings=KindSettings())
     spec = prepare_population(data, config.seed, None)
-    return StartingPoint(path, _vocabulary_of_corpus(config, open_population(spec)), digest, spec)
+    corpus = open_population(spec)
+    vocabulary = run_vocabulary(config, corpus, np.arange(corpus.num_phones), f"--model.init: {path}")
+    return StartingPoint(path, vocabulary, digest, spec)
 
 
 def _vocabulary_of_weights(config: RunConfig, path: Path) -> Vocabulary:
@@ -68,16 +71,6 @@ def _vocabulary_of_weights(config: RunConfig, path: Path) -> Vocabulary:
     vocabulary = read_vocabulary(given or beside)
     if beside.exists() and read_vocabulary(beside) != vocabulary:
         raise ConfigError(f"--data.vocabulary-path: expected the vocabulary of the weights, {beside}, found {given}")
-    return vocabulary
-
-
-def _vocabulary_of_corpus(config: RunConfig, corpus: Population) -> Vocabulary:
-    if config.data.vocabulary_path is not None:
-        return read_vocabulary(config.data.vocabulary_path)
-    counts = type_counts(corpus, np.arange(corpus.num_phones))
-    vocabulary = build_vocabulary(list(corpus.lexicon), counts, model_shape(config.model).vocabulary_size)
-    if len(vocabulary) <= FIRST_WORD:
-        raise ConfigError("--model.init: expected words in the corpus, found only punctuation")
     return vocabulary
 
 

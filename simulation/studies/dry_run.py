@@ -74,10 +74,12 @@ def tokens_of_phones(
     """
     sample_size = _SAMPLE if config.data.path is None else None
     spec = prepare_population(config.data, config.seed, sample_size, message_format)
-    population, length = open_population(spec), model_shape(config.model).sequence_length
+    population, length = open_population(spec), config.model.sequence_length
 
     def tokens(phone: int) -> int:
-        return training_tokens(population, phone, config.training, length, seed=config.seed, server_round=1)
+        return training_tokens(
+            population, phone, config.training, sequence_length=length, seed=config.seed, server_round=1
+        )
 
     sample = np.array([tokens(phone) for phone in range(min(spec.num_phones, _SAMPLE))])
     drawn = hash_uint64(purpose_key(config.seed, "tokens of a phone"), np.arange(num_phones))

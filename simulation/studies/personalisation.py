@@ -21,7 +21,7 @@ from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Counts, Metric
 from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.metrics.table import MetricTable, sum_counts
-from client_model.text.batches import read_messages
+from client_model.text.batches import phone_messages
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.personalisation import (
     FEWEST_MESSAGES,
@@ -112,7 +112,7 @@ def play(run: OpenedRun, settings: FineTuning, phones: int, most_messages: int) 
     prepared = run.prepared
     spelled = spelled_lookup(prepared.vocabulary, prepared.population)
     for phone in prepared.held_out_phones[:phones].tolist():
-        messages = read_messages(prepared.population, spelled, phone)[-most_messages:]
+        messages = phone_messages(prepared.population, spelled, phone)[-most_messages:]
         if len(messages) < FEWEST_MESSAGES:
             yield None
         else:

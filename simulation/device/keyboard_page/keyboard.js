@@ -26,7 +26,7 @@ export class Keyboard {
   /** about: the server's description of the model; file: from an engine; signature: `step` or `infer`. */
   constructor(about, vocabulary, blocked, file, signature) {
     Object.assign(this, { about, vocabulary, blocked, file, signature });
-    this.read = []; // {id, hidden, cell, logits} after each token of the text so far
+    this.read = []; // {id, state, logits} after each token of the text so far; state: {name: numbers}
   }
 
   /** Logits after some ids, <bos> first; only those that are new are run. */
@@ -35,19 +35,13 @@ export class Keyboard {
     while (same < ids.length && same < this.read.length && this.read[same].id === ids[same]) same++;
     this.read.length = same;
     for (const id of ids.slice(same)) {
-      const before = this.read.at(-1);
-      const { recurrent_size: width, units } = this.about;
-      const found = await this.file.run(this.signature, {
-        token: tensor("int32", [1], [id]),
-        hidden: before ? tensor("float32", [1, width], before.hidden) : tensor("float32", [1, width]),
-        cell: before ? tensor("float32", [1, units], before.cell) : tensor("float32", [1, units]),
-      });
-      this.read.push({
-        id,
-        hidden: found.hidden_out.data,
-        cell: found.cell_out.data,
-        logits: found.logits.data,
-      });
+      const before = this.read.at(-1)?.state ?? {}; // of an empty message: zeros
+      const widths = Object.entries(this.about.state);
+      const given = widths.map(([name, width]) => [name, tensor("float32", [1, width], before[name])]);
+      const token = tensor("int32", [1], [id]);
+      const found = await this.file.run(this.signature, { token, ...Object.fromEntries(given) });
+      const state = Object.fromEntries(widths.map(([name]) => [name, found[`${name}_out`].data]));
+      this.read.push({ id, state, logits: found.logits.data });
     }
     return this.read.at(-1).logits;
   }

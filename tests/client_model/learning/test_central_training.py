@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from client_model.learning.cells.cifg import Cifg
 from client_model.learning.central_training import train_centrally
 from client_model.learning.language_model import ModelShape, flatten, initial_weights
 from client_model.text.population import type_counts
@@ -13,7 +14,7 @@ def corpus():
     population = SyntheticPopulation(3, 12)
     counts = type_counts(population, np.arange(12))
     vocabulary = build_vocabulary(list(population.lexicon), counts, 200)
-    return population, vocabulary.lookup_table(population.lexicon), ModelShape("cifg", len(vocabulary), 8, 12, 20)
+    return population, vocabulary.lookup_table(population.lexicon), ModelShape(Cifg(), len(vocabulary), 8, 12, 20)
 
 
 def train(corpus, seed=0, epochs=2, learning_rate=2.0):

@@ -1,9 +1,12 @@
-"""The hand-written backward pass against automatic differentiation of a plain, padded model."""
+"""Training, by hand-written passes and by a step alone, against automatic differentiation of a padded model."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.workload import StepOnly
 from client_model.config import ModelConfig
 from client_model.learning.language_model import flatten, initial_weights, model_shape, unflatten
 from client_model.learning.local_training import LocalTrainer
@@ -19,9 +22,22 @@ def small_shape(cell):
     return model_shape(config)
 
 
-@pytest.fixture(scope="module", params=["cifg", "lstm"])
+def without_passes(shape):
+    """The same model, trained by automatic differentiation of its cell's step."""
+    return replace(shape, cell=StepOnly(shape.cell))
+
+
+CELLS = {
+    "cifg": small_shape("cifg"),
+    "lstm": small_shape("lstm"),
+    "cifg by its step": without_passes(small_shape("cifg")),
+    "lstm by its step": without_passes(small_shape("lstm")),
+}
+
+
+@pytest.fixture(scope="module", params=CELLS)
 def trainer(request):
-    return LocalTrainer(small_shape(request.param))
+    return LocalTrainer(CELLS[request.param])
 
 
 def some_weights(shape, seed=0):
@@ -37,8 +53,8 @@ def padded_logits(shape, weights, x):
     logits = []
     for t in range(T):
         z = tf.gather(embedding, x[:, t]) @ input_kernel + state @ recurrent + bias
-        gates = tf.split(z, shape.num_gates, 1)
-        if shape.cell == "cifg":
+        gates = tf.split(z, {"cifg": 3, "lstm": 4}[shape.cell.name], 1)
+        if shape.cell.name == "cifg":
             f, o, g = tf.sigmoid(gates[0]), tf.sigmoid(gates[1]), tf.tanh(gates[2])
             cell = f * cell + (1 - f) * g
         else:
@@ -46,7 +62,7 @@ def padded_logits(shape, weights, x):
             cell = f * cell + i * g
         hidden = o * tf.tanh(cell)
         out = hidden @ projection
-        state = out if shape.cell == "cifg" else hidden
+        state = out if shape.cell.name == "cifg" else hidden
         logits.append(out @ tf.transpose(embedding) + output_bias)
     return tf.stack(logits, 1)
 
@@ -58,7 +74,7 @@ def make_phone(lengths, batch_size, seed):
     inputs = rng.integers(1, V, lengths.sum()).astype(np.int32)
     targets = rng.integers(2, V, lengths.sum()).astype(np.int32)
     batch = np.arange(len(lengths)) // batch_size
-    packed = pack(inputs, targets, lengths, np.arange(len(lengths)), batch, T)
+    packed = pack(inputs, targets, lengths, order=np.arange(len(lengths)), batch=batch, sequence_length=T)
     padded = []
     starts = np.cumsum(lengths) - lengths
     for b in range(batch[-1] + 1):
@@ -111,9 +127,9 @@ def test_update_matches_automatic_differentiation(trainer, phone):
     assert result.num_tokens == sum(PHONES[phone][0])
 
 
-@pytest.mark.parametrize("cell", ["cifg", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_gradient_norm_is_bounded_at_each_step(cell):
-    shape = small_shape(cell)
+    shape = CELLS[cell]
     weights = some_weights(shape)
     packed, padded = make_phone([7, 3, 5, 2], 3, seed=1)
     result = LocalTrainer(shape, max_gradient_norm=0.3).train([tf.constant(w) for w in weights], packed, 0.7)

@@ -8,7 +8,7 @@ from client_model.keyed_random import generator
 from client_model.text.batches import (
     choose_sequences,
     evaluation_batches,
-    evaluation_sequences,
+    last_sequences,
     pack,
     read_pairs,
     sequence_table,
@@ -39,6 +39,10 @@ LOOKUP = np.arange(8, 19, dtype=np.int32)
 phones = st.lists(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=15), min_size=1, max_size=9), min_size=1)
 
 
+def of_round(seed, server_round, sequence_length=T):
+    return {"sequence_length": sequence_length, "seed": seed, "server_round": server_round}
+
+
 def unpack(batches, sequence_length):
     """Sequences of each batch, as lists of (input, target) pairs, read by following the rows."""
     at, result = 0, []
@@ -66,34 +70,34 @@ def test_every_pair_is_trained_once_an_epoch_and_nothing_else(all_phones, batch_
     population = ListPopulation(all_phones)
     config = TrainingConfig(batch_size=batch_size, epochs=epochs, max_sequences=1000, max_tokens=10_000)
     for phone in range(len(all_phones)):
-        batches = training_batches(population, LOOKUP, phone, config, T, 0, 1)
+        batches = training_batches(population, LOOKUP, phone, config, **of_round(0, 1))
         found = sorted(tuple(s) for batch in unpack(batches, T) for s in batch)
         assert found == sorted(list(expected_sequences(all_phones[phone])) * epochs)
         assert all(len(batch) <= batch_size for batch in unpack(batches, T))
-        assert training_tokens(population, phone, config, T, 0, 1) == batches.num_tokens
+        assert training_tokens(population, phone, config, **of_round(0, 1)) == batches.num_tokens
 
 
 @given(phones, st.integers(1, 5), st.integers(1, 30))
 def test_caps_hold_and_the_token_count_is_known_before_the_text(all_phones, max_sequences, max_tokens):
     population = ListPopulation(all_phones)
     config = TrainingConfig(max_sequences=max_sequences, max_tokens=max_tokens)
-    batches = training_batches(population, LOOKUP, 0, config, T, 3, 9)
+    batches = training_batches(population, LOOKUP, 0, config, **of_round(3, 9))
     sequences = [s for batch in unpack(batches, T) for s in batch]
     assert 1 <= len(sequences) <= max_sequences
     assert batches.num_tokens <= max_tokens or len(sequences) == 1
-    assert training_tokens(population, 0, config, T, 3, 9) == batches.num_tokens
+    assert training_tokens(population, 0, config, **of_round(3, 9)) == batches.num_tokens
 
 
 def test_rows_alive_never_grow_within_a_batch():
     population = SyntheticPopulation(0, 50)
     lookup = np.full(len(population.lexicon) + 1, 9, np.int32)
     for phone in range(50):
-        rows = training_batches(population, lookup, phone, TrainingConfig(), 20, 0, 1).step_rows
+        rows = training_batches(population, lookup, phone, TrainingConfig(), **of_round(0, 1, 20)).step_rows
         assert (np.diff(rows, axis=1) <= 0).all() and (rows[:, 0] >= 1).all()
 
 
 def test_one_word_message():
-    batches = training_batches(ListPopulation([[[4]]]), LOOKUP, 0, TrainingConfig(), T, 0, 1)
+    batches = training_batches(ListPopulation([[[4]]]), LOOKUP, 0, TrainingConfig(), **of_round(0, 1))
     assert unpack(batches, T) == [[[(BOS, 12), (12, EOS)]]]
 
 
@@ -117,7 +121,7 @@ def test_phones_scored_together_keep_their_own_tokens(all_phones, max_sequences,
     owner = tokens.owner
     assert len(owner) == together.num_tokens
     for phone in ids:
-        inputs, targets, lengths = evaluation_sequences(population, LOOKUP, phone, max_sequences, T)
+        inputs, targets, lengths = last_sequences(population, LOOKUP, phone, max_sequences, T)
         mine = owner == phone
         assert sorted(zip(together.inputs[mine], together.targets[mine], strict=True)) == sorted(
             zip(inputs, targets, strict=True)
@@ -137,5 +141,6 @@ def test_read_pairs_is_the_whole_phone_in_order():
 def test_pack_orders_rows_longest_first(lengths):
     lengths = np.array(lengths)
     flat = np.arange(lengths.sum(), dtype=np.int32)
-    batches = pack(flat, flat, lengths, np.arange(len(lengths)), np.zeros(len(lengths), int), T)
+    order, batch = np.arange(len(lengths)), np.zeros(len(lengths), int)
+    batches = pack(flat, flat, lengths, order=order, batch=batch, sequence_length=T)
     assert [len(s) for s in unpack(batches, T)[0]] == sorted(lengths.tolist(), reverse=True)

@@ -16,13 +16,13 @@ from client_model.tflite.export_checks import (
     check_training,
     file_suggestions,
     measure_cost,
-    reference_step,
     reference_suggestions,
 )
 from client_model.tflite.export_folder import FILES, VerificationError, verify_folder
 from client_model.tflite.export_tflite import Target, convert, export_model
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
 from client_model.tflite.interpreter import FileSteps, open_interpreter
+from client_model.tflite.reference_model import ReferenceModel
 from client_model.tflite.reference_vectors import reference_vectors
 from tests.client_model.learning.test_local_training import T as PHONE_T
 from tests.client_model.learning.test_local_training import make_phone, padded_logits, some_weights
@@ -69,11 +69,9 @@ def test_the_reference_is_the_trained_model(exported):
     shape, weights, _ = exported
     x = np.stack([np.resize(s, T) for s in text(5).inputs])
     expected = padded_logits(shape, weights, x).numpy()
+    model = ReferenceModel(shape, weights)
     for row in range(5):
-        hidden, cell = np.zeros(weights[2].shape[0], np.float32), np.zeros(shape.units, np.float32)
-        for t in range(T):
-            logits, hidden, cell = reference_step(shape, weights, int(x[row, t]), hidden, cell)
-            np.testing.assert_allclose(logits, expected[row, t], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(model.logits(x[row]), expected[row], rtol=1e-4, atol=1e-5)
 
 
 def test_float_file_agrees_in_the_interpreter(exported):
@@ -246,11 +244,11 @@ def test_the_learning_file_says_what_a_training_step_takes(exported, tmp_path):
 @ONE_CELL
 @pytest.mark.parametrize("kind", ["float32", "training"])
 def test_vectors_hold_the_file_and_the_tokeniser(exported, kind):
-    shape, _, files = exported
+    _, _, files = exported
     words = ("see", "you", "to", "top", "told", "at", "the", "don't", "it's", "caf\N{LATIN SMALL LETTER E WITH ACUTE}")
     vocabulary = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *words, *VOCABULARY.tokens[FIRST_WORD + len(words) :]))
-    vectors = json.loads(reference_vectors({"f": files[kind]}, shape, vocabulary))["vectors"]
-    steps = FileSteps(open_interpreter(files[kind]), shape)
+    vectors = json.loads(reference_vectors({"f": files[kind]}, vocabulary))["vectors"]
+    steps = FileSteps(open_interpreter(files[kind]))
     for vector in vectors:
         tokens = [vocabulary.tokens[i] for i in vector["ids"]]
         known = [t if t in vocabulary.tokens else "<oov>" for t in vector["tokens"]]

@@ -45,6 +45,24 @@ def test_one_table_is_kept_and_the_suggestions_stay(cell, monkeypatch):
     np.testing.assert_allclose(found[0]["hidden_out"], found[1]["hidden_out"], atol=0.02)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_weight_of_the_tables_shape_is_not_taken_for_it(backwards, monkeypatch):
+    """Three gates of 100 units read 24 numbers: 300 x 24, as the table of 300 words does."""
+    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=100))
+    weights = some_weights(shape, seed=1)
+    model = unpack_model(untied(shape, weights, monkeypatch))
+    if backwards:  # the order in which products stand says nothing
+        for graph in model.subgraphs:
+            graph.operators.reverse()
+    tied = unpack_model(tie_table(pack_model(model)))
+    for graph in tied.subgraphs:
+        lookups = [op for op in graph.operators if operator_kind(tied, op) == schema.BuiltinOperator.EMBEDDING_LOOKUP]
+        (table,) = (graph.tensors[op.inputs[1]] for op in lookups)
+        step = np.asarray(table.quantization.scale)[:, None]
+        values = tied.buffers[table.buffer].data.view(np.int8).reshape(300, 24) * step
+        assert np.abs(values - weights[0]).max() <= step.max()
+
+
 def test_tables_too_small_to_be_quantised_stay(monkeypatch):
     shape = model_shape(ModelConfig(vocabulary_size=30, embedding_size=8, units=6))
     file = untied(shape, initial_weights(shape, 0), monkeypatch)

@@ -23,20 +23,20 @@ VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *WORDS, *(f"word{number}
 SHAPE = model_shape(ModelConfig(vocabulary_size=len(VOCABULARY), embedding_size=16, units=32), len(VOCABULARY))
 
 
-def export_small_model(root, seed, kinds):
+def export_small_model(root, seed, kinds, shape=SHAPE):
     """Write root/model with these kinds of files."""
-    weights = some_weights(SHAPE, seed=seed)
-    weights[5][FIRST_WORD : FIRST_WORD + len(WORDS)] += 1.0  # real words are commoner
-    weights[5][VOCABULARY.tokens.index("damn")] += 5.0  # and one of them is always wanted
+    weights = some_weights(shape, seed=seed)
+    weights[-1][FIRST_WORD : FIRST_WORD + len(WORDS)] += 1.0  # real words are commoner
+    weights[-1][VOCABULARY.tokens.index("damn")] += 5.0  # and one of them is always wanted
     rng = np.random.default_rng(seed)
     streams = [np.array([BOS, *rng.integers(FIRST_WORD, len(VOCABULARY), 6), EOS], np.int32) for _ in range(10)]
     text = CheckText([(stream[:-1], stream[1:]) for stream in streams], VOCABULARY)
-    card = model_card(RunConfig(), SHAPE, SUMMARY, PRIVACY, METRICS)
+    card = model_card(RunConfig(), shape, SUMMARY, PRIVACY, METRICS)
     (root / "model").mkdir(parents=True)
     inside = associated_files(card, VOCABULARY.to_text(), METRICS)
     former = dict(TARGETS)
     TARGETS.update(dict.fromkeys(TARGETS, Target(0.0, 0.0)))  # random weights are no model to hold to a bound
     try:
-        export_model(root / "model", SHAPE, weights, text, kinds, 0.0, inside)
+        export_model(root / "model", shape, weights, text, kinds, 0.0, inside)
     finally:
         TARGETS.update(former)

@@ -58,7 +58,7 @@ def server(request, small_models):
             litert = litert_files()
         except LiteRtUnavailableError as error:
             pytest.skip(f"LiteRT.js is not to be had here: {error}")
-    found = KeyboardServer([open_model(root) for root in small_models[0]], litert, "as asked for", 0)
+    found = KeyboardServer([open_model(root) for root in small_models], litert, "as asked for", 0)
     threading.Thread(target=found.serve_forever, daemon=True).start()
     yield found
     found.shutdown()
@@ -112,8 +112,8 @@ def page(browser, server):
 
 
 def steps_of(small_models, place=0):
-    file = (small_models[0][place] / "model" / "keyboard.tflite").read_bytes()
-    return FileSteps(open_interpreter(file), small_models[1][place])
+    file = (small_models[place] / "model" / "keyboard.tflite").read_bytes()
+    return FileSteps(open_interpreter(file))
 
 
 def expected_words(steps, finished, typed):
@@ -141,7 +141,7 @@ def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, sma
 
 
 def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, small_models):
-    vectors = json.loads((small_models[0][0] / "model" / "test_vectors.json").read_text())["vectors"]
+    vectors = json.loads((small_models[0] / "model" / "test_vectors.json").read_text())["vectors"]
     odd = ["", "'tis o'clock' 'n'", "A\u0301e\u0301", "1,000.5", "\U0001f1eb\U0001f1f7\U0001f1e9", "3\ufe0f\u20e3 a_b"]
     texts = [vector["text"] for vector in vectors] + odd
     script = """

@@ -24,13 +24,12 @@ from typefleet.errors import ConfigError
 
 @pytest.fixture(scope="module")
 def run(small_models):
-    roots, shapes = small_models
-    return roots[0], shapes[0]
+    return small_models[0]
 
 
 @pytest.fixture(scope="module")
 def server(run):
-    server = KeyboardServer([open_model(run[0])], {}, "for a test", 0)
+    server = KeyboardServer([open_model(run)], {}, "for a test", 0)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -59,8 +58,14 @@ def test_the_page_and_its_files_are_served_with_a_policy_that_keeps_them_here(se
     about = json.loads(ask(server, "GET", "/models.json")[1])
     assert about["engine"] == "local" and about["why_local"] == "for a test"
     (model,) = about["models"]
-    assert model["files"] == ["keyboard.tflite", "keyboard_train.tflite"] and model["recurrent_size"] == 16
+    assert model["files"] == ["keyboard.tflite", "keyboard_train.tflite"]
+    assert model["state"] == {"hidden": 16, "cell": 32}
     assert ask(server, "GET", "/models/0/vocab.txt")[1].decode() == VOCABULARY.to_text()
+
+
+def test_the_page_is_told_the_state_of_whatever_cell_a_file_has(small_models):
+    described = [open_model(root).describe(place) for place, root in enumerate(small_models)]
+    assert [model["state"] for model in described] == [{"hidden": 16, "cell": 32}, {"memory": 32}]
 
 
 @pytest.mark.parametrize("path", ["/../pyproject.toml", "/models/0/../../x", "/models/1/keyboard.tflite", "/%2e%2e/x"])
@@ -88,8 +93,8 @@ def test_a_signature_runs_as_in_the_interpreter(server, run):
     status, content, _ = ask(server, "POST", "/run/0/keyboard.tflite/step", json.dumps(step_inputs(9)))
     assert status == 200
     found = json.loads(content)
-    file = (run[0] / "model" / "keyboard.tflite").read_bytes()
-    logits, ids = FileSteps(open_interpreter(file), run[1]).read(np.array([9], np.int32))
+    file = (run / "model" / "keyboard.tflite").read_bytes()
+    logits, ids = FileSteps(open_interpreter(file)).read(np.array([9], np.int32))
     assert found["ids"]["data"] == ids[0].tolist() and found["ids"]["dtype"] == "int32"
     np.testing.assert_array_equal(np.array(found["logits"]["data"], np.float32), logits[0])
 
@@ -133,7 +138,7 @@ def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):
     (bare / "keyboard.tflite").write_bytes(b"no archive at the end")
     with pytest.raises(ConfigError, match="expected a vocabulary and a card inside"):
         open_model(tmp_path / "bare")
-    mixed = shutil.copytree(run[0], tmp_path / "mixed") / "model"
+    mixed = shutil.copytree(run, tmp_path / "mixed") / "model"
     (mixed / "keyboard_train.tflite").write_bytes(other_weights((mixed / "keyboard_train.tflite").read_bytes()))
     with pytest.raises(ConfigError, match=r"keyboard_train.tflite: expected weights .*export_model.py writes all"):
         open_model(tmp_path / "mixed")
@@ -143,7 +148,7 @@ def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):
 
 def test_without_npm_the_script_says_so_and_serves_all_the_same(run, tmp_path):
     environment = {**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [sys.executable, str(ROOT / "scripts/keyboard_demo.py"), str(run[0]), "--port", "0"]
+    command = [sys.executable, str(ROOT / "scripts/keyboard_demo.py"), str(run), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         address, where = process.stdout.readline().strip(), process.stdout.readline()

@@ -1,13 +1,14 @@
 import json
 from dataclasses import fields, replace
 
+from client_model.learning.cells.cifg import Cifg
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.table import metric_table
 from simulation.config import RunConfig
 from simulation.device.model_card import associated_files, card_markdown, model_card
 from simulation.run.records import Summary
 
-SHAPE = ModelShape("cifg", 60, 8, 10, 20)
+SHAPE = ModelShape(Cifg(), 60, 8, 10, 20)
 SUMMARY = Summary.from_json(
     {
         **dict.fromkeys((f.name for f in fields(Summary) if f.name not in ("held_out", "baselines")), 0),

@@ -7,6 +7,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 
 from client_model.config import TrainingConfig
+from client_model.learning.cells.cifg import Cifg
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.metrics.table import sum_counts
 from client_model.text.population import PopulationSpec
@@ -18,7 +19,7 @@ from simulation.engine.host_task import HostTask
 from simulation.engine.phone_host import PhoneHost
 
 WORDS = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, "the", "to", "you"))
-SHAPE = ModelShape("cifg", len(WORDS), 8, 12, 6)
+SHAPE = ModelShape(Cifg(), len(WORDS), 8, 12, 6)
 CONTEXT = Context(0, 0, {}, RecordDict(), {})
 
 
@@ -29,7 +30,14 @@ def tensorflow_is_at_work(monkeypatch):
 
 
 def message(kind, phones, seed=0, **config):
-    task = HostTask(PopulationSpec(seed, 40), WORDS.to_text(), SHAPE, TrainingConfig(max_sequences=5), 4, seed)
+    task = HostTask(
+        population=PopulationSpec(seed, 40),
+        vocabulary=WORDS.to_text(),
+        shape=SHAPE,
+        training=TrainingConfig(max_sequences=5),
+        evaluation_sequences=4,
+        seed=seed,
+    )
     names = SHAPE.weight_shapes()
     arrays = ArrayRecord({n: Array(w) for n, w in zip(names, initial_weights(SHAPE, 0), strict=True)})
     settings = {"host-task": task.to_json(), "clip-norm": 0.5, "server-round": 1, "phone-ids": phones, **config}

@@ -1,0 +1,1 @@
+"""Recurrent cells: what the model remembers from word to word."""

@@ -1,0 +1,48 @@
+"""What the hand-written passes of the gated cells share.
+
+All gates of all time steps read the input through one product, and the gradient of each weight is one product; only
+the recurrence itself goes step by step. G gates lie side by side in [., G U].
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from client_model.learning.cells.base import Tensor, Tensors
+from client_model.learning.cells.packed import head
+
+
+class GatedTrace(NamedTuple):
+    """What a forward pass keeps for the backward pass; one list entry a time step."""
+
+    x: Tensor  # [n, D]
+    rows: list[Tensor]  # still running
+    counts: Tensor  # the same, int32 [T]
+    gates: list[tuple[Tensor, ...]]
+    states: list[Tensor]  # recurrent inputs fed to the next step: [rows_t, D] or [rows_t, U]
+    hidden: Tensor  # [n, U], what the projection reads
+
+
+def input_products(weights: Tensors, x: Tensor, counts: Tensor) -> list[Tensor]:
+    """What each step's gates get from the input and the bias: [rows_t, G U] each."""
+    z = tf.matmul(x, weights["input_kernel"]) + weights["gate_bias"]  # [n, G U]
+    split: list[Tensor] = tf.split(z, counts, num=counts.shape[0])
+    return split
+
+
+def gradients(
+    weights: Tensors, trace: GatedTrace, dz_steps: list[Tensor], d_projection: Tensor
+) -> tuple[Tensor, Tensors]:
+    """(gradient of x [n, D], gradients by name) from those of the gates' inputs, [rows_t, G U] each."""
+    rows = trace.rows
+    dz = tf.concat(dz_steps, 0)  # [n, G U]
+    # Step t + 1 read the state of step t, of the rows still running then.
+    fed = tf.concat([head(trace.states[t], rows[t + 1]) for t in range(len(rows) - 1)], 0)  # [n - rows_0, .]
+    d_recurrent = tf.matmul(fed, dz[rows[0] :], transpose_a=True)  # [D or U, G U]
+    d_x = tf.matmul(dz, weights["input_kernel"], transpose_b=True)  # [n, D]
+    return d_x, {
+        "input_kernel": tf.matmul(trace.x, dz, transpose_a=True),  # [D, G U]
+        "recurrent_kernel": d_recurrent,
+        "gate_bias": tf.reduce_sum(dz, 0),
+        "projection": d_projection,
+    }

@@ -1,0 +1,104 @@
+"""The model of a run: which cell it has, and what hosts need to make it.
+
+A cell is named by the configuration, or handed in as an object. The configuration of a run with an object names it too,
+so that config.toml says what was trained; a process that has no such cell then refuses the folder in one line, instead
+of reading its weights as those of another.
+"""
+
+from dataclasses import replace
+
+from client_model.config import ModelConfig
+from client_model.learning.cells.base import Cell
+from client_model.learning.cells.check import check_cell
+from client_model.learning.cells.door import CELLS
+from client_model.learning.language_model import ModelShape, model_shape
+from client_model.metrics.door import METRICS
+from client_model.text.population import PopulationSpec
+from client_model.text.vocabulary import Vocabulary
+from simulation.config import RunConfig
+from simulation.engine.host_task import HostTask
+from simulation.parts import Parts
+from typefleet.doors import KindSettings, chosen
+from typefleet.errors import ConfigError
+
+
+def with_named_cell(config: RunConfig, parts: Parts) -> tuple[RunConfig, Parts]:
+    """The configuration that names the cell which was handed in; a cell that every process finds is no part any more.
+
+    Raises:
+        ConfigError: its name is another cell's.
+    """
+    cell = parts.cell
+    if cell is None:
+        return config, parts
+    settings = cell if isinstance(cell, KindSettings) else KindSettings()
+    model = replace(config.model, cell=cell.name, cell_settings=settings)
+    if cell.name in CELLS.names and _made(model) != cell:
+        raise ConfigError(f"cell {cell.name!r}: expected a name that is free, found it taken by another cell")
+    if CELLS.every_process_finds(cell.name):
+        parts = replace(parts, cell=None)
+    return replace(config, model=model), parts
+
+
+def _made(model: ModelConfig) -> Cell | None:
+    """The cell that is behind the door under the name; None if it has other settings."""
+    try:
+        return model.make_cell()
+    except ConfigError:
+        return None
+
+
+def shape_of_run(config: RunConfig, parts: Parts, vocabulary_size: int) -> ModelShape:
+    """The model with the true size of the vocabulary.
+
+    Raises:
+        ConfigError: a kind makes a cell of another name.
+    """
+    shape = model_shape(config.model, vocabulary_size, parts.cell)
+    if shape.cell.name != config.model.cell:
+        raise ConfigError(f"--model.cell: expected a cell named {config.model.cell!r}, found {shape.cell.name!r}")
+    return shape
+
+
+def check_model(config: RunConfig, shape: ModelShape) -> None:
+    """Try a cell that is not ours; needs TensorFlow.
+
+    Raises:
+        ConfigError: it does not do what a cell has to, or cannot be exported though the run will be.
+    """
+    if config.model.cell in CELLS.built_in:
+        return
+    check_cell(shape.cell, shape.cell_sizes)
+    if config.engine.export:
+        from client_model.tflite.export_tflite import check_exportable  # TensorFlow takes seconds to import
+
+        check_exportable(shape.cell)
+
+
+def host_task(
+    config: RunConfig, parts: Parts, shape: ModelShape, population: PopulationSpec, vocabulary: Vocabulary
+) -> HostTask:
+    """What hosts need to know of a run; parts that they cannot find by name travel as objects.
+
+    Raises:
+        ConfigError: a part was handed in, or registered in this process only, and cannot be sent to others.
+    """
+    by_name = CELLS.every_process_finds(config.model.cell)
+    handed_in: dict[str, object] = {} if by_name else {"cell": shape.cell}
+    found = [name for name in config.evaluation.metrics if METRICS.every_process_finds(name)]
+    registered_here = [METRICS.kind(name) for name in config.evaluation.metrics if name not in found]
+    if registered_here or parts.metrics:
+        handed_in["metrics"] = (*(kind.make(kind.settings()) for kind in registered_here), *parts.metrics)
+    task = HostTask(
+        population=population,
+        vocabulary=vocabulary.to_text(),
+        shape=shape,
+        training=config.training,
+        evaluation_sequences=config.evaluation.max_sequences,
+        seed=config.seed,
+        metric_names=tuple(found),
+        cell_settings=chosen(config.model, "cell")[1] if by_name else KindSettings(),
+        handed_in=handed_in,
+    )
+    task.to_json()
+    return task
