@@ -52,8 +52,8 @@ def _by_volume(fleet: Fleet, tokens: NDArray[np.int64]) -> Grouping:
 def participation_by_group(
     groupings: list[Grouping],
     may_train: NDArray[np.bool_],
-    updates: NDArray[np.integer],
-    tokens_trained: NDArray[np.integer],
+    updates: NDArray[np.integer[Any]],
+    tokens_trained: NDArray[np.integer[Any]],
 ) -> list[dict[str, Any]]:
     """A row for each member of each grouping, over the phones that may train.
 
@@ -82,7 +82,7 @@ def participation_by_group(
     return rows
 
 
-def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray) -> NDArray:
+def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[np.float64]:
     """float64 [members]: sums over the phones that may train."""
     return np.bincount(grouping.member[may_train], values[may_train], minlength=len(grouping.members))
 
@@ -117,8 +117,8 @@ def _over(some: float, of: float) -> float | None:
     return float(some / of) if of else None
 
 
-def gini(counts: NDArray[np.integer]) -> float | None:
-    """Gini coefficient of updates over phones: 0 if all did the same, near 1 if few did all; null without any."""
+def gini(counts: NDArray[np.integer[Any]]) -> float | None:
+    """Gini coefficient of updates over phones: 0 if all did the same, near 1 if few did all; None without any."""
     if not counts.sum():
         return None
     n = len(counts)
@@ -126,7 +126,7 @@ def gini(counts: NDArray[np.integer]) -> float | None:
     return float((2 * np.arange(1, n + 1) - n - 1) @ ranked / (n * ranked.sum()))
 
 
-def overall(may_train: NDArray[np.bool_], updates: NDArray[np.integer]) -> dict[str, Any]:
+def overall(may_train: NDArray[np.bool_], updates: NDArray[np.integer[Any]]) -> dict[str, Any]:
     """How evenly the work fell on the phones that may train."""
     counts = updates[may_train]
     return {
