@@ -91,3 +91,13 @@ class EvaluationConfig:
     """At most so many held-out phones, the same ones every time."""
     max_sequences: Annotated[int, Ge(1)] = 40
     """At most so many sequences of each."""
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a phone goes on learning."""
+
+    learning_rate: Annotated[float, Gt(0)] = 1.0
+    """Step size of SGD on the phone."""
+    epochs: Annotated[int, Ge(1)] = 1
+    """Passes over the phone's older messages."""

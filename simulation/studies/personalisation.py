@@ -16,13 +16,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from client_model.config import FineTuning
 from client_model.metrics.keyboard_metrics import KeyboardCounts, spelled_lookup, sum_counts
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import read_messages
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.personalisation import (
     FEWEST_MESSAGES,
-    FineTuning,
     PersonalKeyboard,
     PersonalOutcome,
     personalise,
