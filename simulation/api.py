@@ -16,13 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from client_model.quiet import import_tensorflow_quietly
 from simulation.config import RunConfig
 from simulation.flags import read_config, settled
 from simulation.parts import Parts
 
 if TYPE_CHECKING:
     from server_strategy.optimizers.base import ServerOptimizer
+    from simulation.engine.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def simulate(
     *,
     server_optimizer: "ServerOptimizer | None" = None,
     progress: TextIO | None = sys.stdout,
+    engine: "Engine | None" = None,
 ) -> RunResult:
     """Run a simulation from nothing to an exported keyboard.
 
@@ -70,12 +71,14 @@ def simulate(
         server_optimizer: moves the weights, in the place of the one that `config.server_optimizer.name` names; its
             step size is still that of the settings.
         progress: where the progress and the closing table go; nowhere if None.
+        engine: one that several runs use, one after another; by default each run starts and ends its own.
 
     Raises:
         InputError: the settings or the data cannot be used; nothing was written.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
-    return _run(settled(config or RunConfig()), Parts(server_optimizer=server_optimizer), progress, going_on=False)
+    parts = Parts(server_optimizer=server_optimizer)
+    return _run(settled(config or RunConfig()), parts, progress, going_on=False, engine=engine)
 
 
 def resume(
@@ -83,30 +86,30 @@ def resume(
     *,
     server_optimizer: "ServerOptimizer | None" = None,
     progress: TextIO | None = sys.stdout,
+    engine: "Engine | None" = None,
 ) -> RunResult:
     """Go on with a run that was stopped, bit for bit as if it had not been.
 
     Args:
         path: the run's folder.
         server_optimizer: what was handed in when the run began has to be handed in again.
-        progress: as in `simulate`.
+        progress, engine: as in `simulate`.
 
     Raises:
         InputError: the folder holds no run, or the parts or the data are others.
         MachineError: as in `simulate`.
     """
     config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
-    return _run(config, Parts(server_optimizer=server_optimizer), progress, going_on=True)
+    return _run(config, Parts(server_optimizer=server_optimizer), progress, going_on=True, engine=engine)
 
 
-def _run(config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool) -> RunResult:
-    import_tensorflow_quietly()
-    from client_model.learning.local_training import limit_threads
-    from simulation.run.outcome import run_summary
-    from simulation.run.preparation import prepare
-    from simulation.runner import run_to_the_end
+def _run(
+    config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool, engine: "Engine | None"
+) -> RunResult:
+    from simulation.start import start
 
-    limit_threads(1)  # central training gives the same bits on any number of cores
     with nullcontext(progress) if progress is not None else Path(os.devnull).open("w") as stream:
-        run = run_to_the_end(prepare(config, going_on, parts), going_on, stream)
+        run = start(config, parts, stream, going_on, engine)
+    from simulation.run.outcome import run_summary
+
     return RunResult(run.directory.root, run.finished, run_summary(run))

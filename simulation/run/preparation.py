@@ -1,34 +1,25 @@
-"""Everything that is settled before the first phone trains: text, vocabulary, split, baselines, world.
+"""Everything that is settled before the first phone trains: vocabulary, baselines, world."""
 
-All that can be wrong with the input is found here, before a folder is made or a process started.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import ModelShape, model_shape
 from client_model.metrics.counting_baselines import Baselines, measure_baselines
 from client_model.metrics.keyboard_metrics import spelled_lookup
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import training_tokens
-from client_model.text.population import (
-    Population,
-    open_population,
-    prepare_population,
-    split_phones,
-    type_counts,
-)
-from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from client_model.text.population import Population, type_counts
+from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary
+from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
-from simulation.run.directory import check_output_dir
-from simulation.run.starting_point import StartingPoint, open_starting_point
-from simulation.world.fleet import Fleet
+from simulation.run.accepted_input import AcceptedInput, accept_input
+from simulation.run.starting_point import StartingPoint
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
 from typefleet.errors import ConfigError
@@ -58,19 +49,22 @@ class Prepared:
         return self.task.shape
 
 
+Text = tuple[NDArray[np.integer[Any]], NDArray[np.int64]]  # types of a phone's tokens, and where messages begin
+
+
 @dataclass
 class _Remembered:
     """A population that keeps the text of the phones it was asked for, for two passes over it."""
 
     inner: Population
-    kept: dict[int, tuple] = field(default_factory=dict)
+    kept: dict[int, Text] = field(default_factory=dict)
 
     @property
     def num_phones(self) -> int:
         return self.inner.num_phones
 
     @property
-    def lexicon(self):
+    def lexicon(self) -> Sequence[str]:
         return self.inner.lexicon
 
     @property
@@ -81,112 +75,74 @@ class _Remembered:
     def skipped_lines(self) -> int:
         return self.inner.skipped_lines
 
-    def digests(self):
+    def digests(self) -> NDArray[np.uint64]:
         return self.inner.digests()
 
-    def message_lengths(self, phone: int):
+    def message_lengths(self, phone: int) -> NDArray[np.int64]:
         return self.inner.message_lengths(phone)
 
-    def types(self, phone: int, messages=None):
+    def types(self, phone: int, messages: NDArray[np.int64] | None = None) -> Text:
         if messages is not None:
             return self.inner.types(phone, messages)
-        if phone not in self.kept:
-            self.kept[phone] = self.inner.types(phone)
-        return self.kept[phone]
+        return self.types_of_phones(np.array([phone]))[0]
 
-    def types_of_phones(self, phones):
+    def types_of_phones(self, phones: NDArray[np.int64]) -> list[Text]:
         new = np.array([p for p in phones.tolist() if p not in self.kept], np.int64)
         self.kept.update(zip(new.tolist(), self.inner.types_of_phones(new), strict=True))
         return [self.kept[p] for p in phones.tolist()]
 
 
 def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> Prepared:
-    """Open the text, build the vocabulary, measure the baselines, set up the fleet.
+    """Accept the input and settle it; see `accept_input` and `settle` for what is raised."""
+    return settle(accept_input(config, resume, parts))
+
+
+def settle(accepted: AcceptedInput) -> Prepared:
+    """Count the vocabulary, measure the baselines, set the fleet under its policy.
 
     Raises:
-        ConfigError, DataError, VocabularyError: the input cannot be used; nothing was written but
-            the cache of a tokenised file.
+        ConfigError: there are no words, or too few phones have memory enough.
     """
-    parts = parts or Parts()
-    if config.output_dir is not None and not resume:
-        check_output_dir(config.output_dir)
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format)
-    if config.cohort.goal > spec.num_phones:
-        raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")
-    population = _Remembered(open_population(spec))
-    digests = population.digests()
-    training, held_out = split_phones(digests, config.seed, config.data.held_out_share)
-    if config.cohort.goal > len(training):
-        raise ConfigError(
-            f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
-        )
-    plan = _privacy_plan(config, parts, spec.num_phones)
-    fleet = Fleet(
-        config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
-    )
-    held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
-    seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
-    start = open_starting_point(config)
-    vocabulary = _vocabulary(config, population, seen) if start is None else start.vocabulary
+    config, population = accepted.config, _Remembered(accepted.population)
+    vocabulary = accepted.given_vocabulary or _counted_vocabulary(config, population, accepted.counted_phones)
     shape = model_shape(config.model, len(vocabulary))
+    tokens = _training_tokens(config, accepted.population, shape)
+    cohorts = make_cohorts(accepted.fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     baselines = measure_baselines(
         population,
         spelled_lookup(vocabulary, population),
         keystroke_table(vocabulary.tokens),
-        seen,
-        held_out,
+        accepted.counted_phones,
+        accepted.held_out_phones,
         max_sequences=config.evaluation.max_sequences,
         sequence_length=shape.sequence_length,
     )
     task = HostTask(
-        population=spec,
+        population=accepted.spec,
         vocabulary=vocabulary.to_text(),
         shape=shape,
         training=config.training,
         evaluation_sequences=config.evaluation.max_sequences,
         seed=config.seed,
     )
-    tokens = _training_tokens(config, population.inner, shape)
-    cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     return Prepared(
         config=config,
-        population=population.inner,
-        digests=digests,
-        training_phones=training,
-        held_out_phones=held_out,
+        population=accepted.population,
+        digests=accepted.digests,
+        training_phones=accepted.training_phones,
+        held_out_phones=accepted.held_out_phones,
         vocabulary=vocabulary,
         baselines=baselines,
         task=task,
         cohorts=cohorts,
         training_tokens=tokens,
-        start=start,
-        parts=parts,
-        plan=plan,
+        start=accepted.start,
+        parts=accepted.parts,
+        plan=accepted.plan,
     )
 
 
-def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
-    momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
-    try:
-        return make_privacy_plan(
-            config.cohort, config.privacy, rounds=config.rounds, num_phones=num_phones, momentum=momentum
-        )
-    except ValueError as error:
-        raise ConfigError(f"--privacy: {error}") from error
-
-
-def _sample(
-    phones: NDArray[np.int64], digests: NDArray[np.uint64], seed: int, purpose: str, most: int
-) -> NDArray[np.int64]:
-    if len(phones) <= most:
-        return phones
-    order = np.argsort(hash_uint64(purpose_key(seed, purpose), digests[phones]), kind="stable")
-    return np.sort(phones[order[:most]])
-
-
-def _vocabulary(config: RunConfig, population: Population, phones: NDArray[np.int64]) -> Vocabulary:
-    if config.data.vocabulary_path is not None:
-        return read_vocabulary(config.data.vocabulary_path)
+def _counted_vocabulary(config: RunConfig, population: Population, phones: NDArray[np.int64]) -> Vocabulary:
     size = model_shape(config.model).vocabulary_size
     vocabulary = build_vocabulary(list(population.lexicon), type_counts(population, phones), size)
     if len(vocabulary) <= FIRST_WORD:
