@@ -28,7 +28,7 @@ class Measured:
 
     rounds: list[dict[str, Any]] = field(default_factory=list)  # lines of its rounds.jsonl
     cpu_s_at_round: list[float] = field(default_factory=list)  # of the whole tree, when each line appeared
-    start_s: float = 0.0  # wall seconds before the first round began
+    first_round_s: float = 0.0  # wall seconds from the command to the end of the first round
     driver_peak_rss: int = 0
     worker_peak_rss: int = 0
 
@@ -91,7 +91,7 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
             seconds = tree.sample()
             done = lines.read_text().count("\n") if lines.exists() else 0
             if done and not found.cpu_s_at_round:
-                found.start_s = time.monotonic() - began
+                found.first_round_s = time.monotonic() - began
             found.cpu_s_at_round += [seconds] * (done - len(found.cpu_s_at_round))
             if time.monotonic() - began > timeout_s:
                 process.terminate()
@@ -100,9 +100,8 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
             time.sleep(_SAMPLE_S)
     if process.returncode != 0:
         end = " / ".join(log.read_text().splitlines()[-8:])
-        raise BenchmarkError(expected(f"{' '.join(command[:3])} ...", "it to end well", f"a failure ({log}): {end}"))
+        raise BenchmarkError(expected(f"{' '.join(command[:3])} ...", "it to end well", f"a failure: {end}"))
     found.rounds = [json.loads(line) for line in lines.read_text().splitlines()]
-    found.start_s -= found.rounds[0]["train_seconds"]
     found.driver_peak_rss, found.worker_peak_rss = tree.driver_peak_rss, tree.worker_peak_rss
     return found
 

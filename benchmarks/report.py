@@ -28,7 +28,8 @@ def _most(name: str, value: float, target: float, form: str, note: str = "") -> 
 
 def rows(found: dict[str, Any]) -> list[Row]:
     """All lines that the measurements allow."""
-    return [*_limits(found), *_simulation(found), *_engine(found), *_memory(found), *_fleets(found)]
+    start_up = Row("start-up: from the command to the first round", f"{found['start-up']['first_round_s']:.1f} s")
+    return [*_limits(found), start_up, *_simulation(found), *_engine(found), *_memory(found), *_fleets(found)]
 
 
 def _limits(found: dict[str, Any]) -> list[Row]:
@@ -59,7 +60,6 @@ def _simulation(found: dict[str, Any]) -> list[Row]:
     both, rate = found["two kernels"]["tokens_per_s"], two["tokens_per_s"]
     lines = [
         Row("cifg, two kernels at once", f"{both:,.0f} tokens/s, {both / alone:.2f} of twice one alone"),
-        Row("      start-up before the first round", f"{two['start_s']:.0f} s"),
         Row("  (c) simulation, 1 worker", f"{found['simulation cifg 1']['tokens_per_s']:,.0f} tokens/s"),
         Row("      simulation, 2 workers", f"{rate:,.0f} tokens/s"),
         Row("      without the first round", f"{two['tokens_per_s_after_first_round']:,.0f} tokens/s"),

@@ -32,6 +32,7 @@ class Benchmark:
         for cell in ("cifg", "lstm"):
             self._step(f"limit and kernel, {cell}", partial(self._kernel, cell))
         self._step("two kernels at once", self._two_kernels)
+        self._step("start-up", self._start_up)
         for cell, workers in (("cifg", 1), ("cifg", 2), ("lstm", 2)):
             self._step(f"simulation, {cell}, {workers} workers", partial(self._simulation, cell, workers))
         for cell in ("cifg",) if self.quick else ("cifg", "lstm"):
@@ -67,6 +68,13 @@ class Benchmark:
         pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) for _ in range(2)]
         printed = [json.loads(process.communicate(timeout=_TIMEOUT_S)[0].splitlines()[-1]) for process in pair]
         self.found["two kernels"] = {"tokens_per_s": sum(p["kernel_tokens_per_s"] for p in printed)}
+
+    def _start_up(self) -> None:
+        """The default run, as far as the end of its first round, which is a small one."""
+        output = self.folder / "start-up"
+        flags = ["--rounds", "1", "--cohort.goal", "8", "--engine.no-export", "--output-dir", str(output)]
+        command = [sys.executable, str(ROOT / "scripts/simulate.py"), *flags]
+        self.found["start-up"] = asdict(measure(command, output / "rounds.jsonl", _TIMEOUT_S))
 
     def _simulation(self, cell: str, workers: int) -> None:
         phones = {("cifg", 1): 60, ("cifg", 2): 120, ("lstm", 2): 50}[cell, workers] * (1 if self.quick else 3)

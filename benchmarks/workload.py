@@ -97,6 +97,7 @@ def simulate_flags(
         "cohort.min-separation-rounds": 1,
         "cohort.deadline-s": 1e9,
         "fleet.failure-share": 0,
+        "fleet.memory-floor-gb": 0,
         "fleet.eligible-share-alpha": 1e4,
         "fleet.eligible-share-beta": 1e-2,
         "privacy.noise-multiplier": 1,

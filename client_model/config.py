@@ -95,3 +95,13 @@ class TrainingConfig:
     """At most so many sequences of a phone are used in one round."""
     max_tokens: Annotated[int, Ge(1)] = 1600
     """At most so many tokens of a phone are used in one round."""
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a phone goes on learning."""
+
+    learning_rate: Annotated[float, Gt(0)] = 1.0
+    """Step size of SGD on the phone."""
+    epochs: Annotated[int, Ge(1)] = 1
+    """Passes over the phone's older messages."""

@@ -48,8 +48,14 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def hash_uint64(key: np.uint64, *counters: ArrayLike) -> NDArray[np.uint64]:
-    """Hash broadcastable integer arrays to uint64 of their common shape."""
+Key = np.uint64 | NDArray[np.uint64]  # an array: the hash of earlier counters, which later ones go on from
+
+
+def hash_uint64(key: Key, *counters: ArrayLike) -> NDArray[np.uint64]:
+    """Hash broadcastable integer arrays to uint64 of their common shape.
+
+    The counters can be hashed in steps: `hash_uint64(hash_uint64(key, a), b)` is `hash_uint64(key, a, b)`.
+    """
     with np.errstate(over="ignore"):
         state = np.asarray(key, np.uint64)
         for counter in counters:
@@ -67,7 +73,7 @@ def weighted_choice(
     return np.array(values, np.float64)[np.searchsorted(bounds, uniform(key, *counters), "right")]
 
 
-def uniform(key: np.uint64, *counters: ArrayLike) -> NDArray[np.float64]:
+def uniform(key: Key, *counters: ArrayLike) -> NDArray[np.float64]:
     """Uniform numbers in the open interval (0, 1), one for each combination of counters."""
     top_bits = hash_uint64(key, *counters) >> np.uint64(11)
     return (top_bits.astype(np.float64) + 0.5) * 2.0**-53

@@ -1,39 +1,89 @@
-"""Keep the start-up messages of native code off the terminal.
+"""Start-up: keep native code off the terminal, and import TensorFlow in half of its time.
 
-TensorFlow and TFLite write some before any log level is read: about the absence of a GPU, about
+TensorFlow and TFLite write some messages before any log level is read: about the absence of a GPU, about
 oneDNN (which this project turns on deliberately), about a delegate. They alarm a first-time user and
 say nothing. Whatever was written is shown after all if the code that wrote it fails.
 """
 
+import gc
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+
+@dataclass
+class _Aside:
+    """Where the standard error stream is while it is set aside, by how many at a time."""
+
+    users: int = 0
+    failed: bool = False
+    kept: int = -1  # descriptor of the true stream
+    written: IO[bytes] | None = None
+
+
+_aside, _aside_lock = _Aside(), threading.Lock()
+
+KERAS_SWITCH = "TF_USE_LEGACY_KERAS"  # TensorFlow's own
+KERAS_SWITCH_AS_FOUND = os.environ.get(KERAS_SWITCH, "")  # empty is off
 
 
 @contextmanager
 def native_messages_aside() -> Iterator[None]:
-    """Set the standard error stream of the whole process aside for a moment."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            if failed:
-                aside.seek(0)
-                os.write(2, aside.read())
+    """Set the standard error stream of the whole process aside for a moment; several threads may at once."""
+    with _aside_lock:
+        if not _aside.users:
+            sys.stderr.flush()
+            _aside.written = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever is the last to leave
+            _aside.kept, _aside.failed = os.dup(2), False
+            os.dup2(_aside.written.fileno(), 2)
+        _aside.users += 1
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        with _aside_lock:
+            _aside.users -= 1
+            _aside.failed = _aside.failed or failed
+            if not _aside.users and _aside.written is not None:
+                os.dup2(_aside.kept, 2)
+                os.close(_aside.kept)
+                with _aside.written as said:
+                    if _aside.failed:
+                        said.seek(0)
+                        os.write(2, said.read())
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import large libraries quickly: without Keras, which TensorFlow would import along, and without collections.
+
+    With TensorFlow's own switch for the former Keras, which is not installed, its import skips the present one,
+    and scikit-learn and matplotlib with it; `tf.keras` still gives it to whoever asks later. Importing makes a
+    million objects that live for ever, over which the garbage collector would go again and again.
+    """
+    before, collects = os.environ.get(KERAS_SWITCH), gc.isenabled()
+    os.environ[KERAS_SWITCH] = before or "1"
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[KERAS_SWITCH]
+        else:
+            os.environ[KERAS_SWITCH] = before
+        if collects:
+            gc.enable()
 
 
 def import_tensorflow_quietly() -> None:
     """Import TensorFlow and let it look for devices, which is when it talks."""
-    with native_messages_aside():
+    with native_messages_aside(), quick_imports():
         import tensorflow as tf
 
         tf.config.list_physical_devices()

@@ -30,7 +30,6 @@ from simulation.studies.fleet_fit import (
 )
 from simulation.studies.fleet_statistics import Looks, look_at_trace, statistics
 from simulation.world.availability.model import Habits
-from simulation.world.traces.reader import read_trace
 from typefleet.errors import ConfigError, expected
 
 
@@ -75,6 +74,8 @@ def fit(flags: FitFlags) -> int:
     if not flags.output.absolute().parent.is_dir():
         raise ConfigError(expected("--output", "an existing folder", f"none at {flags.output.absolute().parent}"))
     console = Console(width=None if sys.stdout.isatty() else 110)
+    from simulation.world.traces.reader import read_trace  # half a second, for Arrow's tables
+
     trace = read_trace(flags.trace, flags.coverage, idle=flags.idle)
     looks = look_at_trace(trace)
     fitted_to, held_out = split_trace(trace, flags.held_out_share)

@@ -19,7 +19,6 @@ from simulation.config import RunConfig, check
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_settings, run_door, to_toml
 from simulation.run.directory import check_output_dir, new_folder
-from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ def parse(argv: list[str]) -> DryRunFlags:
 
 def main(flags: DryRunFlags) -> None:
     """Play the rounds, print the figures and write the files of a dry run."""
-    from simulation.studies.dry_run_report import (  # takes a second to import
+    from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days  # seconds to import, as Flower is
+    from simulation.studies.dry_run_report import (
         dry_run_summary,
         print_summary,
         write_report,

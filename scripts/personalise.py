@@ -15,30 +15,32 @@ import tyro
 from rich.console import Console
 from rich.progress import track
 
+from client_model.config import FineTuning
 from client_model.quiet import import_tensorflow_quietly
 from simulation.flags import parse_with_tyro, run_door
 from typefleet.errors import ConfigError, expected
 
 
+@dataclass(frozen=True)
+class PersonalisationFlags:
+    """Fine-tune held-out phones with the exported training file."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """Folder of a run, exported with all files."""
+    phones: Annotated[int, at.Ge(1)] = 200
+    """How many held-out phones at most."""
+    most_messages: Annotated[int, at.Ge(5)] = 500
+    """Of each phone, its newest ones."""
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+
+
 def main() -> None:
     """Personalise held-out phones; print what each group gained and write it beside the run."""
+    flags = parse_with_tyro(PersonalisationFlags, sys.argv[1:])
     import_tensorflow_quietly()
-    from client_model.tflite.personalisation import FEWEST_MESSAGES, FineTuning
+    from client_model.tflite.personalisation import FEWEST_MESSAGES
     from simulation.studies import personalisation as report
 
-    @dataclass(frozen=True)
-    class PersonalisationFlags:
-        """Fine-tune held-out phones with the exported training file."""
-
-        run_dir: Annotated[Path, tyro.conf.Positional]
-        """Folder of a run, exported with all files."""
-        phones: Annotated[int, at.Ge(1)] = 200
-        """How many held-out phones at most."""
-        most_messages: Annotated[int, at.Ge(5)] = 500
-        """Of each phone, its newest ones."""
-        fine_tuning: FineTuning = field(default_factory=FineTuning)
-
-    flags = parse_with_tyro(PersonalisationFlags, sys.argv[1:])
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
     run = report.open_exported_run(flags.run_dir)
     played = report.play(run, flags.fine_tuning, flags.phones, flags.most_messages)

@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from client_model.quiet import import_tensorflow_quietly
 from simulation.config import RunConfig
 from simulation.flags import read_config, settled
 from simulation.parts import Parts
@@ -26,7 +25,12 @@ if TYPE_CHECKING:
 
     from client_model.learning.cells.base import Cell
     from client_model.metrics.metric import Metric
+    from client_model.text.formats.base import MessageFormat
     from server_strategy.optimizers.base import ServerOptimizer
+    from server_strategy.privacy.mechanisms.base import Mechanism
+    from simulation.engine.engine import Engine
+    from simulation.world.availability.base import Availability
+    from simulation.world.devices import Devices
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,14 @@ def simulate(
     config: RunConfig | None = None,
     *,
     cell: "Cell | None" = None,
+    mechanism: "Mechanism | None" = None,
     server_optimizer: "ServerOptimizer | None" = None,
+    availability: "Availability | None" = None,
+    devices: "Devices | None" = None,
+    message_format: "MessageFormat | None" = None,
     metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
+    engine: "Engine | None" = None,
 ) -> RunResult:
     """Run a simulation from nothing to an exported keyboard.
 
@@ -77,52 +86,78 @@ def simulate(
             `client_model.learning.cells.base`. It may be defined in the notebook itself.
         server_optimizer: moves the weights, in the place of the one that `config.server_optimizer.name` names; its
             step size is still that of the settings.
+        mechanism: makes the noise, in the place of the one that `config.privacy.mechanism` names.
+        availability: when phones are there, in the place of what `config.fleet.availability` names.
+        devices: speeds and memory of the phones, in the place of those that are drawn.
+        message_format: reads `config.data.path`, in the place of what `config.data.format` names.
         metrics: to measure beside those that `config.evaluation.metrics` names.
         progress: where the progress and the closing table go; nowhere if None.
+        engine: one that several runs use, one after another; by default each run starts and ends its own.
 
     Raises:
         InputError: the settings or the data cannot be used; nothing was written.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
-    parts = Parts(cell=cell, server_optimizer=server_optimizer, metrics=tuple(metrics))
+    parts = Parts(
+        cell=cell,
+        mechanism=mechanism,
+        server_optimizer=server_optimizer,
+        availability=availability,
+        devices=devices,
+        message_format=message_format,
+        metrics=tuple(metrics),
+    )
     with parts.at_their_doors():
         config = settled(config or RunConfig())
-    return _run(config, parts, progress, going_on=False)
+    return _run(config, parts, progress, going_on=False, engine=engine)
 
 
 def resume(
     path: Path | str,
     *,
     cell: "Cell | None" = None,
+    mechanism: "Mechanism | None" = None,
     server_optimizer: "ServerOptimizer | None" = None,
+    availability: "Availability | None" = None,
+    devices: "Devices | None" = None,
+    message_format: "MessageFormat | None" = None,
     metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
+    engine: "Engine | None" = None,
 ) -> RunResult:
     """Go on with a run that was stopped, bit for bit as if it had not been.
 
     Args:
         path: the run's folder.
-        cell, server_optimizer, metrics: what was handed in when the run began has to be handed in again.
-        progress: as in `simulate`.
+        cell, mechanism, server_optimizer, availability, devices, message_format, metrics: what was handed in when
+            the run began has to be handed in again.
+        progress, engine: as in `simulate`.
 
     Raises:
         InputError: the folder holds no run, or the parts or the data are others.
         MachineError: as in `simulate`.
     """
-    parts = Parts(cell=cell, server_optimizer=server_optimizer, metrics=tuple(metrics))
+    parts = Parts(
+        cell=cell,
+        mechanism=mechanism,
+        server_optimizer=server_optimizer,
+        availability=availability,
+        devices=devices,
+        message_format=message_format,
+        metrics=tuple(metrics),
+    )
     with parts.at_their_doors():
         config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
-    return _run(config, parts, progress, going_on=True)
+    return _run(config, parts, progress, going_on=True, engine=engine)
 
 
-def _run(config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool) -> RunResult:
-    import_tensorflow_quietly()
-    from client_model.learning.local_training import limit_threads
-    from simulation.run.outcome import run_summary
-    from simulation.run.preparation import prepare
-    from simulation.runner import run_to_the_end
+def _run(
+    config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool, engine: "Engine | None"
+) -> RunResult:
+    from simulation.start import start
 
-    limit_threads(1)  # central training gives the same bits on any number of cores
     with nullcontext(progress) if progress is not None else Path(os.devnull).open("w") as stream:
-        run = run_to_the_end(prepare(config, going_on, parts), going_on, stream)
+        run = start(config, parts, stream, going_on, engine)
+    from simulation.run.outcome import run_summary
+
     return RunResult(run.directory.root, run.finished, run_summary(run).as_json())

@@ -26,8 +26,10 @@ from client_model.text.population import phone_labels
 from server_strategy.protocol import Briefing, HostProfile
 from server_strategy.round_outcome import RoundOutcome
 from simulation.device.export import export_at_the_end
+from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
-from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes
+from simulation.engine.failures import EngineError
+from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.run.lifecycle import Run, checkpoint, start_run
@@ -45,8 +47,17 @@ _WHAT_HELPS = (
 )
 
 
-def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sys.stdout) -> Run:
+def run_to_the_end(
+    prepared: Prepared, engine: Engine, resume: bool = False, stream: TextIO = sys.stdout, *, end_engine: bool = False
+) -> Run:
     """Run a simulation from start (or checkpoint) to exported model; it is not finished if it was interrupted.
+
+    Args:
+        prepared: what is settled.
+        engine: carries the rounds out; it is started if need be.
+        resume: go on with the run in the folder of the settings.
+        stream: where progress and closing table go.
+        end_engine: let the engine end after the last round, while the outcome is written.
 
     Raises:
         RunInUseError: another process is working on the run.
@@ -57,7 +68,9 @@ def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sy
     with RunProgress(stream, prepared.config.rounds, 0) as progress:
         run = start_run(prepared, resume, progress)
     with closing(run):
-        _play(run, stream)
+        _play(run, engine, stream)
+        if end_engine:
+            engine.end_soon()
         if run.finished:
             finish_run(run)
             export = export_at_the_end(run.directory, run.prepared)
@@ -72,12 +85,12 @@ def run_to_the_end(prepared: Prepared, resume: bool = False, stream: TextIO = sy
     return run
 
 
-def _play(run: Run, stream: TextIO) -> None:
+def _play(run: Run, engine: Engine, stream: TextIO) -> None:
     """All rounds that are left, until Ctrl-C."""
     config, done = run.config, run.totals.rounds_completed
     with RunProgress(stream, config.rounds, done) as progress, _stop_on_interrupt(progress) as stop:
         if not run.finished:
-            run_on_flower(config.engine, lambda grid: run_rounds(run, grid, progress, stop))
+            engine.run(lambda grid: run_rounds(run, grid, progress, stop))
     if not run.finished:
         progress.say(
             f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"

@@ -6,7 +6,7 @@ commonest that begin so; `bigram` suggests the words that most often followed th
 commonest where there are fewer than three.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from client_model.text.population import Population
 from client_model.text.vocabulary import FIRST_WORD, OOV
 
 _AT_ONCE = 256  # words
+_PHONES_AT_ONCE = 64
 
 
 class Baselines(NamedTuple):
@@ -74,12 +75,12 @@ def measure_baselines(
 
 def _count(
     population: Population, spelled: NDArray[np.int32], phones: NDArray[np.int64], words: int
-) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]:
     """(how often each word follows anything [V], the words that follow each token most often [V, 3])."""
     lookup = np.where(spelled < 0, OOV, spelled)
     pairs: list[NDArray[np.int64]] = []
-    for phone in phones:
-        previous, following = read_pairs(population, lookup, int(phone))
+    for begin in range(0, len(phones), _PHONES_AT_ONCE):
+        previous, following = read_pairs(population, lookup, phones[begin : begin + _PHONES_AT_ONCE])
         chosen = following >= FIRST_WORD
         pairs.append(previous[chosen].astype(np.int64) * words + following[chosen])
     seen, counts = np.unique(np.concatenate(pairs), return_counts=True)
@@ -98,13 +99,13 @@ def _count(
     return totals, best
 
 
-def _commonest(totals: NDArray[np.floating]) -> NDArray[np.int64]:
+def _commonest(totals: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """Ids of the three commonest words [3]; fewer words leave the last places empty (-1)."""
     found = np.argsort(-totals[FIRST_WORD:], kind="stable")[:SUGGESTIONS] + FIRST_WORD
     return np.concatenate([found, np.full(SUGGESTIONS - len(found), -1)])
 
 
-def _unigram_keystrokes(table: KeystrokeTable, totals: NDArray[np.floating]) -> NDArray[np.int64]:
+def _unigram_keystrokes(table: KeystrokeTable, totals: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """Keystrokes of each token of the vocabulary, the commonest words being suggested: [V]."""
     tokens = np.arange(len(totals), dtype=np.int32)
     found = np.zeros(len(totals), np.int64)

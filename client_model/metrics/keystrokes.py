@@ -12,7 +12,7 @@ A letter is what a person sees as one: a grapheme cluster (UAX #29), so an emoji
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import regex
@@ -34,7 +34,10 @@ class KeystrokeTable(NamedTuple):
 
 def letters_of(token: str) -> list[str]:
     """The letters of a token, as a person counts them."""
-    return regex.findall(r"\X", token)
+    if token.isascii() and token.isalnum():  # nearly all: nothing joins these
+        return list(token)
+    letters: list[str] = regex.findall(r"\X", token)
+    return letters
 
 
 def keystroke_table(tokens: Sequence[str]) -> KeystrokeTable:
@@ -58,11 +61,11 @@ def keystroke_table(tokens: Sequence[str]) -> KeystrokeTable:
     return KeystrokeTable(letters, np.array(words, np.int32), first, last)
 
 
-def ranks(logits: NDArray[np.floating], targets: NDArray[np.int32]) -> NDArray[np.int64]:
+def ranks(logits: NDArray[np.floating[Any]], targets: NDArray[np.int32]) -> NDArray[np.int64]:
     """Words ranked above each target: [n] from logits [n, V]; of equal logits the lower id comes first."""
     own = logits[np.arange(len(targets)), targets][:, None]  # [n, 1]
     words = logits[:, FIRST_WORD:]  # [n, V - FIRST_WORD]
-    above = np.count_nonzero(words > own, axis=1).astype(np.int64)  # [n]
+    above: NDArray[np.int64] = np.count_nonzero(words > own, axis=1).astype(np.int64)  # [n]
     at_least = np.count_nonzero(words >= own, axis=1)  # [n]
     for row in np.flatnonzero(at_least - above > (targets >= FIRST_WORD)):  # equal to another word: rare
         equal = np.flatnonzero(words[row] == own[row]) + FIRST_WORD
@@ -71,7 +74,7 @@ def ranks(logits: NDArray[np.floating], targets: NDArray[np.int32]) -> NDArray[n
 
 
 def word_keystrokes(
-    table: KeystrokeTable, logits: NDArray[np.floating], targets: NDArray[np.int32], rank: NDArray[np.int64]
+    table: KeystrokeTable, logits: NDArray[np.floating[Any]], targets: NDArray[np.int32], rank: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Keystrokes for each target that is a word of the vocabulary: [n]; 0 for other targets.
 
@@ -89,7 +92,7 @@ def word_keystrokes(
 
 
 def _letters_needed(
-    table: KeystrokeTable, logits: NDArray[np.floating], targets: NDArray[np.int32], late: NDArray[np.int64]
+    table: KeystrokeTable, logits: NDArray[np.floating[Any]], targets: NDArray[np.int32], late: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Letters until each of the words at `late` is shown, or all of them: [n] for n of the targets."""
     target = targets[late]  # [n]

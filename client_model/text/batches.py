@@ -10,7 +10,7 @@ changes nothing mathematically: the batch's gradient is a sum over its rows.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,10 +150,13 @@ def evaluation_batches(
 
 
 def read_pairs(
-    population: Population, lookup: NDArray[np.int32], phone: int
+    population: Population, lookup: NDArray[np.int32], phones: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """All (input, target) pairs of a phone, message after message: two int32 [pairs]."""
-    stream, begins, lengths = _read_stream(population, lookup, phone, None)
+    """All (input, target) pairs of some phones, message after message: two int32 [pairs]."""
+    texts = population.types_of_phones(phones)
+    types = np.concatenate([np.zeros(0, np.int64), *(flat for flat, _ in texts)])
+    message_lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(offsets) for _, offsets in texts)])
+    stream, begins, lengths = _stream(lookup, types, np.concatenate([[0], np.cumsum(message_lengths)]))
     position = np.repeat(begins - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
     return stream[position], stream[position + 1]
 
@@ -162,16 +165,15 @@ def phone_messages(
     population: Population, lookup: NDArray[np.int32], phone: int
 ) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """(inputs, targets) of each message of a phone, oldest first."""
-    inputs, targets = read_pairs(population, lookup, phone)
+    inputs, targets = read_pairs(population, lookup, np.array([phone]))
     starts = np.flatnonzero(inputs == BOS)[1:]
     return list(zip(np.split(inputs, starts), np.split(targets, starts), strict=True))
 
 
-def _read_stream(
-    population: Population, lookup: NDArray[np.int32], phone: int, messages: NDArray[np.int64] | None
+def _stream(
+    lookup: NDArray[np.int32], types: NDArray[np.integer[Any]], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Messages laid out as <bos> w1 .. wn <eos>: (stream, begin of each, pairs of each)."""
-    types, offsets = population.types(phone, messages)
     tokens = lookup[np.minimum(types, len(lookup) - 1)]
     lengths = np.diff(offsets)
     index = np.arange(len(lengths))
@@ -192,7 +194,7 @@ def _read_sequences(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
     """(inputs, targets, lengths) of the chosen sequences, laid end to end."""
     messages, local = np.unique(table.message[chosen], return_inverse=True)
-    stream, begins, _ = _read_stream(population, lookup, phone, messages)
+    stream, begins, _ = _stream(lookup, *population.types(phone, messages))
     lengths = table.length[chosen]
     first = begins[local] + table.start[chosen]
     position = np.repeat(first - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())

@@ -27,8 +27,8 @@ from importlib.resources import files
 from itertools import pairwise
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from client_model.keyed_random import hash_uint64, purpose_key, uniform
 from client_model.text.vocabulary import PUNCTUATION
@@ -53,7 +53,7 @@ UNSUITABLE = frozenset(
     upskirt vagina viagra voyeur whore xxx""".split()  # noqa: SIM905
 )
 END_MARK_SHARE, COMMA_SHARE = 0.4, 0.03
-_MESSAGES_A_BLOCK = 4000
+_MESSAGES_A_BLOCK = 16_000
 
 
 @dataclass(frozen=True)
@@ -74,24 +74,18 @@ class _Language:
 
 
 def _read_bigrams() -> tuple[list[str], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    first, second, counts = [], [], []
-    with (files("symspellpy") / BIGRAM_FILE).open(encoding="utf-8") as lines:
-        for line in lines:
-            a, b, count = line.split()
-            if not UNSUITABLE.isdisjoint((a, b)):
-                continue
-            if all(w.isalpha() and (len(w) > 1 or w in "ai") for w in (a, b)):
-                first.append(a)
-                second.append(b)
-                counts.append(int(count))
-    words = sorted(set(first) | set(second))
-    ids = {word: i for i, word in enumerate(words)}
-    return (
-        words,
-        np.array([ids[w] for w in first]),
-        np.array([ids[w] for w in second]),
-        np.array(counts, np.float64),
-    )
+    fields = (files("symspellpy") / BIGRAM_FILE).read_text(encoding="utf-8").split()
+    first, second, counts = fields[::3], fields[1::3], np.array(fields[2::3], np.float64)
+    listed = sorted({*first, *second})
+    ids = {word: i for i, word in enumerate(listed)}
+    usable = np.array([w.isalpha() and (len(w) > 1 or w in "ai") and w not in UNSUITABLE for w in listed])
+    pairs = np.array([[ids[word] for word in column] for column in (first, second)])  # [2, pairs]
+    kept = usable[pairs].all(0)
+    in_use = np.zeros(len(listed), bool)
+    in_use[pairs[:, kept]] = True
+    place = np.cumsum(in_use) - 1  # of a word among those in use
+    words = [listed[i] for i in np.flatnonzero(in_use)]
+    return words, place[pairs[0, kept]], place[pairs[1, kept]], counts[kept]
 
 
 @lru_cache(maxsize=2)
@@ -110,8 +104,8 @@ def _language(seed: int) -> _Language:
     weight = np.concatenate([weight, start_weight])
     row_start = np.searchsorted(state, np.arange(num_words + 2)).astype(np.int64)
     topics = np.arange(NUM_TOPICS)[:, None]
-    normal = ndtri(uniform(purpose_key(seed, "topic of a word"), topics, np.arange(num_words)))
-    per_topic = weight * np.exp(TOPIC_STRENGTH * normal[:, successor])  # [topics, pairs]
+    normal = scipy.special.ndtri(uniform(purpose_key(seed, "topic of a word"), topics, np.arange(num_words)))
+    per_topic = weight * np.exp(TOPIC_STRENGTH * normal)[:, successor]  # [topics, pairs]
     cumulative = np.cumsum(per_topic, axis=1)
     cumulative = np.concatenate([topics, cumulative / cumulative[:, -1:] + topics], axis=1)
     words_with_row = row_start[1:-1] > row_start[:-2]
@@ -133,31 +127,41 @@ def _walk(
     phones: NDArray[np.int64],
     messages: NDArray[np.int64],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Walk the chain once for each message of some phones: (type ids flat, offsets [messages + 1])."""
-    by_length = np.argsort(-lengths, kind="stable")
+    """Walk the chain once for each message of some phones: (type ids flat, offsets [messages + 1]).
+
+    A word that follows no bigram does not depend on the one before it, so the text falls into short runs. The
+    first words of all runs are drawn together, then all second ones, and so on.
+    """
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     owner, place = _owner_and_place(offsets)
-    draw = uniform(key, phones[owner], messages[owner], place)  # [tokens]
+    draw = uniform(hash_uint64(key, phones, messages)[owner], place)  # [tokens]
     jump = draw < JUMP_SHARE
     draw = np.where(jump, draw / JUMP_SHARE, (draw - JUMP_SHARE) / (1 - JUMP_SHARE))
+    shift = (topics * (len(language.successor) + 1))[owner]
     flat = np.zeros(len(draw), np.int32)
-    start_state = len(language.row_start) - 2
-    num_pairs = len(language.successor)
-    shift = topics * (num_pairs + 1)
-    row = np.full(len(lengths), start_state)
-    live_counts = np.count_nonzero(lengths > np.arange(lengths.max(initial=0))[:, None], axis=1)
-    for position, live_count in enumerate(live_counts):
-        live = by_length[:live_count]  # longest first, so those still being written are a prefix
-        token = offsets[live] + position
-        state = np.where(jump[token], start_state, row[live])
-        begin, end = language.row_start[state] + shift[live], language.row_start[state + 1] + shift[live]
-        low = language.cumulative[begin]
-        target = low + draw[token] * (language.cumulative[end] - low)
-        pair = np.searchsorted(language.cumulative, target, side="right") - 1
-        word = language.successor[np.clip(pair, begin, end - 1) - shift[live]]
+    follows = np.append((place > 0) & ~jump, False)  # by a bigram; the last entry stands for the end of the text
+    token = np.flatnonzero(~follows[:-1])
+    state = np.full(len(token), len(language.row_start) - 2)
+    while len(token):
+        word = _draw_successor(language, state, shift[token], draw[token])
         flat[token] = word + len(PUNCTUATION)
-        row[live] = language.next_row[word]
+        goes_on = follows[token + 1]
+        token, state = token[goes_on] + 1, language.next_row[word[goes_on]]
     return flat, offsets
+
+
+def _draw_successor(
+    language: _Language, state: NDArray[np.int64], shift: NDArray[np.int64], draw: NDArray[np.float64]
+) -> NDArray[np.int32]:
+    """A word of row `state` for each uniform draw; `shift` leads to the topic's part of the cumulative weights."""
+    begin, end = language.row_start[state] + shift, language.row_start[state + 1] + shift
+    low = language.cumulative[begin]
+    target = low + draw * (language.cumulative[end] - low)
+    order = np.argsort(target)  # a search for ascending numbers stays in the cache
+    pair = np.empty(len(target), np.int64)
+    pair[order] = np.searchsorted(language.cumulative, target[order], side="right") - 1
+    word: NDArray[np.int32] = language.successor[np.clip(pair, begin, end - 1) - shift]
+    return word
 
 
 def _owner_and_place(offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -215,7 +219,7 @@ class SyntheticPopulation:
     def num_messages(self, phone: int) -> int:
         """How many messages the phone holds; log-normal."""
         u = uniform(self._keys["messages"], phone)
-        return int(np.clip(np.exp(MESSAGES_LOG_MEAN + MESSAGES_LOG_STD * ndtri(u)), 1, MESSAGES_MAX))
+        return int(np.clip(np.exp(MESSAGES_LOG_MEAN + MESSAGES_LOG_STD * scipy.special.ndtri(u)), 1, MESSAGES_MAX))
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         """Tokens of each message, without making the text: int64 [messages]."""
@@ -233,7 +237,7 @@ class SyntheticPopulation:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
         """(own words, stock phrase or -1, ends with a mark) of each message."""
         k = self._keys
-        normal = ndtri(uniform(k["words"], phones, messages))
+        normal = scipy.special.ndtri(uniform(k["words"], phones, messages))
         words = np.clip(np.exp(WORDS_LOG_MEAN + WORDS_LOG_STD * normal), 1, WORDS_MAX)
         is_stock = uniform(k["stock"], phones, messages) < STOCK_SHARE
         # Popularity falls as 1 / sqrt(rank).
@@ -278,13 +282,17 @@ class SyntheticPopulation:
             language, self._topics(phones, messages), own_lengths, k["next word"], phones, messages
         )
         owner, place = _owner_and_place(own_offsets)
-        phone, message = phones[owner], messages[owner]
-        private = uniform(k["private"], phone, message, place) < PRIVATE_SHARE
-        rank = (PRIVATE_WORDS + 1) ** uniform(k["which private"], phone, message, place) - 1
-        private_type = len(language.lexicon) + phone * PRIVATE_WORDS + rank.astype(np.int64)
-        types = np.where(private, private_type, flat)
-        comma = (uniform(k["comma"], phone, message, place) < COMMA_SHARE) & (place > 0)
-        made[offsets[owner] + place] = np.where(comma, PUNCTUATION.index(","), types)
+
+        def draw(purpose: str) -> NDArray[np.float64]:
+            return uniform(hash_uint64(k[purpose], phones, messages)[owner], place)
+
+        types = flat.astype(np.int64)
+        private = np.flatnonzero(draw("private") < PRIVATE_SHARE)
+        phone, message = phones[owner[private]], messages[owner[private]]
+        rank = (PRIVATE_WORDS + 1) ** uniform(k["which private"], phone, message, place[private]) - 1
+        types[private] = len(language.lexicon) + phone * PRIVATE_WORDS + rank.astype(np.int64)
+        types[(draw("comma") < COMMA_SHARE) & (place > 0)] = PUNCTUATION.index(",")
+        made[offsets[owner] + place] = types
 
         marked = np.flatnonzero(mark & (phrase < 0))
         is_question = uniform(k["which mark"], phones[marked], messages[marked]) < 0.25

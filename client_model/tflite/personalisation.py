@@ -11,13 +11,12 @@ nothing but the phone's own text, and its cost is one pass over a few messages. 
 evaluation of on-device personalization", arXiv:1910.10252, likewise divide each phone's own text.)
 """
 
-from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import annotated_types as at
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.config import FineTuning
 from client_model.keyed_random import generator
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.keystrokes import KeystrokeTable
@@ -33,16 +32,6 @@ Messages = list[tuple[NDArray[np.int32], NDArray[np.int32]]]  # (inputs, targets
 
 LEARNED_SHARE, CHECKED_SHARE = 0.6, 0.2
 FEWEST_MESSAGES = 5  # one to check on, one to measure on
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """How a phone goes on learning."""
-
-    learning_rate: Annotated[float, at.Gt(0)] = 1.0
-    """Step size of SGD on the phone."""
-    epochs: Annotated[int, at.Ge(1)] = 1
-    """Passes over the phone's older messages."""
 
 
 class PersonalOutcome(NamedTuple):

@@ -31,10 +31,7 @@ smaller value, which the privacy statement shows beside it.
 import math
 from functools import lru_cache
 
-import dp_accounting
-from dp_accounting import pld, rdp
-from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr
+import scipy  # its parts are imported when they are first used
 
 from typefleet.errors import InputError, expected
 
@@ -49,6 +46,9 @@ def epsilon_by_rdp(rho: float, delta: float) -> float:
     """Epsilon of rho-zCDP at delta, by Renyi orders (dp_accounting); 0 for rho 0."""
     if rho == 0:
         return 0.0
+    import dp_accounting  # a second: not before an epsilon is asked for
+    from dp_accounting import rdp
+
     event = dp_accounting.GaussianDpEvent(math.sqrt(1 / (2 * rho)))
     return float(rdp.RdpAccountant().compose(event).get_epsilon(delta))
 
@@ -63,10 +63,12 @@ def epsilon_of_gaussian(rho: float, delta: float) -> float:
     mu = math.sqrt(2 * rho)
 
     def excess(epsilon: float) -> float:
-        inner = math.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu))
-        return float(ndtr(mu / 2 - epsilon / mu)) - inner - delta
+        inner = math.exp(epsilon + scipy.special.log_ndtr(-mu / 2 - epsilon / mu))
+        return float(scipy.special.ndtr(mu / 2 - epsilon / mu)) - inner - delta
 
-    return 0.0 if excess(0.0) <= 0 else float(brentq(excess, 0.0, epsilon_by_rdp(rho, delta) + 1.0, xtol=1e-10))
+    if excess(0.0) <= 0:
+        return 0.0
+    return float(scipy.optimize.brentq(excess, 0.0, epsilon_by_rdp(rho, delta) + 1.0, xtol=1e-10))
 
 
 @lru_cache(maxsize=256)
@@ -84,7 +86,7 @@ def rho_for(target_epsilon: float, delta: float) -> float:
     if excess(low) > 0 or excess(high) < 0:
         meets = f"a target that some rho in [1e-12, 1e6] meets at delta {delta:g}"
         raise InputError(expected("epsilon", meets, f"{target_epsilon:g}"))
-    rho = math.exp(brentq(excess, low, high, xtol=1e-12))
+    rho = math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-12))
     while epsilon_by_rdp(rho, delta) > target_epsilon:
         rho *= 1 - 1e-9
     return rho
@@ -108,6 +110,9 @@ def epsilon_if_poisson(noise_multiplier: float, sampling_share: float, rounds: i
     By privacy loss distributions (dp_accounting), for independent noise and phones that are added or
     removed. Availability breaks its assumption: it is never a claim about a run here.
     """
+    import dp_accounting
+    from dp_accounting import pld
+
     joined = dp_accounting.PoissonSampledDpEvent(sampling_share, dp_accounting.GaussianDpEvent(noise_multiplier))
     accountant = pld.PLDAccountant()
     return float(accountant.compose(dp_accounting.SelfComposedDpEvent(joined, rounds)).get_epsilon(delta))

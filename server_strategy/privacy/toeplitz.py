@@ -32,10 +32,8 @@ All vectors are float64.
 import math
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.signal import fftconvolve, lfilter
-from scipy.special import expit
 
 from typefleet.errors import InputError, expected
 
@@ -47,7 +45,7 @@ def inverse_coefficients(coefficients: Vector, rounds: int) -> Vector:
     """First column of C^-1: float64 [rounds]."""
     impulse = np.zeros(rounds)
     impulse[0] = 1.0
-    return lfilter([1.0], coefficients, impulse)
+    return scipy.signal.lfilter([1.0], coefficients, impulse)
 
 
 def sum_errors(inverse: Vector, momentum: float = 0.0) -> Vector:
@@ -115,11 +113,13 @@ def optimal_banded(rounds: int, bands: int, momentum: float = 0.0) -> Vector:
     start = np.cumprod(np.concatenate([[1.0], (2 * np.arange(1, bands) - 1) / (2 * np.arange(1, bands))]))
 
     def objective(c: Vector) -> tuple[float, Vector]:
-        error, slope = _error_and_slope(c, rounds, momentum, lambda x: lfilter([1.0], c, x))
+        error, slope = _error_and_slope(c, rounds, momentum, lambda x: scipy.signal.lfilter([1.0], c, x))
         energy = float(c @ c)
         return math.log(error * energy), slope / error + 2 * c / energy
 
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-15})
+    found = scipy.optimize.minimize(
+        objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-15}
+    )
     coefficients = found.x / np.linalg.norm(found.x)
     check_monotone(coefficients)
     return coefficients
@@ -147,7 +147,9 @@ def optimal_blt(
     for count in range(1, buffers + 1):
         starts = _blt_starts(rounds, count) + ([] if best is None else _with_one_more_buffer(best.x))
         for start in starts:
-            found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-13})
+            found = scipy.optimize.minimize(
+                objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-13}
+            )
             if np.isfinite(found.fun) and (best is None or len(best.x) < 2 * count or found.fun < best.fun):
                 best = found
     if best is None:
@@ -177,7 +179,7 @@ def _worst_columns(column: Vector, min_separation: int, max_participations: int)
 def _workload(vector: Vector, momentum: float) -> Vector:
     """What the server's sums make of a column: prefix sums, then momentum."""
     sums = np.cumsum(vector)
-    return lfilter([1.0], [1.0, -momentum], sums) if momentum else sums
+    return scipy.signal.lfilter([1.0], [1.0, -momentum], sums) if momentum else sums
 
 
 def _error_and_slope(c: Vector, rounds: int, momentum: float, solve) -> tuple[float, Vector]:
@@ -194,13 +196,13 @@ def _error_and_slope(c: Vector, rounds: int, momentum: float, solve) -> tuple[fl
     error = float(weights @ sums**2)
     by_inverse = _workload((2 * weights * sums)[::-1], momentum)  # adjoint of the workload, reversed
     adjoint = solve(by_inverse)[::-1]
-    slope = -fftconvolve(adjoint, inverse[::-1])[rounds - 1 : rounds - 1 + len(c)]
+    slope = -scipy.signal.fftconvolve(adjoint, inverse[::-1])[rounds - 1 : rounds - 1 + len(c)]
     return error, slope
 
 
 def _blt_parameters(x: Vector) -> tuple[Vector, Vector]:
     decay, scale = np.split(x, 2)
-    return expit(decay), np.exp(np.minimum(scale, 50.0))  # a line search may step far outside
+    return scipy.special.expit(decay), np.exp(np.minimum(scale, 50.0))  # a line search may step far outside
 
 
 def _blt_starts(rounds: int, buffers: int) -> list[Vector]:
@@ -231,7 +233,9 @@ def _blt_objective(
         return 1e3 + float(scale.sum()), np.concatenate([np.zeros_like(scale), scale])
     c = blt_coefficients(decay, scale, rounds)
     numerator, denominator = _transfer_function(decay, scale)
-    error, error_slope = _error_and_slope(c, rounds, momentum, lambda v: lfilter(numerator, denominator, v))
+    error, error_slope = _error_and_slope(
+        c, rounds, momentum, lambda v: scipy.signal.lfilter(numerator, denominator, v)
+    )
     together = _worst_columns(c, min_separation, max_participations)
     energy = float(together @ together)
     # d together / d c is the sum of shifts; its adjoint shifts back.

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from flwr.app import Message
 from flwr.serverapp import Grid
 
-from simulation.engine.flower_on_ray import POLL_S, EngineError, EngineGrid, check_backend
+from simulation.engine.failures import EngineError
+from simulation.engine.flower_on_ray import POLL_S, EngineGrid, check_engine
 
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting worker has time
@@ -60,7 +61,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
                 stuck.append(task)
             else:
                 raise EngineError(f"a message failed {_ATTEMPTS} times: {_last_line(reply.error.reason)}")
-        check_backend()
+        check_engine(grid)
         if now - began > timeout_s:
             missing = len(waiting) + len(unsent) + len(stuck)
             raise EngineError(f"{missing} messages had no answer within {timeout_s:g} s")

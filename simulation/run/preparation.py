@@ -1,40 +1,30 @@
-"""Everything that is settled before the first phone trains: text, vocabulary, split, baselines, world.
+"""Everything that is settled before the first phone trains: vocabulary, baselines, world."""
 
-All that can be wrong with the input is found here, before a folder is made or a process started.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.counting_baselines import Baselines, measure_baselines
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import spelled_lookup
-from client_model.metrics.table import MetricTable, metric_table
+from client_model.metrics.table import MetricTable
 from client_model.text.batches import training_tokens
-from client_model.text.population import (
-    Population,
-    open_population,
-    prepare_population,
-    split_phones,
-)
+from client_model.text.population import Population
 from client_model.text.vocabulary import Vocabulary
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
-from simulation.run.directory import check_output_dir
-from simulation.run.model import host_task, shape_of_run, with_named_cell
-from simulation.run.records import check_metric_names
-from simulation.run.starting_point import StartingPoint, open_starting_point
+from simulation.run.accepted_input import AcceptedInput, accept_input
+from simulation.run.model import host_task, shape_of_run
+from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
-from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
-from typefleet.errors import ConfigError, UnknownKindError, said_of
 
 
 @dataclass(frozen=True)
@@ -62,19 +52,22 @@ class Prepared:
         return self.task.shape
 
 
+Text = tuple[NDArray[np.integer[Any]], NDArray[np.int64]]  # types of a phone's tokens, and where messages begin
+
+
 @dataclass
 class _Remembered:
     """A population that keeps the text of the phones it was asked for, for two passes over it."""
 
     inner: Population
-    kept: dict[int, tuple] = field(default_factory=dict)
+    kept: dict[int, Text] = field(default_factory=dict)
 
     @property
     def num_phones(self) -> int:
         return self.inner.num_phones
 
     @property
-    def lexicon(self):
+    def lexicon(self) -> Sequence[str]:
         return self.inner.lexicon
 
     @property
@@ -85,117 +78,66 @@ class _Remembered:
     def skipped_lines(self) -> int:
         return self.inner.skipped_lines
 
-    def digests(self):
+    def digests(self) -> NDArray[np.uint64]:
         return self.inner.digests()
 
-    def message_lengths(self, phone: int):
+    def message_lengths(self, phone: int) -> NDArray[np.int64]:
         return self.inner.message_lengths(phone)
 
-    def types(self, phone: int, messages=None):
+    def types(self, phone: int, messages: NDArray[np.int64] | None = None) -> Text:
         if messages is not None:
             return self.inner.types(phone, messages)
-        if phone not in self.kept:
-            self.kept[phone] = self.inner.types(phone)
-        return self.kept[phone]
+        return self.types_of_phones(np.array([phone]))[0]
 
-    def types_of_phones(self, phones):
+    def types_of_phones(self, phones: NDArray[np.int64]) -> list[Text]:
         new = np.array([p for p in phones.tolist() if p not in self.kept], np.int64)
         self.kept.update(zip(new.tolist(), self.inner.types_of_phones(new), strict=True))
         return [self.kept[p] for p in phones.tolist()]
 
 
 def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> Prepared:
-    """Open the text, build the vocabulary, measure the baselines, set up the fleet.
+    """Accept the input and settle it; see `accept_input` and `settle` for what is raised."""
+    return settle(accept_input(config, resume, parts))
 
-    Args:
-        config: of the run.
-        resume: the run's folder is there already.
-        parts: what is handed in instead of what the configuration names.
+
+def settle(accepted: AcceptedInput) -> Prepared:
+    """Count the vocabulary, measure the baselines, set the fleet under its policy.
 
     Raises:
-        ConfigError, DataError, VocabularyError: the input cannot be used; nothing was written but
-            the cache of a tokenised file.
+        ConfigError: there are no words, or too few phones have memory enough.
     """
-    config, parts = with_named_cell(config, parts or Parts())
-    metrics = _metrics(config, parts)
-    if config.output_dir is not None and not resume:
-        check_output_dir(config.output_dir)
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format)
-    if config.cohort.goal > spec.num_phones:
-        raise ConfigError(f"expected --cohort.goal <= the fleet's {spec.num_phones} phones, found {config.cohort.goal}")
-    population = _Remembered(open_population(spec))
-    digests = population.digests()
-    training, held_out = split_phones(digests, config.seed, config.data.held_out_share)
-    if config.cohort.goal > len(training):
-        raise ConfigError(
-            f"expected --cohort.goal <= the {len(training)} training phones of the fleet, found {config.cohort.goal}"
-        )
-    plan = _privacy_plan(config, parts, spec.num_phones)
-    fleet = Fleet(
-        config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
+    config, parts, population = accepted.config, accepted.parts, _Remembered(accepted.population)
+    vocabulary = accepted.given_vocabulary or run_vocabulary(
+        config, population, accepted.counted_phones, "the training phones"
     )
-    held_out = _sample(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
-    seen = _sample(training, digests, config.seed, "vocabulary phones", config.data.vocabulary_phones)
-    start = open_starting_point(config)
-    vocabulary = start.vocabulary if start else run_vocabulary(config, population, seen, "the training phones")
     shape = shape_of_run(config, parts, len(vocabulary))
+    tokens = _training_tokens(config, accepted.population, shape)
+    cohorts = make_cohorts(accepted.fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     baselines = measure_baselines(
         population,
         spelled_lookup(vocabulary, population),
         keystroke_table(vocabulary.tokens),
-        training_phones=seen,
-        held_out_phones=held_out,
+        training_phones=accepted.counted_phones,
+        held_out_phones=accepted.held_out_phones,
         max_sequences=config.evaluation.max_sequences,
         sequence_length=shape.sequence_length,
     )
-    tokens = _training_tokens(config, population.inner, shape)
-    cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     return Prepared(
         config=config,
-        population=population.inner,
-        digests=digests,
-        training_phones=training,
-        held_out_phones=held_out,
+        population=accepted.population,
+        digests=accepted.digests,
+        training_phones=accepted.training_phones,
+        held_out_phones=accepted.held_out_phones,
         vocabulary=vocabulary,
         baselines=baselines,
-        task=host_task(config, parts, shape, spec, vocabulary),
+        task=host_task(config, parts, shape, accepted.spec, vocabulary),
         cohorts=cohorts,
         training_tokens=tokens,
-        start=start,
+        start=accepted.start,
         parts=parts,
-        metrics=metrics,
-        plan=plan,
+        metrics=accepted.metrics,
+        plan=accepted.plan,
     )
-
-
-def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
-    try:
-        metrics = metric_table(config.evaluation.metrics, parts.metrics)
-    except UnknownKindError as error:
-        raise ConfigError(said_of("--evaluation.metrics", error)) from error
-    check_metric_names(metrics)
-    return metrics
-
-
-def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
-    momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
-    return make_privacy_plan(
-        config.cohort,
-        config.privacy,
-        rounds=config.rounds,
-        num_phones=num_phones,
-        momentum=momentum,
-        mechanism=parts.mechanism,
-    )
-
-
-def _sample(
-    phones: NDArray[np.int64], digests: NDArray[np.uint64], seed: int, purpose: str, most: int
-) -> NDArray[np.int64]:
-    if len(phones) <= most:
-        return phones
-    order = np.argsort(hash_uint64(purpose_key(seed, purpose), digests[phones]), kind="stable")
-    return np.sort(phones[order[:most]])
 
 
 def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:

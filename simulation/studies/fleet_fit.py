@@ -17,9 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit, i0, logit
 
 from simulation.studies.fleet_statistics import FleetStatistics, Looks, look_at_model, statistics
 from simulation.world.availability.base import WorldFacts
@@ -148,8 +147,8 @@ def _fit_clock(habits: Habits, target: FleetStatistics) -> Habits:
 
     def curve(x: NDArray[np.float64]) -> NDArray[np.float64]:
         kappa = np.exp(x[0])
-        share = expit(x[3])
-        waves = [np.exp(kappa * np.cos(2 * np.pi * (hours - x[k]) / 24)) / i0(kappa) for k in (1, 2)]
+        share = scipy.special.expit(x[3])
+        waves = [np.exp(kappa * np.cos(2 * np.pi * (hours - x[k]) / 24)) / scipy.special.i0(kappa) for k in (1, 2)]
         shares: NDArray[np.float64] = target.mean_share * ((1 - share) * waves[0] + share * waves[1])
         return shares
 
@@ -157,8 +156,8 @@ def _fit_clock(habits: Habits, target: FleetStatistics) -> Habits:
         return float(((curve(x) - target.hourly) ** 2).sum()) * 1e4 + 0.01 * float(np.exp(x[0])) ** 2
 
     starts = [np.array([np.log(0.6), a, a + apart, -1.0]) for a in range(0, 24, 4) for apart in (4, 8, 12)]
-    best = min((minimize(loss, x, method="Nelder-Mead") for x in starts), key=lambda found: found.fun).x
-    kappa, (first, second), share = float(np.exp(best[0])), best[1:3] % 24, float(expit(best[3]))
+    best = min((scipy.optimize.minimize(loss, x, method="Nelder-Mead") for x in starts), key=lambda found: found.fun).x
+    kappa, (first, second), share = float(np.exp(best[0])), best[1:3] % 24, float(scipy.special.expit(best[3]))
     if share > 0.5:
         first, second, share = second, first, 1 - share
     return replace(
@@ -177,9 +176,9 @@ def _sessions_to(habits: Habits) -> list[float]:
     return [
         np.log(habits.session_median_h),
         np.log(max(habits.session_mean_h / habits.session_median_h - 1, 1e-3)),
-        logit(np.clip(habits.reentry_share, 0.2, 0.9)),
+        scipy.special.logit(np.clip(habits.reentry_share, 0.2, 0.9)),
         np.log(habits.reentry_gap_mean_h),
-        logit(np.clip(habits.long_session_share, 0.1, 0.9)),
+        scipy.special.logit(np.clip(habits.long_session_share, 0.1, 0.9)),
         np.log(habits.long_session_median_h),
     ]
 
@@ -190,25 +189,29 @@ def _sessions_from(habits: Habits, x: NDArray[np.float64]) -> Habits:
         habits,
         session_median_h=median,
         session_mean_h=float(min(median * (1 + np.exp(x[1])), 8.0)),
-        reentry_share=float(min(expit(x[2]), 0.95)),
+        reentry_share=float(min(scipy.special.expit(x[2]), 0.95)),
         reentry_gap_mean_h=float(np.exp(np.clip(x[3], -3, 0.7))),
-        long_session_share=float(min(expit(x[4]), 0.95)),
+        long_session_share=float(min(scipy.special.expit(x[4]), 0.95)),
         long_session_median_h=float(np.exp(np.clip(x[5], 1, 2.7))),
     )
 
 
 def _shares_to(habits: Habits) -> list[float]:
     a, b = habits.eligible_share_alpha, habits.eligible_share_beta
-    return [logit(a / (a + b)), np.log(a + b), logit(np.clip(habits.never_eligible_share, 0.05, 0.9))]
+    return [
+        scipy.special.logit(a / (a + b)),
+        np.log(a + b),
+        scipy.special.logit(np.clip(habits.never_eligible_share, 0.05, 0.9)),
+    ]
 
 
 def _shares_from(habits: Habits, x: NDArray[np.float64]) -> Habits:
-    mean, total = float(expit(x[0])), float(np.exp(np.clip(x[1], -2, 6)))
+    mean, total = float(scipy.special.expit(x[0])), float(np.exp(np.clip(x[1], -2, 6)))
     return replace(
         habits,
         eligible_share_alpha=max(mean * total, 1e-3),
         eligible_share_beta=max((1 - mean) * total, 1e-3),
-        never_eligible_share=float(min(expit(x[2]), 0.95)),
+        never_eligible_share=float(min(scipy.special.expit(x[2]), 0.95)),
     )
 
 
@@ -253,7 +256,7 @@ def _search(
     start = np.array(to(habits))
     corners = np.vstack([start, start + _SPREAD * np.eye(len(start))])
     options = {"maxfev": search.steps, "xatol": 0.01, "fatol": 0.5, "initial_simplex": corners}
-    return back(habits, minimize(value, start, method="Nelder-Mead", options=options).x)
+    return back(habits, scipy.optimize.minimize(value, start, method="Nelder-Mead", options=options).x)
 
 
 def _rounded(habits: Habits) -> Habits:

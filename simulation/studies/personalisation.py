@@ -16,6 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from client_model.config import FineTuning
 from client_model.metrics.keyboard_metrics import TOP3_RECALL
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Counts, Metric
@@ -25,7 +26,6 @@ from client_model.text.batches import phone_messages
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.personalisation import (
     FEWEST_MESSAGES,
-    FineTuning,
     PersonalKeyboard,
     PersonalOutcome,
     personalise,

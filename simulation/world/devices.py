@@ -19,8 +19,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from client_model.keyed_random import purpose_key, uniform
 from simulation.world.config import FleetConfig
@@ -69,7 +69,7 @@ def draw_devices(
     phones = np.arange(num_phones)
 
     def normal(purpose: str) -> Floats:
-        rank: Floats = ndtri(uniform(purpose_key(seed, purpose), phones))
+        rank: Floats = scipy.special.ndtri(uniform(purpose_key(seed, purpose), phones))
         return rank
 
     tier = normal("device tier")  # high is good
@@ -79,7 +79,7 @@ def draw_devices(
 
     own = np.sqrt(_SPEED_MEMORY)  # so that speed and memory, which share the tier, correlate by its square
     slowness = -joined("training speed", own)
-    memory = _memory_of(ndtr(joined("memory", own)))
+    memory = _memory_of(scipy.special.ndtr(joined("memory", own)))
     network = joined("network", config.tier_network_correlation)
     spread = config.network_log_std
     down = np.exp(spread * joined("download speed", np.sqrt(_DOWN_UP), network))
@@ -100,7 +100,7 @@ def _slowdown(config: FleetConfig, slowness: Floats) -> Floats:
     if config.speed_spread == "log-normal":
         return np.exp(config.train_s_per_token_log_std * slowness)
     shares, ratios = (*_SHARE, *_SLOW_SHARE), (*_RATIO, *_SLOW_RATIO)
-    return np.exp(np.interp(ndtr(slowness), shares, np.log(ratios)))
+    return np.exp(np.interp(scipy.special.ndtr(slowness), shares, np.log(ratios)))
 
 
 def _memory_of(rank: Floats) -> Floats:

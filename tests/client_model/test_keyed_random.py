@@ -50,3 +50,8 @@ def test_weighted_choice_follows_the_weights_and_is_keyed():
     np.testing.assert_allclose([(found == v).mean() for v in (-5, 0, 8)], [0.5, 0.25, 0.25], atol=0.01)
     np.testing.assert_array_equal(weighted_choice(key, (-5.0, 0.0, 8.0), (2, 1, 1), np.arange(10)), found[:10])
     assert set(weighted_choice(key, (1.0, 2.0), (1.0, 0.0), np.arange(1000))) == {1.0}
+
+
+def test_counters_can_be_hashed_in_steps():
+    key, a, b = purpose_key(0, "u"), np.arange(30), np.arange(30)[::-1]
+    np.testing.assert_array_equal(hash_uint64(hash_uint64(key, a), b), hash_uint64(key, a, b))

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ive, ndtri, pdtrik
 
 from client_model.keyed_random import purpose_key, uniform, weighted_choice
 from simulation.clock import DAY_S, HOUR_S
@@ -120,7 +120,7 @@ class AvailabilityModel(Availability):
         shares = (1.0 - sum(habits.other_best_local_hour_shares), *habits.other_best_local_hour_shares)
         self.best_hour = weighted_choice(purpose_key(seed, "best hour"), hours, shares, phones)
         u = uniform(purpose_key(seed, "eligible share"), phones)
-        share = betaincinv(habits.eligible_share_alpha, habits.eligible_share_beta, u)
+        share = scipy.special.betaincinv(habits.eligible_share_alpha, habits.eligible_share_beta, u)
         never = uniform(purpose_key(seed, "never eligible"), phones) < habits.never_eligible_share
         self.eligible_share = np.where(never, 0.0, np.clip(share, 0.0, 0.999))
         self._log_median = np.log(habits.session_median_h)
@@ -133,7 +133,7 @@ class AvailabilityModel(Availability):
     def _session_hours(self, u: Floats) -> Floats:
         share = self._habits.long_session_share
         is_long = u < share
-        rank = ndtri(np.where(is_long, u / share, (u - share) / (1 - share)) if share else u)
+        rank = scipy.special.ndtri(np.where(is_long, u / share, (u - share) / (1 - share)) if share else u)
         hours: Floats = np.exp(self._log_median + self._log_std * rank)
         if share:
             hours = np.where(is_long, self._habits.long_session_median_h * np.exp(_LONG_LOG_STD * rank), hours)
@@ -194,7 +194,7 @@ class AvailabilityModel(Availability):
             spread = (np.exp(-1j * omega * starts) - np.exp(-1j * omega * ends)) / (1j * omega)
             response = spread.sum() / _SAMPLE / mean_h
             gain = min(1 / abs(response), _MAX_GAIN)
-            wanted = 2 * ive(k, kappa) / ive(0, kappa)
+            wanted = 2 * scipy.special.ive(k, kappa) / scipy.special.ive(0, kappa)
             curve += wanted * gain * np.cos(omega * grid - np.angle(response))
         curve = np.maximum(curve, 0.0)
         steps = (curve[1:] + curve[:-1]) / 2
@@ -233,7 +233,7 @@ def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArr
     """
     counts = np.zeros(len(u), np.int64)
     large = np.flatnonzero(rate > _LARGE_RATE)
-    counts[large] = np.ceil(pdtrik(u[large], rate[large]))
+    counts[large] = np.ceil(scipy.special.pdtrik(u[large], rate[large]))
     term = np.exp(-rate)
     reached = term.copy()
     left = np.flatnonzero((u > reached) & (rate <= _LARGE_RATE))

@@ -34,6 +34,9 @@ class ListPopulation:
         chosen = [self.phones[phone][m] for m in (range(len(self.phones[phone])) if messages is None else messages)]
         return np.array([t for m in chosen for t in m], np.int64), np.cumsum([0, *map(len, chosen)])
 
+    def types_of_phones(self, phones):
+        return [self.types(phone) for phone in phones]
+
 
 LOOKUP = np.arange(8, 19, dtype=np.int32)
 phones = st.lists(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=15), min_size=1, max_size=9), min_size=1)
@@ -131,10 +134,12 @@ def test_phones_scored_together_keep_their_own_tokens(all_phones, max_sequences,
     assert longest < batch_tokens + T  # a batch ends with the sequence that fills it
 
 
-def test_read_pairs_is_the_whole_phone_in_order():
-    inputs, targets = read_pairs(ListPopulation([[[0, 1], [2]]]), LOOKUP, 0)
-    assert inputs.tolist() == [BOS, 8, 9, BOS, 10]
-    assert targets.tolist() == [8, 9, EOS, 10, EOS]
+def test_read_pairs_is_whole_phones_in_order():
+    population = ListPopulation([[[0, 1], [2]], [[3]], [[4]]])
+    inputs, targets = read_pairs(population, LOOKUP, np.array([0, 2]))
+    assert inputs.tolist() == [BOS, 8, 9, BOS, 10, BOS, 12]
+    assert targets.tolist() == [8, 9, EOS, 10, EOS, 12, EOS]
+    assert [len(part) for part in read_pairs(population, LOOKUP, np.array([], np.int64))] == [0, 0]
 
 
 @pytest.mark.parametrize("lengths", [[5, 1, 3], [1], [6, 6, 6]])

@@ -15,8 +15,8 @@ from ray.cluster_utils import Cluster
 
 from client_model.config import DataConfig
 from client_model.text.population import prepare_population, split_phones
+from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
-from simulation.run.preparation import _sample
 from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
@@ -152,7 +152,7 @@ def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on
     digests, first = np.load(where / "digests.npy"), np.load(where / "first_message.npy")
     offsets, types = np.load(where / "message_offsets.npy"), np.load(where / "types.npy")
     training, _ = split_phones(digests, 0, DataConfig().held_out_share)
-    read_by_driver = _sample(training, digests, 0, "vocabulary phones", 20)
+    read_by_driver = sample_phones(training, digests, 0, "vocabulary phones", 20)
     damaged = np.setdiff1d(training, read_by_driver)[:10]
     for phone in damaged:
         types[offsets[first[phone]] : offsets[first[phone + 1]]] = -(2**30)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import ray
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
@@ -13,10 +12,12 @@ from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from simulation.engine import exchange as exchange_module
-from simulation.engine import flower_on_ray as engine
+from simulation.engine import flower_on_ray
 from simulation.engine.config import EngineConfig
+from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
-from simulation.engine.flower_on_ray import EngineError, run_on_flower, wait_for_nodes
+from simulation.engine.failures import EngineError
+from simulation.engine.flower_on_ray import wait_for_nodes
 from tests.simulation.engine import own_app
 
 pytestmark = pytest.mark.slow
@@ -69,47 +70,39 @@ def test_the_strategy_works_in_a_users_own_server_app(own_server_app):
     assert strategy.last_round.spent.epsilon > 0 and strategy.participation.min_separation >= 2
 
 
-def play(monkeypatch, misbehave="", rounds=4):
+@pytest.fixture(scope="module")
+def own_engine():
+    """Our engine with the same client; all tests of the module use it, one after another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flower_on_ray, "client_app", own_app.app)
+        with Engine(EngineConfig(workers=2)) as engine:
+            yield engine
+
+
+def play(grid, misbehave="", rounds=4):
     """The same rounds on our engine; returns the weights."""
-    monkeypatch.setattr(engine, "client_app", own_app.app)
-    result = {}
-
-    def body(grid):
-        wait_for_nodes(grid)
-        strategy, arrays = make_strategy(), start_arrays()
-        config = ConfigRecord({"misbehave": misbehave})
-        for r in range(1, rounds + 1):
-            replies = exchange(grid, strategy.configure_train(r, arrays, config, grid), 60.0)
-            arrays, _ = strategy.aggregate_train(r, replies)
-        result["weights"] = weights(arrays)
-
-    run_on_flower(EngineConfig(workers=2), body)
-    return result["weights"]
+    wait_for_nodes(grid)
+    strategy, arrays = make_strategy(), start_arrays()
+    config = ConfigRecord({"misbehave": misbehave})
+    for r in range(1, rounds + 1):
+        replies = exchange(grid, strategy.configure_train(r, arrays, config, grid), 60.0)
+        arrays, _ = strategy.aggregate_train(r, replies)
+    return weights(arrays)
 
 
-@pytest.mark.parametrize("fault", ["", "raise"])
-def test_a_failed_or_killed_host_leaves_no_mark(own_server_app, monkeypatch, tmp_path, fault):
+@pytest.mark.parametrize("fault", ["", "raise", "die"])
+def test_a_host_that_fails_or_dies_leaves_no_mark(own_server_app, own_engine, tmp_path, fault):
     flag = tmp_path / "flag"
     flag.touch()
-    found = play(monkeypatch, f"{fault} {flag}" if fault else "")
+    found = own_engine.run(lambda grid: play(grid, f"{fault} {flag}" if fault else ""))
     assert flag.exists() == (not fault)  # the fault did happen
     np.testing.assert_array_equal(found, weights(own_server_app["arrays"]))
 
 
-def test_a_host_that_never_works_stops_the_run_with_its_reason(monkeypatch):
+def test_a_host_that_never_works_stops_the_run_with_its_reason(own_engine, monkeypatch):
     monkeypatch.setattr(exchange_module, "_FIRST_PAUSE_S", 0.01)
     with pytest.raises(EngineError, match=r"failed 6 times: .*this host never works"):
-        play(monkeypatch, "always raise")
-    assert not ray.is_initialized()
-
-
-def test_ray_that_does_not_start_is_said_at_once(monkeypatch):
-    def refuse(**_):
-        raise ConnectionError("no raylet")
-
-    monkeypatch.setattr(engine.ray, "init", refuse)  # the real cause cannot be had on a healthy machine
-    with pytest.raises(EngineError, match="Ray did not start: no raylet"):
-        run_on_flower(EngineConfig(workers=1), lambda grid: None)
+        own_engine.run(lambda grid: play(grid, "always raise"))
 
 
 def test_a_dead_backend_does_not_leave_the_server_waiting(monkeypatch):
@@ -117,8 +110,8 @@ def test_a_dead_backend_does_not_leave_the_server_waiting(monkeypatch):
         raise RuntimeError("actors cannot be made")
 
     monkeypatch.setattr("flwr.server.superlink.fleet.vce.backend.raybackend.BasicActorPool", broken)
-    with pytest.raises(EngineError, match="actors cannot be made"):
-        run_on_flower(EngineConfig(workers=1), lambda grid: exchange(grid, messages_to(grid), 600.0) and None)
+    with Engine(EngineConfig(workers=1)) as engine, pytest.raises(EngineError, match="actors cannot be made"):
+        engine.run(lambda grid: exchange(grid, messages_to(grid), 600.0))
 
 
 def messages_to(grid):

@@ -1,0 +1,172 @@
+"""The engine: Ray, Flower and the hosts, started once for one run or for several, one after another.
+
+Starting takes many seconds, nearly all of them spent on importing libraries in several processes, so it is begun
+early and goes on while the driver prepares:
+
+    this thread     imports Flower and TensorFlow   prepares text and fleet      the rounds
+    a thread        starts Ray                      Flower, and serves messages  until it is let go
+    Ray's workers                                   import Flower and TensorFlow answer messages
+
+Only this module may be imported before there is something to run: it imports neither Ray nor Flower by itself.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from client_model.quiet import native_messages_aside, quick_imports
+from simulation.engine.config import EngineConfig
+from simulation.engine.failures import EngineError, FailureWatch
+
+if TYPE_CHECKING:
+    from flwr.serverapp import Grid
+
+    from simulation.engine.flower_on_ray import EngineGrid
+
+T = TypeVar("T")
+_POLL_S = 0.1
+_GRACE_S = 10.0  # for Flower to end by itself
+
+
+class Engine:
+    """Use as a context manager: at its end nothing is left running.
+
+    Example:
+        >>> with Engine(EngineConfig(workers=2)) as engine:  # doctest: +SKIP
+        ...     engine.start()
+        ...     prepared = prepare(config)  # while it starts
+        ...     engine.run(lambda grid: ...)
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.config = config
+        self._watch = FailureWatch(_is_ray_dead)
+        self._grid: EngineGrid | None = None
+        self._began = 0.0
+        self._closing = False
+        self._may_serve, self._is_ray_up, self._ended = threading.Event(), threading.Event(), threading.Event()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close(0.0 if kind is KeyboardInterrupt else _GRACE_S)
+
+    def start(self) -> None:
+        """Begin to start; returns when this process has imported what it needs, and Ray may still be starting."""
+        if self._began:
+            return
+        self._began = time.monotonic()
+        with native_messages_aside(), quick_imports():
+            # By itself, and before the thread: two threads must not import the parts of one package.
+            from simulation.engine import ray_start  # noqa: F401
+
+            threading.Thread(target=self._live, name="typefleet engine", daemon=True).start()
+            from simulation.engine.flower_on_ray import EngineGrid
+        self._grid = EngineGrid(self._watch.check)
+        self._may_serve.set()
+
+    def run(self, body: Callable[["Grid"], T]) -> T:
+        """Call `body` in this thread with a grid whose hosts can be sent messages.
+
+        Raises:
+            EngineError: Ray or Flower did not start.
+            Whatever `body` raises.
+        """
+        self.start()
+        if self._grid is None or self._closing:
+            raise EngineError("expected an engine that runs, found it closed")
+        self._wait_for_ray()
+        self._grid.wait_until_served()
+        self._wait_for_a_worker()
+        return body(self._grid)
+
+    def end_soon(self) -> None:
+        """Begin to end, while the caller does something else; `close` waits for it."""
+        self._closing = True
+        if self._grid is not None:
+            self._grid.released.set()
+        self._may_serve.set()
+
+    def close(self, grace_s: float = _GRACE_S) -> None:
+        """End, by force if it takes longer than `grace_s`; afterwards nothing is left running."""
+        self.end_soon()
+        if not self._began:
+            return
+        from simulation.engine.ray_start import START_TIMEOUT_S, stop_ray
+
+        self._is_ray_up.wait(self._began + START_TIMEOUT_S - time.monotonic())  # a Ray half up cannot be stopped
+        if not self._ended.wait(grace_s):
+            stop_ray()  # Flower waits for workers that will never answer
+            self._ended.wait(_GRACE_S)
+
+    def _live(self) -> None:
+        """The life of the engine, in a thread of its own: Ray's processes die with it."""
+        try:
+            while self._live_once():
+                pass
+        except RuntimeError as error:
+            self._fail(EngineError(f"Flower's simulation engine failed: {error}"))
+        except BaseException as error:  # noqa: BLE001  shown to whoever uses the engine
+            self._fail(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
+        finally:
+            self._is_ray_up.set()
+            self._ended.set()
+
+    def _live_once(self) -> bool:
+        """From Ray's start to its end; returns whether to start again, on what is left."""
+        from simulation.engine.ray_start import machines_alive, start_ray, stop_ray
+
+        try:
+            workers = start_ray(self.config)
+        except EngineError as error:
+            self._fail(error)
+            return False
+        machines = machines_alive()
+        self._is_ray_up.set()
+        try:
+            self._may_serve.wait()
+            grid = self._grid
+            if grid is None:
+                return False
+            grid.machines, grid.start_again, self._watch.error = machines, False, None
+            grid.released.clear()
+            if self._closing:  # looked at last, since `end_soon` sets it first
+                return False
+            with self._watch.listening():
+                grid.serve(workers, self.config.hosts_per_worker)
+            return grid.start_again
+        finally:
+            stop_ray()
+
+    def _fail(self, error: EngineError) -> None:
+        if self._watch.error is None:
+            self._watch.error = error
+
+    def _wait_for_ray(self) -> None:
+        from simulation.engine.ray_start import START_TIMEOUT_S, what_failed
+
+        while not self._is_ray_up.wait(_POLL_S):
+            if time.monotonic() - self._began > START_TIMEOUT_S:
+                raise EngineError(f"{what_failed(self.config)}: no answer within {START_TIMEOUT_S:g} s")
+        self._watch.check()
+
+    def _wait_for_a_worker(self) -> None:
+        """Ray would start one that cannot run again and again, without a word."""
+        from simulation.engine.ray_start import START_TIMEOUT_S, has_a_worker, what_failed, worker_complaint
+
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while not has_a_worker():
+            self._watch.check()
+            if time.monotonic() > give_up:
+                complaint = worker_complaint(f"none within {START_TIMEOUT_S:g} s")
+                raise EngineError(f"{what_failed(self.config)}: {complaint}")
+            time.sleep(_POLL_S)
+
+
+def _is_ray_dead() -> bool:
+    from simulation.engine.ray_start import is_dead
+
+    return is_dead()

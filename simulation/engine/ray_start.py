@@ -1,0 +1,137 @@
+"""Start a Ray of our own, or join one; and what of Ray's state the engine asks for."""
+
+import logging
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from client_model.quiet import KERAS_SWITCH, KERAS_SWITCH_AS_FOUND, native_messages_aside
+from simulation.engine.config import EngineConfig
+from simulation.engine.failures import EngineError
+
+START_TIMEOUT_S = 25.0  # of Ray, and of its first worker process; each takes a few seconds
+_MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
+_POLL_S = 0.2
+_HANDED_ON = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
+
+
+def start_ray(config: EngineConfig) -> int:
+    """Start a Ray of our own, or join a cluster; returns the number of workers.
+
+    Done here and not left to Flower, so that a failure is seen at once and not after an hour's wait.
+    "local" keeps Ray from joining whatever cluster it finds a trace of. The processes of a Ray of our own die with
+    the thread that calls this.
+
+    Raises:
+        EngineError: it does not start, cannot be joined, or has no processor free.
+    """
+    settings: dict[str, Any] = {"address": config.address}
+    if config.address is None:
+        settings = {
+            "address": "local",
+            "num_cpus": config.workers_here,
+            "include_dashboard": False,
+            "_node_ip_address": "127.0.0.1",  # nobody beyond this machine may reach it: Ray runs what it is sent
+        }
+    try:
+        _probe(config.address)
+        with native_messages_aside():
+            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_worker_environment())
+        if config.address is not None:
+            _start_a_worker()
+    except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError among them
+        ray.shutdown()
+        raise EngineError(f"{what_failed(config)}: {error}") from error
+    return config.workers_here if config.address is None else _cluster_workers(config.address)
+
+
+def what_failed(config: EngineConfig) -> str:
+    """How a complaint about Ray's start begins."""
+    return "Ray did not start" if config.address is None else f"--engine.address {config.address}: cannot be joined"
+
+
+def _worker_environment() -> dict[str, Any]:
+    """What a worker process finds: our switches, our modules, and TensorFlow imported before anybody asks."""
+    variables = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    variables[KERAS_SWITCH] = KERAS_SWITCH_AS_FOUND  # it may be set just now, while the driver imports
+    variables["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    return {"env_vars": variables, "worker_process_setup_hook": "simulation.engine.worker_start.import_early"}
+
+
+def _probe(address: str | None) -> None:
+    """Is anybody there? Ray itself would ask for minutes."""
+    if address is None or address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("expected auto or HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=START_TIMEOUT_S / 3).close()
+
+
+def _start_a_worker() -> None:
+    """One worker process of a cluster, at once: Ray would start one that cannot run again and again, without a word.
+
+    Raises:
+        TimeoutError: none came up.
+    """
+    hello = ray.remote(num_cpus=0)(lambda: True)  # a lambda, so that the worker imports nothing of ours
+    try:
+        ray.get(hello.remote(), timeout=START_TIMEOUT_S)
+    except ray.exceptions.RayError as error:
+        raise TimeoutError(worker_complaint(str(error).splitlines()[0])) from error
+
+
+def has_a_worker() -> bool:
+    """Whether a worker process of a Ray of our own has come up."""
+    return bool(ray._private.state.workers())
+
+
+def worker_complaint(otherwise: str) -> str:
+    """Why worker processes do not start: the last error that one of them wrote, or else `otherwise`."""
+    node: Any = ray._private.worker._global_node
+    logs = Path(node.get_logs_dir_path())
+    said = [line for log in sorted(logs.glob("*.err")) for line in log.read_text(errors="replace").splitlines()]
+    last = next((line.strip() for line in reversed(said) if "Error" in line), otherwise)
+    return f"its worker processes do not start: {last} (all of it in {logs})"
+
+
+def _cluster_workers(address: str) -> int:
+    """One worker a processor of the cluster; they must be free, or workers would wait for ever."""
+    total, free = (int(resources.get("CPU", 0)) for resources in (ray.cluster_resources(), ray.available_resources()))
+    give_up = time.monotonic() + _MACHINE_LOSS_TIMEOUT_S  # those of a run that has just ended are soon free
+    while free < total and time.monotonic() < give_up:
+        time.sleep(_POLL_S)
+        total, free = (int(r.get("CPU", 0)) for r in (ray.cluster_resources(), ray.available_resources()))
+    if total < 1 or free < total:
+        ray.shutdown()
+        raise EngineError(
+            f"--engine.address {address}: expected a cluster with all its CPUs free, found {free} of {total}"
+        )
+    return total
+
+
+def machines_alive() -> int:
+    """Machines that Ray knows to be alive."""
+    return sum(bool(node["Alive"]) for node in ray.nodes())
+
+
+def is_dead() -> bool:
+    """Whether Ray was started and has no machine left; it is not while it is being started or stopped."""
+    return ray.is_initialized() and machines_alive() == 0
+
+
+def wait_for_machine_loss(before: int) -> None:
+    """Until Ray knows that a machine is gone; else its processors would be counted on again."""
+    give_up = time.monotonic() + _MACHINE_LOSS_TIMEOUT_S
+    while machines_alive() >= before and time.monotonic() < give_up:
+        time.sleep(_POLL_S)
+
+
+def stop_ray() -> None:
+    """Stop a Ray of our own, or leave the cluster; nothing if neither is there."""
+    ray.shutdown()

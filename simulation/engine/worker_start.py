@@ -1,0 +1,12 @@
+"""What a worker process does first, named in `ray_start`: import what every message needs."""
+
+import gc
+
+from client_model.quiet import quick_imports
+
+
+def import_early() -> None:
+    """Import the hosts' code, TensorFlow included, while the driver still prepares."""
+    with quick_imports():
+        import simulation.engine.client_app  # noqa: F401
+    gc.freeze()  # what was imported lives as long as the process

@@ -1,0 +1,119 @@
+"""What a run is made of, as far as it can be refused: opened and held to each other, before anything is started.
+
+All that can be wrong with the input is found here, or when the vocabulary turns out empty or the memory of the
+phones too small, before a folder is made.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.metrics.table import MetricTable, metric_table
+from client_model.text.population import Population, PopulationSpec, open_population, prepare_population, split_phones
+from client_model.text.vocabulary import Vocabulary, read_vocabulary
+from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from simulation.config import RunConfig
+from simulation.parts import Parts
+from simulation.run.directory import check_output_dir
+from simulation.run.model import with_named_cell
+from simulation.run.records import check_metric_names
+from simulation.run.starting_point import StartingPoint, open_starting_point
+from simulation.world.fleet import Fleet
+from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+
+
+@dataclass(frozen=True)
+class AcceptedInput:
+    """Settings and data that fit together."""
+
+    config: RunConfig
+    parts: Parts
+    spec: PopulationSpec
+    population: Population
+    digests: NDArray[np.uint64]  # [phones]
+    training_phones: NDArray[np.int64]
+    counted_phones: NDArray[np.int64]  # training phones that vocabulary and baselines are counted on
+    held_out_phones: NDArray[np.int64]  # those evaluated
+    fleet: Fleet
+    plan: PrivacyPlan
+    metrics: MetricTable
+    start: StartingPoint | None  # None: random weights
+    given_vocabulary: Vocabulary | None  # None: to be counted
+
+
+def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> AcceptedInput:
+    """Open what the settings name, and refuse what cannot be used.
+
+    Raises:
+        InputError: nothing was written but the cache of a tokenised file.
+    """
+    config, parts = with_named_cell(config, parts or Parts())
+    metrics = _metrics(config, parts)
+    if config.output_dir is not None and not resume:
+        check_output_dir(config.output_dir)
+    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format)
+    goal = config.cohort.goal
+    if goal > spec.num_phones:
+        raise ConfigError(expected("--cohort.goal", f"at most the fleet's {spec.num_phones} phones", goal))
+    population = open_population(spec)
+    digests = population.digests()
+    training, held_out = split_phones(digests, config.seed, config.data.held_out_share)
+    if goal > len(training):
+        raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
+    plan = _privacy_plan(config, parts, spec.num_phones)
+    start = open_starting_point(config)
+    vocabulary = None if start is None else start.vocabulary
+    if start is None and config.data.vocabulary_path is not None:
+        vocabulary = read_vocabulary(config.data.vocabulary_path)
+    fleet = Fleet(
+        config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
+    )
+    most_counted, most_evaluated = config.data.vocabulary_phones, config.evaluation.max_phones
+    return AcceptedInput(
+        config=config,
+        parts=parts,
+        spec=spec,
+        population=population,
+        digests=digests,
+        training_phones=training,
+        counted_phones=sample_phones(training, digests, config.seed, "vocabulary phones", most_counted),
+        held_out_phones=sample_phones(held_out, digests, config.seed, "evaluated phones", most_evaluated),
+        fleet=fleet,
+        plan=plan,
+        metrics=metrics,
+        start=start,
+        given_vocabulary=vocabulary,
+    )
+
+
+def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
+    try:
+        metrics = metric_table(config.evaluation.metrics, parts.metrics)
+    except UnknownKindError as error:
+        raise ConfigError(said_of("--evaluation.metrics", error)) from error
+    check_metric_names(metrics)
+    return metrics
+
+
+def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
+    momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
+    return make_privacy_plan(
+        config.cohort,
+        config.privacy,
+        rounds=config.rounds,
+        num_phones=num_phones,
+        momentum=momentum,
+        mechanism=parts.mechanism,
+    )
+
+
+def sample_phones(
+    phones: NDArray[np.int64], digests: NDArray[np.uint64], seed: int, purpose: str, most: int
+) -> NDArray[np.int64]:
+    """At most `most` of some phones, the same ones for the same seed and purpose; sorted."""
+    if len(phones) <= most:
+        return phones
+    order = np.argsort(hash_uint64(purpose_key(seed, purpose), digests[phones]), kind="stable")
+    return np.sort(phones[order[:most]])

@@ -1,0 +1,55 @@
+"""From settings to a finished run, with the engine starting while text and fleet are prepared."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TextIO
+
+from client_model.quiet import import_tensorflow_quietly
+from simulation.config import RunConfig
+from simulation.engine.engine import Engine
+from simulation.parts import Parts
+from simulation.run.accepted_input import accept_input
+from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint
+from simulation.run.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
+
+
+def start(config: RunConfig, parts: Parts, stream: TextIO, resume: bool = False, engine: Engine | None = None) -> "Run":
+    """Run a simulation from start (or checkpoint) to exported model; it is not finished if it was interrupted.
+
+    Args:
+        config: the settings.
+        parts: what is handed in beside them.
+        stream: where progress and closing table go.
+        resume: go on with the run in `config.output_dir`.
+        engine: one to use, which is left running; by default one is started for the run and ended after it.
+
+    Raises:
+        InputError: the settings, the data or the folder cannot be used.
+        MachineError: the machine failed; the run can be resumed.
+    """
+    print("preparing text, vocabulary and fleet", file=stream, flush=True)
+    accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
+    with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
+        if not (resume and _is_finished(config)):
+            used.start()
+        import_tensorflow_quietly()
+        from client_model.learning.local_training import limit_threads
+        from simulation.run.preparation import settle
+        from simulation.runner import run_to_the_end
+
+        limit_threads(1)  # central training gives the same bits on any number of cores
+        return run_to_the_end(settle(accepted), used, resume, stream, end_engine=engine is None)
+
+
+def _is_finished(config: RunConfig) -> bool:
+    """Whether a run to be resumed has no round left, so that there is nothing to start an engine for."""
+    if config.output_dir is None:
+        return False
+    try:
+        (_, about), _ = load_newest_checkpoint(RunDirectory(config.output_dir).checkpoints)
+    except CheckpointError:
+        return False  # it is said when the run is opened
+    totals = about["totals"]
+    return totals["stopped_early"] is not None or totals["rounds_completed"] >= config.rounds

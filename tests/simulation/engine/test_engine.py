@@ -1,0 +1,98 @@
+"""The engine starts while others work, serves one after another, and leaves nothing behind."""
+
+import logging
+import threading
+import time
+
+import psutil
+import pytest
+import ray
+
+from simulation.engine import ray_start
+from simulation.engine.config import EngineConfig
+from simulation.engine.engine import Engine
+from simulation.engine.failures import EngineError, FailureWatch
+from simulation.engine.flower_on_ray import wait_for_nodes
+
+
+def below_this():
+    """Processes that this one has started, directly or not."""
+    return psutil.Process().children(recursive=True)
+
+
+def flower_log():
+    log = logging.getLogger("flwr")
+    return list(log.handlers), log.propagate
+
+
+def names_of_threads():
+    return {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.slow
+def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing():
+    before, log_before, threads_before = set(below_this()), flower_log(), names_of_threads()
+    with Engine(EngineConfig(workers=1, hosts_per_worker=3)) as engine:
+        engine.start()
+        engine.start()  # again is no harm
+        with pytest.raises(ZeroDivisionError):
+            engine.run(lambda grid: 1 / 0)
+        assert [engine.run(wait_for_nodes) for _ in range(2)] == [3, 3]
+        processes = [psutil.Process(), *(set(below_this()) - before)]
+        sockets = [c for process in processes for c in process.net_connections("inet")]
+        listening = [c.laddr.ip for c in sockets if c.status == psutil.CONN_LISTEN]
+        assert len(listening) > 5  # Ray's own processes, and its workers
+        assert all(ip.startswith(("127.", "::1", "::ffff:127.")) for ip in listening), listening
+    assert set(below_this()) <= before and not ray.is_initialized()
+    assert flower_log() == log_before
+    assert "typefleet engine" not in names_of_threads() - threads_before
+    with pytest.raises(EngineError, match="found it closed"):
+        engine.run(wait_for_nodes)
+
+
+@pytest.mark.slow
+def test_an_engine_given_up_while_it_starts_leaves_nothing():
+    before = set(below_this())
+    with pytest.raises(KeyError), Engine(EngineConfig(workers=1)) as engine:
+        engine.start()
+        began = time.monotonic()
+        raise KeyError("the input turned out to be bad")
+    assert time.monotonic() - began < 20  # no longer than Ray takes to start and to stop
+    assert set(below_this()) <= before and not ray.is_initialized()
+
+
+def test_ray_that_does_not_start_is_said_at_once(monkeypatch):
+    def refuse(**_):
+        raise ConnectionError("no raylet")
+
+    monkeypatch.setattr(ray_start.ray, "init", refuse)  # the real cause cannot be had on a healthy machine
+    with Engine(EngineConfig(workers=1)) as engine, pytest.raises(EngineError, match="Ray did not start: no raylet"):
+        engine.run(lambda grid: None)
+
+
+def test_ray_that_does_not_answer_is_given_up(monkeypatch):
+    answer = threading.Event()
+    monkeypatch.setattr(ray_start.ray, "init", lambda **_: answer.wait())
+    monkeypatch.setattr(ray_start, "START_TIMEOUT_S", 0.5)
+    with Engine(EngineConfig(workers=1)) as engine:
+        with pytest.raises(EngineError, match=r"Ray did not start: no answer within 0\.5 s"):
+            engine.run(lambda grid: None)
+        answer.set()
+
+
+def test_an_address_without_a_cluster_is_said_at_once():
+    for address, reason in (("nowhere", "expected auto or HOST:PORT"), ("127.0.0.1:1", "refused")):
+        with Engine(EngineConfig(address=address)) as engine, pytest.raises(EngineError) as error:
+            engine.run(lambda grid: None)
+        assert str(error.value).startswith(f"--engine.address {address}: ") and reason in str(error.value)
+
+
+def test_a_report_of_a_dead_backend_is_heard_and_others_are_not():
+    watch, before = FailureWatch(lambda: False), flower_log()
+    with watch.listening():
+        logging.getLogger("flwr").error("a host failed")
+        watch.check()
+        logging.getLogger("flwr").error("An exception occured!! %s", "no memory")
+        with pytest.raises(EngineError, match=r"simulation engine failed: .* no memory"):
+            watch.check()
+    assert flower_log() == before
