@@ -84,7 +84,8 @@ def participation_by_group(
 
 def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[np.float64]:
     """float64 [members]: sums over the phones that may train."""
-    return np.bincount(grouping.member[may_train], values[may_train], minlength=len(grouping.members))
+    members = len(grouping.members)
+    return np.bincount(grouping.member[may_train], values[may_train], minlength=members).astype(np.float64)
 
 
 def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts, metrics: MetricTable) -> list[dict[str, Any]]:
