@@ -36,7 +36,7 @@ class DataConfig:
     """File with one token a line (a run's model/vocab.txt) instead of a vocabulary built from the
     training phones."""
     vocabulary_phones: Annotated[int, Ge(1)] = 5000
-    """At most so many training phones are read for the vocabulary and the baselines."""
+    """Training phones that are read for the vocabulary and the baselines, at most."""
     cache_dir: Path | None = None
     """Folder for tokenised files; by default typefleet/ in the user's cache folder."""
 
@@ -92,9 +92,9 @@ class TrainingConfig:
     epochs: Annotated[int, Ge(1)] = 1
     """Passes over the phone's text in one round."""
     max_sequences: Annotated[int, Ge(1)] = 64
-    """At most so many sequences of a phone are used in one round."""
+    """Sequences of a phone that are used in one round, at most."""
     max_tokens: Annotated[int, Ge(1)] = 1600
-    """At most so many tokens of a phone are used in one round."""
+    """Tokens of a phone that are used in one round, at most."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from server_strategy.cohorts import CohortSource, RoundPlan, balanced_shards, check_plan
+from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
@@ -56,6 +56,7 @@ from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
+from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
 
@@ -183,29 +184,10 @@ class DPFedAvg(Strategy):
             clip_scope=self.plan.clip_scope,
             briefing=Briefing.from_config(config),
         )
-        requests = self._train_requests(current, plan, len(nodes))
+        requests = train_requests(
+            current, plan, self._versions, num_messages=len(nodes), phones_per_message=self._phones_per_message
+        )
         return self._messages(MessageType.TRAIN, [request.to_content() for request in requests], nodes)
-
-    def _train_requests(self, current: TrainRequest, plan: RoundPlan, num_nodes: int) -> list[TrainRequest]:
-        """One for each message.
-
-        Args:
-            current: what all phones would be asked at once, had they all begun now.
-            plan: who began when; phones whose updates are of the same round and weight go together.
-            num_nodes: hosts to deal the work out to.
-        """
-        now, reports = current.server_round, len(plan.reporters)
-        started = np.full(reports, now) if plan.started_round is None else plan.started_round
-        weights = np.ones(reports) if plan.update_weight is None else plan.update_weight
-        requests = []
-        for began, weight in sorted(set(zip(started.tolist(), weights.tolist(), strict=True))):
-            own = (started == began) & (weights == weight)
-            share = max(1, round(num_nodes * float(own.mean())))
-            received = current.arrays if began == now else self._versions.of(began, current.arrays)
-            for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, self._phones_per_message):
-                request = replace(current, arrays=received, phones=shard, server_round=began, update_weight=weight)
-                requests.append(request)
-        return requests
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

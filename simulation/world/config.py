@@ -42,7 +42,7 @@ class FleetConfig:
     network_log_std: Annotated[float, Ge(0)] = 0.5
     """Spread of both over phones: standard deviation of the logarithm."""
     tier_network_correlation: Annotated[float, Ge(0), Le(1)] = 0.3
-    """How far faster devices have faster networks: correlation of the ranks. An assumption."""
+    """How far faster phones have faster networks: correlation of the ranks. An assumption."""
     memory_floor_gb: Annotated[float, Ge(0)] = 2.0
     """Phones with less memory are never invited."""
     failure_share: Annotated[float, Ge(0), Lt(1)] = 0.03

@@ -1,8 +1,8 @@
 """Asynchronous rounds: a buffer of updates that is released when it is full.
 
-Nguyen et al., "Federated learning with buffered asynchronous aggregation" (FedBuff), arXiv:2106.06639, Algorithm 1. So
-many phones train at any moment (`concurrency`), each from the weights that were newest when it began. An update that
-arrives goes into the buffer; `goal` updates make a release. An update that began r rounds ago has staleness r and is
+Nguyen et al., "Federated learning with buffered asynchronous aggregation" (FedBuff), arXiv:2106.06639, Algorithm 1. At
+any moment `concurrency` phones train, each from the weights that were newest when it began. An update that arrives
+goes into the buffer; `goal` updates make a release. An update that began r rounds ago has staleness r and is
 weighted by
 
     s(r) = (1 + r)^-a        (the polynomial weight of Xie et al., arXiv:1903.03934; a = 1/2 by default)

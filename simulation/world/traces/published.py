@@ -201,4 +201,12 @@ def _trace(
     device = np.repeat(np.arange(len(ids)), [len(own) for own in sessions])
     rows = np.array([pair for own in sessions for pair in own], np.float64).reshape(-1, 2)
     span = np.array(spans, np.float64)
-    return Trace(str(path), tuple(ids), device, rows[:, 0], rows[:, 1], span[:, 0], span[:, 1])
+    return Trace(
+        source=str(path),
+        device_ids=tuple(ids),
+        device=device,
+        start_s=rows[:, 0],
+        end_s=rows[:, 1],
+        observed_from_s=span[:, 0],
+        observed_to_s=span[:, 1],
+    )

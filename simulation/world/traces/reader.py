@@ -13,6 +13,7 @@ A device file (`device_id` and any of the columns of `trace.PROPERTIES`) adds wh
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,15 +55,13 @@ def read_trace(
         raise TraceError(f"{path}: expected .csv, .parquet, .json, .pkl or .pickle, found {path.suffix}")
     known = {} if devices is None else _properties(devices, raw.device_ids)
     origin = float(np.floor(raw.observed_from_s.min() / DAY_S) * DAY_S)
-    return Trace(
-        raw.source,
-        raw.device_ids,
-        raw.device,
-        raw.start_s - origin,
-        raw.end_s - origin,
-        raw.observed_from_s - origin,
-        raw.observed_to_s - origin,
-        {**raw.properties, **known},
+    return replace(
+        raw,
+        start_s=raw.start_s - origin,
+        end_s=raw.end_s - origin,
+        observed_from_s=raw.observed_from_s - origin,
+        observed_to_s=raw.observed_to_s - origin,
+        properties={**raw.properties, **known},
     )
 
 

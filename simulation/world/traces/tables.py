@@ -141,7 +141,15 @@ def read_intervals(path: Path, coverage: Path | None) -> Trace:
     if found:
         row = min(found)
         raise TraceError(f"{rows.place(row)}: expected an interval in the device's observed span, found {found[row]}")
-    return Trace(str(path), tuple(ids), device[order], start_s[order], end_s[order], observed_from_s, observed_to_s)
+    return Trace(
+        source=str(path),
+        device_ids=tuple(ids),
+        device=device[order],
+        start_s=start_s[order],
+        end_s=end_s[order],
+        observed_from_s=observed_from_s,
+        observed_to_s=observed_to_s,
+    )
 
 
 def read_properties(path: Path, ids: Sequence[str]) -> dict[str, Floats]:

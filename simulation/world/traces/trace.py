@@ -4,6 +4,7 @@ A trace says for each device when it was observed and when, in that time, it was
 device's observed span its state is unknown, which is not the same as not eligible.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,7 +28,7 @@ class TraceError(ConfigError):
     """A trace that cannot be used; the message names file and line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trace:
     """Recorded devices; times are seconds since midnight of the first observed day."""
 
@@ -38,7 +39,7 @@ class Trace:
     end_s: Floats  # [sessions]
     observed_from_s: Floats  # [devices]
     observed_to_s: Floats  # [devices]
-    properties: dict[str, Floats] = field(default_factory=dict)  # [devices] each; NaN where not known
+    properties: Mapping[str, Floats] = field(default_factory=dict)  # [devices] each; NaN where not known
 
     @property
     def eligible_share(self) -> Floats:

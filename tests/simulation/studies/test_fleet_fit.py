@@ -15,9 +15,16 @@ from simulation.world.traces.trace import Trace, TraceError
 def make_trace(sessions, spans, **properties):
     device, start, end = (np.array(column) for column in zip(*sessions, strict=True)) if sessions else ([], [], [])
     span = np.array(spans, float)
-    columns = (np.array(device, np.int64), np.array(start, float) * HOUR_S, np.array(end, float) * HOUR_S)
-    ids = tuple(map(str, range(len(spans))))
-    return Trace("made", ids, *columns, span[:, 0] * HOUR_S, span[:, 1] * HOUR_S, properties)
+    return Trace(
+        source="made",
+        device_ids=tuple(map(str, range(len(spans)))),
+        device=np.array(device, np.int64),
+        start_s=np.array(start, float) * HOUR_S,
+        end_s=np.array(end, float) * HOUR_S,
+        observed_from_s=span[:, 0] * HOUR_S,
+        observed_to_s=span[:, 1] * HOUR_S,
+        properties=properties,
+    )
 
 
 def test_statistics_by_hand():

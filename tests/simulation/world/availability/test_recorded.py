@@ -14,12 +14,19 @@ from simulation.world.traces.trace import Trace, TraceError
 from typefleet.errors import ConfigError
 
 
-def make_trace(sessions, spans):
+def make_trace(sessions, spans, **properties):
     device, start, end = (np.array(column) for column in zip(*sessions, strict=True)) if sessions else ([], [], [])
     span = np.array(spans, float)
-    ids = tuple(f"d{i}" for i in range(len(spans)))
-    columns = (np.array(device, np.int64), np.array(start, float), np.array(end, float))
-    return Trace("made", ids, *columns, span[:, 0], span[:, 1])
+    return Trace(
+        source="made",
+        device_ids=tuple(f"d{i}" for i in range(len(spans))),
+        device=np.array(device, np.int64),
+        start_s=np.array(start, float),
+        end_s=np.array(end, float),
+        observed_from_s=span[:, 0],
+        observed_to_s=span[:, 1],
+        properties=properties,
+    )
 
 
 def follow(trace, phones):
@@ -76,13 +83,12 @@ def test_local_times_follow_each_phones_clock():
 
 
 def test_what_the_trace_knows_of_a_device_its_phones_have():
-    nobody = np.zeros(0)
     known = {
         "memory_gb": np.array([1.0, np.nan]),
         "relative_train_s": np.array([300.0, 100.0]),
         "download_kbytes_per_s": np.array([np.nan, 50.0]),
     }
-    trace = Trace("made", ("a", "b"), nobody.astype(int), nobody, nobody, np.zeros(2), np.full(2, 2e5), known)
+    trace = make_trace([], [(0, 2e5), (0, 2e5)], **known)
     fleet, drawn = follow(trace, 1000), draw_devices(FleetConfig(), 1000, 3)
     found = draw_devices(FleetConfig(), 1000, 3, fleet.known_hardware)
     assert set(found.memory_gb[fleet.device == 0]) == {1.0}

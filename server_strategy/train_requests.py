@@ -1,0 +1,40 @@
+"""One round's work, split into messages."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from server_strategy.cohorts import RoundPlan, balanced_shards
+from server_strategy.model_versions import ModelVersions
+from server_strategy.protocol import TrainRequest
+
+
+def train_requests(
+    current: TrainRequest,
+    plan: RoundPlan,
+    versions: ModelVersions,
+    *,
+    num_messages: int,
+    phones_per_message: int | None = None,
+) -> list[TrainRequest]:
+    """What to ask of the hosts, message by message; phones whose updates are of the same round and weight go together.
+
+    Args:
+        current: what all phones would be asked at once, had they all begun now.
+        plan: who reports, from which round's weights, and what each update counts.
+        versions: the weights of earlier rounds.
+        num_messages: at least one for each round and weight that there is, and about this many in all.
+        phones_per_message: most phones in a message, whatever their number comes to; None for no limit.
+    """
+    now, reports = current.server_round, len(plan.reporters)
+    started = np.full(reports, now) if plan.started_round is None else plan.started_round
+    weights = np.ones(reports) if plan.update_weight is None else plan.update_weight
+    requests = []
+    for began, weight in sorted(set(zip(started.tolist(), weights.tolist(), strict=True))):
+        own = (started == began) & (weights == weight)
+        share = max(1, round(num_messages * float(own.mean())))
+        received = current.arrays if began == now else versions.of(began, current.arrays)
+        for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, phones_per_message):
+            request = replace(current, arrays=received, phones=shard, server_round=began, update_weight=weight)
+            requests.append(request)
+    return requests
