@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from client_model.learning.cells.check import check_cell
+from client_model.learning.cells.door import CELLS
+from client_model.learning.language_model import flatten, initial_weights, unflatten
+from client_model.learning.local_training import LocalTrainer
 from client_model.metrics.door import METRICS
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import scored_message
@@ -26,6 +30,7 @@ from server_strategy.policies import POLICIES
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.world.availability.door import AVAILABILITY
+from tests.client_model.learning.test_local_training import make_phone
 from tests.conftest import ROOT
 from typefleet.doors import Door
 
@@ -33,6 +38,7 @@ PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
 DOORS: dict[str, Door[Any]] = {
     "A server optimizer": OPTIMIZERS,
     "A noise mechanism": MECHANISMS,
+    "A cell": CELLS,
     "A round policy": POLICIES,
     "A source of availability": AVAILABILITY,
     "A message format": FORMATS,
@@ -129,6 +135,22 @@ def test_a_server_optimizer(run_recipe):
     steps = weights(found["by_name"]) / 0.5  # three of them, each -1, 0 or 1
     np.testing.assert_array_equal(steps, np.round(steps))
     assert 0 < np.abs(steps).max() <= 3
+
+
+def test_a_cell(run_recipe):
+    found = run_recipe("A cell")
+    assert found["by_name"] == found["as_object"]
+    shape = replace(found["by_name"], vocabulary_size=60, embedding_size=6, units=11, sequence_length=7)
+    check_cell(shape.cell, shape.cell_sizes)
+    weights = initial_weights(shape, 0)
+    assert (weights[2] == [2.0] * 11 + [0.0] * 11).all()
+    trainer, (packed, _) = LocalTrainer(shape), make_phone([7, 3, 5, 2], 4, seed=1)
+    losses = []
+    for _ in range(30):
+        result = trainer.train(trainer.load(weights), packed, 1.0)
+        weights = unflatten(flatten(weights) + result.update, shape)
+        losses.append(result.loss_sum)
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_a_round_policy(run_recipe):

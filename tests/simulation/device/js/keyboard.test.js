@@ -25,6 +25,7 @@ class KnownFile {
     }
     const token = inputs.token.data[0];
     this.calls.push(token);
+    this.given = inputs;
     // Every state goes out one larger than it came in, so that a lost or mixed up state would show.
     const outputs = { logits: { data: logitsOf(this.next[TOKENS[token]] ?? {}) } };
     for (const [name, { data }] of Object.entries(inputs)) {
@@ -39,9 +40,9 @@ class KnownFile {
   }
 }
 
-function keyboardOn(next, blocked = NONE) {
+function keyboardOn(next, blocked = NONE, state = { hidden: 2, cell: 3 }) {
   const file = new KnownFile(next);
-  const about = { recurrent_size: 2, units: 3, sequence_length: 4 };
+  const about = { state, sequence_length: 4 };
   const vocabulary = new Vocabulary(`${TOKENS.join("\n")}\n`);
   return { file, keyboard: new Keyboard(about, vocabulary, blocked, file, "step") };
 }
@@ -102,6 +103,21 @@ test("only what is new is run, and what was deleted is forgotten", async () => {
   assert.deepEqual(file.calls.slice(4), [id("you")]);
   assert.equal(file.depth, 2);
 });
+
+for (const widths of [{ hidden: 2, cell: 3 }, { memory: 5 }]) {
+  test(`the state has the parts that the file has: ${Object.keys(widths)}`, async () => {
+    const { keyboard, file } = keyboardOn({}, NONE, widths);
+    await keyboard.suggest("");
+    for (const [depth, text] of [[0, ""], [1, "see "], [2, "see you "]]) {
+      await keyboard.suggest(text);
+      assert.deepEqual(Object.keys(file.given), ["token", ...Object.keys(widths)]);
+      for (const [name, width] of Object.entries(widths)) {
+        assert.deepEqual(file.given[name].shape, [1, width]);
+        assert.deepEqual([...file.given[name].data], Array(width).fill(depth));
+      }
+    }
+  });
+}
 
 test("a word costs one tap where it is shown, else the letters until it is, and a tap", async () => {
   const { keyboard } = keyboardOn({
