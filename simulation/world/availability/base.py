@@ -42,7 +42,7 @@ class Availability(ABC):
         eligible_share: float64 [phones], long-run share of time eligible.
         origin: where it comes from, for a reader; if empty, the kind's description or the name of the class.
         files: what it was read from; a run is resumed only while they are unchanged.
-        known_hardware: what it knows of the phones' hardware, by name of `devices.Hardware`; float64 [phones], NaN
+        known_hardware: what it knows of the phones' hardware, by field of `devices.Devices`: float64 [phones], NaN
             where it knows nothing. What it does not know is drawn.
     """
 
