@@ -1,7 +1,7 @@
 """Play weeks of rounds of a fleet without training: python scripts/fleet_dry_run.py --fleet.size 1000000
 
-Takes the settings of scripts/simulate.py, by flags or --config. Prints tables, and writes them, each
-round's record, and a page of plots.
+Takes the settings of scripts/simulate.py, by flags or --config; flags for what only training needs are refused.
+Prints tables, and writes them, each round's record, and a page of plots.
 """
 
 import sys
@@ -19,7 +19,7 @@ from simulation.config import RunConfig, check
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_settings, run_door, to_toml
 from simulation.run.directory import check_output_dir, new_folder
-from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
+from simulation.studies.dry_run import DryRun, ignores, prepare_dry_run, run_days
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DryRunFlags:
 
 def parse(argv: list[str]) -> DryRunFlags:
     """Flags over file over defaults."""
-    flags = parse_with_settings(DryRunFlags, argv, ("--config", "--days"))
+    flags = parse_with_settings(DryRunFlags, argv, ("--config", "--days"), ignores)
     check(flags.run)
     return flags
 

@@ -27,6 +27,13 @@ from simulation.world.participation import Grouping, phone_groups
 from simulation.world.timeline import PhoneWork
 from typefleet.errors import ConfigError, expected
 
+_IGNORED = {
+    *("rounds", "evaluation", "privacy", "server_optimizer", "engine"),
+    *(("data", name) for name in ("held_out_share", "vocabulary_path", "vocabulary_phones")),
+    *(("model", name) for name in ("init", "init_epochs", "init_learning_rate")),
+    *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),
+    ("cohort", "max_abandoned_in_a_row"),
+}
 _SAMPLE = 2000  # phones whose text is looked at
 _NO_LIMIT = 2**31 - 1  # participations of a phone; the separation bounds them
 
@@ -55,6 +62,11 @@ class DryRun:
     simulated_s: float = 0.0
     planning_s: float = 0.0  # wall seconds of the rounds
     ready_s: float = 0.0  # wall seconds before the first round
+
+
+def ignores(path: tuple[str, ...]) -> bool:
+    """Does a dry run not look at the setting of this path? It is about training then, or about privacy."""
+    return path[0] in _IGNORED or path[:2] in _IGNORED
 
 
 def model_bytes(config: RunConfig) -> int:
