@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from server_strategy.optimizers.base import learning_rate_at
 from simulation.config import RunConfig
@@ -27,7 +29,7 @@ from typefleet.errors import ConfigError, InputError
 
 SMALL = {
     "rounds": 8,
-    "fleet.size": 300,
+    "fleet.size": 120,
     "cohort.goal": 8,
     "data.vocabulary_phones": 60,
     "model.vocabulary_size": 200,
@@ -127,7 +129,7 @@ def table(files: Path) -> dict[str, Try]:
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
         "rounds": Try(9, plan),
         "seed": Try(1, prepared),
-        "data.path": Try(files / "messages.jsonl", prepared, {"fleet.size": None}),
+        "data.path": Try(files / "public.jsonl", prepared, {"fleet.size": None}),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
         "data.on_bad_line": Try("skip", prepared, {**text, "data.path": files / "damaged.jsonl"}),
         "data.held_out_share": Try(0.3, prepared),
@@ -192,7 +194,7 @@ def table(files: Path) -> dict[str, Try]:
         "server_optimizer.momentum": Try(0.5, steps),
         "server_optimizer.second_moment_decay": Try(0.5, steps),
         "server_optimizer.adaptivity": Try(0.01, steps),
-        "fleet.size": Try(310, prepared),
+        "fleet.size": Try(125, prepared),
         "fleet.availability": Try("model", rounds, trace),
         "fleet.trace": Try(files / "other.csv", rounds, trace),
         "fleet.trace_coverage": Try(files / "coverage.csv", rounds, trace),
@@ -274,15 +276,32 @@ def sections() -> list[tuple[str, str, str]]:
     return found
 
 
+def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
+    """What a kind needs beside it for a setting to have its effect."""
+    if kind == "recorded":
+        return {"fleet.trace": files / ("trace.json" if key == "fleet.trace_idle" else "trace.csv")}
+    if kind in ("jsonl", "csv", "parquet"):
+        name = "damaged" if key == "data.on_bad_line" else "messages"
+        return {"data.path": files / f"{name}.{kind}", "fleet.size": None}
+    return {"data.path": None} if kind == "synthetic" else {}
+
+
 def write_files(folder: Path) -> None:
     """Messages, a vocabulary and traces, under the names of the table."""
     rng = np.random.default_rng(0)
     lines = [(f"u{i % 40}", " ".join(f"word{w}" for w in rng.geometric(0.05, 8))) for i in range(600)]
     as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in lines)
-    (folder / "messages.jsonl").write_text(as_json)
+    as_csv = "user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines)
     (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
-    (folder / "damaged.jsonl").write_text(as_json + "not json\n")
-    (folder / "table.txt").write_text("user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines))
+    (folder / "table.txt").write_text(as_csv)
+    for name, in_json, in_csv, in_parquet in (
+        ("messages", "", b"", []),
+        ("damaged", "not json\n", b"u1,\xff\n", [("u1", None)]),
+    ):
+        (folder / f"{name}.jsonl").write_text(as_json + in_json)
+        (folder / f"{name}.csv").write_bytes(as_csv.encode() + in_csv)
+        users, texts = zip(*lines, *in_parquet, strict=True)
+        pq.write_table(pa.table({"user_id": users, "text": texts}), folder / f"{name}.parquet")
     tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_traces(folder)

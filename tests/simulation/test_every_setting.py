@@ -15,6 +15,7 @@ from simulation.studies.dry_run import ignores, prepare_dry_run, run_days
 from tests.simulation.every_setting import (
     SMALL,
     ReadIn,
+    needs,
     sections,
     settled_part,
     table,
@@ -47,8 +48,7 @@ def test_the_table_knows_every_setting_of_every_kind():
 def test_a_setting_changes_something_or_is_refused(key, place, kind, files):
     trial = table(files)[key]
     chosen = {place: kind} if place else {}
-    needed = {"fleet.trace": files / "trace.csv"} if kind == "recorded" else {}
-    before = with_settings(RunConfig(), {**SMALL, **chosen, **needed, **trial.beside})
+    before = with_settings(RunConfig(), {**SMALL, **chosen, **trial.beside, **needs(key, kind, files)})
     before = settled(without_what_is_switched_off(before))
     try:
         after = settled(with_settings(before, {key: trial.value}))
