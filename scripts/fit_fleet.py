@@ -71,6 +71,8 @@ def print_comparison(console: Console, title: str, looks: Looks, habits: Habits)
 
 def fit(flags: FitFlags) -> int:
     """Fit, write, compare; 1 if a tolerance is not met on the devices fitted to."""
+    if flags.idle != "screen-off" and flags.trace.suffix != ".json":
+        raise ConfigError(expected("--idle", "only with events of FLASH (.json)", f"it with {flags.trace.name}"))
     if not flags.output.absolute().parent.is_dir():
         raise ConfigError(expected("--output", "an existing folder", f"none at {flags.output.absolute().parent}"))
     console = Console(width=None if sys.stdout.isatty() else 110)

@@ -58,6 +58,8 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     run = settled(flags.run)
     if flags.resume is not None:
         _require_same(run, read_config(flags.resume / "config.toml"), flags.resume)
+        if run.output_dir is not None:
+            raise ConfigError(expected("--output-dir", "only without --resume", "it with"))
         run = replace(run, output_dir=flags.resume)
     return replace(flags, run=run)
 
@@ -74,7 +76,12 @@ def settled(config: RunConfig) -> RunConfig:
     return config
 
 
-def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str]) -> T:
+def parse_with_settings(
+    kind: type[T],
+    argv: Sequence[str],
+    others: Sequence[str],
+    ignores: Callable[[tuple[str, ...]], bool] = lambda path: False,
+) -> T:
     """Parse the flags of a script that takes the settings of a run: default < file < flag.
 
     Which settings there are depends on the kinds that the file and the flags choose, so these are looked for first.
@@ -83,9 +90,10 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
         kind: dataclass of the flags; its one field without a default takes the settings.
         argv: the arguments.
         others: the script's own flags.
+        ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs.
 
     Raises:
-        ConfigError: anything unknown or malformed.
+        ConfigError: anything unknown, malformed, or without effect.
     """
     base, file = choose(RunConfig(), {}), None
     if "--resume" in others and (resume := _value_given(argv, "--resume")) is not None:
@@ -106,6 +114,9 @@ def parse_with_settings(kind: type[T], argv: Sequence[str], others: Sequence[str
     def is_given(path: tuple[str, ...]) -> bool:
         return not given.isdisjoint((flag_name(path), _negation(path)))
 
+    for path in leaves(base):
+        if is_given(path) and ignores(path):
+            raise ConfigError(expected(flag_name(path), "only for a run that trains", "it for one that does not"))
     run = without_what_flags_switch_off(getattr(parsed, name), before, file, is_given)
     changed: T = replace(parsed, **{name: run})
     return changed

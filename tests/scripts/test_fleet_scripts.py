@@ -35,6 +35,14 @@ BAD = {
     "no days": (["fleet_dry_run.py", "--days", "0"], "--days: expected a number > 0, found 0.0"),
     "a typo": (["fleet_dry_run.py", "--cohort.gaol", "5"], "--cohort.gaol: expected a flag that --help lists"),
     "no trace": (["fleet_dry_run.py", "--fleet.trace", "none.csv"], "none.csv: expected a trace, found none"),
+    "what only training needs": (
+        ["fleet_dry_run.py", "--rounds", "5"],
+        "--rounds: expected only for a run that trains",
+    ),
+    "idle phones of intervals": (
+        ["fit_fleet.py", "{bad}", "--idle", "locked"],
+        "--idle: expected only with events of FLASH",
+    ),
     "goal": (
         ["fleet_dry_run.py", "--fleet.size", "20"],
         "--cohort.goal: expected a number <= --fleet.size = 20, found 50",

@@ -1,328 +1,38 @@
-"""No setting is ignored in silence: each changes what a run will do, or is refused.
+"""No setting is ignored in silence: each changes what a run, or a dry run, will do, or is refused.
 
-The table says for each setting another value and where its effect is seen: in what is settled before the first phone
-trains, which is made here from small settings, or, for what comes later, in the module that reads it. A setting
-without a line in the table fails, and so does one that changes nothing.
+A setting without a line in the table fails, and so does one that changes nothing.
 """
 
-import ast
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
-from server_strategy.optimizers.base import learning_rate_at
+from scripts.fleet_dry_run import parse
 from simulation.config import RunConfig
 from simulation.flags import settled
-from simulation.run.preparation import prepare
-from simulation.settings import choose, flag_name, leaves, selectors, with_values
-from simulation.unused import defaults_beside, without_effect
-from simulation.world.fleet import Fleet
-from simulation.world.fleet_cohorts import make_cohorts
-from simulation.world.timeline import PhoneWork
-from tests.conftest import ROOT
-from typefleet.errors import ConfigError, InputError
+from simulation.settings import choose, leaves
+from simulation.studies.dry_run_settings import ignores, prepare_dry_run, run_days
+from tests.simulation.every_setting import (
+    SMALL,
+    ReadIn,
+    needs,
+    sections,
+    settled_part,
+    table,
+    with_settings,
+    without_what_is_switched_off,
+    write_files,
+)
+from typefleet.errors import ConfigError
 
-SMALL = {
-    "rounds": 8,
-    "fleet.size": 300,
-    "cohort.goal": 8,
-    "data.vocabulary_phones": 60,
-    "model.vocabulary_size": 200,
-    "model.embedding_size": 8,
-    "model.units": 8,
-    "evaluation.max_phones": 10,
-    "privacy.noise_multiplier": 1.0,
-    "privacy.modelled_cohort": 500,
-}
-
-
-# Where an effect is seen -----------------------------------------------------------------------------
-
-
-def settled_part(look: Callable[[RunConfig], str]) -> Callable[[RunConfig], str]:
-    """Looked at once for each configuration; input that cannot be used is seen as what is said of it."""
-
-    @cache
-    def looked_at(config: RunConfig) -> str:
-        try:
-            return look(config)
-        except InputError as error:
-            return str(error)
-
-    return looked_at
-
-
-@settled_part
-def rounds(config: RunConfig) -> str:
-    """Who reports in each round, when it closes and what became of the others."""
-    fleet = Fleet(config.fleet, 300, config.seed, np.arange(300))
-    work = PhoneWork(500_000, lambda phones, _: 400 + 37 * (phones % 50))
-    cohorts, everybody = make_cohorts(fleet, config.cohort, work), np.ones(300, bool)
-    played = [cohorts.plan_round(number, everybody) for number in range(1, 13)]
-    return repr([(p.reporters.tolist(), p.funnel, p.abandoned, p.update_weight) for p in played])
-
-
-@settled_part
-def prepared(config: RunConfig) -> str:
-    """Text, split, vocabulary, baselines, starting point, tokens of phones, and what goes to the hosts."""
-    p = prepare(config)
-    arrays = (p.digests, p.training_phones, p.held_out_phones, p.training_tokens(p.training_phones[:60], 1))
-    start = None if p.start is None else p.start.digest
-    skipped = p.population.skipped_lines
-    return repr([*(a.tolist() for a in arrays), p.vocabulary, p.baselines, start, skipped, p.task.to_json()])
-
-
-@settled_part
-def plan(config: RunConfig) -> str:
-    """The privacy plan."""
-    return repr(prepare(config).plan)
-
-
-@settled_part
-def steps(config: RunConfig) -> str:
-    """The server optimizer's steps."""
-    optimizer = config.server_optimizer.make()
-    state, taken = optimizer.initial_state(3), []
-    for release in range(config.rounds):
-        rate = learning_rate_at(config.server_optimizer, release, config.rounds)
-        step, state = optimizer.step(rate, np.array([1, -0.5, 1e-5], np.float32) * (release + 1), state)
-        taken.append(step.tolist())
-    return repr(taken)
-
-
-@dataclass(frozen=True)
-class ReadIn:
-    """Where a later effect has its cause: this module reads the setting."""
-
-    module: str
-
-    def __call__(self, path: tuple[str, ...]) -> bool:
-        tree = ast.parse((ROOT / self.module).read_text())
-        return any(isinstance(node, ast.Attribute) and node.attr == path[-1] for node in ast.walk(tree))
-
-
-@dataclass(frozen=True)
-class Try:
-    """Another value, where its effect is seen, and what it needs beside it to have one."""
-
-    value: Any
-    seen_in: Callable[[RunConfig], str] | ReadIn
-    beside: Mapping[str, Any] = field(default_factory=dict)
-
-
-def table(files: Path) -> dict[str, Try]:
-    """For each setting, by its key; files of messages, weights and traces lie in a folder."""
-    text = {"data.path": files / "messages.jsonl", "fleet.size": None}
-    trace = {"fleet.availability": "recorded", "fleet.trace": files / "trace.csv"}
-    corpus = {"model.init": files / "public.jsonl"}
-    quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
-    offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
-    covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
-    return {
-        "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
-        "rounds": Try(9, plan),
-        "seed": Try(1, prepared),
-        "data.path": Try(files / "messages.jsonl", prepared, {"fleet.size": None}),
-        "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
-        "data.on_bad_line": Try("skip", prepared, {**text, "data.path": files / "damaged.jsonl"}),
-        "data.held_out_share": Try(0.3, prepared),
-        "data.vocabulary_path": Try(files / "vocab.txt", prepared, {"model.vocabulary_size": None}),
-        "data.vocabulary_phones": Try(20, prepared),
-        "data.cache_dir": Try(files / "cache", prepared, text),
-        "model.preset": Try("gboard", prepared, {"model.units": None}),
-        "model.cell": Try("lstm", prepared),
-        "model.vocabulary_size": Try(100, prepared),
-        "model.embedding_size": Try(9, prepared),
-        "model.units": Try(9, prepared),
-        "model.sequence_length": Try(10, prepared),
-        "model.init": Try(files / "public.jsonl", prepared),
-        "model.init_epochs": Try(1, ReadIn("simulation/run/starting_point.py"), corpus),
-        "model.init_learning_rate": Try(1.0, ReadIn("simulation/run/starting_point.py"), corpus),
-        "training.learning_rate": Try(1.0, prepared),
-        "training.max_gradient_norm": Try(1.0, prepared),
-        "training.batch_size": Try(4, prepared),
-        "training.epochs": Try(2, prepared),
-        "training.max_sequences": Try(2, prepared),
-        "training.max_tokens": Try(20, prepared),
-        "evaluation.every_rounds": Try(3, ReadIn("simulation/run/lifecycle.py")),
-        "evaluation.max_phones": Try(4, prepared),
-        "evaluation.max_sequences": Try(3, prepared),
-        "evaluation.metrics": Try(("unheard_of",), prepared),
-        "cohort.goal": Try(9, rounds),
-        "cohort.policy": Try("deadline", rounds),
-        "cohort.over_selection": Try(2.0, rounds),
-        "cohort.deadline_s": Try(12.0, rounds),
-        "cohort.selection_timeout_s": Try(0.0, rounds, {"cohort.goal": 40}),
-        "cohort.pause_s": Try(600.0, rounds),
-        "cohort.concurrency": Try(30, rounds, buffered),
-        "cohort.staleness_exponent": Try(1.0, rounds, {**buffered, "cohort.concurrency": 60}),
-        "cohort.max_staleness": Try(0, rounds, {**buffered, "cohort.concurrency": 60}),
-        "cohort.minimum_report_share": Try(0.2, ReadIn("server_strategy/dp_fedavg.py")),
-        "cohort.min_separation_rounds": Try(2, plan),
-        "cohort.max_participations": Try(2, plan, {"cohort.min_separation_rounds": 2}),
-        "cohort.min_separation_h": Try(48.0, rounds),
-        "cohort.max_attempts_per_day": Try(1, rounds),
-        "cohort.check_in_interval_s": Try(7200.0, rounds),
-        "cohort.max_abandoned_in_a_row": Try(2, ReadIn("simulation/runner.py")),
-        "privacy.mechanism": Try("tree", plan),
-        "privacy.clip_norm": Try(3.0, plan),
-        "privacy.clip_scope": Try("layer", plan),
-        "privacy.clip_quantile": Try(0.5, plan),
-        "privacy.clip_learning_rate": Try(0.3, plan, quantile),
-        "privacy.clip_count_stddev": Try(40.0, plan, quantile),
-        "privacy.noise_multiplier": Try(2.0, plan),
-        "privacy.bands": Try(2, plan, {"privacy.mechanism": "banded"}),
-        "privacy.buffers": Try(2, plan, {"privacy.mechanism": "blt"}),
-        "privacy.workload": Try("momentum", plan, {"privacy.mechanism": "banded", "server_optimizer.name": "momentum"}),
-        "privacy.tree_restart_rounds": Try(3, plan, {"privacy.mechanism": "tree"}),
-        "privacy.target_epsilon": Try(3.0, plan),
-        "privacy.delta": Try(1e-7, plan),
-        "privacy.modelled_cohort": Try(900, plan),
-        "privacy.poisson_counterfactual": Try(True, plan),
-        "server_optimizer.name": Try("yogi", steps),
-        "server_optimizer.learning_rate": Try(0.5, steps),
-        "server_optimizer.schedule": Try("linear", steps),
-        "server_optimizer.warmup_rounds": Try(2, steps),
-        "server_optimizer.final_learning_rate_share": Try(0.5, steps, {"server_optimizer.schedule": "linear"}),
-        "server_optimizer.momentum": Try(0.5, steps),
-        "server_optimizer.second_moment_decay": Try(0.5, steps),
-        "server_optimizer.adaptivity": Try(0.01, steps),
-        "fleet.size": Try(310, prepared),
-        "fleet.availability": Try("model", rounds, trace),
-        "fleet.trace": Try(files / "other.csv", rounds, trace),
-        "fleet.trace_coverage": Try(files / "coverage.csv", rounds, trace),
-        "fleet.trace_devices": Try(files / "devices.csv", rounds, trace),
-        "fleet.unobserved": Try("exclude", rounds, covered),
-        "fleet.trace_times": Try("local", rounds, trace),
-        "fleet.trace_idle": Try("locked", rounds, {**trace, "fleet.trace": files / "trace.json"}),
-        "fleet.start_date": Try("2026-02-01", rounds),
-        "fleet.utc_offsets_h": Try((0.0, 1.0, 2.0, 3.0, 4.0, 5.0), rounds),
-        "fleet.utc_offset_weights": Try((1.0, 0.0, 0.0, 0.0, 0.0, 0.0), rounds),
-        "fleet.eligible_share_alpha": Try(2.0, rounds),
-        "fleet.eligible_share_beta": Try(2.0, rounds),
-        "fleet.never_eligible_share": Try(0.5, rounds),
-        "fleet.night_day_ratio": Try(1.0, rounds),
-        "fleet.best_local_hour": Try(14.0, rounds),
-        "fleet.other_best_local_hours": Try((18.0,), rounds, offices),
-        "fleet.other_best_local_hour_shares": Try((0.2,), rounds, offices),
-        "fleet.session_median_h": Try(0.5, rounds),
-        "fleet.session_mean_h": Try(4.0, rounds),
-        "fleet.long_session_share": Try(0.3, rounds),
-        "fleet.long_session_median_h": Try(3.0, rounds, {"fleet.long_session_share": 0.3}),
-        "fleet.reentry_share": Try(0.5, rounds),
-        "fleet.reentry_gap_mean_h": Try(2.0, rounds, {"fleet.reentry_share": 0.5}),
-        "fleet.train_s_per_token_median": Try(0.02, rounds),
-        "fleet.speed_spread": Try("log-normal", rounds),
-        "fleet.train_s_per_token_log_std": Try(0.2, rounds, {"fleet.speed_spread": "log-normal"}),
-        "fleet.download_kbytes_per_s_median": Try(100.0, rounds),
-        "fleet.upload_kbytes_per_s_median": Try(100.0, rounds),
-        "fleet.network_log_std": Try(2.0, rounds),
-        "fleet.tier_network_correlation": Try(1.0, rounds, {"fleet.network_log_std": 2.0}),
-        "fleet.memory_floor_gb": Try(6.0, rounds),
-        "fleet.failure_share": Try(0.4, rounds),
-        "fleet.upload_failure_share": Try(0.4, rounds),
-        "fleet.upload_tries": Try(1, rounds, {"fleet.upload_failure_share": 0.4}),
-        "engine.address": Try("auto", ReadIn("simulation/engine/flower_on_ray.py")),
-        "engine.workers": Try(3, ReadIn("simulation/engine/config.py")),
-        "engine.devices_per_message": Try(1, ReadIn("simulation/run/lifecycle.py")),
-        "engine.hosts_per_worker": Try(2, ReadIn("simulation/engine/flower_on_ray.py")),
-        "engine.checkpoint_every_rounds": Try(2, ReadIn("simulation/runner.py")),
-        "engine.keep_checkpoints": Try(1, ReadIn("simulation/run/lifecycle.py")),
-        "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
-        "engine.profile": Try(True, ReadIn("simulation/runner.py")),
-        "engine.export": Try(False, ReadIn("simulation/device/export.py")),
-    }
-
-
-# The trial ---------------------------------------------------------------------------------------------
-
-
-def with_settings(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """By key; kinds first, since they decide which other settings there are."""
-    by_path = {tuple(key.split(".")): value for key, value in values.items()}
-    kinds = {selector.path for selector in selectors(config)} & set(by_path)
-    config = choose(config, {path: by_path[path] for path in kinds})
-    unknown = [flag_name(path) for path in by_path if path not in leaves(config)]
-    if unknown:
-        raise ConfigError(f"{unknown[0]}: expected only with another kind, found it without")
-    return with_values(config, {path: value for path, value in by_path.items() if path not in kinds})
-
-
-def without_what_is_switched_off(config: RunConfig) -> RunConfig:
-    """What the small settings give and a kind leaves without effect is at its default."""
-    defaults = defaults_beside(config)
-    return with_values(config, {path: defaults[path] for path, _ in without_effect(config)})
-
-
-def sections() -> list[tuple[str, str, str]]:
-    """(key of a setting, key of a place where a kind is chosen, a kind) for all that are looked at together.
-
-    Under the default kinds every setting; under another one those of its section, which it may leave without effect.
-    """
-    config = choose(RunConfig(), {})
-    found = [(".".join(path), "", "") for path in leaves(config)]
-    for selector in selectors(config):
-        for kind in selector.door.names:
-            there = leaves(choose(config, {selector.path: kind}))
-            keys = (".".join(path) for path in there if path[0] == selector.path[0] and path != selector.path)
-            found += [(key, ".".join(selector.path), kind) for key in keys]
-    return found
+LOOKED_AT = [".".join(path) for path in leaves(choose(RunConfig(), {})) if not ignores(path)]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Messages, a vocabulary and traces."""
     folder = tmp_path_factory.mktemp("files")
-    rng = np.random.default_rng(0)
-    lines = [(f"u{i % 40}", " ".join(f"word{w}" for w in rng.geometric(0.05, 8))) for i in range(600)]
-    as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in lines)
-    (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
-    for name, more in (("messages", []), ("other", [("u0", "one more word")]), ("damaged", [("", "of nobody")])):
-        write_messages(folder / name, [*lines, *more])
-    (folder / "table.txt").write_text("user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines))
-    tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
-    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
-    write_traces(folder)
+    write_files(folder)
     return folder
-
-
-def write_messages(path: Path, rows: list[tuple[str, str]]) -> None:
-    """In every built-in format; a row without a user is a bad line."""
-    as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in rows)
-    path.with_suffix(".jsonl").write_text(as_json)
-    path.with_suffix(".csv").write_text("user_id,text\n" + "".join(f"{user},{text}\n" for user, text in rows))
-    users, texts = zip(*rows, strict=True)
-    pyarrow.parquet.write_table(pa.table({"user_id": users, "text": texts}), path.with_suffix(".parquet"))
-
-
-FLASH_DAY = [
-    *(("01:00:00", event) for event in ("screen_off", "screen_unlock", "battery_charged_on", "wifi")),
-    *(("05:00:00", event) for event in ("screen_on", "screen_lock")),
-    *(("21:00:00", event) for event in ("screen_unlock", "battery_charged_off")),
-]
-
-
-def write_traces(folder: Path) -> None:
-    rng = np.random.default_rng(1)
-    starts = [(d, day * 86400 + int(rng.integers(0, 80_000))) for d in range(60) for day in range(3)]
-    for name, duration_s in (("trace", 5000), ("other", 2500)):
-        rows = "".join(f"d{d},{start},{start + duration_s}\n" for d, start in starts)
-        (folder / f"{name}.csv").write_text("device_id,start_s,end_s\n" + rows)
-    spans = "".join(f"d{d},0,{86400 * (3 + d % 3)}\n" for d in range(60))
-    (folder / "coverage.csv").write_text("device_id,observed_from_s,observed_to_s\n" + spans)
-    events = [f"2020-01-{day:02d} {hour}\t{event}" for day in range(1, 5) for hour, event in FLASH_DAY]
-    phones = {f"d{d}": {"messages": "\n".join(events) + "\n"} for d in range(60)}
-    (folder / "trace.json").write_text(json.dumps(phones))
-    known = "".join(f"d{d},{0.001 * (1 + d % 9)},{2 + d % 7}\n" for d in range(60))
-    (folder / "devices.csv").write_text("device_id,train_s_per_token,memory_gb\n" + known)
 
 
 @pytest.fixture(autouse=True)
@@ -334,24 +44,11 @@ def test_the_table_knows_every_setting_of_every_kind():
     assert {key for key, _, _ in sections()} == set(table(Path()))
 
 
-def of_format(trial: Try, kind: str, files: Path) -> Try:
-    """The trial on a file of messages in this format; without a file for the synthetic population."""
-    if kind in ("auto", "synthetic"):
-        beside = {key: value for key, value in trial.beside.items() if key != "data.path"}
-        return replace(trial, beside=beside if kind == "synthetic" else trial.beside)
-    path = trial.beside.get("data.path", files / "messages.jsonl").with_suffix(f".{kind}")
-    value = trial.value if trial.value != files / "messages.jsonl" else files / f"other.{kind}"
-    return replace(trial, value=value, beside={**trial.beside, "data.path": path, "fleet.size": None})
-
-
 @pytest.mark.parametrize(("key", "place", "kind"), sections(), ids=lambda part: part or "-")
 def test_a_setting_changes_something_or_is_refused(key, place, kind, files):
     trial = table(files)[key]
     chosen = {place: kind} if place else {}
-    needed = {"fleet.trace": files / "trace.csv"} if kind == "recorded" else {}
-    if place == "data.format":
-        trial = of_format(trial, kind, files)
-    before = with_settings(RunConfig(), {**SMALL, **chosen, **needed, **trial.beside})
+    before = with_settings(RunConfig(), {**SMALL, **chosen, **trial.beside, **needs(key, kind, files)})
     before = settled(without_what_is_switched_off(before))
     try:
         after = settled(with_settings(before, {key: trial.value}))
@@ -360,5 +57,30 @@ def test_a_setting_changes_something_or_is_refused(key, place, kind, files):
         return
     if isinstance(trial.seen_in, ReadIn):
         assert trial.seen_in(tuple(key.split(".")))
-    else:
-        assert trial.seen_in(before) != trial.seen_in(after)
+    elif trial.seen_in(before) == trial.seen_in(after):
+        assert trial.or_later is not None and trial.or_later(tuple(key.split(".")))
+
+
+@settled_part
+def dry_run(config: RunConfig) -> str:
+    """Tokens of the phones, and the rounds of some hours."""
+    run, cohorts = prepare_dry_run(config)
+    run_days(config, run, cohorts, 0.3)
+    return repr([run.tokens.tolist(), run.rounds, run.fleet.origin])
+
+
+@pytest.mark.parametrize("key", LOOKED_AT)
+def test_a_setting_changes_something_in_a_dry_run_too(key, files):
+    trial = table(files)[key]
+    before = settled(without_what_is_switched_off(with_settings(RunConfig(), {**SMALL, **trial.beside})))
+    after = settled(with_settings(before, {key: trial.value}))
+    assert isinstance(trial.seen_in, ReadIn) or dry_run(before) != dry_run(after)
+
+
+def test_a_dry_run_refuses_flags_of_what_only_training_needs(tmp_path):
+    for flags in (["--rounds", "3"], ["--privacy.mechanism", "tree"], ["--engine.no-export"], ["--model.init", "x"]):
+        with pytest.raises(ConfigError, match=rf"^{flags[0].replace('no-', '')}: expected only for a run that trains"):
+            parse(flags)
+    file = tmp_path / "run.toml"
+    file.write_text("rounds = 3\n[privacy]\nmechanism = 'tree'\n")  # a file is made for runs
+    assert parse(["--config", str(file), "--days", "2"]).run.rounds == 3

@@ -102,3 +102,22 @@ def test_a_preset_whose_sizes_are_all_given_is_refused():
     with pytest.raises(ConfigError, match=r"--model\.preset: expected only with sizes of the model left open"):
         parse_simulate(["--model.preset", "gboard", *sizes])
     assert parse_simulate(["--model.preset", "gboard", *sizes[:4]]).run.model.preset == "gboard"
+
+
+def test_a_resumed_run_stays_in_its_folder(tmp_path):
+    (tmp_path / "config.toml").write_text(to_toml(parse_simulate([]).run))
+    assert parse_simulate(["--resume", str(tmp_path)]).run.output_dir == tmp_path
+    with pytest.raises(ConfigError, match=r"--output-dir: expected only without --resume, found it with"):
+        parse_simulate(["--resume", str(tmp_path), "--output-dir", str(tmp_path / "other")])
+
+
+def test_what_a_trace_leaves_no_room_for_is_refused(tmp_path):
+    (tmp_path / "t.csv").touch()
+    trace = ["--fleet.trace", str(tmp_path / "t.csv")]
+    weights = ["--fleet.utc-offset-weights", "1", "1", "1", "1", "1", "2"]
+    only = r"expected only with --fleet\.trace-times local or --fleet\.trace-devices, found it without"
+    with pytest.raises(ConfigError, match=rf"--fleet\.utc-offset-weights: {only}"):
+        parse_simulate([*trace, *weights])
+    assert parse_simulate([*trace, *weights, "--fleet.trace-times", "local"]).run.fleet.utc_offset_weights[-1] == 2
+    with pytest.raises(ConfigError, match=r"--fleet\.trace-idle: expected only with events of FLASH"):
+        parse_simulate([*trace, "--fleet.trace-idle", "locked"])
