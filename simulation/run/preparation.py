@@ -49,8 +49,8 @@ class Prepared:
     vocabulary: Vocabulary
     baselines: Baselines
     task: HostTask
-    cohorts: FleetCohorts
-    training_tokens: TrainingTokens
+    fleet: Fleet
+    work: PhoneWork
     start: StartingPoint | None  # None: random weights
     parts: Parts  # that were handed in
     metrics: MetricTable
@@ -60,6 +60,14 @@ class Prepared:
     def shape(self) -> ModelShape:
         """The model with the true size of the vocabulary."""
         return self.task.shape
+
+    def open_world(self) -> FleetCohorts:
+        """The fleet under the round policy, before the first round.
+
+        Raises:
+            InputError: the policy cannot have rounds on this fleet.
+        """
+        return make_cohorts(self.fleet, self.config.cohort, self.work)
 
 
 @dataclass
@@ -148,9 +156,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         max_sequences=config.evaluation.max_sequences,
         sequence_length=shape.sequence_length,
     )
-    tokens = _training_tokens(config, population.inner, shape)
-    cohorts = make_cohorts(fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
-    return Prepared(
+    prepared = Prepared(
         config=config,
         population=population.inner,
         digests=digests,
@@ -159,13 +165,15 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
         vocabulary=vocabulary,
         baselines=baselines,
         task=host_task(config, parts, shape, spec, vocabulary),
-        cohorts=cohorts,
-        training_tokens=tokens,
+        fleet=fleet,
+        work=PhoneWork(shape.num_weights * 4, _training_tokens(config, population.inner, shape)),
         start=start,
         parts=parts,
         metrics=metrics,
         plan=plan,
     )
+    prepared.open_world()  # what is wrong with it is said before a folder is made
+    return prepared
 
 
 def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
