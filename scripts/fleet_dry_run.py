@@ -5,7 +5,6 @@ round's record, and a page of plots.
 """
 
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +13,8 @@ import annotated_types as at
 import tyro
 from rich.console import Console
 
-from simulation.clock import DAY_S
 from simulation.config import RunConfig, check
-from simulation.files import write_text_atomically
-from simulation.flags import parse_with_settings, run_door, to_toml
-from simulation.run.directory import check_output_dir, new_folder
-from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
+from simulation.flags import parse_with_settings, run_door
 
 
 @dataclass(frozen=True)
@@ -42,33 +37,10 @@ def parse(argv: list[str]) -> DryRunFlags:
 
 def main(flags: DryRunFlags) -> None:
     """Play the rounds, print the figures and write the files of a dry run."""
-    from simulation.studies.dry_run_report import (  # takes a second to import
-        dry_run_summary,
-        print_summary,
-        write_report,
-    )
+    from simulation.studies.dry_run_report import play_and_report  # takes a second to import
 
     console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
-    config = flags.run
-    if config.output_dir is not None:
-        check_output_dir(config.output_dir)
-    console.print("preparing the fleet")
-    run, cohorts = prepare_dry_run(config)
-    console.print(f"{run.fleet.num_phones:,} phones; availability: {run.fleet.origin}")
-    folder = new_folder(config.output_dir, "fleet-")
-    write_text_atomically(folder / "config.toml", to_toml(config))
-    said = [time.monotonic()]
-
-    def tick(now: DryRun) -> None:
-        if time.monotonic() - said[0] > 5:
-            said[0] = time.monotonic()
-            console.print(f"day {now.simulated_s / DAY_S:.1f} of {flags.days:g}, {len(now.rounds):,} rounds")
-
-    run_days(config, run, cohorts, flags.days, tick)
-    summary = dry_run_summary(run, config.cohort)
-    title = f"{run.fleet.num_phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
-    print_summary(console, summary, run.fleet.num_phones)
-    for path in write_report(folder, run, summary, title):
+    for path in play_and_report(console, flags.run, flags.days):
         console.print(str(path))
 
 
