@@ -25,7 +25,7 @@ def main(phones: int) -> None:
     began = time.perf_counter()
     config = parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run
     prepared = prepare(config)
-    cohorts, admitted = prepared.cohorts, np.ones(phones, bool)
+    cohorts, admitted = prepared.open_world(), np.ones(phones, bool)
     timeline = cohorts.timeline
     timeline.check_ins(admitted)  # the first day's sessions are made at the first query
     ready_s = time.perf_counter() - began

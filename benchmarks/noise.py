@@ -18,6 +18,7 @@ from server_strategy.privacy.mechanisms.door import private_mechanisms
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.privacy.tree_aggregation import tree_sensitivity_squared
+from simulation.run.checkpoint import flattened
 
 _SEPARATION = 20
 
@@ -34,7 +35,7 @@ def measure(mechanism: str, weights: int, rounds: int) -> dict[str, float]:
         began = time.perf_counter()
         protected.release(total, 50, 25)
         took_s.append(time.perf_counter() - began)
-    state_bytes = sum(array.nbytes for array in protected.state().values())
+    state_bytes = sum(array.nbytes for array in flattened(protected.state()).values())
     return {
         "release_ms": 1e3 * statistics.median(took_s[rounds // 2 :]),
         "state_mb": state_bytes / 1e6,

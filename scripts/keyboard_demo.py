@@ -6,8 +6,6 @@ says so.
 """
 
 import sys
-import webbrowser
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +13,7 @@ from typing import Annotated, Literal
 import annotated_types as at
 import tyro
 
-from simulation.device.keyboard_server import KeyboardServer, open_model
-from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -39,23 +34,10 @@ class DemoFlags:
 
 def main(flags: DemoFlags) -> None:
     """Serve the page of the models that the flags name, until Ctrl-C."""
-    models = [open_model(path) for path in (flags.run_dir, flags.compare) if path is not None]
-    litert, why = {}, "asked for with --engine local"
-    if flags.engine == "auto":
-        try:
-            litert, why = litert_files(), ""
-        except LiteRtUnavailableError as error:
-            why = str(error)
-    try:
-        server = KeyboardServer(models, litert, why, flags.port)
-    except OSError as error:
-        raise ConfigError(expected("--port", "a free port", f"{flags.port}: {error.strerror}")) from error
-    where = "in the page" if litert else f"in this process, not in the page: {why}"
-    print(f"{server.address}\nThe model runs {where}. Ctrl-C ends.", flush=True)
-    if flags.open_browser:
-        webbrowser.open(server.address)
-    with suppress(KeyboardInterrupt):
-        server.serve_forever()
+    from simulation.device.keyboard_demo import serve_page
+
+    folders = [path for path in (flags.run_dir, flags.compare) if path is not None]
+    serve_page(folders, flags.port, in_the_page=flags.engine == "auto", open_browser=flags.open_browser)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from logging import WARNING, getLogger
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -56,6 +55,7 @@ from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
+from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
@@ -285,46 +285,45 @@ class DPFedAvg(Strategy):
             for index, content in enumerate(contents)
         ]
 
-    def state(self) -> dict[str, NDArray]:
-        """All that a checkpoint needs besides the weights and the settings."""
+    def state(self) -> State:
+        """All that a checkpoint needs besides the weights and the settings, by owner."""
+        started, evaluation = self._optimizer_state, self.last_evaluation
         return {
-            "participation_counts": self.participation.counts,
-            "participation_last": self.participation.last,
-            "participation_min_separation": np.array(self.participation.min_separation),
-            **self.protected_sum.state(),
-            "optimizer_started": np.array(self._optimizer_state is not None),
-            **{f"optimizer_state_{name}": moment for name, moment in (self._optimizer_state or {}).items()},
-            **self._versions.state(),
-            **self._evaluation_state(),
+            "participation": {
+                "counts": self.participation.counts,
+                "last": self.participation.last,
+                "min_separation": np.array(self.participation.min_separation),
+            },
+            "noise": self.protected_sum.state(),
+            "optimizer": {"started": np.array(started is not None), "moments": dict(started or {})},
+            "versions": self._versions.state(),
+            "evaluation": {} if evaluation is None else {"phones": evaluation.phones, "counts": evaluation.counts},
         }
 
-    def _evaluation_state(self) -> dict[str, NDArray[Any]]:
-        if self.last_evaluation is None:
-            return {}
-        columns = {"of_phones": self.last_evaluation.phones, **self.last_evaluation.counts}
-        return {f"evaluation_{name}": counts for name, counts in columns.items()}
-
-    def load_state(self, state: dict[str, NDArray]) -> None:
-        """Inverse of `state`.
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave.
 
         Raises:
             LedgerError: the ledger lacks a release that the state has made.
+            StateError: it is not such a state.
         """
-        releases = int(state["noise_releases"])
+        noise = branch(state, "noise")
+        releases = int(leaf(noise, "releases"))
         if self.ledger.releases < releases:
             raise LedgerError(
                 f"{self.ledger.path}: expected at least {releases} releases on record, found {self.ledger.releases}"
             )
-        self.protected_sum.load_state(state)
-        self._versions.load_state(state)
-        counts = {k.removeprefix("evaluation_"): v.copy() for k, v in state.items() if k.startswith("evaluation_")}
-        self.last_evaluation = PhoneCounts(counts.pop("of_phones"), counts) if counts else None
-        self.participation.counts = state["participation_counts"].copy()
-        self.participation.last = state["participation_last"].copy()
-        self.participation.min_separation = int(state["participation_min_separation"])
-        if state["optimizer_started"]:
-            prefix = "optimizer_state_"
-            self._optimizer_state = {k.removeprefix(prefix): v.copy() for k, v in state.items() if k.startswith(prefix)}
+        self.protected_sum.load_state(noise)
+        self._versions.load_state(branch(state, "versions"))
+        participation, optimizer = branch(state, "participation"), branch(state, "optimizer")
+        self.participation.counts = leaf(participation, "counts")
+        self.participation.last = leaf(participation, "last")
+        self.participation.min_separation = int(leaf(participation, "min_separation"))
+        self._optimizer_state = leaves_of(branch(optimizer, "moments")) if leaf(optimizer, "started") else None
+        evaluation = branch(state, "evaluation")
+        self.last_evaluation = (
+            PhoneCounts(leaf(evaluation, "phones"), leaves_of(branch(evaluation, "counts"))) if evaluation else None
+        )
 
 
 def _num_weights(arrays: ArrayRecord) -> int:

@@ -3,13 +3,11 @@
 The strategy keeps as many as its cohort source says (`cohorts.CohortSource.max_staleness`).
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
+from server_strategy.state import State, leaf
 from typefleet.errors import expected
 
 
@@ -54,16 +52,15 @@ class ModelVersions:
             raise ValueError(expected("server_round", f"one of {sorted(self._flat)}", server_round))
         return shaped_like(like, self._flat[server_round])
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """What a checkpoint keeps: `version_rounds`, int64 [versions], and `version_weights`, float32
-        [versions, num_weights], the weights of each; [0, 0] where none are kept."""
+    def state(self) -> State:
+        """`rounds`, int64 [versions], and `weights`, float32 [versions, num_weights]; [0, 0] where none are kept."""
         flat = list(self._flat.values())
         return {
-            "version_rounds": np.array(list(self._flat), np.int64),
-            "version_weights": np.stack(flat) if flat else np.zeros((0, 0), np.float32),
+            "rounds": np.array(list(self._flat), np.int64),
+            "weights": np.stack(flat) if flat else np.zeros((0, 0), np.float32),
         }
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
-        rounds = state["version_rounds"].tolist()
-        self._flat = {r: flat.copy() for r, flat in zip(rounds, state["version_weights"], strict=True)}
+        rounds, weights = leaf(state, "rounds").tolist(), leaf(state, "weights")
+        self._flat = {r: flat.copy() for r, flat in zip(rounds, weights, strict=True)}

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from server_strategy.privacy.mechanisms.base import Mechanism, StreamState
+from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise import (
     AdaptiveClipSumQuery,
     DPQuery,
@@ -20,6 +20,7 @@ from server_strategy.privacy.noise import (
     TensorNoise,
 )
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.state import State, branch, leaf, leaves_of
 from typefleet.errors import expected
 
 
@@ -60,28 +61,32 @@ class ProtectedSum:
         protected: NDArray[np.float64] = noised.numpy()
         return protected
 
-    def state(self) -> StreamState:
-        """All that a checkpoint needs: the noise still to be cancelled, and the clip norm."""
-        arrays = {"noise_releases": np.array(self.releases), "noise_clip_norm": np.array(self.clip_norm)}
-        for number, query_state in enumerate(self._keyed_states()):
-            for noise in query_state.noises:  # one tensor each
-                arrays |= {f"noise_{number}_{name}": value for name, value in noise.stream.state().items()}
-        return arrays
+    def state(self) -> State:
+        """All that a checkpoint needs: the noise still to be cancelled, of each query, and the clip norm."""
+        streams = {
+            str(number): noise.stream.state()
+            for number, query_state in enumerate(self._keyed_states())
+            for noise in query_state.noises  # one tensor each
+        }
+        return {"releases": np.array(self.releases), "clip_norm": np.array(self.clip_norm), "streams": streams}
 
-    def load_state(self, state: StreamState) -> None:
-        """Go on from a state."""
-        self.releases = int(state["noise_releases"])
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            StateError: it is not such a state.
+        """
+        self.releases = int(leaf(state, "releases"))
         if not self.releases:
             return
-        loaded = []
+        loaded, streams = [], branch(state, "streams")
         for number, (query, query_state) in enumerate(zip(self._keyed_queries(), self._keyed_states(), strict=True)):
-            prefix = f"noise_{number}_"
             noise = TensorNoise(query.new_noise().stream, self.releases)
-            noise.stream.load_state({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+            noise.stream.load_state(leaves_of(branch(streams, str(number))))
             loaded.append(query_state._replace(release=self.releases, noises=(noise,)))
         if self._plan.adaptive is not None:
             update, count = loaded or (self._state.update, self._state.count)
-            self._state = self._state._replace(clip_norm=float(state["noise_clip_norm"]), update=update, count=count)
+            self._state = self._state._replace(clip_norm=float(leaf(state, "clip_norm")), update=update, count=count)
         elif loaded:
             (self._state,) = loaded
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from client_model.learning.language_model import flatten
 from client_model.text.population import phone_labels
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.state import branch, leaf
 from simulation.config import RunConfig
 from simulation.flags import result_settings, to_toml
 from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
@@ -26,6 +27,7 @@ from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
+from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, expected
 
 
@@ -49,6 +51,7 @@ class Run:
 
     prepared: Prepared
     directory: RunDirectory
+    cohorts: FleetCohorts
     strategy: DPFedAvg
     flat: NDArray[np.float32]  # [num_weights]
     salt: str
@@ -87,14 +90,14 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     return run
 
 
-def _strategy(prepared: Prepared, ledger_path: Path, salt: str) -> DPFedAvg:
+def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, salt: str) -> DPFedAvg:
     config = prepared.config
 
     def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
         return np.array([int(label, 16) for label in phone_labels(salt, prepared.digests[phones])], np.uint64)
 
     return DPFedAvg(
-        prepared.cohorts,
+        cohorts,
         len(prepared.digests),
         cohort=config.cohort,
         plan=prepared.plan,
@@ -119,9 +122,17 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         held.enter_context(only_writer(directory.root))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16)
-    run = Run(prepared, directory, _strategy(prepared, directory.ledger, salt), flatten(weights), salt)
-    run.tokens_by_phone = np.zeros(len(prepared.digests), np.int64)
-    run.held_out = prepared.metrics.nothing()
+    cohorts = prepared.open_world()
+    run = Run(
+        prepared=prepared,
+        directory=directory,
+        cohorts=cohorts,
+        strategy=_strategy(prepared, cohorts, directory.ledger, salt),
+        flat=flatten(weights),
+        salt=salt,
+        held_out=prepared.metrics.nothing(),
+        tokens_by_phone=np.zeros(len(prepared.digests), np.int64),
+    )
     checkpoint(run)
     return run
 
@@ -138,22 +149,24 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
-    arrays, about = stored
+    state, about = stored
     _require_same_beginning(about["fingerprint"], prepared, directory.root)
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
-    strategy = _strategy(prepared, directory.ledger, about["salt"])
-    strategy.load_state(arrays)
-    prepared.cohorts.load_state(arrays)
+    cohorts = prepared.open_world()
+    cohorts.load_state(branch(state, "world"))
+    strategy = _strategy(prepared, cohorts, directory.ledger, about["salt"])
+    strategy.load_state(branch(state, "strategy"))
     run = Run(
-        prepared,
-        directory,
-        strategy,
-        flat=arrays["weights"],
+        prepared=prepared,
+        directory=directory,
+        cohorts=cohorts,
+        strategy=strategy,
+        flat=leaf(state, "weights"),
         salt=about["salt"],
         totals=RunTotals(**about["totals"]),
         held_out=about["held_out"],
-        tokens_by_phone=arrays["tokens_by_phone"].copy(),
+        tokens_by_phone=leaf(state, "tokens_by_phone"),
     )
     directory.cut_rounds_after(run.totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
@@ -178,7 +191,7 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
     return {
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "text": None if folder is None else Path(folder).name,  # named by the file's content
-        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.cohorts.fleet.availability.files],
+        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.fleet.availability.files],
         "start": None if prepared.start is None else prepared.start.digest,
         "metrics": [repr(metric) for metric in prepared.metrics.metrics],
         "parts": prepared.parts.described(),
@@ -194,7 +207,7 @@ def _introduce(run: Run, progress: RunProgress) -> None:
         f"Typefleet {version('typefleet')}   {run.directory.root}\n"
         f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train), {source}"
         + (f"; {skipped:,} bad lines skipped" if skipped else "")
-        + f"\navailable   {prepared.cohorts.fleet.origin}"
+        + f"\navailable   {prepared.fleet.origin}"
         f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
         f"{prepared.shape.num_weights:,} weights"
     )
@@ -209,8 +222,8 @@ def checkpoint(run: Run) -> None:
         {
             "weights": run.flat,
             "tokens_by_phone": run.tokens_by_phone,
-            **run.strategy.state(),
-            **run.prepared.cohorts.state(),
+            "strategy": run.strategy.state(),
+            "world": run.cohorts.state(),
         },
         {
             "fingerprint": _fingerprint(run.prepared),

@@ -31,7 +31,7 @@ def run_summary(run: Run) -> Summary:
         train_wall_seconds=totals.train_wall_seconds,
         stopped_early=totals.stopped_early,
         tokens_per_second=rate,
-        simulated_seconds=run.prepared.cohorts.now_s,
+        simulated_seconds=run.cohorts.now_s,
         held_out=run.held_out,
         zcdp_rho=spent.zcdp_rho,
         epsilon=spent.epsilon,
@@ -39,7 +39,7 @@ def run_summary(run: Run) -> Summary:
         epsilon_is_of=plan.epsilon_is_of,
         baselines=run.prepared.baselines,
         skipped_lines=run.prepared.population.skipped_lines,
-        participation=overall(run.prepared.cohorts.fleet.may_train, strategy.participation.counts),
+        participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
         weights_sha256=weights_sha256(run.flat),
         peak_driver_rss_bytes=peak_rss_bytes(),
     )
@@ -47,9 +47,9 @@ def run_summary(run: Run) -> Summary:
 
 def participation_record(run: Run) -> dict[str, Any]:
     """Who took part and who was left out: the content of participation.json."""
-    prepared, fleet = run.prepared, run.prepared.cohorts.fleet
+    prepared, fleet = run.prepared, run.cohorts.fleet
     small = fleet.num_phones <= _MOST_PHONES_READ
-    volume = prepared.training_tokens(np.arange(fleet.num_phones), 1) if small else None
+    volume = prepared.work.training_tokens(np.arange(fleet.num_phones), 1) if small else None
     groupings = phone_groups(fleet, volume)
     updates, evaluation = run.strategy.participation.counts, run.strategy.last_evaluation
     return {
@@ -87,7 +87,7 @@ def statement_facts(run: Run) -> StatementFacts:
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
         outside_the_budget=(vocabulary,) if start is None else (vocabulary, start.description),
         recompute=f"python scripts/check_privacy.py {run.directory.root}",
-        weighting=prepared.cohorts.weighting,
+        weighting=run.cohorts.weighting,
     )
 
 

@@ -23,6 +23,7 @@ from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.model import host_task, shape_of_run
 from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
+from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
 
@@ -39,8 +40,8 @@ class Prepared:
     vocabulary: Vocabulary
     baselines: Baselines
     task: HostTask
-    cohorts: FleetCohorts
-    training_tokens: TrainingTokens
+    fleet: Fleet
+    work: PhoneWork
     start: StartingPoint | None  # None: random weights
     parts: Parts  # that were handed in
     metrics: MetricTable
@@ -50,6 +51,14 @@ class Prepared:
     def shape(self) -> ModelShape:
         """The model with the true size of the vocabulary."""
         return self.task.shape
+
+    def open_world(self) -> FleetCohorts:
+        """The fleet under the round policy, before the first round.
+
+        Raises:
+            InputError: the policy cannot have rounds on this fleet.
+        """
+        return make_cohorts(self.fleet, self.config.cohort, self.work)
 
 
 Text = tuple[NDArray[np.integer[Any]], NDArray[np.int64]]  # types of a phone's tokens, and where messages begin
@@ -111,8 +120,6 @@ def settle(accepted: AcceptedInput) -> Prepared:
         config, population, accepted.counted_phones, "the training phones"
     )
     shape = shape_of_run(config, parts, len(vocabulary))
-    tokens = _training_tokens(config, accepted.population, shape)
-    cohorts = make_cohorts(accepted.fleet, config.cohort, PhoneWork(shape.num_weights * 4, tokens))
     baselines = measure_baselines(
         population,
         spelled_lookup(vocabulary, population),
@@ -122,7 +129,7 @@ def settle(accepted: AcceptedInput) -> Prepared:
         max_sequences=config.evaluation.max_sequences,
         sequence_length=shape.sequence_length,
     )
-    return Prepared(
+    prepared = Prepared(
         config=config,
         population=accepted.population,
         digests=accepted.digests,
@@ -131,13 +138,15 @@ def settle(accepted: AcceptedInput) -> Prepared:
         vocabulary=vocabulary,
         baselines=baselines,
         task=host_task(config, parts, shape, accepted.spec, vocabulary),
-        cohorts=cohorts,
-        training_tokens=tokens,
+        fleet=accepted.fleet,
+        work=PhoneWork(shape.num_weights * 4, _training_tokens(config, accepted.population, shape)),
         start=accepted.start,
         parts=parts,
         metrics=accepted.metrics,
         plan=accepted.plan,
     )
+    prepared.open_world()  # what is wrong with it is said before a folder is made
+    return prepared
 
 
 def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:

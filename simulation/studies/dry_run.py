@@ -17,6 +17,7 @@ from client_model.learning.language_model import model_shape
 from client_model.text.batches import training_tokens
 from client_model.text.formats.base import MessageFormat
 from client_model.text.population import open_population, prepare_population
+from server_strategy.funnel import Funnel
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
@@ -39,6 +40,27 @@ class HourCounts:
     invited: NDArray[np.float64] = field(default_factory=lambda: np.zeros(24))
 
 
+@dataclass(frozen=True, kw_only=True)
+class DryRound:
+    """A line of a dry run's rounds.jsonl."""
+
+    round: int
+    completed: int  # rounds so far, this one included if it would have released something
+    abandoned: str | None  # why nothing would have been released, or None
+    funnel: Funnel
+    tokens: int  # that the reporters would have trained on
+
+    @property
+    def took_s(self) -> float:
+        """Simulated seconds, selection included."""
+        return self.funnel.closed_s - self.funnel.opened_s + self.funnel.selection_s
+
+    def as_line(self) -> dict[str, Any]:
+        """Flat, as it is written."""
+        head = {"round": self.round, "completed": self.completed, "abandoned": self.abandoned}
+        return {**head, **self.funnel.as_line(), "tokens": self.tokens}
+
+
 @dataclass
 class DryRun:
     """What happened to a fleet."""
@@ -47,7 +69,7 @@ class DryRun:
     log: ParticipationLog
     tokens: NDArray[np.int64]  # [phones], that each trains on in a round
     groupings: list[Grouping]
-    rounds: list[dict[str, Any]] = field(default_factory=list)  # the records of all rounds, in order
+    rounds: list[DryRound] = field(default_factory=list)  # all of them, in order
     by_utc_hour: HourCounts = field(default_factory=HourCounts)
     by_local_hour: HourCounts = field(default_factory=HourCounts)
     days_looked_at: int = 0  # in which the eligible phones were counted, once an hour
@@ -128,9 +150,16 @@ def run_days(
         if plan.abandoned is None:
             run.releases += 1
             run.log.record(run.releases, plan.reporters)
-        funnel = plan.funnel.as_line() if plan.funnel else {}
-        record = {"round": number, "completed": run.releases, "abandoned": plan.abandoned, **funnel}
-        run.rounds.append({**record, "tokens": int(plan.tokens.sum())})
+        if plan.funnel is None:
+            raise RuntimeError("a simulated world gave no funnel")
+        record = DryRound(
+            round=number,
+            completed=run.releases,
+            abandoned=plan.abandoned,
+            funnel=plan.funnel,
+            tokens=int(plan.tokens.sum()),
+        )
+        run.rounds.append(record)
         run.simulated_s = cohorts.now_s
         run.planning_s = time.perf_counter() - began
         tick(run)

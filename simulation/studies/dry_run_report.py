@@ -1,6 +1,7 @@
 """What a dry run says: tables on the terminal, files for programs, and one page of plots."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +14,74 @@ from rich.table import Table
 
 from server_strategy.config import CohortConfig
 from simulation.clock import DAY_S, HOUR_S
+from simulation.config import RunConfig
 from simulation.files import write_text_atomically
-from simulation.studies.dry_run import DryRun
+from simulation.flags import to_toml
+from simulation.run.directory import check_output_dir, new_folder
+from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.world.participation import overall, participation_by_group
 
+_PROGRESS_S = 5.0  # wall seconds between two lines of progress
+# Of the fields of a funnel, the ways in which an invitation can end; not every policy knows all of them.
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
+
+
+def play_and_report(console: Console, config: RunConfig, days: float) -> list[Path]:
+    """Play rounds, print the figures and write the files.
+
+    Args:
+        console: to print to.
+        config: of the simulation, with the folder for the files.
+        days: simulated ones to play.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: the settings or the files that they name cannot be used; nothing was written.
+    """
+    if config.output_dir is not None:
+        check_output_dir(config.output_dir)
+    console.print("preparing the fleet")
+    run, cohorts = prepare_dry_run(config)
+    console.print(f"{run.fleet.num_phones:,} phones; availability: {run.fleet.origin}")
+    folder = new_folder(config.output_dir, "fleet-")
+    write_text_atomically(folder / "config.toml", to_toml(config))
+    said = [time.monotonic()]
+
+    def tick(now: DryRun) -> None:
+        if time.monotonic() - said[0] > _PROGRESS_S:
+            said[0] = time.monotonic()
+            console.print(f"day {now.simulated_s / DAY_S:.1f} of {days:g}, {len(now.rounds):,} rounds")
+
+    run_days(config, run, cohorts, days, tick)
+    summary = dry_run_summary(run, config.cohort)
+    title = f"{run.fleet.num_phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
+    print_summary(console, summary, run.fleet.num_phones)
+    return write_report(folder, run, summary, title)
 
 
 def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
     """All figures of a dry run by name; None where a value does not exist."""
-    done = [r for r in run.rounds if r["abandoned"] is None]
+    done = [r for r in run.rounds if r.abandoned is None]
     days = run.simulated_s / DAY_S
-    duration = np.array([r["closed_s"] - r["opened_s"] + r["selection_s"] for r in done])
-    completed_s = np.array([r["closed_s"] for r in done])
-    invited = sum(r["invited"] for r in run.rounds)
+    completed_s = np.array([r.funnel.closed_s for r in done])
+    invited = sum(r.funnel.invited for r in run.rounds)
     separation = run.log.min_separation or None
     return {
         "simulated_days": days,
         "rounds_completed": len(done),
         "rounds_abandoned": len(run.rounds) - len(done),
         "rounds_per_day": len(done) / days if days else None,
-        "round_s": _quantiles(duration),
+        "round_s": _quantiles(np.array([r.took_s for r in done])),
         "days_to_rounds": {
             str(n): float(completed_s[n - 1] / DAY_S) for n in (10, 100, 1000, 2000, 5000) if n <= len(done)
         },
-        "checked_in": _quantiles(np.array([r["checked_in"] for r in run.rounds])),
+        "checked_in": _quantiles(np.array([r.funnel.checked_in for r in run.rounds])),
         "invited": invited,
         "outcome_share": {
-            name: sum(r.get(name, 0) for r in run.rounds) / invited if invited else None for name in _FUNNEL
+            name: sum(getattr(r.funnel, name, 0) for r in run.rounds) / invited if invited else None for name in _FUNNEL
         },
         "participation": overall(run.fleet.may_train, run.log.counts),
         "max_participations": int(run.log.counts.max(initial=0)),
@@ -74,7 +114,9 @@ def _quantiles(values: NDArray[np.float64] | NDArray[np.int64]) -> dict[str, flo
 def write_report(folder: Path, run: DryRun, summary: dict[str, Any], title: str) -> list[Path]:
     """summary.json, rounds.jsonl, participations.csv and fleet.png in `folder`."""
     write_text_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-    write_text_atomically(folder / "rounds.jsonl", "".join(json.dumps(record) + "\n" for record in run.rounds))
+    write_text_atomically(
+        folder / "rounds.jsonl", "".join(json.dumps(record.as_line()) + "\n" for record in run.rounds)
+    )
     phones = np.bincount(run.log.counts[run.fleet.may_train])
     rows = [f"{updates},{count}" for updates, count in enumerate(phones.tolist())]
     write_text_atomically(folder / "participations.csv", "\n".join(["updates,phones", *rows]) + "\n")
@@ -184,9 +226,9 @@ def _plot_hours(axis: Axes, hours: dict[str, Any], label: str) -> None:
 
 
 def _plot_rounds(axis: Axes, run: DryRun) -> None:
-    done = [r for r in run.rounds if r["abandoned"] is None]
-    at = np.array([r["closed_s"] for r in done]) / DAY_S
-    took = np.array([r["closed_s"] - r["opened_s"] + r["selection_s"] for r in done])
+    done = [r for r in run.rounds if r.abandoned is None]
+    at = np.array([r.funnel.closed_s for r in done]) / DAY_S
+    took = np.array([r.took_s for r in done])
     axis.plot(at, took, ".", ms=2, color=BLUE, alpha=0.4)
     axis.set(title="Duration of rounds, selection included", xlabel="simulated days", ylabel="seconds")
     if len(took) and np.percentile(took, 95) > 20 * np.percentile(took, 5):

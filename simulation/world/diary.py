@@ -1,11 +1,9 @@
 """What the server remembers of each phone: when it may check in again, and its attempts today."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.state import State, leaf
 from simulation.clock import DAY_S, HOUR_S
 
 
@@ -40,16 +38,16 @@ class PhoneDiary:
         """float64 [len(phone)]: the end of the day of each one's last attempt, in simulated time."""
         return (self.local_day[phone] + 1) * DAY_S - utc_offset_h[phone] * HOUR_S
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> State:
         """What a checkpoint keeps: the three attributes."""
         return {
-            "world_free_from_s": self.free_from_s,
-            "world_local_day": self.local_day,
-            "world_attempts_today": self.attempts_today,
+            "free_from_s": self.free_from_s,
+            "local_day": self.local_day,
+            "attempts_today": self.attempts_today,
         }
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
-        self.free_from_s = state["world_free_from_s"].copy()
-        self.local_day = state["world_local_day"].copy()
-        self.attempts_today = state["world_attempts_today"].copy()
+        self.free_from_s = leaf(state, "free_from_s")
+        self.local_day = leaf(state, "local_day")
+        self.attempts_today = leaf(state, "attempts_today")

@@ -1,13 +1,11 @@
 """The simulated world as the server sees it: a fleet under a round policy."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
+from server_strategy.state import State, branch
 from simulation.world.fleet import Fleet
 from simulation.world.policies.base import RoundPolicy
 from simulation.world.timeline import PhoneWork, Timeline
@@ -61,14 +59,14 @@ class FleetCohorts:
         self.timeline.invitations = []
         return self.policy.plan_round(server_round, may_participate)
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> State:
         """All that a checkpoint needs besides the settings."""
-        return {**self.timeline.state(), **self.policy.state()}
+        return {"timeline": self.timeline.state(), "policy": self.policy.state()}
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `state` gave, which may lie among other arrays."""
-        self.timeline.load_state(state)
-        self.policy.load_state(state)
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        self.timeline.load_state(branch(state, "timeline"))
+        self.policy.load_state(branch(state, "policy"))
 
 
 def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCohorts:

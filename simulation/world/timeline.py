@@ -9,15 +9,15 @@ They follow Bonawitz et al., "Towards federated learning at scale", arXiv:1902.0
 and 2.3 (pace steering). What a round waits for, when it closes and which updates count is the policy's, see `policies`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import hash_uint64, purpose_key, uniform
 from server_strategy.config import CohortConfig
+from server_strategy.state import State, branch, leaf
 from simulation.clock import HOUR_S
 from simulation.world.attempts import DONE, Attempts, resolve_attempts
 from simulation.world.check_ins import CheckIns
@@ -120,11 +120,11 @@ class Timeline:
             free_from_s = np.where(spent, np.maximum(free_from_s, self.diary.day_ends_s(phone, clock)), free_from_s)
         self.diary.free_from_s[phone] = free_from_s
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> State:
         """What a checkpoint keeps: the clock and the diary."""
-        return {"world_now_s": np.array(self.now_s), **self.diary.state()}
+        return {"now_s": np.array(self.now_s), "diary": self.diary.state()}
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
-        self.now_s = float(state["world_now_s"])
-        self.diary.load_state(state)
+        self.now_s = float(leaf(state, "now_s"))
+        self.diary.load_state(branch(state, "diary"))

@@ -84,8 +84,8 @@ def minutes_of_invitations(cohorts):
 
 def test_by_name_a_real_runs_rounds_are_at_full_hours(registered):
     prepared = prepare(parse_simulate([*FLAGS, "--fleet.minutes", "5", "--data.vocabulary-phones", "50"]).run)
-    assert prepared.cohorts.fleet.origin == "everybody at full hours"
-    minutes = minutes_of_invitations(prepared.cohorts)
+    assert prepared.fleet.origin == "everybody at full hours"
+    minutes = minutes_of_invitations(prepared.open_world())
     assert len(minutes) == len(FIRST_ROUNDS) and max(minutes) < 5
 
 
@@ -93,8 +93,8 @@ def test_by_object_a_real_run_and_a_dry_run_have_the_same_phones_and_a_resume_as
     source = FullHours(FullHoursSettings(5), WorldFacts(1000, 0))
     config = parse_simulate([*FLAGS[2:], "--data.vocabulary-phones", "50", "--privacy.mechanism", "none"]).run
     prepared = prepare(config, parts=Parts(availability=source))
-    assert prepared.cohorts.fleet.availability is source and prepared.cohorts.fleet.origin == "FullHours"
-    assert max(minutes_of_invitations(prepared.cohorts)) < 5
+    assert prepared.fleet.availability is source and prepared.fleet.origin == "FullHours"
+    assert max(minutes_of_invitations(prepared.open_world())) < 5
     assert _fingerprint(prepared)["parts"] == {"availability": f"{__name__}.FullHours"}
     run, cohorts = prepare_dry_run(config, Parts(availability=source))
     run_days(config, run, cohorts, 0.3)

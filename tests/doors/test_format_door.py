@@ -94,7 +94,8 @@ def lexicon_of(spec):
 def test_its_ending_counts_where_no_format_is_named_up_to_rounds_of_a_real_run(registered, tmp_path):
     prepared = prepare(parse_simulate(flags(write(tmp_path / "m.tsv"), tmp_path)).run)
     assert len(prepared.digests) == 40 and "the" in prepared.vocabulary.tokens
-    plans = [prepared.cohorts.plan_round(r, np.ones(40, bool)) for r in range(1, 20)]
+    cohorts = prepared.open_world()
+    plans = [cohorts.plan_round(r, np.ones(40, bool)) for r in range(1, 20)]
     assert any(len(plan.reporters) and plan.tokens.min() > 40 for plan in plans)
 
 

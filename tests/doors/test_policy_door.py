@@ -151,13 +151,11 @@ def test_by_name_it_plays_days_and_its_funnel_is_on_record(registered):
 def test_a_real_run_is_prepared_with_it_and_a_checkpoint_goes_on(registered):
     config = parse_simulate([*FLAGS, "--data.vocabulary-phones", "50"]).run
     prepared = prepare(config)
-    cohorts = prepared.cohorts
+    cohorts = prepared.open_world()
     assert (cohorts.most_reports, cohorts.max_staleness, cohorts.weighting) == (90, 0, Waves.weighting)
     admitted = np.ones(2000, bool)
     cohorts.plan_round(1, admitted)
-    timeline = Timeline(
-        cohorts.fleet, config.cohort, PhoneWork(prepared.shape.num_weights * 4, prepared.training_tokens)
-    )
+    timeline = Timeline(cohorts.fleet, config.cohort, prepared.work)
     again = FleetCohorts(timeline, Waves(WavesSettings(3), timeline))
     again.load_state(cohorts.state())
     one, other = (source.plan_round(2, admitted) for source in (cohorts, again))

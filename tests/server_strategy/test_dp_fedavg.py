@@ -18,6 +18,7 @@ from server_strategy.privacy.ledger import privacy_spent, recompute
 from server_strategy.privacy.noise import noise_generator
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from simulation.run.checkpoint import flattened, nested
 from typefleet.errors import ConfigError
 
 SIZE, PHONES = 12, 40
@@ -186,10 +187,10 @@ def test_state_round_trip_continues_bit_for_bit(mechanism, quantile, tmp_path):
     expected = flat(play(straight, grid, 4))
     first, _ = make(**settings, ledger_path=tmp_path / "l")
     arrays = play(first, grid, 2)
-    np.savez(tmp_path / "checkpoint.npz", **first.state())
+    np.savez(tmp_path / "checkpoint.npz", **flattened(first.state()))
     second, _ = make(**settings, ledger_path=tmp_path / "l")
     with np.load(tmp_path / "checkpoint.npz") as stored:
-        second.load_state(dict(stored))
+        second.load_state(nested(dict(stored)))
     for r in (3, 4):
         messages = [stamp(m, i) for i, m in enumerate(second.configure_train(r, arrays, ConfigRecord(), grid))]
         arrays, _ = second.aggregate_train(r, [host(m) for m in messages])
@@ -421,10 +422,9 @@ def test_stale_updates_train_from_their_own_weights_and_count_less():
     np.testing.assert_allclose(arrays["a"].numpy(), before + step, atol=1e-6)
     # And what a checkpoint keeps is enough to go on from.
     other, _ = make(cohorts=Late())
-    other.load_state({**strategy.state(), "noise_releases": np.array(0)})
-    np.testing.assert_array_equal(
-        other._versions.state()["version_weights"], strategy._versions.state()["version_weights"]
-    )
+    state = strategy.state()
+    other.load_state({**state, "noise": {**state["noise"], "releases": np.array(0)}})
+    np.testing.assert_array_equal(other._versions.state()["weights"], strategy._versions.state()["weights"])
 
 
 def test_phones_of_one_round_may_count_differently():

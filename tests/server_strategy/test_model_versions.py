@@ -26,4 +26,4 @@ def test_versions_are_kept_as_long_as_they_may_be_needed():
     np.testing.assert_array_equal(flat_weights(other.of(3, LIKE)), np.full(10, 3, np.float32))
     empty = ModelVersions(2)
     empty.load_state(ModelVersions(2).state())
-    assert not empty.state()["version_rounds"].size
+    assert not empty.state()["rounds"].size

@@ -71,7 +71,7 @@ def rounds(config: RunConfig) -> str:
 def prepared(config: RunConfig) -> str:
     """Text, split, vocabulary, baselines, starting point, tokens of phones, and what goes to the hosts."""
     p = prepare(config)
-    arrays = (p.digests, p.training_phones, p.held_out_phones, p.training_tokens(p.training_phones[:60], 1))
+    arrays = (p.digests, p.training_phones, p.held_out_phones, p.work.training_tokens(p.training_phones[:60], 1))
     start = None if p.start is None else p.start.digest
     skipped = p.population.skipped_lines
     return repr([*(a.tolist() for a in arrays), p.vocabulary, p.baselines, start, skipped, p.task.to_json()])

@@ -5,9 +5,8 @@ To add one: a module with a `KIND` like `synchronous`'s, and a line in `simulati
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from server_strategy.cohorts import UNIFORM_WEIGHTS, RoundPlan
 from server_strategy.funnel import Funnel
+from server_strategy.state import State
 from simulation.clock import simulated_date
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
 from simulation.world.timeline import Timeline
@@ -45,12 +45,12 @@ class RoundPolicy(ABC):
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Resolve one round and move the clock past it; as in `cohorts.CohortSource`."""
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> State:
         """What a checkpoint keeps of the policy itself; nothing where no round reaches into the next."""
         return {}
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  # most have nothing to load
-        """Go on from what `state` gave, which may lie among other arrays."""
+    def load_state(self, state: State) -> None:  # noqa: B027  # most have nothing to load
+        """Go on from what `state` gave."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ A phone is in the buffer or in training at most once, and is admitted by the par
 release it ends up in is that one or a later one, so the rule holds there too.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
 from server_strategy.funnel import Funnel
+from server_strategy.state import State, branch, leaf
 from simulation.clock import simulated_date
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
 from simulation.world.policies.base import RoundPolicy
@@ -213,16 +213,17 @@ class Buffered(RoundPolicy):
         self._flight = self._flight.pick(rest)
         return used, len(arrived)
 
-    def state(self) -> dict[str, NDArray[Any]]:
+    def state(self) -> State:
         """What a checkpoint keeps: the attempts under way and in the buffer."""
         flight = self._flight
-        arrays = {f"flight_{name}": getattr(flight.attempts, name) for name in _COLUMNS}
-        return {**arrays, "flight_started_round": flight.started_round}
+        columns = {name: getattr(flight.attempts, name) for name in _COLUMNS}
+        return {"attempts": columns, "started_round": flight.started_round}
 
-    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `state` gave, which may lie among other arrays."""
-        columns = (state[f"flight_{name}"].copy() for name in _COLUMNS)
-        self._flight = _Flight(Attempts(*columns), state["flight_started_round"].copy())
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        attempts = branch(state, "attempts")
+        columns = {name: leaf(attempts, name) for name in _COLUMNS}
+        self._flight = _Flight(Attempts(**columns), leaf(state, "started_round"))
 
 
 KIND = Kind(

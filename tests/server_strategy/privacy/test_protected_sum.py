@@ -5,6 +5,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
+from simulation.run.checkpoint import flattened, nested
 
 GOAL, ROUNDS = 8, 12
 
@@ -32,9 +33,9 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_
     expected, norms = play(ProtectedSum(plan, 9), ROUNDS)
     first, second = ProtectedSum(plan, 9), ProtectedSum(plan, 9)
     play(first, cut)
-    np.savez(tmp_path / "c.npz", **first.state())
+    np.savez(tmp_path / "c.npz", **flattened(first.state()))
     with np.load(tmp_path / "c.npz") as stored:
-        second.load_state(dict(stored))
+        second.load_state(nested(dict(stored)))
     assert second.releases == cut
     result, later_norms = play(second, ROUNDS - cut, cut)
     np.testing.assert_array_equal(result, expected[cut:])

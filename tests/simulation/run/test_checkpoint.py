@@ -2,21 +2,26 @@ import errno
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulation.files import write_text_atomically
-from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, save_checkpoint
+from simulation.run.checkpoint import CheckpointError, flattened, load_newest_checkpoint, nested, save_checkpoint
+from typefleet.errors import ConfigError
 
 
 def save(folder, number, keep=3):
-    return save_checkpoint(folder, number, {"weights": np.full(1000, number, np.float32)}, {"n": number}, keep)
+    state = {"weights": np.full(1000, number, np.float32), "strategy": {"noise": {"releases": np.array(number)}}}
+    return save_checkpoint(folder, number, state, {"n": number}, keep)
 
 
 def test_round_trip_and_only_the_newest_are_kept(tmp_path):
     for n in range(6):
         save(tmp_path, n)
     assert [p.name for p in sorted(tmp_path.iterdir())] == [f"checkpoint-00000{n}.npz" for n in (3, 4, 5)]
-    (arrays, about), notes = load_newest_checkpoint(tmp_path)
-    assert about == {"n": 5} and (arrays["weights"] == 5).all() and notes == []
+    (state, about), notes = load_newest_checkpoint(tmp_path)
+    assert about == {"n": 5} and (state["weights"] == 5).all() and notes == []
+    assert state["strategy"]["noise"]["releases"] == 5
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "flipped byte", "not a zip"])
@@ -63,3 +68,42 @@ def test_text_is_replaced_whole(tmp_path):
     write_text_atomically(path, "one")
     write_text_atomically(path, "two")
     assert path.read_text() == "two" and [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+trees = st.recursive(
+    st.integers(0, 9).map(np.array),
+    lambda children: st.dictionaries(st.text("abc_0", min_size=1), children, min_size=1),
+    max_leaves=8,
+)
+
+
+def plain(tree):
+    return tree.item() if isinstance(tree, np.ndarray) else {name: plain(value) for name, value in tree.items()}
+
+
+@given(st.dictionaries(st.text("abc_0", min_size=1), trees))
+def test_a_tree_and_its_paths_say_the_same(tree):
+    flat = flattened(tree)
+    assert all(isinstance(value, np.ndarray) for value in flat.values())
+    assert plain(nested(flat)) == plain(tree)
+
+
+def test_the_file_names_each_array_by_its_path(tmp_path):
+    path = save(tmp_path, 3)
+    with np.load(path) as stored:
+        assert set(stored.files) == {"about", "weights", "strategy/noise/releases"}
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "/"])
+def test_a_name_that_would_read_as_two_is_refused(name):
+    with pytest.raises(ValueError, match="expected names without a slash"):
+        flattened({"optimizer": {"moments": {name: np.zeros(1)}}})
+
+
+def test_a_checkpoint_of_before_is_refused_in_one_line(tmp_path):
+    """Its arrays lay side by side, and the text beside them had another name."""
+    save(tmp_path, 1)
+    old = tmp_path / "checkpoint-000002.npz"
+    np.savez(old, about_json=np.frombuffer(b'{"salt": "ab"}', np.uint8), world_now_s=np.array(3.0))
+    with pytest.raises(ConfigError, match=r"000002\.npz: expected a checkpoint of this version of Typefleet, found"):
+        load_newest_checkpoint(tmp_path)

@@ -11,6 +11,7 @@ from simulation.flags import parse_simulate
 from simulation.studies.dry_run import prepare_dry_run, run_days, tokens_of_phones
 from simulation.studies.dry_run_report import dry_run_summary, write_report
 from simulation.world.config import FleetConfig
+from tests.server_strategy.test_funnel import COUNTS
 
 SETTINGS = ("--fleet.size", "4000", "--cohort.goal", "40", "--privacy.mechanism", "none")
 
@@ -29,9 +30,9 @@ def test_the_report_adds_up(policy, tmp_path):
     summary = json.loads(json.dumps(dry_run_summary(run, config.cohort)))
     assert summary["rounds_completed"] + summary["rounds_abandoned"] == len(run.rounds)
     assert summary["rounds_completed"] == run.releases > 50
-    in_flight = run.rounds[-1].get("in_flight", 0) / summary["invited"]
+    in_flight = run.rounds[-1].as_line().get("in_flight", 0) / summary["invited"]
     assert sum(summary["outcome_share"].values()) == pytest.approx(1 - in_flight)
-    assert summary["participation"]["updates"] == sum(r["reported"] for r in run.rounds if r["abandoned"] is None)
+    assert summary["participation"]["updates"] == sum(r.funnel.reported for r in run.rounds if r.abandoned is None)
     assert summary["min_separation_rounds"] >= config.cohort.min_separation_rounds
     assert summary["max_participations"] <= -(-run.releases // config.cohort.min_separation_rounds)
     for hours in summary["hours"].values():
@@ -45,6 +46,9 @@ def test_the_report_adds_up(policy, tmp_path):
     assert (tmp_path / "fleet.png").read_bytes().startswith(b"\x89PNG")
     phones = [int(line.split(",")[1]) for line in (tmp_path / "participations.csv").read_text().splitlines()[1:]]
     assert sum(phones) == run.fleet.may_train.sum()
+    lines = [json.loads(line) for line in (tmp_path / "rounds.jsonl").read_text().splitlines()]
+    assert {"round", "completed", "abandoned", "tokens", *COUNTS} <= set(lines[0])
+    assert ("in_flight" in lines[0]) == (policy == "buffered")
 
 
 def test_the_curve_of_eligible_phones_is_that_of_the_fleet():
