@@ -91,23 +91,22 @@ def check_privacy(
     if privacy.modelled_cohort is not None and privacy.modelled_cohort < cohort.goal:
         least = f"a number >= --cohort.goal = {cohort.goal}"
         raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
-    makes = type(mechanism) if mechanism is not None else _check_named(privacy, horizon)
-    if privacy.poisson_counterfactual and (makes is None or not makes.independent or privacy.clip_quantile is not None):
-        independent = [name for name in private_mechanisms() if _is_independent(name)]
-        raise _only_with(
-            "poisson_counterfactual", f"--privacy.mechanism {' or '.join(independent)} and a fixed clip norm"
-        )
+    if mechanism is None:
+        _check_named(privacy, horizon)
+    independent = _is_independent(privacy.mechanism) if mechanism is None else mechanism.independent
+    if privacy.poisson_counterfactual and not (independent and privacy.clip_quantile is None):
+        names = " or ".join(filter(_is_independent, private_mechanisms()))
+        raise _only_with("poisson_counterfactual", f"--privacy.mechanism {names} and a fixed clip norm")
 
 
-def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> type[Mechanism] | None:
-    """Check the settings of the mechanism that is named; returns the class of what it makes."""
+def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
+    """Check the settings of the mechanism that is named."""
     _, settings = chosen(privacy, "mechanism")
     kind = mechanism_kind(privacy.mechanism)
     try:
         kind.check(settings, horizon)
     except ConfigError as error:
         raise ConfigError(f"--privacy.{error}") from error
-    return kind.makes
 
 
 def _is_independent(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
-from server_strategy.privacy.mechanisms.record import kind_of
+from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
@@ -85,18 +85,18 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
 def _caveats(plan: PrivacyPlan) -> tuple[str, ...]:
     if plan.mechanism is None:
         return ()
-    if kind_of(plan.mechanism) is not None:
+    if is_found_everywhere(plan.mechanism):
         return _CAVEATS
-    unregistered = (
-        f"The mechanism {plan.mechanism_name!r} is not registered: it was handed in as an object. The cost is what its "
-        "code says, and can be recomputed only where that code is at hand."
+    only_here = (
+        f"The mechanism {plan.mechanism_name!r} is behind no door that every process finds. The cost is what its code "
+        "says, and can be recomputed only where that code is at hand."
     )
-    return (*_CAVEATS, unregistered)
+    return (*_CAVEATS, only_here)
 
 
 def _recompute(plan: PrivacyPlan, facts: StatementFacts) -> str:
-    """The command; for a mechanism that no other process knows, the call."""
-    if plan.mechanism is None or kind_of(plan.mechanism) is not None:
+    """The command; for a mechanism that other processes do not find, the call."""
+    if plan.mechanism is None or is_found_everywhere(plan.mechanism):
         return facts.recompute
     return "server_strategy.privacy.ledger.recompute(ledger, releases, mechanism)"
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from typefleet.doors import Kind, PlotStyle
 
 # Okabe and Ito.
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
 _SPARE = ("#E69F00", "#56B4E9", "#000000", "#F0E442")  # theirs as well, for kinds without a style
 
 

@@ -87,10 +87,10 @@ FACTS = StatementFacts(
 
 
 @pytest.fixture
-def registered(monkeypatch):
-    """The door with the toy behind it; as before when the test ends."""
-    monkeypatch.setattr(MECHANISMS, "_kinds", dict(MECHANISMS._kinds))
-    MECHANISMS.register(KIND)
+def registered():
+    """The toy is behind the door until the test ends."""
+    with MECHANISMS.lend(KIND):
+        yield
 
 
 @pytest.fixture
@@ -145,17 +145,20 @@ def test_a_ledger_of_a_mechanism_that_is_not_known_here_is_not_guessed_at(tmp_pa
     assert "found 'toy'" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_statement_says_whose_word_the_cost_is(registered):
-    for strategy, grid, is_known in (
-        (*make(privacy=replace(PRIVACY, mechanism="toy", mechanism_settings=ToySettings(2.0))), True),
-        (*make(privacy=PRIVACY, mechanism=Unregistered(2.0)), False),
-    ):
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_statement_says_whose_word_the_cost_is(registered, monkeypatch, is_installed):
+    monkeypatch.setattr(MECHANISMS, "every_process_finds", lambda name: is_installed)
+    for mechanism in (None, Unregistered(2.0)):
+        named = replace(PRIVACY, mechanism="toy", mechanism_settings=ToySettings(2.0))
+        strategy, grid = make(privacy=named, mechanism=mechanism)
         play(strategy, grid, 2)
         content = privacy_json(strategy.plan, strategy.last_round.spent, FACTS)
         page = privacy_markdown(strategy.plan, strategy.last_round.spent, FACTS)
         assert "Independent noise of another variance." in page and f"`{__name__}` computes" in page
-        assert ("is not registered" in page) == ("is not registered" in content["caveats"][-1]) == (not is_known)
-        assert (FACTS.recompute in page) == (content["recompute"] == FACTS.recompute) == is_known
+        can_be_checked = is_installed and mechanism is None
+        warning = "is behind no door that every process finds"
+        assert (warning in page) == (warning in content["caveats"][-1]) == (not can_be_checked)
+        assert (FACTS.recompute in page) == (content["recompute"] == FACTS.recompute) == can_be_checked
 
 
 class Unregistered(Toy):
@@ -204,13 +207,13 @@ class Forgetful(Toy):
         return {"variance": 4 * self.variance}
 
 
-def test_a_mechanism_whose_record_would_be_cheaper_is_refused(registered):
-    MECHANISMS.register(MechanismKind("forgetful", "", make=lambda settings, horizon: Forgetful(1.0), makes=Forgetful))
-    cohort = CohortConfig(goal=6)
-    for given in ({"mechanism": Forgetful(1.0)}, {}):
-        privacy = replace(PRIVACY, mechanism="forgetful")
-        with pytest.raises(ConfigError, match="expected parameters that give its squared sensitivity of 1 again"):
-            make_privacy_plan(cohort, privacy, rounds=20, num_phones=PHONES, **given)
+def test_a_mechanism_whose_record_would_be_cheaper_is_refused():
+    kind = MechanismKind("forgetful", "", make=lambda settings, horizon: Forgetful(1.0), makes=Forgetful)
+    with MECHANISMS.lend(kind):
+        for given in ({"mechanism": Forgetful(1.0)}, {}):
+            privacy = replace(PRIVACY, mechanism="forgetful")
+            with pytest.raises(ConfigError, match="expected parameters that give its squared sensitivity of 1 again"):
+                make_privacy_plan(CohortConfig(goal=6), privacy, rounds=20, num_phones=PHONES, **given)
 
 
 @dataclass(frozen=True)

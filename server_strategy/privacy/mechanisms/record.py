@@ -29,6 +29,11 @@ def kind_of(mechanism: Mechanism) -> MechanismKind | None:
     return kind if kind is not None and kind.makes is type(mechanism) else None
 
 
+def is_found_everywhere(mechanism: Mechanism) -> bool:
+    """Whether other processes can rebuild it by its name: it is one of ours, or of an installed package's."""
+    return kind_of(mechanism) is not None and MECHANISMS.every_process_finds(mechanism.name)
+
+
 def parameters_of(mechanism: Mechanism | None) -> dict[str, Any] | None:
     """The parameters on record, as JSON knows them: what `parameters()` gives, or the fields of a dataclass.
 

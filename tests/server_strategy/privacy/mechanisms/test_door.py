@@ -21,8 +21,10 @@ def test_an_unknown_name_is_refused():
         mechanism_kind("laplace")
 
 
-def test_a_kind_that_does_not_say_how_it_is_put_on_record_is_refused(monkeypatch):
-    monkeypatch.setattr(MECHANISMS, "_kinds", dict(MECHANISMS._kinds))
-    MECHANISMS.register(Kind("plain", "", make=lambda settings, horizon: None))
-    with pytest.raises(ConfigError, match=r"typefleet\.mechanisms: plain: expected a MechanismKind, found Kind"):
+def test_a_kind_that_does_not_say_how_it_is_put_on_record_is_refused():
+    plain = Kind("plain", "", make=lambda settings, horizon: None)
+    with (
+        MECHANISMS.lend(plain),
+        pytest.raises(ConfigError, match=r"typefleet\.mechanisms: plain: expected a MechanismKind, found Kind"),
+    ):
         mechanism_kind("plain")

@@ -32,34 +32,26 @@ class WithParameters(IndependentNoise):
         return {"twice": 2 * self.half}
 
 
-@pytest.fixture
-def door(monkeypatch):
-    """The door; what is let in here is gone after the test."""
-    monkeypatch.setattr(MECHANISMS, "_kinds", dict(MECHANISMS._kinds))
-    return MECHANISMS
-
-
 def test_parameters_are_the_fields_as_json_has_them():
     assert parameters_of(Scaled()) == {"scales": [[2.0, 1.0]]}
     assert parameters_of(IndependentNoise()) == {}
     assert parameters_of(WithParameters(1.5)) == {"twice": 3.0}
 
 
-def test_a_registered_kind_rebuilds_from_fields_or_as_it_says(door):
+def test_a_registered_kind_rebuilds_from_fields_or_as_it_says():
     with pytest.raises(UnknownKindError):
         on_record("scaled", {"scales": [[3.0]]})
-    door.register(MechanismKind("scaled", "", make=lambda settings, horizon: Scaled(), makes=Scaled))
-    assert on_record("scaled", {"scales": [[3.0]]}) == Scaled(((3.0,),))
-    door.register(
-        MechanismKind(
-            "with-parameters",
-            "",
-            make=lambda settings, horizon: WithParameters(1.0),
-            makes=WithParameters,
-            rebuild=lambda parameters: WithParameters(parameters["twice"] / 2),
-        )
+    with MECHANISMS.lend(MechanismKind("scaled", "", make=lambda settings, horizon: Scaled(), makes=Scaled)):
+        assert on_record("scaled", {"scales": [[3.0]]}) == Scaled(((3.0,),))
+    own_way = MechanismKind(
+        "with-parameters",
+        "",
+        make=lambda settings, horizon: WithParameters(1.0),
+        makes=WithParameters,
+        rebuild=lambda parameters: WithParameters(parameters["twice"] / 2),
     )
-    assert on_record("with-parameters", {"twice": 5.0}).half == 2.5
+    with MECHANISMS.lend(own_way):
+        assert on_record("with-parameters", {"twice": 5.0}).half == 2.5
 
 
 @pytest.mark.parametrize("parameters", [{"rounds": 3}, {"round": 3, "buffer_decay": [], "output_scale": []}, None])
@@ -129,10 +121,10 @@ def test_a_class_that_says_nothing_of_its_parameters_is_refused():
         require_usable(Silent())
 
 
-def test_what_a_kind_cannot_make_is_said_of_it(door):
+def test_what_a_kind_cannot_make_is_said_of_it():
     def fail(settings, horizon):
         raise ValueError("no luck")
 
-    door.register(MechanismKind("luckless", "", make=fail, makes=Scaled))
-    with pytest.raises(InputError, match="mechanism 'luckless': no luck"):
+    luckless = MechanismKind("luckless", "", make=fail, makes=Scaled)
+    with MECHANISMS.lend(luckless), pytest.raises(InputError, match="mechanism 'luckless': no luck"):
         made("luckless", KindSettings(), Horizon(5, 1, 5))
