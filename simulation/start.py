@@ -7,9 +7,10 @@ from client_model.quiet import import_tensorflow_quietly
 from simulation.config import RunConfig
 from simulation.engine.engine import Engine
 from simulation.parts import Parts
-from simulation.run.accepted_input import accept_input
+from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint
 from simulation.run.directory import RunDirectory
+from typefleet.errors import MachineError, expected
 
 if TYPE_CHECKING:
     from simulation.run.lifecycle import Run
@@ -35,12 +36,27 @@ def start(config: RunConfig, parts: Parts, stream: TextIO, resume: bool = False,
         if not (resume and _is_finished(config)):
             used.start()
         import_tensorflow_quietly()
-        from client_model.learning.local_training import limit_threads
         from simulation.run.preparation import settle
         from simulation.runner import run_to_the_end
 
-        limit_threads(1)  # central training gives the same bits on any number of cores
+        _limit_threads(accepted)
         return run_to_the_end(settle(accepted), used, resume, stream, end_engine=engine is None)
+
+
+def _limit_threads(accepted: AcceptedInput) -> None:
+    """Keep TensorFlow to one thread, since central training gives the same bits on any number of cores only so.
+
+    Raises:
+        MachineError: it has been used in this process before, and now it is too late.
+    """
+    from client_model.learning.local_training import limit_threads
+
+    try:
+        limit_threads(1)
+    except RuntimeError as error:
+        if accepted.start is not None and accepted.start.corpus is not None:
+            where = "--model.init with a corpus"
+            raise MachineError(expected(where, "a process in which TensorFlow was not used before", error)) from error
 
 
 def _is_finished(config: RunConfig) -> bool:

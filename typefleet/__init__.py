@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from simulation.api import RunResult, resume, simulate
     from simulation.config import RunConfig
     from simulation.engine.config import EngineConfig
+    from simulation.engine.engine import Engine
     from simulation.flags import read_config
     from simulation.world.availability.door import AVAILABILITY
     from simulation.world.config import FleetConfig
@@ -58,6 +59,7 @@ _PLACES = {
     "simulation.api": ("RunResult", "resume", "simulate"),
     "simulation.config": ("RunConfig",),
     "simulation.engine.config": ("EngineConfig",),
+    "simulation.engine.engine": ("Engine",),
     "simulation.flags": ("read_config",),
     "simulation.world.availability.door": ("AVAILABILITY",),
     "simulation.world.config": ("FleetConfig",),
@@ -82,6 +84,7 @@ __all__ = [
     "DPFedAvg",
     "DataConfig",
     "Door",
+    "Engine",
     "EngineConfig",
     "EvaluationConfig",
     "FleetConfig",

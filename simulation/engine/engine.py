@@ -97,7 +97,8 @@ class Engine:
             return
         from simulation.engine.ray_start import START_TIMEOUT_S, stop_ray
 
-        self._is_ray_up.wait(self._began + START_TIMEOUT_S - time.monotonic())  # a Ray half up cannot be stopped
+        # A Ray that is half up cannot be stopped.
+        self._is_ray_up.wait(max(self._began + START_TIMEOUT_S - time.monotonic(), 0.0))
         if not self._ended.wait(grace_s):
             stop_ray()  # Flower waits for workers that will never answer
             self._ended.wait(_GRACE_S)
@@ -155,14 +156,17 @@ class Engine:
 
     def _wait_for_a_worker(self) -> None:
         """Ray would start one that cannot run again and again, without a word."""
-        from simulation.engine.ray_start import START_TIMEOUT_S, has_a_worker, what_failed, worker_complaint
+        from simulation.engine import ray_start
 
-        give_up = time.monotonic() + START_TIMEOUT_S
-        while not has_a_worker():
+        began = time.monotonic()
+        while not ray_start.has_a_worker():
             self._watch.check()
-            if time.monotonic() > give_up:
-                complaint = worker_complaint(f"none within {START_TIMEOUT_S:g} s")
-                raise EngineError(f"{what_failed(self.config)}: {complaint}")
+            waited = time.monotonic() - began
+            reason = ray_start.last_worker_error() if waited > ray_start.COMPLAINT_S else None
+            if reason is None and waited > ray_start.START_TIMEOUT_S:
+                reason = f"none within {ray_start.START_TIMEOUT_S:g} s"
+            if reason is not None:
+                raise EngineError(f"{ray_start.what_failed(self.config)}: {ray_start.worker_complaint(reason)}")
             time.sleep(_POLL_S)
 
 

@@ -14,9 +14,10 @@ from client_model.quiet import KERAS_SWITCH, KERAS_SWITCH_AS_FOUND, native_messa
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
 
-START_TIMEOUT_S = 25.0  # of Ray, and of its first worker process; each takes a few seconds
+START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a few seconds on an idle machine
+COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
-_POLL_S = 0.2
+_POLL_S, _PROBE_S = 0.2, 8.0
 _HANDED_ON = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
@@ -70,7 +71,7 @@ def _probe(address: str | None) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError("expected auto or HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=START_TIMEOUT_S / 3).close()
+    socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
 
 
 def _start_a_worker() -> None:
@@ -83,7 +84,8 @@ def _start_a_worker() -> None:
     try:
         ray.get(hello.remote(), timeout=START_TIMEOUT_S)
     except ray.exceptions.RayError as error:
-        raise TimeoutError(worker_complaint(str(error).splitlines()[0])) from error
+        said = last_worker_error() or str(error).splitlines()[0]
+        raise TimeoutError(worker_complaint(said)) from error
 
 
 def has_a_worker() -> bool:
@@ -91,13 +93,20 @@ def has_a_worker() -> bool:
     return bool(ray._private.state.workers())
 
 
-def worker_complaint(otherwise: str) -> str:
-    """Why worker processes do not start: the last error that one of them wrote, or else `otherwise`."""
+def _logs() -> Path:
     node: Any = ray._private.worker._global_node
-    logs = Path(node.get_logs_dir_path())
-    said = [line for log in sorted(logs.glob("*.err")) for line in log.read_text(errors="replace").splitlines()]
-    last = next((line.strip() for line in reversed(said) if "Error" in line), otherwise)
-    return f"its worker processes do not start: {last} (all of it in {logs})"
+    return Path(node.get_logs_dir_path())
+
+
+def last_worker_error() -> str | None:
+    """The last line of Ray's logs in which a process names an error."""
+    said = [line for log in sorted(_logs().glob("*.err")) for line in log.read_text(errors="replace").splitlines()]
+    return next((line.strip() for line in reversed(said) if "Error" in line), None)
+
+
+def worker_complaint(reason: str) -> str:
+    """That worker processes do not start, why, and where to read more."""
+    return f"its worker processes do not start: {reason} (all of it in {_logs()})"
 
 
 def _cluster_workers(address: str) -> int:

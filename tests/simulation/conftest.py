@@ -1,11 +1,17 @@
 """Runs that several tests compare with."""
 
+import io
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
+from simulation.engine.config import EngineConfig
+from simulation.engine.engine import Engine
+from simulation.flags import parse_simulate
+from simulation.parts import Parts
+from simulation.start import start
 from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import SHAPE, export_small_model
 
@@ -16,6 +22,25 @@ TINY = (
     *("--training.max-sequences", 12, "--engine.checkpoint-every-rounds", 1),
 )
 WEIGHTS_ONLY = (*TINY, "--engine.no-export")  # seconds less, for tests that compare weights
+
+
+@pytest.fixture(scope="session")
+def shared_engine():
+    """An engine with two workers for all runs of this process whose engine is not what is tested."""
+    with Engine(EngineConfig(workers=2)) as engine:
+        yield engine
+
+
+@pytest.fixture
+def simulate(shared_engine):
+    """simulate("--rounds", 1): what scripts/simulate.py does, in this process; returns what was printed."""
+
+    def run(*arguments):
+        flags, printed = parse_simulate([str(argument) for argument in arguments]), io.StringIO()
+        start(flags.run, Parts(), printed, flags.resume is not None, shared_engine)
+        return printed.getvalue()
+
+    return run
 
 
 @pytest.fixture(scope="session")

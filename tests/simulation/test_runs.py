@@ -93,27 +93,23 @@ def assert_same_rounds(folder, other):
     assert [{k: r.get(k) for k in same} for r in found] == [{k: r.get(k) for k in same} for r in expected]
 
 
-def test_workers_and_messages_do_not_change_a_bit(straight, script, tmp_path):
-    # Two workers with messages of the default size: the last round after all the kills, in test_faults.
-    engine = ("--engine.workers", 2, "--engine.devices-per-message", 1)
-    done = script("simulate.py", *WEIGHTS_ONLY, *engine, "--output-dir", tmp_path / "run")
-    assert done.returncode == 0, done.stderr
+def test_workers_and_messages_do_not_change_a_bit(straight, simulate, tmp_path):
+    # On two workers; with messages of the default size: the last round after all the kills, in test_faults.
+    printed = simulate(*WEIGHTS_ONLY, "--engine.devices-per-message", 1, "--output-dir", tmp_path / "run")
     assert_same_rounds(straight[0], tmp_path / "run")
-    assert "scripts/export_model.py" in done.stdout and not list((tmp_path / "run" / "model").glob("*.tflite"))
+    assert "scripts/export_model.py" in printed and not list((tmp_path / "run" / "model").glob("*.tflite"))
 
 
-def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, script, tmp_path):
+def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, simulate, tmp_path):
     folder = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(straight[0]), str(folder)], check=True)
     newest = sorted((folder / "checkpoints").iterdir())[-1]
     os.truncate(newest, newest.stat().st_size // 2)
-    done = script("simulate.py", "--resume", folder)
-    assert done.returncode == 0, done.stderr
-    assert "falling back" in done.stdout
+    assert "falling back" in simulate("--resume", folder, "--engine.no-export")
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, script, tmp_path):
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, simulate, tmp_path):
     folder = tmp_path / "interrupted"
     command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, WEIGHTS_ONLY), "--engine.workers", "1"]
     process = subprocess.Popen([*command, "--output-dir", str(folder)], stdout=subprocess.PIPE, text=True)
@@ -126,7 +122,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, script, tmp_path)
     assert f"--resume {folder}" in printed
     _, about = load_newest_checkpoint(folder / "checkpoints")[0]
     assert about["totals"]["rounds_completed"] == len(rounds_of(folder)) < 3
-    assert script("simulate.py", "--resume", folder).returncode == 0
+    simulate("--resume", folder)
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
 
 
@@ -184,15 +180,14 @@ def test_a_run_whose_float32_file_disagrees_does_not_end_well(monkeypatch):
         export.export_at_the_end(RunDirectory(Path("none")), SimpleNamespace(config=RunConfig()))
 
 
-def test_real_messages_and_no_privacy(real_text, script, tmp_path):
-    done = script(
-        *("simulate.py", "--data.path", real_text, "--data.cache-dir", tmp_path / "cache"),
+def test_real_messages_and_no_privacy(real_text, simulate, tmp_path):
+    printed = simulate(
+        *("--data.path", real_text, "--data.cache-dir", tmp_path / "cache"),
         *("--privacy.mechanism", "none", "--rounds", 1, "--cohort.goal", 4, "--evaluation.max-phones", 5),
         *("--model.vocabulary-size", 400, "--model.embedding-size", 16, "--model.units", 24),
-        *("--cohort.selection-timeout-s", 86400, "--engine.workers", 1, "--output-dir", tmp_path / "run"),
+        *("--cohort.selection-timeout-s", 86400, "--output-dir", tmp_path / "run"),
     )
-    assert done.returncode == 0, done.stderr
-    assert "No privacy mechanism was used" in done.stdout
+    assert "No privacy mechanism was used" in printed
     summary = outcome(tmp_path / "run")
     assert summary["epsilon"] is None and summary["zcdp_rho"] is None and summary["delta"] is None
     assert 0.02 < summary["baseline_unigram_top1"] < summary["baseline_bigram_top1"] < 0.12
@@ -285,17 +280,16 @@ def test_weights_file_is_what_was_hashed(straight):
 
 
 @pytest.mark.slow
-def test_a_budget_ends_the_run_with_its_model_and_says_so(script, tmp_path):
+def test_a_budget_ends_the_run_with_its_model_and_says_so(script, simulate, tmp_path):
     folder = tmp_path / "run"
     # With a separation of one round the second release takes some phones again, which the budget has no room for.
     flags = [*TINY, "--cohort.goal", 12, "--cohort.min-separation-rounds", 1, "--privacy.mechanism", "tree"]
-    done = script("simulate.py", *flags, "--privacy.target-epsilon", 7, "--rounds", 20, "--output-dir", folder)
-    assert done.returncode == 0, done.stderr
+    printed = simulate(*flags, "--privacy.target-epsilon", 7, "--rounds", 20, "--output-dir", folder)
     summary, last = outcome(folder), rounds_of(folder)[-1]
     assert 0 < summary["rounds_completed"] < 20 and 0 < summary["epsilon"] <= 7
     assert summary["stopped_early"].startswith("privacy budget: the next release would take epsilon to")
     assert last["abandoned"] and last["top1_recall"] == summary["top1_recall"] and last["epsilon"] is None
-    assert "stopped early" in done.stdout and (folder / "model" / "keyboard.tflite").exists()
+    assert "stopped early" in printed and (folder / "model" / "keyboard.tflite").exists()
     lines = (folder / "privacy_ledger.jsonl").read_text().splitlines()
     assert len(lines) == 1 + summary["rounds_completed"]
     assert script("check_privacy.py", folder).returncode == 0

@@ -16,8 +16,8 @@ from simulation.engine.flower_on_ray import wait_for_nodes
 
 
 def below_this():
-    """Processes that this one has started, directly or not."""
-    return psutil.Process().children(recursive=True)
+    """Processes that this one has started, directly or not, and that still run."""
+    return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
 
 
 def flower_log():
