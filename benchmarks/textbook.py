@@ -30,7 +30,7 @@ from client_model.text.vocabulary import BOS, EOS, FIRST_WORD, OOV
 EMBEDDING, UNITS = 96, 670
 
 
-class CifgCell(keras.layers.Layer):
+class CifgCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """LSTM cell with coupled input and forget gate whose recurrent input is the projected state."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class CifgCell(keras.layers.Layer):
         return state, [state, cell]
 
 
-class TiedLogits(keras.layers.Layer):
+class TiedLogits(keras.layers.Layer):  # type: ignore[misc]
     """Logits by the embedding's own table."""
 
     def __init__(self, embedding: keras.layers.Embedding) -> None:

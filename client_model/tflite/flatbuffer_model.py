@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 
-class _SharingBuilder(flatbuffers.Builder):
+class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no types
     """Writes a vector of numbers once, however often it occurs."""
 
     def __init__(self, size: int) -> None:
@@ -21,7 +21,7 @@ class _SharingBuilder(flatbuffers.Builder):
 
     def CreateNumpyVector(self, x: NDArray[Any]) -> int:
         if x.dtype.itemsize == 1:  # weights: the model's buffers are shared by number already
-            return super().CreateNumpyVector(x)
+            return int(super().CreateNumpyVector(x))
         key = (x.dtype.str, x.tobytes())
         if key not in self._written:
             self._written[key] = super().CreateNumpyVector(x)
@@ -43,7 +43,7 @@ def state_widths(file: bytes) -> dict[str, int]:
 
 
 def pack_model(model: schema.ModelT) -> bytes:
-    """The file of objects."""
+    """The bytes of a model file, from its objects."""
     builder = _SharingBuilder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -77,7 +77,7 @@ def _step(w: dict[str, Any], shape: ModelShape, token: Any, *state: Any) -> dict
     return {"ids": ids, "probabilities": probabilities, **following, "logits": logits}
 
 
-class KeyboardModule(tf.Module):
+class KeyboardModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """Suggests; see the module docstring."""
 
     def __init__(self, shape: ModelShape, weights: Weights) -> None:
@@ -101,7 +101,7 @@ class KeyboardModule(tf.Module):
 
     @property
     def signatures(self) -> dict[str, Any]:
-        """By name."""
+        """What a file that suggests can be called with, by name."""
         return {"step": self.step, "score": self.score}
 
     def _score(self, tokens: Any, length: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class KeyboardModule(tf.Module):
         return {"ids": ids, "probabilities": probabilities}
 
 
-class LearningKeyboardModule(tf.Module):
+class LearningKeyboardModule(tf.Module):  # type: ignore[misc]
     """Suggests and learns; see the module docstring."""
 
     def __init__(self, shape: ModelShape, weights: Weights, max_gradient_norm: float) -> None:
@@ -144,7 +144,7 @@ class LearningKeyboardModule(tf.Module):
 
     @property
     def signatures(self) -> dict[str, Any]:
-        """By name."""
+        """What a file that learns can be called with, by name."""
         return {"train": self.train, "infer": self.infer, "save": self.save, "restore": self.restore}
 
     def _restore(self, *values: Any) -> dict[str, Any]:

@@ -43,11 +43,11 @@ def tie_table(file: bytes) -> bytes:
 def operator_kind(model: schema.ModelT, operator: schema.OperatorT) -> int:
     """Builtin code of an operator."""
     code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _is_int8(graph: schema.SubGraphT, tensor: int) -> bool:
-    return graph.tensors[tensor].type == schema.TensorType.INT8
+    return bool(graph.tensors[tensor].type == schema.TensorType.INT8)
 
 
 def _hold_the_same(model: schema.ModelT, one: schema.TensorT, other: schema.TensorT) -> bool:

@@ -52,7 +52,7 @@ class TensorNoise:
     releases: int = 0
 
 
-class KeyedSumQuery(GaussianSumQuery):
+class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-privacy has no types
     """Sum query whose noise comes from a mechanism and is a function of (seed, purpose, releases so far).
 
     Clipping and sums are tensorflow-privacy's. The state holds the noise of each tensor, which is advanced
@@ -130,7 +130,7 @@ def noise_generator(
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
-class AdaptiveClipSumQuery(SumAggregationDPQuery):
+class AdaptiveClipSumQuery(SumAggregationDPQuery):  # type: ignore[misc]
     """Sum query whose clip norm follows a quantile of the records' norms.
 
     Andrew et al., "Differentially private learning with adaptive clipping", arXiv:1905.03871, Section 2.

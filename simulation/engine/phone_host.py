@@ -1,11 +1,12 @@
 """A host: trains and scores simulated phones, one after another.
 
 It keeps the opened population, the vocabulary table and the traced model of the last tasks it saw,
-so that text is opened and the model traced once a worker, not once a message.
+so that text is opened and the model traced once per worker, not once per message.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from client_model.learning.language_model import Weights
 from client_model.learning.local_training import LocalResult, LocalTrainer
@@ -31,7 +32,7 @@ class PhoneHost:
         self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
         self.trainer.warm_up()
 
-    def load(self, weights: Weights) -> list:
+    def load(self, weights: Weights) -> list[Any]:
         """Weights as tensors, once for all phones of a message."""
         return self.trainer.load(weights)
 
@@ -48,12 +49,12 @@ class PhoneHost:
             server_round=server_round,
         )
 
-    def train(self, received: list, batches: PackedBatches) -> LocalResult:
+    def train(self, received: list[Any], batches: PackedBatches) -> LocalResult:
         """One phone's training, from the received weights."""
         return self.trainer.train(received, batches, self.task.training.learning_rate)
 
-    def score(self, received: list, phones: Sequence[int]) -> list[Counts]:
-        """The counts of several held-out phones, computed together; one entry a phone."""
+    def score(self, received: list[Any], phones: Sequence[int]) -> list[Counts]:
+        """The counts of several held-out phones, computed together; one entry per phone."""
         batches, tokens = evaluation_batches(
             self._population, self._spelled, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
         )
