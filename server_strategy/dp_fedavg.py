@@ -160,7 +160,7 @@ class DPFedAvg(Strategy):
     ) -> Iterable[Message]:
         """Resolve the round and write one message a shard; none if the round is abandoned."""
         self._arrays, self._released_now = arrays, False
-        if self.releases >= self.plan.rounds:  # the noise was made for so many
+        if self.releases >= self.plan.rounds:  # as many as the noise was made for
             self.budget_reached = f"all {self.plan.rounds} planned releases are made"
         if self.budget_reached is not None:
             self._round_plan = RoundPlan.without_reporters(self.budget_reached)

@@ -13,10 +13,10 @@ class EvaluationConfig:
     """Measuring the model on phones that never train."""
 
     every_rounds: Annotated[int, Ge(1)] = 10
-    """Evaluate after every so many completed rounds, before the first and after the last."""
+    """Completed rounds from one evaluation to the next; there is one before the first and after the last as well."""
     max_phones: Annotated[int, Ge(1)] = 150
-    """At most so many held-out phones, the same ones every time."""
+    """Held-out phones that are scored, at most; the same ones every time."""
     max_sequences: Annotated[int, Ge(1)] = 40
-    """At most so many sequences of each."""
+    """Sequences of each that are scored, at most."""
     metrics: Annotated[tuple[str, ...], METRICS.choice] = ()
     """Metrics to measure beside the built-in ones, which always are."""

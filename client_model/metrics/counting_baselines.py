@@ -21,7 +21,7 @@ _PHONES_AT_ONCE = 64
 
 
 class Baselines(NamedTuple):
-    """How counting does; null where there is no position to count."""
+    """How counting does; None where there is no position to count."""
 
     unigram_top1: float | None
     bigram_top1: float | None

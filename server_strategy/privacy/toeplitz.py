@@ -30,6 +30,7 @@ All vectors are float64.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import scipy  # its parts are imported when they are first used
@@ -45,7 +46,8 @@ def inverse_coefficients(coefficients: Vector, rounds: int) -> Vector:
     """First column of C^-1: float64 [rounds]."""
     impulse = np.zeros(rounds)
     impulse[0] = 1.0
-    return scipy.signal.lfilter([1.0], coefficients, impulse)
+    found: Vector = scipy.signal.lfilter([1.0], coefficients, impulse)
+    return found
 
 
 def sum_errors(inverse: Vector, momentum: float = 0.0) -> Vector:
@@ -120,7 +122,7 @@ def optimal_banded(rounds: int, bands: int, momentum: float = 0.0) -> Vector:
     found = scipy.optimize.minimize(
         objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-15}
     )
-    coefficients = found.x / np.linalg.norm(found.x)
+    coefficients: Vector = found.x / np.linalg.norm(found.x)
     check_monotone(coefficients)
     return coefficients
 
@@ -182,7 +184,9 @@ def _workload(vector: Vector, momentum: float) -> Vector:
     return scipy.signal.lfilter([1.0], [1.0, -momentum], sums) if momentum else sums
 
 
-def _error_and_slope(c: Vector, rounds: int, momentum: float, solve) -> tuple[float, Vector]:
+def _error_and_slope(
+    c: Vector, rounds: int, momentum: float, solve: Callable[[Vector], Vector]
+) -> tuple[float, Vector]:
     """(mean squared error, its derivative by each of c); `solve` applies C^-1.
 
     With d = C^-1 e_0 the derivative of d_t by c_j is -(C^-1 d)_(t-j), so one more solve, with C

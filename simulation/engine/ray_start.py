@@ -90,7 +90,8 @@ def _start_a_worker() -> None:
 
 def has_a_worker() -> bool:
     """Whether a worker process of a Ray of our own has come up."""
-    return bool(ray._private.state.workers())
+    known: Any = ray._private.state
+    return bool(known.workers())
 
 
 def _logs() -> Path:

@@ -75,7 +75,8 @@ def draw_devices(
     tier = normal("device tier")  # high is good
 
     def joined(purpose: str, correlation: float, common: Floats = tier) -> Floats:
-        return correlation * common + np.sqrt(1 - correlation**2) * normal(purpose)
+        ranks: Floats = correlation * common + np.sqrt(1 - correlation**2) * normal(purpose)
+        return ranks
 
     own = np.sqrt(_SPEED_MEMORY)  # so that speed and memory, which share the tier, correlate by its square
     slowness = -joined("training speed", own)
@@ -98,7 +99,8 @@ def draw_devices(
 def _slowdown(config: FleetConfig, slowness: Floats) -> Floats:
     """Time over the median time, of standard normal ranks."""
     if config.speed_spread == "log-normal":
-        return np.exp(config.train_s_per_token_log_std * slowness)
+        times: Floats = np.exp(config.train_s_per_token_log_std * slowness)
+        return times
     shares, ratios = (*_SHARE, *_SLOW_SHARE), (*_RATIO, *_SLOW_RATIO)
     return np.exp(np.interp(scipy.special.ndtr(slowness), shares, np.log(ratios)))
 

@@ -33,7 +33,7 @@ class BufferedToeplitzNoise:
     """Buffered linear Toeplitz factorisation (BLT); see `toeplitz`.
 
     Attributes:
-        rounds: releases planned; over so many the first column of C has norm 1.
+        rounds: releases planned, over which the first column of C has norm 1.
         buffer_decay, output_scale: theta and omega, one a buffer.
     """
 

@@ -12,7 +12,7 @@ CASES = [(name, {}) for name in PRIVATE] + [("tree", {"tree_restart_rounds": rou
 
 
 def make(name, rounds=24, b=5, k=4, momentum=0.0, **settings):
-    """The mechanism of a name for so many rounds, b of them from one of at most k participations to the next."""
+    """The mechanism of a name for a number of rounds, b of them from one of at most k participations to the next."""
     return made(name, mechanism_kind(name).settings(**settings), Horizon(rounds, b, k, momentum))
 
 

@@ -1,0 +1,27 @@
+"""The studies from Python answer what their scripts answer."""
+
+import pytest
+
+from server_strategy.privacy.budget import solve
+from typefleet import ConfigError, FleetConfig, RunConfig, studies
+from typefleet.errors import InputError
+
+
+def test_a_plan_is_that_of_the_budget():
+    request = studies.BudgetRequest(noise_multiplier=2.0, cohort=50, rounds=100, min_separation_rounds=20, delta=1e-7)
+    assert studies.plan_privacy(request).epsilon == pytest.approx(solve(request).epsilon)
+    with pytest.raises(InputError):
+        studies.plan_privacy(studies.BudgetRequest())
+
+
+def test_a_dry_run_plays_the_days_asked_for():
+    config = RunConfig(fleet=FleetConfig(size=400))
+    one, two = (studies.dry_run(config, days) for days in (0.2, 0.4))
+    assert 0 < one["rounds_completed"] < two["rounds_completed"]
+
+
+def test_files_that_are_no_runs_or_traces_are_refused(tmp_path):
+    with pytest.raises(InputError, match="expected"):
+        studies.fit_fleet(tmp_path / "none.csv")
+    with pytest.raises(ConfigError, match="expected"):
+        studies.export(tmp_path)

@@ -1,0 +1,90 @@
+"""The studies from Python: what the study scripts answer, without flags and tables.
+
+from typefleet import studies
+
+studies.plan_privacy(studies.BudgetRequest(epsilon=8.0, cohort=6500, population=5_000_000, rounds=2000))
+studies.dry_run(RunConfig(fleet=FleetConfig(size=100_000)), days=7)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from server_strategy.privacy.budget import Budget, BudgetRequest
+
+if TYPE_CHECKING:
+    from client_model.tflite.export_tflite import Export
+    from simulation.config import RunConfig
+    from simulation.world.availability.model import Habits
+
+__all__ = ["Budget", "BudgetRequest", "dry_run", "export", "fit_fleet", "plan_privacy"]
+
+
+def plan_privacy(request: BudgetRequest) -> Budget:
+    """Fill in what a plan leaves open: noise, rounds or epsilon, as `scripts/privacy_budget.py` does.
+
+    Raises:
+        InputError: too little is known, or what is known does not go together.
+    """
+    from server_strategy.privacy.budget import solve
+
+    return solve(request)
+
+
+def dry_run(config: "RunConfig", days: float) -> dict[str, Any]:
+    """Play rounds of a fleet without training, as `scripts/fleet_dry_run.py` does.
+
+    Args:
+        config: of the fleet and its cohorts; what only training needs plays no part.
+        days: simulated days.
+
+    Returns:
+        The summary that the script writes as JSON: who was there, how long rounds took, who was left out.
+
+    Raises:
+        InputError: the settings or the files cannot be used.
+    """
+    from simulation.flags import settled
+    from simulation.studies.dry_run import prepare_dry_run, run_days
+    from simulation.studies.dry_run_report import dry_run_summary
+
+    config = settled(config)
+    run, cohorts = prepare_dry_run(config)
+    run_days(config, run, cohorts, days)
+    return dry_run_summary(run, config.cohort)
+
+
+def fit_fleet(trace: Path | str, say: Callable[[str], None] = lambda _: None) -> "Habits":
+    """Settings of the built-in availability that come close to a recorded one, as `scripts/fit_fleet.py` finds them.
+
+    Args:
+        trace: intervals, FLASH events or a FedScale file.
+        say: told what is being fitted.
+
+    Returns:
+        For `FleetConfig(availability_settings=...)`.
+
+    Raises:
+        InputError: the trace cannot be used.
+    """
+    from simulation.studies import fleet_fit
+    from simulation.studies.fleet_statistics import look_at_trace
+    from simulation.world.traces.reader import read_trace
+
+    return fleet_fit.fit_fleet(look_at_trace(read_trace(Path(trace))), say)
+
+
+def export(run: Path | str, key: Path | None = None) -> "Export":
+    """Write and check all files for phones of a finished run, as `scripts/export_model.py` does.
+
+    Args:
+        run: its folder.
+        key: an Ed25519 private key in PEM to sign the manifest with.
+
+    Raises:
+        InputError: the folder holds no finished run, or the key cannot be used.
+        MachineError: a file failed a check; former files stay.
+    """
+    from simulation.device.export import export_folder
+
+    return export_folder(Path(run), key)
