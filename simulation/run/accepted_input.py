@@ -17,7 +17,7 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
-from simulation.run.model import with_named_cell
+from simulation.run.named_cell import with_named_cell
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.world.fleet import Fleet

@@ -5,13 +5,15 @@ Each is a dataclass here and flat JSON on disk: what a funnel or a metric adds s
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import MetricTable
 from server_strategy.funnel import Funnel
-from simulation.engine.profile import RoundProfile
 from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from simulation.engine.profile import RoundProfile  # with Flower, which takes a second to import
 
 _BASELINE = "baseline_"
 
@@ -38,7 +40,7 @@ class RoundRecord:
     epsilon_is_of: str
     held_out: Mapping[str, Any] | None  # metrics by name; None if the round was not evaluated
     weights_sha256: str  # after the round
-    profile: RoundProfile | None = None  # None unless asked for
+    profile: "RoundProfile | None" = None  # None unless asked for
 
     def as_line(self) -> dict[str, Any]:
         """Flat, as it is written: the parts that do not exist add no keys."""
@@ -60,6 +62,8 @@ class RoundRecord:
         Raises:
             KeyError: the line lacks a key.
         """
+        from simulation.engine.profile import RoundProfile
+
         rest = dict(line)
         funnel = {f.name: rest.pop(f.name) for f in fields(Funnel)} if fields(Funnel)[0].name in rest else None
         profile = rest.pop("profile", None)

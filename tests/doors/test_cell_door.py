@@ -38,7 +38,7 @@ from simulation.engine.phone_host import PhoneHost
 from simulation.flags import parse_simulate, read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.lifecycle import start_run
-from simulation.run.model import with_named_cell
+from simulation.run.named_cell import with_named_cell
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.client_model.learning.test_local_training import make_phone, some_weights

@@ -143,7 +143,7 @@ def test_by_name_it_plays_days_and_its_funnel_is_on_record(registered):
     run, cohorts = prepare_dry_run(config)
     run_days(config, run, cohorts, 0.3)
     assert run.releases > 10 and run.log.min_separation >= config.cohort.min_separation_rounds
-    for record in run.rounds:
+    for record in (played.as_line() for played in run.rounds):
         ended = sum(record[name] for name in ("dropped_failure", "dropped_ineligible", "dropped_upload", "late"))
         assert record["invited"] == record["reported"] + ended and record["invited_last"] <= 15
 

@@ -45,7 +45,7 @@ def arm(point: str, server_round: int) -> None:
     from simulation.run.directory import RunDirectory
 
     def this_round(_self: Any, number: Any, *_: Any, **__: Any) -> bool:
-        return (number["round"] if isinstance(number, dict) else number) == server_round
+        return getattr(number, "round", number) == server_round  # a record of the round, or its number
 
     if point == "before training":
         DPFedAvg.configure_train = dying(DPFedAvg.configure_train, this_round, after=True)

@@ -11,7 +11,8 @@ from scripts.fleet_dry_run import parse
 from simulation.config import RunConfig
 from simulation.flags import settled
 from simulation.settings import choose, leaves
-from simulation.studies.dry_run_settings import ignores, prepare_dry_run, run_days
+from simulation.studies.dry_run import prepare_dry_run, run_days
+from simulation.studies.dry_run_settings import ignores
 from tests.simulation.every_setting import (
     SMALL,
     ReadIn,

@@ -219,7 +219,10 @@ BAD_INPUT = {
         "--cohort.goal: expected a number <= --fleet.size = 300",
     ),
     "goal above training phones": (["--cohort.goal", "295", "--fleet.size", "300"], "the 270 training phones"),
-    "goal above the file's phones": (["--data.path", "{tmp}/two.jsonl"], "--cohort.goal <= the fleet's 2 phones"),
+    "goal above the file's phones": (
+        ["--data.path", "{tmp}/two.jsonl"],
+        "--cohort.goal: expected at most the fleet's 2 phones",
+    ),
     "unknown flag": (["--cohort.gaol", "3"], "--cohort.gaol: expected a flag that --help lists"),
     "unknown key": (
         ["--config", "{tmp}/bad.toml"],
@@ -240,7 +243,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, script, tmp_path):
     arguments = [a.format(tmp=tmp_path) for a in arguments]
     if "--output-dir" not in arguments and "--resume" not in arguments:
         arguments += ["--output-dir", str(tmp_path / "run")]
-    done = script("simulate.py", *arguments, "--data.cache-dir", tmp_path / "cache")
+    if "--data.path" in arguments:
+        arguments += ["--data.cache-dir", str(tmp_path / "cache")]
+    done = script("simulate.py", *arguments)
     assert done.returncode == 2
     assert message in done.stderr and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
     assert not (tmp_path / "run").exists() and not (tmp_path / "none").exists()

@@ -20,6 +20,14 @@ def below_this():
     return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
 
 
+def nothing_is_left(before):
+    """Whether all processes but those of before are gone, or about to go."""
+    give_up = time.monotonic() + 5
+    while set(below_this()) - before and time.monotonic() < give_up:
+        time.sleep(0.1)
+    return set(below_this()) <= before
+
+
 def flower_log():
     log = logging.getLogger("flwr")
     return list(log.handlers), log.propagate
@@ -43,7 +51,7 @@ def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing(
         listening = [c.laddr.ip for c in sockets if c.status == psutil.CONN_LISTEN]
         assert len(listening) > 5  # Ray's own processes, and its workers
         assert all(ip.startswith(("127.", "::1", "::ffff:127.")) for ip in listening), listening
-    assert set(below_this()) <= before and not ray.is_initialized()
+    assert nothing_is_left(before) and not ray.is_initialized()
     assert flower_log() == log_before
     assert "typefleet engine" not in names_of_threads() - threads_before
     with pytest.raises(EngineError, match="found it closed"):
@@ -57,8 +65,8 @@ def test_an_engine_given_up_while_it_starts_leaves_nothing():
         engine.start()
         began = time.monotonic()
         raise KeyError("the input turned out to be bad")
-    assert time.monotonic() - began < 20  # no longer than Ray takes to start and to stop
-    assert set(below_this()) <= before and not ray.is_initialized()
+    assert time.monotonic() - began < 60  # no longer than Ray takes to start and to stop
+    assert nothing_is_left(before) and not ray.is_initialized()
 
 
 def test_ray_that_does_not_start_is_said_at_once(monkeypatch):
