@@ -44,6 +44,7 @@ def measure(mechanism: str, weights: int, rounds: int) -> dict[str, float]:
 
 
 def main(weights: int, rounds: int) -> None:
+    """Measure every mechanism and print one JSON object."""
     began = time.perf_counter()
     sensitivity = tree_sensitivity_squared(2000, 314, 6)
     published_s = time.perf_counter() - began

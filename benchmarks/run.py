@@ -78,17 +78,25 @@ class Benchmark:
 
     def _simulation(self, cell: str, workers: int) -> None:
         phones = {("cifg", 1): 60, ("cifg", 2): 120, ("lstm", 2): 50}[cell, workers] * (1 if self.quick else 3)
-        self._simulate(f"simulation {cell} {workers}", self._work, cell, phones, 3, workers)
+        self._simulate(f"simulation {cell} {workers}", self._work, cell, phones=phones, rounds=3, workers=workers)
 
     def _tiny_phones(self, name: str, phones: int, rounds: int) -> None:
-        self._simulate(name, self._tiny, "cifg", phones, rounds, 2)
+        self._simulate(name, self._tiny, "cifg", phones=phones, rounds=rounds, workers=2)
 
-    def _simulate(self, name: str, messages: Path, cell: str, phones: int, rounds: int, workers: int) -> None:
+    def _simulate(self, name: str, messages: Path, cell: str, *, phones: int, rounds: int, workers: int) -> None:
         output = self.folder / name.replace(" ", "-").replace(",", "")
         with messages.open() as file:
             users = len({json.loads(line)["user_id"] for line in file})
         share = _HELD_OUT / users
-        flags = simulate_flags(messages, self.folder / "cache", cell, phones, rounds, workers, share)
+        flags = simulate_flags(
+            messages,
+            self.folder / "cache",
+            cell,
+            phones=phones,
+            rounds=rounds,
+            workers=workers,
+            held_out_share=share,
+        )
         command = [sys.executable, str(ROOT / "scripts/simulate.py"), *flags, "--output-dir", str(output)]
         self._keep(name, measure(command, output / "rounds.jsonl", _TIMEOUT_S))
 

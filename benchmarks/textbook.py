@@ -38,12 +38,14 @@ class CifgCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
         self.state_size, self.output_size = [EMBEDDING, UNITS], EMBEDDING
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the weights, as Keras asks for."""
         self.kernel = self.add_weight(shape=(EMBEDDING, 3 * UNITS))
         self.recurrent = self.add_weight(shape=(EMBEDDING, 3 * UNITS))
         self.bias = self.add_weight(shape=(3 * UNITS,), initializer="zeros")
         self.projection = self.add_weight(shape=(UNITS, EMBEDDING))
 
     def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+        """One time step: (output, next states)."""
         state, cell = states
         z = ops.matmul(inputs, self.kernel) + ops.matmul(state, self.recurrent) + self.bias
         forget, output, candidate = ops.split(z, 3, axis=-1)
@@ -61,9 +63,11 @@ class TiedLogits(keras.layers.Layer):  # type: ignore[misc]
         self._embedding = embedding
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the bias, as Keras asks for."""
         self.bias = self.add_weight(shape=(VOCABULARY,), initializer="zeros")
 
     def call(self, inputs: Any) -> Any:
+        """[..., V] from outputs of the cell [..., D]."""
         return ops.matmul(inputs, ops.transpose(self._embedding.embeddings)) + self.bias
 
 
@@ -116,6 +120,7 @@ def train(message: Message, context: Context) -> Message:
 
 
 def main(folder: Path, cell: str, messages: Path, phones: int, rounds: int, workers: int) -> None:
+    """Run all rounds and write what they took into the folder."""
     server_app = ServerApp()
 
     @server_app.main()

@@ -32,19 +32,19 @@ class StepOnly:
 
     @property
     def name(self) -> str:
-        """The cell's."""
+        """That of the cell inside."""
         return self.inner.name
 
     def weights(self, sizes: CellSizes) -> Mapping[str, CellWeight]:
-        """The cell's."""
+        """Those of the cell inside."""
         return self.inner.weights(sizes)
 
     def state_sizes(self, sizes: CellSizes) -> Mapping[str, int]:
-        """The cell's."""
+        """Those of the cell inside."""
         return self.inner.state_sizes(sizes)
 
     def step(self, weights: Tensors, x: Tensor, state: Tensors) -> tuple[Tensor, Tensors]:
-        """The cell's."""
+        """One step of the cell inside."""
         return self.inner.step(weights, x, state)
 
 
@@ -79,7 +79,7 @@ def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: i
 
 
 def simulate_flags(
-    messages: Path, cache: Path, cell: str, phones: int, rounds: int, workers: int, held_out_share: float
+    messages: Path, cache: Path, cell: str, *, phones: int, rounds: int, workers: int, held_out_share: float
 ) -> list[str]:
     """Flags of scripts/simulate.py for this work: everybody is there, nobody drops out, all are used."""
     flags = {

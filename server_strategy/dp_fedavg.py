@@ -209,12 +209,10 @@ class DPFedAvg(Strategy):
         clip_norm = self.protected_sum.clip_norm
         if plan.abandoned is not None:
             self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm)
-            return None, MetricRecord({"reports": reported})
+            return None, MetricRecord({**self.last_round.figures()})
         self._put_on_record(server_round, came.participants, spent)
         self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent)
-        new_arrays = self._release(arrays, came)
-        loss = self.last_round.loss_per_token
-        return new_arrays, MetricRecord({"reports": reported, "tokens": self.last_round.tokens, "loss": loss or 0.0})
+        return self._release(arrays, came), MetricRecord({**self.last_round.figures()})
 
     def _exceeds_budget(self, spent: PrivacySpent) -> bool:
         budget = self.plan.epsilon_budget

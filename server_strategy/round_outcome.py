@@ -27,6 +27,12 @@ class RoundOutcome:
     clipped_share: float | None = None  # share of reports whose update was longer than clip_norm
     spent: PrivacySpent | None = None
 
+    def figures(self) -> dict[str, int | float]:
+        """What Flower's own loop shows of a round."""
+        if self.spent is None:
+            return {"reports": self.reports}
+        return {"reports": self.reports, "tokens": self.tokens, "loss": self.loss_per_token or 0.0}
+
 
 def outcome_of(
     plan: RoundPlan, came: RoundReplies, *, asked: int, clip_norm: float, spent: PrivacySpent | None = None

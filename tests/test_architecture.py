@@ -1,9 +1,16 @@
-"""The packages import one way, and scripts are thin doors."""
+"""The rooms import one way, scripts are thin doors, and the seams between rooms are typed and told."""
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+from flwr.app import ArrayRecord
+
+from client_model.metrics.table import metric_table
+from server_strategy import protocol
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
@@ -15,6 +22,18 @@ MAY_IMPORT = {
 }
 OURS = {*MAY_IMPORT, "tests"}
 MODULES = [p for package in MAY_IMPORT for p in sorted((ROOT / package).glob("**/*.py"))]
+PACKAGES = ("typefleet", *MAY_IMPORT)
+FILES = {
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).glob("**/*.py"))
+}
+each_module = pytest.mark.parametrize("module", FILES)
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text(encoding="utf-8"))
 
 
 def imported_packages(path: Path) -> set[str]:
@@ -51,3 +70,202 @@ def test_only_public_parts_of_flower_are_used(path):
 def test_tensorflow_privacy_is_imported_in_one_module():
     users = [p.name for p in MODULES if "tensorflow_privacy" in imported_packages(p)]
     assert users == ["noise.py"]
+
+
+# Rooms ------------------------------------------------------------------------------------------------
+
+# Modules below all rooms of their package, and the packages themselves.
+BASE = {
+    *("client_model", "client_model.keyed_random", "client_model.quiet"),
+    *("server_strategy", "server_strategy.state"),
+    *("simulation", "simulation.settings", "simulation.files", "simulation.clock", "simulation.parser_messages"),
+}
+# What starts a run; beside each other and above the rooms of `simulation`.
+ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "__main__")}
+GROUND = {"ground", "base"}
+SMALL = {*GROUND, "doors", "settings"}
+PHONE = {"client_model.text", "client_model.metrics", "client_model.learning", "client_model.tflite"}
+SERVER = {"server_strategy", "server_strategy.privacy"}
+ARROWS = {
+    "ground": set(),
+    "base": {"ground"},
+    "doors": {"ground"},
+    "settings": {"doors", "ground"},
+    "client_model.text": SMALL,
+    "client_model.metrics": {*SMALL, "client_model.text"},
+    "client_model.learning": {*SMALL, "client_model.text", "client_model.metrics"},
+    "client_model.tflite": {*SMALL, "client_model.text", "client_model.metrics", "client_model.learning"},
+    "server_strategy.privacy": SMALL,
+    "server_strategy.optimizers": SMALL,
+    "server_strategy": {*SMALL, "server_strategy.privacy", "server_strategy.optimizers"},
+    "simulation.unused": {*SMALL, "server_strategy.privacy"},
+    "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},
+    "simulation.flags": {*SMALL, "server_strategy.privacy", "simulation.unused", "simulation.config"},
+    "simulation.parts": SMALL,
+    "simulation.world": {*SMALL, *SERVER, *PHONE},
+    "simulation.engine": {*SMALL, *SERVER, *PHONE},
+    "simulation.run": {
+        *(SMALL | SERVER | PHONE),
+        *("simulation.world", "simulation.engine", "simulation.config", "simulation.flags", "simulation.parts"),
+    },
+}
+ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
+ARROWS["simulation.studies"] = {*ARROWS["simulation.device"], "simulation.device"}
+ARROWS["entrances"] = ARROWS["simulation.studies"]
+ARROWS["benchmarks"] = ARROWS["scripts"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}
+ARROWS["scripts"] = {*ARROWS["scripts"], "benchmarks"}
+ARROWS["face"] = set(ARROWS) - {"scripts", "benchmarks"}  # of types only: everything is imported when it is asked for
+
+
+def room_of(module: str) -> str:
+    """A door's module and a module of settings are rooms of their own: every room may name them."""
+    package, *inner = module.split(".")
+    if package in ("scripts", "benchmarks"):
+        return package
+    if package == "typefleet":
+        return "ground" if inner else "face"
+    if module in BASE:
+        return "base"
+    if module in ENTRANCES:
+        return "entrances"
+    if inner[0] != "privacy":  # whose settings and door know its parts
+        if inner[-1] == "door" or module == "server_strategy.policies":
+            return "doors"
+        if inner[-1] == "config" and len(inner) + (package != "simulation") > 1:
+            return "settings"
+    is_room = FILES[f"{package}.{inner[0]}"].name == "__init__.py"
+    return f"{package}.{inner[0]}" if is_room or package == "simulation" else package
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Our modules that it imports, anywhere in it but for types alone."""
+    tree = tree_of(module)
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", None) == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and id(node) not in for_types:
+            yield from (alias.name for alias in node.names if alias.name in FILES)
+        elif isinstance(node, ast.ImportFrom) and id(node) not in for_types:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield from (name for name in ([inner] if inner in FILES else [str(node.module)]) if name in FILES)
+
+
+@each_module
+def test_every_arrow_between_rooms_is_allowed(module):
+    here = room_of(module)
+    for imported in imports_of(module):
+        there = room_of(imported)
+        assert there == here or there in ARROWS[here], f"{module} imports {imported}: {here} -> {there}"
+
+
+def test_the_table_of_rooms_has_no_circle():
+    placed: set[str] = set()
+    while left := set(ARROWS) - placed:
+        free = {room for room in left if ARROWS[room] <= placed}
+        assert free, f"a circle among {sorted(left)}"
+        placed |= free
+
+
+@each_module
+def test_nobody_inside_imports_the_public_face(module):
+    assert module == "typefleet" or "typefleet" not in imports_of(module)
+
+
+# Scripts, calls, docstrings ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda p: p.name)
+def test_a_script_is_a_door(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+OWN_NAMES = {
+    node.name
+    for module in FILES
+    for node in ast.walk(tree_of(module))
+    if isinstance(node, ast.FunctionDef | ast.ClassDef)
+}
+
+
+@each_module
+def test_a_call_of_ours_has_at_most_five_positional_arguments(module):
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", None))
+            positional = [argument for argument in node.args if not isinstance(argument, ast.Starred)]
+            assert name not in OWN_NAMES or len(positional) <= 5, f"{module}:{node.lineno}: {name}"
+
+
+def public_functions(module: str) -> Iterator[ast.FunctionDef]:
+    """Of the module, and of its public classes."""
+    tree = tree_of(module)
+    classes = [c for c in ast.walk(tree) if isinstance(c, ast.ClassDef) and not c.name.startswith("_")]
+    for owner in (tree, *classes):
+        yield from (f for f in owner.body if isinstance(f, ast.FunctionDef) and not f.name.startswith("_"))
+
+
+@each_module
+def test_a_public_function_has_types_and_says_more_than_its_name(module):
+    for function in public_functions(module):
+        where = f"{module}:{function.lineno}: {function.name}"
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        untyped = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+        assert function.returns is not None and not untyped, where
+        said = (ast.get_docstring(function) or "").split("\n\n")[0]
+        words = [word.strip(".,:;`()").lower() for word in said.split()]
+        assert len(words) >= 3 and set(words) - {*function.name.split("_"), "the", "a", "an", "of"}, f"{where}: {said}"
+
+
+# The wire --------------------------------------------------------------------------------------------------
+
+NOBODY = np.zeros(0, np.int64)
+SPOKEN = (
+    protocol.TrainRequest(
+        arrays=ArrayRecord(),
+        phones=NOBODY,
+        server_round=1,
+        clip_norm=1.0,
+        clip_scope="layer",
+        briefing=protocol.Briefing("a task", True),
+    ),
+    protocol.TrainReply(
+        update_sum=NOBODY,
+        phones=NOBODY,
+        norms=np.zeros(0),
+        loss_sums=np.zeros(0),
+        tokens=NOBODY,
+        profile=protocol.HostProfile(
+            decode_s=0, read_s=0, train_s=0, clip_and_sum_s=0, message_s=0, cpu_s=0, peak_rss_bytes=0, worker=0
+        ),
+    ),
+    protocol.EvaluateRequest(arrays=ArrayRecord(), phones=NOBODY, unit_sizes=NOBODY),
+    protocol.EvaluateReply(phones=NOBODY, counts=dict.fromkeys(metric_table().counters, NOBODY)),
+)
+WIRE_KEYS = {
+    key
+    for said in SPOKEN
+    for name, record in said.to_content().items()
+    for key in (name, *(() if isinstance(record, ArrayRecord) else record))
+}
+
+
+def test_the_keys_are_those_of_real_messages():
+    some = {"phone-ids", "host-task", "update-sum", "rejected-ids", "causes", "peak-rss-bytes", "top1-hits"}
+    assert some <= WIRE_KEYS
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m.startswith(("server_strategy", "simulation"))])
+def test_a_word_of_the_wire_is_spelled_in_the_protocol_only(module):
+    """A key with a hyphen nowhere else; one that is a plain word, such as tokens, not where Flower is spoken."""
+    if module == "server_strategy.protocol":
+        return
+    plain_too = "flwr" in imported_packages(FILES[module])
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Constant) and node.value in WIRE_KEYS:
+            assert "-" not in node.value and not plain_too, f"{module}:{node.lineno}: {node.value!r}"

@@ -64,12 +64,12 @@ def measure_baselines(
 
     savings = 1 - keystrokes.sum() / characters.sum() if characters.sum() else None
     return Baselines(
-        share(uni, 1),
-        share(bi, 1),
-        share(uni, SUGGESTIONS),
-        share(bi, SUGGESTIONS),
-        None if savings is None else float(savings),
-        len(training_phones),
+        unigram_top1=share(uni, 1),
+        bigram_top1=share(bi, 1),
+        unigram_top3=share(uni, SUGGESTIONS),
+        bigram_top3=share(bi, SUGGESTIONS),
+        unigram_keystroke_savings=None if savings is None else float(savings),
+        training_phones=len(training_phones),
     )
 
 

@@ -102,19 +102,23 @@ class TokenisedFile:
 
     @property
     def lexicon(self) -> list[str]:
+        """All types of the file in the order of their ids; read when first asked for."""
         if self._lexicon is None:
             self._lexicon = (self._folder / "lexicon.txt").read_text(encoding="utf-8").split("\n")
         return self._lexicon
 
     @property
     def unlisted_word_letters(self) -> int:
+        """0: the lexicon has every word of the file."""
         return 0
 
     @property
     def skipped_lines(self) -> int:
+        """Lines that were no messages when the file was tokenised."""
         return int(json.loads((self._folder / "about.json").read_text())["skipped_lines"])
 
     def digests(self) -> NDArray[np.uint64]:
+        """uint64 [num_phones], of the user ids."""
         return np.asarray(self._digests[self._rows])
 
     def _message_range(self, phone: int) -> tuple[int, int]:
@@ -122,12 +126,14 @@ class TokenisedFile:
         return int(self._first_message[row]), int(self._first_message[row + 1])
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
+        """int64 [messages], tokens of each, without reading any text."""
         first, last = self._message_range(phone)
         return np.diff(self._message_offsets[first : last + 1])
 
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(type ids [tokens], offsets [messages + 1]) of all messages of a phone, or of those asked for."""
         first, last = self._message_range(phone)
         bounds = np.asarray(self._message_offsets[first : last + 1])
         if messages is None:
@@ -138,6 +144,7 @@ class TokenisedFile:
         return self._types[place].astype(np.int64), offsets
 
     def types_of_phones(self, phones: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """What `types` gives, for each of several phones."""
         return [self.types(int(phone)) for phone in phones]
 
 
@@ -281,12 +288,12 @@ def _tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> _T
     phones = sorted(by_phone)  # the order of the file does not matter
     messages = [m for phone in phones for m in by_phone[phone]]
     return _Tokenised(
-        np.array([t for m in messages for t in m], np.int32),
-        np.concatenate([[0], np.cumsum([len(m) for m in messages])]).astype(np.int64),
-        np.concatenate([[0], np.cumsum([len(by_phone[p]) for p in phones])]).astype(np.int64),
-        np.array([int.from_bytes(p, "little") for p in phones], np.uint64),
-        list(lexicon),
-        skipped,
+        types=np.array([t for m in messages for t in m], np.int32),
+        message_offsets=np.concatenate([[0], np.cumsum([len(m) for m in messages])]).astype(np.int64),
+        first_message=np.concatenate([[0], np.cumsum([len(by_phone[p]) for p in phones])]).astype(np.int64),
+        digests=np.array([int.from_bytes(p, "little") for p in phones], np.uint64),
+        lexicon=list(lexicon),
+        skipped_lines=skipped,
     )
 
 

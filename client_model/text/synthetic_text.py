@@ -111,11 +111,21 @@ def _language(seed: int) -> _Language:
     words_with_row = row_start[1:-1] > row_start[:-2]
     next_row = np.where(words_with_row, np.arange(num_words), num_words)
     lexicon, nothing = list(PUNCTUATION) + words, np.zeros(0, np.int64)
-    language = _Language(lexicon, successor.astype(np.int32), row_start, next_row, cumulative.ravel(), nothing, nothing)
+    language = _Language(
+        lexicon=lexicon,
+        successor=successor.astype(np.int32),
+        row_start=row_start,
+        next_row=next_row,
+        cumulative=cumulative.ravel(),
+        phrases=nothing,
+        phrase_offsets=nothing,
+    )
     key = purpose_key(seed, "stock phrases")
     phrase = np.arange(STOCK_PHRASES)
     lengths = 3 + (uniform(purpose_key(seed, "stock phrase length"), phrase) * 14).astype(np.int64)
-    flat, offsets = _walk(language, phrase % NUM_TOPICS, lengths, key, np.zeros_like(phrase), phrase)
+    flat, offsets = _walk(
+        language, phrase % NUM_TOPICS, lengths, key=key, phones=np.zeros_like(phrase), messages=phrase
+    )
     return replace(language, phrases=flat.astype(np.int64), phrase_offsets=offsets)
 
 
@@ -279,7 +289,12 @@ class SyntheticPopulation:
 
         own_lengths = np.where(phrase >= 0, 0, words)
         flat, own_offsets = _walk(
-            language, self._topics(phones, messages), own_lengths, k["next word"], phones, messages
+            language,
+            self._topics(phones, messages),
+            own_lengths,
+            key=k["next word"],
+            phones=phones,
+            messages=messages,
         )
         owner, place = _owner_and_place(own_offsets)
 

@@ -105,7 +105,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 
 def sign_folder(folder: Path, key: Ed25519PrivateKey) -> Path:
-    """Write manifest.sig."""
+    """Sign the manifest of a folder; its path is that of manifest.sig."""
     draft = folder / f".{SIGNATURE}"
     draft.write_bytes(key.sign((folder / MANIFEST).read_bytes()))
     draft.replace(folder / SIGNATURE)

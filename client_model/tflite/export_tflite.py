@@ -223,7 +223,14 @@ def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected:
             f"{kind}: expected a key press to take {KEY_PRESS_BUDGET_MS:g} ms or less (95th percentile, one thread), "
             f"found {cost.p95_ms:.1f} ms"
         )
-    return ExportedFile(kind, folder / FILES[kind], drafted.stat().st_size, same, found.values, cost)
+    return ExportedFile(
+        kind=kind,
+        path=folder / FILES[kind],
+        size_bytes=drafted.stat().st_size,
+        agreement=same,
+        values=found.values,
+        cost=cost,
+    )
 
 
 def manifest_facts(file: ExportedFile) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _forest_value(rounds: int, b: int, most: int, restart: int) -> int:
     table = _only_from_the_first(_complete_tree(blocks[0], b, most))
     size = 2 ** blocks[0]
     for height in blocks[1:]:
-        table = _join(table, size, _complete_tree(height, b, most), 2**height, b, most, is_node=False)
+        table = _join(table, size, _complete_tree(height, b, most), 2**height, b=b, most=most, is_node=False)
         size += 2**height
     return max(values[0][0] for values in table.values())
 
@@ -115,10 +115,10 @@ def _complete_tree(height: int, b: int, most: int) -> _Table:
         return {1: [(1, np.array([0, _IMPOSSIBLE], np.int32))]}
     half = _complete_tree(height - 1, b, most)
     size = 2 ** (height - 1)
-    return _join(half, size, half, size, b, most, is_node=True)
+    return _join(half, size, half, size, b=b, most=most, is_node=True)
 
 
-def _join(left: _Table, left_size: int, right: _Table, right_size: int, b: int, most: int, is_node: bool) -> _Table:
+def _join(left: _Table, left_size: int, right: _Table, right_size: int, *, b: int, most: int, is_node: bool) -> _Table:
     """The table of two neighbouring subtrees, and of the node above them if there is one."""
     firsts = len(next(iter(left.values()))[0][1])
     full = firsts > 1  # otherwise only the first round is looked at

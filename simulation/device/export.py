@@ -56,9 +56,9 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         weights,
         held_out_text(prepared),
         kinds,
-        prepared.config.training.max_gradient_norm,
-        associated_files(card, prepared.vocabulary.to_text(), prepared.metrics),
-        ("weights.npz", "vocab.txt"),
+        max_gradient_norm=prepared.config.training.max_gradient_norm,
+        inside=associated_files(card, prepared.vocabulary.to_text(), prepared.metrics),
+        of_the_run=("weights.npz", "vocab.txt"),
     )
 
 

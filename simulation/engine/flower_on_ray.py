@@ -103,25 +103,32 @@ class EngineGrid(Grid):
     # Flower's interface, handed on.
 
     def set_run(self, run_id: int) -> None:
+        """Say which run the messages belong to."""
         self._now().set_run(run_id)
 
     @property
     def run(self) -> Any:
+        """Flower's record of the run."""
         return self._now().run
 
     def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        """A message that this grid can push."""
         return self._now().create_message(*args, **kwargs)
 
     def get_node_ids(self) -> Iterable[int]:
+        """Nodes that are connected now."""
         return self._now().get_node_ids()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages; gives an id for each."""
         return self._now().push_messages(messages)
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Replies that have come to some messages, by their ids."""
         return self._now().pull_messages(message_ids)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        """Send messages and wait for their replies."""
         return self._now().send_and_receive(messages, timeout=timeout)
 
 

@@ -56,7 +56,7 @@ class RunDirectory:
         write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
 
     def write_summary(self, summary: Summary) -> None:
-        """Replace summary.json."""
+        """Replace summary.json, whole or not at all."""
         write_text_atomically(self.summary, json.dumps(summary.as_json(), indent=2) + "\n")
 
     def read_summary(self) -> Summary:
@@ -69,7 +69,7 @@ class RunDirectory:
         return Summary.from_json(content, self.summary)
 
     def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
-        """Replace model/weights.npz."""
+        """Replace model/weights.npz, whole or not at all."""
         write_npz_atomically(self.model / "weights.npz", weights)
 
 

@@ -63,7 +63,7 @@ class Run:
 
     @property
     def config(self) -> RunConfig:
-        """The settings."""
+        """Settings that the run was prepared with."""
         return self.prepared.config
 
     @property

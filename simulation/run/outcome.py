@@ -60,6 +60,7 @@ def participation_record(run: Run) -> dict[str, Any]:
 
 
 def write_outcome(run: Run) -> None:
+    """Replace summary.json and both privacy statements by what the run comes to so far."""
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)

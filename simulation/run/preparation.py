@@ -40,7 +40,7 @@ class Prepared:
     vocabulary: Vocabulary
     baselines: Baselines
     task: HostTask
-    fleet: Fleet
+    fleet: Fleet  # it keeps the sessions of the last days it was asked about, and gives the same answers without
     work: PhoneWork
     start: StartingPoint | None  # None: random weights
     parts: Parts  # that were handed in

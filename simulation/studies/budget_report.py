@@ -1,5 +1,6 @@
 """What `scripts/privacy_budget.py` shows: the answer, tables over mechanisms and cohorts, and a plot."""
 
+import json
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -11,13 +12,52 @@ from rich.console import Console
 from rich.table import Table
 
 from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
-from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost, with_cohort
+from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost, solve, with_cohort
 from server_strategy.privacy.mechanisms.base import sensitivity_of
 from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
+from simulation.files import write_text_atomically
 from simulation.studies.plots import kind_styles, new_figure, save_figure
 from typefleet.errors import InputError
 
 _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
+
+
+def answer(
+    console: Console, request: BudgetRequest, poisson_counterfactual: bool, output_dir: Path | None
+) -> list[Path]:
+    """Solve for what is not given, print the tables, and write the files if asked to.
+
+    Args:
+        console: to print to.
+        request: what is given.
+        poisson_counterfactual: add what epsilon would be if phones were sampled at random, labelled so.
+        output_dir: folder for the files; only printed if None.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: the request has no answer; nothing was written.
+    """
+    budget = solve(request)
+    print_answer(console, budget, request, poisson_counterfactual)
+    budgets = compare(budget, request)
+    print_mechanisms(console, budgets)
+    cohorts = cohort_sizes(budgets, request)
+    print_cohorts(console, cohorts)
+    if output_dir is None:
+        return []
+    output_dir.mkdir(parents=True, exist_ok=True)
+    content = {
+        "answer": as_json(budget, poisson_counterfactual),
+        "at_equal_rho": {name: b if isinstance(b, str) else as_json(b, False) for name, b in budgets.items()},
+        "cohorts": {name: [as_json(b, False) for b in row] for name, row in cohorts.items()},
+    }
+    paths = [output_dir / "budget.json", output_dir / "budget.png"]
+    write_text_atomically(paths[0], json.dumps(content, indent=2) + "\n")
+    title = f"All mechanisms at epsilon {budget.epsilon:.3g} at delta {budget.delta:.2g}, {budget.rounds:,} rounds"
+    plot(paths[1], budgets, cohorts, title)
+    return paths
 
 
 def compare(budget: Budget, request: BudgetRequest) -> dict[str, Budget | str]:

@@ -93,7 +93,7 @@ def compare(observed: FleetStatistics, simulated: FleetStatistics) -> list[Compa
     """Each figure beside its target."""
 
     def percent(name: str, a: float, b: float, tolerance: float | None, relative: bool = False) -> Comparison:
-        return Comparison(name, 100 * a, 100 * b, "%", tolerance, relative)
+        return Comparison(name, 100 * a, 100 * b, "%", tolerance, relative=relative)
 
     curve = float(np.abs(observed.hourly - simulated.hourly).mean())
     lines = [

@@ -95,15 +95,15 @@ def statistics(looks: Looks) -> FleetStatistics:
     again = eligible[:, :-1] & observed[:, 1:]
     tomorrow = eligible[:, :-48] & observed[:, 48:]
     return FleetStatistics(
-        float(eligible.sum() / max(observed.sum(), 1)),
-        float((shares == 0).mean()),
-        hourly,
-        np.percentile(lengths, [25, 50, 75, 90]) * STEP_S / HOUR_S if len(lengths) else np.zeros(4),
-        np.array([(lengths <= n).mean() for n in range(1, _MOST_STEPS + 1)]) if len(lengths) else np.zeros(_MOST_STEPS),
-        _ratio(again & eligible[:, 1:], again),
-        _returns(eligible, observed),
-        _ratio(tomorrow & eligible[:, 48:], tomorrow),
-        np.percentile(shares, [50, 75, 90, 95, 99]),
+        mean_share=float(eligible.sum() / max(observed.sum(), 1)),
+        never_share=float((shares == 0).mean()),
+        hourly=hourly,
+        session_h=np.percentile(lengths, [25, 50, 75, 90]) * STEP_S / HOUR_S if len(lengths) else np.zeros(4),
+        session_cdf=np.array([(lengths <= n).mean() if len(lengths) else 0.0 for n in range(1, _MOST_STEPS + 1)]),
+        stays=_ratio(again & eligible[:, 1:], again),
+        returns=_returns(eligible, observed),
+        same_time=_ratio(tomorrow & eligible[:, 48:], tomorrow),
+        phone_shares=np.percentile(shares, [50, 75, 90, 95, 99]),
     )
 
 

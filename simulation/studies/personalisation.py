@@ -70,7 +70,7 @@ class PhoneGroup:
         return "all" if (self.tokens_from, self.tokens_below) == (0, None) else bounds
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: the keyboard learns
 class OpenedRun:
     """The held-out phones of an exported run, and its keyboard, which learns on one of them after the other."""
 

@@ -57,7 +57,7 @@ class Cifg(KindSettings):
         return projected, {"hidden": projected, "cell": cell}
 
     def forward(self, weights: Tensors, x: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """See `HandWrittenPasses`."""
+        """All steps of a packed batch; see `HandWrittenPasses`."""
         import tensorflow as tf
 
         from client_model.learning.cells.gated import GatedTrace, input_products
@@ -81,10 +81,12 @@ class Cifg(KindSettings):
             hidden.append(output * tanh_cell)  # [rows_t, U]
             states.append(tf.matmul(hidden[-1], projection))  # [rows_t, D]
             gates.append((forget, output, candidate, kept, tanh_cell))
-        return tf.concat(states, 0), GatedTrace(x, rows, counts, gates, states, tf.concat(hidden, 0))
+        return tf.concat(states, 0), GatedTrace(
+            x=x, rows=rows, counts=counts, gates=gates, states=states, hidden=tf.concat(hidden, 0)
+        )
 
     def backward(self, weights: Tensors, trace: Tensor, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
-        """See `HandWrittenPasses`."""
+        """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
         from client_model.learning.cells.gated import gradients

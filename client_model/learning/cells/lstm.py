@@ -57,7 +57,7 @@ class Lstm(KindSettings):
         return tf.matmul(hidden, weights["projection"]), {"hidden": hidden, "cell": cell}
 
     def forward(self, weights: Tensors, x: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """See `HandWrittenPasses`."""
+        """All steps of a packed batch; see `HandWrittenPasses`."""
         import tensorflow as tf
 
         from client_model.learning.cells.gated import GatedTrace, input_products
@@ -80,10 +80,12 @@ class Lstm(KindSettings):
             hidden.append(output * tanh_cell)  # [rows_t, U]
             gates.append((inputs, forget, output, candidate, before, tanh_cell))
         all_hidden = tf.concat(hidden, 0)  # [n, U]
-        return tf.matmul(all_hidden, projection), GatedTrace(x, rows, counts, gates, hidden, all_hidden)
+        return tf.matmul(all_hidden, projection), GatedTrace(
+            x=x, rows=rows, counts=counts, gates=gates, states=hidden, hidden=all_hidden
+        )
 
     def backward(self, weights: Tensors, trace: Tensor, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
-        """See `HandWrittenPasses`."""
+        """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
         from client_model.learning.cells.gated import gradients

@@ -34,7 +34,7 @@ class AutodiffPasses:
         self._cell, self._sizes = cell, sizes
 
     def forward(self, weights: Tensors, x: Tensor, counts: Tensor) -> tuple[Tensor, _Tape]:
-        """See `HandWrittenPasses`."""
+        """All steps of a packed batch; see `HandWrittenPasses`."""
         with tf.GradientTape() as tape:
             tape.watch([x, *weights.values()])
             outputs = self._outputs(weights, x, counts)
@@ -53,7 +53,7 @@ class AutodiffPasses:
         return tf.concat(outputs, 0)  # [n, D]
 
     def backward(self, weights: Tensors, trace: _Tape, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
-        """See `HandWrittenPasses`."""
+        """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         found = trace.recorded.gradient(
             trace.outputs,
             [trace.x, *weights.values()],

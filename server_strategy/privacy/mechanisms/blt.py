@@ -64,7 +64,7 @@ class BufferedToeplitzNoise:
 
     @property
     def vectors_of_memory(self) -> int:
-        """The buffers."""
+        """One for each buffer."""
         return len(self.buffer_decay)
 
     def stream(self) -> NoiseStream:
