@@ -123,7 +123,7 @@ def room_of(module: str) -> str:
     if package in ("scripts", "benchmarks"):
         return package
     if package == "typefleet":
-        return "ground" if inner else "face"
+        return "ground" if inner and inner != ["studies"] else "face"
     if module in BASE:
         return "base"
     if module in ENTRANCES:
