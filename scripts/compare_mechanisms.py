@@ -6,7 +6,7 @@ comparison that was stopped goes on with the same --output-dir.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -23,15 +23,20 @@ class ComparisonFlags:
     """Fewer rounds and one epsilon; too short for small differences."""
     epsilons: tuple[float, ...] = ()
     """Instead of those of the script."""
+    metrics: tuple[str, ...] = ()
+    """Metrics to measure and show beside the built-in ones."""
     output_dir: Path = Path("runs/comparison")
     """Folder for the runs, comparison.json and comparison.png."""
 
 
 def main(flags: ComparisonFlags) -> None:
     """Run what is missing, print, write."""
+    from client_model.metrics.table import metric_table
     from simulation.studies import mechanism_comparison as comparison  # takes a second to import
 
     settings = comparison.QUICK if flags.quick else comparison.SETTINGS
+    settings = replace(settings, evaluation=replace(settings.evaluation, metrics=flags.metrics))
+    metrics = metric_table(flags.metrics)
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:
         raise ConfigError(expected("--epsilons", "numbers > 0", f"{min(epsilons):g}"))
@@ -39,7 +44,7 @@ def main(flags: ComparisonFlags) -> None:
     outcomes = []
     for outcomes in comparison.play(flags.output_dir, settings, epsilons, console.print):
         comparison.write_outcomes(flags.output_dir, outcomes)
-    comparison.print_outcomes(console, outcomes)
+    comparison.print_outcomes(console, outcomes, metrics)
     for name in ("comparison.json", "comparison.png"):
         console.print(str(flags.output_dir / name))
 

@@ -11,7 +11,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from rich.table import Table
 
 from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.metrics.config import EvaluationConfig
+from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
+from client_model.metrics.metric import Metric
+from client_model.metrics.table import MetricTable
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
@@ -32,6 +35,8 @@ from server_strategy.privacy.mechanisms.record import on_record
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
+from simulation.run.directory import RunDirectory
+from simulation.run.records import RoundRecord
 from simulation.studies.plots import kind_styles, new_figure, save_figure
 from simulation.world.config import FleetConfig
 from simulation.world.policies.base import RoundSettings
@@ -59,6 +64,7 @@ QUICK = replace(
     evaluation=EvaluationConfig(every_rounds=10, max_phones=150),
 )
 QUICK_EPSILONS = (3.0,)
+_RECALL = TOP1_RECALL  # that the mechanisms are ordered by
 _LAST_EVALUATIONS = 3  # averaged: recall moves from one to the next
 _AS_GOOD_AS_EQUAL = 0.002  # of recall: by so much one run's own moves between two of its last evaluations
 _CLEARLY_MORE_NOISE = 1.1  # times as much; less than that, recall cannot tell
@@ -75,9 +81,7 @@ class Outcome:
     noise_multiplier: float | None
     noise_in_model: float | None  # rms over rounds of the deviation in the sum of mean updates, in clip norms
     recall: float  # mean of the last evaluations
-    perplexity: float
-    top3_recall: float
-    keystroke_savings: float
+    held_out: Mapping[str, Any]  # the last evaluation, metrics by name
     curve: list[tuple[int, float]]  # (round, recall)
     wall_seconds: float
 
@@ -119,10 +123,10 @@ def _same_settings(folder: Path, settings: RunConfig) -> None:
 
 def _is_finished(run: Path, settings: RunConfig) -> bool:
     try:
-        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = RunDirectory(run).read_summary()
+    except ConfigError:  # not there yet, or not whole
         return False
-    return bool(summary["rounds_completed"] == settings.rounds)
+    return summary.rounds_completed == settings.rounds
 
 
 def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None) -> str | None:
@@ -139,23 +143,23 @@ def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None) ->
 
 
 def _outcome(run: Path, mechanism: str, epsilon: float | None) -> Outcome:
-    rounds = [json.loads(line) for line in (run / "rounds.jsonl").read_text(encoding="utf-8").splitlines()]
-    measured = [r for r in rounds if r.get("top1_recall") is not None]
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    directory = RunDirectory(run)
+    rounds = [RoundRecord.from_line(line) for line in directory.read_rounds()]
+    curve = [(r.completed, r.held_out[_RECALL.name]) for r in rounds if r.held_out and _RECALL.name in r.held_out]
+    measured = [(completed, recall) for completed, recall in curve if recall is not None]
+    summary = directory.read_summary()
     planned = json.loads((run / "privacy.json").read_text(encoding="utf-8"))["planned"]
     return Outcome(
         mechanism=mechanism,
         epsilon=epsilon,
-        spent_epsilon=summary["epsilon"],
-        rho=summary["zcdp_rho"],
+        spent_epsilon=summary.epsilon,
+        rho=summary.zcdp_rho,
         noise_multiplier=planned["noise_multiplier"],
         noise_in_model=_noise_in_model(planned),
-        recall=float(np.mean([r["top1_recall"] for r in measured[-_LAST_EVALUATIONS:]])),
-        perplexity=summary["perplexity"],
-        top3_recall=summary["top3_recall"],
-        keystroke_savings=summary["keystroke_savings"],
-        curve=[(r["completed"], r["top1_recall"]) for r in measured],
-        wall_seconds=summary["wall_seconds"],
+        recall=float(np.mean([recall for _, recall in measured[-_LAST_EVALUATIONS:]])),
+        held_out=summary.held_out,
+        curve=measured,
+        wall_seconds=summary.wall_seconds,
     )
 
 
@@ -168,12 +172,19 @@ def _noise_in_model(planned: dict[str, Any]) -> float | None:
     return float(planned["noise_multiplier"] * np.sqrt(errors.mean()) / (planned["modelled_cohort"] or planned["goal"]))
 
 
-def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
-    """One line a run, and whether the expected order came out."""
+def shown_metrics(metrics: MetricTable) -> list[Metric]:
+    """The columns beside the recall: every metric that is compared, and the perplexity, which noise ruins first."""
+    return [metric for metric in (*metrics.compared, PERPLEXITY) if metric.name != _RECALL.name]
+
+
+def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTable) -> None:
+    """Print one line per run, and whether the expected order came out."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = shown_metrics(metrics)
     headings = (
-        *("epsilon", "rho", "mechanism", "noise multiplier", "noise in the model", "recall", "recall@3"),
-        *("keys saved", "perplexity", "time"),
+        *("epsilon", "rho", "mechanism", "noise multiplier", "noise in the model", "recall"),
+        *(metric.short or metric.label for metric in shown),
+        "time",
     )
     for name in headings:
         table.add_column(name, justify="left" if name == "mechanism" else "right")
@@ -186,10 +197,8 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
             one.mechanism,
             z,
             noise,
-            f"{one.recall:.2%}",
-            f"{one.top3_recall:.2%}",
-            f"{one.keystroke_savings:.2%}",
-            _perplexity(one.perplexity),
+            _RECALL.text(one.recall),
+            *(metric.text(one.held_out.get(metric.name)) for metric in shown),
             f"{one.wall_seconds:.0f} s",
         )
         table.add_row("" if heading == last else heading, *cells)
@@ -197,10 +206,6 @@ def print_outcomes(console: Console, outcomes: list[Outcome]) -> None:
     console.print(table)
     for line in verdicts(outcomes):
         console.print(line)
-
-
-def _perplexity(value: float) -> str:
-    return f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"  # a model that noise has ruined
 
 
 def verdicts(outcomes: list[Outcome]) -> list[str]:
@@ -239,7 +244,8 @@ def _in_order(outcomes: list[Outcome]) -> str:
 
 def write_outcomes(folder: Path, outcomes: list[Outcome]) -> None:
     """Write comparison.json and comparison.png into the folder."""
-    content = {"outcomes": [vars(one) for one in outcomes], "verdicts": verdicts(outcomes)}
+    flat = [{**{k: v for k, v in vars(one).items() if k != "held_out"}, **one.held_out} for one in outcomes]
+    content = {"outcomes": flat, "verdicts": verdicts(outcomes)}
     write_text_atomically(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
     plot(folder / "comparison.png", outcomes)
 

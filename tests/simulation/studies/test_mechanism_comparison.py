@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 
@@ -5,6 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from client_model.metrics.metric import Metric
+from client_model.metrics.table import metric_table
 from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.flags import parse_simulate
 from simulation.studies import mechanism_comparison as comparison
@@ -27,9 +30,7 @@ def outcome(mechanism, recall, epsilon=6.0):
         noise_multiplier=1.0 if private else None,
         noise_in_model=NOISE_IN_MODEL[mechanism],
         recall=recall,
-        perplexity=300.0,
-        top3_recall=2 * recall,
-        keystroke_savings=0.3,
+        held_out={"perplexity": 300.0, "top3_recall": 2 * recall, "keystroke_savings": 0.3, "mine": 0.5},
         curve=[(1, recall / 2), (2, recall)],
         wall_seconds=60.0,
     )
@@ -61,8 +62,12 @@ def test_a_kind_is_drawn_as_it_says_and_any_other_in_a_colour_of_its_own():
 def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
     outcomes = in_order(0.09, 0.03, 0.05, 0.07, 0.06)[:count]
     write_outcomes(tmp_path, outcomes)
-    print_outcomes(Console(width=118), outcomes)
-    assert "9.00%" in capsys.readouterr().out
+    mine = Metric("mine", "mine", {}, lambda counts: None, unit="number")
+    print_outcomes(Console(width=150), outcomes, metric_table(handed_in=[mine]))
+    printed = capsys.readouterr().out
+    assert "9.00 %" in printed and "18.00 %" in printed and "mine" in printed and "0.50" in printed
+    written = json.loads((tmp_path / "comparison.json").read_text())["outcomes"]
+    assert written[0]["mine"] == 0.5 and written[0]["perplexity"] == 300.0 and "held_out" not in written[0]
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
 
