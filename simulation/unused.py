@@ -75,6 +75,12 @@ _RULES = (
     ),
     _Rule(
         "privacy",
+        ("clip_count_stddev",),
+        f"without --privacy.mechanism {NO_PRIVACY.name}",
+        _is_private,
+    ),
+    _Rule(
+        "privacy",
         ("clip_learning_rate", "clip_count_stddev"),
         "with --privacy.clip-quantile",
         lambda c: c.privacy.clip_quantile is not None,

@@ -14,7 +14,7 @@ from simulation.run.progress import percent
 _BEFORE = ("\nfile", "size\nMB", "same first\nword, %", "same three\nwords, %")
 _AFTER = ("key press\nmedian, ms", "key press\np95, ms", "memory\nMB")
 _COLUMN = 12  # most letters of a heading's line
-_WIDTH = 132  # of the whole table: cut-off numbers are worse than lines that a narrow terminal breaks
+_WIDTH = 160  # of the whole table: cut-off numbers are worse than lines that a narrow terminal breaks
 
 
 def print_export_table(stream: TextIO, export: Export) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from server_strategy.privacy.budget import solve
-from typefleet import ConfigError, FleetConfig, RunConfig, studies
+from typefleet import CohortConfig, ConfigError, FleetConfig, RunConfig, studies
 from typefleet.errors import InputError
 
 
@@ -15,8 +15,8 @@ def test_a_plan_is_that_of_the_budget():
 
 
 def test_a_dry_run_plays_the_days_asked_for():
-    config = RunConfig(fleet=FleetConfig(size=400))
-    one, two = (studies.dry_run(config, days) for days in (0.2, 0.4))
+    config = RunConfig(fleet=FleetConfig(size=400), cohort=CohortConfig(goal=5, min_separation_rounds=2))
+    one, two = (studies.dry_run(config, days) for days in (0.5, 2.0))
     assert 0 < one["rounds_completed"] < two["rounds_completed"]
 
 
