@@ -95,6 +95,10 @@ def _install(folder: Path) -> None:
             if done.returncode:
                 last = (done.stderr.strip() or "no message").splitlines()[-1]
                 raise LiteRtUnavailableError(expected("npm", "it to install LiteRT.js", last))
-            (Path(draft) / "node_modules").replace(folder)
+            try:
+                (Path(draft) / "node_modules").rename(folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first, with the same files
+                    raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LiteRtUnavailableError(expected("npm", "it to install LiteRT.js", error)) from error
