@@ -8,9 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: F401
+
+settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
+settings.load_profile("typefleet")
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
