@@ -6,7 +6,7 @@ tile them, one for each bit of t (Kairouz et al., "Practical and private (deep) 
 or shuffling", arXiv:2103.00039). Honaker's estimate ("Efficient use of differentially private binary
 trees", 2015, the one "from below") replaces each of these nodes by the best combination of it with the
 nodes under it, of which a node of height h leaves the variance 1 / (2 - 2^-h). With restarts, a new tree
-begins after every so many rounds.
+begins after a fixed number of rounds.
 
 Sensitivity. A phone that takes part in the rounds pi changes a node by the number of pi under it, so
 
