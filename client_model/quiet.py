@@ -29,7 +29,8 @@ class _Aside:
 _aside, _aside_lock = _Aside(), threading.Lock()
 
 KERAS_SWITCH = "TF_USE_LEGACY_KERAS"  # TensorFlow's own
-KERAS_SWITCH_AS_FOUND = os.environ.get(KERAS_SWITCH, "")  # empty is off
+KERAS_SWITCH_AS_FOUND = f"TYPEFLEET_{KERAS_SWITCH}"  # for processes that begin while this one has it switched
+os.environ.setdefault(KERAS_SWITCH_AS_FOUND, os.environ.get(KERAS_SWITCH, ""))  # empty is off
 
 
 @contextmanager
@@ -79,6 +80,11 @@ def quick_imports() -> Iterator[None]:
             os.environ[KERAS_SWITCH] = before
         if collects:
             gc.enable()
+
+
+def restore_keras_switch() -> None:
+    """In a process that may have begun while another one's imports had it switched: as that one found it."""
+    os.environ[KERAS_SWITCH] = os.environ[KERAS_SWITCH_AS_FOUND]
 
 
 def import_tensorflow_quietly() -> None:

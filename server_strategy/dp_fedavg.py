@@ -195,7 +195,7 @@ class DPFedAvg(Strategy):
         """Sum, ledger, noise, step - in that order. Returns (None, metrics) if nothing is released."""
         plan, arrays = self._round_plan, self._arrays
         if plan is None or arrays is None:
-            raise RuntimeError("aggregate_train was called before configure_train")
+            raise RuntimeError(expected("aggregate_train", "a round that configure_train began", "none"))
         came = join_replies([] if plan.abandoned else replies, plan.reporters, _num_weights(arrays))
         reported, asked = len(came.reported), 0 if plan.abandoned else len(plan.reporters)
         if plan.abandoned is None and reported < self.cohort.minimum_report_share * self.cohort.goal:
@@ -273,7 +273,7 @@ class DPFedAvg(Strategy):
     def _nodes(self, grid: Grid) -> list[int]:
         nodes = sorted(grid.get_node_ids())
         if not nodes:
-            raise RuntimeError("Expected at least one connected node. Found none.")
+            raise RuntimeError(expected("grid", "a connected node", "none"))
         return nodes
 
     def _messages(self, kind: str, contents: list[RecordDict], nodes: list[int]) -> list[Message]:

@@ -17,3 +17,5 @@ os.environ.setdefault("RAY_enable_metrics_collection", "false")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 # Ray would start workers before anybody asks, and wait for ever, deaf to signals, if they cannot run.
 os.environ.setdefault("RAY_prestart_worker_first_driver", "false")
+# A late call of Flower's, after Ray was stopped, would start another Ray, which listens to everybody.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")

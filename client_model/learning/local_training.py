@@ -117,14 +117,13 @@ class LocalTrainer:
         return int(self._train.experimental_get_tracing_count())
 
     def warm_up(self) -> None:
-        """Trace both functions now, and not while the first phone waits."""
+        """Trace the training now, and not while the first phone waits; scoring is traced when it is first asked for."""
         one = np.ones(1, np.int32)
         step_rows = np.zeros((1, self.shape.sequence_length), np.int32)
         step_rows[0, 0] = 1
         zeros = self.load([np.zeros(dims, np.float32) for dims in self.shape.weight_shapes().values()])
         batches = PackedBatches(one, one, step_rows)
         self.train(zeros, batches, 0.0)
-        self._score(zeros, one, one, step_rows[0])
 
     def load(self, weights: Weights) -> list[Tensor]:
         """Turn received weights into tensors, once for all phones of a message."""

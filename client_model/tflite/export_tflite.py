@@ -47,7 +47,7 @@ from client_model.tflite.keyboard_modules import KeyboardModule, LearningKeyboar
 from client_model.tflite.reference_vectors import reference_vectors
 from client_model.tflite.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tflite.tied_table import tie_table
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 DEFAULT_KINDS = ("float32", "int8")
 VECTORS = "test_vectors.json"
@@ -188,11 +188,11 @@ def export_model(
         ExportError: a file fails another check; files already in the folder stay as they are.
     """
     if not text.messages:
-        raise ExportError("expected held-out text to check the files on, found none")
+        raise ExportError(expected("held-out text", "messages to check the files on", "none"))
     files = convert(shape, weights, kinds, max_gradient_norm)
     if inside is not None:
         files = {kind: with_metadata(file, *inside) for kind, file in files.items()}
-    expected = reference_suggestions(shape, weights, text)
+    reference = reference_suggestions(shape, weights, text)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as draft:
         exported = []
         for kind, file in files.items():
@@ -200,13 +200,13 @@ def export_model(
                 check_training(file, shape, weights, text.inputs, max_gradient_norm)
             drafted = Path(draft) / FILES[kind]
             drafted.write_bytes(file)
-            exported.append(_checked(kind, drafted, folder, file_suggestions(file, shape, text), expected))
+            exported.append(_checked(kind, drafted, folder, file_suggestions(file, shape, text), reference))
         named = {FILES[kind]: file for kind, file in files.items()}
         (Path(draft) / VECTORS).write_text(reference_vectors(named, text.vocabulary), encoding="utf-8")
         digest = weights_sha256(flatten(weights))
         facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
         place_files(Path(draft), folder, facts, of_the_run)
-    return Export(exported, expected.values, text.metrics)
+    return Export(exported, reference.values, text.metrics)
 
 
 def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected: Suggested) -> ExportedFile:
@@ -215,8 +215,8 @@ def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected:
         if share < least:
             raise DisagreementError(
                 kind,
-                f"expected to suggest the same {what} as the trained weights at {least:.1%} of "
-                f"{same.positions:,} positions or more, found {share:.2%}",
+                f"same {what} as the trained weights: expected {least:.1%} of {same.positions:,} positions or more, "
+                f"found {share:.2%}",
             )
     if cost.p95_ms > KEY_PRESS_BUDGET_MS:
         raise ExportError(

@@ -18,6 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
+from typefleet.errors import expected
 
 _PARSER_VERSION = "1.3.0"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows
@@ -72,7 +73,7 @@ def read_associated_files(file: bytes) -> dict[str, str]:
         with zipfile.ZipFile(io.BytesIO(file)) as archive:
             return {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
     except zipfile.BadZipFile as error:
-        raise ValueError("expected a model with files inside, found none") from error
+        raise ValueError(expected("the model", "files inside it", "none")) from error
 
 
 def _metadata(facts: ModelFacts, subgraphs: int, files: list[AssociatedFile]) -> bytes:

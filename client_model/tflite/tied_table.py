@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
-from typefleet.errors import MachineError
+from typefleet.errors import MachineError, expected
 
 _EMBEDDING_LOOKUP_VERSION = 4  # the first that takes a scale for each row
 
@@ -83,7 +83,7 @@ def _rewire(model: schema.ModelT, graph: schema.SubGraphT, lookup: int) -> None:
             if operator_kind(model, other) == kinds.DEQUANTIZE and other.inputs[0] == op.outputs[0]
         ]
         if not same or len(graph.tensors[ids].shape) != 1 or len(floats) != 1:
-            raise TiedTableError(f"expected a lookup of rows in a table that a product uses too, found {shape}")
+            raise TiedTableError(expected("tied table", "a lookup of rows in a table that a product uses too", shape))
         op.opcodeIndex, op.builtinOptionsType, op.builtinOptions = lookup, 0, None
         op.inputs, op.outputs = np.array([ids, same[0]], np.int32), floats[0].outputs
         graph.operators.remove(floats[0])

@@ -33,6 +33,7 @@ from functools import lru_cache
 
 import scipy  # its parts are imported when they are first used
 
+from server_strategy.privacy.slow_imports import without_loss_distributions
 from typefleet.errors import InputError, expected
 
 
@@ -46,7 +47,8 @@ def epsilon_by_rdp(rho: float, delta: float) -> float:
     """Epsilon of rho-zCDP at delta, by Renyi orders (dp_accounting); 0 for rho 0."""
     if rho == 0:
         return 0.0
-    import dp_accounting  # a second: not before an epsilon is asked for
+    without_loss_distributions()
+    import dp_accounting  # not before an epsilon is asked for
     from dp_accounting import rdp
 
     event = dp_accounting.GaussianDpEvent(math.sqrt(1 / (2 * rho)))

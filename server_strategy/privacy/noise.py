@@ -20,7 +20,10 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from server_strategy.privacy.slow_imports import without_loss_distributions
+
 sys.skip_tf_privacy_import = True  # type: ignore[attr-defined]
+without_loss_distributions()
 
 import dp_accounting  # noqa: E402
 import numpy as np  # noqa: E402

@@ -20,6 +20,7 @@ from flwr.clientapp import ClientApp
 
 from client_model.learning.local_training import LocalResult, limit_threads
 from client_model.metrics.table import stacked
+from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, HostProfile, TrainReply, TrainRequest
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
@@ -35,6 +36,7 @@ _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow'
 def _open(briefing: Briefing) -> PhoneHost:
     """The host that a message is for."""
     if not _open_hosts:
+        restore_keras_switch()  # of a worker that was started again, too
         limit_threads(1)
         return_large_blocks()
         _open_hosts.append(True)

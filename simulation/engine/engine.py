@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
-from simulation.engine.failures import EngineError, FailureWatch
+from simulation.engine.failures import EngineError, FailureWatch, flower_failed
+from typefleet.errors import expected
 
 if TYPE_CHECKING:
     from flwr.serverapp import Grid
@@ -77,7 +78,7 @@ class Engine:
         """
         self.start()
         if self._grid is None or self._closing:
-            raise EngineError("expected an engine that runs, found it closed")
+            raise EngineError(expected("the engine", "one that runs", "one that is closed"))
         self._wait_for_ray()
         self._grid.wait_until_served()
         self._wait_for_a_worker()
@@ -109,9 +110,9 @@ class Engine:
             while self._live_once():
                 pass
         except RuntimeError as error:
-            self._fail(EngineError(f"Flower's simulation engine failed: {error}"))
+            self._fail(EngineError(flower_failed(error)))
         except BaseException as error:  # noqa: BLE001  shown to whoever uses the engine
-            self._fail(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
+            self._fail(EngineError(expected("the engine", "to run on", f"{type(error).__name__}: {error}")))
         finally:
             self._is_ray_up.set()
             self._ended.set()
@@ -147,11 +148,11 @@ class Engine:
             self._watch.error = error
 
     def _wait_for_ray(self) -> None:
-        from simulation.engine.ray_start import START_TIMEOUT_S, what_failed
+        from simulation.engine.ray_start import START_TIMEOUT_S, start_failed
 
         while not self._is_ray_up.wait(_POLL_S):
             if time.monotonic() - self._began > START_TIMEOUT_S:
-                raise EngineError(f"{what_failed(self.config)}: no answer within {START_TIMEOUT_S:g} s")
+                raise EngineError(start_failed(self.config, f"no answer within {START_TIMEOUT_S:g} s"))
         self._watch.check()
 
     def _wait_for_a_worker(self) -> None:
@@ -166,7 +167,7 @@ class Engine:
             if reason is None and waited > ray_start.START_TIMEOUT_S:
                 reason = f"none within {ray_start.START_TIMEOUT_S:g} s"
             if reason is not None:
-                raise EngineError(f"{ray_start.what_failed(self.config)}: {ray_start.worker_complaint(reason)}")
+                raise EngineError(ray_start.start_failed(self.config, ray_start.worker_complaint(reason)))
             time.sleep(_POLL_S)
 
 

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid
 
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import POLL_S, EngineGrid, check_engine
+from typefleet.errors import expected
 
 _ATTEMPTS = 6
 _FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting worker has time
@@ -60,11 +61,13 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
             elif _worker_is_gone(reply) and isinstance(grid, EngineGrid) and restarts < _RESTARTS:
                 stuck.append(task)
             else:
-                raise EngineError(f"a message failed {_ATTEMPTS} times: {_last_line(reply.error.reason)}")
+                raise EngineError(
+                    expected("a host", f"an answer in {_ATTEMPTS} attempts", _last_line(reply.error.reason))
+                )
         check_engine(grid)
         if now - began > timeout_s:
             missing = len(waiting) + len(unsent) + len(stuck)
-            raise EngineError(f"{missing} messages had no answer within {timeout_s:g} s")
+            raise EngineError(expected("the hosts", f"answers within {timeout_s:g} s", f"none to {missing} messages"))
         if stuck and not (unsent or waiting):  # what the other workers had in hand is safe
             grid.restart()  # type: ignore[attr-defined]
             restarts += 1

@@ -5,13 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from typefleet.errors import MachineError
+from typefleet.errors import MachineError, expected
 
 _LOOK_S = 5.0  # between looks at whether Ray is alive
 
 
 class EngineError(MachineError):
     """The engine could not start or could not finish a round; says why."""
+
+
+def flower_failed(reason: object) -> str:
+    """The message about a simulation engine of Flower's that died."""
+    return expected("Flower's simulation engine", "to run on", reason)
 
 
 class FailureWatch(logging.Handler):
@@ -29,7 +34,7 @@ class FailureWatch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the first report of a dead backend."""
         if self.error is None and str(record.msg).startswith("An exception occur"):
-            self.error = EngineError(f"Flower's simulation engine failed: {record.getMessage()}")
+            self.error = EngineError(flower_failed(record.getMessage()))
 
     def check(self) -> None:
         """Raise EngineError if Ray or the backend died."""
@@ -38,7 +43,9 @@ class FailureWatch(logging.Handler):
         if time.monotonic() - self._looked_at > _LOOK_S:
             self._looked_at = time.monotonic()
             if self._is_ray_dead():
-                raise EngineError("Ray died; its own logs, in /tmp/ray/session_latest/logs, may say why")
+                raise EngineError(
+                    expected("Ray", "to run on", "it dead; its logs, in /tmp/ray/session_latest/logs, may say why")
+                )
 
     @contextmanager
     def listening(self) -> Iterator[None]:

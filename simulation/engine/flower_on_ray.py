@@ -25,6 +25,7 @@ from flwr.simulation import run_simulation
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
 from simulation.engine.ray_start import wait_for_machine_loss
+from typefleet.errors import expected
 
 _LOG = logging.getLogger("typefleet")
 POLL_S = 0.02
@@ -83,7 +84,7 @@ class EngineGrid(Grid):
                 self.check()
                 if time.monotonic() > give_up:
                     raise EngineError(
-                        f"expected Flower's server to start within {_NODES_TIMEOUT_S:g} s, found it did not"
+                        expected("Flower's server", f"a start within {_NODES_TIMEOUT_S:g} s", "none")
                     ) from None
 
     def restart(self) -> None:
@@ -97,7 +98,7 @@ class EngineGrid(Grid):
 
     def _now(self) -> Grid:
         if self._grid is None:
-            raise EngineError("the engine does not run")
+            raise EngineError(expected("the engine", "one that runs", "one that is being started"))
         return self._grid
 
     # Flower's interface, handed on.
@@ -151,4 +152,4 @@ def wait_for_nodes(grid: Grid) -> int:
             return nodes
         check_engine(grid)
         time.sleep(POLL_S)
-    raise EngineError(f"expected Flower nodes within {_NODES_TIMEOUT_S:g} s, found none")
+    raise EngineError(expected("Flower", f"nodes within {_NODES_TIMEOUT_S:g} s", "none"))

@@ -5,20 +5,24 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from client_model.quiet import KERAS_SWITCH, KERAS_SWITCH_AS_FOUND, native_messages_aside
+from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
+from typefleet.errors import expected
 
 START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a few seconds on an idle machine
 COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
 _POLL_S, _PROBE_S = 0.2, 8.0
-_HANDED_ON = ("TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
+_HANDED_ON = (KERAS_SWITCH_AS_FOUND, "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
 def start_ray(config: EngineConfig) -> int:
@@ -29,9 +33,12 @@ def start_ray(config: EngineConfig) -> int:
     the thread that calls this.
 
     Raises:
-        EngineError: it does not start, cannot be joined, or has no processor free.
+        EngineError: it does not start, cannot be joined, has no processor free, or this process uses one already.
     """
-    settings: dict[str, Any] = {"address": config.address}
+    if ray.is_initialized():  # whoever started it goes on with it
+        found = "that this process uses another one; ray.shutdown() ends it"
+        raise EngineError(start_failed(config, found))
+    settings: dict[str, Any] = {"address": config.address, "runtime_env": _worker_environment()}
     if config.address is None:
         settings = {
             "address": "local",
@@ -41,27 +48,47 @@ def start_ray(config: EngineConfig) -> int:
         }
     try:
         _probe(config.address)
-        with native_messages_aside():
-            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_worker_environment())
+        with native_messages_aside(), _without_idle_helpers():
+            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
         if config.address is not None:
             _start_a_worker()
     except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError among them
         ray.shutdown()
-        raise EngineError(f"{what_failed(config)}: {error}") from error
+        raise EngineError(start_failed(config, error)) from error
     return config.workers_here if config.address is None else _cluster_workers(config.address)
 
 
-def what_failed(config: EngineConfig) -> str:
-    """How a complaint about Ray's start begins."""
-    return "Ray did not start" if config.address is None else f"--engine.address {config.address}: cannot be joined"
+def start_failed(config: EngineConfig, reason: object) -> str:
+    """The message about a Ray that did not start, or about a cluster that could not be joined."""
+    if config.address is None:
+        return expected("Ray", "to start", reason)
+    return expected(f"--engine.address {config.address}", "a cluster that can be joined", reason)
 
 
 def _worker_environment() -> dict[str, Any]:
-    """What a worker process finds: our switches, our modules, and TensorFlow imported before anybody asks."""
+    """What a worker process on another machine finds: our switches, our modules, and TensorFlow imported early.
+
+    Those of a Ray of our own inherit the switches, `quick_imports` among them if it was on when Ray was started, find
+    the modules where the driver does, and begin a second sooner without an environment to be set up.
+    """
     variables = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    variables[KERAS_SWITCH] = KERAS_SWITCH_AS_FOUND  # it may be set just now, while the driver imports
     variables["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     return {"env_vars": variables, "worker_process_setup_hook": "simulation.engine.worker_start.import_early"}
+
+
+@contextmanager
+def _without_idle_helpers() -> Iterator[None]:
+    """Let Ray start no autoscaler, for a cluster that cannot grow, and no reader of logs that nobody is shown.
+
+    Each takes the time of a processor while everything starts, and a port; `ray.init` has no argument for either.
+    """
+    parameters: Any = ray._private.parameter
+    all_of_them = parameters.RayParams
+    parameters.RayParams = partial(all_of_them, no_monitor=True, include_log_monitor=False)
+    try:
+        yield
+    finally:
+        parameters.RayParams = all_of_them
 
 
 def _probe(address: str | None) -> None:
@@ -70,7 +97,7 @@ def _probe(address: str | None) -> None:
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise ValueError("expected auto or HOST:PORT")
+        raise ValueError("an address that is neither auto nor HOST:PORT")
     socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
 
 
@@ -91,7 +118,10 @@ def _start_a_worker() -> None:
 def has_a_worker() -> bool:
     """Whether a worker process of a Ray of our own has come up."""
     known: Any = ray._private.state
-    return bool(known.workers())
+    try:
+        return bool(known.workers())
+    except ray.exceptions.RaySystemError:  # Flower, whose backend died, has stopped it
+        return False
 
 
 def _logs() -> Path:
@@ -107,7 +137,7 @@ def last_worker_error() -> str | None:
 
 def worker_complaint(reason: str) -> str:
     """That worker processes do not start, why, and where to read more."""
-    return f"its worker processes do not start: {reason} (all of it in {_logs()})"
+    return f"worker processes that do not: {reason}; all of it is in {_logs()}"
 
 
 def _cluster_workers(address: str) -> int:
@@ -120,7 +150,7 @@ def _cluster_workers(address: str) -> int:
     if total < 1 or free < total:
         ray.shutdown()
         raise EngineError(
-            f"--engine.address {address}: expected a cluster with all its CPUs free, found {free} of {total}"
+            expected(f"--engine.address {address}", "a cluster with all its CPUs free", f"{free} of {total}")
         )
     return total
 

@@ -2,11 +2,12 @@
 
 import gc
 
-from client_model.quiet import quick_imports
+from client_model.quiet import quick_imports, restore_keras_switch
 
 
 def import_early() -> None:
     """Import the hosts' code, TensorFlow included, while the driver still prepares."""
+    restore_keras_switch()
     with quick_imports():
         import simulation.engine.client_app  # noqa: F401
     gc.freeze()  # what was imported lives as long as the process

@@ -19,7 +19,7 @@ from simulation.config import RunConfig
 from simulation.run.directory import read_weights
 from simulation.run.vocabulary import run_vocabulary
 from typefleet.doors import KindSettings
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, unreadable
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ConfigError(f"--model.init: {path}: cannot be read: {error.strerror or error}") from error
+        raise ConfigError(unreadable(f"--model.init: {path}", error)) from error
     if path.suffix == ".npz":
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
     data = replace(config.data, path=path, format="auto", format_settings=KindSettings())

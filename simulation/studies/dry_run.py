@@ -151,7 +151,7 @@ def run_days(
             run.releases += 1
             run.log.record(run.releases, plan.reporters)
         if plan.funnel is None:
-            raise RuntimeError("a simulated world gave no funnel")
+            raise RuntimeError(expected("a simulated world", "a funnel", "none"))
         record = DryRound(
             round=number,
             completed=run.releases,

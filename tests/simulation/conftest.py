@@ -24,11 +24,41 @@ TINY = (
 WEIGHTS_ONLY = (*TINY, "--engine.no-export")  # seconds less, for tests that compare weights
 
 
-@pytest.fixture(scope="session")
+class _Shared:
+    """The engine that runs of this process share. A process has one Ray, so it gives way to tests of the engine."""
+
+    def __init__(self):
+        self._engine = None
+
+    def get(self):
+        self._engine = self._engine or Engine(EngineConfig(workers=2))
+        return self._engine
+
+    def close(self):
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+
+_shared = _Shared()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_is_left_running():
+    yield
+    _shared.close()
+
+
+@pytest.fixture
 def shared_engine():
     """An engine with two workers for all runs of this process whose engine is not what is tested."""
-    with Engine(EngineConfig(workers=2)) as engine:
-        yield engine
+    return _shared.get()
+
+
+@pytest.fixture(scope="module")
+def engine_alone():
+    """For tests that start Ray by themselves: the shared engine is ended first."""
+    _shared.close()
 
 
 @pytest.fixture

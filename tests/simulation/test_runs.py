@@ -168,7 +168,7 @@ def test_a_run_that_8_bits_cannot_hold_ends_well_and_says_so(straight, tmp_path,
     monkeypatch.setitem(export_tflite.TARGETS, "int8", export_tflite.Target(1.01, 0))  # more than any file can do
     done = export.export_at_the_end(RunDirectory(folder), prepared)
     assert [file.kind for file in done.files] == ["float32"]
-    assert done.not_written.startswith("int8: expected to suggest the same first word as the trained weights at 101.0%")
+    assert done.not_written.startswith("int8: same first word as the trained weights: expected 101.0%")
 
 
 def test_a_run_whose_float32_file_disagrees_does_not_end_well(monkeypatch):

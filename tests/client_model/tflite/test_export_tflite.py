@@ -215,7 +215,7 @@ def test_a_file_that_disagrees_fails_and_replaces_nothing(exported, tmp_path, mo
     (tmp_path / "keyboard.tflite").write_bytes(b"former")
     other = convert(shape, initial_weights(shape, 9))
     monkeypatch.setattr(export_tflite, "convert", lambda *_, **__: other)  # a converter that got it wrong
-    with pytest.raises(DisagreementError, match="expected to suggest the same first word"):
+    with pytest.raises(DisagreementError, match="same first word as the trained weights: expected"):
         export_model(tmp_path, shape, weights, text())
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"former"]
     assert files

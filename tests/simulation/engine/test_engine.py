@@ -7,17 +7,26 @@ import time
 import psutil
 import pytest
 import ray
+from flwr.app import Message, MessageType, RecordDict
 
 from simulation.engine import ray_start
 from simulation.engine.config import EngineConfig
 from simulation.engine.engine import Engine
+from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError, FailureWatch
 from simulation.engine.flower_on_ray import wait_for_nodes
 
 
 def below_this():
     """Processes that this one has started, directly or not, and that still run."""
-    return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in psutil.Process().children(recursive=True) if runs(p)]
+
+
+def runs(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def nothing_is_left(before):
@@ -38,7 +47,7 @@ def names_of_threads():
 
 
 @pytest.mark.slow
-def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing():
+def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing(engine_alone):
     before, log_before, threads_before = set(below_this()), flower_log(), names_of_threads()
     with Engine(EngineConfig(workers=1, hosts_per_worker=3)) as engine:
         engine.start()
@@ -54,12 +63,12 @@ def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing(
     assert nothing_is_left(before) and not ray.is_initialized()
     assert flower_log() == log_before
     assert "typefleet engine" not in names_of_threads() - threads_before
-    with pytest.raises(EngineError, match="found it closed"):
+    with pytest.raises(EngineError, match="found one that is closed"):
         engine.run(wait_for_nodes)
 
 
 @pytest.mark.slow
-def test_an_engine_given_up_while_it_starts_leaves_nothing():
+def test_an_engine_given_up_while_it_starts_leaves_nothing(engine_alone):
     before = set(below_this())
     with pytest.raises(KeyError), Engine(EngineConfig(workers=1)) as engine:
         engine.start()
@@ -69,27 +78,68 @@ def test_an_engine_given_up_while_it_starts_leaves_nothing():
     assert nothing_is_left(before) and not ray.is_initialized()
 
 
-def test_ray_that_does_not_start_is_said_at_once(monkeypatch):
+@pytest.mark.slow
+def test_a_second_engine_is_refused_and_the_first_goes_on(engine_alone):
+    with Engine(EngineConfig(workers=1)) as first:
+        hosts = first.run(wait_for_nodes)
+        with (
+            Engine(EngineConfig(workers=1)) as second,
+            pytest.raises(EngineError, match="this process uses another one"),
+        ):
+            second.run(wait_for_nodes)
+        assert first.run(wait_for_nodes) == hosts
+
+
+@pytest.mark.slow
+def test_flower_that_ends_after_ray_starts_no_other(engine_alone, monkeypatch):
+    """Flower ends its actors by calls that would start a Ray, which listens to everybody, if there were none."""
+    monkeypatch.setattr("simulation.engine.engine._GRACE_S", 5.0)
+    before, engine = set(below_this()), Engine(EngineConfig(workers=1))
+    engine.run(wait_for_nodes)
+    ray_start.stop_ray()
+    engine.close(5.0)
+    assert nothing_is_left(before) and not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_dead_backend_does_not_leave_the_server_waiting(engine_alone, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise RuntimeError("actors cannot be made")
+
+    monkeypatch.setattr("flwr.server.superlink.fleet.vce.backend.raybackend.BasicActorPool", broken)
+    with Engine(EngineConfig(workers=1)) as engine, pytest.raises(EngineError, match="actors cannot be made"):
+        engine.run(lambda grid: exchange(grid, one_message(grid), 600.0))
+
+
+def one_message(grid):
+    wait_for_nodes(grid)
+    return [Message(RecordDict(), node, MessageType.TRAIN) for node in grid.get_node_ids()][:1]
+
+
+def test_ray_that_does_not_start_is_said_at_once(engine_alone, monkeypatch):
     def refuse(**_):
         raise ConnectionError("no raylet")
 
     monkeypatch.setattr(ray_start.ray, "init", refuse)  # the real cause cannot be had on a healthy machine
-    with Engine(EngineConfig(workers=1)) as engine, pytest.raises(EngineError, match="Ray did not start: no raylet"):
+    with (
+        Engine(EngineConfig(workers=1)) as engine,
+        pytest.raises(EngineError, match="Ray: expected to start, found no raylet"),
+    ):
         engine.run(lambda grid: None)
 
 
-def test_ray_that_does_not_answer_is_given_up(monkeypatch):
+def test_ray_that_does_not_answer_is_given_up(engine_alone, monkeypatch):
     answer = threading.Event()
     monkeypatch.setattr(ray_start.ray, "init", lambda **_: answer.wait())
     monkeypatch.setattr(ray_start, "START_TIMEOUT_S", 0.5)
     with Engine(EngineConfig(workers=1)) as engine:
-        with pytest.raises(EngineError, match=r"Ray did not start: no answer within 0\.5 s"):
+        with pytest.raises(EngineError, match=r"Ray: expected to start, found no answer within 0\.5 s"):
             engine.run(lambda grid: None)
         answer.set()
 
 
-def test_an_address_without_a_cluster_is_said_at_once():
-    for address, reason in (("nowhere", "expected auto or HOST:PORT"), ("127.0.0.1:1", "refused")):
+def test_an_address_without_a_cluster_is_said_at_once(engine_alone):
+    for address, reason in (("nowhere", "neither auto nor HOST:PORT"), ("127.0.0.1:1", "refused")):
         with Engine(EngineConfig(address=address)) as engine, pytest.raises(EngineError) as error:
             engine.run(lambda grid: None)
         assert str(error.value).startswith(f"--engine.address {address}: ") and reason in str(error.value)
@@ -101,6 +151,6 @@ def test_a_report_of_a_dead_backend_is_heard_and_others_are_not():
         logging.getLogger("flwr").error("a host failed")
         watch.check()
         logging.getLogger("flwr").error("An exception occured!! %s", "no memory")
-        with pytest.raises(EngineError, match=r"simulation engine failed: .* no memory"):
+        with pytest.raises(EngineError, match=r"simulation engine: expected to run on, found .*no memory"):
             watch.check()
     assert flower_log() == before

@@ -215,4 +215,4 @@ def test_workers_that_cannot_start_are_said_with_their_reason(script, tmp_path):
     assert done.returncode == 2 and time.monotonic() - began < 90
     assert done.stderr.count("\n") == 1, done.stderr
     line = done.stderr
-    assert line.startswith("error: Ray did not start: its worker processes do not start: ImportError: numpy.core")
+    assert line.startswith("error: Ray: expected to start, found worker processes that do not: ImportError: numpy.core")

@@ -76,7 +76,7 @@ def test_bad_starting_points_are_said(corpus, tmp_path):
         with pytest.raises(ConfigError, match=message):
             start(config)
 
-    refused(config_of(tmp_path / "none", tmp_path), r"--model\.init: .*none: cannot be read")
+    refused(config_of(tmp_path / "none", tmp_path), r"--model\.init: .*none: expected a file that can be read, found")
     refused(config_of(file, tmp_path, "--model.units", "11"), r"expected input_kernel of shape \(8, 33\)")
     words = [*first.vocabulary.tokens[:8], "other"]
     (tmp_path / "other.txt").write_text("\n".join(words) + "\n")
