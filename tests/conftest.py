@@ -1,6 +1,7 @@
 """Shared pieces of the tests."""
 
 import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -23,6 +24,12 @@ REAL_DATA = ROOT.parent / "shared" / "data"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones first, so that none is left alone at the end when several run at once."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported lives as long as the process: collections need not go over it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -224,7 +224,8 @@ class SettingsOf:
     implied_by: tuple[tuple[str, str], ...] = ()
 
 
-def settings_fields(config: type) -> dict[str, SettingsOf]:
+@cache
+def settings_fields(config: type) -> Mapping[str, SettingsOf]:
     """The fields of a dataclass that hold settings of kinds, by name."""
     found = {}
     for name, hint in get_type_hints(config, include_extras=True).items():

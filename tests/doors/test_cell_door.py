@@ -361,7 +361,7 @@ def installed(tmp_path):
 @pytest.mark.slow
 def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, tmp_path):
     flags = (*TINY, "--model.cell", "gru", "--model.update-bias", 0.5, "--output-dir", tmp_path / "run")
-    done = script("simulate.py", *flags, env=with_path(installed))
+    done = script("simulate.py", *flags, "--engine.no-export", "--engine.workers", 1, env=with_path(installed))
     assert done.returncode == 0, done.stderr
     assert "model       gru small" in done.stdout
     done = script("export_model.py", tmp_path / "run", env=with_path(installed))

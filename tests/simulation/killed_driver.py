@@ -1,6 +1,10 @@
 """Run scripts/simulate.py and die by SIGKILL at one point of one round.
 
 python -m tests.simulation.killed_driver POINT ROUND [flags of simulate.py]
+
+python -m tests.simulation.killed_driver all RUN_DIR [flags of simulate.py]
+    a run that dies at all points, one after another, and is resumed each time: without Ray, in a process forked for
+    each life, so that libraries are imported once; prints the lines of the ledger after each death
 """
 
 import os
@@ -10,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-POINTS = (
-    "before training",
-    "before the ledger",
-    "after the ledger",
-    "before the line of the round",
-    "during the checkpoint",
-)
+POINTS = {  # and the round
+    "before training": 1,
+    "before the ledger": 1,
+    "after the ledger": 1,
+    "before the line of the round": 2,
+    "during the checkpoint": 3,
+}
 
 
 def die(*_: object) -> None:
@@ -68,7 +72,32 @@ def arm(point: str, server_round: int) -> None:
         raise ValueError(f"expected one of {POINTS}, found {point}")
 
 
+def die_everywhere(folder: Path, flags: list[str]) -> None:
+    import simulation.runner  # noqa: F401  so that no life imports it again
+    from simulation.flags import parse_simulate
+    from simulation.parts import Parts
+    from simulation.start import start
+    from tests.simulation.engine_in_process import EngineInProcess
+
+    flags = [*flags, "--output-dir", str(folder)]
+    for point, server_round in POINTS.items():
+        life = os.fork()
+        if not life:
+            arm(point, server_round)
+            parsed = parse_simulate(flags)
+            start(parsed.run, Parts(), sys.stderr, parsed.resume is not None, EngineInProcess())
+            os._exit(0)
+        _, status = os.waitpid(life, 0)
+        ledger = folder / "privacy_ledger.jsonl"
+        lines = ledger.read_text().splitlines() if ledger.exists() else []
+        print(point, -os.waitstatus_to_exitcode(status), len(lines[1:]), flush=True)  # the first line is the plan
+        flags = ["--resume", str(folder)]
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "all":
+        die_everywhere(Path(sys.argv[2]), sys.argv[3:])
+        sys.exit()
     arm(sys.argv[1], int(sys.argv[2]))
     script = Path(__file__).resolve().parents[2] / "scripts" / "simulate.py"
     sys.argv = [str(script), *sys.argv[3:]]

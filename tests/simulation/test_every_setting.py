@@ -11,6 +11,7 @@ from scripts.fleet_dry_run import parse
 from simulation.config import RunConfig
 from simulation.flags import settled
 from simulation.settings import choose, leaves
+from simulation.studies import dry_run as dry_run_module
 from simulation.studies.dry_run import prepare_dry_run, run_days
 from simulation.studies.dry_run_settings import ignores
 from tests.simulation.every_setting import (
@@ -34,6 +35,11 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     write_files(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def few_phones_are_asked_for_their_tokens(monkeypatch):
+    monkeypatch.setattr(dry_run_module, "_SAMPLE", 200)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,62 @@
+"""The engine without Ray and Flower's server: the same ClientApp, called in this process, one message after another.
+
+For tests of the driver alone, which need whole runs and no second process.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flwr.app import Context, Message, RecordDict
+from flwr.serverapp import Grid
+
+from simulation.engine.client_app import app
+
+
+class GridInProcess(Grid):
+    """One node, which answers a message while it is pushed."""
+
+    def __init__(self) -> None:
+        self._ids = (f"message {number}" for number in itertools.count())
+        self._answers: dict[str, Message] = {}
+
+    def set_run(self, run_id: int) -> None:
+        raise NotImplementedError
+
+    @property
+    def run(self) -> Any:
+        raise NotImplementedError
+
+    def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        raise NotImplementedError
+
+    def get_node_ids(self) -> Iterable[int]:
+        return [1]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        pushed = []
+        for message in messages:
+            message.metadata.__dict__["_message_id"] = next(self._ids)  # Flower does this when a message is sent
+            answer = app(message, Context(0, 1, {}, RecordDict(), {}))
+            self._answers[message.metadata.message_id] = answer
+            pushed.append(message.metadata.message_id)
+        return pushed
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return [self._answers.pop(one) for one in message_ids if one in self._answers]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        return self.pull_messages(self.push_messages(messages))
+
+
+class EngineInProcess:
+    """What `start` asks of an engine."""
+
+    def start(self) -> None:
+        pass
+
+    def run(self, body: Callable[[Grid], Any]) -> Any:
+        return body(GridInProcess())
+
+    def end_soon(self) -> None:
+        pass
