@@ -18,10 +18,16 @@ One round:
 It is an ordinary strategy and works in any ServerApp whose clients speak as `protocol` describes.
 
 Example:
-    >>> strategy = DPFedAvg(                                      # doctest: +SKIP
-    ...     UniformCohorts(goal=20), num_phones=1000,
-    ...     cohort=CohortConfig(goal=20), privacy=PrivacyConfig(noise_multiplier=1.0), rounds=30)
-    >>> strategy.start(grid, initial_arrays, num_rounds=30)       # doctest: +SKIP
+    >>> from server_strategy.cohorts import UniformCohorts
+    >>> from server_strategy.privacy.config import PrivacyConfig
+    >>> private = PrivacyConfig(noise_multiplier=4.0)
+    >>> strategy = DPFedAvg(
+    ...     UniformCohorts(goal=20), num_phones=1000, cohort=CohortConfig(goal=20), privacy=private, rounds=30
+    ... )
+    >>> round(strategy.plan.epsilon, 1)
+    1.7
+
+In a ServerApp, `strategy.start(grid, initial_arrays, num_rounds=30)` then plays the rounds.
 """
 
 from collections.abc import Callable, Iterable

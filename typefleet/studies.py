@@ -6,18 +6,32 @@ studies.plan_privacy(studies.BudgetRequest(epsilon=8.0, cohort=6500, population=
 studies.dry_run(RunConfig(fleet=FleetConfig(size=100_000)), days=7)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client_model.config import FineTuning
 from server_strategy.privacy.budget import Budget, BudgetRequest
+from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
     from client_model.tflite.export_tflite import Export
     from simulation.config import RunConfig
+    from simulation.studies.mechanism_comparison import Outcome
+    from simulation.studies.personalisation import PhoneGroup
     from simulation.world.availability.model import Habits
 
-__all__ = ["Budget", "BudgetRequest", "dry_run", "export", "fit_fleet", "plan_privacy"]
+__all__ = [
+    "Budget",
+    "BudgetRequest",
+    "FineTuning",
+    "compare_mechanisms",
+    "dry_run",
+    "export",
+    "fit_fleet",
+    "personalise",
+    "plan_privacy",
+]
 
 
 def plan_privacy(request: BudgetRequest) -> Budget:
@@ -88,3 +102,65 @@ def export(run: Path | str, key: Path | None = None) -> "Export":
     from simulation.device.export import export_folder
 
     return export_folder(Path(run), key)
+
+
+def compare_mechanisms(
+    folder: Path | str,
+    config: "RunConfig",
+    epsilons: Sequence[float],
+    say: Callable[[str], None] = lambda _: None,
+) -> "list[Outcome]":
+    """Train with each noise mechanism at each epsilon and once without, as `scripts/compare_mechanisms.py` does.
+
+    Args:
+        folder: for the runs; those that are there already, whole or in part, are not repeated.
+        config: of all runs.
+        epsilons: targets, each > 0.
+        say: told which run begins.
+
+    Returns:
+        What each run reached, and at what cost; the one without privacy first.
+
+    Raises:
+        InputError: an epsilon or a setting cannot be used, or the folder holds a comparison with other settings.
+        MachineError: a run failed.
+    """
+    from simulation.studies.mechanism_comparison import play
+
+    if not epsilons or min(epsilons) <= 0:
+        raise ConfigError(expected("epsilons", "numbers > 0", list(epsilons)))
+    outcomes: list[Outcome] = []
+    for outcomes in play(Path(folder), config, tuple(epsilons), say):  # noqa: B007  the last has all
+        pass
+    return outcomes
+
+
+def personalise(
+    run: Path | str, fine_tuning: FineTuning | None = None, phones: int = 200, most_messages: int = 500
+) -> "list[PhoneGroup]":
+    """Fine-tune held-out phones with the exported training file, as `scripts/personalise.py` does.
+
+    Args:
+        run: folder of a run that was exported with all files.
+        fine_tuning: how; by default with the script's settings.
+        phones: how many held-out phones at most.
+        most_messages: of each phone, its newest ones.
+
+    Returns:
+        What phones gained, by how much text they have; all together last.
+
+    Raises:
+        InputError: the folder holds no such run, or no phone of it has enough text.
+    """
+    from client_model.quiet import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    from client_model.tflite.personalisation import FEWEST_MESSAGES
+    from simulation.studies.personalisation import open_exported_run, play, summarise
+
+    opened = open_exported_run(Path(run))
+    played = play(opened, fine_tuning or FineTuning(), phones, most_messages)
+    outcomes = [outcome for outcome in played if outcome is not None]
+    if not outcomes:
+        raise ConfigError(expected(run, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
+    return summarise(outcomes, opened.prepared.metrics)

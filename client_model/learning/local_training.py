@@ -90,9 +90,14 @@ class LocalTrainer:
     """The traced functions for one model shape; make one a process and keep it.
 
     Example:
-        >>> trainer = LocalTrainer(shape)                       # doctest: +SKIP
-        >>> received = trainer.load(weights)  # once a message   # doctest: +SKIP
-        >>> trainer.train(received, batches, learning_rate=0.5)  # doctest: +SKIP
+        >>> from client_model.learning.cells.cifg import Cifg
+        >>> from client_model.learning.language_model import initial_weights
+        >>> shape = ModelShape(Cifg(), vocabulary_size=20, embedding_size=4, units=4, sequence_length=3)
+        >>> trainer = LocalTrainer(shape)
+        >>> received = trainer.load(initial_weights(shape, seed=0))  # once a message
+        >>> two_tokens, steps = np.array([1, 8], np.int32), np.array([[1, 1, 0]], np.int32)
+        >>> trainer.train(received, PackedBatches(two_tokens, two_tokens, steps), learning_rate=0.5).num_tokens
+        2
     """
 
     def __init__(self, shape: ModelShape, max_gradient_norm: float = 0.0) -> None:

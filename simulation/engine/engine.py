@@ -34,11 +34,12 @@ _GRACE_S = 10.0  # for Flower to end by itself
 class Engine:
     """Use as a context manager: at its end nothing is left running.
 
-    Example:
-        >>> with Engine(EngineConfig(workers=2)) as engine:  # doctest: +SKIP
-        ...     engine.start()
-        ...     prepared = prepare(config)  # while it starts
-        ...     engine.run(lambda grid: ...)
+    As `simulation.start` does:
+
+        with Engine(config.engine) as engine:
+            engine.start()
+            prepared = prepare(config)  # while it starts
+            engine.run(lambda grid: run_rounds(run, grid, progress, stop))
     """
 
     def __init__(self, config: EngineConfig) -> None:

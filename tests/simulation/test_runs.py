@@ -30,6 +30,7 @@ from tests.client_model.tflite.test_export_folder import KEY
 from tests.client_model.tflite.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY, WEIGHTS_ONLY
+from typefleet import studies
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +151,8 @@ def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script,
     personal = script("personalise.py", folder, "--phones", 6, "--most-messages", 20)
     assert personal.returncode == 0 and " all " in personal.stdout, personal.stderr
     record = json.loads((folder / "personalisation.json").read_text())
+    *_, everybody = studies.personalise(folder, phones=6, most_messages=20)
+    assert everybody.name == "all" and everybody.phones == record["phones"]
     assert record["phones"] + record["phones_with_too_little_text"] == 6
     assert (folder / "personalisation.png").read_bytes().startswith(b"\x89PNG")
     public = tmp_path / "public.pem"

@@ -25,3 +25,12 @@ def test_files_that_are_no_runs_or_traces_are_refused(tmp_path):
         studies.fit_fleet(tmp_path / "none.csv")
     with pytest.raises(ConfigError, match="expected"):
         studies.export(tmp_path)
+    with pytest.raises(ConfigError, match="expected"):
+        studies.personalise(tmp_path)
+
+
+def test_a_comparison_needs_epsilons(tmp_path):
+    for epsilons in ([], [3.0, 0.0]):
+        with pytest.raises(ConfigError, match="epsilons: expected numbers > 0"):
+            studies.compare_mechanisms(tmp_path, RunConfig(), epsilons)
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ What to do where a device was not observed is an explicit rule:
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from simulation.world.traces.reader import coverage_beside, read_trace
 from simulation.world.traces.trace import Trace, TraceError
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from simulation.world.config import FleetConfig
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +95,7 @@ class RecordedAvailability(Availability):
 
         Raises:
             TraceError: no device was observed for a whole day.
+            ConfigError: time zones are given, and the trace leaves none open.
         """
         super().__init__(facts.num_phones)
         seed = facts.seed
@@ -115,6 +119,7 @@ class RecordedAvailability(Availability):
         offsets = hash_uint64(purpose_key(seed, "first day of the trace"), phones) % self._cycle.astype(np.uint64)
         self._offset = offsets.astype(np.int64)  # [phones], days
         local = settings.trace_times == "local"
+        self._refuse_unused_zones(trace, facts.config, local)
         self.utc_offset_h = self._clocks(trace, facts.drawn_utc_offset_h(), local)
         self._shift_s = self.utc_offset_h * HOUR_S if local else np.zeros(facts.num_phones)
         self._first, self._count, self._begin_s, self._end_s = _by_day(trace, begin_s, days)
@@ -130,6 +135,17 @@ class RecordedAvailability(Availability):
             return drawn if local else np.zeros(self.num_phones)
         own = known[self.device]
         return np.where(np.isnan(own), drawn, own)
+
+    @staticmethod
+    def _refuse_unused_zones(trace: Trace, config: "FleetConfig", local: bool) -> None:
+        known = trace.properties.get("utc_offset_h")
+        if local if known is None else np.isnan(known).any():
+            return  # some phones draw theirs
+        for name in ("utc_offsets_h", "utc_offset_weights"):
+            if getattr(config, name) != getattr(type(config), name):  # the default
+                found = "it beside a trace that knows every one" if known is not None else "it beside one clock for all"
+                where = f"--fleet.{name.replace('_', '-')}"
+                raise ConfigError(expected(where, "only where a trace leaves time zones open", found))
 
     def _hardware(self, trace: Trace, median_s_per_token: float) -> dict[str, Floats]:
         """What the trace knows of the phones' devices; of relative speeds the median is taken for the setting."""

@@ -14,6 +14,7 @@ from simulation.studies import mechanism_comparison as comparison
 from simulation.studies.mechanism_comparison import Outcome, play, print_outcomes, verdicts, write_outcomes
 from simulation.studies.plots import kind_styles
 from tests.simulation.conftest import TINY
+from typefleet import studies
 from typefleet.doors import Kind
 from typefleet.errors import ConfigError
 
@@ -82,7 +83,7 @@ def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
     assert [one.mechanism for one in outcomes] == ["none", "gaussian"] and said == ["run 1 of 2: none"]
     assert outcomes[0].rho is None and outcomes[0].recall > 0
     assert outcomes[1].rho > 0 and outcomes[1].noise_in_model == pytest.approx(np.sqrt((1 + 2 + 3) / 3) / 500)
-    *_, again = play(tmp_path / "c", settings, (4.0,), said.append)
+    again = studies.compare_mechanisms(tmp_path / "c", settings, (4.0,), said.append)
     assert again == outcomes and len(said) == 1  # nothing ran a second time
     with pytest.raises(ConfigError, match=r"found .* with others"):
         list(play(tmp_path / "c", replace(settings, seed=1), (4.0,), said.append))

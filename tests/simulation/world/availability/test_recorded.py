@@ -106,3 +106,16 @@ def test_the_files_are_those_that_were_read(tmp_path):
     assert made.files == (intervals, coverage) and made.origin == f"1 devices of {intervals}"
     with pytest.raises(ConfigError, match=r"TraceSettings\.trace: expected a file, found none"):
         KIND.make(TraceSettings(), WorldFacts(5, 0))
+
+
+@pytest.mark.parametrize("setting", [{"utc_offsets_h": (1.0,) * 6}, {"utc_offset_weights": (1.0,) * 6}])
+def test_time_zones_that_no_phone_would_draw_are_refused(setting):
+    facts = WorldFacts(4, 0, FleetConfig(**setting))
+    day = ([(0, 0.0, HOUR_S)], [(0.0, DAY_S)] * 2)
+    known, half_known = ({"utc_offset_h": np.array([2.0, zone])} for zone in (3.0, np.nan))
+    flag = "--fleet." + next(iter(setting)).replace("_", "-")
+    for properties, times in ((known, "utc"), (known, "local"), ({}, "utc")):
+        with pytest.raises(ConfigError, match=f"^{flag}: expected only where a trace leaves time zones open"):
+            RecordedAvailability(make_trace(*day, **properties), TraceSettings(trace_times=times), facts)
+    for properties, times in ((half_known, "utc"), (half_known, "local"), ({}, "local")):
+        RecordedAvailability(make_trace(*day, **properties), TraceSettings(trace_times=times), facts)
