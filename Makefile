@@ -6,7 +6,7 @@ setup:
 	python3.11 -m venv .venv && .venv/bin/pip install -q -e '.[test]'
 
 test:
-	.venv/bin/python -m pytest -q -n 3 --dist worksteal
+	.venv/bin/python -m pytest -q -n 2 --dist worksteal
 
 lint:
 	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TextIO
 
 
 @dataclass
@@ -24,6 +24,8 @@ class _Aside:
     failed: bool = False
     kept: int = -1  # descriptor of the true stream
     written: IO[bytes] | None = None
+    ours: TextIO | None = None  # what Python's code writes to meanwhile, another thread's error line among it
+    before: TextIO | None = None
 
 
 _aside, _aside_lock = _Aside(), threading.Lock()
@@ -31,6 +33,25 @@ _aside, _aside_lock = _Aside(), threading.Lock()
 KERAS_SWITCH = "TF_USE_LEGACY_KERAS"  # TensorFlow's own
 KERAS_SWITCH_AS_FOUND = f"TYPEFLEET_{KERAS_SWITCH}"  # for processes that begin while this one has it switched
 os.environ.setdefault(KERAS_SWITCH_AS_FOUND, os.environ.get(KERAS_SWITCH, ""))  # empty is off
+
+
+def _let_python_speak() -> None:
+    """Native code is set aside, and not what other threads say; a stream that somebody has put in place is left."""
+    try:
+        goes_there = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):  # no file, as in a notebook
+        goes_there = False
+    if goes_there:
+        _aside.before = sys.stderr
+        _aside.ours = sys.stderr = open(_aside.kept, "w", buffering=1, encoding=sys.stderr.encoding, closefd=False)  # noqa: SIM115
+
+
+def _python_speaks_as_before() -> None:
+    if _aside.ours is not None:
+        _aside.ours.flush()
+        if sys.stderr is _aside.ours:
+            sys.stderr = _aside.before
+    _aside.ours = _aside.before = None
 
 
 @contextmanager
@@ -42,6 +63,7 @@ def native_messages_aside() -> Iterator[None]:
             _aside.written = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever is the last to leave
             _aside.kept, _aside.failed = os.dup(2), False
             os.dup2(_aside.written.fileno(), 2)
+            _let_python_speak()
         _aside.users += 1
     failed = True
     try:
@@ -52,6 +74,7 @@ def native_messages_aside() -> Iterator[None]:
             _aside.users -= 1
             _aside.failed = _aside.failed or failed
             if not _aside.users and _aside.written is not None:
+                _python_speaks_as_before()
                 os.dup2(_aside.kept, 2)
                 os.close(_aside.kept)
                 with _aside.written as said:

@@ -224,9 +224,13 @@ class SettingsOf:
     implied_by: tuple[tuple[str, str], ...] = ()
 
 
-@cache
 def settings_fields(config: type) -> Mapping[str, SettingsOf]:
     """The fields of a dataclass that hold settings of kinds, by name."""
+    return _settings_fields(config)
+
+
+@cache
+def _settings_fields(config: Any) -> Mapping[str, SettingsOf]:
     found = {}
     for name, hint in get_type_hints(config, include_extras=True).items():
         marks = [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, SettingsOf)]

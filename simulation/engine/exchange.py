@@ -20,6 +20,7 @@ from simulation.engine.flower_on_ray import POLL_S, EngineGrid, check_engine
 from typefleet.errors import expected
 
 _ATTEMPTS = 6
+_ATTEMPTS_IF_GONE = 8  # half a minute: a worker that is started again imports TensorFlow first
 _FIRST_PAUSE_S = 0.25  # before a message is repeated; doubles, so a restarting worker has time
 _LONGEST_POLL_S = 0.2
 _RESTARTS = 3  # of the engine, for one set of messages
@@ -55,14 +56,14 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 answers.append(reply)
-            elif task.attempts < _ATTEMPTS:
+            elif task.attempts < (_ATTEMPTS_IF_GONE if _worker_is_gone(reply) else _ATTEMPTS):
                 task.repeat_at = time.monotonic() + _FIRST_PAUSE_S * 2 ** (task.attempts - 1)
                 unsent.append(task)
             elif _worker_is_gone(reply) and isinstance(grid, EngineGrid) and restarts < _RESTARTS:
                 stuck.append(task)
             else:
                 raise EngineError(
-                    expected("a host", f"an answer in {_ATTEMPTS} attempts", _last_line(reply.error.reason))
+                    expected("a host", f"an answer in {task.attempts} attempts", _last_line(reply.error.reason))
                 )
         check_engine(grid)
         if now - began > timeout_s:

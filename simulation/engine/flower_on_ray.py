@@ -24,12 +24,13 @@ from flwr.simulation import run_simulation
 
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
-from simulation.engine.ray_start import wait_for_machine_loss
+from simulation.engine.ray_start import START_TIMEOUT_S, wait_for_machine_loss
 from typefleet.errors import expected
 
 _LOG = logging.getLogger("typefleet")
 POLL_S = 0.02
 _NODES_TIMEOUT_S = 60.0
+_RESTART_TIMEOUT_S = 4 * START_TIMEOUT_S  # what is there ends, Ray is joined, its processors get free, Flower starts
 
 
 class EngineGrid(Grid):
@@ -70,22 +71,20 @@ class EngineGrid(Grid):
             },
         )
 
-    def wait_until_served(self) -> None:
+    def wait_until_served(self, timeout_s: float = _NODES_TIMEOUT_S) -> None:
         """Take over the grid of a Flower that is being started.
 
         Raises:
-            EngineError: it died instead.
+            EngineError: it died instead, or took longer than `timeout_s`.
         """
-        give_up = time.monotonic() + _NODES_TIMEOUT_S
+        give_up = time.monotonic() + timeout_s
         while self._grid is None:
             try:
                 self._grid = self._grids.get(timeout=10 * POLL_S)
             except queue.Empty:
                 self.check()
                 if time.monotonic() > give_up:
-                    raise EngineError(
-                        expected("Flower's server", f"a start within {_NODES_TIMEOUT_S:g} s", "none")
-                    ) from None
+                    raise EngineError(expected("Flower's server", f"a start within {timeout_s:g} s", "none")) from None
 
     def restart(self) -> None:
         """Start the engine again on the machines that are left; what was on its way is lost."""
@@ -93,7 +92,7 @@ class EngineGrid(Grid):
         wait_for_machine_loss(self.machines)
         self._grid, self.start_again = None, True
         self.released.set()
-        self.wait_until_served()
+        self.wait_until_served(_RESTART_TIMEOUT_S)
         wait_for_nodes(self)
 
     def _now(self) -> Grid:

@@ -1,0 +1,37 @@
+"""What native code says is set aside, and shown after all if it failed; what Python says is shown at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+SAYS = """
+import os, sys
+from client_model.quiet import native_messages_aside
+before = sys.stderr
+try:
+    with native_messages_aside():
+        with native_messages_aside():
+            os.write(2, b"native\\n")
+        print("ours", file=sys.stderr)
+        {last}
+finally:
+    assert sys.stderr is before
+    os.write(2, b"end\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [("pass", "ours\nend\n"), ("raise SystemExit(3)", "ours\nnative\nend\n")], ids=["well", "failed"]
+)
+def test_native_messages_are_set_aside_and_ours_are_not(last, said):
+    done = subprocess.run([sys.executable, "-c", SAYS.format(last=last)], capture_output=True, text=True, check=False)
+    assert done.stderr == said and done.returncode == (0 if last == "pass" else 3)
+
+
+def test_a_stream_that_somebody_put_in_place_is_left(capsys):
+    from client_model.quiet import native_messages_aside
+
+    with native_messages_aside():
+        print("ours", file=sys.stderr)
+    assert capsys.readouterr().err == "ours\n"
