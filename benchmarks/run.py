@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ONE_THREAD, ROOT, Measured, measure, module_json
+from benchmarks.measure import ONE_THREAD, ROOT, BenchmarkError, Measured, measure, module_json
 from benchmarks.workload import SENTENCES, TOKENS, simulate_flags, write_messages
+from typefleet.errors import expected
 
 _TIMEOUT_S = 900.0
 _HELD_OUT = 64  # phones of each file that only wake the workers, in the evaluation before the first round
@@ -66,7 +67,10 @@ class Benchmark:
         command = [sys.executable, "-m", "benchmarks.kernel", "cifg", "phone"]
         settings: dict[str, Any] = {"cwd": ROOT, "env": os.environ | ONE_THREAD, "stdout": subprocess.PIPE}
         pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) for _ in range(2)]
-        printed = [json.loads(process.communicate(timeout=_TIMEOUT_S)[0].splitlines()[-1]) for process in pair]
+        ends = [process.communicate(timeout=_TIMEOUT_S)[0].splitlines() for process in pair]
+        if any(process.returncode for process in pair):
+            raise BenchmarkError(expected("two kernels at once", "both to end well", "a failure of one"))
+        printed = [json.loads(lines[-1]) for lines in ends]
         self.found["two kernels"] = {"tokens_per_s": sum(p["kernel_tokens_per_s"] for p in printed)}
 
     def _start_up(self) -> None:

@@ -1,6 +1,7 @@
 """What a run comes to: its summary, its privacy statement, who took part, its model."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def participation_record(run: Run) -> dict[str, Any]:
     groupings = phone_groups(fleet, volume)
     updates, evaluation = run.strategy.participation.counts, run.strategy.last_evaluation
     return {
-        "overall": overall(fleet.may_train, updates),
+        "overall": asdict(overall(fleet.may_train, updates)),
         "by_group": participation_by_group(groupings, fleet.may_train, updates, run.tokens_by_phone),
         "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation, prepared.metrics),
     }

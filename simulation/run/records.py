@@ -14,6 +14,7 @@ from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
     from simulation.engine.profile import RoundProfile  # with Flower, which takes a second to import
+    from simulation.world.participation import Participation  # with the fleet
 
 _BASELINE = "baseline_"
 
@@ -97,7 +98,7 @@ class Summary:
     epsilon_is_of: str
     baselines: Baselines
     skipped_lines: int  # of the data file
-    participation: Mapping[str, Any]  # see `simulation.world.participation.overall`
+    participation: "Participation"
     weights_sha256: str
     peak_driver_rss_bytes: int
 
@@ -110,6 +111,8 @@ class Summary:
                 content |= value
             elif f.name == "baselines":
                 content |= {f"{_BASELINE}{name}": reached for name, reached in self.baselines._asdict().items()}
+            elif f.name == "participation":
+                content[f.name] = asdict(value)
             else:
                 content[f.name] = value
         return content
@@ -130,14 +133,21 @@ class Summary:
         Raises:
             ConfigError: a key is missing.
         """
+        from simulation.world.participation import Participation
+
         rest = dict(content)
         try:
             baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}") for name in Baselines._fields})
-            parts = ("held_out", "baselines")
+            participation = Participation(**rest.pop("participation"))
+            parts = ("held_out", "baselines", "participation")
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in parts}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
-        return Summary(**own, baselines=baselines, held_out=rest)
+        except TypeError as error:
+            raise ConfigError(
+                expected(where, "the outcome of a finished run", f"another participation: {error}")
+            ) from None
+        return Summary(**own, baselines=baselines, participation=participation, held_out=rest)
 
 
 def check_metric_names(metrics: MetricTable) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
         "outcome_share": {
             name: sum(getattr(r.funnel, name, 0) for r in run.rounds) / invited if invited else None for name in _FUNNEL
         },
-        "participation": overall(run.fleet.may_train, run.log.counts),
+        "participation": asdict(overall(run.fleet.may_train, run.log.counts)),
         "max_participations": int(run.log.counts.max(initial=0)),
         "min_separation_rounds": separation,
         "min_separation_rounds_asked": cohort.min_separation_rounds,

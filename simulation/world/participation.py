@@ -127,13 +127,29 @@ def gini(counts: NDArray[np.integer[Any]]) -> float | None:
     return float((2 * np.arange(1, n + 1) - n - 1) @ ranked / (n * ranked.sum()))
 
 
-def overall(may_train: NDArray[np.bool_], updates: NDArray[np.integer[Any]]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Participation:
     """How evenly the work fell on the phones that may train."""
+
+    phones: int
+    updates: int
+    never_used_share: float
+    gini: float | None  # of updates over phones; None without any
+    most_updates_of_a_phone: int
+
+
+def overall(may_train: NDArray[np.bool_], updates: NDArray[np.integer[Any]]) -> Participation:
+    """Of a whole fleet.
+
+    Args:
+        may_train: bool [phones].
+        updates: int [phones], how often each took part.
+    """
     counts = updates[may_train]
-    return {
-        "phones": len(counts),
-        "updates": int(counts.sum()),
-        "never_used_share": float((counts == 0).mean()),
-        "gini": gini(counts),
-        "most_updates_of_a_phone": int(counts.max(initial=0)),
-    }
+    return Participation(
+        phones=len(counts),
+        updates=int(counts.sum()),
+        never_used_share=float((counts == 0).mean()),
+        gini=gini(counts),
+        most_updates_of_a_phone=int(counts.max(initial=0)),
+    )

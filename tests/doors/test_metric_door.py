@@ -143,8 +143,7 @@ def test_the_closing_table_has_a_row_for_it():
     prepared = prepare(config, resume=True, parts=Parts(metrics=(MRR,)))
     shown = io.StringIO()
     values = {f.name: getattr(SUMMARY, f.name) for f in fields(Summary)}
-    participation = {"phones": 4, "never_used_share": 0.5}
-    summary = Summary(**{**values, "held_out": {MRR.name: 0.25}, "participation": participation})
+    summary = Summary(**{**values, "held_out": {MRR.name: 0.25}})
     print_closing_table(
         shown, summary, plan=prepared.plan, metrics=metrics, export=Export([]), folder=ROOT / "runs" / "none"
     )

@@ -31,7 +31,7 @@ def runs(process):
 
 def nothing_is_left(before):
     """Whether all processes but those of before are gone, or about to go."""
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 20  # of a busy machine
     while set(below_this()) - before and time.monotonic() < give_up:
         time.sleep(0.1)
     return set(below_this()) <= before
@@ -58,7 +58,7 @@ def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing(
         processes = [psutil.Process(), *(set(below_this()) - before)]
         sockets = [c for process in processes for c in process.net_connections("inet")]
         listening = [c.laddr.ip for c in sockets if c.status == psutil.CONN_LISTEN]
-        assert len(listening) > 5  # Ray's own processes, and its workers
+        assert len(listening) >= 3  # Ray's own processes, and its workers
         assert all(ip.startswith(("127.", "::1", "::ffff:127.")) for ip in listening), listening
     assert nothing_is_left(before) and not ray.is_initialized()
     assert flower_log() == log_before

@@ -110,7 +110,7 @@ def wait_for_busy_worker(above):
     raise AssertionError("expected a worker at work, found none within 120 s")
 
 
-def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
+def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, engine_alone, tmp_path):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         second, folder = cluster.add_node(num_cpus=1), tmp_path / "run"

@@ -11,6 +11,7 @@ from client_model.metrics.table import metric_table
 from simulation.engine.profile import RoundProfile
 from simulation.run.directory import RunDirectory
 from simulation.run.records import RoundRecord, Summary, check_metric_names
+from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel, Funnel
 from tests.server_strategy.test_funnel import COUNTS
 from typefleet.errors import ConfigError
@@ -113,7 +114,7 @@ SUMMARY = Summary(
     epsilon_is_of="this run",
     baselines=Baselines(0.1, 0.2, 0.3, 0.4, 0.5, 40),
     skipped_lines=0,
-    participation={"phones": 40},
+    participation=Participation(phones=40, updates=30, never_used_share=0.5, gini=None, most_updates_of_a_phone=2),
     weights_sha256="ab",
     peak_driver_rss_bytes=9,
 )

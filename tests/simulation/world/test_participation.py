@@ -41,7 +41,7 @@ def test_nothing_happened_yet():
     rows = participation_by_group([PARITY], np.ones(6, bool), np.zeros(6, int), np.zeros(6, int))
     assert rows[0]["share_of_updates"] is None and rows[0]["never_used_share"] == 1
     found = overall(np.ones(6, bool), np.zeros(6, int))
-    assert found["gini"] is None and found["never_used_share"] == 1 and found["most_updates_of_a_phone"] == 0
+    assert found.gini is None and found.never_used_share == 1 and found.most_updates_of_a_phone == 0
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40))
