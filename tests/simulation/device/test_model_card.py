@@ -30,8 +30,11 @@ SUMMARY = Summary.from_json(
         "baseline_training_phones": 40,
         "wall_seconds": 5.0,
         "participation": {
-            **{"phones": 4500, "updates": 3456, "never_used_share": 0.4},
-            **{"gini": 0.5, "most_updates_of_a_phone": 3},
+            "phones": 4500,
+            "updates": 3456,
+            "never_used_share": 0.4,
+            "gini": 0.5,
+            "most_updates_of_a_phone": 3,
         },
     },
     "summary.json",
