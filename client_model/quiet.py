@@ -101,6 +101,8 @@ def quick_imports() -> Iterator[None]:
             del os.environ[KERAS_SWITCH]
         else:
             os.environ[KERAS_SWITCH] = before
+        gc.freeze()
+        gc.unfreeze()  # all that was made is old now, so that no collection of what is young goes over it
         if collects:
             gc.enable()
 

@@ -38,7 +38,7 @@ def run_summary(run: Run) -> Summary:
         epsilon=spent.epsilon,
         delta=spent.delta,
         epsilon_is_of=plan.epsilon_is_of,
-        baselines=run.prepared.baselines,
+        baselines=run.prepared.baselines(),
         skipped_lines=run.prepared.population.skipped_lines,
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
         weights_sha256=weights_sha256(run.flat),

@@ -1,7 +1,8 @@
-"""Everything that is settled before the first phone trains: vocabulary, baselines, world."""
+"""Everything that is settled before the first phone trains: vocabulary, model, world."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from simulation.run.vocabulary import run_vocabulary
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
+from typefleet.errors import expected
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Prepared:
     training_phones: NDArray[np.int64]
     held_out_phones: NDArray[np.int64]  # those evaluated
     vocabulary: Vocabulary
-    baselines: Baselines
+    baselines: "MeasuredLater"
     task: HostTask
     fleet: Fleet  # it keeps the sessions of the last days it was asked about, and gives the same answers without
     work: PhoneWork
@@ -59,6 +61,21 @@ class Prepared:
             InputError: the policy cannot have rounds on this fleet.
         """
         return make_cohorts(self.fleet, self.config.cohort, self.work)
+
+
+class MeasuredLater:
+    """What counting achieves, measured when first asked for: no phone has to wait for it."""
+
+    def __init__(self, measure: Callable[[], Baselines]) -> None:
+        self._measure: Callable[[], Baselines] | None = measure  # None: done, and the text is let go of
+        self._found: Baselines | None = None
+
+    def __call__(self) -> Baselines:
+        if self._measure is not None:
+            self._found, self._measure = self._measure(), None
+        if self._found is None:
+            raise RuntimeError(expected("baselines", "a measurement", "none"))
+        return self._found
 
 
 Text = tuple[NDArray[np.integer[Any]], NDArray[np.int64]]  # types of a phone's tokens, and where messages begin
@@ -110,7 +127,7 @@ def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None)
 
 
 def settle(accepted: AcceptedInput) -> Prepared:
-    """Count the vocabulary, measure the baselines, set the fleet under its policy.
+    """Count the vocabulary, set the fleet under its policy.
 
     Raises:
         ConfigError: there are no words, or too few phones have memory enough.
@@ -120,15 +137,6 @@ def settle(accepted: AcceptedInput) -> Prepared:
         config, population, accepted.counted_phones, "the training phones"
     )
     shape = shape_of_run(config, parts, len(vocabulary))
-    baselines = measure_baselines(
-        population,
-        spelled_lookup(vocabulary, population),
-        keystroke_table(vocabulary.tokens),
-        training_phones=accepted.counted_phones,
-        held_out_phones=accepted.held_out_phones,
-        max_sequences=config.evaluation.max_sequences,
-        sequence_length=shape.sequence_length,
-    )
     prepared = Prepared(
         config=config,
         population=accepted.population,
@@ -136,7 +144,7 @@ def settle(accepted: AcceptedInput) -> Prepared:
         training_phones=accepted.training_phones,
         held_out_phones=accepted.held_out_phones,
         vocabulary=vocabulary,
-        baselines=baselines,
+        baselines=MeasuredLater(partial(_measure_baselines, accepted, population, vocabulary, shape.sequence_length)),
         task=host_task(config, parts, shape, accepted.spec, vocabulary),
         fleet=accepted.fleet,
         work=PhoneWork(shape.num_weights * 4, _training_tokens(config, accepted.population, shape)),
@@ -147,6 +155,20 @@ def settle(accepted: AcceptedInput) -> Prepared:
     )
     prepared.open_world()  # what is wrong with it is said before a folder is made
     return prepared
+
+
+def _measure_baselines(
+    accepted: AcceptedInput, population: Population, vocabulary: Vocabulary, sequence_length: int
+) -> Baselines:
+    return measure_baselines(
+        population,
+        spelled_lookup(vocabulary, population),
+        keystroke_table(vocabulary.tokens),
+        training_phones=accepted.counted_phones,
+        held_out_phones=accepted.held_out_phones,
+        max_sequences=accepted.config.evaluation.max_sequences,
+        sequence_length=sequence_length,
+    )
 
 
 def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:

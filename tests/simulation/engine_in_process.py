@@ -1,9 +1,12 @@
 """The engine without Ray and Flower's server: the same ClientApp, called in this process, one message after another.
 
-For tests of the driver alone, which need whole runs and no second process.
+For tests of the driver alone, which need whole runs and no Ray: here, or as a process of its own,
+
+python -m tests.simulation.engine_in_process [flags of simulate.py]
 """
 
 import itertools
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +14,9 @@ from flwr.app import Context, Message, RecordDict
 from flwr.serverapp import Grid
 
 from simulation.engine.client_app import app
+from simulation.flags import parse_simulate
+from simulation.parts import Parts
+from simulation.start import start
 
 
 class GridInProcess(Grid):
@@ -60,3 +66,13 @@ class EngineInProcess:
 
     def end_soon(self) -> None:
         pass
+
+
+def simulate(flags: list[str]) -> None:
+    """What scripts/simulate.py does."""
+    parsed = parse_simulate(flags)
+    start(parsed.run, Parts(), sys.stdout, parsed.resume is not None, EngineInProcess())
+
+
+if __name__ == "__main__":
+    simulate(sys.argv[1:])

@@ -11,6 +11,7 @@ import os
 import runpy
 import signal
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -74,18 +75,15 @@ def arm(point: str, server_round: int) -> None:
 
 def die_everywhere(folder: Path, flags: list[str]) -> None:
     import simulation.runner  # noqa: F401  so that no life imports it again
-    from simulation.flags import parse_simulate
-    from simulation.parts import Parts
-    from simulation.start import start
-    from tests.simulation.engine_in_process import EngineInProcess
+    from tests.simulation.engine_in_process import simulate
 
     flags = [*flags, "--output-dir", str(folder)]
     for point, server_round in POINTS.items():
         life = os.fork()
         if not life:
             arm(point, server_round)
-            parsed = parse_simulate(flags)
-            start(parsed.run, Parts(), sys.stderr, parsed.resume is not None, EngineInProcess())
+            with redirect_stdout(sys.stderr):  # what this prints is read
+                simulate(flags)
             os._exit(0)
         _, status = os.waitpid(life, 0)
         ledger = folder / "privacy_ledger.jsonl"

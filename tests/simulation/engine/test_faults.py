@@ -111,7 +111,9 @@ def wait_for_busy_worker(above):
 
 
 def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, engine_alone, tmp_path):
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": health}  # a lost machine is known in seconds
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         second, folder = cluster.add_node(num_cpus=1), tmp_path / "run"
         command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.address", cluster.address, "--output-dir", str(folder)]
