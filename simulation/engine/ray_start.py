@@ -78,17 +78,21 @@ def _worker_environment() -> dict[str, Any]:
 
 @contextmanager
 def _without_idle_helpers() -> Iterator[None]:
-    """Let Ray start no autoscaler, for a cluster that cannot grow, and no reader of logs that nobody is shown.
+    """Let Ray start only what somebody uses.
 
-    Each takes the time of a processor while everything starts, and a port; `ray.init` has no argument for either.
+    Not an autoscaler, for a cluster that cannot grow; not a reader of logs that nobody is shown; not the server of the
+    dashboard that is not there, for which Ray would wait. Each takes the time of a processor while everything starts,
+    and a port; `ray.init` has no argument for any of them.
     """
-    parameters: Any = ray._private.parameter
-    all_of_them = parameters.RayParams
+    parameters, node = ray._private.parameter, ray._private.node.Node
+    all_of_them, with_server = parameters.RayParams, node.start_api_server
     parameters.RayParams = partial(all_of_them, no_monitor=True, include_log_monitor=False)
+    node.start_api_server = lambda *_, **__: None
     try:
         yield
     finally:
         parameters.RayParams = all_of_them
+        node.start_api_server = with_server
 
 
 def _probe(address: str | None) -> None:
