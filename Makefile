@@ -1,6 +1,9 @@
 # Each target is one command that README or CONTRIBUTING explains; a test holds them together.
 
-.PHONY: setup test lint docs benchmark
+.PHONY: help setup test lint docs benchmark
+
+help:
+	@echo "make setup | test | lint | docs | benchmark"
 
 setup:
 	python3.11 -m venv .venv && .venv/bin/pip install -q -e '.[test]'

@@ -9,9 +9,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from simulation.flags import parse_with_tyro, run_door
+from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
 
 
@@ -40,7 +39,7 @@ def main(flags: ComparisonFlags) -> None:
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:
         raise ConfigError(expected("--epsilons", "numbers > 0", f"{min(epsilons):g}"))
-    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
+    console = console_for(sys.stdout)
     outcomes = []
     for outcomes in comparison.play(flags.output_dir, settings, epsilons, console.print):
         comparison.write_outcomes(flags.output_dir, outcomes)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import annotated_types as at
-from rich.console import Console
 
 from simulation.flags import parse_with_tyro, run_door
+from simulation.tables import console_for
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def main(flags: DescribeFlags) -> None:
     """Generate phones, measure their text, and print it beside real messages."""
     from simulation.studies.population_statistics import comparison_table, measure_text  # takes a second to import
 
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = console_for(sys.stdout)
     console.print(comparison_table(measure_text(flags.phones, flags.seed)))
 
 

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 import annotated_types as at
 import tyro
-from rich.console import Console
 
 from simulation.flags import parse_with_tyro, run_door
+from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
 
 
@@ -42,7 +42,7 @@ def main(flags: FitFlags) -> int:
     from simulation.world.traces.reader import read_trace
 
     require_folder(flags.output)
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = console_for(sys.stdout)
     trace = read_trace(flags.trace, flags.coverage, idle=flags.idle)
     met = fit_and_compare(console, trace, flags.held_out_share, flags.output)
     console.print(f"{flags.output}: use it with  python scripts/simulate.py --config {flags.output}")

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import annotated_types as at
 import tyro
-from rich.console import Console
 
 from simulation.config import RunConfig, check
 from simulation.flags import parse_with_settings, run_door
 from simulation.studies.dry_run_settings import ignores
+from simulation.tables import console_for
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def main(flags: DryRunFlags) -> None:
     """Play the rounds, print the figures and write the files of a dry run."""
     from simulation.studies.dry_run_report import play_and_report  # takes a second to import
 
-    console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+    console = console_for(sys.stdout)
     for path in play_and_report(console, flags.run, flags.days):
         console.print(str(path))
 

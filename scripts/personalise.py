@@ -18,6 +18,7 @@ from rich.progress import track
 from client_model.config import FineTuning
 from client_model.quiet import import_tensorflow_quietly
 from simulation.flags import parse_with_tyro, run_door
+from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
 
 
@@ -41,15 +42,14 @@ def main() -> None:
     from client_model.tflite.personalisation import FEWEST_MESSAGES
     from simulation.studies import personalisation as report
 
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = console_for(sys.stdout)
     run = report.open_exported_run(flags.run_dir)
     played = report.play(run, flags.fine_tuning, flags.phones, flags.most_messages)
     outcomes = list(track(played, "personalising", total=None, console=Console(stderr=True), transient=True))
-    done = [outcome for outcome in outcomes if outcome is not None]
-    if not done:
+    if not (done := [outcome for outcome in outcomes if outcome is not None]):
         raise ConfigError(expected(flags.run_dir, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
     metrics = run.prepared.metrics
-    report.print_table(console, report.summarise(done, metrics), metrics)
+    report.print_groups(console, report.summarise(done, metrics), metrics)
     left_out = len(outcomes) - len(done)
     console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
     for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning, metrics):

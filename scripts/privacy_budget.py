@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from server_strategy.privacy.budget import BudgetRequest
 from simulation.flags import parse_over, run_door
 from simulation.settings import choose
+from simulation.tables import console_for
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def main(flags: BudgetFlags) -> None:
     """Solve for what is not given, print the tables and write the files if asked to."""
     from simulation.studies.budget_report import answer  # takes a second to import
 
-    console = Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+    console = console_for(sys.stdout)
     for path in answer(console, flags.request, flags.poisson_counterfactual, flags.output_dir):
         console.print(str(path))
 

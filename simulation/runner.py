@@ -37,7 +37,7 @@ from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.records import RoundRecord
-from simulation.run.report import print_closing_table
+from simulation.run.report import command, print_closing_table
 from simulation.run.scalars import ScalarWriter
 from typefleet.errors import expected
 
@@ -94,7 +94,7 @@ def _play(run: Run, engine: Engine, stream: TextIO) -> None:
     if not run.finished:
         progress.say(
             f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
-            f"  python scripts/simulate.py --resume {run.directory.root}"
+            f"  {command('scripts/simulate.py', '--resume', run.directory.root)}"
         )
 
 

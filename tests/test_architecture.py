@@ -78,7 +78,14 @@ def test_tensorflow_privacy_is_imported_in_one_module():
 BASE = {
     *("client_model", "client_model.keyed_random", "client_model.quiet"),
     *("server_strategy", "server_strategy.state"),
-    *("simulation", "simulation.settings", "simulation.files", "simulation.clock", "simulation.parser_messages"),
+    *(
+        "simulation",
+        "simulation.settings",
+        "simulation.files",
+        "simulation.clock",
+        "simulation.parser_messages",
+        "simulation.tables",
+    ),
 }
 # What starts a run; beside each other and above the rooms of `simulation`.
 ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "__main__")}

@@ -5,14 +5,16 @@ import runpy
 import shlex
 import sys
 import tomllib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 
+import typefleet
 from simulation.config import RunConfig
 from simulation.settings import choose, flag_name, leaves, selectors
 from tests.conftest import ROOT
+from tests.simulation.engine_in_process import EngineInProcess
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WITH_FLAGS = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
@@ -125,8 +127,20 @@ def test_each_target_of_make_is_a_command_of_the_documentation():
     targets = re.findall(r"^(\w+):\n\t(.+)$", makefile, re.MULTILINE)
     (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert [name for name, _ in targets] == phony.split()
-    for name, command in targets:
+    (_, listed), *commands = targets
+    assert re.findall(r"\w+", listed)[2:] == [name for name, _ in commands]  # what help says, after "echo" and "make"
+    for name, command in commands:
         assert command in text, name
+
+
+@pytest.mark.slow
+def test_the_lines_of_python_in_the_readme_run(monkeypatch, tmp_path, capsys):
+    (lines,) = re.findall(r"```python\n(from typefleet.+?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(typefleet, "simulate", partial(typefleet.simulate, engine=EngineInProcess()))
+    exec(compile(lines, "README.md", "exec"), {})
+    assert "abandoned: " not in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "runs").glob("*/model/keyboard.tflite")]
 
 
 def test_every_package_is_installed_and_typed():

@@ -3,33 +3,23 @@
 import textwrap
 from typing import Any, TextIO
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import KEY_PRESS_BUDGET_MS, TARGETS, Export, ExportedFile
 from simulation.run.progress import percent
+from simulation.tables import console_for, print_table
 
 _BEFORE = ("\nfile", "size\nMB", "same first\nword, %", "same three\nwords, %")
 _AFTER = ("key press\nmedian, ms", "key press\np95, ms", "memory\nMB")
 _COLUMN = 12  # most letters of a heading's line
-_WIDTH = 160  # of the whole table: cut-off numbers are worse than lines that a narrow terminal breaks
 
 
 def print_export_table(stream: TextIO, export: Export) -> None:
     """One row a file, the trained weights above them; what a file is held to stands behind its value."""
-    console = Console(file=stream, width=_WIDTH, highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    metrics = export.metrics
-    measured = (_folded(metric.heading) for metric in metrics.compared)
-    for heading in (*_BEFORE, *measured, *_AFTER):
-        table.add_column(heading, justify="left" if heading == "\nfile" else "right", no_wrap=True)
+    console, metrics = console_for(stream), export.metrics
+    rows = [_row(file, metrics) for file in export.files]
     if export.trained is not None:
-        table.add_row("trained weights", "", "", "", *_values(export.trained, metrics), "", "", "")
-    for file in export.files:
-        table.add_row(*_row(file, metrics))
-    console.print(table)
+        rows.insert(0, ["trained weights", "", "", "", *_values(export.trained, metrics), "", "", ""])
+    print_table(console, [*_BEFORE, *(_folded(metric.heading) for metric in metrics.compared), *_AFTER], rows)
     positions = export.files[0].agreement.positions
     console.print(f"On {positions:,} positions of held-out text; one thread, a process for each file.")
     for file in export.files:

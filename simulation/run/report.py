@@ -1,10 +1,11 @@
 """The closing table of a run, and its privacy in one line."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from client_model.metrics.table import MetricTable
@@ -13,6 +14,18 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
 from simulation.run.progress import percent
 from simulation.run.records import Summary
+from simulation.tables import console_for
+
+
+def command(script: str, *arguments: object) -> str:
+    """A command line for the Python that runs now, as it is reached from the working directory."""
+    python, here = Path(sys.executable), Path.cwd()
+    found = shutil.which("python")
+    if python.is_relative_to(here):
+        shown = str(python.relative_to(here))
+    else:
+        shown = "python" if found is not None and Path(found) == python else str(python)
+    return " ".join(map(str, (shown, script, *arguments)))
 
 
 def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
@@ -23,7 +36,7 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
         f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
         f"of {plan.epsilon_is_of}:\n"
         f"            {plan.mechanism_name} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
-        f"a phone takes part at most {plan.max_participations} times in {plan.rounds} rounds"
+        f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
     )
     if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
@@ -44,6 +57,14 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     return text
 
 
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
+def _rounds(number: int) -> str:
+    return "1 round" if number == 1 else f"{number} rounds"
+
+
 def _clipping(plan: PrivacyPlan) -> str:
     adapts = "" if plan.adaptive is None else f" at first, then quantile {plan.adaptive.quantile:g}"
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
@@ -53,17 +74,18 @@ def print_closing_table(
     stream: TextIO, summary: Summary, *, plan: PrivacyPlan, metrics: MetricTable, export: Export, folder: Path
 ) -> None:
     """What came out, each number beside what it compares with."""
-    console = Console(file=stream, width=None if stream.isatty() else 110, highlight=False)
+    console = console_for(stream)
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")  # a path or a hash is copied: nothing is left out of it
     for name, value in (
         *_suggestion_rows(summary, metrics),
         *_run_rows(summary, plan, folder),
         *_file_rows(export, folder),
-        ("weights", f"{folder / 'model' / 'weights.npz'}\nsha256 {summary.weights_sha256}"),
+        ("weights", str(folder / "model" / "weights.npz")),
+        ("  sha256", f"{summary.weights_sha256}\nof the numbers, not of the file"),
         ("privacy statement", str(folder / "privacy.md")),
-        ("curves", f"tensorboard --logdir {folder / 'tensorboard'}"),
+        ("curves", command("-m tensorboard.main", f"--logdir {folder / 'tensorboard'}")),
     ):
         table.add_row(name, value)
     console.print(table)
@@ -124,7 +146,7 @@ def _file_rows(export: Export, folder: Path) -> _Rows:
         )
         rows.append((f"{file.kind} file", f"{file.path}\n{facts}"))
     if export.not_written is None:
-        rows.append(("type on it", f"python scripts/keyboard_demo.py {folder}"))
+        rows.append(("type on it", command("scripts/keyboard_demo.py", folder)))
     else:
         rows.append(("not written", export.not_written))
     return rows

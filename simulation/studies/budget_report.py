@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from server_strategy.privacy.mechanisms.base import sensitivity_of
 from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
 from simulation.files import write_text_atomically
 from simulation.studies.plots import kind_styles, new_figure, save_figure
+from simulation.tables import print_table
 from typefleet.errors import InputError
 
 _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
@@ -147,17 +147,16 @@ def _figure(value: Any) -> str:
 
 def print_mechanisms(console: Console, budgets: dict[str, Budget | str]) -> None:
     """At equal cost: what is left of the noise in the model."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("mechanism", "noise multiplier", "squared sensitivity", "noise in sums", "a report", "memory, models"):
-        table.add_column(name, justify="left" if name == "mechanism" else "right")
+    rows = []
     for name, budget in budgets.items():
         if isinstance(budget, str):
             console.print(f"{name}: {budget}")
             continue
         per_report = "-" if budget.error_per_report is None else f"{budget.error_per_report:.3g}"
         row = (f"{budget.noise_multiplier:,.4g}", f"{budget.sensitivity_squared:,.4g}", f"{budget.error:,.4g}")
-        table.add_row(name, *row, per_report, str(budget.vectors_of_memory))
-    console.print(table)
+        rows.append((name, *row, per_report, str(budget.vectors_of_memory)))
+    names = ("noise\nmultiplier", "squared\nsensitivity", "noise\nin sums", "\na report", "memory,\nmodels")
+    print_table(console, ("\nmechanism", *names), rows)
     console.print("at equal rho; noise in the sum of all rounds so far, root mean square over rounds, in clip norms")
 
 
@@ -165,17 +164,15 @@ def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
     """At equal cost: what a larger cohort buys, whose phones come back sooner."""
     if not budgets:
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     sizes = sorted({budget.cohort for row in budgets.values() for budget in row if budget.cohort is not None})
     by_size = {(name, budget.cohort): budget for name, row in budgets.items() for budget in row}
-    for heading in ("reports a round", "rounds apart", "participations", *budgets):
-        table.add_column(heading, justify="right")
+    rows = []
     for size in sizes:
         one = next(by_size[name, size] for name in budgets if (name, size) in by_size)
         errors = (by_size.get((name, size)) for name in budgets)
         cells = ("-" if b is None or b.error_per_report is None else f"{b.error_per_report:.3g}" for b in errors)
-        table.add_row(f"{size:,}", f"{one.min_separation_rounds:,}", f"{one.max_participations:,}", *cells)
-    console.print(table)
+        rows.append((f"{size:,}", f"{one.min_separation_rounds:,}", f"{one.max_participations:,}", *cells))
+    print_table(console, ("reports\na round", "rounds\napart", "partici-\npations", *budgets), rows, left=())
     console.print("noise in the model: that noise divided by the reports a round, in clip norms")
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from simulation.flags import to_toml
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
+from simulation.tables import print_table
 from simulation.world.participation import overall, participation_by_group
 
 _PROGRESS_S = 5.0  # wall seconds between two lines of progress
@@ -160,22 +160,18 @@ def print_summary(console: Console, summary: dict[str, Any], population: int) ->
     for row in rows:
         grid.add_row(*row)
     console.print(grid)
-    console.print(group_table(summary["by_group"]))
+    print_groups(console, summary["by_group"])
 
 
-def group_table(rows: list[dict[str, Any]]) -> Table:
+def print_groups(console: Console, rows: list[dict[str, Any]]) -> None:
     """Who takes part, by group."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("group", "", "phones", "of phones", "of updates", "of tokens", "updates a phone", "never used"):
-        table.add_column(name, justify="left" if name in ("group", "") else "right")
-    last = ""
+    headings = ("group", "", "phones", "of\nphones", "of\nupdates", "of\ntokens", "updates\nper phone", "never\nused")
+    lines = []
     for row in rows:
-        heading = "" if row["grouping"] == last else row["grouping"]
-        last = row["grouping"]
         shares = (_show(row[f"share_of_{what}"], "{:.1%}") for what in ("phones", "updates", "tokens"))
         means = _show(row["updates_per_phone"], "{:.2f}"), _show(row["never_used_share"], "{:.1%}")
-        table.add_row(heading, row["group"], f"{row['phones']:,}", *shares, *means)
-    return table
+        lines.append((row["grouping"], row["group"], f"{row['phones']:,}", *shares, *means))
+    print_table(console, headings, lines, left=(0, 1))
 
 
 def _show(value: float | None, form: str) -> str:

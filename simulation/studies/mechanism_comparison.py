@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.metrics.config import EvaluationConfig
@@ -38,6 +36,7 @@ from simulation.flags import to_toml
 from simulation.run.directory import RunDirectory
 from simulation.run.records import RoundRecord
 from simulation.studies.plots import kind_styles, new_figure, save_figure
+from simulation.tables import print_table
 from simulation.world.config import FleetConfig
 from simulation.world.policies.base import RoundSettings
 from typefleet.errors import ConfigError, MachineError, expected
@@ -179,31 +178,27 @@ def shown_metrics(metrics: MetricTable) -> list[Metric]:
 
 def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTable) -> None:
     """Print one line per run, and whether the expected order came out."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     shown = shown_metrics(metrics)
     headings = (
-        *("epsilon", "rho", "mechanism", "noise multiplier", "noise in the model", "recall"),
+        *("mechanism", "epsilon", "rho", "noise\nmultiplier", "noise in\nthe model", "recall"),
         *(metric.short or metric.label for metric in shown),
         "time",
     )
-    for name in headings:
-        table.add_column(name, justify="left" if name == "mechanism" else "right")
-    last = ""
+    rows = []
     for one in outcomes:
-        heading = "none" if one.epsilon is None else f"{one.epsilon:g}"
         rho, z, noise = ("-" if v is None else f"{v:.4g}" for v in (one.rho, one.noise_multiplier, one.noise_in_model))
         cells = (
-            rho,
             one.mechanism,
+            "none" if one.epsilon is None else f"{one.epsilon:g}",
+            rho,
             z,
             noise,
             _RECALL.text(one.recall),
             *(metric.text(one.held_out.get(metric.name)) for metric in shown),
             f"{one.wall_seconds:.0f} s",
         )
-        table.add_row("" if heading == last else heading, *cells)
-        last = heading
-    console.print(table)
+        rows.append(cells)
+    print_table(console, headings, rows)
     for line in verdicts(outcomes):
         console.print(line)
 

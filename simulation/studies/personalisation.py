@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from client_model.config import FineTuning
 from client_model.metrics.keyboard_metrics import TOP3_RECALL
@@ -37,6 +35,7 @@ from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
 from simulation.studies.plots import BLUE, GREY, ORANGE, new_figure, save_figure
+from simulation.tables import print_table
 from typefleet.errors import ConfigError, unreadable
 
 _GAINED = TOP3_RECALL  # what a phone's gain is of
@@ -161,20 +160,18 @@ def summarise(outcomes: list[PersonalOutcome], metrics: MetricTable) -> list[Pho
     return [summarise_group(outcomes, metrics, *bounds) for bounds in (*_GROUPS, (0, None))]
 
 
-def print_table(console: Console, groups: list[PhoneGroup], metrics: MetricTable) -> None:
+def print_groups(console: Console, groups: list[PhoneGroup], metrics: MetricTable) -> None:
     """Print what each group of phones gained, one row per group."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     headings = (
         *("tokens\nlearned", "\nphones"),
         *(f"{one.heading}\nbefore  after{'  by rule' if one == _GAINED else ''}" for one in metrics.compared),
         *(f"mean gain of\n{_GAINED.short}, points", "phones, %\ngain  lose", "\nkept, %", "gain, lose\nby rule"),
     )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading.startswith("tokens") else "right", no_wrap=True)
-    for one in groups:
-        measured = (_measured(one, metric) for metric in metrics.compared)
-        table.add_row(one.name, str(one.phones), *measured, *_cells(one))
-    console.print(table)
+    rows = [
+        [one.name, str(one.phones), *(_measured(one, metric) for metric in metrics.compared), *_cells(one)]
+        for one in groups
+    ]
+    print_table(console, headings, rows)
 
 
 def _measured(one: PhoneGroup, metric: Metric) -> str:

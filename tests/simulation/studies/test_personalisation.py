@@ -8,7 +8,7 @@ from rich.console import Console
 from client_model.metrics.keyboard_metrics import POSITION_NAMES
 from client_model.metrics.table import metric_table
 from client_model.tflite.personalisation import FineTuning, PersonalOutcome
-from simulation.studies.personalisation import print_table, summarise, write_outcomes
+from simulation.studies.personalisation import print_groups, summarise, write_outcomes
 
 METRICS = metric_table()
 
@@ -66,5 +66,5 @@ def test_written_and_printed_whole(outcomes, tmp_path):
     assert about["phones_with_too_little_text"] == 3 and about["fine_tuning"]["epochs"] == 1
     assert plot.read_bytes().startswith(b"\x89PNG")
     text = io.StringIO()
-    print_table(Console(file=text, width=140), summarise(outcomes, METRICS), METRICS)
+    print_groups(Console(file=text, width=140), summarise(outcomes, METRICS), METRICS)
     assert "all" in text.getvalue()

@@ -1,0 +1,69 @@
+"""Tables on a terminal of any width: a figure that is cut off is worse than a table of another shape."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+_IN_A_PIPE = 160  # columns, where nobody says how many there are
+_ANY_WIDTH = 10_000
+
+
+def console_for(stream: TextIO) -> Console:
+    """As wide as the terminal; in a pipe wide enough for every table."""
+    return Console(file=stream, width=None if stream.isatty() else _IN_A_PIPE, highlight=False)
+
+
+def print_table(
+    console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
+) -> None:
+    """One line per row; where that is too wide, one column per row, in as many tables as it takes.
+
+    Args:
+        console: where to.
+        headings: of the columns; a line break inside one is kept while the table has its usual shape.
+        rows: a cell for each heading.
+        left: numbers of the columns that are aligned to the left; figures are to the right.
+    """
+    table = _table(headings, rows, left)
+    if _width(console, table) <= console.width or not rows:
+        console.print(table)
+        return
+    for some in _turned(console, [" ".join(heading.split()) for heading in headings], rows):
+        console.print(some)
+
+
+def _turned(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Table]:
+    """Tables with a column for each row, each as wide as fits; one row is printed however wide it is."""
+    begin = 0
+    while begin < len(rows):
+        end = begin + 1
+        table = _table(*_transposed(headings, rows[begin:end]))
+        while end < len(rows):
+            wider = _table(*_transposed(headings, rows[begin : end + 1]))
+            if _width(console, wider) > console.width:
+                break
+            table, end = wider, end + 1
+        yield table
+        begin = end
+
+
+def _transposed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    first, *others = ([heading, *(row[i] for row in rows)] for i, heading in enumerate(headings))
+    return first, others
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _width(console: Console, table: Table) -> int:
+    return Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum
