@@ -84,7 +84,8 @@ def _without_idle_helpers() -> Iterator[None]:
     dashboard that is not there, for which Ray would wait. Each takes the time of a processor while everything starts,
     and a port; `ray.init` has no argument for any of them.
     """
-    parameters, node = ray._private.parameter, ray._private.node.Node
+    private: Any = ray._private
+    parameters, node = private.parameter, private.node.Node
     all_of_them, with_server = parameters.RayParams, node.start_api_server
     parameters.RayParams = partial(all_of_them, no_monitor=True, include_log_monitor=False)
     node.start_api_server = lambda *_, **__: None
