@@ -56,7 +56,9 @@ def _limit_threads(accepted: AcceptedInput) -> None:
     except RuntimeError as error:
         if accepted.start is not None and accepted.start.corpus is not None:
             where = "--model.init with a corpus"
-            raise MachineError(expected(where, "a process in which TensorFlow was not used before", error)) from error
+            raise MachineError(
+                expected(where, "a process in which TensorFlow was not used before", "another one")
+            ) from error
 
 
 def _is_finished(config: RunConfig) -> bool:
