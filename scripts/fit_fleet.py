@@ -36,7 +36,7 @@ class FitFlags:
 
 def main(flags: FitFlags) -> int:
     """Fit, write, compare; 1 if a tolerance is not met on the devices fitted to."""
-    if flags.idle != "screen-off" and flags.trace.suffix != ".json":
+    if flags.idle != "screen-off" and flags.trace.suffix.lower() != ".json":
         raise ConfigError(expected("--idle", "only with events of FLASH (.json)", f"it with {flags.trace.name}"))
     from simulation.studies.fleet_fit_report import fit_and_compare, require_folder  # takes a second to import
     from simulation.world.traces.reader import read_trace

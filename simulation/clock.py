@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from typefleet.errors import ConfigError, expected
+
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
 
@@ -16,6 +18,15 @@ def local_hour(now_s: ArrayLike, utc_offset_h: ArrayLike) -> NDArray[np.float64]
 
 
 def simulated_date(start_date: str, now_s: float) -> str:
-    """Calendar date and time in UTC, to the second."""
+    """Calendar date and time in UTC, to the second.
+
+    Raises:
+        ConfigError: the calendar, which has the years to 9999, ends before.
+    """
     start = datetime.fromisoformat(start_date).replace(tzinfo=UTC)
-    return (start + timedelta(seconds=round(now_s))).isoformat().replace("+00:00", "Z")
+    try:
+        now = start + timedelta(seconds=round(now_s))
+    except OverflowError as error:
+        what = "a day from which all rounds are over by the year 9999"
+        raise ConfigError(expected("--fleet.start-date", what, start_date)) from error
+    return now.isoformat().replace("+00:00", "Z")

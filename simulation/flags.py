@@ -57,7 +57,7 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     flags = parse_with_settings(SimulateFlags, argv, ("--config", "--print-config", "--no-print-config", "--resume"))
     run = settled(flags.run)
     if flags.resume is not None:
-        _require_same(run, read_config(flags.resume / "config.toml"), flags.resume)
+        _require_same(run, settled(read_config(flags.resume / "config.toml")), flags.resume)
         if run.output_dir is not None:
             raise ConfigError(expected("--output-dir", "only without --resume", "it with"))
         run = replace(run, output_dir=flags.resume)
@@ -96,12 +96,12 @@ def parse_with_settings(
         ConfigError: anything unknown, malformed, or without effect.
     """
     base, file = choose(RunConfig(), {}), None
-    if "--resume" in others and (resume := _value_given(argv, "--resume")) is not None:
-        file = Path(resume) / "config.toml"
+    if "--resume" in others and (resume := _path_given(argv, "--resume")) is not None:
+        file = resume / "config.toml"
         base = read_config(file)
     before = base
-    if (config_file := _value_given(argv, "--config")) is not None:
-        file = Path(config_file)
+    if (config_file := _path_given(argv, "--config")) is not None:
+        file = config_file
         flagged = _kinds_given(argv, base)
         before = base = read_config(file, choose(base, flagged))
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
@@ -138,6 +138,13 @@ def _value_given(argv: Sequence[str], name: str) -> str | None:
         if flag == name and (equals or not following.startswith("--")):
             found = value if equals else following
     return found
+
+
+def _path_given(argv: Sequence[str], name: str) -> Path | None:
+    value = _value_given(argv, name)
+    if value == "":
+        raise ConfigError(expected(name, "a path", "an empty one"))
+    return None if value is None else Path(value)
 
 
 def _kinds_given(argv: Sequence[str], base: Any) -> dict[tuple[str, ...], str]:
@@ -318,7 +325,7 @@ def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
     for name, value in now.items():
         if value != then[name]:
             flag = flag_name(tuple(name.split(".")))
-            before_it = f"{then[name]} as in {folder / 'config.toml'}"
+            before_it = f"{'none' if then[name] is None else then[name]} as in {folder / 'config.toml'}"
             raise ConfigError(expected(flag, before_it, f"{value}; only --engine settings may change on resume"))
 
 
@@ -327,7 +334,7 @@ def run_door(body: Callable[[], int | None]) -> int:
 
     Returns:
         The exit code: the body's, 0 if it gave none; 1 if the reader of our output has gone; 2 for an error of
-        Typefleet or of the operating system; 130 for Ctrl-C.
+        Typefleet or of the operating system, or for want of memory; 130 for Ctrl-C.
 
     Raises:
         Whatever else the body raises: that is a defect, and its traceback says where.
@@ -342,6 +349,8 @@ def run_door(body: Callable[[], int | None]) -> int:
         return 1
     except TypefleetError as error:
         return _refused(str(error))
+    except MemoryError:
+        return _refused(expected("memory", "enough of it for what was asked", "too little"))
     except OSError as error:
         where = error.filename or "the operating system"
         return _refused(expected(where, "a file, folder or device that works", error.strerror or error))

@@ -8,7 +8,7 @@ from simulation.config import RunConfig
 from simulation.engine.engine import Engine
 from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
-from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint
+from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, totals_of
 from simulation.run.directory import RunDirectory
 from typefleet.errors import MachineError, expected
 
@@ -56,7 +56,9 @@ def _limit_threads(accepted: AcceptedInput) -> None:
     except RuntimeError as error:
         if accepted.start is not None and accepted.start.corpus is not None:
             where = "--model.init with a corpus"
-            raise MachineError(expected(where, "a process in which TensorFlow was not used before", error)) from error
+            raise MachineError(
+                expected(where, "a process in which TensorFlow was not used before", "another one")
+            ) from error
 
 
 def _is_finished(config: RunConfig) -> bool:
@@ -64,8 +66,8 @@ def _is_finished(config: RunConfig) -> bool:
     if config.output_dir is None:
         return False
     try:
-        (_, about), _ = load_newest_checkpoint(RunDirectory(config.output_dir).checkpoints)
+        stored, _ = load_newest_checkpoint(RunDirectory(config.output_dir).checkpoints)
+        totals = totals_of(stored)
     except CheckpointError:
         return False  # it is said when the run is opened
-    totals = about["totals"]
-    return totals["stopped_early"] is not None or totals["rounds_completed"] >= config.rounds
+    return totals.stopped_early is not None or totals.rounds_completed >= config.rounds

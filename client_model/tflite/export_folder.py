@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from typefleet.errors import InputError
+from typefleet.errors import InputError, expected, unreadable
 
 FILES = {
     "int8": "keyboard.tflite",
@@ -82,10 +82,12 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     """
     try:
         key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
-        raise VerificationError(f"{path}: expected a private key in PEM, found {error}") from error
+    except OSError as error:
+        raise VerificationError(unreadable(path, error, "a private key in PEM")) from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise VerificationError(expected(path, "a private key in PEM", "none, or one with a password")) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise VerificationError(f"{path}: expected an Ed25519 key, found {type(key).__name__}")
+        raise VerificationError(expected(path, "an Ed25519 key", "another kind of key"))
     return key
 
 
@@ -97,10 +99,12 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     """
     try:
         key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise VerificationError(f"{path}: expected a public key in PEM, found {error}") from error
+    except OSError as error:
+        raise VerificationError(unreadable(path, error, "a public key in PEM")) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise VerificationError(expected(path, "a public key in PEM", "none")) from error
     if not isinstance(key, Ed25519PublicKey):
-        raise VerificationError(f"{path}: expected an Ed25519 key, found {type(key).__name__}")
+        raise VerificationError(expected(path, "an Ed25519 key", "another kind of key"))
     return key
 
 
@@ -122,20 +126,14 @@ def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[
         VerificationError: a file is missing, changed or not in the manifest; or the signature is missing or not of
             this key.
     """
-    manifest = folder / MANIFEST
-    try:
-        content = manifest.read_bytes()
-        entries: dict[str, dict[str, Any]] = json.loads(content)
-        expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise VerificationError(f"{manifest}: expected a manifest of files, found {error}") from error
+    content, entries = _read_manifest(folder / MANIFEST)
     if key is not None:
         _verify_signature(folder / SIGNATURE, content, key)
     present = {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")}
-    for name in sorted(present - set(expected) - {MANIFEST, SIGNATURE}):
+    for name in sorted(present - set(entries) - {MANIFEST, SIGNATURE}):
         raise VerificationError(f"{folder / name}: expected only files of the manifest, found one more")
-    for name, (size, digest) in expected.items():
-        path = folder / name
+    for name, entry in entries.items():
+        path, size, digest = folder / name, entry["bytes"], entry["sha256"]
         if name not in present:
             raise VerificationError(f"{path}: expected a file of the manifest, found none")
         found = _digest(path)
@@ -148,10 +146,27 @@ def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[
     return entries
 
 
+def _read_manifest(path: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
+    """The bytes of a manifest, and its entries."""
+    try:
+        content = path.read_bytes()
+        entries = json.loads(content)
+    except OSError as error:
+        raise VerificationError(unreadable(path, error, "a manifest of files")) from error
+    except (ValueError, RecursionError) as error:
+        raise VerificationError(expected(path, "a manifest of files", "no JSON")) from error
+    if not isinstance(entries, dict):
+        raise VerificationError(expected(path, "a manifest of files", "other JSON"))
+    for entry in entries.values():
+        if not isinstance(entry, dict) or type(entry.get("bytes")) is not int or type(entry.get("sha256")) is not str:
+            raise VerificationError(expected(path, "a size and a digest of every file", "a file without"))
+    return content, entries
+
+
 def _verify_signature(path: Path, content: bytes, key: Ed25519PublicKey) -> None:
     try:
         key.verify(path.read_bytes(), content)
     except OSError as error:
-        raise VerificationError(f"{path}: expected a signature, found {error}") from error
+        raise VerificationError(unreadable(path, error, "a signature")) from error
     except InvalidSignature as error:
         raise VerificationError(f"{path}: expected a signature of {MANIFEST} by this key, found another") from error

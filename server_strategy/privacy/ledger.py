@@ -8,6 +8,9 @@ or missing line is found when the file is read again.
 Order of events in a round: sum -> ledger line, fsynced -> noise and release. A crash after the line
 and before the release therefore over-counts, never under-counts; the resumed run repeats the same
 release (same sum, same noise), finds its line there already, and checks that it is equal.
+
+A last line without its newline was not yet on disk as a whole, so its release was not made. The run that goes on cuts
+it off; whoever only reads leaves the file as it is.
 """
 
 import base64
@@ -27,7 +30,7 @@ from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import kind_of
 from server_strategy.privacy.plan import PrivacyPlan
-from typefleet.errors import ConfigError, InputError, UnknownKindError, expected
+from typefleet.errors import ConfigError, InputError, UnknownKindError, expected, said_of
 
 NEVER = -(2**31) // 2
 _ROUNDING = 1e-9  # of a cost that is computed again for more releases
@@ -133,13 +136,16 @@ class PrivacyLedger:
         self.path = path
         self._entries: list[dict[str, Any]] = []
         self.plan = plan
+        whole_bytes = None
         if path is not None and path.exists():
-            self._entries = _read(path)
+            self._entries, whole_bytes = _read(path)
+        if self._entries and not _same_plan(self._entries[0].get("plan"), plan):
+            raise LedgerError(expected(f"{path}:1", "the plan of this run", "another one"))
+        if path is not None and whole_bytes is not None:
+            _cut(path, whole_bytes)
         if not self._entries:
             self._append(_chained({"release": 0, "plan": plan.to_json()}, ""))
             return
-        if not _same_plan(self._entries[0].get("plan"), plan):
-            raise LedgerError(expected(f"{path}:1", "the plan of this run", "another one"))
         self.plan = _plan_on_record(path, self._entries, plan.mechanism)
 
     @property
@@ -196,7 +202,7 @@ class PrivacyLedger:
 
 
 def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> dict[str, Any]:
-    """The cost of the first `releases` releases, from the ledger's participants alone.
+    """The cost of the first `releases` releases, from the ledger's participants alone; nothing is written.
 
     Args:
         path: of the ledger.
@@ -211,7 +217,7 @@ def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> 
     """
     if not path.exists():
         raise LedgerError(expected(path, "a privacy ledger", "none"))
-    entries = _read(path)
+    entries, _ = _read(path)
     if not entries or len(entries) - 1 < releases:
         raise LedgerError(expected(path, f"{releases} releases on record", max(len(entries) - 1, 0)))
     plan = _plan_on_record(path, entries, mechanism)
@@ -220,7 +226,23 @@ def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> 
     log = ParticipationLog(len(everyone))
     for release, present in enumerate(labels, start=1):
         log.record(release, np.searchsorted(everyone, present))
-    return asdict(privacy_spent(plan, log, releases))
+    try:
+        return asdict(privacy_spent(plan, log, releases))
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError) as error:  # of the mechanism, which no type on record binds
+        found = "parameters of another kind"
+        raise LedgerError(expected(f"{path}:1", "a plan whose cost can be computed", found)) from error
+
+
+def half_written_line(path: Path) -> int | None:
+    """The number of a last line that a crash left without its end, which is counted by nobody; None if all are whole.
+
+    Raises:
+        LedgerError: the lines before it were edited, or one is missing.
+    """
+    entries, whole_bytes = _read(path)
+    return None if whole_bytes is None else len(entries) + 1
 
 
 def _plan_on_record(path: Path | None, entries: list[dict[str, Any]], at_hand: Mechanism | None) -> PrivacyPlan:
@@ -233,15 +255,18 @@ def _plan_on_record(path: Path | None, entries: list[dict[str, Any]], at_hand: M
         return PrivacyPlan.from_json(entries[0]["plan"], at_hand)
     except UnknownKindError as error:
         raise LedgerError(f"{path}:1: {error}; without its code the cost is not known") from error
-    except (ConfigError, KeyError, TypeError) as error:
-        raise LedgerError(expected(f"{path}:1", "the plan of a run", error)) from error
+    except ConfigError as error:
+        raise LedgerError(said_of(f"{path}:1", error)) from error
+    except KeyError as error:
+        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none")) from error
 
 
 def _participants(path: Path, entry: dict[str, Any]) -> NDArray[np.uint64]:
     try:
         return decode_labels(entry["participants"])
     except (KeyError, TypeError, binascii.Error, ValueError) as error:
-        raise LedgerError(expected(f"{path}:{entry['release'] + 1}", "the participants of a release", error)) from error
+        where, found = f"{path}:{entry['release'] + 1}", "none, or a damaged list"
+        raise LedgerError(expected(where, "the participants of a release", found)) from error
 
 
 def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
@@ -252,7 +277,8 @@ def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
     kind = None if plan.mechanism is None else kind_of(plan.mechanism)
     then, now = on_record["parameters"] or {}, planned["parameters"] or {}
     return (
-        then.keys() == now.keys()
+        isinstance(then, dict)
+        and then.keys() == now.keys()
         and all(
             _close(then[name], now[name], math.inf if kind is not None and name in kind.optimised else 0.0)
             for name in now
@@ -285,8 +311,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """All lines, verified. A last line without its newline was never a release and is cut off."""
+def _read(path: Path) -> tuple[list[dict[str, Any]], int | None]:
+    """All whole lines, verified; and their bytes, if a last line without its newline follows them, else None."""
     raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n") + 1]
     entries: list[dict[str, Any]] = []
@@ -295,14 +321,17 @@ def _read(path: Path) -> list[dict[str, Any]]:
             entry = json.loads(line)
             body = {k: v for k, v in entry.items() if k != "hash"}
             intact = entry == _chained({k: v for k, v in body.items() if k != "previous"}, body["previous"])
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise LedgerError(expected(f"{path}:{number}", "a ledger line", error)) from error
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise LedgerError(expected(f"{path}:{number}", "a ledger line", "another one, or a damaged one")) from error
         previous = entries[-1]["hash"] if entries else ""
         if not intact or entry["previous"] != previous or entry["release"] != number - 1:
             raise LedgerError(expected(f"{path}:{number}", "an unbroken chain", "an edited or missing line"))
         entries.append(entry)
-    if len(whole) != len(raw):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-            os.fsync(file.fileno())
-    return entries
+    return entries, None if len(whole) == len(raw) else len(whole)
+
+
+def _cut(path: Path, whole_bytes: int) -> None:
+    """Take off a last line that was never a release."""
+    with path.open("r+b") as file:
+        file.truncate(whole_bytes)
+        os.fsync(file.fileno())

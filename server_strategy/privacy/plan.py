@@ -1,9 +1,11 @@
 """The guarantee a run sets out to keep, settled before the first round."""
 
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho, noise_multiplier_for
@@ -75,13 +77,18 @@ class PrivacyPlan:
             UnknownKindError: the mechanism is neither registered nor at hand.
             ConfigError: these are not the values of a plan.
         """
+        _require_values_of(cls, values, {"mechanism": str, "parameters": dict | None, "adaptive": dict | None})
+        if values["adaptive"] is not None:
+            _require_values_of(AdaptiveClipping, values["adaptive"], {})
         rest = {name: value for name, value in values.items() if name not in ("mechanism", "parameters", "adaptive")}
-        try:
-            mechanism = on_record(values["mechanism"], values["parameters"], at_hand)
-            adaptive = None if values["adaptive"] is None else AdaptiveClipping(**values["adaptive"])
-            return cls(mechanism=mechanism, adaptive=adaptive, **rest)
-        except (KeyError, TypeError) as error:
-            raise ConfigError(expected("the plan on record", "the values of a plan", error)) from error
+        plan = cls(
+            mechanism=on_record(values["mechanism"], values["parameters"], at_hand),
+            adaptive=None if values["adaptive"] is None else AdaptiveClipping(**values["adaptive"]),
+            **rest,
+        )
+        if plan.mechanism is not None and not (plan.noise_multiplier and plan.delta and plan.delta < 1):
+            raise _no_plan("a mechanism without its noise and a delta below 1")
+        return plan
 
     @property
     def mechanism_name(self) -> str:
@@ -131,6 +138,38 @@ class PrivacyPlan:
     def epsilon(self) -> float | None:
         """Bound on the epsilon of the whole run, by Renyi orders; None without privacy."""
         return None if self.zcdp_rho is None or self.delta is None else epsilon_by_rdp(self.zcdp_rho, self.delta)
+
+
+def _require_values_of(kind: type, values: Any, others: dict[str, Any]) -> None:
+    """Hold what is on record to the fields of a dataclass: those without a default, finite and >= 0, nothing more.
+
+    Args:
+        kind: the dataclass.
+        values: on record.
+        others: types of what stands there in another form, or is no field.
+
+    Raises:
+        ConfigError: something else is on record.
+    """
+    types = get_type_hints(kind) | others
+    if not isinstance(values, Mapping):
+        raise _no_plan("none")
+    needed = {f.name for f in fields(kind) if f.default is MISSING} | others.keys()
+    for name in sorted(needed - values.keys()):
+        raise _no_plan(f"no {name}")
+    if not values.keys() <= types.keys():
+        raise _no_plan("a value that no plan has")
+    for name, value in values.items():
+        hint = types[name]
+        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        if type(value) not in kinds and not (type(value) is int and float in kinds):
+            raise _no_plan(f"{name} of another kind")
+        if isinstance(value, int | float) and not 0 <= value <= sys.float_info.max:
+            raise _no_plan(f"{name} out of its bounds")
+
+
+def _no_plan(found: str) -> ConfigError:
+    return ConfigError(expected("the plan on record", "the plan of a run", found))
 
 
 def make_privacy_plan(

@@ -2,12 +2,14 @@
 
 A checkpoint is one .npz: every array of a tree of state, named by its path (`strategy/noise/streams/0/ring_3`), and one
 JSON text for the rest. It is written beside and renamed, so a crash leaves either the whole file or none. The zip's
-checksums reveal a damaged file; then the one before it is used.
+checksums reveal a damaged file; then the one before it is used. One whose bytes are whole and whose content is not a
+run's is refused.
 """
 
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,11 @@ from typefleet.errors import ConfigError, MachineError, expected, unwritable
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"
+# What numpy, JSON and a tree make of bytes that are no checkpoint.
+_NO_CHECKPOINT = (
+    *(ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RecursionError),
+    *(TypeError, AttributeError, IndexError, KeyError),
+)
 
 
 class CheckpointError(MachineError):
@@ -27,10 +34,25 @@ class CheckpointError(MachineError):
 
 
 class Checkpoint(NamedTuple):
-    """What was saved."""
+    """What was saved, and where."""
 
     state: State
     about: dict[str, Any]
+    path: Path
+
+
+@dataclass
+class RunTotals:
+    """Sums over the run so far; part of every checkpoint."""
+
+    server_round: int = 0
+    rounds_completed: int = 0
+    rounds_abandoned: int = 0
+    devices_trained: int = 0
+    tokens_trained: int = 0
+    wall_seconds: float = 0.0
+    train_wall_seconds: float = 0.0
+    stopped_early: str | None = None  # why, if before all rounds were completed
 
 
 def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, Any], keep: int) -> Path:
@@ -57,20 +79,71 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
         CheckpointError: there is none.
         ConfigError: it is of another version of Typefleet.
     """
-    notes: list[str] = []
+    damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            about = json.loads(arrays.pop(_ABOUT).tobytes()) if _ABOUT in arrays else {}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            notes.append(f"{path} is damaged ({error}); falling back to the one before")
+            about = {**json.loads(arrays.pop(_ABOUT).tobytes())} if _ABOUT in arrays else {}
+            state = nested(arrays)
+        except OSError as error:
+            damaged.append(f"{path} is damaged or cannot be read{f' ({error.strerror})' if error.strerror else ''}")
+            continue
+        except _NO_CHECKPOINT:
+            damaged.append(f"{path} is damaged: cut short, changed, or no checkpoint at all")
             continue
         if about.pop(_LAYOUT, None) != LAYOUT:
             this_version = "a checkpoint of this version of Typefleet"
             raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
-        return Checkpoint(nested(arrays), about), notes
-    raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *notes])))
+        return Checkpoint(state, about, path), [f"{what}; falling back to the one before" for what in damaged]
+    raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
+
+
+def totals_of(stored: Checkpoint) -> RunTotals:
+    """The sums over the run that a checkpoint has.
+
+    Raises:
+        CheckpointError: it has none, or others.
+    """
+    values = part_of(stored, "totals", dict)
+    for f in fields(RunTotals):
+        kinds = (str, type(None)) if f.default is None else (int, type(f.default))
+        value = values.get(f.name, f.default)
+        if not isinstance(value, kinds) or (isinstance(value, int | float) and not value >= 0):
+            raise CheckpointError(expected(stored.path, f"the total {f.name}", "another value"))
+    if not values.keys() <= {f.name for f in fields(RunTotals)}:
+        raise CheckpointError(expected(stored.path, "the totals of a run", "one that no run has"))
+    return RunTotals(**values)
+
+
+def part_of(stored: Checkpoint, name: str, kind: type) -> Any:
+    """What a checkpoint says beside the arrays.
+
+    Raises:
+        CheckpointError: nothing under this name, or something else.
+    """
+    if not isinstance(stored.about.get(name), kind):
+        found = "another value" if name in stored.about else "none"
+        raise CheckpointError(expected(stored.path, f"the {name} of a run", found))
+    return stored.about[name]
+
+
+def require_shapes(stored: Checkpoint, fresh: State) -> None:
+    """Hold arrays of a checkpoint to those of a run that begins.
+
+    Args:
+        stored: the checkpoint; it may have further arrays.
+        fresh: arrays of the sizes that it must have.
+
+    Raises:
+        CheckpointError: one is missing, of another size, or of no numbers.
+    """
+    there = flattened(stored.state)
+    for name, array in flattened(fresh).items():
+        found = there.get(name)
+        if found is None or found.shape != array.shape or found.dtype.kind not in "biuf":
+            what = "none" if found is None else f"one of shape {found.shape} and type {found.dtype}"
+            raise CheckpointError(expected(stored.path, f"{name} of shape {array.shape}", what))
 
 
 def flattened(state: State, path: str = "") -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ tensorboard/           scalars
 import json
 import os
 import zipfile
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from client_model.learning.language_model import ModelShape, Weights
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
+
+# What a line says of every round, whatever became of it.
+_EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile"}
 
 
 class RunDirectory:
@@ -44,15 +48,29 @@ class RunDirectory:
             os.fsync(file.fileno())
 
     def read_rounds(self) -> list[dict[str, Any]]:
-        """All whole lines of rounds.jsonl."""
+        """All whole lines of rounds.jsonl; a last one that a crash left without its end is none.
+
+        Raises:
+            ConfigError: a line is not that of its round.
+        """
         if not self.rounds.exists():
             return []
-        lines = self.rounds.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        try:
+            lines = self.rounds.read_bytes().split(b"\n")[:-1]
+        except OSError as error:
+            raise ConfigError(unreadable(self.rounds, error)) from error
+        return [_round_of(line, number, f"{self.rounds}:{number}") for number, line in enumerate(lines, start=1)]
 
     def cut_rounds_after(self, server_round: int) -> None:
-        """Drop the lines that a resumed run is about to write again."""
-        kept = [r for r in self.read_rounds() if r["round"] <= server_round]
+        """Drop the lines that a resumed run is about to write again.
+
+        Raises:
+            ConfigError: a line before them is damaged or missing; the file is as it was.
+        """
+        kept = self.read_rounds()[:server_round]
+        if len(kept) < server_round:
+            found = f"{len(kept)} whole lines"
+            raise ConfigError(expected(self.rounds, f"the {server_round} rounds that the checkpoint is after", found))
         write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
 
     def write_summary(self, summary: Summary) -> None:
@@ -71,6 +89,21 @@ class RunDirectory:
     def write_weights(self, weights: dict[str, NDArray[np.float32]]) -> None:
         """Replace model/weights.npz, whole or not at all."""
         write_npz_atomically(self.model / "weights.npz", weights)
+
+
+def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
+    """A line of rounds.jsonl, with at least the keys that every round has.
+
+    Raises:
+        ConfigError: it is none, or another round's.
+    """
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(expected(where, f"the line of round {number}", "a damaged one")) from error
+    if not isinstance(found, dict) or not found.keys() >= _EVERY_ROUND or found["round"] != number:
+        raise ConfigError(expected(where, f"the line of round {number}", "another one, or a part of one"))
+    return found
 
 
 def read_weights(path: Path, shape: ModelShape) -> Weights:

@@ -16,10 +16,19 @@ from numpy.typing import NDArray
 from client_model.learning.language_model import flatten
 from client_model.text.population import phone_labels
 from server_strategy.dp_fedavg import DPFedAvg
-from server_strategy.state import branch, leaf
+from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.flags import result_settings, to_toml
-from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
+from simulation.run.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    RunTotals,
+    load_newest_checkpoint,
+    part_of,
+    require_shapes,
+    save_checkpoint,
+    totals_of,
+)
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
@@ -28,21 +37,7 @@ from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
 from simulation.world.fleet_cohorts import FleetCohorts
-from typefleet.errors import ConfigError, expected
-
-
-@dataclass
-class RunTotals:
-    """Sums over the run so far; part of every checkpoint."""
-
-    server_round: int = 0
-    rounds_completed: int = 0
-    rounds_abandoned: int = 0
-    devices_trained: int = 0
-    tokens_trained: int = 0
-    wall_seconds: float = 0.0
-    train_wall_seconds: float = 0.0
-    stopped_early: str | None = None  # why, if before all rounds were completed
+from typefleet.errors import ConfigError, InputError, expected, said_of
 
 
 @dataclass
@@ -149,28 +144,53 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
-    state, about = stored
-    _require_same_beginning(about["fingerprint"], prepared, directory.root)
+    totals, salt = totals_of(stored), part_of(stored, "salt", str)
+    _require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
     cohorts = prepared.open_world()
-    cohorts.load_state(branch(state, "world"))
-    strategy = _strategy(prepared, cohorts, directory.ledger, about["salt"])
-    strategy.load_state(branch(state, "strategy"))
+    strategy = _strategy(prepared, cohorts, directory.ledger, salt)
+    _load_state(stored, prepared, cohorts, strategy)
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
         strategy=strategy,
-        flat=leaf(state, "weights"),
-        salt=about["salt"],
-        totals=RunTotals(**about["totals"]),
-        held_out=about["held_out"],
-        tokens_by_phone=leaf(state, "tokens_by_phone"),
+        flat=leaf(stored.state, "weights"),
+        salt=salt,
+        totals=totals,
+        held_out=part_of(stored, "held_out", dict),
+        tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
     )
-    directory.cut_rounds_after(run.totals.server_round)
+    directory.cut_rounds_after(totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
+
+
+def _load_state(stored: Checkpoint, prepared: Prepared, cohorts: FleetCohorts, strategy: DPFedAvg) -> None:
+    """Let the world and the strategy go on from a checkpoint.
+
+    Raises:
+        CheckpointError: it is not of such a run.
+        LedgerError: the ledger lacks a release that the checkpoint has made.
+    """
+    phones = np.zeros(len(prepared.digests), np.int64)
+    sizes: State = {
+        "weights": np.zeros(prepared.shape.num_weights, np.float32),
+        "tokens_by_phone": phones,
+        "strategy": {"participation": strategy.state()["participation"]},
+        "world": {"timeline": branch(cohorts.state(), "timeline")},
+    }
+    require_shapes(stored, sizes)
+    try:
+        cohorts.load_state(branch(stored.state, "world"))
+        strategy.load_state(branch(stored.state, "strategy"))
+    except StateError as error:
+        raise CheckpointError(said_of(stored.path, error)) from error
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise CheckpointError(expected(stored.path, "the state of such a run", "another one")) from error
 
 
 def _require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path) -> None:

@@ -143,10 +143,8 @@ class Summary:
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in parts}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
-        except TypeError as error:
-            raise ConfigError(
-                expected(where, "the outcome of a finished run", f"another participation: {error}")
-            ) from None
+        except TypeError:
+            raise ConfigError(expected(where, "the outcome of a finished run", "another participation")) from None
         return Summary(**own, baselines=baselines, participation=participation, held_out=rest)
 
 

@@ -1,5 +1,6 @@
 """Settings of the simulated world: the phones."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -15,7 +16,7 @@ from typefleet.errors import ConfigError, expected
 class FleetConfig:
     """The simulated phones."""
 
-    size: Annotated[int | None, Ge(2)] = None
+    size: Annotated[int | None, Ge(2), Le(100_000_000)] = None
     """Phones in the fleet, held-out ones included; by default 5,000, or as many as the file has."""
     availability: Annotated[str, AVAILABILITY.choice] = "model"
     """When phones are eligible: by the built-in model, or as recorded in --fleet.trace, which alone selects it."""
@@ -60,12 +61,24 @@ def check_fleet(fleet: FleetConfig) -> None:
         ConfigError: a rule is broken; names the flag.
     """
     offsets, weights = fleet.utc_offsets_h, fleet.utc_offset_weights
+    if not offsets:
+        raise ConfigError(expected("--fleet.utc-offsets-h", "at least one number", "none"))
+    if not all(-12 <= offset <= 14 for offset in offsets):
+        raise ConfigError(expected("--fleet.utc-offsets-h", "hours from -12 to 14", " ".join(map(str, offsets))))
     if len(offsets) != len(weights):
         what = f"{len(offsets)} numbers, one a time zone"
         raise ConfigError(expected("--fleet.utc-offset-weights", what, len(weights)))
+    if not _is_first_day(fleet.start_date):
+        day = "YYYY-MM-DD, from 1970-01-01 to 2999-12-31"  # the calendar ends with the year 9999
+        raise ConfigError(expected("--fleet.start-date", day, repr(fleet.start_date)))
+    if min(weights) < 0 or not 0 < sum(weights) < math.inf:
+        what = "numbers >= 0 that are not all 0, and that can be summed"
+        raise ConfigError(expected("--fleet.utc-offset-weights", what, " ".join(map(str, weights))))
+
+
+def _is_first_day(text: str) -> bool:
     try:
-        datetime.fromisoformat(fleet.start_date)
-    except ValueError as error:
-        raise ConfigError(expected("--fleet.start-date", "YYYY-MM-DD", repr(fleet.start_date))) from error
-    if min(weights) < 0 or sum(weights) <= 0:
-        raise ConfigError(expected("--fleet.utc-offset-weights", "numbers >= 0 that are not all 0", list(weights)))
+        day = datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        return False
+    return day.isoformat() == text and 1970 <= day.year <= 2999

@@ -168,6 +168,38 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
             "--privacy.target-epsilon: expected only without --privacy.mechanism none, found it with",
         ),
         (["--fleet.start-date", "yesterday"], "--fleet.start-date"),
+        *(
+            (
+                ["--fleet.start-date", day],
+                "--fleet.start-date: expected YYYY-MM-DD, from 1970-01-01 to 2999-12-31, found",
+            )
+            for day in (
+                "2026-01-05T00:00:00+05:00",
+                "20260105",
+                "2026-1-5",
+                "9999-12-30",
+                "0001-01-01",
+                "2026-W01-1",
+                "",
+            )
+        ),
+        (["--cohort.deadline-s", "1e300"], "--cohort.deadline-s: expected a number <= 1000000000.0, found 1e+300"),
+        (["--cohort.pause-s", "1e300"], "--cohort.pause-s: expected a number <= 1000000000.0, found 1e+300"),
+        (["--cohort.policy", "buffered", "--cohort.deadline-s", "1e300"], "expected a number <= 1000000000.0"),
+        (["--fleet.size", "1" + "0" * 23], "--fleet.size: expected a number <= 100000000, found 1000"),
+        (
+            ["--fleet.utc-offsets-h", "--fleet.utc-offset-weights"],
+            "--fleet.utc-offsets-h: expected at least one number, found none",
+        ),
+        *(
+            (["--fleet.utc-offsets-h", hours, *"00000"], "--fleet.utc-offsets-h: expected hours from -12 to 14, found")
+            for hours in ("100", "1e300", "-12.5")
+        ),
+        (["--fleet.utc-offset-weights", *["1e308"] * 6], "that can be summed, found 1e+308 1e+308"),
+        (["--fleet.utc-offset-weights", *"000000"], "numbers >= 0 that are not all 0"),
+        (["--config", ""], "--config: expected a path, found an empty one"),
+        (["--config="], "--config: expected a path, found an empty one"),
+        (["--resume", ""], "--resume: expected a path, found an empty one"),
         (["--fleet.utc-offsets-h", *["nan"] * 6], "--fleet.utc-offsets-h: expected finite numbers, found nan nan nan"),
         (["--fleet.utc-offsets-h", "a", "1"], "--fleet.utc-offsets-h: expected numbers, found 'a' '1'"),
         (["--fleet.size", "9" * 200 + "x"], f"--fleet.size: expected a whole number, found '{'9' * 200}x'"),
@@ -278,3 +310,12 @@ def test_a_file_with_noise_can_be_run_without_privacy(tmp_path):
     file.write_text(to_toml(parse_simulate([]).run))
     privacy = parse_simulate(["--config", str(file), "--privacy.mechanism", "none"]).run.privacy
     assert privacy.noise_multiplier is None and privacy.modelled_cohort is None
+
+
+def test_a_file_that_leaves_settings_to_their_defaults_is_the_same_run(tmp_path):
+    """A run's own config.toml has every setting; one that was written by hand need not."""
+    (tmp_path / "config.toml").write_text("rounds = 3\n")
+    run = parse_simulate(["--resume", str(tmp_path)]).run
+    assert (run.rounds, run.privacy.noise_multiplier, run.output_dir) == (3, 2.0, tmp_path)
+    with pytest.raises(ConfigError, match=r"--fleet\.size: expected none as in .*config\.toml, found 900; only"):
+        parse_simulate(["--resume", str(tmp_path), "--fleet.size", "900"])

@@ -82,3 +82,10 @@ def test_a_flag_that_is_not_there_is_one_line(path, script):
     done = script(path.name, "--no-such-flag")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_too_little_memory_is_one_line(capsys):
+    import numpy as np
+
+    assert run_door(lambda: np.zeros(10**17) and None) == 2
+    assert capsys.readouterr() == ("", "error: memory: expected enough of it for what was asked, found too little\n")

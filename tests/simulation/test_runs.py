@@ -121,7 +121,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, simulate, tmp_pat
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert f"--resume {folder}" in printed
-    _, about = load_newest_checkpoint(folder / "checkpoints")[0]
+    about = load_newest_checkpoint(folder / "checkpoints")[0].about
     assert about["totals"]["rounds_completed"] == len(rounds_of(folder)) < 3
     simulate("--resume", folder)
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]

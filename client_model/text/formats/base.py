@@ -58,7 +58,7 @@ def message_of(row: Any, where: str) -> Message | DataError:
         where: file and line.
     """
     if not isinstance(row, dict):
-        return DataError(expected(where, "a JSON object", f"a {type(row).__name__}"))
+        return DataError(expected(where, "a JSON object", _kind(row)))
     user_id, text = row.get("user_id"), row.get("text")
     if isinstance(user_id, int) and not isinstance(user_id, bool):
         user_id = str(user_id)
@@ -66,13 +66,20 @@ def message_of(row: Any, where: str) -> Message | DataError:
         found = "none" if "user_id" not in row else "an empty or unusable value"
         return DataError(expected(where, "a user_id (text or whole number)", found))
     if not isinstance(text, str):
-        found = "none" if "text" not in row else type(text).__name__
-        return DataError(expected(where, "a text that is a string", found))
+        return DataError(expected(where, "a text that is a string", _kind(text)))
     return Message(user_id, text)
 
 
+def _kind(value: Any) -> str:
+    """What stands in the place of something else, without its content."""
+    if isinstance(value, bool):
+        return "true or false"
+    kinds = {type(None): "none", str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "bytes" if isinstance(value, bytes) else "a value of another kind")
+
+
 def require_columns(path: Path, columns: Sequence[str]) -> None:
-    """Refuse a table without the columns of a message.
+    """Refuse a table without the columns of a message, or with two of a name.
 
     Raises:
         DataError: it says how many columns there are, since what stands there may be the first message.
@@ -81,3 +88,6 @@ def require_columns(path: Path, columns: Sequence[str]) -> None:
     if missing:
         found = f"{len(columns)} columns and no {' and no '.join(missing)}"
         raise DataError(expected(f"{path}:1", "the columns user_id and text", found))
+    twice = [c for c in ("user_id", "text") if list(columns).count(c) > 1]
+    if twice:
+        raise DataError(expected(f"{path}:1", "the columns user_id and text once each", f"{twice[0]} more than once"))

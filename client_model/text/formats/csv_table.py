@@ -18,11 +18,12 @@ class CsvTable:
         """Each message, or a DataError in place of each bad row.
 
         Raises:
-            DataError: the header has no user_id or no text.
+            DataError: the header has no user_id or no text, or has one of them twice.
         """
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             reader = csv.DictReader(lines)
-            require_columns(path, reader.fieldnames or [])
+            columns = reader.fieldnames or []
+            require_columns(path, columns)
             while True:
                 try:
                     row = next(reader)
@@ -34,6 +35,9 @@ class CsvTable:
                 where = f"{path}:{reader.line_num}"
                 if any(isinstance(v, str) and not v.isprintable() and _has_surrogate(v) for v in row.values()):
                     yield DataError(expected(where, "UTF-8", "other bytes"))
+                elif None in row:  # fields that the header does not name, as an unquoted comma makes them
+                    wanted = f"{len(columns)} fields, as the header has (quotes around a text with commas)"
+                    yield DataError(expected(where, wanted, len(columns) + len(row[None])))
                 else:
                     yield message_of(row, where)
 

@@ -27,9 +27,12 @@ class JsonLines:
                     row = json.loads(raw.decode("utf-8"))
                 except UnicodeDecodeError as error:
                     yield DataError(expected(where, "UTF-8", f"byte 0x{raw[error.start]:02x}"))
-                except (json.JSONDecodeError, RecursionError) as error:
-                    reason = getattr(error, "msg", "nested too deeply")
-                    yield DataError(expected(where, "a JSON object", f"invalid JSON ({reason})"))
+                except json.JSONDecodeError as error:
+                    yield DataError(expected(where, "a JSON object", f"invalid JSON ({error.msg})"))
+                except RecursionError:
+                    yield DataError(expected(where, "a JSON object", "invalid JSON (nested too deeply)"))
+                except ValueError:  # what Python says of a number that it does not read
+                    yield DataError(expected(where, "a JSON object", "a number with thousands of digits"))
                 else:
                     yield message_of(row, where)
 

@@ -30,7 +30,9 @@ class ParquetTable:
                     for row in batch.to_pylist():
                         number += 1
                         yield message_of(row, f"{path}:row {number}")
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the operating system's; Arrow's own are of damaged files
             raise DataError(expected(path, "a Parquet file", "one of another kind, or a damaged one")) from error
 
 

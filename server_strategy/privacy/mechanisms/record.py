@@ -119,7 +119,7 @@ def on_record(name: str, parameters: Mapping[str, Any] | None, at_hand: Mechanis
     try:
         return (kind.rebuild or (lambda given: _of_fields(kind, given)))(parameters or {})
     except (TypeError, ValueError, KeyError) as error:
-        raise ConfigError(expected(f"mechanism {name!r}", "its parameters on record", error)) from error
+        raise ConfigError(expected(f"mechanism {name!r}", "its parameters on record", "others")) from error
 
 
 def _of_fields(kind: MechanismKind, parameters: Mapping[str, Any]) -> Mechanism:

@@ -61,7 +61,7 @@ class TraceSettings(KindSettings):
     def unused(self, flag: Callable[[str], str]) -> dict[str, str]:
         """What the trace leaves no room for."""
         only = {}
-        if self.trace is not None and self.trace.suffix != ".json":
+        if self.trace is not None and self.trace.suffix.lower() != ".json":
             only["trace_idle"] = f"with events of FLASH (.json) as {flag('trace')}"
         if self.trace_times == "utc" and self.trace_devices is None:
             zones = f"with {flag('trace_times')} local or {flag('trace_devices')}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import UNIFORM_WEIGHTS, RoundPlan
@@ -59,11 +59,11 @@ class RoundSettings(KindSettings):
 
     over_selection: Annotated[float, Ge(1)] = 1.3
     """Invite goal times this many phones, since some drop out or come late."""
-    deadline_s: Annotated[float, Gt(0)] = 600.0
+    deadline_s: Annotated[float, Gt(0), Le(1e9)] = 600.0
     """A round closes after this many seconds even if the goal was not reached."""
-    selection_timeout_s: Annotated[float, Ge(0)] = 3600.0
+    selection_timeout_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
     """Wait at most this long for enough phones to check in before inviting those that did."""
-    pause_s: Annotated[float, Ge(0)] = 60.0
+    pause_s: Annotated[float, Ge(0), Le(1e9)] = 60.0
     """Time between one round's close and the next one's opening."""
 
 

@@ -47,9 +47,9 @@ class BufferSettings(KindSettings):
     """An update that began r rounds ago is weighted by (1 + r) to the minus this."""
     max_staleness: Annotated[int, Ge(0)] = 10
     """An update that began more rounds ago is not waited for."""
-    deadline_s: Annotated[float, Gt(0)] = 600.0
+    deadline_s: Annotated[float, Gt(0), Le(1e9)] = 600.0
     """An attempt that takes longer than this many seconds is not waited for."""
-    selection_timeout_s: Annotated[float, Ge(0)] = 3600.0
+    selection_timeout_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
     """If the buffer is not full this long, and a deadline, after the last release, the round is abandoned."""
 
 

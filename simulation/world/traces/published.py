@@ -7,12 +7,15 @@ observed from its first event to its last.
 FedScale (Lai et al., ICML 2022): a pickled dictionary, device -> {"active": [seconds], "inactive": [seconds],
 "finish_time": seconds}; active[i] to inactive[i] is eligible, and it is observed from 0 to finish_time.
 A pickle can run any code, so nothing but plain containers, text and numbers is let through.
+
+Complaints name a device by its number in the file, from 1 on: its id may be a person's.
 """
 
 import io
 import json
 import math
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -40,7 +43,13 @@ _EVENTS = {
     "screen_lock": ("locked", True),
     "screen_unlock": ("locked", False),
 }
+# What an unpickler makes of bytes that are no pickle.
+_NO_PICKLE = (
+    *(pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError),
+    *(MemoryError, OverflowError, RecursionError),
+)
 _NO_STATE = ("battery_low", "battery_okay", "phone_on", "phone_off")
+_LARGEST = sys.float_info.max
 _IDLE = {"screen-off": ("screen off",), "locked": ("locked",), "either": ("screen off", "locked")}
 
 
@@ -48,7 +57,7 @@ def read_flash(path: Path, idle: str) -> Trace:
     """Read FLASH events; see the module docstring.
 
     Raises:
-        TraceError: naming the device and its line.
+        TraceError: naming the device by its number, and its line.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -56,21 +65,30 @@ def read_flash(path: Path, idle: str) -> Trace:
         raise TraceError(expected(f"{path}:{error.lineno}", "JSON", f"a fault: {error.msg}")) from error
     except (UnicodeDecodeError, OSError) as error:
         raise TraceError(unreadable(path, error, "JSON")) from error
+    except RecursionError as error:
+        raise TraceError(expected(path, "JSON", "a fault: nested too deeply")) from error
+    except ValueError as error:  # what Python says of a number that it does not read
+        raise TraceError(expected(path, "JSON", "a fault: a number with thousands of digits")) from error
     if not isinstance(found, dict) or not found:
         raise TraceError(expected(path, "an object with a key for each device", "none"))
     sessions, spans = [], []
-    ids = sorted(found)
+    ids, places = sorted(found), _places(path, found)
     for name in ids:
         record = found[name]
         messages = record.get("messages") if isinstance(record, dict) else None
         if not isinstance(messages, str) or not messages.strip():
-            raise TraceError(f'{path}: device {name}: expected "messages" with lines of events, found none')
-        events = list(_events(messages, f"{path}: device {name}"))
+            raise TraceError(f'{places[name]}: expected "messages" with lines of events, found none')
+        events = list(_events(messages, places[name]))
         sessions.append(_eligible(events, _IDLE[idle]))
         spans.append((events[0][0], events[-1][0]))
         if spans[-1][0] == spans[-1][1]:
-            raise TraceError(f"{path}: device {name}: expected events at two moments or more, found one")
+            raise TraceError(f"{places[name]}: expected events at two moments or more, found one")
     return _trace(path, ids, sessions, spans)
+
+
+def _places(path: Path, found: dict[str, Any]) -> dict[str, str]:
+    """Where each device is, by its id."""
+    return {name: f"{path}: device no. {number}" for number, name in enumerate(found, start=1)}
 
 
 def _events(messages: str, where: str) -> Iterator[tuple[float, str]]:
@@ -83,12 +101,12 @@ def _events(messages: str, where: str) -> Iterator[tuple[float, str]]:
         try:
             now = datetime.strptime(moment.strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
         except ValueError as error:
-            raise TraceError(f"{where}, line {number}: expected YYYY-MM-DD HH:MM:SS, found {moment!r}") from error
+            raise TraceError(f"{where}, line {number}: expected YYYY-MM-DD HH:MM:SS, found another text") from error
         if now < last:
-            raise TraceError(f"{where}, line {number}: expected lines sorted by time, found {moment!r}")
+            raise TraceError(f"{where}, line {number}: expected lines sorted by time, found an earlier one")
         last, event = now, event.strip().lower()
         if event not in _EVENTS and event not in _NO_STATE and not event.endswith("%"):
-            raise TraceError(f"{where}, line {number}: expected an event such as screen_off, found {event!r}")
+            raise TraceError(f"{where}, line {number}: expected an event such as screen_off, found another text")
         yield now, event
 
 
@@ -128,21 +146,24 @@ def _load_plain(path: Path) -> dict[str, dict[Any, Any]]:
         found = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
     except TraceError as error:
         raise TraceError(said_of(path, error)) from error
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        raise TraceError(expected(path, "a pickle", "a file that is none, or a damaged one")) from error
-    except (OSError, MemoryError, OverflowError) as error:
+    except OSError as error:
         raise TraceError(unreadable(path, error)) from error
+    except _NO_PICKLE as error:
+        raise TraceError(expected(path, "a pickle", "a file that is none, or a damaged one")) from error
     if not isinstance(found, dict) or not found or not all(isinstance(value, dict) for value in found.values()):
         raise TraceError(f"{path}: expected a dictionary with a dictionary for each device, found none")
-    return {str(name): value for name, value in found.items()}
+    try:
+        return {str(name): value for name, value in found.items()}
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or a tree
+        raise TraceError(expected(path, "device ids that are text or numbers", "another one")) from error
 
 
 def _numbers(record: dict[Any, Any], name: str, where: str) -> list[float]:
     value = record.get(name)
     values = value if isinstance(value, list) else [value]
     for one in values:
-        if isinstance(one, bool) or not isinstance(one, int | float) or not math.isfinite(one) or one < 0:
-            raise TraceError(f"{where}: expected {name} >= 0, found {one!r}")
+        if isinstance(one, bool) or not isinstance(one, int | float) or not 0 <= one <= _LARGEST:
+            raise TraceError(f"{where}: expected {name} >= 0, found another value")
     return [float(one) for one in values]
 
 
@@ -150,23 +171,22 @@ def read_fedscale(path: Path) -> Trace:
     """Read a FedScale availability trace; see the module docstring.
 
     Raises:
-        TraceError: naming the device.
+        TraceError: naming the device by its number.
     """
     found = _load_plain(path)
     sessions, spans = [], []
-    ids = sorted(found)
+    ids, places = sorted(found), _places(path, found)
     for name in ids:
-        where = f"{path}: device {name}"
-        record = found[name]
+        where, record = places[name], found[name]
         active, inactive = (_numbers(record, key, where) for key in ("active", "inactive"))
         (finish,) = _numbers(record, "finish_time", where)[:1] or [0.0]
         if len(active) != len(inactive):
             raise TraceError(f"{where}: expected as many active as inactive times, found {len(active)} and others")
         times = [t for pair in zip(active, inactive, strict=True) for t in pair]
         if any(b < a for a, b in pairwise(times)):
-            raise TraceError(f"{where}: expected times that rise and do not overlap, found {times[:6]} ...")
+            raise TraceError(f"{where}: expected times that rise and do not overlap, found others")
         if finish <= 0 or (times and times[-1] > finish):
-            raise TraceError(f"{where}: expected finish_time after the last time, found {finish:g}")
+            raise TraceError(f"{where}: expected finish_time after the last time, found an earlier one")
         sessions.append([(a, b) for a, b in zip(active, inactive, strict=True) if b > a])
         spans.append((0.0, finish))
     return _trace(path, ids, sessions, spans)
@@ -178,17 +198,18 @@ def read_fedscale_capacity(path: Path, ids: Sequence[str]) -> dict[str, NDArray[
     Its computation is of another model, so it gives the devices' relative speed only.
 
     Raises:
-        TraceError: naming the device; also when it names none of `ids`.
+        TraceError: naming the device by its number; also when it names none of `ids`.
     """
     found = _load_plain(path)
     compute, network = np.full(len(ids), np.nan), np.full(len(ids), np.nan)
+    places = _places(path, found)
     for i, name in enumerate(ids):
         if name in found:
-            where = f"{path}: device {name}"
+            where = places[name]
             for values, key in ((compute, "computation"), (network, "communication")):
                 (values[i],) = _numbers(found[name], key, where)[:1] or [0.0]
                 if values[i] <= 0:
-                    raise TraceError(f"{where}: expected {key} > 0, found {values[i]:g}")
+                    raise TraceError(f"{where}: expected {key} > 0, found 0")
     if np.isnan(compute).all():
         raise TraceError(f"{path}: expected devices of the trace, found none of them")
     kbytes = network / 8

@@ -6,8 +6,8 @@ Formats, told by the file's ending:
   a device. A coverage file (`device_id, observed_from_s, observed_to_s`) says when each device was
   observed, and names devices that were never eligible. Beside `NAME_intervals.csv` the file
   `NAME_coverage.csv` is it, unless another is given. Without one every device counts as observed from
-  the first start to the last end in the file; see `trace_tables`.
-* `.json`: events of the FLASH data set, `.pkl`, `.pickle` or no ending: FedScale; see `trace_formats`.
+  the first start to the last end in the file; see `tables`.
+* `.json`: events of the FLASH data set, `.pkl`, `.pickle` or no ending: FedScale; see `published`.
 
 A device file (`device_id` and any of the columns of `trace.PROPERTIES`) adds what is known of the devices.
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from simulation.clock import DAY_S
 from simulation.world.traces.published import read_fedscale, read_fedscale_capacity, read_flash
-from simulation.world.traces.tables import TABLES, read_intervals, read_properties
+from simulation.world.traces.tables import TABLES, ending, read_intervals, read_properties
 from simulation.world.traces.trace import Trace, TraceError
 
 
@@ -37,19 +37,19 @@ def read_trace(
         idle: for FLASH events: `screen-off`, `locked`, or `either`.
 
     Raises:
-        TraceError: with file and line (row, for Parquet; device, for JSON and pickles).
+        TraceError: with file and line (row, for Parquet; number of the device, for JSON and pickles).
     """
     if not path.is_file():
         raise TraceError(f"{path}: expected a trace, found none")
-    interval_file = path.suffix in TABLES
+    interval_file = ending(path) in TABLES
     if coverage is not None and not interval_file:
         raise TraceError(f"{coverage}: expected a coverage file only beside an interval file, found {path.name}")
     if interval_file:
         coverage = coverage or coverage_beside(path)
         raw = read_intervals(path, coverage)
-    elif path.suffix == ".json":
+    elif ending(path) == ".json":
         raw = read_flash(path, idle)
-    elif path.suffix in (".pkl", ".pickle", ""):
+    elif ending(path) in (".pkl", ".pickle", ""):
         raw = read_fedscale(path)
     else:
         raise TraceError(f"{path}: expected .csv, .parquet, .json, .pkl or .pickle, found {path.suffix}")
@@ -72,4 +72,4 @@ def coverage_beside(path: Path) -> Path | None:
 
 
 def _properties(path: Path, ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    return (read_properties if path.suffix in TABLES else read_fedscale_capacity)(path, ids)
+    return (read_properties if ending(path) in TABLES else read_fedscale_capacity)(path, ids)

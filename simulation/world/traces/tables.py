@@ -1,4 +1,7 @@
-"""Traces in tables, CSV or Parquet: intervals, coverage and devices; every complaint names its line."""
+"""Traces in tables, CSV or Parquet: intervals, coverage and devices.
+
+Every complaint names its line, and none repeats what stands there: an id may be a person's.
+"""
 
 import re
 from collections.abc import Sequence
@@ -30,12 +33,16 @@ class Rows:
             widths = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
             found = f"a row of {widths[2]} columns among those of {widths[1]}" if widths else "none, or a damaged one"
             raise TraceError(expected(path, "a table", found)) from error
-        except OSError as error:
-            raise TraceError(unreadable(path, error, "a table")) from error
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise TraceError(unreadable(path, error, "a table")) from error
+            raise TraceError(expected(path, "a table", "none, or a damaged one")) from error
         self.names = table.column_names
         missing = [name for name in needed if name not in self.names]
         if missing:
             raise TraceError(f"{self.place(None)}: expected the columns {', '.join(needed)}, found no {missing[0]}")
+        if len(set(self.names)) < len(self.names):
+            raise TraceError(f"{self.place(None)}: expected each column once, found one a second time")
         if not table.num_rows:
             raise TraceError(f"{path}: expected at least one row, found none")
         self._table = table
@@ -45,13 +52,13 @@ class Rows:
 
     def place(self, row: int | None) -> str:
         """Where a row is; the header for None."""
-        if self.path.suffix == ".parquet":
+        if ending(self.path) == ".parquet":
             return f"{self.path}" if row is None else f"{self.path}: row {row + 1}"
         return f"{self.path}:{1 if row is None else row + 2}"
 
     def texts(self, name: str) -> NDArray[np.str_]:
         """A column as text: str [rows]."""
-        return np.array([str(v) for v in self._table.column(name).to_pylist()])
+        return np.array([str(v) for v in self._values(name)])
 
     def numbers(self, name: str, may_lack: bool = False) -> Floats:
         """A column of finite numbers; NaN for an empty field if it may be.
@@ -60,50 +67,81 @@ class Rows:
             TraceError: at the first field that is none.
         """
         found = np.full(len(self), np.nan)
-        for row, value in enumerate(self._table.column(name).to_pylist()):
-            if may_lack and value in (None, ""):
+        for row, value in enumerate(self._values(name)):
+            if value in (None, ""):
+                if not may_lack:
+                    raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found none")
                 continue
             try:
                 found[row] = float(value)
-            except (TypeError, ValueError):
-                found[row] = np.inf
+            except (TypeError, ValueError, OverflowError) as error:
+                what = "text that is no number" if isinstance(value, str) else "a value that is no such number"
+                raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {what}") from error
             if not np.isfinite(found[row]):
-                raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {value!r}")
+                raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found another one")
         return found
 
-    def refuse(self, bad: NDArray[np.bool_], wanted: str, found: Sequence[Any] | NDArray[Any]) -> None:
-        """Raise TraceError at the first row that is `bad`."""
+    def refuse(self, bad: NDArray[np.bool_], wanted: str, found: str) -> None:
+        """Raise TraceError at the first row that is `bad`; `found` says in which way."""
         if bad.any():
-            row = int(np.argmax(bad))
-            raise TraceError(expected(self.place(row), wanted, found[row]))
+            raise TraceError(expected(self.place(int(np.argmax(bad))), wanted, found))
+
+    def _values(self, name: str) -> list[Any]:
+        try:
+            values: list[Any] = self._table.column(name).to_pylist()
+        except UnicodeDecodeError as error:
+            raise TraceError(unreadable(self.path, error, f"{name} to be text")) from error
+        return values
+
+
+def ending(path: Path) -> str:
+    """How the name of a file ends, in lower case, such as `.csv`."""
+    return path.suffix.lower()
 
 
 def _table(path: Path) -> pa.Table:
-    if path.suffix == ".parquet":
+    if ending(path) == ".parquet":
         return pyarrow.parquet.read_table(path)
-    names = path.open(encoding="utf-8").readline().strip().split(",")
+    names = _header(path).strip().split(",")
     as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     keep_empty = pyarrow.csv.ParseOptions(ignore_empty_lines=False)
     return pyarrow.csv.read_csv(path, convert_options=as_text, parse_options=keep_empty)
+
+
+def _header(path: Path) -> str:
+    """The first line of a file that is UTF-8 to its end.
+
+    Raises:
+        TraceError: the first line that is not.
+    """
+    header = ""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise TraceError(unreadable(f"{path}:{number}", error, "a row of a table")) from error
+            header = header or text
+    return header
 
 
 def _devices(rows: Rows, ids: Sequence[str]) -> NDArray[np.int64]:
     """The index of each row's device among the sorted `ids`."""
     names, known = rows.texts("device_id"), np.array(ids)
     index = np.minimum(np.searchsorted(known, names), len(known) - 1)
-    rows.refuse(known[index] != names, "a device of the coverage file or trace", names)
+    rows.refuse(known[index] != names, "a device of the coverage file or trace", "one that is not there")
     return index
 
 
 def _read_coverage(path: Path) -> tuple[list[str], Floats, Floats]:
     rows = Rows(path, ("device_id", "observed_from_s", "observed_to_s"))
     names, begin, end = rows.texts("device_id"), rows.numbers("observed_from_s"), rows.numbers("observed_to_s")
-    rows.refuse(begin < 0, "observed_from_s >= 0", begin)
-    rows.refuse(end <= begin, "observed_to_s > observed_from_s", end)
+    rows.refuse(begin < 0, "observed_from_s >= 0", "one below 0")
+    rows.refuse(end <= begin, "observed_to_s > observed_from_s", "one that is not")
     order = np.argsort(names, kind="stable")
     again = np.zeros(len(names), bool)
     again[order[1:]] = names[order[1:]] == names[order[:-1]]
-    rows.refuse(again, "each device once", names)
+    rows.refuse(again, "each device once", "one a second time")
     return names[order].tolist(), begin[order], end[order]
 
 
@@ -115,8 +153,8 @@ def read_intervals(path: Path, coverage: Path | None) -> Trace:
     """
     rows = Rows(path, ("device_id", "start_s", "end_s"))
     start_s, end_s = rows.numbers("start_s"), rows.numbers("end_s")
-    rows.refuse(start_s < 0, "start_s >= 0", start_s)
-    rows.refuse(end_s <= start_s, "end_s > start_s", end_s)
+    rows.refuse(start_s < 0, "start_s >= 0", "one below 0")
+    rows.refuse(end_s <= start_s, "end_s > start_s", "one that is not")
     if coverage is None:
         ids = sorted(set(rows.texts("device_id").tolist()))
         observed_from_s, observed_to_s = np.full(len(ids), start_s.min()), np.full(len(ids), end_s.max())
@@ -133,14 +171,10 @@ def read_intervals(path: Path, coverage: Path | None) -> Trace:
         by_row[order] = follows & bad
         return by_row
 
-    rows.refuse(at_row(start_s[order] < previous_start), "rows sorted by start_s within a device", start_s)
-    rows.refuse(at_row(start_s[order] < previous_end), "intervals of a device that do not overlap", start_s)
+    rows.refuse(at_row(start_s[order] < previous_start), "rows sorted by start_s within a device", "an earlier one")
+    rows.refuse(at_row(start_s[order] < previous_end), "intervals of a device that do not overlap", "two that do")
     outside = (start_s < observed_from_s[device]) | (end_s > observed_to_s[device])
-    spans = [f"{a:g} to {b:g}" for a, b in zip(start_s[outside], end_s[outside], strict=True)]
-    found = dict(zip(np.flatnonzero(outside).tolist(), spans, strict=True))
-    if found:
-        row = min(found)
-        raise TraceError(f"{rows.place(row)}: expected an interval in the device's observed span, found {found[row]}")
+    rows.refuse(outside, "an interval in the device's observed span", "one that leaves it")
     return Trace(
         source=str(path),
         device_ids=tuple(ids),
@@ -161,13 +195,13 @@ def read_properties(path: Path, ids: Sequence[str]) -> dict[str, Floats]:
     rows = Rows(path, ("device_id",))
     strange = [name for name in rows.names if name not in ("device_id", *PROPERTIES)]
     if strange:
-        raise TraceError(f"{rows.place(None)}: expected only {', '.join(PROPERTIES)}, found {strange[0]}")
+        raise TraceError(f"{rows.place(None)}: expected only {', '.join(PROPERTIES)}, found another column")
     device = _devices(rows, ids)
     known = {}
     for name in (n for n in PROPERTIES if n in rows.names):
         values = rows.numbers(name, may_lack=True)
         if name != "utc_offset_h":
-            rows.refuse(values <= 0, f"{name} > 0", values)
+            rows.refuse(values <= 0, f"{name} > 0", "one that is not")
         known[name] = np.full(len(ids), np.nan)
         known[name][device] = values
     return known

@@ -85,7 +85,7 @@ def test_the_order_of_the_file_does_not_matter(tmp_path):
         ({"user_id": None, "text": "x"}, "expected a user_id"),
         ({"user_id": True, "text": "x"}, "expected a user_id"),
         ({"user_id": "carol"}, "expected a text that is a string, found none"),
-        ({"user_id": "carol", "text": 5}, "expected a text that is a string, found int"),
+        ({"user_id": "carol", "text": 5}, "expected a text that is a string, found a number"),
         (b'{"user_id": "carol", "text": "\xff"}', "expected UTF-8, found byte 0xff"),
     ],
 )

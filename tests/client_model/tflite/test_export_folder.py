@@ -48,10 +48,20 @@ def test_a_folder_as_it_was_signed_is_verified(folder):
         (lambda f: (f / "a.tflite").write_bytes(b"First"), "expected 5 bytes with sha256"),
         (lambda f: (f / "a.tflite").unlink(), "expected a file of the manifest, found none"),
         (lambda f: (f / "b.tflite").write_bytes(b""), "expected only files of the manifest"),
-        (lambda f: (f / SIGNATURE).unlink(), "expected a signature, found"),
+        (lambda f: (f / SIGNATURE).unlink(), "manifest.sig: expected a signature, found No such file or directory$"),
         (lambda f: (f / SIGNATURE).write_bytes(b"x" * 64), "expected a signature of manifest.json by this key"),
         (lambda f: (f / MANIFEST).write_text("[]"), "expected a manifest of files"),
-        (lambda f: (f / MANIFEST).unlink(), "expected a manifest of files"),
+        (
+            lambda f: (f / MANIFEST).unlink(),
+            "manifest.json: expected a manifest of files, found No such file or directory$",
+        ),
+        (lambda f: (f / MANIFEST).write_text("x"), "expected a manifest of files, found no JSON$"),
+        (lambda f: (f / MANIFEST).write_text("[" * 99_999), "expected a manifest of files, found no JSON$"),
+        (lambda f: (f / MANIFEST).write_text("null"), "expected a manifest of files, found other JSON$"),
+        *(
+            (lambda f, entry=entry: (f / MANIFEST).write_text(json.dumps({"a.tflite": entry})), "found a file without$")
+            for entry in (None, 3, {}, {"bytes": 5}, {"bytes": "5", "sha256": "x"}, {"bytes": 5, "sha256": None})
+        ),
         (lambda f: (f / MANIFEST).write_text(json.dumps({})), "expected a signature of manifest.json by this key"),
     ],
 )
@@ -107,8 +117,12 @@ def test_keys(tmp_path):
     for read, path, message in (
         (read_private_key, other, "expected an Ed25519 key, found"),
         (read_private_key, public, "expected a private key in PEM"),
-        (read_public_key, private, "expected a public key in PEM"),
-        (read_public_key, tmp_path / "none.pem", "none.pem: expected a public key in PEM"),
+        (read_public_key, private, "expected a public key in PEM, found none$"),
+        (
+            read_public_key,
+            tmp_path / "none.pem",
+            "none.pem: expected a public key in PEM, found No such file or directory$",
+        ),
     ):
         with pytest.raises(VerificationError, match=message):
             read(path)

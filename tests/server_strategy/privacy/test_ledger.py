@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from server_strategy.privacy.ledger import (
     ParticipationLog,
     PrivacyLedger,
     _chained,
+    encode_labels,
+    half_written_line,
     privacy_spent,
     recompute,
 )
@@ -216,8 +219,79 @@ def test_a_phone_that_is_named_twice_is_refused(tmp_path):
 @pytest.mark.parametrize("spoilt", [{"parameters": {"rounds": 3}}, {"goal": None, "extra": 1}, {"adaptive": {"a": 1}}])
 def test_a_first_line_that_is_no_plan_is_refused(tmp_path, spoilt):
     (tmp_path / "l").write_text(json.dumps(_chained({"release": 0, "plan": plan().to_json() | spoilt}, "")) + "\n")
-    with pytest.raises(LedgerError, match=":1: expected the plan of a run"):
+    with pytest.raises(
+        LedgerError, match=r":1: expected (the plan of a run|its parameters on record), found "
+    ) as error:
         recompute(tmp_path / "l", 0)
+    assert not re.search(r"[_ ]got |object|argument|'", str(error.value))  # nothing that only Python's users know
+
+
+SPOILT = [
+    *({"noise_multiplier": bad} for bad in ("secret", None, 0, -1.0, True, float("inf"), [1], 10**400)),
+    *({"delta": bad} for bad in ("secret", 0.0, 1.5, float("nan"), None)),
+    *({"max_participations": "3"}, {"population": 1.5}, {"mechanism": 3}, {"mechanism": None}, {"parameters": "x"}),
+    *({"adaptive": [1]}, {"adaptive": {"quantile": 0.5}}, {"policy": None}),
+]
+
+
+@pytest.mark.parametrize("spoilt", [None, "secret", 3, [1], {}, *(plan().to_json() | change for change in SPOILT)])
+def test_a_plan_of_other_values_is_one_line(tmp_path, spoilt):
+    path = tmp_path / "l"
+    path.write_text(json.dumps(_chained({"release": 0, "plan": spoilt}, "")) + "\n")
+    with pytest.raises(LedgerError, match=r"l:1: expected the plan of a run, found [a-z]") as error:
+        recompute(path, 0)
+    assert "secret" not in str(error.value)
+
+
+def test_what_a_plan_may_leave_out_is_its_default(tmp_path):
+    values = {name: value for name, value in plan().to_json().items() if name not in ("policy", "clip_scope")}
+    (tmp_path / "l").write_text(json.dumps(_chained({"release": 0, "plan": values}, "")) + "\n")
+    assert recompute(tmp_path / "l", 0)["releases"] == 0
+
+
+def test_parameters_that_give_no_cost_are_one_line(tmp_path):
+    path = tmp_path / "l"
+    first = _chained({"release": 0, "plan": plan(mechanism=BufferedToeplitzNoise(9, (0.9,), (0.2,))).to_json()}, "")
+    first["plan"]["parameters"]["output_scale"] = ["secret"]
+    first = _chained({"release": 0, "plan": first["plan"]}, "")
+    entry = {"release": 1, "participants": encode_labels(np.array([1], np.uint64))}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (first, _chained(entry, first["hash"]))))
+    with pytest.raises(LedgerError, match=r"l:1: expected .* found (others|parameters of another kind)$"):
+        recompute(path, 1)
+
+
+@pytest.mark.parametrize("line", [b"hello\n", b"{}\n", b"[]\n", b"\xff\n", b"null\n", b"[" * 99_999 + b"\n"])
+def test_a_line_that_is_none_is_one_line(tmp_path, line):
+    (tmp_path / "l").write_bytes(line)
+    with pytest.raises(LedgerError, match=r"l:1: expected a ledger line, found another one, or a damaged one$"):
+        recompute(tmp_path / "l", 0)
+
+
+def test_participants_that_are_none_are_one_line(tmp_path):
+    first = _chained({"release": 0, "plan": plan().to_json()}, "")
+    lines = (first, _chained({"release": 1, "participants": "secret"}, first["hash"]))
+    (tmp_path / "l").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(
+        LedgerError, match=r"l:2: expected the participants of a release, found none, or a damaged list"
+    ):
+        recompute(tmp_path / "l", 1)
+
+
+def test_whoever_only_reads_leaves_a_half_written_line_where_it_is(tmp_path):
+    path = tmp_path / "l"
+    spent = play(PrivacyLedger(plan(), path), plan(), ROUNDS)
+    assert half_written_line(path) is None
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"release": 8, "part')
+    assert recompute(path, 7) == json.loads(json.dumps(spent.__dict__))
+    assert half_written_line(path) == 9
+    with pytest.raises(LedgerError, match="expected 8 releases on record, found 7"):
+        recompute(path, 8)  # a claim that counts it is not confirmed
+    with pytest.raises(LedgerError, match="expected the plan of this run"):
+        PrivacyLedger(plan(goal=4), path)  # nor does a run that it is not of cut it off
+    assert path.read_bytes() == whole + b'{"release": 8, "part'
+    PrivacyLedger(plan(), path)
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

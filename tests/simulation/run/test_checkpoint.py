@@ -1,4 +1,5 @@
 import errno
+import os
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulation.files import write_text_atomically
 from simulation.run.checkpoint import CheckpointError, flattened, load_newest_checkpoint, nested, save_checkpoint
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, MachineError
 
 
 def save(folder, number, keep=3):
@@ -19,7 +20,7 @@ def test_round_trip_and_only_the_newest_are_kept(tmp_path):
     for n in range(6):
         save(tmp_path, n)
     assert [p.name for p in sorted(tmp_path.iterdir())] == [f"checkpoint-00000{n}.npz" for n in (3, 4, 5)]
-    (state, about), notes = load_newest_checkpoint(tmp_path)
+    (state, about, _), notes = load_newest_checkpoint(tmp_path)
     assert about == {"n": 5} and (state["weights"] == 5).all() and notes == []
     assert state["strategy"]["noise"]["releases"] == 5
 
@@ -38,7 +39,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path,
             "not a zip": b"hello",
         }[damage]
     )
-    (_, about), notes = load_newest_checkpoint(tmp_path)
+    (_, about, _), notes = load_newest_checkpoint(tmp_path)
     assert about == {"n": 1}
     assert len(notes) == 1 and str(path) in notes[0] and "falling back" in notes[0]
 
@@ -106,4 +107,28 @@ def test_a_checkpoint_of_before_is_refused_in_one_line(tmp_path):
     old = tmp_path / "checkpoint-000002.npz"
     np.savez(old, about_json=np.frombuffer(b'{"salt": "ab"}', np.uint8), world_now_s=np.array(3.0))
     with pytest.raises(ConfigError, match=r"000002\.npz: expected a checkpoint of this version of Typefleet, found"):
+        load_newest_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [1, 2])
+def test_what_is_said_of_a_damaged_one_is_true_of_it(tmp_path, damaged):
+    (tmp_path / "checkpoint-000001.npz").write_bytes(b"hello")
+    if damaged == 1:
+        save(tmp_path, 0)
+        (note,) = load_newest_checkpoint(tmp_path)[1]
+        assert note.endswith(
+            "000001.npz is damaged: cut short, changed, or no checkpoint at all; falling back to the one before"
+        )
+        return
+    os.truncate(save(tmp_path, 2), 900)
+    with pytest.raises(CheckpointError) as error:
+        load_newest_checkpoint(tmp_path)
+    assert str(error.value).count("is damaged") == 2 and "falling back" not in str(error.value)
+    assert "pickle" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", [b"[]", b"3", b"null", b"\xff", b"[" * 99_999])
+def test_a_text_that_is_none_is_damage(tmp_path, text):
+    np.savez(tmp_path / "checkpoint-000001.npz", about=np.frombuffer(text, np.uint8))
+    with pytest.raises(MachineError):
         load_newest_checkpoint(tmp_path)

@@ -155,3 +155,47 @@ def test_what_a_policy_adds_to_its_funnel_stands_beside_the_rest():
         waves: int
 
     assert record(funnel=Waves(**COUNTS, waves=2)).as_line()["waves"] == 2
+
+
+def rounds_file(folder, rounds):
+    directory = RunDirectory(folder)
+    for number in range(1, rounds + 1):
+        directory.append_round(record(round=number))
+    return directory
+
+
+@pytest.mark.parametrize(
+    "line", [b"garbage", b"{}", b"[]", b"null", b"\xff\xfe", b"", b'{"round": 2}', b"1" * 5001, b"[" * 99_999]
+)
+def test_a_damaged_line_is_said_by_its_number_and_stays_there(tmp_path, line):
+    directory = rounds_file(tmp_path, 3)
+    lines = directory.rounds.read_bytes().split(b"\n")
+    lines[1] = line
+    directory.rounds.write_bytes(b"\n".join(lines))
+    for read in (directory.read_rounds, lambda: directory.cut_rounds_after(3)):
+        with pytest.raises(
+            ConfigError, match=r"rounds\.jsonl:2: expected the line of round 2, found (a d|another one)"
+        ):
+            read()
+    assert directory.rounds.read_bytes() == b"\n".join(lines)
+
+
+def test_a_missing_line_is_said_by_its_number(tmp_path):
+    directory = rounds_file(tmp_path, 3)
+    lines = directory.rounds.read_bytes().splitlines(keepends=True)
+    directory.rounds.write_bytes(lines[0] + lines[2])
+    with pytest.raises(ConfigError, match=r"rounds\.jsonl:2: expected the line of round 2, found another one"):
+        directory.read_rounds()
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"round": 4, "compl', b"\xff\x00"])
+def test_a_last_line_that_a_kill_left_half_written_is_dropped(tmp_path, torn):
+    directory = rounds_file(tmp_path, 3)
+    whole = directory.rounds.read_bytes()
+    directory.rounds.write_bytes(whole + torn)
+    directory.cut_rounds_after(3)
+    assert directory.rounds.read_bytes() == whole
+    directory.cut_rounds_after(2)
+    assert directory.rounds.read_bytes().splitlines() == whole.splitlines()[:2]
+    with pytest.raises(ConfigError, match=r"expected the 3 rounds that the checkpoint is after, found 2 whole lines"):
+        directory.cut_rounds_after(3)

@@ -64,3 +64,63 @@ def test_there_is_nothing_to_read_for_the_synthetic_population(tmp_path):
     kind = FORMATS.kind("synthetic")
     with pytest.raises(DataError, match=r"--data\.format: expected a format of files, to read .*, found synthetic"):
         list(read_messages(tmp_path / "m.csv", kind.make(kind.settings())))
+
+
+def read(path):
+    kind = FORMATS.kind("auto")
+    return list(read_messages(path, kind.make(kind.settings())))
+
+
+def test_a_comma_without_quotes_cuts_no_message_short(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text('user_id,text\nu,hello,extra secret\nu,"hello, you"\n')
+    bad, good = read(path)
+    assert good == Message("u", "hello, you") and isinstance(bad, DataError)
+    assert str(bad).startswith(f"{path}:2: expected 2 fields, as the header has") and str(bad).endswith("found 3")
+    assert "secret" not in str(bad)
+
+
+@pytest.mark.parametrize("header", ["user_id,text,text", "user_id,text,user_id"])
+def test_a_column_that_is_named_twice_is_refused(tmp_path, header):
+    path = tmp_path / "m.csv"
+    path.write_text(f"{header}\na,b,c\n")
+    with pytest.raises(DataError, match=r"m\.csv:1: expected the columns user_id and text once each, found \w+ more"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"user_id": ' + "1" * 5001 + ', "text": "a"}', "a number with thousands of digits"),
+        ("[" * 100_000, "invalid JSON (nested too deeply)"),
+        ("null", "none"),
+        ("[1]", "a list"),
+        ('"secret"', "a text"),
+    ],
+)
+def test_a_line_that_is_no_message_takes_only_its_own_place(tmp_path, line, found):
+    path = tmp_path / "m.jsonl"
+    path.write_text(line + '\n{"user_id": 1, "text": "a"}\n')
+    bad, good = read(path)
+    assert good == Message("1", "a") and str(bad) == f"{path}:1: expected a JSON object, found {found}"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(None, "none"), (3, "a number"), (True, "true or false"), (["secret"], "a list")]
+)
+def test_a_text_that_is_none_is_said_in_words(tmp_path, value, found):
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps({"user_id": "u", "text": value}) + "\n")
+    assert [str(bad) for bad in read(path)] == [f"{path}:1: expected a text that is a string, found {found}"]
+
+
+def test_a_damaged_parquet_file_is_one_line(tmp_path):
+    path = tmp_path / "m.parquet"
+    write_parquet(path, [Message("u", "hello")] * 99)
+    content = bytearray(path.read_bytes())
+    content[-200:-8] = b"\xff" * 192  # its footer
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"m\.parquet: expected a Parquet file, found .* damaged one$"):
+        read(path)
+    pyarrow.parquet.write_table(pa.table({"user_id": ["u"], "text": [b"secret"]}), path)
+    assert [str(bad) for bad in read(path)] == [f"{path}:row 1: expected a text that is a string, found bytes"]

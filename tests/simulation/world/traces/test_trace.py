@@ -48,7 +48,7 @@ def test_parquet_says_the_same(tmp_path):
     assert sessions_of(trace) == sessions_of(read_trace(write(tmp_path, "t.csv", INTERVALS)))
     table["end_s"][1] = 150
     pyarrow.parquet.write_table(pa.table(table), tmp_path / "t.parquet")
-    with pytest.raises(TraceError, match=r"t.parquet: row 2: expected end_s > start_s, found 150"):
+    with pytest.raises(TraceError, match=r"t.parquet: row 2: expected end_s > start_s, found one that is not"):
         read_trace(tmp_path / "t.parquet")
 
 
@@ -62,19 +62,33 @@ BAD_INTERVALS = {
     "nothing": ("", "expected a table"),
     "header only": ("device_id,start_s,end_s\n", "expected at least one row"),
     "a column": ("device_id,start_s\na,1\n", r"t.csv:1: expected the columns .* found no end_s"),
-    "a word": ("device_id,start_s,end_s\na,1,2\na,3,soon\n", r"t.csv:3: expected end_s to be a finite number.*'soon'"),
+    "a word": (
+        "device_id,start_s,end_s\na,1,2\na,3,soon\n",
+        r"t.csv:3: expected end_s to be a finite number, found text that is no number$",
+    ),
     "not a number": ("device_id,start_s,end_s\na,nan,2\n", r"t.csv:2: expected start_s to be a finite number"),
     "an empty field": ("device_id,start_s,end_s\na,,2\n", r"t.csv:2: expected start_s to be a finite number"),
     "a short row": (
         "device_id,start_s,end_s\nhello there,1\n",
         r"t.csv: expected a table, found a row of 2 columns among those of 3$",  # and nothing of the row
     ),
-    "negative": ("device_id,start_s,end_s\na,-1,2\n", r"t.csv:2: expected start_s >= 0, found -1"),
-    "backwards": ("device_id,start_s,end_s\na,1,2\nb,5,5\n", r"t.csv:3: expected end_s > start_s, found 5"),
+    "negative": ("device_id,start_s,end_s\na,-1,2\n", r"t.csv:2: expected start_s >= 0, found one below 0"),
+    "backwards": (
+        "device_id,start_s,end_s\na,1,2\nb,5,5\n",
+        r"t.csv:3: expected end_s > start_s, found one that is not",
+    ),
     "overlap": ("device_id,start_s,end_s\na,1,9\nb,2,3\na,8,10\n", r"t.csv:4: expected intervals .* do not overlap"),
     "unsorted": ("device_id,start_s,end_s\na,50,60\na,1,2\n", r"t.csv:3: expected rows sorted by start_s"),
-    "unknown device": ("device_id,start_s,end_s\na,1,2\nz,1,2\n", r"t.csv:3: expected a device of the coverage.*z"),
-    "unobserved": ("device_id,start_s,end_s\na,1,90001\n", r"t.csv:2: expected an interval in .* found 1 to 90001"),
+    "unknown device": (
+        "device_id,start_s,end_s\na,1,2\nz,1,2\n",
+        r"t.csv:3: expected a device of the coverage.* found one that is not there$",
+    ),
+    "a column twice": ("device_id,start_s,end_s,end_s\na,1,2,3\n", r"t.csv:1: expected each column once"),
+    "bytes": (b"device_id,start_s,end_s\na,1,2\n\xff,3,4\n", r"t.csv:3: expected a row of a table, .* not utf-8$"),
+    "unobserved": (
+        "device_id,start_s,end_s\na,1,90001\n",
+        r"t.csv:2: expected an interval in .* found one that leaves it",
+    ),
 }
 
 
@@ -86,7 +100,7 @@ def test_bad_intervals_are_said_with_file_and_line(case, tmp_path):
 
 
 BAD_COVERAGE = {
-    "twice": (COVERAGE + "a,0,5\n", r"c.csv:5: expected each device once, found a"),
+    "twice": (COVERAGE + "a,0,5\n", r"c.csv:5: expected each device once, found one a second time$"),
     "backwards": ("device_id,observed_from_s,observed_to_s\na,5,5\n", r"c.csv:2: expected observed_to_s > "),
     "negative": ("device_id,observed_from_s,observed_to_s\na,-5,5\n", r"c.csv:2: expected observed_from_s >= 0"),
 }
@@ -106,9 +120,9 @@ def test_devices(tmp_path):
     np.testing.assert_array_equal(known["memory_gb"], [np.nan, 3])
     np.testing.assert_array_equal(known["utc_offset_h"], [1, -5])
     for text, message in (
-        ("device_id,ram\na,3\n", r"d.csv:1: expected only .*, found ram"),
-        ("device_id,memory_gb\na,0\n", r"d.csv:2: expected memory_gb > 0, found 0"),
-        ("device_id,memory_gb\nq,1\n", r"d.csv:2: expected a device .* found q"),
+        ("device_id,ram\na,3\n", r"d.csv:1: expected only .*, found another column$"),
+        ("device_id,memory_gb\na,0\n", r"d.csv:2: expected memory_gb > 0, found one that is not"),
+        ("device_id,memory_gb\nq,1\n", r"d.csv:2: expected a device .* found one that is not there$"),
     ):
         with pytest.raises(TraceError, match=message):
             read_trace(path, devices=write(tmp_path, "d.csv", text))
@@ -150,8 +164,11 @@ def test_flash_events(tmp_path):
 
 
 BAD_FLASH = {
-    "an unknown event": ([DAY + "01:00:00\tscreen_fell"], "device phone, line 1: expected an event .*'screen_fell'"),
-    "no date": (["yesterday\twifi"], "line 1: expected YYYY-MM-DD HH:MM:SS, found 'yesterday'"),
+    "an unknown event": (
+        [DAY + "01:00:00\tscreen_fell"],
+        "device no. 1, line 1: expected an event .*found another text$",
+    ),
+    "no date": (["yesterday\twifi"], "line 1: expected YYYY-MM-DD HH:MM:SS, found another text$"),
     "not sorted": ([DAY + "02:00:00\twifi", DAY + "01:00:00\twifi"], "line 2: expected lines sorted by time"),
     "one moment": ([DAY + "01:00:00\twifi"], "expected events at two moments or more"),
     "no events": ([""], 'expected "messages" with lines of events'),
@@ -167,7 +184,7 @@ def test_bad_flash_events(case, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"a": 1}'])
 def test_json_that_is_no_trace(text, tmp_path):
-    with pytest.raises(TraceError, match=r"t.json(:1|: device a)?: expected "):
+    with pytest.raises(TraceError, match=r"t.json(:1|: device no. 1)?: expected "):
         read_trace(write(tmp_path, "t.json", text))
 
 
@@ -193,16 +210,16 @@ def test_fedscale_capacity(tmp_path):
     np.testing.assert_array_equal(known["relative_train_s"], [np.nan, 162.0])
     np.testing.assert_array_equal(known["upload_kbytes_per_s"], [np.nan, 706.0])
     capacity[7]["computation"] = 0
-    with pytest.raises(TraceError, match=r"device 7: expected computation > 0, found 0"):
+    with pytest.raises(TraceError, match=r"device no. 1: expected computation > 0, found 0"):
         read_trace(path, devices=write(tmp_path, "client_device_capacity", pickle.dumps(capacity)))
 
 
 BAD_FEDSCALE = {
     "lengths": (fedscale(active=[10]), "expected as many active as inactive times"),
     "overlap": (fedscale(active=[10, 30]), "expected times that rise"),
-    "NaN": (fedscale(active=[float("nan"), 100]), "expected active >= 0, found nan"),
-    "a word": (fedscale(active=["x", 100]), "expected active >= 0, found 'x'"),
-    "finish": (fedscale(finish_time=150), "expected finish_time after the last time, found 150"),
+    "NaN": (fedscale(active=[float("nan"), 100]), "expected active >= 0, found another value$"),
+    "a word": (fedscale(active=["x", 100]), "expected active >= 0, found another value$"),
+    "finish": (fedscale(finish_time=150), "expected finish_time after the last time, found an earlier one"),
     "a list": ([1, 2], "expected a dictionary"),
     "empty": ({}, "expected a dictionary"),
 }
@@ -241,3 +258,48 @@ def test_a_pickle_that_would_run_something_is_refused_by_name_and_runs_nothing(p
 def test_bytes_that_are_no_pickle(tmp_path_factory, content):
     with pytest.raises(TraceError):
         read_trace(write(tmp_path_factory.mktemp("p"), "t.pkl", content))
+
+
+@pytest.mark.parametrize("name", ["t.CSV", "t.Csv"])
+def test_an_ending_in_capitals_is_the_same_ending(tmp_path, name):
+    assert sessions_of(read_trace(write(tmp_path, name, INTERVALS)))[0] == ("a", 100, 200)
+    flash(tmp_path, DAY + "01:00:00\twifi", DAY + "02:00:00\twifi").rename(tmp_path / "t.JSON")
+    assert read_trace(tmp_path / "t.JSON").device_ids == ("phone",)
+
+
+@pytest.mark.parametrize(("text", "found"), [("[" * 100_000, "nested too deeply"), ("1" * 5001, "thousands of digits")])
+def test_json_that_python_does_not_read(tmp_path, text, found):
+    with pytest.raises(TraceError, match=rf"t.json: expected JSON, found a fault: .*{found}$"):
+        read_trace(write(tmp_path, "t.json", text))
+
+
+SECRET = "alice@example.com"
+SECRETS = {
+    "t.csv": (
+        f"device_id,start_s,end_s\n{SECRET},1,2\n",
+        f"device_id,start_s,end_s\na,1,{SECRET}\n",
+        f"device_id,start_s,end_s\n{SECRET},5,5\n",
+        f"device_id,start_s,end_s\n{SECRET}\n",
+        f"{SECRET},start_s,end_s\na,1,2\n",
+    ),
+    "t.json": (
+        json.dumps({SECRET: {}}),
+        json.dumps({SECRET: {"messages": SECRET}}),
+        json.dumps({SECRET: {"messages": DAY + f"01:00:00\t{SECRET}"}}),
+        json.dumps({SECRET: {"messages": DAY + "01:00:00\twifi"}}),
+    ),
+    "t.pkl": (
+        pickle.dumps({SECRET: {"active": SECRET, "inactive": [], "finish_time": 1}}),
+        pickle.dumps({SECRET: {"active": [1], "inactive": [], "finish_time": 1}}),
+        pickle.dumps({SECRET: {"active": [1], "inactive": [2], "finish_time": 1}}),
+        pickle.dumps({SECRET: SECRET}),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), [(name, content) for name in SECRETS for content in SECRETS[name]])
+def test_no_complaint_repeats_an_id_or_a_cell(tmp_path, name, content):
+    coverage = write(tmp_path, "c.csv", COVERAGE) if name == "t.csv" else None
+    with pytest.raises(TraceError, match=r"t\.\w+:?.*: expected .*, found ") as error:
+        read_trace(write(tmp_path, name, content), coverage)
+    assert SECRET not in str(error.value)
