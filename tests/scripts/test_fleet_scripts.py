@@ -59,8 +59,14 @@ BAD = {
         ["fleet_dry_run.py", "--fleet.trace-coverage", "c.csv"],
         "--fleet.trace-coverage: expected only with --fleet.availability recorded",
     ),
-    "a bad row": (["fleet_dry_run.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found one that is not"),
-    "a bad row, real run": (["simulate.py", "--fleet.trace", "{bad}"], "bad.csv:3: expected end_s > start_s, found one that is not"),
+    "a bad row": (
+        ["fleet_dry_run.py", "--fleet.trace", "{bad}"],
+        "bad.csv:3: expected end_s > start_s, found one that is not",
+    ),
+    "a bad row, real run": (
+        ["simulate.py", "--fleet.trace", "{bad}"],
+        "bad.csv:3: expected end_s > start_s, found one that is not",
+    ),
     "too short": (["fleet_dry_run.py", "--fleet.trace", "{short}"], "expected a device observed for a day or longer"),
     "clusters": (
         ["simulate.py", "--fleet.other-best-local-hours", "13"],
