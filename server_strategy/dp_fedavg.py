@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
-from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
+from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, checked_step, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
@@ -240,9 +240,7 @@ class DPFedAvg(Strategy):
         rate = learning_rate_at(self.optimizer, self.releases, self.plan.rounds)
         noised = self.protected_sum.release(to_float(came.total, clip_norm), len(came.reported), below)
         mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
-        if self._optimizer_state is None:
-            self._optimizer_state = self.server_optimizer.initial_state(len(mean_update))
-        step, self._optimizer_state = self.server_optimizer.step(rate, mean_update, self._optimizer_state)
+        step, self._optimizer_state = checked_step(self.server_optimizer, rate, mean_update, self._optimizer_state)
         self._released_now = True
         return shaped_like(arrays, flat_weights(arrays) + step)
 
