@@ -65,6 +65,7 @@ from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
+from typefleet.setting_types import typed
 
 _LOG = getLogger("typefleet")
 
@@ -120,7 +121,7 @@ class DPFedAvg(Strategy):
             goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports a round"
             raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
         self.cohorts, self.cohort = cohorts, cohort
-        self.optimizer = optimizer or ServerOptimizerConfig()
+        self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
         self.server_optimizer = server_optimizer or self.optimizer.make()
         if plan is None:
             if privacy is None or rounds is None:

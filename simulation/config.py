@@ -18,7 +18,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig, check_privacy
 from server_strategy.privacy.mechanisms.base import Horizon
 from simulation.engine.config import EngineConfig
-from simulation.settings import check_bounds, check_kinds
+from simulation.settings import check_bounds, check_kinds, typed
 from simulation.unused import refuse_unused
 from simulation.world.config import FleetConfig, check_fleet
 from typefleet.errors import ConfigError, expected
@@ -46,12 +46,12 @@ class RunConfig:
 
 
 def check(config: RunConfig) -> None:
-    """Check every bound and the rules between settings.
+    """Check every type, every bound and the rules between settings.
 
     Raises:
         ConfigError: "--flag: expected a number > 0, found -1".
     """
-    check_bounds(config)
+    check_bounds(typed(config))
     check_kinds(config)
     refuse_unused(config)
     cohort, fleet = config.cohort, config.fleet

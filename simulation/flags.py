@@ -23,7 +23,7 @@ import tyro
 from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig, check
 from simulation.parser_messages import in_one_form, unknown_flag
-from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
+from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors, typed
 from simulation.unused import without_what_flags_switch_off
 from typefleet.errors import ConfigError, TypefleetError, expected, unreadable
 
@@ -70,7 +70,7 @@ def settled(config: RunConfig) -> RunConfig:
     Raises:
         ConfigError: a setting that cannot be used.
     """
-    config = choose(config, {})
+    config = choose(typed(config), {})
     config = replace(config, privacy=with_default_noise(config.privacy))
     check(config)
     return config

@@ -16,14 +16,11 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from typefleet.doors import Door, KindSettings, chosen, settings_fields
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.setting_types import flag_name as flag_name
+from typefleet.setting_types import typed as typed
 
 Path = tuple[str, ...]  # of a setting in its tree
 T = TypeVar("T")
-
-
-def flag_name(path: Path) -> str:
-    """--privacy.noise-multiplier for ("privacy", "noise_multiplier")."""
-    return "--" + ".".join(part.replace("_", "-") for part in path)
 
 
 def leaves(config: Any, prefix: Path = ()) -> dict[Path, Any]:
