@@ -65,6 +65,7 @@ from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import require_object
 from typefleet.setting_types import typed
 
 _LOG = getLogger("typefleet")
@@ -122,7 +123,8 @@ class DPFedAvg(Strategy):
             raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
-        self.server_optimizer = server_optimizer or self.optimizer.make()
+        self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
+        require_object("server_optimizer", self.server_optimizer, ("linear_momentum", "initial_state", "step"))
         if plan is None:
             if privacy is None or rounds is None:
                 raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))

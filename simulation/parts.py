@@ -1,12 +1,15 @@
 """Objects handed in from Python, in the place of the kinds that a configuration names."""
 
 import hashlib
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from client_model.learning.cells.door import CELLS
 from typefleet.doors import Kind, KindSettings
+from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import require_object
 
 if TYPE_CHECKING:
     from client_model.learning.cells.base import Cell
@@ -16,6 +19,26 @@ if TYPE_CHECKING:
     from server_strategy.privacy.mechanisms.base import Mechanism
     from simulation.world.availability.base import Availability
     from simulation.world.devices import Devices
+
+
+_NEEDS = {
+    "cell": ("name", "weights", "state_sizes", "step"),
+    "server_optimizer": ("linear_momentum", "initial_state", "step"),
+    "mechanism": ("name", "sensitivity_squared", "sum_errors", "stream"),  # the plan asks for more
+    "availability": ("num_phones", "utc_offset_h", "eligible_share", "day_starts"),
+    "devices": ("train_s_per_token", "download_bytes_per_s", "upload_bytes_per_s", "memory_gb"),
+    "message_format": ("endings", "read"),
+    "metrics": ("name", "counts", "value"),
+}
+NAMED_IN = {
+    "cell": "model.cell",
+    "server_optimizer": "server_optimizer.name",
+    "mechanism": "privacy.mechanism",
+    "availability": "fleet.availability",
+    "message_format": "data.format",
+    "metrics": "evaluation.metrics",
+}
+"""The setting that names such a part."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +52,23 @@ class Parts:
     devices: "Devices | None" = None
     message_format: "MessageFormat | None" = None
     metrics: tuple["Metric", ...] = ()
+
+    @staticmethod
+    def handed_in(**given: Any) -> "Parts":
+        """The parts that somebody handed in, each an object that can be one.
+
+        Raises:
+            ConfigError: a name, a class or another object in the place of a part.
+        """
+        metrics = given.get("metrics", ())
+        if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+            require_object("metrics", metrics, _NEEDS["metrics"], NAMED_IN["metrics"])
+            raise ConfigError(expected("metrics", "a list of metrics", type(metrics).__name__))
+        given["metrics"] = tuple(metrics)
+        for name, part in given.items():
+            for one in part if name == "metrics" else () if part is None else (part,):
+                require_object(name, one, _NEEDS[name], NAMED_IN.get(name, ""))
+        return Parts(**given)
 
     def described(self) -> dict[str, str]:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""

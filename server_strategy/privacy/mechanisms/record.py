@@ -14,6 +14,7 @@ from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError, InputError, expected
+from typefleet.own_parts import require_object
 
 _PARTS = ("name", "description", "independent", "sensitivity_squared", "sum_errors", "stream", "vectors_of_memory")
 
@@ -85,9 +86,7 @@ def require_usable(mechanism: Mechanism) -> None:
         ConfigError: it lacks a part of a mechanism, has no parameters, or has the name of another kind, as which its
             ledger would be read.
     """
-    missing = [part for part in _PARTS if not hasattr(mechanism, part)]
-    if missing:
-        raise ConfigError(expected("mechanism", f"{', '.join(_PARTS)}", f"no {', '.join(missing)}"))
+    require_object("mechanism", mechanism, _PARTS, "privacy.mechanism")
     if mechanism.name in MECHANISMS.names and kind_of(mechanism) is None:
         found = f"{type(mechanism).__name__}, which is not what that name stands for"
         raise ConfigError(expected(f"mechanism {mechanism.name!r}", "a name of its own", found))
