@@ -46,6 +46,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, checked_step, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import (
@@ -124,7 +125,7 @@ class DPFedAvg(Strategy):
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
         self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
-        require_object("server_optimizer", self.server_optimizer, ("linear_momentum", "initial_state", "step"))
+        require_object("server_optimizer", self.server_optimizer, OPTIMIZERS.needs)
         if plan is None:
             if privacy is None or rounds is None:
                 raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))

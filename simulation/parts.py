@@ -7,7 +7,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from client_model.learning.cells.door import CELLS
-from typefleet.doors import Kind, KindSettings
+from client_model.metrics.door import METRICS
+from client_model.text.formats.door import FORMATS
+from server_strategy.optimizers.door import OPTIMIZERS
+from server_strategy.privacy.mechanisms.door import MECHANISMS
+from simulation.world.availability.door import AVAILABILITY
+from typefleet.doors import Door, Kind, KindSettings
 from typefleet.errors import ConfigError, expected
 from typefleet.own_parts import require_object
 
@@ -21,14 +26,16 @@ if TYPE_CHECKING:
     from simulation.world.devices import Devices
 
 
-_NEEDS = {
-    "cell": ("name", "weights", "state_sizes", "step"),
-    "server_optimizer": ("linear_momentum", "initial_state", "step"),
-    "mechanism": ("name", "sensitivity_squared", "sum_errors", "stream"),  # the plan asks for more
-    "availability": ("num_phones", "utc_offset_h", "eligible_share", "day_starts"),
-    "devices": ("train_s_per_token", "download_bytes_per_s", "upload_bytes_per_s", "memory_gb"),
-    "message_format": ("endings", "read"),
-    "metrics": ("name", "counts", "value"),
+_DOORS: dict[str, Door[Any]] = {
+    "cell": CELLS,
+    "server_optimizer": OPTIMIZERS,
+    "mechanism": MECHANISMS,
+    "availability": AVAILABILITY,
+    "message_format": FORMATS,
+    "metrics": METRICS,
+}
+_NEEDS = {name: door.needs for name, door in _DOORS.items()} | {
+    "devices": ("train_s_per_token", "download_bytes_per_s", "upload_bytes_per_s", "memory_gb")
 }
 NAMED_IN = {
     "cell": "model.cell",

@@ -124,11 +124,8 @@ def kinds_with(config: Any, path: Path) -> str | None:
     """What a setting that this tree lacks goes with: `--privacy.mechanism blt`; None if with no kind."""
     for selector in selectors(config):
         if selector.path[:-1] == path[:-1]:
-            owners = [
-                name
-                for name in selector.door.names
-                if path[-1] in (f.name for f in fields(selector.door.kind(name).settings))
-            ]
+            kinds = selector.door.kinds()
+            owners = [kind.name for kind in kinds if path[-1] in (f.name for f in fields(kind.settings))]
             if owners:
                 return f"{flag_name(selector.path)} {' or '.join(owners)}"
     return None

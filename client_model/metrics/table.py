@@ -71,7 +71,7 @@ def metric_table(names: Sequence[str] = (), handed_in: Sequence[Metric] = ()) ->
             further = f"further metrics, each once, beside {', '.join(ALWAYS_MEASURED)}"
             raise ConfigError(expected("--evaluation.metrics", further, name))
     named = [METRICS.kind(name) for name in (*ALWAYS_MEASURED, *names)]
-    metrics = (*(kind.make(kind.settings()) for kind in named), *handed_in)
+    metrics = (*(METRICS.made(kind, kind.settings()) for kind in named), *handed_in)
     owners: dict[str, Metric] = {}
     counters: dict[str, tuple[str, Counter]] = {}
     for metric in metrics:

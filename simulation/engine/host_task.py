@@ -87,4 +87,4 @@ class HostTask:
 def _cell_named(name: str, given: dict[str, Any]) -> tuple[Cell, KindSettings]:
     kind = CELLS.kind(name)
     settings = kind.settings(**given)
-    return kind.make(settings), settings
+    return CELLS.made(kind, settings), settings

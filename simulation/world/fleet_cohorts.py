@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
+from server_strategy.policies import POLICIES
 from server_strategy.state import State, branch
 from simulation.world.fleet import Fleet
 from simulation.world.policies.base import RoundPolicy
@@ -82,4 +83,4 @@ def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCo
         raise ConfigError(expected("--cohort.goal", f"a number <= the {phones}", cohort.goal))
     kind, settings = chosen(cohort, "policy")
     timeline = Timeline(fleet, cohort, work)
-    return FleetCohorts(timeline, kind.make(settings, timeline))
+    return FleetCohorts(timeline, POLICIES.made(kind, settings, timeline))
