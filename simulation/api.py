@@ -113,7 +113,7 @@ def simulate(
     if config is not None and not isinstance(config, RunConfig):
         raise ConfigError(expected("config", "a RunConfig", type(config).__name__))
     with parts.at_their_doors():
-        config = settled(config or RunConfig())
+        config = settled(config or RunConfig(), parts)
     return _run(config, parts, progress, going_on=False, engine=engine)
 
 
@@ -155,7 +155,8 @@ def resume(
     if not isinstance(path, str | Path):
         raise ConfigError(expected("path", "the folder of a run", type(path).__name__))
     with parts.at_their_doors():
-        config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
+        config = settled(read_config(Path(path) / "config.toml"), parts, begun=True)
+        config = replace(config, output_dir=Path(path))
     return _run(config, parts, progress, going_on=True, engine=engine)
 
 

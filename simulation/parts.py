@@ -77,6 +77,11 @@ class Parts:
                 require_object(name, one, _NEEDS[name], NAMED_IN.get(name, ""))
         return Parts(**given)
 
+    def places(self) -> dict[tuple[str, ...], Any]:
+        """Of each part that takes a named one's place, the path of the setting that names it -> the part."""
+        given = {name: getattr(self, name) for name in NAMED_IN if name != "metrics"}  # these come on top
+        return {tuple(NAMED_IN[name].split(".")): part for name, part in given.items() if part is not None}
+
     def described(self) -> dict[str, str]:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""
         given = {f.name: getattr(self, f.name) for f in fields(self)}
