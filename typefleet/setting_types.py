@@ -54,10 +54,12 @@ def _of_type(value: Any, kind: Any, flag: str) -> Any:
         if not any(type(value) is type(choice) and value == choice for choice in get_args(kind)):
             raise _refused(flag, f"one of {', '.join(map(str, get_args(kind)))}", value)
         return value
-    if get_origin(kind) is tuple and get_args(kind)[1:] == (...,):
-        if not isinstance(value, tuple | list):
-            raise _refused(flag, "a tuple", value)
-        return tuple(_of_type(one, get_args(kind)[0], flag) for one in value)
+    if get_origin(kind) is tuple:
+        first, *others = get_args(kind)
+        if not isinstance(value, tuple | list) or (others != [...] and len(value) != 1 + len(others)):
+            raise _refused(flag, "a tuple" if others == [...] else f"a tuple of {1 + len(others)}", value)
+        kinds = [first] * len(value) if others == [...] else [first, *others]
+        return tuple(_of_type(one, kind, flag) for one, kind in zip(value, kinds, strict=True))
     if isinstance(kind, type) and is_dataclass(kind) and not isinstance(value, kind):
         raise ConfigError(expected(flag, kind.__name__, type(value).__name__))
     what, is_one, made = _RULES.get(kind, ("", _anything, _itself))
