@@ -193,6 +193,7 @@ def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism)
     z = privacy.noise_multiplier
     if z is None:
         z = noise_multiplier_for(float(privacy.target_epsilon or 0), delta, sensitivity)
+    gaussian_rho(z, sensitivity)  # refuses a noise that costs no number
     return replace(
         plan,
         noise_multiplier=z,
