@@ -66,7 +66,7 @@ from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
-from typefleet.own_parts import require_object
+from typefleet.own_parts import calling, require_object
 from typefleet.setting_types import typed
 
 _LOG = getLogger("typefleet")
@@ -178,7 +178,8 @@ class DPFedAvg(Strategy):
         admitted = self.participation.may_participate(
             self.releases + 1, self.cohort.min_separation_rounds, self.plan.max_participations
         )
-        plan = self.cohorts.plan_round(server_round, admitted)
+        with calling(f"cohorts {type(self.cohorts).__name__}", "a plan of the round"):
+            plan = self.cohorts.plan_round(server_round, admitted)
         self._round_plan = plan
         if self.cohorts.max_staleness:
             self._versions.remember(server_round, arrays)
