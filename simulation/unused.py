@@ -155,6 +155,8 @@ _OF_DEVICES = (
 def refuse_replaced(config: "RunConfig", parts: "Parts") -> None:
     """Refuse settings that differ from their default and choose or shape a part that an object takes the place of.
 
+    And a format of files without a file.
+
     A configuration may name the very object that is handed in, as the config.toml of a run with it does.
 
     Raises:
@@ -172,6 +174,8 @@ def refuse_replaced(config: "RunConfig", parts: "Parts") -> None:
         if settings not in (type(settings)(), part):
             changed = next(name for name, value in leaves(settings).items() if value != leaves(type(settings)())[name])
             raise ConfigError(_refusal(flag_name((*selector.path[:-1], *changed)), only))
+    if parts.message_format is not None and config.data.path is None:
+        raise ConfigError(expected("message_format", "only with --data.path", "it without"))
     if parts.devices is not None:
         for name in _OF_DEVICES:
             if now["fleet", name] != before["fleet", name]:

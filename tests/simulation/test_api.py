@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from client_model.learning.cells.lstm import Lstm
+from client_model.text.formats.by_ending import NoFile
 from server_strategy.optimizers.momentum import Momentum
 from server_strategy.optimizers.sgd import Sgd
 from server_strategy.privacy.mechanisms.blt import BufferedSettings
@@ -91,6 +92,11 @@ def test_devices_replace_the_settings_that_they_would_be_drawn_with():
         ConfigError, match=r"--fleet\.network-log-std: expected only without devices handed in, found it"
     ):
         simulate(RunConfig(fleet=FleetConfig(network_log_std=1.0)), devices=Devices(*np.ones((4, 9))))
+
+
+def test_a_format_is_handed_in_with_a_file():
+    with pytest.raises(ConfigError, match=r"^message_format: expected only with --data\.path, found it without"):
+        simulate(message_format=NoFile())
 
 
 @dataclass(frozen=True)
