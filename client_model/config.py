@@ -74,7 +74,7 @@ class ModelConfig:
             UnknownKindError, ConfigError: nothing has that name, or the settings are another's.
         """
         kind, settings = chosen(self, "cell")
-        cell: Cell = kind.make(settings)
+        cell: Cell = CELLS.made(kind, settings)
         return cell
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.funnel import Funnel
-from typefleet.errors import expected
+from typefleet.errors import InputError, expected
 
 UNIFORM_WEIGHTS = "uniform weights"
 
@@ -109,23 +109,33 @@ def check_plan(plan: RoundPlan, cohorts: CohortSource, server_round: int, may_pa
         may_participate: bool [num_phones], phones that the participation rule admits.
 
     Raises:
-        ValueError: it breaks a rule.
+        InputError: it breaks a rule.
     """
+    _check_ids(plan.reporters, len(may_participate))
     reports, admitted = len(plan.reporters), may_participate[plan.reporters]
     if reports > cohorts.most_reports or len(np.unique(plan.reporters)) < reports:
-        raise ValueError(expected("reporters", f"at most {cohorts.most_reports}, each once", reports))
+        raise InputError(expected("reporters", f"at most {cohorts.most_reports}, each once", reports))
     if not admitted.all():
-        raise ValueError(expected("reporters", "phones that the participation rule admits", "others"))
+        raise InputError(expected("reporters", "phones that the participation rule admits", "others"))
     aligned = (plan.tokens, plan.started_round, plan.update_weight)
     if any(column is not None and len(column) != reports for column in aligned):
-        raise ValueError(expected("tokens, rounds and weights", f"those of {reports} reporters", "other lengths"))
+        raise InputError(expected("tokens, rounds and weights", f"those of {reports} reporters", "other lengths"))
     weight = plan.update_weight
     if weight is not None and not ((weight > 0) & (weight <= 1)).all():  # refuses NaN, too
-        raise ValueError(expected("update_weight", "numbers in (0, 1]", f"{weight.min()} to {weight.max()}"))
+        raise InputError(expected("update_weight", "numbers in (0, 1]", f"{weight.min()} to {weight.max()}"))
     started, earliest = plan.started_round, server_round - cohorts.max_staleness
     if started is not None and not ((started <= server_round) & (started >= earliest)).all():
         what = f"round {server_round} or up to {cohorts.max_staleness} rounds before"
-        raise ValueError(expected("started_round", what, f"{started.min()} to {started.max()}"))
+        raise InputError(expected("started_round", what, f"{started.min()} to {started.max()}"))
+
+
+def _check_ids(reporters: NDArray[np.int64], num_phones: int) -> None:
+    """Refuse what numpy would take for another phone's id: -1 is the last phone, and reports a second time."""
+    if not isinstance(reporters, np.ndarray) or reporters.ndim != 1 or reporters.dtype.kind not in "iu":
+        found = f"{getattr(reporters, 'dtype', type(reporters).__name__)} {list(np.shape(reporters))}"
+        raise InputError(expected("reporters", "whole numbers [reports]", found))
+    if len(reporters) and not (reporters.min() >= 0 and reporters.max() < num_phones):
+        raise InputError(expected("reporters", f"ids from 0 to {num_phones - 1}", "others"))
 
 
 def balanced_shards(

@@ -44,8 +44,9 @@ from numpy.typing import NDArray
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
-from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, learning_rate_at
+from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, checked_step, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import (
@@ -65,6 +66,8 @@ from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import calling, require_object
+from typefleet.setting_types import typed
 
 _LOG = getLogger("typefleet")
 
@@ -120,8 +123,9 @@ class DPFedAvg(Strategy):
             goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports a round"
             raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
         self.cohorts, self.cohort = cohorts, cohort
-        self.optimizer = optimizer or ServerOptimizerConfig()
-        self.server_optimizer = server_optimizer or self.optimizer.make()
+        self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
+        self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
+        require_object("server_optimizer", self.server_optimizer, OPTIMIZERS.needs)
         if plan is None:
             if privacy is None or rounds is None:
                 raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "neither"))
@@ -174,7 +178,8 @@ class DPFedAvg(Strategy):
         admitted = self.participation.may_participate(
             self.releases + 1, self.cohort.min_separation_rounds, self.plan.max_participations
         )
-        plan = self.cohorts.plan_round(server_round, admitted)
+        with calling(f"cohorts {type(self.cohorts).__name__}", "a plan of the round"):
+            plan = self.cohorts.plan_round(server_round, admitted)
         self._round_plan = plan
         if self.cohorts.max_staleness:
             self._versions.remember(server_round, arrays)
@@ -240,9 +245,7 @@ class DPFedAvg(Strategy):
         rate = learning_rate_at(self.optimizer, self.releases, self.plan.rounds)
         noised = self.protected_sum.release(to_float(came.total, clip_norm), len(came.reported), below)
         mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
-        if self._optimizer_state is None:
-            self._optimizer_state = self.server_optimizer.initial_state(len(mean_update))
-        step, self._optimizer_state = self.server_optimizer.step(rate, mean_update, self._optimizer_state)
+        step, self._optimizer_state = checked_step(self.server_optimizer, rate, mean_update, self._optimizer_state)
         self._released_now = True
         return shaped_like(arrays, flat_weights(arrays) + step)
 

@@ -8,5 +8,10 @@ from typing import Any
 
 from typefleet.doors import Door
 
-POLICIES: Door[Any] = Door("round policy", "typefleet.policies", {})
+POLICIES: Door[Any] = Door(
+    "round policy",
+    "typefleet.policies",
+    {},
+    needs=("most_reports", "max_staleness", "weighting", "plan_round", "state", "load_state"),
+)
 """`make(settings, timeline)` gives a `simulation.world.policies.base.RoundPolicy`."""

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from simulation.config import RunConfig
 from simulation.flags import read_config, settled
 from simulation.parts import Parts
+from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import require_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,17 +100,20 @@ def simulate(
         InputError: the settings or the data cannot be used; nothing was written.
         MachineError: the machine failed; `resume` goes on from the last checkpoint.
     """
-    parts = Parts(
+    parts = Parts.handed_in(
         cell=cell,
         mechanism=mechanism,
         server_optimizer=server_optimizer,
         availability=availability,
         devices=devices,
         message_format=message_format,
-        metrics=tuple(metrics),
+        metrics=metrics,
     )
+    _require_run(progress, engine)
+    if config is not None and not isinstance(config, RunConfig):
+        raise ConfigError(expected("config", "a RunConfig", type(config).__name__))
     with parts.at_their_doors():
-        config = settled(config or RunConfig())
+        config = settled(config or RunConfig(), parts)
     return _run(config, parts, progress, going_on=False, engine=engine)
 
 
@@ -137,18 +142,30 @@ def resume(
         InputError: the folder holds no run, or the parts or the data are others.
         MachineError: as in `simulate`.
     """
-    parts = Parts(
+    parts = Parts.handed_in(
         cell=cell,
         mechanism=mechanism,
         server_optimizer=server_optimizer,
         availability=availability,
         devices=devices,
         message_format=message_format,
-        metrics=tuple(metrics),
+        metrics=metrics,
     )
+    _require_run(progress, engine)
+    if not isinstance(path, str | Path):
+        raise ConfigError(expected("path", "the folder of a run", type(path).__name__))
     with parts.at_their_doors():
-        config = replace(settled(read_config(Path(path) / "config.toml")), output_dir=Path(path))
+        config = settled(read_config(Path(path) / "config.toml"), parts, begun=True)
+        config = replace(config, output_dir=Path(path))
     return _run(config, parts, progress, going_on=True, engine=engine)
+
+
+def _require_run(progress: Any, engine: Any) -> None:
+    """Refuse what neither shows progress nor runs anything."""
+    if progress is not None:
+        require_object("progress", progress, ("write", "flush"))
+    if engine is not None:
+        require_object("engine", engine, ("start", "run", "end_soon"))
 
 
 def _run(

@@ -5,9 +5,9 @@ cohort, privacy, server optimizer) and the simulated world (fleet) change result
 not change one bit of the result, so it is left out of the fingerprint that a resume checks.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Lt
 
@@ -15,13 +15,16 @@ from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.metrics.config import EvaluationConfig
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
-from server_strategy.privacy.config import PrivacyConfig, check_privacy
+from server_strategy.privacy.config import PrivacyConfig, check_privacy, with_default_noise
 from server_strategy.privacy.mechanisms.base import Horizon
 from simulation.engine.config import EngineConfig
-from simulation.settings import check_bounds, check_kinds
-from simulation.unused import refuse_unused
+from simulation.settings import check_bounds, check_kinds, choose, typed
+from simulation.unused import refuse_replaced, refuse_unused
 from simulation.world.config import FleetConfig, check_fleet
 from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from simulation.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,46 @@ class RunConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
 
 
-def check(config: RunConfig) -> None:
-    """Check every bound and the rules between settings.
+def settled(config: RunConfig, parts: "Parts | None" = None, *, begun: bool = False) -> RunConfig:
+    """A configuration as it will run: the settings of every chosen kind and the default noise filled in, and checked.
+
+    Args:
+        config: the settings.
+        parts: objects handed in, in the place of kinds that they name.
+        begun: it is that of a run which began earlier, and was checked then.
+
+    Raises:
+        ConfigError: a setting that cannot be used.
+    """
+    config, mechanism = typed(config), None
+    if parts is not None:
+        mechanism = parts.mechanism
+        if not begun:
+            refuse_replaced(config, parts)
+    config = choose(config, {})
+    config = replace(config, privacy=with_default_noise(config.privacy, mechanism))
+    check(config, parts)
+    return config
+
+
+def check(config: RunConfig, parts: "Parts | None" = None) -> None:
+    """Check every type, every bound and the rules between settings.
+
+    Args:
+        config: the settings.
+        parts: objects handed in, in the place of kinds that they name.
 
     Raises:
         ConfigError: "--flag: expected a number > 0, found -1".
     """
-    check_bounds(config)
+    check_bounds(typed(config))
     check_kinds(config)
     refuse_unused(config)
     cohort, fleet = config.cohort, config.fleet
-    momentum = config.server_optimizer.make().linear_momentum
+    mechanism, optimizer = (None, None) if parts is None else (parts.mechanism, parts.server_optimizer)
+    momentum = (optimizer or config.server_optimizer.make()).linear_momentum
     horizon = Horizon.planned(config.rounds, cohort.min_separation_rounds, cohort.max_participations, momentum)
-    check_privacy(config.privacy, cohort, horizon)
+    check_privacy(config.privacy, cohort, horizon, mechanism)
     if fleet.size is not None and cohort.goal > fleet.size:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
     check_fleet(fleet)

@@ -20,8 +20,8 @@ from typing import Annotated, Any, TypeVar
 import tomli_w
 import tyro
 
-from server_strategy.privacy.config import with_default_noise
-from simulation.config import RunConfig, check
+from simulation.config import RunConfig
+from simulation.config import settled as settled
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.unused import without_what_flags_switch_off
@@ -62,18 +62,6 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
             raise ConfigError(expected("--output-dir", "only without --resume", "it with"))
         run = replace(run, output_dir=flags.resume)
     return replace(flags, run=run)
-
-
-def settled(config: RunConfig) -> RunConfig:
-    """A configuration as it will run: the settings of every chosen kind and the default noise filled in, and checked.
-
-    Raises:
-        ConfigError: a setting that cannot be used.
-    """
-    config = choose(config, {})
-    config = replace(config, privacy=with_default_noise(config.privacy))
-    check(config)
-    return config
 
 
 def parse_with_settings(

@@ -1,12 +1,20 @@
 """Objects handed in from Python, in the place of the kinds that a configuration names."""
 
 import hashlib
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from client_model.learning.cells.door import CELLS
-from typefleet.doors import Kind, KindSettings
+from client_model.metrics.door import METRICS
+from client_model.text.formats.door import FORMATS
+from server_strategy.optimizers.door import OPTIMIZERS
+from server_strategy.privacy.mechanisms.door import MECHANISMS
+from simulation.world.availability.door import AVAILABILITY
+from typefleet.doors import Door, Kind, KindSettings
+from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import require_object
 
 if TYPE_CHECKING:
     from client_model.learning.cells.base import Cell
@@ -16,6 +24,28 @@ if TYPE_CHECKING:
     from server_strategy.privacy.mechanisms.base import Mechanism
     from simulation.world.availability.base import Availability
     from simulation.world.devices import Devices
+
+
+_DOORS: dict[str, Door[Any]] = {
+    "cell": CELLS,
+    "server_optimizer": OPTIMIZERS,
+    "mechanism": MECHANISMS,
+    "availability": AVAILABILITY,
+    "message_format": FORMATS,
+    "metrics": METRICS,
+}
+_NEEDS = {name: door.needs for name, door in _DOORS.items()} | {
+    "devices": ("train_s_per_token", "download_bytes_per_s", "upload_bytes_per_s", "memory_gb")
+}
+NAMED_IN = {
+    "cell": "model.cell",
+    "server_optimizer": "server_optimizer.name",
+    "mechanism": "privacy.mechanism",
+    "availability": "fleet.availability",
+    "message_format": "data.format",
+    "metrics": "evaluation.metrics",
+}
+"""The setting that names such a part."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +59,28 @@ class Parts:
     devices: "Devices | None" = None
     message_format: "MessageFormat | None" = None
     metrics: tuple["Metric", ...] = ()
+
+    @staticmethod
+    def handed_in(**given: Any) -> "Parts":
+        """The parts that somebody handed in, each an object that can be one.
+
+        Raises:
+            ConfigError: a name, a class or another object in the place of a part.
+        """
+        metrics = given.get("metrics", ())
+        if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+            require_object("metrics", metrics, _NEEDS["metrics"], NAMED_IN["metrics"])
+            raise ConfigError(expected("metrics", "a list of metrics", type(metrics).__name__))
+        given["metrics"] = tuple(metrics)
+        for name, part in given.items():
+            for one in part if name == "metrics" else () if part is None else (part,):
+                require_object(name, one, _NEEDS[name], NAMED_IN.get(name, ""))
+        return Parts(**given)
+
+    def places(self) -> dict[tuple[str, ...], Any]:
+        """Of each part that takes a named one's place, the path of the setting that names it -> the part."""
+        given = {name: getattr(self, name) for name in NAMED_IN if name != "metrics"}  # these come on top
+        return {tuple(NAMED_IN[name].split(".")): part for name, part in given.items() if part is not None}
 
     def described(self) -> dict[str, str]:
         """Each part in words, by name: its class and, of a dataclass, its fields; for a resume to compare."""

@@ -16,14 +16,11 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from typefleet.doors import Door, KindSettings, chosen, settings_fields
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.setting_types import flag_name as flag_name
+from typefleet.setting_types import typed as typed
 
 Path = tuple[str, ...]  # of a setting in its tree
 T = TypeVar("T")
-
-
-def flag_name(path: Path) -> str:
-    """--privacy.noise-multiplier for ("privacy", "noise_multiplier")."""
-    return "--" + ".".join(part.replace("_", "-") for part in path)
 
 
 def leaves(config: Any, prefix: Path = ()) -> dict[Path, Any]:
@@ -127,11 +124,8 @@ def kinds_with(config: Any, path: Path) -> str | None:
     """What a setting that this tree lacks goes with: `--privacy.mechanism blt`; None if with no kind."""
     for selector in selectors(config):
         if selector.path[:-1] == path[:-1]:
-            owners = [
-                name
-                for name in selector.door.names
-                if path[-1] in (f.name for f in fields(selector.door.kind(name).settings))
-            ]
+            kinds = selector.door.kinds()
+            owners = [kind.name for kind in kinds if path[-1] in (f.name for f in fields(kind.settings))]
             if owners:
                 return f"{flag_name(selector.path)} {' or '.join(owners)}"
     return None

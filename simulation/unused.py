@@ -23,6 +23,7 @@ from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
     from simulation.config import RunConfig
+    from simulation.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,42 @@ def refuse_unused(config: "RunConfig") -> None:
     for path, only in without_effect(config):
         if values[path] != defaults[path]:
             raise ConfigError(_refusal(flag_name(path), only))
+
+
+_OF_DEVICES = (
+    *("train_s_per_token_median", "speed_spread", "train_s_per_token_log_std", "download_kbytes_per_s_median"),
+    *("upload_kbytes_per_s_median", "network_log_std", "tier_network_correlation"),
+)
+
+
+def refuse_replaced(config: "RunConfig", parts: "Parts") -> None:
+    """Refuse settings that differ from their default and choose or shape a part that an object takes the place of.
+
+    And a format of files without a file.
+
+    A configuration may name the very object that is handed in, as the config.toml of a run with it does.
+
+    Raises:
+        ConfigError: names the first one's flag.
+    """
+    config, default, places = choose(config, {}), choose(type(config)(), {}), parts.places()
+    now, before = leaves(config), leaves(default)
+    for selector in selectors(config):
+        if (part := places.get(selector.path)) is None:
+            continue
+        only = f"without an object in the place of the {selector.door.what}"
+        if now[selector.path] not in (before[selector.path], getattr(part, "name", None)):
+            raise ConfigError(_refusal(flag_name(selector.path), only))
+        settings = getattr(getattr(config, selector.path[0]), selector.settings)
+        if settings not in (type(settings)(), part):
+            changed = next(name for name, value in leaves(settings).items() if value != leaves(type(settings)())[name])
+            raise ConfigError(_refusal(flag_name((*selector.path[:-1], *changed)), only))
+    if parts.message_format is not None and config.data.path is None:
+        raise ConfigError(expected("message_format", "only with --data.path", "it without"))
+    if parts.devices is not None:
+        for name in _OF_DEVICES:
+            if now["fleet", name] != before["fleet", name]:
+                raise ConfigError(_refusal(flag_name(("fleet", name)), "without devices handed in"))
 
 
 def without_what_flags_switch_off(

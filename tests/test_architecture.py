@@ -108,7 +108,7 @@ ARROWS = {
     "simulation.unused": {*SMALL, "server_strategy.privacy"},
     "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},
     "simulation.flags": {*SMALL, "server_strategy.privacy", "simulation.unused", "simulation.config"},
-    "simulation.parts": SMALL,
+    "simulation.parts": {*SMALL, "server_strategy.privacy"},
     "simulation.world": {*SMALL, *SERVER, *PHONE},
     "simulation.engine": {*SMALL, *SERVER, *PHONE},
     "simulation.run": {

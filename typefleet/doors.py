@@ -20,19 +20,25 @@ chooses the kind: with `--privacy.mechanism blt` there is `--privacy.buffers`, a
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import get_annotations
+from logging import getLogger
 from typing import Any, Generic, TypeVar, get_type_hints
 
 import tyro
 
 from typefleet.errors import ConfigError, UnknownKindError, expected
+from typefleet.own_parts import calling, require_object
 
 T = TypeVar("T")
+_LOG = getLogger("typefleet")
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,30 @@ class Kind(Generic[T]):
     settings: type[KindSettings] = KindSettings
     style: PlotStyle | None = None
 
+    def require_usable(self, where: str) -> None:
+        """Refuse a kind that no flag or file could name, or whose settings they could leave out only to fail.
+
+        Raises:
+            ConfigError: a name that is none, nothing that makes it, or settings that are none or lack a default.
+        """
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ConfigError(expected(where, "a name of lower-case letters, digits, _ and -", repr(self.name)))
+        if not callable(self.make):
+            raise ConfigError(expected(where, "a make that can be called", type(self.make).__name__))
+        if not (isinstance(self.settings, type) and issubclass(self.settings, KindSettings)):
+            raise ConfigError(expected(where, "settings that are a subclass of KindSettings", repr(self.settings)))
+        if get_annotations(self.settings) and "__dataclass_fields__" not in vars(self.settings):
+            raise ConfigError(expected(where, "settings that are a dataclass", self.settings.__name__))
+        try:
+            self.settings()
+        except TypeError as error:
+            raise ConfigError(expected(where, "settings that all have a default", error)) from error
+
+    @property
+    def may_be_nothing(self) -> bool:
+        """Whether `make` may give None, as a part that does nothing."""
+        return False
+
 
 @cache
 def _all_entry_points() -> Any:
@@ -105,6 +135,7 @@ class Door(Generic[T]):
         what: the family in words, such as `noise mechanism`.
         group: of the entry points, such as `typefleet.mechanisms`.
         built_in: name -> `module:attribute` of a `Kind`, imported when it is first asked for.
+        needs: what a part of the family has, by name.
 
     Example:
         >>> door = Door("greeting", "typefleet.greetings", {})
@@ -113,8 +144,8 @@ class Door(Generic[T]):
         'hello'
     """
 
-    def __init__(self, what: str, group: str, built_in: Mapping[str, str]) -> None:
-        self.what, self.group = what, group
+    def __init__(self, what: str, group: str, built_in: Mapping[str, str], needs: tuple[str, ...] = ()) -> None:
+        self.what, self.group, self.needs = what, group, needs
         self._places = dict(built_in)
         self._kinds: dict[str, Kind[T]] = {}
 
@@ -122,8 +153,11 @@ class Door(Generic[T]):
         """Let a kind in under its name, for this process.
 
         Raises:
-            ConfigError: the name is taken by another kind.
+            ConfigError: it is no kind, or cannot be used as one, or the name is taken by another.
         """
+        if not isinstance(kind, Kind):
+            raise ConfigError(expected(self.what, "a Kind", type(kind).__name__))
+        kind.require_usable(f"{self.what} {kind.name!r}")
         known = self._entry_points() if kind.name not in self._kinds else self._kinds
         if kind.name in self._places or (kind.name in known and self.kind(kind.name) is not kind):
             raise ConfigError(expected(f"{self.what} {kind.name!r}", "a name that is free", "it taken"))
@@ -179,11 +213,40 @@ class Door(Generic[T]):
 
         Raises:
             UnknownKindError: nothing has this name; suggests one that does.
-            ConfigError: an entry point that gives no kind.
+            ConfigError: an entry point that cannot be loaded, or gives no kind.
         """
         if name not in self._kinds:
             self._kinds[name] = self._load(name)
         return self._kinds[name]
+
+    def kinds(self) -> Iterator[Kind[T]]:
+        """All kinds that can be loaded, for whoever looks at each of them.
+
+        An entry point that is broken is left out: the package that brings it need not have to do with the command.
+        """
+        for name in self.names:
+            try:
+                yield self.kind(name)
+            except ConfigError:
+                continue
+
+    def made(self, kind: Kind[T], *arguments: Any) -> T:
+        """What a kind makes.
+
+        Args:
+            kind: of this door.
+            arguments: of its `make`, as stated where the door is.
+
+        Raises:
+            ConfigError: it raises, or makes something else than a part of the family.
+            InputError: the settings cannot be used.
+        """
+        where = f"{self.what} {kind.name!r}"
+        with calling(where, "a part that its make gives"):
+            part = kind.make(*arguments)
+        if not (part is None and kind.may_be_nothing):
+            require_object(where, part, self.needs)
+        return part
 
     @property
     def choice(self) -> Any:
@@ -194,18 +257,36 @@ class Door(Generic[T]):
         return {point.name: point for point in _all_entry_points().select(group=self.group)}
 
     def _load(self, name: str) -> Kind[T]:
+        points = self._entry_points()
         if name in self._places:
+            if name in points:
+                where = f"{self.group}: {name} of {_package(points[name])}"
+                _LOG.warning("%s", expected(where, "a name that is free", "Typefleet's own, which is used instead"))
             module, _, attribute = self._places[name].partition(":")
-            found = getattr(import_module(module), attribute)
-        elif name in (points := self._entry_points()):
-            found = points[name].load()
-        else:
-            close = difflib.get_close_matches(name, self.names, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UnknownKindError(expected(self.what, f"one of {', '.join(self.names)}", f"{name!r}{hint}"))
-        if not isinstance(found, Kind) or found.name != name:
-            raise ConfigError(expected(f"{self.group}: {name}", "a Kind of that name", repr(found)))
+            own: Kind[T] = getattr(import_module(module), attribute)
+            return own
+        if name in points:
+            return self._load_entry_point(points[name])
+        close = difflib.get_close_matches(name, self.names, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UnknownKindError(expected(self.what, f"one of {', '.join(self.names)}", f"{name!r}{hint}"))
+
+    def _load_entry_point(self, point: EntryPoint) -> Kind[T]:
+        where = f"{self.group}: {point.name} of {_package(point)}"
+        try:
+            found = point.load()
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ConfigError(expected(where, f"{point.value} to be there", reason)) from error
+        if not isinstance(found, Kind) or found.name != point.name:
+            other = f"a Kind named {found.name!r}" if isinstance(found, Kind) else type(found).__name__
+            raise ConfigError(expected(where, "a Kind of that name", other))
+        found.require_usable(where)
         return found
+
+
+def _package(point: EntryPoint) -> str:
+    return f"the package {point.dist.name if point.dist is not None else point.module}"
 
 
 @dataclass(frozen=True)
@@ -248,11 +329,15 @@ def chosen(config: Any, selector: str) -> tuple[Kind[Any], KindSettings]:
 
     Raises:
         UnknownKindError: no kind has the name.
-        ConfigError: settings of another kind.
+        ConfigError: settings of another kind, or of a name that the configuration has already.
     """
     ((place, mark),) = [(f, m) for f, m in settings_fields(type(config)).items() if m.selector == selector]
     name, given = getattr(config, selector), getattr(config, place)
     kind = mark.door.kind(name)
+    taken = {f.name for f in fields(config)} & {f.name for f in fields(kind.settings)}
+    if taken:
+        free = f"settings with names that {type(config).__name__} has not"
+        raise ConfigError(expected(f"{mark.door.what} {name!r}", free, ", ".join(sorted(taken))))
     if type(given) is KindSettings:
         return kind, kind.settings()
     if kind.settings is KindSettings or not isinstance(given, kind.settings):

@@ -6,6 +6,7 @@ studies.plan_privacy(studies.BudgetRequest(epsilon=8.0, cohort=6500, population=
 studies.dry_run(RunConfig(fleet=FleetConfig(size=100_000)), days=7)
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,12 @@ def plan_privacy(request: BudgetRequest) -> Budget:
         InputError: too little is known, or what is known does not go together.
     """
     from server_strategy.privacy.budget import solve
+    from simulation.settings import check_bounds, typed
 
+    if not isinstance(request, BudgetRequest):
+        raise ConfigError(expected("request", "a BudgetRequest", type(request).__name__))
+    request = typed(request)
+    check_bounds(request)
     return solve(request)
 
 
@@ -62,10 +68,18 @@ def dry_run(config: "RunConfig", days: float) -> dict[str, Any]:
     from simulation.studies.dry_run import prepare_dry_run, run_days
     from simulation.studies.dry_run_report import dry_run_summary
 
+    _require_numbers("days", [days])
     config = settled(config)
     run, cohorts = prepare_dry_run(config)
     run_days(config, run, cohorts, days)
     return dry_run_summary(run, config.cohort)
+
+
+def _require_numbers(where: str, numbers: Any) -> None:
+    """Refuse what is no sequence of finite numbers > 0."""
+    is_list = isinstance(numbers, Sequence) and not isinstance(numbers, str)
+    if not is_list or not numbers or not all(isinstance(n, int | float) and 0 < n < math.inf for n in numbers):
+        raise ConfigError(expected(where, "numbers > 0", repr(list(numbers) if is_list else numbers)))
 
 
 def fit_fleet(trace: Path | str, say: Callable[[str], None] = lambda _: None) -> "Habits":
@@ -125,10 +139,11 @@ def compare_mechanisms(
         InputError: an epsilon or a setting cannot be used, or the folder holds a comparison with other settings.
         MachineError: a run failed.
     """
+    from simulation.flags import settled
     from simulation.studies.mechanism_comparison import play
 
-    if not epsilons or min(epsilons) <= 0:
-        raise ConfigError(expected("epsilons", "numbers > 0", list(epsilons)))
+    _require_numbers("epsilons", epsilons)
+    settled(config)
     outcomes: list[Outcome] = []
     for outcomes in play(Path(folder), config, tuple(epsilons), say):  # noqa: B007  the last has all
         pass

@@ -19,5 +19,5 @@ _BUILT_IN = {
 ALWAYS_MEASURED = tuple(_BUILT_IN)
 """In the order in which tables show them."""
 
-METRICS: "Door[Metric]" = Door("metric", "typefleet.metrics", _BUILT_IN)
+METRICS: "Door[Metric]" = Door("metric", "typefleet.metrics", _BUILT_IN, needs=("name", "counts", "value"))
 """`make(settings)` gives the metric; a metric has no settings but those of its object."""

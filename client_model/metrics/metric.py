@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.metrics.scored_tokens import ScoredTokens
+from typefleet.errors import ConfigError, expected
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]
 """Additive counts by name, int64 or float64: a number each, or equally many for everybody."""
@@ -110,9 +111,10 @@ def as_counts(name: str, value: Any) -> NDArray[Any]:
     """What a counter gave, as int64 or float64, [] or [n].
 
     Raises:
-        TypeError: it gave something else.
+        ConfigError: it gave something else.
     """
     array = np.asarray(value)
     if array.ndim > 1 or array.dtype.kind not in "biuf":
-        raise TypeError(f"count {name}: expected a number or a list of numbers, found {array.dtype} {array.shape}")
+        found = f"{array.dtype} {list(array.shape)}"
+        raise ConfigError(expected(f"count {name}", "a number or a list of numbers", found))
     return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)

@@ -1,7 +1,8 @@
 """The table of metrics: what is counted on each phone, and what the sums say."""
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from client_model.metrics.door import ALWAYS_MEASURED, METRICS
 from client_model.metrics.metric import Counter, Counts, Metric, as_counts
 from client_model.metrics.scored_tokens import ScoredTokens
 from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import calling
 
 _NAME, _COUNT_NAME = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[a-z][a-z0-9-]*")
 
@@ -34,13 +36,27 @@ class MetricTable:
         return tuple(metric for metric in self.metrics if metric.compared and metric.unit != "rows")
 
     def count(self, tokens: ScoredTokens) -> dict[str, NDArray[Any]]:
-        """Every count over some tokens: int64 or float64, [] or [n]."""
-        return {name: as_counts(name, counter(tokens)) for name, counter in self.counters.items()}
+        """Every count over some tokens: int64 or float64, [] or [n].
+
+        Raises:
+            ConfigError: a counter raises, or gives something else; names the metric.
+        """
+        found: dict[str, NDArray[Any]] = {}
+        for metric in self.metrics:
+            for name, counter in metric.counts.items():
+                if name not in found:
+                    with calling(f"metric {metric.name}", f"the count {name}"):
+                        found[name] = as_counts(f"{name} of metric {metric.name}", counter(tokens))
+        return found
 
     def values(self, sums: Counts) -> dict[str, Any]:
-        """Each metric by name; None where there is nothing to count, or where its counts were not made."""
+        """Each metric by name; None where there is nothing to count, or where its counts were not made.
+
+        Raises:
+            ConfigError: a metric raises, or its value is none that can be written; names the metric.
+        """
         return {
-            metric.name: _plain(metric.value(sums)) if metric.counts.keys() <= sums.keys() else None
+            metric.name: _value(metric, sums) if metric.counts.keys() <= sums.keys() else None
             for metric in self.metrics
         }
 
@@ -71,7 +87,7 @@ def metric_table(names: Sequence[str] = (), handed_in: Sequence[Metric] = ()) ->
             further = f"further metrics, each once, beside {', '.join(ALWAYS_MEASURED)}"
             raise ConfigError(expected("--evaluation.metrics", further, name))
     named = [METRICS.kind(name) for name in (*ALWAYS_MEASURED, *names)]
-    metrics = (*(kind.make(kind.settings()) for kind in named), *handed_in)
+    metrics = (*(METRICS.made(kind, kind.settings()) for kind in named), *handed_in)
     owners: dict[str, Metric] = {}
     counters: dict[str, tuple[str, Counter]] = {}
     for metric in metrics:
@@ -101,6 +117,28 @@ def stacked(counts: Sequence[Counts]) -> dict[str, NDArray[Any]]:
     return {name: np.stack([one[name] for one in counts]) for name in counts[0]} if counts else {}
 
 
-def _plain(value: Any) -> Any:
-    """A number as Python has it, which JSON can write."""
-    return value.item() if isinstance(value, np.generic) else value
+def _value(metric: Metric, sums: Counts) -> Any:
+    """The value of a metric as Python and JSON have it; one that is not finite does not exist, and is None."""
+    with calling(f"metric {metric.name}", "a value of its counts"):
+        value = metric.value(sums)
+    if metric.unit != "rows":
+        number = _plain(metric, value)
+        if isinstance(number, str | list | dict):
+            raise ConfigError(expected(f"metric {metric.name}", "a number or None as its value", type(value).__name__))
+        return number
+    return _plain(metric, value)
+
+
+def _plain(metric: Metric, value: Any) -> Any:
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(metric, one) for name, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(metric, one) for one in value]
+    what = "numbers, texts, lists and dictionaries" if metric.unit == "rows" else "a number or None"
+    raise ConfigError(expected(f"metric {metric.name}", f"{what} as its value", type(value).__name__))

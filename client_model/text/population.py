@@ -26,6 +26,7 @@ from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.text.formats.base import DataError, MessageFormat, read_messages
 from client_model.text.formats.by_ending import kind_by_ending
+from client_model.text.formats.door import FORMATS
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import tokenize
 from typefleet.doors import chosen
@@ -220,7 +221,7 @@ def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) 
     if kind.name == "auto" and handed_in is None:
         kind = kind_by_ending(path)
         settings = kind.settings()
-    message_format: MessageFormat = handed_in or kind.make(settings)
+    message_format: MessageFormat = handed_in or FORMATS.made(kind, settings)
     ours = type(message_format).__module__.startswith(f"{__name__.split('.')[0]}.")
     return message_format, kind.name if ours else None
 

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from typefleet.doors import KindSettings
+from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import calling
 
 Vector = NDArray[np.float32]  # [num_weights]
 OptimizerState = Mapping[str, Vector]  # moments by name; empty where an optimizer keeps none
@@ -44,6 +46,35 @@ class ServerOptimizer(Protocol):
 
     def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:
         """(what to add to the weights: float32 [num_weights], next state); neither argument is changed."""
+
+
+def checked_step(
+    optimizer: ServerOptimizer, learning_rate: float, mean_update: Vector, state: OptimizerState | None
+) -> tuple[Vector, OptimizerState]:
+    """A step of whatever optimizer, held to what the weights need: a number for each of them.
+
+    Args:
+        optimizer: whose step it is.
+        learning_rate, mean_update: as in `ServerOptimizer.step`.
+        state: None before the first step.
+
+    Raises:
+        ConfigError: the optimizer raises, or gives something else, which would be repeated over the weights, change
+            their type or ruin them; names its class.
+    """
+    where = f"server optimizer {type(optimizer).__name__}"
+    with calling(where, "a step and a state"):
+        if state is None:
+            state = optimizer.initial_state(len(mean_update))
+        step, state = optimizer.step(learning_rate, mean_update, state)
+    if not isinstance(step, np.ndarray) or step.dtype != np.float32 or step.shape != mean_update.shape:
+        found = f"{getattr(step, 'dtype', type(step).__name__)} {list(np.shape(step))}"
+        raise ConfigError(expected(where, f"a step of float32 {list(mean_update.shape)}", found))
+    if not np.isfinite(step).all():
+        raise ConfigError(expected(where, "a step of finite numbers", "NaN or infinite ones"))
+    if not isinstance(state, Mapping) or not all(isinstance(moment, np.ndarray) for moment in state.values()):
+        raise ConfigError(expected(where, "a state of arrays by name", type(state).__name__))
+    return step, state
 
 
 @dataclass(frozen=True)

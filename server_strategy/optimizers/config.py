@@ -36,5 +36,5 @@ class ServerOptimizerConfig:
             UnknownKindError, ConfigError: nothing has that name, or the settings are another's.
         """
         kind, settings = chosen(self, "name")
-        optimizer: ServerOptimizer = kind.make(settings)
+        optimizer: ServerOptimizer = OPTIMIZERS.made(kind, settings)
         return optimizer

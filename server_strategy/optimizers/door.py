@@ -17,5 +17,6 @@ OPTIMIZERS: "Door[ServerOptimizer]" = Door(
         "yogi": "server_strategy.optimizers.yogi:KIND",
         "adagrad": "server_strategy.optimizers.adagrad:KIND",
     },
+    needs=("linear_momentum", "initial_state", "step"),
 )
 """`make(settings)` gives the optimizer."""

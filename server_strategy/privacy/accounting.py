@@ -36,10 +36,23 @@ import scipy  # its parts are imported when they are first used
 from server_strategy.privacy.slow_imports import without_loss_distributions
 from typefleet.errors import InputError, expected
 
+_MOST_RHO = 1e100  # of no use to anybody, and within what Renyi orders can be computed with
+
 
 def gaussian_rho(noise_multiplier: float, sensitivity_squared: float) -> float:
-    """zCDP of a phone that can change the releases by this much."""
-    return sensitivity_squared / (2 * noise_multiplier**2)
+    """zCDP of a phone that can change the releases by this much.
+
+    Raises:
+        InputError: the noise is so small or so large that the cost is no number that can be written.
+    """
+    try:
+        rho = sensitivity_squared / (2 * noise_multiplier**2)
+    except (ZeroDivisionError, OverflowError):
+        rho = math.nan
+    if not (rho > 0 or sensitivity_squared == 0) or not rho <= _MOST_RHO:
+        costs = f"a noise whose cost in zCDP is a number up to {_MOST_RHO:g}"
+        raise InputError(expected("noise multiplier", costs, f"{noise_multiplier:g}"))
+    return rho
 
 
 @lru_cache(maxsize=256)

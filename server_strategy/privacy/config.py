@@ -54,19 +54,24 @@ class PrivacyConfig:
     independent noise and a fixed clip norm."""
 
 
-def with_default_noise(privacy: PrivacyConfig) -> PrivacyConfig:
+def with_default_noise(privacy: PrivacyConfig, mechanism: Mechanism | None = None) -> PrivacyConfig:
     """Fill in the noise where a user said nothing of it.
 
     A cohort small enough for a first try drowns in honest noise, so a run without any setting models
     a large deployment, and says so wherever it shows epsilon. Whoever sets the noise gets exactly
     that noise, for the run's own cohort.
+
+    Args:
+        privacy: settings.
+        mechanism: handed in, in the place of the one that is named; its noise is that of its kind by name.
     """
+    name = privacy.mechanism if mechanism is None else mechanism.name
     if privacy.noise_multiplier is not None or privacy.target_epsilon is not None:
         return privacy
-    if not mechanism_kind(privacy.mechanism).private:
+    if mechanism is None and not mechanism_kind(name).private:
         return privacy
     privacy = replace(privacy, modelled_cohort=privacy.modelled_cohort or DEFAULT_MODELLED_COHORT)
-    if privacy.mechanism == DEFAULT_MECHANISM:
+    if name == DEFAULT_MECHANISM:
         return replace(privacy, noise_multiplier=DEFAULT_NOISE_MULTIPLIER)
     return replace(privacy, target_epsilon=DEFAULT_TARGET_EPSILON)  # its multiplier would mean another cost
 

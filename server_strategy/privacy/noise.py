@@ -34,7 +34,8 @@ from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery 
 from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQuery  # noqa: E402
 
 from server_strategy.privacy.mechanisms.base import Draw, Mechanism, NoiseStream, sensitivity_of  # noqa: E402
-from typefleet.errors import expected  # noqa: E402
+from typefleet.errors import ConfigError, expected  # noqa: E402
+from typefleet.own_parts import calling  # noqa: E402
 
 __all__ = [
     "AdaptiveClipSumQuery",
@@ -92,6 +93,7 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
 
         Raises:
             ValueError: the state was used before.
+            ConfigError: the mechanism's stream raises, or gives anything but a number for each coordinate.
         """
         tensors = tf.nest.flatten(sample_state)
         release, noises = global_state.release, global_state.noises or tuple(self.new_noise() for _ in tensors)
@@ -100,11 +102,23 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
             if noise.releases != release:
                 found = f"noise used {noise.releases} times"
                 raise ValueError(expected("state of the query", f"noise for release {release}", found))
-            unit = noise.stream.next(self._draw(release, index, tensor.shape))
+            unit = self._next_unit(noise.stream, self._draw(release, index, tensor.shape), tuple(tensor.shape))
             noise.releases += 1
             noised.append(tensor + tf.cast(unit * global_state.stddev, tensor.dtype))
         result = tf.nest.pack_sequence_as(sample_state, noised)
         return result, global_state._replace(release=release + 1, noises=noises), self._event(global_state)
+
+    def _next_unit(self, stream: NoiseStream, draw: Draw, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Noise of the next release; anything else would be repeated over coordinates, or be no noise at all."""
+        where = f"mechanism {self._mechanism.name!r}"
+        with calling(where, "noise of its stream"):
+            unit = stream.next(draw)
+        found = f"{getattr(unit, 'dtype', type(unit).__name__)} {list(np.shape(unit))}"
+        if not isinstance(unit, np.ndarray | np.float64) or unit.dtype != np.float64 or unit.shape != shape:
+            raise ConfigError(expected(where, f"noise of its stream as float64 {list(shape)}", found))
+        if not np.isfinite(unit).all():
+            raise ConfigError(expected(where, "noise of its stream that is finite", "NaN or infinite numbers"))
+        return np.asarray(unit)
 
     def _draw(self, release: int, tensor: int, shape: Any) -> Draw:
         """The draws of one tensor in one release; a tree needs one for each node that it completes."""

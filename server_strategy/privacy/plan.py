@@ -14,6 +14,7 @@ from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitiv
 from server_strategy.privacy.mechanisms.record import made, name_of, on_record, parameters_of, require_usable
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
+from typefleet.setting_types import typed
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,10 @@ def make_privacy_plan(
         mechanism: makes the noise, in the place of the kind that `privacy` names.
 
     Raises:
-        ConfigError: settings that do not go together, or a mechanism that cannot be put on record.
+        ConfigError: settings of another type, that do not go together, or a mechanism that cannot be put on record.
         InputError: a sensitivity that is not known exactly, or a target that no noise meets.
     """
+    cohort, privacy = typed(cohort, ("cohort",)), typed(privacy, ("privacy",))
     horizon = Horizon.planned(rounds, cohort.min_separation_rounds, cohort.max_participations, momentum)
     if mechanism is not None:
         require_usable(mechanism)
@@ -230,6 +232,7 @@ def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism)
     z = privacy.noise_multiplier
     if z is None:
         z = noise_multiplier_for(float(privacy.target_epsilon or 0), delta, sensitivity)
+    gaussian_rho(z, sensitivity)  # refuses a noise that costs no number
     return replace(
         plan,
         noise_multiplier=z,

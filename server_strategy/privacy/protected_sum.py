@@ -52,6 +52,9 @@ class ProtectedSum:
 
         Returns:
             float64 [num_weights].
+
+        Raises:
+            ConfigError: the mechanism gives no noise for each weight; nothing is released.
         """
         sample: Any = tf.constant(total)
         if self._plan.adaptive is not None:

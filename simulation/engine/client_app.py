@@ -9,9 +9,7 @@ and would be traced anew each time.
 """
 
 import math
-import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.phone_host import PhoneHost, host_for
 from simulation.engine.profile import HostClock
+from typefleet.own_parts import calling, kind_and_place
 
 app = ClientApp()
 
@@ -40,7 +39,8 @@ def _open(briefing: Briefing) -> PhoneHost:
         limit_threads(1)
         return_large_blocks()
         _open_hosts.append(True)
-    return host_for(briefing.task)
+    with calling("a host", "to be set up"):
+        return host_for(briefing.task)
 
 
 @app.train()
@@ -127,13 +127,7 @@ def _train_phone(
     except Exception as error:
         if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's out of memory
             raise
-        return _where(error)
-
-
-def _where(error: Exception) -> str:
-    """Kind and place of an error. Its message is left out: it might quote the phone's text."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        return kind_and_place(error)
 
 
 @app.evaluate()
@@ -146,5 +140,6 @@ def evaluate(message: Message, context: Context) -> Message:
     request = EvaluateRequest.from_content(message.content)
     host = _open(request.briefing)
     received = host.load(request.arrays.to_numpy_ndarrays())
-    counts = [own for unit in request.units() for own in host.score(received, unit.tolist())]
+    with calling("a host", "phones that can be scored"):
+        counts = [own for unit in request.units() for own in host.score(received, unit.tolist())]
     return Message(EvaluateReply(phones=request.phones, counts=stacked(counts)).to_content(), reply_to=message)

@@ -101,4 +101,5 @@ def _worker_is_gone(reply: Message) -> bool:
 def _last_line(reason: str | None) -> str:
     """The cause at the end of the traceback that Flower passes on."""
     lines = [line for line in (reason or "").splitlines() if line.strip()]
-    return lines[-1].strip().removesuffix("'>") if lines else "no reason given"
+    last = lines[-1].strip().removesuffix("'>") if lines else "no reason given"
+    return last.partition("ClientAppException occurred. Message: ")[2] or last  # Flower's words around ours

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 from client_model.config import TrainingConfig
@@ -15,6 +16,8 @@ from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.population import PopulationSpec
 from simulation.engine.handed_in import HandedIn, from_texts, to_texts
 from typefleet.doors import KindSettings
+from typefleet.errors import ConfigError, expected
+from typefleet.setting_types import typed
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,14 @@ class HostTask:
         """Inverse of `from_json`.
 
         Raises:
-            ConfigError: a part that was handed in cannot be sent.
+            ConfigError: a part that was handed in, or a setting of the cell, cannot be sent.
         """
         return json.dumps(
             {
                 "population": asdict(self.population),
                 "vocabulary": self.vocabulary,
                 "cell": self.shape.cell.name,
-                "cell_settings": asdict(self.cell_settings),
+                "cell_settings": _sendable(self.shape.cell.name, self.cell_settings),
                 "sizes": self.shape.sizes,
                 "training": asdict(self.training),
                 "evaluation_sequences": self.evaluation_sequences,
@@ -84,7 +87,29 @@ class HostTask:
         )
 
 
+def _sendable(cell: str, settings: KindSettings) -> dict[str, Any]:
+    """The settings of a cell as JSON has them, from which a host makes the same ones again."""
+    where, what = f"settings of cell {cell!r}", "values that workers can be sent: numbers, texts, paths and tuples"
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        try:
+            sent = json.loads(json.dumps(value, default=_path_text, allow_nan=False))
+            arrived = getattr(typed(replace(settings, **{f.name: sent})), f.name)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(expected(where, what, f"{f.name} of type {type(value).__name__}")) from error
+        if type(arrived) is not type(value) or arrived != value:
+            raise ConfigError(expected(where, what, f"{f.name} of type {type(value).__name__}"))
+    given: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=_path_text))
+    return given
+
+
+def _path_text(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(expected("a setting", "a path", type(value).__name__))
+
+
 def _cell_named(name: str, given: dict[str, Any]) -> tuple[Cell, KindSettings]:
     kind = CELLS.kind(name)
-    settings = kind.settings(**given)
-    return kind.make(settings), settings
+    settings = typed(kind.settings(**given))
+    return CELLS.made(kind, settings), settings

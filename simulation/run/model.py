@@ -58,7 +58,7 @@ def host_task(
     found = [name for name in config.evaluation.metrics if METRICS.every_process_finds(name)]
     registered_here = [METRICS.kind(name) for name in config.evaluation.metrics if name not in found]
     if registered_here or parts.metrics:
-        handed_in["metrics"] = (*(kind.make(kind.settings()) for kind in registered_here), *parts.metrics)
+        handed_in["metrics"] = (*(METRICS.made(kind, kind.settings()) for kind in registered_here), *parts.metrics)
     task = HostTask(
         population=population,
         vocabulary=vocabulary.to_text(),

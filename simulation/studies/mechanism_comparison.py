@@ -27,7 +27,7 @@ from client_model.metrics.table import MetricTable
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from server_strategy.privacy.mechanisms.door import MECHANISMS, private_mechanisms
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from server_strategy.privacy.mechanisms.record import on_record
 from simulation.config import RunConfig
@@ -251,7 +251,7 @@ def plot(path: Path, outcomes: list[Outcome]) -> None:
     figure, axes = new_figure(1, 2, (11, 4.4), "The mechanisms at equal epsilon")
     left, right = axes.flat
     middle = epsilons[len(epsilons) // 2] if epsilons else None
-    for name, style in kind_styles(map(mechanism_kind, MECHANISMS.names)).items():
+    for name, style in kind_styles(MECHANISMS.kinds()).items():
         own = [one for one in outcomes if one.mechanism == name]
         how = {"color": style.colour, "label": name, "ls": style.line}
         for one in own:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from simulation.clock import DAY_S
 from simulation.world.availability.base import Availability
 from simulation.world.sessions import Sessions
+from typefleet.own_parts import calling
 
 
 class CheckIns(NamedTuple):
@@ -50,7 +51,8 @@ class CheckInCalendar:
         return self._running
 
     def _open_day(self, day: int) -> None:
-        phone, start_s, end_s = self._availability.sessions_around(day)
+        with calling(f"availability {type(self._availability).__name__}", f"the sessions around day {day}"):
+            phone, start_s, end_s = self._availability.sessions_around(day)
         chosen = np.flatnonzero(self._may_train[phone] & (start_s < (day + 1) * DAY_S))
         order = chosen[np.argsort(start_s[chosen], kind="stable")]
         self._coming = Sessions(phone[order], start_s[order], end_s[order])

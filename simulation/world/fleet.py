@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.world.availability.base import Availability, WorldFacts
+from simulation.world.availability.door import AVAILABILITY
 from simulation.world.check_ins import CheckInCalendar, CheckIns
 from simulation.world.config import FleetConfig
 from simulation.world.devices import Devices, draw_devices
@@ -52,7 +53,8 @@ class Fleet:
         self.config, self.num_phones, self.seed = config, num_phones, seed
         if availability is None:
             kind, settings = chosen(config, "availability")
-            self.availability: Availability = kind.make(settings, WorldFacts(num_phones, seed, config))
+            facts = WorldFacts(num_phones, seed, config)
+            self.availability: Availability = AVAILABILITY.made(kind, settings, facts)
             self.origin = self.availability.origin or kind.description
         else:
             self.availability = availability

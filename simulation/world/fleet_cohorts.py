@@ -5,12 +5,14 @@ from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
+from server_strategy.policies import POLICIES
 from server_strategy.state import State, branch
 from simulation.world.fleet import Fleet
 from simulation.world.policies.base import RoundPolicy
 from simulation.world.timeline import PhoneWork, Timeline
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
+from typefleet.own_parts import calling
 
 
 class FleetCohorts:
@@ -55,9 +57,14 @@ class FleetCohorts:
         return self.policy.weighting
 
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
-        """Resolve one round and move the clock past it."""
+        """Resolve one round and move the clock past it.
+
+        Raises:
+            ConfigError: the policy, or the source of availability, raises; names its class.
+        """
         self.timeline.invitations = []
-        return self.policy.plan_round(server_round, may_participate)
+        with calling(f"round policy {type(self.policy).__name__}", "a plan of the round"):
+            return self.policy.plan_round(server_round, may_participate)
 
     def state(self) -> State:
         """All that a checkpoint needs besides the settings."""
@@ -82,4 +89,4 @@ def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCo
         raise ConfigError(expected("--cohort.goal", f"a number <= the {phones}", cohort.goal))
     kind, settings = chosen(cohort, "policy")
     timeline = Timeline(fleet, cohort, work)
-    return FleetCohorts(timeline, kind.make(settings, timeline))
+    return FleetCohorts(timeline, POLICIES.made(kind, settings, timeline))

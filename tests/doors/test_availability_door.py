@@ -155,3 +155,18 @@ def test_by_entry_point_help_lists_its_settings(monkeypatch, capsys):
         parse_simulate([*FLAGS, "--help"])
     said = re.sub(r"\s|│", "", capsys.readouterr().out)
     assert "--fleet.minutes" in said and "--fleet.night-day-ratio" not in said
+
+
+class Absent(FullHours):
+    def day_starts(self, day):
+        return {}["what somebody wrote"]
+
+
+def test_a_source_that_raises_is_named_with_the_place_and_without_what_it_said():
+    source = Absent(FullHoursSettings(5), WorldFacts(9, 0))
+    fleet = Fleet(FleetConfig(), 9, 0, np.arange(9), availability=source)
+    message = (
+        r"^availability Absent: expected the sessions around day 0, found KeyError at test_availability_door\.py:\d+$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        fleet.check_ins(0.0)

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -75,6 +75,10 @@ def registered():
         yield
 
 
+def fail(tokens):
+    return {}["what somebody wrote"]
+
+
 # By object -----------------------------------------------------------------------------------------
 
 
@@ -100,6 +104,13 @@ def host_task(**handed_in):
         seed=0,
         handed_in=handed_in,
     )
+
+
+def test_a_metric_that_fails_on_a_host_is_named_without_the_text(monkeypatch):
+    failing = replace(MRR, counts={**MRR.counts, "failing": fail})
+    message = r"^metric mean_reciprocal_rank: expected the count failing, found KeyError at test_metric_door\.py:\d+$"
+    with pytest.raises(ConfigError, match=message):
+        evaluated(host_task(metrics=(failing,)), monkeypatch)
 
 
 def test_a_host_counts_an_object_that_travelled_to_it_and_the_server_adds_it_up(monkeypatch):

@@ -186,3 +186,17 @@ def test_by_entry_point_help_lists_it(monkeypatch, capsys):
         parse_simulate([*FLAGS, "--help"])
     said = re.sub(r"\s|│", "", capsys.readouterr().out)
     assert "{synchronous,deadline,buffered,waves}" in said and "--cohort.wave-s" in said
+
+
+class Torn(Waves):
+    def plan_round(self, server_round, may_participate):
+        return 1 / 0
+
+
+def test_a_policy_that_raises_is_named_with_the_place(registered):
+    config = parse_simulate([*FLAGS, "--privacy.mechanism", "none"]).run
+    _, cohorts = prepare_dry_run(config)
+    torn = FleetCohorts(cohorts.timeline, Torn(WavesSettings(), cohorts.timeline))
+    message = r"^round policy Torn: expected a plan of the round, found ZeroDivisionError at test_policy_door\.py:\d+$"
+    with pytest.raises(ConfigError, match=message):
+        torn.plan_round(1, np.ones(2000, bool))

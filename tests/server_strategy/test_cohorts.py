@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_strategy.cohorts import UniformCohorts, balanced_shards
+from server_strategy.cohorts import RoundPlan, UniformCohorts, balanced_shards, check_plan
+from typefleet.errors import InputError
 
 work = st.lists(st.integers(1, 2000), min_size=1, max_size=80)
 
@@ -43,3 +44,21 @@ def test_uniform_cohorts_are_keyed_and_respect_the_rule():
 def test_too_few_phones_abandon_the_round(admitted):
     plan = UniformCohorts(goal=5).plan_round(1, np.arange(10) < admitted)
     assert plan.abandoned == f"{admitted} phones admitted, goal 5" and not len(plan.reporters)
+
+
+@pytest.mark.parametrize(
+    ("reporters", "message"),
+    [
+        (np.array([-1, 9]), "ids from 0 to 9, found others"),  # to numpy both are the last phone
+        (np.array([0, 10]), "ids from 0 to 9, found others"),
+        (np.array([0.0, 1.0]), r"whole numbers \[reports\], found float64 \[2\]"),
+        (np.ones(2, bool), r"whole numbers \[reports\], found bool \[2\]"),
+        ([0, 1], r"whole numbers \[reports\], found list \[2\]"),
+        (np.array([[0, 1]]), r"whole numbers \[reports\], found int64 \[1, 2\]"),
+        (np.array([3, 3]), "at most 2, each once"),
+    ],
+)
+def test_a_plan_names_phones_that_there_are_once_each(reporters, message):
+    plan = RoundPlan(reporters=reporters, tokens=np.ones(2, np.int64))
+    with pytest.raises(InputError, match=f"^reporters: expected {message}"):
+        check_plan(plan, UniformCohorts(goal=2), 1, np.ones(10, bool))

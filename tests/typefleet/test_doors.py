@@ -60,7 +60,8 @@ def test_an_installed_package_lets_its_kind_in(door, monkeypatch, attribute, nam
     if fits:
         assert door.kind(name) is SHOUT
     else:
-        with pytest.raises(ConfigError, match=f"{name}: expected a Kind of that name"):
+        found = "a Kind named 'shout'" if attribute == "SHOUT" else "str"
+        with pytest.raises(ConfigError, match=f"{name} of .*: expected a Kind of that name, found {found}$"):
             door.kind(name)
 
 
@@ -100,3 +101,104 @@ def test_settings_are_the_kinds_defaults_or_those_given(door):
     assert chosen(Config(settings=Loud(7)), "greeting") == (SHOUT, Loud(7))
     with pytest.raises(ConfigError, match="expected KindSettings with greeting 'built-in', found Loud"):
         chosen(Config("built-in", Loud(7)), "greeting")
+
+
+def make_nothing(settings):
+    return None
+
+
+def make_badly(settings):
+    return {}["what somebody wrote"]
+
+
+@pytest.fixture
+def broken_package(monkeypatch):
+    """A package whose kind cannot be imported, and one that takes the name of one of ours."""
+    points = [
+        EntryPoint("broken", "no_such_package.kinds:KIND", "typefleet.test_greetings"),
+        EntryPoint("gone", f"{__name__}:NO_SUCH_KIND", "typefleet.test_greetings"),
+        EntryPoint("built-in", f"{__name__}:SHOUT", "typefleet.test_greetings"),
+    ]
+    monkeypatch.setattr(doors, "_all_entry_points", lambda: EntryPoints(points))
+
+
+def test_a_broken_entry_point_is_said_where_it_is_chosen_and_harms_nobody_else(door, broken_package):
+    with pytest.raises(ConfigError) as refused:
+        door.kind("broken")
+    assert str(refused.value) == (
+        "typefleet.test_greetings: broken of the package no_such_package.kinds: expected no_such_package.kinds:KIND to "
+        "be there, found ModuleNotFoundError: No module named 'no_such_package'"
+    )
+    with pytest.raises(ConfigError, match=r"gone of .*: expected .*:NO_SUCH_KIND to be there, found AttributeError"):
+        door.kind("gone")
+    assert list(door.kinds()) == [BUILT_IN] and "broken" in door.names
+
+
+def test_an_entry_point_with_the_name_of_ours_is_said(door, broken_package, caplog):
+    assert door.kind("built-in") is BUILT_IN and door.kind("built-in") is BUILT_IN
+    (said,) = caplog.messages
+    assert said.startswith("typefleet.test_greetings: built-in of the package ")
+    assert said.endswith("expected a name that is free, found Typefleet's own, which is used instead")
+
+
+@dataclass(frozen=True)
+class WithoutDefault(KindSettings):
+    volume: int
+
+
+class Undecorated(KindSettings):
+    volume: int = 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (5, "^greeting: expected a Kind, found int"),
+        (Kind("", "", make=make_nothing), "^greeting '': expected a name of lower-case letters"),
+        (Kind("My Opt!", "", make=make_nothing), "^greeting 'My Opt!': expected a name of lower-case letters"),
+        (Kind(5, "", make=make_nothing), "^greeting 5: expected a name of lower-case letters"),
+        (Kind("mine", "", make=None), "^greeting 'mine': expected a make that can be called, found NoneType"),
+        (Kind("mine", "", make_nothing, settings=dict), "expected settings that are a subclass of KindSettings"),
+        (Kind("mine", "", make_nothing, settings=WithoutDefault), "expected settings that all have a default, found"),
+        (Kind("mine", "", make_nothing, settings=Undecorated), "expected settings that are a dataclass, found Undec"),
+    ],
+)
+def test_what_is_no_usable_kind_is_not_let_in(door, kind, message):
+    with pytest.raises(ConfigError, match=message):
+        door.register(kind)
+    assert door.names == ("built-in",)
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (make_nothing, "an object with upper, found NoneType without upper"),
+        (lambda settings: 5, "an object with upper, found int without upper"),
+        (lambda settings: str, "an object with upper, found the class str itself; hand in an object of it"),
+        (make_badly, r"a part that its make gives, found KeyError at test_doors\.py:\d+"),
+    ],
+)
+def test_what_a_kind_makes_is_a_part_of_the_family(make, found):
+    door = Door("greeting", "typefleet.test_greetings", {}, needs=("upper",))
+    kind = Kind("mine", "", make=make)
+    with pytest.raises(ConfigError, match=f"^greeting 'mine': expected {found}$"):
+        door.made(kind, KindSettings())
+    assert door.made(SHOUT, Loud(2)) == "!!"
+
+
+def test_settings_with_names_of_the_section_are_refused(door):
+    @dataclass(frozen=True)
+    class Clashing(KindSettings):
+        learning_rate: float = 0.1
+
+    @dataclass(frozen=True)
+    class Config:
+        learning_rate: float = 1.0
+        greeting: str = "mine"
+        settings: Annotated[KindSettings, SettingsOf("greeting", door)] = KindSettings()
+
+    globals()["door"] = door
+    door.register(Kind("mine", "", make=make_nothing, settings=Clashing))
+    message = "greeting 'mine': expected settings with names that Config has not, found learning_rate"
+    with pytest.raises(ConfigError, match=message):
+        chosen(Config(), "greeting")

@@ -34,3 +34,32 @@ def test_a_comparison_needs_epsilons(tmp_path):
         with pytest.raises(ConfigError, match="epsilons: expected numbers > 0"):
             studies.compare_mechanisms(tmp_path, RunConfig(), epsilons)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("days", [0, -1, float("nan"), float("inf"), "7"])
+def test_a_dry_run_needs_days(days):
+    with pytest.raises(InputError, match=r"^days: expected numbers > 0, found "):
+        studies.dry_run(RunConfig(), days)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"epsilon": float("nan")}, "--epsilon: expected a finite number, found nan"),
+        ({"epsilon": 3.0, "cohort": 0}, "--cohort: expected a number >= 1, found 0"),
+        ({"epsilon": 3.0, "delta": 2.0}, "--delta: expected a number < 1, found 2.0"),
+        ({"epsilon": 3.0, "rounds": 2.5}, "--rounds: expected a whole number, found 2.5"),
+    ],
+)
+def test_a_request_is_held_to_its_types_and_bounds(request_, message):
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        studies.plan_privacy(studies.BudgetRequest(**request_))
+
+
+@pytest.mark.parametrize("epsilons", [[float("nan")], "8", 8, ["8"], [float("inf")]])
+def test_a_comparison_is_refused_before_anything_is_written(tmp_path, epsilons):
+    with pytest.raises(InputError, match=r"^epsilons: expected numbers > 0, found "):
+        studies.compare_mechanisms(tmp_path, RunConfig(), epsilons)
+    with pytest.raises(InputError, match=r"^--rounds: expected a whole number"):
+        studies.compare_mechanisms(tmp_path, RunConfig(rounds=2.5), [3.0])
+    assert not list(tmp_path.iterdir())

@@ -14,5 +14,6 @@ CELLS: "Door[Cell]" = Door(
         "cifg": "client_model.learning.cells.cifg:KIND",
         "lstm": "client_model.learning.cells.lstm:KIND",
     },
+    needs=("name", "weights", "state_sizes", "step"),
 )
 """`make(settings)` gives the cell, whose `name` is the kind's."""

@@ -16,9 +16,8 @@ def kind_by_ending(path: Path) -> Kind[MessageFormat]:
         DataError: none does.
     """
     known: list[str] = []
-    for name in FORMATS.names:
-        kind = FORMATS.kind(name)
-        endings = kind.make(kind.settings()).endings
+    for kind in FORMATS.kinds():
+        endings = FORMATS.made(kind, kind.settings()).endings
         if path.name.lower().endswith(endings):
             return kind
         known += endings
@@ -34,7 +33,7 @@ class ByEnding:
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """As the format of the file's ending reads it, with its default settings."""
         kind = kind_by_ending(path)
-        return kind.make(kind.settings()).read(path)
+        return FORMATS.made(kind, kind.settings()).read(path)
 
 
 class NoFile:

@@ -17,5 +17,6 @@ FORMATS: "Door[MessageFormat]" = Door(
         "csv": "client_model.text.formats.csv_table:KIND",
         "parquet": "client_model.text.formats.parquet_table:KIND",
     },
+    needs=("endings", "read"),
 )
 """`make(settings)` gives the format."""

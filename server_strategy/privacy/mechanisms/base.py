@@ -126,6 +126,11 @@ class MechanismKind(Kind["Mechanism | None"]):
         """Whether there is any noise."""
         return self.makes is not None
 
+    @property
+    def may_be_nothing(self) -> bool:
+        """Whether `make` may give None: no privacy."""
+        return not self.private
+
 
 def sensitivity_of(mechanism: Mechanism, releases: int, min_separation: int, max_participations: int) -> float:
     """A mechanism's squared sensitivity to at least one participation, which cannot be free.

@@ -14,6 +14,7 @@ MECHANISMS: Door[Mechanism | None] = Door(
         "blt": "server_strategy.privacy.mechanisms.blt:KIND",
         "none": "server_strategy.privacy.mechanisms.none:KIND",
     },
+    needs=("name", "description", "independent", "sensitivity_squared", "sum_errors", "stream", "vectors_of_memory"),
 )
 """`make(settings, horizon)` gives the mechanism; None: no privacy."""
 
@@ -32,5 +33,5 @@ def mechanism_kind(name: str) -> MechanismKind:
 
 
 def private_mechanisms() -> tuple[str, ...]:
-    """The names of all kinds that make noise; imports every one of them."""
-    return tuple(name for name in MECHANISMS.names if mechanism_kind(name).private)
+    """The names of all kinds that can be loaded and make noise; imports every one of them."""
+    return tuple(kind.name for kind in MECHANISMS.kinds() if isinstance(kind, MechanismKind) and kind.private)

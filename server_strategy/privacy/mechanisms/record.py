@@ -14,8 +14,7 @@ from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError, InputError, expected
-
-_PARTS = ("name", "description", "independent", "sensitivity_squared", "sum_errors", "stream", "vectors_of_memory")
+from typefleet.own_parts import require_object
 
 
 def name_of(mechanism: Mechanism | None) -> str:
@@ -68,11 +67,12 @@ def made(name: str, settings: KindSettings, horizon: Horizon) -> Mechanism | Non
         InputError: the settings do not fit, nothing is found for them, or what is made cannot be put on record.
     """
     try:
-        mechanism = mechanism_kind(name).make(settings, horizon)
-    except InputError:
+        mechanism = MECHANISMS.made(mechanism_kind(name), settings, horizon)
+    except ConfigError as error:
+        reason = error.__cause__
+        if isinstance(reason, ValueError):  # which says what is wrong with the settings
+            raise InputError(f"mechanism {name!r}: {reason}") from reason
         raise
-    except ValueError as error:
-        raise InputError(f"mechanism {name!r}: {error}") from error
     if mechanism is not None:
         require_usable(mechanism)
     return mechanism
@@ -85,9 +85,7 @@ def require_usable(mechanism: Mechanism) -> None:
         ConfigError: it lacks a part of a mechanism, has no parameters, or has the name of another kind, as which its
             ledger would be read.
     """
-    missing = [part for part in _PARTS if not hasattr(mechanism, part)]
-    if missing:
-        raise ConfigError(expected("mechanism", f"{', '.join(_PARTS)}", f"no {', '.join(missing)}"))
+    require_object("mechanism", mechanism, MECHANISMS.needs, "privacy.mechanism")
     if mechanism.name in MECHANISMS.names and kind_of(mechanism) is None:
         found = f"{type(mechanism).__name__}, which is not what that name stands for"
         raise ConfigError(expected(f"mechanism {mechanism.name!r}", "a name of its own", found))

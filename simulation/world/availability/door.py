@@ -14,5 +14,6 @@ AVAILABILITY: "Door[Availability]" = Door(
         "model": "simulation.world.availability.model:KIND",
         "recorded": "simulation.world.availability.recorded:KIND",
     },
+    needs=("num_phones", "utc_offset_h", "eligible_share", "sessions_around", "eligible_until"),
 )
 """`make(settings, facts)` gives the source; `facts` are `base.WorldFacts`."""

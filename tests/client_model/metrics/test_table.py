@@ -1,10 +1,13 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from client_model.metrics.door import ALWAYS_MEASURED
 from client_model.metrics.keyboard_metrics import TOP1_RECALL, word_positions
 from client_model.metrics.metric import Metric, as_counts
-from client_model.metrics.table import metric_table, stacked, sum_counts
+from client_model.metrics.table import MetricTable, metric_table, stacked, sum_counts
 from typefleet.errors import ConfigError, UnknownKindError
 
 
@@ -58,7 +61,7 @@ def test_counts_are_whole_or_double_precision_numbers_and_nothing_else():
     )
     assert as_counts("a", True) == 1
     for value in ("3", [[1, 2]], None):
-        with pytest.raises(TypeError, match="count a: expected a number or a list of numbers"):
+        with pytest.raises(ConfigError, match="count a: expected a number or a list of numbers"):
             as_counts("a", value)
 
 
@@ -97,3 +100,52 @@ def test_what_is_no_single_number_has_no_scalar_and_no_column():
 
 def test_a_metric_says_what_it_is_without_where_it_lies_in_memory():
     assert repr(metric(counts={"words": word_positions})) == "Metric('mine', counts=['words'])"
+
+
+WORDS = metric(counts={"words": word_positions})
+
+
+def raise_with_text(counts):
+    raise ValueError("cannot count 'my secret words'")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(np.nan, None), (np.float32(np.inf), None), (-np.inf, None), (np.array(3), 3), (True, True)]
+)
+def test_a_value_that_is_not_finite_does_not_exist(value, found):
+    table = metric_table(handed_in=[replace(WORDS, value=lambda counts: value)])
+    assert table.values({"words": np.array(3)})["mine"] == found
+    assert ("mine" in table.numbers({"words": np.array(3)})) == (found is not None)
+
+
+def test_rows_are_written_with_plain_numbers_and_what_does_not_exist_as_none():
+    rows = ({"share": np.float64(0.5), "at": "0"}, {"share": np.nan, "at": np.int64(1)})
+    table = metric_table(handed_in=[replace(WORDS, unit="rows", value=lambda counts: rows)])
+    found = table.values({"words": np.array(3)})["mine"]
+    assert json.dumps(found, allow_nan=False) == '[{"share": 0.5, "at": "0"}, {"share": null, "at": 1}]'
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda counts: "high", "a number or None as its value, found str"),
+        (lambda counts: [1, 2], "a number or None as its value, found list"),
+        (lambda counts: object(), "a number or None as its value, found object"),
+        (lambda counts: 1j, "a number or None as its value, found complex"),
+        (raise_with_text, r"a value of its counts, found ValueError at test_table\.py:\d+"),
+    ],
+)
+def test_a_metric_whose_value_is_no_number_is_named(value, message):
+    table = metric_table(handed_in=[replace(WORDS, value=value)])
+    with pytest.raises(ConfigError, match=f"^metric mine: expected {message}$"):
+        table.values({"words": np.array(3)})
+
+
+def test_a_counter_that_fails_is_named_with_its_metric():
+    for counter, message in (
+        (raise_with_text, r"metric mine: expected the count odd, found ValueError at test_table\.py:\d+$"),
+        (lambda tokens: "3", "count odd of metric mine: expected a number or a list of numbers, found <U1"),
+    ):
+        table = MetricTable((metric(counts={"odd": counter}),))
+        with pytest.raises(ConfigError, match=f"^{message}"):
+            table.count(None)

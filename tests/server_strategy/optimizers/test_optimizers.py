@@ -3,7 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from server_strategy.optimizers.base import learning_rate_at
+from server_strategy.optimizers.base import checked_step, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.optimizers.momentum import Momentum
@@ -97,3 +97,35 @@ def test_only_momentum_is_linear_in_the_updates():
 def test_settings_of_another_optimizer_are_refused():
     with pytest.raises(ConfigError, match=r"settings: expected Adam with name 'adam', found Momentum"):
         ServerOptimizerConfig("adam", settings=Momentum()).make()
+
+
+class Odd:
+    """An optimizer of somebody's own that answers with anything."""
+
+    linear_momentum = 0.0
+
+    def __init__(self, step, state=None):
+        self.answer, self.state = step, {} if state is None else state
+
+    def initial_state(self, num_weights):
+        return {}
+
+    def step(self, learning_rate, mean_update, state):
+        return (self.answer() if callable(self.answer) else self.answer), self.state
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "message"),
+    [
+        (0.1, {}, r"a step of float32 \[3\], found float \[\]"),
+        (np.float32(0.1), {}, r"a step of float32 \[3\], found float32 \[\]"),
+        (np.ones(1, np.float32), {}, r"a step of float32 \[3\], found float32 \[1\]"),
+        (np.ones(3), {}, r"a step of float32 \[3\], found float64 \[3\]"),
+        (np.array([0, 1, np.nan], np.float32), {}, "a step of finite numbers, found NaN or infinite ones"),
+        (np.ones(3, np.float32), {"moment": 1.0}, "a state of arrays by name, found dict"),
+        (lambda: {}["text"], {}, r"a step and a state, found KeyError at test_optimizers\.py:\d+$"),
+    ],
+)
+def test_a_step_of_somebodys_optimizer_is_held_to_the_weights(step, state, message):
+    with pytest.raises(ConfigError, match=f"^server optimizer Odd: expected {message}"):
+        checked_step(Odd(step, state), RATE, np.ones(3, np.float32), None)

@@ -4,6 +4,7 @@ import dp_accounting
 import numpy as np
 import pytest
 
+from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import (
     default_delta,
     epsilon_by_rdp,
@@ -13,6 +14,9 @@ from server_strategy.privacy.accounting import (
     noise_multiplier_for,
     rho_for,
 )
+from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.plan import make_privacy_plan
+from typefleet.errors import InputError
 
 
 def by_library(rho, delta):
@@ -87,3 +91,13 @@ def test_default_delta():
     assert default_delta(1000) == 1e-6
     assert default_delta(1e8) == pytest.approx(1e8**-1.1)
     assert np.all(np.diff([default_delta(n) for n in (1e5, 1e6, 1e7, 1e9)]) <= 0)
+
+
+@pytest.mark.parametrize("noise_multiplier", [1e-200, 1e-160, 1e200, np.inf, np.nan])
+def test_noise_that_costs_no_number_is_refused(noise_multiplier):
+    with pytest.raises(InputError, match=r"^noise multiplier: expected a noise whose cost in zCDP is a number up to"):
+        gaussian_rho(noise_multiplier, 5.0)
+    for clipping in ({}, {"clip_quantile": 0.5}):
+        privacy = PrivacyConfig(noise_multiplier=noise_multiplier, delta=1e-6, **clipping)
+        with pytest.raises(InputError, match=r"^noise multiplier: expected"):
+            make_privacy_plan(CohortConfig(goal=20), privacy, rounds=10, num_phones=1000)

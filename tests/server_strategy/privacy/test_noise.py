@@ -11,6 +11,7 @@ from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.mechanisms.tree import TreeNoise
 from server_strategy.privacy.noise import AdaptiveClipSumQuery, KeyedSumQuery, noise_generator
 from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, make
+from typefleet.errors import ConfigError
 
 
 def releases(seed, count, size=2000, stddev=1.0, name="gaussian", purpose="noise", tensors=1):
@@ -156,3 +157,34 @@ def test_noise_of_an_adaptive_clip_norm_is_in_its_units(name):
         np.testing.assert_allclose(total.numpy(), 1 + clip * plain[release], rtol=1e-12)
         clip *= np.exp(-0.3 * ((1.5 + counts[release]) / 10 + 0.5 - 0.7))
         assert state.clip_norm == pytest.approx(clip)
+
+
+class OddStream:
+    """A stream of somebody's own that answers with anything."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def next(self, draw):
+        return self.answer(draw(0))
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (lambda draw: draw[:1], r"as float64 \[5\], found float64 \[1\]"),  # the same noise on every weight
+        (lambda draw: float(draw[0]), r"as float64 \[5\], found float \[\]"),
+        (lambda draw: draw.astype(np.float32), r"as float64 \[5\], found float32 \[5\]"),
+        (lambda draw: draw * np.nan, "that is finite, found NaN or infinite numbers"),
+        (lambda draw: None, r"as float64 \[5\], found NoneType \[\]"),
+        (lambda draw: draw[9], r", found IndexError at test_noise\.py:\d+$"),
+    ],
+)
+def test_noise_has_a_number_for_each_weight_or_nothing_is_released(answer, found):
+    class Odd(IndependentNoise):
+        def stream(self):
+            return OddStream(answer)
+
+    query = KeyedSumQuery(1.0, 1.0, 0, Odd())
+    with pytest.raises(ConfigError, match=f"^mechanism 'gaussian': expected noise of its stream ?{found}"):
+        query.get_noised_result(tf.zeros(5, tf.float64), query.initial_global_state())

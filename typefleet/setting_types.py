@@ -1,0 +1,109 @@
+"""What type the value of each setting has: checked for settings from Python, which no parser has looked at."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from typefleet.errors import ConfigError, expected
+
+T = TypeVar("T")
+_MOST_CHARACTERS = 100  # of a value in a message
+
+
+def flag_name(path: tuple[str, ...]) -> str:
+    """--privacy.noise-multiplier for ("privacy", "noise_multiplier")."""
+    return "--" + ".".join(part.replace("_", "-") for part in path)
+
+
+def typed(config: T, prefix: tuple[str, ...] = ()) -> T:
+    """The same tree of dataclasses, every value being of the type of its field.
+
+    Texts become paths, lists tuples, and numpy's numbers Python's where the field asks for these.
+
+    Args:
+        config: sections, settings, and settings of kinds, which lie flat beside the kind's name.
+        prefix: path of the tree itself.
+
+    Raises:
+        ConfigError: "--rounds: expected a whole number, found 2.5".
+    """
+    changes: dict[str, Any] = {}
+    for name, hint in get_type_hints(type(config), include_extras=True).items():
+        if name not in (f.name for f in fields(config)):  # type: ignore[arg-type]
+            continue
+        value, path = getattr(config, name), (*prefix, name)
+        kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, kind):
+            is_flat = any(getattr(mark, "name", None) == "" for mark in marks)
+            changes[name] = typed(value, prefix if is_flat else path)
+        else:
+            changes[name] = _of_type(value, kind, flag_name(path))
+    return replace(config, **changes)  # type: ignore[type-var]
+
+
+def _of_type(value: Any, kind: Any, flag: str) -> Any:
+    """A value as its field has it; those of types that settings have no rule for are taken as they are."""
+    if get_origin(kind) in (Union, UnionType):
+        return _of_one_of(value, get_args(kind), flag)
+    if get_origin(kind) is Literal:
+        if not any(type(value) is type(choice) and value == choice for choice in get_args(kind)):
+            raise _refused(flag, f"one of {', '.join(map(str, get_args(kind)))}", value)
+        return value
+    if get_origin(kind) is tuple:
+        first, *others = get_args(kind)
+        if not isinstance(value, tuple | list) or (others != [...] and len(value) != 1 + len(others)):
+            raise _refused(flag, "a tuple" if others == [...] else f"a tuple of {1 + len(others)}", value)
+        kinds = [first] * len(value) if others == [...] else [first, *others]
+        return tuple(_of_type(one, kind, flag) for one, kind in zip(value, kinds, strict=True))
+    if isinstance(kind, type) and is_dataclass(kind) and not isinstance(value, kind):
+        raise ConfigError(expected(flag, kind.__name__, type(value).__name__))
+    what, is_one, made = _RULES.get(kind, ("", _anything, _itself))
+    if not is_one(value):
+        raise _refused(flag, what, value)
+    return made(value)
+
+
+def _of_one_of(value: Any, kinds: tuple[Any, ...], flag: str) -> Any:
+    *others, last = [kind for kind in kinds if kind is not NoneType]
+    if value is None and NoneType in kinds:
+        return None
+    for kind in others:
+        try:
+            return _of_type(value, kind, flag)
+        except ConfigError:
+            continue
+    return _of_type(value, last, flag)
+
+
+def _refused(flag: str, what: str, value: Any) -> ConfigError:
+    is_plain = (isinstance(value, str | Real) or value is None) and len(repr(value)) <= _MOST_CHARACTERS
+    return ConfigError(expected(flag, what, repr(value) if is_plain else f"a value of type {type(value).__name__}"))
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Integral):
+        return not isinstance(value, bool) and abs(int(value)) <= sys.float_info.max
+    return isinstance(value, Real)
+
+
+_RULES: dict[Any, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
+    bool: ("True or False", lambda value: isinstance(value, bool), _itself),
+    int: ("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool), int),
+    float: ("a number", _is_number, float),
+    str: ("a text", lambda value: isinstance(value, str), _itself),
+    Path: ("a path", lambda value: isinstance(value, str | PathLike), Path),
+}
+"""Type of a field -> (in words, what is one, how it is made one)."""
