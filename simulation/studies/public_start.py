@@ -125,7 +125,7 @@ def _rows(corpus: Path) -> Iterator[dict[str, Any]]:
                 yield row
     except OSError as error:
         raise ConfigError(unreadable(corpus, error, "a public corpus")) from error
-    except ValueError as error:
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(expected(corpus, "JSON lines in UTF-8", "another content")) from error
 
 
