@@ -40,6 +40,11 @@ class DataConfig:
     cache_dir: Path | None = None
     """Folder for tokenised files; by default typefleet/ in the user's cache folder."""
 
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the text is made up."""
+        return self.path is None and self.format in ("auto", "synthetic")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -60,8 +65,9 @@ class ModelConfig:
     sequence_length: Annotated[int, Ge(2), Le(200)] = 20
     """Longest sequence, in tokens; longer messages are cut into several."""
     init: Path | None = None
-    """Start from a run's folder, from weights (.npz, vocab.txt beside it), or after central training on a file
-    of public messages; the vocabulary then comes from there too. Random weights if not given."""
+    """Start from `public`, the weights of public English that ship with the project; from a run's folder; from weights
+    (.npz, vocab.txt beside it); or after central training on a file of public messages. The vocabulary then comes from
+    there too. Random weights if not given."""
     init_epochs: Annotated[int, Ge(1)] = 3
     """Central training: passes over the corpus."""
     init_learning_rate: Annotated[float, Gt(0)] = 2.0

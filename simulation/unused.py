@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from client_model.public_start import starting_file
 from server_strategy.privacy.mechanisms.door import mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from simulation.settings import Path, choose, flag_in, flag_name, kind_settings, leaves, selectors, with_values
@@ -37,7 +38,7 @@ class _Rule:
 
 
 def _starts_from_corpus(config: "RunConfig") -> bool:
-    path = config.model.init
+    path = starting_file(config.model.init)
     return path is not None and path.suffix != ".npz" and not path.is_dir()
 
 
@@ -58,8 +59,8 @@ _RULES = (
     _Rule(
         "data",
         ("on_bad_line", "cache_dir"),
-        "with --data.path, or a file of messages as --model.init",
-        lambda c: c.data.path is not None or _starts_from_corpus(c),
+        "with --data.path, a format that brings its file, or a file of messages as --model.init",
+        lambda c: not c.data.is_synthetic or _starts_from_corpus(c),
     ),
     _Rule("model", ("preset",), "with sizes of the model left open", _preset_counts),
     _Rule(

@@ -1,9 +1,10 @@
 """What simple counting would achieve as a keyboard: the numbers to beat.
 
-Both baselines see the same training phones as the vocabulary and are measured at the same positions of the
+All see the same training phones as the vocabulary and are measured at the same positions of the
 same held-out phones as the model: `unigram` suggests the commonest words, always, and completes a word with the
 commonest that begin so; `bigram` suggests the words that most often followed the previous token, and the
-commonest where there are fewer than three.
+commonest where there are fewer than three; `trigram` suggests the likeliest words after the last two tokens, by counts
+that are smoothed with those of shorter histories (`witten_bell`), and so does the bigram where a word is completed.
 """
 
 from typing import Any, NamedTuple
@@ -12,23 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.metrics.keystrokes import SUGGESTIONS, KeystrokeTable, ranks, typing_cost, word_keystrokes
-from client_model.text.batches import evaluation_batches, read_pairs
+from client_model.metrics.witten_bell import WittenBell
+from client_model.text.batches import last_sequences, read_pairs
 from client_model.text.population import Population
-from client_model.text.vocabulary import FIRST_WORD, OOV
+from client_model.text.vocabulary import BOS, FIRST_WORD, OOV, PAD
 
 _AT_ONCE = 256  # words
 _PHONES_AT_ONCE = 64
 
 
 class Baselines(NamedTuple):
-    """How counting does; None where there is no position to count."""
+    """How counting does; None where there is no position to count, or a run of an earlier version did not count it."""
 
-    unigram_top1: float | None
-    bigram_top1: float | None
-    unigram_top3: float | None
-    bigram_top3: float | None
-    unigram_keystroke_savings: float | None
-    training_phones: int
+    unigram_top1: float | None = None
+    bigram_top1: float | None = None
+    trigram_top1: float | None = None
+    unigram_top3: float | None = None
+    bigram_top3: float | None = None
+    trigram_top3: float | None = None
+    unigram_keystroke_savings: float | None = None
+    bigram_keystroke_savings: float | None = None
+    trigram_keystroke_savings: float | None = None
+    training_phones: int = 0
 
 
 def measure_baselines(
@@ -41,7 +47,7 @@ def measure_baselines(
     max_sequences: int,
     sequence_length: int,
 ) -> Baselines:
-    """Fit both baselines on the training phones and measure them on the held-out ones.
+    """Fit the baselines on the training phones and measure them on the held-out ones.
 
     Args:
         population: the text.
@@ -51,39 +57,93 @@ def measure_baselines(
         max_sequences, sequence_length: of a held-out phone, as in the evaluation of the model.
     """
     words = len(table.letters)
-    totals, following = _count(population, spelled, training_phones, words)
+    before, previous, following = _counted_tokens(population, spelled, training_phones)
+    totals, best = _count(previous, following, words)
     commonest = _commonest(totals)
-    inputs, targets, unknown = _held_out(population, spelled, held_out_phones, max_sequences, sequence_length)
-    is_word = targets >= FIRST_WORD
-    source, target = inputs[is_word], targets[is_word]
-    uni, bi = target[:, None] == commonest, target[:, None] == following[source]  # [positions, 3]
-    characters, keystrokes = typing_cost(table, targets, unknown, _unigram_keystrokes(table, totals)[targets])
+    held_out = _held_out(population, spelled, held_out_phones, max_sequences, sequence_length)
+    is_word = held_out.targets >= FIRST_WORD
+    source, target = held_out.inputs[is_word], held_out.targets[is_word]
+    uni, bi = target[:, None] == commonest, target[:, None] == best[source]  # [positions, 3]
+    smoothed = _smoothed(table, WittenBell(before, previous, following, words), held_out)
 
     def share(hits: NDArray[np.bool_], most: int) -> float | None:
         return float(hits[:, :most].any(1).mean()) if len(target) else None
 
-    savings = 1 - keystrokes.sum() / characters.sum() if characters.sum() else None
+    def ranked(most: int) -> float | None:
+        return float((smoothed.rank[is_word] < most).mean()) if len(target) else None
+
+    def savings(keystrokes_of_words: NDArray[np.int64]) -> float | None:
+        characters, keystrokes = typing_cost(table, held_out.targets, held_out.unknown, keystrokes_of_words)
+        return float(1 - keystrokes.sum() / characters.sum()) if characters.sum() else None
+
     return Baselines(
         unigram_top1=share(uni, 1),
         bigram_top1=share(bi, 1),
+        trigram_top1=ranked(1),
         unigram_top3=share(uni, SUGGESTIONS),
         bigram_top3=share(bi, SUGGESTIONS),
-        unigram_keystroke_savings=None if savings is None else float(savings),
+        trigram_top3=ranked(SUGGESTIONS),
+        unigram_keystroke_savings=savings(_unigram_keystrokes(table, totals)[held_out.targets]),
+        bigram_keystroke_savings=savings(smoothed.keystrokes_after_one),
+        trigram_keystroke_savings=savings(smoothed.keystrokes_after_two),
         training_phones=len(training_phones),
     )
 
 
-def _count(
-    population: Population, spelled: NDArray[np.int32], phones: NDArray[np.int64], words: int
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]:
-    """(how often each word follows anything [V], the words that follow each token most often [V, 3])."""
+class _HeldOut(NamedTuple):
+    """The positions that the model is measured at; int [n] each."""
+
+    before: NDArray[np.int32]  # the token before the input; PAD where the sequence begins
+    inputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    unknown: NDArray[np.int32]  # letters of targets outside the vocabulary
+
+
+class _Smoothed(NamedTuple):
+    """How smoothed counts do at each position; int64 [n] each."""
+
+    rank: NDArray[np.int64]  # of the target, after two tokens
+    keystrokes_after_one: NDArray[np.int64]
+    keystrokes_after_two: NDArray[np.int64]
+
+
+def _smoothed(table: KeystrokeTable, model: WittenBell, held_out: _HeldOut) -> _Smoothed:
+    found = _Smoothed(*np.zeros((3, len(held_out.targets)), np.int64))
+    for begin in range(0, len(held_out.targets), _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        before, last, target = held_out.before[some], held_out.inputs[some], held_out.targets[some]
+        scores = model.after_one(last)  # [n, V]
+        found.keystrokes_after_one[some] = word_keystrokes(table, scores, target, ranks(scores, target))
+        scores = model.after_two(before, last)  # [n, V]
+        found.rank[some] = ranks(scores, target)
+        found.keystrokes_after_two[some] = word_keystrokes(table, scores, target, found.rank[some])
+    return found
+
+
+def _counted_tokens(
+    population: Population, spelled: NDArray[np.int32], phones: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """(token before the last one, last one, word) of each word on the phones: three int32 [n]."""
     lookup = np.where(spelled < 0, OOV, spelled)
-    pairs: list[NDArray[np.int64]] = []
+    parts = []
     for begin in range(0, len(phones), _PHONES_AT_ONCE):
         previous, following = read_pairs(population, lookup, phones[begin : begin + _PHONES_AT_ONCE])
         chosen = following >= FIRST_WORD
-        pairs.append(previous[chosen].astype(np.int64) * words + following[chosen])
-    seen, counts = np.unique(np.concatenate(pairs), return_counts=True)
+        parts.append((_token_before(previous, previous == BOS)[chosen], previous[chosen], following[chosen]))
+    before, last, word = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return before, last, word
+
+
+def _token_before(inputs: NDArray[np.int32], begins: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The input before each input; PAD where a sequence begins."""
+    return np.where(begins, PAD, np.concatenate([[PAD], inputs[:-1]])).astype(np.int32)
+
+
+def _count(
+    previous: NDArray[np.int32], following: NDArray[np.int32], words: int
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.int64]]:
+    """(how often each word follows anything [V], the words that follow each token most often [V, 3])."""
+    seen, counts = np.unique(previous.astype(np.int64) * words + following, return_counts=True)
     totals = np.bincount(seen % words, counts, words).astype(np.float64)
     commonest = _commonest(totals)
     fill = np.arange(words)[:, None] * words + commonest[commonest >= 0]  # as if each had followed, 0 times
@@ -118,10 +178,12 @@ def _unigram_keystrokes(table: KeystrokeTable, totals: NDArray[np.floating[Any]]
 
 def _held_out(
     population: Population, spelled: NDArray[np.int32], phones: NDArray[np.int64], max_sequences: int, length: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """(inputs, targets, letters of unknown targets) of the held-out phones."""
-    if not len(phones):
-        none = np.zeros(0, np.int32)
-        return none, none, none
-    batches, tokens = evaluation_batches(population, spelled, phones.tolist(), max_sequences, length)
-    return batches.inputs, batches.targets, tokens.unknown_letters
+) -> _HeldOut:
+    parts = [last_sequences(population, spelled, phone, max_sequences, length) for phone in phones.tolist()]
+    none = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
+    inputs, targets, lengths = (np.concatenate(column) for column in zip(none, *parts, strict=True))
+    begins = np.zeros(len(inputs), bool)
+    begins[np.cumsum(lengths) - lengths] = True
+    inputs = np.where(inputs < 0, OOV, inputs).astype(np.int32)
+    known = np.where(targets < 0, OOV, targets).astype(np.int32)
+    return _HeldOut(_token_before(inputs, begins), inputs, known, np.maximum(-targets, 0))

@@ -152,6 +152,7 @@ TOP1_RECALL = Metric(
     baselines=(
         Baseline("baseline_unigram_top1", "unigram", "the commonest word, always"),
         Baseline("baseline_bigram_top1", "bigram", "the word that most often followed the last one"),
+        Baseline("baseline_trigram_top1", "trigram", "the likeliest word after the last two, by smoothed counts"),
     ),
 )
 TOP3_RECALL = Metric(
@@ -163,6 +164,7 @@ TOP3_RECALL = Metric(
     baselines=(
         Baseline("baseline_unigram_top3", "unigram", "the three commonest words, always"),
         Baseline("baseline_bigram_top3", "bigram", "the three words that most often followed the last one"),
+        Baseline("baseline_trigram_top3", "trigram", "the three likeliest after the last two, by smoothed counts"),
     ),
 )
 RECALL_BY_POSITION = Metric(
@@ -191,7 +193,11 @@ KEYSTROKE_SAVINGS = Metric(
     label="keystrokes saved",
     counts={"characters": characters, "keystrokes": keystrokes},
     value=_savings,
-    baselines=(Baseline("baseline_unigram_keystroke_savings", "unigram", "with the commonest words"),),
+    baselines=(
+        Baseline("baseline_unigram_keystroke_savings", "unigram", "with the commonest words"),
+        Baseline("baseline_bigram_keystroke_savings", "bigram", "with the likeliest words after the last one"),
+        Baseline("baseline_trigram_keystroke_savings", "trigram", "with the likeliest words after the last two"),
+    ),
 )
 PERPLEXITY = Metric(
     name="perplexity",

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.text.formats.base import DataError, MessageFormat, read_messages
+from client_model.text.formats.base import BundledFormat, DataError, MessageFormat, read_messages
 from client_model.text.formats.by_ending import kind_by_ending
 from client_model.text.formats.door import FORMATS
 from client_model.text.synthetic_text import SyntheticPopulation
@@ -170,19 +170,33 @@ def prepare_population(
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
     """
-    if config.path is None:
+    if config.is_synthetic:
         if message_format is not None:
             raise DataError(expected("--data.path", "a file for the format that is handed in", "none"))
-        if config.format not in ("auto", "synthetic"):
-            raise DataError(expected("--data.format", "auto or synthetic without --data.path", config.format))
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
     if config.format == "synthetic":
         raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
-    folder = _tokenised_folder(config, config.path, *_format_of(config, config.path, message_format))
+    path = config.path or _bundled_file(config, message_format)
+    folder = _tokenised_folder(config, path, *_format_of(config, path, message_format))
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
-        raise DataError(expected("--fleet.size", f"at most the {phones} phones of {config.path}", fleet_size))
+        raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))
     return PopulationSpec(seed, phones if fleet_size is None else fleet_size, str(folder))
+
+
+def text_source(config: DataConfig) -> str:
+    """Whose text it is, without the folder that a file lies in."""
+    if config.is_synthetic:
+        return "synthetic English"
+    return f"the messages in {config.path.name}" if config.path else FORMATS.kind(config.format).description
+
+
+def _bundled_file(config: DataConfig, handed_in: MessageFormat | None) -> Path:
+    kind, settings = chosen(config, "format")
+    message_format: MessageFormat = handed_in or kind.make(settings)
+    if not isinstance(message_format, BundledFormat):
+        raise DataError(expected("--data.path", f"a file for the format {kind.name}", "none"))
+    return message_format.bundled()
 
 
 def split_phones(

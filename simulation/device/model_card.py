@@ -53,7 +53,7 @@ def model_card(
             "weights": shape.num_weights,
         },
         "trained_on": {
-            "text": "synthetic English phones" if data.path is None else "phone messages of a file",
+            "text": "synthetic English phones" if data.is_synthetic else "phone messages of a file",
             "data_covered": privacy["data_covered"],
             "rounds": summary.rounds_completed,
             "updates_of_phones": summary.devices_trained,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import flatten
-from client_model.text.population import phone_labels
+from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
@@ -221,7 +221,7 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
 
 def _introduce(run: Run, progress: RunProgress) -> None:
     prepared, config = run.prepared, run.config
-    source = "synthetic English" if config.data.path is None else str(config.data.path)
+    source = str(config.data.path or text_source(config.data))
     skipped = prepared.population.skipped_lines
     progress.say(
         f"Typefleet {version('typefleet')}   {run.directory.root}\n"

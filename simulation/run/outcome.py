@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
+from client_model.text.population import text_source
 from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
@@ -73,7 +74,7 @@ def write_outcome(run: Run) -> None:
 def statement_facts(run: Run) -> StatementFacts:
     """What the privacy statement says of this run's data."""
     data, prepared = run.config.data, run.prepared
-    source = "the synthetic population" if data.path is None else f"the messages in {data.path.name}"
+    source = text_source(data)
     training = len(prepared.training_phones)
     start = prepared.start
     if data.vocabulary_path is not None:

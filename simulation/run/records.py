@@ -137,7 +137,7 @@ class Summary:
 
         rest = dict(content)
         try:
-            baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}") for name in Baselines._fields})
+            baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}", None) for name in Baselines._fields})
             participation = Participation(**rest.pop("participation"))
             parts = ("held_out", "baselines", "participation")
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in parts}

@@ -1,8 +1,8 @@
 """Where a run's weights start: at random, at given weights, or after central training on a public corpus.
 
-`--model.init PATH` takes a run's folder, a weights file (.npz, with vocab.txt beside it), or a file of
-messages. The vocabulary comes with it: the one of the weights, or the corpus's most frequent words,
-unless --data.vocabulary-path names one.
+`--model.init` takes `public` (what ships with the project), a run's folder, a weights file (.npz, with vocab.txt
+beside it), or a file of messages. The vocabulary comes with it: the one of the weights, or the corpus's most frequent
+words, unless --data.vocabulary-path names one.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from client_model.learning.language_model import ModelShape, Weights, initial_weights
+from client_model.public_start import FOLDER, starting_file
 from client_model.text.population import PopulationSpec, open_population, prepare_population
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from simulation.config import RunConfig
@@ -34,6 +35,8 @@ class StartingPoint:
     @property
     def description(self) -> str:
         """For the privacy statement."""
+        if self.path.parent == FOLDER:
+            return "the starting weights and the vocabulary, which ship with Typefleet: trained on public text alone"
         if self.corpus is None:
             return f"the starting weights, read from {self.path.name}: what they were trained on is not covered"
         return f"central training on the text of {self.path.name}, for the starting weights: taken to be public"
@@ -45,7 +48,7 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     Raises:
         ConfigError, DataError, VocabularyError: the file cannot be used.
     """
-    path = config.model.init
+    path = starting_file(config.model.init)
     if path is None:
         return None
     if path.is_dir():

@@ -94,7 +94,7 @@ def tokens_of_phones(
         num_phones: of the fleet.
         message_format: reads the text's file, in the place of the one that is named.
     """
-    sample_size = _SAMPLE if config.data.path is None else None
+    sample_size = _SAMPLE if config.data.is_synthetic else None
     spec = prepare_population(config.data, config.seed, sample_size, message_format)
     population, length = open_population(spec), config.model.sequence_length
 

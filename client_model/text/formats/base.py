@@ -6,7 +6,7 @@ neither value is ever repeated, so that ids and texts of people stay out of logs
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from typefleet.errors import InputError, expected, unreadable
 
@@ -35,6 +35,18 @@ class MessageFormat(Protocol):
         Raises:
             DataError: the file as a whole is none of this format.
             OSError: the operating system refused it.
+        """
+
+
+@runtime_checkable
+class BundledFormat(MessageFormat, Protocol):
+    """A format whose file an installed package brings."""
+
+    def bundled(self) -> Path:
+        """That file, which is read where no other is named.
+
+        Raises:
+            DataError: the package is not installed.
         """
 
 

@@ -15,6 +15,7 @@ FORMATS: "Door[MessageFormat]" = Door(
         "synthetic": "client_model.text.formats.by_ending:SYNTHETIC",
         "jsonl": "client_model.text.formats.json_lines:KIND",
         "csv": "client_model.text.formats.csv_table:KIND",
+        "chitchat": "client_model.text.formats.chitchat:KIND",
         "parquet": "client_model.text.formats.parquet_table:KIND",
     },
     needs=("endings", "read"),

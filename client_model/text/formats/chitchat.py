@@ -1,0 +1,117 @@
+"""Chats of real people, which an installed package brings: chitchat-dataset (MIT), 258,145 messages of 1,315 people.
+
+Brigham Young University's Chit Chat Challenge of 2018: students wrote to each other in pairs, in a browser. The file
+is a JSON object of conversations; `messages` of each is a list of turns, a turn a list of `text`, `timestamp` (UTC)
+and `sender`. A person's messages come in the order in which they were written.
+
+What is left out, and why (`Cleaning`): they were paid by the message, and some typed "a a a a a" or pasted a text again
+and again; and a few wrote so much that a model would be theirs.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.vocabulary import tokenize
+from typefleet.doors import Kind
+from typefleet.errors import expected, unreadable
+
+PACKAGE = "chitchat_dataset"
+_FILE = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """Which messages of a person are left out."""
+
+    longest_word: int = 20
+    """Letters; a longer one is a key that was held, or several keys at once."""
+    mashed_words: int = 5
+    """Of so many words or more, no single one makes up more than half."""
+    same_text: int = 10
+    """How often the same text counts, at most: greetings come again, and so do pastes."""
+    most_messages: int = 1000
+    """The newest of a person."""
+
+    def keep(self, texts: list[str]) -> list[str]:
+        """The messages that count, of one person's in the order of writing."""
+        seen: Counter[str] = Counter()
+        kept = []
+        for text in reversed(texts):
+            tokens = tokenize(text)
+            same = " ".join(tokens)
+            seen[same] += 1
+            if not self._is_mashed(tokens) and seen[same] <= self.same_text:
+                kept.append(text)
+        return kept[: self.most_messages][::-1]
+
+    def _is_mashed(self, tokens: list[str]) -> bool:
+        words = [token for token in tokens if token[0].isalnum()]
+        if max(map(len, words), default=0) > self.longest_word:
+            return True
+        return len(words) >= self.mashed_words and Counter(words).most_common(1)[0][1] * 2 > len(words)
+
+
+class ChitChat:
+    """Conversations of pairs, in one JSON file."""
+
+    endings: tuple[str, ...] = ()  # .json says too little
+
+    def bundled(self) -> Path:
+        """The file that the package brings.
+
+        Raises:
+            DataError: the package is not installed.
+        """
+        found = find_spec(PACKAGE)
+        if found is None or found.origin is None:
+            hint = f"pip install {PACKAGE.replace('_', '-')}"
+            raise DataError(f"{expected('--data.format chitchat', f'the package {PACKAGE}', 'none')}; {hint}")
+        return Path(found.origin).with_name(_FILE)
+
+    def read(self, path: Path) -> Iterator[Message | DataError]:
+        """The messages of each person that `Cleaning` keeps, or a DataError in place of a bad one."""
+        by_person: dict[str, list[tuple[str, str]]] = {}  # (time, text)
+        for name, conversation in _conversations(path).items():
+            for where, written in _written(conversation, f"{path}: conversation {name}"):
+                message = message_of({"user_id": written.get("sender"), "text": written.get("text")}, where)
+                if isinstance(message, DataError):
+                    yield message
+                else:
+                    time = str(written.get("timestamp", ""))
+                    by_person.setdefault(message.user_id, []).append((time, message.text))
+        cleaning = Cleaning()
+        for person, texts in by_person.items():
+            texts.sort(key=lambda one: one[0])  # stable, and ISO 8601 in UTC sorts as text
+            for text in cleaning.keep([text for _, text in texts]):
+                yield Message(person, text)
+
+
+def _conversations(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(expected(path, "JSON", "none")) from error
+    except OSError as error:
+        raise DataError(unreadable(path, error, "a file of messages")) from error
+    if not isinstance(content, dict):
+        raise DataError(expected(path, "an object of conversations", f"a {type(content).__name__}"))
+    return content
+
+
+def _written(conversation: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, what was written) of each message."""
+    turns = conversation.get("messages") if isinstance(conversation, dict) else None
+    if not isinstance(turns, list) or not all(isinstance(turn, list) for turn in turns):
+        raise DataError(expected(where, "messages, a list of turns", "none"))
+    for number, turn in enumerate(turns, start=1):
+        for written in turn:
+            yield f"{where}, turn {number}", written if isinstance(written, dict) else {}
+
+
+KIND = Kind("chitchat", "chats of 1,315 people, from the package chitchat-dataset", make=lambda settings: ChitChat())

@@ -1,0 +1,187 @@
+"""The starting weights that ship with the project: a vocabulary and a model of public English.
+
+The vocabulary has the words that are commonest over the corpus's sources, each source counting alike, so that a large
+one does not crowd out the others; words that public English writes with a capital letter inside a sentence are names
+and stay out; and the everyday words of people who write to each other, which books and task dialogues hardly have,
+are in whatever the corpus says. No phone's text plays any part.
+
+The weights are kept in half precision.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from client_model.config import DataConfig, ModelConfig
+from client_model.learning.language_model import initial_weights, model_shape, wanted_vocabulary_size
+from client_model.public_start import FOLDER, everyday_words
+from client_model.text.population import open_population, prepare_population
+from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, tokenize
+from simulation.files import write_atomically, write_text_atomically
+from typefleet.errors import ConfigError, expected, unreadable
+
+_WRITTEN = re.compile(
+    "[^\\W\\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\\W\\d_]+)*|[.!?]"
+)  # words as they are spelled, and where sentences end
+_FEWEST_CAPITALS = 3  # of a word, before it is taken for a name
+
+
+@dataclass(frozen=True)
+class PublicTraining:
+    """How the public start is trained."""
+
+    epochs: Annotated[int, Ge(1)] = 2
+    """Passes over the corpus."""
+    learning_rate: Annotated[float, Gt(0)] = 2.0
+    """Step size at the start; it falls to 0."""
+    max_gradient_norm: Annotated[float, Ge(0)] = 0.5
+    """A longer gradient is scaled down to it; 0 for no bound."""
+    seed: int = 0
+    """Key of the first weights and of the order."""
+
+
+@dataclass
+class _Counted:
+    """The words of a corpus: how often per source, and how they are spelled inside a sentence."""
+
+    by_source: dict[str, Counter[str]]
+    capitals: Counter[str]
+    small: Counter[str]
+
+    def is_name(self, word: str) -> bool:
+        return self.capitals[word] >= _FEWEST_CAPITALS and self.capitals[word] > self.small[word]
+
+    def shares(self) -> Counter[str]:
+        """The mean over sources of a word's share of their tokens."""
+        found: Counter[str] = Counter()
+        for counts in self.by_source.values():
+            total = sum(counts.values())
+            for word, count in counts.items():
+                found[word] += count / total  # type: ignore[assignment]
+        return found
+
+
+def public_vocabulary(corpus: Path, size: int, always: Callable[[], list[str]] = everyday_words) -> Vocabulary:
+    """The vocabulary of a public corpus.
+
+    Args:
+        corpus: JSON lines of `text` and, where there are several, `source`; may be gzipped.
+        size: rows of the embedding, special tokens and punctuation included.
+        always: words that are in whatever the corpus says.
+
+    Raises:
+        ConfigError: the corpus cannot be read, or the words do not fit.
+    """
+    counted = _count(corpus)
+    fixed, own = (*SPECIAL_TOKENS, *PUNCTUATION), dict.fromkeys(always())
+    room = size - len(fixed) - len(own)
+    if room < 0:
+        raise ConfigError(expected("--model.vocabulary-size", f"{len(fixed) + len(own)} or more", size))
+    shares = counted.shares()
+    ranked = sorted(shares, key=lambda word: (-shares[word], word))
+    of_corpus = [w for w in ranked if w not in own and w not in fixed and not counted.is_name(w) and w[0].isalpha()]
+    chosen = sorted([*own, *of_corpus[:room]], key=lambda word: (-shares[word], word))
+    return Vocabulary((*fixed, *chosen))
+
+
+def _count(corpus: Path) -> _Counted:
+    counted = _Counted(defaultdict(Counter), Counter(), Counter())
+    for row in _rows(corpus):
+        text = str(row.get("text", ""))
+        counted.by_source[str(row.get("source", ""))].update(tokenize(text))
+        begins = True
+        for word in _WRITTEN.findall(text):
+            if word in ".!?":
+                begins = True
+                continue
+            if not begins:
+                (counted.capitals if word[0].isupper() else counted.small)[
+                    word.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+                ] += 1
+            begins = False
+    return counted
+
+
+def _rows(corpus: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with (
+            gzip.open(corpus, "rt", encoding="utf-8")
+            if corpus.suffix == ".gz"
+            else corpus.open(encoding="utf-8") as lines
+        ):
+            for number, line in enumerate(lines, start=1):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ConfigError(expected(f"{corpus}:{number}", "a JSON object", f"a {type(row).__name__}"))
+                yield row
+    except OSError as error:
+        raise ConfigError(unreadable(corpus, error, "a public corpus")) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(expected(corpus, "JSON lines in UTF-8", "another content")) from error
+
+
+def train_public_start(
+    corpus: Path, settings: PublicTraining, folder: Path = FOLDER, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Train, and replace the files of the public start.
+
+    Args:
+        corpus: JSON lines of `user_id`, `text`, `source`.
+        settings: how.
+        folder: where weights.npz, vocab.txt and about.json go.
+        say: told how it goes.
+
+    Returns:
+        What stands in about.json.
+
+    Raises:
+        InputError: the corpus cannot be used.
+    """
+    from client_model.learning.central_training import train_centrally
+    from client_model.learning.local_training import limit_threads
+
+    limit_threads(1)  # the same bits on any number of cores
+    vocabulary = public_vocabulary(corpus, wanted_vocabulary_size(ModelConfig()))
+    spec = prepare_population(DataConfig(path=corpus), settings.seed, None)
+    population = open_population(spec)
+    shape = model_shape(ModelConfig(), len(vocabulary))
+    last: list[float] = [0.0, 0.0]
+
+    def progress(done: float, loss: float) -> None:
+        last[1] = loss
+        if done >= last[0] + 0.05 or done == 1.0:
+            last[0] = done
+            say(f"{done:4.0%}  loss {loss:.3f}")
+
+    weights = train_centrally(
+        population,
+        vocabulary.lookup_table(population.lexicon),
+        shape,
+        initial_weights(shape, settings.seed),
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        max_gradient_norm=settings.max_gradient_norm,
+        seed=settings.seed,
+        progress=progress,
+    )
+    named = {name: weight.astype(np.float16) for name, weight in zip(shape.weight_shapes(), weights, strict=True)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "weights.npz", lambda file: np.savez_compressed(file, **named))
+    write_text_atomically(folder / "vocab.txt", vocabulary.to_text())
+    about = {
+        "corpus_sha256": hashlib.sha256(corpus.read_bytes()).hexdigest(),
+        "settings": asdict(settings),
+        "shape": shape.sizes,
+        "last_loss": last[1],
+    }
+    write_text_atomically(folder / "about.json", json.dumps(about, indent=2, default=str) + "\n")
+    return about

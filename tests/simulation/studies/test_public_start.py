@@ -1,0 +1,107 @@
+"""What ships for phones to begin with, and how it is made."""
+
+import json
+
+import numpy as np
+import pytest
+
+from client_model.config import ModelConfig
+from client_model.learning.language_model import model_shape
+from client_model.public_start import FOLDER, everyday_words
+from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, read_vocabulary
+from simulation.flags import parse_simulate
+from simulation.run.accepted_input import accept_input
+from simulation.run.directory import read_weights
+from simulation.run.starting_point import starting_weights
+from simulation.studies.public_start import PublicTraining, public_vocabulary, train_public_start
+from typefleet.errors import ConfigError
+
+FIXED = len(SPECIAL_TOKENS) + len(PUNCTUATION)
+ROWS = [
+    *[("books", "The old house saw Basil and his dog . Then Basil went home .")] * 4,
+    *[("tasks", "Please book a table for Basil at noon .")] * 40,
+    ("books", "a rarely seen thing"),
+]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "public.jsonl"
+    rows = ({"user_id": f"u{i}", "text": text, "source": source} for i, (source, text) in enumerate(ROWS))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def words(corpus, size, always=()):
+    return public_vocabulary(corpus, FIXED + size, lambda: list(always)).tokens[FIXED:]
+
+
+def test_names_stay_out_and_words_that_begin_sentences_do_not(corpus):
+    found = words(corpus, 100)
+    assert "basil" not in found
+    assert {"the", "then", "please", "house", "table"} <= set(found)
+
+
+def test_each_source_counts_alike(corpus):
+    assert {"his", "dog"} & set(words(corpus, 12))  # though the other one has ten times as many messages
+
+
+def test_everyday_words_are_in_whatever_the_corpus_says(corpus):
+    found = words(corpus, 4, ["lol", "i'm", "basil"])
+    assert {"lol", "i'm", "basil"} < set(found) and len(found) == 4
+    with pytest.raises(
+        ConfigError, match=rf"--model\.vocabulary-size: expected {FIXED + 3} or more, found {FIXED + 2}"
+    ):
+        words(corpus, 2, ["lol", "i'm", "basil"])
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(None, "found No such file"), ("{", "found another content"), ("3\n", ":1: expected a JSON object")],
+)
+def test_a_corpus_that_is_none_is_refused_in_one_line(content, found, tmp_path):
+    path = tmp_path / "c.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError) as error:
+        public_vocabulary(path, 100)
+    assert found in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_the_same_corpus_gives_the_same_files(corpus, tmp_path):
+    said = []
+    for name in ("one", "two"):
+        train_public_start(corpus, PublicTraining(epochs=1), tmp_path / name, said.append)
+    for file in ("weights.npz", "vocab.txt", "about.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert said[-1].startswith("100%")
+
+
+def test_what_ships_is_small_and_whole():
+    files = [FOLDER / name for name in ("weights.npz", "vocab.txt")]
+    assert sum(file.stat().st_size for file in files) <= 1.5e6
+    vocabulary, config = read_vocabulary(files[1]), ModelConfig()
+    assert len(vocabulary) == 5000 and set(everyday_words()) <= set(vocabulary.tokens)
+    assert not {"basil", "london", "mary"} & set(vocabulary.tokens)
+    read_weights(files[0], model_shape(config, len(vocabulary)))
+    assert {"CC BY-SA 4.0", "CC0 1.0", "CC BY 2.0 FR"} <= {
+        cell.strip() for line in (FOLDER / "NOTICE.md").read_text().splitlines() for cell in line.split("|")
+    }
+
+
+def test_a_run_starts_from_it_and_says_so(tmp_path):
+    config = parse_simulate(["--model.init", "public", "--fleet.size", "200"]).run
+    accepted = accept_input(config)
+    assert accepted.start is not None and "ship with Typefleet" in accepted.start.description
+    assert accepted.given_vocabulary == read_vocabulary(FOLDER / "vocab.txt")
+    shape = model_shape(config.model, len(accepted.given_vocabulary))
+    weights = starting_weights(accepted.start, config, shape, print)
+    assert all(weight.dtype == np.float32 for weight in weights)
+
+
+def test_another_model_does_not_start_from_it():
+    config = parse_simulate(["--model.init", "public", "--model.units", "100", "--fleet.size", "200"]).run
+    start = accept_input(config).start
+    with pytest.raises(ConfigError, match=r"weights\.npz: expected .* of shape"):
+        starting_weights(start, config, model_shape(config.model, 5000), print)
