@@ -1,20 +1,20 @@
 """What the Markdown files say is there: links, files, commands, flags; and the files of the kit agree with them."""
 
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 import tomllib
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-import typefleet
 from simulation.config import RunConfig
 from simulation.settings import choose, flag_name, leaves, selectors
 from tests.conftest import ROOT
-from tests.simulation.engine_in_process import EngineInProcess
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WITH_FLAGS = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
@@ -134,12 +134,17 @@ def test_each_target_of_make_is_a_command_of_the_documentation():
 
 
 @pytest.mark.slow
-def test_the_lines_of_python_in_the_readme_run(monkeypatch, tmp_path, capsys):
+def test_the_lines_of_python_in_the_readme_run(tmp_path):
     (lines,) = re.findall(r"```python\n(from typefleet.+?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(typefleet, "simulate", partial(typefleet.simulate, engine=EngineInProcess()))
-    exec(compile(lines, "README.md", "exec"), {})
-    assert "abandoned: " not in capsys.readouterr().out
+    without_ray = (
+        "from functools import partial\nimport typefleet\n"
+        "from tests.simulation.engine_in_process import EngineInProcess\n"
+        "typefleet.simulate = partial(typefleet.simulate, engine=EngineInProcess())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", without_ray + lines]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "abandoned: " not in done.stdout, done.stderr
     assert [path.name for path in (tmp_path / "runs").glob("*/model/keyboard.tflite")]
 
 

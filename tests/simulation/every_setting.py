@@ -283,6 +283,11 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     if kind in ("jsonl", "csv", "parquet"):
         name = "damaged" if key == "data.on_bad_line" else "messages"
         return {"data.path": files / f"{name}.{kind}", "fleet.size": None}
+    if kind == "chitchat":
+        return {
+            "data.path": files / ("damaged.json" if key == "data.on_bad_line" else "chats.json"),
+            "fleet.size": None,
+        }
     return {"data.path": None} if kind == "synthetic" else {}
 
 
@@ -294,6 +299,9 @@ def write_files(folder: Path) -> None:
     as_csv = "user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines)
     (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
     (folder / "table.txt").write_text(as_csv)
+    chats = [[{"sender": user, "text": text}] for user, text in lines]
+    (folder / "chats.json").write_text(json.dumps({"c": {"messages": chats}}))
+    (folder / "damaged.json").write_text(json.dumps({"c": {"messages": [*chats, [{"sender": "u1"}]]}}))
     for name, in_json, in_csv, in_parquet in (
         ("messages", "", b"", []),
         ("damaged", "not json\n", b"u1,\xff\n", [("u1", None)]),

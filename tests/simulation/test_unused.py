@@ -11,8 +11,16 @@ from simulation.unused import without_effect
 from typefleet.errors import ConfigError
 
 UNUSED = [
-    ("data.on_bad_line", "skip", "with --data.path, or a file of messages as --model.init"),
-    ("data.cache_dir", "cache", "with --data.path, or a file of messages as --model.init"),
+    (
+        "data.on_bad_line",
+        "skip",
+        "with --data.path, a format that brings its file, or a file of messages as --model.init",
+    ),
+    (
+        "data.cache_dir",
+        "cache",
+        "with --data.path, a format that brings its file, or a file of messages as --model.init",
+    ),
     ("model.init_epochs", "3", "with a file of messages as --model.init"),  # the default, but somebody wrote it
     ("model.init_learning_rate", "1.5", "with a file of messages as --model.init"),
     ("privacy.clip_learning_rate", "0.3", "with --privacy.clip-quantile"),

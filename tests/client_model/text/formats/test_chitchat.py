@@ -74,7 +74,7 @@ def test_another_file_is_refused_in_one_line(content, message, tmp_path):
 def test_a_bad_message_is_named_and_not_repeated(tmp_path):
     path = write(tmp_path / "c.json", ("a", 1, "hi"), ("b", 2, 4711))
     bad, good = ChitChat().read(path)
-    assert str(bad) == f"{path}: conversation c, turn 2: expected a text that is a string, found int"
+    assert str(bad) == f"{path}: conversation c, turn 2: expected a text that is a string, found a number"
     assert good == Message("a", "hi")
 
 
