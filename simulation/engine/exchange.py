@@ -56,11 +56,11 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 answers.append(reply)
+            elif restarts < _RESTARTS and _does_not_come_back(grid, reply, task.attempts):
+                stuck.append(task)
             elif task.attempts < (_ATTEMPTS_IF_GONE if _worker_is_gone(reply) else _ATTEMPTS):
                 task.repeat_at = time.monotonic() + _FIRST_PAUSE_S * 2 ** (task.attempts - 1)
                 unsent.append(task)
-            elif _worker_is_gone(reply) and isinstance(grid, EngineGrid) and restarts < _RESTARTS:
-                stuck.append(task)
             else:
                 raise EngineError(
                     expected("a host", f"an answer in {task.attempts} attempts", _last_line(reply.error.reason))
@@ -96,6 +96,13 @@ def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:
 def _worker_is_gone(reply: Message) -> bool:
     kind = (reply.error.reason or "").split(":")[0]
     return "RayTaskError" not in kind  # which was raised by the host's code; all others by what carries messages
+
+
+def _does_not_come_back(grid: Grid, reply: Message, attempts: int) -> bool:
+    """Whether the worker is gone for good: its machine is known to be lost, or it was waited for long enough."""
+    if not (isinstance(grid, EngineGrid) and _worker_is_gone(reply)):
+        return False
+    return attempts >= _ATTEMPTS_IF_GONE or grid.has_lost_a_machine
 
 
 def _last_line(reason: str | None) -> str:

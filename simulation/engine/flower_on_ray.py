@@ -24,7 +24,7 @@ from flwr.simulation import run_simulation
 
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
-from simulation.engine.ray_start import START_TIMEOUT_S, wait_for_machine_loss
+from simulation.engine.ray_start import START_TIMEOUT_S, machines_alive, wait_for_machine_loss
 from typefleet.errors import expected
 
 _LOG = logging.getLogger("typefleet")
@@ -85,6 +85,11 @@ class EngineGrid(Grid):
                 self.check()
                 if time.monotonic() > give_up:
                     raise EngineError(expected("Flower's server", f"a start within {timeout_s:g} s", "none")) from None
+
+    @property
+    def has_lost_a_machine(self) -> bool:
+        """Whether Ray knows that one is gone since the engine was started."""
+        return machines_alive() < self.machines
 
     def restart(self) -> None:
         """Start the engine again on the machines that are left; what was on its way is lost."""
