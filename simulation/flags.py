@@ -20,6 +20,7 @@ from typing import Annotated, Any, TypeVar
 import tomli_w
 import tyro
 
+from client_model.public_start import path_setting
 from simulation.config import RunConfig
 from simulation.config import settled as settled
 from simulation.parser_messages import in_one_form, unknown_flag
@@ -293,7 +294,7 @@ def to_toml(config: RunConfig) -> str:
         for part in path[:-1]:
             at = at.setdefault(part, {})
         if isinstance(value, Path):
-            value = str(value.absolute())
+            value = path_setting(value)
         at[path[-1]] = list(value) if isinstance(value, tuple) else value
     return tomli_w.dumps(tree)
 
@@ -302,7 +303,7 @@ def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that may change a result, by dotted name: all but the engine and the folders."""
     without = (("output_dir",), ("data", "cache_dir"))
     return {
-        ".".join(path): str(value.absolute()) if isinstance(value, Path) else value
+        ".".join(path): path_setting(value) if isinstance(value, Path) else value
         for path, value in leaves(config).items()
         if path[0] != "engine" and path not in without
     }

@@ -11,6 +11,11 @@ def starting_file(init: Path | None) -> Path | None:
     return FOLDER / "weights.npz" if init == PUBLIC_START else init
 
 
+def path_setting(path: Path) -> str:
+    """A path as settings keep it: good from any folder; the name of the shipped weights stays a name."""
+    return str(path if path == PUBLIC_START else path.absolute())
+
+
 def everyday_words() -> list[str]:
     """Words of people who write to each other, which public text hardly has; each once, written by us."""
     return list(dict.fromkeys((FOLDER / "everyday_words.txt").read_text(encoding="utf-8").split()))

@@ -9,7 +9,7 @@ from client_model.config import ModelConfig
 from client_model.learning.language_model import model_shape
 from client_model.public_start import FOLDER, everyday_words
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, read_vocabulary
-from simulation.flags import parse_simulate
+from simulation.flags import parse_simulate, result_settings, to_toml
 from simulation.run.accepted_input import accept_input
 from simulation.run.directory import read_weights
 from simulation.run.starting_point import starting_weights
@@ -97,6 +97,11 @@ def test_a_run_starts_from_it_and_says_so(tmp_path):
     shape = model_shape(config.model, len(accepted.given_vocabulary))
     weights = starting_weights(accepted.start, config, shape, print)
     assert all(weight.dtype == np.float32 for weight in weights)
+
+
+def test_its_name_stays_a_name_in_the_settings_that_a_run_keeps():
+    config = parse_simulate(["--model.init", "public"]).run
+    assert 'init = "public"' in to_toml(config) and result_settings(config)["model.init"] == "public"
 
 
 def test_another_model_does_not_start_from_it():
