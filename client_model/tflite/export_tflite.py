@@ -43,6 +43,7 @@ from client_model.tflite.export_checks import (
 )
 from client_model.tflite.export_folder import FILES, place_files
 from client_model.tflite.flatbuffer_model import unpack_model
+from client_model.tflite.float_products import with_float_products
 from client_model.tflite.keyboard_modules import KeyboardModule, LearningKeyboardModule
 from client_model.tflite.reference_vectors import reference_vectors
 from client_model.tflite.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
@@ -139,7 +140,7 @@ def _convert(folder: str, signatures: list[str], kind: str) -> bytes:
         found = ", ".join(missing) or str(error).partition("\n")[0]
         raise ExportError(f"{kind}: expected builtin operators only, found {found}") from error
     _require_builtin_operators(file, kind)
-    return tie_table(file) if kind == "int8" else file
+    return with_float_products(tie_table(file)) if kind == "int8" else file
 
 
 def _require_builtin_operators(file: bytes, kind: str) -> None:

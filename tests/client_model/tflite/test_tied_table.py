@@ -22,7 +22,8 @@ def tables(file, shape):
 
 def untied(shape, weights, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("client_model.tflite.export_tflite.tie_table", lambda file: file)
+        for change in ("tie_table", "with_float_products"):
+            patch.setattr(f"client_model.tflite.export_tflite.{change}", lambda file: file)
         return convert(shape, weights, ("int8",))["int8"]
 
 
