@@ -2,7 +2,7 @@
 
 | file | content |
 |---|---|
-| keyboard.tflite | int8 dynamic range (weights in 8 bits, activations in float), the tied table stored once |
+| keyboard.tflite | weights in 8 bits, products in float; the tied table stored once |
 | keyboard_fp16.tflite | weights in 16 bits |
 | keyboard_fp32.tflite | as trained |
 | keyboard_train.tflite | as trained, and able to learn on the phone |
