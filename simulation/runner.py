@@ -86,7 +86,7 @@ def run_to_the_end(
 
 
 def _play(run: Run, engine: Engine, stream: TextIO) -> None:
-    """All rounds that are left, until Ctrl-C."""
+    """All rounds that are left, until Ctrl-C or SIGTERM."""
     config, done = run.config, run.totals.rounds_completed
     with RunProgress(stream, config.rounds, done) as progress, _stop_on_interrupt(progress) as stop:
         if not run.finished:
@@ -100,7 +100,7 @@ def _play(run: Run, engine: Engine, stream: TextIO) -> None:
 
 @contextmanager
 def _stop_on_interrupt(progress: RunProgress) -> Iterator[threading.Event]:
-    """First Ctrl-C: finish the round, then stop. Second: stop at once (the checkpoint is safe)."""
+    """First Ctrl-C or SIGTERM: finish the round, then stop. Second: stop at once (the checkpoint is safe)."""
     stop = threading.Event()
 
     def handle(signum: int, frame: object) -> None:
@@ -112,11 +112,12 @@ def _stop_on_interrupt(progress: RunProgress) -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals belong to the main thread; under `flwr run` Flower handles them
         return
-    previous = signal.signal(signal.SIGINT, handle)
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Event) -> None:

@@ -80,7 +80,7 @@ def statement_facts(run: Run) -> StatementFacts:
     if data.vocabulary_path is not None:
         vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
     elif start is not None:
-        vocabulary = f"the vocabulary, which comes with {start.path.name}"
+        vocabulary = "" if start.ships_with_us else f"the vocabulary, which comes with {start.path.name}"
     else:
         vocabulary = (
             "the vocabulary, which is counted on training phones without noise (use --data.vocabulary-path "
@@ -88,7 +88,7 @@ def statement_facts(run: Run) -> StatementFacts:
         )
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
-        outside_the_budget=(vocabulary,) if start is None else (vocabulary, start.description),
+        outside_the_budget=tuple(filter(None, (vocabulary, start.description if start is not None else None))),
         recompute=f"python scripts/check_privacy.py {run.directory.root}",
         weighting=run.cohorts.weighting,
     )

@@ -33,9 +33,14 @@ class StartingPoint:
     corpus: PopulationSpec | None  # None: the file holds weights
 
     @property
+    def ships_with_us(self) -> bool:
+        """Whether it is the public start."""
+        return self.path.parent == FOLDER
+
+    @property
     def description(self) -> str:
         """For the privacy statement."""
-        if self.path.parent == FOLDER:
+        if self.ships_with_us:
             return "the starting weights and the vocabulary, which ship with Typefleet: trained on public text alone"
         if self.corpus is None:
             return f"the starting weights, read from {self.path.name}: what they were trained on is not covered"

@@ -26,6 +26,7 @@ from simulation.run.directory import RunDirectory
 from simulation.run.lifecycle import start_run
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
+from simulation.runner import _stop_on_interrupt
 from tests.client_model.tflite.test_export_folder import KEY
 from tests.client_model.tflite.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
@@ -306,3 +307,17 @@ def test_a_budget_ends_the_run_with_its_model_and_says_so(script, simulate, tmp_
         run = start_run(prepare(config, resume=True), resume=True, progress=progress)
         run.close()
         assert run.finished  # no round is left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_the_round_and_the_second_everything(number):
+    before = signal.getsignal(number)
+    said = io.StringIO()
+    with RunProgress(said, 3, 0) as progress, _stop_on_interrupt(progress) as stop:
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+    assert "stopping after this round" in said.getvalue()
+    assert signal.getsignal(number) == before
