@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from server_strategy.privacy.mechanisms.door import MECHANISMS
     from simulation.api import RunResult, resume, simulate
     from simulation.config import RunConfig
+    from simulation.device.keyboard import Keyboard
     from simulation.engine.config import EngineConfig
     from simulation.engine.engine import Engine
     from simulation.flags import read_config
@@ -58,6 +59,7 @@ _PLACES = {
     "server_strategy.privacy.mechanisms.door": ("MECHANISMS",),
     "simulation.api": ("RunResult", "resume", "simulate"),
     "simulation.config": ("RunConfig",),
+    "simulation.device.keyboard": ("Keyboard",),
     "simulation.engine.config": ("EngineConfig",),
     "simulation.engine.engine": ("Engine",),
     "simulation.flags": ("read_config",),
@@ -90,6 +92,7 @@ __all__ = [
     "FleetConfig",
     "Horizon",
     "InputError",
+    "Keyboard",
     "Kind",
     "KindSettings",
     "MachineError",
