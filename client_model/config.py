@@ -111,3 +111,13 @@ class FineTuning:
     """Step size of SGD on the phone."""
     epochs: Annotated[int, Ge(1)] = 1
     """Passes over the phone's older messages."""
+
+
+@dataclass(frozen=True)
+class CentralTraining:
+    """How a model is trained in one place."""
+
+    epochs: Annotated[int, Ge(1)] = 2
+    """Passes over the text."""
+    learning_rate: Annotated[float, Gt(0)] = 1.0
+    """Step size at the start; it falls to 0."""

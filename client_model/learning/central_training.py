@@ -4,7 +4,7 @@ Plain SGD over all sequences of the corpus in random order, with the step size f
 same kernel that trains a phone. Kept within one thread, the same corpus and seed give the same weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,10 @@ def train_centrally(
     learning_rate: float,
     max_gradient_norm: float,
     seed: int,
+    phones: Sequence[int] | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Weights:
-    """Train on the whole text of a population.
+    """Train on the whole text of a population, or of some of its phones.
 
     Args:
         population: the corpus; who wrote what plays no part.
@@ -43,15 +44,15 @@ def train_centrally(
         learning_rate: step size at the start; it falls linearly to 0.
         max_gradient_norm: a longer gradient is scaled down to it; 0 for no bound.
         seed: key of the order.
+        phones: whose text it is; everybody's if not given.
         progress: told the share that is done and the loss of a token in nats, as it goes.
 
     Returns:
         Trained weights, float32.
     """
     length = shape.sequence_length
-    parts = [
-        last_sequences(population, lookup, phone, _EVERY_SEQUENCE, length) for phone in range(population.num_phones)
-    ]
+    read = range(population.num_phones) if phones is None else phones
+    parts = [last_sequences(population, lookup, phone, _EVERY_SEQUENCE, length) for phone in read]
     inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
     rng = generator(seed, "central training")
     order = np.concatenate([rng.permutation(len(lengths)) for _ in range(epochs)])

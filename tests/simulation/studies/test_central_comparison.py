@@ -1,0 +1,29 @@
+"""The same model trained in one place, beside the run."""
+
+import re
+
+import pytest
+
+
+@pytest.mark.slow
+def test_both_models_are_measured_on_the_same_people(straight, script):
+    done = script("compare_central.py", straight[0], "--training.epochs", 1)
+    assert done.returncode == 0, done.stderr
+    rows = {line.split("  ")[0].strip(): re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()}
+    federated, central = (float(rows[name][0]) for name in ("federated", "central"))
+    assert central > float(rows["at the start"][0])
+    assert float(rows["federated / central"][0]) == pytest.approx(federated / central, rel=0.02)
+    assert "central training: 100%" in done.stdout
+    assert re.search(rf"recall, first suggestion\s+{federated:.2f} %", straight[1])  # what the run itself said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["{folder}"], "config.toml"),
+        (["{folder}", "--training.epochs", "0"], "--training.epochs: expected"),
+    ],
+)
+def test_bad_input_is_one_line(flags, message, script, tmp_path):
+    done = script("compare_central.py", *(flag.format(folder=tmp_path) for flag in flags))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and message in done.stderr
