@@ -10,7 +10,7 @@ from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, totals_of
 from simulation.run.directory import RunDirectory
-from typefleet.errors import MachineError, expected
+from typefleet.errors import MachineError
 
 if TYPE_CHECKING:
     from simulation.run.lifecycle import Run
@@ -53,12 +53,9 @@ def _limit_threads(accepted: AcceptedInput) -> None:
 
     try:
         limit_threads(1)
-    except RuntimeError as error:
+    except MachineError:
         if accepted.start is not None and accepted.start.corpus is not None:
-            where = "--model.init with a corpus"
-            raise MachineError(
-                expected(where, "a process in which TensorFlow was not used before", "another one")
-            ) from error
+            raise
 
 
 def _is_finished(config: RunConfig) -> bool:

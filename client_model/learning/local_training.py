@@ -28,6 +28,7 @@ from client_model.learning.language_model import ModelShape, Weights, cell_weigh
 from client_model.metrics.keystrokes import KeystrokeTable, ranks, word_keystrokes
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
+from typefleet.errors import MachineError, expected
 
 _SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
 
@@ -44,9 +45,17 @@ def limit_threads(threads: int = 1) -> None:
     """Give TensorFlow a fixed number of threads; only before its first operation.
 
     Two processes of one thread train 1.5 times as fast as one process of two.
+
+    Raises:
+        MachineError: the process has used TensorFlow with another number, which cannot be changed any more.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise MachineError(
+            expected("TensorFlow", "a process in which it was not used before", "another one")
+        ) from error
 
 
 def _loss_and_gradients(

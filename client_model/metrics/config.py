@@ -1,7 +1,7 @@
 """Settings of how the model is measured."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 
@@ -12,6 +12,9 @@ from client_model.metrics.door import METRICS
 class EvaluationConfig:
     """Measuring the model on phones that never train."""
 
+    people: Literal["held-out", "validation"] = "held-out"
+    """Who is measured: the phones that are held out; or, to choose settings by, the same share of the others, which
+    then do not train either, so that nothing is chosen by looking at those held out."""
     every_rounds: Annotated[int, Ge(1)] = 10
     """Completed rounds from one evaluation to the next; there is one before the first and after the last as well."""
     max_phones: Annotated[int, Ge(1)] = 150

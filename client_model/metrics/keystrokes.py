@@ -11,7 +11,6 @@ punctuation (one keystroke, no space).
 A letter is what a person sees as one: a grapheme cluster (UAX #29), so an emoji is one letter.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,29 +46,19 @@ def keystroke_table(tokens: Sequence[str]) -> KeystrokeTable:
     letters = np.array([0 if i < len(SPECIAL_TOKENS) else len(s) for i, s in enumerate(spelled)], np.int32)
     words = sorted(range(FIRST_WORD, len(tokens)), key=lambda i: spelled[i])
     depth = max(int(letters.max(initial=1)) - 1, 1)
+    begins: dict[tuple[str, ...], int] = {}
+    ends: dict[tuple[str, ...], int] = {}
+    for place, word in enumerate(words):
+        for typed in range(1, len(spelled[word]) + 1):
+            prefix = tuple(spelled[word][:typed])
+            begins.setdefault(prefix, place)
+            ends[prefix] = place + 1
     first, last = np.zeros((2, len(tokens), depth), np.int64)
-    if words:
-        own = np.array(words)
-        typed = np.arange(1, depth + 1)
-        shared = np.array([0, *(_shared(spelled[a], spelled[b]) for a, b in itertools.pairwise(words))])
-        begins = shared[:, None] < typed  # [words, P], whether a word is the first with its prefix
-        place, end = np.arange(len(words))[:, None], len(words)
-        is_prefix = typed < letters[own][:, None]  # [words, P], and not all of the word
-        first[own] = np.where(is_prefix, np.maximum.accumulate(np.where(begins, place, 0)), 0)
-        later = np.where(begins, place, end)[1:]  # [words - 1, P]
-        ends = np.minimum.accumulate(np.concatenate([later, np.full((1, depth), end)])[::-1])[::-1]
-        last[own] = np.where(is_prefix, ends, 0)
+    for word in words:
+        for typed in range(1, len(spelled[word])):
+            prefix = tuple(spelled[word][:typed])
+            first[word, typed - 1], last[word, typed - 1] = begins[prefix], ends[prefix]
     return KeystrokeTable(letters, np.array(words, np.int32), first, last)
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many letters two words begin with in common."""
-    shared = 0
-    for letter, of_other in zip(one, other, strict=False):
-        if letter != of_other:
-            break
-        shared += 1
-    return shared
 
 
 def ranks(logits: NDArray[np.floating[Any]], targets: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -6,8 +6,8 @@ and P(w | b) likewise over P(w), and that over equal shares, where c(h) is how o
 anything, t(h) by how many different words, and P_ml(w | h) = c(h w) / c(h).
 
 Method C of Witten and Bell, "The zero-frequency problem", IEEE Transactions on Information Theory 37(4), 1991, in the
-recursive form of Chen and Goodman, "An empirical study of smoothing techniques for language modeling", 1999, section
-2.4 (equation 12).
+recursive form that Chen and Goodman call Witten-Bell smoothing in "An empirical study of smoothing techniques for
+language modeling".
 
 Only words are counted as followers, since only words are suggested.
 """

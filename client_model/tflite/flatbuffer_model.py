@@ -42,6 +42,21 @@ def state_widths(file: bytes) -> dict[str, int]:
     return {name: width for name, width in named.items() if name != "token"}
 
 
+def add_operator_code(model: schema.ModelT, builtin: int, version: int) -> int:
+    """Let a model use a builtin operator; gives the number that its operators name it by."""
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def operator_kind(model: schema.ModelT, operator: schema.OperatorT) -> int:
+    """Builtin code of an operator."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
 def pack_model(model: schema.ModelT) -> bytes:
     """The bytes of a model file, from its objects."""
     builder = _SharingBuilder(1 << 20)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from client_model.tflite.flatbuffer_model import pack_model, unpack_model
-from client_model.tflite.tied_table import operator_kind
+from client_model.tflite.flatbuffer_model import add_operator_code, operator_kind, pack_model, unpack_model
 
 _DEQUANTIZE_VERSION = 5  # the first that takes a scale for each row
 
@@ -20,12 +19,9 @@ _DEQUANTIZE_VERSION = 5  # the first that takes a scale for each row
 def with_float_products(file: bytes) -> bytes:
     """The same model, whose products with int8 weights do not quantise their inputs."""
     model = unpack_model(file)
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = _DEQUANTIZE_VERSION
-    model.operatorCodes.append(code)
+    dequantize = add_operator_code(model, schema.BuiltinOperator.DEQUANTIZE, _DEQUANTIZE_VERSION)
     for graph in model.subgraphs:
-        _dequantise_weights(model, graph, len(model.operatorCodes) - 1)
+        _dequantise_weights(model, graph, dequantize)
     return pack_model(model)
 
 

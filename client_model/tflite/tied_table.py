@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from client_model.tflite.flatbuffer_model import pack_model, unpack_model
+from client_model.tflite.flatbuffer_model import add_operator_code, operator_kind, pack_model, unpack_model
 from typefleet.errors import MachineError, expected
 
 _EMBEDDING_LOOKUP_VERSION = 4  # the first that takes a scale for each row
@@ -30,20 +30,11 @@ def tie_table(file: bytes) -> bytes:
         TiedTableError: a lookup has no table of the same shape to share, or its result is used unexpectedly.
     """
     model = unpack_model(file)
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.EMBEDDING_LOOKUP
-    code.version = _EMBEDDING_LOOKUP_VERSION
-    model.operatorCodes.append(code)
+    lookup = add_operator_code(model, schema.BuiltinOperator.EMBEDDING_LOOKUP, _EMBEDDING_LOOKUP_VERSION)
     for graph in model.subgraphs:
-        _rewire(model, graph, len(model.operatorCodes) - 1)
+        _rewire(model, graph, lookup)
     _drop_unused(model)
     return pack_model(model)
-
-
-def operator_kind(model: schema.ModelT, operator: schema.OperatorT) -> int:
-    """Builtin code of an operator."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _is_int8(graph: schema.SubGraphT, tensor: int) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from client_model.text.vocabulary import vocabulary_from_text
+from client_model.text.vocabulary import tokenize, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
@@ -32,6 +32,12 @@ class Keyboard:
         model = open_model(Path(run))
         self._vocabulary = vocabulary_from_text(model.vocabulary)
         self._steps = FileSteps(open_interpreter(model.files[FILES["int8"]]))
+
+    def read(self, sentence: str) -> list[tuple[tuple[str, ...], str]]:
+        """(three suggestions, the token that comes) for each token of a sentence, from its beginning."""
+        _, ids = self._steps.read(np.array(ids_of(sentence, self._vocabulary), np.int32))  # [tokens + 1, 3]
+        shown = [tuple(self._vocabulary.tokens[i] for i in three) for three in ids.tolist()]
+        return list(zip(shown, tokenize(sentence), strict=False))  # after the last token nothing comes
 
     def suggest(self, text: str = "", typed: str = "") -> tuple[str, ...]:
         """The three likeliest next words, best first.

@@ -24,7 +24,7 @@ from flwr.simulation import run_simulation
 
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
-from simulation.engine.ray_start import START_TIMEOUT_S, machines_alive, wait_for_machine_loss
+from simulation.engine.ray_start import START_TIMEOUT_S, machines_alive, ray_is_up, wait_for_machine_loss
 from typefleet.errors import expected
 
 _LOG = logging.getLogger("typefleet")
@@ -89,7 +89,7 @@ class EngineGrid(Grid):
     @property
     def has_lost_a_machine(self) -> bool:
         """Whether Ray knows that one is gone since the engine was started."""
-        return machines_alive() < self.machines
+        return ray_is_up() and machines_alive() < self.machines
 
     def restart(self) -> None:
         """Start the engine again on the machines that are left; what was on its way is lost."""

@@ -160,6 +160,11 @@ def _cluster_workers(address: str) -> int:
     return total
 
 
+def ray_is_up() -> bool:
+    """Whether this process uses a Ray that it can ask."""
+    return bool(ray.is_initialized())
+
+
 def machines_alive() -> int:
     """Machines that Ray knows to be alive."""
     return sum(bool(node["Alive"]) for node in ray.nodes())
@@ -167,7 +172,7 @@ def machines_alive() -> int:
 
 def is_dead() -> bool:
     """Whether Ray was started and has no machine left; it is not while it is being started or stopped."""
-    return ray.is_initialized() and machines_alive() == 0
+    return ray_is_up() and machines_alive() == 0
 
 
 def wait_for_machine_loss(before: int) -> None:

@@ -59,7 +59,7 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
         raise ConfigError(expected("--cohort.goal", f"at most the fleet's {spec.num_phones} phones", goal))
     population = open_population(spec)
     digests = population.digests()
-    training, held_out = split_phones(digests, config.seed, config.data.held_out_share)
+    training, held_out = _split(config, digests)
     if goal > len(training):
         raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
     plan = _privacy_plan(config, parts, spec.num_phones)
@@ -86,6 +86,16 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _split(config: RunConfig, digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(training phones, those that are measured)."""
+    share = config.data.held_out_share
+    training, held_out = split_phones(digests, config.seed, share)
+    if config.evaluation.people == "validation":
+        trains, validates = split_phones(digests[training], config.seed, share)
+        return training[trains], training[validates]
+    return training, held_out
 
 
 def _metrics(config: RunConfig, parts: Parts) -> MetricTable:

@@ -223,9 +223,10 @@ def _introduce(run: Run, progress: RunProgress) -> None:
     prepared, config = run.prepared, run.config
     source = str(config.data.path or text_source(config.data))
     skipped = prepared.population.skipped_lines
+    measured = ", measured on validation people" if config.evaluation.people == "validation" else ""
     progress.say(
         f"Typefleet {version('typefleet')}   {run.directory.root}\n"
-        f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train), {source}"
+        f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train{measured}), {source}"
         + (f"; {skipped:,} bad lines skipped" if skipped else "")
         + f"\navailable   {prepared.fleet.origin}"
         f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "

@@ -27,7 +27,6 @@ from simulation.run.vocabulary import run_vocabulary
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
-from typefleet.errors import expected
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,11 @@ class MeasuredLater:
     """What counting achieves, measured when first asked for: no phone has to wait for it."""
 
     def __init__(self, measure: Callable[[], Baselines]) -> None:
-        self._measure: Callable[[], Baselines] | None = measure  # None: done, and the text is let go of
-        self._found: Baselines | None = None
+        self._found: Baselines | Callable[[], Baselines] = measure
 
     def __call__(self) -> Baselines:
-        if self._measure is not None:
-            self._found, self._measure = self._measure(), None
-        if self._found is None:
-            raise RuntimeError(expected("baselines", "a measurement", "none"))
+        if not isinstance(self._found, Baselines):
+            self._found = self._found()  # and the text is let go of
         return self._found
 
 

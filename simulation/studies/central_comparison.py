@@ -18,7 +18,6 @@ from simulation.run.directory import RunDirectory, read_weights
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.starting_point import starting_weights
 from simulation.tables import console_for, print_table
-from typefleet.errors import MachineError, expected
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,7 @@ def compare_with_central(
     from client_model.learning.central_training import train_centrally
     from client_model.learning.local_training import limit_threads
 
-    try:
-        limit_threads(1)  # the same bits on any number of cores
-    except RuntimeError as error:
-        where = "a comparison with central training"
-        raise MachineError(expected(where, "a process in which TensorFlow was not used before", error)) from error
+    limit_threads(1)  # the same bits on any number of cores
     prepared = prepare(read_config(root / "config.toml"))
     config, shape = prepared.config, prepared.shape
     federated = read_weights(RunDirectory(root).model / "weights.npz", shape)

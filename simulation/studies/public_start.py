@@ -27,7 +27,7 @@ from client_model.public_start import FOLDER, everyday_words
 from client_model.text.population import open_population, prepare_population
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, tokenize
 from simulation.files import write_atomically, write_text_atomically
-from typefleet.errors import ConfigError, MachineError, expected, unreadable
+from typefleet.errors import ConfigError, expected, unreadable
 
 _WRITTEN = re.compile(
     "[^\\W\\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\\W\\d_]+)*|[.!?]"
@@ -150,11 +150,7 @@ def train_public_start(
     from client_model.learning.central_training import train_centrally
     from client_model.learning.local_training import limit_threads
 
-    try:
-        limit_threads(1)  # the same bits on any number of cores
-    except RuntimeError as error:
-        where = "a public start"
-        raise MachineError(expected(where, "a process in which TensorFlow was not used before", error)) from error
+    limit_threads(1)  # the same bits on any number of cores
     vocabulary = public_vocabulary(corpus, wanted_vocabulary_size(ModelConfig()))
     spec = prepare_population(DataConfig(path=corpus), settings.seed, None)
     population = open_population(spec)

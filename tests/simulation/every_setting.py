@@ -151,6 +151,7 @@ def table(files: Path) -> dict[str, Try]:
         "training.epochs": Try(2, prepared),
         "training.max_sequences": Try(2, prepared),
         "training.max_tokens": Try(20, prepared),
+        "evaluation.people": Try("validation", prepared),
         "evaluation.every_rounds": Try(3, ReadIn("simulation/run/lifecycle.py")),
         "evaluation.max_phones": Try(4, prepared),
         "evaluation.max_sequences": Try(3, prepared),

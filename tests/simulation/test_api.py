@@ -1,4 +1,4 @@
-"""What `simulate` and `resume` refuse before anything is looked at; runs are in `test_runs` and the doors' tests."""
+"""What `simulate` and `resume` refuse before they read any data; runs are in `test_runs` and the tests of the doors."""
 
 from dataclasses import dataclass
 

@@ -1,11 +1,11 @@
 """Chats of real people, which an installed package brings: chitchat-dataset (MIT), 258,145 messages of 1,315 people.
 
-Brigham Young University's Chit Chat Challenge of 2018: students wrote to each other in pairs, in a browser. The file
-is a JSON object of conversations; `messages` of each is a list of turns, a turn a list of `text`, `timestamp` (UTC)
+They took part in the Chit-Chat Challenge of BYU's Perception, Control & Cognition lab in 2018. The file is a JSON
+object of conversations; `messages` of each is a list of turns, a turn a list of `text`, `timestamp` (UTC)
 and `sender`. A person's messages come in the order in which they were written.
 
-What is left out, and why (`Cleaning`): they were paid by the message, and some typed "a a a a a" or pasted a text again
-and again; and a few wrote so much that a model would be theirs.
+What is left out, and why (`Cleaning`): some held a key or typed "a a a a a", some sent one text again and again, and a
+few wrote so much that a model would be theirs.
 """
 
 import json

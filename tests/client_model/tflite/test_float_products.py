@@ -7,10 +7,9 @@ from ai_edge_litert import schema_py_generated as schema
 from client_model.config import ModelConfig
 from client_model.learning.language_model import initial_weights, model_shape
 from client_model.tflite.export_tflite import convert
-from client_model.tflite.flatbuffer_model import unpack_model
+from client_model.tflite.flatbuffer_model import operator_kind, unpack_model
 from client_model.tflite.float_products import with_float_products
 from client_model.tflite.interpreter import FileSteps, open_interpreter
-from client_model.tflite.tied_table import operator_kind
 
 SHAPE = model_shape(ModelConfig(embedding_size=32, units=48), 400)
 

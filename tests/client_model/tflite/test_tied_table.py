@@ -5,11 +5,11 @@ from ai_edge_litert import schema_py_generated as schema
 from client_model.config import ModelConfig
 from client_model.learning.language_model import initial_weights, model_shape
 from client_model.tflite.export_tflite import convert
-from client_model.tflite.flatbuffer_model import pack_model, unpack_model
+from client_model.tflite.flatbuffer_model import operator_kind, pack_model, unpack_model
 from client_model.tflite.interpreter import open_interpreter
 from client_model.tflite.keyboard_modules import KeyboardModule
 from client_model.tflite.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
-from client_model.tflite.tied_table import TiedTableError, operator_kind, tie_table
+from client_model.tflite.tied_table import TiedTableError, tie_table
 from tests.client_model.learning.test_local_training import some_weights
 
 

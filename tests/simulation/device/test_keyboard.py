@@ -1,9 +1,11 @@
 """What Python is suggested is what the exported file suggests."""
 
+import io
 import json
 
 import pytest
 
+from simulation.studies.everyday_sentences import type_sentences
 from typefleet import ConfigError, Keyboard
 
 
@@ -33,3 +35,18 @@ def test_letters_that_no_word_begins_with_suggest_nothing(keyboard):
 def test_a_folder_without_a_keyboard_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="expected an exported model, found none"):
         Keyboard(tmp_path)
+
+
+def test_a_sentence_is_read_as_it_would_be_typed(keyboard):
+    read = keyboard.read("See you, tomorrow")
+    assert [word for _, word in read] == ["see", "you", ",", "tomorrow"]
+    assert [shown for shown, _ in read] == [keyboard.suggest(t) for t in ("", "see", "see you", "see you,")]
+    assert keyboard.read("") == []
+
+
+def test_words_that_were_suggested_are_counted(keyboard):
+    said = io.StringIO()
+    first, second, third = keyboard.suggest()
+    assert type_sentences(said, keyboard, [first, third, "qqqq"]) == (3, 1, 2)
+    assert said.getvalue().splitlines()[0] == f"[{first} {second} {third}] {first}*"
+    assert said.getvalue().splitlines()[-1] == "3 words: 1 were the first suggestion, 2 (67%) among the three"
