@@ -2,7 +2,7 @@
 
 from typefleet import Keyboard
 
-keyboard = Keyboard("runs/2026-11-29-025543")
+keyboard = Keyboard("runs/2026-11-29-053929")
 keyboard.suggest("see you")             # three words
 keyboard.suggest("see you", typed="to")  # three that begin so
 """
