@@ -66,7 +66,7 @@ def _simulation(found: dict[str, Any]) -> list[Row]:
         _least("      of the limit of two cores", rate / limit, 0.58, "{:.1%}"),
         _least("      of twice the kernel alone", rate / alone, 0.92),
         Row("      of two kernels at once", f"{rate / both:.2f}"),
-        Row("      processor time a phone", f"{two['cpu_s_a_phone']:.3f} s, all processes"),
+        Row("      processor time per phone", f"{two['cpu_s_a_phone']:.3f} s, all processes"),
     ]
     for cell in ("cifg", "lstm"):
         textbook = found.get(f"textbook {cell}")
@@ -75,7 +75,7 @@ def _simulation(found: dict[str, Any]) -> list[Row]:
             name = f"  (d) textbook, {cell}: {textbook['cpu_s_a_phone']:.2f} s a phone; ratio"
             lines.append(_least(name, ratio, 5, "{:.1f}"))
     lstm = found["simulation lstm 2"]["cpu_s_a_phone"]
-    lines.append(_most(f"lstm, processor time a phone of {SENTENCES} x {TOKENS}", lstm, 0.45, "{:.3f} s"))
+    lines.append(_most(f"lstm, processor time per phone of {SENTENCES} x {TOKENS}", lstm, 0.45, "{:.3f} s"))
     return lines
 
 
@@ -143,7 +143,7 @@ def _profile(record: dict[str, Any]) -> str:
     return (
         f"last round of cifg with 2 workers, {phones} phones in {record['train_seconds']:.1f} s:\n"
         f"  driver   {parts(profile['driver_s'], 1e3, ' ms')}\n"
-        f"  hosts    {parts(profile['hosts_s'], 1e3 / phones, ' ms a phone')}\n"
+        f"  hosts    {parts(profile['hosts_s'], 1e3 / phones, ' ms per phone')}\n"
         f"  transport and idling of the busiest worker {1e3 * profile['transport_s']:.0f} ms; "
         f"checkpoint {1e3 * profile['checkpoint_s']:.0f} ms\n"
         f"  processor time: driver {profile['driver_cpu_s']:.2f} s, workers {profile['hosts_cpu_s']:.2f} s"

@@ -1,6 +1,6 @@
 """The work that is measured: phones that all hold the same amount of text.
 
-50 sentences of 20 tokens a phone, batches of 16, vocabulary 10,000: the next-word task on Stack
+50 sentences of 20 tokens per phone, batches of 16, vocabulary 10,000: the next-word task on Stack
 Overflow as it is published for federated learning simulators, with the words of the synthetic
 population. A sentence of 19 words gives 20 (input, target) pairs, its start and end included.
 """

@@ -96,7 +96,7 @@ def _loss_and_gradients(
 
 
 class LocalTrainer:
-    """The traced functions for one model shape; make one a process and keep it.
+    """The traced functions for one model shape; make one per process and keep it.
 
     Example:
         >>> from client_model.learning.cells.cifg import Cifg

@@ -1,4 +1,4 @@
-"""What an exported file takes on a device: milliseconds a key press, and memory.
+"""What an exported file takes on a device: milliseconds per key press, and memory.
 
 Run in a process of its own, with nothing but numpy and the interpreter, as `python -P file_probe.py FILE`; it
 imports nothing of this project. Prints JSON:

@@ -25,7 +25,7 @@ def print_export_table(stream: TextIO, export: Export) -> None:
     for file in export.files:
         if file.cost.train_step_ms is not None:
             console.print(
-                f"{file.path.name}: {file.cost.train_step_ms:.0f} ms a training step; losses and weights are those "
+                f"{file.path.name}: {file.cost.train_step_ms:.0f} ms per training step; losses and weights are those "
                 "of a simulated phone's training."
             )
 

@@ -2,7 +2,7 @@
 
 A simulated phone is not a Flower node. A few nodes (hosts) run in Ray actors, one thread each, and
 every message carries the ids of many phones; see `client_app`. `devices_per_message=1` gives the
-textbook form, one message a phone, with the same result bit for bit.
+textbook form, one message per phone, with the same result bit for bit.
 
 When a machine of a cluster dies, Flower keeps offering work to the workers that died with it. Then
 the engine is started again on the machines that are left, below whoever uses the grid, who only sees

@@ -1,7 +1,7 @@
 """What a run leaves on disk, and what it sums up to.
 
 config.toml            the resolved configuration; simulate again from it alone
-rounds.jsonl           one line a round, append-only, synced to disk
+rounds.jsonl           one line per round, append-only, synced to disk
 summary.json           the outcome
 privacy.json, .md      the privacy statement, for programs and for people
 privacy_ledger.jsonl   every release, written before it is made

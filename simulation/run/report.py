@@ -141,7 +141,7 @@ def _file_rows(export: Export, folder: Path) -> _Rows:
     for file in export.files:
         same = file.agreement
         facts = (
-            f"{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms a key press; suggests the same first word "
+            f"{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms per key press; suggests the same first word "
             f"as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions"
         )
         rows.append((f"{file.kind} file", f"{file.path}\n{facts}"))

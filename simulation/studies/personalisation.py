@@ -223,7 +223,7 @@ def _plot(outcomes: list[PersonalOutcome], groups: list[PhoneGroup], path: Path)
     left.scatter(tokens[kept], gain[kept], s=16, color=BLUE, label="kept by the rule")
     left.scatter(tokens[~kept], gain[~kept], s=18, facecolor="none", edgecolor=ORANGE, label="not kept")
     left.set(
-        xscale="log", xlabel="tokens learned from", ylabel=f"gain of {_GAINED.short}, points", title="one dot a phone"
+        xscale="log", xlabel="tokens learned from", ylabel=f"gain of {_GAINED.short}, points", title="one dot per phone"
     )
     left.legend(frameon=False)
     groups = [one for one in groups if one.phones]
