@@ -13,7 +13,7 @@ from typefleet.doors import FLAT, KindSettings, SettingsOf
 class CohortConfig:
     """Who takes part in a round, and when it closes."""
 
-    goal: Annotated[int, Ge(1)] = 50
+    goal: Annotated[int, Ge(1)] = 20
     """Reports a round waits for; the update sum is always divided by this number."""
     # In quotes, so that it is looked at when flags are made, and lists the policies let in by then.
     policy: "Annotated[str, POLICIES.choice]" = "synchronous"

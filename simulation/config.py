@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Lt
 
-from client_model.config import DataConfig, ModelConfig, TrainingConfig
+from client_model.config import DataConfig, ModelConfig, TrainingConfig, default_start
 from client_model.metrics.config import EvaluationConfig
+from client_model.public_start import RANDOM_START
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig, check_privacy, with_default_noise
@@ -49,7 +50,7 @@ class RunConfig:
 
 
 def settled(config: RunConfig, parts: "Parts | None" = None, *, begun: bool = False) -> RunConfig:
-    """A configuration as it will run: the settings of every chosen kind and the default noise filled in, and checked.
+    """A configuration as it will run, checked: with the settings of every chosen kind, the default noise and the start.
 
     Args:
         config: the settings.
@@ -66,6 +67,10 @@ def settled(config: RunConfig, parts: "Parts | None" = None, *, begun: bool = Fa
             refuse_replaced(config, parts)
     config = choose(config, {})
     config = replace(config, privacy=with_default_noise(config.privacy, mechanism))
+    if config.model.init is None:
+        own_cell = parts is not None and parts.cell is not None
+        init = RANDOM_START if own_cell else default_start(config.data, config.model)
+        config = replace(config, model=replace(config.model, init=init))
     check(config, parts)
     return config
 

@@ -14,8 +14,10 @@ A flag that switches off what a file sets takes its place, as flags do: the file
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
+from client_model.config import default_start
 from client_model.public_start import starting_file
 from server_strategy.privacy.mechanisms.door import mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
@@ -37,13 +39,22 @@ class _Rule:
     have_effect: Callable[["RunConfig"], bool]
 
 
+def _start(config: "RunConfig") -> FilePath | None:
+    """The file that weights come from; None: they are random."""
+    return starting_file(config.model.init or default_start(config.data, config.model))
+
+
 def _starts_from_corpus(config: "RunConfig") -> bool:
-    path = starting_file(config.model.init)
+    path = _start(config)
     return path is not None and path.suffix != ".npz" and not path.is_dir()
 
 
+def _counts_words_on_phones(config: "RunConfig") -> bool:
+    return config.data.vocabulary_path is None and _start(config) is None
+
+
 def _builds_vocabulary(config: "RunConfig") -> bool:
-    return config.data.vocabulary_path is None and (config.model.init is None or _starts_from_corpus(config))
+    return _counts_words_on_phones(config) or (config.data.vocabulary_path is None and _starts_from_corpus(config))
 
 
 def _preset_counts(config: "RunConfig") -> bool:
@@ -59,8 +70,14 @@ _RULES = (
     _Rule(
         "data",
         ("on_bad_line", "cache_dir"),
-        "with --data.path, a format that brings its file, or a file of messages as --model.init",
+        "with text from a file, or a file of messages as --model.init",
         lambda c: not c.data.is_synthetic or _starts_from_corpus(c),
+    ),
+    _Rule(
+        "data",
+        ("min_phones_a_word",),
+        "with a vocabulary that is counted on phones: --model.init none, and no --data.vocabulary-path",
+        _counts_words_on_phones,
     ),
     _Rule("model", ("preset",), "with sizes of the model left open", _preset_counts),
     _Rule(

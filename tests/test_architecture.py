@@ -97,7 +97,7 @@ ARROWS = {
     "ground": set(),
     "base": {"ground"},
     "doors": {"ground"},
-    "settings": {"doors", "ground"},
+    "settings": {"doors", "base", "ground"},
     "client_model.text": SMALL,
     "client_model.metrics": {*SMALL, "client_model.text"},
     "client_model.learning": {*SMALL, "client_model.text", "client_model.metrics"},

@@ -123,6 +123,7 @@ def compare_mechanisms(
     config: "RunConfig",
     epsilons: Sequence[float],
     say: Callable[[str], None] = lambda _: None,
+    seeds: Sequence[int] = (),
 ) -> "list[Outcome]":
     """Train with each noise mechanism at each epsilon and once without, as `scripts/compare_mechanisms.py` does.
 
@@ -131,9 +132,10 @@ def compare_mechanisms(
         config: of all runs.
         epsilons: targets, each > 0.
         say: told which run begins.
+        seeds: of the runs, each with its own people held out; by default that of the settings.
 
     Returns:
-        What each run reached, and at what cost; the one without privacy first.
+        What each case reached on average over the seeds, and at what cost; the one without privacy first.
 
     Raises:
         InputError: an epsilon or a setting cannot be used, or the folder holds a comparison with other settings.
@@ -145,7 +147,7 @@ def compare_mechanisms(
     _require_numbers("epsilons", epsilons)
     settled(config)
     outcomes: list[Outcome] = []
-    for outcomes in play(Path(folder), config, tuple(epsilons), say):  # noqa: B007  the last has all
+    for outcomes in play(Path(folder), config, tuple(epsilons), say, tuple(seeds)):  # noqa: B007  the last has all
         pass
     return outcomes
 

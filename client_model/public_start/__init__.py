@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-PUBLIC_START = Path("public")  # its name as a setting
+PUBLIC_START = Path("public")  # their name as a setting
+RANDOM_START = Path("none")  # and that of beginning from nothing
 FOLDER = Path(__file__).parent
 
 
 def starting_file(init: Path | None) -> Path | None:
-    """What `--model.init` names, and for the name of the shipped weights where they lie."""
-    return FOLDER / "weights.npz" if init == PUBLIC_START else init
+    """The file or folder that `--model.init` names, for the shipped weights where they lie; None: random weights."""
+    return FOLDER / "weights.npz" if init == PUBLIC_START else None if init == RANDOM_START else init
 
 
 def path_setting(path: Path) -> str:
-    """A path as settings keep it: good from any folder; the name of the shipped weights stays a name."""
-    return str(path if path == PUBLIC_START else path.absolute())
+    """A path as settings keep it: good from any folder; what is a name stays one."""
+    return str(path if path in (PUBLIC_START, RANDOM_START) else path.absolute())
 
 
 def everyday_words() -> list[str]:

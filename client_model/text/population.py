@@ -1,21 +1,16 @@
 """The population: which phones there are and the tokens each holds.
 
-A population is either synthetic (made on the fly) or a file, tokenised once into a cache folder
-that every worker maps into memory. Tokens are kept as ids into a *lexicon* of all distinct tokens,
-independent of any vocabulary; a vocabulary maps lexicon ids to model ids with one table.
+A population is either a file (`tokenised_file`) and, where the fleet is larger, further phones with text drawn from
+its people (`further_phones`); or synthetic, made on the fly. Tokens are kept as ids into a *lexicon* of all distinct
+tokens, independent of any vocabulary; a vocabulary maps lexicon ids to model ids with one table.
 
-A phone is known by its row and by a 64-bit digest of its user id. The digest decides the split into
-training and held-out phones; salted again by the run, it is the label that logs show. The user ids
-themselves are dropped while the file is read.
+A phone is known by its row and by a 64-bit digest of its user id. The digest decides the split into training and
+held-out phones; salted again by the run, it is the label that logs show.
 """
 
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,16 +19,16 @@ from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.text.formats.base import BundledFormat, DataError, MessageFormat, read_messages
+from client_model.text.formats.base import BundledFormat, DataError, MessageFormat
 from client_model.text.formats.by_ending import kind_by_ending
 from client_model.text.formats.door import FORMATS
+from client_model.text.further_phones import FurtherPhones
 from client_model.text.synthetic_text import SyntheticPopulation
-from client_model.text.vocabulary import tokenize
+from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
 from typefleet.doors import chosen
-from typefleet.errors import expected, unreadable, unwritable
+from typefleet.errors import expected
 
 DEFAULT_PHONES = 5000  # of the synthetic population
-_CACHE_LAYOUT = 1  # raise when the tokeniser or the arrays change, so that old caches are not used
 
 
 class Population(Protocol):
@@ -73,99 +68,71 @@ class Population(Protocol):
 
 
 @dataclass(frozen=True)
+class PeopleSplit:
+    """Who trains and who is measured, of the people whose text there is."""
+
+    seed: int
+    held_out_share: float
+    validation: bool = False
+    """Measured are validation people, the same share of those not held out; those held out do nothing."""
+
+    def of(self, digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(rows that train, rows that are measured): int64 each, sorted."""
+        training, held_out = split_phones(digests, self.seed, self.held_out_share)
+        if not self.validation:
+            return training, held_out
+        trains, validates = split_phones(digests[training], self.seed, self.held_out_share)
+        return training[trains], training[validates]
+
+
+@dataclass(frozen=True)
 class PopulationSpec:
     """Enough to open the same population in another process."""
 
     synthetic_seed: int
     num_phones: int
     cache_folder: str | None = None  # None: synthetic
-
-
-class TokenisedFile:
-    """A population read from the cache folder of one file."""
-
-    def __init__(self, folder: Path, num_phones: int | None = None, seed: int = 0) -> None:
-        def load(name: str) -> NDArray[Any]:
-            # As a plain array: a memmap object costs microseconds at every slice.
-            stored: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            return stored.view(np.ndarray)
-
-        self._types, self._message_offsets = load("types"), load("message_offsets")
-        self._first_message, self._digests = load("first_message"), load("digests")
-        self._folder = folder
-        self._lexicon: list[str] | None = None
-        rows = np.arange(len(self._digests))
-        if num_phones is not None and num_phones < len(rows):
-            order = np.argsort(hash_uint64(purpose_key(seed, "fleet subset"), self._digests), kind="stable")
-            rows = np.sort(order[:num_phones])
-        self._rows = rows
-        self.num_phones = len(rows)
+    further: int = 0  # the last so many phones hold text drawn from people who train
+    split: PeopleSplit | None = None  # says who those are
 
     @property
-    def lexicon(self) -> list[str]:
-        """All types of the file in the order of their ids; read when first asked for."""
-        if self._lexicon is None:
-            self._lexicon = (self._folder / "lexicon.txt").read_text(encoding="utf-8").split("\n")
-        return self._lexicon
+    def num_people(self) -> int:
+        """Phones with text of their own."""
+        return self.num_phones - self.further
 
-    @property
-    def unlisted_word_letters(self) -> int:
-        """0: the lexicon has every word of the file."""
-        return 0
-
-    @property
-    def skipped_lines(self) -> int:
-        """Lines that were no messages when the file was tokenised."""
-        return int(json.loads((self._folder / "about.json").read_text())["skipped_lines"])
-
-    def digests(self) -> NDArray[np.uint64]:
-        """uint64 [num_phones], of the user ids."""
-        return np.asarray(self._digests[self._rows])
-
-    def _message_range(self, phone: int) -> tuple[int, int]:
-        row = self._rows[phone]
-        return int(self._first_message[row]), int(self._first_message[row + 1])
-
-    def message_lengths(self, phone: int) -> NDArray[np.int64]:
-        """int64 [messages], tokens of each, without reading any text."""
-        first, last = self._message_range(phone)
-        return np.diff(self._message_offsets[first : last + 1])
-
-    def types(
-        self, phone: int, messages: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(type ids [tokens], offsets [messages + 1]) of all messages of a phone, or of those asked for."""
-        first, last = self._message_range(phone)
-        bounds = np.asarray(self._message_offsets[first : last + 1])
-        if messages is None:
-            return np.asarray(self._types[bounds[0] : bounds[-1]], np.int64), bounds - bounds[0]
-        begins = bounds[messages]
-        offsets = np.concatenate([[0], np.cumsum(bounds[messages + 1] - begins)]).astype(np.int64)
-        place = np.repeat(begins - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
-        return self._types[place].astype(np.int64), offsets
-
-    def types_of_phones(self, phones: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """What `types` gives, for each of several phones."""
-        return [self.types(int(phone)) for phone in phones]
+    @staticmethod
+    def from_json(fields: dict[str, Any]) -> "PopulationSpec":
+        """Inverse of `dataclasses.asdict`."""
+        split = fields["split"]
+        return PopulationSpec(**{**fields, "split": None if split is None else PeopleSplit(**split)})
 
 
 def open_population(spec: PopulationSpec) -> Population:
     """Open a population from its description; used by every worker."""
     if spec.cache_folder is None:
         return SyntheticPopulation(spec.synthetic_seed, spec.num_phones)
-    return TokenisedFile(Path(spec.cache_folder), spec.num_phones, spec.synthetic_seed)
+    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed)
+    if not spec.further or spec.split is None:
+        return file
+    training, _ = spec.split.of(file.digests())
+    return FurtherPhones(file, training, spec.further, spec.synthetic_seed)
 
 
 def prepare_population(
-    config: DataConfig, seed: int, fleet_size: int | None, message_format: MessageFormat | None = None
+    config: DataConfig,
+    seed: int,
+    fleet_size: int | None,
+    message_format: MessageFormat | None = None,
+    split: PeopleSplit | None = None,
 ) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
 
     Args:
         config: where the text comes from.
-        seed: of the synthetic population, or of the phones chosen from the file.
+        seed: of the synthetic population, of the phones chosen from the file, or of the text of further ones.
         fleet_size: phones; None for as many as there are.
         message_format: reads the file, in the place of the one that `config.format` names.
+        split: who trains; with it, a fleet may have more phones than the file.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
@@ -173,14 +140,17 @@ def prepare_population(
     if config.is_synthetic:
         if message_format is not None:
             raise DataError(expected("--data.path", "a file for the format that is handed in", "none"))
+        if config.path is not None:
+            raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
-    if config.format == "synthetic":
-        raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
+    config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
-    folder = _tokenised_folder(config, path, *_format_of(config, path, message_format))
+    folder = tokenised_folder(config, path, *_format_of(config, path, message_format))
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
-        raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))
+        if split is None:
+            raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))
+        return PopulationSpec(seed, fleet_size, str(folder), fleet_size - phones, split)
     return PopulationSpec(seed, phones if fleet_size is None else fleet_size, str(folder))
 
 
@@ -188,14 +158,15 @@ def text_source(config: DataConfig) -> str:
     """Whose text it is, without the folder that a file lies in."""
     if config.is_synthetic:
         return "synthetic English"
-    return f"the messages in {config.path.name}" if config.path else FORMATS.kind(config.format).description
+    return f"the messages in {config.path.name}" if config.path else FORMATS.kind(config.format_name).description
 
 
 def _bundled_file(config: DataConfig, handed_in: MessageFormat | None) -> Path:
     kind, settings = chosen(config, "format")
     message_format: MessageFormat = handed_in or kind.make(settings)
     if not isinstance(message_format, BundledFormat):
-        raise DataError(expected("--data.path", f"a file for the format {kind.name}", "none"))
+        what = f"format {kind.name}" if handed_in is None else "format that is handed in"
+        raise DataError(expected("--data.path", f"a file for the {what}", "none"))
     return message_format.bundled()
 
 
@@ -220,6 +191,15 @@ def phone_labels(salt: str, digests: NDArray[np.uint64]) -> list[str]:
     ]
 
 
+def type_writers(population: Population, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+    """On how many of these phones each lexicon entry occurs: int64 [len(lexicon)]."""
+    size = len(population.lexicon)
+    writers = np.zeros(size + 1, np.int64)
+    for flat, _ in population.types_of_phones(phones):
+        writers[np.unique(np.minimum(flat, size))] += 1
+    return writers[:size]
+
+
 def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often each lexicon entry occurs on these phones: int64 [len(lexicon)]."""
     size = len(population.lexicon)
@@ -238,96 +218,3 @@ def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) 
     message_format: MessageFormat = handed_in or FORMATS.made(kind, settings)
     ours = type(message_format).__module__.startswith(f"{__name__.split('.')[0]}.")
     return message_format, kind.name if ours else None
-
-
-def _tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
-    """The cache folder of a file, filled if it was not; named by what its content depends on.
-
-    Args:
-        config: what to do with bad lines, and where the folder is.
-        path: the file.
-        message_format: reads it.
-        name: of the format; without one the file is read anew every time, and the folder named by what was read.
-    """
-    root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
-    if name is None:
-        tokenised = _tokenise(path, message_format, config.on_bad_line)
-        folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"
-        if not folder.exists():
-            _write_cache(folder, tokenised)
-        return folder
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    except OSError as error:
-        raise DataError(unreadable(path, error, "a file of messages")) from error
-    folder = root / f"{digest}-{name}-{config.on_bad_line}-{_CACHE_LAYOUT}"
-    if not folder.exists():
-        _write_cache(folder, _tokenise(path, message_format, config.on_bad_line))
-    return folder
-
-
-@dataclass
-class _Tokenised:
-    types: NDArray[np.int32]
-    message_offsets: NDArray[np.int64]
-    first_message: NDArray[np.int64]
-    digests: NDArray[np.uint64]
-    lexicon: list[str]
-    skipped_lines: int
-
-    def digest(self) -> str:
-        """32 hexadecimal digits of all of it."""
-        found = hashlib.sha256(json.dumps([self.lexicon, self.skipped_lines]).encode())
-        for array in (self.types, self.message_offsets, self.first_message, self.digests):
-            found.update(array.tobytes())
-        return found.hexdigest()[:32]
-
-
-def _tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> _Tokenised:
-    by_phone: dict[bytes, list[list[int]]] = {}
-    lexicon: dict[str, int] = {}
-    skipped = 0
-    for message in read_messages(path, message_format):
-        if isinstance(message, DataError):
-            if on_bad_line == "error":
-                raise message
-            skipped += 1
-            continue
-        tokens = [lexicon.setdefault(t, len(lexicon)) for t in tokenize(message.text)]
-        if tokens:
-            digest = hashlib.blake2b(message.user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            by_phone.setdefault(digest, []).append(tokens)
-    if not by_phone:
-        raise DataError(expected(path, "messages", "none with any word"))
-    phones = sorted(by_phone)  # the order of the file does not matter
-    messages = [m for phone in phones for m in by_phone[phone]]
-    return _Tokenised(
-        types=np.array([t for m in messages for t in m], np.int32),
-        message_offsets=np.concatenate([[0], np.cumsum([len(m) for m in messages])]).astype(np.int64),
-        first_message=np.concatenate([[0], np.cumsum([len(by_phone[p]) for p in phones])]).astype(np.int64),
-        digests=np.array([int.from_bytes(p, "little") for p in phones], np.uint64),
-        lexicon=list(lexicon),
-        skipped_lines=skipped,
-    )
-
-
-def _write_cache(folder: Path, tokenised: _Tokenised) -> None:
-    """Write beside, then rename: another process sees the whole folder or none."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
-    except OSError as error:
-        raise DataError(f"{unwritable(folder.parent, error)}; set --data.cache-dir") from error
-    try:
-        for name in ("types", "message_offsets", "first_message", "digests"):
-            np.save(draft / f"{name}.npy", getattr(tokenised, name))
-        (draft / "lexicon.txt").write_text("\n".join(tokenised.lexicon), encoding="utf-8")
-        (draft / "about.json").write_text(json.dumps({"skipped_lines": tokenised.skipped_lines}))
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was first, with the same content
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -114,7 +114,7 @@ def build_vocabulary(lexicon: list[str], counts: NDArray[np.int64], size: int) -
 
     Args:
         lexicon: distinct tokens.
-        counts: int64 [len(lexicon)], how often each occurs on the training phones.
+        counts: int64 [len(lexicon)], how often each occurs; one with 0 stays out.
         size: rows of the table, special tokens and punctuation included; fewer where the text has
             fewer distinct words.
     """

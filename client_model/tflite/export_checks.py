@@ -54,6 +54,24 @@ class CheckText:
         """Ids that the model reads, message by message."""
         return [np.where(inputs < 0, OOV, inputs) for inputs, _ in self.messages]
 
+    @cached_property
+    def new_contexts(self) -> NDArray[np.bool_]:
+        """bool [positions]: what was read up to here was not read before, in a message above."""
+        seen: set[bytes] = set()
+        return np.array([_is_new(seen, ids[:end]) for ids in self.inputs for end in range(1, len(ids) + 1)], bool)
+
+    @cached_property
+    def new_messages(self) -> NDArray[np.bool_]:
+        """bool [messages]: none above is the same."""
+        seen: set[bytes] = set()
+        return np.array([_is_new(seen, ids) for ids in self.inputs], bool)
+
+
+def _is_new(seen: set[bytes], ids: NDArray[np.int32]) -> bool:
+    before = len(seen)
+    seen.add(ids.tobytes())
+    return len(seen) > before
+
 
 class DisagreementError(ExportError):
     """A file's suggestions are not those of the trained weights."""
@@ -72,11 +90,15 @@ class Suggested(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """Shares of positions at which a file suggests what the trained weights suggest."""
+    """Shares of the different contexts in which a file suggests what the trained weights suggest.
 
-    first: float  # the same first word; the ends of messages count twice, the second time for `score`
+    A context that comes again counts once: nothing is before the first word of any message, and were it counted each
+    time, two words that happen to be as likely there as each other would decide a seventh of the whole.
+    """
+
+    first: float  # the same first word; whole messages count twice, the second time for `score`
     three: float  # the same three words, in any order
-    positions: int
+    contexts: int
 
 
 def reference_suggestions(shape: ModelShape, weights: Weights, text: CheckText) -> Suggested:
@@ -108,10 +130,12 @@ def file_suggestions(file: bytes, shape: ModelShape, text: CheckText) -> Suggest
     return Suggested(np.concatenate(shown), np.array(after_messages), text.metrics.values(sum_counts(counts)))
 
 
-def agreement(found: Suggested, expected: Suggested) -> Agreement:
-    """How often two models suggest the same."""
-    first = np.append(found.shown[:, 0] == expected.shown[:, 0], found.after_messages == expected.after_messages)
-    three = (np.sort(found.shown, 1) == np.sort(expected.shown, 1)).all(1)
+def agreement(found: Suggested, expected: Suggested, text: CheckText) -> Agreement:
+    """How often two models suggest the same on a text."""
+    new, ends = text.new_contexts, text.new_messages
+    same_end = (found.after_messages == expected.after_messages)[ends]
+    first = np.append((found.shown[:, 0] == expected.shown[:, 0])[new], same_end)
+    three = (np.sort(found.shown, 1) == np.sort(expected.shown, 1)).all(1)[new]
     return Agreement(float(first.mean()), float(three.mean()), len(three))
 
 

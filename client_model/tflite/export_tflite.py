@@ -25,6 +25,7 @@ from tensorflow.lite.python.convert_phase import ConverterError  # has no public
 
 from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape, Weights, flatten, initial_weights, weights_sha256
+from client_model.metrics.keyboard_metrics import TOP1_RECALL, TOP3_RECALL
 from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.vocabulary import FIRST_WORD
@@ -53,6 +54,7 @@ from typefleet.errors import ConfigError, expected
 DEFAULT_KINDS = ("float32", "int8")
 VECTORS = "test_vectors.json"
 KEY_PRESS_BUDGET_MS = 20.0
+_LOST_POSITIONS = 3  # that a file may lose on a short text, where they are more than the share
 
 
 class Target(NamedTuple):
@@ -60,13 +62,14 @@ class Target(NamedTuple):
 
     first: float
     three: float
+    lost_recall: float = 1.0  # of all positions, at most so much less than the trained weights, of one word or of three
 
 
 TARGETS = {
-    "float32": Target(0.999, 0.999),
-    "float16": Target(0.99, 0.99),
-    "int8": Target(0.97, 0.95),
-    "training": Target(0.999, 0.999),
+    "float32": Target(0.999, 0.999, 0.0005),
+    "float16": Target(0.99, 0.99, 0.001),
+    "int8": Target(0.97, 0.95, 0.002),
+    "training": Target(0.999, 0.999, 0.0005),
 }
 
 
@@ -201,7 +204,9 @@ def export_model(
                 check_training(file, shape, weights, text.inputs, max_gradient_norm)
             drafted = Path(draft) / FILES[kind]
             drafted.write_bytes(file)
-            exported.append(_checked(kind, drafted, folder, file_suggestions(file, shape, text), reference))
+            exported.append(
+                _checked(kind, drafted, folder, file_suggestions(file, shape, text), trained=reference, text=text)
+            )
         named = {FILES[kind]: file for kind, file in files.items()}
         (Path(draft) / VECTORS).write_text(reference_vectors(named, text.vocabulary), encoding="utf-8")
         digest = weights_sha256(flatten(weights))
@@ -210,15 +215,23 @@ def export_model(
     return Export(exported, reference.values, text.metrics)
 
 
-def _checked(kind: str, drafted: Path, folder: Path, found: Suggested, expected: Suggested) -> ExportedFile:
-    same, cost, target = agreement(found, expected), measure_cost(drafted), TARGETS[kind]
+def _checked(
+    kind: str, drafted: Path, folder: Path, found: Suggested, *, trained: Suggested, text: CheckText
+) -> ExportedFile:
+    same, cost, target = agreement(found, trained, text), measure_cost(drafted), TARGETS[kind]
     for share, least, what in ((same.first, target.first, "first word"), (same.three, target.three, "three words")):
         if share < least:
             raise DisagreementError(
                 kind,
-                f"same {what} as the trained weights: expected {least:.1%} of {same.positions:,} positions or more, "
+                f"same {what} as the trained weights: expected {least:.1%} of {same.contexts:,} contexts or more, "
                 f"found {share:.2%}",
             )
+    lost = max(target.lost_recall, _LOST_POSITIONS / len(found.shown))
+    for metric in (TOP1_RECALL, TOP3_RECALL):
+        reached, wanted = found.values.get(metric.name), trained.values.get(metric.name)
+        if reached is not None and wanted is not None and reached < wanted - lost:
+            enough = f"{metric.label} of {metric.text(wanted - lost)} or more"
+            raise DisagreementError(kind, f"{expected('held-out text', enough, metric.text(reached))}")
     if cost.p95_ms > KEY_PRESS_BUDGET_MS:
         raise ExportError(
             f"{kind}: expected a key press to take {KEY_PRESS_BUDGET_MS:g} ms or less (95th percentile, one thread), "
@@ -239,6 +252,6 @@ def manifest_facts(file: ExportedFile) -> dict[str, Any]:
     return {
         "same_first_word": file.agreement.first,
         "same_three_words": file.agreement.three,
-        "positions": file.agreement.positions,
+        "contexts": file.agreement.contexts,
         "metrics": file.values,
     }

@@ -20,7 +20,7 @@ class ServerOptimizerConfig:
     """Server optimizer; adam, yogi and adagrad as in adaptive federated optimization."""
     learning_rate: Annotated[float, Gt(0)] = 0.03
     """Server step size, at its highest."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """How the step size falls from the end of the warm-up to the last round."""
     warmup_rounds: Annotated[int, Ge(0)] = 0
     """Rounds in which the step size rises."""

@@ -17,7 +17,7 @@ from simulation.run.directory import RunDirectory, read_weights
 from simulation.run.preparation import Prepared, prepare
 from typefleet.errors import ConfigError, expected
 
-CHECKED_MESSAGES = 300
+CHECKED_MESSAGES = 1200
 
 
 def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText:

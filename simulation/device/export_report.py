@@ -20,8 +20,8 @@ def print_export_table(stream: TextIO, export: Export) -> None:
     if export.trained is not None:
         rows.insert(0, ["trained weights", "", "", "", *_values(export.trained, metrics), "", "", ""])
     print_table(console, [*_BEFORE, *(_folded(metric.heading) for metric in metrics.compared), *_AFTER], rows)
-    positions = export.files[0].agreement.positions
-    console.print(f"On {positions:,} positions of held-out text; one thread, a process for each file.")
+    contexts = export.files[0].agreement.contexts
+    console.print(f"In {contexts:,} different contexts of held-out text; one thread, a process for each file.")
     for file in export.files:
         if file.cost.train_step_ms is not None:
             console.print(

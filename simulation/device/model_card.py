@@ -12,6 +12,7 @@ from typing import Any
 from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.table import MetricTable
+from client_model.text.population import text_source
 from client_model.tflite.tflite_metadata import (
     DESCRIPTIONS,
     VOCABULARY,
@@ -53,7 +54,7 @@ def model_card(
             "weights": shape.num_weights,
         },
         "trained_on": {
-            "text": "synthetic English phones" if data.is_synthetic else "phone messages of a file",
+            "text": "phone messages of a file" if data.path is not None else text_source(data),
             "data_covered": privacy["data_covered"],
             "rounds": summary.rounds_completed,
             "updates_of_phones": summary.devices_trained,

@@ -75,7 +75,7 @@ class HostTask:
         else:
             cell, settings = _cell_named(d["cell"], d["cell_settings"])
         return HostTask(
-            population=PopulationSpec(**d["population"]),
+            population=PopulationSpec.from_json(d["population"]),
             vocabulary=d["vocabulary"],
             shape=ModelShape(cell, **d["sizes"]),
             training=TrainingConfig(**d["training"]),

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.metrics.table import MetricTable, metric_table
-from client_model.text.population import Population, PopulationSpec, open_population, prepare_population, split_phones
+from client_model.text.population import (
+    PeopleSplit,
+    Population,
+    PopulationSpec,
+    open_population,
+    prepare_population,
+)
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
@@ -53,13 +59,15 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
     metrics = _metrics(config, parts)
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format)
+    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
     goal = config.cohort.goal
     if goal > spec.num_phones:
         raise ConfigError(expected("--cohort.goal", f"at most the fleet's {spec.num_phones} phones", goal))
     population = open_population(spec)
     digests = population.digests()
-    training, held_out = _split(config, digests)
+    people, held_out = split.of(digests[: spec.num_people])
+    training = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
     if goal > len(training):
         raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
     plan = _privacy_plan(config, parts, spec.num_phones)
@@ -78,7 +86,7 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
         population=population,
         digests=digests,
         training_phones=training,
-        counted_phones=sample_phones(training, digests, config.seed, "vocabulary phones", most_counted),
+        counted_phones=sample_phones(people, digests, config.seed, "vocabulary phones", most_counted),
         held_out_phones=sample_phones(held_out, digests, config.seed, "evaluated phones", most_evaluated),
         fleet=fleet,
         plan=plan,
@@ -86,16 +94,6 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
         start=start,
         given_vocabulary=vocabulary,
     )
-
-
-def _split(config: RunConfig, digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(training phones, those that are measured)."""
-    share = config.data.held_out_share
-    training, held_out = split_phones(digests, config.seed, share)
-    if config.evaluation.people == "validation":
-        trains, validates = split_phones(digests[training], config.seed, share)
-        return training[trains], training[validates]
-    return training, held_out
 
 
 def _metrics(config: RunConfig, parts: Parts) -> MetricTable:

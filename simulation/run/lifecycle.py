@@ -224,15 +224,25 @@ def _introduce(run: Run, progress: RunProgress) -> None:
     source = str(config.data.path or text_source(config.data))
     skipped = prepared.population.skipped_lines
     measured = ", measured on validation people" if config.evaluation.people == "validation" else ""
+    further = prepared.task.population.further
     progress.say(
         f"Typefleet {version('typefleet')}   {run.directory.root}\n"
         f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train{measured}), {source}"
+        + (f"\n            {further:,} of them hold text drawn from people who train" if further else "")
         + (f"; {skipped:,} bad lines skipped" if skipped else "")
         + f"\navailable   {prepared.fleet.origin}"
         f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
-        f"{prepared.shape.num_weights:,} weights"
+        f"{prepared.shape.num_weights:,} weights{_origin(prepared)}"
     )
     progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
+
+
+def _origin(prepared: Prepared) -> str:
+    """Where the weights start, if not at random."""
+    start = prepared.start
+    if start is None:
+        return ""
+    return ", from those of public English" if start.ships_with_us else f", from {start.path.name}"
 
 
 def checkpoint(run: Run) -> None:

@@ -83,12 +83,19 @@ def statement_facts(run: Run) -> StatementFacts:
         vocabulary = "" if start.ships_with_us else f"the vocabulary, which comes with {start.path.name}"
     else:
         vocabulary = (
-            "the vocabulary, which is counted on training phones without noise (use --data.vocabulary-path "
-            "with a public list to avoid it)"
+            f"the vocabulary, which is counted on training phones without noise, of words that at least "
+            f"{data.min_phones_a_word} of them wrote (use --data.vocabulary-path with a public list to avoid it)"
         )
+    further = prepared.task.population.further
+    drawn = (
+        f"what several phones hold of one person: the text of {further:,} training phones is drawn from that of people "
+        "with phones of their own, and the unit is one phone"
+        if further
+        else ""
+    )
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
-        outside_the_budget=tuple(filter(None, (vocabulary, start.description if start is not None else None))),
+        outside_the_budget=tuple(filter(None, (vocabulary, start.description if start is not None else None, drawn))),
         recompute=f"python scripts/check_privacy.py {run.directory.root}",
         weighting=run.cohorts.weighting,
     )

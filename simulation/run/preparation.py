@@ -130,7 +130,7 @@ def settle(accepted: AcceptedInput) -> Prepared:
     """
     config, parts, population = accepted.config, accepted.parts, _Remembered(accepted.population)
     vocabulary = accepted.given_vocabulary or run_vocabulary(
-        config, population, accepted.counted_phones, "the training phones"
+        config, population, accepted.counted_phones, "the training phones", config.data.min_phones_a_word
     )
     shape = shape_of_run(config, parts, len(vocabulary))
     prepared = Prepared(

@@ -142,7 +142,7 @@ def _file_rows(export: Export, folder: Path) -> _Rows:
         same = file.agreement
         facts = (
             f"{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms per key press; suggests the same first word "
-            f"as the\ntrained weights at {percent(same.first)} of {same.positions:,} positions"
+            f"as the\ntrained weights in {percent(same.first)} of {same.contexts:,} contexts"
         )
         rows.append((f"{file.kind} file", f"{file.path}\n{facts}"))
     if export.not_written is None:

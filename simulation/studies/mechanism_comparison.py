@@ -19,50 +19,38 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from client_model.config import DataConfig, ModelConfig, TrainingConfig
-from client_model.metrics.config import EvaluationConfig
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable
-from server_strategy.config import CohortConfig
-from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import MECHANISMS, private_mechanisms
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from server_strategy.privacy.mechanisms.record import on_record
 from simulation.config import RunConfig
+from simulation.engine.config import EngineConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
 from simulation.run.directory import RunDirectory
 from simulation.run.records import RoundRecord
 from simulation.studies.plots import kind_styles, new_figure, save_figure
 from simulation.tables import print_table
-from simulation.world.config import FleetConfig
-from simulation.world.policies.base import RoundSettings
 from typefleet.errors import ConfigError, MachineError, expected
 
-# Small enough for a dozen runs in half an hour. The modelled cohort is where independent noise costs much of
-# the recall and correlated noise need not; with a step size of 3 instead of 1 independent noise diverges there.
+# The default run, with a clip norm that adapts. Nothing that mechanisms do not need to differ in is changed.
 SETTINGS = RunConfig(
-    rounds=200,
-    data=DataConfig(vocabulary_phones=1500),
-    model=ModelConfig(vocabulary_size=2000, embedding_size=48, units=128),
-    training=TrainingConfig(max_sequences=32),
-    evaluation=EvaluationConfig(every_rounds=20, max_phones=300),
-    cohort=CohortConfig(goal=25, min_separation_rounds=25, policy_settings=RoundSettings(pause_s=300.0)),
-    privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=600),
-    server_optimizer=ServerOptimizerConfig(name="momentum", learning_rate=1.0),
-    fleet=FleetConfig(size=3000),
+    privacy=PrivacyConfig(clip_quantile=0.5, modelled_cohort=20_000),
+    engine=EngineConfig(export=False),
 )
-EPSILONS = (1.0, 3.0, 9.0)
+EPSILONS = (1.0, 2.0, 4.0, 8.0)
+SEEDS = (0, 1, 2)
+# Fewer rounds for a smaller deployment, whose noise shows in so few.
 QUICK = replace(
     SETTINGS,
-    rounds=60,
-    cohort=CohortConfig(goal=20, min_separation_rounds=12, policy_settings=RoundSettings(pause_s=300.0)),
-    privacy=PrivacyConfig(clip_norm=1.0, modelled_cohort=250),
-    evaluation=EvaluationConfig(every_rounds=10, max_phones=150),
+    rounds=30,
+    privacy=PrivacyConfig(clip_quantile=0.5, modelled_cohort=2_000),
 )
-QUICK_EPSILONS = (3.0,)
+QUICK_EPSILONS = (2.0,)
+QUICK_SEEDS = (0,)
 _RECALL = TOP1_RECALL  # that the mechanisms are ordered by
 _LAST_EVALUATIONS = 3  # averaged: recall moves from one to the next
 _AS_GOOD_AS_EQUAL = 0.002  # of recall: by so much one run's own moves between two of its last evaluations
@@ -71,7 +59,7 @@ _CLEARLY_MORE_NOISE = 1.1  # times as much; less than that, recall cannot tell
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one finished run reached, and at what cost."""
+    """What one finished run reached, and at what cost; or several that differ in their seeds, on average."""
 
     mechanism: str
     epsilon: float | None  # asked for; None, as all below up to the recall, without privacy
@@ -80,15 +68,28 @@ class Outcome:
     noise_multiplier: float | None
     noise_in_model: float | None  # rms over rounds of the deviation in the sum of mean updates, in clip norms
     recall: float  # mean of the last evaluations
+    recall_stddev: float | None  # over the seeds; None for one run
     held_out: Mapping[str, Any]  # the last evaluation, metrics by name
     curve: list[tuple[int, float]]  # (round, recall)
     wall_seconds: float
+    seeds: tuple[int, ...]
 
 
 def play(
-    folder: Path, settings: RunConfig, epsilons: tuple[float, ...], say: Callable[[str], None]
+    folder: Path,
+    settings: RunConfig,
+    epsilons: tuple[float, ...],
+    say: Callable[[str], None],
+    seeds: tuple[int, ...] = (),
 ) -> Iterator[list[Outcome]]:
-    """Run what is missing in `folder`; yields all outcomes so far after each run.
+    """Run what is missing in `folder`; yields the outcomes so far after each run, one per mechanism and epsilon.
+
+    Args:
+        folder: for the runs.
+        settings: of all of them.
+        epsilons: that each private mechanism is trained at.
+        say: told which run begins.
+        seeds: of the runs, each with its own people held out; by default that of the settings.
 
     Raises:
         ConfigError: the folder holds a comparison with other settings.
@@ -96,19 +97,52 @@ def play(
     """
     _same_settings(folder, settings)
     private = [(name, epsilon) for epsilon in epsilons for name in private_mechanisms()]
-    wanted = [(NO_PRIVACY.name, None), *private]
+    cases = [(NO_PRIVACY.name, None), *private]
+    wanted = [(seed, *case) for seed in seeds or (settings.seed,) for case in cases]
     outcomes: list[Outcome] = []
-    for number, (mechanism, epsilon) in enumerate(wanted, start=1):
-        run = folder / (mechanism if epsilon is None else f"{mechanism}-epsilon-{epsilon:g}")
+    for number, (seed, mechanism, epsilon) in enumerate(wanted, start=1):
+        name = mechanism if epsilon is None else f"{mechanism}-epsilon-{epsilon:g}"
+        run = folder / (name if seed == settings.seed else f"{name}-seed-{seed}")
         if not _is_finished(run, settings):
             say(f"run {number} of {len(wanted)}: {run.name}")
-            failure = _simulate(run, folder / "config.toml", mechanism, epsilon)
+            failure = _simulate(run, folder / "config.toml", mechanism, epsilon, seed)
             if failure is not None and not _is_finished(run, settings):
                 raise MachineError(expected(run, "a run that ends well", f"one that failed: {failure}"))
             if failure is not None:  # all rounds are there; a model that noise has ruined may not pass export
                 say(f"  its model was not exported: {failure}")
-        outcomes.append(_outcome(run, mechanism, epsilon))
-        yield outcomes
+        outcomes.append(_outcome(run, mechanism, epsilon, seed))
+        yield over_seeds(outcomes)
+
+
+def over_seeds(outcomes: list[Outcome]) -> list[Outcome]:
+    """One outcome per mechanism and epsilon, in the order in which the first of each came."""
+    cases: dict[tuple[str, float | None], list[Outcome]] = {}
+    for one in outcomes:
+        cases.setdefault((one.mechanism, one.epsilon), []).append(one)
+    return [_mean(runs) for runs in cases.values()]
+
+
+def _mean(runs: list[Outcome]) -> Outcome:
+    """What several runs of one case reached on average; what they cost in privacy is the same for all."""
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    held_out = {name: _mean_of([one.held_out.get(name) for one in runs]) for name in first.held_out}
+    rounds = [release for release, _ in first.curve if all(release in dict(one.curve) for one in runs)]
+    return replace(
+        first,
+        recall=float(np.mean([one.recall for one in runs])),
+        recall_stddev=float(np.std([one.recall for one in runs], ddof=1)),
+        held_out=held_out,
+        curve=[(release, float(np.mean([dict(one.curve)[release] for one in runs]))) for release in rounds],
+        wall_seconds=sum(one.wall_seconds for one in runs),
+        seeds=tuple(seed for one in runs for seed in one.seeds),
+    )
+
+
+def _mean_of(values: list[Any]) -> float | None:
+    """None where a run has none."""
+    return None if any(value is None for value in values) else float(np.mean(values))
 
 
 def _same_settings(folder: Path, settings: RunConfig) -> None:
@@ -128,12 +162,21 @@ def _is_finished(run: Path, settings: RunConfig) -> bool:
     return summary.rounds_completed == settings.rounds
 
 
-def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None) -> str | None:
+def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None, seed: int) -> str | None:
     """Run it, or go on with it; what it said if it failed."""
     if (run / "config.toml").exists():
         flags = ["--resume", str(run)]
     else:
-        flags = ["--config", str(config), "--privacy.mechanism", mechanism, "--output-dir", str(run)]
+        flags = [
+            "--config",
+            str(config),
+            "--seed",
+            str(seed),
+            "--privacy.mechanism",
+            mechanism,
+            "--output-dir",
+            str(run),
+        ]
         flags += [] if epsilon is None else ["--privacy.target-epsilon", str(epsilon)]
     done = subprocess.run([sys.executable, "-m", "simulation", *flags], capture_output=True, text=True, check=False)
     if not done.returncode:
@@ -141,7 +184,7 @@ def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None) ->
     return (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
 
 
-def _outcome(run: Path, mechanism: str, epsilon: float | None) -> Outcome:
+def _outcome(run: Path, mechanism: str, epsilon: float | None, seed: int) -> Outcome:
     directory = RunDirectory(run)
     rounds = [RoundRecord.from_line(line) for line in directory.read_rounds()]
     curve = [(r.completed, r.held_out[_RECALL.name]) for r in rounds if r.held_out and _RECALL.name in r.held_out]
@@ -156,9 +199,11 @@ def _outcome(run: Path, mechanism: str, epsilon: float | None) -> Outcome:
         noise_multiplier=planned["noise_multiplier"],
         noise_in_model=_noise_in_model(planned),
         recall=float(np.mean([recall for _, recall in measured[-_LAST_EVALUATIONS:]])),
+        recall_stddev=None,
         held_out=summary.held_out,
         curve=measured,
         wall_seconds=summary.wall_seconds,
+        seeds=(seed,),
     )
 
 
@@ -193,7 +238,7 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
             rho,
             z,
             noise,
-            _RECALL.text(one.recall),
+            _RECALL.text(one.recall) + ("" if one.recall_stddev is None else f" ± {100 * one.recall_stddev:.2f}"),
             *(metric.text(one.held_out.get(metric.name)) for metric in shown),
             f"{one.wall_seconds:.0f} s",
         )

@@ -21,6 +21,7 @@ from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, flatten, initial_weights, model_shape, unflatten
 from client_model.learning.local_training import LocalTrainer
+from client_model.public_start import PUBLIC_START
 from client_model.text.population import PopulationSpec
 from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from client_model.tflite.export_checks import (
@@ -251,7 +252,8 @@ def test_a_run_knows_the_cell_that_was_handed_in_and_is_not_resumed_without_it(t
 
 def test_a_cell_of_ours_may_be_handed_in_and_no_other_of_its_name():
     config, parts = with_named_cell(parse_simulate([]).run, Parts(cell=Lstm()))
-    assert config.model == replace(ModelConfig(cell="lstm"), cell_settings=Lstm()) and parts.cell is None
+    expected = ModelConfig(cell="lstm", cell_settings=Lstm(), init=PUBLIC_START)
+    assert config.model == expected and parts.cell is None
 
     class Other(Gru):
         name = "lstm"
@@ -338,7 +340,7 @@ def test_files_agree_with_its_step_and_learn_as_a_simulated_phone_does():
     streams = [np.append(1, rng.integers(FIRST_WORD, 300, rng.integers(1, T))).astype(np.int32) for _ in range(20)]
     text = CheckText([(stream[:-1], stream[1:]) for stream in streams], Vocabulary(names))
     expected = reference_suggestions(shape, weights, text)
-    same = {kind: agreement(file_suggestions(file, shape, text), expected) for kind, file in files.items()}
+    same = {kind: agreement(file_suggestions(file, shape, text), expected, text) for kind, file in files.items()}
     assert same["float32"][:2] == same["training"][:2] == (1.0, 1.0)
     assert same["float16"].first > 0.98 and same["int8"].first > 0.8  # random weights are the hard case
     check_training(files["training"], shape, weights, text.inputs, 0.5)
@@ -360,7 +362,7 @@ def installed(tmp_path):
 
 @pytest.mark.slow
 def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, tmp_path):
-    flags = (*TINY, "--model.cell", "gru", "--model.update-bias", 0.5, "--output-dir", tmp_path / "run")
+    flags = (*TINY, "--rounds", 8, "--model.cell", "gru", "--model.update-bias", 0.5, "--output-dir", tmp_path / "run")
     done = script("simulate.py", *flags, "--engine.no-export", "--engine.workers", 1, env=with_path(installed))
     assert done.returncode == 0, done.stderr
     assert "model       gru small" in done.stdout

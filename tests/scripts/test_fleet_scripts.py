@@ -44,8 +44,8 @@ BAD = {
         "--idle: expected only with events of FLASH",
     ),
     "goal": (
-        ["fleet_dry_run.py", "--fleet.size", "20"],
-        "--cohort.goal: expected a number <= --fleet.size = 20, found 50",
+        ["fleet_dry_run.py", "--fleet.size", "19"],
+        "--cohort.goal: expected a number <= --fleet.size = 19, found 20",
     ),
     "memory floor": (
         ["fleet_dry_run.py", "--fleet.memory-floor-gb", "99"],

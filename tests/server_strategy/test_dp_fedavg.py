@@ -68,7 +68,7 @@ def make(goal=6, seed=4, z=1.0, nodes=3, **settings):
         cohort=CohortConfig(goal=goal, min_separation_rounds=2, minimum_report_share=0.5),
         privacy=PrivacyConfig(clip_norm=0.5, noise_multiplier=z),
         rounds=5,
-        optimizer=ServerOptimizerConfig("sgd", 1.0),
+        optimizer=ServerOptimizerConfig("sgd", 1.0, schedule="constant"),
         seed=seed,
     )
     cohorts = settings.pop("cohorts", UniformCohorts(goal, seed=1))

@@ -16,10 +16,20 @@ from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import SHAPE, export_small_model
 
 TINY = (
-    *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300, "--data.vocabulary-phones", 100),
+    *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300),
+    *("--data.format", "synthetic", "--data.vocabulary-phones", 100),
     *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
-    *("--training.max-sequences", 12, "--engine.checkpoint-every-rounds", 1),
+    *(
+        "--training.learning-rate",
+        4,
+        "--server-optimizer.schedule",
+        "constant",
+        "--training.max-sequences",
+        12,
+        "--engine.checkpoint-every-rounds",
+        1,
+    ),
 )
 WEIGHTS_ONLY = (*TINY, "--engine.no-export")  # seconds less, for tests that compare weights
 

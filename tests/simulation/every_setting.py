@@ -30,6 +30,7 @@ from typefleet.errors import ConfigError, InputError
 SMALL = {
     "rounds": 8,
     "fleet.size": 120,
+    "data.format": "synthetic",
     "cohort.goal": 8,
     "data.vocabulary_phones": 60,
     "model.vocabulary_size": 200,
@@ -118,7 +119,7 @@ class Try:
 
 def table(files: Path) -> dict[str, Try]:
     """For each setting, by its key; files of messages, weights and traces lie in a folder."""
-    text = {"data.path": files / "messages.jsonl", "fleet.size": None}
+    text = {"data.path": files / "messages.jsonl", "data.format": "auto", "fleet.size": None}
     trace = {"fleet.availability": "recorded", "fleet.trace": files / "trace.csv"}
     corpus = {"model.init": files / "public.jsonl"}
     quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
@@ -129,13 +130,14 @@ def table(files: Path) -> dict[str, Try]:
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
         "rounds": Try(9, plan),
         "seed": Try(1, prepared),
-        "data.path": Try(files / "public.jsonl", prepared, {"fleet.size": None}),
+        "data.path": Try(files / "public.jsonl", prepared, {"data.format": "auto", "fleet.size": None}),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
         "data.on_bad_line": Try("skip", prepared, {**text, "data.path": files / "damaged.jsonl"}),
         "data.held_out_share": Try(0.3, prepared),
         "data.vocabulary_path": Try(files / "vocab.txt", prepared, {"model.vocabulary_size": None}),
         "data.vocabulary_phones": Try(20, prepared),
-        "data.cache_dir": Try(files / "cache", ReadIn("client_model/text/population.py"), text),
+        "data.min_phones_a_word": Try(9, prepared),
+        "data.cache_dir": Try(files / "cache", ReadIn("client_model/text/tokenised_file.py"), text),
         "model.preset": Try("gboard", prepared, {"model.units": None}),
         "model.cell": Try("lstm", prepared),
         "model.vocabulary_size": Try(100, prepared),
@@ -145,7 +147,7 @@ def table(files: Path) -> dict[str, Try]:
         "model.init": Try(files / "public.jsonl", prepared),
         "model.init_epochs": Try(1, ReadIn("simulation/run/starting_point.py"), corpus),
         "model.init_learning_rate": Try(1.0, ReadIn("simulation/run/starting_point.py"), corpus),
-        "training.learning_rate": Try(1.0, prepared),
+        "training.learning_rate": Try(4.0, prepared),
         "training.max_gradient_norm": Try(1.0, prepared),
         "training.batch_size": Try(4, prepared),
         "training.epochs": Try(2, prepared),
@@ -286,6 +288,7 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
         return {"data.path": files / f"{name}.{kind}", "fleet.size": None}
     if kind == "chitchat":
         return {
+            "data.format": kind,
             "data.path": files / ("damaged.json" if key == "data.on_bad_line" else "chats.json"),
             "fleet.size": None,
         }

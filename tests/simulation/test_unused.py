@@ -4,22 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from simulation.config import RunConfig, check
+from simulation.config import check
 from simulation.flags import parse_simulate, to_toml
-from simulation.settings import choose
 from simulation.unused import without_effect
 from typefleet.errors import ConfigError
 
 UNUSED = [
+    ("data.on_bad_line", "skip", "with text from a file, or a file of messages as --model.init"),
+    ("data.cache_dir", "cache", "with text from a file, or a file of messages as --model.init"),
     (
-        "data.on_bad_line",
-        "skip",
-        "with --data.path, a format that brings its file, or a file of messages as --model.init",
-    ),
-    (
-        "data.cache_dir",
-        "cache",
-        "with --data.path, a format that brings its file, or a file of messages as --model.init",
+        "data.min_phones_a_word",
+        "5",
+        "with a vocabulary that is counted on phones: --model.init none, and no --data.vocabulary-path",
     ),
     ("model.init_epochs", "3", "with a file of messages as --model.init"),  # the default, but somebody wrote it
     ("model.init_learning_rate", "1.5", "with a file of messages as --model.init"),
@@ -32,6 +28,12 @@ UNUSED = [
 ]
 
 
+_BESIDE = {  # what leaves it without effect
+    **dict.fromkeys(("data.on_bad_line", "data.cache_dir"), ("format", "synthetic")),
+    "server_optimizer.final_learning_rate_share": ("schedule", "constant"),
+}
+
+
 def flag_of(key):
     return f"--{key.replace('_', '-')}"
 
@@ -39,7 +41,8 @@ def flag_of(key):
 @pytest.mark.parametrize(("key", "value", "only"), UNUSED, ids=[key for key, *_ in UNUSED])
 def test_on_the_command_line_they_are_refused_even_at_their_default(key, value, only):
     with pytest.raises(ConfigError) as error:
-        parse_simulate([flag_of(key), value])
+        beside, chosen = _BESIDE.get(key, ("", ""))
+        parse_simulate([*([flag_of(f"{key.split('.')[0]}.{beside}"), chosen] if beside else []), flag_of(key), value])
     assert str(error.value) == f"{flag_of(key)}: expected only {only}, found it without"
 
 
@@ -47,9 +50,11 @@ def test_on_the_command_line_they_are_refused_even_at_their_default(key, value, 
 def test_in_a_file_they_are_refused_unless_they_are_at_their_default(tmp_path, key, value, only):
     file = tmp_path / "run.toml"
     section, name = key.split(".")
-    file.write_text(f"[{section}]\n{name} = {value if value[0].isdigit() else repr(value)}\n")
+    beside, chosen = _BESIDE.get(key, ("", ""))
+    before = f"{beside} = {chosen!r}\n" if beside else ""
+    file.write_text(f"[{section}]\n{before}{name} = {value if value[0].isdigit() else repr(value)}\n")
     if (key, value) == ("model.init_epochs", "3"):
-        assert parse_simulate(["--config", str(file)]).run.model == choose(RunConfig(), {}).model
+        assert parse_simulate(["--config", str(file)]).run == parse_simulate([]).run
         return
     with pytest.raises(ConfigError) as error:
         parse_simulate(["--config", str(file)])

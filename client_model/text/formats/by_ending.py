@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from client_model.text.formats import door
 from client_model.text.formats.base import DataError, Message, MessageFormat
-from client_model.text.formats.door import FORMATS
+from client_model.text.formats.compressed import name_within
 from typefleet.doors import Kind
 from typefleet.errors import expected
 
@@ -16,9 +17,9 @@ def kind_by_ending(path: Path) -> Kind[MessageFormat]:
         DataError: none does.
     """
     known: list[str] = []
-    for kind in FORMATS.kinds():
-        endings = FORMATS.made(kind, kind.settings()).endings
-        if path.name.lower().endswith(endings):
+    for kind in door.FORMATS.kinds():
+        endings = door.FORMATS.made(kind, kind.settings()).endings
+        if name_within(path).endswith(endings):
             return kind
         known += endings
     found = f"{path.suffix or 'none'}; name the format with --data.format"
@@ -33,7 +34,7 @@ class ByEnding:
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """As the format of the file's ending reads it, with its default settings."""
         kind = kind_by_ending(path)
-        return FORMATS.made(kind, kind.settings()).read(path)
+        return door.FORMATS.made(kind, kind.settings()).read(path)
 
 
 class NoFile:
@@ -47,8 +48,8 @@ class NoFile:
         Raises:
             DataError: always.
         """
-        raise DataError(expected("--data.format", f"a format of files, to read {path}", "synthetic"))
+        raise DataError(expected("--data.format", f"a format of files, to read {path}", door.SYNTHETIC))
 
 
-AUTO = Kind("auto", "by the ending of the file; synthetic without one", make=lambda settings: ByEnding())
-SYNTHETIC = Kind("synthetic", "no file: the seeded synthetic population", make=lambda settings: NoFile())
+AUTO = Kind(door.AUTO, f"by the ending of the file; {door.BUNDLED} without one", make=lambda settings: ByEnding())
+SYNTHETIC = Kind(door.SYNTHETIC, "no file: the seeded synthetic population", make=lambda settings: NoFile())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.door import BUNDLED
 from client_model.text.vocabulary import tokenize
 from typefleet.doors import Kind
 from typefleet.errors import expected, unreadable
@@ -114,4 +115,4 @@ def _written(conversation: Any, where: str) -> Iterator[tuple[str, dict[str, Any
             yield f"{where}, turn {number}", written if isinstance(written, dict) else {}
 
 
-KIND = Kind("chitchat", "chats of 1,315 people, from the package chitchat-dataset", make=lambda settings: ChitChat())
+KIND = Kind(BUNDLED, "chats of 1,315 people, from the package chitchat-dataset", make=lambda settings: ChitChat())

@@ -1,10 +1,12 @@
 """CSV with a header line."""
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from client_model.text.formats.base import DataError, Message, message_of, require_columns
+from client_model.text.formats.compressed import opened
 from typefleet.doors import Kind
 from typefleet.errors import expected
 
@@ -20,7 +22,8 @@ class CsvTable:
         Raises:
             DataError: the header has no user_id or no text, or has one of them twice.
         """
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        with opened(path) as file:
+            lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
             reader = csv.DictReader(lines)
             columns = reader.fieldnames or []
             require_columns(path, columns)

@@ -7,15 +7,19 @@ from typefleet.doors import Door
 if TYPE_CHECKING:
     from client_model.text.formats.base import MessageFormat
 
+AUTO = "auto"  # by the ending of the file
+BUNDLED = "chitchat"  # what that is without a file
+SYNTHETIC = "synthetic"  # no file at all
+
 FORMATS: "Door[MessageFormat]" = Door(
     "message format",
     "typefleet.message_formats",
     {
-        "auto": "client_model.text.formats.by_ending:AUTO",
-        "synthetic": "client_model.text.formats.by_ending:SYNTHETIC",
+        AUTO: "client_model.text.formats.by_ending:AUTO",
+        SYNTHETIC: "client_model.text.formats.by_ending:SYNTHETIC",
         "jsonl": "client_model.text.formats.json_lines:KIND",
         "csv": "client_model.text.formats.csv_table:KIND",
-        "chitchat": "client_model.text.formats.chitchat:KIND",
+        BUNDLED: "client_model.text.formats.chitchat:KIND",
         "parquet": "client_model.text.formats.parquet_table:KIND",
     },
     needs=("endings", "read"),

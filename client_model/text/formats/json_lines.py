@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.compressed import opened
 from typefleet.doors import Kind
 from typefleet.errors import expected
 
@@ -16,7 +17,7 @@ class JsonLines:
 
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """Each message, or a DataError in place of each bad line."""
-        with path.open("rb") as lines:
+        with opened(path) as lines:
             for number, raw in enumerate(lines, start=1):
                 where = f"{path}:{number}"
                 if number == 1:

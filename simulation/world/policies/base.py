@@ -61,7 +61,7 @@ class RoundSettings(KindSettings):
     """Invite goal times this many phones, since some drop out or come late."""
     deadline_s: Annotated[float, Gt(0), Le(1e9)] = 600.0
     """A round closes after this many seconds even if the goal was not reached."""
-    selection_timeout_s: Annotated[float, Ge(0), Le(1e9)] = 3600.0
+    selection_timeout_s: Annotated[float, Ge(0), Le(1e9)] = 7200.0
     """Wait at most this long for enough phones to check in before inviting those that did."""
     pause_s: Annotated[float, Ge(0), Le(1e9)] = 60.0
     """Time between one round's close and the next one's opening."""

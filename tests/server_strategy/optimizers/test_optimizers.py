@@ -71,8 +71,8 @@ def rates(rounds=10, **settings):
 
 
 def test_schedules():
-    assert rates() == [2.0] * 10
-    assert rates(warmup_rounds=3) == pytest.approx([0.5, 1.0, 1.5] + [2.0] * 7)
+    assert rates(schedule="constant") == [2.0] * 10
+    assert rates(schedule="constant", warmup_rounds=3) == pytest.approx([0.5, 1.0, 1.5] + [2.0] * 7)
     assert rates(schedule="linear") == pytest.approx(np.linspace(2.0, 0.0, 10))
     assert rates(schedule="linear", final_learning_rate_share=0.25) == pytest.approx(np.linspace(2.0, 0.5, 10))
     cosine = rates(schedule="cosine", warmup_rounds=2, final_learning_rate_share=0.1)

@@ -9,7 +9,7 @@ from client_model.config import ModelConfig, TrainingConfig
 from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, model_shape
-from client_model.text.population import PopulationSpec
+from client_model.text.population import PeopleSplit, PopulationSpec
 from simulation.engine.host_task import HostTask
 from simulation.run.preparation import prepare
 from tests.simulation.engine.test_client_app import WORDS
@@ -19,7 +19,7 @@ from typefleet.errors import ConfigError
 
 def test_a_task_travels_as_text_and_its_cell_by_name():
     task = HostTask(
-        population=PopulationSpec(3, 40, "somewhere"),
+        population=PopulationSpec(3, 40, "somewhere", 30, PeopleSplit(3, 0.1, True)),
         vocabulary=WORDS.to_text(),
         shape=model_shape(ModelConfig(cell="lstm", units=12), len(WORDS)),
         training=TrainingConfig(max_sequences=5),
@@ -60,7 +60,7 @@ LAYERED = Kind("layered", "", make=lambda settings: settings, settings=Layered)
 
 def task_with(settings):
     return HostTask(
-        population=PopulationSpec(3, 40, "somewhere"),
+        population=PopulationSpec(3, 40, "somewhere", 30, PeopleSplit(3, 0.1, True)),
         vocabulary=WORDS.to_text(),
         shape=ModelShape(settings, vocabulary_size=len(WORDS), embedding_size=8, units=12, sequence_length=20),
         training=TrainingConfig(),

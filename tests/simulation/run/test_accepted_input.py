@@ -20,3 +20,14 @@ def test_validation_people_are_taken_from_those_who_train_and_nobody_who_is_held
     np.testing.assert_array_equal(np.sort(np.concatenate([fewer, validation])), training)
     assert (len(training), len(held_out), len(fewer), len(validation)) == (270, 30, 243, 27)
     assert not np.intersect1d(held_out, np.concatenate([fewer, validation])).size
+
+
+@pytest.mark.parametrize("people", ["held-out", "validation"])
+def test_a_fleet_larger_than_the_people_trains_on_text_of_those_who_train_alone(people):
+    flags = ["--fleet.size", "3000", "--evaluation.people", people, "--data.vocabulary-phones", "3000"]
+    accepted = accept_input(parse_simulate(flags).run)
+    assert accepted.spec.num_people == 1315 and len(accepted.digests) == 3000
+    further = np.arange(1315, 3000)
+    assert set(further) <= set(accepted.training_phones.tolist())
+    assert not set(further) & {*accepted.held_out_phones.tolist(), *accepted.counted_phones.tolist()}
+    assert set(accepted.counted_phones.tolist()) == set(accepted.training_phones.tolist()) - set(further.tolist())

@@ -31,9 +31,11 @@ def outcome(mechanism, recall, epsilon=6.0):
         noise_multiplier=1.0 if private else None,
         noise_in_model=NOISE_IN_MODEL[mechanism],
         recall=recall,
+        recall_stddev=None,
         held_out={"perplexity": 300.0, "top3_recall": 2 * recall, "keystroke_savings": 0.3, "mine": 0.5},
         curve=[(1, recall / 2), (2, recall)],
         wall_seconds=60.0,
+        seeds=(0,),
     )
 
 
@@ -70,6 +72,22 @@ def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
     written = json.loads((tmp_path / "comparison.json").read_text())["outcomes"]
     assert written[0]["mine"] == 0.5 and written[0]["perplexity"] == 300.0 and "held_out" not in written[0]
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_that_differ_in_their_seed_alone_are_averaged():
+    first = [outcome("none", 0.20), outcome("gaussian", 0.10)]
+    second = [
+        replace(one, seeds=(1,), curve=one.curve[1:]) for one in (outcome("none", 0.22), outcome("gaussian", 0.16))
+    ]
+    missing = replace(second[0], held_out={**second[0].held_out, "perplexity": None}, seeds=(2,), recall=0.24)
+    none, gaussian = comparison.over_seeds([*first, *second, missing])
+    assert (none.mechanism, none.seeds, gaussian.seeds) == ("none", (0, 1, 2), (0, 1))
+    assert none.recall == pytest.approx(0.22) and none.recall_stddev == pytest.approx(0.02)
+    assert none.held_out["perplexity"] is None and none.held_out["top3_recall"] == pytest.approx(
+        2 * (0.20 + 0.22 + 0.22) / 3
+    )
+    assert gaussian.curve == [(2, pytest.approx(0.13))] and none.wall_seconds == 180
+    assert comparison.over_seeds(first) == first and first[0].recall_stddev is None
 
 
 @pytest.mark.slow

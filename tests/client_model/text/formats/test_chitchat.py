@@ -86,7 +86,7 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch):
 
 def test_its_text_is_named_without_a_path():
     assert "1,315 people" in text_source(DataConfig(format="chitchat"))
-    assert not DataConfig(format="chitchat").is_synthetic and DataConfig().is_synthetic
+    assert not DataConfig(format="chitchat").is_synthetic and DataConfig(format="synthetic").is_synthetic
 
 
 @pytest.mark.slow

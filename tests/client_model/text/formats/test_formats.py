@@ -1,6 +1,7 @@
 """The built-in formats hold the same messages, and the ending of a file says which it is."""
 
 import csv
+import gzip
 import json
 
 import pyarrow as pa
@@ -53,6 +54,39 @@ def test_what_was_written_is_read(name, written, tmp_path_factory):
 )
 def test_endings(file, name, tmp_path):
     assert kind_by_ending(tmp_path / file).name == name
+
+
+PACKED = {"gz": gzip.compress, "zst": lambda data: pa.compress(data, "zstd", asbytes=True)}
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+@pytest.mark.parametrize("ending", PACKED)
+def test_what_was_compressed_is_read_as_it_was(name, ending, tmp_path):
+    written = [Message("u1", "hello, you"), Message("u2", "\N{GRINNING FACE} ok")] * 500
+    WRITERS[name](tmp_path / "plain", written)
+    path = tmp_path / f"m.{name}.{ending.upper()}"
+    path.write_bytes(PACKED[ending]((tmp_path / "plain").read_bytes()))
+    assert kind_by_ending(path).name == name
+    kind = FORMATS.kind("auto")
+    assert list(read_messages(path, kind.make(kind.settings()))) == written
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"hello " + data, lambda data: b"hello\n"])
+def test_what_is_compressed_and_damaged_is_refused_without_its_content(ending, damage, tmp_path):
+    path = tmp_path / f"m.jsonl.{ending}"
+    path.write_bytes(damage(PACKED[ending](b'{"user_id": "u1", "text": "hello"}\n' * 3000)))
+    kind = FORMATS.kind("jsonl")
+    with pytest.raises(DataError, match=r"m\.jsonl\.\w+: expected a \w+ file, found one of another kind") as error:
+        list(read_messages(path, kind.make(kind.settings())))
+    assert "hello" not in str(error.value)
+
+
+def test_a_compressed_file_that_is_not_there_is_said_to_be_missing(tmp_path):
+    for ending in PACKED:
+        path = tmp_path / f"none.jsonl.{ending}"
+        with pytest.raises(DataError, match=r"expected a file of messages, found No such file or directory"):
+            list(read_messages(path, FORMATS.kind("jsonl").make(FORMATS.kind("jsonl").settings())))
 
 
 def test_no_format_claims_the_ending_of_another():

@@ -1,0 +1,186 @@
+"""A population that is a file, tokenised once into a cache folder that every worker maps into memory.
+
+Tokens are kept as ids into a *lexicon* of all distinct tokens, independent of any vocabulary. User ids are dropped
+while the file is read: a phone is known by its row and by a digest of its user id.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.config import DataConfig
+from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.text.formats.base import DataError, MessageFormat, read_messages
+from client_model.text.vocabulary import tokenize
+from typefleet.errors import expected, unreadable, unwritable
+
+_CACHE_LAYOUT = 1  # raise when the tokeniser or the arrays change, so that old caches are not used
+
+
+class TokenisedFile:
+    """A population read from the cache folder of one file."""
+
+    def __init__(self, folder: Path, num_phones: int | None = None, seed: int = 0) -> None:
+        def load(name: str) -> NDArray[Any]:
+            # As a plain array: a memmap object costs microseconds at every slice.
+            stored: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            return stored.view(np.ndarray)
+
+        self._types, self._message_offsets = load("types"), load("message_offsets")
+        self._first_message, self._digests = load("first_message"), load("digests")
+        self._folder = folder
+        self._lexicon: list[str] | None = None
+        rows = np.arange(len(self._digests))
+        if num_phones is not None and num_phones < len(rows):
+            order = np.argsort(hash_uint64(purpose_key(seed, "fleet subset"), self._digests), kind="stable")
+            rows = np.sort(order[:num_phones])
+        self._rows = rows
+        self.num_phones = len(rows)
+
+    @property
+    def lexicon(self) -> list[str]:
+        """All types of the file in the order of their ids; read when first asked for."""
+        if self._lexicon is None:
+            self._lexicon = (self._folder / "lexicon.txt").read_text(encoding="utf-8").split("\n")
+        return self._lexicon
+
+    @property
+    def unlisted_word_letters(self) -> int:
+        """0: the lexicon has every word of the file."""
+        return 0
+
+    @property
+    def skipped_lines(self) -> int:
+        """Lines that were no messages when the file was tokenised."""
+        return int(json.loads((self._folder / "about.json").read_text())["skipped_lines"])
+
+    def digests(self) -> NDArray[np.uint64]:
+        """uint64 [num_phones], of the user ids."""
+        return np.asarray(self._digests[self._rows])
+
+    def _message_range(self, phone: int) -> tuple[int, int]:
+        row = self._rows[phone]
+        return int(self._first_message[row]), int(self._first_message[row + 1])
+
+    def message_lengths(self, phone: int) -> NDArray[np.int64]:
+        """int64 [messages], tokens of each, without reading any text."""
+        first, last = self._message_range(phone)
+        return np.diff(self._message_offsets[first : last + 1])
+
+    def types(
+        self, phone: int, messages: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(type ids [tokens], offsets [messages + 1]) of all messages of a phone, or of those asked for."""
+        first, last = self._message_range(phone)
+        bounds = np.asarray(self._message_offsets[first : last + 1])
+        if messages is None:
+            return np.asarray(self._types[bounds[0] : bounds[-1]], np.int64), bounds - bounds[0]
+        begins = bounds[messages]
+        offsets = np.concatenate([[0], np.cumsum(bounds[messages + 1] - begins)]).astype(np.int64)
+        place = np.repeat(begins - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
+        return self._types[place].astype(np.int64), offsets
+
+    def types_of_phones(self, phones: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """What `types` gives, for each of several phones."""
+        return [self.types(int(phone)) for phone in phones]
+
+
+def tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
+    """The cache folder of a file, filled if it was not; named by what its content depends on.
+
+    Args:
+        config: what to do with bad lines, and where the folder is.
+        path: the file.
+        message_format: reads it.
+        name: of the format; without one the file is read anew every time, and the folder named by what was read.
+    """
+    root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+    if name is None:
+        tokenised = _tokenise(path, message_format, config.on_bad_line)
+        folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"
+        if not folder.exists():
+            _write_cache(folder, tokenised)
+        return folder
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise DataError(unreadable(path, error, "a file of messages")) from error
+    folder = root / f"{digest}-{name}-{config.on_bad_line}-{_CACHE_LAYOUT}"
+    if not folder.exists():
+        _write_cache(folder, _tokenise(path, message_format, config.on_bad_line))
+    return folder
+
+
+@dataclass
+class _Tokenised:
+    types: NDArray[np.int32]
+    message_offsets: NDArray[np.int64]
+    first_message: NDArray[np.int64]
+    digests: NDArray[np.uint64]
+    lexicon: list[str]
+    skipped_lines: int
+
+    def digest(self) -> str:
+        """32 hexadecimal digits of all of it."""
+        found = hashlib.sha256(json.dumps([self.lexicon, self.skipped_lines]).encode())
+        for array in (self.types, self.message_offsets, self.first_message, self.digests):
+            found.update(array.tobytes())
+        return found.hexdigest()[:32]
+
+
+def _tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> _Tokenised:
+    by_phone: dict[bytes, list[list[int]]] = {}
+    lexicon: dict[str, int] = {}
+    skipped = 0
+    for message in read_messages(path, message_format):
+        if isinstance(message, DataError):
+            if on_bad_line == "error":
+                raise message
+            skipped += 1
+            continue
+        tokens = [lexicon.setdefault(t, len(lexicon)) for t in tokenize(message.text)]
+        if tokens:
+            digest = hashlib.blake2b(message.user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            by_phone.setdefault(digest, []).append(tokens)
+    if not by_phone:
+        raise DataError(expected(path, "messages", "none with any word"))
+    phones = sorted(by_phone)  # the order of the file does not matter
+    messages = [m for phone in phones for m in by_phone[phone]]
+    return _Tokenised(
+        types=np.array([t for m in messages for t in m], np.int32),
+        message_offsets=np.concatenate([[0], np.cumsum([len(m) for m in messages])]).astype(np.int64),
+        first_message=np.concatenate([[0], np.cumsum([len(by_phone[p]) for p in phones])]).astype(np.int64),
+        digests=np.array([int.from_bytes(p, "little") for p in phones], np.uint64),
+        lexicon=list(lexicon),
+        skipped_lines=skipped,
+    )
+
+
+def _write_cache(folder: Path, tokenised: _Tokenised) -> None:
+    """Write beside, then rename: another process sees the whole folder or none."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
+    except OSError as error:
+        raise DataError(f"{unwritable(folder.parent, error)}; set --data.cache-dir") from error
+    try:
+        for name in ("types", "message_offsets", "first_message", "digests"):
+            np.save(draft / f"{name}.npy", getattr(tokenised, name))
+        (draft / "lexicon.txt").write_text("\n".join(tokenised.lexicon), encoding="utf-8")
+        (draft / "about.json").write_text(json.dumps({"skipped_lines": tokenised.skipped_lines}))
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was first, with the same content
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
