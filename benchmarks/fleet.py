@@ -24,7 +24,8 @@ _DRY_RUN_DAYS = 1.2  # so that a new day's sessions are among the cost
 def main(phones: int) -> None:
     """Set up a fleet, ask it who is there, and print what both took."""
     began = time.perf_counter()
-    config = parse_simulate(["--fleet.size", str(phones), "--cohort.goal", "500"]).run
+    flags = ["--data.format", "synthetic", "--fleet.size", str(phones), "--cohort.goal", "500"]
+    config = parse_simulate(flags).run
     prepared = prepare(config)
     cohorts, admitted = prepared.open_world(), np.ones(phones, bool)
     timeline = cohorts.timeline

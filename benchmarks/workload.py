@@ -87,6 +87,7 @@ def simulate_flags(
         "data.cache-dir": cache,
         "data.held-out-share": held_out_share,
         "data.vocabulary-phones": 400,
+        "data.min-phones-a-word": 1,  # the model is to be of its full size
         "model.preset": "gboard",
         "model.cell": cell,
         "training.batch-size": BATCH,

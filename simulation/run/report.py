@@ -82,6 +82,7 @@ def print_closing_table(
         *_suggestion_rows(summary, metrics),
         *_run_rows(summary, plan, folder),
         *_file_rows(export, folder),
+        ("trained in one place", command("scripts/compare_central.py", folder)),
         ("weights", str(folder / "model" / "weights.npz")),
         ("  sha256", f"{summary.weights_sha256}\nof the numbers, not of the file"),
         ("privacy statement", str(folder / "privacy.md")),
