@@ -101,7 +101,7 @@ def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | Data
 
 def _not_a_time(row: dict[str, Any], column: str) -> str:
     value = row.get(column)
-    return "none" if value is None else "another text" if isinstance(value, str) else "an unusable value"
+    return "none" if value in (None, "") else "another text" if isinstance(value, str) else "an unusable value"
 
 
 def _kind(value: Any) -> str:

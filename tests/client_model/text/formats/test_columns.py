@@ -86,7 +86,7 @@ def test_what_is_a_time(value, seconds):
 
 @pytest.mark.parametrize(
     ("sent", "found"),
-    [("secret", "another text"), (True, "an unusable value"), (None, "none")],
+    [("secret", "another text"), (True, "an unusable value"), (None, "none"), ("", "none")],
 )
 def test_another_value_is_a_bad_line_that_names_the_column_and_not_the_value(sent, found, tmp_path):
     path = write(tmp_path, "jsonl", {10: 1, 20: 2, 30: sent})
