@@ -4,7 +4,7 @@ Bounds are written as `annotated_types` marks, so that one checker can state eve
 same words; nothing here reads flags or files.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from client_model.learning.cells.door import CELLS
 from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.text.formats.columns import Columns
 from client_model.text.formats.door import AUTO, BUNDLED, FORMATS, SYNTHETIC
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 
@@ -28,12 +29,20 @@ class DataConfig:
     """Where the phones' text comes from."""
 
     path: Path | None = None
-    """File of messages. Without it, the chats of 1,315 people that an installed package brings."""
+    """File of messages, or a folder of such files. Without it, the chats of 1,315 people that an installed package
+    brings."""
     format: Annotated[str, FORMATS.choice] = "auto"
     """Format of the file; auto goes by its ending, and is chitchat without a path. synthetic: no file, made-up text
     for fleets of any size."""
     format_settings: Annotated[KindSettings, SettingsOf("format", FORMATS), FLAT] = KindSettings()
     """Of the format itself."""
+    user_column: str = Columns.user
+    """Column, or key, that says whose message it is; of formats that name their columns."""
+    text_column: str = Columns.text
+    """Column with the messages."""
+    time_column: str | None = None
+    """Column that says when a message was written, a number or an ISO 8601 text: a phone's messages are put in its
+    order. Without it they stay in the order of the file."""
     on_bad_line: Literal["error", "skip"] = "error"
     """What to do with a line that is not a message: stop, or skip it and report how many."""
     held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1
@@ -57,6 +66,21 @@ class DataConfig:
     def format_name(self) -> str:
         """The format, with the one that a run without a file has in the place of auto."""
         return BUNDLED if self.path is None and self.format == AUTO else self.format
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the file."""
+        return Columns(self.user_column, self.text_column, self.time_column)
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the format is one that names its columns.
+
+        Raises:
+            UnknownKindError, ConfigError: the settings name no format.
+        """
+        kind, settings = chosen(replace(self, format=self.format_name), "format")
+        return hasattr(FORMATS.made(kind, settings), "with_columns")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,11 @@ def start(config: RunConfig, parts: Parts, stream: TextIO, resume: bool = False,
         MachineError: the machine failed; the run can be resumed.
     """
     print("preparing text, vocabulary and fleet", file=stream, flush=True)
-    accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
+
+    def say(text: str) -> None:
+        print(text, file=stream, flush=True)
+
+    accepted = accept_input(config, resume, parts, say)  # what can be refused is refused before anything is started
     with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
         if not (resume and _is_finished(config)):
             used.start()

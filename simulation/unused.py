@@ -75,6 +75,12 @@ _RULES = (
     ),
     _Rule(
         "data",
+        ("user_column", "text_column", "time_column"),
+        "with --data.path and a format that names its columns",
+        lambda c: c.data.has_columns,
+    ),
+    _Rule(
+        "data",
         ("min_phones_a_word",),
         "with a vocabulary that is counted on phones: --model.init none, and no --data.vocabulary-path",
         _counts_words_on_phones,

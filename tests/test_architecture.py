@@ -77,6 +77,7 @@ def test_tensorflow_privacy_is_imported_in_one_module():
 # Modules below all rooms of their package, and the packages themselves.
 BASE = {
     *("client_model", "client_model.keyed_random", "client_model.public_start", "client_model.quiet"),
+    "client_model.text.formats.columns",
     *("server_strategy", "server_strategy.state"),
     *(
         "simulation",

@@ -9,7 +9,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.text.formats.base import BundledFormat, DataError, MessageFormat
-from client_model.text.formats.by_ending import kind_by_ending
-from client_model.text.formats.door import FORMATS
+from client_model.text.formats.by_ending import formats_by_ending, with_columns
+from client_model.text.formats.columns import Columns
+from client_model.text.formats.door import AUTO, FORMATS
 from client_model.text.further_phones import FurtherPhones
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
-from typefleet.doors import chosen
-from typefleet.errors import expected
+from typefleet.doors import Kind, chosen
+from typefleet.errors import expected, unreadable
 
 DEFAULT_PHONES = 5000  # of the synthetic population
 
@@ -124,6 +125,8 @@ def prepare_population(
     fleet_size: int | None,
     message_format: MessageFormat | None = None,
     split: PeopleSplit | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
 
@@ -133,6 +136,7 @@ def prepare_population(
         fleet_size: phones; None for as many as there are.
         message_format: reads the file, in the place of the one that `config.format` names.
         split: who trains; with it, a fleet may have more phones than the file.
+        say: is told every few seconds how far a file is read.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
@@ -145,7 +149,7 @@ def prepare_population(
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
-    folder = tokenised_folder(config, path, *_format_of(config, path, message_format))
+    folder = tokenised_folder(config, path, *_format_of(config, path, message_format), say=say)
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
         if split is None:
@@ -212,9 +216,38 @@ def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np
 def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) -> tuple[MessageFormat, str | None]:
     """(what reads the file, its name); no name for a format from outside, whose code may change under it."""
     kind, settings = chosen(config, "format")
-    if kind.name == "auto" and handed_in is None:
-        kind = kind_by_ending(path)
-        settings = kind.settings()
     message_format: MessageFormat = handed_in or FORMATS.made(kind, settings)
-    ours = type(message_format).__module__.startswith(f"{__name__.split('.')[0]}.")
-    return message_format, kind.name if ours else None
+    used = [message_format]
+    if kind.name == AUTO and handed_in is None:
+        kinds = {found.name: found for found in _kinds_by_ending(path)}
+        used = [FORMATS.made(found, found.settings()) for found in kinds.values()]
+        if not path.is_dir():
+            (kind,), (message_format,) = kinds.values(), used
+    ours = all(type(one).__module__.startswith(f"{__name__.split('.')[0]}.") for one in used)
+    return with_columns(message_format, _columns(config), path), kind.name if ours else None
+
+
+def _kinds_by_ending(path: Path) -> list[Kind[MessageFormat]]:
+    try:
+        return [kind for _, kind in formats_by_ending(path)]
+    except OSError as error:
+        raise DataError(unreadable(path, error, "a file of messages, or a folder of them")) from error
+
+
+def _columns(config: DataConfig) -> Columns:
+    """Those of a configuration.
+
+    Raises:
+        DataError: one has no name, or two have the same.
+    """
+    names = {"user": config.user_column, "text": config.text_column, "time": config.time_column}
+    taken: dict[str, str] = {}
+    for what, name in names.items():
+        if name is None:
+            continue
+        if not name or not name.isprintable():
+            raise DataError(expected(f"--data.{what}-column", "the name of a column", repr(name)))
+        if name in taken:
+            raise DataError(expected(f"--data.{what}-column", f"another than --data.{taken[name]}-column", name))
+        taken[name] = what
+    return config.columns

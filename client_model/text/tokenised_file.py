@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.text.formats.base import DataError, MessageFormat, read_messages
-from client_model.text.vocabulary import tokenize
-from typefleet.errors import expected, unreadable, unwritable
+from client_model.text.formats.base import DataError, MessageFormat
+from client_model.text.formats.columns import USUAL
+from client_model.text.tokenising import Tokenised, tokenise
+from typefleet.errors import unreadable, unwritable
 
-_CACHE_LAYOUT = 1  # raise when the tokeniser or the arrays change, so that old caches are not used
+_CACHE_LAYOUT = 2  # raise when the tokeniser or the arrays change, so that old caches are not used
 
 
 class TokenisedFile:
@@ -93,79 +94,53 @@ class TokenisedFile:
         return [self.types(int(phone)) for phone in phones]
 
 
-def tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
+def tokenised_folder(
+    config: DataConfig, path: Path, message_format: MessageFormat, name: str | None, say: Callable[[str], None]
+) -> Path:
     """The cache folder of a file, filled if it was not; named by what its content depends on.
 
     Args:
-        config: what to do with bad lines, and where the folder is.
-        path: the file.
+        config: what to do with bad lines, the columns, and where the folder is.
+        path: the file, or a folder of files.
         message_format: reads it.
         name: of the format; without one the file is read anew every time, and the folder named by what was read.
+        say: is told how far it is.
     """
     root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
     if name is None:
-        tokenised = _tokenise(path, message_format, config.on_bad_line)
+        tokenised = tokenise(path, message_format, config.on_bad_line, say)
         folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"
         if not folder.exists():
             _write_cache(folder, tokenised)
         return folder
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        digest = _digest(path)
     except OSError as error:
         raise DataError(unreadable(path, error, "a file of messages")) from error
-    folder = root / f"{digest}-{name}-{config.on_bad_line}-{_CACHE_LAYOUT}"
+    folder = root / f"{digest}-{name}{_columns_part(config)}-{config.on_bad_line}-{_CACHE_LAYOUT}"
     if not folder.exists():
-        _write_cache(folder, _tokenise(path, message_format, config.on_bad_line))
+        _write_cache(folder, tokenise(path, message_format, config.on_bad_line, say))
     return folder
 
 
-@dataclass
-class _Tokenised:
-    types: NDArray[np.int32]
-    message_offsets: NDArray[np.int64]
-    first_message: NDArray[np.int64]
-    digests: NDArray[np.uint64]
-    lexicon: list[str]
-    skipped_lines: int
-
-    def digest(self) -> str:
-        """32 hexadecimal digits of all of it."""
-        found = hashlib.sha256(json.dumps([self.lexicon, self.skipped_lines]).encode())
-        for array in (self.types, self.message_offsets, self.first_message, self.digests):
-            found.update(array.tobytes())
-        return found.hexdigest()[:32]
+def _digest(path: Path) -> str:
+    """32 hexadecimal digits of a file's content, or of the names and the content of all files in a folder."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    files = sorted(file for file in path.rglob("*") if not file.is_dir())
+    named = [(str(file.relative_to(path)), _digest(file)) for file in files]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
 
 
-def _tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> _Tokenised:
-    by_phone: dict[bytes, list[list[int]]] = {}
-    lexicon: dict[str, int] = {}
-    skipped = 0
-    for message in read_messages(path, message_format):
-        if isinstance(message, DataError):
-            if on_bad_line == "error":
-                raise message
-            skipped += 1
-            continue
-        tokens = [lexicon.setdefault(t, len(lexicon)) for t in tokenize(message.text)]
-        if tokens:
-            digest = hashlib.blake2b(message.user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            by_phone.setdefault(digest, []).append(tokens)
-    if not by_phone:
-        raise DataError(expected(path, "messages", "none with any word"))
-    phones = sorted(by_phone)  # the order of the file does not matter
-    messages = [m for phone in phones for m in by_phone[phone]]
-    return _Tokenised(
-        types=np.array([t for m in messages for t in m], np.int32),
-        message_offsets=np.concatenate([[0], np.cumsum([len(m) for m in messages])]).astype(np.int64),
-        first_message=np.concatenate([[0], np.cumsum([len(by_phone[p]) for p in phones])]).astype(np.int64),
-        digests=np.array([int.from_bytes(p, "little") for p in phones], np.uint64),
-        lexicon=list(lexicon),
-        skipped_lines=skipped,
-    )
+def _columns_part(config: DataConfig) -> str:
+    """Nothing for the usual columns; others by a digest, since a column may have any name."""
+    if config.columns == USUAL:
+        return ""
+    return "-" + hashlib.sha256(json.dumps(config.columns.names).encode()).hexdigest()[:8]
 
 
-def _write_cache(folder: Path, tokenised: _Tokenised) -> None:
+def _write_cache(folder: Path, tokenised: Tokenised) -> None:
     """Write beside, then rename: another process sees the whole folder or none."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

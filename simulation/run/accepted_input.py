@@ -4,6 +4,7 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +50,13 @@ class AcceptedInput:
     given_vocabulary: Vocabulary | None  # None: to be counted
 
 
-def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> AcceptedInput:
-    """Open what the settings name, and refuse what cannot be used.
+def accept_input(
+    config: RunConfig,
+    resume: bool = False,
+    parts: Parts | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> AcceptedInput:
+    """Open what the settings name, and refuse what cannot be used; `say` is told how far a large file is read.
 
     Raises:
         InputError: nothing was written but the cache of a tokenised file.
@@ -60,7 +66,7 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
+    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split, say=say)
     goal = config.cohort.goal
     if goal > spec.num_phones:
         raise ConfigError(expected("--cohort.goal", f"at most the fleet's {spec.num_phones} phones", goal))
@@ -71,7 +77,7 @@ def accept_input(config: RunConfig, resume: bool = False, parts: Parts | None = 
     if goal > len(training):
         raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
     plan = _privacy_plan(config, parts, spec.num_phones)
-    start = open_starting_point(config)
+    start = open_starting_point(config, say)
     vocabulary = None if start is None else start.vocabulary
     if start is None and config.data.vocabulary_path is not None:
         vocabulary = read_vocabulary(config.data.vocabulary_path)

@@ -7,11 +7,12 @@ words, unless --data.vocabulary-path names one.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from client_model.config import DataConfig
 from client_model.learning.language_model import ModelShape, Weights, initial_weights
 from client_model.public_start import FOLDER, starting_file
 from client_model.text.population import PopulationSpec, open_population, prepare_population
@@ -19,7 +20,6 @@ from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
 from simulation.run.vocabulary import run_vocabulary
-from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError, unreadable
 
 
@@ -47,8 +47,8 @@ class StartingPoint:
         return f"central training on the text of {self.path.name}, for the starting weights: taken to be public"
 
 
-def open_starting_point(config: RunConfig) -> StartingPoint | None:
-    """The starting point of a configuration; None if weights start at random.
+def open_starting_point(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> StartingPoint | None:
+    """The starting point of a configuration; None if weights start at random. `say` is told how far a corpus is read.
 
     Raises:
         ConfigError, DataError, VocabularyError: the file cannot be used.
@@ -64,8 +64,9 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
         raise ConfigError(unreadable(f"--model.init: {path}", error)) from error
     if path.suffix == ".npz":
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
-    data = replace(config.data, path=path, format="auto", format_settings=KindSettings())
-    spec = prepare_population(data, config.seed, None)
+    of_run = config.data
+    data = DataConfig(path=path, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
+    spec = prepare_population(data, config.seed, None, say=say)
     corpus = open_population(spec)
     vocabulary = run_vocabulary(config, corpus, np.arange(corpus.num_phones), f"--model.init: {path}")
     return StartingPoint(path, vocabulary, digest, spec)

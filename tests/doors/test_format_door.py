@@ -140,7 +140,7 @@ def test_an_ending_that_nobody_claims_is_refused_with_those_that_somebody_does(r
     with pytest.raises(DataError) as error:
         prepare_population(DataConfig(path=path, cache_dir=tmp_path), 0, None)
     assert str(error.value) == (
-        f"{path}: expected an ending of .jsonl, .ndjson, .csv, .parquet, .tsv, .tab, "
+        f"{path}: expected an ending of .jsonl, .ndjson, .csv, .parquet, .sqlite, .h5, .hdf5, .tsv, .tab, "
         "found .txt; name the format with --data.format"
     )
 

@@ -24,6 +24,7 @@ from simulation.unused import defaults_beside, without_effect
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
+from tests.client_model.text.formats.files import write_hdf5, write_leaf, write_saved, write_sqlite
 from tests.conftest import ROOT
 from typefleet.errors import ConfigError, InputError
 
@@ -132,6 +133,9 @@ def table(files: Path) -> dict[str, Try]:
         "seed": Try(1, prepared),
         "data.path": Try(files / "public.jsonl", prepared, {"data.format": "auto", "fleet.size": None}),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
+        "data.user_column": Try("writer", prepared, text),
+        "data.text_column": Try("writer", prepared, text),
+        "data.time_column": Try("writer", prepared, text),
         "data.on_bad_line": Try("skip", prepared, {**text, "data.path": files / "damaged.jsonl"}),
         "data.held_out_share": Try(0.3, prepared),
         "data.vocabulary_path": Try(files / "vocab.txt", prepared, {"model.vocabulary_size": None}),
@@ -292,7 +296,13 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
             "data.path": files / ("damaged.json" if key == "data.on_bad_line" else "chats.json"),
             "fleet.size": None,
         }
+    if kind in OTHER_FILES:
+        name = "damaged" if key == "data.on_bad_line" else "messages"
+        return {"data.format": kind, "data.path": files / f"{name}.{OTHER_FILES[kind]}", "fleet.size": None}
     return {"data.path": None} if kind == "synthetic" else {}
+
+
+OTHER_FILES = {"leaf": "leaf.json", "tff-sqlite": "sqlite", "tff-hdf5": "h5", "huggingface": "saved"}
 
 
 def write_files(folder: Path) -> None:
@@ -314,6 +324,11 @@ def write_files(folder: Path) -> None:
         (folder / f"{name}.csv").write_bytes(as_csv.encode() + in_csv)
         users, texts = zip(*lines, *in_parquet, strict=True)
         pq.write_table(pa.table({"user_id": users, "text": texts}), folder / f"{name}.parquet")
+        rows = list(zip(users, texts, strict=True))
+        write_leaf(folder / f"{name}.leaf.json", rows)
+        write_sqlite(folder / f"{name}.sqlite", rows)
+        write_hdf5(folder / f"{name}.h5", [(user, "\udcff" if text is None else text) for user, text in rows])
+        write_saved(folder / f"{name}.saved", rows)
     tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_traces(folder)

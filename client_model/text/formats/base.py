@@ -1,13 +1,15 @@
 """What a format of message files is, and what all of them share.
 
-A message is a `user_id` (non-empty text, or a whole number) and a `text`. A bad one is said with its exact place;
-neither value is ever repeated, so that ids and texts of people stay out of logs.
+A message is a user id (non-empty text, or a whole number), a text and, where a column of times is named, a time. A bad
+one is said with its exact place and the column's name; no value is ever repeated, so that ids and texts of people stay
+out of logs.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from client_model.text.formats.columns import USUAL, Columns, moment
 from typefleet.errors import InputError, expected, unreadable
 
 
@@ -20,6 +22,7 @@ class Message(NamedTuple):
 
     user_id: str
     text: str
+    time: float | None = None  # see `columns.moment`; None: the order of the file counts
 
 
 class MessageFormat(Protocol):
@@ -50,6 +53,14 @@ class BundledFormat(MessageFormat, Protocol):
         """
 
 
+@runtime_checkable
+class TableFormat(MessageFormat, Protocol):
+    """A format whose columns have names."""
+
+    def with_columns(self, columns: Columns) -> MessageFormat:
+        """The same format, reading these columns."""
+
+
 def read_messages(path: Path, message_format: MessageFormat) -> Iterator[Message | DataError]:
     """Each message of a file, or a DataError in place of each bad line.
 
@@ -62,24 +73,35 @@ def read_messages(path: Path, message_format: MessageFormat) -> Iterator[Message
         raise DataError(unreadable(path, error, "a file of messages")) from error
 
 
-def message_of(row: Any, where: str) -> Message | DataError:
+def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | DataError:
     """A message from a row, or what is wrong with it.
 
     Args:
         row: what stands in the file; a message is a dictionary, whose other keys are ignored.
         where: file and line.
+        columns: the keys that count.
     """
     if not isinstance(row, dict):
         return DataError(expected(where, "a JSON object", _kind(row)))
-    user_id, text = row.get("user_id"), row.get("text")
+    user_id, text = row.get(columns.user), row.get(columns.text)
     if isinstance(user_id, int) and not isinstance(user_id, bool):
         user_id = str(user_id)
     if not isinstance(user_id, str) or not user_id:
-        found = "none" if "user_id" not in row else "an empty or unusable value"
-        return DataError(expected(where, "a user_id (text or whole number)", found))
+        found = "none" if columns.user not in row else "an empty or unusable value"
+        return DataError(expected(where, f"a {columns.user} (text or whole number)", found))
     if not isinstance(text, str):
-        return DataError(expected(where, "a text that is a string", _kind(text)))
-    return Message(user_id, text)
+        return DataError(expected(where, f"a {columns.text} that is a string", _kind(text)))
+    if columns.time is None:
+        return Message(user_id, text)
+    time = moment(row.get(columns.time))
+    if time is None:
+        return DataError(expected(where, f"a {columns.time} (number or ISO 8601 text)", _not_a_time(row, columns.time)))
+    return Message(user_id, text, time)
+
+
+def _not_a_time(row: dict[str, Any], column: str) -> str:
+    value = row.get(column)
+    return "none" if value in (None, "") else "another text" if isinstance(value, str) else "an unusable value"
 
 
 def _kind(value: Any) -> str:
@@ -90,16 +112,21 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "bytes" if isinstance(value, bytes) else "a value of another kind")
 
 
-def require_columns(path: Path, columns: Sequence[str]) -> None:
+def require_columns(where: str, names: Sequence[str], columns: Columns = USUAL) -> None:
     """Refuse a table without the columns of a message, or with two of a name.
+
+    Args:
+        where: file, and line where it has any.
+        names: of all its columns.
+        columns: those that are needed.
 
     Raises:
         DataError: it says how many columns there are, since what stands there may be the first message.
     """
-    missing = [c for c in ("user_id", "text") if c not in columns]
+    missing = [c for c in columns.names if c not in names]
     if missing:
-        found = f"{len(columns)} columns and no {' and no '.join(missing)}"
-        raise DataError(expected(f"{path}:1", "the columns user_id and text", found))
-    twice = [c for c in ("user_id", "text") if list(columns).count(c) > 1]
+        found = f"{len(names)} columns and no {' and no '.join(missing)}"
+        raise DataError(expected(where, f"the columns {columns}", found))
+    twice = [c for c in columns.names if list(names).count(c) > 1]
     if twice:
-        raise DataError(expected(f"{path}:1", "the columns user_id and text once each", f"{twice[0]} more than once"))
+        raise DataError(expected(where, f"the columns {columns} once each", f"{twice[0]} more than once"))

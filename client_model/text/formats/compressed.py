@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from client_model.text.formats.base import DataError
+from client_model.text.formats.share_read import tell
 from typefleet.errors import expected
 
 _ENDINGS = {".gz": "gzip", ".zst": "zstandard"}
@@ -30,19 +32,21 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """
     kind = _ENDINGS.get(path.suffix.lower())
     try:
-        with _open(path, kind) as file:
-            yield file
+        with path.open("rb") as file, _decompressed(file, kind) as content:
+            size = max(os.fstat(file.fileno()).st_size, 1)
+            tell(lambda: file.tell() / size)
+            yield content
     except (OSError, EOFError, zlib.error) as error:
         if kind is None or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise DataError(expected(path, f"a {kind} file", "one of another kind, or a damaged one")) from error
 
 
-def _open(path: Path, kind: str | None) -> BinaryIO:
+def _decompressed(file: BinaryIO, kind: str | None) -> BinaryIO:
     if kind == "gzip":
-        return cast(BinaryIO, gzip.open(path, "rb"))
+        return cast(BinaryIO, gzip.open(file, "rb"))
     if kind == "zstandard":
         import pyarrow  # takes a while to import
 
-        return io.BufferedReader(pyarrow.CompressedInputStream(path.open("rb"), "zstd"))
-    return path.open("rb")
+        return io.BufferedReader(pyarrow.CompressedInputStream(file, "zstd"))
+    return file

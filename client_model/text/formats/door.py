@@ -21,6 +21,10 @@ FORMATS: "Door[MessageFormat]" = Door(
         "csv": "client_model.text.formats.csv_table:KIND",
         BUNDLED: "client_model.text.formats.chitchat:KIND",
         "parquet": "client_model.text.formats.parquet_table:KIND",
+        "leaf": "client_model.text.formats.leaf:KIND",
+        "tff-sqlite": "client_model.text.formats.tff_sqlite:KIND",
+        "tff-hdf5": "client_model.text.formats.tff_hdf5:KIND",
+        "huggingface": "client_model.text.formats.huggingface:KIND",
     },
     needs=("endings", "read"),
 )

@@ -2,18 +2,27 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.columns import USUAL, Columns
 from client_model.text.formats.compressed import opened
 from typefleet.doors import Kind
 from typefleet.errors import expected
 
 
+@dataclass(frozen=True)
 class JsonLines:
     """A JSON object a line, in UTF-8; empty lines are skipped."""
 
-    endings = (".jsonl", ".ndjson")
+    columns: Columns = USUAL
+    endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
+
+    def with_columns(self, columns: Columns) -> "JsonLines":
+        """The same with other keys."""
+        return JsonLines(columns)
 
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """Each message, or a DataError in place of each bad line."""
@@ -35,7 +44,7 @@ class JsonLines:
                 except ValueError:  # what Python says of a number that it does not read
                     yield DataError(expected(where, "a JSON object", "a number with thousands of digits"))
                 else:
-                    yield message_of(row, where)
+                    yield message_of(row, where, self.columns)
 
 
 KIND = Kind("jsonl", "JSON lines", make=lambda settings: JsonLines())

@@ -1,39 +1,43 @@
-"""Messages in Parquet files: one per row, with the columns `user_id` and `text`."""
+"""Messages in Parquet files: one per row."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from client_model.text.formats.base import DataError, Message, message_of, require_columns
+from client_model.text.formats.arrow_batches import arrow_refusals, messages_in_batch
+from client_model.text.formats.base import DataError, Message, require_columns
+from client_model.text.formats.columns import USUAL, Columns
+from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
-from typefleet.errors import expected
 
 
+@dataclass(frozen=True)
 class ParquetTable:
     """A Parquet table, read in batches."""
 
-    endings = (".parquet",)
+    columns: Columns = USUAL
+    endings: ClassVar[tuple[str, ...]] = (".parquet",)
+
+    def with_columns(self, columns: Columns) -> "ParquetTable":
+        """The same with other columns."""
+        return ParquetTable(columns)
 
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """Each message, or a DataError in place of each bad row.
 
         Raises:
-            DataError: the file is no Parquet, or has no user_id or no text.
+            DataError: the file is no Parquet, or lacks one of the columns.
         """
-        import pyarrow  # takes longer to import than the others together
-        import pyarrow.parquet
+        import pyarrow.parquet  # takes a while
 
-        try:
-            with pyarrow.parquet.ParquetFile(path) as table:
-                require_columns(path, table.schema_arrow.names)
-                number = 0
-                for batch in table.iter_batches(columns=["user_id", "text"]):
-                    for row in batch.to_pylist():
-                        number += 1
-                        yield message_of(row, f"{path}:row {number}")
-        except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the operating system's; Arrow's own are of damaged files
-            raise DataError(expected(path, "a Parquet file", "one of another kind, or a damaged one")) from error
+        with arrow_refusals(path, "a Parquet file"), pyarrow.parquet.ParquetFile(path) as table:
+            require_columns(f"{path}:1", table.schema_arrow.names, self.columns)
+            rows, all_rows = 0, max(table.metadata.num_rows, 1)
+            tell(lambda: rows / all_rows)
+            for batch in table.iter_batches(columns=self.columns.names):
+                yield from messages_in_batch(batch, self.columns, path, rows)
+                rows += batch.num_rows
 
 
 KIND = Kind("parquet", "a Parquet table", make=lambda settings: ParquetTable())

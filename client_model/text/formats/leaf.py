@@ -1,0 +1,59 @@
+"""LEAF's JSON: all of a benchmark's clients in one object, each with its list `x` of samples."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.compressed import opened
+from typefleet.doors import Kind
+from typefleet.errors import expected
+
+
+class Leaf:
+    """`users` in order, `num_samples` of each, and `user_data` with their samples, which have to be texts.
+
+    The file is held in memory while it is read.
+    """
+
+    endings: tuple[str, ...] = ()  # .json says too little
+
+    def read(self, path: Path) -> Iterator[Message | DataError]:
+        """Each sample as a message, or a DataError in place of each that is no text; labels are ignored.
+
+        Raises:
+            DataError: the file is none of LEAF's, or its parts contradict each other.
+        """
+        content = _content(path)
+        users, data = content["users"], content["user_data"]
+        counts = content.get("num_samples", [None] * len(users))
+        if not isinstance(counts, list) or len(counts) != len(users) or set(data) != {str(user) for user in users}:
+            wanted = "the same users in users, num_samples and user_data"
+            raise DataError(expected(path, wanted, "others"))
+        for number, (user, count) in enumerate(zip(users, counts, strict=True), start=1):
+            where, of_user = f"{path}: user {number}", data[str(user)]
+            samples = of_user.get("x") if isinstance(of_user, dict) else None
+            if not isinstance(samples, list):
+                raise DataError(expected(where, "x, a list of texts", "none"))
+            if count not in (None, len(samples)):
+                raise DataError(expected(where, "as many samples as num_samples says", len(samples)))
+            for place, text in enumerate(samples, start=1):
+                yield message_of({"user_id": user, "text": text}, f"{where}, sample {place}")
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        with opened(path) as file:
+            content = json.load(file)
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise DataError(expected(path, "JSON", "none")) from error
+    parts = {"users": list, "user_data": dict}
+    if not isinstance(content, dict) or not all(isinstance(content.get(n), kind) for n, kind in parts.items()):
+        raise DataError(expected(path, "an object with users and user_data", "none"))
+    return content
+
+
+KIND = Kind("leaf", "JSON of the LEAF benchmark, with a text as each x", make=lambda settings: Leaf())

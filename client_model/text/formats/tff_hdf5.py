@@ -1,0 +1,70 @@
+"""Client data of TensorFlow Federated in HDF5: a group a client, as its StackOverflow data has them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.share_read import tell
+from typefleet.doors import Kind
+from typefleet.errors import expected
+
+_BEGINS = b"\x89HDF\r\n\x1a\n"
+_GROUP, _DATASET = "examples", "tokens"
+_WANTED = f"an HDF5 file with {_GROUP}/CLIENT/{_DATASET}"
+_AT_A_TIME = 10_000  # texts in memory
+
+
+class TffHdf5:
+    """`examples/CLIENT/tokens`, a list of texts."""
+
+    endings = (".h5", ".hdf5")
+
+    def read(self, path: Path) -> Iterator[Message | DataError]:
+        """Each text as a message, clients by name, or a DataError in place of each that is none.
+
+        Raises:
+            DataError: the file is no HDF5, is damaged, or has other groups.
+        """
+        with path.open("rb") as file:  # what the operating system refuses is said by this
+            if file.read(len(_BEGINS)) != _BEGINS:
+                raise DataError(expected(path, _WANTED, "one of another kind"))
+        import h5py
+
+        try:
+            with h5py.File(path, "r") as content:
+                group = content.get(_GROUP)
+                if not isinstance(group, h5py.Group):
+                    raise DataError(expected(path, _WANTED, f"no group {_GROUP}"))
+                done, clients = 0, max(len(group), 1)
+                tell(lambda: done / clients)
+                for done, client in enumerate(group, start=1):
+                    yield from _messages(client, group, f"{path}: client {done}")
+        except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:  # as h5py calls damage
+            raise DataError(expected(path, _WANTED, "a damaged one")) from error
+
+
+def _messages(client: str, group: Any, where: str) -> Iterator[Message | DataError]:
+    import h5py
+
+    # Only what lies in the file itself: a link may lead to another one.
+    inside = isinstance(group.get(client, getlink=True), h5py.HardLink) and isinstance(group[client], h5py.Group)
+    texts = group[client].get(_DATASET) if inside else None
+    if not isinstance(texts, h5py.Dataset) or texts.ndim != 1:
+        yield DataError(expected(where, f"a list {_DATASET}", "none"))
+        return
+    for begin in range(0, len(texts), _AT_A_TIME):
+        for number, text in enumerate(texts[begin : begin + _AT_A_TIME].tolist(), start=begin + 1):
+            yield _message(client, text, f"{where}, text {number}")
+
+
+def _message(client: str, text: Any, where: str) -> Message | DataError:
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError:
+            return DataError(expected(where, "UTF-8", "other bytes"))
+    return message_of({"user_id": client, "text": text}, where)
+
+
+KIND = Kind("tff-hdf5", "HDF5 of TensorFlow Federated's StackOverflow", make=lambda settings: TffHdf5())

@@ -1,0 +1,162 @@
+"""From a file of messages to arrays, in little memory and with word of how far it is.
+
+All messages lie one after another in arrays of machine numbers while the file is read; in the end they are put in the
+order of phones, and of times where messages have them.
+"""
+
+import hashlib
+import json
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.text.formats.base import DataError, Message, MessageFormat, read_messages
+from client_model.text.formats.share_read import ShareRead, watched
+from client_model.text.vocabulary import tokenize
+from client_model.text.writing_systems import SpacesBetweenWords
+from typefleet.errors import expected
+
+_SAY_EVERY_S = 5.0
+_LOOK_EVERY = 512  # messages
+_AT_A_TIME = 65_536  # messages that are moved to their places
+
+
+@dataclass
+class Tokenised:
+    """A file's messages as numbers, phone by phone.
+
+    Attributes:
+        types: int32 [tokens], ids into the lexicon.
+        message_offsets: int64 [messages + 1], where each message begins in `types`.
+        first_message: int64 [phones + 1], where each phone begins in `message_offsets`.
+        digests: uint64 [phones], of the user ids.
+        lexicon: the distinct tokens.
+        skipped_lines: lines that were no messages.
+    """
+
+    types: NDArray[np.int32]
+    message_offsets: NDArray[np.int64]
+    first_message: NDArray[np.int64]
+    digests: NDArray[np.uint64]
+    lexicon: list[str]
+    skipped_lines: int
+
+    def digest(self) -> str:
+        """32 hexadecimal digits of all of it."""
+        found = hashlib.sha256(json.dumps([self.lexicon, self.skipped_lines]).encode())
+        for numbers in (self.types, self.message_offsets, self.first_message, self.digests):
+            found.update(numbers.tobytes())
+        return found.hexdigest()[:32]
+
+
+def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str, say: Callable[[str], None]) -> Tokenised:
+    """Read a file and tokenise it.
+
+    Args:
+        path: the file, or a folder if the format reads folders.
+        message_format: reads it.
+        on_bad_line: `error` or `skip`.
+        say: is told every few seconds how far it is.
+
+    Raises:
+        DataError: the file cannot be read, has a bad line that is not to be skipped, no words, or no spaces between.
+    """
+    gathered, script = _Gathered(), SpacesBetweenWords(path)
+    with watched() as share:
+        progress = _Progress(path, share, say)
+        for message in read_messages(path, message_format):
+            progress.another_message()
+            if isinstance(message, DataError):
+                if on_bad_line == "error":
+                    raise message
+                gathered.skipped += 1
+                continue
+            script.look_at(message.text)
+            gathered.add(message)
+    script.settle()
+    if not gathered.lengths:
+        raise DataError(expected(path, "messages", "none with any word"))
+    return gathered.by_phone()
+
+
+class _Gathered:
+    """Messages in the order of the file."""
+
+    def __init__(self) -> None:
+        self.types = array("i")  # [tokens]
+        self.lengths = array("i")  # [messages]
+        self.phones = array("i")  # [messages]: in the order in which they turned up
+        self.times = array("d")  # [messages]
+        self.numbers: dict[bytes, int] = {}  # of phones, by the digest of the user id
+        self.lexicon: dict[str, int] = {}
+        self.skipped = 0
+
+    def add(self, message: Message) -> None:
+        lexicon = self.lexicon
+        tokens = [lexicon.setdefault(token, len(lexicon)) for token in tokenize(message.text)]
+        if not tokens:
+            return
+        digest = hashlib.blake2b(message.user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        self.types.extend(tokens)
+        self.lengths.append(len(tokens))
+        self.phones.append(self.numbers.setdefault(digest, len(self.numbers)))
+        self.times.append(0.0 if message.time is None else message.time)
+
+    def by_phone(self) -> Tokenised:
+        """Phones by their digests: the order of the file matters for none but a phone's own messages."""
+        digests = sorted(self.numbers)
+        row = np.empty(len(digests), np.int64)
+        row[[self.numbers[digest] for digest in digests]] = np.arange(len(digests))
+        row_of_message = row[np.frombuffer(self.phones, np.int32)]
+        order = np.lexsort((np.frombuffer(self.times, np.float64), row_of_message))  # stable
+        lengths = np.frombuffer(self.lengths, np.int32)
+        return Tokenised(
+            types=_moved(np.frombuffer(self.types, np.int32), lengths, order),
+            message_offsets=_offsets(lengths[order]),
+            first_message=_offsets(np.bincount(row_of_message, minlength=len(digests))),
+            digests=np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64),
+            lexicon=list(self.lexicon),
+            skipped_lines=self.skipped,
+        )
+
+
+def _offsets(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _moved(types: NDArray[np.int32], lengths: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The tokens of messages in another order: int32 [tokens]."""
+    begins, moved, done = _offsets(lengths), np.empty_like(types), 0
+    for some in np.array_split(order, len(order) // _AT_A_TIME + 1):
+        offsets = _offsets(lengths[some])
+        place = np.repeat(begins[some] - offsets[:-1], lengths[some]) + np.arange(offsets[-1])
+        moved[done : done + len(place)] = types[place]
+        done += len(place)
+    return moved
+
+
+class _Progress:
+    """Says how far it is, and how long it will take where that is known."""
+
+    def __init__(self, path: Path, share: ShareRead, say: Callable[[str], None]) -> None:
+        self._name, self._share, self._say = path.name, share, say
+        self._messages = 0
+        self._began = self._said = time.monotonic()
+
+    def another_message(self) -> None:
+        self._messages += 1
+        if self._messages % _LOOK_EVERY == 0 and (now := time.monotonic()) >= self._said + _SAY_EVERY_S:
+            self._said = now
+            self._say(f"reading {self._name}: {self._messages:,} messages{self._left(now)}")
+
+    def _left(self, now: float) -> str:
+        share = self._share()
+        if not share:
+            return " so far"
+        return f", {share:.0%}, about {max((now - self._began) * (1 / share - 1), 1):.0f} s left"

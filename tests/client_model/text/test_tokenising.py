@@ -1,0 +1,63 @@
+"""Arrays of a file are what its messages are, and the reader hears how far it is."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_model.text import tokenising
+from client_model.text.formats.base import Message
+from client_model.text.formats.json_lines import JsonLines
+from client_model.text.tokenising import tokenise
+from client_model.text.vocabulary import tokenize
+
+users, texts = st.sampled_from(["ann", "bob", "eve"]), st.lists(st.sampled_from(["hi", "you", "?"]), max_size=4)
+timed = st.builds(Message, users, texts.map(" ".join), st.sampled_from([0.0, 1.0, 2.0]))
+
+
+class Given:
+    endings = ()
+
+    def __init__(self, messages):
+        self.messages = messages
+
+    def read(self, path):
+        return iter(self.messages)
+
+
+@given(st.lists(timed, max_size=20))
+def test_each_phone_has_its_messages_in_the_order_of_times(tmp_path_factory, messages):
+    messages = [Message("zoe", "always there", 0.0), *messages]
+    found = tokenise(tmp_path_factory.getbasetemp(), Given(messages), "error", print)
+    words = [found.lexicon[t] for t in found.types]
+    bounds = found.message_offsets
+    said = [words[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    by_phone = [said[a:b] for a, b in zip(found.first_message[:-1], found.first_message[1:], strict=True)]
+    wanted = []
+    for user in {m.user_id for m in messages}:
+        of_user = sorted((m for m in messages if m.user_id == user), key=lambda m: m.time)
+        wanted.append([tokens for m in of_user if (tokens := tokenize(m.text))])
+    assert sorted(by_phone) == sorted(tokens for tokens in wanted if tokens)
+    assert found.types.dtype == np.int32 and found.digests.dtype == np.uint64 and len(found.digests) == len(by_phone)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_it_says_how_far_it_is_and_how_long_it_takes(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenising, "_SAY_EVERY_S", 0.0)
+    path = tmp_path / ("m.jsonl.gz" if packed else "m.jsonl")
+    content = "".join(json.dumps({"user_id": f"u{n}", "text": f"hello {n}"}) + "\n" for n in range(5000)).encode()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    said = []
+    tokenise(path, JsonLines(), "error", said.append)
+    assert len(said) == 5000 // 512 and said[0].startswith(f"reading {path.name}: 512 messages, ")
+    assert all(line.endswith(" s left") for line in said) and "about 1 s left" in said[-1]
+
+
+def test_without_a_share_it_says_how_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenising, "_SAY_EVERY_S", 0.0)
+    said = []
+    tokenise(tmp_path, Given([Message("u", "hello you")] * 1100), "error", said.append)
+    assert said == [f"reading {tmp_path.name}: {n:,} messages so far" for n in (512, 1024)]
