@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
@@ -312,7 +313,7 @@ def plot(path: Path, outcomes: list[Outcome]) -> None:
     left.set_xticks([], minor=True)
     right.set(title=f"Over the rounds, at epsilon {middle:g}" if middle else "Over the rounds", xlabel="rounds")
     right.set_ylabel("% of words")
-    right.set_ylim(bottom=0)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in (left, right):
         axis.legend(fontsize=8)
     save_figure(figure, path)
