@@ -25,7 +25,7 @@ class PersonalSettings:
 
     weight: float = 0.2
     """Of the estimate beside the model's; the model's is 1 less this."""
-    smoothing: float = 2.0
+    smoothing: float = 8.0
     half_life: float = 500.0
     limit: int = 2000
     """Words that are kept; the oldest go first."""
