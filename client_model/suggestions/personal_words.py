@@ -59,7 +59,7 @@ class PersonalWords:
 
     def estimate(self, before: str) -> dict[str, float]:
         """A probability for each word kept, given the token before (START at the start of a message); sums to 1."""
-        behind = self._pairs.get(before, {})
+        behind: dict[str, float] = self._pairs.get(before, defaultdict(float))
         smoothing = self.settings.smoothing
         scale = 1.0 / (sum(behind.values()) + smoothing)
         every = smoothing / self._total if self._total else 0.0
