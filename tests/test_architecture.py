@@ -92,7 +92,7 @@ BASE = {
 ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "__main__")}
 GROUND = {"ground", "base"}
 SMALL = {*GROUND, "doors", "settings"}
-PHONE = {"client_model.text", "client_model.metrics", "client_model.learning", "client_model.tflite"}
+PHONE = {f"client_model.{room}" for room in ("text", "metrics", "suggestions", "learning", "tflite")}
 SERVER = {"server_strategy", "server_strategy.privacy"}
 ARROWS = {
     "ground": set(),
@@ -101,6 +101,7 @@ ARROWS = {
     "settings": {"doors", "base", "ground"},
     "client_model.text": SMALL,
     "client_model.metrics": {*SMALL, "client_model.text"},
+    "client_model.suggestions": {*SMALL, "client_model.text", "client_model.metrics"},
     "client_model.learning": {*SMALL, "client_model.text", "client_model.metrics"},
     "client_model.tflite": {*SMALL, "client_model.text", "client_model.metrics", "client_model.learning"},
     "server_strategy.privacy": SMALL,

@@ -5,12 +5,17 @@ from typefleet import Keyboard
 keyboard = Keyboard("runs/2026-11-29-053929")
 keyboard.suggest("see you")             # three words
 keyboard.suggest("see you", typed="to")  # three that begin so
+
+With `Keyboard(run, additions=True)` it suggests as an app would show it: see
+"What the keyboard adds" in docs/device.md.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from client_model.suggestions.personal_words import PersonalWords
+from client_model.suggestions.strip import Strip, shown
 from client_model.text.vocabulary import tokenize, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.interpreter import FileSteps, open_interpreter
@@ -23,21 +28,44 @@ class Keyboard:
 
     Args:
         run: the folder of a run.
+        additions: suggest with what a keyboard adds; without, what the file says by itself.
 
     Raises:
         ConfigError: there is no exported file, or it has no vocabulary inside.
     """
 
-    def __init__(self, run: Path | str) -> None:
+    def __init__(self, run: Path | str, additions: bool = False) -> None:
         model = open_model(Path(run))
         self._vocabulary = vocabulary_from_text(model.vocabulary)
         self._steps = FileSteps(open_interpreter(model.files[FILES["int8"]]))
+        self._strip = Strip(self._vocabulary) if additions else None
+        self._personal = PersonalWords()
 
     def read(self, sentence: str) -> list[tuple[tuple[str, ...], str]]:
-        """(three suggestions, the token that comes) for each token of a sentence, from its beginning."""
-        _, ids = self._steps.read(np.array(ids_of(sentence, self._vocabulary), np.int32))  # [tokens + 1, 3]
-        shown = [tuple(self._vocabulary.tokens[i] for i in three) for three in ids.tolist()]
-        return list(zip(shown, tokenize(sentence), strict=False))  # after the last token nothing comes
+        """(three suggestions in lower case, the token that comes) for each token of a sentence, from its beginning."""
+        logits, ids = self._steps.read(np.array(ids_of(sentence, self._vocabulary), np.int32))  # [n + 1, V], [n + 1, 3]
+        tokens = tokenize(sentence)
+        if self._strip is None:
+            offered = [tuple(self._vocabulary.tokens[i] for i in three) for three in ids.tolist()]
+        else:
+            offered = [
+                tuple(self._strip.words(row, tokens[:place], personal=self._personal))
+                for place, row in enumerate(logits)
+            ]
+        return list(zip(offered, tokens, strict=False))  # after the last token nothing comes
+
+    def mark(self, text: str) -> str | None:
+        """The punctuation mark to offer beside the words, if one is likelier than the third of them."""
+        logits, _ = self._steps.read(np.array(ids_of(text, self._vocabulary), np.int32))
+        return (self._strip or Strip(self._vocabulary)).mark(logits[-1], tokenize(text))
+
+    def remember(self, message: str) -> None:
+        """A message was sent: with additions, its words count in what is suggested from now on."""
+        self._personal.remember(tokenize(message))
+
+    def forget(self) -> None:
+        """Forget the words of all messages."""
+        self._personal.forget()
 
     def suggest(self, text: str = "", typed: str = "") -> tuple[str, ...]:
         """The three likeliest next words, best first.
@@ -47,5 +75,9 @@ class Keyboard:
             typed: letters of the next word so far; fewer than three words may begin with them.
         """
         logits, ids = self._steps.read(np.array(ids_of(text, self._vocabulary), np.int32))  # [tokens, V], [tokens, 3]
-        shown = completions(logits[-1], typed.lower(), self._vocabulary) if typed else ids[-1].tolist()
-        return tuple(self._vocabulary.tokens[i] for i in shown)
+        if self._strip is not None:
+            before = tokenize(text)
+            words = self._strip.words(logits[-1], before, typed, self._personal)
+            return tuple(shown(word, before, typed) for word in words)
+        best = completions(logits[-1], typed.lower(), self._vocabulary) if typed else ids[-1].tolist()
+        return tuple(self._vocabulary.tokens[i] for i in best)

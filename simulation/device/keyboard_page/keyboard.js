@@ -1,5 +1,6 @@
 // A keyboard without its keys: reads a text, suggests words, learns from messages.
 
+import { mark, shown, words } from "./additions.js";
 import { tensor } from "./engines.js";
 import { EOS, FIRST_WORD, OOV, splitTyped, tokenise } from "./tokeniser.js";
 
@@ -53,6 +54,18 @@ export class Keyboard {
     const letters = typed.toLowerCase().replaceAll("\u2019", "'");
     const ids = best(logits, this.vocabulary.tokens, letters, this.blocked);
     return { typed, ids, words: ids.map((id) => this.vocabulary.tokens[id]) };
+  }
+
+  /** What the strip shows for a text: three words with what the keyboard adds, and a mark or null. */
+  async strip(text, personal) {
+    const { finished, typed } = splitTyped(text);
+    const logits = await this.logitsAfter(this.vocabulary.idsOf(finished));
+    const before = tokenise(finished);
+    const found = words(logits, this.vocabulary, this.blocked, { before, typed, personal });
+    return {
+      words: found.map((word) => shown(word, before, typed)),
+      mark: mark(logits, this.vocabulary, this.blocked, { before, typed }),
+    };
   }
 
   /**

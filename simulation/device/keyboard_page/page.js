@@ -1,9 +1,10 @@
 // The page: keys, suggestions, figures. What is computed is in keyboard.js.
 
+import { PersonalWords } from "./additions.js";
 import { openEngine } from "./engines.js";
 import { Keyboard } from "./keyboard.js";
 import { buildKeys } from "./keys.js";
-import { splitTyped, Vocabulary } from "./tokeniser.js";
+import { splitTyped, tokenise, Vocabulary } from "./tokeniser.js";
 
 const TRAINING_FILE = "keyboard_train.tflite";
 const LEARNING = { epochs: 5, rate: 1.0 };
@@ -15,6 +16,7 @@ export const state = {
   personal: [], // one for each model that has learned here
   active: 0,
   learned: new Set(),
+  words: new PersonalWords(), // of the messages sent, in this page's memory only
   taps: 0, // in the message so far
   total: { characters: 0, taps: 0 }, // of sent messages
   sent: [],
@@ -55,7 +57,7 @@ function refresh() {
   return enqueue(async () => {
     if (version !== state.version) return; // a later key press has taken over
     const begin = performance.now();
-    const active = await current(state.active).suggest(text.value);
+    const active = await current(state.active).strip(text.value, state.words);
     const taken = performance.now() - begin;
     if (version === state.version) {
       show(state.active, active);
@@ -64,30 +66,42 @@ function refresh() {
       at("median").textContent = state.presses.length ? `${median(state.presses).toFixed(2)} ms` : "–";
     }
     for (const place of state.keyboards.keys()) {
-      if (place !== state.active) show(place, await current(place).suggest(text.value));
+      if (place !== state.active) show(place, await current(place).strip(text.value, state.words));
     }
   });
 }
 
-function show(place, { typed, words }) {
+function show(place, { words, mark }) {
   const strip = at(`strip-${place}`);
-  const capital = typed && typed[0] !== typed[0].toLowerCase();
-  [...strip.querySelectorAll("button")].forEach((button, number) => {
-    const word = words[number] ?? "";
-    button.textContent = capital && word ? word[0].toUpperCase() + word.slice(1) : word;
-    button.disabled = !word || place !== state.active;
+  [...strip.querySelectorAll("button.word")].forEach((button, number) => {
+    button.textContent = words[number] ?? "";
+    button.disabled = !words[number] || place !== state.active;
   });
+  const end = strip.querySelector("button.mark");
+  end.textContent = mark ?? "";
+  end.disabled = !mark || place !== state.active;
   if (place === state.active) {
     clearTimeout(state.announcement); // once typing pauses, not at every letter
-    const shown = [...strip.querySelectorAll("button")].map((b) => b.textContent).filter(Boolean);
+    const shown = [...strip.querySelectorAll("button.word")].map((b) => b.textContent).filter(Boolean);
     state.announcement = setTimeout(() => (at("announce").textContent = `Suggestions: ${shown.join(", ")}`), 700);
   }
 }
 
 function accept(number) {
-  const word = at(`strip-${state.active}`).querySelectorAll("button")[number]?.textContent;
+  const word = at(`strip-${state.active}`).querySelectorAll("button.word")[number]?.textContent;
   if (!word) return;
   text.value = `${splitTyped(text.value).finished}${word} `;
+  state.taps += 1;
+  state.spaceIsOurs = true;
+  text.focus();
+  refresh();
+}
+
+/** The mark goes where the space before it was, and a space follows it. */
+function acceptMark() {
+  const mark = at(`strip-${state.active}`).querySelector("button.mark").textContent;
+  if (!mark) return;
+  text.value = `${text.value.trimEnd()}${mark} `;
   state.taps += 1;
   state.spaceIsOurs = true;
   text.focus();
@@ -116,6 +130,7 @@ function send() {
   state.total.characters += text.value.length;
   state.total.taps += state.taps;
   state.sent.push(message);
+  state.words.remember(tokenise(message));
   const item = document.createElement("li");
   item.textContent = message;
   at("sent").append(item);
@@ -145,7 +160,7 @@ function figures() {
   at("saved").textContent = characters ? percent(1 - taps / characters) : "–";
   at("send").disabled = !text.value.trim();
   at("learn").disabled = state.busy || !state.sent.length || !hasTraining();
-  at("forget").disabled = state.busy || !state.learned.has(state.active);
+  at("forget").disabled = state.busy || !(state.learned.has(state.active) || state.sent.length);
 }
 
 // Learning ---------------------------------------------------------------------------------------------------
@@ -168,9 +183,10 @@ async function learn(place) {
 }
 
 async function forget(place) {
-  state.learned.delete(place);
-  await state.personal[place].forget();
-  at("learning").textContent = "Forgotten: this is the delivered model again.";
+  state.words.forget();
+  state.sent = [];
+  if (state.learned.delete(place)) await state.personal[place].forget();
+  at("learning").textContent = "Forgotten: this is the delivered model again, and it knows none of your words.";
 }
 
 /** Learn or forget, with the buttons out of reach meanwhile. */
@@ -220,12 +236,16 @@ function buildStrips() {
     strip.append(name);
     for (let number = 0; number < 3; number++) {
       const button = document.createElement("button");
-      button.type = "button";
-      button.disabled = true;
+      Object.assign(button, { type: "button", className: "word", disabled: true });
       button.addEventListener("click", () => accept(number));
       if (place === 0) button.title = `Alt+${number + 1}`;
       strip.append(button);
     }
+    const end = document.createElement("button");
+    Object.assign(end, { type: "button", className: "mark", disabled: true });
+    end.setAttribute("aria-label", "Suggested punctuation mark");
+    end.addEventListener("click", acceptMark);
+    strip.append(end);
     at("strips").append(strip);
   }
 }

@@ -50,3 +50,15 @@ def test_words_that_were_suggested_are_counted(keyboard):
     assert type_sentences(said, keyboard, [first, third, "qqqq"]) == (3, 1, 2)
     assert said.getvalue().splitlines()[0] == f"[{first} {second} {third}] {first}*"
     assert said.getvalue().splitlines()[-1] == "3 words: 1 were the first suggestion, 2 (67%) among the three"
+
+
+def test_with_additions_it_suggests_as_an_app_would_show_it(run, keyboard):
+    added = Keyboard(run, additions=True)
+    assert all(word[0].isupper() for word in added.suggest() if word[0].isalpha())
+    assert "see" not in added.suggest("see") and len(added.suggest("see")) == 3
+    for _ in range(2):
+        added.remember("see zebras")
+    assert added.suggest("see", "ze")[0] == "zebras" and ("zebras" in added.read("see zebras")[1][0])
+    added.forget()
+    assert added.suggest("see", "ze") == keyboard.suggest("see", "ze") == ()
+    assert added.mark("") is None

@@ -16,6 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from client_model.suggestions.strip import Strip, shown
 from client_model.text.vocabulary import tokenize
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
@@ -82,7 +83,7 @@ class Page:
 
     def strip(self, place=0):
         self.wait_until_idle()
-        buttons = self.browser.find_elements(By.CSS_SELECTOR, f"#strip-{place} button")
+        buttons = self.browser.find_elements(By.CSS_SELECTOR, f"#strip-{place} button.word")
         return [button.text for button in buttons if button.text]
 
     def wait_until_idle(self):
@@ -116,12 +117,12 @@ def steps_of(small_models, place=0):
     return FileSteps(open_interpreter(file))
 
 
-def expected_words(steps, finished, typed):
-    """What the interpreter suggests, without the blocked words."""
+def expected_words(steps, finished, typed, personal=None):
+    """What the interpreter suggests with the additions, without the blocked words."""
     logits, _ = steps.read(np.array(ids_of(finished, VOCABULARY), np.int32))
-    allowed = logits[-1].copy()
-    allowed[[i for i, token in enumerate(VOCABULARY.tokens) if token in BLOCKED]] = -np.inf
-    return [VOCABULARY.tokens[i] for i in completions(allowed, typed, VOCABULARY)]
+    before = tokenize(finished)
+    words = Strip(VOCABULARY, BLOCKED).words(logits[-1], before, typed, personal)
+    return [shown(word, before, typed) for word in words]
 
 
 @BOTH_ENGINES
@@ -170,32 +171,32 @@ def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, small_models
 def test_suggestions_are_accepted_by_key_and_by_tap_and_save_keystrokes(page, small_models):
     steps = steps_of(small_models)
     page.type("tom")
-    assert page.strip()[0] == "tomorrow"
+    assert page.strip()[0] == "Tomorrow"
     page.alt("1")
-    assert page.strip() == expected_words(steps, "tomorrow", "") and page.text == "tomorrow "
+    assert page.strip() == expected_words(steps, "tomorrow", "") and page.text == "Tomorrow "
     assert page.shown("counts") == "9 / 4"
     assert page.shown("saved") == f"{100 * (1 - 4 / 9):.1f} %"
     page.press("full stop")  # takes the place of the space that came with the suggestion
-    assert page.text == "tomorrow."
+    assert page.text == "Tomorrow."
     page.press("space")
     page.press("h")
     page.press("e")
-    shown = page.strip()
-    assert set(shown) == {"hello", "help"}
-    page.browser.find_elements(By.CSS_SELECTOR, "#strip-0 button")[shown.index("hello")].click()
+    offered = page.strip()
+    assert set(offered[:2]) == {"Hello", "Help"}
+    page.browser.find_elements(By.CSS_SELECTOR, "#strip-0 button")[offered.index("Hello")].click()
     page.wait_until_idle()
-    assert page.text == "tomorrow. hello "
+    assert page.text == "Tomorrow. Hello "
     page.press("backspace")
-    assert page.text == "tomorrow. hello"
+    assert page.text == "Tomorrow. Hello"
     page.type(Keys.ENTER)
     page.wait_until_idle()
-    assert page.text == "" and page.shown("sent") == "tomorrow. hello"
+    assert page.text == "" and page.shown("sent") == "Tomorrow. Hello"
     assert "could have saved" in page.shown("possible-0")
 
 
 def test_capitals_stay_and_blocked_words_never_show(page, small_models):
     page.type("Hel")
-    assert set(page.strip()) == {"Hello", "Help"}
+    assert set(page.strip()[:2]) == {"Hello", "Help"}
     page.type(Keys.BACKSPACE * 3, "da")
     assert "damn" not in page.strip()
     logits, _ = steps_of(small_models).read(np.array(ids_of("", VOCABULARY), np.int32))

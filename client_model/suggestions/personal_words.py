@@ -1,0 +1,77 @@
+"""What one person wrote lately, kept on the phone: an estimate of the next word from the last words of their messages.
+
+Each word kept counts 2^(-age / half_life), where age is the number of words after it. With u(w) the share of a word in
+the sum of all counts, b(v, w) the sum of the counts of w behind v, and b(v) that of all words behind v:
+
+    estimate(w | v) = (b(v, w) + smoothing * u(w)) / (b(v) + smoothing)
+
+(a cache in the sense of Kuhn and De Mori, "A cache-based natural language model for speech recognition", IEEE TPAMI
+1990, over pairs of words). Punctuation and the start of a message may be v, and are never w.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from client_model.text.vocabulary import BOS, PUNCTUATION, SPECIAL_TOKENS
+
+START = SPECIAL_TOKENS[BOS]  # stands before the first word of a message
+FEWEST_TIMES = 2  # that a word outside the vocabulary was written before it is suggested
+
+
+@dataclass(frozen=True)
+class PersonalSettings:
+    """How personal words count; chosen on people who train."""
+
+    weight: float = 0.2
+    """Of the estimate beside the model's; the model's is 1 less this."""
+    smoothing: float = 8.0
+    half_life: float = 500.0
+    limit: int = 2000
+    """Words that are kept; the oldest go first."""
+
+
+class PersonalWords:
+    """The last words of a person, and what they say of the next one."""
+
+    def __init__(self, settings: PersonalSettings | None = None) -> None:
+        self.settings = settings or PersonalSettings()
+        self._kept: deque[tuple[str, str]] = deque(maxlen=self.settings.limit)  # (token before, word), oldest first
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget all words at once."""
+        self._kept.clear()
+        self._count()
+
+    def remember(self, tokens: Iterable[str]) -> None:
+        """Take in a message that was sent, as tokens of `tokenize`."""
+        before = START
+        for token in tokens:
+            if token not in PUNCTUATION:
+                self._kept.append((before, token))
+            before = token
+        self._count()
+
+    def repeated(self) -> list[str]:
+        """Words that were written at least FEWEST_TIMES, the one written longest ago first."""
+        return [word for word, times in self._times.items() if times >= FEWEST_TIMES]
+
+    def estimate(self, before: str) -> dict[str, float]:
+        """A probability for each word kept, given the token before (START at the start of a message); sums to 1."""
+        behind: dict[str, float] = self._pairs.get(before, defaultdict(float))
+        smoothing = self.settings.smoothing
+        scale = 1.0 / (sum(behind.values()) + smoothing)
+        every = smoothing / self._total if self._total else 0.0
+        return {word: scale * (behind.get(word, 0.0) + every * count) for word, count in self._words.items()}
+
+    def _count(self) -> None:
+        self._times = Counter(word for _, word in self._kept)
+        self._words: defaultdict[str, float] = defaultdict(float)
+        self._pairs: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+        newest = len(self._kept) - 1
+        for place, (before, word) in enumerate(self._kept):
+            count = 2.0 ** ((place - newest) / self.settings.half_life)
+            self._words[word] += count
+            self._pairs[before][word] += count
+        self._total = sum(self._words.values())

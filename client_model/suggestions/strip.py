@@ -1,0 +1,129 @@
+"""The strip above the keys: three words, and a place of its own for a punctuation mark.
+
+docs/device.md has the rules for ports; `tests/client_model/suggestions/cases.json` holds this module and the page's
+additions.js to the same answers.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.metrics.keystrokes import SUGGESTIONS
+from client_model.suggestions.completion import UNLIKE, fit
+from client_model.suggestions.personal_words import START, PersonalWords
+from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+
+ENDS = (".", "?", "!")
+ALWAYS_CAPITAL = frozenset({"i", "i'm", "i'll", "i've", "i'd"})
+MAY_REPEAT = frozenset(
+    {
+        *("ha", "haha", "hahaha", "ho", "lol", "no", "yes", "yeah", "yup", "ok", "okay", "oh", "hey", "bye"),
+        *("wow", "woah", "very", "really", "so", "had", "that"),
+    }
+)
+
+
+def shown(word: str, before: Sequence[str], typed: str = "") -> str:
+    """A suggested word as it is shown: with a capital at the start of a sentence, and where one was typed.
+
+    Args:
+        word: in lower case.
+        before: tokens of the message so far.
+        typed: letters of the word, as they were typed.
+    """
+    starts = not before or before[-1] in ENDS
+    capital = starts or word in ALWAYS_CAPITAL or typed[:1] != typed[:1].lower()
+    first = word[:1].upper()
+    return first + word[1:] if capital and len(first) == 1 else word  # one letter of German would become two
+
+
+class Strip:
+    """What is shown above the keys for one vocabulary.
+
+    Args:
+        vocabulary: of the model.
+        blocked: words that are never shown.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, blocked: Collection[str] = ()) -> None:
+        self._tokens = vocabulary.tokens
+        self._ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+        self._blocked = frozenset(blocked)
+        self._allowed = np.array([i >= FIRST_WORD and t not in self._blocked for i, t in enumerate(self._tokens)])
+
+    def words(
+        self, logits: NDArray[np.float32], before: Sequence[str], typed: str = "", personal: PersonalWords | None = None
+    ) -> list[str]:
+        """The words to suggest, in lower case, best first: at most three.
+
+        Args:
+            logits: of the model after `before`, float32 [V].
+            before: tokens of the message so far, of `tokenize`.
+            typed: letters of the next word so far, in any case.
+            personal: what this person wrote before.
+        """
+        letters = typed.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        score, own = self._scores(logits, before, personal)
+        allowed = self._without_repetition(before) if not letters else self._allowed
+        if letters:
+            allowed = allowed & np.array([token[:1] == letters[:1] for token in self._tokens])
+        ids = np.flatnonzero(allowed)
+        if not letters and len(ids) > SUGGESTIONS:  # a sort of all words takes longer than the model
+            ids = ids[score[ids] >= np.partition(score[ids], -SUGGESTIONS)[-SUGGESTIONS]]
+        ids = ids[np.lexsort((ids, -logits[ids], -score[ids]))]
+        if not letters:
+            ids = ids[:SUGGESTIONS]
+            own = {word: value for word, value in own.items() if word not in self._repetition(before)}
+        ranked = [(-score[i], place, self._tokens[i]) for place, i in enumerate(ids.tolist())]
+        ranked += [(-value, len(ranked) + place, word) for place, (word, value) in enumerate(own.items())]
+        fitting = sorted((fit(word, letters), value, place, word) for value, place, word in ranked)
+        return [word for kind, _, _, word in fitting[:SUGGESTIONS] if kind < UNLIKE]
+
+    def plain(self, logits: NDArray[np.float32]) -> list[str]:
+        """The three words of the file by itself, without any addition; logits float32 [V]."""
+        order = np.argsort(-logits[FIRST_WORD:], kind="stable")[:SUGGESTIONS]
+        return [self._tokens[FIRST_WORD + i] for i in order.tolist()]
+
+    def mark(self, logits: NDArray[np.float32], before: Sequence[str], typed: str = "") -> str | None:
+        """The punctuation mark to offer beside the words, if any: one likelier than the model's third word.
+
+        Args:
+            logits: of the model after `before`, float32 [V].
+            before: tokens of the message so far; no mark follows nothing, or another mark.
+            typed: letters of the next word so far; no mark splits a word.
+        """
+        if typed or not before or before[-1] in PUNCTUATION:
+            return None
+        best = len(SPECIAL_TOKENS) + int(np.argmax(logits[len(SPECIAL_TOKENS) : FIRST_WORD]))
+        words = np.sort(logits[self._without_repetition(before)])
+        third = words[-SUGGESTIONS] if len(words) >= SUGGESTIONS else -np.inf
+        return self._tokens[best] if logits[best] > third else None
+
+    def _scores(
+        self, logits: NDArray[np.float32], before: Sequence[str], personal: PersonalWords | None
+    ) -> tuple[NDArray[np.float64], dict[str, float]]:
+        """(of each token [V], of personal words outside the vocabulary, the one written longest ago first)."""
+        score: NDArray[Any] = np.exp(logits.astype(np.float64) - float(logits.max()))
+        score /= score.sum()
+        if personal is None or not (estimate := personal.estimate(before[-1] if before else START)):
+            return score, {}
+        weight = personal.settings.weight
+        score *= 1.0 - weight
+        for word, value in estimate.items():
+            if (place := self._ids.get(word)) is not None:
+                score[place] += weight * value
+        unlisted = [word for word in personal.repeated() if word not in self._ids and word not in self._blocked]
+        return score, {word: weight * estimate[word] for word in unlisted}
+
+    def _repetition(self, before: Sequence[str]) -> frozenset[str]:
+        """The word that may not come next, if there is one; what has no letters, such as an emoji, may."""
+        last = before[-1] if before else ""
+        doubled = last not in MAY_REPEAT and any(letter.isalpha() for letter in last)
+        return frozenset({last}) if doubled else frozenset()
+
+    def _without_repetition(self, before: Sequence[str]) -> NDArray[np.bool_]:
+        allowed = self._allowed.copy()
+        allowed[[self._ids[word] for word in self._repetition(before) if word in self._ids]] = False
+        return allowed

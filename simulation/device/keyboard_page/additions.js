@@ -1,0 +1,151 @@
+// What the keyboard adds to the model, by the rules of client_model/suggestions; docs/device.md has them.
+
+import { FIRST_WORD } from "./tokeniser.js";
+
+export const SUGGESTIONS = 3;
+const EXACT = 0;
+const NEAR = 1;
+const UNLIKE = 2;
+const FIRST_MARK = 4;
+const MARKS = new Set([".", ",", "?", "!"]);
+const ENDS = new Set([".", "?", "!"]);
+const ALWAYS_CAPITAL = new Set(["i", "i'm", "i'll", "i've", "i'd"]);
+const MAY_REPEAT = new Set(
+  "ha haha hahaha ho lol no yes yeah yup ok okay oh hey bye wow woah very really so had that".split(" "),
+);
+const START = "<bos>";
+const FEWEST_TIMES = 2;
+const SETTINGS = { weight: 0.2, smoothing: 8, halfLife: 500, limit: 2000 };
+
+/** EXACT, NEAR (one edit away, never in the first letter) or UNLIKE. */
+export function fit(word, typed) {
+  if (word.startsWith(typed)) return EXACT;
+  const [whole, letters] = [[...word], [...typed]];
+  if (whole[0] !== letters[0]) return UNLIKE;
+  let place = 1;
+  while (place < Math.min(whole.length, letters.length) && whole[place] === letters[place]) place++;
+  const rest = (from) => whole.slice(place + from).join("");
+  const left = (from) => letters.slice(place + from).join("");
+  const more = whole.length > place;
+  const near =
+    rest(0).startsWith(left(1)) || // one too many
+    (more && rest(1).startsWith(left(1))) || // one for another
+    (more && rest(1).startsWith(left(0))) || // one missing
+    (letters.length > place + 1 && rest(0).startsWith(letters[place + 1] + letters[place] + left(2))); // swapped
+  return near ? NEAR : UNLIKE;
+}
+
+/** A suggested word as it is shown. */
+export function shown(word, before, typed = "") {
+  const begin = [...typed].slice(0, 1).join("");
+  const starts = !before.length || ENDS.has(before.at(-1));
+  const [letter, ...others] = word;
+  const first = (letter ?? "").toUpperCase();
+  const capital = starts || ALWAYS_CAPITAL.has(word) || begin !== begin.toLowerCase();
+  return capital && [...first].length === 1 ? first + others.join("") : word;
+}
+
+/** The last words of a person, kept in this page's memory only. */
+export class PersonalWords {
+  constructor(settings = {}) {
+    this.settings = { ...SETTINGS, ...settings };
+    this.forget();
+  }
+
+  forget() {
+    this.kept = []; // [token before, word], oldest first
+    this.count();
+  }
+
+  remember(tokens) {
+    let before = START;
+    for (const token of tokens) {
+      if (!MARKS.has(token)) this.kept.push([before, token]);
+      before = token;
+    }
+    this.kept = this.kept.slice(-this.settings.limit);
+    this.count();
+  }
+
+  repeated() {
+    return [...this.times].filter(([, times]) => times >= FEWEST_TIMES).map(([word]) => word);
+  }
+
+  estimate(before) {
+    const behind = this.pairs.get(before) ?? new Map();
+    const { smoothing } = this.settings;
+    const scale = 1 / ([...behind.values()].reduce((sum, one) => sum + one, 0) + smoothing);
+    const every = this.total ? smoothing / this.total : 0;
+    return new Map([...this.words].map(([word, count]) => [word, scale * ((behind.get(word) ?? 0) + every * count)]));
+  }
+
+  count() {
+    const add = (map, key, count) => map.set(key, (map.get(key) ?? 0) + count);
+    Object.assign(this, { times: new Map(), words: new Map(), pairs: new Map(), total: 0 });
+    for (const [place, [before, word]] of this.kept.entries()) {
+      const count = 2 ** ((place - this.kept.length + 1) / this.settings.halfLife);
+      if (!this.pairs.has(before)) this.pairs.set(before, new Map());
+      add(this.times, word, 1);
+      add(this.words, word, count);
+      add(this.pairs.get(before), word, count);
+      this.total += count;
+    }
+  }
+}
+
+/** Whether a word may not come next because it has just been typed; what has no letters, such as an emoji, may. */
+const repeats = (word, before) => word === before.at(-1) && !MAY_REPEAT.has(word) && /\p{L}/u.test(word);
+
+/** The probability of each token and, for personal words outside the vocabulary, a Map. */
+function scores(logits, ids, before, personal) {
+  const highest = logits.reduce((most, one) => Math.max(most, one), -Infinity);
+  const score = Float64Array.from(logits, (one) => Math.exp(one - highest));
+  const sum = score.reduce((total, one) => total + one, 0);
+  const estimate = personal?.estimate(before.at(-1) ?? START) ?? new Map();
+  const weight = estimate.size ? personal.settings.weight : 0;
+  for (let id = 0; id < score.length; id++) score[id] *= (1 - weight) / sum;
+  for (const [word, value] of estimate) {
+    if (ids.has(word)) score[ids.get(word)] += weight * value;
+  }
+  const unlisted = (personal?.repeated() ?? []).filter((word) => !ids.has(word));
+  return { score, own: new Map(unlisted.map((word) => [word, weight * estimate.get(word)])) };
+}
+
+/** At most three words in lower case, best first; `vocabulary` has tokens and ids, `before` is tokens. */
+export function words(logits, vocabulary, blocked, { before, typed = "", personal = null }) {
+  const { tokens, ids } = vocabulary;
+  const letters = typed.toLowerCase().replaceAll("\u2019", "'");
+  const { score, own } = scores(logits, ids, before, personal);
+  const found = []; // {word, kind, value, logit, place}, best first
+  const better = (a, b) =>
+    a.kind - b.kind || b.value - a.value || b.logit - a.logit || a.place - b.place;
+  const consider = (word, value, logit, place) => {
+    if (blocked.has(word) || (!letters && repeats(word, before))) return;
+    const one = { word, kind: fit(word, letters), value, logit, place };
+    if (one.kind === UNLIKE) return;
+    if (found.length === SUGGESTIONS && better(one, found.at(-1)) >= 0) return;
+    found.push(one);
+    found.sort(better);
+    found.length = Math.min(found.length, SUGGESTIONS);
+  };
+  for (let id = FIRST_WORD; id < tokens.length; id++) consider(tokens[id], score[id], logits[id], id);
+  let place = tokens.length;
+  for (const [word, value] of own) consider(word, value, -Infinity, place++);
+  return found.map(({ word }) => word);
+}
+
+/** The punctuation mark that is likelier than the model's third word, or null. */
+export function mark(logits, vocabulary, blocked, { before, typed = "" }) {
+  if (typed || !before.length || MARKS.has(before.at(-1))) return null;
+  const { tokens } = vocabulary;
+  let best = FIRST_MARK;
+  for (let id = FIRST_MARK; id < FIRST_WORD; id++) if (logits[id] > logits[best]) best = id;
+  let above = 0;
+  let allowed = 0;
+  for (let id = FIRST_WORD; id < tokens.length; id++) {
+    if (blocked.has(tokens[id]) || repeats(tokens[id], before)) continue;
+    allowed += 1;
+    above += logits[id] >= logits[best];
+  }
+  return allowed < SUGGESTIONS || above < SUGGESTIONS ? tokens[best] : null;
+}

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { pageModule } from "./page_modules.js";
+
+const { mark, PersonalWords, shown, words } = await pageModule("additions.js");
+const { Vocabulary } = await pageModule("tokeniser.js");
+
+const CASES = JSON.parse(readFileSync(new URL("../../../client_model/suggestions/cases.json", import.meta.url)));
+const FIXED = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!"];
+const VOCABULARY = new Vocabulary(`${[...FIXED, ...CASES.words].join("\n")}\n`);
+const BLOCKED = new Set(CASES.blocked);
+
+for (const [number, { logits, before, typed, messages, ...expected }] of CASES.cases.entries()) {
+  test(`case ${number}, which Python answers too`, () => {
+    const personal = new PersonalWords();
+    for (const message of messages) personal.remember(message);
+    const given = Float32Array.from(VOCABULARY.tokens, (token) => logits[token] ?? 0);
+    const found = words(given, VOCABULARY, BLOCKED, { before, typed, personal });
+    assert.deepEqual(found.map((word) => shown(word, before, typed)), expected.words);
+    assert.equal(mark(given, VOCABULARY, BLOCKED, { before, typed }), expected.mark);
+  });
+}
+
+test("only the newest words are kept, and all are forgotten at once", () => {
+  const personal = new PersonalWords({ limit: 2 });
+  personal.remember(["a", "b", "b", "b"]);
+  assert.deepEqual(personal.repeated(), ["b"]);
+  personal.forget();
+  assert.equal(personal.estimate("<bos>").size, 0);
+});
