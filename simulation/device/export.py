@@ -18,18 +18,21 @@ from simulation.run.preparation import Prepared, prepare
 from typefleet.errors import ConfigError, expected
 
 CHECKED_MESSAGES = 1200
+_CHECKED_POSITIONS = 12_000  # about as many; long messages need not be as many as short ones
 
 
 def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText:
-    """The last messages of held-out phones, spread evenly over the phones, each cut to one sequence."""
+    """The last messages of held-out phones, spread evenly over them as far as they go, each cut to one sequence."""
     spelled = spelled_lookup(prepared.vocabulary, prepared.population)
     per_phone = max(most // max(len(prepared.held_out_phones), 1), 1)
     length = prepared.shape.sequence_length
     messages: list[tuple[Any, Any]] = []
+    positions = 0
     for phone in prepared.held_out_phones:
         last = phone_messages(prepared.population, spelled, int(phone))[-per_phone:]
         messages += [(inputs[:length], targets[:length]) for inputs, targets in last]
-        if len(messages) >= most:
+        positions += sum(min(len(inputs), length) for inputs, _ in last)
+        if len(messages) >= most or positions >= _CHECKED_POSITIONS:
             break
     return CheckText(messages[:most], prepared.vocabulary, prepared.metrics)
 
