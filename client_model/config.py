@@ -48,7 +48,7 @@ class DataConfig:
     held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Share of the phones that never train; the model is measured on them."""
     vocabulary_path: Path | None = None
-    """File with one token a line (a run's model/vocab.txt) instead of a vocabulary built from the
+    """File with one token per line (a run's model/vocab.txt) instead of a vocabulary built from the
     training phones."""
     vocabulary_phones: Annotated[int, Ge(1)] = 5000
     """Training phones that are read for the vocabulary and the baselines, at most."""

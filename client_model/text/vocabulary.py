@@ -60,7 +60,7 @@ class Vocabulary:
         return len(self.tokens)
 
     def to_text(self) -> str:
-        """One token a line, as kept in model/vocab.txt and inside the exported file."""
+        """One token per line, as kept in model/vocab.txt and inside the exported file."""
         return "\n".join(self.tokens) + "\n"
 
     def lookup_table(self, lexicon: Iterable[str]) -> NDArray[np.int32]:
@@ -94,7 +94,7 @@ def vocabulary_from_text(text: str) -> Vocabulary:
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary file, one token a line.
+    """Read a vocabulary file, one token per line.
 
     Raises:
         VocabularyError: it cannot be read, or is no vocabulary; names the file and the line.

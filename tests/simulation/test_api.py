@@ -1,4 +1,4 @@
-"""What `simulate` and `resume` refuse before they read any data; runs are in `test_runs` and the tests of the doors."""
+"""What `simulate` and `resume` refuse before they read any data; what runs is tested in `test_runs` and per door."""
 
 from dataclasses import dataclass
 

@@ -73,6 +73,23 @@ def read_messages(path: Path, message_format: MessageFormat) -> Iterator[Message
         raise DataError(unreadable(path, error, "a file of messages")) from error
 
 
+def require_beginning(path: Path, begins: bytes, wanted: str) -> None:
+    """Refuse a file that does not begin as all of its kind do, before a library opens it.
+
+    Args:
+        path: the file.
+        begins: its first bytes.
+        wanted: what was expected, for the error.
+
+    Raises:
+        DataError: it begins otherwise.
+        OSError: the operating system refused it.
+    """
+    with path.open("rb") as file:
+        if file.read(len(begins)) != begins:
+            raise DataError(expected(path, wanted, "one of another kind"))
+
+
 def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | DataError:
     """A message from a row, or what is wrong with it.
 

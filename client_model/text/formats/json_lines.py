@@ -1,4 +1,4 @@
-"""JSON lines: an object a line."""
+"""JSON lines: one object per line."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from typefleet.errors import expected
 
 @dataclass(frozen=True)
 class JsonLines:
-    """A JSON object a line, in UTF-8; empty lines are skipped."""
+    """One JSON object per line, in UTF-8; empty lines are skipped."""
 
     columns: Columns = USUAL
     endings: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")

@@ -1,10 +1,10 @@
-"""Client data of TensorFlow Federated in HDF5: a group a client, as its StackOverflow data has them."""
+"""Client data of TensorFlow Federated in HDF5: a group per client, as its StackOverflow data has them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.base import DataError, Message, message_of, require_beginning
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.errors import expected
@@ -26,9 +26,7 @@ class TffHdf5:
         Raises:
             DataError: the file is no HDF5, is damaged, or has other groups.
         """
-        with path.open("rb") as file:  # what the operating system refuses is said by this
-            if file.read(len(_BEGINS)) != _BEGINS:
-                raise DataError(expected(path, _WANTED, "one of another kind"))
+        require_beginning(path, _BEGINS, _WANTED)
         import h5py
 
         try:

@@ -1,4 +1,4 @@
-"""Client data of TensorFlow Federated in SQLite: a row an example, as its StackOverflow data has them."""
+"""Client data of TensorFlow Federated in SQLite: a row per example, as its StackOverflow data has them."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from client_model.quiet import import_tensorflow_quietly
-from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.base import DataError, Message, message_of, require_beginning
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.errors import expected
@@ -30,9 +30,7 @@ class TffSqlite:
         Raises:
             DataError: the file is no SQLite, is damaged, or has another table.
         """
-        with path.open("rb") as file:  # what the operating system refuses is said by this
-            if file.read(len(_BEGINS)) != _BEGINS:
-                raise DataError(expected(path, _WANTED, "one of another kind"))
+        require_beginning(path, _BEGINS, _WANTED)
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")

@@ -2,7 +2,7 @@
 
 Formats, told by the file's ending:
 
-* `.csv`, `.parquet`: one interval a row, `device_id, start_s, end_s`, half-open, sorted by start within
+* `.csv`, `.parquet`: one interval per row, `device_id, start_s, end_s`, half-open, sorted by start within
   a device. A coverage file (`device_id, observed_from_s, observed_to_s`) says when each device was
   observed, and names devices that were never eligible. Beside `NAME_intervals.csv` the file
   `NAME_coverage.csv` is it, unless another is given. Without one every device counts as observed from
