@@ -24,6 +24,7 @@ from flwr.simulation import run_simulation
 
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
+from simulation.engine.flower_reports import make_no_reports
 from simulation.engine.ray_start import START_TIMEOUT_S, machines_alive, ray_is_up, wait_for_machine_loss
 from typefleet.errors import expected
 
@@ -61,6 +62,7 @@ class EngineGrid(Grid):
             self._grids.put(flower_grid)
             self.released.wait()
 
+        make_no_reports()
         run_simulation(
             server_app,
             client_app,
