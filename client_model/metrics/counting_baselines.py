@@ -37,34 +37,34 @@ class Baselines(NamedTuple):
     training_phones: int = 0
 
 
+class PhonesText(NamedTuple):
+    """Text of some phones of a population."""
+
+    population: Population
+    spelled: NDArray[np.int32]  # from its types to ids; see `scored_tokens.spelled_lookup`
+    phones: NDArray[np.int64]
+
+
 def measure_baselines(
-    population: Population,
-    spelled: NDArray[np.int32],
-    table: KeystrokeTable,
-    training_phones: NDArray[np.int64],
-    held_out_phones: NDArray[np.int64],
-    *,
-    max_sequences: int,
-    sequence_length: int,
+    counted: PhonesText, held_out: PhonesText, table: KeystrokeTable, *, max_sequences: int, sequence_length: int
 ) -> Baselines:
-    """Fit the baselines on the training phones and measure them on the held-out ones.
+    """Fit the baselines on one text and measure them on another.
 
     Args:
-        population: the text.
-        spelled: see `scored_tokens.spelled_lookup`.
+        counted: what they are fitted on.
+        held_out: what they are measured on.
         table: of the vocabulary.
-        training_phones, held_out_phones: ids.
         max_sequences, sequence_length: of a held-out phone, as in the evaluation of the model.
     """
     words = len(table.letters)
-    before, previous, following = _counted_tokens(population, spelled, training_phones)
+    before, previous, following = _counted_tokens(counted)
     totals, best = _count(previous, following, words)
     commonest = _commonest(totals)
-    held_out = _held_out(population, spelled, held_out_phones, max_sequences, sequence_length)
-    is_word = held_out.targets >= FIRST_WORD
-    source, target = held_out.inputs[is_word], held_out.targets[is_word]
+    measured = _positions(held_out, max_sequences, sequence_length)
+    is_word = measured.targets >= FIRST_WORD
+    source, target = measured.inputs[is_word], measured.targets[is_word]
     uni, bi = target[:, None] == commonest, target[:, None] == best[source]  # [positions, 3]
-    smoothed = _smoothed(table, WittenBell(before, previous, following, words), held_out)
+    smoothed = _smoothed(table, WittenBell(before, previous, following, words), measured)
 
     def share(hits: NDArray[np.bool_], most: int) -> float | None:
         return float(hits[:, :most].any(1).mean()) if len(target) else None
@@ -73,7 +73,7 @@ def measure_baselines(
         return float((smoothed.rank[is_word] < most).mean()) if len(target) else None
 
     def savings(keystrokes_of_words: NDArray[np.int64]) -> float | None:
-        characters, keystrokes = typing_cost(table, held_out.targets, held_out.unknown, keystrokes_of_words)
+        characters, keystrokes = typing_cost(table, measured.targets, measured.unknown, keystrokes_of_words)
         return float(1 - keystrokes.sum() / characters.sum()) if characters.sum() else None
 
     return Baselines(
@@ -83,14 +83,14 @@ def measure_baselines(
         unigram_top3=share(uni, SUGGESTIONS),
         bigram_top3=share(bi, SUGGESTIONS),
         trigram_top3=ranked(SUGGESTIONS),
-        unigram_keystroke_savings=savings(_unigram_keystrokes(table, totals)[held_out.targets]),
+        unigram_keystroke_savings=savings(_unigram_keystrokes(table, totals)[measured.targets]),
         bigram_keystroke_savings=savings(smoothed.keystrokes_after_one),
         trigram_keystroke_savings=savings(smoothed.keystrokes_after_two),
-        training_phones=len(training_phones),
+        training_phones=len(counted.phones),
     )
 
 
-class _HeldOut(NamedTuple):
+class _Positions(NamedTuple):
     """The positions that the model is measured at; int [n] each."""
 
     before: NDArray[np.int32]  # the token before the input; PAD where the sequence begins
@@ -107,11 +107,11 @@ class _Smoothed(NamedTuple):
     keystrokes_after_two: NDArray[np.int64]
 
 
-def _smoothed(table: KeystrokeTable, model: WittenBell, held_out: _HeldOut) -> _Smoothed:
-    found = _Smoothed(*np.zeros((3, len(held_out.targets)), np.int64))
-    for begin in range(0, len(held_out.targets), _AT_ONCE):
+def _smoothed(table: KeystrokeTable, model: WittenBell, at: _Positions) -> _Smoothed:
+    found = _Smoothed(*np.zeros((3, len(at.targets)), np.int64))
+    for begin in range(0, len(at.targets), _AT_ONCE):
         some = slice(begin, begin + _AT_ONCE)
-        before, last, target = held_out.before[some], held_out.inputs[some], held_out.targets[some]
+        before, last, target = at.before[some], at.inputs[some], at.targets[some]
         scores = model.after_one(last)  # [n, V]
         found.keystrokes_after_one[some] = word_keystrokes(table, scores, target, ranks(scores, target))
         scores = model.after_two(before, last)  # [n, V]
@@ -120,10 +120,9 @@ def _smoothed(table: KeystrokeTable, model: WittenBell, held_out: _HeldOut) -> _
     return found
 
 
-def _counted_tokens(
-    population: Population, spelled: NDArray[np.int32], phones: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+def _counted_tokens(counted: PhonesText) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """(token before the last one, last one, word) of each word on the phones: three int32 [n]."""
+    population, spelled, phones = counted
     lookup = np.where(spelled < 0, OOV, spelled)
     parts = []
     for begin in range(0, len(phones), _PHONES_AT_ONCE):
@@ -176,9 +175,8 @@ def _unigram_keystrokes(table: KeystrokeTable, totals: NDArray[np.floating[Any]]
     return found
 
 
-def _held_out(
-    population: Population, spelled: NDArray[np.int32], phones: NDArray[np.int64], max_sequences: int, length: int
-) -> _HeldOut:
+def _positions(held_out: PhonesText, max_sequences: int, length: int) -> _Positions:
+    population, spelled, phones = held_out
     parts = [last_sequences(population, spelled, phone, max_sequences, length) for phone in phones.tolist()]
     none = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64)
     inputs, targets, lengths = (np.concatenate(column) for column in zip(none, *parts, strict=True))
@@ -186,4 +184,4 @@ def _held_out(
     begins[np.cumsum(lengths) - lengths] = True
     inputs = np.where(inputs < 0, OOV, inputs).astype(np.int32)
     known = np.where(targets < 0, OOV, targets).astype(np.int32)
-    return _HeldOut(_token_before(inputs, begins), inputs, known, np.maximum(-targets, 0))
+    return _Positions(_token_before(inputs, begins), inputs, known, np.maximum(-targets, 0))

@@ -5,6 +5,9 @@ the sum of all counts, b(v, w) the sum of the counts of w behind v, and b(v) tha
 
     estimate(w | v) = (b(v, w) + smoothing * u(w)) / (b(v) + smoothing)
 
+Beside the model's probability its weight grows with the sum n of all counts, since a few words are no habit:
+weight n / (n + half_weight).
+
 (a cache in the sense of Kuhn and De Mori, "A cache-based natural language model for speech recognition", IEEE TPAMI
 1990, over pairs of words). Punctuation and the start of a message may be v, and are never w.
 """
@@ -24,7 +27,9 @@ class PersonalSettings:
     """How personal words count; chosen on people who train."""
 
     weight: float = 0.2
-    """Of the estimate beside the model's; the model's is 1 less this."""
+    """Of the estimate beside the model's once many words are kept; the model's is 1 less this."""
+    half_weight: float = 100.0
+    """Words, as they count, with which the estimate has half of the weight."""
     smoothing: float = 8.0
     half_life: float = 500.0
     limit: int = 2000
@@ -56,6 +61,12 @@ class PersonalWords:
     def repeated(self) -> list[str]:
         """Words that were written at least FEWEST_TIMES, the one written longest ago first."""
         return [word for word, times in self._times.items() if times >= FEWEST_TIMES]
+
+    @property
+    def weight(self) -> float:
+        """Of the estimate beside the model's, with the words kept now; the model's is 1 less this."""
+        kept = self._total + self.settings.half_weight
+        return self.settings.weight * self._total / kept if kept else 0.0
 
     def estimate(self, before: str) -> dict[str, float]:
         """A probability for each word kept, given the token before (START at the start of a message); sums to 1."""

@@ -109,7 +109,7 @@ class Strip:
         score /= score.sum()
         if personal is None or not (estimate := personal.estimate(before[-1] if before else START)):
             return score, {}
-        weight = personal.settings.weight
+        weight = personal.weight
         score *= 1.0 - weight
         for word, value in estimate.items():
             if (place := self._ids.get(word)) is not None:

@@ -26,7 +26,7 @@ from client_model.text.formats.door import AUTO, FORMATS
 from client_model.text.further_phones import FurtherPhones
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
-from typefleet.doors import Kind, chosen
+from typefleet.doors import Kind, KindSettings, chosen
 from typefleet.errors import expected, unreadable
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -214,7 +214,7 @@ def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np
 
 
 def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) -> tuple[MessageFormat, str | None]:
-    """(what reads the file, its name); no name for a format from outside, whose code may change under it."""
+    """(what reads the file, its name with its settings); none for a format from outside: its code may change."""
     kind, settings = chosen(config, "format")
     message_format: MessageFormat = handed_in or FORMATS.made(kind, settings)
     used = [message_format]
@@ -224,7 +224,14 @@ def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) 
         if not path.is_dir():
             (kind,), (message_format,) = kinds.values(), used
     ours = all(type(one).__module__.startswith(f"{__name__.split('.')[0]}.") for one in used)
-    return with_columns(message_format, _columns(config), path), kind.name if ours else None
+    return with_columns(message_format, _columns(config), path), _name_with(kind, settings) if ours else None
+
+
+def _name_with(kind: Kind[MessageFormat], settings: KindSettings) -> str:
+    """For the name of a folder: settings that are not the usual ones by a digest."""
+    if kind.name == AUTO or settings == kind.settings():
+        return kind.name
+    return f"{kind.name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:8]}"
 
 
 def _kinds_by_ending(path: Path) -> list[Kind[MessageFormat]]:

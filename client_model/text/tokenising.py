@@ -65,7 +65,8 @@ def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str, say: C
         say: is told every few seconds how far it is.
 
     Raises:
-        DataError: the file cannot be read, has a bad line that is not to be skipped, no words, or no spaces between.
+        DataError: the file cannot be read, has a bad line that is not to be skipped, numbers beside dates as times, no
+            words, or no spaces between.
     """
     gathered, script = _Gathered(), SpacesBetweenWords(path)
     with watched() as share:
@@ -77,6 +78,7 @@ def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str, say: C
                     raise message
                 gathered.skipped += 1
                 continue
+            gathered.check_time(message, path)
             script.look_at(message.text)
             gathered.add(message)
     script.settle()
@@ -96,6 +98,17 @@ class _Gathered:
         self.numbers: dict[bytes, int] = {}  # of phones, by the digest of the user id
         self.lexicon: dict[str, int] = {}
         self.skipped = 0
+        self.are_dated: bool | None = None  # the messages; None: no times yet
+
+    def check_time(self, message: Message, path: Path) -> None:
+        """Numbers have an unknown unit, so that they cannot be put in one order with dates."""
+        if message.time is None:
+            return
+        if self.are_dated not in (None, message.is_dated):
+            kinds = ("numbers", "dates")
+            wanted = f"times that are all numbers or all dates, as the {kinds[not message.is_dated]} before"
+            raise DataError(expected(f"{path}: message {len(self.lengths) + 1}", wanted, kinds[message.is_dated]))
+        self.are_dated = message.is_dated
 
     def add(self, message: Message) -> None:
         lexicon = self.lexicon

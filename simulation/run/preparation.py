@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape
-from client_model.metrics.counting_baselines import Baselines, measure_baselines
+from client_model.metrics.counting_baselines import Baselines, PhonesText, measure_baselines
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.metrics.table import MetricTable
@@ -156,12 +156,11 @@ def settle(accepted: AcceptedInput) -> Prepared:
 def _measure_baselines(
     accepted: AcceptedInput, population: Population, vocabulary: Vocabulary, sequence_length: int
 ) -> Baselines:
+    spelled = spelled_lookup(vocabulary, population)
     return measure_baselines(
-        population,
-        spelled_lookup(vocabulary, population),
+        PhonesText(population, spelled, accepted.counted_phones),
+        PhonesText(population, spelled, accepted.held_out_phones),
         keystroke_table(vocabulary.tokens),
-        training_phones=accepted.counted_phones,
-        held_out_phones=accepted.held_out_phones,
         max_sequences=accepted.config.evaluation.max_sequences,
         sequence_length=sequence_length,
     )

@@ -2,16 +2,24 @@
 
 Central training sees all text of every training phone, also of those that a run never hears; it has no rounds, no
 noise and no bound on what a person may contribute. What it reaches is what the federated run could hope for at best,
-were both tuned alike.
+were both tuned alike. Beside them: what counting achieves on the same people's text, and on public text alone, which is
+what the public start has to beat before any phone has trained.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from client_model.config import CentralTraining
+import numpy as np
+
+from client_model.config import CentralTraining, DataConfig
+from client_model.metrics.counting_baselines import Baselines, PhonesText, measure_baselines
+from client_model.metrics.keystrokes import keystroke_table
+from client_model.metrics.metric import Metric
+from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.metrics.table import sum_counts
+from client_model.text.population import open_population, prepare_population
 from simulation.engine.phone_host import PhoneHost
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
@@ -84,8 +92,47 @@ def compare_with_central(
     return CentralComparison(measured(start), measured(federated), measured(central)), prepared
 
 
-def print_comparison(stream: Any, found: CentralComparison, prepared: Prepared) -> None:
-    """One row per model, and the ratio below them."""
+def count_public_text(corpus: Path, prepared: Prepared, say: Callable[[str], None] = print) -> Baselines:
+    """What counting on a public text achieves on the held-out people of a run, with the run's vocabulary.
+
+    Args:
+        corpus: messages in any format that `--data.path` takes by its ending.
+        prepared: of the run.
+        say: told how far the text is read.
+
+    Raises:
+        ConfigError, DataError: the text cannot be used.
+    """
+    spec = prepare_population(DataConfig(path=corpus), prepared.config.seed, None, say=say)
+    text, population = open_population(spec), prepared.population
+    return measure_baselines(
+        PhonesText(text, spelled_lookup(prepared.vocabulary, text), np.arange(text.num_phones)),
+        PhonesText(population, spelled_lookup(prepared.vocabulary, population), prepared.held_out_phones),
+        keystroke_table(prepared.vocabulary.tokens),
+        max_sequences=prepared.config.evaluation.max_sequences,
+        sequence_length=prepared.shape.sequence_length,
+    )
+
+
+def _counting_rows(name: str, baselines: Baselines, metrics: Sequence[Metric]) -> Iterator[list[str]]:
+    """One row for pairs of words, one for threes."""
+    for kind in ("bigram", "trigram"):
+        own = ([b for b in metric.baselines if b.name == kind] for metric in metrics)
+        found = (getattr(baselines, one[0].key.removeprefix("baseline_")) if one else None for one in own)
+        yield [f"{kind}, {name}", *(metric.text(value) for metric, value in zip(metrics, found, strict=True))]
+
+
+def print_comparison(
+    stream: Any, found: CentralComparison, prepared: Prepared, public: Baselines | None = None
+) -> None:
+    """One row per model, the ratio below them, and what counting achieves.
+
+    Args:
+        stream: to print to.
+        found: by `compare_with_central`.
+        prepared: of the run.
+        public: by `count_public_text`.
+    """
     metrics = prepared.metrics.compared
     rows = [
         [name, *(metric.text(values[metric.name]) for metric in metrics)]
@@ -97,4 +144,6 @@ def print_comparison(stream: Any, found: CentralComparison, prepared: Prepared) 
     ]
     ratios = (found.ratio(metric.name) for metric in metrics)
     rows.append(["federated / central", *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios)])
+    rows += _counting_rows("same people", prepared.baselines(), metrics)
+    rows += [] if public is None else _counting_rows("public text", public, metrics)
     print_table(console_for(stream), ["", *(metric.label for metric in metrics)], rows)

@@ -121,6 +121,7 @@ class Try:
 def table(files: Path) -> dict[str, Try]:
     """For each setting, by its key; files of messages, weights and traces lie in a folder."""
     text = {"data.path": files / "messages.jsonl", "data.format": "auto", "fleet.size": None}
+    mixed = {"data.format": "leaf", "data.path": files / "mixed.leaf.json"}
     trace = {"fleet.availability": "recorded", "fleet.trace": files / "trace.csv"}
     corpus = {"model.init": files / "public.jsonl"}
     quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
@@ -133,6 +134,7 @@ def table(files: Path) -> dict[str, Try]:
         "seed": Try(1, prepared),
         "data.path": Try(files / "public.jsonl", prepared, {"data.format": "auto", "fleet.size": None}),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
+        "data.sample_index": Try(0, prepared, {**text, **mixed, "data.on_bad_line": "skip"}),
         "data.user_column": Try("writer", prepared, text),
         "data.text_column": Try("writer", prepared, text),
         "data.time_column": Try("writer", prepared, text),
@@ -296,6 +298,8 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
             "data.path": files / ("damaged.json" if key == "data.on_bad_line" else "chats.json"),
             "fleet.size": None,
         }
+    if key == "data.sample_index":
+        return {}
     if kind in OTHER_FILES:
         name = "damaged" if key == "data.on_bad_line" else "messages"
         return {"data.format": kind, "data.path": files / f"{name}.{OTHER_FILES[kind]}", "fleet.size": None}
@@ -329,6 +333,7 @@ def write_files(folder: Path) -> None:
         write_sqlite(folder / f"{name}.sqlite", rows)
         write_hdf5(folder / f"{name}.h5", [(user, "\udcff" if text is None else text) for user, text in rows])
         write_saved(folder / f"{name}.saved", rows)
+    write_leaf(folder / "mixed.leaf.json", [*lines, *((user, [f"{text} again"]) for user, text in lines)])
     tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_traces(folder)

@@ -23,6 +23,7 @@ class Message(NamedTuple):
     user_id: str
     text: str
     time: float | None = None  # see `columns.moment`; None: the order of the file counts
+    is_dated: bool = False  # the time is that of a date, not a number of the file's own unit
 
 
 class MessageFormat(Protocol):
@@ -113,7 +114,7 @@ def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | Data
     time = moment(row.get(columns.time))
     if time is None:
         return DataError(expected(where, f"a {columns.time} (number or ISO 8601 text)", _not_a_time(row, columns.time)))
-    return Message(user_id, text, time)
+    return Message(user_id, text, time.at, time.is_date)
 
 
 def _not_a_time(row: dict[str, Any], column: str) -> str:

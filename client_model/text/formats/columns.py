@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,15 @@ class Columns:
 USUAL = Columns()
 
 
-def moment(value: Any) -> float | None:
-    """When something was written, as a number that grows with time; None: the value does not say.
+class Moment(NamedTuple):
+    """When something was written."""
+
+    at: float  # grows with time
+    is_date: bool  # in seconds since 1970; otherwise a number of a unit that only the file knows
+
+
+def moment(value: Any) -> Moment | None:
+    """When something was written; None: the value does not say.
 
     A number counts as it is, whatever its unit. A date and a time, or an ISO 8601 text of them, become seconds since
     1970; without a time zone they are in UTC.
@@ -38,14 +45,14 @@ def moment(value: Any) -> float | None:
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+        return Moment((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp(), is_date=True)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return Moment(number, is_date=False) if math.isfinite(number) else None
 
 
 def _from_text(text: str) -> float | datetime | None:

@@ -2,22 +2,36 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge
 
 from client_model.text.formats.base import DataError, Message, message_of
 from client_model.text.formats.compressed import opened
-from typefleet.doors import Kind
+from typefleet.doors import Kind, KindSettings
 from typefleet.errors import expected
 
 
+@dataclass(frozen=True)
+class LeafSettings(KindSettings):
+    """Where a sample has its text."""
+
+    sample_index: Annotated[int, Ge(0)] | None = None
+    """Place of the text in samples that are lists, from 0: 4 for Sent140. Without it samples are texts."""
+
+
+@dataclass(frozen=True)
 class Leaf:
-    """`users` in order, `num_samples` of each, and `user_data` with their samples, which have to be texts.
+    """`users` in order, `num_samples` of each, and `user_data` with their samples: texts, or lists that have one.
 
     The file is held in memory while it is read.
     """
 
-    endings: tuple[str, ...] = ()  # .json says too little
+    settings: LeafSettings = LeafSettings()
+
+    endings: ClassVar[tuple[str, ...]] = ()  # .json says too little
 
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """Each sample as a message, or a DataError in place of each that is no text; labels are ignored.
@@ -38,8 +52,22 @@ class Leaf:
                 raise DataError(expected(where, "x, a list of texts", "none"))
             if count not in (None, len(samples)):
                 raise DataError(expected(where, "as many samples as num_samples says", len(samples)))
-            for place, text in enumerate(samples, start=1):
-                yield message_of({"user_id": user, "text": text}, f"{where}, sample {place}")
+            for place, sample in enumerate(samples, start=1):
+                yield self._message(user, sample, f"{where}, sample {place}")
+
+    def _message(self, user: Any, sample: Any, where: str) -> Message | DataError:
+        index = self.settings.sample_index
+        if index is None:
+            if isinstance(sample, list):
+                return DataError(expected(where, "a text, or --data.sample-index, its place in a list", "a list"))
+            return message_of({"user_id": user, "text": sample}, where)
+        if not isinstance(sample, list) or len(sample) <= index:
+            return DataError(expected(where, f"a list of {index + 1} or more", _size(sample)))
+        return message_of({"user_id": user, "text": sample[index]}, where)
+
+
+def _size(sample: Any) -> str:
+    return f"one of {len(sample)}" if isinstance(sample, list) else "another value"
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -56,4 +84,4 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-KIND = Kind("leaf", "JSON of the LEAF benchmark, with a text as each x", make=lambda settings: Leaf())
+KIND = Kind("leaf", "JSON of the LEAF benchmark, with texts as x", make=Leaf, settings=LeafSettings)

@@ -15,7 +15,7 @@ const MAY_REPEAT = new Set(
 );
 const START = "<bos>";
 const FEWEST_TIMES = 2;
-const SETTINGS = { weight: 0.2, smoothing: 8, halfLife: 500, limit: 2000 };
+const SETTINGS = { weight: 0.2, halfWeight: 100, smoothing: 8, halfLife: 500, limit: 2000 };
 
 /** EXACT, NEAR (one edit away, never in the first letter) or UNLIKE. */
 export function fit(word, typed) {
@@ -71,6 +71,12 @@ export class PersonalWords {
     return [...this.times].filter(([, times]) => times >= FEWEST_TIMES).map(([word]) => word);
   }
 
+  /** Of the estimate beside the model's, with the words kept now. */
+  get weight() {
+    const { weight, halfWeight } = this.settings;
+    return this.total ? (weight * this.total) / (this.total + halfWeight) : 0;
+  }
+
   estimate(before) {
     const behind = this.pairs.get(before) ?? new Map();
     const { smoothing } = this.settings;
@@ -102,7 +108,7 @@ function scores(logits, ids, before, personal) {
   const score = Float64Array.from(logits, (one) => Math.exp(one - highest));
   const sum = score.reduce((total, one) => total + one, 0);
   const estimate = personal?.estimate(before.at(-1) ?? START) ?? new Map();
-  const weight = estimate.size ? personal.settings.weight : 0;
+  const weight = estimate.size ? personal.weight : 0;
   for (let id = 0; id < score.length; id++) score[id] *= (1 - weight) / sum;
   for (const [word, value] of estimate) {
     if (ids.has(word)) score[ids.get(word)] += weight * value;

@@ -1,6 +1,6 @@
 import numpy as np
 
-from client_model.metrics.counting_baselines import measure_baselines
+from client_model.metrics.counting_baselines import PhonesText, measure_baselines
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary
@@ -14,7 +14,9 @@ def measure(population, words):
     vocabulary = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *words))
     spelled = spelled_lookup(vocabulary, population)
     return measure_baselines(
-        *(population, spelled, keystroke_table(vocabulary.tokens), np.array([0]), np.array([1])),
+        PhonesText(population, spelled, np.array([0])),
+        PhonesText(population, spelled, np.array([1])),
+        keystroke_table(vocabulary.tokens),
         max_sequences=100,
         sequence_length=6,
     )

@@ -18,7 +18,7 @@ VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *CASES["words"]))
 @pytest.mark.parametrize("case", CASES["cases"])
 def test_it_answers_as_the_cases_say(case):
     strip, personal = Strip(VOCABULARY, CASES["blocked"]), PersonalWords()
-    for message in case["messages"]:
+    for message in case["messages"] * case.get("times", 1):
         personal.remember(message)
     logits = np.array([case["logits"].get(token, 0.0) for token in VOCABULARY.tokens], np.float32)
     words = strip.words(logits, case["before"], case["typed"], personal)
@@ -37,6 +37,17 @@ def test_the_estimate_is_a_probability_and_newer_words_count_more():
         assert sum(personal.estimate(before).values()) == pytest.approx(1)
     assert personal.estimate("never")["tom"] == pytest.approx(4 / 7)  # counts 1/4, 1/2 and 1
     assert personal.estimate(",")["tom"] > personal.estimate("never")["tom"]
+
+
+def test_a_few_words_weigh_little_and_many_up_to_the_weight():
+    personal, weights = PersonalWords(PersonalSettings(weight=0.3, half_weight=50.0)), [0.0]
+    assert personal.weight == 0.0
+    for _ in range(300):
+        personal.remember(["see", "you", "soon"])
+        weights.append(personal.weight)
+    assert weights[1] == pytest.approx(0.3 * 3 / 53, rel=0.01)  # the older two count a little less than one
+    assert weights == sorted(weights) and 0.25 < weights[-1] < 0.3
+    assert PersonalWords(PersonalSettings(half_weight=0.0)).weight == 0.0
 
 
 def test_only_the_newest_words_are_kept_and_all_are_forgotten():

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_model.text import tokenising
-from client_model.text.formats.base import Message
+from client_model.text.formats.base import DataError, Message
+from client_model.text.formats.columns import Columns
 from client_model.text.formats.json_lines import JsonLines
 from client_model.text.tokenising import tokenise
 from client_model.text.vocabulary import tokenize
 
 users, texts = st.sampled_from(["ann", "bob", "eve"]), st.lists(st.sampled_from(["hi", "you", "?"]), max_size=4)
-timed = st.builds(Message, users, texts.map(" ".join), st.sampled_from([0.0, 1.0, 2.0]))
+timed = st.builds(Message, users, texts.map(" ".join), st.sampled_from([0.0, 1.0, 2.0]), st.just(False))
 
 
 class Given:
@@ -42,6 +43,18 @@ def test_each_phone_has_its_messages_in_the_order_of_times(tmp_path_factory, mes
         wanted.append([tokens for m in of_user if (tokens := tokenize(m.text))])
     assert sorted(by_phone) == sorted(tokens for tokens in wanted if tokens)
     assert found.types.dtype == np.int32 and found.digests.dtype == np.uint64 and len(found.digests) == len(by_phone)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_numbers_and_dates_as_times_cannot_be_put_in_one_order(order, tmp_path):
+    path, times = tmp_path / "m.jsonl", ["2020-01-31T09:00:00", 1580461200000]
+    rows = [{"user_id": "ann", "text": "hello", "at": times[place]} for place in order]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found, before = ("numbers", "dates") if order == (0, 1) else ("dates", "numbers")
+    with pytest.raises(DataError) as error:
+        tokenise(path, JsonLines(columns=Columns(time="at")), "skip", print)
+    wanted = f"times that are all numbers or all dates, as the {before} before"
+    assert str(error.value) == f"{path}: message 2: expected {wanted}, found {found}"
 
 
 @pytest.mark.parametrize("packed", [False, True])

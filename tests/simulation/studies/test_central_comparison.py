@@ -6,14 +6,20 @@ import pytest
 
 
 @pytest.mark.slow
-def test_both_models_are_measured_on_the_same_people(straight, script):
-    done = script("compare_central.py", straight[0], "--training.epochs", 1)
+def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path):
+    public = tmp_path / "public.jsonl"
+    public.write_text('{"user_id": "a", "text": "see you soon"}\n' * 3, encoding="utf-8")
+    done = script("compare_central.py", straight[0], "--training.epochs", 1, "--public-text", public)
     assert done.returncode == 0, done.stderr
     rows = {line.split("  ")[0].strip(): re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()}
     federated, central = (float(rows[name][0]) for name in ("federated", "central"))
     assert central > float(rows["at the start"][0])
     assert float(rows["federated / central"][0]) == pytest.approx(federated / central, rel=0.02)
     assert "central training: 100%" in done.stdout
+    for kind in ("bigram", "trigram"):
+        of_people, of_public = (float(rows[f"{kind}, {text}"][0]) for text in ("same people", "public text"))
+        assert re.search(rf"{of_people:.2f} %", straight[1])  # the run counted the same
+        assert of_public < of_people
     assert re.search(rf"recall, first suggestion\s+{federated:.2f} %", straight[1])  # what the run itself said
 
 
@@ -22,6 +28,7 @@ def test_both_models_are_measured_on_the_same_people(straight, script):
     [
         (["{folder}"], "config.toml"),
         (["{folder}", "--training.epochs", "0"], "--training.epochs: expected"),
+        (["{folder}", "--public-text", "{folder}/none.jsonl"], "--public-text: expected a file, found"),
     ],
 )
 def test_bad_input_is_one_line(flags, message, script, tmp_path):

@@ -34,7 +34,7 @@ def write_parquet(path, messages):
 WRITERS = {"jsonl": write_jsonl, "csv": write_csv, "parquet": write_parquet}
 # As people write: no control characters but the end of a line.
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just("\n"), max_size=30)
-messages = st.lists(st.builds(Message, texts.filter(bool), texts, st.none()), max_size=8)
+messages = st.lists(st.builds(Message, texts.filter(bool), texts, st.none(), st.just(False)), max_size=8)
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -4,8 +4,10 @@ import gzip
 
 import pytest
 
+from client_model.config import DataConfig
 from client_model.text.formats.base import DataError, Message
-from client_model.text.formats.leaf import Leaf
+from client_model.text.formats.leaf import Leaf, LeafSettings
+from client_model.text.population import open_population, prepare_population
 from tests.client_model.text.formats.files import write_leaf
 
 ROWS = [("ann", "hello"), ("bob", "hi"), ("ann", "see you")]
@@ -23,8 +25,29 @@ def test_users_come_in_their_order_with_all_their_samples(tmp_path):
 def test_a_sample_that_is_no_text_takes_only_its_own_place(tmp_path):
     path = write_leaf(tmp_path / "all.json", [("ann", ["secret"]), ("ann", "hello")])
     bad, good = Leaf().read(path)
-    assert str(bad) == f"{path}: user 1, sample 1: expected a text that is a string, found a list"
+    wanted = "a text, or --data.sample-index, its place in a list"
+    assert str(bad) == f"{path}: user 1, sample 1: expected {wanted}, found a list"
     assert good == Message("ann", "hello")
+
+
+def test_a_text_in_a_list_is_found_at_its_place(tmp_path):
+    rows = [("ann", ["1", "today", "hello"]), ("ann", ["2", "today"]), ("bob", "secret"), ("bob", ["3", "today", 4])]
+    path = write_leaf(tmp_path / "all.json", rows)
+    good, short, text, number = Leaf(LeafSettings(sample_index=2)).read(path)
+    assert good == Message("ann", "hello")
+    assert str(short) == f"{path}: user 1, sample 2: expected a list of 3 or more, found one of 2"
+    assert str(text) == f"{path}: user 2, sample 1: expected a list of 3 or more, found another value"
+    assert str(number) == f"{path}: user 2, sample 2: expected a text that is a string, found a number"
+
+
+def test_the_cache_knows_the_settings(tmp_path):
+    path = write_leaf(tmp_path / "all.json", [("ann", ["hello", "you"]), ("bob", ["see", "you", "soon"])])
+    found = []
+    for index in (0, 1):
+        settings = LeafSettings(sample_index=index)
+        config = DataConfig(path=path, format="leaf", format_settings=settings, cache_dir=tmp_path / "cache")
+        found.append(list(open_population(prepare_population(config, 0, None)).lexicon))
+    assert found == [["hello", "see"], ["you"]]
 
 
 @pytest.mark.parametrize(

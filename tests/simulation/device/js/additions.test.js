@@ -12,10 +12,10 @@ const FIXED = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!"];
 const VOCABULARY = new Vocabulary(`${[...FIXED, ...CASES.words].join("\n")}\n`);
 const BLOCKED = new Set(CASES.blocked);
 
-for (const [number, { logits, before, typed, messages, ...expected }] of CASES.cases.entries()) {
+for (const [number, { logits, before, typed, messages, times = 1, ...expected }] of CASES.cases.entries()) {
   test(`case ${number}, which Python answers too`, () => {
     const personal = new PersonalWords();
-    for (const message of messages) personal.remember(message);
+    for (let time = 0; time < times; time++) for (const message of messages) personal.remember(message);
     const given = Float32Array.from(VOCABULARY.tokens, (token) => logits[token] ?? 0);
     const found = words(given, VOCABULARY, BLOCKED, { before, typed, personal });
     assert.deepEqual(found.map((word) => shown(word, before, typed)), expected.words);
@@ -29,4 +29,13 @@ test("only the newest words are kept, and all are forgotten at once", () => {
   assert.deepEqual(personal.repeated(), ["b"]);
   personal.forget();
   assert.equal(personal.estimate("<bos>").size, 0);
+});
+
+test("a few words weigh little, and many up to the weight", () => {
+  const personal = new PersonalWords({ weight: 0.3, halfWeight: 50 });
+  assert.equal(personal.weight, 0);
+  personal.remember(["see", "you", "soon"]);
+  assert.ok(Math.abs(personal.weight - (0.3 * 3) / 53) < 1e-4);
+  for (let time = 0; time < 300; time++) personal.remember(["see", "you", "soon"]);
+  assert.ok(personal.weight > 0.25 && personal.weight < 0.3);
 });
