@@ -45,7 +45,7 @@ def play_and_report(console: Console, config: RunConfig, days: float) -> list[Pa
     if config.output_dir is not None:
         check_output_dir(config.output_dir)
     console.print("preparing the fleet")
-    run, cohorts = prepare_dry_run(config)
+    run, cohorts = prepare_dry_run(config, say=console.print)
     console.print(f"{run.fleet.num_phones:,} phones; availability: {run.fleet.origin}")
     folder = new_folder(config.output_dir, "fleet-")
     write_text_atomically(folder / "config.toml", to_toml(config))

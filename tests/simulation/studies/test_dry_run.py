@@ -1,10 +1,13 @@
 """A dry run is the timeline of a real run, and its report adds up."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from client_model.config import DataConfig
+from client_model.text import tokenising
 from simulation.clock import DAY_S
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
@@ -49,6 +52,15 @@ def test_the_report_adds_up(policy, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "rounds.jsonl").read_text().splitlines()]
     assert {"round", "completed", "abandoned", "tokens", *COUNTS} <= set(lines[0])
     assert ("in_flight" in lines[0]) == (policy == "buffered")
+
+
+def test_it_says_how_far_a_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenising, "_SAY_EVERY_S", 0.0)
+    path, said = tmp_path / "m.jsonl", []
+    path.write_text("".join(json.dumps({"user_id": f"u{n % 900}", "text": "see you"}) + "\n" for n in range(2000)))
+    data = DataConfig(path=path, cache_dir=tmp_path / "cache")
+    prepare_dry_run(replace(RunConfig(), data=data), say=said.append)
+    assert len(said) == 2000 // 512 and said[0].startswith("reading m.jsonl: 512 messages, ")
 
 
 def test_the_curve_of_eligible_phones_is_that_of_the_fleet():
