@@ -27,6 +27,7 @@ def export_small_model(root, seed, kinds, shape=SHAPE):
     """Write root/model with these kinds of files."""
     weights = some_weights(shape, seed=seed)
     weights[-1][FIRST_WORD : FIRST_WORD + len(WORDS)] += 1.0  # real words are commoner
+    weights[-1][VOCABULARY.tokens.index(".")] += 1.45  # likelier than the third word after about half of them
     weights[-1][VOCABULARY.tokens.index("damn")] += 5.0  # and one of them is always wanted
     rng = np.random.default_rng(seed)
     streams = [np.array([BOS, *rng.integers(FIRST_WORD, len(VOCABULARY), 6), EOS], np.int32) for _ in range(10)]

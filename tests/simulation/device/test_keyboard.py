@@ -56,7 +56,7 @@ def test_with_additions_it_suggests_as_an_app_would_show_it(run, keyboard):
     added = Keyboard(run, additions=True)
     assert all(word[0].isupper() for word in added.suggest() if word[0].isalpha())
     assert "see" not in added.suggest("see") and len(added.suggest("see")) == 3
-    for _ in range(2):
+    for _ in range(60):
         added.remember("see zebras")
     assert added.suggest("see", "ze")[0] == "zebras" and ("zebras" in added.read("see zebras")[1][0])
     added.forget()

@@ -16,8 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from client_model.suggestions.personal_words import PersonalWords
 from client_model.suggestions.strip import Strip, shown
-from client_model.text.vocabulary import tokenize
+from client_model.text.vocabulary import FIRST_WORD, tokenize
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
 from simulation.device.keyboard_server import PAGE, KeyboardServer, open_model
@@ -201,6 +202,43 @@ def test_capitals_stay_and_blocked_words_never_show(page, small_models):
     assert "damn" not in page.strip()
     logits, _ = steps_of(small_models).read(np.array(ids_of("", VOCABULARY), np.int32))
     assert VOCABULARY.tokens[int(completions(logits[0], "da", VOCABULARY)[0])] == "damn"  # the model would
+
+
+def test_a_punctuation_mark_is_offered_and_takes_the_place_of_the_space(page, small_models):
+    steps, strip = steps_of(small_models), Strip(VOCABULARY, BLOCKED)
+
+    def mark_after(text):
+        logits, _ = steps.read(np.array(ids_of(text, VOCABULARY), np.int32))
+        return strip.mark(logits[-1], tokenize(text))
+
+    words = [token for token in VOCABULARY.tokens[FIRST_WORD:] if token.isalpha()]
+    offered = {word: mark for word in words if (mark := mark_after(word))}
+    without = next(word for word in words if word not in offered)
+    button = page.browser.find_element(By.CSS_SELECTOR, "#strip-0 button.mark")
+    page.type(f"{without} ")
+    page.wait_until_idle()
+    assert button.text == "" and not button.is_enabled()
+    page.type(Keys.BACKSPACE * (len(without) + 1))
+    word, mark = next(iter(offered.items()))
+    page.type(f"{word} ")
+    page.wait_until_idle()
+    assert button.text == mark
+    button.click()
+    page.wait_until_idle()
+    assert page.text == f"{word}{mark} " and button.text == ""  # no mark behind a mark
+
+
+def test_own_words_are_suggested_and_forgotten(page, small_models):
+    steps, personal = steps_of(small_models), PersonalWords()
+    for _ in range(6):
+        page.type("hello zuzu", Keys.ENTER)
+        personal.remember(["hello", "zuzu"])
+    page.type("hello ")
+    assert page.strip() == expected_words(steps, "hello", "", personal)
+    page.type("zu")
+    assert page.strip() == expected_words(steps, "hello", "zu", personal) == ["zuzu"]
+    page.browser.find_element(By.ID, "forget").click()
+    assert page.strip() == expected_words(steps, "hello", "zu", PersonalWords()) == []
 
 
 @BOTH_ENGINES
