@@ -1,8 +1,10 @@
 """What personal words add is counted from a person's earlier messages only."""
 
 import io
+import re
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from client_model.suggestions.personal_words import PersonalSettings
@@ -30,7 +32,9 @@ def message(*tokens):
 
 
 def test_each_keyboard_is_counted_on_the_same_words():
-    words, hits = measure_person(VOCABULARY, [message("see", ".", "we"), message("we")], PersonalSettings(weight=0.9))
+    words, hits = measure_person(
+        VOCABULARY, [message("see", ".", "we"), message("we")], PersonalSettings(weight=0.9, half_weight=0.0)
+    )
     assert words.tolist() == [3, 3, 0]
     assert hits[FILE, INSIDE].tolist() == hits[UNREPEATED, ALL].tolist() == [1, 1]
     assert hits[PERSONAL, INSIDE].tolist() == [1, 2]  # `we` is known by the second message, and behind "see" there
@@ -39,7 +43,9 @@ def test_each_keyboard_is_counted_on_the_same_words():
 def test_a_word_outside_counts_as_known_from_the_third_message_on():
     messages = [message("zebras")] * 2
     assert measure_person(VOCABULARY, messages, PersonalSettings())[0].tolist() == [0, 2, 0]
-    words, hits = measure_person(VOCABULARY, [*messages, message("zebras")], PersonalSettings(weight=0.9))
+    words, hits = measure_person(
+        VOCABULARY, [*messages, message("zebras")], PersonalSettings(weight=0.9, half_weight=0.0)
+    )
     assert words[KNOWN] == 1 and hits[PERSONAL, KNOWN].tolist() == [1, 1] and not hits[FILE].any()
 
 
@@ -59,3 +65,18 @@ def test_the_table_fits_80_columns_and_has_the_gain_with_its_interval():
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80 and "+10.00 (+10.00 to +10.00)" in stream.getvalue()
     assert len([line for line in lines if " three " in line]) == 3
+
+
+@pytest.mark.slow
+def test_the_script_types_the_messages_of_people_held_out(straight, script):
+    done = script("measure_additions.py", straight[0], "--people", 6, "--newest", 30)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("6 people, held-out\n")
+    (line,) = (line for line in done.stdout.splitlines() if line.split()[:1] == ["vocabulary"])
+    alone, _, own, gain, low, high = map(float, re.findall(r"[-+]?\d+\.\d+", line))
+    assert 0 < alone < 100 and gain == pytest.approx(own - alone, abs=0.011) and low <= gain <= high
+
+
+def test_a_folder_without_a_run_is_refused_in_one_line(script, tmp_path):
+    done = script("measure_additions.py", tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
