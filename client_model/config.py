@@ -4,7 +4,7 @@ Bounds are written as `annotated_types` marks, so that one checker can state eve
 same words; nothing here reads flags or files.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from client_model.learning.cells.base import Cell
 
 
-_PRESET: Literal["small"] = "small"  # with the cell: the shape of the public start
-_CELL = "cifg"
+# Words, width of the embedding, units of the cell.
+PRESETS = {"small": (5_000, 64, 256), "large": (5_000, 96, 512), "gboard": (10_000, 96, 670)}
+# Cell, its settings and preset of the models that have public weights, by the name of the file.
+PUBLIC_SHAPES: dict[str, tuple[str, dict[str, int], str]] = {
+    "small": ("cifg", {}, "small"),
+    "deep": ("stacked", {"layers": 2}, "small"),
+    "large": ("cifg", {}, "large"),
+}
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,11 @@ class DataConfig:
 class ModelConfig:
     """The next-word model."""
 
-    preset: Literal["small", "gboard"] = _PRESET
-    """small: 5,000 words, embedding 64, 256 units. gboard: 10,000, 96, 670 (1.4 M weights)."""
-    cell: Annotated[str, CELLS.choice] = _CELL
-    """cifg: coupled input-forget gate with recurrent projection. lstm: the plain cell."""
+    preset: Literal["small", "large", "gboard"] = "small"
+    """small: 5,000 words, embedding 64, 256 units. large: 5,000, 96, 512. gboard: 10,000, 96, 670."""
+    cell: Annotated[str, CELLS.choice] = "cifg"
+    """cifg: coupled input-forget gate with recurrent projection. lstm: the plain cell. stacked: layers of cifg.
+    transformer: self-attention over the last tokens."""
     cell_settings: Annotated[KindSettings, SettingsOf("cell", CELLS), FLAT] = KindSettings()
     """Of the cell itself."""
     vocabulary_size: Annotated[int | None, Ge(16)] = None
@@ -135,13 +142,21 @@ def default_start(data: DataConfig, model: ModelConfig) -> Path:
         UnknownKindError, ConfigError: the settings name no cell.
     """
     own_people = data.path is None and data.format_name == BUNDLED and data.vocabulary_path is None
-    return PUBLIC_START if own_people and _is_of_default_shape(model) else RANDOM_START
+    return PUBLIC_START if own_people and public_shape(model) is not None else RANDOM_START
 
 
-def _is_of_default_shape(model: ModelConfig) -> bool:
+def public_shape(model: ModelConfig) -> str | None:
+    """Name of the public weights that fit a model; None: there are none.
+
+    Raises:
+        UnknownKindError, ConfigError: the settings name no cell.
+    """
     kind, settings = chosen(model, "cell")
-    sizes = (model.preset, model.vocabulary_size, model.embedding_size, model.units)
-    return (kind.name, settings, *sizes) == (_CELL, kind.settings(), _PRESET, None, None, None)
+    sizes = (model.vocabulary_size, model.embedding_size, model.units)
+    for name, shape in PUBLIC_SHAPES.items():
+        if shape == (kind.name, asdict(settings), model.preset) and sizes == (None, None, None):
+            return name
+    return None
 
 
 @dataclass(frozen=True)

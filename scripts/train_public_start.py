@@ -1,6 +1,7 @@
 """Train the weights that ship with the project: python scripts/train_public_start.py CORPUS.jsonl.gz
 
-Replaces weights, vocabulary and about.json in client_model/public_start/, or in --output-dir.
+Replaces the weights of --training.shape, what is said about them, and the vocabulary, in client_model/public_start/ or
+in --output-dir.
 """
 
 import sys
@@ -23,9 +24,9 @@ class PublicStartFlags:
     corpus: Annotated[Path, tyro.conf.Positional]
     """JSON lines of user_id, text and source, gzipped or not."""
     training: PublicTraining = field(default_factory=PublicTraining)
-    """How they are trained."""
+    """Which, and how."""
     output_dir: Path = FOLDER
-    """Where weights.npz, vocab.txt and about.json go."""
+    """Where SHAPE.npz, SHAPE.json and vocab.txt go."""
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
-from client_model.config import default_start
+from client_model.config import default_start, public_shape
 from client_model.public_start import starting_file
 from server_strategy.privacy.mechanisms.door import mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
@@ -41,7 +41,8 @@ class _Rule:
 
 def _start(config: "RunConfig") -> FilePath | None:
     """The file that weights come from; None: they are random."""
-    return starting_file(config.model.init or default_start(config.data, config.model))
+    init = config.model.init or default_start(config.data, config.model)
+    return starting_file(init, lambda: public_shape(config.model))
 
 
 def _starts_from_corpus(config: "RunConfig") -> bool:

@@ -12,14 +12,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.config import ModelConfig
+from client_model.config import PRESETS, ModelConfig
 from client_model.keyed_random import generator
 from client_model.learning.cells.base import Cell, CellSizes, CellWeight
 
 Weights = list[NDArray[np.float32]]
 T = TypeVar("T")
 
-_PRESETS = {"small": (5_000, 64, 256), "gboard": (10_000, 96, 670)}
 _EMBEDDING_LIMIT = 0.4  # the embedding starts uniform within it
 FRAME_WEIGHTS = ("embedding", "output_bias")
 
@@ -80,7 +79,7 @@ def model_shape(config: ModelConfig, vocabulary_size: int | None = None, cell: C
     Raises:
         UnknownKindError, ConfigError: the configuration names no cell, or has settings of another one.
     """
-    _, d, u = _PRESETS[config.preset]
+    _, d, u = PRESETS[config.preset]
     return ModelShape(
         cell or config.make_cell(),
         vocabulary_size or wanted_vocabulary_size(config),
@@ -92,7 +91,7 @@ def model_shape(config: ModelConfig, vocabulary_size: int | None = None, cell: C
 
 def wanted_vocabulary_size(config: ModelConfig) -> int:
     """Rows of the embedding if the text has as many words."""
-    return config.vocabulary_size or _PRESETS[config.preset][0]
+    return config.vocabulary_size or PRESETS[config.preset][0]
 
 
 def initial_weights(shape: ModelShape, seed: int) -> Weights:

@@ -1,5 +1,6 @@
 """What ships with the project so that phones need not begin from nothing: weights and vocabulary of public English."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 PUBLIC_START = Path("public")  # their name as a setting
@@ -7,9 +8,17 @@ RANDOM_START = Path("none")  # and that of beginning from nothing
 FOLDER = Path(__file__).parent
 
 
-def starting_file(init: Path | None) -> Path | None:
-    """The file or folder that `--model.init` names, for the shipped weights where they lie; None: random weights."""
-    return FOLDER / "weights.npz" if init == PUBLIC_START else None if init == RANDOM_START else init
+def starting_file(init: Path | None, shape: Callable[[], str | None]) -> Path | None:
+    """The file or folder that `--model.init` names, for the shipped weights where they lie; None: random weights.
+
+    Args:
+        init: the setting.
+        shape: gives the name of the model's shape among those that have public weights, and is asked for these only;
+            None: it is none of them, which whoever reads the weights will say.
+    """
+    if init == PUBLIC_START:
+        return FOLDER / f"{shape() or 'small'}.npz"
+    return None if init == RANDOM_START else init
 
 
 def path_setting(path: Path) -> str:

@@ -26,7 +26,7 @@ FEWEST_TIMES = 2  # that a word outside the vocabulary was written before it is 
 class PersonalSettings:
     """How personal words count; chosen on people who train."""
 
-    weight: float = 0.2
+    weight: float = 0.3
     """Of the estimate beside the model's once many words are kept; the model's is 1 less this."""
     half_weight: float = 100.0
     """Words, as they count, with which the estimate has half of the weight."""

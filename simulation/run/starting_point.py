@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from client_model.config import DataConfig
+from client_model.config import DataConfig, public_shape
 from client_model.learning.language_model import ModelShape, Weights, initial_weights
-from client_model.public_start import FOLDER, starting_file
+from client_model.public_start import FOLDER, PUBLIC_START, starting_file
 from client_model.text.population import PopulationSpec, open_population, prepare_population
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
 from simulation.run.vocabulary import run_vocabulary
-from typefleet.errors import ConfigError, unreadable
+from typefleet.errors import ConfigError, expected, unreadable
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,12 @@ def open_starting_point(config: RunConfig, say: Callable[[str], None] = lambda _
     Raises:
         ConfigError, DataError, VocabularyError: the file cannot be used.
     """
-    path = starting_file(config.model.init)
+    path = starting_file(config.model.init, lambda: public_shape(config.model))
     if path is None:
         return None
+    if config.model.init == PUBLIC_START and public_shape(config.model) is None:
+        shapes = "--model.preset small or large, or --model.cell stacked, and no other sizes or layers"
+        raise ConfigError(expected("--model.init public", f"a model that has public weights ({shapes})", "another"))
     if path.is_dir():
         path = path / "model" / "weights.npz"
     try:

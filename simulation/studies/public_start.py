@@ -1,4 +1,4 @@
-"""The starting weights that ship with the project: a vocabulary and a model of public English.
+"""The starting weights that ship with the project: a vocabulary and models of public English.
 
 The vocabulary has the words that are commonest over the corpus's sources, each source counting alike, so that a large
 one does not crowd out the others; words that public English writes with a capital letter inside a sentence are names
@@ -10,18 +10,20 @@ The weights are kept in half precision.
 
 import gzip
 import hashlib
+import io
 import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from client_model.config import DataConfig, ModelConfig
+from client_model.config import PUBLIC_SHAPES, DataConfig, ModelConfig
+from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import initial_weights, model_shape, wanted_vocabulary_size
 from client_model.public_start import FOLDER, everyday_words
 from client_model.text.population import open_population, prepare_population
@@ -37,8 +39,10 @@ _FEWEST_CAPITALS = 3  # of a word, before it is taken for a name
 
 @dataclass(frozen=True)
 class PublicTraining:
-    """How the public start is trained."""
+    """Which public start is trained, and how."""
 
+    shape: Literal["small", "deep", "large"] = "small"
+    """small: the default model. deep: `--model.cell stacked`. large: `--model.preset large`."""
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the corpus."""
     learning_rate: Annotated[float, Gt(0)] = 2.0
@@ -111,13 +115,14 @@ def _count(corpus: Path) -> _Counted:
     return counted
 
 
+def _opened(corpus: Path) -> io.BufferedReader:
+    """The text itself, whether it is gzipped or not."""
+    return io.BufferedReader(gzip.open(corpus)) if corpus.suffix == ".gz" else corpus.open("rb")
+
+
 def _rows(corpus: Path) -> Iterator[dict[str, Any]]:
     try:
-        with (
-            gzip.open(corpus, "rt", encoding="utf-8")
-            if corpus.suffix == ".gz"
-            else corpus.open(encoding="utf-8") as lines
-        ):
+        with _opened(corpus) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 row = json.loads(line)
                 if not isinstance(row, dict):
@@ -129,19 +134,25 @@ def _rows(corpus: Path) -> Iterator[dict[str, Any]]:
         raise ConfigError(expected(corpus, "JSON lines in UTF-8", "another content")) from error
 
 
+def model_of(shape: str) -> ModelConfig:
+    """The model of one of `PUBLIC_SHAPES`."""
+    cell, settings, preset = PUBLIC_SHAPES[shape]
+    return ModelConfig(cell=cell, cell_settings=CELLS.kind(cell).settings(**settings), preset=preset)  # type: ignore[arg-type]
+
+
 def train_public_start(
     corpus: Path, settings: PublicTraining, folder: Path = FOLDER, say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Train, and replace the files of the public start.
+    """Train, and replace the files of one public start.
 
     Args:
         corpus: JSON lines of `user_id`, `text`, `source`.
-        settings: how.
-        folder: where weights.npz, vocab.txt and about.json go.
+        settings: of which model, and how.
+        folder: where SHAPE.npz, SHAPE.json and vocab.txt go.
         say: told how it goes.
 
     Returns:
-        What stands in about.json.
+        What stands in SHAPE.json.
 
     Raises:
         InputError: the corpus cannot be used.
@@ -151,10 +162,11 @@ def train_public_start(
     from client_model.learning.local_training import limit_threads
 
     limit_threads(1)  # the same bits on any number of cores
-    vocabulary = public_vocabulary(corpus, wanted_vocabulary_size(ModelConfig()))
+    model = model_of(settings.shape)
+    vocabulary = public_vocabulary(corpus, wanted_vocabulary_size(model))
     spec = prepare_population(DataConfig(path=corpus), settings.seed, None)
     population = open_population(spec)
-    shape = model_shape(ModelConfig(), len(vocabulary))
+    shape = model_shape(model, len(vocabulary))
     last: list[float] = [0.0, 0.0]
 
     def progress(done: float, loss: float) -> None:
@@ -176,13 +188,15 @@ def train_public_start(
     )
     named = {name: weight.astype(np.float16) for name, weight in zip(shape.weight_shapes(), weights, strict=True)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "weights.npz", lambda file: np.savez_compressed(file, **named))
+    write_atomically(folder / f"{settings.shape}.npz", lambda file: np.savez_compressed(file, **named))
     write_text_atomically(folder / "vocab.txt", vocabulary.to_text())
+    with _opened(corpus) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     about = {
-        "corpus_sha256": hashlib.sha256(corpus.read_bytes()).hexdigest(),
-        "settings": asdict(settings),
-        "shape": shape.sizes,
+        "corpus_sha256": digest,
+        "settings": {name: value for name, value in asdict(settings).items() if name != "shape"},
+        "shape": {"cell": model.cell, **asdict(model.cell_settings), **shape.sizes},
         "last_loss": last[1],
     }
-    write_text_atomically(folder / "about.json", json.dumps(about, indent=2, default=str) + "\n")
+    write_text_atomically(folder / f"{settings.shape}.json", json.dumps(about, indent=2, default=str) + "\n")
     return about

@@ -2,10 +2,12 @@ import json
 
 import pytest
 
-from client_model.config import DataConfig, ModelConfig, default_start
+from client_model.config import PUBLIC_SHAPES, DataConfig, ModelConfig, default_start, public_shape
 from client_model.learning.cells.cifg import Cifg
+from client_model.learning.cells.stacked import Stacked
 from client_model.learning.language_model import model_shape
 from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START, path_setting, starting_file
+from simulation.studies.public_start import model_of
 
 
 @pytest.mark.parametrize("model", [ModelConfig(), ModelConfig(cell_settings=Cifg()), ModelConfig(sequence_length=9)])
@@ -22,6 +24,8 @@ def test_people_who_are_there_without_a_file_start_from_public_weights(name, mod
         (DataConfig(vocabulary_path=FOLDER / "vocab.txt"), ModelConfig()),
         (DataConfig(), ModelConfig(preset="gboard")),
         (DataConfig(), ModelConfig(cell="lstm")),
+        (DataConfig(), ModelConfig(cell="stacked", cell_settings=Stacked(layers=3))),
+        (DataConfig(), ModelConfig(cell="stacked", cell_settings=Stacked(), preset="gboard")),
         (DataConfig(), ModelConfig(vocabulary_size=400)),
         (DataConfig(), ModelConfig(units=100)),
         (DataConfig(), ModelConfig(embedding_size=32)),
@@ -31,15 +35,24 @@ def test_everything_else_starts_at_random(data, model):
     assert default_start(data, model) == RANDOM_START
 
 
-def test_the_default_shape_is_that_of_the_public_weights():
-    about = json.loads((FOLDER / "about.json").read_text())
-    shape = model_shape(ModelConfig())
-    assert shape.sizes == about["shape"] and shape.cell == Cifg()
+@pytest.mark.parametrize("name", PUBLIC_SHAPES)
+def test_each_shape_with_public_weights_is_the_one_that_they_have(name):
+    about, model = json.loads((FOLDER / f"{name}.json").read_text())["shape"], model_of(name)
+    shape = model_shape(model)
+    assert about == {"cell": shape.cell.name, **vars(shape.cell), **shape.sizes}
+    assert public_shape(model) == name and default_start(DataConfig(), model) == PUBLIC_START
+
+
+def test_the_default_model_is_the_small_shape():
+    assert public_shape(ModelConfig()) == "small" and model_shape(ModelConfig()) == model_shape(model_of("small"))
 
 
 def test_names_stay_names_and_files_become_whole_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [path_setting(name) for name in (PUBLIC_START, RANDOM_START)] == ["public", "none"]
     assert path_setting(FOLDER.parent.relative_to(FOLDER.parent) / "w.npz") == str(tmp_path / "w.npz")
-    assert starting_file(PUBLIC_START) == FOLDER / "weights.npz"
-    assert starting_file(RANDOM_START) is None and starting_file(None) is None
+    assert starting_file(PUBLIC_START, lambda: "deep") == FOLDER / "deep.npz"
+    assert (
+        starting_file(PUBLIC_START, lambda: None) == FOLDER / "small.npz"
+    )  # which does not fit, as the reader will say
+    assert starting_file(RANDOM_START, pytest.fail) is None and starting_file(None, pytest.fail) is None

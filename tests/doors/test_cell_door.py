@@ -174,7 +174,7 @@ def test_its_settings_are_flags_and_keys_with_it_alone(registered, tmp_path):
 
 
 def test_a_name_that_nobody_registered_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"--model.cell: expected one of cifg, lstm, found 'gru'"):
+    with pytest.raises(ConfigError, match=r"--model.cell: expected one of cifg, lstm, .*, found 'gru'"):
         parse_simulate(FLAGS)
 
 
@@ -238,7 +238,7 @@ def test_a_run_knows_the_cell_that_was_handed_in_and_is_not_resumed_without_it(t
     with RunProgress(said, 3, 0) as progress:
         folder = start_run(prepared, resume=False, progress=progress).directory.root
     assert "gru small: 400 words" in said.getvalue()
-    with pytest.raises(ConfigError, match=r"config.toml.*model.cell: expected one of cifg, lstm, found 'gru'"):
+    with pytest.raises(ConfigError, match=r"config.toml.*model.cell: expected one of cifg, lstm, .*, found 'gru'"):
         read_config(folder / "config.toml")
     with parts.at_their_doors():
         config = replace(read_config(folder / "config.toml"), output_dir=folder)

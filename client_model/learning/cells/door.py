@@ -13,6 +13,8 @@ CELLS: "Door[Cell]" = Door(
     {
         "cifg": "client_model.learning.cells.cifg:KIND",
         "lstm": "client_model.learning.cells.lstm:KIND",
+        "stacked": "client_model.learning.cells.stacked:KIND",
+        "transformer": "client_model.learning.cells.transformer:KIND",
     },
     needs=("name", "weights", "state_sizes", "step"),
 )

@@ -15,7 +15,7 @@ const MAY_REPEAT = new Set(
 );
 const START = "<bos>";
 const FEWEST_TIMES = 2;
-const SETTINGS = { weight: 0.2, halfWeight: 100, smoothing: 8, halfLife: 500, limit: 2000 };
+const SETTINGS = { weight: 0.3, halfWeight: 100, smoothing: 8, halfLife: 500, limit: 2000 };
 
 /** EXACT, NEAR (one edit away, never in the first letter) or UNLIKE. */
 export function fit(word, typed) {

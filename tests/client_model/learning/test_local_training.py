@@ -8,18 +8,32 @@ import tensorflow as tf
 
 from benchmarks.workload import StepOnly
 from client_model.config import ModelConfig
+from client_model.learning.cells.cifg import Cifg
+from client_model.learning.cells.lstm import Lstm
+from client_model.learning.cells.stacked import Stacked
+from client_model.learning.cells.transformer import Transformer
 from client_model.learning.language_model import flatten, initial_weights, model_shape, unflatten
 from client_model.learning.local_training import LocalTrainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import pack
 from client_model.text.vocabulary import FIRST_WORD
+from client_model.tflite.keyboard_modules import logits_of, run_through
 
 T, V = 7, 60
 
 
+SMALL_CELLS = {
+    "cifg": Cifg(),
+    "lstm": Lstm(),
+    "stacked": Stacked(),
+    "transformer": Transformer(layers=2, heads=3, window=T - 1),
+}
+
+
 def small_shape(cell):
-    config = ModelConfig(cell=cell, vocabulary_size=V, embedding_size=6, units=11, sequence_length=T)
-    return model_shape(config)
+    return model_shape(
+        ModelConfig(vocabulary_size=V, embedding_size=6, units=12, sequence_length=T), cell=SMALL_CELLS[cell]
+    )
 
 
 def without_passes(shape):
@@ -28,8 +42,7 @@ def without_passes(shape):
 
 
 CELLS = {
-    "cifg": small_shape("cifg"),
-    "lstm": small_shape("lstm"),
+    **{name: small_shape(name) for name in SMALL_CELLS},
     "cifg by its step": without_passes(small_shape("cifg")),
     "lstm by its step": without_passes(small_shape("lstm")),
 }
@@ -46,7 +59,10 @@ def some_weights(shape, seed=0):
 
 
 def padded_logits(shape, weights, x):
-    """Logits [rows, T, V] of a plain implementation over padded rows."""
+    """Logits [rows, T, V] of a plain implementation over padded rows; by its step for a cell that is none of two."""
+    if shape.cell.name not in ("cifg", "lstm"):
+        named = dict(zip(shape.weight_shapes(), weights, strict=True))
+        return tf.stack([logits_of(named, output) for output in run_through(named, shape, tf.constant(x))], 1)
     embedding, input_kernel, recurrent, bias, projection, output_bias = weights
     rows = x.shape[0]
     state, cell = tf.zeros([rows, recurrent.shape[0]]), tf.zeros([rows, shape.units])
@@ -195,7 +211,7 @@ def test_gboard_preset_has_the_published_size():
     assert model_shape(ModelConfig(preset="gboard")).num_weights == 1_422_250
 
 
-@pytest.mark.parametrize("cell", ["cifg", "lstm"])
+@pytest.mark.parametrize("cell", SMALL_CELLS)
 def test_flatten_round_trip(cell):
     shape = small_shape(cell)
     weights = some_weights(shape)

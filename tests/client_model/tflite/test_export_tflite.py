@@ -24,16 +24,16 @@ from client_model.tflite.flatbuffer_model import pack_model, unpack_model
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_model import ReferenceModel
 from client_model.tflite.reference_vectors import reference_vectors
+from tests.client_model.learning.test_local_training import SMALL_CELLS, make_phone, padded_logits, some_weights
 from tests.client_model.learning.test_local_training import T as PHONE_T
-from tests.client_model.learning.test_local_training import make_phone, padded_logits, some_weights
 
 T, V = PHONE_T, 300  # TFLite leaves weights of fewer than 1,024 numbers in float
 
 
-@pytest.fixture(scope="module", params=["cifg", "lstm"])
+@pytest.fixture(scope="module", params=SMALL_CELLS)
 def exported(request):
-    config = ModelConfig(cell=request.param, vocabulary_size=V, embedding_size=16, units=40, sequence_length=T)
-    shape = model_shape(config)
+    config = ModelConfig(vocabulary_size=V, embedding_size=16, units=42, sequence_length=T)
+    shape = model_shape(config, cell=SMALL_CELLS[request.param])
     weights = some_weights(shape, seed=2)
     return shape, weights, convert(shape, weights, tuple(FILES), max_gradient_norm=0.5)
 
@@ -141,14 +141,15 @@ def test_suggestions_of_a_very_sure_model_keep_their_order(exported):
 def test_special_tokens_and_punctuation_are_never_suggested(exported):
     shape, weights, _ = exported
     loud = [w.copy() for w in weights]
-    loud[5][:FIRST_WORD] += 100.0
+    loud[-1][:FIRST_WORD] += 100.0
     file = convert(shape, loud, ("float32",))["float32"]
     step = open_interpreter(file).get_signature_runner("step")
-    hidden = np.zeros((1, weights[2].shape[0]), np.float32)
-    found = step(token=np.array([BOS], np.int32), hidden=hidden, cell=np.zeros((1, shape.units), np.float32))
+    state = {name: np.zeros((1, width), np.float32) for name, width in shape.state_sizes.items()}
+    found = step(token=np.array([BOS], np.int32), **state)
     assert (found["ids"] >= FIRST_WORD).all() and found["probabilities"].sum() < 1e-3
 
 
+@pytest.mark.parametrize("exported", ["cifg", "lstm"], indirect=True)  # which learn enough here to pass the checks
 def test_export_writes_the_files_their_facts_and_no_drafts(exported, tmp_path):
     shape, weights, _ = exported
     learned = learned_weights(shape, weights)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import threading
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -16,6 +17,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from client_model.learning.cells.lstm import Lstm
+from client_model.learning.cells.stacked import Stacked
+from client_model.learning.cells.transformer import Transformer
 from client_model.suggestions.personal_words import PersonalWords
 from client_model.suggestions.strip import Strip, shown
 from client_model.text.vocabulary import FIRST_WORD, tokenize
@@ -23,7 +27,7 @@ from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
 from simulation.device.keyboard_server import PAGE, KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
-from tests.simulation.device.keyboard_model import VOCABULARY
+from tests.simulation.device.keyboard_model import SHAPE, VOCABULARY, export_small_model
 
 pytestmark = pytest.mark.slow
 BOTH_ENGINES = pytest.mark.parametrize("server", ["litert", "local"], indirect=True)
@@ -140,6 +144,25 @@ def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, sma
     assert "ms" in page.shown("press")
     where = "in this page" if server.local is None else "in the local process that serves this page"
     assert where in page.shown("engine")
+
+
+@pytest.mark.parametrize("cell", [Lstm(), Stacked(), Transformer(layers=2)], ids=lambda cell: cell.name)
+def test_every_other_cell_runs_in_the_page(cell, browser, tmp_path):
+    try:
+        litert = litert_files()
+    except LiteRtUnavailableError as error:
+        pytest.skip(f"LiteRT.js is not to be had here: {error}")
+    export_small_model(tmp_path, 0, ("int8",), replace(SHAPE, cell=cell))
+    server = KeyboardServer([open_model(tmp_path)], litert, "as asked for", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        page, steps = Page(browser, server), steps_of([tmp_path])
+        for finished, typed in (("", ""), ("where", ""), ("where will", ""), ("where will we", "me")):
+            page.type(Keys.BACKSPACE * len(page.text), f"{finished} ".lstrip(), typed)
+            assert page.strip() == expected_words(steps, finished, typed)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_the_tokeniser_and_every_test_vector_hold_in_the_page(page, small_models):

@@ -1,11 +1,12 @@
 """What ships for phones to begin with, and how it is made."""
 
+import gzip
 import json
 
 import numpy as np
 import pytest
 
-from client_model.config import ModelConfig
+from client_model.config import PUBLIC_SHAPES
 from client_model.learning.language_model import model_shape
 from client_model.public_start import FOLDER, everyday_words
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, read_vocabulary
@@ -13,7 +14,7 @@ from simulation.flags import parse_simulate, result_settings, to_toml
 from simulation.run.accepted_input import accept_input
 from simulation.run.directory import read_weights
 from simulation.run.starting_point import starting_weights
-from simulation.studies.public_start import public_vocabulary
+from simulation.studies.public_start import model_of, public_vocabulary
 from typefleet.errors import ConfigError
 
 FIXED = len(SPECIAL_TOKENS) + len(PUNCTUATION)
@@ -69,21 +70,28 @@ def test_a_corpus_that_is_none_is_refused_in_one_line(content, found, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_same_corpus_gives_the_same_files(script, corpus, tmp_path):
+def test_the_same_corpus_packed_or_not_gives_the_same_files(script, corpus, tmp_path):
+    flags, packed = ("--training.epochs", 1, "--training.shape", "deep"), tmp_path / "packed.jsonl.gz"
+    packed.write_bytes(gzip.compress(corpus.read_bytes()))
     for name in ("one", "two"):
-        done = script("train_public_start.py", corpus, "--training.epochs", 1, "--output-dir", tmp_path / name)
+        done = script("train_public_start.py", corpus, *flags, "--output-dir", tmp_path / name)
         assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("100%"), done.stderr
-    for file in ("weights.npz", "vocab.txt", "about.json"):
+        corpus = packed
+    for file in ("deep.npz", "vocab.txt", "deep.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
-def test_what_ships_is_small_and_whole():
-    files = [FOLDER / name for name in ("weights.npz", "vocab.txt")]
-    assert sum(file.stat().st_size for file in files) <= 1.5e6
-    vocabulary, config = read_vocabulary(files[1]), ModelConfig()
+@pytest.mark.parametrize("name", PUBLIC_SHAPES)
+def test_what_ships_is_small_and_whole(name):
+    files = [FOLDER / f"{name}.npz", FOLDER / "vocab.txt"]
+    assert sum(file.stat().st_size for file in files) <= (1.6e6 if name == "large" else 1.5e6)
+    vocabulary = read_vocabulary(files[1])
     assert len(vocabulary) == 5000 and set(everyday_words()) <= set(vocabulary.tokens)
     assert not {"basil", "london", "mary"} & set(vocabulary.tokens)
-    read_weights(files[0], model_shape(config, len(vocabulary)))
+    read_weights(files[0], model_shape(model_of(name), len(vocabulary)))
+
+
+def test_whoever_is_to_be_named_is():
     assert {"CC BY-SA 4.0", "CC0 1.0", "CC BY 2.0 FR"} <= {
         cell.strip() for line in (FOLDER / "NOTICE.md").read_text().splitlines() for cell in line.split("|")
     }
@@ -104,8 +112,13 @@ def test_its_name_stays_a_name_in_the_settings_that_a_run_keeps():
     assert 'init = "public"' in to_toml(config) and result_settings(config)["model.init"] == "public"
 
 
-def test_another_model_does_not_start_from_it():
-    config = parse_simulate(["--model.init", "public", "--model.units", "100", "--fleet.size", "200"]).run
-    start = accept_input(config).start
-    with pytest.raises(ConfigError, match=r"weights\.npz: expected .* of shape"):
-        starting_weights(start, config, model_shape(config.model, 5000), print)
+@pytest.mark.parametrize(
+    "flags",
+    [("--model.units", "100"), ("--model.preset", "gboard"), ("--model.cell", "stacked", "--model.layers", "3")],
+)
+def test_another_model_does_not_start_from_it(flags):
+    config = parse_simulate(["--model.init", "public", *flags, "--fleet.size", "200"]).run
+    with pytest.raises(
+        ConfigError, match=r"--model\.init public: expected a model that has public weights .*, found another"
+    ):
+        accept_input(config)

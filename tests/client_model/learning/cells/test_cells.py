@@ -7,16 +7,24 @@ import tensorflow as tf
 from client_model.config import ModelConfig
 from client_model.learning.cells.base import CellSizes, HandWrittenPasses, NumpyReference
 from client_model.learning.cells.check import check_cell
+from client_model.learning.cells.cifg import Cifg
 from client_model.learning.cells.door import CELLS
+from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.packed import AutodiffPasses, passes_of
+from client_model.learning.cells.stacked import Stacked
+from client_model.learning.cells.transformer import Transformer
 from client_model.learning.language_model import cell_weights, initial_weights, model_shape
+from typefleet.errors import ConfigError
 
-SIZES = CellSizes(6, 11)
+SIZES = CellSizes(6, 12)
 
 
-@pytest.fixture(params=["cifg", "lstm"])
+OURS = [Cifg(), Lstm(), Stacked(), Stacked(layers=3), Transformer(layers=2, heads=3, window=3), Transformer(layers=1)]
+
+
+@pytest.fixture(params=OURS, ids=repr)
 def cell(request):
-    return ModelConfig(cell=request.param).make_cell()
+    return request.param
 
 
 def drawn(cell):
@@ -38,15 +46,15 @@ def test_the_reference_computes_what_the_step_does(cell):
     assert isinstance(cell, NumpyReference)
     weights, rng = drawn(cell), np.random.default_rng(0)
     tensors = {name: tf.constant(weight) for name, weight in weights.items()}
-    state = {name: rng.normal(size=width).astype(np.float32) for name, width in cell.state_sizes(SIZES).items()}
+    state = {name: np.zeros(width, np.float32) for name, width in cell.state_sizes(SIZES).items()}
     rows = {name: tf.constant(part[None]) for name, part in state.items()}
-    for _ in range(3):
+    for _ in range(6):  # more than the smallest window
         x = rng.normal(size=6).astype(np.float32)
         output, state = cell.reference_step(weights, x, state)
         expected, rows = cell.step(tensors, tf.constant(x[None]), rows)
-        np.testing.assert_allclose(output, expected[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(output, expected[0], rtol=1e-4, atol=1e-5)
         for name, part in rows.items():
-            np.testing.assert_allclose(state[name], part[0], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(state[name], part[0], rtol=1e-4, atol=1e-5)
 
 
 def test_passes_by_hand_are_those_of_the_step(cell):
@@ -60,7 +68,39 @@ def test_passes_by_hand_are_those_of_the_step(cell):
         d_x, gradients = passes.backward(weights, trace, d_outputs)
         found.append([outputs, d_x, *(gradients[name] for name in weights)])
     for by_hand, automatic in zip(*found, strict=True):
-        np.testing.assert_allclose(by_hand, automatic, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(by_hand, automatic, rtol=1e-3, atol=1e-5)
+
+
+def test_a_second_layer_that_projects_to_nothing_changes_nothing():
+    one, two = Cifg(), Stacked()
+    weights, x = drawn(two), tf.constant(np.random.default_rng(5).normal(size=(2, 6)).astype(np.float32))
+    first = {name: tf.constant(weights[f"layer1_{name}"]) for name in one.weights(SIZES)}
+    weights["layer2_projection"] = np.zeros_like(weights["layer2_projection"])
+    tensors = {name: tf.constant(weight) for name, weight in weights.items()}
+
+    def zeros(cell):
+        return {name: tf.zeros([2, width]) for name, width in cell.state_sizes(SIZES).items()}
+
+    np.testing.assert_array_equal(two.step(tensors, x, zeros(two))[0], one.step(first, x, zeros(one))[0])
+
+
+def test_a_transformer_forgets_what_left_its_window():
+    cell = Transformer(layers=1, heads=2, window=3)
+    weights, rng = drawn(cell), np.random.default_rng(6)
+    tokens = rng.normal(size=(6, 6)).astype(np.float32)
+
+    def last_output(first):
+        state = {name: np.zeros(width, np.float32) for name, width in cell.state_sizes(SIZES).items()}
+        for x in (first, *tokens[1:]):
+            output, state = cell.reference_step(weights, x, state)
+        return output
+
+    np.testing.assert_array_equal(last_output(tokens[0]), last_output(-tokens[0]))
+
+
+def test_the_units_of_a_transformer_are_shared_by_its_heads():
+    with pytest.raises(ConfigError, match=r"--model\.units: expected a multiple of --model\.heads 5, found 12"):
+        Transformer(heads=5).weights(SIZES)
 
 
 @pytest.mark.parametrize(("name", "forget"), [("cifg", 0), ("lstm", 1)])
