@@ -15,6 +15,7 @@ from client_model.public_start import PUBLIC_START, RANDOM_START
 from client_model.text.formats.columns import Columns
 from client_model.text.formats.door import AUTO, BUNDLED, FORMATS, SYNTHETIC
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
+from typefleet.errors import ConfigError, expected
 
 if TYPE_CHECKING:
     from client_model.learning.cells.base import Cell
@@ -94,10 +95,11 @@ class ModelConfig:
     """The next-word model."""
 
     preset: Literal["small", "large", "gboard"] = "small"
-    """small: 5,000 words, embedding 64, 256 units. large: 5,000, 96, 512. gboard: 10,000, 96, 670."""
+    """Sizes. small: 5,000 words, embedding 64, 256 units, 0.6 MB on a phone. large: 5,000, 96, 512, 1.0 MB, better.
+    gboard: 10,000, 96, 670, 1.7 MB, as published."""
     cell: Annotated[str, CELLS.choice] = "cifg"
-    """cifg: coupled input-forget gate with recurrent projection. lstm: the plain cell. stacked: layers of cifg.
-    transformer: self-attention over the last tokens."""
+    """cifg: the published cell, and the fastest. lstm: the plain cell. stacked: layers of cifg, better for few bytes.
+    transformer: self-attention over the last tokens, to compare with."""
     cell_settings: Annotated[KindSettings, SettingsOf("cell", CELLS), FLAT] = KindSettings()
     """Of the cell itself."""
     vocabulary_size: Annotated[int | None, Ge(16)] = None
@@ -111,8 +113,8 @@ class ModelConfig:
     init: Path | None = None
     """Start from `public`, the weights of public English that ship with the project; from a run's folder; from weights
     (.npz, vocab.txt beside it); or after central training on a file of public messages. The vocabulary then comes from
-    there too. `none`: random weights. By default public for the people who are there without --data.path, if the model
-    is of that shape, and none otherwise."""
+    there too. `none`: random weights. By default public for the chats that are there without --data.path, if there are
+    public weights of the model's shape, and none otherwise."""
     init_epochs: Annotated[int, Ge(1)] = 3
     """Central training: passes over the corpus."""
     init_learning_rate: Annotated[float, Gt(0)] = 2.0
@@ -141,8 +143,12 @@ def default_start(data: DataConfig, model: ModelConfig) -> Path:
     Raises:
         UnknownKindError, ConfigError: the settings name no cell.
     """
-    own_people = data.path is None and data.format_name == BUNDLED and data.vocabulary_path is None
-    return PUBLIC_START if own_people and public_shape(model) is not None else RANDOM_START
+    return PUBLIC_START if starts_publicly(data) and public_shape(model) is not None else RANDOM_START
+
+
+def starts_publicly(data: DataConfig) -> bool:
+    """Whether weights start at public ones if there are any of the model's shape and nobody says otherwise."""
+    return data.path is None and data.format_name == BUNDLED and data.vocabulary_path is None
 
 
 def public_shape(model: ModelConfig) -> str | None:
@@ -152,11 +158,24 @@ def public_shape(model: ModelConfig) -> str | None:
         UnknownKindError, ConfigError: the settings name no cell.
     """
     kind, settings = chosen(model, "cell")
-    sizes = (model.vocabulary_size, model.embedding_size, model.units)
-    for name, shape in PUBLIC_SHAPES.items():
-        if shape == (kind.name, asdict(settings), model.preset) and sizes == (None, None, None):
+    words, d, u = PRESETS[model.preset]
+    sizes = (words, model.embedding_size or d, model.units or u)
+    for name, (cell, of_cell, preset) in PUBLIC_SHAPES.items():
+        fits = (kind.name, asdict(settings), sizes) == (cell, of_cell, PRESETS[preset])
+        if fits and model.vocabulary_size is None:
             return name
     return None
+
+
+def check_model(model: ModelConfig) -> None:
+    """Refuse distances that no sequence has: they would never be trained, and phones would use them.
+
+    Raises:
+        ConfigError: a transformer's window is longer than the sequences.
+    """
+    window, longest = getattr(chosen(model, "cell")[1], "window", None), model.sequence_length
+    if model.cell == "transformer" and window is not None and window > longest:
+        raise ConfigError(expected("--model.window", f"a number <= --model.sequence-length = {longest}", window))
 
 
 @dataclass(frozen=True)

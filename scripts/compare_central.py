@@ -14,7 +14,6 @@ import tyro
 from client_model.config import CentralTraining
 from client_model.quiet import import_tensorflow_quietly
 from simulation.flags import parse_with_tyro, run_door
-from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -26,20 +25,16 @@ class CentralFlags:
     training: CentralTraining = field(default_factory=CentralTraining)
     """How."""
     public_text: Path | None = None
-    """Messages that nobody of the run wrote, to count words in too: a file in any format of --data.path."""
+    """Messages that nobody of the run wrote, to count words in too; their format goes by the file's ending."""
 
 
 def main() -> None:
     """Train, measure, print."""
     flags = parse_with_tyro(CentralFlags, sys.argv[1:])
     import_tensorflow_quietly()
-    from simulation.studies.central_comparison import compare_with_central, count_public_text, print_comparison
+    from simulation.studies.central_comparison import compare_with_central, print_comparison
 
-    if flags.public_text is not None and not flags.public_text.exists():
-        raise ConfigError(expected("--public-text", "a file", f"{flags.public_text}, which is not there"))
-    found, prepared = compare_with_central(flags.run_dir, flags.training)
-    public = None if flags.public_text is None else count_public_text(flags.public_text, prepared)
-    print_comparison(sys.stdout, found, prepared, public)
+    print_comparison(sys.stdout, *compare_with_central(flags.run_dir, flags.training, public_text=flags.public_text))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class TypingFlags:
     run_dir: Annotated[Path, tyro.conf.Positional]
     """Folder of an exported run."""
     sentences: tuple[str, ...] = ()
-    """Instead of those of the script."""
+    """To type instead of the built-in twelve."""
 
 
 def main(flags: TypingFlags) -> None:

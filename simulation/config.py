@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Lt
 
-from client_model.config import DataConfig, ModelConfig, TrainingConfig, default_start
+from client_model.config import DataConfig, ModelConfig, TrainingConfig, check_model, default_start
 from client_model.metrics.config import EvaluationConfig
 from client_model.public_start import RANDOM_START
 from server_strategy.config import CohortConfig
@@ -96,3 +96,4 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
     if fleet.size is not None and cohort.goal > fleet.size:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
     check_fleet(fleet)
+    check_model(config.model)

@@ -3,7 +3,7 @@
 What makes it fast, for phones that hold a few dozen short sentences:
 
 * one trace serves every phone: the numbers of batches, rows and tokens are dynamic;
-* batches are packed (see `batches`), so each product runs over real tokens only;
+* batches are packed (see `batches`), so each product runs over real tokens only (a cell's own passes may pad);
 * the input products of all time steps are one product, and so are the logits, their softmax and
   gradient, and each weight's gradient; only the recurrence itself goes step by step;
 * the backward pass is written by hand, but for the inside of a cell that has none of its own (see

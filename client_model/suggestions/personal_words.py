@@ -15,6 +15,9 @@ weight n / (n + half_weight).
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
 
 from client_model.text.vocabulary import BOS, PUNCTUATION, SPECIAL_TOKENS
 
@@ -26,13 +29,15 @@ FEWEST_TIMES = 2  # that a word outside the vocabulary was written before it is 
 class PersonalSettings:
     """How personal words count; chosen on people who train."""
 
-    weight: float = 0.3
-    """Of the estimate beside the model's once many words are kept; the model's is 1 less this."""
-    half_weight: float = 100.0
-    """Words, as they count, with which the estimate has half of the weight."""
-    smoothing: float = 8.0
-    half_life: float = 500.0
-    limit: int = 2000
+    weight: Annotated[float, Ge(0), Lt(1)] = 0.3
+    """Of the estimate beside the model's, times n / (n + half_weight), where n is the sum of all counts."""
+    half_weight: Annotated[float, Ge(0)] = 100.0
+    """The n with which the estimate has half of the weight."""
+    smoothing: Annotated[float, Gt(0)] = 8.0
+    """Words that the last one counts as having been followed by anyway, as the person's words are spread."""
+    half_life: Annotated[float, Gt(0)] = 500.0
+    """Words after which a word counts half."""
+    limit: Annotated[int, Ge(1)] = 2000
     """Words that are kept; the oldest go first."""
 
 

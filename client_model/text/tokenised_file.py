@@ -23,7 +23,7 @@ from client_model.text.formats.columns import USUAL
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.errors import unreadable, unwritable
 
-_CACHE_LAYOUT = 2  # raise when the tokeniser or the arrays change, so that old caches are not used
+_CACHE_LAYOUT = 3  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
 
 
 class TokenisedFile:

@@ -78,7 +78,7 @@ def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str, say: C
                     raise message
                 gathered.skipped += 1
                 continue
-            gathered.check_time(message, path)
+            gathered.check_time(message, f"{path}: message {progress.messages}")
             script.look_at(message.text)
             gathered.add(message)
     script.settle()
@@ -100,14 +100,14 @@ class _Gathered:
         self.skipped = 0
         self.are_dated: bool | None = None  # the messages; None: no times yet
 
-    def check_time(self, message: Message, path: Path) -> None:
+    def check_time(self, message: Message, where: str) -> None:
         """Numbers have an unknown unit, so that they cannot be put in one order with dates."""
         if message.time is None:
             return
         if self.are_dated not in (None, message.is_dated):
             kinds = ("numbers", "dates")
             wanted = f"times that are all numbers or all dates, as the {kinds[not message.is_dated]} before"
-            raise DataError(expected(f"{path}: message {len(self.lengths) + 1}", wanted, kinds[message.is_dated]))
+            raise DataError(expected(where, wanted, kinds[message.is_dated]))
         self.are_dated = message.is_dated
 
     def add(self, message: Message) -> None:
@@ -159,14 +159,14 @@ class _Progress:
 
     def __init__(self, path: Path, share: ShareRead, say: Callable[[str], None]) -> None:
         self._name, self._share, self._say = path.name, share, say
-        self._messages = 0
+        self.messages = 0
         self._began = self._said = time.monotonic()
 
     def another_message(self) -> None:
-        self._messages += 1
-        if self._messages % _LOOK_EVERY == 0 and (now := time.monotonic()) >= self._said + _SAY_EVERY_S:
+        self.messages += 1
+        if self.messages % _LOOK_EVERY == 0 and (now := time.monotonic()) >= self._said + _SAY_EVERY_S:
             self._said = now
-            self._say(f"reading {self._name}: {self._messages:,} messages{self._left(now)}")
+            self._say(f"reading {self._name}: {self.messages:,} messages{self._left(now)}")
 
     def _left(self, now: float) -> str:
         share = self._share()

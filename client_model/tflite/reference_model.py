@@ -1,6 +1,6 @@
 """The trained weights as a model of their own, which every exported file is held to.
 
-A cell's numpy reference is a second implementation, independent of TensorFlow; `cifg` and `lstm` have one. For a cell
+A cell's numpy reference is a second implementation, independent of TensorFlow; all built-in cells have one. For a cell
 without, its `step` is run eagerly in float32, one token after another: what conversion, quantisation and the
 interpreter make of it is still held to something that none of them has touched.
 """

@@ -6,10 +6,15 @@ keyboard = Keyboard("runs/2026-11-29-053929")
 keyboard.suggest("see you")             # three words
 keyboard.suggest("see you", typed="to")  # three that begin so
 
-With `Keyboard(run, additions=True)` it suggests as an app would show it: see
-"What the keyboard adds" in docs/device.md.
+With additions it suggests as an app would show it ("What the keyboard adds" in docs/device.md):
+
+keyboard = Keyboard("runs/2026-11-29-053929", additions=True)
+keyboard.remember("see you at the pool")  # a message that was sent: its words count from now on
+keyboard.suggest("see you at the")
+keyboard.mark("see you")                  # a punctuation mark to offer, or None
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +34,17 @@ class Keyboard:
     Args:
         run: the folder of a run.
         additions: suggest with what a keyboard adds; without, what the file says by itself.
+        blocked: words that are never suggested, with additions.
 
     Raises:
         ConfigError: there is no exported file, or it has no vocabulary inside.
     """
 
-    def __init__(self, run: Path | str, additions: bool = False) -> None:
+    def __init__(self, run: Path | str, additions: bool = False, blocked: Collection[str] = ()) -> None:
         model = open_model(Path(run))
         self._vocabulary = vocabulary_from_text(model.vocabulary)
         self._steps = FileSteps(open_interpreter(model.files[FILES["int8"]]))
-        self._strip = Strip(self._vocabulary) if additions else None
+        self._strip = Strip(self._vocabulary, blocked) if additions else None
         self._personal = PersonalWords()
 
     def read(self, sentence: str) -> list[tuple[tuple[str, ...], str]]:
@@ -71,8 +77,8 @@ class Keyboard:
         """The three likeliest next words, best first.
 
         Args:
-            text: what stands before, as far as it is whole words.
-            typed: letters of the next word so far; fewer than three words may begin with them.
+            text: the whole words before: of `see yo`, whose last word is still being typed, `see`.
+            typed: letters of the next word so far, here `yo`; fewer than three words may begin with them.
         """
         logits, ids = self._steps.read(np.array(ids_of(text, self._vocabulary), np.int32))  # [tokens, V], [tokens, 3]
         if self._strip is not None:

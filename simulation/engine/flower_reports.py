@@ -5,6 +5,7 @@ own: it starts a process (`file`, of the Python interpreter) that can outlive th
 the user in the home directory.
 """
 
+import os
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,5 +24,6 @@ class _Nobody:
 
 def make_no_reports() -> None:
     """Have Flower make none in this process, unless the environment asks for them."""
-    if telemetry.FLWR_TELEMETRY_ENABLED != "1":
+    # Not Flower's own constant: who imported it before this package left that one at its default, which is on.
+    if os.environ.get("FLWR_TELEMETRY_ENABLED") != "1":
         telemetry.state["executor"] = _Nobody()  # type: ignore[assignment]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.config import public_shape, starts_publicly
 from client_model.learning.language_model import flatten
 from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
@@ -238,10 +239,12 @@ def _introduce(run: Run, progress: RunProgress) -> None:
 
 
 def _origin(prepared: Prepared) -> str:
-    """Where the weights start, if not at random."""
+    """Where the weights start."""
     start = prepared.start
     if start is None:
-        return ""
+        config, own_cell = prepared.config, prepared.parts.cell is not None
+        of_another_shape = starts_publicly(config.data) and (own_cell or public_shape(config.model) is None)
+        return ", from random weights" + (": no public ones have its shape" if of_another_shape else "")
     return ", from those of public English" if start.ships_with_us else f", from {start.path.name}"
 
 

@@ -74,7 +74,7 @@ class RunProgress:
             self._abandoned += 1
             if self._abandoned == 1 or self._abandoned % _ABANDONED_AT_ONCE == 0:
                 so_far = "" if self._abandoned == 1 else f"{self._abandoned} in a row, now "
-                self.say(f"round {record.round:>4}  abandoned: {so_far}{record.abandoned}  {date}".rstrip())
+                self.say(f"attempt {record.round:>4} abandoned: {so_far}{record.abandoned}  {date}".rstrip())
             return
         self._abandoned = 0
         epsilon = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}{of_what}"

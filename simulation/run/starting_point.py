@@ -57,8 +57,9 @@ def open_starting_point(config: RunConfig, say: Callable[[str], None] = lambda _
     if path is None:
         return None
     if config.model.init == PUBLIC_START and public_shape(config.model) is None:
-        shapes = "--model.preset small or large, or --model.cell stacked, and no other sizes or layers"
-        raise ConfigError(expected("--model.init public", f"a model that has public weights ({shapes})", "another"))
+        shapes = "cifg small, cifg large, or stacked small of 2 layers"
+        found = f"another ({config.model.cell} {config.model.preset}, or other sizes)"
+        raise ConfigError(expected("--model.init public", f"a model that has public weights ({shapes})", found))
     if path.is_dir():
         path = path / "model" / "weights.npz"
     try:

@@ -35,6 +35,7 @@ class CentralComparison:
     at_the_start: dict[str, Any]
     federated: dict[str, Any]
     central: dict[str, Any]
+    public: Baselines | None  # of counting on a public text, if one was named
 
     def ratio(self, metric: str) -> float | None:
         """Federated over central; None where either is missing or central is 0."""
@@ -43,7 +44,10 @@ class CentralComparison:
 
 
 def compare_with_central(
-    root: Path, training: CentralTraining, say: Callable[[str], None] = print
+    root: Path,
+    training: CentralTraining,
+    say: Callable[[str], None] = print,
+    public_text: Path | None = None,
 ) -> tuple[CentralComparison, Prepared]:
     """Train centrally what a finished run trained on its phones, and measure both and their start.
 
@@ -51,9 +55,10 @@ def compare_with_central(
         root: folder of a finished run.
         training: how.
         say: told how it goes.
+        public_text: see `count_public_text`.
 
     Raises:
-        InputError: the folder has no finished run, or its text is gone.
+        InputError: the folder has no finished run, its text is gone, or the public text cannot be used.
         MachineError: this process has used TensorFlow before, and its threads are set.
     """
     from client_model.learning.central_training import train_centrally
@@ -62,6 +67,7 @@ def compare_with_central(
     limit_threads(1)  # the same bits on any number of cores
     prepared = prepare(read_config(root / "config.toml"))
     config, shape = prepared.config, prepared.shape
+    public = None if public_text is None else count_public_text(public_text, prepared, say)  # bad text is said first
     federated = read_weights(RunDirectory(root).model / "weights.npz", shape)
     start = starting_weights(prepared.start, config, shape, say)
     last = [0.0]
@@ -89,21 +95,23 @@ def compare_with_central(
         counts = host.score(host.load(weights), prepared.held_out_phones.tolist())
         return prepared.metrics.values(sum_counts(counts))
 
-    return CentralComparison(measured(start), measured(federated), measured(central)), prepared
+    return CentralComparison(measured(start), measured(federated), measured(central), public), prepared
 
 
 def count_public_text(corpus: Path, prepared: Prepared, say: Callable[[str], None] = print) -> Baselines:
     """What counting on a public text achieves on the held-out people of a run, with the run's vocabulary.
 
     Args:
-        corpus: messages in any format that `--data.path` takes by its ending.
+        corpus: messages, in a format that the ending of the file's name says.
         prepared: of the run.
         say: told how far the text is read.
 
     Raises:
         ConfigError, DataError: the text cannot be used.
     """
-    spec = prepare_population(DataConfig(path=corpus), prepared.config.seed, None, say=say)
+    of_run = prepared.config.data
+    data = DataConfig(path=corpus, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
+    spec = prepare_population(data, prepared.config.seed, None, say=say)
     text, population = open_population(spec), prepared.population
     return measure_baselines(
         PhonesText(text, spelled_lookup(prepared.vocabulary, text), np.arange(text.num_phones)),
@@ -122,16 +130,13 @@ def _counting_rows(name: str, baselines: Baselines, metrics: Sequence[Metric]) -
         yield [f"{kind}, {name}", *(metric.text(value) for metric, value in zip(metrics, found, strict=True))]
 
 
-def print_comparison(
-    stream: Any, found: CentralComparison, prepared: Prepared, public: Baselines | None = None
-) -> None:
+def print_comparison(stream: Any, found: CentralComparison, prepared: Prepared) -> None:
     """One row per model, the ratio below them, and what counting achieves.
 
     Args:
         stream: to print to.
         found: by `compare_with_central`.
         prepared: of the run.
-        public: by `count_public_text`.
     """
     metrics = prepared.metrics.compared
     rows = [
@@ -145,5 +150,5 @@ def print_comparison(
     ratios = (found.ratio(metric.name) for metric in metrics)
     rows.append(["federated / central", *("-" if ratio is None else f"{ratio:.3f}" for ratio in ratios)])
     rows += _counting_rows("same people", prepared.baselines(), metrics)
-    rows += [] if public is None else _counting_rows("public text", public, metrics)
+    rows += [] if found.public is None else _counting_rows("public text", found.public, metrics)
     print_table(console_for(stream), ["", *(metric.label for metric in metrics)], rows)

@@ -8,9 +8,7 @@ are in whatever the corpus says. No phone's text plays any part.
 The weights are kept in half precision.
 """
 
-import gzip
 import hashlib
-import io
 import json
 import re
 from collections import Counter, defaultdict
@@ -26,10 +24,11 @@ from client_model.config import PUBLIC_SHAPES, DataConfig, ModelConfig
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import initial_weights, model_shape, wanted_vocabulary_size
 from client_model.public_start import FOLDER, everyday_words
+from client_model.text.formats.compressed import opened
 from client_model.text.population import open_population, prepare_population
-from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, tokenize
+from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, read_vocabulary, tokenize
 from simulation.files import write_atomically, write_text_atomically
-from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.errors import ConfigError, InputError, expected, unreadable
 
 _WRITTEN = re.compile(
     "[^\\W\\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\\W\\d_]+)*|[.!?]"
@@ -115,22 +114,19 @@ def _count(corpus: Path) -> _Counted:
     return counted
 
 
-def _opened(corpus: Path) -> io.BufferedReader:
-    """The text itself, whether it is gzipped or not."""
-    return io.BufferedReader(gzip.open(corpus)) if corpus.suffix == ".gz" else corpus.open("rb")
-
-
 def _rows(corpus: Path) -> Iterator[dict[str, Any]]:
     try:
-        with _opened(corpus) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+        with opened(corpus) as lines:
             for number, line in enumerate(lines, start=1):
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8"))
                 if not isinstance(row, dict):
                     raise ConfigError(expected(f"{corpus}:{number}", "a JSON object", f"a {type(row).__name__}"))
                 yield row
     except OSError as error:
         raise ConfigError(unreadable(corpus, error, "a public corpus")) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except InputError:  # is a ValueError
+        raise
+    except (ValueError, RecursionError) as error:
         raise ConfigError(expected(corpus, "JSON lines in UTF-8", "another content")) from error
 
 
@@ -138,6 +134,14 @@ def model_of(shape: str) -> ModelConfig:
     """The model of one of `PUBLIC_SHAPES`."""
     cell, settings, preset = PUBLIC_SHAPES[shape]
     return ModelConfig(cell=cell, cell_settings=CELLS.kind(cell).settings(**settings), preset=preset)  # type: ignore[arg-type]
+
+
+def _refuse_other_vocabulary(folder: Path, shape: str, vocabulary: Vocabulary) -> None:
+    """All weights of a folder share its vocab.txt."""
+    others = sorted(f"{name}.npz" for name in PUBLIC_SHAPES if name != shape and (folder / f"{name}.npz").exists())
+    if others and read_vocabulary(folder / "vocab.txt") != vocabulary:
+        wanted = f"a folder whose {', '.join(others)} have the vocabulary of this corpus"
+        raise ConfigError(expected("--output-dir", wanted, f"another in {folder / 'vocab.txt'}"))
 
 
 def train_public_start(
@@ -161,9 +165,10 @@ def train_public_start(
     from client_model.learning.central_training import train_centrally
     from client_model.learning.local_training import limit_threads
 
-    limit_threads(1)  # the same bits on any number of cores
     model = model_of(settings.shape)
     vocabulary = public_vocabulary(corpus, wanted_vocabulary_size(model))
+    _refuse_other_vocabulary(folder, settings.shape, vocabulary)
+    limit_threads(1)  # the same bits on any number of cores
     spec = prepare_population(DataConfig(path=corpus), settings.seed, None)
     population = open_population(spec)
     shape = model_shape(model, len(vocabulary))
@@ -190,10 +195,13 @@ def train_public_start(
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{settings.shape}.npz", lambda file: np.savez_compressed(file, **named))
     write_text_atomically(folder / "vocab.txt", vocabulary.to_text())
-    with _opened(corpus) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with opened(corpus) as text:
+        digest = hashlib.sha256()
+        while block := text.read(1 << 20):
+            digest.update(block)
     about = {
-        "corpus_sha256": digest,
+        "corpus_sha256": digest.hexdigest(),
+        "vocabulary_sha256": hashlib.sha256(vocabulary.to_text().encode()).hexdigest(),
         "settings": {name: value for name, value in asdict(settings).items() if name != "shape"},
         "shape": {"cell": model.cell, **asdict(model.cell_settings), **shape.sizes},
         "last_loss": last[1],

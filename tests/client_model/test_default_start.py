@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -45,6 +46,25 @@ def test_each_shape_with_public_weights_is_the_one_that_they_have(name):
 
 def test_the_default_model_is_the_small_shape():
     assert public_shape(ModelConfig()) == "small" and model_shape(ModelConfig()) == model_shape(model_of("small"))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (ModelConfig(units=256, embedding_size=64), "small"),
+        (ModelConfig(embedding_size=96, units=512), "large"),
+        (ModelConfig(preset="large", embedding_size=64, units=256), "small"),
+    ],
+)
+def test_a_shape_is_known_however_it_is_asked_for(model, name):
+    assert public_shape(model) == name
+
+
+def test_each_says_which_vocabulary_its_ids_are_of():
+    digest = hashlib.sha256((FOLDER / "vocab.txt").read_bytes()).hexdigest()
+    assert {json.loads((FOLDER / f"{name}.json").read_text())["vocabulary_sha256"] for name in PUBLIC_SHAPES} == {
+        digest
+    }
 
 
 def test_names_stay_names_and_files_become_whole_paths(tmp_path, monkeypatch):

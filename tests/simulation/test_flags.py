@@ -160,6 +160,10 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
         (["--rounds", "many"], "--rounds: expected a whole number, found 'many'"),
         (["--rounds=1.5"], "--rounds: expected a whole number, found '1.5'"),
         (["--rounds"], "--rounds: expected a value, found none"),
+        (
+            ["--model.cell", "transformer", "--model.sequence-length", "10"],
+            "--model.window: expected a number <= --model.sequence-length = 10, found 20",
+        ),
         (["--model.cell", "gru"], "--model.cell: expected one of cifg, lstm, stacked, transformer, found 'gru'"),
         (["stray"], "the command line: expected flags that --help lists and their values, found 'stray'"),
         (["--fleet.utc-offset-weights", "1", "2"], "one a time zone"),

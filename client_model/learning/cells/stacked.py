@@ -65,7 +65,7 @@ class Stacked(KindSettings):
     name: ClassVar[str] = "stacked"
 
     layers: Annotated[int, Ge(2), Le(8)] = 2
-    """Of cifg, one above the other."""
+    """Layers of cifg, one above the other."""
 
     def weights(self, sizes: CellSizes) -> dict[str, CellWeight]:
         """Those of each layer, and what its input's norm is multiplied by."""

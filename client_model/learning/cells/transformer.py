@@ -20,7 +20,7 @@ from client_model.learning.cells.norm import layer_norm, numpy_layer_norm
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError, expected
 
-_NEVER = -1e9  # the score of a token that is not there
+_NEVER = -3e4  # the score of a token that is not there; a number in half precision too
 
 
 class _Tape(NamedTuple):
@@ -36,11 +36,11 @@ class Transformer(KindSettings):
     name: ClassVar[str] = "transformer"
 
     layers: Annotated[int, Ge(1), Le(12)] = 4
-    """Of attention, each with a feed-forward map after it."""
+    """Attention layers, each with a feed-forward map."""
     heads: Annotated[int, Ge(1)] = 4
-    """Of each layer's attention; they share its units."""
+    """Attention heads per layer; the units are divided among them."""
     window: Annotated[int, Ge(2), Le(200)] = 20
-    """Tokens that are looked back at, the newest included."""
+    """Tokens that each layer looks back at, the newest included; no more than --model.sequence-length are trained."""
 
     def weights(self, sizes: CellSizes) -> dict[str, CellWeight]:
         """Maps in and out, and six weights per layer."""
@@ -116,7 +116,9 @@ class Transformer(KindSettings):
         units, steps, rows = w["output_gain"].shape[0], counts.shape[0], counts[0]
         begins = tf.cumsum(counts, exclusive=True)  # [T]
         there = tf.range(rows)[None, :] < counts[:, None]  # [T, B]
-        where = tf.where(there, begins[:, None] + tf.range(rows)[None, :], 0)  # [T, B], the packed row of each token
+        # [B, T], the packed row of each token; not transposed from [T, B]: TensorFlow complains of that for int32.
+        places = begins[None, :] + tf.range(rows)[:, None]
+        places = tf.where(tf.range(rows)[:, None] < counts[None, :], places, 0)
         ahead = tf.range(steps)[:, None] - tf.range(steps)[None, :]  # [T, T], how far back the second is
         seen = (ahead >= 0) & (ahead < self.window)
         place = tf.clip_by_value(self.window - 1 - ahead, 0, self.window - 1)  # of the distance in the bias
@@ -124,7 +126,7 @@ class Transformer(KindSettings):
         h = tf.matmul(x, w["input_kernel"])  # [n, U]
         for n in range(1, self.layers + 1):
             normal = layer_norm(h, w[f"layer{n}_attention_gain"])
-            padded = tf.gather(tf.matmul(normal, w[f"layer{n}_qkv"]), tf.transpose(where))  # [B, T, 3 U]
+            padded = tf.gather(tf.matmul(normal, w[f"layer{n}_qkv"]), places)  # [B, T, 3 U]
             q, k, v = (tf.transpose(tf.reshape(part, split), [0, 2, 1, 3]) for part in tf.split(padded, 3, axis=2))
             bias = tf.gather(tf.reshape(w[f"layer{n}_distance_bias"], [self.heads, self.window]), place, axis=1)
             scores = tf.matmul(q, k, transpose_b=True) * (units / self.heads) ** -0.5 + bias  # [B, heads, T, T]

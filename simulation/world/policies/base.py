@@ -119,6 +119,7 @@ class SuccessiveRounds(RoundPolicy):
         reporters = attempts.pick(np.sort(in_time[: closing.used]))
         reported, cohort = len(reporters.phone), timeline.cohort
         minimum = int(np.ceil(cohort.minimum_report_share * cohort.goal))
+        plural = "report" if reported == 1 else "reports"
         funnel = Funnel(
             invited=len(attempts.phone),
             dropped_failure=attempts.count(FAILED),
@@ -136,6 +137,6 @@ class SuccessiveRounds(RoundPolicy):
         return RoundPlan(
             reporters=reporters.phone,
             tokens=reporters.tokens,
-            abandoned=None if reported >= minimum else f"{reported} reports, minimum {minimum}",
+            abandoned=None if reported >= minimum else f"{reported} {plural}, minimum {minimum}",
             funnel=funnel,
         )

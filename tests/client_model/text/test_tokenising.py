@@ -49,12 +49,12 @@ def test_each_phone_has_its_messages_in_the_order_of_times(tmp_path_factory, mes
 def test_numbers_and_dates_as_times_cannot_be_put_in_one_order(order, tmp_path):
     path, times = tmp_path / "m.jsonl", ["2020-01-31T09:00:00", 1580461200000]
     rows = [{"user_id": "ann", "text": "hello", "at": times[place]} for place in order]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("no message\n" + "".join(json.dumps(row) + "\n" for row in rows))
     found, before = ("numbers", "dates") if order == (0, 1) else ("dates", "numbers")
     with pytest.raises(DataError) as error:
         tokenise(path, JsonLines(columns=Columns(time="at")), "skip", print)
     wanted = f"times that are all numbers or all dates, as the {before} before"
-    assert str(error.value) == f"{path}: message 2: expected {wanted}, found {found}"
+    assert str(error.value) == f"{path}: message 3: expected {wanted}, found {found}"
 
 
 @pytest.mark.parametrize("packed", [False, True])

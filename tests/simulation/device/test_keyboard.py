@@ -62,3 +62,6 @@ def test_with_additions_it_suggests_as_an_app_would_show_it(run, keyboard):
     added.forget()
     assert added.suggest("see", "ze") == keyboard.suggest("see", "ze") == ()
     assert added.mark("") is None
+    first = added.suggest("see")[0]
+    blocking = Keyboard(run, additions=True, blocked=[first.lower()])
+    assert first not in blocking.suggest("see") and blocking.suggest("see")[0] == added.suggest("see")[1]

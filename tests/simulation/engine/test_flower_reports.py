@@ -27,10 +27,11 @@ def test_an_engine_makes_no_report(engine_alone, made):
 
 def test_who_asks_for_reports_gets_them(monkeypatch, made):
     kind = telemetry.EventType.PYTHON_API_RUN_SIMULATION_ENTER
+    monkeypatch.setattr(telemetry, "FLWR_TELEMETRY_ENABLED", "1")  # as it is where Flower was imported first
     make_no_reports()
     assert telemetry.event(kind).result() == "disabled" and made == []
     monkeypatch.setitem(telemetry.state, "executor", None)
-    monkeypatch.setattr(telemetry, "FLWR_TELEMETRY_ENABLED", "1")
+    monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
     make_no_reports()
     assert telemetry.event(kind).result() == "sent" and made == [kind]
     telemetry.state["executor"].shutdown()

@@ -23,12 +23,21 @@ def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path)
     assert re.search(rf"recall, first suggestion\s+{federated:.2f} %", straight[1])  # what the run itself said
 
 
+@pytest.mark.slow
+def test_a_bad_public_text_is_said_before_anything_is_trained(straight, script, tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"user_id": "a", "text": "hi you"}\nsecret\n')
+    for file, said in ((path, f"{path}:2: expected a JSON object"), (tmp_path / "none.jsonl", "none.jsonl: expected")):
+        done = script("compare_central.py", straight[0], "--public-text", file)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr
+        assert "central training" not in done.stdout and "secret" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["{folder}"], "config.toml"),
         (["{folder}", "--training.epochs", "0"], "--training.epochs: expected"),
-        (["{folder}", "--public-text", "{folder}/none.jsonl"], "--public-text: expected a file, found"),
     ],
 )
 def test_bad_input_is_one_line(flags, message, script, tmp_path):

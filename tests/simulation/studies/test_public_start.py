@@ -14,8 +14,8 @@ from simulation.flags import parse_simulate, result_settings, to_toml
 from simulation.run.accepted_input import accept_input
 from simulation.run.directory import read_weights
 from simulation.run.starting_point import starting_weights
-from simulation.studies.public_start import model_of, public_vocabulary
-from typefleet.errors import ConfigError
+from simulation.studies.public_start import PublicTraining, model_of, public_vocabulary, train_public_start
+from typefleet.errors import ConfigError, InputError
 
 FIXED = len(SPECIAL_TOKENS) + len(PUNCTUATION)
 ROWS = [
@@ -67,6 +67,27 @@ def test_a_corpus_that_is_none_is_refused_in_one_line(content, found, tmp_path):
     with pytest.raises(ConfigError) as error:
         public_vocabulary(path, 100)
     assert found in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b'{"text": "hi"}' * 99)[:-9], gzip.compress(b"[" * 99_999)]
+)
+def test_a_damaged_corpus_is_refused_in_one_line_without_its_content(content, tmp_path):
+    path = tmp_path / "c.jsonl.gz"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        public_vocabulary(path, 100)
+    assert str(error.value).count("\n") == 0 and "no gzip" not in str(error.value) and "c.jsonl.gz" in str(error.value)
+
+
+def test_weights_of_another_vocabulary_are_not_left_beside_it(corpus, tmp_path):
+    (tmp_path / "small.npz").write_bytes((FOLDER / "small.npz").read_bytes())
+    (tmp_path / "vocab.txt").write_bytes((FOLDER / "vocab.txt").read_bytes())
+    with pytest.raises(
+        ConfigError, match=r"--output-dir: expected a folder whose small.npz have the vocabulary of this"
+    ):
+        train_public_start(corpus, PublicTraining(shape="deep"), tmp_path)
+    assert (tmp_path / "vocab.txt").read_bytes() == (FOLDER / "vocab.txt").read_bytes()
 
 
 @pytest.mark.slow
