@@ -5,7 +5,7 @@ the sum of all counts, b(v, w) the sum of the counts of w behind v, and b(v) tha
 
     estimate(w | v) = (b(v, w) + smoothing * u(w)) / (b(v) + smoothing)
 
-Beside the model's probability its weight grows with the sum n of all counts, since a few words are no habit:
+Beside the model's probability its weight grows with the sum n of all counts, since a few words say little:
 weight n / (n + half_weight).
 
 (a cache in the sense of Kuhn and De Mori, "A cache-based natural language model for speech recognition", IEEE TPAMI
