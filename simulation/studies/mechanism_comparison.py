@@ -142,8 +142,8 @@ def _mean(runs: list[Outcome]) -> Outcome:
 
 
 def _mean_of(values: list[Any]) -> float | None:
-    """None where a run has none."""
-    return None if any(value is None for value in values) else float(np.mean(values))
+    """None where a run has none, and for rows, which have no mean."""
+    return float(np.mean(values)) if all(isinstance(value, int | float) for value in values) else None
 
 
 def _same_settings(folder: Path, settings: RunConfig) -> None:

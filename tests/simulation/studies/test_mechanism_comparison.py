@@ -103,5 +103,12 @@ def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
     assert outcomes[1].rho > 0 and outcomes[1].noise_in_model == pytest.approx(np.sqrt((1 + 2 + 3) / 3) / 500)
     again = studies.compare_mechanisms(tmp_path / "c", settings, (4.0,), said.append)
     assert again == outcomes and len(said) == 1  # nothing ran a second time
+    other = settings.seed + 1
+    for name in ("none", "gaussian-epsilon-4"):  # whose summaries have rows and whatever else a run writes
+        shutil.copytree(tmp_path / "c" / name, tmp_path / "c" / f"{name}-seed-{other}")
+    *_, both = play(tmp_path / "c", settings, (4.0,), said.append, (settings.seed, other))
+    assert [one.seeds for one in both] == [(settings.seed, other)] * 2 and len(said) == 1
+    assert [one.recall for one in both] == pytest.approx([one.recall for one in outcomes])
+    assert both[0].held_out["recall_by_position"] is None and both[0].held_out["top3_recall"] is not None
     with pytest.raises(ConfigError, match=r"found .* with others"):
         list(play(tmp_path / "c", replace(settings, seed=1), (4.0,), said.append))
