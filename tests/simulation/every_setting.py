@@ -303,6 +303,8 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
         }
     if key == "data.sample_index":
         return {}
+    if (key, kind) == ("model.sequence_length", "transformer"):
+        return {"model.window": 5}  # which may not be longer
     if kind in OTHER_FILES:
         name = "damaged" if key == "data.on_bad_line" else "messages"
         return {"data.format": kind, "data.path": files / f"{name}.{OTHER_FILES[kind]}", "fleet.size": None}

@@ -40,7 +40,7 @@ def with_one(section, name, value):
         ("privacy", "mechanism", [], "--privacy.mechanism: expected a text, found a value of type list"),
         ("privacy", "mechanism_settings", 5, "--privacy.mechanism-settings: expected KindSettings, found int"),
         ("server_optimizer", "schedule", "x", "--server-optimizer.schedule: expected one of constant, linear, cosine,"),
-        ("model", "preset", "x", "--model.preset: expected one of small, gboard, found 'x'"),
+        ("model", "preset", "x", "--model.preset: expected one of small, large, gboard, found 'x'"),
         ("evaluation", "metrics", "recall", "--evaluation.metrics: expected a tuple, found 'recall'"),
         ("fleet", "utc_offsets_h", (1, "x"), "--fleet.utc-offsets-h: expected a number, found 'x'"),
     ],
