@@ -22,7 +22,13 @@ from annotated_types import Ge, Gt
 
 from client_model.config import PUBLIC_SHAPES, DataConfig, ModelConfig
 from client_model.learning.cells.door import CELLS
-from client_model.learning.language_model import initial_weights, model_shape, wanted_vocabulary_size
+from client_model.learning.language_model import (
+    ModelShape,
+    Weights,
+    initial_weights,
+    model_shape,
+    wanted_vocabulary_size,
+)
 from client_model.public_start import FOLDER, everyday_words
 from client_model.text.formats.compressed import opened
 from client_model.text.population import open_population, prepare_population
@@ -162,17 +168,37 @@ def train_public_start(
         InputError: the corpus cannot be used.
         MachineError: this process has used TensorFlow before, and its threads are set.
     """
-    from client_model.learning.central_training import train_centrally
     from client_model.learning.local_training import limit_threads
 
     model = model_of(settings.shape)
     vocabulary = public_vocabulary(corpus, wanted_vocabulary_size(model))
     _refuse_other_vocabulary(folder, settings.shape, vocabulary)
     limit_threads(1)  # the same bits on any number of cores
-    spec = prepare_population(DataConfig(path=corpus), settings.seed, None)
-    population = open_population(spec)
     shape = model_shape(model, len(vocabulary))
-    last: list[float] = [0.0, 0.0]
+    weights, last_loss = _trained(corpus, settings, shape, vocabulary, say)
+    named = {name: weight.astype(np.float16) for name, weight in zip(shape.weight_shapes(), weights, strict=True)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / f"{settings.shape}.npz", lambda file: np.savez_compressed(file, **named))
+    write_text_atomically(folder / "vocab.txt", vocabulary.to_text())
+    about = {
+        "corpus_sha256": _digest(corpus),
+        "vocabulary_sha256": hashlib.sha256(vocabulary.to_text().encode()).hexdigest(),
+        "settings": {name: value for name, value in asdict(settings).items() if name != "shape"},
+        "shape": {"cell": model.cell, **asdict(model.cell_settings), **shape.sizes},
+        "last_loss": last_loss,
+    }
+    write_text_atomically(folder / f"{settings.shape}.json", json.dumps(about, indent=2, default=str) + "\n")
+    return about
+
+
+def _trained(
+    corpus: Path, settings: PublicTraining, shape: ModelShape, vocabulary: Vocabulary, say: Callable[[str], None]
+) -> tuple[Weights, float]:
+    """(weights, the last loss of a token in nats)."""
+    from client_model.learning.central_training import train_centrally
+
+    population = open_population(prepare_population(DataConfig(path=corpus), settings.seed, None))
+    last: list[float] = [0.0, 0.0]  # share done when it was said, loss
 
     def progress(done: float, loss: float) -> None:
         last[1] = loss
@@ -191,20 +217,13 @@ def train_public_start(
         seed=settings.seed,
         progress=progress,
     )
-    named = {name: weight.astype(np.float16) for name, weight in zip(shape.weight_shapes(), weights, strict=True)}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"{settings.shape}.npz", lambda file: np.savez_compressed(file, **named))
-    write_text_atomically(folder / "vocab.txt", vocabulary.to_text())
+    return weights, last[1]
+
+
+def _digest(corpus: Path) -> str:
+    """SHA-256 of the text itself, packed or not."""
+    digest = hashlib.sha256()
     with opened(corpus) as text:
-        digest = hashlib.sha256()
         while block := text.read(1 << 20):
             digest.update(block)
-    about = {
-        "corpus_sha256": digest.hexdigest(),
-        "vocabulary_sha256": hashlib.sha256(vocabulary.to_text().encode()).hexdigest(),
-        "settings": {name: value for name, value in asdict(settings).items() if name != "shape"},
-        "shape": {"cell": model.cell, **asdict(model.cell_settings), **shape.sizes},
-        "last_loss": last[1],
-    }
-    write_text_atomically(folder / f"{settings.shape}.json", json.dumps(about, indent=2, default=str) + "\n")
-    return about
+    return digest.hexdigest()

@@ -4,6 +4,7 @@ Packed: the rows of a batch, sorted by falling length, are laid out time step by
 the `counts[t]` rows that are still running; see `client_model.text.batches`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -21,10 +22,33 @@ def grow(x: Tensor, rows: Tensor) -> Tensor:
     return tf.pad(x, [[0, rows - tf.shape(x)[0]], [0, 0]])
 
 
-class _Tape(NamedTuple):
+class Tape(NamedTuple):
+    """Outputs of a packed batch, and what TensorFlow recorded to differentiate them."""
+
     recorded: Any  # tf.GradientTape
     x: Tensor
     outputs: Tensor
+
+    @classmethod
+    def of(
+        cls, compute: Callable[[Tensors, Tensor, Tensor], Tensor], weights: Tensors, x: Tensor, counts: Tensor
+    ) -> "Tape":
+        """Record `compute(weights, x, counts)`, the outputs [n, D]."""
+        with tf.GradientTape() as recorded:
+            recorded.watch([x, *weights.values()])
+            outputs = compute(weights, x, counts)
+        return cls(recorded, x, outputs)
+
+    def gradients(self, weights: Tensors, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
+        """Of the inputs [n, D] and of each weight, given those of the outputs [n, D]; see `HandWrittenPasses`."""
+        found = self.recorded.gradient(
+            self.outputs,
+            [self.x, *weights.values()],
+            output_gradients=d_outputs,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        d_x, *gradients = [tf.convert_to_tensor(gradient) for gradient in found]
+        return d_x, dict(zip(weights, gradients, strict=True))
 
 
 class AutodiffPasses:
@@ -33,12 +57,10 @@ class AutodiffPasses:
     def __init__(self, cell: Cell, sizes: CellSizes) -> None:
         self._cell, self._sizes = cell, sizes
 
-    def forward(self, weights: Tensors, x: Tensor, counts: Tensor) -> tuple[Tensor, _Tape]:
+    def forward(self, weights: Tensors, x: Tensor, counts: Tensor) -> tuple[Tensor, Tape]:
         """All steps of a packed batch; see `HandWrittenPasses`."""
-        with tf.GradientTape() as tape:
-            tape.watch([x, *weights.values()])
-            outputs = self._outputs(weights, x, counts)
-        return outputs, _Tape(tape, x, outputs)
+        tape = Tape.of(self._outputs, weights, x, counts)
+        return tape.outputs, tape
 
     def _outputs(self, weights: Tensors, x: Tensor, counts: Tensor) -> Tensor:
         steps = counts.shape[0]
@@ -52,16 +74,9 @@ class AutodiffPasses:
             outputs.append(output)  # [rows_t, D]
         return tf.concat(outputs, 0)  # [n, D]
 
-    def backward(self, weights: Tensors, trace: _Tape, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
+    def backward(self, weights: Tensors, trace: Tape, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
-        found = trace.recorded.gradient(
-            trace.outputs,
-            [trace.x, *weights.values()],
-            output_gradients=d_outputs,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        d_x, *gradients = [tf.convert_to_tensor(gradient) for gradient in found]
-        return d_x, dict(zip(weights, gradients, strict=True))
+        return trace.gradients(weights, d_outputs)
 
 
 def passes_of(cell: Cell, sizes: CellSizes) -> HandWrittenPasses:

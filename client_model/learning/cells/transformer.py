@@ -9,7 +9,7 @@ A phone keeps keys and values of the last `window` tokens as the state. Training
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -21,12 +21,6 @@ from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError, expected
 
 _NEVER = -3e4  # the score of a token that is not there; a number in half precision too
-
-
-class _Tape(NamedTuple):
-    recorded: Any
-    x: Tensor
-    outputs: Tensor
 
 
 @dataclass(frozen=True)
@@ -103,12 +97,10 @@ class Transformer(KindSettings):
 
     def forward(self, weights: Tensors, x: Tensor, counts: Tensor) -> tuple[Tensor, Any]:
         """All steps of a packed batch at once; see `HandWrittenPasses`. Differentiated by TensorFlow."""
-        import tensorflow as tf
+        from client_model.learning.cells.packed import Tape
 
-        with tf.GradientTape() as tape:
-            tape.watch([x, *weights.values()])
-            outputs = self._outputs(weights, x, counts)
-        return outputs, _Tape(tape, x, outputs)
+        tape = Tape.of(self._outputs, weights, x, counts)
+        return tape.outputs, tape
 
     def _outputs(self, w: Tensors, x: Tensor, counts: Tensor) -> Tensor:
         import tensorflow as tf
@@ -138,11 +130,8 @@ class Transformer(KindSettings):
 
     def backward(self, weights: Tensors, trace: Any, d_outputs: Tensor) -> tuple[Tensor, Tensors]:
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
-        import tensorflow as tf
-
-        found = trace.recorded.gradient(trace.outputs, [trace.x, *weights.values()], output_gradients=d_outputs)
-        d_x, *gradients = [tf.convert_to_tensor(gradient) for gradient in found]
-        return d_x, dict(zip(weights, gradients, strict=True))
+        d_x, gradients = trace.gradients(weights, d_outputs)
+        return d_x, gradients
 
     def reference_step(
         self, weights: Vectors, x: NDArray[np.float32], state: Vectors
