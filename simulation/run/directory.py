@@ -3,6 +3,7 @@
 config.toml            the resolved configuration; simulate again from it alone
 rounds.jsonl           one line per round, append-only, synced to disk
 summary.json           the outcome
+held_out.parquet       what the last measurement counted on each phone that never trains
 privacy.json, .md      the privacy statement, for programs and for people
 privacy_ledger.jsonl   every release, written before it is made
 checkpoints/           the newest is enough to resume bit for bit
@@ -38,6 +39,7 @@ class RunDirectory:
         self.root = root
         self.config, self.rounds = root / "config.toml", root / "rounds.jsonl"
         self.summary, self.ledger = root / "summary.json", root / "privacy_ledger.jsonl"
+        self.held_out_phones = root / "held_out.parquet"
         self.checkpoints, self.model, self.tensorboard = root / "checkpoints", root / "model", root / "tensorboard"
 
     def append_round(self, record: RoundRecord) -> None:

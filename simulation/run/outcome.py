@@ -12,6 +12,7 @@ from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
+from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
 from simulation.run.records import Summary
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
@@ -102,10 +103,12 @@ def statement_facts(run: Run) -> StatementFacts:
 
 
 def finish_run(run: Run) -> None:
-    """Write the weights, the vocabulary, the summary and the privacy statement of a finished run."""
+    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run."""
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
     write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
     write_outcome(run)
+    if run.strategy.last_evaluation is not None:
+        write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
     write_text_atomically(run.directory.root / "participation.json", json.dumps(participation_record(run), indent=2))

@@ -59,6 +59,7 @@ def test_a_run_leaves_what_it_promises(straight):
     assert found == {
         *("config.toml", "rounds.jsonl", "summary.json", "privacy.json", "privacy.md", "privacy_ledger.jsonl"),
         *("checkpoints", "model", "tensorboard", "participation.json", ".lock"),
+        "held_out.parquet",
     }
     files = {p.name for p in (folder / "model").iterdir()}
     exported = {"keyboard.tflite", "keyboard_fp32.tflite", "test_vectors.json"}

@@ -1,0 +1,139 @@
+"""How far a figure can be trusted: intervals over seeds, and over the people held out.
+
+Over seeds: Student's t for the mean of few runs, each with other people held out, other noise, other phones heard.
+Over people: the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which
+draws people and not words, since the words of one person depend on each other. The difference of two models is taken on
+the same people, drawn together: most of what makes one sample of people easier than another is then gone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.keyed_random import generator
+from client_model.metrics.metric import Metric
+from typefleet.errors import ConfigError, expected
+
+CONFIDENCE = 0.95
+_RESAMPLES, _AT_ONCE = 2_000, 100  # of which so many are in memory
+_SEED, _PURPOSE = 0, "bootstrap over people"  # the same people are drawn whenever the same figure is asked for
+
+PhoneColumns = Mapping[str, NDArray[Any]]
+"""Counts by name, a row per phone: [phones] or [phones, n]."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and where it may lie; the bounds are None where one value says nothing of its spread."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    number: int  # of seeds or of people
+    over: str  # "seeds" or "people"
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the distance between the bounds; of a t-interval, what stands behind its ±."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def leaves_out_zero(self) -> bool:
+        """Whether a difference is one: with an interval, and not with 0 in it."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """The mean of one value per seed, with the t-interval of n - 1 degrees of freedom.
+
+    Args:
+        values: one per seed; at least one.
+        confidence: of the interval.
+
+    Raises:
+        ConfigError: there is no value.
+    """
+    if not values:
+        raise ConfigError(expected("values", "at least one seed's", "none"))
+    n, mean = len(values), float(np.mean(values))
+    if n == 1:
+        return Interval(mean, None, None, 1, "seeds")
+    from scipy.special import stdtrit  # the quantile of Student's t
+
+    half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
+    return Interval(mean, mean - half, mean + half, n, "seeds")
+
+
+def over_people(metric: Metric, counts: PhoneColumns, confidence: float = CONFIDENCE) -> Interval | None:
+    """A metric of all held-out people, with its bootstrap interval over them.
+
+    Args:
+        metric: whose value is a number.
+        counts: of each phone.
+        confidence: of the interval.
+
+    Returns:
+        None where the metric has no value or its counts were not made.
+    """
+    return _bootstrap(metric, (counts,), confidence)
+
+
+def difference_over_people(
+    metric: Metric, counts: PhoneColumns, reference: PhoneColumns, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """`counts` minus `reference`, paired by phone: both are measured on the same people, drawn together.
+
+    Args:
+        metric: whose value is a number.
+        counts, reference: of the same phones in the same order.
+        confidence: of the interval.
+
+    Returns:
+        None where the metric has no value or its counts were not made.
+
+    Raises:
+        ConfigError: they are not of equally many phones.
+    """
+    numbers = {len(column) for columns in (counts, reference) for column in columns.values()}
+    if len(numbers) > 1:
+        raise ConfigError(expected("the counts", "those of the same phones", "those of others"))
+    return _bootstrap(metric, (counts, reference), confidence)
+
+
+def _bootstrap(metric: Metric, models: Sequence[PhoneColumns], confidence: float) -> Interval | None:
+    """Of the first model's value, less the second's if there is one."""
+    if metric.unit == "rows" or not all(metric.counts.keys() <= model.keys() for model in models):
+        return None
+    own = [{name: model[name] for name in metric.counts} for model in models]
+    people = len(next(iter(own[0].values())))
+    value = _difference(metric, [{name: column.sum(0) for name, column in columns.items()} for columns in own])
+    if value is None:
+        return None
+    if people < 2:
+        return Interval(value, None, None, people, "people")
+    drawn = [one for one in _resampled(metric, own, people) if one is not None]
+    if not drawn:
+        return Interval(value, None, None, people, "people")
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return Interval(value, low, high, people, "people")
+
+
+def _resampled(metric: Metric, models: Sequence[PhoneColumns], people: int) -> Iterator[float | None]:
+    """The value, or the difference, on one draw of the people after another."""
+    rng, each = generator(_SEED, _PURPOSE), np.full(people, 1 / people)
+    for _ in range(_RESAMPLES // _AT_ONCE):
+        draws = rng.multinomial(people, each, _AT_ONCE)  # int64 [draws, people]: how often each is drawn
+        sums = [{name: draws @ column for name, column in columns.items()} for columns in models]  # [draws] or [., n]
+        for i in range(_AT_ONCE):
+            yield _difference(metric, [{name: column[i] for name, column in one.items()} for one in sums])
+
+
+def _difference(metric: Metric, models: Sequence[Mapping[str, Any]]) -> float | None:
+    values = [metric.value(sums) for sums in models]
+    if any(value is None for value in values):
+        return None
+    return float(values[0] - values[1]) if len(values) > 1 else float(values[0])

@@ -1,0 +1,71 @@
+"""What the last measurement counted on each held-out phone, kept so that a recall can be given with its interval.
+
+A Parquet table with one row per phone: its number in the population, and a column for each count that the metrics are
+made of (a list where a phone has several). Two runs over the same text and seed hold the same phones out, so their
+difference can be taken phone by phone.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server_strategy.pooled_evaluation import PhoneCounts
+from simulation.files import write_atomically
+from typefleet.errors import ConfigError, expected, unreadable
+
+_PHONE = "phone"
+
+
+def write_phone_counts(path: Path, counted: PhoneCounts) -> None:
+    """Replace the table, whole or not at all.
+
+    Args:
+        path: of the Parquet file.
+        counted: on each phone.
+    """
+    import pyarrow as pa  # takes longer to import than a small table to write
+    import pyarrow.parquet as pq
+
+    columns = {_PHONE: pa.array(counted.phones)}
+    for name, values in counted.counts.items():
+        columns[name] = pa.array(values if values.ndim == 1 else values.tolist())
+    table = pa.table(columns)
+    write_atomically(path, lambda file: pq.write_table(table, file))
+
+
+def read_phone_counts(path: Path) -> PhoneCounts:
+    """What was counted on each phone.
+
+    Raises:
+        ConfigError: the file is missing, damaged, or another one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    what = "the counts of a run's held-out phones"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(unreadable(path, error, what)) from error
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        columns = {name: _counts_of(table[name]) for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+        raise ConfigError(expected(path, what, "a damaged file, or another one")) from error
+    phones = columns.pop(_PHONE, None)
+    usable = phones is not None and phones.ndim == 1 and phones.dtype.kind == "i"
+    if phones is None or not usable or (np.diff(phones) <= 0).any():
+        raise ConfigError(expected(path, what, "another table"))
+    return PhoneCounts(phones, columns)
+
+
+def _counts_of(column: Any) -> NDArray[Any]:
+    """Numbers, [phones] or [phones, n]."""
+    if column.null_count:
+        raise ValueError("a count is missing")
+    found = np.array(column.to_pylist())
+    if found.dtype.kind not in "if" and len(found):
+        raise ValueError("a column of something else than numbers")
+    return found

@@ -1,0 +1,76 @@
+"""Intervals over seeds and over people: against scipy's, and by how often they cover the truth."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from client_model.metrics.intervals import difference_over_people, over_people, over_seeds
+from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
+from typefleet.errors import ConfigError
+
+
+def people(rng, n=80, skill=0.2):
+    """Counts of n people who write unequally much and are unequally easy to predict."""
+    words = rng.integers(20, 400, n)
+    easy = np.clip(rng.normal(skill, 0.05, n), 0.01, 0.99)
+    return {"word-positions": words, "out-of-vocabulary": words // 10, "top1-hits": rng.binomial(words, easy) * 9 // 10}
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [0.2, 0.21, 0.25], list(range(30))])
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_over_seeds_is_students_t(values, confidence):
+    found = over_seeds(values, confidence)
+    low, high = stats.t.interval(confidence, len(values) - 1, np.mean(values), stats.sem(values))
+    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(values), low, high))
+    assert found.half_width == pytest.approx((high - low) / 2) and (found.number, found.over) == (len(values), "seeds")
+
+
+def test_one_seed_says_nothing_of_its_spread_and_none_nothing_at_all():
+    found = over_seeds([0.2])
+    assert (found.low, found.high, found.half_width, found.leaves_out_zero) == (None, None, None, False)
+    with pytest.raises(ConfigError):
+        over_seeds([])
+
+
+def test_over_people_is_what_scipys_bootstrap_gives():
+    counts = people(np.random.default_rng(3))
+    found = over_people(TOP1_RECALL, counts)
+
+    def recall(words, unknown, hits, axis=-1):
+        return hits.sum(axis) / (words.sum(axis) - unknown.sum(axis))
+
+    reference = stats.bootstrap(
+        tuple(counts.values()), recall, paired=True, method="percentile", n_resamples=9999, random_state=1
+    ).confidence_interval
+    assert found.mean == recall(*counts.values())
+    assert (found.low, found.high) == pytest.approx(tuple(reference), abs=0.0015)
+    assert found == over_people(TOP1_RECALL, counts)  # the same figure twice
+
+
+def test_over_people_covers_the_truth_about_as_often_as_it_says():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(60):
+        found = over_people(TOP1_RECALL, people(rng, 40, 0.3))
+        covered += found.low <= 0.3 <= found.high
+    assert 50 <= covered <= 60  # of 60, at 95 %; a little low for hits that are cut to whole numbers
+
+
+def test_a_difference_is_paired_by_phone():
+    counts = people(np.random.default_rng(5))
+    better = {**counts, "top1-hits": counts["top1-hits"] + 2}
+    paired = difference_over_people(TOP1_RECALL, better, counts)
+    alone = over_people(TOP1_RECALL, counts)
+    assert paired.leaves_out_zero and paired.mean > 0 and paired.half_width < alone.half_width / 5
+    same = difference_over_people(TOP1_RECALL, counts, counts)
+    assert (same.mean, same.low, same.high, same.leaves_out_zero) == (0, 0, 0, False)
+    with pytest.raises(ConfigError, match="same phones"):
+        difference_over_people(TOP1_RECALL, counts, people(np.random.default_rng(5), 79))
+
+
+def test_what_cannot_be_said_is_not():
+    counts = people(np.random.default_rng(5))
+    assert over_people(PERPLEXITY, counts) is None  # whose counts were not made
+    nothing = {name: np.zeros(3, np.int64) for name in counts}
+    assert over_people(TOP1_RECALL, nothing) is None
+    one = over_people(TOP1_RECALL, {name: values[:1] for name, values in counts.items()})
+    assert one.low is None and one.number == 1
