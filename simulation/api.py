@@ -23,7 +23,7 @@ from typefleet.errors import ConfigError, expected
 from typefleet.own_parts import require_object
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from client_model.learning.cells.base import Cell
     from client_model.metrics.metric import Metric
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from server_strategy.optimizers.base import ServerOptimizer
     from server_strategy.privacy.mechanisms.base import Mechanism
     from simulation.engine.engine import Engine
+    from simulation.run.records import RoundRecord
     from simulation.world.availability.base import Availability
     from simulation.world.devices import Devices
 
@@ -79,6 +80,7 @@ def simulate(
     metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
     engine: "Engine | None" = None,
+    on_round: "Callable[[RoundRecord], bool | None] | None" = None,
 ) -> RunResult:
     """Run a simulation from nothing to an exported keyboard.
 
@@ -95,6 +97,7 @@ def simulate(
         metrics: to measure beside those that `config.evaluation.metrics` names.
         progress: where the progress and the closing table go; nowhere if None.
         engine: one that several runs use, one after another; by default each run starts and ends its own.
+        on_round: called with the record of each round; if it gives True the run stops after that round, as Ctrl-C does.
 
     Raises:
         InputError: the settings or the data cannot be used; nothing was written.
@@ -109,12 +112,12 @@ def simulate(
         message_format=message_format,
         metrics=metrics,
     )
-    _require_run(progress, engine)
+    _require_run(progress, engine, on_round)
     if config is not None and not isinstance(config, RunConfig):
         raise ConfigError(expected("config", "a RunConfig", type(config).__name__))
     with parts.at_their_doors():
         config = settled(config or RunConfig(), parts)
-    return _run(config, parts, progress, going_on=False, engine=engine)
+    return _run(config, parts, progress, going_on=False, engine=engine, on_round=on_round)
 
 
 def resume(
@@ -129,6 +132,7 @@ def resume(
     metrics: "Sequence[Metric]" = (),
     progress: TextIO | None = sys.stdout,
     engine: "Engine | None" = None,
+    on_round: "Callable[[RoundRecord], bool | None] | None" = None,
 ) -> RunResult:
     """Go on with a run that was stopped, bit for bit as if it had not been.
 
@@ -136,7 +140,7 @@ def resume(
         path: the run's folder.
         cell, mechanism, server_optimizer, availability, devices, message_format, metrics: what was handed in when
             the run began has to be handed in again.
-        progress, engine: as in `simulate`.
+        progress, engine, on_round: as in `simulate`.
 
     Raises:
         InputError: the folder holds no run, or the parts or the data are others.
@@ -151,30 +155,38 @@ def resume(
         message_format=message_format,
         metrics=metrics,
     )
-    _require_run(progress, engine)
+    _require_run(progress, engine, on_round)
     if not isinstance(path, str | Path):
         raise ConfigError(expected("path", "the folder of a run", type(path).__name__))
     with parts.at_their_doors():
         config = settled(read_config(Path(path) / "config.toml"), parts, begun=True)
         config = replace(config, output_dir=Path(path))
-    return _run(config, parts, progress, going_on=True, engine=engine)
+    return _run(config, parts, progress, going_on=True, engine=engine, on_round=on_round)
 
 
-def _require_run(progress: Any, engine: Any) -> None:
-    """Refuse what neither shows progress nor runs anything."""
+def _require_run(progress: Any, engine: Any, on_round: Any) -> None:
+    """Refuse what neither shows progress nor runs anything nor can be called."""
     if progress is not None:
         require_object("progress", progress, ("write", "flush"))
     if engine is not None:
         require_object("engine", engine, ("start", "run", "end_soon"))
+    if on_round is not None and not callable(on_round):
+        raise ConfigError(expected("on_round", "a function of a round's record", type(on_round).__name__))
 
 
 def _run(
-    config: RunConfig, parts: Parts, progress: TextIO | None, *, going_on: bool, engine: "Engine | None"
+    config: RunConfig,
+    parts: Parts,
+    progress: TextIO | None,
+    *,
+    going_on: bool,
+    engine: "Engine | None",
+    on_round: "Callable[[RoundRecord], bool | None] | None",
 ) -> RunResult:
     from simulation.start import start
 
     with nullcontext(progress) if progress is not None else Path(os.devnull).open("w") as stream:
-        run = start(config, parts, stream, going_on, engine)
+        run = start(config, parts, stream, going_on, engine, on_round=on_round)
     from simulation.run.outcome import run_summary
 
     return RunResult(run.directory.root, run.finished, run_summary(run).as_json())

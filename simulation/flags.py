@@ -241,6 +241,19 @@ def _not_toml(path: Path, error: tomllib.TOMLDecodeError) -> str:
     return expected(f"{path}:{line[0]}" if line else path, "TOML", f"a fault: {reason}")
 
 
+def flags_for(given: dict[str, Any], base: RunConfig) -> list[str]:
+    """The flags that stand for some settings.
+
+    Args:
+        given: values by dotted name.
+        base: settings that they are given over; kinds among the values are chosen first.
+
+    Raises:
+        ConfigError: an unknown name, or a value of a wrong kind.
+    """
+    return _flags_of(given, choose(base, _kinds_in(given, base)))
+
+
 def _flags_of(given: dict[str, Any], base: RunConfig) -> list[str]:
     """The flags that a file stands for.
 

@@ -13,10 +13,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from flwr.app import Array, ArrayRecord
 from flwr.serverapp import Grid
@@ -47,8 +47,17 @@ _WHAT_HELPS = (
 )
 
 
+OnRound: TypeAlias = Callable[[RoundRecord], bool | None]
+
+
 def run_to_the_end(
-    prepared: Prepared, engine: Engine, resume: bool = False, stream: TextIO = sys.stdout, *, end_engine: bool = False
+    prepared: Prepared,
+    engine: Engine,
+    resume: bool = False,
+    stream: TextIO = sys.stdout,
+    *,
+    end_engine: bool = False,
+    on_round: OnRound | None = None,
 ) -> Run:
     """Run a simulation from start (or checkpoint) to exported model; it is not finished if it was interrupted.
 
@@ -58,6 +67,7 @@ def run_to_the_end(
         resume: go on with the run in the folder of the settings.
         stream: where progress and closing table go.
         end_engine: let the engine end after the last round, while the outcome is written.
+        on_round: see `simulation.api.simulate`.
 
     Raises:
         RunInUseError: another process is working on the run.
@@ -68,7 +78,7 @@ def run_to_the_end(
     with RunProgress(stream, prepared.config.rounds, 0) as progress:
         run = start_run(prepared, resume, progress)
     with closing(run):
-        _play(run, engine, stream)
+        _play(run, engine, stream, on_round)
         if end_engine:
             engine.end_soon()
         if run.finished:
@@ -85,12 +95,12 @@ def run_to_the_end(
     return run
 
 
-def _play(run: Run, engine: Engine, stream: TextIO) -> None:
-    """All rounds that are left, until Ctrl-C or SIGTERM."""
+def _play(run: Run, engine: Engine, stream: TextIO, on_round: OnRound | None) -> None:
+    """All rounds that are left, until Ctrl-C, SIGTERM, or the word of who is told of each."""
     config, done = run.config, run.totals.rounds_completed
     with RunProgress(stream, config.rounds, done) as progress, _stop_on_interrupt(progress) as stop:
         if not run.finished:
-            engine.run(lambda grid: run_rounds(run, grid, progress, stop))
+            engine.run(lambda grid: run_rounds(run, grid, progress, stop, on_round))
     if not run.finished:
         progress.say(
             f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
@@ -120,8 +130,10 @@ def _stop_on_interrupt(progress: RunProgress) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Event) -> None:
-    """The loop; returns when all rounds are done or `stop` is set."""
+def run_rounds(
+    run: Run, grid: Grid, progress: RunProgress, stop: threading.Event, on_round: OnRound | None = None
+) -> None:
+    """The loop; returns when all rounds are done or `stop` is set, which a True of `on_round` does too."""
     wait_for_nodes(grid)
     host_task = run.prepared.task.to_json()
     abandoned_in_a_row = 0
@@ -136,6 +148,8 @@ def run_rounds(run: Run, grid: Grid, progress: RunProgress, stop: threading.Even
             run.directory.append_round(record)
             scalars.write_round(record)
             progress.round_done(record, run.totals.rounds_completed, _of_what(run))
+            if on_round is not None and on_round(record) is True:
+                stop.set()
             if run.totals.stopped_early is not None:
                 progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
             abandoned_in_a_row = abandoned_in_a_row + 1 if record.abandoned else 0

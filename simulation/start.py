@@ -13,10 +13,21 @@ from simulation.run.directory import RunDirectory
 from typefleet.errors import MachineError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulation.run.lifecycle import Run
+    from simulation.run.records import RoundRecord
 
 
-def start(config: RunConfig, parts: Parts, stream: TextIO, resume: bool = False, engine: Engine | None = None) -> "Run":
+def start(
+    config: RunConfig,
+    parts: Parts,
+    stream: TextIO,
+    resume: bool = False,
+    engine: Engine | None = None,
+    *,
+    on_round: "Callable[[RoundRecord], bool | None] | None" = None,
+) -> "Run":
     """Run a simulation from start (or checkpoint) to exported model; it is not finished if it was interrupted.
 
     Args:
@@ -25,6 +36,7 @@ def start(config: RunConfig, parts: Parts, stream: TextIO, resume: bool = False,
         stream: where progress and closing table go.
         resume: go on with the run in `config.output_dir`.
         engine: one to use, which is left running; by default one is started for the run and ended after it.
+        on_round: see `simulation.api.simulate`.
 
     Raises:
         InputError: the settings, the data or the folder cannot be used.
@@ -44,7 +56,7 @@ def start(config: RunConfig, parts: Parts, stream: TextIO, resume: bool = False,
         from simulation.runner import run_to_the_end
 
         _limit_threads(accepted)
-        return run_to_the_end(settle(accepted), used, resume, stream, end_engine=engine is None)
+        return run_to_the_end(settle(accepted), used, resume, stream, end_engine=engine is None, on_round=on_round)
 
 
 def _limit_threads(accepted: AcceptedInput) -> None:

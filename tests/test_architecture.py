@@ -90,7 +90,7 @@ BASE = {
     ),
 }
 # What starts a run; beside each other and above the rooms of `simulation`.
-ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "__main__")}
+ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "trial_process", "__main__")}
 GROUND = {"ground", "base"}
 SMALL = {*GROUND, "doors", "settings"}
 PHONE = {f"client_model.{room}" for room in ("text", "metrics", "suggestions", "learning", "tflite")}

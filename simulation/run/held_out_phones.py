@@ -64,8 +64,8 @@ def read_phone_counts(path: Path) -> PhoneCounts:
 def _counts_of(column: Any) -> NDArray[Any]:
     """Numbers, [phones] or [phones, n]."""
     if column.null_count:
-        raise ValueError("a count is missing")
+        raise ValueError(expected("a column", "a count of each phone", "one that is missing"))
     found = np.array(column.to_pylist())
     if found.dtype.kind not in "if" and len(found):
-        raise ValueError("a column of something else than numbers")
+        raise ValueError(expected("a column", "numbers", "something else"))
     return found

@@ -13,12 +13,13 @@ from server_strategy.privacy.mechanisms.blt import BufferedSettings
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.mechanisms.tree import TreeNoise
 from simulation.api import resume, simulate
-from simulation.flags import settled
+from simulation.flags import parse_simulate, settled
 from simulation.parts import Parts
 from simulation.unused import refuse_replaced
 from simulation.world.availability.base import WorldFacts
 from simulation.world.availability.model import AvailabilityModel, Habits
 from simulation.world.devices import Devices
+from tests.simulation.conftest import WEIGHTS_ONLY
 from typefleet import CohortConfig, FleetConfig, ModelConfig, PrivacyConfig, RunConfig, ServerOptimizerConfig
 from typefleet.errors import ConfigError
 
@@ -37,6 +38,7 @@ from typefleet.errors import ConfigError
         ({"metrics": ["perplexity"]}, "found 'perplexity'; a name belongs in RunConfig's evaluation.metrics$"),
         ({"metrics": [5]}, "metrics: expected an object with name, counts, value, found int without name, counts"),
         ({"metrics": 5}, "metrics: expected .* found int"),
+        ({"on_round": 5}, "on_round: expected a function of a round's record, found int"),
         ({"devices": 5}, "devices: expected an object with train_s_per_token, .* found int without"),
         ({"engine": 5}, "engine: expected an object with start, run, end_soon, found int without"),
         ({"progress": True}, "progress: expected an object with write, flush, found bool without"),
@@ -127,3 +129,18 @@ def test_whether_noise_is_independent_is_asked_of_the_object():
     assert settled(counted, Parts(mechanism=IndependentNoise()))
     with pytest.raises(ConfigError, match=r"--privacy\.poisson-counterfactual: expected only with"):
         settled(counted, Parts(mechanism=TreeNoise(100)))
+
+
+@pytest.mark.slow
+def test_who_is_told_of_each_round_may_stop_the_run_which_can_go_on(shared_engine, tmp_path):
+    config, told = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(tmp_path / "run")]).run, []
+
+    def on_round(record):
+        told.append((record.round, record.loss))
+        return len(told) == 2
+
+    stopped = simulate(config, progress=None, engine=shared_engine, on_round=on_round)
+    assert [number for number, _ in told] == [1, 2] and not stopped.finished
+    assert [loss for _, loss in told] == stopped.rounds["loss"]
+    whole = resume(stopped.path, progress=None, engine=shared_engine, on_round=on_round)
+    assert whole.finished and [number for number, _ in told] == [1, 2, 3]

@@ -1,0 +1,73 @@
+"""A sweep from its file to its table, tables and figure."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from simulation.run.directory import new_folder
+from simulation.studies.sweeps.desk import Desk
+from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
+from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
+from simulation.studies.sweeps.study_file import Study
+from simulation.tables import console_for
+
+
+def carry_out(study: Study, output_dir: Path | None, parallel: int = 1, stream: TextIO = sys.stdout) -> SweepResult:
+    """Carry out what is missing of a sweep, print what it came to, write results and figure.
+
+    Args:
+        study: what is asked.
+        output_dir: folder of the sweep; one that holds a part of it goes on; by default a new one in runs/.
+        parallel: runs at the same time.
+        stream: where progress and table go.
+
+    Raises:
+        InputError: the settings, the data or the folder cannot be used.
+        MachineError: the machine failed; the sweep can go on.
+    """
+    folder = output_dir or new_folder(None, "sweep-")
+    desk = Desk(folder, study, parallel)
+    console = console_for(stream)
+    print_line(console, f"{desk.progress.total} settings, {study.options.seeds} seeds each, in {folder}")
+    with SweepDisplay(stream, desk, parallel) as display, _stop_on_interrupt(desk, display):
+        desk.carry_out(display.watch)
+    result = sweep_result(folder, study, desk.search)
+    files = write_results(folder, study, result)
+    print_result(stream, result, files)
+    print_cost_of_starting(console, desk)
+    if desk.stopped:
+        print_line(console, f"stopped; the same command with --output-dir {folder} goes on")
+    return result
+
+
+def write_results(folder: Path, study: Study, result: SweepResult) -> list[Path]:
+    """Write results.csv, results.parquet and, once a trial has finished, the figure; gives their paths."""
+    write_tables(folder, result)
+    files = [folder / "results.csv", folder / "results.parquet"]
+    if any(trial.reached is not None for trial in result.trials):
+        from simulation.studies.sweeps.figure import plot_sweep  # matplotlib takes a while to import
+
+        files.append(folder / "sweep.png")
+        plot_sweep(files[-1], study, result)
+    return files
+
+
+@contextmanager
+def _stop_on_interrupt(desk: Desk, display: SweepDisplay) -> Iterator[None]:
+    """First Ctrl-C or SIGTERM: runs finish their round, then stop. Second: stop at once."""
+
+    def handle(signum: int, frame: object) -> None:
+        if desk.stopped:
+            raise KeyboardInterrupt
+        desk.stop()
+        display.say("stopping after the rounds that are under way; press Ctrl-C again to stop at once")
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

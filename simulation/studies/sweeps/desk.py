@@ -1,0 +1,292 @@
+"""The loop of a sweep: trials to hosts, what they reach to the search, until there are no more."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from simulation.config import RunConfig
+from simulation.files import read_json_object, write_text_atomically
+from simulation.flags import to_toml
+from simulation.run.directory import check_output_dir
+from simulation.run.lock import only_writer
+from simulation.run.run_messages import RoundNews, RunFailed, RunRequest
+from simulation.studies.sweeps.run_host import ProcessHost, all_closed
+from simulation.studies.sweeps.search import Search, setting_of
+from simulation.studies.sweeps.study_file import Setting, Study
+from typefleet.errors import ConfigError, MachineError, expected, unwritable
+
+_BASE, _STUDY = "settings.toml", "study.json"
+CONFIRMATION, TRIALS = "confirmation", "trials"
+_HELD_OUT = {"evaluation__people": "held-out"}
+
+
+@dataclass
+class Progress:
+    """What a watcher of the sweep is shown; only the desk changes it."""
+
+    total: int
+    running: dict[str, str] = field(default_factory=dict)  # name of a run -> how far it is
+    run_seconds: list[float] = field(default_factory=list)  # of runs carried out by this process
+    begin_seconds: list[float] = field(default_factory=list)  # from asking for a run to its first round
+    runs_left: int = 0
+
+
+class Desk:
+    """A sweep in a folder; whatever was finished there stays, and the rest is carried out.
+
+    trials/0003/seed-1   a run directory
+    confirmation/        the chosen setting, and the study's own, on people held out
+    settings.toml        of every run
+    study.json           what the study asks, so that it can go on as it began
+    study.db             Optuna's study
+    hosts/               what processes said
+    """
+
+    def __init__(self, folder: Path, study: Study, parallel: int = 1) -> None:
+        """Open the folder, or make it.
+
+        Args:
+            folder: of the sweep.
+            study: what is asked.
+            parallel: runs at the same time, each with a share of the machine's processors.
+
+        Raises:
+            ConfigError: the folder has another sweep or something else, the settings do not go together, or, for a
+                grid, one of its combinations does not.
+        """
+        self.folder, self.study, self._parallel = folder, study, parallel
+        _check_settings(folder, study)
+        self._search = Search(folder, study)
+        self.progress = Progress(self._search.total)
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._to_go_on = self._search.unfinished()
+
+    def stop(self) -> None:
+        """Let every run finish its round, and begin no further one."""
+        self._stop.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to."""
+        return self._stop.is_set()
+
+    @property
+    def search(self) -> Search:
+        """The trials so far."""
+        return self._search
+
+    def carry_out(self, watch: Callable[[], None]) -> None:
+        """Carry out what is missing; `watch` is called a few times a second meanwhile, in this thread.
+
+        Raises:
+            RunInUseError: another process works on the sweep.
+            Whatever a thread raised.
+        """
+        hosts = [ProcessHost(self.folder / "hosts" / f"{number}.log") for number in range(self._parallel)]
+        failures: list[BaseException] = []
+
+        def work(host: ProcessHost) -> None:
+            try:
+                while not self._stop.is_set() and (trial := self._next()) is not None:
+                    self._carry_out_trial(trial, host)
+            except BaseException as error:  # noqa: BLE001  raised by the caller's thread
+                failures.append(error)
+                self._stop.set()
+
+        with only_writer(self.folder), all_closed(hosts):
+            (self.folder / "hosts").mkdir(exist_ok=True)
+            threads = [threading.Thread(target=work, args=(host,), daemon=True) for host in hosts]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                watch()
+                threads[0].join(0.2) if threads[0].is_alive() else time.sleep(0.2)
+            if not failures and not self._stop.is_set():
+                self._confirm(hosts[0], watch)
+        watch()
+        if failures:
+            raise failures[0]
+
+    def _next(self) -> Trial | None:
+        with self._lock:
+            return self._to_go_on.pop(0) if self._to_go_on else self._search.next()
+
+    def _carry_out_trial(self, trial: Trial, host: ProcessHost) -> None:
+        """All seeds of one setting, unless it fails, is hopeless, or everything is to stop."""
+        setting = setting_of(trial, list(self.study.search))
+        folder, first = self.folder / TRIALS / f"{trial.number:04d}", True
+        try:
+            values = []
+            for seed in range(self.study.options.seeds):
+                hopeless = [False]
+
+                def on_news(news: RoundNews, first: bool = first, hopeless: list[bool] = hopeless) -> bool:
+                    value = (news.held_out or {}).get(self.study.options.metric)
+                    if first and value is not None:
+                        with self._lock:
+                            hopeless[0] = self._search.is_hopeless(trial, news.completed, value)
+                    return hopeless[0]
+
+                value = self._value(folder / f"seed-{seed}", setting, seed, host=host, on_news=on_news)
+                if isinstance(value, RunFailed):
+                    with self._lock:
+                        self._search.failed(trial, value.cause)
+                    return
+                if hopeless[0]:
+                    with self._lock:
+                        self._search.pruned(trial)
+                    return
+                if value is None:
+                    return  # stopped: it goes on when the sweep does
+                values.append(value)
+                first = False
+            with self._lock:
+                self._search.finished(trial, sum(values) / len(values))
+        except ConfigError as error:
+            with self._lock:
+                self._search.failed(trial, str(error))
+
+    def _value(
+        self,
+        run: Path,
+        setting: Setting,
+        seed: int,
+        *,
+        host: ProcessHost,
+        on_news: Callable[[RoundNews], bool],
+        **others: str,
+    ) -> float | RunFailed | None:
+        """What a run reaches, carried out if it is not there; None if it was stopped.
+
+        Raises:
+            ConfigError: its settings do not go together, or it has no such metric.
+        """
+        if not is_finished(run):
+            config = self._settings_beside(run, setting, seed, others)
+            name = str(run.relative_to(self.folder))
+
+            def news(message: RoundNews) -> bool:
+                self.progress.running[name] = f"{message.completed}/{config.rounds}"
+                return on_news(message) or self._stop.is_set()
+
+            began = time.monotonic()
+            self.progress.running[name] = "starting"
+            request = RunRequest(
+                settings=str(run.with_name(f"{run.name}.toml")),
+                seed=seed,
+                output_dir=str(run),
+                going_on=(run / "config.toml").exists(),
+            )
+            answer = host.carry_out(request, news)
+            self.progress.running.pop(name, None)
+            if isinstance(answer, RunFailed):
+                return answer
+            self.progress.run_seconds.append(time.monotonic() - began)
+            self.progress.begin_seconds.append(answer.begun_after_s)
+            if not answer.finished:
+                return None
+        return value_of(run, self.study.options.metric)
+
+    def _settings_beside(self, run: Path, setting: Setting, seed: int, others: dict[str, str]) -> RunConfig:
+        """Write a run's settings as a file beside its folder."""
+        given: dict[str, Any] = dict(others)
+        if self._parallel > 1:
+            given["engine__workers"] = max(1, _processors() // self._parallel)
+        config = self.study.config_of(setting, self.folder / _BASE, seed, **given)
+        run.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(run.with_name(f"{run.name}.toml"), to_toml(config))
+        return config
+
+    def _confirm(self, host: ProcessHost, watch: Callable[[], None]) -> None:
+        """The chosen setting and the study's own on people held out, in a thread, so that the watcher sees it."""
+        best = best_trial(self._search, self.study.options.maximize)
+        if not self.study.options.confirm or best is None:
+            return
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                for name, setting in (("chosen", setting_of(best, list(self.study.search))), ("unchanged", {})):
+                    for seed in range(self.study.options.seeds):
+                        run = self.folder / CONFIRMATION / name / f"seed-{seed}"
+                        reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
+                        if isinstance(reached, RunFailed):
+                            raise MachineError(
+                                expected(run, "a run that ends well", f"one that failed: {reached.cause}")
+                            )
+                        if reached is None:
+                            return
+            except BaseException as error:  # noqa: BLE001  raised by the caller's thread
+                failures.append(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        while thread.is_alive():
+            watch()
+            thread.join(0.2)
+        if failures:
+            raise failures[0]
+
+
+def best_trial(search: Search, maximize: bool) -> FrozenTrial | None:
+    """The finished trial with the best mean; of equal ones the first. None without any."""
+    done = {t.number: (t, t.value) for t in search.trials() if t.value is not None and t.state == TrialState.COMPLETE}
+    if not done:
+        return None
+    best, _ = max(done.values(), key=lambda one: (one[1] if maximize else -one[1], -one[0].number))
+    return best
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a folder has a run that has ended by itself."""
+    return (run / "participation.json").exists()  # which a run writes last
+
+
+def value_of(run: Path, metric: str) -> float:
+    """What a finished run reaches.
+
+    Raises:
+        ConfigError: it has no number of that name.
+    """
+    found = read_json_object(run / "summary.json", "the outcome of a finished run").get(metric)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise ConfigError(expected("metric", "a number in the summary of every run", f"none named {metric}"))
+    return float(found)
+
+
+def _processors() -> int:
+    from simulation.engine.config import EngineConfig
+
+    return EngineConfig().workers_here
+
+
+def _check_settings(folder: Path, study: Study) -> None:
+    """Make the folder, or hold what is in it to the study; a grid is tried whole before anything is run."""
+    described = study.digestible
+    if (folder / _STUDY).exists():
+        before = read_json_object(folder / _STUDY, "what a sweep asks")
+        if before != described:
+            raise ConfigError(
+                expected("--output-dir", "a new folder, or one of this sweep", f"another one in {folder}")
+            )
+    else:
+        check_output_dir(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        study.write_settings(folder / _BASE)
+        try:
+            for setting in ({}, *(study.grid() if study.options.method == "grid" else ())):
+                study.config_of(setting, folder / _BASE, 0)
+        except ConfigError:
+            if not (folder / _STUDY).exists():
+                (folder / _BASE).unlink()
+            raise
+        write_text_atomically(folder / _STUDY, json.dumps(described, indent=2) + "\n")
+    except OSError as error:
+        raise ConfigError(unwritable(f"--output-dir: {folder}", error)) from error

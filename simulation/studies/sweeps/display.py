@@ -1,0 +1,227 @@
+"""What a person sees of a sweep: a live table while it goes on, and what it came to."""
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from client_model.metrics.intervals import Interval
+from client_model.metrics.metric import Metric
+from simulation.studies.sweeps.desk import Desk
+from simulation.studies.sweeps.results import (
+    SweepResult,
+    TrialResult,
+    TuningCost,
+    is_close_to_best,
+    metric_of,
+    trial_results,
+)
+from simulation.studies.sweeps.study_file import Study
+from simulation.tables import console_for, print_table
+
+_MOST_LINES = 12  # of trials, on a terminal, while it goes on
+_OFTEN_S, _PIPE_EVERY_S = 1.0, 60.0
+
+
+class SweepDisplay:
+    """Shows how a sweep goes: live on a terminal, a line per finished trial in a pipe. Use as a context manager."""
+
+    def __init__(self, stream: TextIO, desk: Desk, parallel: int) -> None:
+        self._desk, self._parallel = desk, parallel
+        self._console = console_for(stream)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if stream.isatty() else None
+        self._told: set[int] = {t.number for t in desk.search.trials() if t.state.is_finished()}
+        self._looked = 0.0
+        self._began, self._done_before = time.monotonic(), len(self._told)
+
+    def __enter__(self) -> "SweepDisplay":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line of its own."""
+        print_line(self._console, text)
+
+    def watch(self) -> None:
+        """Look how far it is, and show it if a while has passed."""
+        if time.monotonic() - self._looked < _OFTEN_S:
+            return
+        self._looked = time.monotonic()
+        finished = [t for t in self._desk.search.trials() if t.state.is_finished()]
+        if any(trial.number not in self._told for trial in finished):
+            desk = self._desk
+            for trial in trial_results(desk.folder, desk.study, desk.search):
+                if trial.state in ("finished", "pruned", "failed") and trial.number not in self._told:
+                    self._told.add(trial.number)
+                    self.say(f"{self._counter()}  {trial_line(trial, desk.study)}")
+        if self._live is not None:
+            self._live.update(self._picture(), refresh=True)
+
+    def _counter(self) -> str:
+        return f"trial {len(self._told)}/{self._desk.progress.total}"
+
+    def _picture(self) -> RenderableType:
+        left = self._time_left()
+        first = Text(f"{self._counter()}  {left}", no_wrap=True, overflow="ellipsis")
+        running = list(self._desk.progress.running.items())[:_MOST_LINES]
+        return Group(first, *(Text(f"  {name}  {how}", no_wrap=True, overflow="ellipsis") for name, how in running))
+
+    def _time_left(self) -> str:
+        done = len(self._told) - self._done_before
+        if not done:
+            return "? left"
+        each = (time.monotonic() - self._began) / done
+        left = timedelta(seconds=round(each * max(self._desk.progress.total - len(self._told), 0)))
+        return f"{left} left"
+
+
+def trial_line(trial: TrialResult, study: Study) -> str:
+    """A trial in one line."""
+    names, metric = list(study.search), metric_of(study)
+    setting = ", ".join(f"{_short(name, names)} {_value(value)}" for name, value in trial.setting.items())
+    if trial.state == "failed":
+        return f"{setting}  failed: {trial.cause}"
+    if trial.reached is None:
+        return f"{setting}  {trial.state}"
+    return f"{setting}  {metric.short or metric.label} {_interval(trial.reached, metric)}"
+
+
+def print_result(stream: TextIO, result: SweepResult, files: Sequence[Path]) -> None:
+    """The closing table, best first, what it cost in privacy, and where everything is."""
+    console = console_for(stream)
+    metric, done = result.metric, [trial for trial in result.trials if trial.reached is not None]
+    print_table(console, *_table(result), left=range(1, 1 + len(result.names)))
+    for trial in result.trials:
+        if trial.state == "failed":
+            print_line(console, f"trial {trial.number} failed: {trial.cause}")
+    for line in (*_verdict(result, done), *_confirmed(result, metric), *cost_lines(result.cost)):
+        print_line(console, line)
+    for path in files:
+        console.print(str(path), markup=False, soft_wrap=True)
+
+
+def print_line(console: Console, text: str) -> None:
+    """A line of text: wrapped between words on a terminal, left whole in a pipe."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
+
+
+def _table(result: SweepResult) -> tuple[list[str], list[list[str]]]:
+    metric = result.metric
+    headings = ["trial", *(_short(name, result.names) for name in result.names)]
+    headings += [metric.short or metric.label, "behind the best", "epsilon", "time"]
+    rank = {trial.number: position for position, trial in enumerate(_by_value(result))}
+    rows = []
+    for trial in sorted(result.trials, key=lambda t: (rank.get(t.number, len(rank)), t.number)):
+        reached = trial.state if trial.reached is None else _interval(trial.reached, metric)
+        rows.append(
+            [
+                str(trial.number),
+                *(_value(value) for value in trial.setting.values()),
+                reached,
+                "the best" if trial.number == result.best else _behind(trial, metric),
+                "-" if trial.epsilon is None else f"{trial.epsilon:.2f}",
+                f"{trial.wall_seconds:.0f} s",
+            ]
+        )
+    return headings, rows
+
+
+def _by_value(result: SweepResult) -> Iterable[TrialResult]:
+    done = [trial for trial in result.trials if trial.reached is not None]
+    best = next((trial for trial in done if trial.number == result.best), None)
+    others = [trial for trial in done if trial is not best]
+    behind = {trial.number: 0.0 if trial.behind_best is None else abs(trial.behind_best.mean) for trial in others}
+    return [*([] if best is None else [best]), *sorted(others, key=lambda trial: (behind[trial.number], trial.number))]
+
+
+def _behind(trial: TrialResult, metric: Metric) -> str:
+    """A difference only where its interval shows one."""
+    if trial.behind_best is None:
+        return "-"
+    return f"{_interval(trial.behind_best, metric)}{' (none shown)' if is_close_to_best(trial) else ''}"
+
+
+def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
+    if not done:
+        return ["no trial has finished"]
+    best = next(trial for trial in done if trial.number == result.best)
+    over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
+    lines = [f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"]
+    if number == 1:
+        lines = ["one seed and no counts per person: no interval"]
+    close = [trial.number for trial in done if is_close_to_best(trial)]
+    if close:
+        others = ", ".join(map(str, close))
+        lines.append(f"trial {best.number} is the best; no difference from it is shown for: {others}")
+    elif len(done) > 1:
+        lines.append(f"trial {best.number} is the best, and better than every other beyond its interval")
+    return lines
+
+
+def _confirmed(result: SweepResult, metric: Metric) -> list[str]:
+    if result.confirmation is None:
+        return []
+    found = result.confirmation
+    gain = _interval(found.gain, metric)
+    shown = "" if found.gain.leaves_out_zero else "; no difference shown"
+    return [
+        f"on people held out: {_interval(found.chosen, metric)} with the chosen setting, "
+        f"{_interval(found.unchanged, metric)} without the search's changes; gain {gain}{shown}"
+    ]
+
+
+def cost_lines(cost: TuningCost) -> list[str]:
+    """What tuning cost in privacy, in words."""
+    if cost.why_not is not None:
+        return [f"privacy of all runs together: none to state, since {cost.why_not}"]
+    lines = [
+        f"privacy of all {cost.runs} runs together: epsilon {cost.epsilon:.2f} at delta {cost.delta:.2g} "
+        f"(rho {cost.rho:.3g}), by composition, of {cost.epsilon_is_of}",
+        "  that is of runs with noise of their own: here runs of one seed draw the same, so that they can be compared",
+    ]
+    if cost.epsilon_of_chosen is not None:
+        lines.append(
+            "  had the number of settings been drawn (geometric, as many on average) and they at random: epsilon "
+            f"{cost.epsilon_of_chosen:.2f} for the chosen one (Papernot and Steinke 2021, Theorem 2)"
+        )
+    return lines
+
+
+def print_cost_of_starting(console: Console, desk: Desk) -> None:
+    """How much of a run's time a kept engine saves."""
+    first, *later = desk.progress.begin_seconds or [0.0]
+    if later:
+        print_line(
+            console,
+            f"from asking for a run to its first round: {first:.1f} s for the first, {np.median(later):.1f} s for "
+            "those that found workers started",
+        )
+
+
+def _interval(found: Interval, metric: Metric) -> str:
+    """A mean and its half width, in the metric's unit."""
+    text = metric.text(found.mean)
+    half = found.half_width
+    return text if half is None else f"{text.removesuffix(' %')} ± {metric.bare(half)}{' %' if '%' in text else ''}"
+
+
+def _short(name: str, among: Sequence[str]) -> str:
+    """The last part of a dotted name, or all of it where two share one."""
+    last = [other.split(".")[-1] for other in among]
+    own = name.split(".")[-1]
+    return (name if last.count(own) > 1 else own).replace("_", " ")
+
+
+def _value(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

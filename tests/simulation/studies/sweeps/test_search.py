@@ -1,0 +1,96 @@
+"""What is tried next does not depend on when the process was started."""
+
+import pytest
+from optuna.trial import TrialState
+
+from simulation.studies.sweeps.search import FILE_NAME, Search, cause_of, setting_of
+from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions
+from typefleet.errors import ConfigError
+
+SPACE = {
+    "a": Range(0.01, 10.0, True, None, False),
+    "b": Choices(("x", "y", "z")),
+    "c": Range(1, 9, False, 2, True),
+    "d": Range(1, 10**6, True, None, True),
+}
+
+
+def study(method="random", trials=8, space=SPACE, **options):
+    return Study(StudyOptions(method=method, trials=trials, **options), {}, space)
+
+
+def reached(setting):
+    return setting.get("a", 0.0) - len(str(setting["b"])) * setting["c"]
+
+
+def played(folder, asked, reopen_after=()):
+    folder.mkdir()
+    search, found = Search(folder, asked), []
+    while (trial := search.next()) is not None:
+        setting = setting_of(trial, list(asked.search))
+        found.append(setting)
+        search.finished(trial, reached(setting))
+        if len(found) in reopen_after:
+            search = Search(folder, asked)
+    return found
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_trials_are_the_same_however_often_the_process_was_started(method, tmp_path):
+    asked = study(method, 12)
+    straight = played(tmp_path / "a", asked)
+    assert straight == played(tmp_path / "b", asked, (1, 5, 6, 11))
+    assert len({tuple(setting.values()) for setting in straight}) == len(straight) == 12
+    for setting in straight:
+        assert 0.01 <= setting["a"] <= 10 and setting["b"] in "xyz" and setting["c"] in (1, 3, 5, 7, 9)
+        assert 1 <= setting["d"] <= 10**6
+
+
+def test_a_grid_is_tried_in_its_order_each_once(tmp_path):
+    space = {"b": Choices((True, "x", 0.5)), "c": Range(1, 3, False, 1, True)}
+    asked = study("grid", 1, space)
+    assert played(tmp_path / "a", asked, (2, 3)) == asked.grid() and Search(tmp_path / "a", asked).total == 9
+
+
+def test_tpe_learns(tmp_path):
+    space = {"a": Range(0.0, 10.0, False, None, False), "b": Choices(("x",)), "c": Choices((1,))}
+    found = played(tmp_path / "a", study("tpe", 40, space))
+    assert sum(s["a"] for s in found[20:]) / 20 > 1.3 * sum(s["a"] for s in found[:5]) / 5
+
+
+def test_a_trial_that_was_under_way_goes_on(tmp_path):
+    asked = study(trials=2)
+    first = Search(tmp_path, asked).next()
+    again = Search(tmp_path, asked)
+    (unfinished,) = again.unfinished()
+    assert unfinished.number == first.number and unfinished.params == first.params
+    again.finished(unfinished, 1.0)
+    assert again.unfinished() == [] and again.next().number == 1 and again.next() is None
+
+
+def test_failures_keep_their_cause(tmp_path):
+    search = Search(tmp_path, study(trials=1))
+    search.failed(search.next(), "--cohort.goal: expected less")
+    (trial,) = Search(tmp_path, study(trials=1)).trials()
+    assert trial.state == TrialState.FAIL and cause_of(trial) == "--cohort.goal: expected less"
+
+
+def test_the_median_pruner_ends_what_does_worse_at_the_same_round(tmp_path):
+    search = Search(tmp_path, study(trials=9, pruner="median"))
+    for value in (5, 6, 7, 8, 9):
+        trial = search.next()
+        assert not search.is_hopeless(trial, 10, value) and not search.is_hopeless(trial, 20, value + 1)
+        search.finished(trial, value + 1)
+    worse, better = search.next(), search.next()
+    assert search.is_hopeless(worse, 10, 6.5) and not search.is_hopeless(better, 10, 7.5)
+    assert search.is_hopeless(worse, 10, 99.0)  # a round is told once: what comes again when a run goes on is not new
+    search.pruned(worse)
+    assert search.trials()[worse.number].state == TrialState.PRUNED
+
+
+@pytest.mark.parametrize("content", [b"secret", b"SQLite format 3\0" + b"x" * 9000])
+def test_another_file_in_the_place_of_the_trials_is_refused(content, tmp_path):
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"study\.db: expected the trials of a sweep") as caught:
+        Search(tmp_path, study())
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,120 @@
+"""The description of a sweep: what it may say, and how what it may not say is refused."""
+
+import pytest
+
+from simulation.studies.sweeps.study_file import Choices, Range, read_study
+from typefleet.errors import ConfigError
+
+SEARCH = '[search]\n"privacy.mechanism" = ["gaussian", "tree"]\n'
+
+
+def study(tmp_path, text, **changes):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    return read_study(path, **changes)
+
+
+def test_names_may_be_flags_keys_or_tables(tmp_path):
+    found = study(
+        tmp_path,
+        '[search]\n"--training.learning-rate" = [1.0]\n[search.privacy]\nmechanism = ["tree"]\n'
+        "[search.cohort]\ngoal = { low = 2, high = 8, step = 3 }\n",
+    )
+    assert found.search == {
+        "training.learning_rate": Choices((1.0,)),
+        "privacy.mechanism": Choices(("tree",)),
+        "cohort.goal": Range(2, 8, False, 3, True),
+    }
+    assert [s["cohort.goal"] for s in found.grid()] == [2, 5, 8]
+
+
+def test_a_grid_is_every_combination_the_last_name_fastest(tmp_path):
+    found = study(tmp_path, '[search]\n"rounds" = [1, 2]\n"cohort.goal" = [3, 4]\n')
+    assert [tuple(setting.values()) for setting in found.grid()] == [(1, 3), (1, 4), (2, 3), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("dimension", "steps"),
+    [
+        (Range(0.1, 0.3, False, 0.1, False), [0.1, 0.2, 0.3]),
+        (Range(1, 4, False, None, True), [1, 2, 3, 4]),
+        (Range(1, 10, False, 4, True), [1, 5, 9]),
+        (Range(0.1, 1.0, True, None, False), None),
+        (Range(1, 10**6, True, None, True), None),
+    ],
+)
+def test_the_steps_of_a_range(dimension, steps):
+    found = dimension.steps()
+    assert found is None if steps is None else list(found) == pytest.approx(steps)
+
+
+def test_nothing_is_chosen_on_people_held_out_unless_asked(tmp_path):
+    base = tmp_path / "base.toml"
+    found = study(tmp_path, SEARCH)
+    found.write_settings(base)
+    config = found.config_of({"privacy.mechanism": "tree"}, base, 5)
+    assert (config.evaluation.people, config.engine.export, config.seed) == ("validation", False, 5)
+    assert config.privacy.mechanism == "tree"
+    assert found.config_of({}, base, 0, evaluation__people="held-out").evaluation.people == "held-out"
+    asked = study(tmp_path, f'{SEARCH}[settings.evaluation]\npeople = "held-out"\n')
+    asked.write_settings(base)
+    assert asked.config_of({}, base, 0).evaluation.people == "held-out"
+
+
+def test_settings_lie_over_a_config_file_and_flags_over_options(tmp_path):
+    (tmp_path / "mine.toml").write_text("rounds = 7\n[cohort]\ngoal = 9\n")
+    found = study(tmp_path, f'config = "mine.toml"\nseeds = 4\n[settings]\nrounds = 3\n{SEARCH}', seeds=2, trials=None)
+    base = tmp_path / "base.toml"
+    found.write_settings(base)
+    config = found.config_of({}, base, 0)
+    assert (config.rounds, config.cohort.goal, found.options.seeds, found.options.trials) == (3, 9, 2, 20)
+
+
+def test_a_kind_that_is_tried_switches_off_what_only_another_has(tmp_path):
+    found = study(
+        tmp_path, '[settings.privacy]\nmechanism = "blt"\nbuffers = 3\n[search.privacy]\nmechanism = ["none"]'
+    )
+    base = tmp_path / "base.toml"
+    found.write_settings(base)
+    assert found.config_of({"privacy.mechanism": "none"}, base, 0).privacy.mechanism == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'metric = "top1_recal"\n{SEARCH}', "metric: expected one of top1_recall, .*, found 'top1_recal'"),
+        (f'metric = "epsilon"\n{SEARCH}', "direction: expected maximize or minimize"),
+        (f'metric = "epsilon"\ndirection = "minimize"\npruner = "median"\n{SEARCH}', "pruner: expected none"),
+        ("", r"\[search\]: expected a table of settings and what to try of each, found none"),
+        ("[search]\n", r"\[search\]: expected a table"),
+        ("search = 3\n", r"\[search\]: expected a table"),
+        (f"methd = 1\n{SEARCH}", r"methd: expected one of config, method, .* found another key"),
+        (f'method = "secret"\n{SEARCH}', "method"),
+        (f"seeds = 0\n{SEARCH}", "--seeds: expected a number >= 1, found 0"),
+        (f"config = 3\n{SEARCH}", "config: expected the path of a TOML file, found int"),
+        (f'config = "none.toml"\n{SEARCH}', "none.toml"),
+        ("[search]\nrounds = []\n", "search: rounds: expected at least one value, each once, found 0"),
+        ("[search]\nrounds = [1, 1]\n", "each once"),
+        ("[search]\nrounds = [[1]]\n", "expected numbers, texts or true and false, found list"),
+        ("[search]\nrounds = 3\n", "expected a list of values, or a table with low and high"),
+        ("[search]\nrounds = { low = 1 }\n", "expected a list of values, or a table with low and high"),
+        ("[search]\nrounds = { low = 3, high = 1 }\n", "expected low < high and step > 0, found 3 to 1"),
+        ("[search]\nrounds = { low = 0, high = 1, log = true }\n", "expected 0 < low < high"),
+        ("[search]\nrounds = { low = 1, high = inf }\n", "expected finite numbers"),
+        ("[search]\nrounds = { low = 1, high = 9, log = true, step = 2 }\n", "log = true or a step, not both"),
+        ("[search]\nseed = [1]\n", "seed, which is no choice"),
+        ('[search]\n"engine.workers" = [1]\n', "engine, which is no choice"),
+        ("a = [", "study.toml: expected TOML"),
+        ("[" * 99_999, "study.toml: expected TOML"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(text, said, tmp_path):
+    with pytest.raises(ConfigError, match=said) as caught:
+        study(tmp_path, text)
+    assert "study.toml" in str(caught.value) and "\n" not in str(caught.value).strip()
+
+
+def test_a_range_without_steps_is_no_grid(tmp_path):
+    found = study(tmp_path, '[search]\n"training.learning_rate" = { low = 0.1, high = 1.0 }\n')
+    with pytest.raises(ConfigError, match="expected values or a step, for a grid, found a range without"):
+        found.grid()

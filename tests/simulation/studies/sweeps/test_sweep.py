@@ -1,0 +1,206 @@
+"""A whole sweep of tiny runs: what it writes, that it survives a kill, and that it says what went wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from simulation.run.directory import RunDirectory
+from simulation.studies.sweeps.results import difference_of, sweep_result
+from simulation.studies.sweeps.search import Search
+from simulation.studies.sweeps.study_file import read_study
+from tests.conftest import ROOT
+from typefleet.errors import ConfigError
+
+STUDY = """
+seeds = 2
+{options}
+[settings]
+rounds = {rounds}
+[settings.cohort]
+goal = 8
+[settings.fleet]
+size = 300
+[settings.data]
+format = "synthetic"
+vocabulary_phones = 100
+[settings.model]
+vocabulary_size = 400
+embedding_size = 32
+units = 48
+[settings.evaluation]
+max_phones = 10
+every_rounds = 1
+[settings.privacy]
+noise_multiplier = 1.0
+modelled_cohort = 500
+[settings.training]
+max_sequences = 12
+[settings.server_optimizer]
+schedule = "constant"
+[settings.engine]
+workers = 1
+[search]
+"training.learning_rate" = {rates}
+"privacy.mechanism" = ["gaussian", "tree"]
+"""
+
+
+def described(folder, rates="[0.5, 4.0]", options="", rounds=2):
+    path = folder / "study.toml"
+    path.write_text(STUDY.format(rates=rates, options=options, rounds=rounds))
+    return path
+
+
+def command(study, folder, *flags):
+    return [sys.executable, str(ROOT / "scripts/sweep.py"), str(study), "--output-dir", str(folder), *flags]
+
+
+def swept(study, folder, *flags):
+    return subprocess.run(command(study, folder, *flags), capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def whole(made_once):
+    def make(folder):
+        done = swept(described(folder), folder / "sweep")
+        assert done.returncode == 0, done.stderr
+        (folder / "stdout.txt").write_text(done.stdout)
+
+    folder = made_once("sweep", make)
+    return folder / "study.toml", folder / "sweep", (folder / "stdout.txt").read_text()
+
+
+def weights(folder):
+    return {
+        str(path.parent.relative_to(folder)): json.loads(path.read_text())["weights_sha256"]
+        for path in sorted(folder.glob("*/*/seed-*/summary.json"))
+    }
+
+
+@pytest.mark.slow
+def test_a_sweep_leaves_runs_tables_and_a_figure(whole):
+    study, folder, printed = whole
+    asked = read_study(study)
+    result = sweep_result(folder, asked, Search(folder, asked))
+    assert [t.setting for t in result.trials] == asked.grid() and all(t.state == "finished" for t in result.trials)
+    best = max(result.trials, key=lambda t: (t.reached.mean, -t.number))
+    assert result.best == best.number and best.behind_best is None
+    for trial in result.trials:
+        runs = {seed: folder / "trials" / f"{trial.number:04d}" / f"seed-{seed}" for seed in (0, 1)}
+        recalls = [json.loads((run / "summary.json").read_text())["top1_recall"] for run in runs.values()]
+        assert list(trial.values.values()) == recalls and trial.reached.mean == pytest.approx(sum(recalls) / 2)
+        assert 'people = "validation"' in (runs[0] / "config.toml").read_text()
+        if trial is not best:
+            assert trial.behind_best.mean == pytest.approx(best.reached.mean - trial.reached.mean)
+    table = pq.read_table(folder / "results.parquet").to_pylist()
+    assert len(table) == 8 and {row["privacy.mechanism"] for row in table} == {"gaussian", "tree"}
+    assert (folder / "results.csv").read_text().count("\n") == 9 and (folder / "sweep.png").stat().st_size > 5000
+    assert "trial 4/4" in printed and "of a modelled deployment with 500 reports" in printed
+
+
+@pytest.mark.slow
+def test_the_choice_is_measured_on_people_held_out(whole):
+    study, folder, printed = whole
+    asked = read_study(study)
+    found = sweep_result(folder, asked, Search(folder, asked)).confirmation
+    for name in ("chosen", "unchanged"):
+        text = (folder / "confirmation" / name / "seed-0" / "config.toml").read_text()
+        assert 'people = "held-out"' in text
+    assert found.gain.mean == pytest.approx(found.chosen.mean - found.unchanged.mean)
+    assert "on people held out" in printed
+
+
+@pytest.mark.slow
+def test_the_cost_of_tuning_is_that_of_every_run(whole):
+    study, folder, _ = whole
+    asked = read_study(study)
+    cost = sweep_result(folder, asked, Search(folder, asked)).cost
+    spent = [json.loads(path.read_text()) for path in folder.glob("*/*/seed-*/summary.json")]
+    assert cost.runs == len(spent) == 12
+    assert cost.rho == pytest.approx(sum(one["zcdp_rho"] for one in spent))
+    assert cost.epsilon == epsilon_by_rdp(cost.rho, spent[0]["delta"])
+    assert max(one["epsilon"] for one in spent) < cost.epsilon_of_chosen < cost.epsilon
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(whole, tmp_path):
+    study, straight, _ = whole
+    folder = tmp_path / "sweep"
+    process = subprocess.Popen(command(study, folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    give_up = time.monotonic() + 120
+    while not (folder / "trials/0001/seed-0/summary.json").exists() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(list(folder.glob("trials/*/seed-*/participation.json"))) < 8
+    done = swept(study, folder)
+    assert done.returncode == 0, done.stderr
+    assert weights(folder) == weights(straight)
+    assert (folder / "results.csv").read_text() == (straight / "results.csv").read_text()
+
+
+@pytest.mark.slow
+def test_a_setting_that_fails_is_kept_with_its_cause_and_the_others_go_on(tmp_path):
+    study = described(tmp_path, "[4.0]", 'confirm = false\nseeds = 1\nmethod = "random"\ntrials = 3', rounds=1)
+    text = (
+        study.read_text()
+        .replace("seeds = 2\n", "")
+        .replace('"privacy.mechanism" = ["gaussian", "tree"]', '"cohort.goal" = [8, 290]')
+    )
+    study.write_text(text)
+    folder = tmp_path / "sweep"
+    done = swept(study, folder)
+    assert done.returncode == 0, done.stderr
+    asked = read_study(study)
+    states = {
+        t.setting["cohort.goal"]: (t.state, t.cause) for t in sweep_result(folder, asked, Search(folder, asked)).trials
+    }
+    assert states[8] == ("finished", None)
+    assert states[290][0] == "failed" and "--cohort.goal" in states[290][1] and "failed: " in done.stdout
+
+
+def test_settings_that_do_not_go_together_are_refused_before_anything_runs(tmp_path):
+    for rates, said in (("[-1.0]", "training.learning_rate"), ('["fast"]', "training.learning-rate")):
+        done = swept(described(tmp_path, rates), tmp_path / "sweep")
+        assert done.returncode == 2 and said.replace("_", "-") in done.stderr.replace("_", "-"), done.stderr
+        assert done.stderr.count("\n") == 1 and not (tmp_path / "sweep" / "study.json").exists()
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "mine.txt").write_text("mine")
+    done = swept(described(tmp_path), tmp_path / "sweep")
+    assert done.returncode == 2 and "a new or empty folder" in done.stderr
+    assert [p.name for p in (tmp_path / "sweep").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.slow
+def test_another_study_in_the_folder_is_refused(whole, tmp_path):
+    _, folder, _ = whole
+    done = swept(described(tmp_path, "[0.7]"), folder)
+    assert done.returncode == 2 and "one of this sweep" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_difference_is_paired_by_person_with_one_seed(whole):
+    _, folder, _ = whole
+    one, other = ({0: folder / "trials" / number / "seed-0"} for number in ("0000", "0002"))
+    found = difference_of(other, one, TOP1_RECALL)
+    assert found.over == "people" and found.number == 10
+    assert difference_of(one, one, TOP1_RECALL).mean == 0
+    recalls = [RunDirectory(runs[0]).read_summary().held_out["top1_recall"] for runs in (other, one)]
+    assert found.mean == pytest.approx(recalls[0] - recalls[1])
+    assert difference_of(one, {1: folder}, TOP1_RECALL) is None
+
+
+def test_a_metric_that_no_run_has_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="direction"):
+        read_study(described(tmp_path, options='direction = "up"'))
