@@ -19,8 +19,9 @@ def by_the_theorem(rho, mean, delta):
 @pytest.mark.parametrize("rho", [0.01, 0.3, 2.0])
 @pytest.mark.parametrize("mean", [2, 9, 100])
 @pytest.mark.parametrize("delta", [1e-5, 1e-9])
-def test_it_is_the_theorem(rho, mean, delta):
-    assert epsilon_of_the_best_of(rho, mean, delta) == pytest.approx(by_the_theorem(rho, mean, delta), rel=0.02)
+def test_it_is_the_theorem_at_no_better_orders(rho, mean, delta):
+    exact = by_the_theorem(rho, mean, delta)
+    assert exact * 0.999 < epsilon_of_the_best_of(rho, mean, delta) < exact * 1.05  # dp_accounting tries fewer orders
 
 
 def test_it_grows_with_the_trials_and_is_below_composition_for_many():
