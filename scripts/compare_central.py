@@ -1,7 +1,8 @@
 """Train in one place what a finished run trained on its phones: python scripts/compare_central.py RUN_DIR
 
 Same model, start and people; prints what both reach on the people held out, the ratio, and what counting words
-reaches: on the same people's text and, with --public-text, on a public text alone.
+reaches: on the same people's text and, with --public-text, on a public text alone. What central training reached is
+kept in the run's folder, as central.json. A run does the same by itself at its end, with --evaluation.central.
 """
 
 import sys
@@ -32,9 +33,13 @@ def main() -> None:
     """Train, measure, print."""
     flags = parse_with_tyro(CentralFlags, sys.argv[1:])
     import_tensorflow_quietly()
+    from simulation.run.central import CentralTrained, write_central
     from simulation.studies.central_comparison import compare_with_central, print_comparison
 
-    print_comparison(sys.stdout, *compare_with_central(flags.run_dir, flags.training, public_text=flags.public_text))
+    found, prepared = compare_with_central(flags.run_dir, flags.training, public_text=flags.public_text)
+    print_comparison(sys.stdout, found, prepared)
+    trained = CentralTrained(flags.training.epochs, flags.training.learning_rate, found.central)
+    write_central(flags.run_dir, trained)  # after it is printed: the folder may be one that cannot be written
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TextIO, TypeAlias
 
 from flwr.app import Array, ArrayRecord
@@ -32,6 +33,7 @@ from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
+from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
@@ -84,12 +86,14 @@ def run_to_the_end(
         if run.finished:
             finish_run(run)
             export = export_at_the_end(run.directory, run.prepared)
+            central = compare_at_the_end(run.prepared, run.directory.root, partial(print, file=stream, flush=True))
             print_closing_table(
                 stream,
                 run_summary(run),
                 plan=run.strategy.plan,
                 metrics=run.prepared.metrics,
                 export=export,
+                central=central,
                 folder=run.directory.root,
             )
     return run

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 from client_model.learning.local_training import limit_threads
 from simulation.device.export import export_at_the_end
 from simulation.flags import parse_simulate
+from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import start_run
 from simulation.run.outcome import finish_run, run_summary
 from simulation.run.preparation import prepare
@@ -40,11 +41,13 @@ def main(grid: Grid, context: Context) -> None:
             run_rounds(run, grid, progress, threading.Event())
         finish_run(run)
         export = export_at_the_end(run.directory, run.prepared)
+        central = compare_at_the_end(run.prepared, run.directory.root, print)
         print_closing_table(
             sys.stdout,
             run_summary(run),
             plan=run.strategy.plan,
             metrics=run.prepared.metrics,
             export=export,
+            central=central,
             folder=run.directory.root,
         )

@@ -21,5 +21,8 @@ class EvaluationConfig:
     """Held-out phones that are scored, at most; the same ones every time."""
     max_sequences: Annotated[int, Ge(1)] = 40
     """Sequences of each that are scored, at most."""
+    central: bool = False
+    """Once the run has ended, train the same model from the same start on the same people's text in one place, to
+    compare with: a minute more of the default run, on one processor."""
     metrics: Annotated[tuple[str, ...], METRICS.choice] = ()
     """Metrics to measure beside the built-in ones, which always are."""

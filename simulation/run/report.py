@@ -12,6 +12,7 @@ from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
+from simulation.run.central import CentralTrained
 from simulation.run.progress import percent
 from simulation.run.records import Summary
 from simulation.tables import console_for
@@ -71,7 +72,14 @@ def _clipping(plan: PrivacyPlan) -> str:
 
 
 def print_closing_table(
-    stream: TextIO, summary: Summary, *, plan: PrivacyPlan, metrics: MetricTable, export: Export, folder: Path
+    stream: TextIO,
+    summary: Summary,
+    *,
+    plan: PrivacyPlan,
+    metrics: MetricTable,
+    export: Export,
+    central: CentralTrained | None,
+    folder: Path,
 ) -> None:
     """What came out, each number beside what it compares with."""
     console = console_for(stream)
@@ -82,7 +90,7 @@ def print_closing_table(
         *_suggestion_rows(summary, metrics),
         *_run_rows(summary, plan, folder),
         *_file_rows(export, folder),
-        ("trained in one place", command("scripts/compare_central.py", folder)),
+        ("trained in one place", _central_text(summary, metrics, central, folder)),
         ("weights", str(folder / "model" / "weights.npz")),
         ("  sha256", f"{summary.weights_sha256}\nof the numbers, not of the file"),
         ("privacy statement", str(folder / "privacy.md")),
@@ -93,6 +101,16 @@ def print_closing_table(
 
 
 _Rows = list[tuple[str, str]]
+
+
+def _central_text(summary: Summary, metrics: MetricTable, central: CentralTrained | None, folder: Path) -> str:
+    """What the same model reaches without federation, or the command that finds out."""
+    if central is None:
+        return command("scripts/compare_central.py", folder)
+    headline = metrics.metrics[0]
+    reached, federated = central.metrics.get(headline.name), summary.held_out.get(headline.name)
+    text = f"{headline.text(reached)} {headline.label}, after {central.epochs} epochs"
+    return text if not reached or federated is None else f"{text}; the run reached {federated / reached:.3f} of it"
 
 
 def _suggestion_rows(summary: Summary, metrics: MetricTable) -> _Rows:

@@ -18,10 +18,9 @@ from client_model.metrics.counting_baselines import Baselines, PhonesText, measu
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Metric
 from client_model.metrics.scored_tokens import spelled_lookup
-from client_model.metrics.table import sum_counts
 from client_model.text.population import open_population, prepare_population
-from simulation.engine.phone_host import PhoneHost
 from simulation.flags import read_config
+from simulation.run.central import measured, train_in_one_place
 from simulation.run.directory import RunDirectory, read_weights
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.starting_point import starting_weights
@@ -61,7 +60,6 @@ def compare_with_central(
         InputError: the folder has no finished run, its text is gone, or the public text cannot be used.
         MachineError: this process has used TensorFlow before, and its threads are set.
     """
-    from client_model.learning.central_training import train_centrally
     from client_model.learning.local_training import limit_threads
 
     limit_threads(1)  # the same bits on any number of cores
@@ -70,32 +68,8 @@ def compare_with_central(
     public = None if public_text is None else count_public_text(public_text, prepared, say)  # bad text is said first
     federated = read_weights(RunDirectory(root).model / "weights.npz", shape)
     start = starting_weights(prepared.start, config, shape, say)
-    last = [0.0]
-
-    def progress(done: float, loss: float) -> None:
-        if done >= last[0] + 0.1 or done == 1.0:
-            last[0] = done
-            say(f"central training: {done:4.0%}, loss {loss:.3f}")
-
-    central = train_centrally(
-        prepared.population,
-        prepared.vocabulary.lookup_table(prepared.population.lexicon),
-        shape,
-        start,
-        epochs=training.epochs,
-        learning_rate=training.learning_rate,
-        max_gradient_norm=config.training.max_gradient_norm,
-        seed=config.seed,
-        phones=prepared.training_phones.tolist(),
-        progress=progress,
-    )
-    host = PhoneHost(prepared.task)
-
-    def measured(weights: Any) -> dict[str, Any]:
-        counts = host.score(host.load(weights), prepared.held_out_phones.tolist())
-        return prepared.metrics.values(sum_counts(counts))
-
-    return CentralComparison(measured(start), measured(federated), measured(central), public), prepared
+    central = measured(prepared, train_in_one_place(prepared, training, start, say))
+    return CentralComparison(measured(prepared, start), measured(prepared, federated), central, public), prepared
 
 
 def count_public_text(corpus: Path, prepared: Prepared, say: Callable[[str], None] = print) -> Baselines:

@@ -156,7 +156,13 @@ def test_the_closing_table_has_a_row_for_it():
     values = {f.name: getattr(SUMMARY, f.name) for f in fields(Summary)}
     summary = Summary(**{**values, "held_out": {MRR.name: 0.25}})
     print_closing_table(
-        shown, summary, plan=prepared.plan, metrics=metrics, export=Export([]), folder=ROOT / "runs" / "none"
+        shown,
+        summary,
+        plan=prepared.plan,
+        metrics=metrics,
+        export=Export([]),
+        central=None,
+        folder=ROOT / "runs" / "none",
     )
     (row,) = [line for line in shown.getvalue().splitlines() if "mean reciprocal rank" in line]
     assert row.split()[-1] == "0.2500"

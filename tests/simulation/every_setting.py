@@ -166,6 +166,7 @@ def table(files: Path) -> dict[str, Try]:
         "evaluation.every_rounds": Try(3, ReadIn("simulation/run/lifecycle.py")),
         "evaluation.max_phones": Try(4, prepared),
         "evaluation.max_sequences": Try(3, prepared),
+        "evaluation.central": Try(True, ReadIn("simulation/run/central.py")),
         "evaluation.metrics": Try(("unheard_of",), prepared),
         "cohort.goal": Try(9, rounds),
         "cohort.policy": Try("deadline", rounds),

@@ -1,21 +1,32 @@
 """The same model trained in one place, beside the run."""
 
 import re
+import shutil
 
 import pytest
+
+from client_model.config import CentralTraining
+from simulation.flags import read_config
+from simulation.run.central import CentralTrained, compare_at_the_end, read_central, write_central
+from simulation.run.preparation import prepare
+from simulation.settings import with_values
+from typefleet.errors import ConfigError
 
 
 @pytest.mark.slow
 def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path):
     public = tmp_path / "public.jsonl"
     public.write_text('{"user_id": "a", "text": "see you soon"}\n' * 3, encoding="utf-8")
-    done = script("compare_central.py", straight[0], "--training.epochs", 1, "--public-text", public)
+    run = shutil.copytree(straight[0], tmp_path / "run")
+    done = script("compare_central.py", run, "--training.epochs", 1, "--public-text", public)
     assert done.returncode == 0, done.stderr
     rows = {line.split("  ")[0].strip(): re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()}
     federated, central = (float(rows[name][0]) for name in ("federated", "central"))
     assert central > float(rows["at the start"][0])
     assert float(rows["federated / central"][0]) == pytest.approx(federated / central, rel=0.02)
     assert "central training: 100%" in done.stdout
+    kept = read_central(run)
+    assert (kept.epochs, f"{100 * kept.metrics['top1_recall']:.2f}") == (1, f"{central:.2f}")
     for kind in ("bigram", "trigram"):
         of_people, of_public = (float(rows[f"{kind}, {text}"][0]) for text in ("same people", "public text"))
         assert re.search(rf"{of_people:.2f} %", straight[1])  # the run counted the same
@@ -43,3 +54,29 @@ def test_a_bad_public_text_is_said_before_anything_is_trained(straight, script, 
 def test_bad_input_is_one_line(flags, message, script, tmp_path):
     done = script("compare_central.py", *(flag.format(folder=tmp_path) for flag in flags))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and message in done.stderr
+
+
+def test_what_is_kept_is_read_and_another_file_is_refused(tmp_path):
+    assert read_central(tmp_path) is None
+    found = CentralTrained(2, 1.0, {"top1_recall": 0.2, "perplexity": None})
+    write_central(tmp_path, found)
+    assert read_central(tmp_path) == found
+    for text in ("{}", "[]", "secret", '{"epochs": 1, "learning_rate": 1.0, "metrics": "secret"}'):
+        (tmp_path / "central.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"central\.json.*: expected what central training reached") as caught:
+            read_central(tmp_path)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_run_that_asks_for_it_trains_centrally_once(straight, script, tmp_path):
+    run = shutil.copytree(straight[0], tmp_path / "run")
+    asked = read_config(run / "config.toml")
+    assert compare_at_the_end(prepare(asked), run, print) is None
+    prepared = prepare(with_values(asked, {("evaluation", "central"): True}))
+    said = []
+    found = compare_at_the_end(prepared, run, said.append)
+    assert found.epochs == CentralTraining().epochs and said and read_central(run) == found
+    assert compare_at_the_end(prepared, run, said.clear) == found and said  # not again
+    done = script("compare_central.py", run)
+    assert re.search(rf"central +{100 * found.metrics['top1_recall']:.2f} %", done.stdout)  # the same as the script

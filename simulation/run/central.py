@@ -1,0 +1,117 @@
+"""The same model trained in one place: what a run could hope for at best, kept in its folder as central.json."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from client_model.config import CentralTraining
+from client_model.learning.language_model import Weights
+from client_model.metrics.table import sum_counts
+from simulation.engine.phone_host import PhoneHost
+from simulation.files import read_json_object, write_text_atomically
+from simulation.run.preparation import Prepared
+from simulation.run.starting_point import starting_weights
+from typefleet.errors import ConfigError, expected
+
+FILE_NAME = "central.json"
+_SAID_EVERY = 0.1  # of the training
+
+
+@dataclass(frozen=True)
+class CentralTrained:
+    """What central training reached on the people that the run was measured on."""
+
+    epochs: int
+    learning_rate: float
+    metrics: dict[str, Any]  # by name
+
+
+def train_in_one_place(
+    prepared: Prepared, training: CentralTraining, start: Weights, say: Callable[[str], None]
+) -> Weights:
+    """Train on all text of every training phone, from the run's start.
+
+    Args:
+        prepared: of the run.
+        training: how.
+        start: weights that the run started from.
+        say: told how it goes.
+    """
+    from client_model.learning.central_training import train_centrally
+
+    config, last = prepared.config, [0.0]
+
+    def progress(done: float, loss: float) -> None:
+        if done >= last[0] + _SAID_EVERY or done == 1.0:
+            last[0] = done
+            say(f"central training: {done:4.0%}, loss {loss:.3f}")
+
+    return train_centrally(
+        prepared.population,
+        prepared.vocabulary.lookup_table(prepared.population.lexicon),
+        prepared.shape,
+        start,
+        epochs=training.epochs,
+        learning_rate=training.learning_rate,
+        max_gradient_norm=config.training.max_gradient_norm,
+        seed=config.seed,
+        phones=prepared.training_phones.tolist(),
+        progress=progress,
+    )
+
+
+def measured(prepared: Prepared, weights: Weights) -> dict[str, Any]:
+    """Metrics by name, of the people that the run is measured on."""
+    host = PhoneHost(prepared.task)
+    counts = host.score(host.load(weights), prepared.held_out_phones.tolist())
+    return prepared.metrics.values(sum_counts(counts))
+
+
+def compare_at_the_end(prepared: Prepared, folder: Path, say: Callable[[str], None]) -> CentralTrained | None:
+    """Central training at the end of a run that asks for it; what is in the folder already is not made again.
+
+    Args:
+        prepared: of the run.
+        folder: of the run.
+        say: told how it goes.
+
+    Returns:
+        None if the run does not ask for it.
+    """
+    if not prepared.config.evaluation.central:
+        return None
+    if (folder / FILE_NAME).exists():
+        return read_central(folder)
+    training = CentralTraining()
+    start = starting_weights(prepared.start, prepared.config, prepared.shape, say)
+    weights = train_in_one_place(prepared, training, start, say)
+    found = CentralTrained(training.epochs, training.learning_rate, measured(prepared, weights))
+    write_central(folder, found)
+    return found
+
+
+def write_central(folder: Path, found: CentralTrained) -> None:
+    """Replace central.json in a run's folder, whole or not at all."""
+    write_text_atomically(folder / FILE_NAME, json.dumps(asdict(found), indent=2) + "\n")
+
+
+def read_central(folder: Path) -> CentralTrained | None:
+    """What central training reached; None if nobody has made it.
+
+    Raises:
+        ConfigError: the file is damaged, or another one.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    what = "what central training reached"
+    found = read_json_object(path, what, ("epochs", "learning_rate", "metrics"))
+    metrics = found["metrics"]
+    usable = (
+        isinstance(metrics, dict) and isinstance(found["epochs"], int) and isinstance(found["learning_rate"], float)
+    )
+    if not usable:
+        raise ConfigError(expected(path, what, "another file"))
+    return CentralTrained(found["epochs"], found["learning_rate"], metrics)
