@@ -28,8 +28,12 @@ class SweepFlags:
     """Runs of each setting, in the place of the file's."""
     trials: Annotated[int | None, Ge(1)] = None
     """Settings to try by random or tpe, in the place of the file's."""
-    parallel: Annotated[int, Ge(1)] = 1
-    """Runs at the same time, each with its share of the processors."""
+    parallel: Annotated[int | None, Ge(1)] = None
+    """Runs at the same time, each with its share of the processors; by default one here, and on a cluster as many as
+    it has processors for."""
+    address: str | None = None
+    """Carry the runs out on the Ray cluster at this address (host:port), each on one of its machines. The folder of the
+    sweep, and the text, must be on a file system that all of them share."""
 
 
 def main() -> int:
@@ -39,7 +43,7 @@ def main() -> int:
     from simulation.studies.sweeps.study_file import read_study
 
     study = read_study(flags.study, seeds=flags.seeds, trials=flags.trials)
-    result = carry_out(study, flags.output_dir, flags.parallel)
+    result = carry_out(study, flags.output_dir, flags.parallel, address=flags.address)
     return 0 if result.best is not None or not all(t.state == "failed" for t in result.trials) else 1
 
 

@@ -10,29 +10,42 @@ from typing import TextIO
 from simulation.run.directory import new_folder
 from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
+from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
 from simulation.studies.sweeps.study_file import Study
 from simulation.tables import console_for
 
 
-def carry_out(study: Study, output_dir: Path | None, parallel: int = 1, stream: TextIO = sys.stdout) -> SweepResult:
+def carry_out(
+    study: Study,
+    output_dir: Path | None,
+    parallel: int | None = None,
+    stream: TextIO = sys.stdout,
+    *,
+    address: str | None = None,
+) -> SweepResult:
     """Carry out what is missing of a sweep, print what it came to, write results and figure.
 
     Args:
         study: what is asked.
         output_dir: folder of the sweep; one that holds a part of it goes on; by default a new one in runs/.
-        parallel: runs at the same time.
+        parallel: runs at the same time; by default one here, and on a cluster as many as it has processors for.
         stream: where progress and table go.
+        address: of a Ray cluster to carry the runs out on, instead of this machine.
 
     Raises:
         InputError: the settings, the data or the folder cannot be used.
         MachineError: the machine failed; the sweep can go on.
     """
     folder = output_dir or new_folder(None, "sweep-")
-    desk = Desk(folder, study, parallel)
-    console = console_for(stream)
+    with places_for(study, parallel, address) as places:
+        return _carried_out(Desk(folder, study, places), stream)
+
+
+def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
+    folder, study, console = desk.folder, desk.study, console_for(stream)
     print_line(console, f"{desk.progress.total} settings, {study.options.seeds} seeds each, in {folder}")
-    with SweepDisplay(stream, desk, parallel) as display, _stop_on_interrupt(desk, display):
+    with SweepDisplay(stream, desk) as display, _stop_on_interrupt(desk, display):
         desk.carry_out(display.watch)
     result = sweep_result(folder, study, desk.search)
     files = write_results(folder, study, result)

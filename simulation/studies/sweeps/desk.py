@@ -16,7 +16,7 @@ from simulation.flags import to_toml
 from simulation.run.directory import check_output_dir
 from simulation.run.lock import only_writer
 from simulation.run.run_messages import RoundNews, RunFailed, RunRequest
-from simulation.studies.sweeps.run_host import ProcessHost, all_closed
+from simulation.studies.sweeps.run_host import Channel, LocalChannel, RunHost, all_closed
 from simulation.studies.sweeps.search import Search, setting_of
 from simulation.studies.sweeps.study_file import Setting, Study
 from typefleet.errors import ConfigError, MachineError, expected, unwritable
@@ -37,6 +37,19 @@ class Progress:
     runs_left: int = 0
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where runs are carried out."""
+
+    number: int = 1  # of runs at the same time
+    workers: int | None = None  # of each; None as the settings have it
+    start: Callable[[Path], Channel] = LocalChannel
+
+    def hosts(self, logs: Path) -> list[RunHost]:
+        """One for each run at the same time; what they say goes into a folder."""
+        return [RunHost(logs / f"{number}.log", self.start) for number in range(self.number)]
+
+
 class Desk:
     """A sweep in a folder; whatever was finished there stays, and the rest is carried out.
 
@@ -48,19 +61,19 @@ class Desk:
     hosts/               what processes said
     """
 
-    def __init__(self, folder: Path, study: Study, parallel: int = 1) -> None:
+    def __init__(self, folder: Path, study: Study, places: Places | None = None) -> None:
         """Open the folder, or make it.
 
         Args:
             folder: of the sweep.
             study: what is asked.
-            parallel: runs at the same time, each with a share of the machine's processors.
+            places: where runs are carried out; by default here, one at a time.
 
         Raises:
             ConfigError: the folder has another sweep or something else, the settings do not go together, or, for a
                 grid, one of its combinations does not.
         """
-        self.folder, self.study, self._parallel = folder, study, parallel
+        self.folder, self.study, self._places = folder, study, places or Places()
         _check_settings(folder, study)
         self._search = Search(folder, study)
         self.progress = Progress(self._search.total)
@@ -88,10 +101,10 @@ class Desk:
             RunInUseError: another process works on the sweep.
             Whatever a thread raised.
         """
-        hosts = [ProcessHost(self.folder / "hosts" / f"{number}.log") for number in range(self._parallel)]
+        hosts = self._places.hosts(self.folder / "hosts")
         failures: list[BaseException] = []
 
-        def work(host: ProcessHost) -> None:
+        def work(host: RunHost) -> None:
             try:
                 while not self._stop.is_set() and (trial := self._next()) is not None:
                     self._carry_out_trial(trial, host)
@@ -100,7 +113,6 @@ class Desk:
                 self._stop.set()
 
         with only_writer(self.folder), all_closed(hosts):
-            (self.folder / "hosts").mkdir(exist_ok=True)
             threads = [threading.Thread(target=work, args=(host,), daemon=True) for host in hosts]
             for thread in threads:
                 thread.start()
@@ -117,7 +129,7 @@ class Desk:
         with self._lock:
             return self._to_go_on.pop(0) if self._to_go_on else self._search.next()
 
-    def _carry_out_trial(self, trial: Trial, host: ProcessHost) -> None:
+    def _carry_out_trial(self, trial: Trial, host: RunHost) -> None:
         """All seeds of one setting, unless it fails, is hopeless, or everything is to stop."""
         setting = setting_of(trial, list(self.study.search))
         folder, first = self.folder / TRIALS / f"{trial.number:04d}", True
@@ -158,7 +170,7 @@ class Desk:
         setting: Setting,
         seed: int,
         *,
-        host: ProcessHost,
+        host: RunHost,
         on_news: Callable[[RoundNews], bool],
         **others: str,
     ) -> float | RunFailed | None:
@@ -196,14 +208,14 @@ class Desk:
     def _settings_beside(self, run: Path, setting: Setting, seed: int, others: dict[str, str]) -> RunConfig:
         """Write a run's settings as a file beside its folder."""
         given: dict[str, Any] = dict(others)
-        if self._parallel > 1:
-            given["engine__workers"] = max(1, _processors() // self._parallel)
+        if self._places.workers is not None:
+            given["engine__workers"] = self._places.workers
         config = self.study.config_of(setting, self.folder / _BASE, seed, **given)
         run.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(run.with_name(f"{run.name}.toml"), to_toml(config))
         return config
 
-    def _confirm(self, host: ProcessHost, watch: Callable[[], None]) -> None:
+    def _confirm(self, host: RunHost, watch: Callable[[], None]) -> None:
         """The chosen setting and the study's own on people held out, in a thread, so that the watcher sees it."""
         best = best_trial(self._search, self.study.options.maximize)
         if not self.study.options.confirm or best is None:
@@ -258,12 +270,6 @@ def value_of(run: Path, metric: str) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise ConfigError(expected("metric", "a number in the summary of every run", f"none named {metric}"))
     return float(found)
-
-
-def _processors() -> int:
-    from simulation.engine.config import EngineConfig
-
-    return EngineConfig().workers_here
 
 
 def _check_settings(folder: Path, study: Study) -> None:

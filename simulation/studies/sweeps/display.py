@@ -32,8 +32,8 @@ _OFTEN_S, _PIPE_EVERY_S = 1.0, 60.0
 class SweepDisplay:
     """Shows how a sweep goes: live on a terminal, a line per finished trial in a pipe. Use as a context manager."""
 
-    def __init__(self, stream: TextIO, desk: Desk, parallel: int) -> None:
-        self._desk, self._parallel = desk, parallel
+    def __init__(self, stream: TextIO, desk: Desk) -> None:
+        self._desk = desk
         self._console = console_for(stream)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if stream.isatty() else None
         self._told: set[int] = {t.number for t in desk.search.trials() if t.state.is_finished()}

@@ -1,0 +1,43 @@
+"""Runs on a cluster are the runs that this machine would have carried out."""
+
+import pytest
+from ray.cluster_utils import Cluster
+
+from simulation.studies.sweeps.places import places_for
+from simulation.studies.sweeps.study_file import Choices, Study, StudyOptions
+from tests.simulation.studies.sweeps.test_sweep import described, swept, weights
+from typefleet.errors import ConfigError
+
+ASKED = Study(StudyOptions(), {}, {"rounds": Choices((1,))})
+
+
+@pytest.mark.slow
+def test_a_cluster_is_filled_and_the_bits_are_the_same(tmp_path):
+    study = described(tmp_path, "[4.0]", "confirm = false", rounds=1)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        done = swept(study, tmp_path / "cluster", "--address", cluster.address)
+        assert done.returncode == 0, done.stderr
+    finally:
+        cluster.shutdown()
+    assert {p.name for p in (tmp_path / "cluster" / "hosts").iterdir()} == {"0.log", "1.log"}
+    done = swept(study, tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    assert weights(tmp_path / "cluster") == weights(tmp_path / "here") and len(weights(tmp_path / "here")) == 4
+
+
+def test_more_at_the_same_time_than_there_is_room_for_is_refused():
+    with pytest.raises(ConfigError, match="--parallel: expected at most the"), places_for(ASKED, 10_000, None):
+        pass
+
+
+def test_runs_at_the_same_time_share_the_processors(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    with places_for(ASKED, None, None) as one, places_for(ASKED, 3, None) as three:
+        assert (one.number, one.workers, three.number, three.workers) == (1, None, 3, 2)
+
+
+def test_no_cluster_there_is_said_in_one_line(tmp_path):
+    done = swept(described(tmp_path), tmp_path / "sweep", "--address", "127.0.0.1:1")
+    assert done.returncode == 2 and "error: --address 127.0.0.1:1: expected a cluster" in done.stderr
