@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulation.config import RunConfig
     from simulation.studies.mechanism_comparison import Outcome
     from simulation.studies.personalisation import PhoneGroup
+    from simulation.studies.sweeps.results import SweepResult
     from simulation.world.availability.model import Habits
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "fit_fleet",
     "personalise",
     "plan_privacy",
+    "sweep",
 ]
 
 
@@ -181,3 +183,24 @@ def personalise(
     if not outcomes:
         raise ConfigError(expected(run, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
     return summarise(outcomes, opened.prepared.metrics)
+
+
+def sweep(study: Path | str, folder: Path | str | None = None, parallel: int | None = None) -> "SweepResult":
+    """Try the settings that a file describes, each over several seeds, as `scripts/sweep.py` does.
+
+    Args:
+        study: TOML file; `configs/study.toml` is one.
+        folder: for the runs and results; one that holds a part of the sweep goes on; by default a new one in runs/.
+        parallel: runs at the same time, each with its share of the processors.
+
+    Returns:
+        What each setting reached, with its interval; what all runs cost in privacy; the choice on people held out.
+
+    Raises:
+        InputError: the file or the folder cannot be used.
+        MachineError: the machine failed; the sweep can go on.
+    """
+    from simulation.studies.sweeps.carry_out import carry_out
+    from simulation.studies.sweeps.study_file import read_study
+
+    return carry_out(read_study(Path(study)), None if folder is None else Path(folder), parallel)
