@@ -18,7 +18,7 @@ from typefleet.errors import ConfigError, expected
 if TYPE_CHECKING:
     from client_model.tflite.export_tflite import Export
     from simulation.config import RunConfig
-    from simulation.studies.mechanism_comparison import Outcome
+    from simulation.studies.mechanism_verdicts import Outcome
     from simulation.studies.personalisation import PhoneGroup
     from simulation.studies.sweeps.results import SweepResult
     from simulation.world.availability.model import Habits

@@ -7,12 +7,11 @@ epsilon; only the mechanism differs, and with it the noise multiplier. Finished 
 comparison that was stopped goes on where it was.
 """
 
-import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
-from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
+from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable
 from server_strategy.privacy.config import PrivacyConfig
@@ -32,7 +31,9 @@ from simulation.engine.config import EngineConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
 from simulation.run.directory import RunDirectory
+from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import RoundRecord
+from simulation.studies.mechanism_verdicts import RECALL, Outcome, how_differences_are_told, over_seeds, verdicts
 from simulation.studies.plots import kind_styles, new_figure, save_figure
 from simulation.tables import print_table
 from typefleet.errors import ConfigError, MachineError, expected
@@ -52,28 +53,8 @@ QUICK = replace(
 )
 QUICK_EPSILONS = (2.0,)
 QUICK_SEEDS = (0,)
-_RECALL = TOP1_RECALL  # that the mechanisms are ordered by
+_APART = 1.025  # so that intervals at one epsilon do not hide each other
 _LAST_EVALUATIONS = 3  # averaged: recall moves from one to the next
-_AS_GOOD_AS_EQUAL = 0.002  # of recall: by so much one run's own moves between two of its last evaluations
-_CLEARLY_MORE_NOISE = 1.1  # times as much; less than that, recall cannot tell
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one finished run reached, and at what cost; or several that differ in their seeds, on average."""
-
-    mechanism: str
-    epsilon: float | None  # asked for; None, as all below up to the recall, without privacy
-    spent_epsilon: float | None
-    rho: float | None
-    noise_multiplier: float | None
-    noise_in_model: float | None  # rms over rounds of the deviation in the sum of mean updates, in clip norms
-    recall: float  # mean of the last evaluations
-    recall_stddev: float | None  # over the seeds; None for one run
-    held_out: Mapping[str, Any]  # the last evaluation, metrics by name
-    curve: list[tuple[int, float]]  # (round, recall)
-    wall_seconds: float
-    seeds: tuple[int, ...]
 
 
 def play(
@@ -113,37 +94,6 @@ def play(
                 say(f"  its model was not exported: {failure}")
         outcomes.append(_outcome(run, mechanism, epsilon, seed))
         yield over_seeds(outcomes)
-
-
-def over_seeds(outcomes: list[Outcome]) -> list[Outcome]:
-    """One outcome per mechanism and epsilon, in the order in which the first of each came."""
-    cases: dict[tuple[str, float | None], list[Outcome]] = {}
-    for one in outcomes:
-        cases.setdefault((one.mechanism, one.epsilon), []).append(one)
-    return [_mean(runs) for runs in cases.values()]
-
-
-def _mean(runs: list[Outcome]) -> Outcome:
-    """What several runs of one case reached on average; what they cost in privacy is the same for all."""
-    first = runs[0]
-    if len(runs) == 1:
-        return first
-    held_out = {name: _mean_of([one.held_out.get(name) for one in runs]) for name in first.held_out}
-    rounds = [release for release, _ in first.curve if all(release in dict(one.curve) for one in runs)]
-    return replace(
-        first,
-        recall=float(np.mean([one.recall for one in runs])),
-        recall_stddev=float(np.std([one.recall for one in runs], ddof=1)),
-        held_out=held_out,
-        curve=[(release, float(np.mean([dict(one.curve)[release] for one in runs]))) for release in rounds],
-        wall_seconds=sum(one.wall_seconds for one in runs),
-        seeds=tuple(seed for one in runs for seed in one.seeds),
-    )
-
-
-def _mean_of(values: list[Any]) -> float | None:
-    """None where a run has none, and for rows, which have no mean."""
-    return float(np.mean(values)) if all(isinstance(value, int | float) for value in values) else None
 
 
 def _same_settings(folder: Path, settings: RunConfig) -> None:
@@ -188,10 +138,11 @@ def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None, se
 def _outcome(run: Path, mechanism: str, epsilon: float | None, seed: int) -> Outcome:
     directory = RunDirectory(run)
     rounds = [RoundRecord.from_line(line) for line in directory.read_rounds()]
-    curve = [(r.completed, r.held_out[_RECALL.name]) for r in rounds if r.held_out and _RECALL.name in r.held_out]
+    curve = [(r.completed, r.held_out[RECALL.name]) for r in rounds if r.held_out and RECALL.name in r.held_out]
     measured = [(completed, recall) for completed, recall in curve if recall is not None]
     summary = directory.read_summary()
     planned = json.loads((run / "privacy.json").read_text(encoding="utf-8"))["planned"]
+    recall = float(np.mean([recall for _, recall in measured[-_LAST_EVALUATIONS:]]))
     return Outcome(
         mechanism=mechanism,
         epsilon=epsilon,
@@ -199,12 +150,13 @@ def _outcome(run: Path, mechanism: str, epsilon: float | None, seed: int) -> Out
         rho=summary.zcdp_rho,
         noise_multiplier=planned["noise_multiplier"],
         noise_in_model=_noise_in_model(planned),
-        recall=float(np.mean([recall for _, recall in measured[-_LAST_EVALUATIONS:]])),
-        recall_stddev=None,
+        recall=recall,
+        recall_by_seed={seed: recall},
         held_out=summary.held_out,
         curve=measured,
         wall_seconds=summary.wall_seconds,
         seeds=(seed,),
+        phones=read_phone_counts(directory.held_out_phones) if directory.held_out_phones.exists() else None,
     )
 
 
@@ -219,7 +171,7 @@ def _noise_in_model(planned: dict[str, Any]) -> float | None:
 
 def shown_metrics(metrics: MetricTable) -> list[Metric]:
     """The columns beside the recall: every metric that is compared, and the perplexity, which noise ruins first."""
-    return [metric for metric in (*metrics.compared, PERPLEXITY) if metric.name != _RECALL.name]
+    return [metric for metric in (*metrics.compared, PERPLEXITY) if metric.name != RECALL.name]
 
 
 def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTable) -> None:
@@ -239,65 +191,53 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
             rho,
             z,
             noise,
-            _RECALL.text(one.recall) + ("" if one.recall_stddev is None else f" ± {100 * one.recall_stddev:.2f}"),
+            RECALL.text(one.recall) + _half_width_text(one),
             *(metric.text(one.held_out.get(metric.name)) for metric in shown),
             f"{one.wall_seconds:.0f} s",
         )
         rows.append(cells)
     print_table(console, headings, rows)
-    for line in verdicts(outcomes):
+    for line in (*verdicts(outcomes), *how_differences_are_told(outcomes)):
         console.print(line)
 
 
-def verdicts(outcomes: list[Outcome]) -> list[str]:
-    """For each epsilon the order that came out, and whether it contradicts the expected one."""
-    best = next((one for one in outcomes if one.epsilon is None), None)
-    lines = []
-    for epsilon in sorted({one.epsilon for one in outcomes if one.epsilon is not None}):
-        own = [one for one in outcomes if one.epsilon == epsilon]
-        if best is None or len(own) < len(private_mechanisms()):
-            continue
-        by_noise = sorted([best, *own], key=_noise_of)
-        contradicted = [
-            f"{worse.mechanism} above {better.mechanism}"
-            for better, worse in itertools.combinations(by_noise, 2)
-            if _noise_of(worse) > _CLEARLY_MORE_NOISE * _noise_of(better)
-            and worse.recall > better.recall + _AS_GOOD_AS_EQUAL
-        ]
-        verdict = "as expected" if not contradicted else f"NOT as expected: {', '.join(contradicted)}"
-        lines.append(f"epsilon {epsilon:g}: {_in_order(by_noise)}: {verdict}")
-    return lines
-
-
-def _noise_of(one: Outcome) -> float:
-    """In the model; 0 without privacy."""
-    return one.noise_in_model or 0.0
-
-
-def _in_order(outcomes: list[Outcome]) -> str:
-    """ "gaussian < tree < banded ~ blt < none", by recall."""
-    ordered = sorted(outcomes, key=lambda one: (one.recall, -_noise_of(one)))
-    text = ordered[0].mechanism
-    for before, one in itertools.pairwise(ordered):
-        text += f" {'<' if one.recall > before.recall + _AS_GOOD_AS_EQUAL else '~'} {one.mechanism}"
-    return text
+def _half_width_text(one: Outcome) -> str:
+    interval = one.interval
+    return "" if interval is None or interval.half_width is None else f" ± {100 * interval.half_width:.2f}"
 
 
 def write_outcomes(folder: Path, outcomes: list[Outcome]) -> None:
     """Write comparison.json and comparison.png into the folder."""
-    flat = [{**{k: v for k, v in vars(one).items() if k != "held_out"}, **one.held_out} for one in outcomes]
-    content = {"outcomes": flat, "verdicts": verdicts(outcomes)}
+    content = {
+        "outcomes": [_as_json(one) for one in outcomes],
+        "verdicts": verdicts(outcomes),
+        "how": how_differences_are_told(outcomes),
+    }
     write_text_atomically(folder / "comparison.json", json.dumps(content, indent=2) + "\n")
     plot(folder / "comparison.png", outcomes)
 
 
+def _as_json(one: Outcome) -> dict[str, Any]:
+    """Flat, with the bounds of the recall; None where there is no interval."""
+    interval = one.interval
+    own = {name: value for name, value in vars(one).items() if name not in ("held_out", "phones")}
+    bounds = {
+        "recall_low": None if interval is None else interval.low,
+        "recall_high": None if interval is None else interval.high,
+        "recall_interval_over": None if interval is None else interval.over,
+    }
+    return {**own, **bounds, **one.held_out}
+
+
 def plot(path: Path, outcomes: list[Outcome]) -> None:
-    """Recall against epsilon, and over the rounds at the middle one."""
+    """Recall against epsilon with its 95 % intervals, and over the rounds at the middle one."""
     epsilons = sorted({one.epsilon for one in outcomes if one.epsilon is not None})
     figure, axes = new_figure(1, 2, (11, 4.4), "The mechanisms at equal epsilon")
     left, right = axes.flat
     middle = epsilons[len(epsilons) // 2] if epsilons else None
-    for name, style in kind_styles(MECHANISMS.kinds()).items():
+    styles = kind_styles(MECHANISMS.kinds())
+    for number, (name, style) in enumerate(styles.items()):
+        apart = _APART ** (number - len(styles) / 2)
         own = [one for one in outcomes if one.mechanism == name]
         how = {"color": style.colour, "label": name, "ls": style.line}
         for one in own:
@@ -305,9 +245,13 @@ def plot(path: Path, outcomes: list[Outcome]) -> None:
                 left.axhline(100 * one.recall, lw=1, **how)
             if one.epsilon in (None, middle):
                 right.plot([r for r, _ in one.curve], [100 * v for _, v in one.curve], **how)
-        points = [(one.epsilon, 100 * one.recall) for one in own if one.epsilon is not None]
+        points = [(apart * one.epsilon, 100 * one.recall) for one in own if one.epsilon is not None]
         if points:
             left.plot(*zip(*points, strict=True), marker=style.marker, **how)
+            bars = [None if one.interval is None else one.interval.half_width for one in own]
+            for (x, y), half in zip(points, bars, strict=True):
+                if half is not None:
+                    left.errorbar(x, y, yerr=100 * half, color=style.colour, lw=0.8, capsize=2)
     left.set(title="Recall, first suggestion", xlabel="epsilon", ylabel="% of words", xscale="log")
     left.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
     left.set_xticks([], minor=True)

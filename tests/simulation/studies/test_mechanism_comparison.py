@@ -8,10 +8,18 @@ from rich.console import Console
 
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
+from server_strategy.pooled_evaluation import PhoneCounts
 from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.flags import parse_simulate
 from simulation.studies import mechanism_comparison as comparison
-from simulation.studies.mechanism_comparison import Outcome, play, print_outcomes, verdicts, write_outcomes
+from simulation.studies.mechanism_comparison import play, print_outcomes, write_outcomes
+from simulation.studies.mechanism_verdicts import (
+    Outcome,
+    difference_of,
+    how_differences_are_told,
+    is_above,
+    verdicts,
+)
 from simulation.studies.plots import kind_styles
 from tests.simulation.conftest import TINY
 from typefleet import studies
@@ -21,7 +29,7 @@ from typefleet.errors import ConfigError
 NOISE_IN_MODEL = {"gaussian": 0.9, "tree": 0.4, "banded": 0.2, "blt": 0.21, "none": None}
 
 
-def outcome(mechanism, recall, epsilon=6.0):
+def outcome(mechanism, recall, epsilon=6.0, seed=0):
     private = mechanism != "none"
     return Outcome(
         mechanism=mechanism,
@@ -31,11 +39,11 @@ def outcome(mechanism, recall, epsilon=6.0):
         noise_multiplier=1.0 if private else None,
         noise_in_model=NOISE_IN_MODEL[mechanism],
         recall=recall,
-        recall_stddev=None,
+        recall_by_seed={seed: recall},
         held_out={"perplexity": 300.0, "top3_recall": 2 * recall, "keystroke_savings": 0.3, "mine": 0.5},
         curve=[(1, recall / 2), (2, recall)],
         wall_seconds=60.0,
-        seeds=(0,),
+        seeds=(seed,),
     )
 
 
@@ -70,6 +78,7 @@ def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "9.00 %" in printed and "18.00 %" in printed and "mine" in printed and "0.50" in printed
     written = json.loads((tmp_path / "comparison.json").read_text())["outcomes"]
+    assert written[0]["recall_low"] is None and "phones" not in written[0]
     assert written[0]["mine"] == 0.5 and written[0]["perplexity"] == 300.0 and "held_out" not in written[0]
     assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
 
@@ -77,17 +86,85 @@ def test_outcomes_are_printed_and_plotted_as_they_come(count, tmp_path, capsys):
 def test_runs_that_differ_in_their_seed_alone_are_averaged():
     first = [outcome("none", 0.20), outcome("gaussian", 0.10)]
     second = [
-        replace(one, seeds=(1,), curve=one.curve[1:]) for one in (outcome("none", 0.22), outcome("gaussian", 0.16))
+        replace(one, curve=one.curve[1:]) for one in (outcome("none", 0.22, seed=1), outcome("gaussian", 0.16, seed=1))
     ]
-    missing = replace(second[0], held_out={**second[0].held_out, "perplexity": None}, seeds=(2,), recall=0.24)
+    missing = replace(outcome("none", 0.24, seed=2), held_out={**second[0].held_out, "perplexity": None})
     none, gaussian = comparison.over_seeds([*first, *second, missing])
     assert (none.mechanism, none.seeds, gaussian.seeds) == ("none", (0, 1, 2), (0, 1))
-    assert none.recall == pytest.approx(0.22) and none.recall_stddev == pytest.approx(0.02)
+    assert none.recall == pytest.approx(0.22) and none.recall_by_seed == {0: 0.20, 1: 0.22, 2: 0.24}
+    assert none.interval.half_width == pytest.approx(4.302653 * 0.02 / 3**0.5)  # Student's t of two degrees of freedom
     assert none.held_out["perplexity"] is None and none.held_out["top3_recall"] == pytest.approx(
         2 * (0.20 + 0.22 + 0.22) / 3
     )
     assert gaussian.curve == [(2, pytest.approx(0.13))] and none.wall_seconds == 180
-    assert comparison.over_seeds(first) == first and first[0].recall_stddev is None
+    assert comparison.over_seeds(first) == first and first[0].interval is None
+
+
+def over_three_seeds(**recalls):
+    """Outcomes by mechanism, each of three seeds."""
+    return comparison.over_seeds(
+        [outcome(name, recall, seed=seed) for name, values in recalls.items() for seed, recall in enumerate(values)]
+    )
+
+
+def test_with_seeds_a_difference_is_one_only_if_the_paired_interval_leaves_out_0():
+    shifts = np.array([0.0, 0.02, -0.015])  # of a seed, far larger than any difference below; the same for all
+    steady = 0.0001 * np.array([1, -1, 0])
+    outcomes = over_three_seeds(
+        none=0.10 + shifts,
+        gaussian=0.098 + shifts + 50 * steady,  # 0.2 points below on average, but not on every seed
+        tree=0.0979 + shifts + steady,
+        banded=0.099 + shifts - steady,
+        blt=0.099 + shifts + 60 * steady,
+    )
+    (line,) = verdicts(outcomes)
+    assert line == "epsilon 6: tree ~ gaussian ~ blt ~ banded < none, but tree < banded: as expected"
+    by_name = {one.mechanism: one for one in outcomes}
+    shown = {(a, b) for a in by_name for b in by_name if is_above(by_name[a], by_name[b])}
+    assert shown == {("none", "tree"), ("none", "banded"), ("banded", "tree")}
+    for a, b in shown:
+        between = difference_of(by_name[a], by_name[b])
+        assert between.low > 0 and not is_above(by_name[b], by_name[a])
+    said = "\n".join(how_differences_are_told(outcomes))
+    assert "over the seeds" in said and "seed by seed" in said and "points" not in said
+
+
+def test_an_average_above_is_no_contradiction_unless_it_is_shown():
+    noisy = np.array([0.01, -0.008, 0.004])
+    contradicting = over_three_seeds(
+        none=[0.1] * 3, gaussian=0.11 + noisy, tree=[0.09] * 3, banded=[0.1] * 3, blt=[0.1] * 3
+    )
+    (line,) = verdicts(contradicting)
+    assert "gaussian above" not in line and line.endswith("as expected")
+    shown = over_three_seeds(
+        none=[0.1] * 3, gaussian=[0.11, 0.112, 0.111], tree=[0.09] * 3, banded=[0.1] * 3, blt=[0.1] * 3
+    )
+    assert "NOT as expected" in verdicts(shown)[0] and "gaussian above none" in verdicts(shown)[0]
+
+
+def with_phones(one, hits, people=60):
+    """With counts of held-out people, of whom each has 100 words, all known."""
+    counts = {
+        "word-positions": np.full(people, 100),
+        "out-of-vocabulary": np.zeros(people, np.int64),
+        "top1-hits": np.asarray(hits),
+    }
+    return replace(one, phones=PhoneCounts(np.arange(people), counts))
+
+
+def test_with_one_seed_it_is_told_over_the_people_held_out():
+    rng = np.random.default_rng(3)
+    base = rng.integers(0, 40, 60)
+    better = with_phones(outcome("blt", 0.21), base + 1)  # on every phone, however unlike phones are
+    same = with_phones(outcome("banded", 0.23), base + rng.permutation([-2, 2] * 30))  # 2 points above, as it says
+    reference = with_phones(outcome("none", 0.2), base)
+    assert is_above(better, reference) and not is_above(same, reference) and not is_above(reference, same)
+    assert difference_of(better, reference).mean == pytest.approx(0.01)
+    assert "over the people that both held out" in how_differences_are_told([better, reference])[1]
+    others = replace(reference, phones=PhoneCounts(reference.phones.phones + 1, reference.phones.counts))
+    assert difference_of(better, others) is None and is_above(better, others)  # 1 point: more than the threshold
+    assert "differ by more than 0.2 points" in how_differences_are_told([better, others])[1]
+    assert better.interval.over == "people" and outcome("none", 0.2).interval is None
 
 
 @pytest.mark.slow
