@@ -59,13 +59,18 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         os.close(folder)
 
 
-def write_text_atomically(path: Path, text: str) -> None:
-    """`write_atomically` for a text, in UTF-8."""
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """`write_atomically` for content that is at hand."""
 
     def write(file: IO[bytes]) -> None:
-        file.write(text.encode("utf-8"))
+        file.write(content)
 
     write_atomically(path, write)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """`write_atomically` for a text, in UTF-8."""
+    write_bytes_atomically(path, text.encode("utf-8"))
 
 
 def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

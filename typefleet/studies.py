@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulation.config import RunConfig
     from simulation.studies.mechanism_verdicts import Outcome
     from simulation.studies.personalisation import PhoneGroup
+    from simulation.studies.run_comparison import RunComparison
     from simulation.studies.sweeps.results import SweepResult
     from simulation.world.availability.model import Habits
 
@@ -28,6 +29,7 @@ __all__ = [
     "BudgetRequest",
     "FineTuning",
     "compare_mechanisms",
+    "compare_runs",
     "dry_run",
     "export",
     "fit_fleet",
@@ -152,6 +154,54 @@ def compare_mechanisms(
     for outcomes in play(Path(folder), config, tuple(epsilons), say, tuple(seeds)):  # noqa: B007  the last has all
         pass
     return outcomes
+
+
+def compare_runs(
+    runs: "Sequence[Path | str]",
+    by: Sequence[str] = (),
+    *,
+    reference: str | None = None,
+    output_dir: Path | str | None = None,
+    allow_unfinished: bool = False,
+    rank_across_deployments: bool = False,
+) -> "RunComparison":
+    """Compare finished runs, with intervals, as `scripts/compare_runs.py` does.
+
+    Args:
+        runs: their folders, each once.
+        by: settings such as `privacy.mechanism`; runs with the same values are one group. By default all settings but
+            the seed; `["run"]`: every run by itself.
+        reference: the group that the others are compared with: its label, or the folder of one of its runs; by default
+            the first.
+        output_dir: folder for comparison.html, .csv, .parquet and figures; none are written by default.
+        allow_unfinished: take runs that were stopped as their last checkpoint has them.
+        rank_across_deployments: rank epsilons although they are of different deployments.
+
+    Returns:
+        Every figure, interval and difference; `pandas.DataFrame(found.rows)` is the tidy table.
+
+    Raises:
+        InputError: a folder holds no finished run, a name is no setting, or the reference is none of the runs.
+    """
+    from simulation.studies import run_comparison
+    from simulation.studies.run_comparison_files import require_folder, write_comparison
+
+    if isinstance(runs, str | Path) or isinstance(by, str):
+        where, given = ("runs", runs) if isinstance(runs, str | Path) else ("by", by)
+        raise ConfigError(expected(where, "a list", repr(str(given))))
+    folders = [Path(run) for run in runs]
+    output = None if output_dir is None else Path(output_dir)
+    require_folder(output, folders)
+    found = run_comparison.compare_runs(
+        folders,
+        by,
+        reference,
+        allow_unfinished=allow_unfinished,
+        rank_across_deployments=rank_across_deployments,
+    )
+    if output is not None:
+        write_comparison(found, output)
+    return found
 
 
 def personalise(

@@ -68,6 +68,33 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     return Interval(mean, mean - half, mean + half, n, "seeds")
 
 
+def difference_between_seeds(
+    values: Sequence[float], reference: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval | None:
+    """The mean of `values` minus that of `reference`, which have no seed in common, by Welch's t-interval.
+
+    The two need not vary alike; the degrees of freedom are Satterthwaite's (Welch, Biometrika 34, 1947, pages 28-35).
+
+    Args:
+        values, reference: one per seed.
+        confidence: of the interval.
+
+    Returns:
+        None where one of them has fewer than two values, which say nothing of its spread.
+    """
+    if min(len(values), len(reference)) < 2:
+        return None
+    number, mean = len(values) + len(reference), float(np.mean(values)) - float(np.mean(reference))
+    own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
+    if own + other == 0:
+        return Interval(mean, mean, mean, number, "seeds")
+    from scipy.special import stdtrit
+
+    freedom = (own + other) ** 2 / (own**2 / (len(values) - 1) + other**2 / (len(reference) - 1))
+    half = float(stdtrit(freedom, (1 + confidence) / 2)) * sqrt(own + other)
+    return Interval(mean, mean - half, mean + half, number, "seeds")
+
+
 def over_people(metric: Metric, counts: PhoneColumns, confidence: float = CONFIDENCE) -> Interval | None:
     """A metric of all held-out people, with its bootstrap interval over them.
 

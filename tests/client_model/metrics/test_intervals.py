@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from client_model.metrics.intervals import difference_over_people, over_people, over_seeds
+from client_model.metrics.intervals import difference_between_seeds, difference_over_people, over_people, over_seeds
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
 from typefleet.errors import ConfigError
 
@@ -23,6 +23,25 @@ def test_over_seeds_is_students_t(values, confidence):
     low, high = stats.t.interval(confidence, len(values) - 1, np.mean(values), stats.sem(values))
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(values), low, high))
     assert found.half_width == pytest.approx((high - low) / 2) and (found.number, found.over) == (len(values), "seeds")
+
+
+@pytest.mark.parametrize(
+    ("values", "reference"),
+    [([1.0, 2.0], [3.0, 3.5, 5.0]), ([0.2, 0.21, 0.25], [0.2, 0.22]), ([1.0, 1.01], [2.0, 3.0])],
+)
+def test_unpaired_seeds_are_welchs_test(values, reference):
+    found = difference_between_seeds(values, reference)
+    ours = stats.ttest_ind(values, reference, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((ours.low, ours.high))
+    assert found.mean == pytest.approx(np.mean(values) - np.mean(reference)) and found.number == len(values + reference)
+    turned = difference_between_seeds(reference, values)
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_unpaired_seeds_without_spread():
+    assert difference_between_seeds([1.0], [2.0, 3.0]) is None
+    still = difference_between_seeds([1.0, 1.0], [3.0, 3.0, 3.0])
+    assert (still.mean, still.low, still.high) == (-2.0, -2.0, -2.0)
 
 
 def test_one_seed_says_nothing_of_its_spread_and_none_nothing_at_all():

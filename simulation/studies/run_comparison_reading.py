@@ -1,0 +1,167 @@
+"""What a comparison reads of a run's folder: its settings, its outcome, its rounds, its privacy, its phones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from client_model.metrics.table import MetricTable, metric_table
+from simulation.files import read_json_object
+from simulation.flags import read_config, result_settings
+from simulation.run.directory import RunDirectory
+from simulation.run.records import Summary
+from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+
+if TYPE_CHECKING:
+    from server_strategy.pooled_evaluation import PhoneCounts
+
+SEED = "seed"
+_PRIVACY_KEYS = ("mechanism", "epsilon_is_of", "unit", "adjacency", "planned", "spent", "caveats")
+_REPEATABLE = "seeded generator"  # in the caveat that a statement has about noise that can be made again
+_ALWAYS_NUMBERS = ("rounds_completed", "rounds_abandoned", "wall_seconds", "simulated_seconds", "tokens_trained")
+_EARLIER_VERSION = "no held_out.parquet, which earlier versions did not write"
+_NOT_YET = "no held_out.parquet before the last round"
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """One run, as far as it is compared.
+
+    Attributes:
+        folder: where it lies, as it was named.
+        settings: all that may change a result, by dotted name.
+        metrics: that it was measured by.
+        summary: what it came to.
+        rounds: a line for each round, abandoned ones as well.
+        privacy: the statement, by key.
+        held_out: what was counted on each held-out phone; None where the folder does not have it.
+        why_no_held_out: in that case, in words; empty otherwise.
+        finished: whether it played all its rounds, or stopped before because its budget was spent.
+        file_bytes: of each file in model/ that a phone can run.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    metrics: MetricTable
+    summary: Summary
+    rounds: Sequence[Mapping[str, Any]]
+    privacy: Mapping[str, Any]
+    held_out: "PhoneCounts | None"
+    why_no_held_out: str
+    finished: bool
+    file_bytes: Mapping[str, int]
+
+    @property
+    def seed(self) -> int:
+        """Key of everything random in it, the choice of its held-out people included."""
+        return int(self.settings[SEED])
+
+    @property
+    def noise_is_repeatable(self) -> bool | None:
+        """Whether whoever knows the seed can make the same noise again; None without noise."""
+        if self.summary.epsilon is None:
+            return None
+        return any(_REPEATABLE in caveat for caveat in self.privacy["caveats"])
+
+
+def read_runs(folders: Sequence[Path], allow_unfinished: bool = False) -> list[ComparedRun]:
+    """Read the folders of runs, in their order.
+
+    Args:
+        folders: each of another run.
+        allow_unfinished: take runs that were stopped as their last checkpoint has them.
+
+    Raises:
+        ConfigError: no folder, one named twice, or one that is no run's, an unfinished run's, or damaged.
+    """
+    if not folders:
+        raise ConfigError(expected("RUN", "at least one folder of a run", "none"))
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise ConfigError(expected("RUN", "each folder once", f"{folder} again"))
+        seen.add(folder.resolve())
+    return [read_run(folder, allow_unfinished) for folder in folders]
+
+
+def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
+    """Read the folder of one run; see `read_runs`."""
+    directory = RunDirectory(folder)
+    if not directory.config.is_file():
+        found = "no config.toml in it" if folder.is_dir() else "no such folder"
+        raise ConfigError(expected(folder, "the folder of a run", found))
+    config = read_config(directory.config)
+    if not directory.summary.exists() and not directory.rounds.exists():
+        raise ConfigError(expected(folder, "the folder of a run", "no rounds.jsonl in it"))
+    if not directory.summary.exists():
+        raise ConfigError(expected(folder, "a finished run", "one without summary.json: it has no checkpoint yet"))
+    summary = _summary_of(directory)
+    finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
+    if not finished and not allow_unfinished:
+        found = f"{summary.rounds_completed} of {config.rounds} rounds; compare it as it is with --allow-unfinished"
+        raise ConfigError(expected(folder, "a finished run", found))
+    try:
+        metrics = metric_table(config.evaluation.metrics)
+    except UnknownKindError as error:
+        raise ConfigError(said_of(f"{directory.config}: evaluation.metrics", error)) from error
+    held_out, why = _held_out_of(directory, summary, finished)
+    return ComparedRun(
+        folder=folder,
+        settings=result_settings(config),
+        metrics=metrics,
+        summary=summary,
+        rounds=directory.read_rounds(),
+        privacy=_privacy_of(folder / "privacy.json"),
+        held_out=held_out,
+        why_no_held_out=why,
+        finished=finished,
+        file_bytes={path.name: path.stat().st_size for path in sorted(directory.model.glob("*.tflite"))},
+    )
+
+
+def _summary_of(directory: RunDirectory) -> Summary:
+    summary = directory.read_summary()
+    for name in _ALWAYS_NUMBERS:
+        _require_number(directory.summary, name, getattr(summary, name))
+    for name in ("tokens_per_second", "zcdp_rho", "epsilon", "delta"):
+        _require_number(directory.summary, name, getattr(summary, name) or 0)
+    return summary
+
+
+def _require_number(path: Path, name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ConfigError(expected(f"{path}: {name}", "a number", type(value).__name__))
+
+
+def _privacy_of(path: Path) -> dict[str, Any]:
+    content = read_json_object(path, "the privacy statement of a run", _PRIVACY_KEYS)
+    for key, kind in (("planned", dict), ("spent", dict), ("caveats", list)):
+        if not isinstance(content[key], kind):
+            found = type(content[key]).__name__
+            raise ConfigError(expected(f"{path}: {key}", f"a JSON {kind.__name__}", found))
+    return content
+
+
+def _held_out_of(directory: RunDirectory, summary: Summary, finished: bool) -> "tuple[PhoneCounts | None, str]":
+    """The counts of the phones, or why there are none.
+
+    Raises:
+        ConfigError: they are damaged, or not those that the summary was made of.
+    """
+    path = directory.held_out_phones
+    if not path.exists():
+        return None, _EARLIER_VERSION if finished else _NOT_YET
+    if not finished:
+        return None, _NOT_YET
+    from simulation.run.held_out_phones import read_phone_counts
+
+    counted = read_phone_counts(path)
+    said = summary.held_out.get(TOP1_RECALL.name)
+    known = TOP1_RECALL.counts.keys() <= counted.counts.keys()
+    reached = TOP1_RECALL.value(counted.sums()) if known else None
+    if reached is None or said is None or abs(reached - said) > _TOLERANCE:
+        what = f"the counts that {directory.summary.name} was made of"
+        raise ConfigError(expected(path, what, "those of another measurement"))
+    return counted, ""
