@@ -36,9 +36,9 @@ class RunComparisonFlags:
 
 def main(flags: RunComparisonFlags) -> None:
     """Read, compare, write, print."""
-    from simulation.studies.run_comparison import compare_runs
-    from simulation.studies.run_comparison_files import require_folder, write_comparison
-    from simulation.studies.run_comparison_tables import print_comparison
+    from simulation.studies.comparing.comparison import compare_runs
+    from simulation.studies.comparing.files import require_folder, write_comparison
+    from simulation.studies.comparing.tables import print_comparison
 
     require_folder(flags.output_dir, flags.runs)
     found = compare_runs(

@@ -18,9 +18,9 @@ from typefleet.errors import ConfigError, expected
 if TYPE_CHECKING:
     from client_model.tflite.export_tflite import Export
     from simulation.config import RunConfig
+    from simulation.studies.comparing.comparison import RunComparison
     from simulation.studies.mechanism_verdicts import Outcome
     from simulation.studies.personalisation import PhoneGroup
-    from simulation.studies.run_comparison import RunComparison
     from simulation.studies.sweeps.results import SweepResult
     from simulation.world.availability.model import Habits
 
@@ -183,8 +183,8 @@ def compare_runs(
     Raises:
         InputError: a folder holds no finished run, a name is no setting, or the reference is none of the runs.
     """
-    from simulation.studies import run_comparison
-    from simulation.studies.run_comparison_files import require_folder, write_comparison
+    from simulation.studies.comparing import comparison
+    from simulation.studies.comparing.files import require_folder, write_comparison
 
     if isinstance(runs, str | Path) or isinstance(by, str):
         where, given = ("runs", runs) if isinstance(runs, str | Path) else ("by", by)
@@ -192,7 +192,7 @@ def compare_runs(
     folders = [Path(run) for run in runs]
     output = None if output_dir is None else Path(output_dir)
     require_folder(output, folders)
-    found = run_comparison.compare_runs(
+    found = comparison.compare_runs(
         folders,
         by,
         reference,

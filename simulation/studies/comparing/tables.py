@@ -10,11 +10,11 @@ from rich.console import Console
 
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
-from simulation.studies.run_comparison import RunComparison
-from simulation.studies.run_comparison_groups import RunGroup, seeds_text
-from simulation.studies.run_comparison_metrics import Difference, Measured, standard_baselines
-from simulation.studies.run_comparison_privacy import GroupPrivacy
-from simulation.studies.run_comparison_reading import ComparedRun
+from simulation.studies.comparing.comparison import RunComparison
+from simulation.studies.comparing.groups import RunGroup, seeds_text
+from simulation.studies.comparing.metrics import Difference, Measured, standard_baselines
+from simulation.studies.comparing.privacy import GroupPrivacy
+from simulation.studies.comparing.reading import ComparedRun
 from simulation.tables import print_table
 
 _DAY_S = 86_400

@@ -9,12 +9,12 @@ from typing import Any
 
 from client_model.metrics.intervals import Interval, over_seeds
 from simulation.files import write_atomically, write_text_atomically
-from simulation.studies.run_comparison import RunComparison
-from simulation.studies.run_comparison_groups import RunGroup, seeds_text
-from simulation.studies.run_comparison_metrics import Difference, Measured, values_by_seed
-from simulation.studies.run_comparison_privacy import GroupPrivacy
-from simulation.studies.run_comparison_reading import ComparedRun
-from simulation.studies.run_comparison_tables import COSTS, file_names, report_tables
+from simulation.studies.comparing.comparison import RunComparison
+from simulation.studies.comparing.groups import RunGroup, seeds_text
+from simulation.studies.comparing.metrics import Difference, Measured, values_by_seed
+from simulation.studies.comparing.privacy import GroupPrivacy
+from simulation.studies.comparing.reading import ComparedRun
+from simulation.studies.comparing.tables import COSTS, file_names, report_tables
 from typefleet.errors import ConfigError, expected, unwritable
 
 _TEXTS = ("group", "seeds", "runs", "figure", "label", "unit")
@@ -66,8 +66,8 @@ def write_comparison(found: RunComparison, folder: Path) -> list[Path]:
     Raises:
         ConfigError: the folder cannot be written.
     """
+    from simulation.studies.comparing.plots import write_figures
     from simulation.studies.pages import render
-    from simulation.studies.run_comparison_plots import write_figures
 
     require_folder(folder, [run.folder for group in found.groups for run in group.runs])
     try:

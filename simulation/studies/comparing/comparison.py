@@ -11,16 +11,16 @@ from functools import cached_property
 from pathlib import Path
 
 from client_model.metrics.metric import Metric
-from simulation.studies.run_comparison_groups import (
+from simulation.studies.comparing.groups import (
     RunGroup,
     SettingThatDiffers,
     group_runs,
     settings_that_differ,
     warnings_of,
 )
-from simulation.studies.run_comparison_metrics import Difference, Measured, difference, measured, shared_metrics
-from simulation.studies.run_comparison_privacy import GroupPrivacy, privacy_of_groups
-from simulation.studies.run_comparison_reading import read_runs
+from simulation.studies.comparing.metrics import Difference, Measured, difference, measured, shared_metrics
+from simulation.studies.comparing.privacy import GroupPrivacy, privacy_of_groups
+from simulation.studies.comparing.reading import read_runs
 from typefleet.errors import ConfigError, expected
 
 
@@ -55,7 +55,7 @@ class RunComparison:
     @cached_property
     def rows(self) -> list[dict[str, object]]:
         """The tidy table of comparison.csv: a row for each group and figure; `pandas.DataFrame(found.rows)`."""
-        from simulation.studies.run_comparison_files import tidy_rows
+        from simulation.studies.comparing.files import tidy_rows
 
         return tidy_rows(self)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from simulation.studies.run_comparison_reading import SEED, ComparedRun
+from simulation.studies.comparing.reading import SEED, ComparedRun
 from typefleet.errors import ConfigError, expected
 
 BY_RUN = "run"  # instead of settings: every run is a group

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simulation.studies.run_comparison_groups import RunGroup
-from simulation.studies.run_comparison_reading import ComparedRun
+from simulation.studies.comparing.groups import RunGroup
+from simulation.studies.comparing.reading import ComparedRun
 
 NOT_RANKED = "epsilons are of different deployments, and are not ranked"
 RANKED_ANYWAY = "epsilons are of different deployments, and are ranked because it was asked for"

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from client_model.metrics.table import metric_table
-from simulation.studies.run_comparison import compare_runs
-from simulation.studies.run_comparison_files import COLUMNS, write_comparison
-from simulation.studies.run_comparison_tables import print_comparison
+from simulation.studies.comparing.comparison import compare_runs
+from simulation.studies.comparing.files import COLUMNS, write_comparison
+from simulation.studies.comparing.tables import print_comparison
 from tests.simulation.studies.run_folders import make_run
 from typefleet import studies
 from typefleet.errors import ConfigError

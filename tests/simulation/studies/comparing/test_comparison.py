@@ -10,10 +10,10 @@ import pytest
 
 from client_model.metrics.intervals import difference_over_people, over_people
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
-from simulation.studies.run_comparison import compare_runs
-from simulation.studies.run_comparison_metrics import why_not_the_same_phones
-from simulation.studies.run_comparison_reading import read_run
-from simulation.studies.run_comparison_tables import difference_text
+from simulation.studies.comparing.comparison import compare_runs
+from simulation.studies.comparing.metrics import why_not_the_same_phones
+from simulation.studies.comparing.reading import read_run
+from simulation.studies.comparing.tables import difference_text
 from tests.conftest import ROOT
 from tests.simulation.studies.run_folders import counts_of, make_run
 from typefleet import studies

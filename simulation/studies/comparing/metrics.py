@@ -20,8 +20,8 @@ from client_model.metrics.intervals import (
 )
 from client_model.metrics.keyboard_metrics import OOV_RATE, PERPLEXITY, num_tokens, word_positions
 from client_model.metrics.metric import Metric
-from simulation.studies.run_comparison_groups import RunGroup
-from simulation.studies.run_comparison_reading import SEED, ComparedRun
+from simulation.studies.comparing.groups import RunGroup
+from simulation.studies.comparing.reading import SEED, ComparedRun
 
 _SAME_PEOPLE = ("data.", "evaluation.")  # sections that decide who is held out and what is read of them
 _NOT_WHO = ("evaluation.every_rounds", "evaluation.metrics")
