@@ -120,7 +120,7 @@ class DPFedAvg(Strategy):
         message_timeout_s: float = 3600.0,
     ) -> None:
         if not 0 < cohort.goal <= num_phones or cohorts.most_reports > MAX_PHONES:
-            goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports a round"
+            goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
             raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))

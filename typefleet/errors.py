@@ -3,7 +3,7 @@
     TypefleetError
     |-- InputError            something that was handed in cannot be used
     |   |-- ConfigError       a setting: `--flag: expected X, found Y`
-    |   |-- UnknownKindError  a name that is behind no door
+    |   |-- UnknownKindError  a name that is registered at no extension point
     |   `-- ...               text, vocabularies, traces, ledgers, model files: defined where they are read
     `-- MachineError          the machine failed; the run can be resumed
         `-- ...               engine, checkpoints, exports: defined where they are written
@@ -34,7 +34,7 @@ class ConfigError(InputError):
 
 
 class UnknownKindError(InputError):
-    """A name that no kind behind a door has."""
+    """A name under which nothing is registered."""
 
 
 def expected(where: object, expectation: str, found: object) -> str:

@@ -169,7 +169,7 @@ TOP3_RECALL = Metric(
 )
 RECALL_BY_POSITION = Metric(
     name="recall_by_position",
-    label="  by tokens before",
+    label="recall by words of context",
     counts={
         "in-vocabulary-by-position": in_vocabulary_by_position,
         "top1-hits-by-position": top1_hits_by_position,

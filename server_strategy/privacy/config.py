@@ -47,7 +47,7 @@ class PrivacyConfig:
     delta: Annotated[float | None, Gt(0), Lt(1)] = None
     """Delta of (epsilon, delta); by default population^-1.1, at most 1e-6."""
     modelled_cohort: Annotated[int | None, Ge(1)] = None
-    """Scale the noise to what a deployment with this many reports a round would see. Epsilon is then
+    """Scale the noise to what a deployment with this many reports per round would see. Epsilon is then
     that of the modelled deployment, not of this run."""
     poisson_counterfactual: bool = False
     """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random; with

@@ -108,7 +108,7 @@ class PrivacyPlan:
             return "no privacy"
         if self.modelled_cohort is None:
             return "this run"
-        return f"a modelled deployment with {self.modelled_cohort:,} reports a round"
+        return f"a modelled deployment with {self.modelled_cohort:,} reports per round"
 
     def rho_of(self, releases: int, min_separation_rounds: int, max_participations: int) -> float | None:
         """zCDP of this many releases, for phones within these bounds; None without privacy."""

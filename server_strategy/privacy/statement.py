@@ -1,11 +1,14 @@
-"""The privacy statement of a run: privacy.json for programs, privacy.md for a reader who signs off."""
+"""The privacy statement of a run: privacy.json for programs, privacy.md for a reader who signs off.
+
+What the files of the run do not have comes first: a guarantee of a modelled deployment is easily read as theirs.
+"""
 
 import math
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
+from server_strategy.privacy.accounting import default_delta, epsilon_if_poisson, epsilon_of_gaussian
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
@@ -40,6 +43,8 @@ class StatementFacts:
     outside_the_budget: tuple[str, ...]  # of this run, before those of every run
     recompute: str  # the command
     weighting: str  # of the clipped updates, such as `uniform weights`
+    weights_sha256: str  # of the weights that the statement is of
+    date: str  # on which it was written, YYYY-MM-DD
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -48,7 +53,14 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
     return {
         "mechanism": plan.mechanism_name,
         "mechanism_parameters": plan.parameters,
+        "not_guaranteed": not_guaranteed(plan),
         "statement": _headline(plan, spent),
+        "weights_sha256": facts.weights_sha256,
+        "date": facts.date,
+        "typefleet_version": version("typefleet"),
+        "assumed_population": plan.population,
+        "population_rule": _population_rule(plan),
+        "delta_rule": _delta_rule(plan),
         "epsilon_is_of": plan.epsilon_is_of,
         "unit": _UNIT,
         "adjacency": _ADJACENCY,
@@ -69,8 +81,11 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
 
 
 def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> str:
-    """The statement as a page, in plain words first."""
-    lines = ["# Privacy statement", "", f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent)]
+    """The statement as a page: first what the run's files do not have, then what there is, in plain words."""
+    lines = ["# Privacy statement", ""]
+    if plan.mechanism is not None and (lacking := not_guaranteed(plan)) is not None:
+        lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
+    lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, plan.mechanism, facts)]
     lines += ["## What the guarantee does not cover", ""]
@@ -82,14 +97,65 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     return "\n".join(lines) + "\n"
 
 
+def not_guaranteed(plan: PrivacyPlan) -> str | None:
+    """What the model files of a run do not have, in plain words; None where the guarantee is their own."""
+    if plan.mechanism is None:
+        return NO_PRIVACY
+    if plan.modelled_cohort is None or plan.modelled_cohort <= plan.goal:
+        return None
+    return (
+        f"The guarantee stated for these model files is that of {_whose(plan)}; the {_phones(plan.goal)} per round of "
+        "this simulation do not have it. The noise that was added is "
+        f"1/{plan.modelled_cohort / plan.goal:,.4g} of what they would need: do not share these files as if they were "
+        "private."
+    )
+
+
+def _whose(plan: PrivacyPlan) -> str:
+    return f"a modelled deployment of {plan.modelled_cohort or plan.goal:,} phones per round"
+
+
+def _phones(number: int) -> str:
+    return "1 phone" if number == 1 else f"{number:,} phones"
+
+
+def _population_rule(plan: PrivacyPlan) -> str:
+    """How many phones the guarantee supposes, and why so many."""
+    if plan.modelled_cohort is None:
+        return "the phones of this run"
+    own = round(plan.population * plan.goal / plan.modelled_cohort)
+    return f"the {own:,} phones of this run, scaled as its cohort is: times {plan.modelled_cohort:,} / {plan.goal:,}"
+
+
+def _delta_rule(plan: PrivacyPlan) -> str | None:
+    """How delta was chosen; None without privacy."""
+    if plan.delta is None:
+        return None
+    by_default = math.isclose(plan.delta, default_delta(plan.population), rel_tol=1e-9)
+    return "population^-1.1, at most 1e-6" if by_default else "as set by --privacy.delta"
+
+
+def _stamp(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
+    """Which weights the statement is of, when it was written and by what, and what it supposes."""
+    rows = [
+        ("weights, sha256 of the numbers", facts.weights_sha256),
+        ("date", facts.date),
+        ("written by", f"Typefleet {version('typefleet')}"),
+    ]
+    if plan.mechanism is not None:
+        rows.append(("assumed population", f"{_phones(plan.population)}: {_population_rule(plan)}"))
+        rows.append(("rule for delta", f"{_delta_rule(plan)}: {_show(plan.delta)}"))
+    return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
+
+
 def _caveats(plan: PrivacyPlan) -> tuple[str, ...]:
     if plan.mechanism is None:
         return ()
     if is_found_everywhere(plan.mechanism):
         return _CAVEATS
     only_here = (
-        f"The mechanism {plan.mechanism_name!r} is behind no door that every process finds. The cost is what its code "
-        "says, and can be recomputed only where that code is at hand."
+        f"The mechanism {plan.mechanism_name!r} is registered where not every process finds it. The cost is what its "
+        "code says, and can be recomputed only where that code is at hand."
     )
     return (*_CAVEATS, only_here)
 
@@ -140,10 +206,9 @@ def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     ]
     if plan.modelled_cohort is not None:
         lines += [
-            f"This holds for a deployment in which {plan.modelled_cohort:,} phones report each round and no phone",
-            "takes part more often, or sooner again, than in this run. The run",
-            f"itself had a goal of {plan.goal} and added proportionally less noise, to show what accuracy such a",
-            "deployment would reach. **The models of this run do not have this guarantee themselves.**",
+            f"This holds for a deployment in which {plan.modelled_cohort:,} phones report per round and no phone takes",
+            f"part more often, or sooner again, than in this run. The run itself had a goal of {plan.goal} and added",
+            "proportionally less noise, to show what accuracy such a deployment would reach.",
             "",
         ]
     return lines

@@ -6,6 +6,7 @@ same result (times, folders), so that the same weights give the same bytes.
 
 import json
 from dataclasses import fields, is_dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ from simulation.config import RunConfig
 from simulation.run.records import Summary
 from typefleet.errors import ConfigError, expected
 
+_OF_THE_STATEMENT = (
+    *("statement", "epsilon_is_of", "unit", "adjacency", "trust_model", "released", "mechanism"),
+    *("mechanism_parameters", "spent", "epsilon_exact_gaussian", "amplification_by_sampling"),
+    *("conversion", "accountant", "outside_the_budget", "caveats"),
+)
 _LIMITS = (
     "Suggests words of its vocabulary only; everything else is read as one unknown word.",
     "Measured on simulated phones; a recall here is not what the users of a real keyboard will get.",
@@ -47,6 +53,7 @@ def model_card(
     return {
         "name": "Typefleet next-word keyboard",
         "weights_sha256": summary.weights_sha256,
+        "typefleet_version": version("typefleet"),
         "model": {
             "cell": shape.cell.name,
             **_cell_settings(shape.cell),
@@ -66,14 +73,27 @@ def model_card(
         },
         "limits": list(_LIMITS),
         "privacy": {
-            name: privacy[name]
-            for name in (
-                *("statement", "epsilon_is_of", "unit", "adjacency", "trust_model", "released", "mechanism"),
-                *("mechanism_parameters", "spent", "epsilon_exact_gaussian", "amplification_by_sampling"),
-                *("conversion", "accountant", "outside_the_budget", "caveats"),
-            )
+            "not_guaranteed": not_guaranteed(privacy),
+            # Statements of earlier versions lack these.
+            **{name: privacy.get(name) for name in ("assumed_population", "population_rule", "delta_rule")},
+            **{name: privacy[name] for name in _OF_THE_STATEMENT},
         },
     }
+
+
+def not_guaranteed(privacy: dict[str, Any]) -> str | None:
+    """What a file does not have, in plain words, of a privacy statement or a card; None where the guarantee is its own.
+
+    Args:
+        privacy: of any version; earlier ones have no words of their own for it.
+    """
+    said: str | None = privacy.get("not_guaranteed")
+    if said is None and str(privacy["epsilon_is_of"]).startswith("a modelled"):
+        return (
+            f"The guarantee stated for this file is that of {privacy['epsilon_is_of']}; the phones of this simulation "
+            "do not have it."
+        )
+    return said
 
 
 def _metric_rows(measured: dict[str, Any], metrics: MetricTable) -> list[str]:
@@ -97,7 +117,8 @@ def _cell_settings(cell: Cell) -> dict[str, Any]:
 def card_markdown(card: dict[str, Any], metrics: MetricTable) -> str:
     """The card as a page."""
     model, trained, privacy = card["model"], card["trained_on"], card["privacy"]
-    lines = [f"# {card['name']}", "", f"Weights: sha256 {card['weights_sha256']}", "", "## Model", ""]
+    lines = [f"# {card['name']}", "", f"Weights: sha256 {card['weights_sha256']}"]
+    lines += ["", f"Made by Typefleet {card['typefleet_version']}.", "", "## Model", ""]
     settings = "".join(f", {name} {value}" for name, value in model.get("cell_settings", {}).items())
     lines.append(
         f"{model['cell'].upper()} of {model['units']} units{settings}, {model['vocabulary_size']:,} words, embedding "
@@ -105,18 +126,28 @@ def card_markdown(card: dict[str, Any], metrics: MetricTable) -> str:
     )
     lines += ["", "## Trained on", "", f"- {trained['text']}: {trained['data_covered']}"]
     counts = (trained["rounds"], trained["updates_of_phones"], trained["tokens"])
-    lines.append("- {:,} rounds, {:,} updates of phones, {:,} tokens".format(*counts))
+    lines.append("- {:,} rounds, {:,} updates (one per phone and round), {:,} tokens".format(*counts))
     lines += ["", "## Measured on held-out phones", "", "| | |", "|---|---|"]
     lines += _metric_rows(card["metrics_on_held_out_phones"], metrics)
     lines += ["", "## Limits", "", *(f"- {item}" for item in card["limits"])]
-    lines += ["", "## Privacy", "", f"{privacy['statement']}."]
-    if privacy["epsilon_is_of"].startswith("a modelled"):
-        lines += ["", "**This file does not have that guarantee itself:** its run added the noise of that deployment's"]
-        lines += ["share of reports only, to show what accuracy the deployment would reach."]
+    lines += ["", "## Privacy", "", *_privacy_lines(privacy)]
     lines += ["", "Not covered:", ""]
     lines += [f"- {item}" for item in privacy["outside_the_budget"]]
     lines += [f"- {item}" for item in privacy["caveats"]]
     return "\n".join(lines) + "\n"
+
+
+def _privacy_lines(privacy: dict[str, Any]) -> list[str]:
+    """What the file does not have first, then what there is, then what that supposes."""
+    lacking, lines = privacy["not_guaranteed"], []
+    if lacking is not None:
+        lines += [f"**{lacking}**", ""]
+    if lacking is None or not lacking.startswith(privacy["statement"]):  # which says that there is none
+        lines += [f"{privacy['statement']}.", ""]
+    if privacy["assumed_population"] is not None and privacy["delta_rule"] is not None:
+        lines.append(f"- Assumed population: {privacy['assumed_population']:,} phones, {privacy['population_rule']}.")
+        lines.append(f"- Rule for delta: {privacy['delta_rule']}.")
+    return lines
 
 
 def read_inside(path: Path, file: bytes) -> tuple[dict[str, Any], str]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.learning.language_model import ModelShape, Weights
+from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
@@ -129,6 +129,25 @@ def read_weights(path: Path, shape: ModelShape) -> Weights:
     if not all(np.isfinite(weight).all() for weight in weights):
         raise ConfigError(expected(path, "finite weights", "others"))
     return weights
+
+
+def stored_weights_sha256(path: Path) -> str:
+    """SHA-256 of the numbers of a run's weights, as summary, statement and model card state it.
+
+    Args:
+        path: of weights.npz; its arrays are taken in the order in which they were written.
+
+    Raises:
+        ConfigError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            weights = [np.asarray(stored[name], np.float32) for name in stored.files]
+    except OSError as error:
+        raise ConfigError(unreadable(path, error, "the weights of a finished run")) from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(expected(path, "the weights of a finished run", "a damaged file, or another one")) from error
+    return weights_sha256(flatten(weights)) if weights else ""
 
 
 def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:

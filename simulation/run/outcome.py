@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,8 @@ def statement_facts(run: Run) -> StatementFacts:
         outside_the_budget=tuple(filter(None, (vocabulary, start.description if start is not None else None, drawn))),
         recompute=f"python scripts/check_privacy.py {run.directory.root}",
         weighting=run.cohorts.weighting,
+        weights_sha256=weights_sha256(run.flat),
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
     )
 
 

@@ -120,7 +120,7 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
 
     add("mechanism", budget.mechanism)
     add("rounds", budget.rounds, "rounds")
-    add("reports a round", budget.cohort, "cohort")
+    add("reports per round", budget.cohort, "cohort")
     add("phones, at least", budget.population, "population")
     add("rounds from one participation to the next", budget.min_separation_rounds, "min_separation_rounds")
     add("participations of a phone, at most", budget.max_participations, "max_participations")
@@ -173,7 +173,7 @@ def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
         cells = ("-" if b is None or b.error_per_report is None else f"{b.error_per_report:.3g}" for b in errors)
         rows.append((f"{size:,}", f"{one.min_separation_rounds:,}", f"{one.max_participations:,}", *cells))
     print_table(console, ("reports\na round", "rounds\napart", "partici-\npations", *budgets), rows, left=())
-    console.print("noise in the model: that noise divided by the reports a round, in clip norms")
+    console.print("noise in the model: that noise divided by the reports per round, in clip norms")
 
 
 def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[Budget]], title: str) -> None:
@@ -196,7 +196,7 @@ def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[B
             how = {"marker": style.marker, "ms": 5, "color": style.colour, "label": name}
             right.plot(*zip(*points, strict=True), style.line, **how)
         right.set(
-            title="Noise in the model, by cohort", xlabel="reports a round", ylabel="clip norms (rms over rounds)"
+            title="Noise in the model, by cohort", xlabel="reports per round", ylabel="clip norms (rms over rounds)"
         )
         right.set(xscale="log", yscale="log")
         right.set_xticks(sizes := sorted({b.cohort for row in cohorts.values() for b in row if b.cohort}))

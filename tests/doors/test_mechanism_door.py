@@ -85,6 +85,8 @@ FACTS = StatementFacts(
     outside_the_budget=(),
     weighting="uniform weights",
     recompute="scripts/check_privacy.py it",
+    weights_sha256="ab" * 32,
+    date="2026-11-29",
 )
 
 
@@ -158,7 +160,7 @@ def test_the_statement_says_whose_word_the_cost_is(registered, monkeypatch, is_i
         page = privacy_markdown(strategy.plan, strategy.last_round.spent, FACTS)
         assert "Independent noise of another variance." in page and f"`{__name__}` computes" in page
         can_be_checked = is_installed and mechanism is None
-        warning = "is behind no door that every process finds"
+        warning = "is registered where not every process finds it"
         assert (warning in page) == (warning in content["caveats"][-1]) == (not can_be_checked)
         assert (FACTS.recompute in page) == (content["recompute"] == FACTS.recompute) == can_be_checked
 

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.statement import NO_PRIVACY, StatementFacts, privacy_json, privacy_markdown
 
 FACTS = StatementFacts(
-    "the text of 40 phones", ("the vocabulary, somehow",), "python scripts/check_privacy.py here", "weighted by luck"
+    "the text of 40 phones",
+    ("the vocabulary, somehow",),
+    recompute="python scripts/check_privacy.py here",
+    weighting="weighted by luck",
+    weights_sha256="ab" * 32,
+    date="2026-11-29",
 )
 
 
@@ -71,8 +77,37 @@ def test_none_is_said_and_nothing_is_claimed():
 
 def test_a_modelled_cohort_is_not_this_runs():
     _, _, content, page = statement(modelled=4000)
-    assert "4,000 reports a round" in content["statement"]
-    assert "The models of this run do not have this guarantee themselves" in page
+    assert "4,000 reports per round" in content["statement"]
+    lacking = content["not_guaranteed"]
+    assert "a modelled deployment of 4,000 phones per round; the 4 phones per round of this simulation" in lacking
+    assert "do not have it. The noise that was added is 1/1,000 of" in lacking
+    assert page.index(lacking) < page.index(content["statement"]) < page.index("In plain words")
+    assert page.index("do not have") < page.index("differential privacy")
+
+
+def test_a_guarantee_of_the_runs_own_lacks_nothing():
+    for modelled in (None, 4):  # as many as report here
+        _, _, content, page = statement(modelled=modelled)
+        assert content["not_guaranteed"] is None and "do not have" not in page
+    _, _, content, page = statement("none")
+    assert content["not_guaranteed"] == NO_PRIVACY and page.count(NO_PRIVACY) == 1
+
+
+@pytest.mark.parametrize("modelled", [None, 4000])
+def test_it_says_which_weights_it_is_of_and_what_it_supposes(modelled):
+    plan, spent, content, page = statement(modelled=modelled)
+    assert content["weights_sha256"] == "ab" * 32 and content["date"] == "2026-11-29"
+    assert content["typefleet_version"] == version("typefleet") and f"Typefleet {version('typefleet')}" in page
+    assert content["assumed_population"] == plan.population == (40 if modelled is None else 40_000)
+    assert content["delta_rule"] == "population^-1.1, at most 1e-6"
+    assert spent.delta == min(1e-6, plan.population**-1.1)
+    for said in ("ab" * 32, "2026-11-29", f"{plan.population:,} phones", content["population_rule"], "^-1.1"):
+        assert said in page
+
+
+def test_a_delta_that_was_set_is_not_called_the_rules():
+    _, _, content, page = statement(delta=1e-7)
+    assert content["delta_rule"] == "as set by --privacy.delta" and "^-1.1" not in page
 
 
 def test_the_counterfactual_is_there_only_if_asked_for():

@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields, replace
+from importlib.metadata import version
 
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.language_model import ModelShape
@@ -43,6 +44,9 @@ METRICS = metric_table()
 PRIVACY = {
     "statement": "(6.39, 1e-07)-differential privacy",
     "epsilon_is_of": "this run",
+    "assumed_population": 1315000,
+    "population_rule": "the phones of this run",
+    "delta_rule": "some",
     "unit": "u",
     "adjacency": "a",
     "trust_model": "t",
@@ -82,12 +86,29 @@ def test_the_page_has_metrics_beside_their_baselines_and_the_promise():
     ):
         assert text in page
     assert "| out of vocabulary | - |" in page  # a value that does not exist
-    assert "does not have that guarantee" not in page
+    assert "do not have it" not in page and card()["privacy"]["not_guaranteed"] is None
+    assert "Assumed population: 1,315,000 phones, the phones of this run" in page and "Rule for delta: some" in page
+    assert f"Typefleet {version('typefleet')}" in page
 
 
 def test_a_modelled_deployments_promise_is_not_the_files():
-    page = card_markdown(card(epsilon_is_of="a modelled deployment with 20,000 reports a round"), METRICS)
-    assert "This file does not have that guarantee itself" in page
+    page = card_markdown(card(not_guaranteed="The phones of this simulation lack it."), METRICS)
+    assert page.index("**The phones of this simulation lack it.**") < page.index("(6.39, 1e-07)-differential privacy")
+
+
+def test_a_statement_of_an_earlier_version_is_read():
+    earlier = {**PRIVACY, "epsilon_is_of": "a modelled deployment with 20,000 reports a round"}
+    for name in ("assumed_population", "population_rule", "delta_rule"):
+        del earlier[name]
+    page = card_markdown(model_card(RunConfig(), SHAPE, SUMMARY, earlier, METRICS), METRICS)
+    assert "20,000 reports a round; the phones of this simulation do not have it" in page
+    assert "Assumed population" not in page
+
+
+def test_no_privacy_is_said_once():
+    nothing = "No privacy mechanism was used: nothing bounds what the model reveals about a phone"
+    page = card_markdown(card(statement=nothing, not_guaranteed=f"{nothing}.", delta_rule=None), METRICS)
+    assert page.count(nothing) == 1 and "Assumed population" not in page
 
 
 def test_nothing_that_differs_between_equal_runs_is_in_it():
