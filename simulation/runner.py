@@ -34,12 +34,13 @@ from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.run.central import compare_at_the_end
+from simulation.run.commands import command
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.records import RoundRecord
-from simulation.run.report import command, print_closing_table
+from simulation.run.report import print_closing_table
 from simulation.run.scalars import ScalarWriter
 from typefleet.errors import expected
 

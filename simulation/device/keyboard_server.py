@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ import numpy as np
 
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.flatbuffer_model import state_widths
-from simulation.device.model_card import read_inside, require_weights
+from simulation.device.model_card import not_guaranteed, read_inside, require_weights
+from simulation.files import read_json_object
+from simulation.run.commands import command
 from typefleet.errors import ConfigError, expected
 
 PAGE = Path(__file__).parent / "keyboard_page"
@@ -42,22 +44,52 @@ _MOST_BYTES = 64 << 20  # of a request
 class DemoModel:
     """An exported model as the page sees it."""
 
-    name: str
+    root: Path
+    """Folder of the run, as it was named."""
     card: dict[str, Any]
     vocabulary: str
     files: dict[str, bytes]
     """By name: keyboard.tflite, and keyboard_train.tflite where it was exported."""
+    date: str | None
+    """Of the run's privacy statement; None where the folder has none, or one of other weights."""
+    learn_problem: str | None = None
+    """Why a training file that was written since could not be taken in."""
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return self.root.resolve().name
+
+    @property
+    def lacks_training(self) -> bool:
+        """Whether it cannot learn."""
+        return FILES["training"] not in self.files
 
     def describe(self, place: int) -> dict[str, Any]:
         """What the page is told of it."""
+        measured, privacy = self.card["metrics_on_held_out_phones"], self.card["privacy"]
         return {
             "name": self.name,
             "place": place,
             "state": state_widths(self.files[FILES["int8"]]),
             "sequence_length": self.card["model"]["sequence_length"],
             "files": sorted(self.files),
-            "top3_recall": self.card["metrics_on_held_out_phones"]["top3_recall"],
-            "privacy": self.card["privacy"]["statement"],
+            "top3_recall": measured["top3_recall"],
+            "keystrokes": {
+                "saved": measured.get("keystroke_savings"),
+                **{one: measured.get(f"baseline_{one}_keystroke_savings") for one in ("bigram", "trigram")},
+            },
+            "privacy": privacy["statement"],
+            "not_guaranteed": not_guaranteed(privacy),
+            "facts": {
+                "weights_sha256": self.card["weights_sha256"],
+                "date": self.date,
+                "version": self.card.get("typefleet_version"),  # None, as those below, in files of earlier versions
+                **{name: privacy.get(name) for name in ("assumed_population", "population_rule", "delta_rule")},
+                "delta": privacy["spent"].get("delta"),
+            },
+            "learn_command": command("scripts/export_model.py", self.root),
+            "learn_problem": self.learn_problem,
         }
 
 
@@ -76,7 +108,15 @@ def open_model(root: Path) -> DemoModel:
     if training.exists():
         files[training.name] = training.read_bytes()
         require_weights(training, read_inside(training, files[training.name])[0], card["weights_sha256"])
-    return DemoModel(root.resolve().name, card, vocabulary, files)
+    return DemoModel(root, card, vocabulary, files, _date_of(root, card["weights_sha256"]))
+
+
+def _date_of(root: Path, weights_sha256: str) -> str | None:
+    """When the statement of these weights was written; the file itself says nothing that differs between equal runs."""
+    path = root / "privacy.json"
+    statement = read_json_object(path, "the privacy statement of a run") if path.exists() else {}
+    date = statement.get("date") if statement.get("weights_sha256") == weights_sha256 else None
+    return date if isinstance(date, str) else None
 
 
 class LocalFiles:
@@ -140,18 +180,29 @@ class KeyboardServer(ThreadingHTTPServer):
         self.contents = {f"/{path.name}": path.read_bytes() for path in PAGE.iterdir() if path.suffix in _TYPES}
         self.contents["/"] = self.contents.pop("/index.html")
         self.contents |= {f"/litert/{name}": content for name, content in litert.items()}
-        about = {
-            "engine": "litert" if litert else "local",
-            "why_local": why_local,
-            "models": [model.describe(place) for place, model in enumerate(models)],
-        }
-        self.contents["/models.json"] = json.dumps(about).encode()
-        for place, model in enumerate(models):
-            self.contents |= {f"/models/{place}/{name}": content for name, content in model.files.items()}
-            self.contents[f"/models/{place}/vocab.txt"] = model.vocabulary.encode()
-        self.local = None if litert else LocalFiles(models)
+        self.models = list(models)
+        self._engine = {"engine": "litert" if litert else "local", "why_local": why_local}
+        self._put_models()
+        self.local = None if litert else LocalFiles(self.models)
         self.policy = _content_policy(self.contents["/"].decode())
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def look_again(self) -> None:
+        """Take in training files that were written since, so that reloading the page is enough to learn."""
+        for place, model in enumerate(self.models):
+            if model.lacks_training and (model.root / "model" / FILES["training"]).exists():
+                try:
+                    self.models[place] = open_model(model.root)
+                except ConfigError as error:
+                    self.models[place] = replace(model, learn_problem=f"{error}.")  # the page says it
+        self._put_models()
+
+    def _put_models(self) -> None:
+        described = [model.describe(place) for place, model in enumerate(self.models)]
+        self.contents["/models.json"] = json.dumps({**self._engine, "models": described}).encode()
+        for place, model in enumerate(self.models):
+            self.contents |= {f"/models/{place}/{name}": content for name, content in model.files.items()}
+            self.contents[f"/models/{place}/vocab.txt"] = model.vocabulary.encode()
 
     @property
     def address(self) -> str:
@@ -174,10 +225,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        content = self.server.contents.get(self.path)
         if not self._is_for_this_machine():
             self._answer(403, b"this server answers to this machine only", ".txt")
-        elif content is None:
+            return
+        if self.path == "/models.json":
+            self.server.look_again()
+        content = self.server.contents.get(self.path)
+        if content is None:
             self._answer(404, b"not found", ".txt")
         else:
             self._answer(200, content, ".html" if self.path == "/" else Path(self.path).suffix)

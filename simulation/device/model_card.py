@@ -88,6 +88,8 @@ def not_guaranteed(privacy: dict[str, Any]) -> str | None:
         privacy: of any version; earlier ones have no words of their own for it.
     """
     said: str | None = privacy.get("not_guaranteed")
+    if said is None and privacy["epsilon_is_of"] == "no privacy":
+        return f"{privacy['statement']}."
     if said is None and str(privacy["epsilon_is_of"]).startswith("a modelled"):
         return (
             f"The guarantee stated for this file is that of {privacy['epsilon_is_of']}; the phones of this simulation "
@@ -101,7 +103,7 @@ def _metric_rows(measured: dict[str, Any], metrics: MetricTable) -> list[str]:
     for metric in metrics.metrics:
         note = f", {metric.note}" if metric.note else ""
         rows.append(f"| {metric.label.strip()}{note} | {metric.text(measured[metric.name])} |")
-        rows += [f"| {one.label} | {metric.text(measured[one.key])} |" for one in metric.baselines]
+        rows += [f"| {one.name}: {one.label} | {metric.text(measured[one.key])} |" for one in metric.baselines]
     return rows
 
 

@@ -1,7 +1,5 @@
 """The closing table of a run, and its privacy in one line."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -13,20 +11,10 @@ from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
 from simulation.run.central import CentralTrained
+from simulation.run.commands import command
 from simulation.run.progress import percent
 from simulation.run.records import Summary
 from simulation.tables import console_for
-
-
-def command(script: str, *arguments: object) -> str:
-    """A command line for the Python that runs now, as it is reached from the working directory."""
-    python, here = Path(sys.executable), Path.cwd()
-    found = shutil.which("python")
-    if python.is_relative_to(here):
-        shown = str(python.relative_to(here))
-    else:
-        shown = "python" if found is not None and Path(found) == python else str(python)
-    return " ".join(map(str, (shown, script, *arguments)))
 
 
 def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:

@@ -20,6 +20,7 @@ const SETTINGS = { weight: 0.3, halfWeight: 100, smoothing: 8, halfLife: 500, li
 /** EXACT, NEAR (one edit away, never in the first letter) or UNLIKE. */
 export function fit(word, typed) {
   if (word.startsWith(typed)) return EXACT;
+  if (word[0] !== typed[0]) return UNLIKE; // most words: nothing needs to be taken apart
   const [whole, letters] = [[...word], [...typed]];
   if (whole[0] !== letters[0]) return UNLIKE;
   let place = 1;
@@ -65,6 +66,13 @@ export class PersonalWords {
     }
     this.kept = this.kept.slice(-this.settings.limit);
     this.count();
+  }
+
+  copy() {
+    const other = new PersonalWords(this.settings);
+    other.kept = [...this.kept];
+    other.count();
+    return other;
   }
 
   repeated() {
@@ -116,6 +124,9 @@ function scores(logits, ids, before, personal) {
   const unlisted = (personal?.repeated() ?? []).filter((word) => !ids.has(word));
   return { score, own: new Map(unlisted.map((word) => [word, weight * estimate.get(word)])) };
 }
+
+/** Whether a word as it is shown is the one that was written, or that one with a capital put on it. */
+export const isWritten = (word, written) => word === written || word.toLowerCase() === written;
 
 /** At most three words in lower case, best first; `vocabulary` has tokens and ids, `before` is tokens. */
 export function words(logits, vocabulary, blocked, { before, typed = "", personal = null }) {

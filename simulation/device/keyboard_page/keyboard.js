@@ -1,11 +1,10 @@
 // A keyboard without its keys: reads a text, suggests words, learns from messages.
 
-import { mark, shown, words } from "./additions.js";
+import { isWritten, mark, shown, words } from "./additions.js";
 import { tensor } from "./engines.js";
-import { EOS, FIRST_WORD, OOV, splitTyped, tokenise } from "./tokeniser.js";
+import { EOS, FIRST_WORD, lettersOf, OOV, splitTyped, tokenise, tokensAsWritten } from "./tokeniser.js";
 
 export const SUGGESTIONS = 3;
-const LETTERS = new Intl.Segmenter();
 const TRAINING_BATCH = 8; // sequences, as in client_model/tflite/keyboard_modules.py
 
 /** The likeliest words that begin with `typed` and are not blocked; of equals the lower id. */
@@ -68,37 +67,44 @@ export class Keyboard {
     };
   }
 
+  /** Whether the strip shows a word as it was written, after some letters of it. */
+  offers(logits, written, { before, typed, personal }) {
+    const found = words(logits, this.vocabulary, this.blocked, { before, typed, personal });
+    return found.some((word) => isWritten(shown(word, before, typed), written));
+  }
+
   /**
-   * {characters, keystrokes} of a message if every suggestion were accepted as soon as it is shown; a word costs its
-   * letters and a space, as in client_model/metrics/keystrokes.py.
+   * {characters, keystrokes} of a message if every suggestion of the strip were accepted as soon as it is shown: with
+   * capitals, completion and a person's own words. A word costs its letters and a space, as in
+   * client_model/metrics/keystrokes.py, which counts the file alone.
    */
-  async typingCost(text) {
-    const { tokens } = this.vocabulary;
-    const ids = this.vocabulary.idsOf(text);
+  async typingCost(text, personal = null) {
+    const [tokens, ids] = [tokenise(text), this.vocabulary.idsOf(text)];
     const cost = { characters: 0, keystrokes: 0 };
-    for (const [place, token] of tokenise(text).entries()) {
+    for (const [place, written] of tokensAsWritten(text).entries()) {
       const id = ids[place + 1];
       if (id < FIRST_WORD && id !== OOV) {
         cost.characters += 1; // punctuation
         cost.keystrokes += 1;
         continue;
       }
-      const letters = [...LETTERS.segment(token)].map(({ segment }) => segment);
+      const letters = lettersOf(written);
+      const before = tokens.slice(0, place);
       const logits = await this.logitsAfter(ids.slice(0, place + 1));
-      let typed = 0;
+      let count = 0;
       while (
-        typed < letters.length &&
-        !best(logits, tokens, letters.slice(0, typed).join(""), this.blocked).includes(id)
+        count < letters.length &&
+        !this.offers(logits, written, { before, typed: letters.slice(0, count).join(""), personal })
       ) {
-        typed++;
+        count++;
       }
       cost.characters += letters.length + 1;
-      cost.keystrokes += typed + 1;
+      cost.keystrokes += count + 1;
     }
     return cost;
   }
 
-  /** Learn from messages with the training file; returns the mean loss of each pass, in nats a token. */
+  /** Learn from messages with the training file; returns the mean loss of each pass, in nats per token. */
   async learn(messages, epochs, learningRate) {
     const length = this.about.sequence_length;
     const rows = [];

@@ -1,10 +1,12 @@
-// The page: keys, suggestions, figures. What is computed is in keyboard.js.
+// The page: keys, suggestions, figures. What is computed is in keyboard.js, what a file says of itself in about.js.
 
+import { copyButton, factRows, guarantee, possible } from "./about.js";
 import { PersonalWords } from "./additions.js";
+import { buildModels, buildStrips } from "./building.js";
 import { openEngine } from "./engines.js";
 import { Keyboard } from "./keyboard.js";
 import { buildKeys } from "./keys.js";
-import { splitTyped, tokenise, Vocabulary } from "./tokeniser.js";
+import { lettersOf, splitTyped, tokenise, Vocabulary } from "./tokeniser.js";
 
 const TRAINING_FILE = "keyboard_train.tflite";
 const LEARNING = { epochs: 5, rate: 1.0 };
@@ -27,6 +29,8 @@ export const state = {
   version: 0, // of the text
 };
 
+/** Those that count now, or null. */
+const ownWords = () => (at("own").checked ? state.words : null);
 const current = (place) => (state.learned.has(place) ? state.personal[place] : state.keyboards[place]);
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -50,25 +54,29 @@ export async function idle() {
 
 // Suggestions ------------------------------------------------------------------------------------------------
 
-/** Suggestions of every model for the text as it stands; the time is that of the active one. */
-function refresh() {
+/** Suggestions of every model for the text as it stands; the time is that of the active one, after a key press. */
+function refresh(pressed = false) {
   const version = ++state.version;
   figures();
   return enqueue(async () => {
     if (version !== state.version) return; // a later key press has taken over
     const begin = performance.now();
-    const active = await current(state.active).strip(text.value, state.words);
+    const active = await current(state.active).strip(text.value, ownWords());
     const taken = performance.now() - begin;
     if (version === state.version) {
       show(state.active, active);
-      if (text.value) state.presses.push(taken);
-      at("press").textContent = `${taken.toFixed(2)} ms`;
-      at("median").textContent = state.presses.length ? `${median(state.presses).toFixed(2)} ms` : "–";
+      if (pressed) timed(taken);
     }
     for (const place of state.keyboards.keys()) {
-      if (place !== state.active) show(place, await current(place).strip(text.value, state.words));
+      if (place !== state.active) show(place, await current(place).strip(text.value, ownWords()));
     }
   });
+}
+
+function timed(taken) {
+  state.presses.push(taken);
+  at("press").textContent = `${taken.toFixed(2)} ms`;
+  at("median").textContent = `${median(state.presses).toFixed(2)} ms`;
 }
 
 function show(place, { words, mark }) {
@@ -83,8 +91,13 @@ function show(place, { words, mark }) {
   if (place === state.active) {
     clearTimeout(state.announcement); // once typing pauses, not at every letter
     const shown = [...strip.querySelectorAll("button.word")].map((b) => b.textContent).filter(Boolean);
-    state.announcement = setTimeout(() => (at("announce").textContent = `Suggestions: ${shown.join(", ")}`), 700);
+    state.announcement = setTimeout(() => say(`Suggestions: ${shown.join(", ")}`), 700);
   }
+}
+
+/** What only a screen reader needs to be told. */
+function say(words) {
+  at("announce").textContent = words;
 }
 
 function accept(number) {
@@ -94,7 +107,7 @@ function accept(number) {
   state.taps += 1;
   state.spaceIsOurs = true;
   text.focus();
-  refresh();
+  refresh(true);
 }
 
 /** The mark goes where the space before it was, and a space follows it. */
@@ -105,15 +118,20 @@ function acceptMark() {
   state.taps += 1;
   state.spaceIsOurs = true;
   text.focus();
-  refresh();
+  refresh(true);
 }
 
 // Typing -----------------------------------------------------------------------------------------------------
 
 /** One key press, from the screen or from a real keyboard. */
 function press(key) {
+  if (text.disabled) return;
+  if (key === "Enter") {
+    send();
+    return;
+  }
   if (key === "Backspace") {
-    text.value = [...text.value].slice(0, -1).join("");
+    text.value = lettersOf(text.value).slice(0, -1).join("");
   } else {
     // "word ." becomes "word." where the space was a suggestion's
     const base = state.spaceIsOurs && ".,?!".includes(key) ? text.value.slice(0, -1) : text.value;
@@ -121,16 +139,17 @@ function press(key) {
   }
   state.taps += 1;
   state.spaceIsOurs = false;
-  refresh();
+  refresh(true);
 }
 
 function send() {
   const message = text.value.trim();
   if (!message) return;
-  state.total.characters += text.value.length;
+  const before = ownWords()?.copy() ?? null; // as they were while it was typed
+  state.total.characters += lettersOf(text.value).length;
   state.total.taps += state.taps;
   state.sent.push(message);
-  state.words.remember(tokenise(message));
+  ownWords()?.remember(tokenise(message));
   const item = document.createElement("li");
   item.textContent = message;
   at("sent").append(item);
@@ -138,23 +157,23 @@ function send() {
   text.value = "";
   state.taps = 0;
   state.spaceIsOurs = false;
+  say("Message sent");
   refresh();
-  enqueue(() => compare(message));
+  enqueue(() => compare(message, before));
 }
 
 /** What each model could have saved on the messages so far, had every suggestion been accepted. */
-async function compare(message) {
+async function compare(message, personal) {
   for (const [place, sum] of state.possible.entries()) {
-    const cost = await current(place).typingCost(message);
+    const cost = await current(place).typingCost(message, personal);
     sum.characters += cost.characters;
     sum.keystrokes += cost.keystrokes;
-    const share = percent(1 - sum.keystrokes / sum.characters);
-    at(`possible-${place}`).textContent = `It could have saved ${share} of the keystrokes of what you sent.`;
+    if (sum.characters) at(`possible-${place}`).textContent = possible(sum);
   }
 }
 
 function figures() {
-  const characters = state.total.characters + text.value.length;
+  const characters = state.total.characters + lettersOf(text.value).length;
   const taps = state.total.taps + state.taps;
   at("counts").textContent = `${characters} / ${taps}`;
   at("saved").textContent = characters ? percent(1 - taps / characters) : "–";
@@ -179,7 +198,7 @@ async function learn(place) {
   state.learned.add(place);
   at("learning").textContent =
     `Learned from ${state.sent.length} message${state.sent.length > 1 ? "s" : ""}, ${LEARNING.epochs} passes in ` +
-    `${seconds.toFixed(1)} s: loss ${losses[0].toFixed(2)} → ${losses.at(-1).toFixed(2)} nats a token.`;
+    `${seconds.toFixed(1)} s: loss ${losses[0].toFixed(2)} → ${losses.at(-1).toFixed(2)} nats per token.`;
 }
 
 async function forget(place) {
@@ -201,11 +220,15 @@ async function change(work) {
 }
 
 function sayLearning() {
+  const { learn_command: command, learn_problem: problem } = state.keyboards[state.active].about;
   const where =
     state.engine === "litert" ? "It stays in this page." : "It stays on this machine, in the local process.";
   at("learning").textContent = hasTraining()
-    ? `Fine-tunes the training file on the messages you sent. ${where}`
-    : "This model was exported without its training file: scripts/export_model.py RUN_DIR writes it.";
+    ? `Send a message, then learn: this fine-tunes ${TRAINING_FILE} on the messages you sent. ${where}`
+    : `Learning needs ${TRAINING_FILE}, which a run does not write by itself. ${problem ?? ""} ` +
+      "This command writes it; then reload this page:";
+  at("how").hidden = hasTraining();
+  at("command").textContent = command;
 }
 
 // The page itself --------------------------------------------------------------------------------------------
@@ -213,6 +236,15 @@ function sayLearning() {
 function fail(error) {
   at("engine").textContent = `The model cannot run: ${error.message ?? error}`;
   document.documentElement.dataset.failed = "true";
+}
+
+/** What the active file says of itself. */
+function sayAbout() {
+  const { about } = state.keyboards[state.active];
+  at("guarantee").textContent = guarantee(about);
+  at("guarantee").hidden = false;
+  at("facts").replaceChildren(...factRows(about, say));
+  sayLearning();
 }
 
 function names() {
@@ -224,56 +256,16 @@ function names() {
   }
 }
 
-function buildStrips() {
-  for (const place of state.keyboards.keys()) {
-    const strip = document.createElement("div");
-    strip.className = "strip";
-    strip.id = `strip-${place}`;
-    strip.setAttribute("role", "group");
-    strip.setAttribute("aria-label", `Suggestions of ${state.keyboards[place].about.name}`);
-    const name = document.createElement("div");
-    name.className = "name";
-    strip.append(name);
-    for (let number = 0; number < 3; number++) {
-      const button = document.createElement("button");
-      Object.assign(button, { type: "button", className: "word", disabled: true });
-      button.addEventListener("click", () => accept(number));
-      if (place === 0) button.title = `Alt+${number + 1}`;
-      strip.append(button);
-    }
-    const end = document.createElement("button");
-    Object.assign(end, { type: "button", className: "mark", disabled: true });
-    end.setAttribute("aria-label", "Suggested punctuation mark");
-    end.addEventListener("click", acceptMark);
-    strip.append(end);
-    at("strips").append(strip);
-  }
-}
-
-function buildModels() {
-  for (const [place, { about }] of state.keyboards.entries()) {
-    const label = document.createElement("label");
-    const choice = document.createElement("input");
-    Object.assign(choice, { type: "radio", name: "model", value: place, checked: place === 0 });
-    choice.addEventListener("change", () => {
-      state.active = place;
-      names();
-      sayLearning();
-      refresh();
-    });
-    const facts = document.createElement("small");
-    const recall = about.top3_recall === null ? "not measured" : percent(about.top3_recall);
-    facts.textContent = `Recall of three suggestions: ${recall}. Privacy: ${about.privacy}.`;
-    const possible = document.createElement("small");
-    possible.id = `possible-${place}`;
-    label.append(choice, ` ${about.name}`, facts, possible);
-    at("models").append(label);
-  }
+function choose(place) {
+  state.active = place;
+  names();
+  sayAbout();
+  refresh();
 }
 
 function listen() {
   text.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.isComposing) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       send();
     }
@@ -295,8 +287,10 @@ function listen() {
     state.taps += event.inputType === "insertFromPaste" ? 0 : Math.max([...(event.data ?? " ")].length, 1);
     if (event.inputType === "insertFromPaste") state.taps = Math.max(state.taps, text.value.length);
     state.spaceIsOurs = false;
-    refresh();
+    refresh(true);
   });
+  at("own").addEventListener("change", () => refresh());
+  at("how").append(copyButton(() => at("command").textContent, "Copy the command", say));
   at("send").addEventListener("click", send);
   at("learn").addEventListener("click", () => {
     at("learning").textContent = "Learning…";
@@ -316,12 +310,12 @@ async function start() {
     state.keyboards.push(new Keyboard(model, vocabulary, blocked, file, "step"));
     state.possible.push({ characters: 0, keystrokes: 0 });
   }
-  buildStrips();
-  buildModels();
-  buildKeys(at("keys"), press);
+  buildStrips(at("strips"), state.keyboards, { accept, acceptMark });
+  buildModels(at("models"), state.keyboards, choose);
+  buildKeys(at("keys"), press, say);
   listen();
   names();
-  sayLearning();
+  sayAbout();
   at("engine").textContent =
     about.engine === "litert"
       ? "The exported file runs in this page, with LiteRT.js; nothing you type leaves it."

@@ -18,9 +18,23 @@ const TOKEN = new RegExp(
 );
 const LAST_WORD = /[\p{L}\p{M}\p{N}]+(?:['\u2019][\p{L}\p{M}\p{N}]*)*$/u;
 
+const LETTERS = new Intl.Segmenter();
+
 /** Lower-case tokens of a text. */
 export function tokenise(text) {
   return text.toLowerCase().replaceAll("\u2019", "'").match(TOKEN) ?? [];
+}
+
+/** Its tokens in the case in which they were written; in lower case if that changes which tokens there are. */
+export function tokensAsWritten(text) {
+  const [tokens, written] = [tokenise(text), text.replaceAll("\u2019", "'").match(TOKEN) ?? []];
+  const same = written.length === tokens.length && written.every((one, place) => one.toLowerCase() === tokens[place]);
+  return same ? written : tokens;
+}
+
+/** The letters of a text as a person counts them: an emoji is one. */
+export function lettersOf(text) {
+  return Array.from(LETTERS.segment(text), ({ segment }) => segment);
 }
 
 /** A text as what is finished and the letters of the word that is still being typed. */

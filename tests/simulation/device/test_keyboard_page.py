@@ -22,15 +22,17 @@ from client_model.learning.cells.stacked import Stacked
 from client_model.learning.cells.transformer import Transformer
 from client_model.suggestions.personal_words import PersonalWords
 from client_model.suggestions.strip import Strip, shown
-from client_model.text.vocabulary import FIRST_WORD, tokenize
+from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, tokenize
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
 from simulation.device.keyboard_server import PAGE, KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from tests.simulation.device.keyboard_model import SHAPE, VOCABULARY, export_small_model
+from tests.simulation.device.test_model_card import PRIVACY
 
 pytestmark = pytest.mark.slow
 BOTH_ENGINES = pytest.mark.parametrize("server", ["litert", "local"], indirect=True)
+NOTHING = "\N{EN DASH}"
 BLOCKED = set((PAGE / "blocklist.txt").read_text().split())
 _QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1000,900"),
@@ -108,8 +110,22 @@ class Page:
     def alt(self, key):
         ActionChains(self.browser).key_down(Keys.ALT).send_keys(key).key_up(Keys.ALT).perform()
 
-    def press(self, label):
-        self.browser.find_element(By.CSS_SELECTOR, f'#keys [aria-label="{label}"]').click()
+    def press(self, *labels):
+        for label in labels:
+            found = self.browser.find_elements(By.CSS_SELECTOR, f'#keys [aria-label="{label}"]')
+            next(key for key in found if key.is_displayed()).click()
+        self.wait_until_idle()
+
+    def key(self, value):
+        found = self.browser.find_elements(By.CSS_SELECTOR, f'#keys [data-key="{value}"]')
+        return next(key for key in found if key.is_displayed())
+
+    def separators(self, place=0):
+        """Which of the strip's places have a line drawn before them."""
+        script = """
+            return [...document.querySelectorAll(`#strip-${arguments[0]} button`)]
+              .map((button) => getComputedStyle(button, "::before").content !== "none")"""
+        return self.browser.execute_script(script, place)
 
 
 @pytest.fixture
@@ -128,6 +144,120 @@ def expected_words(steps, finished, typed, personal=None):
     before = tokenize(finished)
     words = Strip(VOCABULARY, BLOCKED).words(logits[-1], before, typed, personal)
     return [shown(word, before, typed) for word in words]
+
+
+def typing_cost(steps, message, personal):
+    """(characters, keystrokes) of a message, every suggestion accepted as soon as the strip shows it."""
+    strip, logits = Strip(VOCABULARY, BLOCKED), steps.read(np.array(ids_of(message, VOCABULARY), np.int32))[0]
+    characters = keystrokes = 0
+    for place, (token, written) in enumerate(
+        zip(tokenize(message), re.findall(r"[\w']+|[.,?!]", message), strict=True)
+    ):
+        if token in PUNCTUATION:
+            characters, keystrokes = characters + 1, keystrokes + 1
+            continue
+        before, typed = tokenize(message)[:place], 0
+        while typed < len(token):
+            offered = strip.words(logits[place], before, written[:typed], personal)
+            if any(shown(w, before, written[:typed]) in (written, written[:1].upper() + written[1:]) for w in offered):
+                break
+            typed += 1
+        characters, keystrokes = characters + len(token) + 1, keystrokes + typed + 1
+    return characters, keystrokes
+
+
+def test_what_a_file_lacks_stands_first_and_its_facts_below(page):
+    said = page.shown("guarantee")
+    assert said == f"This file has {PRIVACY['statement']}."  # this one's guarantee is its own
+    body = page.browser.find_element(By.TAG_NAME, "body").text.split("\n")
+    assert body[:2] == ["Typefleet keyboard", said]
+    assert "abababababab…" in page.shown("facts") and "1,315,000 phones" in page.shown("facts")
+    digest = page.browser.find_element(By.CSS_SELECTOR, "#facts dd")
+    assert digest.get_attribute("title") == "ab" * 32
+    digest.find_element(By.TAG_NAME, "button").click()
+    WebDriverWait(page.browser, 10).until(lambda _: "Copied" in digest.text or "ab" * 32 in digest.text)
+    assert "keystrokes saved 36.8" in page.shown("models") and "trigram" in page.shown("models")
+
+
+def test_nothing_is_timed_before_a_key_is_pressed_and_no_line_is_drawn_beside_nothing(page):
+    assert len(page.strip()) == 3
+    assert page.shown("press") == page.shown("median") == NOTHING
+    mark = page.browser.find_element(By.CSS_SELECTOR, "#strip-0 button.mark").text
+    assert page.separators() == [False, True, True, bool(mark)]
+    page.browser.find_elements(By.CSS_SELECTOR, "#models input")[1].click()
+    page.wait_until_idle()
+    assert page.shown("press") == NOTHING
+    page.type("qqqq")
+    assert page.strip() == [] and page.separators() == [False] * 4
+    assert "ms" in page.shown("press")
+
+
+def test_capitals_digits_and_emoji_are_typed_on_the_screen_and_enter_sends(page):
+    page.press("shift", "capital s", "e", "e", "space")
+    assert page.text == "See " and page.key("Shift").get_attribute("aria-pressed") == "false"
+    ActionChains(page.browser).double_click(page.key("Shift")).perform()
+    assert page.key("Shift").get_attribute("aria-pressed") == "true"
+    page.press("capital u", "capital b", "caps lock", "space", "digits and symbols", "2", "exclamation mark")
+    page.press("digits and symbols", "emoji", "red heart", "grinning face", "backspace", "thumbs up")
+    assert page.text == "See UB 2!❤️👍"
+    assert page.shown("counts") == "11 / 13"  # an emoji is one letter; the one taken back cost two
+    page.press("backspace", "backspace")
+    assert page.text == "See UB 2!"
+    page.press("emoji", "shift", "enter", "a", "enter")
+    assert page.text == "" and page.shown("sent") == "See UB 2!\na"
+    page.type("b", Keys.SHIFT, Keys.ENTER, Keys.NULL, "c")
+    assert page.text == "b\nc"
+    ActionChains(page.browser).click_and_hold(page.key("Shift")).pause(0.8).release().perform()
+    assert page.key("Shift").get_attribute("aria-label") == "caps lock"
+
+
+def test_what_could_have_been_saved_counts_what_the_page_offers(page, small_models):
+    steps, personal = steps_of(small_models), PersonalWords()
+    messages = ["hello zuzu", "Hello zuzu, where will we meet?", "zuzu will be at the Station"]
+    characters = keystrokes = 0
+    for message in messages:
+        more = typing_cost(steps, message, personal)
+        characters, keystrokes = characters + more[0], keystrokes + more[1]
+        personal.remember(tokenize(message))
+        page.type(message, Keys.ENTER)
+    page.wait_until_idle()
+    assert f"could have saved {100 * (1 - keystrokes / characters):.1f} %" in page.shown("possible-0")
+    without = sum(typing_cost(steps, message, PersonalWords())[1] for message in messages)
+    assert keystrokes < without  # the third message's own word came after a letter
+
+
+def test_own_words_can_be_left_out(page, small_models):
+    steps = steps_of(small_models)
+    page.browser.find_element(By.ID, "own").click()
+    for _ in range(6):
+        page.type("hello zuzu", Keys.ENTER)
+    page.type("hello zu")
+    assert page.strip() == expected_words(steps, "hello", "zu") == []
+
+
+def test_without_a_training_file_the_page_says_how_to_get_it_and_a_reload_is_enough(browser, small_models, tmp_path):
+    folder = shutil.copytree(small_models[0], tmp_path / "run")
+    training = folder / "model" / "keyboard_train.tflite"
+    whole = training.read_bytes()
+    training.unlink()
+    server = KeyboardServer([open_model(folder)], {}, "as asked for", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        page = Page(browser, server)
+        page.type("see you", Keys.ENTER)
+        page.wait_until_idle()
+        assert not browser.find_element(By.ID, "learn").is_enabled()
+        assert page.shown("command").endswith(f"scripts/export_model.py {folder}")
+        training.write_bytes(whole)
+        page = Page(browser, server)
+        assert not browser.find_element(By.ID, "how").is_displayed()
+        page.type("see you", Keys.ENTER)
+        page.wait_until_idle()
+        browser.find_element(By.ID, "learn").click()
+        WebDriverWait(browser, 60).until(lambda _: "nats per token" in page.shown("learning"))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @BOTH_ENGINES
@@ -274,7 +404,7 @@ def test_it_learns_from_what_was_typed_and_forgets(page):
         page.type("see you later tonight", Keys.ENTER)
         page.wait_until_idle()
     page.browser.find_element(By.ID, "learn").click()
-    WebDriverWait(page.browser, 60).until(lambda _: "nats a token" in page.shown("learning"))
+    WebDriverWait(page.browser, 60).until(lambda _: "nats per token" in page.shown("learning"))
     first, last = (float(part.split()[0]) for part in page.shown("learning").split("loss ")[1].split("→"))
     assert last < first
     page.type("see you ")
@@ -301,6 +431,8 @@ def test_two_models_side_by_side(page, small_models):
 def test_usable_without_a_mouse_and_with_a_screen_reader(page):
     page.strip()
     for element in page.browser.find_elements(By.CSS_SELECTOR, "button, textarea, input, [role=group], section, ol"):
+        if element.tag_name == "button" and not element.is_displayed():
+            continue  # a key of another layer
         assert element.accessible_name, element.get_attribute("outerHTML")
     keys = page.browser.find_elements(By.CSS_SELECTOR, "#keys button")
     assert [key.get_attribute("tabindex") for key in keys].count("0") == 1

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from simulation.device.litert_package import LiteRtUnavailableError, litert_file
 from simulation.device.model_card import associated_files
 from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import VOCABULARY
+from tests.simulation.device.test_model_card import PRIVACY
 from typefleet.errors import ConfigError
 
 
@@ -66,6 +69,55 @@ def test_the_page_and_its_files_are_served_with_a_policy_that_keeps_them_here(se
 def test_the_page_is_told_the_state_of_whatever_cell_a_file_has(small_models):
     described = [open_model(root).describe(place) for place, root in enumerate(small_models)]
     assert [model["state"] for model in described] == [{"hidden": 16, "cell": 32}, {"memory": 32}]
+
+
+def test_the_page_is_told_what_a_file_does_not_have_and_what_it_is_of(run):
+    described = open_model(run).describe(0)
+    assert described["not_guaranteed"] is None and described["privacy"] == PRIVACY["statement"]
+    assert described["keystrokes"]["saved"] == 0.3684 and described["keystrokes"].keys() >= {"bigram", "trigram"}
+    facts = described["facts"]
+    assert facts["weights_sha256"] == "ab" * 32 and facts["version"] == version("typefleet")
+    assert facts["assumed_population"] == 1_315_000 and facts["delta_rule"] == "some" and facts["delta"] == 1e-7
+    assert described["learn_command"].endswith(f"scripts/export_model.py {run}")
+
+
+def test_the_date_is_that_of_the_statement_of_the_same_weights(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    assert open_model(folder).date is None
+    for digest, date in (("ab" * 32, "2026-11-29"), ("cd" * 32, None)):
+        (folder / "privacy.json").write_text(json.dumps({"weights_sha256": digest, "date": "2026-11-29"}))
+        assert open_model(folder).date == date
+
+
+def test_a_file_of_an_earlier_version_is_served_and_says_what_it_can(run):
+    model = open_model(run)
+    privacy = {**model.card["privacy"], "epsilon_is_of": "a modelled deployment with 20,000 reports a round"}
+    for name in ("not_guaranteed", "assumed_population", "population_rule", "delta_rule"):
+        del privacy[name]
+    described = replace(model, card={**model.card, "privacy": privacy}).describe(0)
+    assert "the phones of this simulation do not have it" in described["not_guaranteed"]
+    assert described["facts"]["assumed_population"] is described["facts"]["delta_rule"] is None
+
+
+def test_a_training_file_that_was_written_since_is_there_after_a_reload(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    training = folder / "model" / "keyboard_train.tflite"
+    whole = training.read_bytes()
+    training.unlink()
+    server = KeyboardServer([open_model(folder)], {}, "for a test", 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        told = lambda: json.loads(ask(server, "GET", "/models.json")[1])["models"][0]  # noqa: E731
+        assert told()["files"] == ["keyboard.tflite"] and told()["learn_problem"] is None
+        assert ask(server, "GET", "/models/0/keyboard_train.tflite")[0] == 404
+        training.write_bytes(other_weights(whole))
+        assert told()["files"] == ["keyboard.tflite"] and "expected weights" in told()["learn_problem"]
+        training.write_bytes(whole)
+        assert told()["files"] == ["keyboard.tflite", "keyboard_train.tflite"] and told()["learn_problem"] is None
+        assert ask(server, "GET", "/models/0/keyboard_train.tflite")[1] == whole
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("path", ["/../pyproject.toml", "/models/0/../../x", "/models/1/keyboard.tflite", "/%2e%2e/x"])

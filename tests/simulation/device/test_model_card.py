@@ -53,7 +53,7 @@ PRIVACY = {
     "released": "r",
     "mechanism": "blt",
     "mechanism_parameters": {},
-    "spent": {},
+    "spent": {"delta": 1e-07},
     "epsilon_exact_gaussian": 6.0,
     "amplification_by_sampling": "none",
     "conversion": "c",
@@ -85,6 +85,9 @@ def test_the_page_has_metrics_beside_their_baselines_and_the_promise():
         "the seed",
     ):
         assert text in page
+    saved = page.index("| keystrokes saved | 36.84 % |")
+    assert saved < page.index("| bigram: with the likeliest words after the last one |", saved)
+    assert saved < page.index("| trigram: with the likeliest words after the last two |", saved)
     assert "| out of vocabulary | - |" in page  # a value that does not exist
     assert "do not have it" not in page and card()["privacy"]["not_guaranteed"] is None
     assert "Assumed population: 1,315,000 phones, the phones of this run" in page and "Rule for delta: some" in page

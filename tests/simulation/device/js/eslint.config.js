@@ -23,7 +23,9 @@ export default [
   },
   {
     files: ["simulation/device/keyboard_page/**/*.js"],
-    languageOptions: { globals: readonly("clearTimeout", "document", "fetch", "performance", "setTimeout") },
+    languageOptions: {
+      globals: readonly("clearTimeout", "document", "fetch", "navigator", "performance", "setTimeout"),
+    },
   },
   {
     files: ["tests/simulation/device/js/**/*.js"],

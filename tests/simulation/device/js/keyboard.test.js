@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { pageModule } from "./page_modules.js";
 
+const { PersonalWords } = await pageModule("additions.js");
 const { best, Keyboard, SUGGESTIONS } = await pageModule("keyboard.js");
 const { BOS, EOS, FIRST_WORD, PAD, Vocabulary } = await pageModule("tokeniser.js");
 
@@ -133,6 +134,34 @@ test("a word costs one tap where it is shown, else the letters until it is, and 
 test("a blocked word is never shown, so it costs all its letters", async () => {
   const { keyboard } = keyboardOn({ "<bos>": { damn: 9 } }, new Set(["damn"]));
   assert.deepEqual(await keyboard.typingCost("damn"), { characters: 5, keystrokes: 5 });
+});
+
+const CASES = { you: 9, see: 8, sea: 7 };
+
+test("a capital that the page puts on is no reason to type, one that it lacks is", async () => {
+  const { keyboard } = keyboardOn({ "<bos>": CASES, see: CASES });
+  assert.deepEqual(await keyboard.typingCost("See"), { characters: 4, keystrokes: 1 });
+  assert.deepEqual(await keyboard.typingCost("see"), { characters: 4, keystrokes: 1 });
+  assert.deepEqual(await keyboard.typingCost("see you"), { characters: 8, keystrokes: 2 });
+  assert.deepEqual(await keyboard.typingCost("see You"), { characters: 8, keystrokes: 1 + 2 }); // Y, then the word
+  assert.deepEqual(await keyboard.typingCost("see YOU"), { characters: 8, keystrokes: 1 + 4 }); // never offered
+});
+
+test("a word is not offered again at once, so it costs a letter", async () => {
+  const { keyboard } = keyboardOn({ "<bos>": CASES, see: CASES });
+  assert.deepEqual(await keyboard.typingCost("see see"), { characters: 8, keystrokes: 1 + 2 });
+});
+
+test("own words save what they are offered for, and are left as they are", async () => {
+  const { keyboard } = keyboardOn({});
+  const personal = new PersonalWords();
+  for (let time = 0; time < 3; time++) personal.remember(["see", "zanzibar"]);
+  assert.deepEqual(await keyboard.typingCost("see zanzibar"), { characters: 4 + 9, keystrokes: 1 + 9 });
+  assert.deepEqual(await keyboard.typingCost("see zanzibar", personal), { characters: 4 + 9, keystrokes: 1 + 2 });
+  assert.equal(personal.kept.length, 6);
+  const copy = personal.copy();
+  copy.remember(["you"]);
+  assert.deepEqual([personal.kept.length, copy.kept.length, copy.total > personal.total], [6, 7, true]);
 });
 
 test("it learns from all tokens of all messages, in full batches padded with <pad>", async () => {

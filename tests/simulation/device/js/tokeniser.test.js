@@ -3,7 +3,8 @@ import { test } from "node:test";
 
 import { pageModule } from "./page_modules.js";
 
-const { BOS, EOS, FIRST_WORD, OOV, PAD, splitTyped, tokenise, Vocabulary } = await pageModule("tokeniser.js");
+const { BOS, EOS, FIRST_WORD, lettersOf, OOV, PAD, splitTyped, tokenise, tokensAsWritten, Vocabulary } =
+  await pageModule("tokeniser.js");
 
 const FIXED = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!"];
 
@@ -29,6 +30,15 @@ test("all else separates", () => {
   assert.deepEqual(tokenise("10:30 a_b (c) \u2013 d;e"), ["10", "30", "a", "b", "c", "d", "e"]);
   assert.deepEqual(tokenise(""), []);
   assert.deepEqual(tokenise(" \n\t:;-"), []);
+});
+
+test("tokens as they were written are the same tokens, and an emoji is one letter", () => {
+  assert.deepEqual(tokensAsWritten("Don\u2019t SHOUT, Tom!"), ["Don't", "SHOUT", ",", "Tom", "!"]);
+  for (const text of ["", "\u0130stanbul", "\u24C2 A", "\u1E9E\u03A3", "Hi \u{1F44B}\u{1F3FD}"]) {
+    assert.deepEqual(tokensAsWritten(text).map((token) => token.toLowerCase()), tokenise(text));
+  }
+  const letters = ["a", "\u2764\uFE0F", "\u{1F1EB}\u{1F1F7}", "e\u0301"];
+  assert.deepEqual(lettersOf(letters.join("")), letters);
 });
 
 test("what is typed is the word at the end, and nothing is lost", () => {
