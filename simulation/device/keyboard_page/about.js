@@ -1,6 +1,6 @@
 // What a model file says of itself, in words: what it does not have, what it has, what was measured.
 
-const percent = (share) => (share === null || share === undefined ? "not measured" : `${(100 * share).toFixed(1)}\u00a0%`);
+const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)}\u00a0%` : "not measured");
 const NOT_STATED = "not stated";
 const number = (value) => value.toLocaleString("en");
 
