@@ -1,6 +1,6 @@
 """The privacy of groups of runs side by side, and whether their epsilons may be ranked at all.
 
-An epsilon is that of a deployment: of so many reports a round, at a delta, for a unit. Two that are not of the same
+An epsilon is that of a deployment: of so many reports per round, at a delta, for a unit. Two that are not of the same
 one are two answers to two questions, and the smaller is no better.
 """
 
@@ -21,7 +21,7 @@ class Deployment:
     """Whose epsilon one is."""
 
     is_of: str  # in words
-    modelled_cohort: int | None  # reports a round; None: of the run itself
+    modelled_cohort: int | None  # reports per round; None: of the run itself
     delta: float
     unit: str
     adjacency: str

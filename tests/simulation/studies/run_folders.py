@@ -133,7 +133,7 @@ def make_run(
     run.config.write_text(to_toml(config))
     private = config.privacy.mechanism != "none"
     epsilon = epsilon if private else None
-    is_of = f"a modelled deployment with {cohort:,} reports a round" if cohort else "this run"
+    is_of = f"a modelled deployment with {cohort:,} reports per round" if cohort else "this run"
     is_of = is_of if private else "no privacy"
     counted, table = counts_of(seed, skill, people), metric_table()
     held_out = table.values(counted.sums())

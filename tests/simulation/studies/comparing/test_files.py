@@ -56,7 +56,7 @@ def test_tables_fit_the_terminal_and_lose_nothing(width, written):
             if one.metric.compared:
                 half = 100 * one.half_width
                 assert f"{100 * one.value:.2f} ±{half:.{1 if half >= 10 else 2}f}" in printed
-    assert "1.50" in printed and "modelled deployment with 20,000 reports a round" in " ".join(printed.split())
+    assert "1.50" in printed and "modelled deployment with 20,000 reports per round" in " ".join(printed.split())
 
 
 def test_up_to_four_groups_stand_side_by_side_on_80_columns(written):
