@@ -1,8 +1,9 @@
 """The whole configuration of a run: one frozen tree.
 
 Three kinds of settings never mix. What is learned and how it is protected (data, model, training,
-cohort, privacy, server optimizer) and the simulated world (fleet) change results. The engine must
-not change one bit of the result, so it is left out of the fingerprint that a resume checks.
+cohort, privacy, server optimizer) and the simulated world (fleet) change results. The engine and
+the trackers must not change one bit of the result, so they are left out of the fingerprint that a
+resume checks.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig, check_privacy, with_default_noise
 from server_strategy.privacy.mechanisms.base import Horizon
 from simulation.engine.config import EngineConfig
+from simulation.run.trackers.config import TrackingConfig
 from simulation.settings import check_bounds, check_kinds, choose, typed
 from simulation.unused import refuse_replaced, refuse_unused
 from simulation.world.config import FleetConfig, check_fleet
@@ -47,6 +49,7 @@ class RunConfig:
     server_optimizer: ServerOptimizerConfig = field(default_factory=ServerOptimizerConfig)
     fleet: FleetConfig = field(default_factory=FleetConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
 def settled(config: RunConfig, parts: "Parts | None" = None, *, begun: bool = False) -> RunConfig:

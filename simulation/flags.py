@@ -46,7 +46,7 @@ class SimulateFlags:
     print_config: bool = False
     """Print the resolved configuration as TOML and stop."""
     resume: Path | None = None
-    """Go on with the run in this folder; of the settings only those of the engine may differ."""
+    """Go on with the run in this folder; of the settings only those of engine and tracking may differ."""
 
 
 def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
@@ -313,12 +313,12 @@ def to_toml(config: RunConfig) -> str:
 
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
-    """Every setting that may change a result, by dotted name: all but the engine and the folders."""
+    """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
     without = (("output_dir",), ("data", "cache_dir"))
     return {
         ".".join(path): path_setting(value) if isinstance(value, Path) else value
         for path, value in leaves(config).items()
-        if path[0] != "engine" and path not in without
+        if path[0] not in ("engine", "tracking") and path not in without
     }
 
 
@@ -328,7 +328,9 @@ def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
         if value != then[name]:
             flag = flag_name(tuple(name.split(".")))
             before_it = f"{'none' if then[name] is None else then[name]} as in {folder / 'config.toml'}"
-            raise ConfigError(expected(flag, before_it, f"{value}; only --engine settings may change on resume"))
+            raise ConfigError(
+                expected(flag, before_it, f"{value}; only --engine and --tracking settings may change on resume")
+            )
 
 
 def run_door(body: Callable[[], int | None]) -> int:

@@ -41,7 +41,8 @@ from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
 from simulation.run.records import RoundRecord
 from simulation.run.report import print_closing_table
-from simulation.run.scalars import ScalarWriter
+from simulation.run.rounds_table import write_rounds_table
+from simulation.run.tracking import Tracking, tracked
 from typefleet.errors import expected
 
 _WHAT_HELPS = (
@@ -80,32 +81,43 @@ def run_to_the_end(
     return_large_blocks()
     with RunProgress(stream, prepared.config.rounds, 0) as progress:
         run = start_run(prepared, resume, progress)
-    with closing(run):
-        _play(run, engine, stream, on_round)
+    with closing(run), tracked(run) as tracking:
+        _play(run, engine, stream, tracking, on_round)
         if end_engine:
             engine.end_soon()
+        write_rounds_table(run.directory, run.prepared.metrics)
         if run.finished:
-            finish_run(run)
-            export = export_at_the_end(run.directory, run.prepared)
-            central = compare_at_the_end(run.prepared, run.directory.root, partial(print, file=stream, flush=True))
-            print_closing_table(
-                stream,
-                run_summary(run),
-                plan=run.strategy.plan,
-                metrics=run.prepared.metrics,
-                export=export,
-                central=central,
-                folder=run.directory.root,
-            )
+            write_results(run, tracking, stream)
     return run
 
 
-def _play(run: Run, engine: Engine, stream: TextIO, on_round: OnRound | None) -> None:
+def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
+    """Write what a run comes to whose rounds are all done, and show it.
+
+    Raises:
+        ExportError: a file for phones cannot be made.
+    """
+    finish_run(run)
+    export = export_at_the_end(run.directory, run.prepared)
+    central = compare_at_the_end(run.prepared, run.directory.root, partial(print, file=stream, flush=True))
+    tracking.end(run)
+    print_closing_table(
+        stream,
+        run_summary(run),
+        plan=run.strategy.plan,
+        metrics=run.prepared.metrics,
+        export=export,
+        central=central,
+        folder=run.directory.root,
+    )
+
+
+def _play(run: Run, engine: Engine, stream: TextIO, tracking: Tracking, on_round: OnRound | None) -> None:
     """All rounds that are left, until Ctrl-C, SIGTERM, or the word of who is told of each."""
     config, done = run.config, run.totals.rounds_completed
     with RunProgress(stream, config.rounds, done) as progress, _stop_on_interrupt(progress) as stop:
         if not run.finished:
-            engine.run(lambda grid: run_rounds(run, grid, progress, stop, on_round))
+            engine.run(lambda grid: run_rounds(run, grid, progress, stop, tracking=tracking, on_round=on_round))
     if not run.finished:
         progress.say(
             f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
@@ -136,34 +148,40 @@ def _stop_on_interrupt(progress: RunProgress) -> Iterator[threading.Event]:
 
 
 def run_rounds(
-    run: Run, grid: Grid, progress: RunProgress, stop: threading.Event, on_round: OnRound | None = None
+    run: Run,
+    grid: Grid,
+    progress: RunProgress,
+    stop: threading.Event,
+    *,
+    tracking: Tracking,
+    on_round: OnRound | None = None,
 ) -> None:
     """The loop; returns when all rounds are done or `stop` is set, which a True of `on_round` does too."""
     wait_for_nodes(grid)
     host_task = run.prepared.task.to_json()
     abandoned_in_a_row = 0
-    with ScalarWriter(run.directory.tensorboard, run.prepared.metrics) as scalars:
-        if run.totals.server_round == 0:
-            began = time.monotonic()
-            _evaluate(run, grid, host_task)
-            scalars.write_held_out(0, run.held_out)
-            run.totals.wall_seconds += time.monotonic() - began
-        while not run.finished and not stop.is_set():
-            record = run_round(run, grid, host_task)
-            run.directory.append_round(record)
-            scalars.write_round(record)
-            progress.round_done(record, run.totals.rounds_completed, _of_what(run))
-            if on_round is not None and on_round(record) is True:
-                stop.set()
-            if run.totals.stopped_early is not None:
-                progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
-            abandoned_in_a_row = abandoned_in_a_row + 1 if record.abandoned else 0
-            if not run.finished and abandoned_in_a_row >= run.config.cohort.max_abandoned_in_a_row:
-                found = f"{abandoned_in_a_row} rounds abandoned in a row ({record.abandoned})"
-                raise EngineError(f"{expected('--cohort.goal', 'a fleet that reaches it', found)}; {_WHAT_HELPS}")
-            due = run.totals.rounds_completed % run.config.engine.checkpoint_every_rounds == 0
-            if run.finished or stop.is_set() or (due and not record.abandoned):
-                _make_durable(run)
+    if run.totals.server_round == 0:
+        began = time.monotonic()
+        _evaluate(run, grid, host_task)
+        run.held_out_at_start = run.held_out
+        tracking.before_the_first_round(run.held_out)
+        run.totals.wall_seconds += time.monotonic() - began
+    while not run.finished and not stop.is_set():
+        record = run_round(run, grid, host_task)
+        run.directory.append_round(record)
+        tracking.round(record)
+        progress.round_done(record, run.totals.rounds_completed, _of_what(run))
+        if on_round is not None and on_round(record) is True:
+            stop.set()
+        if run.totals.stopped_early is not None:
+            progress.say(f"stopping before round {run.totals.rounds_completed + 1}: {run.totals.stopped_early}")
+        abandoned_in_a_row = abandoned_in_a_row + 1 if record.abandoned else 0
+        if not run.finished and abandoned_in_a_row >= run.config.cohort.max_abandoned_in_a_row:
+            found = f"{abandoned_in_a_row} rounds abandoned in a row ({record.abandoned})"
+            raise EngineError(f"{expected('--cohort.goal', 'a fleet that reaches it', found)}; {_WHAT_HELPS}")
+        due = run.totals.rounds_completed % run.config.engine.checkpoint_every_rounds == 0
+        if run.finished or stop.is_set() or (due and not record.abandoned):
+            _make_durable(run)
 
 
 def _make_durable(run: Run) -> None:

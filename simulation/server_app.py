@@ -15,15 +15,13 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from client_model.learning.local_training import limit_threads
-from simulation.device.export import export_at_the_end
 from simulation.flags import parse_simulate
-from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import start_run
-from simulation.run.outcome import finish_run, run_summary
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
-from simulation.run.report import print_closing_table
-from simulation.runner import run_rounds
+from simulation.run.rounds_table import write_rounds_table
+from simulation.run.tracking import tracked
+from simulation.runner import run_rounds, write_results
 
 app = ServerApp()
 
@@ -36,18 +34,8 @@ def main(grid: Grid, context: Context) -> None:
     limit_threads(1)  # as scripts/simulate.py does: the same bits on any number of cores
     with RunProgress(sys.stdout, config.rounds, 0) as progress:
         run = start_run(prepare(config), resume=False, progress=progress)
-    with closing(run):
+    with closing(run), tracked(run) as tracking:
         with RunProgress(sys.stdout, config.rounds, 0) as progress:
-            run_rounds(run, grid, progress, threading.Event())
-        finish_run(run)
-        export = export_at_the_end(run.directory, run.prepared)
-        central = compare_at_the_end(run.prepared, run.directory.root, print)
-        print_closing_table(
-            sys.stdout,
-            run_summary(run),
-            plan=run.strategy.plan,
-            metrics=run.prepared.metrics,
-            export=export,
-            central=central,
-            folder=run.directory.root,
-        )
+            run_rounds(run, grid, progress, threading.Event(), tracking=tracking)
+        write_rounds_table(run.directory, run.prepared.metrics)
+        write_results(run, tracking, sys.stdout)

@@ -132,6 +132,13 @@ _RULES = (
     _Rule(
         "fleet", ("upload_tries",), "with --fleet.upload-failure-share > 0", lambda c: c.fleet.upload_failure_share > 0
     ),
+    _Rule("tracking", ("mlflow_store",), "with --tracking.trackers mlflow", lambda c: "mlflow" in c.tracking.trackers),
+    _Rule(
+        "tracking",
+        ("experiment",),
+        "with --tracking.trackers mlflow or wandb",
+        lambda c: not {"mlflow", "wandb"}.isdisjoint(c.tracking.trackers),
+    ),
     _Rule("engine", ("workers",), "without --engine.address", lambda c: c.engine.address is None),
 )
 

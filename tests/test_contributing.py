@@ -1,6 +1,7 @@
 """The recipes of CONTRIBUTING.md work: each is taken from the page and executed as it stands there."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -29,6 +30,8 @@ from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.policies import POLICIES
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.mechanisms.door import MECHANISMS
+from simulation.run.trackers.base import Outcome, TrackedRun
+from simulation.run.trackers.door import TRACKERS
 from simulation.world.availability.door import AVAILABILITY
 from tests.client_model.learning.test_local_training import make_phone
 from tests.conftest import ROOT
@@ -43,6 +46,7 @@ DOORS: dict[str, Door[Any]] = {
     "A source of availability": AVAILABILITY,
     "A message format": FORMATS,
     "A metric": METRICS,
+    "A tracker": TRACKERS,
 }
 
 
@@ -184,6 +188,18 @@ def test_a_metric(run_recipe):
     for metrics in (found["by_name"], found["as_object"]):
         counts = sum_counts([metrics.count(scored)] * 3)
         assert metrics.values(counts)["mean_reciprocal_rank"] == pytest.approx(np.mean(1 / np.array(ranks)))
+
+
+def test_a_tracker(run_recipe, tmp_path):
+    tracker = run_recipe("A tracker")["by_name"]
+    told = {0: {"held_out/top1_recall": 0.1}, 1: {"training/loss_nats_per_token": 2.5}}
+    tracker.begin(TrackedRun(tmp_path, "ab", {"seed": 0}, told, 2))
+    for number, loss in ((2, 2.25), (3, 2.0)):
+        tracker.round(number, {"training/loss_nats_per_token": loss})
+    tracker.end(Outcome(3, {"epsilon": 1.5, "epsilon_is_of": "this run"}, {}, ()))
+    tracker.close()
+    found = json.loads((tmp_path / "curves.json").read_text())
+    assert list(found) == ["0", "1", "2", "3", "outcome"] and found["outcome"] == {"epsilon": 1.5}
 
 
 def test_a_noise_mechanism(run_recipe):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from simulation.engine.config import EngineConfig
     from simulation.engine.engine import Engine
     from simulation.flags import read_config
+    from simulation.run.trackers.config import TrackingConfig
+    from simulation.run.trackers.door import TRACKERS
     from simulation.world.availability.door import AVAILABILITY
     from simulation.world.config import FleetConfig
     from typefleet.doors import Door, Kind, KindSettings, PlotStyle
@@ -63,6 +65,8 @@ _PLACES = {
     "simulation.engine.config": ("EngineConfig",),
     "simulation.engine.engine": ("Engine",),
     "simulation.flags": ("read_config",),
+    "simulation.run.trackers.config": ("TrackingConfig",),
+    "simulation.run.trackers.door": ("TRACKERS",),
     "simulation.world.availability.door": ("AVAILABILITY",),
     "simulation.world.config": ("FleetConfig",),
     "typefleet.doors": ("Door", "Kind", "KindSettings", "PlotStyle"),
@@ -78,6 +82,7 @@ __all__ = [
     "METRICS",
     "OPTIMIZERS",
     "POLICIES",
+    "TRACKERS",
     "Cell",
     "CellSizes",
     "CellWeight",
@@ -105,6 +110,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "ServerOptimizerConfig",
+    "TrackingConfig",
     "TrainingConfig",
     "TypefleetError",
     "UniformCohorts",

@@ -39,7 +39,7 @@ class Engine:
         with Engine(config.engine) as engine:
             engine.start()
             prepared = prepare(config)  # while it starts
-            engine.run(lambda grid: run_rounds(run, grid, progress, stop))
+            engine.run(lambda grid: run_rounds(run, grid, progress, stop, tracking=tracking))
     """
 
     def __init__(self, config: EngineConfig) -> None:

@@ -27,6 +27,7 @@ from simulation.run.directory import check_output_dir
 from simulation.run.named_cell import with_named_cell
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
+from simulation.run.trackers.base import make_trackers
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 
@@ -63,6 +64,7 @@ def accept_input(
     """
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
+    make_trackers(config.tracking)
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")

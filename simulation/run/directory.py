@@ -2,13 +2,14 @@
 
 config.toml            the resolved configuration; simulate again from it alone
 rounds.jsonl           one line per round, append-only, synced to disk
+rounds.parquet         the same as a table, written when a run ends or is stopped
 summary.json           the outcome
 held_out.parquet       what the last measurement counted on each phone that never trains
 privacy.json, .md      the privacy statement, for programs and for people
 privacy_ledger.jsonl   every release, written before it is made
 checkpoints/           the newest is enough to resume bit for bit
 model/                 weights.npz, vocab.txt, *.tflite
-tensorboard/           scalars
+tensorboard/           curves, figures and settings; mlflow/ and wandb/ if these trackers are chosen
 .lock                  held by the process that works on the run
 """
 
@@ -38,9 +39,10 @@ class RunDirectory:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config, self.rounds = root / "config.toml", root / "rounds.jsonl"
+        self.rounds_table = root / "rounds.parquet"
         self.summary, self.ledger = root / "summary.json", root / "privacy_ledger.jsonl"
         self.held_out_phones = root / "held_out.parquet"
-        self.checkpoints, self.model, self.tensorboard = root / "checkpoints", root / "model", root / "tensorboard"
+        self.checkpoints, self.model = root / "checkpoints", root / "model"
 
     def append_round(self, record: RoundRecord) -> None:
         """Add one line to rounds.jsonl and sync it."""
@@ -64,7 +66,7 @@ class RunDirectory:
         return [_round_of(line, number, f"{self.rounds}:{number}") for number, line in enumerate(lines, start=1)]
 
     def cut_rounds_after(self, server_round: int) -> None:
-        """Drop the lines that a resumed run is about to write again.
+        """Drop the lines that a resumed run is about to write again, and the table that has them.
 
         Raises:
             ConfigError: a line before them is damaged or missing; the file is as it was.
@@ -74,6 +76,7 @@ class RunDirectory:
             found = f"{len(kept)} whole lines"
             raise ConfigError(expected(self.rounds, f"the {server_round} rounds that the checkpoint is after", found))
         write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
+        self.rounds_table.unlink(missing_ok=True)
 
     def write_summary(self, summary: Summary) -> None:
         """Replace summary.json, whole or not at all."""
@@ -159,7 +162,7 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
     run = RunDirectory(new_folder(requested))
     root = run.root
     try:
-        for folder in (run.checkpoints, run.model, run.tensorboard):
+        for folder in (run.checkpoints, run.model):
             folder.mkdir(parents=True)
         write_text_atomically(run.config, config_toml)
     except OSError as error:

@@ -40,6 +40,8 @@ from simulation.run.starting_point import starting_weights
 from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, InputError, expected, said_of
 
+_AT_START = "held_out_at_start"  # in a checkpoint
+
 
 @dataclass
 class Run:
@@ -53,6 +55,7 @@ class Run:
     salt: str
     totals: RunTotals = field(default_factory=RunTotals)
     held_out: Mapping[str, Any] = field(default_factory=dict)  # the last measurement, metrics by name
+    held_out_at_start: Mapping[str, Any] = field(default_factory=dict)  # the measurement before the first round
     tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
     held: ExitStack = field(default_factory=ExitStack)  # what ends with the run: the lock on its folder
@@ -161,6 +164,8 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         salt=salt,
         totals=totals,
         held_out=part_of(stored, "held_out", dict),
+        # A run that an earlier version began does not have it.
+        held_out_at_start=part_of(stored, _AT_START, dict) if _AT_START in stored.about else {},
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
     )
     directory.cut_rounds_after(totals.server_round)
@@ -264,6 +269,7 @@ def checkpoint(run: Run) -> None:
             "salt": run.salt,
             "totals": asdict(run.totals),
             "held_out": run.held_out,
+            _AT_START: run.held_out_at_start,
         },
         run.config.engine.keep_checkpoints,
     )

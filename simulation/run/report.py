@@ -59,6 +59,12 @@ def _clipping(plan: PrivacyPlan) -> str:
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
+def _where_curves_are(folder: Path) -> list[tuple[str, str]]:
+    """A row for the tracker that comes with Typefleet, if it was chosen."""
+    logs = folder / "tensorboard"
+    return [("curves", command("-m tensorboard.main", f"--logdir {logs}"))] if logs.exists() else []
+
+
 def print_closing_table(
     stream: TextIO,
     summary: Summary,
@@ -82,7 +88,7 @@ def print_closing_table(
         ("weights", str(folder / "model" / "weights.npz")),
         ("  sha256", f"{summary.weights_sha256}\nof the numbers, not of the file"),
         ("privacy statement", str(folder / "privacy.md")),
-        ("curves", command("-m tensorboard.main", f"--logdir {folder / 'tensorboard'}")),
+        *_where_curves_are(folder),
     ):
         table.add_row(name, value)
     console.print(table)

@@ -1,7 +1,7 @@
 """Which settings of a run a dry run does not look at; apart, so that they can be refused at once."""
 
 _IGNORED = {
-    *("rounds", "evaluation", "privacy", "server_optimizer", "engine"),
+    *("rounds", "evaluation", "privacy", "server_optimizer", "engine", "tracking"),
     *(("data", name) for name in ("held_out_share", "vocabulary_path", "vocabulary_phones", "min_phones_a_word")),
     *(("model", name) for name in ("init", "init_epochs", "init_learning_rate")),
     *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),

@@ -92,13 +92,18 @@ def save_for_print(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG and let go of the figure."""
+    write_bytes_atomically(path, png_of(figure))
+
+
+def png_of(figure: Figure) -> bytes:
+    """The content of a PNG; lets go of the figure."""
     _open_frames(figure)
     for axis in figure.axes:
         axis.title.set_fontsize(10)
-    draft = path.with_name(f".{path.name}-draft")
-    figure.savefig(draft, dpi=110, format="png")
+    content = io.BytesIO()
+    figure.savefig(content, dpi=110, format="png")
     plt.close(figure)
-    draft.replace(path)
+    return content.getvalue()
 
 
 def _open_frames(figure: Figure) -> None:

@@ -250,6 +250,13 @@ def table(files: Path) -> dict[str, Try]:
         "engine.keep_checkpoints": Try(1, ReadIn("simulation/run/lifecycle.py")),
         "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
         "engine.profile": Try(True, ReadIn("simulation/runner.py")),
+        "tracking.trackers": Try((), ReadIn("simulation/run/trackers/base.py")),
+        "tracking.experiment": Try(
+            "mine", ReadIn("simulation/run/trackers/mlflow.py"), {"tracking.trackers": ("mlflow",)}
+        ),
+        "tracking.mlflow_store": Try(
+            "shared", ReadIn("simulation/run/trackers/mlflow.py"), {"tracking.trackers": ("mlflow",)}
+        ),
         "engine.export": Try(False, ReadIn("simulation/device/export.py")),
     }
 

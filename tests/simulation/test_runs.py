@@ -57,7 +57,15 @@ def test_a_run_leaves_what_it_promises(straight):
     assert summary["epsilon"] > 0 and "500 reports" in summary["epsilon_is_of"]
     found = {p.name for p in folder.iterdir()}
     assert found == {
-        *("config.toml", "rounds.jsonl", "summary.json", "privacy.json", "privacy.md", "privacy_ledger.jsonl"),
+        *(
+            "config.toml",
+            "rounds.jsonl",
+            "rounds.parquet",
+            "summary.json",
+            "privacy.json",
+            "privacy.md",
+            "privacy_ledger.jsonl",
+        ),
         *("checkpoints", "model", "tensorboard", "participation.json", ".lock"),
         "held_out.parquet",
     }
