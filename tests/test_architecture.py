@@ -79,7 +79,7 @@ def test_tensorflow_privacy_is_imported_in_one_module():
 BASE = {
     *("client_model", "client_model.keyed_random", "client_model.public_start", "client_model.quiet"),
     "client_model.text.formats.columns",
-    "simulation.studies.plots",
+    "simulation.plots",
     *("server_strategy", "server_strategy.state"),
     *(
         "simulation",

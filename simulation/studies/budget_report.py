@@ -15,7 +15,7 @@ from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost,
 from server_strategy.privacy.mechanisms.base import sensitivity_of
 from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
 from simulation.files import write_text_atomically
-from simulation.studies.plots import kind_styles, new_figure, save_figure
+from simulation.plots import kind_styles, new_figure, save_figure
 from simulation.tables import print_table
 from typefleet.errors import InputError
 

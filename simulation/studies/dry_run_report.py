@@ -17,9 +17,9 @@ from simulation.clock import DAY_S, HOUR_S
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
+from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
-from simulation.studies.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.tables import print_table
 from simulation.world.participation import overall, participation_by_group
 

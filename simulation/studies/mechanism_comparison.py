@@ -30,11 +30,11 @@ from simulation.config import RunConfig
 from simulation.engine.config import EngineConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
+from simulation.plots import kind_styles, new_figure, save_figure
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import RoundRecord
 from simulation.studies.mechanism_verdicts import RECALL, Outcome, how_differences_are_told, over_seeds, verdicts
-from simulation.studies.plots import kind_styles, new_figure, save_figure
 from simulation.tables import print_table
 from typefleet.errors import ConfigError, MachineError, expected
 

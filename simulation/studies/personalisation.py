@@ -31,10 +31,10 @@ from client_model.tflite.personalisation import (
 from simulation.device.model_card import read_inside, require_weights
 from simulation.files import write_text_atomically
 from simulation.flags import read_config
+from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
-from simulation.studies.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.tables import print_table
 from typefleet.errors import ConfigError, unreadable
 

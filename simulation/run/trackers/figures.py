@@ -22,7 +22,7 @@ def run_figures(
         at_start: the measurement before the first round, metrics by name; empty if it is not known.
         baselines: what counting reaches on the same people.
     """
-    from simulation.studies.plots import new_figure, png_of  # with matplotlib, which takes time to import
+    from simulation.plots import new_figure, png_of  # with matplotlib, which takes time to import
 
     measured = [(0, at_start), *((line["completed"], line) for line in lines)]
     spent = [(line["completed"], line["epsilon"]) for line in lines if line["epsilon"] is not None]
@@ -43,7 +43,7 @@ def run_figures(
 def _draw_recall(
     axis: "Axes", measured: Sequence[tuple[int, Mapping[str, Any]]], top: int, baselines: Baselines
 ) -> None:
-    from simulation.studies.plots import BLUE, GREEN, GREY, ORANGE
+    from simulation.plots import BLUE, GREEN, GREY, ORANGE
 
     name = f"top{top}_recall"
     points = [(done, 100 * values[name]) for done, values in measured if values.get(name) is not None]
@@ -57,7 +57,7 @@ def _draw_recall(
 
 
 def _draw_epsilon(axis: "Axes", spent: Sequence[tuple[int, float]], epsilon_is_of: str) -> None:
-    from simulation.studies.plots import BLUE
+    from simulation.plots import BLUE
 
     axis.plot(*zip(*spent, strict=True), color=BLUE, drawstyle="steps-post")
     axis.set(title=f"of {epsilon_is_of}", xlabel="completed rounds", ylabel="epsilon")

@@ -12,10 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from client_model.metrics.intervals import over_seeds
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from server_strategy.privacy.mechanisms.door import MECHANISMS
-from simulation.studies.comparing.comparison import RunComparison
-from simulation.studies.comparing.groups import RunGroup
-from simulation.studies.comparing.reading import ComparedRun
-from simulation.studies.plots import (
+from simulation.plots import (
     COLUMN_IN,
     GREY,
     TWO_COLUMNS_IN,
@@ -25,6 +22,9 @@ from simulation.studies.plots import (
     save_for_print,
     style_number,
 )
+from simulation.studies.comparing.comparison import RunComparison
+from simulation.studies.comparing.groups import RunGroup
+from simulation.studies.comparing.reading import ComparedRun
 from typefleet.doors import PlotStyle
 
 if TYPE_CHECKING:

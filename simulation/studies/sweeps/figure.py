@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from simulation.studies.plots import BLUE, GREEN, ORANGE, new_figure, save_figure
+from simulation.plots import BLUE, GREEN, ORANGE, new_figure, save_figure
 from simulation.studies.sweeps.results import SweepResult, TrialResult
 from simulation.studies.sweeps.study_file import Range, Study, Value
 

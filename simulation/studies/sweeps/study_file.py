@@ -37,8 +37,12 @@ Value: TypeAlias = str | int | float | bool
 Setting: TypeAlias = Mapping[str, Value]  # a value for each name that is searched over
 _RANGE = {"low", "high", "log", "step"}
 # What a study changes in every run unless its settings say otherwise: nothing is chosen by looking at the people held
-# out, and files for phones are not wanted of each trial.
-_STUDY_DEFAULTS = {"evaluation": {"people": "validation"}, "engine": {"export": False}}
+# out; files for phones, and curves elsewhere than in the run's own files, are not wanted of each trial.
+_STUDY_DEFAULTS: Mapping[str, Any] = {
+    "evaluation": {"people": "validation"},
+    "engine": {"export": False},
+    "tracking": {"trackers": []},
+}
 _OF_A_SUMMARY = ("epsilon", "wall_seconds", "tokens_per_second", "simulated_seconds", "rounds_abandoned")
 _NOT_SEARCHED = ("seed", "output_dir", "engine", "evaluation.people")
 

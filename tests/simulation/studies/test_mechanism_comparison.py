@@ -11,6 +11,7 @@ from client_model.metrics.table import metric_table
 from server_strategy.pooled_evaluation import PhoneCounts
 from server_strategy.privacy.mechanisms.door import MECHANISMS
 from simulation.flags import parse_simulate
+from simulation.plots import kind_styles
 from simulation.studies import mechanism_comparison as comparison
 from simulation.studies.mechanism_comparison import play, print_outcomes, write_outcomes
 from simulation.studies.mechanism_verdicts import (
@@ -20,7 +21,6 @@ from simulation.studies.mechanism_verdicts import (
     is_above,
     verdicts,
 )
-from simulation.studies.plots import kind_styles
 from tests.simulation.conftest import TINY
 from typefleet import studies
 from typefleet.doors import Kind
