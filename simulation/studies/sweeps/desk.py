@@ -21,6 +21,7 @@ from simulation.studies.sweeps.search import Search, setting_of
 from simulation.studies.sweeps.study_file import Setting, Study
 from typefleet.errors import ConfigError, MachineError, expected, unwritable
 
+_LOOK_EVERY_S = 0.2
 _BASE, _STUDY = "settings.toml", "study.json"
 CONFIRMATION, TRIALS = "confirmation", "trials"
 _HELD_OUT = {"evaluation__people": "held-out"}
@@ -112,15 +113,16 @@ class Desk:
                 failures.append(error)
                 self._stop.set()
 
+        def confirm() -> None:
+            try:
+                self._confirm(hosts[0])
+            except BaseException as error:  # noqa: BLE001  raised by the caller's thread
+                failures.append(error)
+
         with only_writer(self.folder), all_closed(hosts):
-            threads = [threading.Thread(target=work, args=(host,), daemon=True) for host in hosts]
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads):
-                watch()
-                threads[0].join(0.2) if threads[0].is_alive() else time.sleep(0.2)
+            self._watched([threading.Thread(target=work, args=(host,), daemon=True) for host in hosts], watch)
             if not failures and not self._stop.is_set():
-                self._confirm(hosts[0], watch)
+                self._watched([threading.Thread(target=confirm, daemon=True)], watch)
         watch()
         if failures:
             raise failures[0]
@@ -141,28 +143,23 @@ class Desk:
                 def on_news(news: RoundNews, first: bool = first, hopeless: list[bool] = hopeless) -> bool:
                     value = (news.held_out or {}).get(self.study.options.metric)
                     if first and value is not None:
-                        with self._lock:
-                            hopeless[0] = self._search.is_hopeless(trial, news.completed, value)
+                        hopeless[0] = self._search.is_hopeless(trial, news.completed, value)
                     return hopeless[0]
 
                 value = self._value(folder / f"seed-{seed}", setting, seed, host=host, on_news=on_news)
                 if isinstance(value, RunFailed):
-                    with self._lock:
-                        self._search.failed(trial, value.cause)
+                    self._search.failed(trial, value.cause)
                     return
                 if hopeless[0]:
-                    with self._lock:
-                        self._search.pruned(trial)
+                    self._search.pruned(trial)
                     return
                 if value is None:
                     return  # stopped: it goes on when the sweep does
                 values.append(value)
                 first = False
-            with self._lock:
-                self._search.finished(trial, sum(values) / len(values))
+            self._search.finished(trial, sum(values) / len(values))
         except ConfigError as error:
-            with self._lock:
-                self._search.failed(trial, str(error))
+            self._search.failed(trial, str(error))
 
     def _value(
         self,
@@ -198,7 +195,7 @@ class Desk:
             answer = host.carry_out(request, news)
             self.progress.running.pop(name, None)
             if isinstance(answer, RunFailed):
-                return answer
+                return None if self._stop.is_set() else answer  # ended by force: it goes on when the sweep does
             self.progress.run_seconds.append(time.monotonic() - began)
             self.progress.begin_seconds.append(answer.begun_after_s)
             if not answer.finished:
@@ -215,35 +212,31 @@ class Desk:
         write_text_atomically(run.with_name(f"{run.name}.toml"), to_toml(config))
         return config
 
-    def _confirm(self, host: RunHost, watch: Callable[[], None]) -> None:
-        """The chosen setting and the study's own on people held out, in a thread, so that the watcher sees it."""
+    def _confirm(self, host: RunHost) -> None:
+        """The chosen setting and the study's own on people held out."""
         best = best_trial(self._search, self.study.options.maximize)
         if not self.study.options.confirm or best is None:
             return
-        failures: list[BaseException] = []
+        for name, setting in (("chosen", setting_of(best, list(self.study.search))), ("unchanged", {})):
+            for seed in range(self.study.options.seeds):
+                run = self.folder / CONFIRMATION / name / f"seed-{seed}"
+                reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
+                if isinstance(reached, RunFailed):
+                    raise MachineError(expected(run, "a run that ends well", f"one that failed: {reached.cause}"))
+                if reached is None:
+                    return
 
-        def work() -> None:
-            try:
-                for name, setting in (("chosen", setting_of(best, list(self.study.search))), ("unchanged", {})):
-                    for seed in range(self.study.options.seeds):
-                        run = self.folder / CONFIRMATION / name / f"seed-{seed}"
-                        reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
-                        if isinstance(reached, RunFailed):
-                            raise MachineError(
-                                expected(run, "a run that ends well", f"one that failed: {reached.cause}")
-                            )
-                        if reached is None:
-                            return
-            except BaseException as error:  # noqa: BLE001  raised by the caller's thread
-                failures.append(error)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        while thread.is_alive():
-            watch()
-            thread.join(0.2)
-        if failures:
-            raise failures[0]
+    def _watched(self, threads: list[threading.Thread], watch: Callable[[], None]) -> None:
+        """Until the threads have ended; if the watcher raises, they begin nothing further."""
+        for thread in threads:
+            thread.start()
+        try:
+            while any(thread.is_alive() for thread in threads):
+                watch()
+                time.sleep(_LOOK_EVERY_S)
+        except BaseException:
+            self._stop.set()
+            raise
 
 
 def best_trial(search: Search, maximize: bool) -> FrozenTrial | None:

@@ -1,8 +1,10 @@
 """Which setting is tried next: Optuna's samplers and pruners over a study that lies in a file beside its runs."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import optuna
 import sqlalchemy
@@ -15,6 +17,8 @@ from client_model.keyed_random import purpose_key
 from simulation.studies.sweeps.study_file import Choices, Dimension, Setting, Study
 from typefleet.errors import ConfigError, expected, unwritable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 FILE_NAME = "study.db"
 _NAME = "sweep"
 _STARTUP = 5  # settings before a pruner, and before the Parzen estimator, has anything to go by
@@ -22,8 +26,20 @@ _CAUSE = "cause"
 _SEED_BITS = 32
 
 
+def _alone(method: Callable[P, T]) -> Callable[P, T]:
+    """A method of a search that no other thread's runs beside: a trial has its setting before anybody sees it."""
+
+    @wraps(method)
+    def called(*arguments: P.args, **named: P.kwargs) -> T:
+        search: Any = arguments[0]
+        with search._lock:
+            return method(*arguments, **named)
+
+    return called
+
+
 class Search:
-    """The trials of a study, done and to come; not to be used by two threads at once.
+    """The trials of a study, done and to come; for several threads.
 
     What is drawn for a trial depends on its number and on what the trials before it gave, not on when the process was
     started: a sweep that was killed goes on as if it had not been, as long as one trial is made at a time.
@@ -36,6 +52,7 @@ class Search:
             ConfigError: the file cannot be written, or is none.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._lock = threading.RLock()
         path = folder / FILE_NAME
         url = sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
         try:
@@ -60,11 +77,13 @@ class Search:
         """Trials that there will be."""
         return self._options.trials if self._grid is None else len(self._grid)
 
+    @_alone
     def unfinished(self) -> list[Trial]:
         """Trials that were begun and neither finished nor failed, in their order."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return [Trial(self._study, trial._trial_id) for trial in running]
 
+    @_alone
     def next(self) -> Trial | None:
         """A further trial; None if there are to be no more."""
         number = len(self._study.get_trials(deepcopy=False))
@@ -82,25 +101,30 @@ class Search:
             return TPESampler(n_startup_trials=_STARTUP, seed=seed)
         return RandomSampler(seed=seed)
 
+    @_alone
     def is_hopeless(self, trial: Trial, completed: int, value: float) -> bool:
         """Tell what a trial's first run has reached after so many rounds; whether the pruner would end it."""
         if completed not in self._frozen(trial.number).intermediate_values:
             trial.report(value, completed)
         return bool(trial.should_prune())
 
+    @_alone
     def finished(self, trial: Trial, value: float) -> None:
         """A trial's runs are done."""
         self._study.tell(trial, value)
 
+    @_alone
     def pruned(self, trial: Trial) -> None:
         """A trial has been ended for being worse than others."""
         self._study.tell(trial, state=TrialState.PRUNED)
 
+    @_alone
     def failed(self, trial: Trial, cause: str) -> None:
         """A trial could not be carried out."""
         trial.set_user_attr(_CAUSE, cause)
         self._study.tell(trial, state=TrialState.FAIL)
 
+    @_alone
     def trials(self) -> list[FrozenTrial]:
         """All trials so far, by their number."""
         return self._study.get_trials(deepcopy=False)

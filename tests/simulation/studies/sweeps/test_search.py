@@ -1,5 +1,7 @@
 """What is tried next does not depend on when the process was started."""
 
+import threading
+
 import pytest
 from optuna.trial import TrialState
 
@@ -94,3 +96,20 @@ def test_another_file_in_the_place_of_the_trials_is_refused(content, tmp_path):
     with pytest.raises(ConfigError, match=r"study\.db: expected the trials of a sweep") as caught:
         Search(tmp_path, study())
     assert "secret" not in str(caught.value)
+
+
+def test_whoever_looks_meanwhile_sees_no_trial_without_its_setting(tmp_path):
+    asked = study(trials=25)
+    search = Search(tmp_path, asked)
+
+    def draw():
+        while (trial := search.next()) is not None:
+            search.finished(trial, 1.0)
+
+    drawing, looks = threading.Thread(target=draw), 0
+    drawing.start()
+    while drawing.is_alive() or not looks:
+        looks += 1
+        for trial in search.trials():
+            assert setting_of(trial, list(SPACE)).keys() == SPACE.keys()
+    assert looks > 3
