@@ -1,9 +1,9 @@
 # Each target is one command that README or CONTRIBUTING explains; a test holds them together.
 
-.PHONY: help setup test lint docs benchmark
+.PHONY: help setup test lint docs benchmark site
 
 help:
-	@echo "make setup | test | lint | docs | benchmark"
+	@echo "make setup | test | lint | docs | benchmark | site"
 
 setup:
 	python3.11 -m venv .venv && .venv/bin/pip install -q -e '.[test]'
@@ -19,3 +19,6 @@ docs:
 
 benchmark:
 	.venv/bin/python scripts/benchmark.py --quick
+
+site:
+	.venv/bin/mkdocs build --strict

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "simulation": {"simulation", "server_strategy", "client_model"},
     "benchmarks": {"benchmarks", "simulation", "server_strategy", "client_model"},
     "scripts": {"benchmarks", "simulation", "server_strategy", "client_model"},
+    "docs_site": {"docs_site", "simulation", "server_strategy", "client_model"},
 }
 OURS = {*MAY_IMPORT, "tests"}
 MODULES = [p for package in MAY_IMPORT for p in sorted((ROOT / package).glob("**/*.py"))]
@@ -123,15 +124,23 @@ ARROWS = {
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
 ARROWS["simulation.studies"] = {*ARROWS["simulation.device"], "simulation.device"}
 ARROWS["entrances"] = ARROWS["simulation.studies"]
-ARROWS["benchmarks"] = ARROWS["scripts"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}
+ARROWS["benchmarks"] = ARROWS["scripts"] = ARROWS["docs_site"] = {
+    *ARROWS["entrances"],
+    "simulation.studies",
+    "entrances",
+}
 ARROWS["scripts"] = {*ARROWS["scripts"], "benchmarks"}
-ARROWS["face"] = set(ARROWS) - {"scripts", "benchmarks"}  # of types only: everything is imported when it is asked for
+ARROWS["face"] = set(ARROWS) - {
+    "scripts",
+    "benchmarks",
+    "docs_site",
+}  # of types only: everything is imported when it is asked for
 
 
 def room_of(module: str) -> str:
     """A door's module and a module of settings are rooms of their own: every room may name them."""
     package, *inner = module.split(".")
-    if package in ("scripts", "benchmarks"):
+    if package in ("scripts", "benchmarks", "docs_site"):
         return package
     if package == "typefleet":
         return "ground" if inner and inner != ["studies"] else "face"

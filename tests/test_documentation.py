@@ -20,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WITH_FLAGS = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
-FOLDERS = (*PACKAGES, "scripts", "benchmarks", "tests")
+FOLDERS = (*PACKAGES, "scripts", "benchmarks", "docs_site", "tests")
 # Of other programs, named in running text.
 OTHERS_FLAGS = {"--help"}
 

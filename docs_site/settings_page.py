@@ -1,0 +1,148 @@
+"""The reference of settings as Markdown: those of a run, and the flags of each script."""
+
+import ast
+import dataclasses
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from docs_site.settings import ROOT, Setting, settings_of
+from docs_site.text import docstring_markdown, one_line, plain
+from simulation.config import RunConfig
+from simulation.flags import SimulateFlags
+from simulation.settings import flag_name
+
+SETTINGS_PAGE, SCRIPTS_PAGE = "reference/settings.md", "reference/scripts.md"
+SCRIPTS = ROOT / "scripts"
+_FLAGS_ELSEWHERE = {"simulate": SimulateFlags}  # the others define their flags themselves
+
+
+def settings_page() -> str:
+    """Every setting of a run: a heading for each section, for each choice that brings settings, and for each flag."""
+    blocks = [
+        "# Settings of a run",
+        "Each is a flag of `scripts/simulate.py`, of the scripts that take a run's settings, and a key of a TOML file: "
+        "`--cohort.goal 20` is `goal = 20` under `[cohort]`. A file's value goes over the default, a flag's over the "
+        "file's. What brings settings of its own has them only where it is chosen.",
+        *_section(RunConfig, "run", only_own=True),
+    ]
+    for name, section in get_type_hints(RunConfig).items():
+        if is_dataclass(section):
+            blocks += _section(section, name, (name,))
+    return _joined(blocks)
+
+
+def _section(kind: Any, title: str, prefix: tuple[str, ...] = (), *, only_own: bool = False) -> Iterator[str]:
+    found = list(settings_of(kind, prefix))
+    if only_own:
+        found = [setting for setting in found if "." not in setting.flag]
+    yield f"## {title}"
+    yield docstring_markdown(kind.__doc__)
+    yield from _entries(found, level=3)
+
+
+def _entries(settings: Iterable[Setting], level: int) -> Iterator[str]:
+    """Those that are always there first, then those of each choice; what several kinds share stands once."""
+    all_kinds: dict[Setting, list[str]] = {}
+    for setting in settings:
+        all_kinds.setdefault(replace(setting, kind=""), []).append(setting.kind)
+    by_kinds: dict[tuple[str, ...], list[Setting]] = {}
+    for setting, kinds in all_kinds.items():
+        by_kinds.setdefault(tuple(kinds), []).append(setting)
+    for names, group in sorted(by_kinds.items(), key=lambda item: item[0] != ("",)):
+        if names != ("",):
+            yield "#" * level + f" With {_either(names)}"
+        for setting in group:
+            yield from _entry(setting, names, level + 1 if names != ("",) else level)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    """`--cohort.policy synchronous` or `deadline`."""
+    (selector,) = {name.split()[0] for name in names}
+    first, *others = (name.split()[1] for name in names)
+    return " or ".join([f"`{selector} {first}`", *(f"`{name}`" for name in others)])
+
+
+def _entry(setting: Setting, kinds: tuple[str, ...], level: int) -> Iterator[str]:
+    anchor = setting.flag.split(",")[0].lstrip("-").lower()
+    anchor += "".join("-" + kind.split()[1] for kind in kinds if kind)
+    shown = ", ".join(f"`{flag}`" for flag in setting.flag.split(", "))
+    yield "#" * level + f" {shown} {{#{anchor}}}"
+    default = "has to be given" if setting.default is None else f"default {setting.default}"
+    bounds = f" `{setting.bounds}`" if setting.bounds else ""
+    yield f"{setting.type}{bounds}; {default}\n{{ .facts }}"
+    if setting.text:
+        yield one_line(setting.text)
+    if setting.choices:
+        yield "\n".join(f"- `{name}`: {plain(description)}" for name, description in setting.choices)
+
+
+def scripts_page() -> str:
+    """The flags of each script, but for the settings of a run, which stand on their own page."""
+    blocks = [
+        "# Flags of the scripts",
+        f"What each script in `scripts/` takes. `--help` of a script says the same. Where it says *settings of a run*, "
+        f"those of [the other page]({Path(SETTINGS_PAGE).name}) are flags as well.",
+    ]
+    for path in sorted(SCRIPTS.glob("*.py")):
+        blocks += _script(path)
+    return _joined(blocks)
+
+
+def _script(path: Path) -> Iterator[str]:
+    documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    first, _, rest = documentation.partition("\n")
+    what, _, command = first.partition(": python ")
+    yield f"## {path.name} {{#{path.stem}}}"
+    yield one_line(what) + ("" if what.endswith(".") else ".")
+    if command:
+        yield f"```sh\npython {command}\n```"
+    if rest.strip():
+        yield docstring_markdown(rest)
+    if (flags := flags_of(path)) is None:
+        return
+    if run := _run_settings(flags):
+        yield f"Takes the [settings of a run]({Path(SETTINGS_PAGE).name}), and:"
+    own = (setting for setting in settings_of(flags) if not (run and _is_of_run(setting)))
+    for setting in _entries(own, level=3):
+        yield setting.replace("{#", f"{{#{path.stem}.", 1) if setting.startswith("#") else setting
+
+
+def _run_settings(flags: type) -> bool:
+    return RunConfig in get_type_hints(flags).values()
+
+
+def _is_of_run(setting: Setting) -> bool:
+    name = setting.flag.split(",")[0]
+    return "." in name or name in {flag_name((field.name,)) for field in dataclasses.fields(RunConfig)}
+
+
+def flags_of(path: Path) -> type | None:
+    """The dataclass of a script's flags: the one in it whose name ends in Flags."""
+    if path.stem in _FLAGS_ELSEWHERE:
+        return _FLAGS_ELSEWHERE[path.stem]
+    module = _loaded(path)
+    for name, kind in vars(module).items():
+        if name.endswith("Flags") and isinstance(kind, type) and kind.__module__ == module.__name__:
+            return kind
+    return None
+
+
+def _loaded(path: Path) -> ModuleType:
+    """A script as a module; nothing of it runs but its definitions."""
+    name = f"typefleet_script_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} cannot be imported")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def _joined(blocks: Iterable[str]) -> str:
+    return "\n\n".join(block for block in blocks if block) + "\n"
