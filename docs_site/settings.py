@@ -150,5 +150,6 @@ def _bounds(marks: tuple[Any, ...]) -> str:
         for single in mark if isinstance(mark, at.GroupedMetadata) else (mark,):
             if type(single) in _SIGNS:
                 sign, attribute = _SIGNS[type(single)]
-                found.append(f"{sign} {getattr(single, attribute)}")
+                bound = getattr(single, attribute)
+                found.append(f"{sign} {bound:g}" if isinstance(bound, float) else f"{sign} {bound}")
     return ", ".join(found)

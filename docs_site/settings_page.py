@@ -53,11 +53,13 @@ def _entries(settings: Iterable[Setting], level: int) -> Iterator[str]:
     by_kinds: dict[tuple[str, ...], list[Setting]] = {}
     for setting, kinds in all_kinds.items():
         by_kinds.setdefault(tuple(kinds), []).append(setting)
+    anchors: set[str] = set()
     for names, group in sorted(by_kinds.items(), key=lambda item: item[0] != ("",)):
         if names != ("",):
             yield "#" * level + f" With {_either(names)}"
         for setting in group:
-            yield from _entry(setting, names, level + 1 if names != ("",) else level)
+            anchor = _anchor(setting, names, anchors)
+            yield from _entry(setting, anchor, level + 1 if names != ("",) else level)
 
 
 def _either(names: tuple[str, ...]) -> str:
@@ -67,9 +69,16 @@ def _either(names: tuple[str, ...]) -> str:
     return " or ".join([f"`{selector} {first}`", *(f"`{name}`" for name in others)])
 
 
-def _entry(setting: Setting, kinds: tuple[str, ...], level: int) -> Iterator[str]:
+def _anchor(setting: Setting, kinds: tuple[str, ...], taken: set[str]) -> str:
+    """The flag's name; where several kinds have a flag of that name, the later ones add theirs."""
     anchor = setting.flag.split(",")[0].lstrip("-").lower()
-    anchor += "".join("-" + kind.split()[1] for kind in kinds if kind)
+    if anchor in taken:
+        anchor += "".join("-" + kind.split()[1] for kind in kinds)
+    taken.add(anchor)
+    return anchor
+
+
+def _entry(setting: Setting, anchor: str, level: int) -> Iterator[str]:
     shown = ", ".join(f"`{flag}`" for flag in setting.flag.split(", "))
     yield "#" * level + f" {shown} {{#{anchor}}}"
     default = "has to be given" if setting.default is None else f"default {setting.default}"

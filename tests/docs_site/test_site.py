@@ -87,6 +87,11 @@ def test_a_flag_leads_to_its_setting_but_not_in_headings_code_or_links():
         assert for_the_site(left, "a.md", flags) == left
 
 
+def test_a_flag_that_a_kind_brings_has_its_plain_name_as_an_anchor(pages):
+    there = anchors_of(pages["reference/settings.md"])
+    assert {"model.window", "privacy.buffers", "cohort.deadline-s", "cohort.deadline-s-buffered"} <= there
+
+
 def test_the_citation_is_of_this_version():
     source = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f'version: "{version()}"' in source and '- name: "The Typefleet authors"' in source
