@@ -131,14 +131,11 @@ def _is_of_run(setting: Setting) -> bool:
 
 
 def flags_of(path: Path) -> type | None:
-    """The dataclass of a script's flags: the one in it whose name ends in Flags."""
+    """The dataclass of a script's flags: the one that it defines or imports whose name ends in Flags."""
     if path.stem in _FLAGS_ELSEWHERE:
         return _FLAGS_ELSEWHERE[path.stem]
-    module = _loaded(path)
-    for name, kind in vars(module).items():
-        if name.endswith("Flags") and isinstance(kind, type) and kind.__module__ == module.__name__:
-            return kind
-    return None
+    found = (kind for name, kind in vars(_loaded(path)).items() if name.endswith("Flags") and isinstance(kind, type))
+    return next(found, None)
 
 
 def _loaded(path: Path) -> ModuleType:
