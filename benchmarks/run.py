@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,58 @@ _TIMEOUT_S = 900.0
 _HELD_OUT = 64  # phones of each file that only wake the workers, in the evaluation before the first round
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How much work each measurement is."""
+
+    name: str
+    work: int  # phones that hold the published amount of text
+    tiny: int  # phones that hold one word
+    simulated: Mapping[tuple[str, int], int]  # (cell, workers) -> phones a round
+    tiny_rounds: Mapping[str, tuple[int, int]]  # name -> (phones, rounds)
+    textbook_cells: tuple[str, ...]
+    textbook: tuple[int, int]  # phones, rounds
+    fleets: tuple[int, ...]  # phones
+
+
+FULL = Sizes(
+    name="full",
+    work=360,
+    tiny=5000,
+    simulated={("cifg", 1): 180, ("cifg", 2): 360, ("lstm", 2): 150},
+    tiny_rounds={"tiny": (400, 3), "50 rounds": (200, 50), "5,000 phones": (5000, 2)},
+    textbook_cells=("cifg", "lstm"),
+    textbook=(30, 3),
+    fleets=(1_000_000, 10_000_000),
+)
+QUICK = Sizes(
+    name="quick",
+    work=120,
+    tiny=400,
+    simulated={("cifg", 1): 60, ("cifg", 2): 120, ("lstm", 2): 50},
+    tiny_rounds={"tiny": (400, 3)},
+    textbook_cells=("cifg",),
+    textbook=(16, 2),
+    fleets=(1_000_000,),
+)
+SMOKE = Sizes(
+    name="smoke",
+    work=12,
+    tiny=12,
+    simulated={("cifg", 1): 6, ("cifg", 2): 6, ("lstm", 2): 6},
+    tiny_rounds={"tiny": (6, 2)},
+    textbook_cells=("cifg",),
+    textbook=(2, 2),
+    fleets=(1_000_000,),
+)
+
+
 class Benchmark:
     """Runs the measurements in a scratch folder and keeps what they found."""
 
-    def __init__(self, folder: Path, quick: bool, say: Callable[[str], None]) -> None:
-        self.folder, self.quick, self.say = folder, quick, say
-        self.found: dict[str, Any] = {"quick": quick}
+    def __init__(self, folder: Path, sizes: Sizes, say: Callable[[str], None]) -> None:
+        self.folder, self.sizes, self.say = folder, sizes, say
+        self.found: dict[str, Any] = {"sizes": sizes.name}
         self._work, self._tiny = folder / "work.jsonl", folder / "tiny.jsonl"
 
     def run(self) -> dict[str, Any]:
@@ -36,13 +82,11 @@ class Benchmark:
         self._step("start-up", self._start_up)
         for cell, workers in (("cifg", 1), ("cifg", 2), ("lstm", 2)):
             self._step(f"simulation, {cell}, {workers} workers", partial(self._simulation, cell, workers))
-        for cell in ("cifg",) if self.quick else ("cifg", "lstm"):
+        for cell in self.sizes.textbook_cells:
             self._step(f"textbook, {cell}", partial(self._textbook, cell))
-        self._step("phones with one tiny message", lambda: self._tiny_phones("tiny", 400, 3))
-        if not self.quick:
-            self._step("50 rounds", lambda: self._tiny_phones("50 rounds", 200, 50))
-            self._step("5,000 phones in one round", lambda: self._tiny_phones("5,000 phones", 5000, 2))
-        for phones in (1_000_000,) if self.quick else (1_000_000, 10_000_000):
+        for name, (phones, rounds) in self.sizes.tiny_rounds.items():
+            self._step(f"phones with one tiny message, {name}", partial(self._tiny_phones, name, phones, rounds))
+        for phones in self.sizes.fleets:
             self._step(f"a fleet of {phones:,}", partial(self._fleet, phones))
         return self.found
 
@@ -53,11 +97,8 @@ class Benchmark:
         self.found.setdefault("seconds", {})[name] = time.monotonic() - began
 
     def _write_workload(self) -> None:
-        for path, phones, text in ((self._work, 120 if self.quick else 360, {}), (self._tiny, *self._tiny_work())):
-            write_messages(path, phones + _HELD_OUT, **text)
-
-    def _tiny_work(self) -> tuple[int, dict[str, int]]:
-        return (400 if self.quick else 5000), {"sentences": 1, "words": 1}
+        write_messages(self._work, self.sizes.work + _HELD_OUT)
+        write_messages(self._tiny, self.sizes.tiny + _HELD_OUT, sentences=1, words=1)
 
     def _kernel(self, cell: str) -> None:
         self.found[f"kernel {cell}"] = module_json("benchmarks.kernel", cell)
@@ -81,7 +122,7 @@ class Benchmark:
         self.found["start-up"] = asdict(measure(command, output / "rounds.jsonl", _TIMEOUT_S))
 
     def _simulation(self, cell: str, workers: int) -> None:
-        phones = {("cifg", 1): 60, ("cifg", 2): 120, ("lstm", 2): 50}[cell, workers] * (1 if self.quick else 3)
+        phones = self.sizes.simulated[cell, workers]
         self._simulate(f"simulation {cell} {workers}", self._work, cell, phones=phones, rounds=3, workers=workers)
 
     def _tiny_phones(self, name: str, phones: int, rounds: int) -> None:
@@ -105,7 +146,7 @@ class Benchmark:
         self._keep(name, measure(command, output / "rounds.jsonl", _TIMEOUT_S))
 
     def _textbook(self, cell: str) -> None:
-        phones, rounds = (16, 2) if self.quick else (30, 3)
+        phones, rounds = self.sizes.textbook
         output = self.folder / f"textbook-{cell}"
         output.mkdir()
         arguments = [str(output), cell, str(self._work), str(phones), str(rounds), "2"]

@@ -25,6 +25,8 @@ class BenchmarkFlags:
 
     quick: bool = False
     """Fewer phones and rounds, no memory runs."""
+    smoke: bool = False
+    """Every measurement, so small that it only shows that it works: its figures mean nothing."""
     output: Path = Path("benchmark.json")
     """File for all that was measured."""
 
@@ -33,12 +35,13 @@ def main(flags: BenchmarkFlags) -> None:
     """Measure everything, print the table and write all figures to a file."""
     try:
         from benchmarks.report import print_table
-        from benchmarks.run import Benchmark
+        from benchmarks.run import FULL, QUICK, SMOKE, Benchmark
     except ModuleNotFoundError as error:
         raise MachineError(expected("benchmark.py", "the packages of .[test]", f"no {error.name}")) from error
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     with tempfile.TemporaryDirectory(prefix="typefleet-benchmark-") as folder:
-        found = Benchmark(Path(folder), flags.quick, console.print).run()
+        sizes = SMOKE if flags.smoke else QUICK if flags.quick else FULL
+        found = Benchmark(Path(folder), sizes, console.print).run()
     write_text_atomically(flags.output, json.dumps(found, indent=2) + "\n")
     print_table(console, found)
     console.print(f"all of it: {flags.output}")
