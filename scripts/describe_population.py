@@ -1,37 +1,9 @@
-"""Statistics of the synthetic population beside those of real phone messages.
-
-    python scripts/describe_population.py --phones 1500
-
-Targets: the NUS SMS corpus (Chen and Kan 2013), measured on phones held out from it.
-"""
+"""Statistics of the synthetic population beside real messages; see simulation/commands/describe_population.py."""
 
 import sys
-from dataclasses import dataclass
-from typing import Annotated
 
-import annotated_types as at
-
-from simulation.flags import parse_with_tyro, run_door
-from simulation.tables import console_for
-
-
-@dataclass(frozen=True)
-class DescribeFlags:
-    """Compare the synthetic population with real phone messages."""
-
-    phones: Annotated[int, at.Ge(200)] = 1500
-    """Phones to generate."""
-    seed: int = 0
-    """Seed of the population."""
-
-
-def main(flags: DescribeFlags) -> None:
-    """Generate phones, measure their text, and print it beside real messages."""
-    from simulation.studies.population_statistics import comparison_table, measure_text  # takes a second to import
-
-    console = console_for(sys.stdout)
-    console.print(comparison_table(measure_text(flags.phones, flags.seed)))
-
+from simulation.commands.describe_population import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(DescribeFlags, sys.argv[1:]))))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

@@ -1,41 +1,9 @@
-"""Export a run's model for phones: python scripts/export_model.py RUN_DIR
-
-Writes into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite, keyboard_train.tflite, which
-can learn on the phone, and test_vectors.json for ports. Each file is held to the trained weights on held-out text
-first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it.
-"""
+"""Export a run's model for phones; see simulation/commands/export_model.py."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from client_model.quiet import import_tensorflow_quietly
-from simulation.flags import parse_with_tyro, run_door
-
-
-@dataclass(frozen=True)
-class ExportFlags:
-    """Export a run's model for phones."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a finished run."""
-    sign: Path | None = None
-    """Ed25519 private key (PEM) to sign the manifest with; openssl genpkey -algorithm ed25519 makes one."""
-
-
-def main() -> None:
-    """Export and print one table of files."""
-    flags = parse_with_tyro(ExportFlags, sys.argv[1:])
-    import_tensorflow_quietly()
-    from simulation.device.export import export_folder
-    from simulation.device.export_report import print_export_table
-
-    print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))
-    print(f"Files, manifest and test vectors: {flags.run_dir / 'model'}")
-
+from simulation.commands.export_model import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

@@ -1,53 +1,9 @@
-"""Fit the built-in model of availability to a trace: python scripts/fit_fleet.py TRACE -o fleet.toml
-
-Prints each figure observed beside the one simulated. The result is a configuration:
-
-    python scripts/simulate.py --config fleet.toml
-"""
+"""Fit the built-in model of availability to a trace; see simulation/commands/fit_fleet.py."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
-import annotated_types as at
-import tyro
-
-from simulation.flags import parse_with_tyro, run_door
-from simulation.tables import console_for
-from typefleet.errors import ConfigError, expected
-
-
-@dataclass(frozen=True)
-class FitFlags:
-    """Fit the built-in model of availability to a trace."""
-
-    trace: Annotated[Path, tyro.conf.Positional]
-    """Intervals (.csv, .parquet), FLASH events (.json) or a FedScale pickle (.pkl); on the phones' own clocks."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("fleet.toml")
-    """Where to write the fitted settings."""
-    coverage: Path | None = None
-    """When each device of an interval file was observed; by default NAME_coverage beside NAME_intervals."""
-    idle: Literal["screen-off", "locked", "either"] = "screen-off"
-    """When a phone of FLASH events counts as idle."""
-    held_out_share: Annotated[float, at.Ge(0), at.Le(0.9)] = 0.0
-    """Fit to the others, and compare with this share of the devices too."""
-
-
-def main(flags: FitFlags) -> int:
-    """Fit, write, compare; 1 if a tolerance is not met on the devices fitted to."""
-    if flags.idle != "screen-off" and flags.trace.suffix.lower() != ".json":
-        raise ConfigError(expected("--idle", "only with events of FLASH (.json)", f"it with {flags.trace.name}"))
-    from simulation.studies.fleet_fit_report import fit_and_compare, require_folder  # takes a second to import
-    from simulation.world.traces.reader import read_trace
-
-    require_folder(flags.output)
-    console = console_for(sys.stdout)
-    trace = read_trace(flags.trace, flags.coverage, idle=flags.idle)
-    met = fit_and_compare(console, trace, flags.held_out_share, flags.output)
-    console.print(f"{flags.output}: use it with  python scripts/simulate.py --config {flags.output}")
-    return 0 if met else 1
-
+from simulation.commands.fit_fleet import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(FitFlags, sys.argv[1:]))))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

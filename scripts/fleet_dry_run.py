@@ -1,49 +1,9 @@
-"""Play weeks of rounds of a fleet without training: python scripts/fleet_dry_run.py --fleet.size 1000000
-
-Takes the settings of scripts/simulate.py, by flags or --config; flags for what only training needs are refused.
-Prints tables, and writes them, each round's record, and a page of plots.
-"""
+"""Play weeks of rounds of a fleet without training; see simulation/commands/fleet_dry_run.py."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import annotated_types as at
-import tyro
-
-from simulation.config import RunConfig, check
-from simulation.flags import parse_with_settings, run_door
-from simulation.studies.dry_run_settings import ignores
-from simulation.tables import console_for
-
-
-@dataclass(frozen=True)
-class DryRunFlags:
-    """Play weeks of rounds of a fleet without training."""
-
-    run: Annotated[RunConfig, tyro.conf.arg(name="")]
-    days: Annotated[float, at.Gt(0), at.Le(3660)] = 14.0
-    """Simulated days to play."""
-    config: Path | None = None
-    """TOML file with the settings of a simulation."""
-
-
-def parse(argv: list[str]) -> DryRunFlags:
-    """Flags over file over defaults."""
-    flags = parse_with_settings(DryRunFlags, argv, ("--config", "--days"), ignores)
-    check(flags.run)
-    return flags
-
-
-def main(flags: DryRunFlags) -> None:
-    """Play the rounds, print the figures and write the files of a dry run."""
-    from simulation.studies.dry_run_report import play_and_report  # takes a second to import
-
-    console = console_for(sys.stdout)
-    for path in play_and_report(console, flags.run, flags.days):
-        console.print(str(path))
-
+from simulation.commands.fleet_dry_run import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse(sys.argv[1:]))))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

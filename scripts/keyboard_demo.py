@@ -1,44 +1,9 @@
-"""Type on an exported keyboard: python scripts/keyboard_demo.py RUN_DIR [--compare RUN_DIR]
-
-Serves a page on 127.0.0.1 that runs the exported file in the browser. The runtime for it, LiteRT.js, is installed by
-npm into the user's cache at first use; where that cannot be done, this process runs the file instead, and the page
-says so.
-"""
+"""Type on an exported keyboard; see simulation/commands/keyboard_demo.py."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
 
-import annotated_types as at
-import tyro
-
-from simulation.flags import parse_with_tyro, run_door
-
-
-@dataclass(frozen=True)
-class DemoFlags:
-    """Type on an exported keyboard."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of an exported run."""
-    compare: Path | None = None
-    """Another exported run, to switch to and to see side by side."""
-    port: Annotated[int, at.Interval(ge=0, le=65535)] = 8750
-    """0 takes any that is free."""
-    engine: Literal["auto", "local"] = "auto"
-    """local: run the file in this process, not in the browser."""
-    open_browser: bool = False
-    """Open the page in the default browser."""
-
-
-def main(flags: DemoFlags) -> None:
-    """Serve the page of the models that the flags name, until Ctrl-C."""
-    from simulation.device.keyboard_demo import serve_page
-
-    folders = [path for path in (flags.run_dir, flags.compare) if path is not None]
-    serve_page(folders, flags.port, in_the_page=flags.engine == "auto", open_browser=flags.open_browser)
-
+from simulation.commands.keyboard_demo import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(DemoFlags, sys.argv[1:]))))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

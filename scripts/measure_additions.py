@@ -1,55 +1,9 @@
-"""Measure what a person's own words add to a model's suggestions: python scripts/measure_additions.py RUN_DIR
-
-Types the newest messages of people held out, each with what the phone remembers of that person's earlier ones, on the
-exported file in 8 bits. `--among training` takes people who train instead, to choose settings by.
-"""
+"""Measure what a person's own words add to a model's suggestions; see simulation/commands/measure_additions.py."""
 
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal
 
-import annotated_types as at
-import tyro
-
-from client_model.suggestions.personal_words import PersonalSettings
-from simulation.flags import parse_with_tyro, read_config, run_door
-from simulation.tables import console_for
-
-
-@dataclass(frozen=True)
-class AdditionsFlags:
-    """Measure what a person's own words add to a model's suggestions."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of an exported run."""
-    people: Annotated[int, at.Ge(2)] = 200
-    """How many at most."""
-    newest: Annotated[int, at.Ge(1)] = 40
-    """Messages of each that are typed; those before are remembered."""
-    among: Literal["held-out", "training"] = "held-out"
-    """Whose messages."""
-    personal: PersonalSettings = field(default_factory=PersonalSettings)
-
-
-def main(flags: AdditionsFlags) -> None:
-    """Type, and print one table."""
-    from client_model.tflite.export_folder import FILES
-    from client_model.tflite.interpreter import FileSteps, open_interpreter
-    from simulation.device.keyboard_server import open_model
-    from simulation.run.preparation import prepare
-    from simulation.studies.additions import measure, messages_of, print_measured
-
-    file = open_model(flags.run_dir).files[FILES["int8"]]
-    prepared = prepare(read_config(flags.run_dir / "config.toml"))
-    phones = prepared.held_out_phones if flags.among == "held-out" else prepared.training_phones
-    people = (messages_of(prepared.population, phone) for phone in phones[: flags.people].tolist())
-    steps = FileSteps(open_interpreter(file))
-    measured = measure(steps, prepared.vocabulary, people, flags.personal, flags.newest)
-    console = console_for(sys.stdout)
-    console.print(f"{len(measured.words)} people, {flags.among}")
-    print_measured(console, measured, prepared.config.seed)
-
+from simulation.commands.measure_additions import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(lambda: main(parse_with_tyro(AdditionsFlags, sys.argv[1:]))))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

@@ -1,51 +1,9 @@
-"""Try many settings, each over several seeds: python scripts/sweep.py study.toml
-
-The file says what is searched, how, and what is looked at; `simulation/studies/sweeps/study_file.py` and configs/ have
-examples. Prints a table with intervals, writes results.csv, results.parquet and a figure. A sweep that was stopped or
-killed goes on with the same --output-dir.
-"""
+"""Try many settings, each over several seeds; see simulation/commands/sweep.py."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import tyro
-from annotated_types import Ge
-
-from simulation.flags import parse_with_tyro, run_door
-
-
-@dataclass(frozen=True)
-class SweepFlags:
-    """Try many settings, each over several seeds."""
-
-    study: Annotated[Path, tyro.conf.Positional]
-    """TOML file that says what is tried."""
-    output_dir: Path | None = None
-    """Folder for the runs and results; one that holds a part of the sweep goes on. By default a new one in runs/."""
-    seeds: Annotated[int | None, Ge(1)] = None
-    """Runs of each setting, in the place of the file's."""
-    trials: Annotated[int | None, Ge(1)] = None
-    """Settings to try by random or tpe, in the place of the file's."""
-    parallel: Annotated[int | None, Ge(1)] = None
-    """Runs at the same time, each with its share of the processors; by default one here, and on a cluster as many as
-    it has processors for."""
-    address: str | None = None
-    """Carry the runs out on the Ray cluster at this address (host:port), each on one of its machines. The folder of the
-    sweep, and the text, must be on a file system that all of them share."""
-
-
-def main() -> int:
-    """Carry out the sweep; 1 if no setting could be."""
-    flags = parse_with_tyro(SweepFlags, sys.argv[1:])
-    from simulation.studies.sweeps.carry_out import carry_out
-    from simulation.studies.sweeps.study_file import read_study
-
-    study = read_study(flags.study, seeds=flags.seeds, trials=flags.trials)
-    result = carry_out(study, flags.output_dir, flags.parallel, address=flags.address)
-    return 0 if result.best is not None or not all(t.state == "failed" for t in result.trials) else 1
-
+from simulation.commands.sweep import main
+from simulation.flags import run_door
 
 if __name__ == "__main__":
-    sys.exit(run_door(main))
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

@@ -23,6 +23,7 @@ import tyro
 from client_model.public_start import path_setting
 from simulation.config import RunConfig
 from simulation.config import settled as settled
+from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.unused import without_what_flags_switch_off
@@ -31,6 +32,13 @@ from typefleet.errors import ConfigError, TypefleetError, expected, unreadable
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 T = TypeVar("T")
+
+# Of the hundred flags of a run; the others are a page away.
+_OFTEN = (
+    *("--config", "--print-config", "--resume", "--output-dir", "--rounds", "--seed"),
+    *("--data.path", "--model.preset", "--model.cell", "--fleet.size", "--cohort.goal", "--privacy.mechanism"),
+    *("--privacy.target-epsilon", "--engine.workers"),
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     Raises:
         ConfigError: anything unknown, malformed or out of bounds.
     """
-    flags = parse_with_settings(SimulateFlags, argv, ("--config", "--print-config", "--no-print-config", "--resume"))
+    others = ("--config", "--print-config", "--no-print-config", "--resume")
+    flags = parse_with_settings(SimulateFlags, argv, others, often=_OFTEN)
     run = settled(flags.run)
     if flags.resume is not None:
         _require_same(run, settled(read_config(flags.resume / "config.toml")), flags.resume)
@@ -70,6 +79,7 @@ def parse_with_settings(
     argv: Sequence[str],
     others: Sequence[str],
     ignores: Callable[[tuple[str, ...]], bool] = lambda path: False,
+    often: Sequence[str] = (),
 ) -> T:
     """Parse the flags of a script that takes the settings of a run: default < file < flag.
 
@@ -80,6 +90,7 @@ def parse_with_settings(
         argv: the arguments.
         others: the script's own flags.
         ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs.
+        often: flags that the first page of the help shows.
 
     Raises:
         ConfigError: anything unknown, malformed, or without effect.
@@ -96,7 +107,7 @@ def parse_with_settings(
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
         left = flagged.keys() - _kinds_in(_read_toml(file), base).keys()
         before = choose(before, {path: leaves(RunConfig())[path] for path in left})
-    parsed: Any = parse_over(kind, argv, base, others)
+    parsed: Any = parse_over(kind, argv, base, others, often=often)
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
     given = {argument.split("=")[0] for argument in argv}
 
@@ -111,12 +122,12 @@ def parse_with_settings(
     return changed
 
 
-def parse_over(kind: type[T], argv: Sequence[str], base: Any, others: Sequence[str]) -> T:
+def parse_over(kind: type[T], argv: Sequence[str], base: Any, others: Sequence[str], *, often: Sequence[str] = ()) -> T:
     """Parse flags over the tree of settings `base`, as `parse_with_settings` does over a file's."""
     base = choose(base, _kinds_given(argv, base))
     reject_unknown(argv, base, others)
     make: Callable[[Any], T] = kind
-    return parse_with_tyro(kind, argv, make(base))
+    return parse_with_tyro(kind, argv, make(base), often)
 
 
 def _value_given(argv: Sequence[str], name: str) -> str | None:
@@ -142,22 +153,29 @@ def _kinds_given(argv: Sequence[str], base: Any) -> dict[tuple[str, ...], str]:
     return {path: name for path, name in given.items() if name is not None}
 
 
-def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
-    """tyro.cli, with its framed error message in our form.
+def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None, often: Sequence[str] = ()) -> T:
+    """tyro.cli, with its framed error message and its help in our form.
+
+    Args:
+        kind: dataclass of the flags.
+        argv: the arguments.
+        default: what is taken where they say nothing.
+        often: flags that the first page of the help shows; all if none are given.
 
     Raises:
         ConfigError: tyro rejected the arguments, or a number is out of its bounds.
         SystemExit: help was asked for and printed.
     """
-    errors = io.StringIO()
+    errors, wanted = io.StringIO(), page_wanted(argv)
+    args = as_tyro_asks(argv, wanted)
+    printed = None
     try:
-        with contextlib.redirect_stderr(errors):
-            if default is None:
-                parsed = tyro.cli(kind, args=list(argv))
-            else:
-                parsed = tyro.cli(kind, args=list(argv), default=default)
+        with contextlib.redirect_stderr(errors), captured(wanted) as printed:
+            parsed = tyro.cli(kind, args=args) if default is None else tyro.cli(kind, args=args, default=default)
     except SystemExit as stop:
-        if not stop.code:
+        if not stop.code and printed is not None:
+            printed.seek(0)
+            print_help(printed.read(), wanted, often)
             raise
         raise ConfigError(in_one_form(errors.getvalue(), argv)) from stop
     check_bounds(parsed)
@@ -185,7 +203,7 @@ def reject_unknown(argv: Sequence[str], config: Any, others: Sequence[str] = ())
     negations = [_negation(path) for path, value in settings.items() if isinstance(value, bool)]
     for argument in argv:
         name = argument.split("=")[0]
-        if name.startswith("--") and name not in (*known, *negations, "--help"):
+        if name.startswith("--") and name not in (*known, *negations, "--help", ALL):
             path = tuple(name[2:].replace("-", "_").split("."))
             goes_with = kinds_with(config, path)
             if goes_with is not None:
@@ -343,8 +361,11 @@ def run_door(body: Callable[[], int | None]) -> int:
     Raises:
         Whatever else the body raises: that is a defect, and its traceback says where.
     """
+    from simulation.steps import steps_shown_on
+
     try:
-        return body() or 0
+        with steps_shown_on(sys.stdout):
+            return body() or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

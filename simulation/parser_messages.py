@@ -60,9 +60,17 @@ def _unrecognised(argument: str, meant: str | None) -> str:
 def _what(help_texts: Sequence[str], flag: str) -> str:
     """What a flag takes, by its metavariable in the help text."""
     found = re.search(rf"^.*{re.escape(flag)} (.*)$", "".join(help_texts), re.MULTILINE)
-    metavar = (found[1] if found else "a value").replace("{None}|", "")
+    return in_words(found[1] if found else "a value")
+
+
+def in_words(metavar: str) -> str:
+    """What a flag takes: `{None}|INT` is "a whole number", `{a,b}` is "one of a, b"."""
+    if "{None}|" in metavar or metavar.endswith("|{None}"):
+        return in_words(metavar.replace("{None}|", "").removesuffix("|{None}"))
     if several := _LIST.fullmatch(metavar):
-        return f"{_WHAT.get(several[1], several[1]).removeprefix('a ')}s"
+        return f"{in_words(several[1]).removeprefix('a ')}s"
+    if choices := re.fullmatch(r"\{([^{}|]*)\}", metavar):
+        return f"one of {', '.join(choices[1].split(','))}"
     return _WHAT.get(metavar, metavar)
 
 

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TextIO, TypeAlias
 
 from flwr.app import Array, ArrayRecord
@@ -34,7 +33,6 @@ from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.run.central import compare_at_the_end
-from simulation.run.commands import command
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
@@ -43,6 +41,7 @@ from simulation.run.records import RoundRecord
 from simulation.run.report import print_closing_table
 from simulation.run.rounds_table import write_rounds_table
 from simulation.run.tracking import Tracking, tracked
+from simulation.subcommands import command
 from typefleet.errors import expected
 
 _WHAT_HELPS = (
@@ -79,8 +78,7 @@ def run_to_the_end(
         EngineError, ExportError: the machine failed; the run can be resumed.
     """
     return_large_blocks()
-    with RunProgress(stream, prepared.config.rounds, 0) as progress:
-        run = start_run(prepared, resume, progress)
+    run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
     with closing(run), tracked(run) as tracking:
         _play(run, engine, stream, tracking, on_round)
         if end_engine:
@@ -99,7 +97,7 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
     """
     finish_run(run)
     export = export_at_the_end(run.directory, run.prepared)
-    central = compare_at_the_end(run.prepared, run.directory.root, partial(print, file=stream, flush=True))
+    central = compare_at_the_end(run.prepared, run.directory.root)
     tracking.end(run)
     print_closing_table(
         stream,

@@ -32,8 +32,7 @@ def main(grid: Grid, context: Context) -> None:
     argv = [f"--{key}={value}" for key, value in context.run_config.items() if value]
     config = parse_simulate(argv).run
     limit_threads(1)  # as scripts/simulate.py does: the same bits on any number of cores
-    with RunProgress(sys.stdout, config.rounds, 0) as progress:
-        run = start_run(prepare(config), resume=False, progress=progress)
+    run = start_run(prepare(config), resume=False, progress=RunProgress(sys.stdout, config.rounds, 0))
     with closing(run), tracked(run) as tracking:
         with RunProgress(sys.stdout, config.rounds, 0) as progress:
             run_rounds(run, grid, progress, threading.Event(), tracking=tracking)

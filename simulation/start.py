@@ -10,7 +10,9 @@ from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, totals_of
 from simulation.run.directory import RunDirectory
+from simulation.steps import steps_shown_on
 from typefleet.errors import MachineError
+from typefleet.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,21 +44,32 @@ def start(
         InputError: the settings, the data or the folder cannot be used.
         MachineError: the machine failed; the run can be resumed.
     """
-    print("preparing text, vocabulary and fleet", file=stream, flush=True)
+    with steps_shown_on(stream):
+        return _start(config, parts, stream, resume=resume, engine=engine, on_round=on_round)
 
-    def say(text: str) -> None:
-        print(text, file=stream, flush=True)
 
-    accepted = accept_input(config, resume, parts, say)  # what can be refused is refused before anything is started
+def _start(
+    config: RunConfig,
+    parts: Parts,
+    stream: TextIO,
+    *,
+    resume: bool,
+    engine: Engine | None,
+    on_round: "Callable[[RoundRecord], bool | None] | None",
+) -> "Run":
+    with step("preparing text, vocabulary and fleet"):
+        accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
     with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
         if not (resume and _is_finished(config)):
             used.start()
-        import_tensorflow_quietly()
-        from simulation.run.preparation import settle
-        from simulation.runner import run_to_the_end
+        with step("loading TensorFlow, counting the vocabulary"):
+            import_tensorflow_quietly()
+            from simulation.run.preparation import settle
+            from simulation.runner import run_to_the_end
 
-        _limit_threads(accepted)
-        return run_to_the_end(settle(accepted), used, resume, stream, end_engine=engine is None, on_round=on_round)
+            _limit_threads(accepted)
+            prepared = settle(accepted)
+        return run_to_the_end(prepared, used, resume, stream, end_engine=engine is None, on_round=on_round)
 
 
 def _limit_threads(accepted: AcceptedInput) -> None:

@@ -1,5 +1,6 @@
 """Tables on a terminal of any width: a figure that is cut off is worse than a table of another shape."""
 
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from typing import TextIO
 
@@ -7,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 _IN_A_PIPE = 160  # columns, where nobody says how many there are
 _ANY_WIDTH = 10_000
@@ -67,3 +69,36 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collect
 
 def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum
+
+
+class Whole(str):
+    """A path, a command or a hash: it is copied, so no line break is put into it."""
+
+
+def print_facts(console: Console, rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Names with their values beside them, without blanks at the ends of lines.
+
+    Args:
+        console: where to.
+        rows: a name and the paragraphs of its value; one that is `Whole` and too long begins on a line of its own and
+            is left to the terminal to break.
+    """
+    indent = max(len(name) for name, _ in rows) + 4
+    room = max(console.width - indent, 20)
+    console.print()
+    for name, value in rows:
+        lines: list[str] = []
+        for paragraph in value:
+            if not isinstance(paragraph, Whole):
+                lines += textwrap.wrap(paragraph, room, break_long_words=False, break_on_hyphens=False)
+            elif len(paragraph) <= room:
+                lines.append(paragraph)
+            else:
+                lines += ["", paragraph] if not lines else [paragraph]
+        for number, line in enumerate(lines):
+            at = 2 if len(line) > room else indent
+            start = f" {name}" if number == 0 else ""
+            shown = Text(f"{start:{at}}{line}".rstrip() if start else f"{'':{at}}{line}")
+            shown.stylize("bold", 0, len(start))
+            console.print(shown, soft_wrap=True)
+    console.print()

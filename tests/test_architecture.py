@@ -88,11 +88,14 @@ BASE = {
         "simulation.files",
         "simulation.clock",
         "simulation.parser_messages",
+        "simulation.help_pages",
+        "simulation.subcommands",
+        "simulation.steps",
         "simulation.tables",
     ),
 }
 # What starts a run; beside each other and above the rooms of `simulation`.
-ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "trial_process", "__main__")}
+ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", "api", "trial_process")}
 GROUND = {"ground", "base"}
 SMALL = {*GROUND, "doors", "settings"}
 PHONE = {f"client_model.{room}" for room in ("text", "metrics", "suggestions", "learning", "tflite")}
@@ -124,17 +127,11 @@ ARROWS = {
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
 ARROWS["simulation.studies"] = {*ARROWS["simulation.device"], "simulation.device"}
 ARROWS["entrances"] = ARROWS["simulation.studies"]
-ARROWS["benchmarks"] = ARROWS["scripts"] = ARROWS["docs_site"] = {
-    *ARROWS["entrances"],
-    "simulation.studies",
-    "entrances",
-}
-ARROWS["scripts"] = {*ARROWS["scripts"], "benchmarks"}
-ARROWS["face"] = set(ARROWS) - {
-    "scripts",
-    "benchmarks",
-    "docs_site",
-}  # of types only: everything is imported when it is asked for
+ARROWS["benchmarks"] = ARROWS["simulation.commands"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}
+ARROWS["simulation.__main__"] = ARROWS["docs_site"] = {*ARROWS["simulation.commands"], "simulation.commands"}
+ARROWS["scripts"] = {*ARROWS["simulation.__main__"], "benchmarks"}
+# Of types only: everything is imported when it is asked for.
+ARROWS["face"] = set(ARROWS) - {"scripts", "benchmarks", "docs_site"}
 
 
 def room_of(module: str) -> str:
@@ -143,7 +140,7 @@ def room_of(module: str) -> str:
     if package in ("scripts", "benchmarks", "docs_site"):
         return package
     if package == "typefleet":
-        return "ground" if inner and inner != ["studies"] else "face"
+        return "ground" if inner and inner not in (["studies"], ["__main__"]) else "face"
     if module in BASE:
         return "base"
     if module in ENTRANCES:

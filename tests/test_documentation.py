@@ -21,8 +21,7 @@ WITH_FLAGS = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CH
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
 FOLDERS = (*PACKAGES, "scripts", "benchmarks", "docs_site", "tests")
-# Of other programs, named in running text.
-OTHERS_FLAGS = {"--help"}
+OTHERS_FLAGS = {"--help", "--help-all"}  # every script has them
 
 
 def name_of(page: Path) -> str:
@@ -80,7 +79,7 @@ def flags_of_settings() -> frozenset[str]:
 def flags_of_script(path: Path) -> frozenset[str]:
     """The flags that its help lists, and those of other kinds if it takes the settings of a run."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        patch.setattr(sys, "argv", [str(path), "--help"])
+        patch.setattr(sys, "argv", [str(path), "--help-all"])
         patch.setenv("COLUMNS", "200")
         written: list[str] = []
         patch.setattr(sys.stdout, "write", written.append)

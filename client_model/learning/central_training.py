@@ -14,6 +14,7 @@ from client_model.learning.language_model import ModelShape, Weights, flatten, u
 from client_model.learning.local_training import LocalTrainer
 from client_model.text.batches import last_sequences, pack
 from client_model.text.population import Population
+from typefleet.steps import step
 
 _BATCH_SIZE = 16  # sequences
 _BATCHES_AT_ONCE = 64  # between two changes of the step size
@@ -32,6 +33,7 @@ def train_centrally(
     seed: int,
     phones: Sequence[int] | None = None,
     progress: Callable[[float, float], None] | None = None,
+    name: str = "central training",
 ) -> Weights:
     """Train on the whole text of a population, or of some of its phones.
 
@@ -46,6 +48,7 @@ def train_centrally(
         seed: key of the order.
         phones: whose text it is; everybody's if not given.
         progress: told the share that is done and the loss of a token in nats, as it goes.
+        name: of this step, to whoever shows progress.
 
     Returns:
         Trained weights, float32.
@@ -59,15 +62,19 @@ def train_centrally(
     starts = np.concatenate([[0], np.cumsum(lengths)])
     trainer, flat = LocalTrainer(shape, max_gradient_norm), flatten(weights)
     at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
-    for begin in range(0, len(order), at_once):
-        chosen = order[begin : begin + at_once]
-        pairs = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
-        batch = np.arange(len(chosen)) // _BATCH_SIZE
-        rows = np.arange(len(chosen))
-        batches = pack(inputs[pairs], targets[pairs], lengths[chosen], order=rows, batch=batch, sequence_length=length)
-        done = begin / len(order)
-        result = trainer.train(trainer.load(unflatten(flat, shape)), batches, learning_rate * (1 - done))
-        flat = flat + result.update
-        if progress is not None:
-            progress((begin + len(chosen)) / len(order), result.loss_sum / result.num_tokens)
+    with step(name, len(order)) as training:
+        for begin in range(0, len(order), at_once):
+            chosen = order[begin : begin + at_once]
+            pairs = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
+            batch = np.arange(len(chosen)) // _BATCH_SIZE
+            rows = np.arange(len(chosen))
+            batches = pack(
+                inputs[pairs], targets[pairs], lengths[chosen], order=rows, batch=batch, sequence_length=length
+            )
+            done = begin / len(order)
+            result = trainer.train(trainer.load(unflatten(flat, shape)), batches, learning_rate * (1 - done))
+            flat = flat + result.update
+            training.reached(begin + len(chosen), f"loss {result.loss_sum / result.num_tokens:.3f}")
+            if progress is not None:
+                progress((begin + len(chosen)) / len(order), result.loss_sum / result.num_tokens)
     return unflatten(flat, shape)

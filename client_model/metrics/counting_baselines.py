@@ -17,6 +17,7 @@ from client_model.metrics.witten_bell import WittenBell
 from client_model.text.batches import last_sequences, read_pairs
 from client_model.text.population import Population
 from client_model.text.vocabulary import BOS, FIRST_WORD, OOV, PAD
+from typefleet.steps import each
 
 _AT_ONCE = 256  # words
 _PHONES_AT_ONCE = 64
@@ -109,7 +110,8 @@ class _Smoothed(NamedTuple):
 
 def _smoothed(table: KeystrokeTable, model: WittenBell, at: _Positions) -> _Smoothed:
     found = _Smoothed(*np.zeros((3, len(at.targets)), np.int64))
-    for begin in range(0, len(at.targets), _AT_ONCE):
+    begins = range(0, len(at.targets), _AT_ONCE)
+    for begin in each("measuring what counting achieves", begins, len(begins)):
         some = slice(begin, begin + _AT_ONCE)
         before, last, target = at.before[some], at.inputs[some], at.targets[some]
         scores = model.after_one(last)  # [n, V]
@@ -125,7 +127,8 @@ def _counted_tokens(counted: PhonesText) -> tuple[NDArray[np.int32], NDArray[np.
     population, spelled, phones = counted
     lookup = np.where(spelled < 0, OOV, spelled)
     parts = []
-    for begin in range(0, len(phones), _PHONES_AT_ONCE):
+    begins = range(0, len(phones), _PHONES_AT_ONCE)
+    for begin in each("counting what follows what", begins, len(begins)):
         previous, following = read_pairs(population, lookup, phones[begin : begin + _PHONES_AT_ONCE])
         chosen = following >= FIRST_WORD
         parts.append((_token_before(previous, previous == BOS)[chosen], previous[chosen], following[chosen]))

@@ -9,7 +9,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,8 +28,10 @@ from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
 from typefleet.doors import Kind, KindSettings, chosen
 from typefleet.errors import expected, unreadable
+from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
+_PHONES_AT_ONCE = 256  # whose words are counted from one word of how far it is to the next
 
 
 class Population(Protocol):
@@ -125,8 +127,6 @@ def prepare_population(
     fleet_size: int | None,
     message_format: MessageFormat | None = None,
     split: PeopleSplit | None = None,
-    *,
-    say: Callable[[str], None] = lambda _: None,
 ) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
 
@@ -136,7 +136,6 @@ def prepare_population(
         fleet_size: phones; None for as many as there are.
         message_format: reads the file, in the place of the one that `config.format` names.
         split: who trains; with it, a fleet may have more phones than the file.
-        say: is told every few seconds how far a file is read.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
@@ -149,7 +148,7 @@ def prepare_population(
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
-    folder = tokenised_folder(config, path, *_format_of(config, path, message_format), say=say)
+    folder = tokenised_folder(config, path, *_format_of(config, path, message_format))
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
         if split is None:
@@ -199,17 +198,23 @@ def type_writers(population: Population, phones: NDArray[np.int64]) -> NDArray[n
     """On how many of these phones each lexicon entry occurs: int64 [len(lexicon)]."""
     size = len(population.lexicon)
     writers = np.zeros(size + 1, np.int64)
-    for flat, _ in population.types_of_phones(phones):
-        writers[np.unique(np.minimum(flat, size))] += 1
+    for some in each("counting who wrote each word", _blocks(phones), len(phones) / _PHONES_AT_ONCE):
+        for flat, _ in population.types_of_phones(some):
+            writers[np.unique(np.minimum(flat, size))] += 1
     return writers[:size]
+
+
+def _blocks(phones: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    yield from (phones[begin : begin + _PHONES_AT_ONCE] for begin in range(0, len(phones), _PHONES_AT_ONCE))
 
 
 def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often each lexicon entry occurs on these phones: int64 [len(lexicon)]."""
     size = len(population.lexicon)
     counts = np.zeros(size + 1, np.int64)
-    for flat, _ in population.types_of_phones(phones):
-        counts += np.bincount(np.minimum(flat, size), minlength=size + 1)
+    for some in each("counting words", _blocks(phones), len(phones) / _PHONES_AT_ONCE):
+        for flat, _ in population.types_of_phones(some):
+            counts += np.bincount(np.minimum(flat, size), minlength=size + 1)
     return counts[:size]
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +93,7 @@ class TokenisedFile:
         return [self.types(int(phone)) for phone in phones]
 
 
-def tokenised_folder(
-    config: DataConfig, path: Path, message_format: MessageFormat, name: str | None, say: Callable[[str], None]
-) -> Path:
+def tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
     """The cache folder of a file, filled if it was not; named by what its content depends on.
 
     Args:
@@ -104,11 +101,10 @@ def tokenised_folder(
         path: the file, or a folder of files.
         message_format: reads it.
         name: of the format; without one the file is read anew every time, and the folder named by what was read.
-        say: is told how far it is.
     """
     root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
     if name is None:
-        tokenised = tokenise(path, message_format, config.on_bad_line, say)
+        tokenised = tokenise(path, message_format, config.on_bad_line)
         folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"
         if not folder.exists():
             _write_cache(folder, tokenised)
@@ -119,7 +115,7 @@ def tokenised_folder(
         raise DataError(unreadable(path, error, "a file of messages")) from error
     folder = root / f"{digest}-{name}{_columns_part(config)}-{config.on_bad_line}-{_CACHE_LAYOUT}"
     if not folder.exists():
-        _write_cache(folder, tokenise(path, message_format, config.on_bad_line, say))
+        _write_cache(folder, tokenise(path, message_format, config.on_bad_line))
     return folder
 
 

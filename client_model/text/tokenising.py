@@ -6,9 +6,7 @@ order of phones, and of times where messages have them.
 
 import hashlib
 import json
-import time
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.text.formats.base import DataError, Message, MessageFormat, read_messages
-from client_model.text.formats.share_read import ShareRead, watched
+from client_model.text.formats.share_read import watched
 from client_model.text.vocabulary import tokenize
 from client_model.text.writing_systems import SpacesBetweenWords
 from typefleet.errors import expected
+from typefleet.steps import step
 
-_SAY_EVERY_S = 5.0
 _LOOK_EVERY = 512  # messages
 _AT_A_TIME = 65_536  # messages that are moved to their places
 
@@ -55,30 +53,30 @@ class Tokenised:
         return found.hexdigest()[:32]
 
 
-def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str, say: Callable[[str], None]) -> Tokenised:
+def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> Tokenised:
     """Read a file and tokenise it.
 
     Args:
         path: the file, or a folder if the format reads folders.
         message_format: reads it.
         on_bad_line: `error` or `skip`.
-        say: is told every few seconds how far it is.
 
     Raises:
         DataError: the file cannot be read, has a bad line that is not to be skipped, numbers beside dates as times, no
             words, or no spaces between.
     """
-    gathered, script = _Gathered(), SpacesBetweenWords(path)
-    with watched() as share:
-        progress = _Progress(path, share, say)
-        for message in read_messages(path, message_format):
-            progress.another_message()
+    gathered, script, number = _Gathered(), SpacesBetweenWords(path), 0
+    with watched() as share, step(f"reading {path.name}") as reading:
+        for number, message in enumerate(read_messages(path, message_format), start=1):
+            if number % _LOOK_EVERY == 0:
+                reading.total = 1.0 if share() else None
+                reading.reached(share() or 0.0, f"{number:,} messages")
             if isinstance(message, DataError):
                 if on_bad_line == "error":
                     raise message
                 gathered.skipped += 1
                 continue
-            gathered.check_time(message, f"{path}: message {progress.messages}")
+            gathered.check_time(message, f"{path}: message {number}")
             script.look_at(message.text)
             gathered.add(message)
     script.settle()
@@ -152,24 +150,3 @@ def _moved(types: NDArray[np.int32], lengths: NDArray[np.int32], order: NDArray[
         moved[done : done + len(place)] = types[place]
         done += len(place)
     return moved
-
-
-class _Progress:
-    """Says how far it is, and how long it will take where that is known."""
-
-    def __init__(self, path: Path, share: ShareRead, say: Callable[[str], None]) -> None:
-        self._name, self._share, self._say = path.name, share, say
-        self.messages = 0
-        self._began = self._said = time.monotonic()
-
-    def another_message(self) -> None:
-        self.messages += 1
-        if self.messages % _LOOK_EVERY == 0 and (now := time.monotonic()) >= self._said + _SAY_EVERY_S:
-            self._said = now
-            self._say(f"reading {self._name}: {self.messages:,} messages{self._left(now)}")
-
-    def _left(self, now: float) -> str:
-        share = self._share()
-        if not share:
-            return " so far"
-        return f", {share:.0%}, about {max((now - self._began) * (1 / share - 1), 1):.0f} s left"

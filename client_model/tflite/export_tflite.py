@@ -50,6 +50,7 @@ from client_model.tflite.reference_vectors import reference_vectors
 from client_model.tflite.tflite_metadata import AssociatedFile, ModelFacts, with_metadata
 from client_model.tflite.tied_table import tie_table
 from typefleet.errors import ConfigError, expected
+from typefleet.steps import each
 
 DEFAULT_KINDS = ("float32", "int8")
 VECTORS = "test_vectors.json"
@@ -117,7 +118,7 @@ def convert(
         if set(kinds) - {"training"}:
             module = KeyboardModule(shape, weights)
             tf.saved_model.save(module, f"{folder}/constant", signatures=module.signatures)
-        for kind in kinds:
+        for kind in each("converting the model", kinds, len(kinds)):
             if kind == "training":
                 learning = LearningKeyboardModule(shape, weights, max_gradient_norm)
                 tf.saved_model.save(learning, f"{folder}/learning", signatures=learning.signatures)
@@ -199,7 +200,7 @@ def export_model(
     reference = reference_suggestions(shape, weights, text)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as draft:
         exported = []
-        for kind, file in files.items():
+        for kind, file in each("checking the files for phones", files.items(), len(files)):
             if kind == "training":
                 check_training(file, shape, weights, text.inputs, max_gradient_norm)
             drafted = Path(draft) / FILES[kind]

@@ -15,6 +15,7 @@ from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
 from simulation.run.preparation import Prepared, prepare
+from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
 
 CHECKED_MESSAGES = 1200
@@ -75,7 +76,9 @@ def export_at_the_end(directory: RunDirectory, prepared: Prepared) -> Export:
         ExportError: a file failed another check; former files stay.
     """
     if not prepared.config.engine.export:
-        return Export([], not_written=f"files for phones: scripts/export_model.py {directory.root} writes them")
+        return Export(
+            [], not_written=f"files for phones: {command('scripts/export_model.py', directory.root)} writes them"
+        )
     try:
         return export_run(directory, prepared)
     except DisagreementError as error:

@@ -24,7 +24,7 @@ from client_model.tflite.export_folder import FILES
 from client_model.tflite.flatbuffer_model import state_widths
 from simulation.device.model_card import not_guaranteed, read_inside, require_weights
 from simulation.files import read_json_object
-from simulation.run.commands import command
+from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
 
 PAGE = Path(__file__).parent / "keyboard_page"
@@ -102,7 +102,8 @@ def open_model(root: Path) -> DemoModel:
     files: dict[str, bytes] = {}
     shipped, training = root / "model" / FILES["int8"], root / "model" / FILES["training"]
     if not shipped.exists():
-        raise ConfigError(expected(shipped, "an exported model", "none; scripts/export_model.py writes it"))
+        writes_it = f"{command('scripts/export_model.py', root)} writes it"
+        raise ConfigError(expected(shipped, "an exported model", f"none; {writes_it}"))
     files[shipped.name] = shipped.read_bytes()
     card, vocabulary = read_inside(shipped, files[shipped.name])
     if training.exists():

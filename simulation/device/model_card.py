@@ -23,6 +23,7 @@ from client_model.tflite.tflite_metadata import (
 )
 from simulation.config import RunConfig
 from simulation.run.records import Summary
+from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
 
 _OF_THE_STATEMENT = (
@@ -176,7 +177,8 @@ def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> No
         ConfigError: it is one.
     """
     if card["weights_sha256"] != weights_sha256:
-        found = f"{card['weights_sha256'][:16]}...; scripts/export_model.py writes all files anew"
+        anew = command("scripts/export_model.py", path.parents[1])
+        found = f"{card['weights_sha256'][:16]}...; {anew} writes all files anew"
         raise ConfigError(expected(path, f"weights {weights_sha256[:16]}...", found))
 
 

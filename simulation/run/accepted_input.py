@@ -4,7 +4,6 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +29,7 @@ from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.steps import step
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,8 @@ def accept_input(
     config: RunConfig,
     resume: bool = False,
     parts: Parts | None = None,
-    say: Callable[[str], None] = lambda _: None,
 ) -> AcceptedInput:
-    """Open what the settings name, and refuse what cannot be used; `say` is told how far a large file is read.
+    """Open what the settings name, and refuse what cannot be used.
 
     Raises:
         InputError: nothing was written but the cache of a tokenised file.
@@ -68,7 +67,7 @@ def accept_input(
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split, say=say)
+    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
     goal = config.cohort.goal
     if goal > spec.num_phones:
         raise ConfigError(expected("--cohort.goal", f"at most the fleet's {spec.num_phones} phones", goal))
@@ -79,13 +78,14 @@ def accept_input(
     if goal > len(training):
         raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
     plan = _privacy_plan(config, parts, spec.num_phones)
-    start = open_starting_point(config, say)
+    start = open_starting_point(config)
     vocabulary = None if start is None else start.vocabulary
     if start is None and config.data.vocabulary_path is not None:
         vocabulary = read_vocabulary(config.data.vocabulary_path)
-    fleet = Fleet(
-        config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
-    )
+    with step("setting up the fleet"):
+        fleet = Fleet(
+            config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
+        )
     most_counted, most_evaluated = config.data.vocabulary_phones, config.evaluation.max_phones
     return AcceptedInput(
         config=config,

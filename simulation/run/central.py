@@ -1,7 +1,6 @@
 """The same model trained in one place: what a run could hope for at best, kept in its folder as central.json."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from simulation.files import read_json_object, write_text_atomically
 from simulation.run.preparation import Prepared
 from simulation.run.starting_point import starting_weights
 from typefleet.errors import ConfigError, expected
+from typefleet.steps import step
 
 FILE_NAME = "central.json"
-_SAID_EVERY = 0.1  # of the training
 
 
 @dataclass(frozen=True)
@@ -28,26 +27,17 @@ class CentralTrained:
     metrics: dict[str, Any]  # by name
 
 
-def train_in_one_place(
-    prepared: Prepared, training: CentralTraining, start: Weights, say: Callable[[str], None]
-) -> Weights:
+def train_in_one_place(prepared: Prepared, training: CentralTraining, start: Weights) -> Weights:
     """Train on all text of every training phone, from the run's start.
 
     Args:
         prepared: of the run.
         training: how.
         start: weights that the run started from.
-        say: told how it goes.
     """
     from client_model.learning.central_training import train_centrally
 
-    config, last = prepared.config, [0.0]
-
-    def progress(done: float, loss: float) -> None:
-        if done >= last[0] + _SAID_EVERY or done == 1.0:
-            last[0] = done
-            say(f"central training: {done:4.0%}, loss {loss:.3f}")
-
+    config = prepared.config
     return train_centrally(
         prepared.population,
         prepared.vocabulary.lookup_table(prepared.population.lexicon),
@@ -58,24 +48,23 @@ def train_in_one_place(
         max_gradient_norm=config.training.max_gradient_norm,
         seed=config.seed,
         phones=prepared.training_phones.tolist(),
-        progress=progress,
     )
 
 
 def measured(prepared: Prepared, weights: Weights) -> dict[str, Any]:
     """Metrics by name, of the people that the run is measured on."""
     host = PhoneHost(prepared.task)
-    counts = host.score(host.load(weights), prepared.held_out_phones.tolist())
+    with step("scoring the people held out"):
+        counts = host.score(host.load(weights), prepared.held_out_phones.tolist())
     return prepared.metrics.values(sum_counts(counts))
 
 
-def compare_at_the_end(prepared: Prepared, folder: Path, say: Callable[[str], None]) -> CentralTrained | None:
+def compare_at_the_end(prepared: Prepared, folder: Path) -> CentralTrained | None:
     """Central training at the end of a run that asks for it; what is in the folder already is not made again.
 
     Args:
         prepared: of the run.
         folder: of the run.
-        say: told how it goes.
 
     Returns:
         None if the run does not ask for it.
@@ -85,8 +74,8 @@ def compare_at_the_end(prepared: Prepared, folder: Path, say: Callable[[str], No
     if (folder / FILE_NAME).exists():
         return read_central(folder)
     training = CentralTraining()
-    start = starting_weights(prepared.start, prepared.config, prepared.shape, say)
-    weights = train_in_one_place(prepared, training, start, say)
+    start = starting_weights(prepared.start, prepared.config, prepared.shape)
+    weights = train_in_one_place(prepared, training, start)
     found = CentralTrained(training.epochs, training.learning_rate, measured(prepared, weights))
     write_central(folder, found)
     return found

@@ -115,7 +115,7 @@ def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, salt
 def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
     check_model(config, prepared.shape)
-    weights = starting_weights(prepared.start, config, prepared.shape, progress.say)
+    weights = starting_weights(prepared.start, config, prepared.shape)
     if directory is None:
         directory = new_run_directory(config.output_dir, to_toml(config))
         held.enter_context(only_writer(directory.root))

@@ -27,6 +27,7 @@ from simulation.run.vocabulary import run_vocabulary
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
+from typefleet.steps import step
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def settle(accepted: AcceptedInput) -> Prepared:
         metrics=accepted.metrics,
         plan=accepted.plan,
     )
-    prepared.open_world()  # what is wrong with it is said before a folder is made
+    with step("setting up the fleet"):
+        prepared.open_world()  # what is wrong with it is said before a folder is made
     return prepared
 
 

@@ -1,16 +1,16 @@
 """What a person sees while a run goes on: a live line on a terminal, plain lines in a pipe."""
 
 import time
-from collections.abc import Iterable
-from datetime import timedelta
+from contextlib import ExitStack
 from typing import TextIO
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.text import Text
+from rich.console import Console
+from rich.live import Live
 
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.run.records import RoundRecord
+from simulation.steps import LiveLine, StepsShown, clock
+from typefleet.steps import heard_by
 
 _ABANDONED_AT_ONCE = 10  # rounds in a row, for one line
 
@@ -18,16 +18,6 @@ _ABANDONED_AT_ONCE = 10  # rounds in a row, for one line
 def percent(share: float | None, digits: int = 2) -> str:
     """0.0712 -> 7.12 %; a dash for a value that does not exist."""
     return "-" if share is None else f"{100 * share:.{digits}f} %"
-
-
-class _Bar(Progress):
-    """A bar with a second line below it, so that what matters stands within 80 columns."""
-
-    below = ""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield from super().get_renderables()
-        yield Text(self.below, no_wrap=True, overflow="ellipsis")
 
 
 class RunProgress:
@@ -43,25 +33,31 @@ class RunProgress:
         self._first: tuple[float, int] | None = None  # when the first round was done, and its number
         self._recall = ""
         self._abandoned = 0  # in a row
-        self._bar: _Bar | None = None
-        self._task: TaskID | None = None
+        self._line = LiveLine()
+        self._live: Live | None = None
+        self._steps = StepsShown(stream, live=False)  # those within the rounds stand in the line's place
+        self._heard = ExitStack()
 
     def __enter__(self) -> "RunProgress":
         if self._terminal:
-            self._bar = _Bar(
-                TextColumn("round {task.completed}/{task.total}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.description}"),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("starting the workers", total=self._rounds, completed=self._began_at)
-            self._bar.start()
+            self._show(self._began_at, "starting the workers")
+            self._live = Live(console=self._console, transient=True, get_renderable=self._shown)
+            self._live.start(refresh=True)
+        self._heard.enter_context(heard_by(self._steps))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._heard.close()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _shown(self) -> LiveLine:
+        return self._steps.line() or self._line
+
+    def _show(self, completed: int, after: str) -> None:
+        self._line.head, self._line.after = f"round {completed}/{self._rounds}", after
+        self._line.done, self._line.total = completed, self._rounds
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -82,11 +78,11 @@ class RunProgress:
         loss = f"loss {record.loss:.3f}"
         measured = (record.held_out or {}).get(TOP1_RECALL.name)
         recall = f"  recall {TOP1_RECALL.text(measured)}" if measured is not None else ""
-        if self._bar is not None and self._task is not None:
+        if self._live is not None:
             self._recall = recall or self._recall
-            self._bar.below = f"{loss}{self._recall}  {phones}  {speed}  {date}"
-            epsilon_here = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}"
-            self._bar.update(self._task, completed=completed, description=f"{left} left  {epsilon_here}")
+            self._show(completed, f"{left} left")
+            self._line.rest = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}"
+            self._line.below = f"{loss}{self._recall}  {phones}  {speed}  {date}"
             if recall:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")
         else:
@@ -101,7 +97,7 @@ class RunProgress:
         if completed <= first:
             return "?"
         seconds = (time.monotonic() - since) / (completed - first) * (self._rounds - completed)
-        return str(timedelta(seconds=round(seconds)))
+        return clock(seconds)
 
 
 def _funnel(record: RoundRecord) -> str:

@@ -3,18 +3,15 @@
 from pathlib import Path
 from typing import TextIO
 
-from rich import box
-from rich.table import Table
-
 from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
 from simulation.run.central import CentralTrained
-from simulation.run.commands import command
 from simulation.run.progress import percent
 from simulation.run.records import Summary
-from simulation.tables import console_for
+from simulation.subcommands import command
+from simulation.tables import Whole, console_for, print_facts
 
 
 def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
@@ -33,7 +30,8 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     if memory > 1e9:
         text += (
             f"\n            note: the {plan.mechanism_name} mechanism keeps {memory / 1e9:.1f} GB of noise, in memory "
-            "and in each checkpoint;\n            scripts/privacy_budget.py compares what the mechanisms keep"
+            f"and in each checkpoint;\n            {command('scripts/privacy_budget.py')} compares what the "
+            "mechanisms keep"
         )
     # The sum of goal updates is at most goal x clip norm long; noise is sqrt(weights) standard deviations.
     drowned = plan.noise_stddev * num_weights**0.5 / (plan.goal * plan.clip_norm)
@@ -59,10 +57,10 @@ def _clipping(plan: PrivacyPlan) -> str:
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
-def _where_curves_are(folder: Path) -> list[tuple[str, str]]:
+def _where_curves_are(folder: Path) -> "_Rows":
     """A row for the tracker that comes with Typefleet, if it was chosen."""
     logs = folder / "tensorboard"
-    return [("curves", command("-m tensorboard.main", f"--logdir {logs}"))] if logs.exists() else []
+    return [("curves", [Whole(command("-m tensorboard.main", "--logdir", logs))])] if logs.exists() else []
 
 
 def print_closing_table(
@@ -76,35 +74,30 @@ def print_closing_table(
     folder: Path,
 ) -> None:
     """What came out, each number beside what it compares with."""
-    console = console_for(stream)
-    table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")  # a path or a hash is copied: nothing is left out of it
-    for name, value in (
+    rows: _Rows = [
         *_suggestion_rows(summary, metrics),
         *_run_rows(summary, plan, folder),
         *_file_rows(export, folder),
         ("trained in one place", _central_text(summary, metrics, central, folder)),
-        ("weights", str(folder / "model" / "weights.npz")),
-        ("  sha256", f"{summary.weights_sha256}\nof the numbers, not of the file"),
-        ("privacy statement", str(folder / "privacy.md")),
+        ("weights", [Whole(folder / "model" / "weights.npz")]),
+        ("  sha256", [Whole(summary.weights_sha256), "of the numbers, not of the file"]),
+        ("privacy statement", [Whole(folder / "privacy.md")]),
         *_where_curves_are(folder),
-    ):
-        table.add_row(name, value)
-    console.print(table)
+    ]
+    print_facts(console_for(stream), rows)
 
 
-_Rows = list[tuple[str, str]]
+_Rows = list[tuple[str, list[str]]]  # names, and the paragraphs of their values
 
 
-def _central_text(summary: Summary, metrics: MetricTable, central: CentralTrained | None, folder: Path) -> str:
+def _central_text(summary: Summary, metrics: MetricTable, central: CentralTrained | None, folder: Path) -> list[str]:
     """What the same model reaches without federation, or the command that finds out."""
     if central is None:
-        return command("scripts/compare_central.py", folder)
+        return [Whole(command("scripts/compare_central.py", folder))]
     headline = metrics.metrics[0]
     reached, federated = central.metrics.get(headline.name), summary.held_out.get(headline.name)
     text = f"{headline.text(reached)} {headline.label}, after {central.epochs} epochs"
-    return text if not reached or federated is None else f"{text}; the run reached {federated / reached:.3f} of it"
+    return [text if not reached or federated is None else f"{text}; the run reached {federated / reached:.3f} of it"]
 
 
 def _suggestion_rows(summary: Summary, metrics: MetricTable) -> _Rows:
@@ -113,10 +106,10 @@ def _suggestion_rows(summary: Summary, metrics: MetricTable) -> _Rows:
     rows: _Rows = []
     for metric in metrics.metrics:
         value = summary.held_out.get(metric.name)
-        rows.append((metric.label, f"{metric.text(value)} {metric.note}".rstrip()))
+        rows.append((metric.label, [f"{metric.text(value)} {metric.note}".rstrip()]))
         if metric.baselines:
             reached = (f"{metric.text(summary.reached_by(one.key))} {one.name}" for one in metric.baselines)
-            rows.append(("  by counting", ", ".join(reached) + counted_on))
+            rows.append(("  by counting", [", ".join(reached) + counted_on]))
             counted_on = ""
     return rows
 
@@ -124,42 +117,40 @@ def _suggestion_rows(summary: Summary, metrics: MetricTable) -> _Rows:
 def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path) -> _Rows:
     """What it cost: privacy, rounds, time, phones."""
     if summary.epsilon is None:
-        privacy = NO_PRIVACY
+        privacy = [NO_PRIVACY]
     else:
-        privacy = (
-            f"epsilon {summary.epsilon:.2f} at delta {summary.delta:.2g} (rho {summary.zcdp_rho:.3g})\n"
-            f"of {plan.epsilon_is_of}"
-        )
+        spent = f"epsilon {summary.epsilon:.2f} at delta {summary.delta:.2g} (rho {summary.zcdp_rho:.3g})"
+        privacy = [spent, f"of {plan.epsilon_is_of}"]
     rows = [
         ("privacy", privacy),
-        ("rounds", f"{summary.rounds_completed} completed, {summary.rounds_abandoned} abandoned"),
+        ("rounds", [f"{summary.rounds_completed} completed, {summary.rounds_abandoned} abandoned"]),
     ]
     if summary.stopped_early is not None:
-        rows.append(("stopped early", summary.stopped_early))
+        rows.append(("stopped early", [summary.stopped_early]))
     days, rate = summary.simulated_seconds / 86400, summary.tokens_per_second
     speed = "" if rate is None else f"; {rate:,.0f} tokens/s in training"
     part = summary.participation
     left_out = f"{percent(part.never_used_share, 1)} of {part.phones:,} never took part"
     return [
         *rows,
-        ("time", f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"),
-        ("phones trained", f"{summary.devices_trained:,} updates, {summary.tokens_trained:,} tokens"),
-        ("phones left out", f"{left_out}; by group in {folder / 'participation.json'}"),
+        ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"]),
+        ("phones trained", [f"{summary.devices_trained:,} updates, {summary.tokens_trained:,} tokens"]),
+        ("phones left out", [f"{left_out}; by group in {folder / 'participation.json'}"]),
     ]
 
 
 def _file_rows(export: Export, folder: Path) -> _Rows:
     """What a phone can run."""
-    rows = []
+    rows: _Rows = []
     for file in export.files:
         same = file.agreement
         facts = (
             f"{file.size_bytes / 1e6:.2f} MB, {file.cost.median_ms:.2f} ms per key press; suggests the same first word "
-            f"as the\ntrained weights in {percent(same.first)} of {same.contexts:,} contexts"
+            f"as the trained weights in {percent(same.first)} of {same.contexts:,} contexts"
         )
-        rows.append((f"{file.kind} file", f"{file.path}\n{facts}"))
+        rows.append((f"{file.kind} file", [Whole(file.path), facts]))
     if export.not_written is None:
-        rows.append(("type on it", command("scripts/keyboard_demo.py", folder)))
+        rows.append(("type on it", [Whole(command("scripts/keyboard_demo.py", folder))]))
     else:
-        rows.append(("not written", export.not_written))
+        rows.append(("not written", [export.not_written]))
     return rows

@@ -6,7 +6,6 @@ words, unless --data.vocabulary-path names one.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +46,8 @@ class StartingPoint:
         return f"central training on the text of {self.path.name}, for the starting weights: taken to be public"
 
 
-def open_starting_point(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> StartingPoint | None:
-    """The starting point of a configuration; None if weights start at random. `say` is told how far a corpus is read.
+def open_starting_point(config: RunConfig) -> StartingPoint | None:
+    """The starting point of a configuration; None if weights start at random.
 
     Raises:
         ConfigError, DataError, VocabularyError: the file cannot be used.
@@ -70,7 +69,7 @@ def open_starting_point(config: RunConfig, say: Callable[[str], None] = lambda _
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
     of_run = config.data
     data = DataConfig(path=path, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
-    spec = prepare_population(data, config.seed, None, say=say)
+    spec = prepare_population(data, config.seed, None)
     corpus = open_population(spec)
     vocabulary = run_vocabulary(config, corpus, np.arange(corpus.num_phones), f"--model.init: {path}")
     return StartingPoint(path, vocabulary, digest, spec)
@@ -87,9 +86,7 @@ def _vocabulary_of_weights(config: RunConfig, path: Path) -> Vocabulary:
     return vocabulary
 
 
-def starting_weights(
-    point: StartingPoint | None, config: RunConfig, shape: ModelShape, say: Callable[[str], None]
-) -> Weights:
+def starting_weights(point: StartingPoint | None, config: RunConfig, shape: ModelShape) -> Weights:
     """The weights before the first round.
 
     Raises:
@@ -102,13 +99,6 @@ def starting_weights(
     from client_model.learning.central_training import train_centrally  # TensorFlow takes seconds to import
 
     corpus = open_population(point.corpus)
-    said = [0.0]
-
-    def progress(done: float, loss: float) -> None:
-        if done >= said[0] + 0.1 or done == 1.0:
-            said[0] = done
-            say(f"central training on {point.path.name}: {done:.0%}, loss {loss:.3f}")
-
     return train_centrally(
         corpus,
         point.vocabulary.lookup_table(corpus.lexicon),
@@ -118,5 +108,5 @@ def starting_weights(
         learning_rate=config.model.init_learning_rate,
         max_gradient_norm=config.training.max_gradient_norm,
         seed=config.seed,
-        progress=progress,
+        name=f"central training on {point.path.name}",
     )

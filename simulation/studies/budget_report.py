@@ -18,6 +18,7 @@ from simulation.files import write_text_atomically
 from simulation.plots import kind_styles, new_figure, save_figure
 from simulation.tables import print_table
 from typefleet.errors import InputError
+from typefleet.steps import step
 
 _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
 
@@ -41,9 +42,11 @@ def answer(
     """
     budget = solve(request)
     print_answer(console, budget, request, poisson_counterfactual)
-    budgets = compare(budget, request)
+    with step("comparing the mechanisms"):
+        budgets = compare(budget, request)
     print_mechanisms(console, budgets)
-    cohorts = cohort_sizes(budgets, request)
+    with step("comparing cohorts"):
+        cohorts = cohort_sizes(budgets, request)
     print_cohorts(console, cohorts)
     if output_dir is None:
         return []

@@ -6,7 +6,7 @@ were both tuned alike. Beside them: what counting achieves on the same people's 
 what the public start has to beat before any phone has trained.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,6 @@ class CentralComparison:
 def compare_with_central(
     root: Path,
     training: CentralTraining,
-    say: Callable[[str], None] = print,
     public_text: Path | None = None,
 ) -> tuple[CentralComparison, Prepared]:
     """Train centrally what a finished run trained on its phones, and measure both and their start.
@@ -53,7 +52,6 @@ def compare_with_central(
     Args:
         root: folder of a finished run.
         training: how.
-        say: told how it goes.
         public_text: see `count_public_text`.
 
     Raises:
@@ -65,27 +63,26 @@ def compare_with_central(
     limit_threads(1)  # the same bits on any number of cores
     prepared = prepare(read_config(root / "config.toml"))
     config, shape = prepared.config, prepared.shape
-    public = None if public_text is None else count_public_text(public_text, prepared, say)  # bad text is said first
+    public = None if public_text is None else count_public_text(public_text, prepared)  # bad text is said first
     federated = read_weights(RunDirectory(root).model / "weights.npz", shape)
-    start = starting_weights(prepared.start, config, shape, say)
-    central = measured(prepared, train_in_one_place(prepared, training, start, say))
+    start = starting_weights(prepared.start, config, shape)
+    central = measured(prepared, train_in_one_place(prepared, training, start))
     return CentralComparison(measured(prepared, start), measured(prepared, federated), central, public), prepared
 
 
-def count_public_text(corpus: Path, prepared: Prepared, say: Callable[[str], None] = print) -> Baselines:
+def count_public_text(corpus: Path, prepared: Prepared) -> Baselines:
     """What counting on a public text achieves on the held-out people of a run, with the run's vocabulary.
 
     Args:
         corpus: messages, in a format that the ending of the file's name says.
         prepared: of the run.
-        say: told how far the text is read.
 
     Raises:
         ConfigError, DataError: the text cannot be used.
     """
     of_run = prepared.config.data
     data = DataConfig(path=corpus, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
-    spec = prepare_population(data, prepared.config.seed, None, say=say)
+    spec = prepare_population(data, prepared.config.seed, None)
     text, population = open_population(spec), prepared.population
     return measure_baselines(
         PhonesText(text, spelled_lookup(prepared.vocabulary, text), np.arange(text.num_phones)),

@@ -88,7 +88,6 @@ def tokens_of_phones(
     config: RunConfig,
     num_phones: int,
     message_format: MessageFormat | None = None,
-    say: Callable[[str], None] = lambda _: None,
 ) -> NDArray[np.int64]:
     """int64 [num_phones]: tokens that each phone trains on in a round, drawn from a sample of the population.
 
@@ -96,10 +95,9 @@ def tokens_of_phones(
         config: the text, and what is trained on.
         num_phones: of the fleet.
         message_format: reads the text's file, in the place of the one that is named.
-        say: told how far a file is read.
     """
     sample_size = _SAMPLE if config.data.is_synthetic else None
-    spec = prepare_population(config.data, config.seed, sample_size, message_format, say=say)
+    spec = prepare_population(config.data, config.seed, sample_size, message_format)
     population, length = open_population(spec), config.model.sequence_length
 
     def tokens(phone: int) -> int:
@@ -112,25 +110,22 @@ def tokens_of_phones(
     return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
 
 
-def prepare_dry_run(
-    config: RunConfig, parts: Parts | None = None, say: Callable[[str], None] = lambda _: None
-) -> tuple[DryRun, FleetCohorts]:
+def prepare_dry_run(config: RunConfig, parts: Parts | None = None) -> tuple[DryRun, FleetCohorts]:
     """Set up the fleet of `config`, or of the parts of it that are handed in; every phone may train.
 
     Args:
         config: of the run that is dry.
         parts: that are handed in.
-        say: told how far a file of messages is read.
 
     Raises:
         ConfigError, DataError: the settings or the files cannot be used.
     """
     began, parts = time.perf_counter(), parts or Parts()
     text = (config.data, config.seed, None, parts.message_format)
-    num_phones = config.fleet.size or prepare_population(*text, say=say).num_phones
+    num_phones = config.fleet.size or prepare_population(*text).num_phones
     if config.cohort.goal > num_phones:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
-    tokens = tokens_of_phones(config, num_phones, parts.message_format, say)
+    tokens = tokens_of_phones(config, num_phones, parts.message_format)
     everybody = np.arange(num_phones)
     fleet = Fleet(
         config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices

@@ -1,7 +1,6 @@
 """What a dry run says: tables on the terminal, files for programs, and one page of plots."""
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.tables import print_table
 from simulation.world.participation import overall, participation_by_group
+from typefleet.steps import step
 
-_PROGRESS_S = 5.0  # wall seconds between two lines of progress
 # Of the fields of a funnel, the ways in which an invitation can end; not every policy knows all of them.
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
 
@@ -44,19 +43,17 @@ def play_and_report(console: Console, config: RunConfig, days: float) -> list[Pa
     """
     if config.output_dir is not None:
         check_output_dir(config.output_dir)
-    console.print("preparing the fleet")
-    run, cohorts = prepare_dry_run(config, say=console.print)
+    with step("preparing the fleet"):
+        run, cohorts = prepare_dry_run(config)
     console.print(f"{run.fleet.num_phones:,} phones; availability: {run.fleet.origin}")
     folder = new_folder(config.output_dir, "fleet-")
     write_text_atomically(folder / "config.toml", to_toml(config))
-    said = [time.monotonic()]
+    with step(f"playing {days:g} days", days) as playing:
 
-    def tick(now: DryRun) -> None:
-        if time.monotonic() - said[0] > _PROGRESS_S:
-            said[0] = time.monotonic()
-            console.print(f"day {now.simulated_s / DAY_S:.1f} of {days:g}, {len(now.rounds):,} rounds")
+        def tick(now: DryRun) -> None:
+            playing.reached(now.simulated_s / DAY_S, f"{len(now.rounds):,} rounds")
 
-    run_days(config, run, cohorts, days, tick)
+        run_days(config, run, cohorts, days, tick)
     summary = dry_run_summary(run, config.cohort)
     title = f"{run.fleet.num_phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
     print_summary(console, summary, run.fleet.num_phones)

@@ -26,6 +26,7 @@ from simulation.world.availability.model import AvailabilityModel, Habits
 from simulation.world.config import FleetConfig
 from simulation.world.traces.trace import Trace, TraceError
 from typefleet.errors import expected
+from typefleet.steps import step
 
 _PHONES = 6000  # simulated, at least, for each step of the search
 _CHECK_PHONES = 20_000
@@ -69,14 +70,14 @@ def fit_fleet(observed: Looks, say: Callable[[str], None] = lambda _: None, seed
     if target.mean_share == 0:
         raise TraceError(expected("the trace", "eligible phones", "none"))
     say("daily curve")
-    habits = _fit_clock(Habits(), target)
+    with step("fitting: daily curve"):
+        habits = _fit_clock(Habits(), target)
     habits = replace(habits, eligible_share_beta=habits.eligible_share_alpha * (1 / target.mean_share - 1))
     for number, steps in enumerate(_STEPS, start=1):
-        search = _Search(observed, target, seed, steps)
-        say(f"session lengths and re-entry, {number} of {len(_STEPS)}")
-        habits = _search(habits, _SESSIONS, _session_loss, search)
-        say(f"shares of the phones, {number} of {len(_STEPS)}")
-        habits = _search(habits, _SHARES, _share_loss, search)
+        for what, parameters, loss in _PARTS:
+            name = f"{what}, {number} of {len(_STEPS)}"
+            say(name)
+            habits = _search(habits, parameters, loss, _Search(observed, target, seed, steps, name))
     return _rounded(habits)
 
 
@@ -233,6 +234,12 @@ def _share_loss(found: FleetStatistics, target: FleetStatistics) -> float:
     return float(mean + never + spread.sum())
 
 
+_PARTS = (
+    ("session lengths and re-entry", _SESSIONS, _session_loss),
+    ("shares of the phones", _SHARES, _share_loss),
+)
+
+
 @dataclass(frozen=True)
 class _Search:
     """What a search looks for, and for how long."""
@@ -241,6 +248,7 @@ class _Search:
     target: FleetStatistics  # of what was observed
     seed: int  # of the simulated fleets
     steps: int
+    name: str
 
 
 def _search(
@@ -250,13 +258,15 @@ def _search(
     to, back = parameters
 
     def value(x: NDArray[np.float64]) -> float:
+        fitting.advance()
         found = simulated_statistics(back(habits, x), search.observed, _PHONES, search.seed)
         return loss(found, search.target)
 
     start = np.array(to(habits))
     corners = np.vstack([start, start + _SPREAD * np.eye(len(start))])
     options = {"maxfev": search.steps, "xatol": 0.01, "fatol": 0.5, "initial_simplex": corners}
-    return back(habits, scipy.optimize.minimize(value, start, method="Nelder-Mead", options=options).x)
+    with step(f"fitting: {search.name}", search.steps) as fitting:
+        return back(habits, scipy.optimize.minimize(value, start, method="Nelder-Mead", options=options).x)
 
 
 def _rounded(habits: Habits) -> Habits:

@@ -22,6 +22,7 @@ from simulation.studies.fleet_statistics import Looks, look_at_trace, statistics
 from simulation.world.availability.model import Habits
 from simulation.world.traces.trace import Trace
 from typefleet.errors import ConfigError, expected
+from typefleet.steps import step
 
 
 def require_folder(output: Path) -> None:
@@ -55,7 +56,7 @@ def fit_and_compare(console: Console, trace: Trace, held_out_share: float, outpu
         raise ConfigError(expected(trace.source, "devices to fit to", "none left"))
     used = some_looks(looks, fitted_to)
     console.print(f"{trace.source}: {len(trace.device_ids):,} devices, {len(trace.start_s):,} eligible sessions")
-    habits = fit_fleet(used, lambda text: console.print(f"fitting: {text}"))
+    habits = fit_fleet(used)
     tree = {"fleet": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(habits).items()}}
     write_text_atomically(output, f"# Fitted to {trace.source} by scripts/fit_fleet.py\n\n" + tomli_w.dumps(tree))
     lines = print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", used, habits)
@@ -68,7 +69,8 @@ def fit_and_compare(console: Console, trace: Trace, held_out_share: float, outpu
 def print_comparison(console: Console, title: str, looks: Looks, habits: Habits) -> list[Comparison]:
     """Each figure beside its target, and beside what the choice of devices alone does to it."""
     observed = statistics(looks)
-    lines = compare(observed, simulated_statistics(habits, looks))
+    with step("comparing with what was observed"):
+        lines = compare(observed, simulated_statistics(habits, looks))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
     for name in ("", "observed", "by chance", "simulated", "tolerance", ""):
         table.add_column(name, justify="left" if name in ("", "tolerance") else "right")

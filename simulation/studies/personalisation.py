@@ -35,6 +35,7 @@ from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
+from simulation.subcommands import command
 from simulation.tables import print_table
 from typefleet.errors import ConfigError, unreadable
 
@@ -91,7 +92,7 @@ def open_exported_run(root: Path) -> OpenedRun:
     try:
         file = path.read_bytes()
     except OSError as error:
-        hint = "scripts/export_model.py writes it"
+        hint = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(f"{unreadable(path, error, 'the training file')}; {hint}") from error
     require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
     prepared = prepare(read_config(root / "config.toml"))

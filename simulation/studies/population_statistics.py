@@ -12,6 +12,7 @@ from rich.table import Table
 
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import PUNCTUATION
+from typefleet.steps import each
 
 HELD_OUT_SHARE = 0.13
 Messages = list[list[int]]  # of one phone: the type ids of each message's words
@@ -74,7 +75,7 @@ def divergence(a: list[int], b: list[int]) -> float:
 def measure_text(num_phones: int, seed: int) -> TextStatistics:
     """Generate phones and measure their text."""
     population = SyntheticPopulation(seed, num_phones)
-    phones = [words_by_message(population, p) for p in range(num_phones)]
+    phones = [words_by_message(population, p) for p in each("writing messages", range(num_phones), num_phones)]
     split = round(num_phones * (1 - HELD_OUT_SHARE))
     counts = Counter(w for phone in phones for m in phone for w in m)
     long = [[w for m in phone for w in m] for phone in phones]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.fleet_dry_run import parse
+from simulation.commands.fleet_dry_run import parse
 from simulation.config import RunConfig
 from simulation.flags import settled
 from simulation.settings import choose, leaves

@@ -94,8 +94,8 @@ def test_what_another_availability_would_ignore_is_refused(argv, message):
 
 def test_help_lists_the_policies(capsys):
     with pytest.raises(SystemExit):
-        parse_simulate(["--help"])
-    assert "{synchronous,deadline,buffered}" in "".join(capsys.readouterr().out.split())
+        parse_simulate(["--help", "cohort"])
+    assert "one of synchronous, deadline, buffered;" in " ".join(capsys.readouterr().out.split())
 
 
 def test_print_config_round_trip(tmp_path):

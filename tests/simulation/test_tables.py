@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from simulation.tables import console_for, print_table
+from simulation.tables import Whole, console_for, print_facts, print_table
 
 HEADINGS = ("file", "size\nMB", "same first\nword, %", "key press\nmedian, ms")
 ROWS = [[f"keyboard_{i}.tflite", f"{i}.25", f"9{i}.5 >= 97", f"0.0{i}"] for i in range(6)]
@@ -36,3 +36,33 @@ def test_its_shape_follows_the_width():
 
 def test_a_pipe_is_wide_enough():
     assert console_for(io.StringIO()).width == 160
+
+
+LONG = "/a/folder/" + "x" * 60 + "/python scripts/keyboard_demo.py runs/1"
+FACTS = [
+    ("recall", ["20.25 % of all words, counted on 1,183 training phones, by unigrams, bigrams and trigrams"]),
+    ("type on it", [Whole(LONG)]),
+    ("file", [Whole("runs/1/keyboard.tflite"), "1.85 MB"]),
+]
+
+
+def facts(width, stream=None):
+    text = stream or io.StringIO()
+    print_facts(Console(file=text, width=width), FACTS)
+    return text.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_facts_fit_and_what_is_copied_is_in_one_piece(width):
+    lines = facts(width)
+    assert all(line == line.rstrip() for line in lines)
+    assert all(len(line) <= width or LONG in line for line in lines)
+    assert sum(LONG in line for line in lines) == 1 and sum("runs/1/keyboard.tflite" in line for line in lines) == 1
+    assert [line.split()[0] for line in lines if line and not line.startswith("  ")] == ["recall", "type", "file"]
+    assert " ".join(lines[1].split() + lines[2].split()).startswith("recall 20.25 % of all words")
+
+
+def test_facts_of_a_wide_place_stand_beside_their_names():
+    _, first, second, third, fourth, _ = facts(200)
+    assert first.startswith(" recall       20.25 %") and second == f" type on it   {LONG}"
+    assert (third, fourth) == (" file         runs/1/keyboard.tflite", "              1.85 MB")

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_model.text import tokenising
 from client_model.text.formats.base import DataError, Message
 from client_model.text.formats.columns import Columns
 from client_model.text.formats.json_lines import JsonLines
 from client_model.text.tokenising import tokenise
 from client_model.text.vocabulary import tokenize
+from tests.heard_steps import Heard
+from typefleet.steps import heard_by
 
 users, texts = st.sampled_from(["ann", "bob", "eve"]), st.lists(st.sampled_from(["hi", "you", "?"]), max_size=4)
 timed = st.builds(Message, users, texts.map(" ".join), st.sampled_from([0.0, 1.0, 2.0]), st.just(False))
@@ -32,7 +33,7 @@ class Given:
 @given(st.lists(timed, max_size=20))
 def test_each_phone_has_its_messages_in_the_order_of_times(tmp_path_factory, messages):
     messages = [Message("zoe", "always there", 0.0), *messages]
-    found = tokenise(tmp_path_factory.getbasetemp(), Given(messages), "error", print)
+    found = tokenise(tmp_path_factory.getbasetemp(), Given(messages), "error")
     words = [found.lexicon[t] for t in found.types]
     bounds = found.message_offsets
     said = [words[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
@@ -52,25 +53,28 @@ def test_numbers_and_dates_as_times_cannot_be_put_in_one_order(order, tmp_path):
     path.write_text("no message\n" + "".join(json.dumps(row) + "\n" for row in rows))
     found, before = ("numbers", "dates") if order == (0, 1) else ("dates", "numbers")
     with pytest.raises(DataError) as error:
-        tokenise(path, JsonLines(columns=Columns(time="at")), "skip", print)
+        tokenise(path, JsonLines(columns=Columns(time="at")), "skip")
     wanted = f"times that are all numbers or all dates, as the {before} before"
     assert str(error.value) == f"{path}: message 3: expected {wanted}, found {found}"
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_it_says_how_far_it_is_and_how_long_it_takes(packed, tmp_path, monkeypatch):
-    monkeypatch.setattr(tokenising, "_SAY_EVERY_S", 0.0)
+def test_it_says_how_far_it_is_and_how_long_it_takes(packed, tmp_path):
     path = tmp_path / ("m.jsonl.gz" if packed else "m.jsonl")
     content = "".join(json.dumps({"user_id": f"u{n}", "text": f"hello {n}"}) + "\n" for n in range(5000)).encode()
     path.write_bytes(gzip.compress(content) if packed else content)
-    said = []
-    tokenise(path, JsonLines(), "error", said.append)
-    assert len(said) == 5000 // 512 and said[0].startswith(f"reading {path.name}: 512 messages, ")
-    assert all(line.endswith(" s left") for line in said) and "about 1 s left" in said[-1]
+    heard = Heard()
+    with heard_by(heard):
+        tokenise(path, JsonLines(), "error")
+    assert heard.names == [f"reading {path.name}"]
+    shares, totals, notes, left_s = zip(*heard.moves, strict=True)
+    assert notes == tuple(f"{512 * n:,} messages" for n in range(1, 5000 // 512 + 1))
+    assert set(totals) == {1.0} and list(shares) == sorted(shares) and 0 < shares[0] <= shares[-1] <= 1
+    assert all(seconds is not None and 0 <= seconds < 60 for seconds in left_s)
 
 
-def test_without_a_share_it_says_how_many(tmp_path, monkeypatch):
-    monkeypatch.setattr(tokenising, "_SAY_EVERY_S", 0.0)
-    said = []
-    tokenise(tmp_path, Given([Message("u", "hello you")] * 1100), "error", said.append)
-    assert said == [f"reading {tmp_path.name}: {n:,} messages so far" for n in (512, 1024)]
+def test_without_a_share_it_says_how_many(tmp_path):
+    heard = Heard()
+    with heard_by(heard):
+        tokenise(tmp_path, Given([Message("u", "hello you")] * 1100), "error")
+    assert heard.moves == [(0.0, None, f"{n:,} messages", None) for n in (512, 1024)]

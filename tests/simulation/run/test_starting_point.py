@@ -11,8 +11,10 @@ from simulation.run.outcome import statement_facts
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from simulation.run.starting_point import open_starting_point, starting_weights
+from tests.heard_steps import Heard
 from tests.simulation.test_runs import outcome
 from typefleet.errors import ConfigError
+from typefleet.steps import heard_by
 
 MODEL = ("--model.embedding-size", "8", "--model.units", "10")
 
@@ -33,10 +35,11 @@ def config_of(path, tmp_path, *more):
 
 
 def start(config):
-    said = []
+    heard = Heard()
     point = open_starting_point(config)
     shape = model_shape(config.model, len(point.vocabulary))
-    return point, flatten(starting_weights(point, config, shape, said.append)), shape, said
+    with heard_by(heard):
+        return point, flatten(starting_weights(point, config, shape)), shape, heard
 
 
 def keep(folder, weights, shape, vocabulary):
@@ -52,10 +55,12 @@ def keep(folder, weights, shape, vocabulary):
 
 
 def test_a_corpus_gives_vocabulary_and_trained_weights(corpus, tmp_path):
-    point, weights, shape, said = start(config_of(corpus, tmp_path))
+    point, weights, shape, heard = start(config_of(corpus, tmp_path))
     assert "w1" in point.vocabulary.tokens and len(point.vocabulary) <= 60
     assert (weights != flatten(initial_weights(shape, 0))).any() and np.isfinite(weights).all()
-    assert "central training on public.jsonl: 100%" in said[-1]
+    done, total, note, left_s = heard.moves[-1]
+    assert heard.names == ["central training on public.jsonl"] and done == total and left_s == 0
+    assert note.startswith("loss ") and float(note.removeprefix("loss ")) > 0
     assert "public.jsonl" in point.description
 
 
@@ -63,9 +68,9 @@ def test_weights_come_back_as_they_were_from_file_or_folder(corpus, tmp_path):
     first, weights, shape, _ = start(config_of(corpus, tmp_path))
     folder = keep(tmp_path / "run", weights, shape, first.vocabulary)
     for path in (folder, folder / "model" / "weights.npz"):
-        point, again, _, said = start(config_of(path, tmp_path))
+        point, again, _, heard = start(config_of(path, tmp_path))
         np.testing.assert_array_equal(again, weights)
-        assert point.vocabulary == first.vocabulary and not said
+        assert point.vocabulary == first.vocabulary and not heard.names
 
 
 def test_bad_starting_points_are_said(corpus, tmp_path):

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from client_model.config import DataConfig
-from client_model.text import tokenising
 from simulation.clock import DAY_S
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
 from simulation.studies.dry_run import prepare_dry_run, run_days, tokens_of_phones
 from simulation.studies.dry_run_report import dry_run_summary, write_report
 from simulation.world.config import FleetConfig
+from tests.heard_steps import Heard
 from tests.server_strategy.test_funnel import COUNTS
+from typefleet.steps import heard_by
 
 SETTINGS = ("--fleet.size", "4000", "--cohort.goal", "40", "--privacy.mechanism", "none")
 
@@ -54,13 +55,13 @@ def test_the_report_adds_up(policy, tmp_path):
     assert ("in_flight" in lines[0]) == (policy == "buffered")
 
 
-def test_it_says_how_far_a_file_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(tokenising, "_SAY_EVERY_S", 0.0)
-    path, said = tmp_path / "m.jsonl", []
+def test_it_says_how_far_a_file_is_read(tmp_path):
+    path, heard = tmp_path / "m.jsonl", Heard()
     path.write_text("".join(json.dumps({"user_id": f"u{n % 900}", "text": "see you"}) + "\n" for n in range(2000)))
     data = DataConfig(path=path, cache_dir=tmp_path / "cache")
-    prepare_dry_run(replace(RunConfig(), data=data), say=said.append)
-    assert len(said) == 2000 // 512 and said[0].startswith("reading m.jsonl: 512 messages, ")
+    with heard_by(heard):
+        prepare_dry_run(replace(RunConfig(), data=data))
+    assert heard.names == ["reading m.jsonl"] and len(heard.moves) == 2000 // 512
 
 
 def test_the_curve_of_eligible_phones_is_that_of_the_fleet():

@@ -124,7 +124,7 @@ def test_a_run_starts_from_it_and_says_so(tmp_path):
     assert accepted.start is not None and "ship with Typefleet" in accepted.start.description
     assert accepted.given_vocabulary == read_vocabulary(FOLDER / "vocab.txt")
     shape = model_shape(config.model, len(accepted.given_vocabulary))
-    weights = starting_weights(accepted.start, config, shape, print)
+    weights = starting_weights(accepted.start, config, shape)
     assert all(weight.dtype == np.float32 for weight in weights)
 
 

@@ -1,0 +1,43 @@
+"""Train in one place what a finished run trained on its phones: python scripts/compare_central.py RUN_DIR
+
+Same model, start and people; prints what both reach on the people held out, the ratio, and what counting words
+reaches: on the same people's text and, with --public-text, on a public text alone. What central training reached is
+kept in the run's folder, as central.json. A run does the same by itself at its end, with --evaluation.central.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from client_model.config import CentralTraining
+from client_model.quiet import import_tensorflow_quietly
+from simulation.flags import parse_with_tyro
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Train in one place what a finished run trained on its phones."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """Folder of a finished run."""
+    training: CentralTraining = field(default_factory=CentralTraining)
+    """How."""
+    public_text: Path | None = None
+    """Messages that nobody of the run wrote, to count words in too; their format goes by the file's ending."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train, measure, print."""
+    flags = parse_with_tyro(Flags, argv)
+    import_tensorflow_quietly()
+    from simulation.run.central import CentralTrained, write_central
+    from simulation.studies.central_comparison import compare_with_central, print_comparison
+
+    found, prepared = compare_with_central(flags.run_dir, flags.training, public_text=flags.public_text)
+    print_comparison(sys.stdout, found, prepared)
+    trained = CentralTrained(flags.training.epochs, flags.training.learning_rate, found.central)
+    write_central(flags.run_dir, trained)  # after it is printed: the folder may be one that cannot be written

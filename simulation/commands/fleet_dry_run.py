@@ -1,0 +1,52 @@
+"""Play weeks of rounds of a fleet without training: python scripts/fleet_dry_run.py --fleet.size 1000000
+
+Takes the settings of scripts/simulate.py, by flags or --config; flags for what only training needs are refused.
+Prints tables, and writes them, each round's record, and a page of plots.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import annotated_types as at
+import tyro
+
+from simulation.config import RunConfig, check
+from simulation.flags import parse_with_settings
+from simulation.studies.dry_run_settings import ignores
+from simulation.tables import console_for
+
+_OFTEN = (
+    *("--days", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability", "--fleet.trace"),
+    *("--cohort.goal", "--cohort.policy", "--cohort.deadline-s", "--cohort.min-separation-rounds", "--model.preset"),
+)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Play weeks of rounds of a fleet without training."""
+
+    run: Annotated[RunConfig, tyro.conf.arg(name="")]
+    days: Annotated[float, at.Gt(0), at.Le(3660)] = 14.0
+    """Simulated days to play."""
+    config: Path | None = None
+    """TOML file with the settings of a simulation."""
+
+
+def parse(argv: Sequence[str]) -> Flags:
+    """Flags over file over defaults."""
+    flags = parse_with_settings(Flags, argv, ("--config", "--days"), ignores, often=_OFTEN)
+    check(flags.run)
+    return flags
+
+
+def main(argv: Sequence[str]) -> None:
+    """Play the rounds, print the figures and write the files of a dry run."""
+    flags = parse(argv)
+    from simulation.studies.dry_run_report import play_and_report  # takes a second to import
+
+    console = console_for(sys.stdout)
+    for path in play_and_report(console, flags.run, flags.days):
+        console.print(str(path))

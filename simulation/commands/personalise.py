@@ -1,0 +1,56 @@
+"""Fine-tune held-out phones with the exported training file: python scripts/personalise.py RUN_DIR
+
+Each phone learns from the older part of its messages and is measured on the newer part, before and after. Prints
+who gains and who loses by text volume, and writes personalisation.json and personalisation.png into the run's
+folder. The run must have been exported with scripts/export_model.py.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import annotated_types as at
+import tyro
+
+from client_model.config import FineTuning
+from client_model.quiet import import_tensorflow_quietly
+from simulation.flags import parse_with_tyro
+from simulation.tables import console_for
+from typefleet.errors import ConfigError, expected
+from typefleet.steps import each
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Fine-tune held-out phones with the exported training file."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """Folder of a run, exported with all files."""
+    phones: Annotated[int, at.Ge(1)] = 200
+    """How many held-out phones at most."""
+    most_messages: Annotated[int, at.Ge(5)] = 500
+    """Of each phone, its newest ones."""
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Personalise held-out phones; print what each group gained and write it beside the run."""
+    flags = parse_with_tyro(Flags, argv)
+    import_tensorflow_quietly()
+    from client_model.tflite.personalisation import FEWEST_MESSAGES
+    from simulation.studies import personalisation as report
+
+    console = console_for(sys.stdout)
+    run = report.open_exported_run(flags.run_dir)
+    played = report.play(run, flags.fine_tuning, flags.phones, flags.most_messages)
+    outcomes = list(each("personalising", played, min(flags.phones, len(run.prepared.held_out_phones))))
+    if not (done := [outcome for outcome in outcomes if outcome is not None]):
+        raise ConfigError(expected(flags.run_dir, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
+    metrics = run.prepared.metrics
+    report.print_groups(console, report.summarise(done, metrics), metrics)
+    left_out = len(outcomes) - len(done)
+    console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
+    for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning, metrics):
+        console.print(str(path))

@@ -1,0 +1,85 @@
+"""The subcommands of `typefleet`, and how a command is written down for somebody to run it.
+
+Each subcommand is a script of the checkout as well; which of the two a message names depends on what is there.
+"""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+PROGRAM = "typefleet"
+
+
+class Subcommand(NamedTuple):
+    """One of `typefleet`'s."""
+
+    module: str  # in simulation.commands; its script has the same name
+    about: str  # in one line
+
+
+# A subcommand more is a line more here, a module in simulation/commands/ and, for a checkout, a script.
+SUBCOMMANDS = {
+    "run": Subcommand("simulate", "simulate a fleet of phones that learn a keyboard model together"),
+    "sweep": Subcommand("sweep", "try many settings, each over several seeds"),
+    "compare": Subcommand("compare_runs", "compare finished runs, with intervals"),
+    "dry-run": Subcommand("fleet_dry_run", "play weeks of rounds of a fleet without training"),
+    "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
+    "check": Subcommand("check_privacy", "recompute a run's epsilon from its ledger alone"),
+    "export": Subcommand("export_model", "export a run's model for phones"),
+    "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
+    "type": Subcommand("type_sentences", "type everyday sentences on an exported keyboard"),
+    "demo": Subcommand("keyboard_demo", "type on an exported keyboard, in the browser"),
+    "personalise": Subcommand("personalise", "fine-tune held-out phones with the exported training file"),
+    "additions": Subcommand("measure_additions", "measure what a person's own words add to the suggestions"),
+    "central": Subcommand("compare_central", "train in one place what a run trained on its phones"),
+    "mechanisms": Subcommand("compare_mechanisms", "compare the privacy mechanisms at equal epsilon"),
+    "fit": Subcommand("fit_fleet", "fit the built-in model of availability to a trace"),
+    "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
+    "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
+}
+
+
+def scripts_folder() -> Path | None:
+    """`scripts/` of the checkout that this package is imported from; None where it is installed without one."""
+    folder = Path(__file__).resolve().parents[1] / "scripts"
+    return folder if (folder / "simulate.py").is_file() else None
+
+
+def command(script: str, *arguments: object) -> str:
+    """A command line that works in the working directory, whether an environment is activated or not.
+
+    Args:
+        script: a script as the checkout has it, `scripts/simulate.py`, or a module to run, `-m tensorboard.main`.
+        arguments: what follows; quoted for a shell where need be.
+
+    Returns:
+        The script under the Python that runs now; where there is no checkout, the subcommand of `typefleet`.
+    """
+    given = shlex.join(map(str, arguments))
+    return f"{_called(script)} {given}".rstrip()
+
+
+def _called(script: str) -> str:
+    python, name = Path(sys.executable), Path(script).stem
+    if not script.startswith("scripts/"):
+        return f"{_reached(python)} {script}"
+    if (folder := scripts_folder()) is not None:
+        return f"{_reached(python)} {_shown(folder / f'{name}.py')}"
+    (subcommand,) = (word for word, known in SUBCOMMANDS.items() if known.module == name)
+    installed = python.with_name(PROGRAM)
+    return f"{_reached(installed) if installed.exists() else f'{_reached(python)} -m {PROGRAM}'} {subcommand}"
+
+
+def _reached(program: Path) -> str:
+    """By its name if that finds it, else by its path."""
+    found = shutil.which(program.name)
+    by_name = found is not None and Path(found) == program and not program.is_relative_to(Path.cwd())
+    return program.name if by_name else _shown(program)
+
+
+def _shown(path: Path) -> str:
+    """As it is reached from the working directory."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -1,0 +1,74 @@
+"""`typefleet` and its subcommands, as a user meets them."""
+
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+
+import pytest
+
+from simulation.subcommands import SUBCOMMANDS
+from tests.conftest import ROOT
+from tests.scripts.test_imports import imported
+
+
+def typefleet(*arguments):
+    command = [sys.executable, "-m", "typefleet", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
+def test_alone_it_lists_every_subcommand_in_one_line(arguments):
+    done = typefleet(*arguments)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    for name, one in SUBCOMMANDS.items():
+        assert [line for line in lines if line.split()[:1] == [name]] == [f"  {name:13}{one.about}"]
+    assert max(map(len, lines)) <= 80 and all(line == line.rstrip() for line in lines)
+
+
+def test_the_list_imports_nothing_heavy():
+    assert imported("-m", "typefleet") == (0, set())
+    assert imported("-m", "typefleet", "run", "--help") == (0, set())
+    assert imported("-m", "typefleet", "rnu") == (2, set())
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("exprt", "export"), ("dryrun", "dry-run"), ("personalize", "personalise")]
+)
+def test_a_slip_is_one_line_that_says_what_may_have_been_meant(typed, meant):
+    done = typefleet(typed, "--flag")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and done.stderr.endswith(f"found none of that name; did you mean {meant}?\n")
+
+
+def test_nothing_like_it_is_not_guessed():
+    assert typefleet("xyzzy").stderr == (
+        "error: typefleet: expected a subcommand that typefleet --help lists, found none of that name\n"
+    )
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_a_subcommand_is_the_script_s_own_code_under_its_own_name(name):
+    helped = typefleet(name, "--help")
+    assert helped.returncode == 0 and helped.stdout.startswith(f"usage: typefleet {name} ")
+    wrong = typefleet(name, "--no-such-flag")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: ") and wrong.stderr.count("\n") == 1
+    script = ROOT / "scripts" / f"{SUBCOMMANDS[name].module}.py"
+    if script.exists():
+        module = import_module(f"simulation.commands.{SUBCOMMANDS[name].module}")
+        assert f"from {module.__name__} import main" in script.read_text()
+
+
+def test_the_exit_code_and_the_messages_are_those_of_the_script(script, tmp_path):
+    ours, theirs = typefleet("check", tmp_path), script("check_privacy.py", tmp_path)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (theirs.returncode, theirs.stdout, theirs.stderr)
+    assert ours.returncode == 2
+
+
+def test_the_console_script_leads_here():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["typefleet"].partition(":")
+    code = f"import sys; from {module} import {function}; sys.argv[1:] = ['--version']; sys.exit({function}())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, f"typefleet {project['version']}\n")

@@ -1,0 +1,55 @@
+"""A run's progress: rounds in a pipe as plain lines, on a terminal a line that keeps counter, bar and time left."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from simulation.run.progress import RunProgress
+from tests.simulation.run.test_records import record
+from typefleet.steps import step
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(progress, width):
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(progress._shown(), end="")
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_counter_bar_and_time_left_come_first_and_whole(width):
+    with RunProgress(Terminal(), 100, 0) as progress:
+        assert re.match(r"round 0/100 ─+ starting the workers$", shown(progress, width)[0])
+        progress.round_done(record(epsilon=8.0), 1, "")
+        progress.round_done(record(epsilon=8.0), 2, "")
+        first, second = shown(progress, width)
+    assert re.match(r"round 2/100 ━*─+ 0:0\d:\d\d left( |$)", first)
+    assert len(first) <= width and len(second) <= width and second.startswith("loss ")
+    assert ("epsilon 8.00" in first) == (width >= 80)
+
+
+def test_a_pipe_gets_a_whole_line_a_round():
+    stream = io.StringIO()
+    with RunProgress(stream, 100, 0) as progress:
+        progress.round_done(record(epsilon=8.0), 1, "")
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("round    1/100  ") and line.endswith(" left") and "epsilon 8.00" in line
+
+
+def test_a_step_within_the_rounds_takes_the_line_s_place_and_gives_it_back():
+    stream = Terminal()
+    with RunProgress(stream, 100, 0) as progress:
+        with step("counting words", 4) as counting:
+            counting.advance()
+            (line,) = shown(progress, 80)
+            assert re.match(r"counting words ━+─+ 25%  0:00:00 left$", line)
+        assert shown(progress, 80)[0].startswith("round 0/100 ")
+    with step("later"):
+        pass
+    assert "later" not in stream.getvalue()

@@ -1,0 +1,8 @@
+"""`python -m typefleet`: what the command `typefleet` does."""
+
+import sys
+
+from simulation.commands.dispatch import main
+
+if __name__ == "__main__":
+    sys.exit(main())
