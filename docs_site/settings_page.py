@@ -94,7 +94,7 @@ def scripts_page() -> str:
     """The flags of each script, but for the settings of a run, which stand on their own page."""
     blocks = [
         "# Flags of the scripts",
-        f"What each script in `scripts/` takes. `--help` of a script says the same. Where it says *settings of a run*, "
+        f"What each script in `scripts/` takes. `--help-all` of a script says the same. Where it says *settings of a run*, "
         f"those of [the other page]({Path(SETTINGS_PAGE).name}) are flags as well.",
     ]
     for path in sorted(SCRIPTS.glob("*.py")):
@@ -103,7 +103,8 @@ def scripts_page() -> str:
 
 
 def _script(path: Path) -> Iterator[str]:
-    documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    described = _command(path) or path
+    documentation = ast.get_docstring(ast.parse(described.read_text(encoding="utf-8"))) or ""
     first, _, rest = documentation.partition("\n")
     what, _, command = first.partition(": python ")
     yield f"## {path.name} {{#{path.stem}}}"
@@ -131,11 +132,18 @@ def _is_of_run(setting: Setting) -> bool:
 
 
 def flags_of(path: Path) -> type | None:
-    """The dataclass of a script's flags: the one that it defines or imports whose name ends in Flags."""
+    """The dataclass of a script's flags: that of its command, or one that it defines whose name ends in Flags."""
     if path.stem in _FLAGS_ELSEWHERE:
         return _FLAGS_ELSEWHERE[path.stem]
-    found = (kind for name, kind in vars(_loaded(path)).items() if name.endswith("Flags") and isinstance(kind, type))
+    module = importlib.import_module(f"simulation.commands.{path.stem}") if _command(path) else _loaded(path)
+    found = (kind for name, kind in vars(module).items() if name.endswith("Flags") and isinstance(kind, type))
     return next(found, None)
+
+
+def _command(path: Path) -> Path | None:
+    """The module that a script only opens; None of a script that does its work itself."""
+    module = ROOT / "simulation" / "commands" / path.name
+    return module if module.exists() else None
 
 
 def _loaded(path: Path) -> ModuleType:
