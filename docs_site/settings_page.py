@@ -94,8 +94,8 @@ def scripts_page() -> str:
     """The flags of each script, but for the settings of a run, which stand on their own page."""
     blocks = [
         "# Flags of the scripts",
-        f"What each script in `scripts/` takes. `--help-all` of a script says the same. Where it says *settings of a run*, "
-        f"those of [the other page]({Path(SETTINGS_PAGE).name}) are flags as well.",
+        "What each script in `scripts/` takes. `--help-all` of a script says the same. Where it says "
+        f"*settings of a run*, those of [the other page]({Path(SETTINGS_PAGE).name}) are flags as well.",
     ]
     for path in sorted(SCRIPTS.glob("*.py")):
         blocks += _script(path)

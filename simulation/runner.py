@@ -32,6 +32,7 @@ from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
+from simulation.report.at_the_end import report_at_the_end
 from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.outcome import finish_run, run_summary, write_outcome
@@ -99,6 +100,7 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
     export = export_at_the_end(run.directory, run.prepared)
     central = compare_at_the_end(run.prepared, run.directory.root)
     tracking.end(run)
+    page = report_at_the_end(run.directory, run.config, run.prepared.metrics, export)
     print_closing_table(
         stream,
         run_summary(run),
@@ -107,6 +109,7 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
         export=export,
         central=central,
         folder=run.directory.root,
+        page=page,
     )
 
 

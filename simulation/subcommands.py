@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "run": Subcommand("simulate", "simulate a fleet of phones that learn a keyboard model together"),
     "sweep": Subcommand("sweep", "try many settings, each over several seeds"),
     "compare": Subcommand("compare_runs", "compare finished runs, with intervals"),
+    "report": Subcommand("report", "write the report of a run: one page of all that it came to"),
     "dry-run": Subcommand("fleet_dry_run", "play weeks of rounds of a fleet without training"),
     "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
     "check": Subcommand("check_privacy", "recompute a run's epsilon from its ledger alone"),

@@ -125,7 +125,8 @@ ARROWS = {
     },
 }
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
-ARROWS["simulation.studies"] = {*ARROWS["simulation.device"], "simulation.device"}
+ARROWS["simulation.report"] = {*ARROWS["simulation.device"], "simulation.device"}
+ARROWS["simulation.studies"] = {*ARROWS["simulation.report"], "simulation.report"}
 ARROWS["entrances"] = ARROWS["simulation.studies"]
 ARROWS["benchmarks"] = ARROWS["simulation.commands"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}
 ARROWS["simulation.__main__"] = ARROWS["docs_site"] = {*ARROWS["simulation.commands"], "simulation.commands"}

@@ -239,7 +239,7 @@ def sweep(study: Path | str, folder: Path | str | None = None, parallel: int | N
     """Try the settings that a file describes, each over several seeds, as `scripts/sweep.py` does.
 
     Args:
-        study: TOML file; `configs/study.toml` is one.
+        study: TOML file; `configs/studies/mechanism_and_step.toml` is one.
         folder: for the runs and results; one that holds a part of the sweep goes on; by default a new one in runs/.
         parallel: runs at the same time, each with its share of the processors.
 

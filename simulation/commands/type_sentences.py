@@ -27,7 +27,7 @@ class Flags:
 def main(argv: Sequence[str]) -> None:
     """Open the keyboard and type."""
     flags = parse_with_tyro(Flags, argv)
+    from simulation.device.everyday_sentences import SENTENCES, type_sentences
     from simulation.device.keyboard import Keyboard
-    from simulation.studies.everyday_sentences import SENTENCES, type_sentences
 
     type_sentences(sys.stdout, Keyboard(flags.run_dir), flags.sentences or SENTENCES)

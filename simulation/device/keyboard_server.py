@@ -40,6 +40,11 @@ _TYPES = {
 _MOST_BYTES = 64 << 20  # of a request
 
 
+def blocked_words() -> frozenset[str]:
+    """The words that the page never suggests."""
+    return frozenset((PAGE / "blocklist.txt").read_text(encoding="utf-8").split())
+
+
 @dataclass(frozen=True)
 class DemoModel:
     """An exported model as the page sees it."""

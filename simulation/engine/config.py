@@ -30,6 +30,8 @@ class EngineConfig:
     """Add to each line of rounds.jsonl where the round's time went."""
     export: bool = True
     """Write the files for phones at the end; scripts/export_model.py can do it later."""
+    report: bool = True
+    """Write report.html at the end; scripts/report.py can do it later."""
 
     @property
     def workers_here(self) -> int:

@@ -99,6 +99,22 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
     raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
 
 
+def newest_about(folder: Path) -> dict[str, Any]:
+    """What the newest checkpoint says of its run, without the arrays, which may take gigabytes.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or the newest is damaged.
+    """
+    newest = max(folder.glob("checkpoint-*.npz"), default=None)
+    if newest is None:
+        raise CheckpointError(expected(folder, "a checkpoint", "none"))
+    try:
+        with np.load(newest, allow_pickle=False) as stored:
+            return {**json.loads(stored[_ABOUT].tobytes())}
+    except (OSError, *_NO_CHECKPOINT) as error:
+        raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
+
+
 def totals_of(stored: Checkpoint) -> RunTotals:
     """The sums over the run that a checkpoint has.
 

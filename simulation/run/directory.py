@@ -10,6 +10,7 @@ privacy_ledger.jsonl   every release, written before it is made
 checkpoints/           the newest is enough to resume bit for bit
 model/                 weights.npz, vocab.txt, *.tflite
 tensorboard/           curves, figures and settings; mlflow/ and wandb/ if these trackers are chosen
+report.html            all of it as one page, written when the run ends
 .lock                  held by the process that works on the run
 """
 
@@ -41,7 +42,7 @@ class RunDirectory:
         self.config, self.rounds = root / "config.toml", root / "rounds.jsonl"
         self.rounds_table = root / "rounds.parquet"
         self.summary, self.ledger = root / "summary.json", root / "privacy_ledger.jsonl"
-        self.held_out_phones = root / "held_out.parquet"
+        self.held_out_phones, self.report = root / "held_out.parquet", root / "report.html"
         self.checkpoints, self.model = root / "checkpoints", root / "model"
 
     def append_round(self, record: RoundRecord) -> None:

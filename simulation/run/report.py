@@ -72,8 +72,16 @@ def print_closing_table(
     export: Export,
     central: CentralTrained | None,
     folder: Path,
+    page: list[str],
 ) -> None:
-    """What came out, each number beside what it compares with."""
+    """What came out, each number beside what it compares with.
+
+    Args:
+        stream: to print to.
+        summary, plan, metrics, export, central: of the run.
+        folder: of the run.
+        page: where the report is, or why there is none.
+    """
     rows: _Rows = [
         *_suggestion_rows(summary, metrics),
         *_run_rows(summary, plan, folder),
@@ -82,6 +90,7 @@ def print_closing_table(
         ("weights", [Whole(folder / "model" / "weights.npz")]),
         ("  sha256", [Whole(summary.weights_sha256), "of the numbers, not of the file"]),
         ("privacy statement", [Whole(folder / "privacy.md")]),
+        ("report", page),
         *_where_curves_are(folder),
     ]
     print_facts(console_for(stream), rows)

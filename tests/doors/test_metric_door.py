@@ -161,6 +161,7 @@ def test_the_closing_table_has_a_row_for_it():
         export=Export([]),
         central=None,
         folder=ROOT / "runs" / "none",
+        page=["none"],
     )
     (row,) = [line for line in shown.getvalue().splitlines() if "mean reciprocal rank" in line]
     assert row.split()[-1] == "0.2500"

@@ -258,6 +258,7 @@ def table(files: Path) -> dict[str, Try]:
             "shared", ReadIn("simulation/run/trackers/mlflow.py"), {"tracking.trackers": ("mlflow",)}
         ),
         "engine.export": Try(False, ReadIn("simulation/device/export.py")),
+        "engine.report": Try(False, ReadIn("simulation/report/at_the_end.py")),
     }
 
 

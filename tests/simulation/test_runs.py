@@ -67,7 +67,7 @@ def test_a_run_leaves_what_it_promises(straight):
             "privacy_ledger.jsonl",
         ),
         *("checkpoints", "model", "tensorboard", "participation.json", ".lock"),
-        "held_out.parquet",
+        *("held_out.parquet", "report.html"),
     }
     files = {p.name for p in (folder / "model").iterdir()}
     exported = {"keyboard.tflite", "keyboard_fp32.tflite", "test_vectors.json"}

@@ -40,7 +40,7 @@ _RANGE = {"low", "high", "log", "step"}
 # out; files for phones, and curves elsewhere than in the run's own files, are not wanted of each trial.
 _STUDY_DEFAULTS: Mapping[str, Any] = {
     "evaluation": {"people": "validation"},
-    "engine": {"export": False},
+    "engine": {"export": False, "report": False},
     "tracking": {"trackers": []},
 }
 _OF_A_SUMMARY = ("epsilon", "wall_seconds", "tokens_per_second", "simulated_seconds", "rounds_abandoned")

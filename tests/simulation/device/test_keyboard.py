@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from simulation.studies.everyday_sentences import type_sentences
+from simulation.device.everyday_sentences import type_sentences
 from typefleet import ConfigError, Keyboard
 
 

@@ -1,0 +1,9 @@
+"""Write the report of a run; see simulation/commands/report.py."""
+
+import sys
+
+from simulation.commands.report import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

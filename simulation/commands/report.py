@@ -1,0 +1,32 @@
+"""Write the report of a run: python scripts/report.py RUN_DIR
+
+One page, report.html in the run's folder: what came out, at what privacy, for whom, how fast. A run writes it when it
+ends; this writes it again, or for a run that was stopped or is older, leaving out with a reason what that lacks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from client_model.quiet import import_tensorflow_quietly
+from simulation.flags import parse_with_tyro
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Write the report of a run."""
+
+    run_dir: Annotated[Path, tyro.conf.Positional]
+    """Folder of a run."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Gather, draw, write, say where."""
+    flags = parse_with_tyro(Flags, argv)
+    import_tensorflow_quietly()
+    from simulation.report.page import report_of_folder
+
+    print(report_of_folder(flags.run_dir))

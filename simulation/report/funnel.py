@@ -1,0 +1,77 @@
+"""The funnel of a whole run: every round's, added up."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from statistics import median
+from typing import Any
+
+from server_strategy.funnel import Funnel
+
+_ENDS = {
+    "reported": ("reported", "reported: their update arrived in time and was wanted"),
+    "unused": ("not needed", "not needed: done in time, when the goal had been reached"),
+    "late": ("late", "late: done after the deadline"),
+    "dropped_failure": ("failed", "dropped: the training failed"),
+    "dropped_ineligible": ("interrupted", "dropped: picked up, off the charger or off the Wi-Fi before it was done"),
+    "dropped_upload": ("upload broke", "dropped: the last try of the upload broke off"),
+}
+
+
+@dataclass(frozen=True)
+class FunnelRow:
+    """What became of some of the invited phones."""
+
+    short: str
+    label: str
+    phones: int
+    share: float | None  # of the invited
+
+    @property
+    def text(self) -> str:
+        """Number and share, as they stand behind a bar."""
+        return f"{self.phones:,}" if self.share is None else f"{self.phones:,} ({100 * self.share:.1f} %)"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long rounds took, in simulated seconds."""
+
+    duration_s: float  # from the first invitation to the end, median
+    selection_s: float  # waiting for enough phones to check in, median
+
+
+def funnel_totals(rounds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Each count of the funnel, over all rounds that invited anybody."""
+    names = ["invited", *_ENDS]
+    told = [line for line in rounds if fields(Funnel)[0].name in line]
+    return {name: sum(int(line[name]) for line in told) for name in names} if told else {}
+
+
+def funnel_rows(totals: Mapping[str, int]) -> list[FunnelRow]:
+    """The invited first, then what became of them; none where nobody was invited."""
+    return list(_rows(totals)) if totals.get("invited") else []
+
+
+def _rows(totals: Mapping[str, int]) -> Iterator[FunnelRow]:
+    invited = totals["invited"]
+    yield FunnelRow("invited", "invited", invited, None)
+    for name, (short, label) in _ENDS.items():
+        yield FunnelRow(short, label, totals[name], totals[name] / invited)
+    others = invited - sum(totals[name] for name in _ENDS)
+    if others > 0:  # where attempts go on from round to round
+        yield FunnelRow("other", "stale, or still under way when the run ended", others, others / invited)
+
+
+def pace_of_rounds(rounds: Sequence[Mapping[str, Any]]) -> Pace | None:
+    """Medians over the rounds that invited anybody; None without any."""
+    told = [line for line in rounds if "closed_s" in line]
+    if not told:
+        return None
+    durations = [line["closed_s"] - line["opened_s"] for line in told]
+    return Pace(median(durations), median(line["selection_s"] for line in told))
+
+
+def why_abandoned(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """(reason, number of rounds), the commonest first."""
+    return Counter(line["abandoned"] for line in rounds if line["abandoned"] is not None).most_common()

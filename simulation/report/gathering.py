@@ -1,0 +1,238 @@
+"""Reads a run's folder into the facts of its report; what is missing or damaged costs its part of the page only."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from client_model.metrics.intervals import Interval, over_people
+from client_model.metrics.table import MetricTable, metric_table
+from client_model.tflite.export_folder import FILES, MANIFEST
+from simulation.config import RunConfig
+from simulation.device.everyday_sentences import SENTENCES
+from simulation.device.keyboard import Keyboard
+from simulation.device.keyboard_server import blocked_words
+from simulation.files import read_json_object
+from simulation.flags import read_config
+from simulation.report.facts import (
+    Central,
+    Group,
+    GroupRecall,
+    KeyPress,
+    LeftOut,
+    ModelFile,
+    Participation,
+    Privacy,
+    RunFacts,
+    TypedWord,
+)
+from simulation.run.checkpoint import CheckpointError, newest_about
+from simulation.run.directory import RunDirectory
+from simulation.run.held_out_phones import read_phone_counts
+from simulation.run.records import Summary
+from simulation.subcommands import command
+from typefleet.errors import InputError, expected
+
+CENTRAL, SENTENCES_SHOWN = "central.json", 3
+T = TypeVar("T")
+_NOT_YET = LeftOut("the run is not finished")
+
+
+def collect_facts(
+    root: Path,
+    config: RunConfig | None = None,
+    metrics: MetricTable | None = None,
+    key_presses: Mapping[str, KeyPress] | None = None,
+) -> RunFacts:
+    """Everything that the page says of a run.
+
+    Args:
+        root: folder of a run with a summary; what else is missing or damaged is left out, with the reason.
+        config, metrics: of the run, by default those of its config.toml.
+        key_presses: how long a key press takes, by name of the file, where it was measured.
+
+    Raises:
+        InputError: there is no run, or its settings, rounds or summary are damaged.
+    """
+    directory = RunDirectory(root)
+    config = config or read_config(directory.config)
+    metrics = metrics or metric_table(config.evaluation.metrics)
+    summary = directory.read_summary()
+    finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
+    participation = _or_left_out(lambda: _participation(root / "participation.json", metrics))
+    people, intervals = _over_people(directory, metrics, summary, participation)
+    files = _or_left_out(lambda: _model_files(directory, summary, key_presses or {}))
+    if not finished and isinstance(files, LeftOut):
+        files = _NOT_YET
+    sentences = _or_left_out(lambda: files if isinstance(files, LeftOut) else _typed_sentences(root))
+    return RunFacts(
+        root=root,
+        config=config,
+        metrics=metrics,
+        finished=finished,
+        rounds=directory.read_rounds(),
+        summary=summary,
+        begun=_begun(directory.root / "tensorboard"),
+        people=people,
+        intervals=intervals,
+        privacy=_or_left_out(lambda: _privacy(root / "privacy.json")),
+        participation=participation,
+        central=_or_left_out(lambda: _central(root)) if finished else _NOT_YET,
+        files=files,
+        sentences=sentences,
+        parts=_parts(directory),
+    )
+
+
+def _or_left_out(read: Callable[[], T]) -> T | LeftOut:
+    """What is read, or why it cannot be."""
+    try:
+        return read()
+    except (InputError, CheckpointError) as error:
+        return LeftOut(str(error))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:  # another program's JSON
+        return LeftOut(f"the file does not have the form that this version writes ({type(error).__name__})")
+
+
+def _begun(tensorboard: Path) -> datetime | None:
+    """When the first curve was begun: its seconds are in the file's name, which copying a folder keeps."""
+    named = (path.name.split(".") for path in tensorboard.glob("events.out.tfevents.*"))
+    seconds = [int(parts[3]) for parts in named if len(parts) > 3 and parts[3].isdecimal()]
+    return datetime.fromtimestamp(min(seconds), UTC) if seconds else None
+
+
+def _parts(directory: RunDirectory) -> list[str]:
+    """The kinds of objects that were handed in, as the newest checkpoint has them; none where there is no such."""
+    about = _or_left_out(lambda: newest_about(directory.checkpoints))
+    given = {} if isinstance(about, LeftOut) else about.get("fingerprint", {}).get("parts", {})
+    return sorted(name.replace("_", " ") for name in given)
+
+
+def _over_people(
+    directory: RunDirectory, metrics: MetricTable, summary: Summary, participation: Participation | LeftOut
+) -> tuple[int | None, Mapping[str, Interval] | LeftOut]:
+    """(number of people, interval of each metric), of the last measurement."""
+    if not directory.held_out_phones.exists():
+        if isinstance(participation, LeftOut):
+            return None, LeftOut(f"no {directory.held_out_phones.name}: the run is not finished, or older than that")
+        rows = participation.recalls
+        people = sum(row.people for row in rows if row.grouping == rows[0].grouping) or None
+        return people, LeftOut(f"the run has no {directory.held_out_phones.name}, with what was counted on each person")
+    counted = _or_left_out(lambda: read_phone_counts(directory.held_out_phones))
+    if isinstance(counted, LeftOut):
+        return None, counted
+    found = {metric.name: over_people(metric, counted.counts) for metric in metrics.metrics}
+    intervals = {name: interval for name, interval in found.items() if interval is not None}
+    for name, interval in intervals.items():
+        told = summary.held_out.get(name)
+        if told is None or abs(interval.mean - told) > 1e-9 * max(1.0, abs(told)):
+            reason = f"{directory.held_out_phones.name} is of another measurement than summary.json"
+            return len(counted.phones), LeftOut(reason)
+    return len(counted.phones), intervals
+
+
+def _number(value: Any) -> float | None:
+    """A number of another program's JSON, or None.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise TypeError(expected("a value", "a number or null", type(value).__name__))
+
+
+def _participation(path: Path, metrics: MetricTable) -> Participation:
+    found = read_json_object(path, "who took part in a finished run")
+    overall = found["overall"]
+    return Participation(
+        phones=int(overall["phones"]),
+        most_updates_of_a_phone=int(overall["most_updates_of_a_phone"]),
+        never_used_share=_number(overall["never_used_share"]),
+        gini=_number(overall["gini"]),
+        groups=[
+            Group(
+                grouping=str(row["grouping"]),
+                group=str(row["group"]),
+                phones=int(row["phones"]),
+                updates_per_phone=_number(row["updates_per_phone"]),
+                share_of_tokens=_number(row["share_of_tokens"]),
+                never_used_share=_number(row["never_used_share"]),
+            )
+            for row in found["by_group"]
+        ],
+        recalls=[
+            GroupRecall(
+                grouping=str(row["grouping"]),
+                group=str(row["group"]),
+                people=int(row["held_out_phones"]),
+                values={metric.name: _number(row.get(metric.name)) for metric in metrics.compared},
+            )
+            for row in found["recall_by_group"] or []
+        ],
+    )
+
+
+def _privacy(path: Path) -> Privacy:
+    found = read_json_object(path, "the privacy statement of a run")
+    planned, spent = found["planned"], found["spent"]
+    return Privacy(
+        statement=found["statement"],
+        mechanism=found["mechanism"],
+        epsilon_is_of=found["epsilon_is_of"],
+        epsilon=_number(spent["epsilon"]),
+        delta=_number(spent["delta"]),
+        zcdp_rho=_number(spent["zcdp_rho"]),
+        epsilon_exact=_number(found["epsilon_exact_gaussian"]),
+        epsilon_budget=_number(planned["epsilon_budget"]),
+        modelled_cohort=planned["modelled_cohort"],
+        goal=int(planned["goal"]),
+        clip_norm=float(planned["clip_norm"]),
+        noise_multiplier=_number(planned["noise_multiplier"]),
+        max_participations=spent["max_participations"],
+        unit=found["unit"],
+        trust_model=found["trust_model"],
+        outside_the_budget=found["outside_the_budget"],
+        caveats=found["caveats"],
+    )
+
+
+def _central(root: Path) -> Central | LeftOut:
+    path = root / CENTRAL
+    if not path.exists():
+        return LeftOut("central training: not made", command("scripts/compare_central.py", root))
+    found = read_json_object(path, "the outcome of central training", ("metrics", "epochs"))
+    metrics = {name: value for name, value in found["metrics"].items() if not isinstance(value, list)}  # a row each
+    return Central({name: _number(value) for name, value in metrics.items()}, int(found["epochs"]))
+
+
+def _model_files(
+    directory: RunDirectory, summary: Summary, key_presses: Mapping[str, KeyPress]
+) -> Sequence[ModelFile] | LeftOut:
+    path = directory.model / MANIFEST
+    if not path.exists():
+        return LeftOut("the run exported no files for phones", command("scripts/export_model.py", directory.root))
+    manifest = read_json_object(path, "the manifest of an export")
+    entries = {name: manifest[name] for name in FILES.values() if name in manifest}
+    if any(entry["weights_sha256"] != summary.weights_sha256 for entry in entries.values()):
+        again = command("scripts/export_model.py", directory.root)
+        return LeftOut("the files in model/ are of other weights than the run's", again)
+    return [
+        ModelFile(
+            name=name,
+            size_bytes=int(entry["bytes"]),
+            same_first_word=float(entry["same_first_word"]),
+            same_three_words=float(entry["same_three_words"]),
+            contexts=int(entry["contexts"]),
+            metrics=entry["metrics"],
+            key_press=key_presses.get(name),
+        )
+        for name, entry in entries.items()
+    ]
+
+
+def _typed_sentences(root: Path) -> Sequence[tuple[str, Sequence[TypedWord]]]:
+    """The first of the everyday sentences, on the file that ships, as the keyboard page shows it."""
+    keyboard = Keyboard(root, additions=True, blocked=blocked_words())
+    typed = {sentence: keyboard.read(sentence) for sentence in SENTENCES[:SENTENCES_SHOWN]}
+    return [(sentence, [TypedWord(word, shown) for shown, word in read]) for sentence, read in typed.items()]

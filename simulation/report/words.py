@@ -1,0 +1,185 @@
+"""What the report says in sentences: what was run, what came of it, and what is promised about anybody's privacy."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
+from client_model.metrics.metric import Metric
+from client_model.text.population import text_source
+from simulation.device.everyday_sentences import SENTENCES
+from simulation.report.facts import LeftOut, Participation, Privacy, RunFacts, TypedWord
+from simulation.report.funnel import funnel_totals
+from simulation.report.tables import simulated_time
+
+_MOST_WRITTEN_OUT = 12.0  # epsilon up to which e^epsilon says something as a number
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph and the words before it that stand out."""
+
+    lead: str
+    text: str
+
+
+def title(facts: RunFacts) -> str:
+    """Model, population, mechanism, rounds."""
+    config = facts.config
+    mechanism = config.privacy.mechanism if isinstance(facts.privacy, LeftOut) else facts.privacy.mechanism
+    noise = "without privacy" if facts.summary.epsilon is None else f"{mechanism} noise"
+    return f"{config.model.cell} {config.model.preset} on {text_source(config.data)}, {noise}, {_rounds(facts)}"
+
+
+def _rounds(facts: RunFacts) -> str:
+    done, planned = facts.summary.rounds_completed, facts.config.rounds
+    number = f"{done:,}" if done == planned else f"{done:,} of {planned:,}"
+    return f"{number} round{'' if number == '1' else 's'}"
+
+
+def outcome(facts: RunFacts) -> Iterator[str]:
+    """What came out, a sentence or two each: recall, keystrokes, training."""
+    people = "people" if facts.people is None else f"{facts.people:,} people"
+    recall = facts.summary.held_out.get(TOP1_RECALL.name)
+    if recall is None:
+        yield "The held-out people have not been measured, so nothing is known of how good the suggestions are."
+    else:
+        yield (
+            f"On {people} who never trained, the first suggestion is right in {100 * recall:.1f} % of words"
+            f"{_spread(facts, TOP1_RECALL)}{_counting(facts, TOP1_RECALL)}.{_beside_triples(facts)}"
+        )
+    saved = facts.summary.held_out.get(KEYSTROKE_SAVINGS.name)
+    if saved is not None:
+        yield (
+            f"Taking a word as soon as it is among the three shown saves {100 * saved:.1f} % of keystrokes"
+            f"{_spread(facts, KEYSTROKE_SAVINGS)}{_counting(facts, KEYSTROKE_SAVINGS)}."
+        )
+    summary, part = facts.summary, facts.summary.participation
+    yield (
+        f"In {simulated_time(summary.simulated_seconds)} of simulated time {summary.devices_trained:,} updates of "
+        f"phones were added up; {part.phones:,} phones could have trained, "
+        f"{_share(part.never_used_share)} of them never did."
+    )
+
+
+def _spread(facts: RunFacts, metric: Metric) -> str:
+    interval = None if isinstance(facts.intervals, LeftOut) else facts.intervals.get(metric.name)
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f" (95 % interval over people {100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def _counting(facts: RunFacts, metric: Metric) -> str:
+    """What counting reaches; nothing where it was not counted."""
+    reached = {one.name: facts.summary.reached_by(one.key) for one in metric.baselines}
+    pairs, triples = reached.get("bigram"), reached.get("trigram")
+    if pairs is None or triples is None:
+        return ""
+    return f"; counting pairs of words reaches {100 * pairs:.1f} %, triples {100 * triples:.1f} %"
+
+
+def _beside_triples(facts: RunFacts) -> str:
+    """Whether the interval tells the model from counting triples."""
+    interval = None if isinstance(facts.intervals, LeftOut) else facts.intervals.get(TOP1_RECALL.name)
+    triples = facts.summary.baselines.trigram_top1
+    if interval is None or interval.low is None or interval.high is None or triples is None:
+        return ""
+    if interval.low <= triples <= interval.high:
+        return " What triples reach lies within the interval: this run does not tell the two apart."
+    return f" What triples reach lies {'below' if triples < interval.low else 'above'} the interval."
+
+
+def _share(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.1f} %"
+
+
+def privacy(facts: RunFacts, found: Privacy) -> Iterator[Paragraph]:
+    """What the files of this run do not have, if it is of a modelled deployment, and what is promised."""
+    if found.epsilon is None or found.delta is None:
+        yield Paragraph("What the files do not have:", f"{found.statement}. They must not be shared as if private.")
+        return
+    promise = (
+        f"whatever anybody computes from the released models, replacing everything that one phone sent by nothing "
+        f"changes the probability of any outcome by at most a factor of {_factor(found.epsilon)}, and an additional "
+        f"{found.delta:.2g}. That counts every time the phone took part, not one message or one round"
+    )
+    numbers = f"epsilon {found.epsilon:.2f} at delta {found.delta:.2g}"
+    if found.modelled_cohort is None:
+        yield Paragraph("What the files have:", f"{numbers}, for each phone. In plain words: {promise}.")
+    else:
+        yield Paragraph(
+            "What the files do not have:",
+            f"this guarantee. The run asked for {found.goal:,} reports in each round and added as much less noise than "
+            f"a deployment with {found.modelled_cohort:,} would, to show what accuracy such a deployment reaches. "
+            "Nobody may say of these files that they are private by the epsilon below.",
+        )
+        yield Paragraph(
+            "What the deployment would have:",
+            f"{numbers}, for each phone, where {found.modelled_cohort:,} phones report in each round and none takes "
+            f"part more often, or sooner again, than here. In plain words: {promise}.",
+        )
+    if not facts.finished:
+        yield Paragraph("So far:", "the run can go on, and epsilon with it.")
+
+
+def _factor(epsilon: float) -> str:
+    exact = f"e^{epsilon:.2f}"
+    return f"{exact}, which is {math.exp(epsilon):,.0f}" if epsilon <= _MOST_WRITTEN_OUT else exact
+
+
+def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
+    """(what, value) of how the guarantee comes about."""
+    if found.epsilon is None:
+        return
+    noise = "" if found.noise_multiplier is None else f", multiplier {found.noise_multiplier:.4g}"
+    yield "mechanism", f"{found.mechanism} noise{noise}; updates clipped to norm {found.clip_norm:g}"
+    yield "whose epsilon it is", found.epsilon_is_of
+    if found.zcdp_rho is not None and found.epsilon_exact is not None:
+        exact = f"epsilon {found.epsilon_exact:.2f}, exact for Gaussian noise"
+        yield "by other accounts", f"rho {found.zcdp_rho:.4g} of zCDP; {exact}"
+    yield "unit", found.unit
+    if found.max_participations is not None:
+        yield "the busiest phone", f"took part {_times(found.max_participations)}"
+    yield "trust", found.trust_model
+
+
+def participation(found: Participation) -> str:
+    """Who took part at all, and how unevenly."""
+    uneven = (
+        "" if found.gini is None else f" Updates are spread over phones with a Gini coefficient of {found.gini:.2f}."
+    )
+    return (
+        f"Of {found.phones:,} phones that may train, {_share(found.never_used_share)} never took part; the busiest "
+        f"took part {_times(found.most_updates_of_a_phone)}.{uneven}"
+    )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number:,} times"
+
+
+def released(facts: RunFacts) -> str:
+    """How many of those that reported are in the model, where they are not all."""
+    reported, used = funnel_totals(facts.rounds).get("reported", 0), facts.summary.devices_trained
+    if reported <= used:
+        return ""
+    return (
+        f"Of the {reported:,} that reported, {used:,} are in the model: the others' rounds were abandoned, or their "
+        "updates could not be used."
+    )
+
+
+def intervals_left_out(why: LeftOut) -> LeftOut:
+    """The reason, with what it is that is missing."""
+    return replace(why, reason=f"95 % intervals over people; {why.reason}")
+
+
+def typed(sentences: Sequence[tuple[str, Sequence[TypedWord]]]) -> str:
+    """How often the words of the sentences were suggested before they were typed."""
+    places = [one.place for _, words in sentences for one in words]
+    first, three = places.count(0), len(places) - places.count(None)
+    return (
+        f"The first {len(sentences)} of {len(SENTENCES)} everyday sentences, word by word, on the exported file in 8 "
+        f"bits, with what a keyboard adds and leaves out: of {len(places)} words {first} were the first suggestion and "
+        f"{three} among the three. A word that was suggested is underlined and has a tick."
+    )

@@ -1,0 +1,58 @@
+"""Drawings: colours of the page, names apart from each other, the same bytes for the same values."""
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulation.report.charts import FIRST, SECOND, Line, bar_chart, line_chart
+
+LETTERS = 10.5
+
+
+def chart(lines, name="one"):
+    return line_chart(name, lines, x="rounds", y="recall, %", alternative='of "a" & <b>', caption="c").svg
+
+
+def test_every_colour_is_the_pages_and_no_letter_is_of_another_font():
+    svg = chart(
+        [Line("a", [1, 2], [3, 4], FIRST, points=True, bar=(3.5, 4.5)), Line("b", [0, 2], [2, 2], SECOND, "--")]
+    )
+    assert not re.search(r"#[0-9a-f]{6}\b", svg) and "font-family" not in svg and "<style" not in svg
+    assert {"--first", "--second", "--ink"} <= set(re.findall(r"var\((--\w+)\)", svg))
+    assert 'aria-label="of &#34;a&#34; &amp; &lt;b&gt;"' in svg and svg.startswith("<svg ") and svg.endswith("</svg>")
+    assert "xmlns" not in svg and "http" not in svg
+
+
+def test_the_same_values_give_the_same_bytes_and_two_drawings_share_no_id():
+    lines = [Line("a", [1, 2], [3, 4], FIRST, points=True)]
+    one, other = chart(lines), chart(lines, name="other")
+    assert chart(lines) == one
+    ids = [set(re.findall(r' id="([^"]+)"', svg)) for svg in (one, other)]
+    assert ids[0] and ids[1] and not ids[0] & ids[1]
+    assert set(re.findall(r"(?:url\(#|href=\"#)([^\")]+)", one)) == ids[0]
+
+
+@settings(max_examples=12)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=4))
+def test_names_of_lines_that_end_together_stand_apart_and_within(ends):
+    svg = chart([Line(f"line{i}", [0, 1], [50.0, end], FIRST) for i, end in enumerate(ends)])
+    height = float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[1])
+    places = sorted(float(y) for y in re.findall(r'y="([\d.-]+)"[^>]*>line\d', svg))
+    assert len(places) == len(ends) and places[0] - LETTERS + 2 > 0 and places[-1] < height
+    assert all(b - a > LETTERS for a, b in zip(places, places[1:], strict=False))
+
+
+def test_a_long_line_keeps_its_ends_and_little_else():
+    y = [float(i % 7) for i in range(50_000)]
+    y[-1] = 6.5
+    svg = chart([Line("a", list(range(50_000)), y, FIRST)])
+    assert len(svg) < 30_000
+    paths = re.findall(r'<path d="([^"]+)"[^>]*style="[^"]*--first', svg)
+    path = max(paths, key=len)
+    assert 100 < len(re.findall("[ML]", path)) <= 250
+
+
+def test_bars_of_nobody_are_drawn():
+    svg = bar_chart("bars", [("invited", 0.0, "0"), ("reported", 0.0, "0")], alternative="a", caption="c").svg
+    assert svg.count("invited") == 1 and "nan" not in svg.lower()
