@@ -18,7 +18,7 @@ NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model revea
 
 _UNIT = "one phone (its user), over the whole run"
 _ADJACENCY = "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same"
-_TRUST = "central: the server sees each round's sum of clipped updates, adds the noise, and is trusted to"
+_TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
 _RELEASED = "the model after every completed round, and the clip norm if it adapts"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _CONVERSION = "Renyi orders of the zCDP bound (epsilon); exact for Gaussian noise (epsilon_exact_gaussian)"

@@ -63,8 +63,7 @@ def write_results(folder: Path, study: Study, result: SweepResult) -> list[Path]
     if any(trial.reached is not None for trial in result.trials):
         from simulation.studies.sweeps.figure import plot_sweep  # matplotlib takes a while to import
 
-        files.append(folder / "sweep.png")
-        plot_sweep(files[-1], study, result)
+        files += plot_sweep(folder, study, result)
     return files
 
 

@@ -119,7 +119,8 @@ def print_line(console: Console, text: str) -> None:
 def _table(result: SweepResult) -> tuple[list[str], list[list[str]]]:
     metric = result.metric
     headings = ["trial", *(_short(name, result.names) for name in result.names)]
-    headings += [metric.short or metric.label, "behind the best", "epsilon", "time"]
+    behind = f"behind the best{', points' if metric.unit == 'percent' else ''}"
+    headings += [metric.short or metric.label, behind, "epsilon", "time"]
     rank = {trial.number: position for position, trial in enumerate(_by_value(result))}
     rows = []
     for trial in sorted(result.trials, key=lambda t: (rank.get(t.number, len(rank)), t.number)):
@@ -149,7 +150,7 @@ def _behind(trial: TrialResult, metric: Metric) -> str:
     """A difference only where its interval shows one."""
     if trial.behind_best is None:
         return "-"
-    return f"{_interval(trial.behind_best, metric)}{' (none shown)' if is_close_to_best(trial) else ''}"
+    return f"{_difference(trial.behind_best, metric)}{' (none shown)' if is_close_to_best(trial) else ''}"
 
 
 def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
@@ -173,7 +174,7 @@ def _confirmed(result: SweepResult, metric: Metric) -> list[str]:
     if result.confirmation is None:
         return []
     found = result.confirmation
-    gain = _interval(found.gain, metric)
+    gain = f"{_difference(found.gain, metric)}{' points' if metric.unit == 'percent' else ''}"
     shown = "" if found.gain.leaves_out_zero else "; no difference shown"
     return [
         f"on people held out: {_interval(found.chosen, metric)} with the chosen setting, "
@@ -214,6 +215,12 @@ def _interval(found: Interval, metric: Metric) -> str:
     text = metric.text(found.mean)
     half = found.half_width
     return text if half is None else f"{text.removesuffix(' %')} ± {metric.bare(half)}{' %' if '%' in text else ''}"
+
+
+def _difference(found: Interval, metric: Metric) -> str:
+    """A difference and its half width, as a column has it: of a share, in points."""
+    text, half = metric.bare(found.mean), found.half_width
+    return text if half is None else f"{text} ± {metric.bare(half)}"
 
 
 def _short(name: str, among: Sequence[str]) -> str:

@@ -5,28 +5,55 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from simulation.plots import BLUE, GREEN, ORANGE, new_figure, save_figure
+from simulation.plots import (
+    BLUE,
+    COLUMN_IN,
+    GREEN,
+    ORANGE,
+    TWO_COLUMNS_IN,
+    for_print,
+    new_figure,
+    save_figure,
+    save_for_print,
+)
 from simulation.studies.sweeps.results import SweepResult, TrialResult
-from simulation.studies.sweeps.study_file import Range, Study, Value
+from simulation.studies.sweeps.study_file import Choices, Range, Study, Value
 
 _COLOURS, _MARKERS = (BLUE, ORANGE, GREEN, "#E69F00", "#56B4E9", "#000000"), "osD^vP"
 _MOST_GROUPS = len(_COLOURS)
 
 
-def plot_sweep(path: Path, study: Study, result: SweepResult) -> None:
-    """Write the figure: one panel for each setting that was searched over, one colour for each value of another.
+def plot_sweep(folder: Path, study: Study, result: SweepResult) -> list[Path]:
+    """Write sweep.png to look at, and sweep.svg and sweep.pdf to print, as wide as a column or as two.
 
     Args:
-        path: of the file; its ending says the format.
+        folder: for the files.
         study: what was asked.
-        result: what was found.
+        result: what was found, with a finished trial.
+
+    Returns:
+        The paths.
     """
+    shown = folder / "sweep.png"
+    save_figure(_figure(study, result), shown)
+    with for_print():
+        printed = save_for_print(_figure(study, result), folder, "sweep")
+    return [shown, *printed]
+
+
+def _figure(study: Study, result: SweepResult) -> Figure:
+    """One panel for each setting that was searched over, one colour for each value of another."""
     done = [trial for trial in result.trials if trial.reached is not None]
     names, metric = list(result.names), result.metric
-    figure, axes = new_figure(1, len(names), (3.4 * len(names) + 0.6, 3.2), "")
-    for axis, name in zip(axes.flat, names, strict=True):
+    columns = min(len(names), 2)
+    rows = -(-len(names) // columns)
+    figure, axes = new_figure(rows, columns, (COLUMN_IN if columns == 1 else TWO_COLUMNS_IN, 2.8 * rows), "")
+    for axis in axes.flat[len(names) :]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat[: len(names)], names, strict=True):
         by = _grouping(names, name, done)
         places = _places(study, name, done)
         for group, (value, trials) in enumerate(_groups(by, done)):
@@ -39,9 +66,14 @@ def plot_sweep(path: Path, study: Study, result: SweepResult) -> None:
             axis.margins(x=0.15)
         elif _is_log(study, name, done):
             axis.set_xscale("log")
-        if by is not None:
-            axis.legend(fontsize=7)
-    save_figure(figure, path)
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if isinstance(study.search[name], Choices) and places is None:
+            tried = sorted({trial.setting[name] for trial in done})
+            axis.set_xticks(tried, [_text(value) for value in tried])
+            axis.set_xticks([], minor=True)
+        if by is not None:  # above, where no bar is
+            axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    return figure
 
 
 def _draw(
