@@ -31,6 +31,8 @@ def read_json_object(path: Path, what: str, keys: Sequence[str] = ()) -> dict[st
         raise ConfigError(unreadable(path, error, what)) from error
     except json.JSONDecodeError as error:
         raise ConfigError(expected(f"{path}:{error.lineno}", what, "no JSON")) from error
+    except (ValueError, RecursionError) as error:  # of a number that is too long, or nested too deeply
+        raise ConfigError(expected(path, what, "JSON that nobody writes")) from error
     if not isinstance(found, dict):
         raise ConfigError(expected(path, what, f"a JSON {type(found).__name__}"))
     for key in keys:

@@ -235,6 +235,20 @@ def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> 
         raise LedgerError(expected(f"{path}:1", "a plan whose cost can be computed", found)) from error
 
 
+def releases_on_record(path: Path) -> tuple[int, str]:
+    """How many releases a ledger has, and whose epsilon its plan's is.
+
+    Raises:
+        LedgerError: it is missing, edited or without a plan, or its mechanism is not known.
+    """
+    if not path.exists():
+        raise LedgerError(expected(path, "a privacy ledger", "none"))
+    entries, _ = _read(path)
+    if not entries:
+        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none"))
+    return len(entries) - 1, _plan_on_record(path, entries, None).epsilon_is_of
+
+
 def half_written_line(path: Path) -> int | None:
     """The number of a last line that a crash left without its end, which is counted by nobody; None if all are whole.
 

@@ -35,9 +35,12 @@ def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] 
     words = first = three = 0
     for sentence in sentences:
         read = keyboard.read(sentence)
-        words += len(read)
-        first += sum(shown[0] == word for shown, word in read)
-        three += sum(word in shown for shown, word in read)
+        if not read:
+            continue
+        typed = [(shown, word) for shown, word in read if any(letter.isalnum() for letter in word)]  # no punctuation
+        words += len(typed)
+        first += sum(shown[0] == word for shown, word in typed)
+        three += sum(word in shown for shown, word in typed)
         print(" ".join(f"[{' '.join(shown)}] {word}{'*' * (word in shown)}" for shown, word in read), file=stream)
     share = f" ({three / words:.0%})" if words else ""
     print(f"{words} words: {first} were the first suggestion, {three}{share} among the three", file=stream)

@@ -144,7 +144,8 @@ class LocalFiles:
             Outputs of the same form.
 
         Raises:
-            ValueError, KeyError, IndexError, TypeError: there is no such thing, or the inputs do not fit.
+            ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError: there is no such thing, or the
+                inputs do not fit.
         """
         arrays = {
             name: np.array(one["data"], {"int32": np.int32, "float32": np.float32}[one["dtype"]]).reshape(one["shape"])
@@ -271,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = local.run(int(place), file, signature[0], json.loads(body))
             else:
                 raise ValueError(expected("the action", "run or reset", repr(action)))
-        except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
             self._answer(400, json.dumps({"error": str(error)}).encode(), ".json")
             return
         self._answer(200, json.dumps(answer).encode(), ".json")

@@ -26,6 +26,7 @@ from simulation.report.facts import (
     RunFacts,
     TypedWord,
 )
+from simulation.run.central import read_central
 from simulation.run.checkpoint import CheckpointError, newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
@@ -33,7 +34,7 @@ from simulation.run.records import Summary
 from simulation.subcommands import command
 from typefleet.errors import InputError, expected
 
-CENTRAL, SENTENCES_SHOWN = "central.json", 3
+SENTENCES_SHOWN = 3
 T = TypeVar("T")
 _NOT_YET = LeftOut("the run is not finished")
 
@@ -198,12 +199,11 @@ def _privacy(path: Path) -> Privacy:
 
 
 def _central(root: Path) -> Central | LeftOut:
-    path = root / CENTRAL
-    if not path.exists():
+    found = read_central(root)
+    if found is None:
         return LeftOut("central training: not made", command("scripts/compare_central.py", root))
-    found = read_json_object(path, "the outcome of central training", ("metrics", "epochs"))
-    metrics = {name: value for name, value in found["metrics"].items() if not isinstance(value, list)}  # a row each
-    return Central({name: _number(value) for name, value in metrics.items()}, int(found["epochs"]))
+    metrics = {name: value for name, value in found.metrics.items() if not isinstance(value, list)}  # a row each
+    return Central({name: _number(value) for name, value in metrics.items()}, found.epochs)
 
 
 def _model_files(

@@ -78,7 +78,7 @@ def metric_rows(facts: RunFacts) -> Table:
     heading = ["central training"] if central is not None else []
     people = "people" if facts.people is None else f"{facts.people:,} people"
     return Table(
-        f"Measured on {people} who never trained",
+        f"Measured on {people} who never trained; recall is of the words that the vocabulary has",
         ["", "this run", *(["95 % interval"] if has_intervals else []), *names, *heading],
         rows,
     )

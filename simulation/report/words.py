@@ -42,10 +42,11 @@ def outcome(facts: RunFacts) -> Iterator[str]:
     people = "people" if facts.people is None else f"{facts.people:,} people"
     recall = facts.summary.held_out.get(TOP1_RECALL.name)
     if recall is None:
-        yield "The held-out people have not been measured, so nothing is known of how good the suggestions are."
+        yield "Nobody has been measured, so nothing is known of how good the suggestions are."
     else:
         yield (
-            f"On {people} who never trained, the first suggestion is right in {100 * recall:.1f} % of words"
+            f"On {people} who never trained{_of_which_kind(facts)}, the first suggestion is right in "
+            f"{100 * recall:.1f} % of the words that the vocabulary has"
             f"{_spread(facts, TOP1_RECALL)}{_counting(facts, TOP1_RECALL)}.{_beside_triples(facts)}"
         )
     saved = facts.summary.held_out.get(KEYSTROKE_SAVINGS.name)
@@ -57,9 +58,18 @@ def outcome(facts: RunFacts) -> Iterator[str]:
     summary, part = facts.summary, facts.summary.participation
     yield (
         f"In {simulated_time(summary.simulated_seconds)} of simulated time {summary.devices_trained:,} updates of "
-        f"phones were added up; {part.phones:,} phones could have trained, "
+        f"phones were added up; {part.phones:,} phones with memory enough could have trained, "
         f"{_share(part.never_used_share)} of them never did."
     )
+
+
+def _of_which_kind(facts: RunFacts) -> str:
+    validation = facts.config.evaluation.people == "validation"
+    return " (validation people, by whom settings are chosen: no result to report)" if validation else ""
+
+
+def _share_of_noise(found: Privacy) -> str:
+    return f"1/{found.modelled_cohort / found.goal:,.0f}" if found.modelled_cohort else "all"
 
 
 def _spread(facts: RunFacts, metric: Metric) -> str:
@@ -109,9 +119,9 @@ def privacy(facts: RunFacts, found: Privacy) -> Iterator[Paragraph]:
     else:
         yield Paragraph(
             "What the files do not have:",
-            f"this guarantee. The run asked for {found.goal:,} reports in each round and added as much less noise than "
-            f"a deployment with {found.modelled_cohort:,} would, to show what accuracy such a deployment reaches. "
-            "Nobody may say of these files that they are private by the epsilon below.",
+            f"the guarantee below. It is that of a deployment with {found.modelled_cohort:,} reports per round. This "
+            f"run had {found.goal:,} and added {_share_of_noise(found)} of the noise that they would need, to show "
+            "what accuracy such a deployment reaches. Nobody may say of these files that they are private.",
         )
         yield Paragraph(
             "What the deployment would have:",

@@ -16,6 +16,7 @@ from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
 FILE_NAME = "central.json"
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ def read_central(folder: Path) -> CentralTrained | None:
     metrics = found["metrics"]
     usable = (
         isinstance(metrics, dict) and isinstance(found["epochs"], int) and isinstance(found["learning_rate"], float)
+    )
+    usable = usable and all(
+        isinstance(v, list | None) or (isinstance(v, int | float) and abs(v) < _LARGEST) for v in metrics.values()
     )
     if not usable:
         raise ConfigError(expected(path, what, "another file"))

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
+from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
-from simulation.run.records import RoundRecord, Summary
+from simulation.run.records import RoundRecord, Summary, wrong_types
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
 
 # What a line says of every round, whatever became of it.
@@ -109,6 +110,9 @@ def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
         raise ConfigError(expected(where, f"the line of round {number}", "a damaged one")) from error
     if not isinstance(found, dict) or not found.keys() >= _EVERY_ROUND or found["round"] != number:
         raise ConfigError(expected(where, f"the line of round {number}", "another one, or a part of one"))
+    for kind in (RoundRecord, Funnel):
+        for name in wrong_types(kind, found):
+            raise ConfigError(expected(where, f"the line of round {number}", f"a value of another type as {name}"))
     return found
 
 
@@ -177,13 +181,18 @@ def new_folder(requested: Path | None, prefix: str = "") -> Path:
     Raises:
         ConfigError: it is in use or cannot be written; nothing is left behind.
     """
-    root = requested or Path("runs") / f"{prefix}{datetime.now():%Y-%m-%d-%H%M%S}"
+    root = requested or new_name(prefix)
     check_output_dir(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return root
+
+
+def new_name(prefix: str = "") -> Path:
+    """A folder in runs/ named by the date and time; it is not made."""
+    return Path("runs") / f"{prefix}{datetime.now():%Y-%m-%d-%H%M%S}"
 
 
 def check_output_dir(root: Path) -> None:

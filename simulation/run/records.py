@@ -3,9 +3,10 @@
 Each is a dataclass here and flat JSON on disk: what a funnel or a metric adds stands beside the other keys.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import MetricTable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from simulation.world.participation import Participation  # with the fleet
 
 _BASELINE = "baseline_"
+_LARGEST = 1.8e308  # and NaN is not at most it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +145,37 @@ class Summary:
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in parts}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
-        except TypeError:
+        except (TypeError, AttributeError):
             raise ConfigError(expected(where, "the outcome of a finished run", "another participation")) from None
+        for name in wrong_types(Summary, own):
+            raise ConfigError(expected(where, "the outcome of a finished run", f"a value of another type as {name}"))
+        for name, value in rest.items():
+            if not isinstance(value, list | None) and not _is_a_number(value):
+                raise ConfigError(expected(where, f"a number, or null, as {name}", type(value).__name__))
         return Summary(**own, baselines=baselines, participation=participation, held_out=rest)
+
+
+_PLAIN = {int: (int,), float: (int, float), str: (str,), type(None): (type(None),)}
+
+
+def wrong_types(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
+    """Names of values of another type than the field of that name has; fields of other than plain types are let be."""
+    for name, hint in get_type_hints(kind, localns=dict.fromkeys(("Participation", "RoundProfile"), object)).items():
+        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        if name in values and all(part in _PLAIN for part in parts):
+            allowed = tuple(kind for part in parts for kind in _PLAIN[part])
+            value = values[name]
+            if not isinstance(value, allowed) or (isinstance(value, bool) or not _is_finite(value)):
+                yield name
+
+
+def _is_a_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a float can hold it; what is no number is let be."""
+    return not isinstance(value, int | float) or abs(value) <= _LARGEST
 
 
 def check_metric_names(metrics: MetricTable) -> None:

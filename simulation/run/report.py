@@ -139,7 +139,7 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path) -> _Rows:
     days, rate = summary.simulated_seconds / 86400, summary.tokens_per_second
     speed = "" if rate is None else f"; {rate:,.0f} tokens/s in training"
     part = summary.participation
-    left_out = f"{percent(part.never_used_share, 1)} of {part.phones:,} never took part"
+    left_out = f"{percent(part.never_used_share, 1)} of {part.phones:,} with memory enough never took part"
     return [
         *rows,
         ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"]),

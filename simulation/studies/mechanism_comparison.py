@@ -252,11 +252,11 @@ def plot(path: Path, outcomes: list[Outcome]) -> None:
             for (x, y), half in zip(points, bars, strict=True):
                 if half is not None:
                     left.errorbar(x, y, yerr=100 * half, color=style.colour, lw=0.8, capsize=2)
-    left.set(title="Recall, first suggestion", xlabel="epsilon", ylabel="% of words", xscale="log")
+    left.set(title="Recall, first suggestion", xlabel="epsilon", ylabel="%", xscale="log")
     left.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
     left.set_xticks([], minor=True)
     right.set(title=f"Over the rounds, at epsilon {middle:g}" if middle else "Over the rounds", xlabel="rounds")
-    right.set_ylabel("% of words")
+    right.set_ylabel("%")
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in (left, right):
         axis.legend(fontsize=8)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
-from server_strategy.privacy.ledger import half_written_line, recompute
+from server_strategy.privacy.ledger import half_written_line, recompute, releases_on_record
 from simulation.files import read_json_object
 from typefleet.errors import ConfigError, expected
 
@@ -35,6 +35,15 @@ def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
         print(f"note: {ledger}:{line} is half-written and not counted: {why}", file=errors)
     print(json.dumps({**spent, "epsilon_is_of": is_of}, indent=2), file=out)
     agrees = _has_the_weights(statement, folder / "model" / "weights.npz", out, errors)
+    on_record, deployment = releases_on_record(ledger)
+    if str(is_of).replace("reports a round", "reports per round") != deployment:  # as earlier versions said
+        print(f"privacy.json says another deployment than the ledger's plan: {deployment}", file=errors)
+        agrees = False
+    if on_record > releases and (folder / "participation.json").exists():  # which a run writes when it has ended
+        print(f"privacy.json counts {releases} of the {on_record} releases that the ledger records", file=errors)
+        agrees = False
+    elif on_record > releases:
+        print(f"note: the run has not ended, and its ledger is {on_record - releases} releases ahead", file=errors)
     if spent != claimed:
         print(f"privacy.json claims something else: {json.dumps(claimed)}", file=errors)
         agrees = False

@@ -17,7 +17,8 @@ class FleetConfig:
     """The simulated phones."""
 
     size: Annotated[int | None, Ge(2), Le(100_000_000)] = None
-    """Phones in the fleet, held-out ones included; by default 5,000, or as many as the file has."""
+    """Phones in the fleet, held-out ones included; by default as many as there are people in
+    the text; 5,000 of made-up text."""
     availability: Annotated[str, AVAILABILITY.choice] = "model"
     """When phones are eligible: by the built-in model, or as recorded in --fleet.trace, which alone selects it."""
     availability_settings: Annotated[

@@ -149,10 +149,9 @@ def difference(group: RunGroup, reference: RunGroup, metric: Metric) -> Differen
     if not own or not other:
         return Difference(metric, None, "", "not measured")
     alone = Difference(metric, None, "", "no seed in common, and fewer than two seeds in one of them")
-    by_phone = _paired_by_phone(group, reference, metric, common[0]) if common else alone
     between = difference_between_seeds(list(own.values()), list(other.values()))
-    if by_phone.is_shown is not None or between is None:
-        return by_phone
+    if between is None:  # one of them has one seed: what the people of that seed show is not what other seeds would
+        return _paired_by_phone(group, reference, metric, common[0]) if len(own) == len(other) == len(common) else alone
     how = f"unpaired (Welch; {len(other)} seeds of the reference and {len(own)})"
     return Difference(metric, between, how, "")
 

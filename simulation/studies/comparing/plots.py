@@ -103,7 +103,7 @@ def _recall_figure(found: RunComparison, styles: list[PlotStyle], folder: Path) 
                 label = name if f"{name}" not in axis.get_legend_handles_labels()[1] else None
                 axis.plot(100 * reached, row, marker=mark, ms=5, color=GREY, ls="none", label=label)
     axis.set_yticks(range(count), [group.label for group in found.groups])
-    axis.set(ylim=(count - 0.5, -0.5), xlabel="recall, first suggestion, % of words")
+    axis.set(ylim=(count - 0.5, -0.5), xlabel="recall, first suggestion, %")
     if axis.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center", ncols=2)
     caption = "Recall of the first suggestion with its 95 % interval, where it has one, and what counting reaches"

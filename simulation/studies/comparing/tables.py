@@ -77,8 +77,12 @@ def _groups_table(found: RunComparison) -> ReportTable:
         for group in found.groups
     ]
     runs = sum(len(group.runs) for group in found.groups)
-    headings = ("group", "runs", "seeds", "rounds\ncompleted", "rounds\nabandoned", "people\nheld out")
+    headings = ("group", "runs", "seeds", "rounds\ncompleted", "rounds\nabandoned", "people\nmeasured")
     notes = [f"The reference is {found.groups[found.reference].label}."] if len(found.groups) > 1 else []
+    if any(run.settings["evaluation.people"] == "validation" for group in found.groups for run in group.runs):
+        notes.append(
+            "Measured on validation people, by whom settings are chosen: no result to report (docs/studies.md)."
+        )
     return ReportTable(f"{_number(runs, 'run')} in {_number(len(rows), 'group')}: {by}", headings, rows, notes)
 
 
@@ -161,9 +165,9 @@ def _interval_notes(found: RunComparison, columns: Sequence[int]) -> list[str]:
         if one.interval is None or one.interval.low is None:
             what = f"No interval, since there is {one.why}" if one.why.startswith("one") else f"No interval: {one.why}"
         elif one.interval.over == "seeds":
-            what = f"± half of the 95 % t-interval over {one.interval.number} seeds, each with other people held out"
+            what = f"± half of the 95 % t-interval over {one.interval.number} seeds, each with other people"
         else:
-            what = f"± half of the 95 % bootstrap interval over {one.interval.number:,} held-out people of one run"
+            what = f"± half of the 95 % bootstrap interval over {one.interval.number:,} people of one run"
         kinds.setdefault(what, []).append(group.label)
     return [f"{what}{_of_whom(labels, found)}." for what, labels in kinds.items()] + [
         "bigram, trigram: what counting pairs and triples of words reaches on the same people."
@@ -208,8 +212,12 @@ def difference_text(one: Difference) -> str:
         metric = replace(metric, digits=metric.digits + 1)  # which of the two is larger is the point
     half = metric.bare(one.interval.half_width)
     if not one.is_shown:
-        return f"no difference\nshown (±{half})"
-    return f"{'+' if one.interval.mean > 0 else '-'}{metric.bare(abs(one.interval.mean))} ±{half}"
+        return f"{_signed(one.interval.mean, metric)} ±{half}\n(none shown)"
+    return f"{_signed(one.interval.mean, metric)} ±{half}"
+
+
+def _signed(mean: float, metric: Metric) -> str:
+    return f"{'-' if mean < 0 else '+'}{metric.bare(abs(mean))}"
 
 
 def fine_enough(metric: Metric, half_width: float) -> Metric:

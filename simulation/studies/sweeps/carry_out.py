@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from simulation.run.directory import new_folder
-from simulation.studies.sweeps.desk import Desk
+from simulation.run.directory import new_name
+from simulation.studies.sweeps.desk import TRIALS, Desk
 from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
 from simulation.studies.sweeps.study_file import Study
+from simulation.subcommands import command
 from simulation.tables import console_for
+from typefleet.errors import TypefleetError
 
 
 def carry_out(
@@ -37,7 +39,7 @@ def carry_out(
         InputError: the settings, the data or the folder cannot be used.
         MachineError: the machine failed; the sweep can go on.
     """
-    folder = output_dir or new_folder(None, "sweep-")
+    folder = output_dir or new_name("sweep-")  # made once everything is accepted
     with places_for(study, parallel, address) as places:
         return _carried_out(Desk(folder, study, places), stream)
 
@@ -46,11 +48,16 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     folder, study, console = desk.folder, desk.study, console_for(stream)
     print_line(console, f"{desk.progress.total} settings, {study.options.seeds} seeds each, in {folder}")
     with SweepDisplay(stream, desk) as display, _stop_on_interrupt(desk, display):
-        desk.carry_out(display.watch)
+        try:
+            desk.carry_out(display.watch)
+        except TypefleetError:
+            write_results(folder, study, sweep_result(folder, study, desk.search))  # what there is so far
+            raise
     result = sweep_result(folder, study, desk.search)
     files = write_results(folder, study, result)
     print_result(stream, result, files)
     print_cost_of_starting(console, desk)
+    print_line(console, f"its runs beside each other: {command('scripts/compare_runs.py', folder / TRIALS)}/*/seed-*")
     if desk.stopped:
         print_line(console, f"stopped; the same command with --output-dir {folder} goes on")
     return result

@@ -177,6 +177,8 @@ class Desk:
             ConfigError: its settings do not go together, or it has no such metric.
         """
         if not is_finished(run):
+            if self._stop.is_set():
+                return None
             config = self._settings_beside(run, setting, seed, others)
             name = str(run.relative_to(self.folder))
 
@@ -187,7 +189,7 @@ class Desk:
             began = time.monotonic()
             self.progress.running[name] = "starting"
             request = RunRequest(
-                settings=str(run.with_name(f"{run.name}.toml")),
+                settings=str(_settings_of(run)),
                 seed=seed,
                 output_dir=str(run),
                 going_on=(run / "config.toml").exists(),
@@ -209,7 +211,7 @@ class Desk:
             given["engine__workers"] = self._places.workers
         config = self.study.config_of(setting, self.folder / _BASE, seed, **given)
         run.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(run.with_name(f"{run.name}.toml"), to_toml(config))
+        write_text_atomically(_settings_of(run), to_toml(config))
         return config
 
     def _confirm(self, host: RunHost) -> None:
@@ -248,6 +250,11 @@ def best_trial(search: Search, maximize: bool) -> FrozenTrial | None:
     return best
 
 
+def _settings_of(run: Path) -> Path:
+    """The file of a run's settings, under a name that is not taken for a run's."""
+    return run.with_name(f"settings-of-{run.name}.toml")
+
+
 def is_finished(run: Path) -> bool:
     """Whether a folder has a run that has ended by itself."""
     return (run / "participation.json").exists()  # which a run writes last
@@ -276,15 +283,18 @@ def _check_settings(folder: Path, study: Study) -> None:
             )
     else:
         check_output_dir(folder)
+    is_there_already = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         study.write_settings(folder / _BASE)
         try:
-            for setting in ({}, *(study.grid() if study.options.method == "grid" else ())):
+            for setting in ({}, *(study.grid() if study.options.method == "grid" else (study.first(),))):
                 study.config_of(setting, folder / _BASE, 0)
         except ConfigError:
             if not (folder / _STUDY).exists():
                 (folder / _BASE).unlink()
+                if not is_there_already:
+                    folder.rmdir()
             raise
         write_text_atomically(folder / _STUDY, json.dumps(described, indent=2) + "\n")
     except OSError as error:

@@ -1,5 +1,6 @@
 """What a person sees of a sweep: a live table while it goes on, and what it came to."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -13,6 +14,8 @@ from rich.text import Text
 
 from client_model.metrics.intervals import Interval
 from client_model.metrics.metric import Metric
+from simulation.config import RunConfig
+from simulation.settings import choose, leaves
 from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.results import (
     SweepResult,
@@ -69,7 +72,8 @@ class SweepDisplay:
             self._live.update(self._picture(), refresh=True)
 
     def _counter(self) -> str:
-        return f"trial {len(self._told)}/{self._desk.progress.total}"
+        done, total = len(self._told), self._desk.progress.total
+        return f"trial {done}/{total}" + (", confirming on people held out" if done >= total and self._live else "")
 
     def _picture(self) -> RenderableType:
         left = self._time_left()
@@ -79,8 +83,8 @@ class SweepDisplay:
 
     def _time_left(self) -> str:
         done = len(self._told) - self._done_before
-        if not done:
-            return "? left"
+        if not done or len(self._told) >= self._desk.progress.total:
+            return "" if done else "? left"
         each = (time.monotonic() - self._began) / done
         left = timedelta(seconds=round(each * max(self._desk.progress.total - len(self._told), 0)))
         return f"{left} left"
@@ -88,8 +92,8 @@ class SweepDisplay:
 
 def trial_line(trial: TrialResult, study: Study) -> str:
     """A trial in one line."""
-    names, metric = list(study.search), metric_of(study)
-    setting = ", ".join(f"{_short(name, names)} {_value(value)}" for name, value in trial.setting.items())
+    metric = metric_of(study)
+    setting = ", ".join(f"{_short(name)} {_value(value)}" for name, value in trial.setting.items())
     if trial.state == "failed":
         return f"{setting}  failed: {trial.cause}"
     if trial.reached is None:
@@ -118,7 +122,7 @@ def print_line(console: Console, text: str) -> None:
 
 def _table(result: SweepResult) -> tuple[list[str], list[list[str]]]:
     metric = result.metric
-    headings = ["trial", *(_short(name, result.names) for name in result.names)]
+    headings = ["trial", *(_short(name) for name in result.names)]
     behind = f"behind the best{', points' if metric.unit == 'percent' else ''}"
     headings += [metric.short or metric.label, behind, "epsilon", "time"]
     rank = {trial.number: position for position, trial in enumerate(_by_value(result))}
@@ -159,6 +163,12 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
     best = next(trial for trial in done if trial.number == result.best)
     over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
     lines = [f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"]
+    epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
+    if len({None if e is None else round(e, 2) for e in epsilons}) > 1:
+        shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))
+        lines.append(
+            f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"
+        )
     if number == 1:
         lines = ["one seed and no counts per person: no interval"]
     close = [trial.number for trial in done if is_close_to_best(trial)]
@@ -193,8 +203,9 @@ def cost_lines(cost: TuningCost) -> list[str]:
     ]
     if cost.epsilon_of_chosen is not None:
         lines.append(
-            "  had the number of settings been drawn (geometric, as many on average) and they at random: epsilon "
-            f"{cost.epsilon_of_chosen:.2f} for the chosen one (Papernot and Steinke 2021, Theorem 2)"
+            "  a search that draws its settings at random, and how many, too, could claim epsilon "
+            f"{cost.epsilon_of_chosen:.2f} for the one that it chooses (Papernot and Steinke 2021, Theorem 2); "
+            "this one may not"
         )
     return lines
 
@@ -205,8 +216,8 @@ def print_cost_of_starting(console: Console, desk: Desk) -> None:
     if later:
         print_line(
             console,
-            f"from asking for a run to its first round: {first:.1f} s for the first, {np.median(later):.1f} s for "
-            "those that found workers started",
+            f"workers were started once: the first run had its first round after {first:.1f} s, the others after "
+            f"{np.median(later):.1f} s",
         )
 
 
@@ -223,11 +234,11 @@ def _difference(found: Interval, metric: Metric) -> str:
     return text if half is None else f"{text} ± {metric.bare(half)}"
 
 
-def _short(name: str, among: Sequence[str]) -> str:
-    """The last part of a dotted name, or all of it where two share one."""
-    last = [other.split(".")[-1] for other in among]
+def _short(name: str) -> str:
+    """The last part of a dotted name, or all of it where two settings share one."""
     own = name.split(".")[-1]
-    return (name if last.count(own) > 1 else own).replace("_", " ")
+    alike = [path for path in leaves(choose(RunConfig(), {})) if path[-1] == own]
+    return (name if len(alike) > 1 else own).replace("_", " ").replace(".", " ")
 
 
 def _value(value: object) -> str:

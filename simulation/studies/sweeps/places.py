@@ -26,7 +26,10 @@ def places_for(study: Study, parallel: int | None, address: str | None) -> Itera
         ConfigError: more at the same time than there are processors for.
         EngineError: the cluster cannot be joined.
     """
-    workers = study.settings.get("engine", {}).get("workers")
+    engine = study.settings.get("engine")
+    workers = engine.get("workers") if isinstance(engine, dict) else None
+    if workers is not None and not isinstance(workers, int):
+        raise ConfigError(expected(f"{study.source}: engine.workers", "a whole number", type(workers).__name__))
     if address is None:
         here = EngineConfig().workers_here
         number = parallel or 1

@@ -15,9 +15,11 @@ from client_model.metrics.intervals import Interval, difference_over_people, ove
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
 from server_strategy.privacy.accounting import epsilon_by_rdp
-from server_strategy.privacy.ledger import recompute
+from server_strategy.privacy.ledger import LedgerError, recompute, releases_on_record
+from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from server_strategy.privacy.selection import epsilon_of_the_best_of
 from simulation.files import write_atomically, write_text_atomically
+from simulation.flags import read_config
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
@@ -108,7 +110,7 @@ def sweep_result(folder: Path, study: Study, search: Search) -> SweepResult:
         names=list(study.search),
         trials=trials,
         best=None if best is None else best.number,
-        cost=tuning_cost(folder, sum(trial.state in ("finished", "pruned") for trial in trials)),
+        cost=tuning_cost(folder, sum(trial.state != "waiting" for trial in trials), study.options.seeds),
         confirmation=_confirmation(folder / CONFIRMATION, study, metric),
     )
 
@@ -180,18 +182,24 @@ def _confirmation(folder: Path, study: Study, metric: Metric) -> Confirmation | 
     return Confirmation(interval_of(chosen, metric), interval_of(unchanged, metric), gain)
 
 
-def tuning_cost(folder: Path, settings: int) -> TuningCost:
+def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
     """What every run in a sweep's folder has spent, unfinished ones too, from their ledgers.
 
     Args:
         folder: of the sweep.
-        settings: that were tried.
+        settings: that were tried, whatever became of them.
+        seeds: runs of each setting that was tried to its end.
     """
     spent, without, deployments = [], 0, set()
     chosen: list[float] = []
+    why = None
     for config in sorted(folder.glob("*/*/seed-*/config.toml")):
         run = config.parent
-        found, is_of = _spent(run)
+        try:
+            found, is_of = _spent(run)
+        except LedgerError as error:
+            why = str(error)
+            continue
         if found is None:
             without += 1
             continue
@@ -200,8 +208,10 @@ def tuning_cost(folder: Path, settings: int) -> TuningCost:
             deployments.add((found["delta"], is_of))
         if run.parent.parent.name == TRIALS:
             chosen.append(found["zcdp_rho"])
-    runs, why = len(spent) + without, None
-    if not deployments and not without:
+    runs = len(spent) + without
+    if why is not None:
+        pass
+    elif not deployments and not without:
         why = "no run has finished"
     elif without:
         why = f"{without} of {runs} runs had no privacy"
@@ -221,7 +231,6 @@ def tuning_cost(folder: Path, settings: int) -> TuningCost:
     ((delta, is_of),) = deployments
     # What an unfinished run has spent is of the same deployment: all have the study's settings.
     rho = sum(one["zcdp_rho"] for one in spent)
-    seeds = max(1, round(len(chosen) / settings)) if settings else 1
     best = epsilon_of_the_best_of(max(chosen) * seeds, settings, delta) if chosen and settings > 1 else None
     return TuningCost(
         runs=runs,
@@ -242,11 +251,13 @@ def _spent(run: Path) -> tuple[dict[str, Any] | None, str | None]:
         if summary.epsilon is None:
             return None, None
         return {"zcdp_rho": summary.zcdp_rho, "delta": summary.delta}, summary.epsilon_is_of
-    ledger = run / "privacy_ledger.jsonl"
-    if not ledger.exists():
+    if read_config(run / "config.toml").privacy.mechanism == NO_PRIVACY.name:
         return None, None
-    releases = sum(1 for _ in ledger.open("rb")) - 1
-    return recompute(ledger, max(releases, 0)), None
+    ledger = run / "privacy_ledger.jsonl"
+    if not ledger.exists() or not ledger.stat().st_size:
+        return {"zcdp_rho": 0.0, "delta": None}, None  # nothing was released before it
+    releases, _ = releases_on_record(ledger)
+    return recompute(ledger, releases), None
 
 
 def _summary(run: Path) -> Summary | None:

@@ -81,15 +81,22 @@ class Search:
     def unfinished(self) -> list[Trial]:
         """Trials that were begun and neither finished nor failed, in their order."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [Trial(self._study, trial._trial_id) for trial in running]
+        trials = [Trial(self._study, trial._trial_id) for trial in running]
+        for trial in trials:
+            self._study.sampler = self._sampler(trial.number)
+            for name, distribution in self._space.items():  # a kill may have left it with a part of its setting
+                trial._suggest(name, distribution)
+        return trials
 
     @_alone
     def next(self) -> Trial | None:
         """A further trial; None if there are to be no more."""
-        number = len(self._study.get_trials(deepcopy=False))
+        trials = self._study.get_trials(deepcopy=False)
+        waiting = sum(trial.state == TrialState.WAITING for trial in trials)  # by a kill before it was asked for
+        number = len(trials) - waiting
         if number >= self.total:
             return None
-        if self._grid is not None:
+        if self._grid is not None and not waiting:
             self._study.enqueue_trial(dict(self._grid[number]))
         self._study.sampler = self._sampler(number)
         return self._study.ask(self._space)
@@ -147,8 +154,7 @@ def cause_of(trial: FrozenTrial) -> str | None:
 def _distribution(dimension: Dimension) -> BaseDistribution:
     if isinstance(dimension, Choices):
         return CategoricalDistribution(dimension.values)
-    steps = dimension.steps()
-    if dimension.whole and (dimension.step is not None or not dimension.log or steps is not None):
+    if dimension.whole:
         step = 1 if dimension.step is None else int(dimension.step)
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log, step=step)
     return FloatDistribution(float(dimension.low), float(dimension.high), log=dimension.log, step=dimension.step)

@@ -28,6 +28,7 @@ import tomli_w
 from annotated_types import Ge
 
 from client_model.metrics.door import ALWAYS_MEASURED, METRICS
+from client_model.metrics.table import metric_table
 from simulation.config import RunConfig
 from simulation.flags import flags_for, parse_simulate, read_config
 from simulation.settings import check_bounds, typed
@@ -44,6 +45,9 @@ _STUDY_DEFAULTS: Mapping[str, Any] = {
     "tracking": {"trackers": []},
 }
 _OF_A_SUMMARY = ("epsilon", "wall_seconds", "tokens_per_second", "simulated_seconds", "rounds_abandoned")
+_LARGEST = 1e300
+_LESS_IS_BETTER = ("perplexity", "oov_rate")
+_MOST_STEPS = 10_000
 _NOT_SEARCHED = ("seed", "output_dir", "engine", "evaluation.people")
 
 
@@ -60,7 +64,7 @@ class StudyOptions:
     metric: str = "top1_recall"
     """What settings are compared by: a metric of the runs."""
     direction: Literal["auto", "maximize", "minimize"] = "auto"
-    """auto: more is better, except of perplexity."""
+    """auto: more is better, except of perplexity and of the share of words outside the vocabulary."""
     pruner: Literal["none", "median", "halving"] = "none"
     """Stop the first run of a setting that does worse than others at the same round, and skip its further seeds: below
     the median of all before, or outside the best quarter at each of ever longer rungs."""
@@ -71,7 +75,7 @@ class StudyOptions:
     @property
     def maximize(self) -> bool:
         """Whether more is better."""
-        return self.direction == "maximize" or (self.direction == "auto" and self.metric != "perplexity")
+        return self.direction == "maximize" or (self.direction == "auto" and self.metric not in _LESS_IS_BETTER)
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class Study:
     options: StudyOptions
     settings: Mapping[str, Any]  # of every run, as a tree
     search: Mapping[str, Dimension]
+    source: str = "the study"  # for messages
 
     @property
     def digestible(self) -> dict[str, Any]:
@@ -133,6 +138,10 @@ class Study:
             columns.append(values)
         return [dict(zip(self.search, combination, strict=True)) for combination in itertools.product(*columns)]
 
+    def first(self) -> Setting:
+        """One setting, of the first value of each name."""
+        return {name: d.values[0] if isinstance(d, Choices) else d.low for name, d in self.search.items()}
+
     def write_settings(self, path: Path) -> None:
         """The settings of every run, as the file that `config_of` starts from."""
         path.write_text(tomli_w.dumps(dict(self.settings)), encoding="utf-8")
@@ -150,7 +159,11 @@ class Study:
             ConfigError: the values do not go together.
         """
         given = {**setting, **{name.replace("__", "."): value for name, value in others.items()}, "seed": seed}
-        return parse_simulate(["--config", str(base), *flags_for(given, read_config(base))]).run
+        try:
+            return parse_simulate(["--config", str(base), *flags_for(given, read_config(base))]).run
+        except ConfigError as error:  # the file is ours; what is wrong stands in the study's
+            said = str(error).replace(f"{base}: ", "[settings] ")
+            raise ConfigError(f"{self.source}: {said}") from error
 
 
 def read_study(path: Path, **changes: Any) -> Study:
@@ -167,15 +180,15 @@ def read_study(path: Path, **changes: Any) -> Study:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(unreadable(path, error, "the description of a sweep")) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number that is too long, too
         raise ConfigError(expected(path, "TOML", f"a fault: {error}")) from error
     try:
-        return _study_of(table, path.parent, {name: value for name, value in changes.items() if value is not None})
+        return _study_of(table, path, {name: value for name, value in changes.items() if value is not None})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _study_of(table: dict[str, Any], folder: Path, changes: dict[str, Any]) -> Study:
+def _study_of(table: dict[str, Any], path: Path, changes: dict[str, Any]) -> Study:
     settings, search = table.pop("settings", {}), table.pop("search", None)
     config = table.pop("config", None)
     names = [f.name for f in fields(StudyOptions)]
@@ -189,11 +202,35 @@ def _study_of(table: dict[str, Any], folder: Path, changes: dict[str, Any]) -> S
     if config is not None:
         if not isinstance(config, str):
             raise ConfigError(expected("config", "the path of a TOML file", type(config).__name__))
-        base = _merged(base, _table_of(folder / config))
-    dimensions = {name: _dimension(name, given) for name, given in _leaves(search)}
+        base = _merged(base, _table_of(path.parent / config))
+    _require_plain("[settings]", settings)
+    for name in ("seed", "output_dir"):
+        if name in settings:
+            raise ConfigError(expected(f"[settings] {name}", "none, since the sweep gives each run its own", "one"))
+    dimensions: dict[str, Dimension] = {}
+    for name, given in _leaves(search):
+        if name in dimensions:
+            raise ConfigError(expected(f"search: {name}", "each setting once", "it twice"))
+        dimensions[name] = _dimension(name, given)
+    if not dimensions:
+        raise ConfigError(expected("[search]", "a table of settings and what to try of each", "an empty one"))
     options = typed(StudyOptions(**{**table, **changes}))
     check_bounds(options)
-    return Study(options, _measuring(options, _merged(base, settings)), dimensions)
+    return Study(options, _measuring(options, _merged(base, settings)), dimensions, str(path))
+
+
+def _require_plain(where: str, value: Any) -> None:
+    """Refuse what no setting can be, such as a date.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    inside = value.items() if isinstance(value, dict) else ((i, v) for i, v in enumerate(value))
+    for name, inner in inside:
+        if isinstance(inner, dict | list):
+            _require_plain(f"{where} {name}", inner)
+        elif not isinstance(inner, str | int | float | bool):
+            raise ConfigError(expected(f"{where} {name}", "a number, a text or a list", type(inner).__name__))
 
 
 def _measuring(options: StudyOptions, settings: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +239,10 @@ def _measuring(options: StudyOptions, settings: dict[str, Any]) -> dict[str, Any
     Raises:
         ConfigError: there is no such metric, or rounds do not measure it and a pruner would have to.
     """
-    name, measured = options.metric, (*ALWAYS_MEASURED, *METRICS.names)
+    name, measured = options.metric, tuple(dict.fromkeys((*ALWAYS_MEASURED, *METRICS.names)))
+    rows = [metric.name for metric in metric_table().metrics if metric.unit == "rows"]
+    if name in rows:
+        raise ConfigError(expected("metric", "one whose value is a number", name))
     if name not in measured:
         if name not in _OF_A_SUMMARY:
             raise ConfigError(expected("metric", f"one of {', '.join((*measured, *_OF_A_SUMMARY))}", repr(name)))
@@ -210,7 +250,10 @@ def _measuring(options: StudyOptions, settings: dict[str, Any]) -> dict[str, Any
             raise ConfigError(expected("pruner", f"none, since rounds do not measure {name}", options.pruner))
         if options.direction == "auto":
             raise ConfigError(expected("direction", f"maximize or minimize, which {name} does not say", "auto"))
-    named = settings.get("evaluation", {}).get("metrics", [])
+    evaluation = settings.get("evaluation")
+    if not isinstance(evaluation, dict):
+        return settings  # which is refused when the settings are read
+    named = evaluation.get("metrics", [])
     if name in ALWAYS_MEASURED or name not in METRICS.names or not isinstance(named, list) or name in named:
         return settings
     return _merged(settings, {"evaluation": {"metrics": [*named, name]}})
@@ -251,10 +294,12 @@ def _dimension(name: str, given: Any) -> Dimension:
         raise ConfigError(expected(where, wanted, type(given).__name__ if not isinstance(given, dict) else "another"))
     low, high, step, log = given["low"], given["high"], given.get("step"), given.get("log", False)
     numbers = [low, high, *([] if step is None else [step])]
-    if any(isinstance(n, bool) or not isinstance(n, int | float) or not math.isfinite(n) for n in numbers):
+    if any(isinstance(n, bool) or not isinstance(n, int | float) or not abs(n) < _LARGEST for n in numbers):
         raise ConfigError(expected(where, "finite numbers as low, high and step", "something else"))
     if not isinstance(log, bool) or (log and step is not None):
         raise ConfigError(expected(where, "log = true or a step, not both", "another"))
+    if step is not None and step > 0 and not (high - low) / _MOST_STEPS <= step <= high - low:
+        raise ConfigError(expected(where, f"a step that is taken once to {_MOST_STEPS:,} times", f"{step}"))
     if low >= high or (log and low <= 0) or (step is not None and step <= 0):
         raise ConfigError(expected(where, f"{'0 < ' if log else ''}low < high and step > 0", f"{low} to {high}"))
     return Range(low, high, log, step, all(isinstance(n, int) for n in numbers))

@@ -105,7 +105,7 @@ def test_it_says_what_the_files_say(page, whole_run):
     interval = over_people(TOP1_RECALL, counted.counts)
     text = page.text
     assert f"On {len(counted.phones)} people who never trained" in text
-    assert f"right in {100 * summary['top1_recall']:.1f} % of words" in text
+    assert f"right in {100 * summary['top1_recall']:.1f} % of the words that the vocabulary has" in text
     assert f"(95 % interval over people {100 * interval.low:.1f} to {100 * interval.high:.1f})" in text
     pairs, triples = (100 * summary[f"baseline_{name}_top1"] for name in ("bigram", "trigram"))
     assert f"pairs of words reaches {pairs:.1f} %, triples {triples:.1f} %" in text
@@ -192,7 +192,7 @@ def test_without_what_makes_it_a_run_there_is_none(run_copy, name):
 
 def test_central_training_stands_beside_the_run(run_copy):
     assert "central training: not made. This makes it:" in report_of(run_copy).text
-    (run_copy / "central.json").write_text('{"metrics": {"top1_recall": 0.4321}, "epochs": 7}')
+    (run_copy / "central.json").write_text('{"metrics": {"top1_recall": 0.4321}, "epochs": 7, "learning_rate": 1.0}')
     page = report_of(run_copy)
     assert "43.21 %" in page.text and "7 epochs over the same" in page.text
     assert sum("central 43.2" in a["aria-label"] for _, a in page.all("svg")) == 2

@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.study_file import Choices, Range, read_study
 from typefleet.errors import ConfigError
 
@@ -82,6 +83,24 @@ def test_a_kind_that_is_tried_switches_off_what_only_another_has(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (
+            f"[settings]\nnote = 2020-01-01\n{SEARCH}",
+            r"\[settings\] note: expected a number, a text or a list, found date",
+        ),
+        (f"[settings]\nseed = 3\n{SEARCH}", r"\[settings\] seed: expected none"),
+        ("[search]\nrounds = { low = 1, high = 1" + "0" * 400 + " }\n", "expected finite numbers"),
+        (f"seeds = 1{'0' * 5000}\n{SEARCH}", "expected TOML"),
+        (f'metric = "recall_by_position"\n{SEARCH}', "metric: expected one whose value is a number"),
+        ("[search]\ntraining = {}\n", r"\[search\]: expected a table"),
+        (
+            '[search]\n"training.max_sequences" = [1]\n"--training.max-sequences" = [2]\n',
+            "each setting once, found it twice",
+        ),
+        ("[search]\nrounds = { low = 1, high = 9, step = 20 }\n", "expected a step that is taken once to 10,000 times"),
+        (
+            '[search]\n"training.learning_rate" = { low = 0.1, high = 1.0, step = 1e-11 }\n',
+            "expected a step that is taken",
+        ),
         (f'metric = "top1_recal"\n{SEARCH}', "metric: expected one of top1_recall, .*, found 'top1_recal'"),
         (f'metric = "epsilon"\n{SEARCH}', "direction: expected maximize or minimize"),
         (f'metric = "epsilon"\ndirection = "minimize"\npruner = "median"\n{SEARCH}', "pruner: expected none"),
@@ -118,3 +137,24 @@ def test_a_range_without_steps_is_no_grid(tmp_path):
     found = study(tmp_path, '[search]\n"training.learning_rate" = { low = 0.1, high = 1.0 }\n')
     with pytest.raises(ConfigError, match="expected values or a step, for a grid, found a range without"):
         found.grid()
+
+
+@pytest.mark.parametrize(("metric", "maximize"), [("top1_recall", True), ("perplexity", False), ("oov_rate", False)])
+def test_less_is_better_of_some(metric, maximize, tmp_path):
+    assert study(tmp_path, f'metric = "{metric}"\n{SEARCH}').options.maximize is maximize
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "tpe"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[search]\ntraining.nothing = [1]\n", "training.nothing: expected a setting"),
+        ("[settings]\nevaluation = 3\n[search]\nrounds = [1]\n", r"\[settings\] evaluation: expected a setting"),
+        ("[settings]\nengine = 3\n[search]\nrounds = [1]\n", r"\[settings\] engine: expected a setting"),
+    ],
+)
+def test_what_is_no_setting_is_said_of_the_studys_file_before_anything_runs(text, said, method, tmp_path):
+    asked = study(tmp_path, f'method = "{method}"\n{text}')
+    with pytest.raises(ConfigError, match=f"study.toml: .*{said}"):
+        Desk(tmp_path / "sweep", asked)
+    assert not (tmp_path / "sweep").exists()
