@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from simulation.engine import client_app
 from simulation.run.directory import RunDirectory
 from simulation.run.trackers.door import TRACKERS
 from tests.simulation.conftest import WEIGHTS_ONLY
@@ -40,6 +41,14 @@ class Listener:
     def close(self):
         before = json.loads(self.path.read_text()) if self.path.exists() else []
         self.path.write_text(json.dumps([*before, *self.heard, ["close"]]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tensorflow_is_at_work():
+    """A worker sets its threads before TensorFlow's first operation; here other tests have come before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_app, "_open_hosts", [True])
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,7 @@ def test_the_table_fits_80_columns_and_has_the_gain_with_its_interval():
 def test_the_script_types_the_messages_of_people_held_out(straight, script):
     done = script("measure_additions.py", straight[0], "--people", 6, "--newest", 30)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("6 people, held-out\n")
+    assert "\n6 people, held-out\n" in done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.split()[:1] == ["vocabulary"])
     alone, _, own, gain, low, high = map(float, re.findall(r"[-+]?\d+\.\d+", line))
     assert 0 < alone < 100 and gain == pytest.approx(own - alone, abs=0.011) and low <= gain <= high

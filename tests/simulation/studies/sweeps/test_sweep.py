@@ -1,7 +1,9 @@
 """A whole sweep of tiny runs: what it writes, that it survives a kill, and that it says what went wrong."""
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from simulation.run.directory import RunDirectory
+from simulation.studies.sweeps.carry_out import carry_out
 from simulation.studies.sweeps.results import difference_of, sweep_result
 from simulation.studies.sweeps.search import Search
 from simulation.studies.sweeps.study_file import read_study
@@ -104,6 +107,19 @@ def test_a_sweep_leaves_runs_tables_and_a_figure(whole):
     assert len(table) == 8 and {row["privacy.mechanism"] for row in table} == {"gaussian", "tree"}
     assert (folder / "results.csv").read_text().count("\n") == 9 and (folder / "sweep.png").stat().st_size > 5000
     assert "trial 4/4" in printed and "of a modelled deployment with 500 reports" in printed
+
+
+@pytest.mark.slow
+def test_a_finished_sweep_is_shown_again_without_a_run(whole, tmp_path):
+    study, folder, printed = whole
+    copied, shown = shutil.copytree(folder, tmp_path / "sweep"), io.StringIO()
+    for name in ("results.csv", "results.parquet", "sweep.png", "sweep.svg", "sweep.pdf"):
+        (copied / name).unlink()
+    result = carry_out(read_study(study), copied, stream=shown)
+    table = [line for line in shown.getvalue().splitlines() if "±" in line]
+    assert table and set(table) <= set(printed.splitlines()) and f"trial {result.best} is the best" in shown.getvalue()
+    assert all((copied / name).read_bytes() == (folder / name).read_bytes() for name in ("results.csv", "sweep.svg"))
+    assert not (copied / "hosts" / "0.log").stat().st_size > (folder / "hosts" / "0.log").stat().st_size
 
 
 @pytest.mark.slow
