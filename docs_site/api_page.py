@@ -11,7 +11,7 @@ from docs_site.source import field_docs, field_lines, node_of, signature
 from docs_site.text import docstring_markdown, one_line, plain
 from simulation.config import RunConfig
 from typefleet.doors import Door
-from typefleet.errors import TypefleetError
+from typefleet.errors import TypefleetError, expected
 
 API_PAGE = "reference/python.md"
 
@@ -56,7 +56,8 @@ def _entry(name: str, thing: Any, prefix: str = "") -> Iterator[str]:
         yield from _class(thing)
     else:
         node = node_of(thing)
-        assert isinstance(node, ast.FunctionDef)
+        if not isinstance(node, ast.FunctionDef):
+            raise TypeError(expected(name, "a function, a class or a door", type(node).__name__))
         yield f"```python\n{signature(node)}\n```"
         yield docstring_markdown(thing.__doc__)
 

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from client_model.metrics.table import MetricTable
 from client_model.tflite.export_folder import FILES
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.report import figures, tables, words
+from simulation.report.environment import page_environment
 from simulation.report.facts import KeyPress, LeftOut, RunFacts
 from simulation.report.funnel import pace_of_rounds, why_abandoned
 from simulation.report.gathering import collect_facts
@@ -67,14 +66,7 @@ def report_of_folder(root: Path) -> Path:
 
 def render(facts: RunFacts) -> str:
     """The page of these facts, as HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment(_TEMPLATES)
     environment.tests["left_out"] = lambda value: isinstance(value, LeftOut)
     page = environment.get_template("report.html").render(
         facts=facts,
