@@ -34,6 +34,7 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy  # its parts are imported when they are first used
+import threadpoolctl
 from numpy.typing import NDArray
 
 from typefleet.errors import InputError, expected
@@ -119,9 +120,7 @@ def optimal_banded(rounds: int, bands: int, momentum: float = 0.0) -> Vector:
         energy = float(c @ c)
         return math.log(error * energy), slope / error + 2 * c / energy
 
-    found = scipy.optimize.minimize(
-        objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-15}
-    )
+    found = _minimised(objective, start, {"maxiter": 500, "ftol": 1e-15})
     coefficients: Vector = found.x / np.linalg.norm(found.x)
     check_monotone(coefficients)
     return coefficients
@@ -149,9 +148,7 @@ def optimal_blt(
     for count in range(1, buffers + 1):
         starts = _blt_starts(rounds, count) + ([] if best is None else _with_one_more_buffer(best.x))
         for start in starts:
-            found = scipy.optimize.minimize(
-                objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-13}
-            )
+            found = _minimised(objective, start, {"maxiter": 1000, "ftol": 1e-13})
             if np.isfinite(found.fun) and (best is None or len(best.x) < 2 * count or found.fun < best.fun):
                 best = found
     if best is None:
@@ -161,6 +158,18 @@ def optimal_blt(
     decay, scale = decay[order], scale[order]
     check_monotone(blt_coefficients(decay, scale, max(rounds, 2)))
     return decay, scale
+
+
+def _minimised(
+    objective: Callable[[Vector], tuple[float, Vector]], start: Vector, options: dict[str, float]
+) -> scipy.optimize.OptimizeResult:
+    """The least of a function that also returns its slope, by L-BFGS-B.
+
+    In one thread: the method multiplies matrices of a dozen rows some thousand times, for each of which a second
+    thread is woken and waited for, at twenty times the time of the product.
+    """
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        return scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
 
 
 def _padded(coefficients: Vector, rounds: int) -> Vector:
