@@ -17,7 +17,7 @@ from typefleet.untrusted.opening import require_file
 if TYPE_CHECKING:
     import pyarrow.parquet
 
-_BATCH_ROWS, _BATCH_BYTES = 65_536, 128 * MIB
+_BATCH_ROWS, _BATCH_BYTES = 65_536, 32 * MIB
 
 
 @dataclass(frozen=True)
