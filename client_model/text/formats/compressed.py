@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from client_model.text.formats.base import DataError, unpacks_too_far
+from client_model.text.formats.base import DataError
 from client_model.text.formats.share_read import tell
 from typefleet.errors import expected
-from typefleet.untrusted.limits import UNPACKED_BYTES, UNPACKED_TIMES
+from typefleet.untrusted.arrow_columns import most_unpacked, unpacks_too_far
 from typefleet.untrusted.opening import require_file
 
 _BUFFER_BYTES = 2**17
@@ -56,7 +56,7 @@ def _decompressed(file: BinaryIO, kind: str | None, path: Path) -> BinaryIO:
         import pyarrow  # takes a while to import
 
         content = pyarrow.CompressedInputStream(file, "zstd")
-    most = max(UNPACKED_BYTES, UNPACKED_TIMES * os.fstat(file.fileno()).st_size)
+    most = most_unpacked(os.fstat(file.fileno()).st_size)
     return io.BufferedReader(_Bounded(content, most, path), _BUFFER_BYTES)
 
 

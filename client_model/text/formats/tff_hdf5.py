@@ -10,12 +10,12 @@ from client_model.text.formats.base import (
     message_of,
     require_beginning,
     unpacked_within_reason,
-    unpacks_too_far,
 )
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.errors import expected
-from typefleet.untrusted.limits import MIB, UNPACKED_BYTES, UNPACKED_TIMES
+from typefleet.untrusted.arrow_columns import most_unpacked, unpacks_too_far
+from typefleet.untrusted.limits import MIB
 
 _BEGINS = b"\x89HDF\r\n\x1a\n"
 _GROUP, _DATASET = "examples", "tokens"
@@ -67,7 +67,7 @@ def _messages(client: str, group: Any, path: Path, where: str) -> Iterator[Messa
     if not isinstance(texts, h5py.Dataset) or texts.ndim != 1 or texts.external or texts.is_virtual:
         yield DataError(expected(where, f"a list {_DATASET}", "none"))
         return
-    if len(texts) * max(texts.dtype.itemsize, _LEAST_BYTES) > max(UNPACKED_BYTES, UNPACKED_TIMES * path.stat().st_size):
+    if len(texts) * max(texts.dtype.itemsize, _LEAST_BYTES) > most_unpacked(path.stat().st_size):
         raise DataError(unpacks_too_far(path))  # rows can be declared that nobody wrote
     at_a_time = max(min(_AT_A_TIME, _BYTES_AT_A_TIME // max(texts.dtype.itemsize, 1)), 1)
     for begin in range(0, len(texts), at_a_time):
