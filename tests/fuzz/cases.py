@@ -17,6 +17,7 @@ import resource
 import signal
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,7 +179,8 @@ def cases_of(parser: Parser) -> list[Case]:
 
     found = [case for module in modules() for case in module.CASES if case.parser is parser]
     found += mutated(parser)
-    assert len({case.name for case in found}) == len(found), f"two cases of {parser.kind} of one name"
+    twice = {name for name, number in Counter(case.name for case in found).items() if number > 1}
+    assert not twice, f"{parser.kind}: {twice}"
     return found
 
 
