@@ -29,6 +29,7 @@ from typing import Any
 from typefleet.errors import InputError
 
 MARKER = "zqxsecret"  # stands in the content of every valid file; tokenised it is one word
+LONGER = int(os.environ.get("TYPEFLEET_FUZZ_EXAMPLES", 0))  # random changes of each kind; 0: as few as fit in a suite
 TIME_LIMIT_S = 5.0  # of one case
 MEMORY_LIMIT_BYTES = 3 * 2**30  # more address space than there was before the case
 RESIDENT_LIMIT_BYTES = 400 * 2**20  # more resident memory than ever before the case
