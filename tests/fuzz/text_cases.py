@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -624,18 +623,12 @@ STATES = tuple(
 )
 
 
-def many_files(folder: Path) -> None:
-    for number in range(10_001):
-        os.mknod(folder / "all" / f"{number}.jsonl")
-
-
 def other_file(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / "all" / name).write_bytes(content)
 
 
 FOLDERS = (
     Case(FOLDER, "as it was", lambda folder: None, **left(0, 60)),
-    Case(FOLDER, "too many files", many_files, refused="at most 10,000 files"),
     Case(FOLDER, "another file", other_file("notes.txt", b"a"), refused="expected an ending"),
     Case(FOLDER, "a name of control characters", other_file("\x1b[31m\n.txt", b"a"), refused="expected an ending"),
     Case(FOLDER, "a name that is not UTF-8", other_file("\udcff.jsonl", as_json(GOOD).encode()), either=True),

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_model.metrics.keystrokes import (
@@ -78,6 +78,7 @@ def by_prefix(tokens):
     }
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text("ab\u0301\U0001f469\u200d", min_size=1, max_size=5), unique=True, max_size=12))
 def test_the_table_has_the_words_that_begin_alike(words):
     tokens = [*FIXED, *words]
