@@ -215,7 +215,10 @@ def _study_of(table: dict[str, Any], path: Path, changes: dict[str, Any]) -> Stu
         raise ConfigError(expected("[search]", "a table of settings and what to try of each", "an empty one"))
     options = typed(StudyOptions(**{**table, **changes}))
     check_bounds(options)
-    return Study(options, _measuring(options, _merged(base, settings)), dimensions, str(path))
+    study = Study(options, _measuring(options, _merged(base, settings)), dimensions, str(path))
+    if options.method == "grid":
+        study.grid()  # which refuses what is none
+    return study
 
 
 def _require_plain(where: str, value: Any) -> None:
