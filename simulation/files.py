@@ -1,7 +1,6 @@
 """Files that are whole or not there: a crash in the middle of a write leaves the old content."""
 
 import io
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.json_values import read_json_object as untrusted_object
 
 
 def read_json_object(path: Path, what: str, keys: Sequence[str] = ()) -> dict[str, Any]:
@@ -25,16 +25,7 @@ def read_json_object(path: Path, what: str, keys: Sequence[str] = ()) -> dict[st
     Raises:
         ConfigError: the file cannot be read, or holds something else.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(unreadable(path, error, what)) from error
-    except json.JSONDecodeError as error:
-        raise ConfigError(expected(f"{path}:{error.lineno}", what, "no JSON")) from error
-    except (ValueError, RecursionError) as error:  # of a number that is too long, or nested too deeply
-        raise ConfigError(expected(path, what, "JSON that nobody writes")) from error
-    if not isinstance(found, dict):
-        raise ConfigError(expected(path, what, f"a JSON {type(found).__name__}"))
+    found = untrusted_object(path, what, ConfigError)
     for key in keys:
         if key not in found:
             raise ConfigError(expected(path, what, f"no {key!r} in it"))

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from client_model.text.formats.arrow_batches import arrow_refusals, messages_in_batch
+from client_model.text.formats.arrow_batches import messages_in_batch
 from client_model.text.formats.base import DataError, Message, require_columns
 from client_model.text.formats.columns import USUAL, Columns
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
+from typefleet.untrusted.arrow_columns import arrow_refusals, parquet_batches
+from typefleet.untrusted.opening import require_file
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,16 @@ class ParquetTable:
         """Each message, or a DataError in place of each bad row.
 
         Raises:
-            DataError: the file is no Parquet, or lacks one of the columns.
+            DataError: the file is no Parquet, lacks one of the columns, or unpacks to far more than its size.
         """
+        require_file(path, "a file of messages", DataError)
         import pyarrow.parquet  # takes a while
 
-        with arrow_refusals(path, "a Parquet file"), pyarrow.parquet.ParquetFile(path) as table:
+        with arrow_refusals(path, "a Parquet file", DataError), pyarrow.parquet.ParquetFile(path) as table:
             require_columns(f"{path}:1", table.schema_arrow.names, self.columns)
             rows, all_rows = 0, max(table.metadata.num_rows, 1)
             tell(lambda: rows / all_rows)
-            for batch in table.iter_batches(columns=self.columns.names):
+            for batch in parquet_batches(path, table, self.columns.names, DataError):
                 yield from messages_in_batch(batch, self.columns, path, rows)
                 rows += batch.num_rows
 
