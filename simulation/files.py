@@ -1,44 +1,16 @@
 """Files that are whole or not there: a crash in the middle of a write leaves the old content."""
 
 import io
-import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from typefleet.errors import ConfigError, expected, unreadable
-
-
-def read_json_object(path: Path, what: str, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """The JSON object that a file holds.
-
-    Args:
-        path: the file.
-        what: it is, for the message.
-        keys: that it must have.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds something else.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(unreadable(path, error, what)) from error
-    except json.JSONDecodeError as error:
-        raise ConfigError(expected(f"{path}:{error.lineno}", what, "no JSON")) from error
-    except (ValueError, RecursionError) as error:  # of a number that is too long, or nested too deeply
-        raise ConfigError(expected(path, what, "JSON that nobody writes")) from error
-    if not isinstance(found, dict):
-        raise ConfigError(expected(path, what, f"a JSON {type(found).__name__}"))
-    for key in keys:
-        if key not in found:
-            raise ConfigError(expected(path, what, f"no {key!r} in it"))
-    return found
+from typefleet.foreign_files import read_json_object as read_json_object
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:

@@ -27,7 +27,7 @@ from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, prin
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.unused import without_what_flags_switch_off
-from typefleet.errors import ConfigError, TypefleetError, expected, unreadable
+from typefleet.errors import ConfigError, TypefleetError, expected, printable, unreadable
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
@@ -382,5 +382,5 @@ def run_door(body: Callable[[], int | None]) -> int:
 
 
 def _refused(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2

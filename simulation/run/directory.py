@@ -16,7 +16,6 @@ report.html            all of it as one page, written when the run ends
 
 import json
 import os
-import zipfile
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary, wrong_types
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
+from typefleet.foreign_files import parse_json, read_arrays, read_lines
 
 # What a line says of every round, whatever became of it.
 _EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile"}
@@ -61,11 +61,8 @@ class RunDirectory:
         """
         if not self.rounds.exists():
             return []
-        try:
-            lines = self.rounds.read_bytes().split(b"\n")[:-1]
-        except OSError as error:
-            raise ConfigError(unreadable(self.rounds, error)) from error
-        return [_round_of(line, number, f"{self.rounds}:{number}") for number, line in enumerate(lines, start=1)]
+        lines = (line for line in read_lines(self.rounds, "the rounds of a run") if line.is_whole)
+        return [_round_of(line.content, line.number, f"{self.rounds}:{line.number}") for line in lines]
 
     def cut_rounds_after(self, server_round: int) -> None:
         """Drop the lines that a resumed run is about to write again, and the table that has them.
@@ -104,10 +101,7 @@ def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is none, or another round's.
     """
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(expected(where, f"the line of round {number}", "a damaged one")) from error
+    found = parse_json(line, where, f"the line of round {number}")
     if not isinstance(found, dict) or not found.keys() >= _EVERY_ROUND or found["round"] != number:
         raise ConfigError(expected(where, f"the line of round {number}", "another one, or a part of one"))
     for kind in (RoundRecord, Funnel):
@@ -122,13 +116,7 @@ def read_weights(path: Path, shape: ModelShape) -> Weights:
     Raises:
         ConfigError: missing, damaged, not finite, or of another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-    except OSError as error:
-        raise ConfigError(unreadable(path, error, "the weights of a finished run")) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(expected(path, "the weights of a finished run", "a damaged file, or another one")) from error
+    found = read_arrays(path, "the weights of a finished run")
     wanted, shapes = shape.weight_shapes(), {name: weight.shape for name, weight in found.items()}
     for name in [*wanted, *shapes]:
         if shapes.get(name) != wanted.get(name):
@@ -148,13 +136,8 @@ def stored_weights_sha256(path: Path) -> str:
     Raises:
         ConfigError: the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights = [np.asarray(stored[name], np.float32) for name in stored.files]
-    except OSError as error:
-        raise ConfigError(unreadable(path, error, "the weights of a finished run")) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(expected(path, "the weights of a finished run", "a damaged file, or another one")) from error
+    found = read_arrays(path, "the weights of a finished run")
+    weights = [np.asarray(array, np.float32) for array in found.values()]
     return weights_sha256(flatten(weights)) if weights else ""
 
 
