@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_JSON_BYTES = 64 << 20
 MOST_LINES_BYTES = 4 << 30
 MOST_LEVELS = 64
-MOST_ARRAYS = 10_000
+MOST_ARRAYS, MOST_INNER_FILES = 10_000, 100
 MOST_UNPACKED_BYTES = 1 << 30
 _INTEGERS = range(-(2**63), 2**64)
 _LONGEST_INTEGER = 20  # digits, and a sign
@@ -105,7 +105,7 @@ def parse_json(content: bytes, where: object, what: str, kind: type[InputError] 
 
     Args:
         content: UTF-8.
-        where: it comes from; the number of a line is added where there are several.
+        where: it comes from; to a path the number of the line is added, where there is one.
         what: it is, for the message.
         kind: of the error.
 
@@ -125,7 +125,7 @@ def parse_json(content: bytes, where: object, what: str, kind: type[InputError] 
     except UnicodeDecodeError as error:
         raise kind(expected(where, what, "bytes that are not UTF-8")) from error
     except json.JSONDecodeError as error:
-        place = f"{where}:{error.lineno}" if b"\n" in content.strip() else where
+        place = f"{where}:{error.lineno}" if isinstance(where, Path) else where
         raise kind(expected(place, what, "no JSON")) from error
     except RefusedError as error:
         raise kind(expected(where, what, error)) from error
@@ -200,7 +200,7 @@ def require_object(
 ) -> dict[str, Any]:
     """A value of JSON that has to be an object with these keys; see `read_json_object`."""
     if not isinstance(found, dict):
-        raise kind(expected(where, what, f"a JSON {type(found).__name__}"))
+        raise kind(expected(where, what, json_kind(found)))
     for key in keys:
         if key not in found:
             raise kind(expected(where, what, f"no {key!r} in it"))
@@ -213,6 +213,19 @@ class Line(NamedTuple):
     number: int  # from 1
     content: bytes  # without its end
     is_whole: bool  # False: the last one, of which only the beginning was written
+
+
+def json_kind(found: Any) -> str:
+    """What a value of JSON is, in words, without saying which.
+
+    Example:
+        >>> json_kind(None), json_kind("secret")
+        ('null', 'a text')
+    """
+    if isinstance(found, bool) or found is None:
+        return "null" if found is None else "true or false"
+    kinds = {"int": "a number", "float": "a number", "str": "a text", "list": "a list", "dict": "an object"}
+    return kinds[type(found).__name__]
 
 
 def read_lines(path: Path, what: str, kind: type[InputError] = ConfigError) -> Iterator[Line]:
@@ -317,28 +330,29 @@ def _header(content: bytearray) -> tuple[tuple[int, ...], bool, str, int]:
 
 
 def read_inner_files(
-    content: bytes, where: object, what: str, names: Collection[str], *, most_bytes: int, kind: type[InputError]
+    content: bytes, where: object, what: str, *, most_bytes: int, kind: type[InputError] = ConfigError
 ) -> dict[str, bytes]:
-    """Files of a zip archive, which may have something before it.
+    """Files of a zip archive, which may have something before it, by name.
 
     Args:
         content: ends with the archive.
         where: it comes from.
         what: it holds, for the message.
-        names: of the files that are wanted.
-        most_bytes: that each of them may have.
+        most_bytes: that they may have together.
         kind: of the error.
 
     Raises:
-        InputError: of this kind: one is missing, there twice, too large, encrypted or damaged.
+        InputError: of this kind: there are none, one is there twice, encrypted or damaged, or they are too large.
     """
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            members = [one for one in archive.infolist() if one.filename in names]
-            if sorted(one.filename for one in members) != sorted(names):
-                raise RefusedError("none, or one twice")
-            if any(one.flag_bits & _ENCRYPTED or one.file_size > most_bytes for one in members):
-                raise RefusedError("one that is encrypted or too large")
+            members = archive.infolist()
+            if len(members) > MOST_INNER_FILES or len({one.filename for one in members}) < len(members):
+                raise RefusedError("too many, or one twice")
+            if any(one.flag_bits & _ENCRYPTED for one in members):
+                raise RefusedError("one that is encrypted")
+            if sum(one.file_size for one in members) > most_bytes:
+                raise RefusedError(f"more than {most_bytes:,} bytes of them")
             return {one.filename: archive.read(one) for one in members}
     except RefusedError as error:
         raise kind(expected(where, what, error)) from error

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from typefleet.errors import InputError, expected
-from typefleet.foreign_files import parse_json, read_lines
+from typefleet.foreign_files import json_kind, parse_json, read_lines
 
 # What lines have, and of which kind.
 _CHAIN = {"release": int, "previous": str, "hash": str}
@@ -87,7 +87,7 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
     """
     kinds = _CHAIN | (_FIRST if is_first else _RELEASE)
     if not isinstance(found, dict):
-        raise LedgerError(expected(where, "a ledger line", f"a JSON {type(found).__name__}"))
+        raise LedgerError(expected(where, "a ledger line", json_kind(found)))
     if found.keys() != kinds.keys():
         absent = next((name for name in kinds if name not in found), None)
         raise LedgerError(expected(where, "a ledger line", f"no {absent}" if absent else "something that none has"))

@@ -20,12 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from client_model.text.vocabulary import VocabularyError, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
-from client_model.tflite.flatbuffer_model import state_widths
+from client_model.tflite.tried_file import MOST_MODEL_BYTES, tried_file
 from simulation.device.model_card import not_guaranteed, read_inside, require_weights
 from simulation.files import read_json_object
 from simulation.subcommands import command
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, expected, said_of
+from typefleet.foreign_files import read_bytes
 
 PAGE = Path(__file__).parent / "keyboard_page"
 _TYPES = {
@@ -55,6 +57,8 @@ class DemoModel:
     vocabulary: str
     files: dict[str, bytes]
     """By name: keyboard.tflite, and keyboard_train.tflite where it was exported."""
+    state: dict[str, int]
+    """Widths of the parts of the recurrent state, by name."""
     date: str | None
     """Of the run's privacy statement; None where the folder has none, or one of other weights."""
     learn_problem: str | None = None
@@ -76,7 +80,7 @@ class DemoModel:
         return {
             "name": self.name,
             "place": place,
-            "state": state_widths(self.files[FILES["int8"]]),
+            "state": self.state,
             "sequence_length": self.card["model"]["sequence_length"],
             "files": sorted(self.files),
             "top3_recall": measured["top3_recall"],
@@ -109,12 +113,25 @@ def open_model(root: Path) -> DemoModel:
     if not shipped.exists():
         writes_it = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(expected(shipped, "an exported model", f"none; {writes_it}"))
-    files[shipped.name] = shipped.read_bytes()
+    files[shipped.name] = read_bytes(shipped, "an exported model", MOST_MODEL_BYTES)
     card, vocabulary = read_inside(shipped, files[shipped.name])
+    signatures = tried_file(shipped, files[shipped.name])
+    _require_vocabulary(shipped, vocabulary, signatures.vocabulary_size)
     if training.exists():
-        files[training.name] = training.read_bytes()
+        files[training.name] = read_bytes(training, "an exported model", MOST_MODEL_BYTES)
         require_weights(training, read_inside(training, files[training.name])[0], card["weights_sha256"])
-    return DemoModel(root, card, vocabulary, files, _date_of(root, card["weights_sha256"]))
+        tried_file(training, files[training.name])
+    return DemoModel(root, card, vocabulary, files, signatures.state_widths, _date_of(root, card["weights_sha256"]))
+
+
+def _require_vocabulary(path: Path, text: str, tokens: int) -> None:
+    """Refuse a file that may suggest words which its vocabulary lacks."""
+    try:
+        vocabulary = vocabulary_from_text(text)
+    except VocabularyError as error:
+        raise ConfigError(said_of(f"{path}: vocab.txt", error)) from error
+    if len(vocabulary) != tokens:
+        raise ConfigError(expected(f"{path}: vocab.txt", f"the {tokens} tokens that its model knows", len(vocabulary)))
 
 
 def _date_of(root: Path, weights_sha256: str) -> str | None:
