@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from typefleet.foreign_files import read_json_object as read_json_object
+from typefleet.untrusted.own_json import read_json_object as read_json_object
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:

@@ -21,8 +21,10 @@ from client_model.text.formats.base import DataError, MessageFormat
 from client_model.text.formats.columns import USUAL
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.errors import unreadable, unwritable
+from typefleet.untrusted.limits import FILES
+from typefleet.untrusted.opening import require_few, require_file
 
-_CACHE_LAYOUT = 3  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
+_CACHE_LAYOUT = 4  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
 
 
 class TokenisedFile:
@@ -122,9 +124,11 @@ def tokenised_folder(config: DataConfig, path: Path, message_format: MessageForm
 def _digest(path: Path) -> str:
     """32 hexadecimal digits of a file's content, or of the names and the content of all files in a folder."""
     if not path.is_dir():
+        require_file(path, "a file of messages", DataError)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:32]
     files = sorted(file for file in path.rglob("*") if not file.is_dir())
+    require_few(path, files, FILES, DataError)
     named = [(str(file.relative_to(path)), _digest(file)) for file in files]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:32]
 

@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from typefleet.errors import InputError, expected, unreadable
-from typefleet.foreign_files import MOST_JSON_BYTES, opened, parse_json, read_bytes, require_object
+from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes, require_file
+from typefleet.untrusted.own_json import parse_json, require_object
 
 FILES = {
     "int8": "keyboard.tflite",
@@ -29,8 +31,6 @@ FILES = {
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MOST_FILE_BYTES = 1 << 40  # it is read in parts
-_MOST_KEY_BYTES = 1 << 16
 
 
 class VerificationError(InputError):
@@ -80,9 +80,13 @@ def _former_entries(path: Path) -> dict[str, dict[str, Any]]:
 def _digest(path: Path) -> str:
     """SHA-256 of a regular file, however large."""
     digest = hashlib.sha256()
-    with opened(path, "a file of the manifest", _MOST_FILE_BYTES, VerificationError) as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
+    require_file(path, "a file of the manifest", VerificationError)
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    except OSError as error:
+        raise VerificationError(unreadable(path, error, "a file of the manifest")) from error
     return digest.hexdigest()
 
 
@@ -93,7 +97,7 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
         VerificationError: it cannot be read, or is another kind of key.
     """
     try:
-        key = load_pem_private_key(read_bytes(path, "a private key in PEM", _MOST_KEY_BYTES, VerificationError), None)
+        key = load_pem_private_key(read_bytes(path, "a private key in PEM", VerificationError, KEY_BYTES), None)
     except VerificationError:
         raise
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -110,7 +114,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         VerificationError: it cannot be read, or is another kind of key.
     """
     try:
-        key = load_pem_public_key(read_bytes(path, "a public key in PEM", _MOST_KEY_BYTES, VerificationError))
+        key = load_pem_public_key(read_bytes(path, "a public key in PEM", VerificationError, KEY_BYTES))
     except VerificationError:
         raise
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -180,7 +184,7 @@ def _regular_files(folder: Path) -> set[str]:
 def _read_manifest(path: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
     """The bytes of a manifest, and its entries."""
     what = "a manifest of files"
-    content = read_bytes(path, what, MOST_JSON_BYTES, VerificationError)
+    content = read_bytes(path, what, VerificationError, RECORD_BYTES)
     entries = require_object(parse_json(content, path, what, VerificationError), path, what, kind=VerificationError)
     if not entries:
         raise VerificationError(expected(path, what, "none in it"))
@@ -194,7 +198,7 @@ def _read_manifest(path: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
 
 
 def _verify_signature(path: Path, content: bytes, key: Ed25519PublicKey) -> None:
-    signature = read_bytes(path, "a signature", _MOST_KEY_BYTES, VerificationError)
+    signature = read_bytes(path, "a signature", VerificationError, KEY_BYTES)
     try:
         key.verify(signature, content)
     except InvalidSignature as error:

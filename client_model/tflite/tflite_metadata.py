@@ -19,13 +19,13 @@ from ai_edge_litert import schema_py_generated as schema
 
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
 from typefleet.errors import ConfigError, expected
-from typefleet.foreign_files import read_inner_files
+from typefleet.untrusted.archives import read_inner_files
+from typefleet.untrusted.limits import INNER_BYTES
 
 _PARSER_VERSION = "1.3.0"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows
 # tflite.AssociatedFileType
 DESCRIPTIONS, VOCABULARY = 1, 5
-_MOST_INNER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_associated_files(file: bytes, path: object = "the model") -> dict[str, 
         ConfigError: there are none, or they are damaged, too large or no text.
     """
     what = "files inside it"
-    inside = read_inner_files(file, path, what, most_bytes=_MOST_INNER_BYTES, kind=ConfigError)
+    inside = read_inner_files(file, path, what, most_bytes=INNER_BYTES, kind=ConfigError)
     try:
         return {name: content.decode("utf-8") for name, content in inside.items()}
     except UnicodeDecodeError as error:

@@ -16,9 +16,8 @@ from client_model.learning.language_model import ModelShape
 from client_model.tflite import file_trial
 from client_model.tflite.interpreter import next_name
 from typefleet.errors import ConfigError, expected
-from typefleet.foreign_files import parse_json
+from typefleet.untrusted.own_json import parse_json
 
-MOST_MODEL_BYTES = 1 << 30
 _TIMEOUT_S = 120
 _WHAT = "a model file that the interpreter runs"
 _SUGGESTED = 3

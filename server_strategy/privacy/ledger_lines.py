@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from typefleet.errors import InputError, expected
-from typefleet.foreign_files import json_kind, parse_json, read_lines
+from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
 
 # What lines have, and of which kind.
 _CHAIN = {"release": int, "previous": str, "hash": str}

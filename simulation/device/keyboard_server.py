@@ -22,12 +22,13 @@ import numpy as np
 
 from client_model.text.vocabulary import VocabularyError, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
-from client_model.tflite.tried_file import MOST_MODEL_BYTES, tried_file
+from client_model.tflite.tried_file import tried_file
 from simulation.device.model_card import not_guaranteed, read_inside, require_weights
 from simulation.files import read_json_object
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected, said_of
-from typefleet.foreign_files import read_bytes
+from typefleet.untrusted.limits import MODEL_BYTES
+from typefleet.untrusted.opening import read_bytes
 
 PAGE = Path(__file__).parent / "keyboard_page"
 _TYPES = {
@@ -113,12 +114,12 @@ def open_model(root: Path) -> DemoModel:
     if not shipped.exists():
         writes_it = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(expected(shipped, "an exported model", f"none; {writes_it}"))
-    files[shipped.name] = read_bytes(shipped, "an exported model", MOST_MODEL_BYTES)
+    files[shipped.name] = read_bytes(shipped, "an exported model", ConfigError, MODEL_BYTES)
     card, vocabulary = read_inside(shipped, files[shipped.name])
     signatures = tried_file(shipped, files[shipped.name])
     _require_vocabulary(shipped, vocabulary, signatures.vocabulary_size)
     if training.exists():
-        files[training.name] = read_bytes(training, "an exported model", MOST_MODEL_BYTES)
+        files[training.name] = read_bytes(training, "an exported model", ConfigError, MODEL_BYTES)
         require_weights(training, read_inside(training, files[training.name])[0], card["weights_sha256"])
         tried_file(training, files[training.name])
     return DemoModel(root, card, vocabulary, files, signatures.state_widths, _date_of(root, card["weights_sha256"]))

@@ -26,7 +26,7 @@ from simulation.config import RunConfig
 from simulation.run.records import Summary
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
-from typefleet.foreign_files import json_kind, parse_json
+from typefleet.untrusted.own_json import json_kind, parse_json
 
 _OF_THE_STATEMENT = (
     *("statement", "epsilon_is_of", "unit", "adjacency", "trust_model", "released", "mechanism"),

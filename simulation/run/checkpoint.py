@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from server_strategy.state import State
 from simulation.files import write_npz_atomically
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
-from typefleet.foreign_files import RefusedError, parse_json, read_arrays, require_object
+from typefleet.untrusted.archives import RefusedError, read_arrays
+from typefleet.untrusted.own_json import parse_json, require_object
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"

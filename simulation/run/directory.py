@@ -29,7 +29,8 @@ from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary, wrong_types
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
-from typefleet.foreign_files import parse_json, read_arrays, read_lines
+from typefleet.untrusted.archives import read_arrays
+from typefleet.untrusted.own_json import parse_json, read_lines
 
 # What a line says of every round, whatever became of it.
 _EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile"}

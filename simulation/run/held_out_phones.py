@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.files import write_atomically
 from typefleet.errors import ConfigError, expected
-from typefleet.foreign_files import read_bytes
+from typefleet.untrusted.limits import COLUMNS, COUNTED_PHONES, UNPACKED_BYTES
+from typefleet.untrusted.opening import read_bytes
 
 _PHONE = "phone"
-_MOST_BYTES, _MOST_PHONES, _MOST_COLUMNS = 1 << 30, 10_000_000, 1000
 
 
 def write_phone_counts(path: Path, counted: PhoneCounts) -> None:
@@ -47,10 +47,10 @@ def read_phone_counts(path: Path) -> PhoneCounts:
     import pyarrow.parquet as pq
 
     what = "the counts of a run's held-out phones"
-    content = read_bytes(path, what, _MOST_BYTES)
+    content = read_bytes(path, what, ConfigError, UNPACKED_BYTES)
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
-            if file.metadata.num_rows > _MOST_PHONES or file.metadata.num_columns > _MOST_COLUMNS:
+            if file.metadata.num_rows > COUNTED_PHONES or file.metadata.num_columns > COLUMNS:
                 raise ConfigError(expected(path, what, "more of them than any run has"))
             table = file.read(use_threads=False)
         columns = {name: _counts_of(table[name]) for name in table.column_names}

@@ -28,7 +28,7 @@ from client_model.tflite.personalisation import (
     PersonalOutcome,
     personalise,
 )
-from client_model.tflite.tried_file import MOST_MODEL_BYTES, tried_file
+from client_model.tflite.tried_file import tried_file
 from simulation.device.model_card import read_inside, require_weights
 from simulation.files import write_text_atomically
 from simulation.flags import read_config
@@ -39,7 +39,8 @@ from simulation.run.progress import percent
 from simulation.subcommands import command
 from simulation.tables import print_table
 from typefleet.errors import ConfigError
-from typefleet.foreign_files import read_bytes
+from typefleet.untrusted.limits import MODEL_BYTES
+from typefleet.untrusted.opening import read_bytes
 
 _GAINED = TOP3_RECALL  # what a phone's gain is of
 _GROUPS = ((0, 100), (100, 300), (300, 1000), (1000, None))  # tokens learned
@@ -92,7 +93,7 @@ def open_exported_run(root: Path) -> OpenedRun:
     directory = RunDirectory(root)
     path = directory.model / FILES["training"]
     try:
-        file = read_bytes(path, "the training file", MOST_MODEL_BYTES)
+        file = read_bytes(path, "the training file", ConfigError, MODEL_BYTES)
     except ConfigError as error:
         hint = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(f"{error}; {hint}") from error

@@ -11,6 +11,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from client_model.text.formats.columns import USUAL, Columns, moment
 from typefleet.errors import InputError, expected, unreadable
+from typefleet.untrusted.limits import COLUMNS, NUMBER_DIGITS, TEXT_CHARACTERS, UNPACKED_BYTES, UNPACKED_TIMES
+from typefleet.untrusted.opening import require_file
+
+_LARGEST_ID = 10**NUMBER_DIGITS
+_ROW_BYTES = 16  # that a message counts beside its text
 
 
 class DataError(InputError):
@@ -86,9 +91,37 @@ def require_beginning(path: Path, begins: bytes, wanted: str) -> None:
         DataError: it begins otherwise.
         OSError: the operating system refused it.
     """
+    require_file(path, "a file of messages", DataError)
     with path.open("rb") as file:
         if file.read(len(begins)) != begins:
             raise DataError(expected(path, wanted, "one of another kind"))
+
+
+def unpacked_within_reason(
+    messages: Iterator[Message | DataError], path: Path, size: int | None = None
+) -> Iterator[Message | DataError]:
+    """The same messages, unless a small file makes very many of them, as one that was made to take all memory does.
+
+    Args:
+        messages: of the file.
+        path: of it.
+        size: in bytes; None: the file's.
+
+    Raises:
+        DataError: there is far more text than the file has bytes.
+    """
+    most = max(UNPACKED_BYTES, UNPACKED_TIMES * (path.stat().st_size if size is None else size))
+    unpacked = 0
+    for message in messages:
+        unpacked += _ROW_BYTES + (len(message.text) if isinstance(message, Message) else 0)
+        if unpacked > most:
+            raise DataError(unpacks_too_far(path))
+        yield message
+
+
+def unpacks_too_far(path: Path) -> str:
+    """The message of a file that holds far more than its size lets expect."""
+    return expected(path, f"content of at most {UNPACKED_TIMES} times the file's size", "more")
 
 
 def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | DataError:
@@ -102,13 +135,16 @@ def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | Data
     if not isinstance(row, dict):
         return DataError(expected(where, "a JSON object", _kind(row)))
     user_id, text = row.get(columns.user), row.get(columns.text)
-    if isinstance(user_id, int) and not isinstance(user_id, bool):
+    if isinstance(user_id, int) and not isinstance(user_id, bool) and abs(user_id) < _LARGEST_ID:
         user_id = str(user_id)
     if not isinstance(user_id, str) or not user_id:
         found = "none" if columns.user not in row else "an empty or unusable value"
         return DataError(expected(where, f"a {columns.user} (text or whole number)", found))
     if not isinstance(text, str):
         return DataError(expected(where, f"a {columns.text} that is a string", _kind(text)))
+    if len(text) > TEXT_CHARACTERS:
+        wanted = f"a {columns.text} of at most {TEXT_CHARACTERS:,} characters"
+        return DataError(expected(where, wanted, f"{len(text):,}"))
     if columns.time is None:
         return Message(user_id, text)
     time = moment(row.get(columns.time))
@@ -141,6 +177,8 @@ def require_columns(where: str, names: Sequence[str], columns: Columns = USUAL) 
     Raises:
         DataError: it says how many columns there are, since what stands there may be the first message.
     """
+    if len(names) > COLUMNS:
+        raise DataError(expected(where, f"at most {COLUMNS:,} columns", f"{len(names):,}"))
     missing = [c for c in columns.names if c not in names]
     if missing:
         found = f"{len(names)} columns and no {' and no '.join(missing)}"

@@ -8,7 +8,6 @@ What is left out, and why (`Cleaning`): some held a key or typed "a a a a a", so
 few wrote so much that a model would be theirs.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from client_model.text.formats.base import DataError, Message, message_of
 from client_model.text.formats.door import BUNDLED
 from client_model.text.vocabulary import tokenize
 from typefleet.doors import Kind
-from typefleet.errors import expected, unreadable
+from typefleet.errors import expected
+from typefleet.untrusted.json_values import read_json
 
 PACKAGE = "chitchat_dataset"
 _FILE = "dataset.json"
@@ -78,8 +78,8 @@ class ChitChat:
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """The messages of each person that `Cleaning` keeps, or a DataError in place of a bad one."""
         by_person: dict[str, list[tuple[str, str]]] = {}  # (time, text)
-        for name, conversation in _conversations(path).items():
-            for where, written in _written(conversation, f"{path}: conversation {name}"):
+        for number, conversation in enumerate(_conversations(path).values(), start=1):
+            for where, written in _written(conversation, f"{path}: conversation {number}"):
                 message = message_of({"user_id": written.get("sender"), "text": written.get("text")}, where)
                 if isinstance(message, DataError):
                     yield message
@@ -94,12 +94,7 @@ class ChitChat:
 
 
 def _conversations(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(expected(path, "JSON", "none")) from error
-    except OSError as error:
-        raise DataError(unreadable(path, error, "a file of messages")) from error
+    content = read_json(path, "JSON", DataError)
     if not isinstance(content, dict):
         raise DataError(expected(path, "an object of conversations", f"a {type(content).__name__}"))
     return content

@@ -40,6 +40,8 @@ def moment(value: Any) -> Moment | None:
     A number counts as it is, whatever its unit. A date and a time, or an ISO 8601 text of them, become seconds since
     1970; without a time zone they are in UTC.
     """
+    if isinstance(value, Moment):
+        return value
     if isinstance(value, str):
         value = _from_text(value.strip())
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -1,6 +1,5 @@
 """CSV with a header line."""
 
-import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from client_model.text.formats.columns import USUAL, Columns
 from client_model.text.formats.compressed import opened
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.csv_rows import CsvRows, Fault
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,23 @@ class CsvTable:
             DataError: the header lacks one of the columns, or has it twice.
         """
         with opened(path) as file:
-            lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-            reader = csv.DictReader(lines)
-            names = reader.fieldnames or []
-            require_columns(f"{path}:1", names, self.columns)
-            while True:
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield DataError(expected(f"{path}:{reader.line_num}", "a CSV row", f"a fault: {error}"))
-                    continue
-                where = f"{path}:{reader.line_num}"
-                if any(isinstance(v, str) and not v.isprintable() and _has_surrogate(v) for v in row.values()):
-                    yield DataError(expected(where, "UTF-8", "other bytes"))
-                elif None in row:  # fields that the header does not name, as an unquoted comma makes them
-                    wanted = f"{len(names)} fields, as the header has (quotes around a text with commas)"
-                    yield DataError(expected(where, wanted, len(names) + len(row[None])))
-                else:
-                    yield message_of(row, where, self.columns)
+            rows = iter(CsvRows(io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")))
+            number, names = next(rows, (1, []))
+            if isinstance(names, Fault):
+                raise DataError(expected(f"{path}:{number}", *names))
+            require_columns(f"{path}:{number}", names, self.columns)
+            for number, fields in rows:
+                yield self._message(names, fields, f"{path}:{number}")
+
+    def _message(self, names: list[str], fields: list[str] | Fault, where: str) -> Message | DataError:
+        if isinstance(fields, Fault):
+            return DataError(expected(where, *fields))
+        if any(not field.isprintable() and _has_surrogate(field) for field in fields):
+            return DataError(expected(where, "UTF-8", "other bytes"))
+        if len(fields) > len(names):  # as an unquoted comma makes them
+            wanted = f"{len(names)} fields, as the header has (quotes around a text with commas)"
+            return DataError(expected(where, wanted, len(fields)))
+        return message_of(dict(zip(names, fields, strict=False)), where, self.columns)
 
 
 def _has_surrogate(value: str) -> bool:

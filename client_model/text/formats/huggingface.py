@@ -3,7 +3,6 @@
 Of a folder with several splits, all are read.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from client_model.text.formats.arrow_batches import arrow_refusals, messages_in_batch
-from client_model.text.formats.base import DataError, Message, require_columns
+from client_model.text.formats.base import DataError, Message, require_columns, unpacked_within_reason
 from client_model.text.formats.columns import USUAL, Columns
 from client_model.text.formats.parquet_table import ParquetTable
 from client_model.text.formats.share_read import one_after_another
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.json_values import read_json
+from typefleet.untrusted.limits import FILES, MIB
+from typefleet.untrusted.opening import require_few, require_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -48,8 +50,12 @@ class HuggingFace:
         files = arrow or sorted(path.rglob("*.parquet"))
         if not files:
             raise DataError(expected(path, "a folder with .arrow or .parquet files", "none in it"))
+        require_few(path, files, FILES, DataError)
         for file in one_after_another(files):
-            yield from self._stream(file) if arrow else ParquetTable(self.columns).read(file)
+            if arrow:
+                yield from unpacked_within_reason(self._stream(file), file)
+            else:
+                yield from ParquetTable(self.columns).read(file)
 
     def _stream(self, file: Path) -> Iterator[Message | DataError]:
         with arrow_refusals(file, "a file of Arrow record batches"), _batches(file) as batches:
@@ -64,6 +70,7 @@ class HuggingFace:
 def _batches(file: Path) -> "Iterator[pyarrow.RecordBatchReader]":
     import pyarrow
 
+    require_file(file, "a file of Arrow record batches", DataError)
     with file.open("rb") as content, pyarrow.ipc.open_stream(content) as batches:
         yield batches
 
@@ -82,14 +89,14 @@ def _saved(path: Path) -> list[Path]:
 
 
 def _listed(state: Path) -> list[Path]:
+    found = read_json(state, "a list of _data_files", DataError, MIB)
     try:
-        names = [one["filename"] for one in json.loads(state.read_bytes())["_data_files"]]
-        files = [state.with_name(name) for name in names]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        files = [state.with_name(one["filename"]) for one in found["_data_files"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(expected(state, "a list of _data_files", "none")) from error
-    missing = [file.name for file in files if not file.exists()]
+    missing = [number for number, file in enumerate(files, start=1) if not file.is_file()]
     if missing:
-        raise DataError(expected(state, "all of its _data_files beside it", f"no {missing[0]}"))
+        raise DataError(expected(state, "all of its _data_files beside it", f"no. {missing[0]} missing"))
     return files
 
 

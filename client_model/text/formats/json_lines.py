@@ -1,6 +1,5 @@
 """JSON lines: one object per line."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from client_model.text.formats.columns import USUAL, Columns
 from client_model.text.formats.compressed import opened
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.json_values import json_value
+from typefleet.untrusted.limits import LINE_BYTES, MIB
 
 
 @dataclass(frozen=True)
@@ -26,25 +27,22 @@ class JsonLines:
 
     def read(self, path: Path) -> Iterator[Message | DataError]:
         """Each message, or a DataError in place of each bad line."""
-        with opened(path) as lines:
-            for number, raw in enumerate(lines, start=1):
+        with opened(path) as file:
+            for number, raw in enumerate(iter(lambda: file.readline(LINE_BYTES + 1), b""), start=1):
                 where = f"{path}:{number}"
                 if number == 1:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
-                if not raw.strip():
-                    continue
-                try:
-                    row = json.loads(raw.decode("utf-8"))
-                except UnicodeDecodeError as error:
-                    yield DataError(expected(where, "UTF-8", f"byte 0x{raw[error.start]:02x}"))
-                except json.JSONDecodeError as error:
-                    yield DataError(expected(where, "a JSON object", f"invalid JSON ({error.msg})"))
-                except RecursionError:
-                    yield DataError(expected(where, "a JSON object", "invalid JSON (nested too deeply)"))
-                except ValueError:  # what Python says of a number that it does not read
-                    yield DataError(expected(where, "a JSON object", "a number with thousands of digits"))
-                else:
-                    yield message_of(row, where, self.columns)
+                if len(raw) > LINE_BYTES:
+                    while raw and not raw.endswith(b"\n"):
+                        raw = file.readline(LINE_BYTES)
+                    yield DataError(expected(where, f"a line of at most {LINE_BYTES // MIB} MiB", "a longer one"))
+                elif raw.strip():
+                    try:
+                        row = json_value(raw, where, "a JSON object", DataError)
+                    except DataError as error:
+                        yield error
+                    else:
+                        yield message_of(row, where, self.columns)
 
 
 KIND = Kind("jsonl", "JSON lines", make=lambda settings: JsonLines())

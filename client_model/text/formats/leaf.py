@@ -1,6 +1,5 @@
 """LEAF's JSON: all of a benchmark's clients in one object, each with its list `x` of samples."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,9 @@ from client_model.text.formats.base import DataError, Message, message_of
 from client_model.text.formats.compressed import opened
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import expected
+from typefleet.untrusted.json_values import json_value
+from typefleet.untrusted.limits import JSON_BYTES
+from typefleet.untrusted.opening import size_of
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,20 @@ class Leaf:
         content = _content(path)
         users, data = content["users"], content["user_data"]
         counts = content.get("num_samples", [None] * len(users))
-        if not isinstance(counts, list) or len(counts) != len(users) or set(data) != {str(user) for user in users}:
+        if not all(isinstance(user, str | int) for user in users):
+            raise DataError(expected(path, "users that are texts or numbers", "another value"))
+        names = [str(user) for user in users]
+        if not isinstance(counts, list) or len(counts) != len(users) or set(data) != set(names):
             wanted = "the same users in users, num_samples and user_data"
             raise DataError(expected(path, wanted, "others"))
+        if len(set(names)) < len(names):
+            raise DataError(expected(path, "each of the users once", "one a second time"))
         for number, (user, count) in enumerate(zip(users, counts, strict=True), start=1):
             where, of_user = f"{path}: user {number}", data[str(user)]
             samples = of_user.get("x") if isinstance(of_user, dict) else None
             if not isinstance(samples, list):
                 raise DataError(expected(where, "x, a list of texts", "none"))
-            if count not in (None, len(samples)):
+            if count is not None and (isinstance(count, bool) or count != len(samples)):
                 raise DataError(expected(where, "as many samples as num_samples says", len(samples)))
             for place, sample in enumerate(samples, start=1):
                 yield self._message(user, sample, f"{where}, sample {place}")
@@ -71,13 +78,11 @@ def _size(sample: Any) -> str:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        with opened(path) as file:
-            content = json.load(file)
-    except DataError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise DataError(expected(path, "JSON", "none")) from error
+    with opened(path) as file:
+        raw = file.read(JSON_BYTES + 1)
+    if len(raw) > JSON_BYTES:
+        raise DataError(expected(path, f"JSON of at most {size_of(JSON_BYTES)}", "more"))
+    content = json_value(raw.removeprefix(b"\xef\xbb\xbf"), path, "JSON", DataError, of_file=True)
     parts = {"users": list, "user_data": dict}
     if not isinstance(content, dict) or not all(isinstance(content.get(n), kind) for n, kind in parts.items()):
         raise DataError(expected(path, "an object with users and user_data", "none"))

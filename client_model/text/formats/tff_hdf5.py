@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from client_model.text.formats.base import DataError, Message, message_of, require_beginning
+from client_model.text.formats.base import (
+    DataError,
+    Message,
+    message_of,
+    require_beginning,
+    unpacked_within_reason,
+)
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.limits import MIB
 
 _BEGINS = b"\x89HDF\r\n\x1a\n"
 _GROUP, _DATASET = "examples", "tokens"
 _WANTED = f"an HDF5 file with {_GROUP}/CLIENT/{_DATASET}"
-_AT_A_TIME = 10_000  # texts in memory
+_AT_A_TIME, _BYTES_AT_A_TIME = 10_000, 16 * MIB  # texts in memory
 
 
 class TffHdf5:
@@ -31,28 +38,36 @@ class TffHdf5:
 
         try:
             with h5py.File(path, "r") as content:
-                group = content.get(_GROUP)
+                group = _inside(content, _GROUP)
                 if not isinstance(group, h5py.Group):
                     raise DataError(expected(path, _WANTED, f"no group {_GROUP}"))
                 done, clients = 0, max(len(group), 1)
                 tell(lambda: done / clients)
                 for done, client in enumerate(group, start=1):
-                    yield from _messages(client, group, f"{path}: client {done}")
+                    messages = _messages(client, group, f"{path}: client {done}")
+                    yield from unpacked_within_reason(messages, path)
         except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:  # as h5py calls damage
             raise DataError(expected(path, _WANTED, "a damaged one")) from error
+
+
+def _inside(group: Any, name: str) -> Any:
+    """What lies in the file itself under a name, or None: a link may lead to another file."""
+    import h5py
+
+    return group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _messages(client: str, group: Any, where: str) -> Iterator[Message | DataError]:
     import h5py
 
-    # Only what lies in the file itself: a link may lead to another one.
-    inside = isinstance(group.get(client, getlink=True), h5py.HardLink) and isinstance(group[client], h5py.Group)
-    texts = group[client].get(_DATASET) if inside else None
-    if not isinstance(texts, h5py.Dataset) or texts.ndim != 1:
+    own = _inside(group, client)
+    texts = _inside(own, _DATASET) if isinstance(own, h5py.Group) else None
+    if not isinstance(texts, h5py.Dataset) or texts.ndim != 1 or texts.external or texts.is_virtual:
         yield DataError(expected(where, f"a list {_DATASET}", "none"))
         return
-    for begin in range(0, len(texts), _AT_A_TIME):
-        for number, text in enumerate(texts[begin : begin + _AT_A_TIME].tolist(), start=begin + 1):
+    at_a_time = max(min(_AT_A_TIME, _BYTES_AT_A_TIME // max(texts.dtype.itemsize, 1)), 1)
+    for begin in range(0, len(texts), at_a_time):
+        for number, text in enumerate(texts[begin : begin + at_a_time].tolist(), start=begin + 1):
             yield _message(client, text, f"{where}, text {number}")
 
 

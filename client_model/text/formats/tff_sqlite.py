@@ -7,10 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from client_model.quiet import import_tensorflow_quietly
-from client_model.text.formats.base import DataError, Message, message_of, require_beginning
+from client_model.text.formats.base import (
+    DataError,
+    Message,
+    message_of,
+    require_beginning,
+    unpacked_within_reason,
+)
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.limits import LINE_BYTES
 
 _BEGINS = b"SQLite format 3\x00"
 _WANTED = "an SQLite file with a table examples (client_id, serialized_example_proto)"
@@ -34,12 +41,18 @@ class TffSqlite:
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                 connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-                yield from _messages(connection, path)
+                connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LINE_BYTES)  # a column may be computed
+                connection.execute("PRAGMA trusted_schema = OFF")
+                yield from unpacked_within_reason(_messages(connection, path), path)
         except sqlite3.Error as error:
             raise DataError(expected(path, _WANTED, "one of another kind, or a damaged one")) from error
 
 
 def _messages(connection: sqlite3.Connection, path: Path) -> Iterator[Message | DataError]:
+    # A view, or a table that a module computes, may have rows without end.
+    stored = "SELECT count(*) FROM sqlite_master WHERE name = 'examples' AND type = 'table' AND rootpage > 0"
+    if not connection.execute(stored).fetchone()[0]:
+        raise DataError(expected(path, _WANTED, "no such table"))
     import_tensorflow_quietly()  # takes seconds, the first time
     last = connection.execute("SELECT max(rowid) FROM examples").fetchone()[0] or 1
     number = 0

@@ -132,7 +132,7 @@ def test_the_summary_has_the_keys_that_it_always_had(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "found"),
-    [("{}", "no participation in it"), ("{", "no JSON"), (None, "No such file")],
+    [("{}", "no participation in it"), ("{", "invalid JSON"), (None, "No such file")],
 )
 def test_a_summary_that_is_none_is_refused_in_one_line(content, found, tmp_path):
     if content is not None:

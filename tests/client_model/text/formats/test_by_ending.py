@@ -76,5 +76,5 @@ def test_empty_folders_and_folders_within_are_refused(folder, tmp_path):
     (folder / "more").mkdir()
     with pytest.raises(DataError, match=r"messages/more: expected an ending of "):
         prepare(folder)
-    with pytest.raises(DataError, match=r"messages: expected a file of messages, found Is a directory"):
+    with pytest.raises(DataError, match=r"messages: expected a file of messages, found a folder"):
         prepare(folder, format="csv")

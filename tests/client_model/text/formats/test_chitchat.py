@@ -58,10 +58,10 @@ def test_what_is_kept_was_written_and_stays_in_order(texts):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "c.json: expected JSON, found none"),
+        ("{", "c.json:1: expected JSON, found invalid JSON (Expecting property name enclosed in double quotes)"),
         ("[]", "c.json: expected an object of conversations, found a list"),
-        ('{"c": {"messages": 3}}', "c.json: conversation c: expected messages, a list of turns, found none"),
-        ('{"c": 1}', "c.json: conversation c: expected messages, a list of turns, found none"),
+        ('{"c": {"messages": 3}}', "c.json: conversation 1: expected messages, a list of turns, found none"),
+        ('{"c": 1}', "c.json: conversation 1: expected messages, a list of turns, found none"),
     ],
 )
 def test_another_file_is_refused_in_one_line(content, message, tmp_path):
@@ -74,7 +74,7 @@ def test_another_file_is_refused_in_one_line(content, message, tmp_path):
 def test_a_bad_message_is_named_and_not_repeated(tmp_path):
     path = write(tmp_path / "c.json", ("a", 1, "hi"), ("b", 2, 4711))
     bad, good = ChitChat().read(path)
-    assert str(bad) == f"{path}: conversation c, turn 2: expected a text that is a string, found a number"
+    assert str(bad) == f"{path}: conversation 1, turn 2: expected a text that is a string, found a number"
     assert good == Message("a", "hi")
 
 
