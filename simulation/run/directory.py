@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
 from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
-from simulation.run.records import RoundRecord, Summary, wrong_types
+from simulation.run.records import RoundRecord, Summary, wrong_values
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
 from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
 
 # What a line says of every round, whatever became of it.
 _EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile"}
+_FUNNEL = {f.name for f in fields(Funnel)}
 
 
 class RunDirectory:
@@ -106,8 +107,12 @@ def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
     if not isinstance(found, dict) or not found.keys() >= _EVERY_ROUND or found["round"] != number:
         raise ConfigError(expected(where, f"the line of round {number}", "another one, or a part of one"))
     for kind in (RoundRecord, Funnel):
-        for name in wrong_types(kind, found):
-            raise ConfigError(expected(where, f"the line of round {number}", f"a value of another type as {name}"))
+        for name in wrong_values(kind, found):
+            raise ConfigError(expected(where, f"the line of round {number}", f"another value as {name}"))
+    if found.keys() & _FUNNEL and not found.keys() >= _FUNNEL:
+        raise ConfigError(expected(where, f"the line of round {number}", "a part of its funnel"))
+    if not isinstance(found.get("profile"), dict | None):
+        raise ConfigError(expected(where, f"the line of round {number}", "another value as profile"))
     return found
 
 

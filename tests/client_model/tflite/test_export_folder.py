@@ -81,8 +81,14 @@ def test_a_folder_as_it_was_signed_is_verified(folder):
             lambda f: (f / MANIFEST).unlink(),
             "manifest.json: expected a manifest of files, found No such file or directory$",
         ),
-        (lambda f: (f / MANIFEST).write_text("x"), "manifest.json:1: expected a manifest of files, found invalid JSON "),
-        (lambda f: (f / MANIFEST).write_text("[" * 99_999), "expected a manifest of files, found more than 100 levels$"),
+        (
+            lambda f: (f / MANIFEST).write_text("x"),
+            "manifest.json:1: expected a manifest of files, found invalid JSON ",
+        ),
+        (
+            lambda f: (f / MANIFEST).write_text("[" * 99_999),
+            "expected a manifest of files, found more than 100 levels$",
+        ),
         (lambda f: (f / MANIFEST).write_text("null"), "expected a manifest of files, found null$"),
         *(
             (lambda f, entry=entry: (f / MANIFEST).write_text(json.dumps({"a.tflite": entry})), "found a file without$")
@@ -95,7 +101,7 @@ def test_a_folder_as_it_was_signed_is_verified(folder):
         (lambda f: (f / "more").mkdir(), "more: expected nothing but files, found a folder$"),
         (lambda f: (f / ".hidden").write_bytes(b""), ".hidden: expected only files of the manifest, found one more$"),
         (lambda f: os.mkfifo(f / "a.fifo"), "a.fifo: expected nothing but files, found something else$"),
-        (lambda f: (f / "a.tflite").rename(f.parent / "a") and linked(f / "a.tflite", f.parent / "a"), "found a link$"),
+        (lambda f: linked(f / "a.tflite", (f / "a.tflite").rename(f.parent / "a")), "found a link$"),
         (lambda f: os.mkfifo(displaced(f / SIGNATURE)), "manifest.sig: expected a signature, found a pipe$"),
         (lambda f: os.mkfifo(displaced(f / MANIFEST)), "manifest.json: expected a manifest of files, found a pipe$"),
         *(
