@@ -94,6 +94,8 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
     for name, kind in kinds.items():
         if type(found[name]) is not kind:
             raise LedgerError(expected(where, "a ledger line", f"{name} of another kind"))
+        if kind is int and found[name] < 0:
+            raise LedgerError(expected(where, "a ledger line", f"{name} below 0"))
     if not is_first:
         _require_spent(found["spent"], where)
     return found

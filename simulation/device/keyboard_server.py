@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from client_model.text.vocabulary import VocabularyError, vocabulary_from_text
+from client_model.text.vocabulary import Vocabulary, VocabularyError, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
 from client_model.tflite.tried_file import Signatures, tried_file
 from simulation.device.guarded_http import GuardedHandler, GuardedServer
@@ -112,25 +112,31 @@ def open_model(root: Path) -> DemoModel:
     if not shipped.exists():
         writes_it = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(expected(shipped, "an exported model", f"none; {writes_it}"))
-    files[shipped.name] = read_bytes(shipped, "an exported model", ConfigError, MODEL_BYTES)
-    card, vocabulary = read_inside(shipped, files[shipped.name])
+    files[shipped.name], card, vocabulary = read_model_file(shipped)
     signatures = {shipped.name: tried_file(shipped, files[shipped.name])}
-    _require_vocabulary(shipped, vocabulary, signatures[shipped.name].vocabulary_size)
+    tokens = signatures[shipped.name].vocabulary_size
+    if len(vocabulary) != tokens:
+        raise ConfigError(expected(f"{shipped}: vocab.txt", f"the {tokens} tokens of its model", len(vocabulary)))
     if training.exists():
-        files[training.name] = read_bytes(training, "an exported model", ConfigError, MODEL_BYTES)
-        require_weights(training, read_inside(training, files[training.name])[0], card["weights_sha256"])
+        files[training.name], card_of_training, _ = read_model_file(training)
+        require_weights(training, card_of_training, card["weights_sha256"])
         signatures[training.name] = tried_file(training, files[training.name])
-    return DemoModel(root, card, vocabulary, files, signatures=signatures, date=_date_of(root, card["weights_sha256"]))
+    date = _date_of(root, card["weights_sha256"])
+    return DemoModel(root, card, vocabulary.to_text(), files, signatures=signatures, date=date)
 
 
-def _require_vocabulary(path: Path, text: str, tokens: int) -> None:
-    """Refuse a file that may suggest words which its vocabulary lacks."""
+def read_model_file(path: Path) -> tuple[bytes, dict[str, Any], Vocabulary]:
+    """(content, model card, vocabulary) of an exported file; it is not run.
+
+    Raises:
+        ConfigError: it cannot be read, or has no card or vocabulary inside that can be used.
+    """
+    file = read_bytes(path, "an exported model", ConfigError, MODEL_BYTES)
+    card, text = read_inside(path, file)
     try:
-        vocabulary = vocabulary_from_text(text)
+        return file, card, vocabulary_from_text(text)
     except VocabularyError as error:
         raise ConfigError(said_of(f"{path}: vocab.txt", error)) from error
-    if len(vocabulary) != tokens:
-        raise ConfigError(expected(f"{path}: vocab.txt", f"the {tokens} tokens that its model knows", len(vocabulary)))
 
 
 def _date_of(root: Path, weights_sha256: str) -> str | None:

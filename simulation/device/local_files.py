@@ -108,10 +108,7 @@ def _array_of(name: str, given: Any, tensor: Tensor) -> NDArray[Any]:
     kinds = (int,) if tensor.dtype == "int32" else (int, float)
     if len(data) != math.prod(tensor.shape) or not all(type(value) in kinds for value in data):
         raise ConfigError(expected(f"inputs: {name}", wanted, "other values"))
-    try:
-        array = np.array(data, _DTYPES[tensor.dtype])
-    except (OverflowError, ValueError, TypeError) as error:
-        raise ConfigError(expected(f"inputs: {name}", wanted, "a number that is too large")) from error
-    if not np.isfinite(array).all():
+    largest = 2**31 - 1 if tensor.dtype == "int32" else float(np.finfo(np.float32).max)
+    if any(not -largest <= value <= largest for value in data):
         raise ConfigError(expected(f"inputs: {name}", wanted, "a number that is too large"))
-    return array.reshape(tensor.shape)
+    return np.array(data, _DTYPES[tensor.dtype]).reshape(tensor.shape)

@@ -167,7 +167,7 @@ def read_inside(path: Path, file: bytes) -> tuple[dict[str, Any], str]:
     """
     inside = read_associated_files(file, path)
     if not inside.keys() >= {"model_card.json", "vocab.txt"}:
-        raise ConfigError(expected(path, "a vocabulary and a card inside", "none"))
+        raise ConfigError(expected(path, "files inside it", "no vocabulary or no card"))
     where = f"{path}: model_card.json"
     card = parse_json(inside["model_card.json"].encode(), where, "a model card")
     _require_card(card, where)

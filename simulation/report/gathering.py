@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,7 @@ from simulation.run.central import read_central
 from simulation.run.checkpoint import CheckpointError, newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
-from simulation.run.records import Summary, require_metrics
+from simulation.run.records import Summary
 from simulation.subcommands import command
 from typefleet.errors import InputError, expected
 
@@ -61,10 +62,7 @@ def collect_facts(
     config = config or read_config(directory.config)
     metrics = metrics or metric_table(config.evaluation.metrics)
     summary = directory.read_summary()
-    rounds = directory.read_rounds()
-    require_metrics(metrics, summary.held_out, directory.summary)
-    for number, line in enumerate(rounds, start=1):
-        require_metrics(metrics, line, f"{directory.rounds}:{number}")
+    rounds = directory.read_rounds_of(summary, metrics)
     finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
     participation = _or_left_out(lambda: _participation(root / "participation.json", metrics))
     people, intervals = _over_people(directory, metrics, summary, participation)
@@ -118,7 +116,7 @@ def _over_people(
     directory: RunDirectory, metrics: MetricTable, summary: Summary, participation: Participation | LeftOut
 ) -> tuple[int | None, Mapping[str, Interval] | LeftOut]:
     """(number of people, interval of each metric), of the last measurement."""
-    if not directory.held_out_phones.exists():
+    if not lexists(directory.held_out_phones):
         if isinstance(participation, LeftOut):
             return None, LeftOut(f"no {directory.held_out_phones.name}: the run is not finished, or older than that")
         rows = participation.recalls

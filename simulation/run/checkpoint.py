@@ -129,7 +129,11 @@ def totals_of(stored: Checkpoint) -> RunTotals:
     for f in fields(RunTotals):
         kinds = (str, type(None)) if f.default is None else (int, type(f.default))
         value = values.get(f.name, f.default)
-        if not isinstance(value, kinds) or (isinstance(value, int | float) and not value >= 0):
+        if (
+            not isinstance(value, kinds)
+            or isinstance(value, bool)
+            or (isinstance(value, int | float) and not value >= 0)
+        ):
             raise CheckpointError(expected(stored.path, f"the total {f.name}", "another value"))
     if not values.keys() <= {f.name for f in fields(RunTotals)}:
         raise CheckpointError(expected(stored.path, "the totals of a run", "one that no run has"))

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
+from client_model.metrics.table import MetricTable
 from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
-from simulation.run.records import RoundRecord, Summary, wrong_values
+from simulation.run.records import RoundRecord, Summary, require_metrics, wrong_values
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
 from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
@@ -65,6 +66,21 @@ class RunDirectory:
             return []
         lines = (line for line in read_lines(self.rounds, "the rounds of a run") if line.is_whole)
         return [_round_of(line.content, line.number, f"{self.rounds}:{line.number}") for line in lines]
+
+    def read_rounds_of(self, summary: Summary, metrics: MetricTable) -> list[dict[str, Any]]:
+        """The rounds that led to an outcome, with the metrics of its run.
+
+        Raises:
+            ConfigError: a line is not that of its round, or there are fewer than were completed.
+        """
+        require_metrics(metrics, summary.held_out, self.summary)
+        rounds = self.read_rounds()
+        for number, line in enumerate(rounds, start=1):
+            require_metrics(metrics, line, f"{self.rounds}:{number}")
+        if len(rounds) < summary.rounds_completed:
+            what = f"the {summary.rounds_completed} rounds that {self.summary.name} counts"
+            raise ConfigError(expected(self.rounds, what, f"{len(rounds)} whole lines"))
+        return rounds
 
     def cut_rounds_after(self, server_round: int) -> None:
         """Drop the lines that a resumed run is about to write again, and the table that has them.

@@ -50,6 +50,9 @@ def read_phone_counts(path: Path) -> PhoneCounts:
     content = read_bytes(path, what, ConfigError, UNPACKED_BYTES)
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise ConfigError(expected(path, what, "a column twice"))
             if file.metadata.num_rows > COUNTED_PHONES or file.metadata.num_columns > COLUMNS:
                 raise ConfigError(expected(path, what, "more of them than any run has"))
             table = file.read(use_threads=False)
@@ -58,8 +61,6 @@ def read_phone_counts(path: Path) -> PhoneCounts:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(expected(path, what, "a damaged file, or another one")) from error
-    if len(columns) < len(table.column_names):
-        raise ConfigError(expected(path, what, "a column twice"))
     phones = columns.pop(_PHONE, None)
     usable = phones is not None and phones.ndim == 1 and phones.dtype.kind == "i"
     if phones is None or not usable or (np.diff(phones) <= 0).any() or (phones < 0).any():

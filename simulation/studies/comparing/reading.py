@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from client_model.metrics.table import MetricTable, metric_table
 from simulation.files import read_json_object
 from simulation.flags import read_config, result_settings
 from simulation.run.directory import RunDirectory
-from simulation.run.records import Summary, require_metrics
+from simulation.run.records import Summary
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 from typefleet.untrusted.own_json import json_kind
 
@@ -111,10 +112,7 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
         metrics = metric_table(config.evaluation.metrics)
     except UnknownKindError as error:
         raise ConfigError(said_of(f"{directory.config}: evaluation.metrics", error)) from error
-    require_metrics(metrics, summary.held_out, directory.summary)
-    rounds = directory.read_rounds()
-    for number, line in enumerate(rounds, start=1):
-        require_metrics(metrics, line, f"{directory.rounds}:{number}")
+    rounds = directory.read_rounds_of(summary, metrics)
     held_out, why = _held_out_of(directory, summary, finished)
     return ComparedRun(
         folder=folder,
@@ -150,7 +148,7 @@ def _held_out_of(directory: RunDirectory, summary: Summary, finished: bool) -> "
         ConfigError: they are damaged, or not those that the summary was made of.
     """
     path = directory.held_out_phones
-    if not path.exists():
+    if not lexists(path):
         return None, _EARLIER_VERSION if finished else _NOT_YET
     if not finished:
         return None, _NOT_YET
