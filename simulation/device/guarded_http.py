@@ -32,6 +32,7 @@ class GuardedServer(ThreadingHTTPServer):
     """Ends connections that are late or too many."""
 
     daemon_threads = True
+    request_queue_size = CONNECTIONS
     policy = "default-src 'none'"
     """The content security policy of every answer."""
 
@@ -184,6 +185,7 @@ class GuardedHandler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Whatever is no request that we know; nothing of it is repeated."""
         code = 405 if code == 501 else code
+        self.request_version = self.protocol_version  # else nobody would be told the status
         self.close_connection = True
         self.answer(code, _REFUSED.get(code, _REFUSED[400]).encode(), _TEXT)
 

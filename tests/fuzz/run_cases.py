@@ -7,6 +7,7 @@ import math
 import os
 import struct
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from functools import cache, partial
@@ -529,7 +530,8 @@ def arrays(**more: Any) -> bytes:
 def npz(members: list[tuple[str, bytes]], kind: int = zipfile.ZIP_STORED) -> bytes:
     """A zip archive of these members."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", kind) as archive:
+    with zipfile.ZipFile(content, "w", kind) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a name is there twice
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(name), data, kind)
     return content.getvalue()
