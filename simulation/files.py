@@ -3,33 +3,14 @@
 import io
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from typefleet.errors import ConfigError, expected
-from typefleet.untrusted.json_values import read_json_object as untrusted_object
-
-
-def read_json_object(path: Path, what: str, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """The JSON object that a file holds.
-
-    Args:
-        path: the file.
-        what: it is, for the message.
-        keys: that it must have.
-
-    Raises:
-        ConfigError: the file cannot be read, or holds something else.
-    """
-    found = untrusted_object(path, what, ConfigError)
-    for key in keys:
-        if key not in found:
-            raise ConfigError(expected(path, what, f"no {key!r} in it"))
-    return found
+from typefleet.untrusted.own_json import read_json_object as read_json_object
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:

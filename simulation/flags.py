@@ -25,7 +25,7 @@ from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, prin
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors, typed, with_values
 from simulation.unused import without_what_flags_switch_off
-from typefleet.errors import ConfigError, TypefleetError, expected
+from typefleet.errors import ConfigError, TypefleetError, expected, printable
 from typefleet.setting_types import unusable_text
 from typefleet.untrusted.toml_tables import read_toml
 
@@ -400,5 +400,5 @@ def run_door(body: Callable[[], int | None]) -> int:
 
 
 def _refused(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return 2

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich import box
 from rich.console import Console
@@ -10,13 +10,24 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from typefleet.errors import printable
+
 _IN_A_PIPE = 160  # columns, where nobody says how many there are
 _ANY_WIDTH = 10_000
 
 
 def console_for(stream: TextIO) -> Console:
     """As wide as the terminal; in a pipe wide enough for every table."""
-    return Console(file=stream, width=None if stream.isatty() else _IN_A_PIPE, highlight=False)
+    return _PlainConsole(
+        file=stream, width=None if stream.isatty() else _IN_A_PIPE, highlight=False, markup=False, emoji=False
+    )
+
+
+class _PlainConsole(Console):
+    """Shows a text as it is: what runs and their files say of themselves is neither markup nor an order."""
+
+    def render_str(self, text: str, **options: Any) -> Text:  # of what is printed, and of a table's cells
+        return super().render_str(printable(text, "\n"), **options)
 
 
 def print_table(
@@ -98,7 +109,7 @@ def print_facts(console: Console, rows: Sequence[tuple[str, Sequence[str]]]) -> 
         for number, line in enumerate(lines):
             at = 2 if len(line) > room else indent
             start = f" {name}" if number == 0 else ""
-            shown = Text(f"{start:{at}}{line}".rstrip() if start else f"{'':{at}}{line}")
+            shown = Text(printable(f"{start:{at}}{line}".rstrip() if start else f"{'':{at}}{line}"))
             shown.stylize("bold", 0, len(start))
             console.print(shown, soft_wrap=True)
     console.print()

@@ -16,6 +16,13 @@ is never repeated in them. `expected` makes it, `unreadable` and `unwritable` ma
 refused, and `said_of` says it of another place.
 """
 
+import re
+
+# What a terminal obeys instead of showing it: control characters, ends of lines, marks that turn a line around.
+_OBEYED = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff\\ud800-\\udfff]"
+)
+
 
 class TypefleetError(Exception):
     """Base of all of Typefleet's errors; its text is one line for a reader.
@@ -84,3 +91,17 @@ def said_of(where: object, error: Exception) -> str:
     """
     before, marker, after = str(error).partition(": expected ")
     return f"{where}{marker}{after}" if marker else f"{where}: {before}"
+
+
+def printable(text: str, kept: str = "") -> str:
+    """A text that somebody else wrote, such as the name of a file, as it can be shown on a terminal: in one line.
+
+    Args:
+        text: whatever it is.
+        kept: characters that stay all the same, such as line breaks of our own.
+
+    Example:
+        >>> printable("vocab.txt\\n\\x1b[1Aall is signed")
+        'vocab.txt\\\\n\\\\x1b[1Aall is signed'
+    """
+    return _OBEYED.sub(lambda one: one[0] if one[0] in kept else ascii(one[0])[1:-1], text)

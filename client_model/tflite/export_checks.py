@@ -160,7 +160,8 @@ def measure_cost(path: Path) -> DeviceCost:
     except subprocess.TimeoutExpired as error:
         raise ExportError(f"{path.name}: expected it to run within {_PROBE_TIMEOUT_S} s, found it running") from error
     if done.returncode:
-        raise ExportError(f"{path.name}: expected it to run in an interpreter of its own, found {done.stderr[-500:]}")
+        last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise ExportError(f"{path.name}: expected it to run in an interpreter of its own, found {last[:200]}")
     return DeviceCost(**json.loads(done.stdout))
 
 

@@ -7,6 +7,8 @@ signature covers every file, by way of its digest.
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from typefleet.errors import InputError, expected, unreadable
+from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes, require_file
+from typefleet.untrusted.own_json import parse_json, require_object
 
 FILES = {
     "int8": "keyboard.tflite",
@@ -24,6 +29,8 @@ FILES = {
     "training": "keyboard_train.tflite",
 }
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class VerificationError(InputError):
@@ -47,8 +54,9 @@ def place_files(draft: Path, folder: Path, facts: Mapping[str, Mapping[str, Any]
     entries = {}
     weights = {None, *(fact.get("weights_sha256") for fact in facts.values())}
     for name, entry in _former_entries(folder / MANIFEST).items():
-        unchanged = (folder / name).is_file() and _digest(folder / name) == entry.get("sha256")
-        if unchanged and entry.get("weights_sha256") in weights:
+        path = folder / name
+        unchanged = path.is_file() and not path.is_symlink() and _digest(path) == entry["sha256"]
+        if unchanged and any(entry.get("weights_sha256") == one for one in weights):
             entries[name] = entry
     new = [file.name for file in draft.iterdir()]
     for name in new:
@@ -64,14 +72,22 @@ def place_files(draft: Path, folder: Path, facts: Mapping[str, Mapping[str, Any]
 
 def _former_entries(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _read_manifest(path)[1]
+    except VerificationError:
         return {}  # none, or not ours: every entry is made anew
-    return found if isinstance(found, dict) and all(isinstance(e, dict) for e in found.values()) else {}
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a regular file, however large."""
+    digest = hashlib.sha256()
+    require_file(path, "a file of the manifest", VerificationError)
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    except OSError as error:
+        raise VerificationError(unreadable(path, error, "a file of the manifest")) from error
+    return digest.hexdigest()
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
@@ -81,9 +97,9 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
         VerificationError: it cannot be read, or is another kind of key.
     """
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except OSError as error:
-        raise VerificationError(unreadable(path, error, "a private key in PEM")) from error
+        key = load_pem_private_key(read_bytes(path, "a private key in PEM", VerificationError, KEY_BYTES), None)
+    except VerificationError:
+        raise
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise VerificationError(expected(path, "a private key in PEM", "none, or one with a password")) from error
     if not isinstance(key, Ed25519PrivateKey):
@@ -98,9 +114,9 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         VerificationError: it cannot be read, or is another kind of key.
     """
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except OSError as error:
-        raise VerificationError(unreadable(path, error, "a public key in PEM")) from error
+        key = load_pem_public_key(read_bytes(path, "a public key in PEM", VerificationError, KEY_BYTES))
+    except VerificationError:
+        raise
     except (ValueError, UnsupportedAlgorithm) as error:
         raise VerificationError(expected(path, "a public key in PEM", "none")) from error
     if not isinstance(key, Ed25519PublicKey):
@@ -119,26 +135,28 @@ def sign_folder(folder: Path, key: Ed25519PrivateKey) -> Path:
 def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[str, Any]]:
     """Hold every file to the manifest, and the manifest to its signature if a key is given.
 
+    Whatever lies in the folder is in the manifest: folders, links, pipes and hidden files have no place there, since
+    the manifest says nothing of what is behind them.
+
     Returns:
         The manifest's entries by name of the file.
 
     Raises:
-        VerificationError: a file is missing, changed or not in the manifest; or the signature is missing or not of
-            this key.
+        VerificationError: a file is missing, changed, not in the manifest or no regular file; or the signature is
+            missing or not of this key.
     """
     content, entries = _read_manifest(folder / MANIFEST)
     if key is not None:
         _verify_signature(folder / SIGNATURE, content, key)
-    present = {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")}
+    present = _regular_files(folder)
     for name in sorted(present - set(entries) - {MANIFEST, SIGNATURE}):
         raise VerificationError(f"{folder / name}: expected only files of the manifest, found one more")
     for name, entry in entries.items():
         path, size, digest = folder / name, entry["bytes"], entry["sha256"]
         if name not in present:
             raise VerificationError(f"{path}: expected a file of the manifest, found none")
-        found = _digest(path)
-        if found != digest:
-            found_size = path.stat().st_size
+        found_size, found = path.stat().st_size, _digest(path)
+        if (found_size, found) != (size, digest):
             raise VerificationError(
                 f"{path}: expected {size:,} bytes with sha256 {digest[:16]}..., "
                 f"found {found_size:,} bytes with {found[:16]}..."
@@ -146,27 +164,42 @@ def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[
     return entries
 
 
+def _regular_files(folder: Path) -> set[str]:
+    """Names of everything in the folder.
+
+    Raises:
+        VerificationError: something in it is no regular file.
+    """
+    try:
+        present = list(os.scandir(folder))
+    except OSError as error:
+        raise VerificationError(unreadable(folder, error, "a folder of exported files")) from error
+    for one in sorted(present, key=lambda one: one.name):
+        if not one.is_file(follow_symlinks=False):
+            found = "a link" if one.is_symlink() else "a folder" if one.is_dir() else "something else"
+            raise VerificationError(expected(folder / one.name, "nothing but files", found))
+    return {one.name for one in present}
+
+
 def _read_manifest(path: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
     """The bytes of a manifest, and its entries."""
-    try:
-        content = path.read_bytes()
-        entries = json.loads(content)
-    except OSError as error:
-        raise VerificationError(unreadable(path, error, "a manifest of files")) from error
-    except (ValueError, RecursionError) as error:
-        raise VerificationError(expected(path, "a manifest of files", "no JSON")) from error
-    if not isinstance(entries, dict):
-        raise VerificationError(expected(path, "a manifest of files", "other JSON"))
-    for entry in entries.values():
-        if not isinstance(entry, dict) or type(entry.get("bytes")) is not int or type(entry.get("sha256")) is not str:
+    what = "a manifest of files"
+    content = read_bytes(path, what, VerificationError, RECORD_BYTES)
+    entries = require_object(parse_json(content, path, what, VerificationError), path, what, kind=VerificationError)
+    if not entries:
+        raise VerificationError(expected(path, what, "none in it"))
+    for name, entry in entries.items():
+        if not _NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
+            raise VerificationError(expected(path, "names of files of an export", "another"))
+        stated = isinstance(entry, dict) and type(entry.get("bytes")) is int and type(entry.get("sha256")) is str
+        if not stated or entry["bytes"] < 0 or not _SHA256.fullmatch(entry["sha256"]):
             raise VerificationError(expected(path, "a size and a digest of every file", "a file without"))
     return content, entries
 
 
 def _verify_signature(path: Path, content: bytes, key: Ed25519PublicKey) -> None:
+    signature = read_bytes(path, "a signature", VerificationError, KEY_BYTES)
     try:
-        key.verify(path.read_bytes(), content)
-    except OSError as error:
-        raise VerificationError(unreadable(path, error, "a signature")) from error
+        key.verify(signature, content)
     except InvalidSignature as error:
         raise VerificationError(f"{path}: expected a signature of {MANIFEST} by this key, found another") from error

@@ -33,15 +33,6 @@ def unpack_model(file: bytes) -> schema.ModelT:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
 
 
-def state_widths(file: bytes) -> dict[str, int]:
-    """Widths of the parts of the recurrent state, by name: what `step` takes besides the token."""
-    model = unpack_model(file)
-    (step,) = (one for one in model.signatureDefs if one.signatureKey == b"step")
-    tensors = model.subgraphs[step.subgraphIndex].tensors
-    named = {taken.name.decode(): int(tensors[taken.tensorIndex].shape[-1]) for taken in step.inputs}
-    return {name: width for name, width in named.items() if name != "token"}
-
-
 def add_operator_code(model: schema.ModelT, builtin: int, version: int) -> int:
     """Let a model use a builtin operator; gives the number that its operators name it by."""
     code = schema.OperatorCodeT()

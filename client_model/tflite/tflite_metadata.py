@@ -18,7 +18,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from client_model.tflite.flatbuffer_model import pack_model, unpack_model
-from typefleet.errors import expected
+from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.archives import read_inner_files
+from typefleet.untrusted.limits import INNER_BYTES
 
 _PARSER_VERSION = "1.3.0"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows
@@ -63,17 +65,22 @@ def with_metadata(file: bytes, facts: ModelFacts, files: list[AssociatedFile]) -
     return whole.getvalue()
 
 
-def read_associated_files(file: bytes) -> dict[str, str]:
+def read_associated_files(file: bytes, path: object = "the model") -> dict[str, str]:
     """The files inside a model, by name.
 
+    Args:
+        file: the model.
+        path: where it is, for the error.
+
     Raises:
-        ValueError: there are none.
+        ConfigError: there are none, or they are damaged, too large or no text.
     """
+    what = "files inside it"
+    inside = read_inner_files(file, path, what, most_bytes=INNER_BYTES, kind=ConfigError)
     try:
-        with zipfile.ZipFile(io.BytesIO(file)) as archive:
-            return {name: archive.read(name).decode("utf-8") for name in archive.namelist()}
-    except zipfile.BadZipFile as error:
-        raise ValueError(expected("the model", "files inside it", "none")) from error
+        return {name: content.decode("utf-8") for name, content in inside.items()}
+    except UnicodeDecodeError as error:
+        raise ConfigError(expected(path, what, "one that is not UTF-8")) from error
 
 
 def _metadata(facts: ModelFacts, subgraphs: int, files: list[AssociatedFile]) -> bytes:

@@ -13,13 +13,11 @@ A last line without its newline was not yet on disk as a whole, so its release w
 it off; whoever only reads leaves the file as it is.
 """
 
-import base64
-import binascii
-import hashlib
 import json
 import math
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
+from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
+from server_strategy.privacy.ledger_lines import chained, cut_off, participants_of, read_ledger
+from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
+from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import kind_of
 from server_strategy.privacy.plan import PrivacyPlan
@@ -35,22 +38,7 @@ from typefleet.errors import ConfigError, InputError, UnknownKindError, expected
 NEVER = -(2**31) // 2
 _ROUNDING = 1e-9  # of a cost that is computed again for more releases
 _RECOMPUTED = 1e-4  # what the rounding of optimised parameters does to the noise
-
-
-class LedgerError(InputError):
-    """A ledger that does not fit the run, or was changed."""
-
-
-@dataclass(frozen=True)
-class PrivacySpent:
-    """What the participations so far cost."""
-
-    releases: int
-    max_participations: int
-    min_separation_rounds: int | None  # None while no phone took part twice
-    zcdp_rho: float | None  # None, as all below, without privacy
-    epsilon: float | None  # by Renyi orders, an upper bound
-    delta: float | None
+_MECHANISM = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 class ParticipationLog:
@@ -108,16 +96,6 @@ def _spent(plan: PrivacyPlan, releases: int, most: int, separation: int) -> Priv
     )
 
 
-def encode_labels(labels: NDArray[np.uint64]) -> str:
-    """Base64 of sorted little-endian 64-bit labels."""
-    return base64.b64encode(np.sort(labels).astype("<u8").tobytes()).decode("ascii")
-
-
-def decode_labels(text: str) -> NDArray[np.uint64]:
-    """Inverse of `encode_labels`."""
-    return np.frombuffer(base64.b64decode(text, validate=True), "<u8")
-
-
 class PrivacyLedger:
     """An append-only, hash-chained list of releases, on disk or (without a path) in memory.
 
@@ -138,13 +116,13 @@ class PrivacyLedger:
         self.plan = plan
         whole_bytes = None
         if path is not None and path.exists():
-            self._entries, whole_bytes = _read(path)
+            self._entries, whole_bytes = read_ledger(path)
         if self._entries and not _same_plan(self._entries[0].get("plan"), plan):
             raise LedgerError(expected(f"{path}:1", "the plan of this run", "another one"))
         if path is not None and whole_bytes is not None:
-            _cut(path, whole_bytes)
+            cut_off(path, whole_bytes)
         if not self._entries:
-            self._append(_chained({"release": 0, "plan": plan.to_json()}, ""))
+            self._append(chained({"release": 0, "plan": plan.to_json()}, ""))
             return
         self.plan = _plan_on_record(path, self._entries, plan.mechanism)
 
@@ -180,7 +158,7 @@ class PrivacyLedger:
         if len(np.unique(participants)) != len(participants):
             raise LedgerError(expected(self.path, "every phone at most once in a release", "one twice"))
         self._require_no_less(spent)
-        self._append(_chained(entry, self._entries[-1]["hash"]))
+        self._append(chained(entry, self._entries[-1]["hash"]))
 
     def _require_no_less(self, spent: PrivacySpent) -> None:
         """What is spent stays spent, whatever a mechanism says of its cost."""
@@ -215,13 +193,11 @@ def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> 
     Raises:
         LedgerError: the ledger is missing, edited or too short, or its mechanism is not known.
     """
-    if not path.exists():
-        raise LedgerError(expected(path, "a privacy ledger", "none"))
-    entries, _ = _read(path)
+    entries, _ = read_ledger(path)
     if not entries or len(entries) - 1 < releases:
         raise LedgerError(expected(path, f"{releases} releases on record", max(len(entries) - 1, 0)))
     plan = _plan_on_record(path, entries, mechanism)
-    labels = [_participants(path, entry) for entry in entries[1 : releases + 1]]
+    labels = [participants_of(path, entry) for entry in entries[1 : releases + 1]]
     everyone = np.unique(np.concatenate(labels)) if labels else np.zeros(0, np.uint64)
     log = ParticipationLog(len(everyone))
     for release, present in enumerate(labels, start=1):
@@ -230,7 +206,14 @@ def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> 
         return asdict(privacy_spent(plan, log, releases))
     except InputError:
         raise
-    except (TypeError, ValueError, ArithmeticError) as error:  # of the mechanism, which no type on record binds
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+        MemoryError,
+    ) as error:  # of the mechanism, which no type on record binds
         found = "parameters of another kind"
         raise LedgerError(expected(f"{path}:1", "a plan whose cost can be computed", found)) from error
 
@@ -241,9 +224,7 @@ def releases_on_record(path: Path) -> tuple[int, str]:
     Raises:
         LedgerError: it is missing, edited or without a plan, or its mechanism is not known.
     """
-    if not path.exists():
-        raise LedgerError(expected(path, "a privacy ledger", "none"))
-    entries, _ = _read(path)
+    entries, _ = read_ledger(path)
     if not entries:
         raise LedgerError(expected(f"{path}:1", "the plan of a run", "none"))
     return len(entries) - 1, _plan_on_record(path, entries, None).epsilon_is_of
@@ -255,7 +236,7 @@ def half_written_line(path: Path) -> int | None:
     Raises:
         LedgerError: the lines before it were edited, or one is missing.
     """
-    entries, whole_bytes = _read(path)
+    entries, whole_bytes = read_ledger(path)
     return None if whole_bytes is None else len(entries) + 1
 
 
@@ -265,22 +246,16 @@ def _plan_on_record(path: Path | None, entries: list[dict[str, Any]], at_hand: M
     Raises:
         LedgerError: it is none, or its mechanism is neither registered nor at hand; no cost is guessed.
     """
+    plan = entries[0]["plan"]
+    name = plan.get("mechanism")
+    if isinstance(name, str) and not _MECHANISM.fullmatch(name):  # which the error would repeat
+        raise LedgerError(expected(f"{path}:1", "the plan of a run", "a mechanism without a proper name"))
     try:
-        return PrivacyPlan.from_json(entries[0]["plan"], at_hand)
+        return PrivacyPlan.from_json(plan, at_hand)
     except UnknownKindError as error:
         raise LedgerError(f"{path}:1: {error}; without its code the cost is not known") from error
     except ConfigError as error:
         raise LedgerError(said_of(f"{path}:1", error)) from error
-    except KeyError as error:
-        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none")) from error
-
-
-def _participants(path: Path, entry: dict[str, Any]) -> NDArray[np.uint64]:
-    try:
-        return decode_labels(entry["participants"])
-    except (KeyError, TypeError, binascii.Error, ValueError) as error:
-        where, found = f"{path}:{entry['release'] + 1}", "none, or a damaged list"
-        raise LedgerError(expected(where, "the participants of a release", found)) from error
 
 
 def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
@@ -312,40 +287,9 @@ def _close(a: Any, b: Any, within: float) -> bool:
     return bool(a == b)
 
 
-def _chained(entry: dict[str, Any], previous: str) -> dict[str, Any]:
-    body = {**entry, "previous": previous}
-    return {**body, "hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
-
-
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _read(path: Path) -> tuple[list[dict[str, Any]], int | None]:
-    """All whole lines, verified; and their bytes, if a last line without its newline follows them, else None."""
-    raw = path.read_bytes()
-    whole = raw[: raw.rfind(b"\n") + 1]
-    entries: list[dict[str, Any]] = []
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-            body = {k: v for k, v in entry.items() if k != "hash"}
-            intact = entry == _chained({k: v for k, v in body.items() if k != "previous"}, body["previous"])
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-            raise LedgerError(expected(f"{path}:{number}", "a ledger line", "another one, or a damaged one")) from error
-        previous = entries[-1]["hash"] if entries else ""
-        if not intact or entry["previous"] != previous or entry["release"] != number - 1:
-            raise LedgerError(expected(f"{path}:{number}", "an unbroken chain", "an edited or missing line"))
-        entries.append(entry)
-    return entries, None if len(whole) == len(raw) else len(whole)
-
-
-def _cut(path: Path, whole_bytes: int) -> None:
-    """Take off a last line that was never a release."""
-    with path.open("r+b") as file:
-        file.truncate(whole_bytes)
-        os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from simulation.device.keyboard import Keyboard
+from typefleet.errors import printable
 
 SENTENCES = (
     "i am on my way home",
@@ -41,7 +42,8 @@ def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] 
         words += len(typed)
         first += sum(shown[0] == word for shown, word in typed)
         three += sum(word in shown for shown, word in typed)
-        print(" ".join(f"[{' '.join(shown)}] {word}{'*' * (word in shown)}" for shown, word in read), file=stream)
+        line = " ".join(f"[{' '.join(shown)}] {word}{'*' * (word in shown)}" for shown, word in read)
+        print(printable(line), file=stream)
     share = f" ({three / words:.0%})" if words else ""
     print(f"{words} words: {first} were the first suggestion, {three}{share} among the three", file=stream)
     return words, first, three

@@ -12,20 +12,22 @@ import base64
 import hashlib
 import json
 import re
-import threading
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from client_model.text.vocabulary import Vocabulary, VocabularyError, vocabulary_from_text
 from client_model.tflite.export_folder import FILES
-from client_model.tflite.flatbuffer_model import state_widths
+from client_model.tflite.tried_file import Signatures, tried_file
+from simulation.device.guarded_http import GuardedHandler, GuardedServer
+from simulation.device.local_files import LocalFiles
 from simulation.device.model_card import not_guaranteed, read_inside, require_weights
 from simulation.files import read_json_object
 from simulation.subcommands import command
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, expected, said_of
+from typefleet.untrusted.limits import MODEL_BYTES
+from typefleet.untrusted.opening import read_bytes
+from typefleet.untrusted.own_json import parse_json
 
 PAGE = Path(__file__).parent / "keyboard_page"
 _TYPES = {
@@ -37,7 +39,6 @@ _TYPES = {
     ".wasm": "application/wasm",
     ".tflite": "application/octet-stream",
 }
-_MOST_BYTES = 64 << 20  # of a request
 
 
 def blocked_words() -> frozenset[str]:
@@ -55,6 +56,8 @@ class DemoModel:
     vocabulary: str
     files: dict[str, bytes]
     """By name: keyboard.tflite, and keyboard_train.tflite where it was exported."""
+    signatures: dict[str, Signatures]
+    """Of each file."""
     date: str | None
     """Of the run's privacy statement; None where the folder has none, or one of other weights."""
     learn_problem: str | None = None
@@ -76,7 +79,7 @@ class DemoModel:
         return {
             "name": self.name,
             "place": place,
-            "state": state_widths(self.files[FILES["int8"]]),
+            "state": self.signatures[FILES["int8"]].state_widths,
             "sequence_length": self.card["model"]["sequence_length"],
             "files": sorted(self.files),
             "top3_recall": measured["top3_recall"],
@@ -109,12 +112,31 @@ def open_model(root: Path) -> DemoModel:
     if not shipped.exists():
         writes_it = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(expected(shipped, "an exported model", f"none; {writes_it}"))
-    files[shipped.name] = shipped.read_bytes()
-    card, vocabulary = read_inside(shipped, files[shipped.name])
+    files[shipped.name], card, vocabulary = read_model_file(shipped)
+    signatures = {shipped.name: tried_file(shipped, files[shipped.name])}
+    tokens = signatures[shipped.name].vocabulary_size
+    if len(vocabulary) != tokens:
+        raise ConfigError(expected(f"{shipped}: vocab.txt", f"the {tokens} tokens of its model", len(vocabulary)))
     if training.exists():
-        files[training.name] = training.read_bytes()
-        require_weights(training, read_inside(training, files[training.name])[0], card["weights_sha256"])
-    return DemoModel(root, card, vocabulary, files, _date_of(root, card["weights_sha256"]))
+        files[training.name], card_of_training, _ = read_model_file(training)
+        require_weights(training, card_of_training, card["weights_sha256"])
+        signatures[training.name] = tried_file(training, files[training.name])
+    date = _date_of(root, card["weights_sha256"])
+    return DemoModel(root, card, vocabulary.to_text(), files, signatures=signatures, date=date)
+
+
+def read_model_file(path: Path) -> tuple[bytes, dict[str, Any], Vocabulary]:
+    """(content, model card, vocabulary) of an exported file; it is not run.
+
+    Raises:
+        ConfigError: it cannot be read, or has no card or vocabulary inside that can be used.
+    """
+    file = read_bytes(path, "an exported model", ConfigError, MODEL_BYTES)
+    card, text = read_inside(path, file)
+    try:
+        return file, card, vocabulary_from_text(text)
+    except VocabularyError as error:
+        raise ConfigError(said_of(f"{path}: vocab.txt", error)) from error
 
 
 def _date_of(root: Path, weights_sha256: str) -> str | None:
@@ -125,53 +147,7 @@ def _date_of(root: Path, weights_sha256: str) -> str | None:
     return date if isinstance(date, str) else None
 
 
-class LocalFiles:
-    """Model files run by this process, for pages without a runtime of their own."""
-
-    def __init__(self, models: list[DemoModel]) -> None:
-        self._models, self._lock = models, threading.Lock()
-        self._opened: dict[tuple[int, str], Any] = {}
-
-    def run(self, place: int, file: str, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Run a signature.
-
-        Args:
-            place, file: which model, which of its files.
-            signature: of the file.
-            inputs: by name {shape, dtype, data}.
-
-        Returns:
-            Outputs of the same form.
-
-        Raises:
-            ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError: there is no such thing, or the
-                inputs do not fit.
-        """
-        arrays = {
-            name: np.array(one["data"], {"int32": np.int32, "float32": np.float32}[one["dtype"]]).reshape(one["shape"])
-            for name, one in inputs.items()
-        }
-        with self._lock:
-            found = self._open(place, file).get_signature_runner(signature)(**arrays)
-        return {
-            name: {"shape": list(value.shape), "dtype": str(value.dtype), "data": value.ravel().tolist()}
-            for name, value in found.items()
-        }
-
-    def reset(self, place: int, file: str) -> None:
-        """Forget what a file has learned."""
-        with self._lock:
-            self._opened.pop((place, file), None)
-
-    def _open(self, place: int, file: str) -> Any:
-        from client_model.tflite.interpreter import open_interpreter  # takes a second; a page with LiteRT.js needs none
-
-        if (place, file) not in self._opened:
-            self._opened[place, file] = open_interpreter(self._models[place].files[file])
-        return self._opened[place, file]
-
-
-class KeyboardServer(ThreadingHTTPServer):
+class KeyboardServer(GuardedServer):
     """The page and all it needs, on 127.0.0.1.
 
     Args:
@@ -180,8 +156,6 @@ class KeyboardServer(ThreadingHTTPServer):
         why_local: why there is no LiteRT.js, for the page to say.
         port: 0 for any that is free.
     """
-
-    daemon_threads = True
 
     def __init__(self, models: list[DemoModel], litert: dict[str, bytes], why_local: str, port: int) -> None:
         self.contents = {f"/{path.name}": path.read_bytes() for path in PAGE.iterdir() if path.suffix in _TYPES}
@@ -192,7 +166,7 @@ class KeyboardServer(ThreadingHTTPServer):
         self._put_models()
         self.local = None if litert else LocalFiles(self.models)
         self.policy = _content_policy(self.contents["/"].decode())
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(port, _Handler)
 
     def look_again(self) -> None:
         """Take in training files that were written since, so that reloading the page is enough to learn."""
@@ -211,11 +185,6 @@ class KeyboardServer(ThreadingHTTPServer):
             self.contents |= {f"/models/{place}/{name}": content for name, content in model.files.items()}
             self.contents[f"/models/{place}/vocab.txt"] = model.vocabulary.encode()
 
-    @property
-    def address(self) -> str:
-        """URL of the page, on this machine only."""
-        return f"http://127.0.0.1:{self.server_address[1]}/"
-
 
 def _content_policy(page: str) -> str:
     """Nothing but this server, and the one inline script: the import map."""
@@ -227,73 +196,40 @@ def _content_policy(page: str) -> str:
     )
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(GuardedHandler):
     server: KeyboardServer
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
-        if not self._is_for_this_machine():
-            self._answer(403, b"this server answers to this machine only", ".txt")
-            return
+    def get(self) -> tuple[int, bytes, str]:
+        """A file of the page or of a model."""
         if self.path == "/models.json":
             self.server.look_again()
         content = self.server.contents.get(self.path)
         if content is None:
-            self._answer(404, b"not found", ".txt")
-        else:
-            self._answer(200, content, ".html" if self.path == "/" else Path(self.path).suffix)
+            return 404, b"not found", _TYPES[".txt"]
+        return 200, content, _TYPES[".html" if self.path == "/" else Path(self.path).suffix]
 
-    def do_POST(self) -> None:
-        try:
-            length = int(self.headers.get("Content-Length", ""))
-        except ValueError:
-            length = -1
-        if not 0 <= length <= _MOST_BYTES:
-            self.close_connection = True
-            self._answer(413, b"expected a request of a stated size below 64 MiB", ".txt")
-            return
-        body = self.rfile.read(length)
-        host = self.headers.get("Host")
-        if not self._is_for_this_machine() or self.headers.get("Origin", f"http://{host}") != f"http://{host}":
-            self._answer(403, b"this server answers to its own page only", ".txt")
-        elif self.server.local is None:
-            self._answer(404, b"the page runs the models itself", ".txt")
-        else:
-            self._run(self.server.local, body)
+    def accepts_post(self) -> tuple[int, str] | None:
+        """/run/PLACE/FILE/SIGNATURE, whose body is the inputs, and /reset/PLACE/FILE."""
+        local, parts = self.server.local, self.path.split("/")[1:]
+        if local is None:
+            return 404, "the page runs the models itself"
+        if len(parts) == 4 and parts[0] == "run" and local.signature(*parts[1:]) is not None:
+            return None
+        if len(parts) == 3 and parts[0] == "reset" and local.has(*parts[1:]):
+            return None
+        return 400, "expected a signature of a model that is shown, found none"
 
-    def _run(self, local: LocalFiles, body: bytes) -> None:
-        """Answer /run/PLACE/FILE/SIGNATURE, whose body is the inputs, or /reset/PLACE/FILE."""
+    def post(self, body: bytes) -> tuple[int, bytes, str]:
+        """Outputs as JSON, or why there are none."""
+        local, (action, place, file, *signature) = self.server.local, self.path.split("/")[1:]
+        if local is None:  # as accepts_post has seen
+            return 404, b"not found", _TYPES[".txt"]
+        answer: dict[str, Any] = {}
         try:
-            _, action, place, file, *signature = self.path.split("/")
-            if action == "reset":
-                local.reset(int(place), file)
-                answer: dict[str, Any] = {}
-            elif action == "run":
-                answer = local.run(int(place), file, signature[0], json.loads(body))
+            if action == "run":
+                answer = local.run(place, file, signature[0], parse_json(body, "the request", "inputs"))
             else:
-                raise ValueError(expected("the action", "run or reset", repr(action)))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
-            self._answer(400, json.dumps({"error": str(error)}).encode(), ".json")
-            return
-        self._answer(200, json.dumps(answer).encode(), ".json")
-
-    def _is_for_this_machine(self) -> bool:
-        port = self.server.server_address[1]
-        return self.headers.get("Host") in (f"127.0.0.1:{port}", f"localhost:{port}")
-
-    def _answer(self, status: int, content: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", _TYPES[kind])
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Content-Security-Policy", self.server.policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Cache-Control", "no-store")
-        # A page on its own may measure time in microseconds.
-        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: what the page asks for is nobody's business."""
+                local.reset(place, file)
+        except ConfigError as error:
+            return 400, json.dumps({"error": str(error)}).encode(), _TYPES[".json"]
+        return 200, json.dumps(answer).encode(), _TYPES[".json"]

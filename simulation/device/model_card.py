@@ -5,6 +5,7 @@ same result (times, folders), so that the same weights give the same bytes.
 """
 
 import json
+import re
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ from simulation.config import RunConfig
 from simulation.run.records import Summary
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.own_json import json_kind, parse_json
 
 _OF_THE_STATEMENT = (
     *("statement", "epsilon_is_of", "unit", "adjacency", "trust_model", "released", "mechanism"),
@@ -161,13 +163,62 @@ def read_inside(path: Path, file: bytes) -> tuple[dict[str, Any], str]:
         file: its content.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are none, or they are not what we write: whatever shows them relies on it.
     """
-    try:
-        inside = read_associated_files(file)
-        return json.loads(inside["model_card.json"]), inside["vocab.txt"]
-    except (ValueError, KeyError) as error:
-        raise ConfigError(expected(path, "a vocabulary and a card inside", "none")) from error
+    inside = read_associated_files(file, path)
+    if not inside.keys() >= {"model_card.json", "vocab.txt"}:
+        raise ConfigError(expected(path, "files inside it", "no vocabulary or no card"))
+    where = f"{path}: model_card.json"
+    card = parse_json(inside["model_card.json"].encode(), where, "a model card")
+    _require_card(card, where)
+    return card, inside["vocab.txt"]
+
+
+_NUMBER, _TEXT = int | float, str
+_OPTIONAL_NUMBER, _OPTIONAL_TEXT = int | float | None, str | None
+# What is read of a card: where, and of which type; what earlier versions lack may be missing.
+_ALWAYS: dict[tuple[str, ...], Any] = {
+    ("weights_sha256",): _TEXT,
+    ("model", "sequence_length"): int,
+    ("metrics_on_held_out_phones", "top3_recall"): _OPTIONAL_NUMBER,
+    ("privacy", "statement"): _TEXT,
+    ("privacy", "epsilon_is_of"): _TEXT,
+    ("privacy", "spent"): dict,
+}
+_SINCE: dict[tuple[str, ...], Any] = {
+    ("typefleet_version",): _OPTIONAL_TEXT,
+    ("metrics_on_held_out_phones", "keystroke_savings"): _OPTIONAL_NUMBER,
+    ("metrics_on_held_out_phones", "baseline_bigram_keystroke_savings"): _OPTIONAL_NUMBER,
+    ("metrics_on_held_out_phones", "baseline_trigram_keystroke_savings"): _OPTIONAL_NUMBER,
+    ("privacy", "not_guaranteed"): _OPTIONAL_TEXT,
+    ("privacy", "assumed_population"): _OPTIONAL_NUMBER,
+    ("privacy", "population_rule"): _OPTIONAL_TEXT,
+    ("privacy", "delta_rule"): _OPTIONAL_TEXT,
+    ("privacy", "spent", "delta"): _OPTIONAL_NUMBER,
+}
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_SEQUENCE = 10_000
+
+
+def _require_card(card: Any, where: str) -> None:
+    """Hold what is read of a card to the types that it is shown as.
+
+    Raises:
+        ConfigError: something is missing, or of another type.
+    """
+    for place, kind in (_ALWAYS | _SINCE).items():
+        found = card
+        for name in place:
+            if not isinstance(found, dict) or (name not in found and place in _ALWAYS):
+                raise ConfigError(expected(where, "a model card", f"no {'.'.join(place)} in it"))
+            found = found.get(name)
+        if (found is None and place in _SINCE) or (isinstance(found, kind) and not isinstance(found, bool)):
+            continue
+        raise ConfigError(expected(f"{where}: {'.'.join(place)}", "a value as a model card has", json_kind(found)))
+    if not _SHA256.fullmatch(card["weights_sha256"]):
+        raise ConfigError(expected(f"{where}: weights_sha256", "64 digits of a SHA-256", "others"))
+    if not 1 <= card["model"]["sequence_length"] <= _LONGEST_SEQUENCE:
+        raise ConfigError(expected(f"{where}: model.sequence_length", f"1 to {_LONGEST_SEQUENCE}", "another number"))
 
 
 def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> None:
@@ -179,7 +230,8 @@ def require_weights(path: Path, card: dict[str, Any], weights_sha256: str) -> No
     if card["weights_sha256"] != weights_sha256:
         anew = command("scripts/export_model.py", path.parents[1])
         found = f"{card['weights_sha256'][:16]}...; {anew} writes all files anew"
-        raise ConfigError(expected(path, f"weights {weights_sha256[:16]}...", found))
+        named = f"{weights_sha256[:16]}..." if _SHA256.fullmatch(weights_sha256) else "of a SHA-256"
+        raise ConfigError(expected(path, f"weights {named}", found))
 
 
 def associated_files(

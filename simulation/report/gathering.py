@@ -1,7 +1,9 @@
 """Reads a run's folder into the facts of its report; what is missing or damaged costs its part of the page only."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +38,7 @@ from typefleet.errors import InputError, expected
 
 SENTENCES_SHOWN = 3
 T = TypeVar("T")
+_SECONDS = re.compile(r"[0-9]{1,11}")  # of this millennium or the next
 _NOT_YET = LeftOut("the run is not finished")
 
 
@@ -59,6 +62,7 @@ def collect_facts(
     config = config or read_config(directory.config)
     metrics = metrics or metric_table(config.evaluation.metrics)
     summary = directory.read_summary()
+    rounds = directory.read_rounds_of(summary, metrics)
     finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
     participation = _or_left_out(lambda: _participation(root / "participation.json", metrics))
     people, intervals = _over_people(directory, metrics, summary, participation)
@@ -71,7 +75,7 @@ def collect_facts(
         config=config,
         metrics=metrics,
         finished=finished,
-        rounds=directory.read_rounds(),
+        rounds=rounds,
         summary=summary,
         begun=_begun(directory.root / "tensorboard"),
         people=people,
@@ -91,29 +95,28 @@ def _or_left_out(read: Callable[[], T]) -> T | LeftOut:
         return read()
     except (InputError, CheckpointError) as error:
         return LeftOut(str(error))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:  # another program's JSON
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:  # another program's JSON
         return LeftOut(f"the file does not have the form that this version writes ({type(error).__name__})")
 
 
 def _begun(tensorboard: Path) -> datetime | None:
     """When the first curve was begun: its seconds are in the file's name, which copying a folder keeps."""
     named = (path.name.split(".") for path in tensorboard.glob("events.out.tfevents.*"))
-    seconds = [int(parts[3]) for parts in named if len(parts) > 3 and parts[3].isdecimal()]
+    seconds = [int(parts[3]) for parts in named if len(parts) > 3 and _SECONDS.fullmatch(parts[3])]
     return datetime.fromtimestamp(min(seconds), UTC) if seconds else None
 
 
 def _parts(directory: RunDirectory) -> list[str]:
     """The kinds of objects that were handed in, as the newest checkpoint has them; none where there is no such."""
-    about = _or_left_out(lambda: newest_about(directory.checkpoints))
-    given = {} if isinstance(about, LeftOut) else about.get("fingerprint", {}).get("parts", {})
-    return sorted(name.replace("_", " ") for name in given)
+    given = _or_left_out(lambda: dict(newest_about(directory.checkpoints)["fingerprint"]["parts"]))
+    return [] if isinstance(given, LeftOut) else sorted(name.replace("_", " ") for name in given)
 
 
 def _over_people(
     directory: RunDirectory, metrics: MetricTable, summary: Summary, participation: Participation | LeftOut
 ) -> tuple[int | None, Mapping[str, Interval] | LeftOut]:
     """(number of people, interval of each metric), of the last measurement."""
-    if not directory.held_out_phones.exists():
+    if not lexists(directory.held_out_phones):
         if isinstance(participation, LeftOut):
             return None, LeftOut(f"no {directory.held_out_phones.name}: the run is not finished, or older than that")
         rows = participation.recalls
@@ -143,19 +146,45 @@ def _number(value: Any) -> float | None:
     raise TypeError(expected("a value", "a number or null", type(value).__name__))
 
 
+def _amount(value: Any) -> float:
+    """A number that there always is; see `_number`."""
+    if (found := _number(value)) is None:
+        raise TypeError(expected("a value", "a number", "null"))
+    return found
+
+
+def _count(value: Any) -> int:
+    """A whole number of another program's JSON, at least 0; see `_number`."""
+    if type(value) is int and value >= 0:
+        return value
+    raise TypeError(expected("a value", "a whole number", type(value).__name__))
+
+
+def _numbers(values: Any) -> dict[str, float | None]:
+    """Those values of an object that are numbers or null, by name; a metric in rows has none."""
+    return {name: _number(value) for name, value in values.items() if not isinstance(value, list)}
+
+
+def _text(value: Any) -> str:
+    """A text of another program's JSON; see `_number`."""
+    if isinstance(value, str):
+        return value
+    raise TypeError(expected("a value", "a text", type(value).__name__))
+
+
 def _participation(path: Path, metrics: MetricTable) -> Participation:
     found = read_json_object(path, "who took part in a finished run")
     overall = found["overall"]
     return Participation(
-        phones=int(overall["phones"]),
-        most_updates_of_a_phone=int(overall["most_updates_of_a_phone"]),
+        phones=_count(overall["phones"]),
+        most_updates_of_a_phone=_count(overall["most_updates_of_a_phone"]),
         never_used_share=_number(overall["never_used_share"]),
         gini=_number(overall["gini"]),
         groups=[
             Group(
-                grouping=str(row["grouping"]),
-                group=str(row["group"]),
-                phones=int(row["phones"]),
+                grouping=_text(row["grouping"]),
+                group=_text(row["group"]),
+                phones=_count(row["phones"]),
                 updates_per_phone=_number(row["updates_per_phone"]),
                 share_of_tokens=_number(row["share_of_tokens"]),
                 never_used_share=_number(row["never_used_share"]),
@@ -164,9 +193,9 @@ def _participation(path: Path, metrics: MetricTable) -> Participation:
         ],
         recalls=[
             GroupRecall(
-                grouping=str(row["grouping"]),
-                group=str(row["group"]),
-                people=int(row["held_out_phones"]),
+                grouping=_text(row["grouping"]),
+                group=_text(row["group"]),
+                people=_count(row["held_out_phones"]),
                 values={metric.name: _number(row.get(metric.name)) for metric in metrics.compared},
             )
             for row in found["recall_by_group"] or []
@@ -178,23 +207,23 @@ def _privacy(path: Path) -> Privacy:
     found = read_json_object(path, "the privacy statement of a run")
     planned, spent = found["planned"], found["spent"]
     return Privacy(
-        statement=found["statement"],
-        mechanism=found["mechanism"],
-        epsilon_is_of=found["epsilon_is_of"],
+        statement=_text(found["statement"]),
+        mechanism=_text(found["mechanism"]),
+        epsilon_is_of=_text(found["epsilon_is_of"]),
         epsilon=_number(spent["epsilon"]),
         delta=_number(spent["delta"]),
         zcdp_rho=_number(spent["zcdp_rho"]),
         epsilon_exact=_number(found["epsilon_exact_gaussian"]),
         epsilon_budget=_number(planned["epsilon_budget"]),
-        modelled_cohort=planned["modelled_cohort"],
-        goal=int(planned["goal"]),
-        clip_norm=float(planned["clip_norm"]),
+        modelled_cohort=None if planned["modelled_cohort"] is None else _count(planned["modelled_cohort"]),
+        goal=_count(planned["goal"]),
+        clip_norm=_amount(planned["clip_norm"]),
         noise_multiplier=_number(planned["noise_multiplier"]),
-        max_participations=spent["max_participations"],
-        unit=found["unit"],
-        trust_model=found["trust_model"],
-        outside_the_budget=found["outside_the_budget"],
-        caveats=found["caveats"],
+        max_participations=None if spent["max_participations"] is None else _count(spent["max_participations"]),
+        unit=_text(found["unit"]),
+        trust_model=_text(found["trust_model"]),
+        outside_the_budget=[_text(item) for item in found["outside_the_budget"]],
+        caveats=[_text(item) for item in found["caveats"]],
     )
 
 
@@ -220,11 +249,11 @@ def _model_files(
     return [
         ModelFile(
             name=name,
-            size_bytes=int(entry["bytes"]),
-            same_first_word=float(entry["same_first_word"]),
-            same_three_words=float(entry["same_three_words"]),
-            contexts=int(entry["contexts"]),
-            metrics=entry["metrics"],
+            size_bytes=_count(entry["bytes"]),
+            same_first_word=_amount(entry["same_first_word"]),
+            same_three_words=_amount(entry["same_three_words"]),
+            contexts=_count(entry["contexts"]),
+            metrics=_numbers(entry["metrics"]),
             key_press=key_presses.get(name),
         )
         for name, entry in entries.items()

@@ -99,11 +99,9 @@ def read_central(folder: Path) -> CentralTrained | None:
     what = "what central training reached"
     found = read_json_object(path, what, ("epochs", "learning_rate", "metrics"))
     metrics = found["metrics"]
-    usable = (
-        isinstance(metrics, dict) and isinstance(found["epochs"], int) and isinstance(found["learning_rate"], float)
-    )
+    usable = isinstance(metrics, dict) and type(found["epochs"]) is int and isinstance(found["learning_rate"], float)
     usable = usable and all(
-        isinstance(v, list | None) or (isinstance(v, int | float) and abs(v) < _LARGEST) for v in metrics.values()
+        isinstance(v, list | None) or (type(v) in (int, float) and abs(v) < _LARGEST) for v in metrics.values()
     )
     if not usable:
         raise ConfigError(expected(path, what, "another file"))

@@ -7,7 +7,6 @@ run's is refused.
 """
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,15 +17,12 @@ from numpy.typing import NDArray
 
 from server_strategy.state import State
 from simulation.files import write_npz_atomically
-from typefleet.errors import ConfigError, MachineError, expected, unwritable
+from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
+from typefleet.untrusted.archives import RefusedError, read_arrays
+from typefleet.untrusted.own_json import parse_json, require_object
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"
-# What numpy, JSON and a tree make of bytes that are no checkpoint.
-_NO_CHECKPOINT = (
-    *(ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RecursionError),
-    *(TypeError, AttributeError, IndexError, KeyError),
-)
 
 
 class CheckpointError(MachineError):
@@ -76,21 +72,24 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
     """The newest checkpoint that is whole, and a note for each damaged one passed over.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or the newest that is whole holds something else.
         ConfigError: it is of another version of Typefleet.
     """
     damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            about = {**json.loads(arrays.pop(_ABOUT).tobytes())} if _ABOUT in arrays else {}
+            arrays = read_arrays(path, "a checkpoint")
+            about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
             state = nested(arrays)
-        except OSError as error:
-            damaged.append(f"{path} is damaged or cannot be read{f' ({error.strerror})' if error.strerror else ''}")
-            continue
-        except _NO_CHECKPOINT:
-            damaged.append(f"{path} is damaged: cut short, changed, or no checkpoint at all")
+        except InputError as error:
+            if isinstance(error.__cause__, RefusedError):
+                raise CheckpointError(str(error)) from error
+            reason = getattr(error.__cause__, "strerror", None)
+            damaged.append(
+                f"{path} is damaged or cannot be read ({reason})"
+                if reason
+                else f"{path} is damaged: cut short, changed, or no checkpoint at all"
+            )
             continue
         if about.pop(_LAYOUT, None) != LAYOUT:
             this_version = "a checkpoint of this version of Typefleet"
@@ -109,10 +108,15 @@ def newest_about(folder: Path) -> dict[str, Any]:
     if newest is None:
         raise CheckpointError(expected(folder, "a checkpoint", "none"))
     try:
-        with np.load(newest, allow_pickle=False) as stored:
-            return {**json.loads(stored[_ABOUT].tobytes())}
-    except (OSError, *_NO_CHECKPOINT) as error:
+        return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,))[_ABOUT])
+    except (InputError, KeyError) as error:
         raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
+
+
+def _about_of(path: Path, text: NDArray[Any]) -> dict[str, Any]:
+    """What a checkpoint says beside its arrays."""
+    what = "a checkpoint"
+    return require_object(parse_json(text.tobytes(), path, what), path, what)
 
 
 def totals_of(stored: Checkpoint) -> RunTotals:
@@ -125,7 +129,11 @@ def totals_of(stored: Checkpoint) -> RunTotals:
     for f in fields(RunTotals):
         kinds = (str, type(None)) if f.default is None else (int, type(f.default))
         value = values.get(f.name, f.default)
-        if not isinstance(value, kinds) or (isinstance(value, int | float) and not value >= 0):
+        if (
+            not isinstance(value, kinds)
+            or isinstance(value, bool)
+            or (isinstance(value, int | float) and not value >= 0)
+        ):
             raise CheckpointError(expected(stored.path, f"the total {f.name}", "another value"))
     if not values.keys() <= {f.name for f in fields(RunTotals)}:
         raise CheckpointError(expected(stored.path, "the totals of a run", "one that no run has"))
@@ -184,12 +192,20 @@ def flattened(state: State, path: str = "") -> dict[str, NDArray[Any]]:
 
 
 def nested(flat: dict[str, NDArray[Any]]) -> State:
-    """Inverse of `flattened`, but for branches without leaves."""
+    """Inverse of `flattened`, but for branches without leaves.
+
+    Raises:
+        ConfigError: a name stands for an array and for a branch.
+    """
     tree: dict[str, Any] = {}
     for path, value in flat.items():
         *branches, name = path.split("/")
         place = tree
         for branch in branches:
             place = place.setdefault(branch, {})
+            if not isinstance(place, dict):
+                raise ConfigError(expected("state", "a name for each array", "one that is a branch as well"))
+        if name in place:
+            raise ConfigError(expected("state", "a name for each array", "one that is a branch as well"))
         place[name] = value
     return tree

@@ -16,7 +16,6 @@ report.html            all of it as one page, written when the run ends
 
 import json
 import os
-import zipfile
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -26,13 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
+from client_model.metrics.table import MetricTable
 from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
-from simulation.run.records import RoundRecord, Summary, wrong_types
+from simulation.run.records import RoundRecord, Summary, require_metrics, wrong_values
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
+from typefleet.untrusted.archives import read_arrays
+from typefleet.untrusted.own_json import parse_json, read_lines
 
 # What a line says of every round, whatever became of it.
 _EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile"}
+_FUNNEL = {f.name for f in fields(Funnel)}
 
 
 class RunDirectory:
@@ -61,11 +64,23 @@ class RunDirectory:
         """
         if not self.rounds.exists():
             return []
-        try:
-            lines = self.rounds.read_bytes().split(b"\n")[:-1]
-        except OSError as error:
-            raise ConfigError(unreadable(self.rounds, error)) from error
-        return [_round_of(line, number, f"{self.rounds}:{number}") for number, line in enumerate(lines, start=1)]
+        lines = (line for line in read_lines(self.rounds, "the rounds of a run") if line.is_whole)
+        return [_round_of(line.content, line.number, f"{self.rounds}:{line.number}") for line in lines]
+
+    def read_rounds_of(self, summary: Summary, metrics: MetricTable) -> list[dict[str, Any]]:
+        """The rounds that led to an outcome, with the metrics of its run.
+
+        Raises:
+            ConfigError: a line is not that of its round, or there are fewer than were completed.
+        """
+        require_metrics(metrics, summary.held_out, self.summary)
+        rounds = self.read_rounds()
+        for number, line in enumerate(rounds, start=1):
+            require_metrics(metrics, line, f"{self.rounds}:{number}")
+        if len(rounds) < summary.rounds_completed:
+            what = f"the {summary.rounds_completed} rounds that {self.summary.name} counts"
+            raise ConfigError(expected(self.rounds, what, f"{len(rounds)} whole lines"))
+        return rounds
 
     def cut_rounds_after(self, server_round: int) -> None:
         """Drop the lines that a resumed run is about to write again, and the table that has them.
@@ -104,15 +119,16 @@ def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is none, or another round's.
     """
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(expected(where, f"the line of round {number}", "a damaged one")) from error
+    found = parse_json(line, where, f"the line of round {number}")
     if not isinstance(found, dict) or not found.keys() >= _EVERY_ROUND or found["round"] != number:
         raise ConfigError(expected(where, f"the line of round {number}", "another one, or a part of one"))
     for kind in (RoundRecord, Funnel):
-        for name in wrong_types(kind, found):
-            raise ConfigError(expected(where, f"the line of round {number}", f"a value of another type as {name}"))
+        for name in wrong_values(kind, found):
+            raise ConfigError(expected(where, f"the line of round {number}", f"another value as {name}"))
+    if found.keys() & _FUNNEL and not found.keys() >= _FUNNEL:
+        raise ConfigError(expected(where, f"the line of round {number}", "a part of its funnel"))
+    if not isinstance(found.get("profile"), dict | None):
+        raise ConfigError(expected(where, f"the line of round {number}", "another value as profile"))
     return found
 
 
@@ -122,13 +138,7 @@ def read_weights(path: Path, shape: ModelShape) -> Weights:
     Raises:
         ConfigError: missing, damaged, not finite, or of another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-    except OSError as error:
-        raise ConfigError(unreadable(path, error, "the weights of a finished run")) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(expected(path, "the weights of a finished run", "a damaged file, or another one")) from error
+    found = read_arrays(path, "the weights of a finished run")
     wanted, shapes = shape.weight_shapes(), {name: weight.shape for name, weight in found.items()}
     for name in [*wanted, *shapes]:
         if shapes.get(name) != wanted.get(name):
@@ -148,13 +158,8 @@ def stored_weights_sha256(path: Path) -> str:
     Raises:
         ConfigError: the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights = [np.asarray(stored[name], np.float32) for name in stored.files]
-    except OSError as error:
-        raise ConfigError(unreadable(path, error, "the weights of a finished run")) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(expected(path, "the weights of a finished run", "a damaged file, or another one")) from error
+    found = read_arrays(path, "the weights of a finished run")
+    weights = [np.asarray(array, np.float32) for array in found.values()]
     return weights_sha256(flatten(weights)) if weights else ""
 
 

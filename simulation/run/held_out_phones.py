@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.files import write_atomically
-from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import COLUMNS, COUNTED_PHONES, UNPACKED_BYTES
+from typefleet.untrusted.opening import read_bytes
 
 _PHONE = "phone"
 
@@ -45,18 +47,23 @@ def read_phone_counts(path: Path) -> PhoneCounts:
     import pyarrow.parquet as pq
 
     what = "the counts of a run's held-out phones"
+    content = read_bytes(path, what, ConfigError, UNPACKED_BYTES)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(unreadable(path, error, what)) from error
-    try:
-        table = pq.read_table(pa.BufferReader(content))
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise ConfigError(expected(path, what, "a column twice"))
+            if file.metadata.num_rows > COUNTED_PHONES or file.metadata.num_columns > COLUMNS:
+                raise ConfigError(expected(path, what, "more of them than any run has"))
+            table = file.read(use_threads=False)
         columns = {name: _counts_of(table[name]) for name in table.column_names}
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, ConfigError):
+            raise
         raise ConfigError(expected(path, what, "a damaged file, or another one")) from error
     phones = columns.pop(_PHONE, None)
     usable = phones is not None and phones.ndim == 1 and phones.dtype.kind == "i"
-    if phones is None or not usable or (np.diff(phones) <= 0).any():
+    if phones is None or not usable or (np.diff(phones) <= 0).any() or (phones < 0).any():
         raise ConfigError(expected(path, what, "another table"))
     return PhoneCounts(phones, columns)
 
@@ -68,4 +75,6 @@ def _counts_of(column: Any) -> NDArray[Any]:
     found = np.array(column.to_pylist())
     if found.dtype.kind not in "if" and len(found):
         raise ValueError(expected("a column", "numbers", "something else"))
+    if len(found) and not np.isfinite(found).all():
+        raise ValueError(expected("a column", "finite numbers", "others"))
     return found

@@ -12,6 +12,7 @@ from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import MetricTable
 from server_strategy.funnel import Funnel
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.own_json import json_kind
 
 if TYPE_CHECKING:
     from simulation.engine.profile import RoundProfile  # with Flower, which takes a second to import
@@ -141,41 +142,84 @@ class Summary:
         try:
             baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}", None) for name in Baselines._fields})
             participation = Participation(**rest.pop("participation"))
-            parts = ("held_out", "baselines", "participation")
-            own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in parts}
+            others = ("held_out", "baselines", "participation")
+            own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
         except (TypeError, AttributeError):
             raise ConfigError(expected(where, "the outcome of a finished run", "another participation")) from None
-        for name in wrong_types(Summary, own):
-            raise ConfigError(expected(where, "the outcome of a finished run", f"a value of another type as {name}"))
-        for name, value in rest.items():
+        parts = ((Summary, own), (Participation, asdict(participation)), (Baselines, baselines._asdict()))
+        for name in (name for kind, values in parts for name in wrong_values(kind, values)):
+            raise ConfigError(expected(where, "the outcome of a finished run", f"another value as {name}"))
+        for value in rest.values():
             if not isinstance(value, list | None) and not _is_a_number(value):
-                raise ConfigError(expected(where, f"a number, or null, as {name}", type(value).__name__))
+                raise ConfigError(expected(where, "metrics that are numbers, or null", json_kind(value)))
         return Summary(**own, baselines=baselines, participation=participation, held_out=rest)
 
 
 _PLAIN = {int: (int,), float: (int, float), str: (str,), type(None): (type(None),)}
+_ROUNDING = 1e-6  # by which a share that is 0 may be below it
 
 
-def wrong_types(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
-    """Names of values of another type than the field of that name has; fields of other than plain types are let be."""
-    for name, hint in get_type_hints(kind, localns=dict.fromkeys(("Participation", "RoundProfile"), object)).items():
-        parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        if name in values and all(part in _PLAIN for part in parts):
-            allowed = tuple(kind for part in parts for kind in _PLAIN[part])
-            value = values[name]
-            if not isinstance(value, allowed) or (isinstance(value, bool) or not _is_finite(value)):
-                yield name
+def wrong_values(kind: type, values: Mapping[str, Any]) -> Iterator[str]:
+    """Names of values that the field of that name cannot have: of another type, not finite, below 0.
+
+    Args:
+        kind: a class with annotated fields, of which those of other than plain types are let be.
+        values: by name; names of no field are let be.
+    """
+    elsewhere = dict.fromkeys(("Participation", "RoundProfile"), object)
+    for name, hint in get_type_hints(kind, localns=elsewhere).items():
+        if name in values and not _fits(values[name], hint):
+            yield name
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    if all(part in _PLAIN for part in parts):
+        allowed = tuple(kind for part in parts for kind in _PLAIN[part])
+        is_number = isinstance(value, int | float)
+        return isinstance(value, allowed) and not isinstance(value, bool) and (not is_number or _is_count(value))
+    if hint == list[str]:
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if hint == Mapping[str, str]:
+        return isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values())
+    return True
+
+
+def require_metrics(metrics: MetricTable, values: Mapping[str, Any], where: object) -> None:
+    """Hold the metrics in a line or in a summary to what they are shown as.
+
+    Args:
+        metrics: that the run measures.
+        values: by name, other values among them.
+        where: they come from.
+
+    Raises:
+        ConfigError: one is neither a number nor null, nor rows of numbers where it has rows.
+    """
+    for metric in metrics.metrics:
+        value = values.get(metric.name)
+        fits = _are_rows(value) if metric.unit == "rows" else _is_a_number(value)
+        if value is not None and not fits:
+            what = "rows" if metric.unit == "rows" else "a number"
+            raise ConfigError(expected(f"{where}: {metric.name}", f"{what}, or null", json_kind(value)))
+
+
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(row, dict) and all(isinstance(one, str | None) or _is_a_number(one) for one in row.values())
+        for row in value
+    )
 
 
 def _is_a_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def _is_finite(value: Any) -> bool:
-    """Whether a float can hold it; what is no number is let be."""
-    return not isinstance(value, int | float) or abs(value) <= _LARGEST
+def _is_count(value: float) -> bool:
+    """Whether a float can hold it, and it is no less than nothing."""
+    return -_ROUNDING <= value <= _LARGEST
 
 
 def check_metric_names(metrics: MetricTable) -> None:

@@ -28,6 +28,7 @@ from client_model.tflite.personalisation import (
     PersonalOutcome,
     personalise,
 )
+from client_model.tflite.tried_file import tried_file
 from simulation.device.model_card import read_inside, require_weights
 from simulation.files import write_text_atomically
 from simulation.flags import read_config
@@ -37,7 +38,9 @@ from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
 from simulation.subcommands import command
 from simulation.tables import print_table
-from typefleet.errors import ConfigError, unreadable
+from typefleet.errors import ConfigError
+from typefleet.untrusted.limits import MODEL_BYTES
+from typefleet.untrusted.opening import read_bytes
 
 _GAINED = TOP3_RECALL  # what a phone's gain is of
 _GROUPS = ((0, 100), (100, 300), (300, 1000), (1000, None))  # tokens learned
@@ -90,12 +93,14 @@ def open_exported_run(root: Path) -> OpenedRun:
     directory = RunDirectory(root)
     path = directory.model / FILES["training"]
     try:
-        file = path.read_bytes()
-    except OSError as error:
+        file = read_bytes(path, "the training file", ConfigError, MODEL_BYTES)
+    except ConfigError as error:
         hint = f"{command('scripts/export_model.py', root)} writes it"
-        raise ConfigError(f"{unreadable(path, error, 'the training file')}; {hint}") from error
+        raise ConfigError(f"{error}; {hint}") from error
     require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
+    tried = tried_file(path, file)
     prepared = prepare(read_config(root / "config.toml"))
+    tried.require_learning(path, prepared.shape)
     table = keystroke_table(prepared.vocabulary.tokens)
     return OpenedRun(prepared, PersonalKeyboard(file, prepared.shape, table, prepared.metrics))
 

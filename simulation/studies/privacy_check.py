@@ -1,12 +1,16 @@
 """A run's privacy statement held to what it can be held to: epsilon to the ledger, the hash to the weights on disk."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, TextIO
 
 from server_strategy.privacy.ledger import half_written_line, recompute, releases_on_record
 from simulation.files import read_json_object
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.own_json import json_kind
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
@@ -33,9 +37,9 @@ def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
     if (line := half_written_line(ledger)) is not None:
         why = "a release is made only once its line is whole"
         print(f"note: {ledger}:{line} is half-written and not counted: {why}", file=errors)
-    print(json.dumps({**spent, "epsilon_is_of": is_of}, indent=2), file=out)
-    agrees = _has_the_weights(statement, folder / "model" / "weights.npz", out, errors)
     on_record, deployment = releases_on_record(ledger)
+    print(json.dumps({**spent, "epsilon_is_of": deployment}, indent=2), file=out)
+    agrees = _has_the_weights(statement, folder / "model" / "weights.npz", out, errors)
     if str(is_of).replace("reports a round", "reports per round") != deployment:  # as earlier versions said
         print(f"privacy.json says another deployment than the ledger's plan: {deployment}", file=errors)
         agrees = False
@@ -44,12 +48,26 @@ def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
         agrees = False
     elif on_record > releases:
         print(f"note: the run has not ended, and its ledger is {on_record - releases} releases ahead", file=errors)
-    if spent != claimed:
-        print(f"privacy.json claims something else: {json.dumps(claimed)}", file=errors)
+    if others := _other_claims(claimed, spent):
+        print(f"privacy.json claims something else: {', '.join(others)}", file=errors)
         agrees = False
     if agrees:
         print("privacy.json agrees", file=out)
     return agrees
+
+
+def _other_claims(claimed: dict[str, Any], spent: dict[str, Any]) -> list[str]:
+    """What is claimed beside what was spent: a value of another type is another value, and a text is not repeated."""
+    others = []
+    for name, value in spent.items():
+        said = claimed.get(name)
+        if name not in claimed:
+            others.append(f"no {name}")
+        elif type(said) is not type(value) or said != value:
+            others.append(
+                f"{name} {json.dumps(said)}" if type(said) in (int, float) else f"{name} is {json_kind(said)}"
+            )
+    return [*others, "more than is spent"] if claimed.keys() - spent.keys() else others
 
 
 def _has_the_weights(statement: dict[str, Any], path: Path, out: TextIO, errors: TextIO) -> bool:
@@ -72,4 +90,4 @@ def _has_the_weights(statement: dict[str, Any], path: Path, out: TextIO, errors:
 
 
 def _short(digest: object) -> str:
-    return f"{digest[:16]}..." if isinstance(digest, str) else "of no name"
+    return f"{digest[:16]}..." if isinstance(digest, str) and _SHA256.fullmatch(digest) else "of no name"

@@ -29,6 +29,18 @@ VOCABULARY_TOKENS = 100_000
 STUDY_SETTINGS = 10_000
 TRACE_BYTES = 2_048 * MIB
 TRACE_YEARS = 8_000
+RECORD_BYTES = 64 * MIB
+LEDGER_BYTES = 4_096 * MIB
+ARRAYS = 10_000
+UNPACKED_ARRAYS_BYTES = 1_024 * MIB
+MODEL_BYTES = 1_024 * MIB
+INNER_FILES = 100
+INNER_BYTES = 64 * MIB
+KEY_BYTES = MIB // 16
+COUNTED_PHONES = 10_000_000
+REQUEST_BYTES = 64 * MIB
+CONNECTIONS = 64
+REQUEST_S = 20
 
 
 class Limit(NamedTuple):
@@ -61,6 +73,19 @@ TABLE = (
     Limit("a setting that is a text or a path", SETTING_CHARACTERS, "characters", "refused"),
     Limit("a setting that is a list", SETTING_VALUES, "values", "refused"),
     Limit("a setting that is a number", SETTING_MAGNITUDE, "either side of 0 (a seed: 2^63)", "refused"),
+    Limit("JSON of a run's folder, and a line of its lines", RECORD_BYTES // MIB, "MiB", "refused"),
+    Limit("a whole number in it", 64, "bits", "refused"),
+    Limit("rounds.jsonl, privacy_ledger.jsonl", LEDGER_BYTES // MIB, "MiB", "refused"),
+    Limit("arrays in a file of weights or a checkpoint", ARRAYS, "", "refused"),
+    Limit("compressed arrays, unpacked together", UNPACKED_ARRAYS_BYTES // MIB, "MiB", "refused"),
+    Limit("phones in held_out.parquet", COUNTED_PHONES, "", "refused"),
+    Limit("a model file", MODEL_BYTES // MIB, "MiB", "refused"),
+    Limit("files inside a model file", INNER_FILES, "", "refused"),
+    Limit("files inside a model file, together", INNER_BYTES // MIB, "MiB", "refused"),
+    Limit("a key, a signature", KEY_BYTES // 1024, "KiB", "refused"),
+    Limit("a request to the keyboard page's server", REQUEST_BYTES // MIB, "MiB", "413"),
+    Limit("a request to it, from its first byte to its last", REQUEST_S, "s", "the connection ends"),
+    Limit("connections to it at a time", CONNECTIONS, "", "the longest idle one ends"),
     Limit("settings that a study tries", STUDY_SETTINGS, "", "refused"),
 )
 

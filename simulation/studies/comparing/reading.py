@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,19 @@ from simulation.flags import read_config, result_settings
 from simulation.run.directory import RunDirectory
 from simulation.run.records import Summary
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.untrusted.own_json import json_kind
 
 if TYPE_CHECKING:
     from server_strategy.pooled_evaluation import PhoneCounts
 
 SEED = "seed"
-_PRIVACY_KEYS = ("mechanism", "epsilon_is_of", "unit", "adjacency", "planned", "spent", "caveats")
+_PRIVACY_KEYS: dict[str, type] = {
+    **dict.fromkeys(("mechanism", "epsilon_is_of", "unit", "adjacency"), str),
+    "planned": dict,
+    "spent": dict,
+    "caveats": list,
+}
 _REPEATABLE = "seeded generator"  # in the caveat that a statement has about noise that can be made again
-_ALWAYS_NUMBERS = ("rounds_completed", "rounds_abandoned", "wall_seconds", "simulated_seconds", "tokens_trained")
 _EARLIER_VERSION = "no held_out.parquet, which earlier versions did not write"
 _NOT_YET = "no held_out.parquet before the last round"
 _TOLERANCE = 1e-9
@@ -97,7 +103,7 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
         raise ConfigError(expected(folder, "the folder of a run", "no rounds.jsonl in it"))
     if not directory.summary.exists():
         raise ConfigError(expected(folder, "a finished run", "one without summary.json: it has no checkpoint yet"))
-    summary = _summary_of(directory)
+    summary = directory.read_summary()
     finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
     if not finished and not allow_unfinished:
         found = f"{summary.rounds_completed} of {config.rounds} rounds; compare it as it is with --allow-unfinished"
@@ -106,13 +112,14 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
         metrics = metric_table(config.evaluation.metrics)
     except UnknownKindError as error:
         raise ConfigError(said_of(f"{directory.config}: evaluation.metrics", error)) from error
+    rounds = directory.read_rounds_of(summary, metrics)
     held_out, why = _held_out_of(directory, summary, finished)
     return ComparedRun(
         folder=folder,
         settings=result_settings(config),
         metrics=metrics,
         summary=summary,
-        rounds=directory.read_rounds(),
+        rounds=rounds,
         privacy=_privacy_of(folder / "privacy.json"),
         held_out=held_out,
         why_no_held_out=why,
@@ -121,26 +128,16 @@ def read_run(folder: Path, allow_unfinished: bool = False) -> ComparedRun:
     )
 
 
-def _summary_of(directory: RunDirectory) -> Summary:
-    summary = directory.read_summary()
-    for name in _ALWAYS_NUMBERS:
-        _require_number(directory.summary, name, getattr(summary, name))
-    for name in ("tokens_per_second", "zcdp_rho", "epsilon", "delta"):
-        _require_number(directory.summary, name, getattr(summary, name) or 0)
-    return summary
-
-
-def _require_number(path: Path, name: str, value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ConfigError(expected(f"{path}: {name}", "a number", type(value).__name__))
-
-
 def _privacy_of(path: Path) -> dict[str, Any]:
     content = read_json_object(path, "the privacy statement of a run", _PRIVACY_KEYS)
-    for key, kind in (("planned", dict), ("spent", dict), ("caveats", list)):
+    for key, kind in _PRIVACY_KEYS.items():
         if not isinstance(content[key], kind):
-            found = type(content[key]).__name__
-            raise ConfigError(expected(f"{path}: {key}", f"a JSON {kind.__name__}", found))
+            raise ConfigError(expected(f"{path}: {key}", f"{json_kind(kind())}", json_kind(content[key])))
+    if not all(isinstance(caveat, str) for caveat in content["caveats"]):
+        raise ConfigError(expected(f"{path}: caveats", "texts", "something else"))
+    modelled = content["planned"].get("modelled_cohort")
+    if not (modelled is None or (type(modelled) is int and modelled > 0)):
+        raise ConfigError(expected(f"{path}: planned.modelled_cohort", "a number of phones, or null", "another value"))
     return content
 
 
@@ -151,7 +148,7 @@ def _held_out_of(directory: RunDirectory, summary: Summary, finished: bool) -> "
         ConfigError: they are damaged, or not those that the summary was made of.
     """
     path = directory.held_out_phones
-    if not path.exists():
+    if not lexists(path):
         return None, _EARLIER_VERSION if finished else _NOT_YET
     if not finished:
         return None, _NOT_YET

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -36,6 +37,31 @@ def folder(tmp_path):
     return target
 
 
+def displaced(path):
+    path.unlink()
+    return path
+
+
+def linked(path, target):
+    path.symlink_to(target)
+
+
+def restate(folder, **changes):
+    """Let the manifest say something else of a file."""
+    entries = json.loads((folder / MANIFEST).read_text())
+    entries["a.tflite"] |= changes
+    (folder / MANIFEST).write_text(json.dumps(entries))
+    sign_folder(folder, KEY)
+
+
+def rename(folder, name):
+    """Let the manifest have an entry of that name, signed as well."""
+    entries = json.loads((folder / MANIFEST).read_text())
+    entries[name] = entries["a.tflite"]
+    (folder / MANIFEST).write_text(json.dumps(entries))
+    sign_folder(folder, KEY)
+
+
 def test_a_folder_as_it_was_signed_is_verified(folder):
     entries = verify_folder(folder, KEY.public_key())
     assert set(entries) == {"a.tflite", "vocab.txt"} and entries["a.tflite"]["recall"] == 0.5
@@ -55,14 +81,36 @@ def test_a_folder_as_it_was_signed_is_verified(folder):
             lambda f: (f / MANIFEST).unlink(),
             "manifest.json: expected a manifest of files, found No such file or directory$",
         ),
-        (lambda f: (f / MANIFEST).write_text("x"), "expected a manifest of files, found no JSON$"),
-        (lambda f: (f / MANIFEST).write_text("[" * 99_999), "expected a manifest of files, found no JSON$"),
-        (lambda f: (f / MANIFEST).write_text("null"), "expected a manifest of files, found other JSON$"),
+        (
+            lambda f: (f / MANIFEST).write_text("x"),
+            "manifest.json:1: expected a manifest of files, found invalid JSON ",
+        ),
+        (
+            lambda f: (f / MANIFEST).write_text("[" * 99_999),
+            "expected a manifest of files, found more than 100 levels$",
+        ),
+        (lambda f: (f / MANIFEST).write_text("null"), "expected a manifest of files, found null$"),
         *(
             (lambda f, entry=entry: (f / MANIFEST).write_text(json.dumps({"a.tflite": entry})), "found a file without$")
             for entry in (None, 3, {}, {"bytes": 5}, {"bytes": "5", "sha256": "x"}, {"bytes": 5, "sha256": None})
         ),
-        (lambda f: (f / MANIFEST).write_text(json.dumps({})), "expected a signature of manifest.json by this key"),
+        (lambda f: (f / MANIFEST).write_text("{}"), "expected a manifest of files, found none in it$"),
+        (lambda f: restate(f, bytes=6), "a.tflite: expected 6 bytes with sha256 .*, found 5 bytes with"),
+        (lambda f: restate(f, bytes=-5), "found a file without$"),
+        (lambda f: restate(f, sha256="A" * 64), "found a file without$"),
+        (lambda f: (f / "more").mkdir(), "more: expected nothing but files, found a folder$"),
+        (lambda f: (f / ".hidden").write_bytes(b""), ".hidden: expected only files of the manifest, found one more$"),
+        (lambda f: os.mkfifo(f / "a.fifo"), "a.fifo: expected nothing but files, found something else$"),
+        (lambda f: linked(f / "a.tflite", (f / "a.tflite").rename(f.parent / "a")), "found a link$"),
+        (lambda f: os.mkfifo(displaced(f / SIGNATURE)), "manifest.sig: expected a signature, found a pipe$"),
+        (lambda f: os.mkfifo(displaced(f / MANIFEST)), "manifest.json: expected a manifest of files, found a pipe$"),
+        *(
+            (
+                lambda f, name=name: rename(f, name),
+                "manifest.json: expected names of files of an export, found another$",
+            )
+            for name in ("../a", "/etc/passwd", "x\ny", "\x1b[1Aall", "", ".", "..", "a/b", "a\\b", MANIFEST, "a" * 300)
+        ),
     ],
 )
 def test_every_harm_is_found_and_named(folder, harm, message):

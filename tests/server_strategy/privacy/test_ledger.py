@@ -12,12 +12,12 @@ from server_strategy.privacy.ledger import (
     LedgerError,
     ParticipationLog,
     PrivacyLedger,
-    _chained,
     encode_labels,
     half_written_line,
     privacy_spent,
     recompute,
 )
+from server_strategy.privacy.ledger_lines import chained
 from server_strategy.privacy.mechanisms.blt import BufferedToeplitzNoise
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.plan import PrivacyPlan
@@ -218,7 +218,7 @@ def test_a_phone_that_is_named_twice_is_refused(tmp_path):
 
 @pytest.mark.parametrize("spoilt", [{"parameters": {"rounds": 3}}, {"goal": None, "extra": 1}, {"adaptive": {"a": 1}}])
 def test_a_first_line_that_is_no_plan_is_refused(tmp_path, spoilt):
-    (tmp_path / "l").write_text(json.dumps(_chained({"release": 0, "plan": plan().to_json() | spoilt}, "")) + "\n")
+    (tmp_path / "l").write_text(json.dumps(chained({"release": 0, "plan": plan().to_json() | spoilt}, "")) + "\n")
     with pytest.raises(
         LedgerError, match=r":1: expected (the plan of a run|its parameters on record), found "
     ) as error:
@@ -237,25 +237,30 @@ SPOILT = [
 @pytest.mark.parametrize("spoilt", [None, "secret", 3, [1], {}, *(plan().to_json() | change for change in SPOILT)])
 def test_a_plan_of_other_values_is_one_line(tmp_path, spoilt):
     path = tmp_path / "l"
-    path.write_text(json.dumps(_chained({"release": 0, "plan": spoilt}, "")) + "\n")
-    with pytest.raises(LedgerError, match=r"l:1: expected the plan of a run, found [a-z]") as error:
+    path.write_text(json.dumps(chained({"release": 0, "plan": spoilt}, "")) + "\n")
+    with pytest.raises(LedgerError, match=r"l:1: expected (the plan of a run|a ledger line), found [a-zA-Z]") as error:
         recompute(path, 0)
     assert "secret" not in str(error.value)
 
 
 def test_what_a_plan_may_leave_out_is_its_default(tmp_path):
     values = {name: value for name, value in plan().to_json().items() if name not in ("policy", "clip_scope")}
-    (tmp_path / "l").write_text(json.dumps(_chained({"release": 0, "plan": values}, "")) + "\n")
+    (tmp_path / "l").write_text(json.dumps(chained({"release": 0, "plan": values}, "")) + "\n")
     assert recompute(tmp_path / "l", 0)["releases"] == 0
+
+
+NOTHING = {"releases": 1, "max_participations": 1, "min_separation_rounds": None}
+SPENT = NOTHING | dict.fromkeys(("zcdp_rho", "epsilon", "delta"))
+RELEASE = {"release": 1, "round": 1, "reports": 1, "spent": SPENT, "epsilon_is_of": "this run"}
 
 
 def test_parameters_that_give_no_cost_are_one_line(tmp_path):
     path = tmp_path / "l"
-    first = _chained({"release": 0, "plan": plan(mechanism=BufferedToeplitzNoise(9, (0.9,), (0.2,))).to_json()}, "")
+    first = chained({"release": 0, "plan": plan(mechanism=BufferedToeplitzNoise(9, (0.9,), (0.2,))).to_json()}, "")
     first["plan"]["parameters"]["output_scale"] = ["secret"]
-    first = _chained({"release": 0, "plan": first["plan"]}, "")
-    entry = {"release": 1, "participants": encode_labels(np.array([1], np.uint64))}
-    path.write_text("".join(json.dumps(line) + "\n" for line in (first, _chained(entry, first["hash"]))))
+    first = chained({"release": 0, "plan": first["plan"]}, "")
+    entry = {**RELEASE, "participants": encode_labels(np.array([1], np.uint64))}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (first, chained(entry, first["hash"]))))
     with pytest.raises(LedgerError, match=r"l:1: expected .* found (others|parameters of another kind)$"):
         recompute(path, 1)
 
@@ -263,17 +268,15 @@ def test_parameters_that_give_no_cost_are_one_line(tmp_path):
 @pytest.mark.parametrize("line", [b"hello\n", b"{}\n", b"[]\n", b"\xff\n", b"null\n", b"[" * 99_999 + b"\n"])
 def test_a_line_that_is_none_is_one_line(tmp_path, line):
     (tmp_path / "l").write_bytes(line)
-    with pytest.raises(LedgerError, match=r"l:1: expected a ledger line, found another one, or a damaged one$"):
+    with pytest.raises(LedgerError, match=r"l:1: expected a ledger line, found "):
         recompute(tmp_path / "l", 0)
 
 
 def test_participants_that_are_none_are_one_line(tmp_path):
-    first = _chained({"release": 0, "plan": plan().to_json()}, "")
-    lines = (first, _chained({"release": 1, "participants": "secret"}, first["hash"]))
+    first = chained({"release": 0, "plan": plan().to_json()}, "")
+    lines = (first, chained({**RELEASE, "participants": "secret"}, first["hash"]))
     (tmp_path / "l").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(
-        LedgerError, match=r"l:2: expected the participants of a release, found none, or a damaged list"
-    ):
+    with pytest.raises(LedgerError, match=r"l:2: expected the participants of a release, found a damaged list"):
         recompute(tmp_path / "l", 1)
 
 
@@ -310,7 +313,7 @@ def test_another_plan_is_refused(tmp_path):
 
 
 def test_recompute_needs_enough_lines(tmp_path):
-    with pytest.raises(LedgerError, match="found none"):
+    with pytest.raises(LedgerError, match="found No such file"):
         recompute(tmp_path / "none", 1)
     play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS[:2])
     with pytest.raises(LedgerError, match="expected 3 releases"):

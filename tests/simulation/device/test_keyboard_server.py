@@ -188,7 +188,7 @@ def test_a_run_without_exported_files_is_one_line(tmp_path, run, script):
     bare = tmp_path / "bare" / "model"
     bare.mkdir(parents=True)
     (bare / "keyboard.tflite").write_bytes(b"no archive at the end")
-    with pytest.raises(ConfigError, match="expected a vocabulary and a card inside"):
+    with pytest.raises(ConfigError, match="expected files inside it, found none"):
         open_model(tmp_path / "bare")
     mixed = shutil.copytree(run, tmp_path / "mixed") / "model"
     (mixed / "keyboard_train.tflite").write_bytes(other_weights((mixed / "keyboard_train.tflite").read_bytes()))

@@ -174,9 +174,7 @@ def test_a_damaged_line_is_said_by_its_number_and_stays_there(tmp_path, line):
     lines[1] = line
     directory.rounds.write_bytes(b"\n".join(lines))
     for read in (directory.read_rounds, lambda: directory.cut_rounds_after(3)):
-        with pytest.raises(
-            ConfigError, match=r"rounds\.jsonl:2: expected the line of round 2, found (a d|another one)"
-        ):
+        with pytest.raises(ConfigError, match=r"rounds\.jsonl:2: expected the line of round 2, found "):
             read()
     assert directory.rounds.read_bytes() == b"\n".join(lines)
 
