@@ -1,9 +1,9 @@
 """Everything that a run's folder can have in it, and which of it is meant to be passed on.
 
 The folder itself can be entered by its owner alone, and so can every folder in it that is private; private files are
-readable by their owner alone. What is meant to be passed on is the model's folder and four files, to be copied out of the
-folder: there is no label of a phone in it and no seed, and the privacy statement lists what it has beside the guarantee,
-which is counts and means over many phones. What this table does not name is private.
+readable by their owner alone. What is meant to be passed on is the model's folder and four files, to be copied out: no
+label of a phone is in it and no seed, and the privacy statement lists what it has beside the guarantee, which is counts
+and means over many phones. What this table does not name is private.
 """
 
 import os

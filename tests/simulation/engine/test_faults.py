@@ -14,6 +14,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from client_model.config import DataConfig
+from client_model.text.cache import seal
 from client_model.text.population import prepare_population, split_phones
 from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
@@ -155,6 +156,7 @@ def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on
     for phone in damaged:
         types[offsets[first[phone]] : offsets[first[phone + 1]]] = -(2**30)
     np.save(where / "types.npy", types)
+    seal(where)  # so that no check of the cache finds it
     printed = simulate(
         *("--data.path", messages, "--data.cache-dir", cache, "--output-dir", folder),
         *("--data.vocabulary-phones", 20, "--rounds", 2, "--cohort.goal", 20, "--cohort.min-separation-rounds", 1),
