@@ -48,12 +48,14 @@ class Engine:
         self._grid: EngineGrid | None = None
         self._began = 0.0
         self._closing = False
+        self._failed = False  # then Ray's logs may say why, and messages name their place
         self._may_serve, self._is_ray_up, self._ended = threading.Event(), threading.Event(), threading.Event()
 
     def __enter__(self) -> "Engine":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._failed = self._failed or kind not in (None, KeyboardInterrupt)
         self.close(0.0 if kind is KeyboardInterrupt else _GRACE_S)
 
     def start(self) -> None:
@@ -142,7 +144,7 @@ class Engine:
                 grid.serve(workers, self.config.hosts_per_worker)
             return grid.start_again
         finally:
-            stop_ray()
+            stop_ray(keep_logs=self._failed or self._watch.error is not None)
 
     def _fail(self, error: EngineError) -> None:
         if self._watch.error is None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import sys
 import time
@@ -129,9 +130,14 @@ def has_a_worker() -> bool:
         return False
 
 
-def _logs() -> Path:
+def session_folder() -> Path:
+    """Where the Ray that this process uses keeps its logs and sockets."""
     node: Any = ray._private.worker._global_node
-    return Path(node.get_logs_dir_path())
+    return Path(node.get_session_dir_path())
+
+
+def _logs() -> Path:
+    return session_folder() / "logs"
 
 
 def last_worker_error() -> str | None:
@@ -182,6 +188,15 @@ def wait_for_machine_loss(before: int) -> None:
         time.sleep(_POLL_S)
 
 
-def stop_ray() -> None:
-    """Stop a Ray of our own, or leave the cluster; nothing if neither is there."""
+def stop_ray(keep_logs: bool = True) -> None:
+    """Stop a Ray of our own, or leave the cluster; nothing if neither is there.
+
+    Args:
+        keep_logs: leave the folder of a Ray of our own, with its logs; nobody else would ever remove it.
+    """
+    node: Any = ray._private.worker._global_node
+    own = ray_is_up() and node is not None and node.is_head()
+    folder = session_folder() if own else None
     ray.shutdown()
+    if folder is not None and not keep_logs:
+        shutil.rmtree(folder, ignore_errors=True)  # a process of it that is slow to end may still be writing there
