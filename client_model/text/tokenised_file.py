@@ -19,6 +19,7 @@ from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.text.cache import (
     ABOUT,
+    SEAL,
     Write,
     cache_root,
     expire,
@@ -135,7 +136,8 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
     """
     try:
         if folder.exists() and not is_whole(folder):
-            _LOG.warning("%s: its tokenised copy in %s is damaged, or of an earlier version: made anew", path, folder)
+            if (folder / SEAL).exists():  # else an earlier version wrote it
+                _LOG.warning("%s: its tokenised copy in %s is damaged: it is made anew", path, folder)
             take_away(folder)
     except OSError as error:
         raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
