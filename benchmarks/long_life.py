@@ -34,8 +34,9 @@ TINY = (
 _LEFT_OUT = 0.2  # of the rounds, at the beginning: libraries are loaded and buffers filled
 _BLOCKS = 10
 _MONTH_DAYS = 30
+_LABELS = {"rss_bytes": "memory, MB", "disk_bytes": "disk, MB", "cpu_s": "processor, s"}
 _UNTOLD_BYTES = 1000  # more or less of a file, of which nothing is said; drafts are left out too
-_OF_PROCESSES = ("rss_bytes", "open_files", "threads", "processes")
+_OF_PROCESSES = ("rss_bytes", "open_files", "threads", "processes", "cpu_s")
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ class Sample:
     open_files: dict[str, int] = field(default_factory=dict)
     threads: dict[str, int] = field(default_factory=dict)
     processes: dict[str, int] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)  # processor seconds so far
     disk_bytes: dict[str, int] = field(default_factory=dict)
 
-    def values(self) -> dict[tuple[str, str], int]:
+    def values(self) -> dict[tuple[str, str], float]:
         """All of them, by (of what, whose)."""
         return {(of, whose): n for of in (*_OF_PROCESSES, "disk_bytes") for whose, n in getattr(self, of).items()}
 
@@ -111,7 +113,11 @@ def _look(driver: psutil.Process, folder: Path, seconds: float) -> Sample:
         try:
             with process.oneshot():
                 of_workers = "ClientAppActor" in " ".join(process.cmdline())
-                numbers = (process.memory_info().rss, process.num_fds(), process.num_threads(), 1)
+                cpu = process.cpu_times()
+                numbers = (
+                    *(process.memory_info().rss, process.num_fds(), process.num_threads(), 1),
+                    cpu.user + cpu.system,
+                )
         except psutil.Error:
             continue  # it has just ended
         role = "driver" if process == driver else "workers" if of_workers else "ray"
@@ -169,9 +175,9 @@ def print_growth(console: Console, samples: Sequence[Sample], rounds: int) -> No
         found = growth([one.rounds for one in playing], values)
         if of == "disk_bytes" and (whose.startswith(".") or abs(found.at_last - found.at_first) < _UNTOLD_BYTES):
             continue
-        scale, unit = (1e6, "MB") if of.endswith("bytes") else (1.0, of.replace("_", " "))
-        label = f"{'memory' if of == 'rss_bytes' else 'disk' if of == 'disk_bytes' else 'number'}, {unit}"
-        rows.append([whose, label, *_cells(found, scale)])
+        rows.append(
+            [whose, _LABELS.get(of, of.replace("_", " ")), *_cells(found, 1e6 if of.endswith("bytes") else 1.0)]
+        )
     print_table(console, ("whose", "of what", "at a fifth", "at the end", "more per 1,000 rounds (95 %)"), rows, (0, 1))
 
 
@@ -215,7 +221,7 @@ def print_months(console: Console, rounds: Sequence[int], rss: Sequence[int], se
     console.print(
         f"dry run: {len(rounds)} months of {_MONTH_DAYS} days, {rounds[-1]:,} rounds in {seconds[-1]:,.0f} s; memory "
         f"{rss[0] / 1e6:,.0f} MB after the first month, {rss[-1] / 1e6:,.0f} MB after the last, "
-        f"{more.mean:,.0f} \N{PLUS-MINUS SIGN} {more.half_width or 0:,.0f} bytes more per round, which is its record; "
+        f"{more.mean:,.0f} \N{PLUS-MINUS SIGN} {more.half_width or 0:,.0f} bytes more per round, whose record is kept; "
         f"a month took {took.mean:.1f} \N{PLUS-MINUS SIGN} {took.half_width or 0:.1f} s"
     )
 
