@@ -5,6 +5,7 @@ of the noise. What is meant to be passed on has the modes that the umask gives.
 """
 
 import os
+import stat
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,11 +40,15 @@ def make_private_folder(path: Path) -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Give a file or folder of ours the private mode, unless it has it.
+    """Give a file or folder of ours the private mode, unless it has it; one that is gone is closed enough.
 
     Raises:
         OSError: it is open to others, and is not ours to close.
     """
-    wanted = PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE
-    if path.stat().st_mode & 0o777 != wanted:
-        path.chmod(wanted)
+    try:
+        mode = path.stat().st_mode
+        wanted = PRIVATE_FOLDER if stat.S_ISDIR(mode) else PRIVATE_FILE
+        if stat.S_IMODE(mode) != wanted:
+            path.chmod(wanted)
+    except FileNotFoundError:
+        return
