@@ -7,6 +7,7 @@ while the file is read: a phone is known by its row and by a digest of its user 
 import hashlib
 import json
 import logging
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ class TokenisedFile:
             stored: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             return stored.view(np.ndarray)
 
-        self._held = hold(folder)  # for as long as there is this object
+        weakref.finalize(self, hold(folder).close)  # nobody removes the entry as long as there is this object
         self._types, self._message_offsets = load("types"), load("message_offsets")
         self._first_message, self._digests = load("first_message"), load("digests")
         self._folder = folder
