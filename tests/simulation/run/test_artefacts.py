@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on, keep_private
+from simulation.run.checkpoint import load_newest_checkpoint
 from tests.conftest import ROOT
 
 
@@ -55,3 +56,7 @@ def test_a_run_leaves_nothing_that_the_table_does_not_name(straight):
         if not is_to_pass_on(place):
             assert mode(path) == (0o700 if path.is_dir() else 0o600), place
     assert mode(folder) == 0o700
+    salt = load_newest_checkpoint(folder / "checkpoints")[0].about["salt"].encode()
+    assert {path.parent.name for path in folder.rglob("*") if path.is_file() and salt in path.read_bytes()} == {
+        "checkpoints"
+    }
