@@ -122,14 +122,15 @@ class Engine:
 
     def _live_once(self) -> bool:
         """From Ray's start to its end; returns whether to start again, on what is left."""
-        from simulation.engine.ray_start import machines_alive, start_ray, stop_ray
+        from simulation.engine import ray_start
 
         try:
-            workers = start_ray(self.config)
+            workers = ray_start.start_ray(self.config)
         except EngineError as error:
             self._fail(error)
             return False
-        machines = machines_alive()
+        own_folder = ray_start.session_folder() if self.config.address is None else None
+        machines = ray_start.machines_alive()
         self._is_ray_up.set()
         try:
             self._may_serve.wait()
@@ -144,7 +145,9 @@ class Engine:
                 grid.serve(workers, self.config.hosts_per_worker)
             return grid.start_again
         finally:
-            stop_ray(keep_logs=self._failed or self._watch.error is not None)
+            ray_start.stop_ray()
+            if own_folder is not None and not self._failed and self._watch.error is None:
+                ray_start.remove_session(own_folder)
 
     def _fail(self, error: EngineError) -> None:
         if self._watch.error is None:

@@ -188,15 +188,11 @@ def wait_for_machine_loss(before: int) -> None:
         time.sleep(_POLL_S)
 
 
-def stop_ray(keep_logs: bool = True) -> None:
-    """Stop a Ray of our own, or leave the cluster; nothing if neither is there.
-
-    Args:
-        keep_logs: leave the folder of a Ray of our own, with its logs; nobody else would ever remove it.
-    """
-    node: Any = ray._private.worker._global_node
-    own = ray_is_up() and node is not None and node.is_head()
-    folder = session_folder() if own else None
+def stop_ray() -> None:
+    """Stop a Ray of our own, or leave the cluster; nothing if neither is there."""
     ray.shutdown()
-    if folder is not None and not keep_logs:
-        shutil.rmtree(folder, ignore_errors=True)  # a process of it that is slow to end may still be writing there
+
+
+def remove_session(folder: Path) -> None:
+    """Remove what a Ray of our own that has ended left, its logs among it; nobody else ever would."""
+    shutil.rmtree(folder, ignore_errors=True)  # a process of it that is slow to end may still be writing there
