@@ -66,3 +66,10 @@ def test_the_documented_commands_install_from_them_and_nothing_else():
         for line in re.findall(r"^.*pip install.*--no-build-isolation.*$", text, re.MULTILINE):
             assert re.search(r"--require-hashes -r requirements/(run|test)\.txt && .*--no-deps", line), line
     assert "--require-hashes -r requirements/test.txt" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_accepted_vulnerabilities_are_of_what_is_pinned():
+    accepted = re.findall(r"^\| ([\w-]+) (\d[\d.]*) \| CVE-", (ROOT / "SECURITY.md").read_text("utf-8"), re.MULTILINE)
+    assert accepted
+    for package, version in accepted:
+        assert pins("run.txt")[package][0] == version, f"{package}: is it still vulnerable?"

@@ -3,8 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from client_model.text.formats.json_lines import JsonLines
 from client_model.text.population import open_population, prepare_population
 from simulation.flags import parse_simulate
+from simulation.parts import Parts
 from simulation.run.preparation import prepare
 from simulation.run.vocabulary import run_vocabulary
 from typefleet.errors import ConfigError
@@ -98,6 +100,12 @@ def test_what_one_phone_alone_wrote_is_in_no_vocabulary(way, tmp_path):
         usual = [flag for flag in usual if flag not in ("--model.vocabulary-size", "60")]
     words = set(vocabulary_of(way).tokens[8:])
     assert words.isdisjoint(SECRETS.values()) and "pool" in words
+
+
+def test_nor_what_is_read_by_a_format_that_is_handed_in(tmp_path):
+    flags = ["--data.path", str(planted(tmp_path)), "--data.cache-dir", str(tmp_path / "cache"), "--cohort.goal", "2"]
+    words = prepare(parse_simulate(flags).run, parts=Parts(message_format=JsonLines())).vocabulary.tokens
+    assert "pool" in words and set(SECRETS.values()).isdisjoint(words)
 
 
 def test_a_corpus_of_one_writer_keeps_all_its_words(tmp_path):
