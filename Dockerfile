@@ -2,5 +2,6 @@
 FROM python:3.11-slim
 WORKDIR /typefleet
 COPY . .
-RUN pip install --no-cache-dir .
+RUN pip install --no-cache-dir --require-hashes -r requirements/run.txt && \
+    pip install --no-cache-dir --no-deps --no-build-isolation .
 CMD ["python", "scripts/simulate.py"]

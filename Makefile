@@ -6,7 +6,7 @@ help:
 	@echo "make setup | test | lint | docs | benchmark | site"
 
 setup:
-	python3.11 -m venv .venv && .venv/bin/pip install -q -e '.[test]'
+	python3.11 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements/test.txt && .venv/bin/pip install -q --no-deps --no-build-isolation -e .
 
 test:
 	.venv/bin/python -m pytest -q -n 2 --dist worksteal

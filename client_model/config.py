@@ -59,8 +59,9 @@ class DataConfig:
     training phones."""
     vocabulary_phones: Annotated[int, Ge(1)] = 5000
     """Training phones that are read for the vocabulary and the baselines, at most."""
-    min_phones_a_word: Annotated[int, Ge(1)] = 3
-    """A word enters the vocabulary that is counted on phones if at least this many of them wrote it."""
+    min_phones_a_word: Annotated[int, Ge(2)] = 3
+    """A word enters a vocabulary that is counted on messages if at least this many phones wrote it; one never
+    suffices."""
     cache_dir: Path | None = None
     """Folder for tokenised files; by default typefleet/ in the user's cache folder."""
 

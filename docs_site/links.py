@@ -12,7 +12,8 @@ _FLAG = re.compile(r"(?<!\[)`(--[a-z][\w.-]*)( [^`]*)?`")
 
 def adopted() -> dict[str, str]:
     """Files beside `docs/` that are pages of the site -> their place there."""
-    return {"README.md": "overview.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+    names = ("contributing", "changelog", "security")
+    return {"README.md": "overview.md", **{f"{name.upper()}.md": f"{name}.md" for name in names}}
 
 
 def for_the_site(markdown: str, place: str, flags: frozenset[str] = frozenset()) -> str:

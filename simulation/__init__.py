@@ -15,6 +15,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # complains on the terminal half a minute later, so only its fatal messages are let through.
 os.environ.setdefault("RAY_enable_metrics_collection", "false")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+# Ray's server would remember the last 100,000 messages to workers, for a dashboard that is not there: 13 kB a round.
+os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
 # Ray would start workers before anybody asks, and wait for ever, deaf to signals, if they cannot run.
 os.environ.setdefault("RAY_prestart_worker_first_driver", "false")
 # A late call of Flower's, after Ray was stopped, would start another Ray, which listens to everybody.

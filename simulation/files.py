@@ -2,7 +2,7 @@
 
 import io
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -10,19 +10,27 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from typefleet.private_files import PRIVATE_FILE
 from typefleet.untrusted.own_json import read_json_object as read_json_object
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    draft = Path(name)
+def write_atomically(path: Path, write: Callable[[IO[bytes]], None], *, private: bool = False) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part.
+
+    Args:
+        path: of the file.
+        write: writes the content.
+        private: the file, and its draft, are readable by their owner alone; else as the umask says.
+    """
+    draft = path.parent / f".{path.name}-{secrets.token_hex(4)}"
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
+            if private:
+                os.fchmod(file.fileno(), PRIVATE_FILE)  # the umask may have taken the owner's bits as well
             file.flush()
             os.fsync(file.fileno())
-        draft.chmod(0o644)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)  # it is there only if something failed
@@ -33,21 +41,21 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
         os.close(folder)
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
+def write_bytes_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """`write_atomically` for content that is at hand."""
 
     def write(file: IO[bytes]) -> None:
         file.write(content)
 
-    write_atomically(path, write)
+    write_atomically(path, write, private=private)
 
 
-def write_text_atomically(path: Path, text: str) -> None:
+def write_text_atomically(path: Path, text: str, *, private: bool = False) -> None:
     """`write_atomically` for a text, in UTF-8."""
-    write_bytes_atomically(path, text.encode("utf-8"))
+    write_bytes_atomically(path, text.encode("utf-8"), private=private)
 
 
-def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray[Any]], *, private: bool = False) -> None:
     """`write_atomically` for arrays.
 
     They are put together in memory: numpy's zip file, left half-written by a full disk, complains about
@@ -59,4 +67,4 @@ def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None
     def write(file: IO[bytes]) -> None:
         file.write(content.getbuffer())
 
-    write_atomically(path, write)
+    write_atomically(path, write, private=private)

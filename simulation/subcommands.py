@@ -38,6 +38,7 @@ SUBCOMMANDS = {
     "mechanisms": Subcommand("compare_mechanisms", "compare the privacy mechanisms at equal epsilon"),
     "fit": Subcommand("fit_fleet", "fit the built-in model of availability to a trace"),
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
+    "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
 }
 

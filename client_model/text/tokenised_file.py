@@ -1,4 +1,4 @@
-"""A population that is a file, tokenised once into a cache folder that every worker maps into memory.
+"""A population that is a file, tokenised once into the cache (`cache`), from where every worker maps it into memory.
 
 Tokens are kept as ids into a *lexicon* of all distinct tokens, independent of any vocabulary. User ids are dropped
 while the file is read: a phone is known by its row and by a digest of its user id.
@@ -6,17 +6,30 @@ while the file is read: a phone is known by its row and by a digest of its user 
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
+import logging
+import weakref
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.text.cache import (
+    ABOUT,
+    SEAL,
+    Write,
+    cache_root,
+    expire,
+    hold,
+    is_whole,
+    note_use,
+    take_away,
+    write_entry,
+)
 from client_model.text.formats.base import DataError, MessageFormat
 from client_model.text.formats.columns import USUAL
 from client_model.text.tokenising import Tokenised, tokenise
@@ -24,6 +37,7 @@ from typefleet.errors import unreadable, unwritable
 from typefleet.untrusted.limits import FILES
 from typefleet.untrusted.opening import require_few, require_file
 
+_LOG = logging.getLogger(__name__)
 _CACHE_LAYOUT = 4  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
 
 
@@ -36,6 +50,7 @@ class TokenisedFile:
             stored: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             return stored.view(np.ndarray)
 
+        weakref.finalize(self, hold(folder).close)  # nobody removes the entry as long as there is this object
         self._types, self._message_offsets = load("types"), load("message_offsets")
         self._first_message, self._digests = load("first_message"), load("digests")
         self._folder = folder
@@ -62,7 +77,7 @@ class TokenisedFile:
     @property
     def skipped_lines(self) -> int:
         """Lines that were no messages when the file was tokenised."""
-        return int(json.loads((self._folder / "about.json").read_text())["skipped_lines"])
+        return int(json.loads((self._folder / ABOUT).read_text())["skipped_lines"])
 
     def digests(self) -> NDArray[np.uint64]:
         """uint64 [num_phones], of the user ids."""
@@ -104,21 +119,55 @@ def tokenised_folder(config: DataConfig, path: Path, message_format: MessageForm
         message_format: reads it.
         name: of the format; without one the file is read anew every time, and the folder named by what was read.
     """
-    root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+    root = cache_root(config.cache_dir)
     if name is None:
         tokenised = tokenise(path, message_format, config.on_bad_line)
-        folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"
-        if not folder.exists():
-            _write_cache(folder, tokenised)
-        return folder
+        return _in_cache(root / f"{tokenised.digest()}-{_CACHE_LAYOUT}", path, lambda: tokenised)
     try:
         digest = _digest(path)
     except OSError as error:
         raise DataError(unreadable(path, error, "a file of messages")) from error
     folder = root / f"{digest}-{name}{_columns_part(config)}-{config.on_bad_line}-{_CACHE_LAYOUT}"
-    if not folder.exists():
-        _write_cache(folder, tokenise(path, message_format, config.on_bad_line))
+    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line))
+
+
+def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
+    """The folder, with what `make` gives in it: what is there already, if it is whole.
+
+    Raises:
+        DataError: it cannot be read or written.
+    """
+    try:
+        if folder.exists() and not is_whole(folder):
+            if (folder / SEAL).exists():  # else an earlier version wrote it
+                _LOG.warning("%s: its tokenised copy in %s is damaged: it is made anew", path, folder)
+            take_away(folder)
+    except OSError as error:
+        raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
+    tokenised = None if folder.exists() else make()
+    try:
+        if tokenised is not None:
+            _write(folder, tokenised)
+        note_use(folder)
+        expire(folder.parent, folder)
+    except OSError as error:
+        raise DataError(f"{unwritable(folder.parent, error)}; set --data.cache-dir") from error
     return folder
+
+
+def _write(folder: Path, tokenised: Tokenised) -> None:
+    arrays = ("types", "message_offsets", "first_message", "digests")
+    files: dict[str, Write] = {f"{name}.npy": partial(_save, getattr(tokenised, name)) for name in arrays}
+    files["lexicon.txt"] = partial(_write_lines, tokenised.lexicon)
+    write_entry(folder, files, {"skipped_lines": tokenised.skipped_lines})
+
+
+def _save(array: NDArray[Any], file: IO[bytes]) -> None:
+    np.save(file, array)
+
+
+def _write_lines(lines: list[str], file: IO[bytes]) -> None:
+    file.write("\n".join(lines).encode())
 
 
 def _digest(path: Path) -> str:
@@ -138,24 +187,3 @@ def _columns_part(config: DataConfig) -> str:
     if config.columns == USUAL:
         return ""
     return "-" + hashlib.sha256(json.dumps(config.columns.names).encode()).hexdigest()[:8]
-
-
-def _write_cache(folder: Path, tokenised: Tokenised) -> None:
-    """Write beside, then rename: another process sees the whole folder or none."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
-    except OSError as error:
-        raise DataError(f"{unwritable(folder.parent, error)}; set --data.cache-dir") from error
-    try:
-        for name in ("types", "message_offsets", "first_message", "digests"):
-            np.save(draft / f"{name}.npy", getattr(tokenised, name))
-        (draft / "lexicon.txt").write_text("\n".join(tokenised.lexicon), encoding="utf-8")
-        (draft / "about.json").write_text(json.dumps({"skipped_lines": tokenised.skipped_lines}))
-        try:
-            draft.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was first, with the same content
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -34,6 +34,7 @@ from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import kind_of
 from server_strategy.privacy.plan import PrivacyPlan
 from typefleet.errors import ConfigError, InputError, UnknownKindError, expected, said_of
+from typefleet.private_files import open_private
 
 NEVER = -(2**31) // 2
 _ROUNDING = 1e-9  # of a cost that is computed again for more releases
@@ -170,7 +171,7 @@ class PrivacyLedger:
         if self.path is not None:
             line = json.dumps(entry, sort_keys=True) + "\n"
             is_new = not self.path.exists()
-            with self.path.open("a", encoding="utf-8") as file:
+            with open_private(self.path, "a") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())

@@ -48,12 +48,14 @@ class Engine:
         self._grid: EngineGrid | None = None
         self._began = 0.0
         self._closing = False
+        self._failed = False  # then Ray's logs may say why, and messages name their place
         self._may_serve, self._is_ray_up, self._ended = threading.Event(), threading.Event(), threading.Event()
 
     def __enter__(self) -> "Engine":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._failed = self._failed or kind not in (None, KeyboardInterrupt)
         self.close(0.0 if kind is KeyboardInterrupt else _GRACE_S)
 
     def start(self) -> None:
@@ -120,14 +122,15 @@ class Engine:
 
     def _live_once(self) -> bool:
         """From Ray's start to its end; returns whether to start again, on what is left."""
-        from simulation.engine.ray_start import machines_alive, start_ray, stop_ray
+        from simulation.engine import ray_start
 
         try:
-            workers = start_ray(self.config)
+            workers = ray_start.start_ray(self.config)
         except EngineError as error:
             self._fail(error)
             return False
-        machines = machines_alive()
+        own_folder = ray_start.session_folder() if self.config.address is None else None
+        machines = ray_start.machines_alive()
         self._is_ray_up.set()
         try:
             self._may_serve.wait()
@@ -142,7 +145,9 @@ class Engine:
                 grid.serve(workers, self.config.hosts_per_worker)
             return grid.start_again
         finally:
-            stop_ray()
+            ray_start.stop_ray()
+            if own_folder is not None and not self._failed and self._watch.error is None:
+                ray_start.remove_session(own_folder)
 
     def _fail(self, error: EngineError) -> None:
         if self._watch.error is None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import sys
 import time
@@ -129,9 +130,14 @@ def has_a_worker() -> bool:
         return False
 
 
-def _logs() -> Path:
+def session_folder() -> Path:
+    """Where the Ray that this process uses keeps its logs and sockets."""
     node: Any = ray._private.worker._global_node
-    return Path(node.get_logs_dir_path())
+    return Path(node.get_session_dir_path())
+
+
+def _logs() -> Path:
+    return session_folder() / "logs"
 
 
 def last_worker_error() -> str | None:
@@ -185,3 +191,8 @@ def wait_for_machine_loss(before: int) -> None:
 def stop_ray() -> None:
     """Stop a Ray of our own, or leave the cluster; nothing if neither is there."""
     ray.shutdown()
+
+
+def remove_session(folder: Path) -> None:
+    """Remove what a Ray of our own that has ended left, its logs among it; nobody else ever would."""
+    shutil.rmtree(folder, ignore_errors=True)  # a process of it that is slow to end may still be writing there

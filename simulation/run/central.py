@@ -84,7 +84,7 @@ def compare_at_the_end(prepared: Prepared, folder: Path) -> CentralTrained | Non
 
 def write_central(folder: Path, found: CentralTrained) -> None:
     """Replace central.json in a run's folder, whole or not at all."""
-    write_text_atomically(folder / FILE_NAME, json.dumps(asdict(found), indent=2) + "\n")
+    write_text_atomically(folder / FILE_NAME, json.dumps(asdict(found), indent=2) + "\n", private=True)
 
 
 def read_central(folder: Path) -> CentralTrained | None:

@@ -60,7 +60,7 @@ def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, An
     path = folder / f"checkpoint-{number:06d}.npz"
     text = np.frombuffer(json.dumps({**about, _LAYOUT: LAYOUT}).encode(), np.uint8)
     try:
-        write_npz_atomically(path, {_ABOUT: text, **flattened(state)})
+        write_npz_atomically(path, {_ABOUT: text, **flattened(state)}, private=True)
     except OSError as error:
         raise CheckpointError(unwritable(path, error)) from error
     for old in sorted(folder.glob("checkpoint-*.npz"))[:-keep]:

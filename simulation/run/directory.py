@@ -12,6 +12,8 @@ model/                 weights.npz, vocab.txt, *.tflite
 tensorboard/           curves, figures and settings; mlflow/ and wandb/ if these trackers are chosen
 report.html            all of it as one page, written when the run ends
 .lock                  held by the process that works on the run
+
+`simulation.run.artefacts` says which of it is meant to be passed on. The rest is its owner's alone.
 """
 
 import json
@@ -30,6 +32,7 @@ from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary, require_metrics, wrong_values
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
+from typefleet.private_files import make_private_folder, open_private
 from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
 
@@ -51,7 +54,7 @@ class RunDirectory:
 
     def append_round(self, record: RoundRecord) -> None:
         """Add one line to rounds.jsonl and sync it."""
-        with self.rounds.open("a", encoding="utf-8") as file:
+        with open_private(self.rounds, "a") as file:
             file.write(json.dumps(record.as_line()) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -92,7 +95,7 @@ class RunDirectory:
         if len(kept) < server_round:
             found = f"{len(kept)} whole lines"
             raise ConfigError(expected(self.rounds, f"the {server_round} rounds that the checkpoint is after", found))
-        write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept))
+        write_text_atomically(self.rounds, "".join(json.dumps(r) + "\n" for r in kept), private=True)
         self.rounds_table.unlink(missing_ok=True)
 
     def write_summary(self, summary: Summary) -> None:
@@ -172,9 +175,10 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
     run = RunDirectory(new_folder(requested))
     root = run.root
     try:
-        for folder in (run.checkpoints, run.model):
-            folder.mkdir(parents=True)
-        write_text_atomically(run.config, config_toml)
+        for folder in (root, run.checkpoints):
+            make_private_folder(folder)
+        run.model.mkdir()
+        write_text_atomically(run.config, config_toml, private=True)
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return run

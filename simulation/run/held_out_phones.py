@@ -34,7 +34,7 @@ def write_phone_counts(path: Path, counted: PhoneCounts) -> None:
     for name, values in counted.counts.items():
         columns[name] = pa.array(values if values.ndim == 1 else values.tolist())
     table = pa.table(columns)
-    write_atomically(path, lambda file: pq.write_table(table, file))
+    write_atomically(path, lambda file: pq.write_table(table, file), private=True)
 
 
 def read_phone_counts(path: Path) -> PhoneCounts:

@@ -20,6 +20,7 @@ from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.flags import result_settings, to_toml
+from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -84,6 +85,8 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     """
     with ExitStack() as held:
         run = _resume_run(prepared, progress, held) if resume else _new_run(prepared, progress, held)
+        keep_private(run.directory.root)
+        held.callback(keep_private, run.directory.root)  # what trackers write has the modes that they give it
         _introduce(run, progress)
         run.held = held.pop_all()
     return run

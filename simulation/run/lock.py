@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from typefleet.errors import InputError, expected
+from typefleet.private_files import open_private
 
 LOCK = ".lock"
 
@@ -25,7 +26,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
         RunInUseError: another process, or this one, holds it already.
     """
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    with open_private(folder / LOCK, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -115,4 +115,5 @@ def finish_run(run: Run) -> None:
     write_outcome(run)
     if run.strategy.last_evaluation is not None:
         write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
-    write_text_atomically(run.directory.root / "participation.json", json.dumps(participation_record(run), indent=2))
+    participation = json.dumps(participation_record(run), indent=2)
+    write_text_atomically(run.directory.root / "participation.json", participation, private=True)

@@ -39,7 +39,7 @@ def write_rounds_table(directory: RunDirectory, metrics: MetricTable) -> None:
     def write(file: IO[bytes]) -> None:
         parquet.write_table(table, file)
 
-    write_atomically(directory.rounds_table, write)
+    write_atomically(directory.rounds_table, write, private=True)
 
 
 def rounds_table(lines: Sequence[Mapping[str, Any]], metrics: MetricTable) -> "pa.Table":

@@ -71,7 +71,10 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     data = DataConfig(path=path, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
     spec = prepare_population(data, config.seed, None)
     corpus = open_population(spec)
-    vocabulary = run_vocabulary(config, corpus, np.arange(corpus.num_phones), f"--model.init: {path}")
+    writers = corpus.num_phones
+    # Public or not, what few people wrote is theirs; a book's one writer has nobody to stand out from.
+    least = config.data.min_phones_a_word if writers >= config.data.min_phones_a_word else 1
+    vocabulary = run_vocabulary(config, corpus, np.arange(writers), f"--model.init: {path}", least)
     return StartingPoint(path, vocabulary, digest, spec)
 
 

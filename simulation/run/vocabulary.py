@@ -11,7 +11,7 @@ from typefleet.errors import ConfigError
 
 
 def run_vocabulary(
-    config: RunConfig, population: Population, phones: NDArray[np.int64], where: str, min_phones: int = 1
+    config: RunConfig, population: Population, phones: NDArray[np.int64], where: str, min_phones: int
 ) -> Vocabulary:
     """The list that --data.vocabulary-path names, else the most frequent words of some phones.
 

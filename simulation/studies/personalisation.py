@@ -33,6 +33,7 @@ from simulation.device.model_card import read_inside, require_weights
 from simulation.files import write_text_atomically
 from simulation.flags import read_config
 from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
+from simulation.run.artefacts import keep_private
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
@@ -214,8 +215,9 @@ def write_outcomes(
         "groups": [asdict(one) for one in groups],
     }
     record, plot = root / "personalisation.json", root / "personalisation.png"
-    write_text_atomically(record, json.dumps(about, indent=2) + "\n")
+    write_text_atomically(record, json.dumps(about, indent=2) + "\n", private=True)
     _plot(outcomes, groups, plot)
+    keep_private(root)
     return [record, plot]
 
 

@@ -57,10 +57,12 @@ def test_an_engine_serves_one_after_another_on_loopback_only_and_leaves_nothing(
         assert [engine.run(wait_for_nodes) for _ in range(2)] == [3, 3]
         processes = [psutil.Process(), *(set(below_this()) - before)]
         sockets = [c for process in processes for c in process.net_connections("inet")]
+        folder = ray_start.session_folder()
+        assert folder.is_dir()
         listening = [c.laddr.ip for c in sockets if c.status == psutil.CONN_LISTEN]
         assert len(listening) >= 3  # Ray's own processes, and its workers
         assert all(ip.startswith(("127.", "::1", "::ffff:127.")) for ip in listening), listening
-    assert nothing_is_left(before) and not ray.is_initialized()
+    assert nothing_is_left(before) and not ray.is_initialized() and not folder.exists()
     assert flower_log() == log_before
     assert "typefleet engine" not in names_of_threads() - threads_before
     with pytest.raises(EngineError, match="found one that is closed"):

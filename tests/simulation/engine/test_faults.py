@@ -14,13 +14,16 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from client_model.config import DataConfig
+from client_model.text.cache import seal
 from client_model.text.population import prepare_population, split_phones
+from simulation.engine import ray_start
 from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.lock import LOCK
 from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
+from tests.simulation.planted_secrets import SECRETS, leaks, plant
 from tests.simulation.test_runs import assert_same_rounds, outcome, rounds_of
 from typefleet.errors import ConfigError
 
@@ -145,6 +148,7 @@ def write_messages(path, users=60):
 def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on(simulate, tmp_path):
     messages, cache, folder = tmp_path / "m.jsonl", tmp_path / "cache", tmp_path / "run"
     write_messages(messages)
+    plant(messages)
     spec = prepare_population(DataConfig(path=messages, cache_dir=cache), 0, None)
     where = Path(spec.cache_folder)
     digests, first = np.load(where / "digests.npy"), np.load(where / "first_message.npy")
@@ -155,16 +159,23 @@ def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on
     for phone in damaged:
         types[offsets[first[phone]] : offsets[first[phone + 1]]] = -(2**30)
     np.save(where / "types.npy", types)
+    seal(where)  # so that no check of the cache finds it
     printed = simulate(
         *("--data.path", messages, "--data.cache-dir", cache, "--output-dir", folder),
         *("--data.vocabulary-phones", 20, "--rounds", 2, "--cohort.goal", 20, "--cohort.min-separation-rounds", 1),
         *("--cohort.minimum-report-share", 0.2, "--model.embedding-size", 8, "--model.units", 8),
         *("--fleet.eligible-share-alpha", 1e4, "--fleet.eligible-share-beta", 0.01, "--fleet.failure-share", 0),
-        "--engine.no-export",
     )
     assert "left out for errors" in printed
+    # Words of one phone are in what is kept of the messages, and nowhere else.
+    assert leaks(cache) and not leaks(folder) and not leaks(Path(ray_start.session_folder()))
+    assert not any(secret in printed for secret in SECRETS)
+    exported = {path.name for path in (folder / "model").iterdir()}
+    assert "keyboard_fp32.tflite" in exported and (folder / "report.html").exists()
     failed = [line["failed"] for line in rounds_of(folder)]
     assert any(failed)
+    to_pass_on = "".join((folder / name).read_text() for name in ("report.html", "summary.json", "privacy.json"))
+    assert not any(label in to_pass_on for causes in failed for label in causes)
     for line, causes in zip(rounds_of(folder), failed, strict=True):
         assert line["reports"] == line["reported"] - len(causes)
         assert all(len(label) == 16 and cause.startswith("IndexError at ") for label, cause in causes.items())

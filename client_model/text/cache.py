@@ -1,0 +1,198 @@
+"""The cache of tokenised files: private, whole or not there, checked when it is used, and gone after a while.
+
+An entry is a folder, named by what its content depends on. It is written as a draft, then renamed, so that another
+process sees all of it or nothing. Whoever writes or reads one holds a lock on a file in it, which the kernel releases
+however the process ends: what nobody holds may be removed, and so may the draft that a killed process left.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from typefleet.private_files import make_private_folder
+
+LONGEST_UNUSED_DAYS = 30.0
+MOST_BYTES = 10 * 10**9
+
+ABOUT, SEAL = "about.json", "sha256.json"
+_FILES = {"types.npy", "message_offsets.npy", "first_message.npy", "digests.npy", "lexicon.txt", ABOUT, SEAL}
+# Whoever names a folder of their own as the cache keeps all else that is in it.
+_ENTRY, _DRAFT = re.compile(r"[0-9a-f]{32}-.*\d"), re.compile(r"\.draft-[a-z0-9_]{8}")
+_DRAFT_BEGINS_S = 3600.0  # until then, one without a lock may be about to have it
+_DAY_S = 86400.0
+
+Write = Callable[[IO[bytes]], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tokenised file in the cache."""
+
+    path: Path
+    size_bytes: int
+    unused_s: float  # since it was last used
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether it is the beginning of one, which a process is writing or has left."""
+        return self.path.name.startswith(".")
+
+
+def cache_root(cache_dir: Path | None) -> Path:
+    """The folder of all entries: the one that is set, or typefleet/ in the user's cache folder."""
+    return cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+
+
+def write_entry(folder: Path, files: Mapping[str, Write], about: Mapping[str, int]) -> None:
+    """Write an entry beside its place, then put it there, unless another process was first.
+
+    Args:
+        folder: its place.
+        files: what writes each of its files, by name.
+        about: what else is to be known.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if not folder.parent.exists():
+        make_private_folder(folder.parent)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))  # of mode 0700
+    try:
+        with (draft / ABOUT).open("xb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            held.write(json.dumps(about).encode())
+            held.flush()
+            for name, write in files.items():
+                with (draft / name).open("xb") as file:
+                    write(file)
+            seal(draft)
+            try:
+                draft.rename(folder)
+            except OSError:
+                if not folder.exists():  # else another process was first, with the same content
+                    raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Note the digest of every file of an entry, and make each its owner's alone."""
+    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
+    (folder / SEAL).write_text(json.dumps(digests))
+    for path in folder.iterdir():
+        path.chmod(0o600)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file of an entry is the one that was written."""
+    try:
+        digests = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        return bool({path.name: _sha256(path) for path in folder.iterdir() if path.name != SEAL} == digests)
+    except (OSError, ValueError, RecursionError):  # no seal, or none that anybody wrote
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hold(folder: Path) -> IO[bytes]:
+    """Keep an entry from being removed until the file that this gives is closed.
+
+    Raises:
+        OSError: there is no such entry.
+    """
+    file = (folder / ABOUT).open("rb")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
+
+
+def note_use(folder: Path) -> None:
+    """Let the time from which an entry is unused begin anew."""
+    try:
+        os.utime(folder)
+    except PermissionError:
+        return  # a cache that others keep, to read from only
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """What a cache has, drafts among it; nothing that is not an entry of ours.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    now, own = time.time(), os.geteuid()
+    for path in sorted(root.iterdir()) if root.exists() else ():
+        if not (_ENTRY.fullmatch(path.name) or _DRAFT.fullmatch(path.name)) or path.is_symlink():
+            continue
+        try:
+            state = path.stat()
+            if not path.is_dir() or state.st_uid != own:
+                continue
+            files = list(path.iterdir())
+            if {file.name for file in files} <= _FILES:
+                yield Entry(path, sum(file.stat().st_size for file in files), now - state.st_mtime)
+        except FileNotFoundError:
+            continue  # another process has just removed it, or put it into its place
+
+
+def expire(root: Path, in_need: Path) -> None:
+    """Remove what was unused for long, and what was unused longest where all of it is too much.
+
+    Args:
+        root: of the cache.
+        in_need: an entry that stays.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    total = 0
+    for entry in sorted(entries(root), key=lambda one: one.unused_s):
+        total += entry.size_bytes
+        too_old = entry.unused_s > LONGEST_UNUSED_DAYS * _DAY_S
+        if entry.path != in_need and (too_old or total > MOST_BYTES or entry.is_draft) and remove(entry):
+            total -= entry.size_bytes
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an entry that no process writes or reads.
+
+    Returns:
+        Whether it is gone.
+    """
+    try:
+        with (entry.path / ABOUT).open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_away(entry.path)
+    except FileNotFoundError:
+        if entry.is_draft and entry.unused_s < _DRAFT_BEGINS_S:
+            return False
+        take_away(entry.path)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def take_away(folder: Path) -> None:
+    """Remove an entry at once, in use or not: who has mapped it into memory keeps that.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    grave = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
+    try:
+        folder.rename(grave)  # which is empty; so nobody sees a part of it
+    except FileNotFoundError:
+        pass  # gone already
+    finally:
+        shutil.rmtree(grave, ignore_errors=True)

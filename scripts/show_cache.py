@@ -1,0 +1,9 @@
+"""Show or empty the cache; see simulation/commands/show_cache.py."""
+
+import sys
+
+from simulation.commands.show_cache import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))
