@@ -93,6 +93,11 @@ class TokenisedFile:
         return [self.types(int(phone)) for phone in phones]
 
 
+def cache_root(given: Path | None) -> Path:
+    """Where the folders of tokenised files are: the one that is given, or the user's."""
+    return given or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+
+
 def tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
     """The cache folder of a file, filled if it was not; named by what its content depends on.
 
@@ -102,7 +107,7 @@ def tokenised_folder(config: DataConfig, path: Path, message_format: MessageForm
         message_format: reads it.
         name: of the format; without one the file is read anew every time, and the folder named by what was read.
     """
-    root = config.cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+    root = cache_root(config.cache_dir)
     if name is None:
         tokenised = tokenise(path, message_format, config.on_bad_line)
         folder = root / f"{tokenised.digest()}-{_CACHE_LAYOUT}"

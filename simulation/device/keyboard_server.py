@@ -25,9 +25,10 @@ from client_model.tflite.flatbuffer_model import state_widths
 from simulation.device.model_card import not_guaranteed, read_inside, require_weights
 from simulation.files import read_json_object
 from simulation.subcommands import command
+from typefleet.data_files import data_folder
 from typefleet.errors import ConfigError, expected
 
-PAGE = Path(__file__).parent / "keyboard_page"
+PAGE = data_folder("simulation.device", __file__, "keyboard_page") / "keyboard_page"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
