@@ -57,18 +57,17 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
         now = time.monotonic()
         due = [task for task in unsent if task.repeat_at <= now]
         unsent = [task for task in unsent if task.repeat_at > now]
-        nodes = sorted(grid.get_node_ids()) if due else []
-        if nodes:
-            waiting.update(_send(grid, due, nodes))
-        for task in due if not nodes else ():
-            task.repeat_at = now + _NO_NODE_PAUSE_S
-            unsent.append(task)
+        sent = _send(grid, due)
+        waiting.update(sent)
+        if not sent:
+            unsent += due
         for reply in grid.pull_messages(list(waiting)):
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
                 answers.append(reply)
             elif _is_of_no_use(reply):
-                raise EngineError(f"SuperNode {reply.metadata.src_node_id}: {_last_line(reply.error.reason)}")
+                where = f"SuperNode {reply.metadata.src_node_id}"
+                raise EngineError(expected(where, "an answer", _last_line(reply.error.reason)))
             elif restarts < _RESTARTS and _does_not_come_back(grid, reply, task.attempts):
                 stuck.append(task)
             elif task.attempts < (_ATTEMPTS_IF_GONE if _worker_is_gone(grid, reply) else _ATTEMPTS):
@@ -92,8 +91,13 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
     return answers
 
 
-def _send(grid: Grid, tasks: list[_Task], nodes: list[int]) -> dict[str, _Task]:
-    """Push a copy of each message (Flower accepts one only once), to nodes that exist now."""
+def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:
+    """Push a copy of each message (Flower accepts one only once), to nodes that exist now; nothing if there are none."""
+    nodes = sorted(grid.get_node_ids()) if tasks else []
+    if not nodes:
+        for task in tasks:
+            task.repeat_at = time.monotonic() + _NO_NODE_PAUSE_S
+        return {}
     copies = []
     for index, task in enumerate(tasks):
         task.attempts += 1
