@@ -92,7 +92,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
 
 
 def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:
-    """Push a copy of each message (Flower accepts one only once), to nodes that exist now; nothing if there are none."""
+    """Push a copy of each message (Flower accepts one only once) to nodes that exist now; none if there are none."""
     nodes = sorted(grid.get_node_ids()) if tasks else []
     if not nodes:
         for task in tasks:
