@@ -8,7 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import psutil
@@ -61,7 +63,7 @@ class Deployment:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("FLWR", "XDG_"))}
         return {**kept, **own, "FLWR_TELEMETRY_ENABLED": "0", "PATH": path, "PYTHONPATH": python_path}
 
-    def words(self, name: str, **replaced: str) -> list[str]:
+    def words(self, name: str, replaced: Mapping[str, str]) -> list[str]:
         """A command of the page, on loopback and on ports that are free here."""
         words = []
         for word in self.commands[name]:
@@ -94,7 +96,7 @@ class Deployment:
             time.sleep(0.05)
 
     def start_superlink(self) -> None:
-        self.start("superlink", self.words("flower-superlink"), "superlink")
+        self.start("superlink", self.words("flower-superlink", {}), "superlink")
         self.wait_until("superlink", "Starting Fleet API")
         config = self.folder / "superlink" / "flower" / "config.toml"
         config.parent.mkdir(exist_ok=True)
@@ -104,18 +106,33 @@ class Deployment:
         return self.start("superlink", words, log)
 
     def register(self, *names: str) -> None:
-        calls = [self.flwr(self.words("flwr supernode register", berlin=name), f"register-{name}") for name in names]
+        calls = [
+            self.flwr(self.words("flwr supernode register", {"berlin": name}), f"register-{name}") for name in names
+        ]
         assert [call.wait(60) for call in calls] == [0] * len(calls), [self.said(f"register-{n}") for n in names]
 
-    def start_node(self, name: str, key: str = "", **replaced: str) -> subprocess.Popen:
-        """A SuperNode with its own copy of the text."""
+    def start_node(self, name: str, replaced: Mapping[str, str] | None = None, without: str = "") -> subprocess.Popen:
+        """A SuperNode with its own copy of the text.
+
+        Args:
+            name: of the machine, and of the key.
+            replaced: what else the command of the page has in the place of what.
+            without: a flag that is left out, with its value.
+        """
         (port,) = free_ports(1)
-        home = self.folder / name
-        home.mkdir(exist_ok=True)
-        copy = home / "copy.jsonl"
+        copy = self.folder / name / "copy.jsonl"
+        copy.parent.mkdir(exist_ok=True)
         shutil.copyfile(self.text, copy)
-        replaced = {"nodes/berlin": f"nodes/{key or name}", "127.0.0.1:9094": f"127.0.0.1:{port}", **replaced}
-        return self.start(name, self.words("flower-supernode", **replaced, **{"/data/messages.jsonl": str(copy)}), name)
+        usual = {
+            "nodes/berlin": f"nodes/{name}",
+            "127.0.0.1:9094": f"127.0.0.1:{port}",
+            "/data/messages.jsonl": str(copy),
+        }
+        words = self.words("flower-supernode", {**usual, **(replaced or {})})
+        if without:
+            at = words.index(without)
+            del words[at : at + 2]
+        return self.start(name, words, name)
 
     def tree(self) -> list[psutil.Process]:
         """All processes of the deployment that run now."""
@@ -128,7 +145,7 @@ class Deployment:
                 continue
         return found
 
-    def listening(self) -> set[str]:
+    def listening(self) -> set[IPv4Address | IPv6Address]:
         """Addresses that a process of the deployment listens at, as the kernel lists them."""
         found = set()
         for process in self.tree():
@@ -136,7 +153,8 @@ class Deployment:
                 connections = process.net_connections("inet")
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-            found |= {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+            addresses = [ip_address(c.laddr.ip) for c in connections if c.status == psutil.CONN_LISTEN]
+            found |= {getattr(address, "ipv4_mapped", None) or address for address in addresses}
         return found
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from simulation.deployment.keys import make_keys
 from simulation.flags import parse_simulate, to_toml
 from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
@@ -16,7 +17,6 @@ from tests.simulation.deployment.deployed import Deployment
 pytestmark = pytest.mark.slow
 
 WORDS = ["see", "you", "at", "the", "pool", "tonight", "or", "tomorrow", "if", "it", "is", "not", "too", "late"]
-LOOPBACK = {"127.0.0.1", "::1"}
 
 
 def write_text(path, people=40):
@@ -70,7 +70,7 @@ def begin_run(deployment, rounds, name):
     config = deployment.folder / f"{name}.toml"
     config.write_text(to_toml(parse_simulate(settings(deployment.text, rounds)).run))
     places = {"/home/me/run.toml": str(config), "/home/me/runs/deployed": str(deployment.folder / name)}
-    return deployment.flwr(deployment.words("flwr", **places), f"flwr-{name}")
+    return deployment.flwr(deployment.words("flwr", places), f"flwr-{name}")
 
 
 def end_a_node_in_a_round(deployment, node, name, how, receiving=1):
@@ -91,5 +91,35 @@ def test_two_supernodes_have_the_weights_of_one_process_though_one_of_them_is_st
     assert hashes(deployment.folder / "run") == expected, deployment.said("flwr-run")
     assert len(expected) == rounds and nodes[1].wait(20) is not None
     assert "Sending: train" not in deployment.said("paris")  # what it had in hand was done by the other
-    assert listening and listening <= LOOPBACK
+    assert listening and all(address.is_loopback for address in listening), listening
     nodes[0].terminate()
+
+
+@pytest.mark.nightly
+def test_the_weights_are_the_same_though_a_supernode_is_killed_in_a_round(deployment):
+    """A minute more: so long Flower takes to notice."""
+    rounds = 3
+    nodes = [deployment.start_node(name) for name in ("berlin", "paris")]
+    run = begin_run(deployment, rounds, "killed")
+    end_a_node_in_a_round(deployment, nodes[0], "berlin", signal.SIGKILL, receiving=2)
+    expected = run_here(deployment.folder, settings(deployment.text, rounds))
+    assert run.wait(240) == 0
+    assert hashes(deployment.folder / "killed") == expected, deployment.said("flwr-killed")
+    assert deployment.said("berlin").count("Sending: train") == 1 and len(expected) == rounds
+
+
+def test_strangers_are_refused(deployment):
+    make_keys(deployment.folder / "others", ["localhost", "127.0.0.1"], [], 1)
+    others = {"nodes/berlin": "nodes/paris", "keys/ca.crt": "others/ca.crt"}
+    called = {
+        "a key that is not registered": deployment.start_node("unknown"),
+        "an authority that is not the server's": deployment.start_node("stranger", others),
+        "no key": deployment.start_node("keyless", without="--auth-supernode-private-key"),
+    }
+    assert {case: process.wait(60) for case, process in called.items()} == dict.fromkeys(called, 1)
+    assert "No SuperNode found with the given public key" in deployment.said("unknown")
+    assert "CERTIFICATE_VERIFY_FAILED" in deployment.said("stranger")
+    assert "SuperNode ID" not in "".join(map(deployment.said, ("unknown", "stranger", "keyless")))
+    config = deployment.folder / "superlink" / "flower" / "config.toml"
+    config.write_text(config.read_text().replace(str(deployment.keys), str(deployment.folder / "others")))
+    assert deployment.flwr(["flwr", "supernode", "list", "tls"], "others").wait(60) != 0
