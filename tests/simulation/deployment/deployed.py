@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -19,6 +19,7 @@ from simulation.deployment.keys import make_keys
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+PATIENCE_S = 120.0
 ADDRESS = "10.0.0.5"  # of the SuperLink, in the documentation
 
 
@@ -89,10 +90,15 @@ class Deployment:
     def said(self, log: str) -> str:
         return self.logs[log].read_text(encoding="utf-8", errors="replace")
 
-    def wait_until(self, log: str, pattern: str, timeout_s: float = 90.0) -> None:
-        give_up = time.monotonic() + timeout_s
-        while not re.search(pattern, self.said(log)):
-            assert time.monotonic() < give_up, f"{log} has not said {pattern!r} but\n{self.said(log)}"
+    def wait_until(self, log: str, pattern: str) -> None:
+        """Until a process has said so."""
+        self.wait_for(lambda: re.search(pattern, self.said(log)), log)
+
+    def wait_for(self, is_there: Callable[[], object], log: str) -> None:
+        """Until something is so; `log` is shown if that takes too long."""
+        give_up = time.monotonic() + PATIENCE_S
+        while not is_there():
+            assert time.monotonic() < give_up, self.said(log)
             time.sleep(0.05)
 
     def start_superlink(self) -> None:
