@@ -199,6 +199,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     totals.server_round += 1
     arrays = _arrays(run)
     config = Briefing(host_task, run.config.engine.profile).to_config()
+    wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
     messages = strategy.configure_train(totals.server_round, arrays, config, grid)
     watch.lap("plan")
     replies = exchange(grid, messages, run.config.engine.message_timeout_s)
@@ -269,6 +270,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     """Score the held-out phones if the strategy says that it is time."""
     number = run.totals.server_round
     config = Briefing(host_task).to_config()
+    wait_for_nodes(grid, run.config.engine.message_timeout_s)
     messages = list(run.strategy.configure_evaluate(number, _arrays(run), config, grid))
     if not messages:
         return False

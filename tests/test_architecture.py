@@ -127,8 +127,10 @@ ARROWS = {
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
 ARROWS["simulation.report"] = {*ARROWS["simulation.device"], "simulation.device"}
 ARROWS["simulation.studies"] = {*ARROWS["simulation.report"], "simulation.report"}
+ARROWS["simulation.deployment"] = {"base", "ground"}
 ARROWS["entrances"] = ARROWS["simulation.studies"]
-ARROWS["benchmarks"] = ARROWS["simulation.commands"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}
+ARROWS["benchmarks"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}
+ARROWS["simulation.commands"] = {*ARROWS["benchmarks"], "simulation.deployment"}
 ARROWS["simulation.__main__"] = ARROWS["docs_site"] = {*ARROWS["simulation.commands"], "simulation.commands"}
 ARROWS["scripts"] = {*ARROWS["simulation.__main__"], "benchmarks"}
 # Of types only: everything is imported when it is asked for.

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from typefleet.data_files import data_folder
+
 PUBLIC_START = Path("public")  # their name as a setting
 RANDOM_START = Path("none")  # and that of beginning from nothing
-FOLDER = Path(__file__).parent
+FOLDER = data_folder(__name__, __file__, "vocab.txt")
 
 
 def starting_file(init: Path | None, shape: Callable[[], str | None]) -> Path | None:

@@ -146,15 +146,24 @@ def prepare_population(
         if config.path is not None:
             raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
-    config = replace(config, format=config.format_name)
-    path = config.path or _bundled_file(config, message_format)
-    folder = tokenised_folder(config, path, *_format_of(config, path, message_format))
+    path, folder = tokenised_text(config, message_format)
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
         if split is None:
             raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))
         return PopulationSpec(seed, fleet_size, str(folder), fleet_size - phones, split)
     return PopulationSpec(seed, phones if fleet_size is None else fleet_size, str(folder))
+
+
+def tokenised_text(config: DataConfig, message_format: MessageFormat | None = None) -> tuple[Path, Path]:
+    """(the file, the cache folder of what is in it), which is tokenised if it was not; see `prepare_population`.
+
+    Raises:
+        DataError: a file that is missing, empty or has a bad line.
+    """
+    config = replace(config, format=config.format_name)
+    path = config.path or _bundled_file(config, message_format)
+    return path, tokenised_folder(config, path, *_format_of(config, path, message_format))
 
 
 def text_source(config: DataConfig) -> str:

@@ -24,12 +24,13 @@ from simulation.device.local_files import LocalFiles
 from simulation.device.model_card import not_guaranteed, read_inside, require_weights
 from simulation.files import read_json_object
 from simulation.subcommands import command
+from typefleet.data_files import data_folder
 from typefleet.errors import ConfigError, expected, said_of
 from typefleet.untrusted.limits import MODEL_BYTES
 from typefleet.untrusted.opening import read_bytes
 from typefleet.untrusted.own_json import parse_json
 
-PAGE = Path(__file__).parent / "keyboard_page"
+PAGE = data_folder("simulation.device", __file__, "keyboard_page") / "keyboard_page"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

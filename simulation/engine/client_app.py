@@ -22,6 +22,7 @@ from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, HostProfile, TrainReply, TrainRequest
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
+from simulation.engine.node_text import OwnText
 from simulation.engine.phone_host import PhoneHost, host_for
 from simulation.engine.profile import HostClock
 from typefleet.own_parts import calling, kind_and_place
@@ -32,15 +33,15 @@ app = ClientApp()
 _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow's first operation
 
 
-def _open(briefing: Briefing) -> PhoneHost:
-    """The host that a message is for."""
+def _open(briefing: Briefing, context: Context) -> PhoneHost:
+    """The host that a message is for, on this node."""
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
         limit_threads(1)
         return_large_blocks()
         _open_hosts.append(True)
     with calling("a host", "to be set up"):
-        return host_for(briefing.task)
+        return host_for(briefing.task, OwnText.told(context.node_config))
 
 
 @app.train()
@@ -48,7 +49,7 @@ def train(message: Message, context: Context) -> Message:
     """Train the phones of a shard."""
     clock = HostClock()
     request = TrainRequest.from_content(message.content)
-    host = _open(request.briefing)
+    host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
     shard = _Shard(_empty_sum(request, host))
     clock.lap("decode")
@@ -138,7 +139,7 @@ def evaluate(message: Message, context: Context) -> Message:
     product may depend on its size, so the units are the strategy's and not the engine's.
     """
     request = EvaluateRequest.from_content(message.content)
-    host = _open(request.briefing)
+    host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
     with calling("a host", "phones that can be scored"):
         counts = [own for unit in request.units() for own in host.score(received, unit.tolist())]

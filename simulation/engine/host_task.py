@@ -7,15 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from client_model.config import TrainingConfig
+from client_model.config import DataConfig, TrainingConfig
 from client_model.learning.cells.base import Cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
+from client_model.text.formats.door import FORMATS
 from client_model.text.population import PopulationSpec
 from simulation.engine.handed_in import HandedIn, from_texts, to_texts
-from typefleet.doors import KindSettings
+from typefleet.doors import KindSettings, chosen
 from typefleet.errors import ConfigError, expected
 from typefleet.setting_types import typed
 
@@ -34,6 +35,8 @@ class HostTask:
     """Metrics to count beside the built-in ones, of those that every process finds by name."""
     cell_settings: KindSettings = KindSettings()
     """Of the shape's cell, which is made of its name and these, unless it is handed in."""
+    text: DataConfig | None = None
+    """How a node on another machine reads its own copy of the text; its path is a name. None: it cannot."""
     handed_in: HandedIn = field(default_factory=dict)
     """Parts that a host cannot find by name: `cell`, and `metrics` (a sequence of them)."""
 
@@ -53,12 +56,13 @@ class HostTask:
                 "population": asdict(self.population),
                 "vocabulary": self.vocabulary,
                 "cell": self.shape.cell.name,
-                "cell_settings": _sendable(self.shape.cell.name, self.cell_settings),
+                "cell_settings": _sendable(f"cell {self.shape.cell.name!r}", self.cell_settings),
                 "sizes": self.shape.sizes,
                 "training": asdict(self.training),
                 "evaluation_sequences": self.evaluation_sequences,
                 "seed": self.seed,
                 "metric_names": self.metric_names,
+                "text": None if self.text is None else _text_to_json(self.text),
                 "handed_in": to_texts(self.handed_in),
             },
             sort_keys=True,
@@ -83,13 +87,14 @@ class HostTask:
             seed=d["seed"],
             metric_names=tuple(d["metric_names"]),
             cell_settings=settings,
+            text=None if d["text"] is None else _text_from_json(d["text"]),
             handed_in=handed_in,
         )
 
 
-def _sendable(cell: str, settings: KindSettings) -> dict[str, Any]:
-    """The settings of a cell as JSON has them, from which a host makes the same ones again."""
-    where, what = f"settings of cell {cell!r}", "values that workers can be sent: numbers, texts, paths and tuples"
+def _sendable(kind: str, settings: KindSettings) -> dict[str, Any]:
+    """The settings of a kind as JSON has them, from which a host makes the same ones again."""
+    where, what = f"settings of {kind}", "values that workers can be sent: numbers, texts, paths and tuples"
     for f in fields(settings):
         value = getattr(settings, f.name)
         try:
@@ -113,3 +118,22 @@ def _cell_named(name: str, given: dict[str, Any]) -> tuple[Cell, KindSettings]:
     kind = CELLS.kind(name)
     settings = typed(kind.settings(**given))
     return CELLS.made(kind, settings), settings
+
+
+_OF_THE_TEXT = ("user_column", "text_column", "time_column", "on_bad_line")
+
+
+def _text_to_json(config: DataConfig) -> dict[str, Any]:
+    settings = _sendable(f"format {config.format_name!r}", chosen(config, "format")[1])
+    return {
+        "format": config.format,
+        "format_settings": settings,
+        "path": None if config.path is None else config.path.name,
+        **{name: getattr(config, name) for name in _OF_THE_TEXT},
+    }
+
+
+def _text_from_json(d: dict[str, Any]) -> DataConfig:
+    settings = typed(FORMATS.kind(d["format"]).settings(**d["format_settings"]))
+    path = None if d["path"] is None else Path(d["path"])
+    return DataConfig(**{**d, "format_settings": settings, "path": path})

@@ -17,14 +17,15 @@ from client_model.text.batches import PackedBatches, evaluation_batches, trainin
 from client_model.text.population import open_population
 from client_model.text.vocabulary import vocabulary_from_text
 from simulation.engine.host_task import HostTask
+from simulation.engine.node_text import NOTHING_TOLD, OwnText, population_here
 
 
 class PhoneHost:
     """Trains and scores phones one after another."""
 
-    def __init__(self, task: HostTask) -> None:
+    def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD) -> None:
         self.task = task
-        self._population = open_population(task.population)
+        self._population = open_population(population_here(task, own))
         vocabulary = vocabulary_from_text(task.vocabulary)
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
@@ -73,6 +74,6 @@ class PhoneHost:
 
 
 @lru_cache(maxsize=2)
-def host_for(task_json: str) -> PhoneHost:
-    """The host for a task, made once a process."""
-    return PhoneHost(HostTask.from_json(task_json))
+def host_for(task_json: str, own: OwnText = NOTHING_TOLD) -> PhoneHost:
+    """The host for a task, made once a process; `own` is what its node was told of its text."""
+    return PhoneHost(HostTask.from_json(task_json), own)

@@ -16,10 +16,11 @@ from simulation.report.funnel import pace_of_rounds, why_abandoned
 from simulation.report.gathering import collect_facts
 from simulation.run.directory import RunDirectory
 from simulation.subcommands import command
+from typefleet.data_files import data_folder
 from typefleet.errors import ConfigError, unwritable
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = data_folder("simulation.report", __file__, "templates") / "templates"
 
 
 def write_report(

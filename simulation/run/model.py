@@ -5,10 +5,12 @@ so that config.toml says what was trained; a process that has no such cell then 
 of reading its weights as those of another.
 """
 
+from client_model.config import DataConfig
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape, model_shape
 from client_model.metrics.door import METRICS
+from client_model.text.formats.door import FORMATS
 from client_model.text.population import PopulationSpec
 from client_model.text.vocabulary import Vocabulary
 from simulation.config import RunConfig
@@ -68,7 +70,14 @@ def host_task(
         seed=config.seed,
         metric_names=tuple(found),
         cell_settings=chosen(config.model, "cell")[1] if by_name else KindSettings(),
+        text=text_elsewhere(config, parts),
         handed_in=handed_in,
     )
     task.to_json()
     return task
+
+
+def text_elsewhere(config: RunConfig, parts: Parts) -> DataConfig | None:
+    """How nodes read their copies of the text: in a format that every machine has."""
+    ours = parts.message_format is None and config.data.format_name in FORMATS.built_in
+    return config.data if ours and not config.data.is_synthetic else None

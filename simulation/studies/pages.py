@@ -1,10 +1,9 @@
 """Pages of results: one file each, that needs no network and no script, on paper, in the dark and on a phone alike."""
 
-from pathlib import Path
-
 from simulation.report.environment import page_environment
+from typefleet.data_files import data_folder
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = data_folder("simulation.studies", __file__, "templates") / "templates"
 
 
 def render(template_name: str, **values: object) -> str:

@@ -139,7 +139,7 @@ def test_evaluation_units_do_not_depend_on_their_message():
 def test_the_server_adds_up_what_the_host_counts_to_the_same_metrics():
     asked = message("evaluate", [5, 6, 7], **{"unit-sizes": [3]})
     request = EvaluateRequest.from_content(asked.content)
-    host = client_app._open(request.briefing)
+    host = client_app._open(request.briefing, CONTEXT)
     metrics = host.task.metrics
     found = metrics.values(counts_of_phones([client_app.evaluate(asked, CONTEXT)], np.arange(40)).sums())
     received = host.load(request.arrays.to_numpy_ndarrays())

@@ -1,0 +1,9 @@
+"""Make certificates and keys of a deployment; see simulation/commands/make_keys.py."""
+
+import sys
+
+from simulation.commands.make_keys import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

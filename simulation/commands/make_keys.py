@@ -1,0 +1,42 @@
+"""Make certificates and keys of a deployment: python scripts/make_keys.py keys --hosts HOST ... --nodes NAME ...
+
+A certificate authority, the SuperLink's certificate with the names and addresses it is reached under, and a key for
+each SuperNode. Nothing is written over: later calls add nodes, or a server certificate of the same authority.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import annotated_types as at
+import tyro
+
+from simulation.flags import parse_with_tyro
+from simulation.tables import console_for, print_table
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Make certificates and keys of a deployment on several machines."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Folder of all of it; its owner alone can enter it."""
+    hosts: tuple[str, ...] = ()
+    """Names and addresses under which the SuperLink is reached: makes its certificate, and the authority if the
+    folder has none."""
+    nodes: tuple[str, ...] = ()
+    """Names of SuperNodes, of your choice: makes a key for each."""
+    days: Annotated[int, at.Ge(1)] = 365
+    """The SuperLink's certificate is valid for so many days; the authority for ten years."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Make them, and say who needs which."""
+    flags = parse_with_tyro(Flags, argv)
+    from simulation.deployment.keys import make_keys
+
+    made = make_keys(flags.folder, flags.hosts, flags.nodes, flags.days)
+    rows = [(str(m.path), m.whose, f"{m.valid_until:%Y-%m-%d}" if m.valid_until else "") for m in made]
+    print_table(console_for(sys.stdout), ("file", "for", "valid until"), rows, left=(0, 1, 2))
