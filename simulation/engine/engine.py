@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
-from simulation.engine.failures import EngineError, FailureWatch, flower_failed
+from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
 from typefleet.errors import expected
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _POLL_S = 0.1
+_ASK_CLUSTER_S = 5.0  # between looks at whether it is alive; our own Ray's processes are looked at each time
 _GRACE_S = 10.0  # for Flower to end by itself
 
 
@@ -44,7 +45,7 @@ class Engine:
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        self._watch = FailureWatch(_is_ray_dead)
+        self._watch = FailureWatch(_what_is_dead, 0.0 if config.address is None else _ASK_CLUSTER_S)
         self._grid: EngineGrid | None = None
         self._began = 0.0
         self._closing = False
@@ -54,7 +55,8 @@ class Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close(0.0 if kind is KeyboardInterrupt else _GRACE_S)
+        has_failed = kind is KeyboardInterrupt or self._watch.error is not None  # then there is nothing to wait for
+        self.close(0.0 if has_failed else _GRACE_S)
 
     def start(self) -> None:
         """Begin to start; returns when this process has imported what it needs, and Ray may still be starting."""
@@ -142,7 +144,10 @@ class Engine:
                 grid.serve(workers, self.config.hosts_per_worker)
             return grid.start_again
         finally:
-            stop_ray()
+            dead = None if self._closing else _what_is_dead()
+            if dead is not None:  # which is why Flower ended
+                self._watch.error = ray_died(dead)
+            stop_ray(keep_logs=self._watch.error is not None)
 
     def _fail(self, error: EngineError) -> None:
         if self._watch.error is None:
@@ -170,9 +175,12 @@ class Engine:
             if reason is not None:
                 raise EngineError(ray_start.start_failed(self.config, ray_start.worker_complaint(reason)))
             time.sleep(_POLL_S)
+        heard = ray_start.heard_beyond_this_machine()
+        if heard is not None:
+            raise EngineError(expected("Ray", "to listen to this machine only", f"it listening on {heard}"))
 
 
-def _is_ray_dead() -> bool:
-    from simulation.engine.ray_start import is_dead
+def _what_is_dead() -> str | None:
+    from simulation.engine.ray_start import what_is_dead
 
-    return is_dead()
+    return what_is_dead()

@@ -14,6 +14,7 @@ report.html            all of it as one page, written when the run ends
 .lock                  held by the process that works on the run
 """
 
+import itertools
 import json
 import os
 import zipfile
@@ -170,6 +171,8 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
         for folder in (run.checkpoints, run.model):
             folder.mkdir(parents=True)
         write_text_atomically(run.config, config_toml)
+    except FileExistsError as error:  # another run has begun in it since
+        raise ConfigError(expected("--output-dir", "a new or empty folder", f"{root} in use")) from error
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return run
@@ -182,12 +185,29 @@ def new_folder(requested: Path | None, prefix: str = "") -> Path:
         ConfigError: it is in use or cannot be written; nothing is left behind.
     """
     root = requested or new_name(prefix)
-    check_output_dir(root)
+    if requested is not None:
+        check_output_dir(root)
     try:
+        if requested is None:
+            return _first_that_is_free(root)
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return root
+
+
+def _first_that_is_free(root: Path) -> Path:
+    """Make the folder, or one of that name and a number: several runs may begin within one second."""
+    names = itertools.chain([root], (root.with_name(f"{root.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if _is_made(name))
+
+
+def _is_made(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def new_name(prefix: str = "") -> Path:

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from typefleet.errors import InputError, expected
+from typefleet.errors import InputError, MachineError, expected
 
 LOCK = ".lock"
 
 
 class RunInUseError(InputError):
     """Another process is working on the run."""
+
+
+class NoLockError(MachineError):
+    """The file system cannot say who is working on a run."""
 
 
 @contextmanager
@@ -24,6 +28,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     Raises:
         RunInUseError: another process, or this one, holds it already.
+        NoLockError: the file system has no locks.
     """
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
@@ -33,6 +38,11 @@ def only_writer(folder: Path) -> Iterator[None]:
             holder = file.read().strip()
             found = f"process {holder} at work on it" if holder else "a process at work on it"
             raise RunInUseError(expected(folder, "a run that no process is working on", found)) from error
+        except OSError as error:  # a network file system whose lock service is away, or one without locks
+            found = f"one that refuses them: {error.strerror}"
+            raise NoLockError(
+                expected(folder, "a file system with locks, so that no two write one run", found)
+            ) from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
