@@ -26,7 +26,7 @@ from simulation.config import settled as settled
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
-from simulation.signals import INTERRUPTED, ended_by_signals, stand_in_for_closed_output, was_interrupted
+from simulation.signals import INTERRUPTED, ended_by_signals, left_with, stand_in_for_closed_output, was_interrupted
 from simulation.unused import without_what_flags_switch_off
 from typefleet.errors import ConfigError, TypefleetError, expected, unreadable
 
@@ -363,7 +363,7 @@ def run_door(body: Callable[[], int | None]) -> int:
     """
     stand_in_for_closed_output()
     with ended_by_signals():
-        return _behind_the_door(body)
+        return left_with(_behind_the_door(body))
 
 
 def _behind_the_door(body: Callable[[], int | None]) -> int:

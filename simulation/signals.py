@@ -74,6 +74,7 @@ class _Limit:
 
 
 _limit: _Limit | None = None
+_is_stuck = threading.Event()  # a thread of this process waits for ever, and Python would wait for it
 
 
 def _interrupt(*_: object) -> None:
@@ -125,6 +126,26 @@ def was_interrupted() -> None:
         _limit.said = True
     with suppress(OSError):  # the terminal may have gone
         print("interrupted", file=sys.stderr)
+
+
+def never_ends_by_itself() -> None:
+    """Say that a thread of this process waits for something that will not come; a command then ends without it."""
+    _is_stuck.set()
+
+
+def left_with(code: int) -> int:
+    """The exit code of a command that is done; where the process would not end by itself, it ends here.
+
+    Args:
+        code: of the command.
+    """
+    if _is_stuck.is_set():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        kill(below(os.getpid()))
+        os._exit(code)
+    return code
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
+from simulation.signals import never_ends_by_itself
 from typefleet.errors import expected
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ T = TypeVar("T")
 _POLL_S = 0.1
 _ASK_CLUSTER_S = 5.0  # between looks at whether it is alive; our own Ray's processes are looked at each time
 _GRACE_S = 10.0  # for Flower to end by itself
+_GRACE_OF_FAILED_S = 2.0  # for the same, when Ray has died: it may notice
+_FORCED_S = 1.0  # for Flower to end once it has no Ray any more
 
 
 class Engine:
@@ -55,8 +58,10 @@ class Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        has_failed = kind is KeyboardInterrupt or self._watch.error is not None  # then there is nothing to wait for
-        self.close(0.0 if has_failed else _GRACE_S)
+        if kind is KeyboardInterrupt:
+            self.close(0.0)
+        else:
+            self.close(_GRACE_S if self._watch.error is None else _GRACE_OF_FAILED_S)
 
     def start(self) -> None:
         """Begin to start; returns when this process has imported what it needs, and Ray may still be starting."""
@@ -104,8 +109,9 @@ class Engine:
         # A Ray that is half up cannot be stopped.
         self._is_ray_up.wait(max(self._began + START_TIMEOUT_S - time.monotonic(), 0.0))
         if not self._ended.wait(grace_s):
-            stop_ray()  # Flower waits for workers that will never answer
-            self._ended.wait(_GRACE_S)
+            stop_ray(keep_logs=self._watch.error is not None)  # Flower waits for workers that will never answer
+            if not self._ended.wait(_FORCED_S):
+                never_ends_by_itself()
 
     def _live(self) -> None:
         """The life of the engine, in a thread of its own: Ray's processes die with it."""

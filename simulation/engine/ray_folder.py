@@ -18,7 +18,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from simulation.engine import ray_guard
-from simulation.engine.ray_guard import FAREWELL, KEPT, end_writers, remove
+from simulation.engine.ray_guard import KEPT, end_processes, remove
 
 _PREFIX, _LOCK = "typefleet-ray-", "lock"
 _GUARD_S = 5.0  # for what takes milliseconds
@@ -60,10 +60,10 @@ class RayFolder:
         (self.root / KEPT).touch()
 
     def close(self) -> None:
-        """Remove it, unless it is to be kept; its Ray has ended."""
+        """End what is left of its Ray, and remove it, unless it is to be kept."""
         self._held.close()
         try:
-            self._guard.communicate(FAREWELL, timeout=_GUARD_S)
+            self._guard.communicate(timeout=_GUARD_S)
         except subprocess.TimeoutExpired:
             self._guard.kill()
             self._guard.wait()
@@ -90,5 +90,5 @@ def remove_abandoned(parent: Path) -> None:
                 kept = root / KEPT
                 if not kept.exists() or time.time() - kept.stat().st_mtime > _KEEP_S:
                     kept.unlink(missing_ok=True)
-                    end_writers(root)
+                    end_processes(root)
                     remove(root)

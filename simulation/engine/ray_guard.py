@@ -3,8 +3,8 @@
 python -I -S ray_guard.py FOLDER, started by `ray_folder` as a process of its own; it imports nothing of ours.
 
 The kernel ends two of Ray's processes with the driver that started them. Some of the others notice within a second,
-some not within a minute. Those that write a file in the Ray's folder, as each writes its log, are the ones to end. An
-owner that goes on has ended them itself, and only the folder is left.
+some not within a minute, and none if Ray's own parts died first. Those of a Ray are told of its folder on their command
+line; a worker, which changes that, is called ray:: and writes its log there.
 """
 
 import os
@@ -17,21 +17,22 @@ from contextlib import suppress
 from pathlib import Path
 
 KEPT = "kept"  # a file in the folder: it is to stay, for its logs
-FAREWELL = b"ended"  # of an owner that goes on, and has ended its Ray itself
-_TRIES, _PAUSE_S = 20, 0.05  # a process that is being started opens its log a moment later
+_TRIES, _QUIET, _PAUSE_S = 40, 3, 0.05  # one that was just being started is seen a moment later
 
 
-def writers_in(folder: Path) -> Iterator[int]:
-    """Ids of other processes that have a file in a folder open for writing.
+def processes_of(folder: Path) -> Iterator[int]:
+    """Ids of the processes of the Ray that uses a folder.
 
     Args:
         folder: its path, as the processes know it.
     """
-    for descriptors in Path("/proc").glob("[0-9]*/fd"):
-        process = int(descriptors.parent.name)
+    option = f"={folder}/".encode()  # who reads a log is told of it in another way
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended, or is another user's
-            if process != os.getpid() and any(_is_written(one, folder) for one in descriptors.iterdir()):
-                yield process
+            command = (process / "cmdline").read_bytes()
+            is_worker = command.startswith(b"ray::")
+            if option in command or (is_worker and any(_is_written(one, folder) for one in (process / "fd").iterdir())):
+                yield int(process.name)
 
 
 def _is_written(descriptor: Path, folder: Path) -> bool:
@@ -42,18 +43,20 @@ def _is_written(descriptor: Path, folder: Path) -> bool:
     return False
 
 
-def end_writers(folder: Path) -> None:
-    """End what is left of a Ray whose owner has ended.
+def end_processes(folder: Path) -> None:
+    """End what is left of a Ray.
 
     Args:
         folder: of the Ray.
     """
+    quiet = 0
     for _ in range(_TRIES):
-        found = list(writers_in(folder))
+        found = list(processes_of(folder))
         for process in found:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        if not found:
+        quiet = 0 if found else quiet + 1
+        if quiet == _QUIET:
             break
         time.sleep(_PAUSE_S)
 
@@ -74,6 +77,6 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # those are for the owner
     root = Path(sys.argv[1])
-    if sys.stdin.buffer.read() != FAREWELL:  # it ends when nobody has the other end any more
-        end_writers(root)
+    sys.stdin.buffer.read()  # until nobody has the other end any more
+    end_processes(root)
     remove(root)

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -251,12 +251,10 @@ def stop_ray(keep_logs: bool = False) -> None:
     """
     global _folder
     node: Any = ray._private.worker._global_node
-    own = [one for process in _own_processes().values() for one in (process.pid, *below(process.pid))]
-    if own:
+    if _own_processes():
         # They hold nothing that is needed, and to ask them to end takes seconds.
-        node.kill_all_processes = partial(_kill_all, node.kill_all_processes)
+        node.kill_all_processes = partial(_kill_all, _own_processes(), node.kill_all_processes)
     ray.shutdown()
-    kill(own)
     folder, _folder = _folder, None
     if folder is not None:
         if keep_logs:
@@ -264,5 +262,16 @@ def stop_ray(keep_logs: bool = False) -> None:
         folder.close()
 
 
-def _kill_all(kill_all_processes: Any, **_: Any) -> None:
+def _kill_all(own: dict[str, Any], kill_all_processes: Callable[..., None], **_: Any) -> None:
+    """End a Ray of our own, and what it has started, at once.
+
+    Args:
+        own: its processes.
+        kill_all_processes: Ray's own way to end them.
+    """
+    for process in own.values():
+        if process.poll() is None:
+            process.send_signal(signal.SIGSTOP)  # else it might start another worker meanwhile
+    started = [one for process in own.values() for one in below(process.pid)]
     kill_all_processes(check_alive=False, allow_graceful=False)
+    kill(started)

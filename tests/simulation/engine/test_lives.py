@@ -30,7 +30,7 @@ FLAGS = [*map(str, WEIGHTS_ONLY), "--rounds", "20", "--cohort.min-separation-rou
 class Life:
     """scripts/simulate.py on a terminal of its own, or with pipes."""
 
-    def __init__(self, *flags, terminal=False):
+    def __init__(self, *flags, temporary, terminal=False):
         self.master, slave = pty.openpty() if terminal else (None, subprocess.PIPE)
         streams = {"stdin": slave} if terminal else {}
         self.process = subprocess.Popen(
@@ -38,6 +38,7 @@ class Life:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
             preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY)) if terminal else None,
             **streams,
         )
@@ -74,53 +75,60 @@ class Life:
         return code
 
 
-def own_folders():
-    return set(Path(tempfile.gettempdir()).glob("typefleet-ray-*"))
+@pytest.fixture
+def temporary():
+    """The folder for temporary files, with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
-def test_a_run_that_is_ended_in_every_way_goes_on_with_the_same_bits(simulate, tmp_path):
-    straight, folder, before = tmp_path / "straight", tmp_path / "run", own_folders()
+def folders_in(temporary):
+    return [path for path in temporary.iterdir() if path.name.startswith("typefleet-ray-")]
+
+
+def test_a_run_that_is_ended_in_every_way_goes_on_with_the_same_bits(simulate, temporary, tmp_path):
+    straight, folder = tmp_path / "straight", tmp_path / "run"
     simulate(*FLAGS, "--output-dir", straight)
 
-    life = Life(*FLAGS, "--output-dir", folder)
+    life = Life(*FLAGS, "--output-dir", folder, temporary=temporary)
     life.until_a_round_more(folder)
     life.process.send_signal(signal.SIGINT)
     assert life.ended_within(60) == 130 and f"--resume {folder}" in life.process.stdout.read().decode()
     done = load_newest_checkpoint(folder / "checkpoints")[0].about["totals"]["rounds_completed"]
-    assert done == len(rounds_of(folder)) < 20 and own_folders() == before
+    assert done == len(rounds_of(folder)) < 20 and not folders_in(temporary)
 
-    life = Life("--resume", folder)
+    life = Life("--resume", folder, temporary=temporary)
     life.until_a_round_more(folder)
     (raylet,) = (one for one in life.members if one.name() == "raylet")
     raylet.kill()
-    assert life.ended_within(5) == 2
+    assert life.ended_within(10) == 2  # half of it on a machine that is not busy
     said = life.process.stderr.read().decode()
     assert said.startswith("error: Ray: expected to run on, found it dead: its raylet has ended; the logs in ")
     assert said.count("\n") == 1 and said.endswith("may say why; --resume goes on with the run\n")
     logs = Path(re.search(r"the logs in (\S+)", said)[1])
     assert (logs / "raylet.out").exists()  # kept, for who wants to know
-    (kept,) = own_folders() - before
+    (kept,) = folders_in(temporary)
 
-    life = Life("--resume", folder, terminal=True)
+    life = Life("--resume", folder, temporary=temporary, terminal=True)
     life.until_a_round_more(folder)
     os.close(life.master)  # the terminal goes away: SIGHUP for all, and nowhere to write to
     assert life.ended_within(60) == 130
-    assert own_folders() - before == {kept}
+    assert folders_in(temporary) == [kept]
 
-    life = Life("--resume", folder, terminal=True)
+    life = Life("--resume", folder, temporary=temporary, terminal=True)
     life.until_a_round_more(folder)
+    began = time.monotonic()
     os.write(life.master, b"\x03\x03")  # Ctrl-C twice, for all
     shown = life.read_terminal()
-    assert life.ended_within(5) == 130
+    assert life.ended_within(1) == 130 and time.monotonic() - began < 10
     assert "stopping after this round" in shown and "Traceback" not in shown and "Termination" not in shown
 
-    life = Life("--resume", folder)
+    life = Life("--resume", folder, temporary=temporary)
     life.until_a_round_more(folder)
     life.process.send_signal(signal.SIGKILL)
     assert life.ended_within(5) == -signal.SIGKILL
     time.sleep(0.5)
-    assert own_folders() - before == {kept}
+    assert folders_in(temporary) == [kept]
 
     simulate("--resume", folder)
     assert_same_rounds(straight, folder)
-    (kept / "kept").unlink()  # and the next Ray of our own removes it
