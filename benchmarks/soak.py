@@ -27,7 +27,7 @@ from annotated_types import Ge
 from benchmarks.measure import ROOT, BenchmarkError
 from simulation.flags import parse_with_tyro, run_door
 from simulation.studies.privacy_check import check_statement
-from typefleet.errors import expected
+from typefleet.errors import TypefleetError, expected
 
 ROUNDS, _GONE_WITHIN_S, _LIFE_S = 30, 5.0, 180.0
 _MARK = "TYPEFLEET_SOAK"  # in the environment of every process of a run, whatever becomes of its parents
@@ -164,7 +164,8 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
-def _flags_for(run: Path, plan: list[str]) -> list[str]:
+def flags_for(run: Path, plan: list[str]) -> list[str]:
+    """To begin a run, or to go on with it."""
     if (run / "config.toml").exists():
         return ["--resume", str(run)]
     if run.exists():  # it was killed while its folder was being made
@@ -208,7 +209,7 @@ def killed_once(run: Path, plan: list[str], log: Path, drawn: random.Random, tal
     # In a third of the lives while everything starts, and else after a random round that is left, and somewhere in it.
     after_s = drawn.uniform(0.3, 6.0) if drawn.random() < 1 / 3 else None
     at, later_s = drawn.randint(before + 1, ROUNDS), drawn.uniform(0.0, 0.3)
-    life, began = begin(_flags_for(run, plan), log), time.monotonic()
+    life, began = begin(flags_for(run, plan), log), time.monotonic()
     while life.process.poll() is None and time.monotonic() - began < _LIFE_S:
         if after_s is not None and time.monotonic() - began > after_s:
             break
@@ -239,11 +240,14 @@ def compare(run: Path, straight: Path, tally: Tally) -> None:
         tally.lost.append(f"{run.name}: other rounds than those of the run that was not killed")
     if (run / "privacy_ledger.jsonl").exists():
         said = io.StringIO()
-        if not check_statement(run, said, said):
-            tally.lost.append(f"{run.name}: {said.getvalue().strip()}")
-    for name in ("participation.json",):
-        if (run / name).read_bytes() != (straight / name).read_bytes():
-            tally.lost.append(f"{run.name}: another {name}")
+        try:
+            if not check_statement(run, said, said):
+                tally.lost.append(f"{run.name}: {said.getvalue().strip()}")
+        except TypefleetError as error:
+            tally.lost.append(f"{run.name}: {error}")
+    name = "participation.json"
+    if (run / name).read_bytes() != (straight / name).read_bytes():
+        tally.lost.append(f"{run.name}: another {name}")
 
 
 def soak(folder: Path, flags: Flags) -> Tally:
@@ -251,7 +255,7 @@ def soak(folder: Path, flags: Flags) -> Tally:
     tally, drawn = Tally(), random.Random(flags.seed)
     for place, name in enumerate(flags.plans):
         plan, straight, log = PLANS[name], folder / name, folder / f"{name}.log"
-        if end(begin(_flags_for(straight, plan), log), Tally()) != 0:
+        if end(begin(flags_for(straight, plan), log), Tally()) != 0:
             raise BenchmarkError(expected(name, "an undisturbed run that ends well", f"another: see {log}"))
         kills = len(range(place, flags.kills, len(flags.plans)))
         number = 0
@@ -261,7 +265,7 @@ def soak(folder: Path, flags: Flags) -> Tally:
             while kills and not (run / "participation.json").exists():
                 kills -= killed_once(run, plan, log, drawn, tally)
             if not (run / "participation.json").exists():
-                end(begin(_flags_for(run, plan), log), Tally())
+                end(begin(flags_for(run, plan), log), Tally())
             compare(run, straight, tally)
     return tally
 

@@ -5,6 +5,9 @@ from importlib.metadata import version
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+from simulation.engine.failures import EngineError
+from typefleet.errors import expected
+
 # Loopback, private use (RFC 1918), link-local (RFC 3927), and the same of IPv6 (RFC 4291, unique local: RFC 4193).
 _PRIVATE = tuple(
     ip_network(one)
@@ -31,7 +34,8 @@ def check_cluster(address: str, trust_network: bool) -> str:
         trust_network: join it wherever it is.
 
     Raises:
-        ValueError: it is no address, or leads through a network that is not private.
+        EngineError: it leads through a network that is not private.
+        ValueError: it is no address.
         OSError: there is nobody.
     """
     joined = _found_by_ray() if address == "auto" else address
@@ -43,10 +47,8 @@ def check_cluster(address: str, trust_network: bool) -> str:
     beyond = [one for one in found if not is_private(ip_address(one.partition("%")[0]))]
     if beyond and not trust_network:
         at = "" if beyond[0] == host else f"{host} at "
-        raise ValueError(
-            f"{at}{beyond[0]}, which is not private: whoever reaches a cluster's ports runs code there; "
-            f"{TRUST_FLAG} joins it all the same"
-        )
+        where = "a cluster in a private network, since whoever reaches its ports runs code there"
+        raise EngineError(expected(f"--engine.address {address}", f"{where} ({TRUST_FLAG} joins any)", at + beyond[0]))
     socket.create_connection((host, int(port)), timeout=_PROBE_S).close()  # Ray itself would ask for minutes
     return joined
 

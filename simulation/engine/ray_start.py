@@ -60,6 +60,8 @@ def start_ray(config: EngineConfig) -> int:
             ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
         if config.address is not None:
             _start_a_worker()
+    except EngineError:
+        raise  # nothing was started
     except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError among them
         stop_ray(keep_logs=True)
         raise EngineError(start_failed(config, error)) from error
