@@ -1,6 +1,8 @@
 """Clusters that are joined: what Ray does not protect, and addresses that are refused for it."""
 
+import os
 import socket
+from contextlib import suppress
 from importlib.metadata import version
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -26,12 +28,26 @@ def is_private(address: IPv4Address | IPv6Address) -> bool:
     return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
+def check_network(address: str, trust_network: bool) -> None:
+    """Refuse an address in a network that is not private, as far as that is known before Ray is asked.
+
+    Args:
+        address: "auto", or HOST:PORT.
+        trust_network: join a cluster wherever it is.
+
+    Raises:
+        EngineError: it leads through a network that is not private.
+    """
+    joined = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    with suppress(ValueError, OSError):  # said when it is joined
+        _check_network(address, joined, trust_network)
+
+
 def check_cluster(address: str, trust_network: bool) -> str:
     """The HOST:PORT of the cluster that an address means; somebody is there, and the network may be used.
 
     Args:
-        address: "auto", or HOST:PORT.
-        trust_network: join it wherever it is.
+        address, trust_network: see `check_network`.
 
     Raises:
         EngineError: it leads through a network that is not private.
@@ -39,6 +55,13 @@ def check_cluster(address: str, trust_network: bool) -> str:
         OSError: there is nobody.
     """
     joined = _found_by_ray() if address == "auto" else address
+    place = _check_network(address, joined, trust_network)
+    socket.create_connection(place, timeout=_PROBE_S).close()  # Ray itself would ask for minutes
+    return joined
+
+
+def _check_network(address: str, joined: str, trust_network: bool) -> tuple[str, int]:
+    """Host and port of what is joined for an address."""
     host, _, port = joined.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError("an address that is neither auto nor HOST:PORT")
@@ -49,8 +72,7 @@ def check_cluster(address: str, trust_network: bool) -> str:
         at = "" if beyond[0] == host else f"{host} at "
         where = "a cluster in a private network, since whoever reaches its ports runs code there"
         raise EngineError(expected(f"--engine.address {address}", f"{where} ({TRUST_FLAG} joins any)", at + beyond[0]))
-    socket.create_connection((host, int(port)), timeout=_PROBE_S).close()  # Ray itself would ask for minutes
-    return joined
+    return host, int(port)
 
 
 def _found_by_ray() -> str:

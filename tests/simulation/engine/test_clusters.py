@@ -5,8 +5,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from simulation.engine.clusters import check_cluster, is_private, warning_of
+from simulation.config import RunConfig
+from simulation.engine.clusters import check_cluster, check_network, is_private, warning_of
+from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
+from simulation.run.accepted_input import accept_input
 
 PRIVATE = ["127.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.7.7", "169.254.1.1", "::1", "fd00::1"]
 PRIVATE += ["fe80::1", "::ffff:10.0.0.1"]
@@ -30,6 +33,8 @@ def test_a_public_address_is_refused_before_anybody_is_asked(address):
     with pytest.raises(EngineError) as refused:
         check_cluster(address, trust_network=False)
     said = "a cluster in a private network, since whoever reaches its ports runs code there (--engine.trust-network"
+    with pytest.raises(EngineError, match="private"):
+        accept_input(RunConfig(engine=EngineConfig(address=address)))  # before anything is started
     host = address.rpartition(":")[0].strip("[]")
     assert str(refused.value) == f"--engine.address {address}: expected {said} joins any), found {host}"
 
@@ -43,8 +48,9 @@ def test_a_name_is_refused_for_what_it_stands_for(monkeypatch):
 
 def test_auto_is_refused_for_what_it_joins(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "203.0.113.7:6379")
-    with pytest.raises(EngineError, match=r"^--engine\.address auto: .* found 203\.0\.113\.7$"):
-        check_cluster("auto", trust_network=False)
+    for check in (check_network, check_cluster):
+        with pytest.raises(EngineError, match=r"^--engine\.address auto: .* found 203\.0\.113\.7$"):
+            check("auto", trust_network=False)
 
 
 def test_a_private_address_is_joined_and_a_trusted_one_is_tried(somebody, monkeypatch):
