@@ -69,6 +69,9 @@ def native_messages_aside() -> Iterator[None]:
     try:
         yield
         failed = False
+    except KeyboardInterrupt:
+        failed = False
+        raise
     finally:
         with _aside_lock:
             _aside.users -= 1

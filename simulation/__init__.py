@@ -5,10 +5,14 @@ says otherwise.
 """
 
 import os
+import sys
 
-# Read when the libraries are first imported, so this package must come before them.
+# Flower reads it when it is first imported, Ray when it is started.
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+if (_telemetry := sys.modules.get("flwr.common.telemetry")) is not None:
+    # Flower came first, as where it loads an app of its own, and has taken it for on. It looks here each time.
+    _telemetry.FLWR_TELEMETRY_ENABLED = os.environ["FLWR_TELEMETRY_ENABLED"]  # type: ignore[attr-defined]
 # Ray's advice about its future releases is not for the users of this simulator.
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # Without a dashboard nobody reads Ray's metrics. Its C++ part looks for a reader all the same and

@@ -24,12 +24,12 @@ from simulation.config import settled as settled
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.parser_messages import in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors, typed, with_values
+from simulation.signals import INTERRUPTED, ended_by_signals, left_with, stand_in_for_closed_output, was_interrupted
 from simulation.unused import without_what_flags_switch_off
 from typefleet.errors import ConfigError, TypefleetError, expected, printable
 from typefleet.setting_types import unusable_text
 from typefleet.untrusted.toml_tables import read_toml
 
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 _LONGEST_KEY = 60  # of a file, in a message
 
 T = TypeVar("T")
@@ -374,18 +374,25 @@ def run_door(body: Callable[[], int | None]) -> int:
 
     Returns:
         The exit code: the body's, 0 if it gave none; 1 if the reader of our output has gone; 2 for an error of
-        Typefleet or of the operating system, or for want of memory; 130 for Ctrl-C.
+        Typefleet or of the operating system, or for want of memory; 130 for Ctrl-C, SIGTERM or a terminal that has
+        gone.
 
     Raises:
         Whatever else the body raises: that is a defect, and its traceback says where.
     """
+    stand_in_for_closed_output()
+    with ended_by_signals():
+        return left_with(_behind_the_door(body))
+
+
+def _behind_the_door(body: Callable[[], int | None]) -> int:
     from simulation.steps import steps_shown_on
 
     try:
         with steps_shown_on(sys.stdout):
             return body() or 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        was_interrupted()
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,6 @@ One round, as told to a reader:
     the record is written, then the checkpoint
 """
 
-import signal
 import sys
 import threading
 import time
@@ -42,6 +41,7 @@ from simulation.run.records import RoundRecord
 from simulation.run.report import print_closing_table
 from simulation.run.rounds_table import write_rounds_table
 from simulation.run.tracking import Tracking, tracked
+from simulation.signals import first_signal_finishes
 from simulation.subcommands import command
 from typefleet.errors import expected
 
@@ -128,24 +128,14 @@ def _play(run: Run, engine: Engine, stream: TextIO, tracking: Tracking, on_round
 
 @contextmanager
 def _stop_on_interrupt(progress: RunProgress) -> Iterator[threading.Event]:
-    """First Ctrl-C or SIGTERM: finish the round, then stop. Second: stop at once (the checkpoint is safe)."""
+    """First Ctrl-C, SIGTERM or SIGHUP: finish the round, then stop. Second: stop at once (the checkpoint is safe)."""
     stop = threading.Event()
 
-    def handle(signum: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
+    def say() -> None:
         progress.say("stopping after this round; press Ctrl-C again to stop at once")
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals belong to the main thread; under `flwr run` Flower handles them
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with first_signal_finishes(stop.set, stop.is_set, say):
         yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def run_rounds(
@@ -171,6 +161,8 @@ def run_rounds(
         record = run_round(run, grid, host_task)
         run.directory.append_round(record)
         tracking.round(record)
+        if progress.has_lost_its_reader():  # as after Ctrl-C: nothing is lost, and nobody is left to tell
+            stop.set()
         progress.round_done(record, run.totals.rounds_completed, _of_what(run))
         if on_round is not None and on_round(record) is True:
             stop.set()

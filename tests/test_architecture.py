@@ -89,6 +89,8 @@ BASE = {
         "simulation.clock",
         "simulation.parser_messages",
         "simulation.help_pages",
+        "simulation.processes",
+        "simulation.signals",
         "simulation.subcommands",
         "simulation.steps",
         "simulation.tables",

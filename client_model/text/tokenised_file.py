@@ -110,11 +110,6 @@ class TokenisedFile:
         return [self.types(int(phone)) for phone in phones]
 
 
-def cache_root(given: Path | None) -> Path:
-    """Where the folders of tokenised files are: the one that is given, or the user's."""
-    return given or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
-
-
 def tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
     """The cache folder of a file, filled if it was not; named by what its content depends on.
 

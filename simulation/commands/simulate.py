@@ -8,8 +8,9 @@ python scripts/simulate.py --resume runs/...    go on with a run that was stoppe
 import sys
 from collections.abc import Sequence
 
-from simulation.flags import INTERRUPTED, parse_simulate, to_toml
 from simulation.flags import SimulateFlags as Flags
+from simulation.flags import parse_simulate, to_toml
+from simulation.signals import INTERRUPTED
 
 __all__ = ["Flags", "main"]
 

@@ -13,7 +13,9 @@ class EngineConfig:
 
     address: str | None = None
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
-    every CPU of the cluster is a worker."""
+    every CPU of the cluster is a worker. Whoever reaches its ports runs code there: see docs/engine.md."""
+    trust_network: bool = False
+    """Join a cluster at an address that is not private, too."""
     workers: Annotated[int | None, Ge(1)] = None
     """Worker processes (Ray actors) on this machine, one thread each; by default one per core."""
     devices_per_message: Annotated[int | None, Ge(1)] = None

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
-from simulation.engine.failures import EngineError, FailureWatch, flower_failed
+from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
+from simulation.signals import never_ends_by_itself
 from typefleet.errors import expected
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _POLL_S = 0.1
+_ASK_CLUSTER_S = 5.0  # between looks at whether it is alive; our own Ray's processes are looked at each time
 _GRACE_S = 10.0  # for Flower to end by itself
+_GRACE_OF_FAILED_S = 2.0  # for the same, when Ray has died: it may notice
+_FORCED_S = 1.0  # for Flower to end once it has no Ray any more
 
 
 class Engine:
@@ -44,19 +48,20 @@ class Engine:
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        self._watch = FailureWatch(_is_ray_dead)
+        self._watch = FailureWatch(_what_is_dead, 0.0 if config.address is None else _ASK_CLUSTER_S)
         self._grid: EngineGrid | None = None
         self._began = 0.0
         self._closing = False
-        self._failed = False  # then Ray's logs may say why, and messages name their place
         self._may_serve, self._is_ray_up, self._ended = threading.Event(), threading.Event(), threading.Event()
 
     def __enter__(self) -> "Engine":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._failed = self._failed or kind not in (None, KeyboardInterrupt)
-        self.close(0.0 if kind is KeyboardInterrupt else _GRACE_S)
+        if kind is KeyboardInterrupt:
+            self.close(0.0)
+        else:
+            self.close(_GRACE_S if self._watch.error is None else _GRACE_OF_FAILED_S)
 
     def start(self) -> None:
         """Begin to start; returns when this process has imported what it needs, and Ray may still be starting."""
@@ -104,8 +109,9 @@ class Engine:
         # A Ray that is half up cannot be stopped.
         self._is_ray_up.wait(max(self._began + START_TIMEOUT_S - time.monotonic(), 0.0))
         if not self._ended.wait(grace_s):
-            stop_ray()  # Flower waits for workers that will never answer
-            self._ended.wait(_GRACE_S)
+            stop_ray(keep_logs=self._watch.error is not None)  # Flower waits for workers that will never answer
+            if not self._ended.wait(_FORCED_S):
+                never_ends_by_itself()
 
     def _live(self) -> None:
         """The life of the engine, in a thread of its own: Ray's processes die with it."""
@@ -129,7 +135,6 @@ class Engine:
         except EngineError as error:
             self._fail(error)
             return False
-        own_folder = ray_start.session_folder() if self.config.address is None else None
         machines = ray_start.machines_alive()
         self._is_ray_up.set()
         try:
@@ -145,9 +150,10 @@ class Engine:
                 grid.serve(workers, self.config.hosts_per_worker)
             return grid.start_again
         finally:
-            ray_start.stop_ray()
-            if own_folder is not None and not self._failed and self._watch.error is None:
-                ray_start.remove_session(own_folder)
+            dead = None if self._closing else _what_is_dead()
+            if dead is not None:  # which is why Flower ended
+                self._watch.error = ray_died(dead)
+            ray_start.stop_ray(keep_logs=self._watch.error is not None)
 
     def _fail(self, error: EngineError) -> None:
         if self._watch.error is None:
@@ -175,9 +181,12 @@ class Engine:
             if reason is not None:
                 raise EngineError(ray_start.start_failed(self.config, ray_start.worker_complaint(reason)))
             time.sleep(_POLL_S)
+        heard = ray_start.heard_beyond_this_machine()
+        if heard is not None:
+            raise EngineError(expected("Ray", "to listen to this machine only", f"it listening on {heard}"))
 
 
-def _is_ray_dead() -> bool:
-    from simulation.engine.ray_start import is_dead
+def _what_is_dead() -> str | None:
+    from simulation.engine.ray_start import what_is_dead
 
-    return is_dead()
+    return what_is_dead()

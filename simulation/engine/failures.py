@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from typefleet.errors import MachineError, expected
 
-_LOOK_S = 5.0  # between looks at whether Ray is alive
-
 
 class EngineError(MachineError):
     """The engine could not start or could not finish a round; says why."""
@@ -19,6 +17,15 @@ def flower_failed(reason: object) -> str:
     return expected("Flower's simulation engine", "to run on", reason)
 
 
+def ray_died(what: str) -> EngineError:
+    """The error about a Ray that died under a run.
+
+    Args:
+        what: of it died, and where its logs are.
+    """
+    return EngineError(expected("Ray", "to run on", f"it dead: {what} may say why; --resume goes on with the run"))
+
+
 class FailureWatch(logging.Handler):
     """Notices that Ray or Flower's backend died.
 
@@ -26,9 +33,15 @@ class FailureWatch(logging.Handler):
     the only place where the server can learn of it.
     """
 
-    def __init__(self, is_ray_dead: Callable[[], bool]) -> None:
+    def __init__(self, what_is_dead: Callable[[], str | None], look_every_s: float = 0.0) -> None:
+        """Notice nothing yet.
+
+        Args:
+            what_is_dead: says what of Ray's has died, and where its logs are; None if nothing has.
+            look_every_s: ask it at most so often.
+        """
         super().__init__(logging.ERROR)
-        self._is_ray_dead, self._looked_at = is_ray_dead, time.monotonic()
+        self._what_is_dead, self._look_every_s, self._looked_at = what_is_dead, look_every_s, time.monotonic()
         self.error: EngineError | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -40,12 +53,12 @@ class FailureWatch(logging.Handler):
         """Raise EngineError if Ray or the backend died."""
         if self.error is not None:
             raise self.error
-        if time.monotonic() - self._looked_at > _LOOK_S:
+        if time.monotonic() - self._looked_at >= self._look_every_s:
             self._looked_at = time.monotonic()
-            if self._is_ray_dead():
-                raise EngineError(
-                    expected("Ray", "to run on", "it dead; its logs, in /tmp/ray/session_latest/logs, may say why")
-                )
+            dead = self._what_is_dead()
+            if dead is not None:
+                self.error = ray_died(dead)
+                raise self.error
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from client_model.text.cache import cache_root
 from client_model.text.population import PopulationSpec, tokenised_text
-from client_model.text.tokenised_file import cache_root
 from simulation.engine.host_task import HostTask
 from typefleet.errors import ConfigError, InputError, expected
 

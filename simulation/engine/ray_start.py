@@ -1,12 +1,13 @@
 """Start a Ray of our own, or join one; and what of Ray's state the engine asks for."""
 
+import ctypes
 import logging
 import os
-import shutil
-import socket
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,14 +16,17 @@ from typing import Any
 import ray
 
 from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
+from simulation.engine.clusters import check_cluster
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
+from simulation.engine.ray_folder import RayFolder
+from simulation.processes import below, kill, listeners
 from typefleet.errors import expected
 
 START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a few seconds on an idle machine
 COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
-_POLL_S, _PROBE_S = 0.2, 8.0
+_POLL_S = 0.2
 _HANDED_ON = (KERAS_SWITCH_AS_FOUND, "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
@@ -48,15 +52,29 @@ def start_ray(config: EngineConfig) -> int:
             "_node_ip_address": "127.0.0.1",  # nobody beyond this machine may reach it: Ray runs what it is sent
         }
     try:
-        _probe(config.address)
-        with native_messages_aside(), _without_idle_helpers():
+        if config.address is None:
+            settings["_temp_dir"] = str(_own_folder().of_ray)
+        else:
+            settings["address"] = check_cluster(config.address, config.trust_network)
+        with native_messages_aside(), _without_idle_helpers(), _signals_are_the_drivers():
             ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
         if config.address is not None:
             _start_a_worker()
+    except EngineError:
+        raise  # nothing was started
     except (RuntimeError, OSError, ValueError) as error:  # a ConnectionError among them
-        ray.shutdown()
+        stop_ray(keep_logs=True)
         raise EngineError(start_failed(config, error)) from error
     return config.workers_here if config.address is None else _cluster_workers(config.address)
+
+
+_folder: RayFolder | None = None  # of the Ray of our own that runs
+
+
+def _own_folder() -> RayFolder:
+    global _folder
+    _folder = _folder or RayFolder()
+    return _folder
 
 
 def start_failed(config: EngineConfig, reason: object) -> str:
@@ -83,28 +101,48 @@ def _without_idle_helpers() -> Iterator[None]:
 
     Not an autoscaler, for a cluster that cannot grow; not a reader of logs that nobody is shown; not the server of the
     dashboard that is not there, for which Ray would wait. Each takes the time of a processor while everything starts,
-    and a port; `ray.init` has no argument for any of them.
+    and a port. And not the thread that prints what Ray thinks of its own death, which is raised. `ray.init` has no
+    argument for any of them.
     """
     private: Any = ray._private
+    worker, prints_errors = private.worker, private.worker.listen_error_messages
     parameters, node = private.parameter, private.node.Node
     all_of_them, with_server = parameters.RayParams, node.start_api_server
     parameters.RayParams = partial(all_of_them, no_monitor=True, include_log_monitor=False)
-    node.start_api_server = lambda *_, **__: None
+    node.start_api_server = worker.listen_error_messages = lambda *_, **__: None
     try:
         yield
     finally:
+        worker.listen_error_messages = prints_errors
         parameters.RayParams = all_of_them
         node.start_api_server = with_server
 
 
-def _probe(address: str | None) -> None:
-    """Is anybody there? Ray itself would ask for minutes."""
-    if address is None or address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ValueError("an address that is neither auto nor HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=_PROBE_S).close()
+@contextmanager
+def _signals_are_the_drivers() -> Iterator[None]:
+    """What asks a run to end is for the driver alone, though a terminal tells all of its processes.
+
+    Those of Ray's inherit what is blocked here, in the thread that starts them. Else a terminal that goes away would
+    end them at once, and the driver could not finish its round. And Ray puts a handler of its own on SIGTERM, which
+    prints a native stack and ends the process, so the driver's is put back.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    libc, kept, done = ctypes.CDLL(None), ctypes.create_string_buffer(512), threading.Event()
+    libc.sigaction(signal.SIGTERM, None, kept)
+
+    def put_back() -> None:
+        while not done.wait(0.005):
+            libc.sigaction(signal.SIGTERM, kept, None)
+
+    keeper = threading.Thread(target=put_back, name="SIGTERM", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        libc.sigaction(signal.SIGTERM, kept, None)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _start_a_worker() -> None:
@@ -146,9 +184,14 @@ def last_worker_error() -> str | None:
     return next((line.strip() for line in reversed(said) if "Error" in line), None)
 
 
+def where_logs_are() -> str:
+    """Where Ray writes, for a message."""
+    return str(_logs())
+
+
 def worker_complaint(reason: str) -> str:
     """That worker processes do not start, why, and where to read more."""
-    return f"worker processes that do not: {reason}; all of it is in {_logs()}"
+    return f"worker processes that do not: {reason}; all of it is in {where_logs_are()}"
 
 
 def _cluster_workers(address: str) -> int:
@@ -176,9 +219,28 @@ def machines_alive() -> int:
     return sum(bool(node["Alive"]) for node in ray.nodes())
 
 
-def is_dead() -> bool:
-    """Whether Ray was started and has no machine left; it is not while it is being started or stopped."""
-    return ray_is_up() and machines_alive() == 0
+def what_is_dead() -> str | None:
+    """What of Ray's has died, and where its logs are; None if nothing has, or while it is being started or stopped."""
+    if not ray_is_up():
+        return None
+    own = _own_processes()
+    died = [name for name, process in own.items() if process.poll() is not None]
+    if not died and (own or machines_alive()):
+        return None
+    return f"{f'its {died[0]} has ended' if died else 'no machine is left'}; the logs in {where_logs_are()}"
+
+
+def _own_processes() -> dict[str, Any]:
+    """The processes of a Ray of our own that this one has started, by their names; empty in a cluster."""
+    node: Any = ray._private.worker._global_node
+    started = {} if node is None else node.all_processes
+    return {str(name): info.process for name, infos in list(started.items()) for info in infos}
+
+
+def heard_beyond_this_machine() -> str | None:
+    """Where a Ray of our own can be reached from another machine, which it must not be: it runs what it is sent."""
+    own = [one for process in _own_processes().values() for one in (process.pid, *below(process.pid))]
+    return next((f"{one.address}:{one.port}" for one in listeners(own) if not one.is_local), None)
 
 
 def wait_for_machine_loss(before: int) -> None:
@@ -188,11 +250,35 @@ def wait_for_machine_loss(before: int) -> None:
         time.sleep(_POLL_S)
 
 
-def stop_ray() -> None:
-    """Stop a Ray of our own, or leave the cluster; nothing if neither is there."""
+def stop_ray(keep_logs: bool = False) -> None:
+    """Stop a Ray of our own, or leave the cluster; nothing if neither is there.
+
+    Args:
+        keep_logs: leave the folder of a Ray of our own, to find out why it failed.
+    """
+    global _folder
+    node: Any = ray._private.worker._global_node
+    if _own_processes():
+        # They hold nothing that is needed, and to ask them to end takes seconds.
+        node.kill_all_processes = partial(_kill_all, _own_processes(), node.kill_all_processes)
     ray.shutdown()
+    folder, _folder = _folder, None
+    if folder is not None:
+        if keep_logs:
+            folder.keep()
+        folder.close()
 
 
-def remove_session(folder: Path) -> None:
-    """Remove what a Ray of our own that has ended left, its logs among it; nobody else ever would."""
-    shutil.rmtree(folder, ignore_errors=True)  # a process of it that is slow to end may still be writing there
+def _kill_all(own: dict[str, Any], kill_all_processes: Callable[..., None], **_: Any) -> None:
+    """End a Ray of our own, and what it has started, at once.
+
+    Args:
+        own: its processes.
+        kill_all_processes: Ray's own way to end them.
+    """
+    for process in own.values():
+        if process.poll() is None:
+            process.send_signal(signal.SIGSTOP)  # else it might start another worker meanwhile
+    started = [one for process in own.values() for one in below(process.pid)]
+    kill_all_processes(check_alive=False, allow_graceful=False)
+    kill(started)

@@ -21,6 +21,7 @@ from client_model.text.population import (
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
+from simulation.engine.clusters import check_network
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
 from simulation.run.named_cell import with_named_cell
@@ -60,7 +61,10 @@ def accept_input(
 
     Raises:
         InputError: nothing was written but the cache of a tokenised file.
+        EngineError: the same, of a cluster that anybody could reach.
     """
+    if config.engine.address is not None:
+        check_network(config.engine.address, config.engine.trust_network)
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     make_trackers(config.tracking)

@@ -16,6 +16,7 @@ report.html            all of it as one page, written when the run ends
 `simulation.run.artefacts` says which of it is meant to be passed on. The rest is its owner's alone.
 """
 
+import itertools
 import json
 import os
 from dataclasses import fields
@@ -32,7 +33,7 @@ from server_strategy.funnel import Funnel
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary, require_metrics, wrong_values
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
-from typefleet.private_files import make_private_folder, open_private
+from typefleet.private_files import PRIVATE_FOLDER, make_private_folder, open_private
 from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
 
@@ -175,10 +176,12 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
     run = RunDirectory(new_folder(requested))
     root = run.root
     try:
-        for folder in (root, run.checkpoints):
-            make_private_folder(folder)
-        run.model.mkdir()
+        make_private_folder(root)
+        for folder, mode in ((run.checkpoints, PRIVATE_FOLDER), (run.model, 0o777)):
+            folder.mkdir(mode)
         write_text_atomically(run.config, config_toml, private=True)
+    except FileExistsError as error:  # another run has begun in it since
+        raise ConfigError(expected("--output-dir", "a new or empty folder", f"{root} in use")) from error
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return run
@@ -191,12 +194,29 @@ def new_folder(requested: Path | None, prefix: str = "") -> Path:
         ConfigError: it is in use or cannot be written; nothing is left behind.
     """
     root = requested or new_name(prefix)
-    check_output_dir(root)
+    if requested is not None:
+        check_output_dir(root)
     try:
+        if requested is None:
+            return _first_that_is_free(root)
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
     return root
+
+
+def _first_that_is_free(root: Path) -> Path:
+    """Make the folder, or one of that name and a number: several runs may begin within one second."""
+    names = itertools.chain([root], (root.with_name(f"{root.name}-{number}") for number in itertools.count(2)))
+    return next(name for name in names if _is_made(name))
+
+
+def _is_made(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def new_name(prefix: str = "") -> Path:

@@ -19,6 +19,7 @@ from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
+from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
@@ -243,6 +244,8 @@ def _introduce(run: Run, progress: RunProgress) -> None:
         f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
         f"{prepared.shape.num_weights:,} weights{_origin(prepared)}"
     )
+    if config.engine.address is not None:
+        progress.say(warning_of(config.engine.address))
     progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
 
 

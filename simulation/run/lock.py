@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from typefleet.errors import InputError, expected
+from typefleet.errors import InputError, MachineError, expected
 from typefleet.private_files import open_private
 
 LOCK = ".lock"
@@ -14,6 +14,10 @@ LOCK = ".lock"
 
 class RunInUseError(InputError):
     """Another process is working on the run."""
+
+
+class NoLockError(MachineError):
+    """The file system cannot say who is working on a run."""
 
 
 @contextmanager
@@ -25,6 +29,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     Raises:
         RunInUseError: another process, or this one, holds it already.
+        NoLockError: the file system has no locks.
     """
     with open_private(folder / LOCK, "a+") as file:
         try:
@@ -34,6 +39,11 @@ def only_writer(folder: Path) -> Iterator[None]:
             holder = file.read().strip()
             found = f"process {holder} at work on it" if holder else "a process at work on it"
             raise RunInUseError(expected(folder, "a run that no process is working on", found)) from error
+        except OSError as error:  # a network file system whose lock service is away, or one without locks
+            found = f"one that refuses them: {error.strerror}"
+            raise NoLockError(
+                expected(folder, "a file system with locks, so that no two write one run", found)
+            ) from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

@@ -9,6 +9,7 @@ from rich.live import Live
 
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.run.records import RoundRecord
+from simulation.signals import silenced_if_gone
 from simulation.steps import LiveLine, StepsShown, clock
 from typefleet.steps import heard_by
 
@@ -27,7 +28,7 @@ class RunProgress:
     """
 
     def __init__(self, stream: TextIO, rounds: int, completed: int) -> None:
-        self._terminal = stream.isatty()
+        self._terminal, self._stream = stream.isatty(), stream
         self._console = Console(file=stream, soft_wrap=True, highlight=False)
         self._rounds, self._began_at = rounds, completed
         self._first: tuple[float, int] | None = None  # when the first round was done, and its number
@@ -58,6 +59,10 @@ class RunProgress:
     def _show(self, completed: int, after: str) -> None:
         self._line.head, self._line.after = f"round {completed}/{self._rounds}", after
         self._line.done, self._line.total = completed, self._rounds
+
+    def has_lost_its_reader(self) -> bool:
+        """Whether nobody is there any more to read what is printed; printing it then does no harm."""
+        return silenced_if_gone(self._stream)
 
     def say(self, text: str) -> None:
         """Print a line."""

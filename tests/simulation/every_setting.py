@@ -243,6 +243,7 @@ def table(files: Path) -> dict[str, Try]:
         "fleet.upload_failure_share": Try(0.95, rounds),
         "fleet.upload_tries": Try(1, rounds, {"fleet.upload_failure_share": 0.4}),
         "engine.address": Try("auto", ReadIn("simulation/engine/ray_start.py")),
+        "engine.trust_network": Try(True, ReadIn("simulation/engine/ray_start.py")),
         "engine.workers": Try(3, ReadIn("simulation/engine/config.py")),
         "engine.devices_per_message": Try(1, ReadIn("simulation/run/lifecycle.py")),
         "engine.hosts_per_worker": Try(2, ReadIn("simulation/engine/engine.py")),

@@ -21,12 +21,14 @@ from client_model.tflite.tflite_metadata import read_associated_files
 from simulation.config import RunConfig
 from simulation.device import export
 from simulation.flags import parse_simulate, read_config
+from simulation.parts import Parts
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.directory import RunDirectory
 from simulation.run.lifecycle import start_run
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from simulation.runner import _stop_on_interrupt
+from simulation.start import start
 from tests.client_model.tflite.test_export_folder import KEY
 from tests.client_model.tflite.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
@@ -86,8 +88,10 @@ def test_a_run_leaves_what_it_promises(straight):
 
 def test_the_ledger_recomputes_to_the_claim(straight, script):
     folder, _ = straight
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     done = script("check_privacy.py", folder)
     assert done.returncode == 0 and "privacy.json agrees" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before  # who reads writes nothing
     claim = json.loads((folder / "privacy.json").read_text())
     claim["spent"]["epsilon"] /= 2
     lying = folder.parent / "lying"
@@ -120,19 +124,14 @@ def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, simulate,
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(straight, simulate, tmp_path):
-    folder = tmp_path / "interrupted"
-    command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, WEIGHTS_ONLY), "--engine.workers", "1"]
-    process = subprocess.Popen([*command, "--output-dir", str(folder)], stdout=subprocess.PIPE, text=True)
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up and not (folder / "rounds.jsonl").exists():
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert f"--resume {folder}" in printed
-    about = load_newest_checkpoint(folder / "checkpoints")[0].about
-    assert about["totals"]["rounds_completed"] == len(rounds_of(folder)) < 3
+def test_a_reader_who_goes_away_stops_the_run_and_loses_nothing(straight, simulate, shared_engine, tmp_path):
+    folder = tmp_path / "run"
+    reader, writer = os.pipe()
+    config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(folder)]).run
+    with os.fdopen(writer, "w") as stream:
+        run = start(config, Parts(), stream, engine=shared_engine, on_round=lambda record: os.close(reader))
+    assert not run.finished and len(rounds_of(folder)) == 2
+    assert load_newest_checkpoint(folder / "checkpoints")[0].about["totals"]["rounds_completed"] == 2
     simulate("--resume", folder)
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
 

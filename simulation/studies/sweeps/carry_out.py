@@ -1,13 +1,13 @@
 """A sweep from its file to its table, tables and figure."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TextIO
 
+from simulation.engine.clusters import warning_of
 from simulation.run.directory import new_name
+from simulation.signals import first_signal_finishes
 from simulation.studies.sweeps.desk import TRIALS, Desk
 from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
 from simulation.studies.sweeps.places import places_for
@@ -40,6 +40,8 @@ def carry_out(
         MachineError: the machine failed; the sweep can go on.
     """
     folder = output_dir or new_name("sweep-")  # made once everything is accepted
+    if address is not None:
+        print_line(console_for(stream), warning_of(address))
     with places_for(study, parallel, address) as places:
         return _carried_out(Desk(folder, study, places), stream)
 
@@ -74,19 +76,10 @@ def write_results(folder: Path, study: Study, result: SweepResult) -> list[Path]
     return files
 
 
-@contextmanager
-def _stop_on_interrupt(desk: Desk, display: SweepDisplay) -> Iterator[None]:
-    """First Ctrl-C or SIGTERM: runs finish their round, then stop. Second: stop at once."""
+def _stop_on_interrupt(desk: Desk, display: SweepDisplay) -> AbstractContextManager[None]:
+    """First Ctrl-C, SIGTERM or SIGHUP: runs finish their round, then stop. Second: stop at once."""
 
-    def handle(signum: int, frame: object) -> None:
-        if desk.stopped:
-            raise KeyboardInterrupt
-        desk.stop()
+    def say() -> None:
         display.say("stopping after the rounds that are under way; press Ctrl-C again to stop at once")
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    return first_signal_finishes(desk.stop, lambda: desk.stopped, say)

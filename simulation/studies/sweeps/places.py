@@ -39,15 +39,17 @@ def places_for(study: Study, parallel: int | None, address: str | None) -> Itera
         return
     import ray  # takes a second to import
 
+    from simulation.engine.clusters import TRUST_FLAG
     from simulation.engine.ray_start import start_ray, stop_ray
 
     if ray.is_initialized():
         raise ConfigError(expected("--address", "a process that uses no Ray yet", "one that does"))
     try:
-        processors = start_ray(replace(EngineConfig(), address=address))
+        trusted = isinstance(engine, dict) and engine.get("trust_network") is True
+        processors = start_ray(replace(EngineConfig(), address=address, trust_network=trusted))
     except EngineError as error:
-        said = str(error).removeprefix("--engine.")
-        raise EngineError(f"--{said}") from error  # by the name that it has here
+        said = str(error).removeprefix("--engine.").replace(TRUST_FLAG, "engine.trust_network = true in the settings")
+        raise EngineError(f"--{said}") from error  # by the names that they have here
     try:
         own = int(workers or 1)
         number = parallel or max(1, processors // own)

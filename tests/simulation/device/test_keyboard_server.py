@@ -19,6 +19,7 @@ from simulation.device import litert_package
 from simulation.device.keyboard_server import KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from simulation.device.model_card import associated_files
+from simulation.processes import listeners
 from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import VOCABULARY
 from tests.simulation.device.test_model_card import PRIVACY
@@ -213,8 +214,9 @@ def test_without_npm_the_script_says_so_and_serves_all_the_same(run, tmp_path):
             json.loads(connection.getresponse().read())["why_local"]
             == "npm: expected a command of that name, found none"
         )
+        assert [one.is_local for one in listeners([process.pid])] == [True]
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # Ctrl-C comes to the same
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 0 and not errors
 

@@ -148,7 +148,7 @@ def test_an_address_without_a_cluster_is_said_at_once(engine_alone):
 
 
 def test_a_report_of_a_dead_backend_is_heard_and_others_are_not():
-    watch, before = FailureWatch(lambda: False), flower_log()
+    watch, before = FailureWatch(lambda: None), flower_log()
     with watch.listening():
         logging.getLogger("flwr").error("a host failed")
         watch.check()

@@ -1,20 +1,25 @@
 """One writer for a run, whatever becomes of the writer."""
 
+import errno
+import fcntl
 import io
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from simulation.flags import parse_simulate
+from simulation.run.directory import new_run_directory
 from simulation.run.lifecycle import start_run
-from simulation.run.lock import RunInUseError, only_writer
+from simulation.run.lock import NoLockError, RunInUseError, only_writer
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
+from typefleet.errors import ConfigError
 
 # Holds the lock, and leaves a child that outlives it, as a worker outlives a driver that is killed.
 HOLDER = """
@@ -64,3 +69,39 @@ def test_a_run_in_progress_is_no_other_s_until_it_is_closed(tmp_path):
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
         run.close()
         start_run(prepare(config, resume=True), resume=True, progress=progress).close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)  # as a network file system does whose lock service is away
+    with pytest.raises(NoLockError) as refused, only_writer(tmp_path):
+        pass
+    said = f"a file system with locks, so that no two write one run, found one that refuses them: {os.strerror(code)}"
+    assert str(refused.value) == f"{tmp_path}: expected {said}"
+
+
+def made(folder):
+    try:
+        return new_run_directory(folder, "").root
+    except ConfigError as error:
+        return str(error)
+
+
+def test_of_new_runs_in_one_folder_at_once_one_wins_and_the_others_say_so(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            folder = tmp_path / str(number)
+            found = list(pool.map(made, [folder] * 8))
+            assert found.count(folder) == 1
+            lost = f"--output-dir: expected a new or empty folder, found {folder} in use"
+            assert set(found) == {folder, lost}
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(made, [None] * 8))
+    assert len(set(found)) == 8 and all(one.is_dir() for one in found)

@@ -1,0 +1,134 @@
+"""One run in several lives, each ended in another way: what is said, what is left, and the same bits at the end.
+
+`python -m benchmarks.soak` does it at random moments, a hundred times.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from simulation.run.checkpoint import load_newest_checkpoint
+from tests.conftest import ROOT
+from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.test_runs import assert_same_rounds, rounds_of
+
+pytestmark = pytest.mark.slow
+FLAGS = [*map(str, WEIGHTS_ONLY), "--rounds", "20", "--cohort.min-separation-rounds", "3"]
+
+
+class Life:
+    """scripts/simulate.py on a terminal of its own, or with pipes."""
+
+    def __init__(self, *flags, temporary, terminal=False):
+        self.master, slave = pty.openpty() if terminal else (None, subprocess.PIPE)
+        streams = {"stdin": slave} if terminal else {}
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, flags), "--engine.workers", "1"],
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY)) if terminal else None,
+            **streams,
+        )
+        if terminal:
+            os.close(slave)
+        self.members = set()
+
+    def until_a_round_more(self, folder):
+        """Wait until it has done one, and see whom it has started."""
+        before, give_up = self.rounds(folder), time.monotonic() + 120
+        while self.rounds(folder) <= before and self.process.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.01)
+        self.members = {psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)}
+        assert len(self.members) >= 5  # the driver, its guard, Ray's two, a worker
+
+    @staticmethod
+    def rounds(folder):
+        return len(rounds_of(folder)) if (folder / "rounds.jsonl").exists() else 0
+
+    def read_terminal(self):
+        shown = b""
+        while True:
+            try:
+                shown += os.read(self.master, 4096)
+            except OSError:  # everybody has closed it
+                os.close(self.master)
+                return shown.decode()
+
+    def ended_within(self, seconds):
+        """Its exit code; nothing of it is left five seconds later."""
+        code = self.process.wait(seconds)
+        _, left = psutil.wait_procs(self.members, timeout=5)
+        assert [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+        return code
+
+
+@pytest.fixture
+def temporary():
+    """The folder for temporary files, with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def folders_in(temporary):
+    return [path for path in temporary.iterdir() if path.name.startswith("typefleet-ray-")]
+
+
+def test_a_run_that_is_ended_in_every_way_goes_on_with_the_same_bits(simulate, temporary, tmp_path):
+    straight, folder = tmp_path / "straight", tmp_path / "run"
+    simulate(*FLAGS, "--output-dir", straight)
+
+    life = Life(*FLAGS, "--output-dir", folder, temporary=temporary)
+    life.until_a_round_more(folder)
+    life.process.send_signal(signal.SIGINT)
+    assert life.ended_within(60) == 130 and f"--resume {folder}" in life.process.stdout.read().decode()
+    done = load_newest_checkpoint(folder / "checkpoints")[0].about["totals"]["rounds_completed"]
+    assert done == len(rounds_of(folder)) < 20 and not folders_in(temporary)
+
+    life = Life("--resume", folder, temporary=temporary)
+    life.until_a_round_more(folder)
+    (raylet,) = (one for one in life.members if one.name() == "raylet")
+    raylet.kill()
+    assert life.ended_within(10) == 2  # half of it on a machine that is not busy
+    said = life.process.stderr.read().decode()
+    assert said.startswith("error: Ray: expected to run on, found it dead: its raylet has ended; the logs in ")
+    assert said.count("\n") == 1 and said.endswith("may say why; --resume goes on with the run\n")
+    logs = Path(re.search(r"the logs in (\S+)", said)[1])
+    assert (logs / "raylet.out").exists()  # kept, for who wants to know
+    (kept,) = folders_in(temporary)
+
+    life = Life("--resume", folder, temporary=temporary, terminal=True)
+    life.until_a_round_more(folder)
+    os.close(life.master)  # the terminal goes away: SIGHUP for all, and nowhere to write to
+    assert life.ended_within(60) == 130
+    assert folders_in(temporary) == [kept]
+
+    life = Life("--resume", folder, temporary=temporary, terminal=True)
+    life.until_a_round_more(folder)
+    began = time.monotonic()
+    os.write(life.master, b"\x03\x03")  # Ctrl-C twice, for all
+    shown = life.read_terminal()
+    assert life.ended_within(1) == 130 and time.monotonic() - began < 10
+    assert "stopping after this round" in shown and "Traceback" not in shown and "Termination" not in shown
+
+    life = Life("--resume", folder, temporary=temporary)
+    life.until_a_round_more(folder)
+    life.process.send_signal(signal.SIGKILL)
+    assert life.ended_within(5) == -signal.SIGKILL
+    time.sleep(0.5)
+    assert folders_in(temporary) == [kept]
+
+    simulate("--resume", folder)
+    assert_same_rounds(straight, folder)

@@ -1,0 +1,139 @@
+"""Whatever asks a command to end does, in time, with all that it has started, and in one line."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from simulation.processes import below
+from tests.conftest import ROOT
+
+# A command that says where it is, and counts hashes in native code, which lets no handler of Python's run.
+COMMAND = """
+import hashlib, signal, subprocess, sys, threading, time
+from simulation import signals
+signals.LIMIT_S = 0.5
+if {sigint}:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
+
+def native(seconds=30):
+    print("at work", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(seconds * 2e6))
+
+def rounds(unwind_s=0.0):
+    stop = threading.Event()
+    with signals.first_signal_finishes(stop.set, stop.is_set, lambda: print("finishing", flush=True)):
+        try:
+            print("at work", flush=True)
+            while not stop.is_set() or {stubborn}:
+                time.sleep(0.01)
+        finally:
+            time.sleep(unwind_s)
+    print("finished", flush=True)
+    return 130
+
+def with_child():
+    subprocess.Popen(["sleep", "60"])
+    native()
+
+def behind_the_door(body):  # as `run_door` does, which takes longer to import
+    with signals.ended_by_signals():
+        try:
+            return body()
+        except KeyboardInterrupt:
+            signals.was_interrupted()
+            return signals.INTERRUPTED
+
+sys.exit(behind_the_door(lambda: {body}))
+"""
+
+
+class Started:
+    """The command in a session of its own, as it is from a terminal."""
+
+    def __init__(self, body, *, stubborn=False, sigint=True, **how):
+        code = COMMAND.format(body=body, stubborn=stubborn, sigint=sigint)
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        self.process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **{**streams, **how})
+        if self.process.stdout is not None:
+            assert self.process.stdout.readline() == "at work\n"
+
+    def send(self, *numbers):
+        for number in numbers:
+            self.process.send_signal(number)
+            time.sleep(0.1)
+        return self
+
+    def ended(self):
+        began = time.monotonic()
+        printed, said = self.process.communicate(timeout=20)
+        assert time.monotonic() - began < 5
+        return self.process.returncode, printed, said
+
+
+def runs(process):
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+ASKING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", ASKING)
+def test_what_asks_to_end_is_one_line_and_exit_code_130(number):
+    assert Started("time.sleep(30) if print('at work', flush=True) is None else 0").send(number).ended() == (
+        130,
+        "",
+        "interrupted\n",
+    )
+
+
+def test_native_code_that_goes_on_is_ended_with_all_that_was_started():
+    started = Started("with_child()")
+    time.sleep(0.2)  # it is in native code by now
+    (child,) = below(started.process.pid)
+    assert started.send(signal.SIGINT).ended() == (130, "", "interrupted\n")
+    assert not runs(child)
+
+
+@pytest.mark.parametrize("number", ASKING)
+def test_the_first_signal_finishes_and_the_second_ends(number):
+    assert Started("rounds()").send(number).ended() == (130, "finishing\nfinished\n", "")
+    twice = Started("rounds()", stubborn=True).send(number, number).ended()
+    assert twice == (130, "finishing\n", "interrupted\n")
+
+
+def test_what_takes_long_to_end_after_the_second_signal_is_ended():
+    twice = Started("rounds(unwind_s=30)", stubborn=True).send(signal.SIGINT, signal.SIGTERM).ended()
+    assert twice == (130, "finishing\n", "interrupted\n")
+
+
+def test_nohup_outlives_its_terminal():
+    ignored = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    started = Started("rounds()", **ignored).send(signal.SIGHUP)
+    assert started.process.poll() is None
+    assert started.send(signal.SIGTERM).ended() == (130, "finishing\nfinished\n", "")
+
+
+# A command started without an output: what it writes to a descriptor must not land in a file of its own.
+WITHOUT = """
+import os, sys
+from simulation.flags import run_door
+def body():
+    with open(sys.argv[1], "w") as file:
+        os.write(1, b"from below")
+        print("not here")
+        file.write("mine")
+sys.exit(run_door(body))
+"""
+
+
+def test_a_command_without_output_works_and_no_file_takes_the_place_of_it(tmp_path):
+    command = f'exec "$0" -c "$1" {tmp_path}/file >&- 2>&-'
+    assert subprocess.run(["sh", "-c", command, sys.executable, WITHOUT], cwd=ROOT).returncode == 0
+    assert (tmp_path / "file").read_text() == "mine"
