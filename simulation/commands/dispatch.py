@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import PurePath
 
 from simulation.subcommands import PROGRAM, SUBCOMMANDS
 from typefleet.errors import ConfigError, expected
@@ -31,12 +32,25 @@ def dispatch(argv: Sequence[str]) -> int | None:
         print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
     if name not in SUBCOMMANDS:
-        close = difflib.get_close_matches(name, SUBCOMMANDS, n=1, cutoff=0.5)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigError(expected(PROGRAM, f"a subcommand that {PROGRAM} --help lists", "none of that name") + meant)
+        meant = meant_by(name)
+        hint = f"; did you mean {PROGRAM} {meant}?" if meant else ""
+        raise ConfigError(expected(PROGRAM, f"a subcommand that {PROGRAM} --help lists", "none of that name") + hint)
     sys.argv = [f"{PROGRAM} {name}", *arguments]  # what a subcommand's own help calls it
     found: int | None = import_module(f"simulation.commands.{SUBCOMMANDS[name].module}").main(arguments)
     return found
+
+
+def meant_by(name: str) -> str | None:
+    """The subcommand that a word which is none comes closest to, by its own name or by that of its script.
+
+    Args:
+        name: as it was typed: `simulate`, `scripts/simulate.py` and `fleet-dry-run` are known as scripts are.
+    """
+    known = {one.module: word for word, one in SUBCOMMANDS.items()}
+    known |= {word.replace("-", "_"): word for word in SUBCOMMANDS}
+    asked = PurePath(name).name.removesuffix(".py").replace("-", "_").lower()
+    close = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+    return known[close[0]] if close else None
 
 
 def overview() -> str:

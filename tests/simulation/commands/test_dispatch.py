@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from simulation.commands.dispatch import meant_by
 from simulation.subcommands import SUBCOMMANDS
 from tests.conftest import ROOT
 from tests.scripts.test_imports import imported
@@ -34,12 +35,23 @@ def test_the_list_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("exprt", "export"), ("dryrun", "dry-run"), ("personalize", "personalise")]
+    ("typed", "meant"),
+    [
+        *(("exprt", "export"), ("dryrun", "dry-run"), ("personalize", "personalise"), ("Sweep", "sweep")),
+        *(("simulate", "run"), ("scripts/simulate.py", "run"), ("simulat", "run"), ("fleet-dry-run", "dry-run")),
+        *((one.module, name) for name, one in SUBCOMMANDS.items()),
+        *((f"{name}s", name) for name in SUBCOMMANDS),
+    ],
 )
-def test_a_slip_is_one_line_that_says_what_may_have_been_meant(typed, meant):
-    done = typefleet(typed, "--flag")
+def test_a_slip_or_the_name_of_a_script_is_taken_for_the_subcommand_that_was_meant(typed, meant):
+    assert meant_by(typed) == meant
+
+
+def test_what_may_have_been_meant_is_said_in_one_line():
+    done = typefleet("simulate", "--rounds", "3")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1 and done.stderr.endswith(f"found none of that name; did you mean {meant}?\n")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("found none of that name; did you mean typefleet run?\n")
 
 
 def test_nothing_like_it_is_not_guessed():
