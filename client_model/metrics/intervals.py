@@ -47,6 +47,21 @@ class Interval:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
+def why_so_wide(seeds: int, confidence: float = CONFIDENCE) -> str | None:
+    """That a t-interval is wide because of two seeds, as a note below a table; None of more or fewer.
+
+    Args:
+        seeds: that the interval is over.
+        confidence: of it.
+    """
+    if seeds != 2:
+        return None
+    from scipy.special import stdtrit
+
+    two, three = (float(stdtrit(n - 1, (1 + confidence) / 2)) for n in (2, 3))
+    return f"that wide because of two seeds: {two:.1f} standard errors to each side, with three {three:.1f}"
+
+
 def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """The mean of one value per seed, with the t-interval of n - 1 degrees of freedom.
 

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from client_model.metrics.intervals import Interval
+from client_model.metrics.intervals import Interval, why_so_wide
 from client_model.metrics.metric import Metric
 from simulation.config import RunConfig
 from simulation.settings import choose, leaves
@@ -162,7 +162,11 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
         return ["no trial has finished"]
     best = next(trial for trial in done if trial.number == result.best)
     over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
-    lines = [f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"]
+    wide = why_so_wide(number) if over == "seeds" else None
+    lines = [
+        f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"
+        f"{f', {wide}' if wide else ''}"
+    ]
     epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
     if len({None if e is None else round(e, 2) for e in epsilons}) > 1:
         shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))

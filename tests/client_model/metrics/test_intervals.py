@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from client_model.metrics.intervals import difference_between_seeds, difference_over_people, over_people, over_seeds
+from client_model.metrics.intervals import (
+    difference_between_seeds,
+    difference_over_people,
+    over_people,
+    over_seeds,
+    why_so_wide,
+)
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
 from typefleet.errors import ConfigError
 
@@ -49,6 +55,13 @@ def test_one_seed_says_nothing_of_its_spread_and_none_nothing_at_all():
     assert (found.low, found.high, found.half_width, found.leaves_out_zero) == (None, None, None, False)
     with pytest.raises(ConfigError):
         over_seeds([])
+
+
+def test_that_two_seeds_make_an_interval_wide_is_said_with_students_factors():
+    two, three = (stats.t.ppf(0.975, n - 1) for n in (2, 3))
+    assert f"{two:.1f} standard errors" in why_so_wide(2) and f"{three:.1f}" in why_so_wide(2)
+    assert over_seeds([0.1, 0.2]).half_width == pytest.approx(two * stats.sem([0.1, 0.2]))
+    assert [why_so_wide(n) for n in (0, 1, 3, 10)] == [None] * 4
 
 
 def test_over_people_is_what_scipys_bootstrap_gives():
