@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TextIO
 
 from simulation.run.directory import new_name
-from simulation.studies.sweeps.desk import TRIALS, Desk
+from simulation.studies.sweeps.desk import TRIALS, Desk, is_sweep
 from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
 from simulation.studies.sweeps.study_file import Study
 from simulation.subcommands import command
 from simulation.tables import console_for
-from typefleet.errors import TypefleetError
+from typefleet.errors import ConfigError, TypefleetError, expected
 
 
 def carry_out(
@@ -25,6 +25,7 @@ def carry_out(
     stream: TextIO = sys.stdout,
     *,
     address: str | None = None,
+    retry_failed: bool = False,
 ) -> SweepResult:
     """Carry out what is missing of a sweep, print what it came to, write results and figure.
 
@@ -34,14 +35,18 @@ def carry_out(
         parallel: runs at the same time; by default one here, and on a cluster as many as it has processors for.
         stream: where progress and table go.
         address: of a Ray cluster to carry the runs out on, instead of this machine.
+        retry_failed: make a further attempt at each trial that failed.
 
     Raises:
         InputError: the settings, the data or the folder cannot be used.
         MachineError: the machine failed; the sweep can go on.
     """
+    if retry_failed and (output_dir is None or not is_sweep(output_dir)):
+        found = "none" if output_dir is None else f"none in {output_dir}"
+        raise ConfigError(expected("--retry-failed", "--output-dir with a sweep whose trials failed", found))
     folder = output_dir or new_name("sweep-")  # made once everything is accepted
     with places_for(study, parallel, address) as places:
-        return _carried_out(Desk(folder, study, places), stream)
+        return _carried_out(Desk(folder, study, places, retry_failed=retry_failed), stream)
 
 
 def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
@@ -58,6 +63,8 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     print_result(stream, result, files)
     print_cost_of_starting(console, desk)
     print_line(console, f"its runs beside each other: {command('scripts/compare_runs.py', folder / TRIALS)}/*/seed-*")
+    if any(trial.state == "failed" for trial in result.trials):
+        print_line(console, f"the same command with --output-dir {folder} --retry-failed tries again what failed")
     if desk.stopped:
         print_line(console, f"stopped; the same command with --output-dir {folder} goes on")
     return result

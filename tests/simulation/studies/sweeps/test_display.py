@@ -31,7 +31,6 @@ def trial(number, values, best=None):
         behind_best=None if best is None else over_seeds([b - v for b, v in zip(best, values, strict=True)]),
         epsilon=None,
         wall_seconds=1.0,
-        cause=None,
     )
 
 
