@@ -131,7 +131,8 @@ def test_bash_offers_paths_where_one_is_taken(bash_script, tmp_path):
 
 # zsh ---------------------------------------------------------------------------------------------------------
 
-# Types into a zsh whose compadd says what it is asked to offer: $1 a completion script, $2 a folder, then what stands before TAB.
+# Types into a zsh whose compadd says what it is asked to offer. $1: a completion script, $2: a folder; then what stands
+# before TAB.
 TYPED_INTO = r"""
 zmodload zsh/zpty
 zpty shell zsh -f -i
