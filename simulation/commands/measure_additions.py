@@ -1,7 +1,8 @@
 """Measure what a person's own words add to a model's suggestions: python scripts/measure_additions.py RUN_DIR
 
 Types the newest messages of people held out, each with what the phone remembers of that person's earlier ones, on the
-exported file in 8 bits. `--among training` takes people who train instead, to choose settings by.
+exported file in 8 bits. `--among training` takes people who train instead, to choose settings by. Intervals are over
+the people (bootstrap). Typing draws nothing, so there are no --seeds: for those, measure runs of several.
 """
 
 import sys
@@ -52,4 +53,4 @@ def main(argv: Sequence[str]) -> None:
     measured = measure(steps, prepared.vocabulary, people, flags.personal, flags.newest)
     console = console_for(sys.stdout)
     console.print(f"{len(measured.words)} people, {flags.among}")
-    print_measured(console, measured, prepared.config.seed)
+    print_measured(console, measured)

@@ -2,7 +2,8 @@
 
 Each phone learns from the older part of its messages and is measured on the newer part, before and after. Prints
 who gains and who loses by text volume, and writes personalisation.json and personalisation.png into the run's
-folder. The run must have been exported with scripts/export_model.py.
+folder. The run must have been exported with scripts/export_model.py. Intervals are over the phones (bootstrap); no run
+is made, so there are no --seeds: for those, personalise runs of several.
 """
 
 import sys
