@@ -185,9 +185,7 @@ def print_groups(console: Console, groups: list[PhoneGroup], metrics: MetricTabl
         for one in groups
     ]
     print_table(console, headings, rows)
-    console.print(
-        "\N{PLUS-MINUS SIGN} half of the 95 % bootstrap interval over phones; personalisation.json has its bounds"
-    )
+    console.print("± half of the 95 % bootstrap interval over phones; personalisation.json has its bounds")
 
 
 def _measured(one: PhoneGroup, metric: Metric) -> str:
@@ -208,7 +206,7 @@ def _cells(one: PhoneGroup) -> list[str]:
 def _gain(mean: float | None, low: float | None, high: float | None) -> str:
     if mean is None:
         return "-"
-    spread = "" if low is None or high is None else f" \N{PLUS-MINUS SIGN} {50 * (high - low):.2f}"
+    spread = "" if low is None or high is None else f" ± {50 * (high - low):.2f}"
     return f"{100 * mean:+.2f}{spread}"
 
 
