@@ -90,7 +90,7 @@ def print_comparison(console: Console, title: str, looks: Looks, habits: Habits,
         for (line, simulated), bounds in zip(found, over_devices(looks, observed), strict=True)
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
-    headings = ("", "observed", "95 % over\ndevices", "simulated", "tolerance", "")
+    headings = ("", "observed", "95 % over\ndevices", "simulated", "tolerance")
     for name in headings:  # names of figures are long: they are broken between words where there is little room
         widest = max(map(len, name.splitlines()), default=0)
         table.add_column(name, justify="left" if name in ("", "tolerance") else "right", min_width=widest)
@@ -116,4 +116,4 @@ def _row(line: Comparison, bounds: tuple[float, float], simulated: Interval) -> 
     tolerance = "" if line.tolerance is None else f"± {line.tolerance:g} {what}".rstrip()
     if line.relative and line.tolerance is not None:
         tolerance = f"± {line.tolerance:.0%} of it"
-    return (line.name, *values, tolerance, {None: "", True: "met", False: "NOT MET"}[line.met])
+    return (line.name, *values, tolerance + {None: "", True: ": met", False: ": NOT MET"}[line.met])

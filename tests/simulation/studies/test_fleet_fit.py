@@ -146,10 +146,11 @@ def test_several_fleets_have_a_mean_with_students_interval(seen):
     assert (alone[0], alone[1].half_width) == (by_seed[0][0], None)
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-def test_the_table_fits_80_columns_and_says_what_stands_behind_each_interval(seeds, seen):
+@pytest.mark.parametrize(("seeds", "width"), [(1, 60), (2, 80)])
+def test_the_table_fits_the_terminal_and_says_what_stands_behind_each_interval(seeds, width, seen):
     said = io.StringIO()
-    print_comparison(Console(file=said, width=80), "800 devices", seen, Habits(), seeds)
+    print_comparison(Console(file=said, width=width), "800 devices", seen, Habits(), seeds)
     printed = said.getvalue()
-    assert max(map(len, printed.splitlines())) <= 80 and "95 % over" in printed and " to " in printed
+    assert max(map(len, printed.splitlines())) <= width and "95 % over" in printed and " to" in printed
+    assert printed.count("met") == 8  # every tolerance's verdict is there
     assert ("over 2 simulated fleets: that wide because of two seeds" in " ".join(printed.split())) == (seeds == 2)
