@@ -46,8 +46,8 @@ def main(argv: Sequence[str]) -> None:
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:
         raise ConfigError(expected("--epsilons", "numbers > 0", f"{min(epsilons):g}"))
-    seeds = comparison.QUICK_SEEDS if flags.quick else comparison.SEEDS
-    seeds = seeds if flags.seeds is None else tuple(range(flags.seeds))
+    usual = comparison.QUICK_SEEDS if flags.quick else comparison.SEEDS
+    seeds = usual if flags.seeds is None else tuple(range(flags.seeds))
     console = console_for(sys.stdout)
     outcomes = []
     for outcomes in comparison.play(flags.output_dir, settings, epsilons, console.print, seeds):
