@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Annotated
 
 import annotated_types as at
-import tyro
 
 from client_model.config import CentralTraining
 from client_model.quiet import import_tensorflow_quietly
+from simulation.commands.run_folder import OfFinishedRun
 from simulation.flags import parse_with_tyro
 
 
 @dataclass(frozen=True)
-class Flags:
+class Flags(OfFinishedRun):
     """Train in one place what a finished run trained on its phones."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a finished run."""
     training: CentralTraining = field(default_factory=CentralTraining)
-    """How."""
+    """How it goes in one place."""
     public_text: Path | None = None
     """Messages that nobody of the run wrote, to count words in too; their format goes by the file's ending."""
     seeds: Annotated[int, at.Ge(1)] = 1

@@ -1,7 +1,9 @@
 """`typefleet SUBCOMMAND`: finds the subcommand and hands it its flags; nothing else is imported."""
 
 import difflib
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -54,17 +56,14 @@ def meant_by(name: str) -> str | None:
 
 
 def overview() -> str:
-    """Every subcommand in one line."""
+    """Every subcommand in one line, or in two on a narrow terminal."""
     width = max(map(len, SUBCOMMANDS)) + 2
-    lines = [f"  {name:{width}}{one.about}" for name, one in SUBCOMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {PROGRAM} SUBCOMMAND ...",
-            "",
-            "Simulate fleets of phones that learn a keyboard's next-word model together.",
-            "",
-            *lines,
-            "",
-            f"{PROGRAM} SUBCOMMAND --help tells more; {PROGRAM} --version says which this is.",
-        ]
-    )
+    columns = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(f"  {name:{width}}{one.about}", columns, subsequent_indent=" " * (width + 2))
+        for name, one in SUBCOMMANDS.items()
+    ]
+    about = "Simulate fleets of phones that learn a keyboard's next-word model together."
+    more = f"{PROGRAM} SUBCOMMAND --help tells more; {PROGRAM} --version says which this is."
+    filled = (textwrap.fill(text, columns, break_on_hyphens=False) for text in (about, more))
+    return "\n".join([f"usage: {PROGRAM} SUBCOMMAND ...", "", next(filled), "", *lines, "", next(filled)])

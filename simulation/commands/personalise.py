@@ -2,21 +2,19 @@
 
 Each phone learns from the older part of its messages and is measured on the newer part, before and after. Prints
 who gains and who loses by text volume, and writes personalisation.json and personalisation.png into the run's
-folder. The run must have been exported with scripts/export_model.py. Intervals are over the phones (bootstrap); no run
-is made, so there are no --seeds: for those, personalise runs of several.
+folder. The run must have been exported with scripts/export_model.py.
 """
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 import annotated_types as at
-import tyro
 
 from client_model.config import FineTuning
 from client_model.quiet import import_tensorflow_quietly
+from simulation.commands.run_folder import OfExportedRun
 from simulation.flags import parse_with_tyro
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
@@ -24,11 +22,13 @@ from typefleet.steps import each
 
 
 @dataclass(frozen=True)
-class Flags:
-    """Fine-tune held-out phones with the exported training file."""
+class Flags(OfExportedRun):
+    """Fine-tune held-out phones with the exported training file.
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a run, exported with all files."""
+    Gains have intervals over the phones, by the bootstrap. There are no --seeds, since no run is made: personalise runs
+    of several seeds for that.
+    """
+
     phones: Annotated[int, at.Ge(1)] = 200
     """How many held-out phones at most."""
     most_messages: Annotated[int, at.Ge(5)] = 500

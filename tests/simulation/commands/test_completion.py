@@ -22,7 +22,7 @@ def commands():
     return {one.name: one for one in completed_commands()}
 
 
-@pytest.mark.parametrize("name", ["run", "sweep", "fit", "budget", "compare"])
+@pytest.mark.parametrize("name", ["run", "dry-run", "sweep", "fit", "budget", "compare"])
 def test_the_flags_are_those_of_the_help(name, commands, capsys):
     one = commands[name]
     with pytest.raises(SystemExit):

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from simulation.commands.dispatch import meant_by
+from simulation.commands.dispatch import meant_by, overview
 from simulation.subcommands import SUBCOMMANDS
 from tests.conftest import ROOT
 from tests.scripts.test_imports import imported
@@ -26,6 +26,14 @@ def test_alone_it_lists_every_subcommand_in_one_line(arguments):
     for name, one in SUBCOMMANDS.items():
         assert [line for line in lines if line.split()[:1] == [name]] == [f"  {name:13}{one.about}"]
     assert max(map(len, lines)) <= 80 and all(line == line.rstrip() for line in lines)
+
+
+def test_the_list_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = overview().splitlines()
+    assert max(map(len, lines)) <= 60
+    words = " ".join(" ".join(lines).split())
+    assert all(f"{name} {one.about}" in words for name, one in SUBCOMMANDS.items())
 
 
 def test_the_list_imports_nothing_heavy():
