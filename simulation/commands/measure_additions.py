@@ -22,8 +22,8 @@ from typefleet.steps import each
 class Flags(OfExportedRun):
     """Measure what a person's own words add to a model's suggestions.
 
-    Gains have intervals over the people, by the bootstrap. There are no --seeds, since typing draws nothing: measure
-    runs of several seeds for that.
+    Gains have intervals over the people, by the bootstrap. There are no seeds to repeat it with, since typing draws
+    nothing: measure runs of several seeds for that.
     """
 
     people: Annotated[int, at.Ge(2)] = 200

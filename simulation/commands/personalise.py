@@ -25,8 +25,8 @@ from typefleet.steps import each
 class Flags(OfExportedRun):
     """Fine-tune held-out phones with the exported training file.
 
-    Gains have intervals over the phones, by the bootstrap. There are no --seeds, since no run is made: personalise runs
-    of several seeds for that.
+    Gains have intervals over the phones, by the bootstrap. There are no seeds to repeat it with, since no run is made:
+    personalise runs of several seeds for that.
     """
 
     phones: Annotated[int, at.Ge(1)] = 200
