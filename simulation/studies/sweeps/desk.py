@@ -83,7 +83,7 @@ class Desk:
         self._ended, self._stop = threading.Condition(), threading.Event()
         self._parsing = threading.Lock()  # flags are made from source text, and Python 3.11 parses one at a time
         self._retry_failed = retry_failed
-        self._to_go_on = self._search.unfinished()
+        self._to_go_on: list[Trial] = []
 
     def stop(self) -> None:
         """Let every run finish its round, and begin no further one."""
@@ -126,6 +126,7 @@ class Desk:
                 failures.append(error)
 
         with only_writer(self.folder), all_closed(hosts):
+            self._to_go_on = self._search.unfinished()
             if self._retry_failed:
                 self._to_go_on += self._search.retry_failed()
             self._watched([threading.Thread(target=work, args=(host,), daemon=True) for host in hosts], watch)
