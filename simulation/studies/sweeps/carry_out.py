@@ -51,7 +51,8 @@ def carry_out(
 
 def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     folder, study, console = desk.folder, desk.study, console_for(stream)
-    print_line(console, f"{desk.progress.total} settings, {study.options.seeds} seeds each, in {folder}")
+    settings, seeds = _counted(desk.progress.total, "setting"), _counted(study.options.seeds, "seed")
+    print_line(console, f"{settings}, {seeds} each, in {folder}")
     with SweepDisplay(stream, desk) as display, _stop_on_interrupt(desk, display):
         try:
             desk.carry_out(display.watch)
@@ -68,6 +69,10 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     if desk.stopped:
         print_line(console, f"stopped; the same command with --output-dir {folder} goes on")
     return result
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def write_results(folder: Path, study: Study, result: SweepResult) -> list[Path]:
