@@ -242,13 +242,20 @@ def personalise(
     return summarise(outcomes, opened.prepared.metrics)
 
 
-def sweep(study: Path | str, folder: Path | str | None = None, parallel: int | None = None) -> "SweepResult":
+def sweep(
+    study: Path | str,
+    folder: Path | str | None = None,
+    parallel: int | None = None,
+    *,
+    retry_failed: bool = False,
+) -> "SweepResult":
     """Try the settings that a file describes, each over several seeds, as `scripts/sweep.py` does.
 
     Args:
         study: TOML file; `configs/studies/mechanism_and_step.toml` is one.
         folder: for the runs and results; one that holds a part of the sweep goes on; by default a new one in runs/.
         parallel: runs at the same time, each with its share of the processors.
+        retry_failed: make a further attempt at each trial in the folder that failed.
 
     Returns:
         What each setting reached, with its interval; what all runs cost in privacy; the choice on people held out.
@@ -260,4 +267,5 @@ def sweep(study: Path | str, folder: Path | str | None = None, parallel: int | N
     from simulation.studies.sweeps.carry_out import carry_out
     from simulation.studies.sweeps.study_file import read_study
 
-    return carry_out(read_study(Path(study)), None if folder is None else Path(folder), parallel)
+    output_dir = None if folder is None else Path(folder)
+    return carry_out(read_study(Path(study)), output_dir, parallel, retry_failed=retry_failed)
