@@ -9,7 +9,7 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -90,7 +90,8 @@ def parse_with_settings(
         kind: dataclass of the flags; its one field without a default takes the settings.
         argv: the arguments.
         others: the script's own flags.
-        ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs.
+        ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs;
+            a flag for it is refused, and the help does not show it.
         often: flags that the first page of the help shows.
 
     Raises:
@@ -109,7 +110,7 @@ def parse_with_settings(
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
         left = flagged.keys() - _kinds_in(_read_toml(file), base).keys()
         before = choose(before, {path: leaves(RunConfig())[path] for path in left})
-    parsed: Any = parse_over(kind, argv, base, others, often=often)
+    parsed: Any = parse_over(kind, argv, base, others, often=often, ignores=ignores)
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
     given = {argument.split("=")[0] for argument in argv}
 
@@ -124,12 +125,21 @@ def parse_with_settings(
     return changed
 
 
-def parse_over(kind: type[T], argv: Sequence[str], base: Any, others: Sequence[str], *, often: Sequence[str] = ()) -> T:
+def parse_over(
+    kind: type[T],
+    argv: Sequence[str],
+    base: Any,
+    others: Sequence[str],
+    *,
+    often: Sequence[str] = (),
+    ignores: Callable[[tuple[str, ...]], bool] = lambda path: False,
+) -> T:
     """Parse flags over the tree of settings `base`, as `parse_with_settings` does over a file's."""
     base = choose(base, _kinds_given(argv, base))
     reject_unknown(argv, base, others)
     make: Callable[[Any], T] = kind
-    return parse_with_tyro(kind, argv, make(base), often)
+    hidden = frozenset(flag_name(path) for path in leaves(base) if ignores(path))
+    return parse_with_tyro(kind, argv, make(base), often, hidden)
 
 
 def _value_given(argv: Sequence[str], name: str) -> str | None:
@@ -155,7 +165,13 @@ def _kinds_given(argv: Sequence[str], base: Any) -> dict[tuple[str, ...], str]:
     return {path: name for path, name in given.items() if name is not None}
 
 
-def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None, often: Sequence[str] = ()) -> T:
+def parse_with_tyro(
+    kind: type[T],
+    argv: Sequence[str],
+    default: T | None = None,
+    often: Sequence[str] = (),
+    hidden: Collection[str] = (),
+) -> T:
     """tyro.cli, with its framed error message and its help in our form.
 
     Args:
@@ -163,6 +179,7 @@ def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None
         argv: the arguments.
         default: what is taken where they say nothing.
         often: flags that the first page of the help shows; all if none are given.
+        hidden: flags that no page of the help shows.
 
     Raises:
         ConfigError: tyro rejected the arguments, or a number is out of its bounds.
@@ -178,7 +195,7 @@ def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None
     except SystemExit as stop:
         if not stop.code and printed is not None:
             printed.seek(0)
-            print_help(printed.read(), wanted, often)
+            print_help(printed.read(), wanted, often, hidden)
             raise
         raise ConfigError(in_one_form(errors.getvalue(), argv)) from stop
     check_bounds(parsed)

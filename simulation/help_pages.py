@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import NamedTuple
 
@@ -92,13 +92,14 @@ def captured(wanted: str | None) -> Iterator[io.TextIOWrapper]:
             del os.environ["COLUMNS"]
 
 
-def print_help(printed: str, wanted: str | None, often: Sequence[str]) -> None:
+def print_help(printed: str, wanted: str | None, often: Sequence[str], hidden: Collection[str] = ()) -> None:
     """Print a page.
 
     Args:
         printed: tyro's.
         wanted: as `page_wanted` says; None: no help, but a script for a shell, which is printed as it is.
         often: flags that the first page shows; with none it shows all.
+        hidden: flags that no page shows, since the command refuses them.
 
     Raises:
         ConfigError: there is no group of that name.
@@ -106,7 +107,7 @@ def print_help(printed: str, wanted: str | None, often: Sequence[str]) -> None:
     if wanted is None:
         print(printed, end="")
         return
-    page = read_page(printed)
+    page = _without(read_page(printed), hidden)
     columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
     bold = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb") and "NO_COLOR" not in os.environ
     print("\n".join(lines_of(page, wanted, often, columns, bold)).rstrip())
@@ -118,6 +119,12 @@ def read_page(printed: str) -> Page:
     usage, _, about = head.strip().partition("\n\n")
     groups = [_read_group(box) for box in boxes]
     return Page(" ".join(usage.replace("{None}|", "").split()), about, groups)
+
+
+def _without(page: Page, hidden: Collection[str]) -> Page:
+    """A page without some flags, and without the groups of which nothing is left."""
+    groups = [g._replace(entries=[e for e in g.entries if e.names[0] not in hidden]) for g in page.groups]
+    return page._replace(groups=[group for group in groups if group.entries])
 
 
 def _read_group(box: str) -> Group:

@@ -55,15 +55,17 @@ def plan_privacy(request: BudgetRequest) -> Budget:
     return solve(request)
 
 
-def dry_run(config: "RunConfig", days: float) -> dict[str, Any]:
+def dry_run(config: "RunConfig", days: float, seeds: int = 1) -> dict[str, Any]:
     """Play rounds of a fleet without training, as `scripts/fleet_dry_run.py` does.
 
     Args:
         config: of the fleet and its cohorts; what only training needs plays no part.
         days: simulated days.
+        seeds: fleets, each with a seed of its own, from that of the settings on.
 
     Returns:
-        The summary that the script writes as JSON: who was there, how long rounds took, who was left out.
+        The summary that the script writes as JSON: who was there, how long rounds took, who was left out; of several
+        seeds the interval of each figure, and the summary of each seed.
 
     Raises:
         InputError: the settings or the files cannot be used.
@@ -71,12 +73,17 @@ def dry_run(config: "RunConfig", days: float) -> dict[str, Any]:
     from simulation.flags import settled
     from simulation.studies.dry_run import prepare_dry_run, run_days
     from simulation.studies.dry_run_report import dry_run_summary
+    from simulation.studies.dry_run_seeds import seeded, summary_of_seeds
 
     _require_numbers("days", [days])
-    config = settled(config)
-    run, cohorts = prepare_dry_run(config)
-    run_days(config, run, cohorts, days)
-    return dry_run_summary(run, config.cohort)
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise ConfigError(expected("seeds", "a whole number >= 1", repr(seeds)))
+    fleets, summaries = seeded(settled(config), seeds), []
+    for one in fleets:
+        run, cohorts = prepare_dry_run(one)
+        run_days(one, run, cohorts, days)
+        summaries.append(dry_run_summary(run, one.cohort))
+    return summary_of_seeds(summaries, [one.seed for one in fleets])
 
 
 def _require_numbers(where: str, numbers: Any) -> None:
@@ -235,13 +242,20 @@ def personalise(
     return summarise(outcomes, opened.prepared.metrics)
 
 
-def sweep(study: Path | str, folder: Path | str | None = None, parallel: int | None = None) -> "SweepResult":
+def sweep(
+    study: Path | str,
+    folder: Path | str | None = None,
+    parallel: int | None = None,
+    *,
+    retry_failed: bool = False,
+) -> "SweepResult":
     """Try the settings that a file describes, each over several seeds, as `scripts/sweep.py` does.
 
     Args:
         study: TOML file; `configs/studies/mechanism_and_step.toml` is one.
         folder: for the runs and results; one that holds a part of the sweep goes on; by default a new one in runs/.
         parallel: runs at the same time, each with its share of the processors.
+        retry_failed: make a further attempt at each trial in the folder that failed.
 
     Returns:
         What each setting reached, with its interval; what all runs cost in privacy; the choice on people held out.
@@ -253,4 +267,5 @@ def sweep(study: Path | str, folder: Path | str | None = None, parallel: int | N
     from simulation.studies.sweeps.carry_out import carry_out
     from simulation.studies.sweeps.study_file import read_study
 
-    return carry_out(read_study(Path(study)), None if folder is None else Path(folder), parallel)
+    output_dir = None if folder is None else Path(folder)
+    return carry_out(read_study(Path(study)), output_dir, parallel, retry_failed=retry_failed)

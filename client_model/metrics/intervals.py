@@ -6,10 +6,10 @@ draws people and not words, since the words of one person depend on each other. 
 the same people, drawn together: most of what makes one sample of people easier than another is then gone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ _SEED, _PURPOSE = 0, "bootstrap over people"  # the same people are drawn whenev
 
 PhoneColumns = Mapping[str, NDArray[Any]]
 """Counts by name, a row per phone: [phones] or [phones, n]."""
+_Figure: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], float | None]  # of each model's sums over people
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,21 @@ class Interval:
     def leaves_out_zero(self) -> bool:
         """Whether a difference is one: with an interval, and not with 0 in it."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+def why_so_wide(seeds: int, confidence: float = CONFIDENCE) -> str | None:
+    """That a t-interval is wide because of two seeds, as a note below a table; None of more or fewer.
+
+    Args:
+        seeds: that the interval is over.
+        confidence: of it.
+    """
+    if seeds != 2:
+        return None
+    from scipy.special import stdtrit
+
+    two, three = (float(stdtrit(n - 1, (1 + confidence) / 2)) for n in (2, 3))
+    return f"that wide because of two seeds: {two:.1f} standard errors to each side, with three {three:.1f}"
 
 
 def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -106,7 +122,7 @@ def over_people(metric: Metric, counts: PhoneColumns, confidence: float = CONFID
     Returns:
         None where the metric has no value or its counts were not made.
     """
-    return _bootstrap(metric, (counts,), confidence)
+    return _of_metric(metric, (counts,), lambda value: value, confidence)
 
 
 def difference_over_people(
@@ -125,42 +141,84 @@ def difference_over_people(
     Raises:
         ConfigError: they are not of equally many phones.
     """
-    numbers = {len(column) for columns in (counts, reference) for column in columns.values()}
-    if len(numbers) > 1:
+    _require_same_people((counts, reference))
+    return _of_metric(metric, (counts, reference), lambda value, other: value - other, confidence)
+
+
+def ratio_over_people(
+    metric: Metric, counts: PhoneColumns, reference: PhoneColumns, confidence: float = CONFIDENCE
+) -> Interval | None:
+    """`counts` over `reference`, paired by phone as a difference is; arguments and errors as there.
+
+    Returns:
+        None where the metric has no value, its counts were not made, or that of the reference is 0.
+    """
+    _require_same_people((counts, reference))
+    return _of_metric(metric, (counts, reference), lambda value, other: value / other if other else None, confidence)
+
+
+def share_over_people(some: NDArray[Any], of: NDArray[Any], confidence: float = CONFIDENCE) -> Interval | None:
+    """The sum of one count over the sum of another, with its bootstrap interval; of ones, the mean of a value a person.
+
+    Args:
+        some, of: [people].
+        confidence: of the interval.
+
+    Returns:
+        None where there is nothing to count.
+
+    Raises:
+        ConfigError: they are not of equally many people.
+    """
+    counts: PhoneColumns = {"some": some, "of": of}
+    _require_same_people((counts,))
+
+    def share(sums: Sequence[Mapping[str, Any]]) -> float | None:
+        return float(sums[0]["some"] / sums[0]["of"]) if sums[0]["of"] else None
+
+    return _bootstrap(share, (counts,), confidence)
+
+
+def _require_same_people(models: Sequence[PhoneColumns]) -> None:
+    if len({len(column) for columns in models for column in columns.values()}) > 1:
         raise ConfigError(expected("the counts", "those of the same phones", "those of others"))
-    return _bootstrap(metric, (counts, reference), confidence)
 
 
-def _bootstrap(metric: Metric, models: Sequence[PhoneColumns], confidence: float) -> Interval | None:
-    """Of the first model's value, less the second's if there is one."""
+def _of_metric(
+    metric: Metric, models: Sequence[PhoneColumns], combine: Callable[..., float | None], confidence: float
+) -> Interval | None:
+    """Of what is made of the models' values of a metric."""
     if metric.unit == "rows" or not all(metric.counts.keys() <= model.keys() for model in models):
         return None
-    own = [{name: model[name] for name in metric.counts} for model in models]
-    people = len(next(iter(own[0].values())))
-    value = _difference(metric, [{name: column.sum(0) for name, column in columns.items()} for columns in own])
+
+    def figure(sums: Sequence[Mapping[str, Any]]) -> float | None:
+        values = [metric.value(one) for one in sums]
+        found = None if any(value is None for value in values) else combine(*values)
+        return None if found is None else float(found)
+
+    return _bootstrap(figure, [{name: model[name] for name in metric.counts} for model in models], confidence)
+
+
+def _bootstrap(figure: _Figure, models: Sequence[PhoneColumns], confidence: float) -> Interval | None:
+    """Of a figure of the models' sums over people, the same people being drawn for all of them."""
+    people = len(next(iter(models[0].values())))
+    value = figure([{name: column.sum(0) for name, column in columns.items()} for columns in models])
     if value is None:
         return None
     if people < 2:
         return Interval(value, None, None, people, "people")
-    drawn = [one for one in _resampled(metric, own, people) if one is not None]
+    drawn = [one for one in _resampled(figure, models, people) if one is not None]
     if not drawn:
         return Interval(value, None, None, people, "people")
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
     return Interval(value, low, high, people, "people")
 
 
-def _resampled(metric: Metric, models: Sequence[PhoneColumns], people: int) -> Iterator[float | None]:
-    """The value, or the difference, on one draw of the people after another."""
+def _resampled(figure: _Figure, models: Sequence[PhoneColumns], people: int) -> Iterator[float | None]:
+    """The figure on one draw of the people after another."""
     rng, each = generator(_SEED, _PURPOSE), np.full(people, 1 / people)
     for _ in range(_RESAMPLES // _AT_ONCE):
         draws = rng.multinomial(people, each, _AT_ONCE)  # int64 [draws, people]: how often each is drawn
         sums = [{name: draws @ column for name, column in columns.items()} for columns in models]  # [draws] or [., n]
         for i in range(_AT_ONCE):
-            yield _difference(metric, [{name: column[i] for name, column in one.items()} for one in sums])
-
-
-def _difference(metric: Metric, models: Sequence[Mapping[str, Any]]) -> float | None:
-    values = [metric.value(sums) for sums in models]
-    if any(value is None for value in values):
-        return None
-    return float(values[0] - values[1]) if len(values) > 1 else float(values[0])
+            yield figure([{name: column[i] for name, column in one.items()} for one in sums])

@@ -8,20 +8,14 @@ model/weights.npz. Nothing is written.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import tyro
-
+from simulation.commands.run_folder import OfRun
 from simulation.flags import parse_with_tyro
 
 
 @dataclass(frozen=True)
-class Flags:
+class Flags(OfRun):
     """Recompute a run's epsilon from its ledger."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a run."""
 
 
 def main(argv: Sequence[str]) -> int:

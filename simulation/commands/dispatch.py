@@ -1,10 +1,13 @@
 """`typefleet SUBCOMMAND`: finds the subcommand and hands it its flags; nothing else is imported."""
 
 import difflib
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import PurePath
 
 from simulation.subcommands import PROGRAM, SUBCOMMANDS
 from typefleet.errors import ConfigError, expected
@@ -31,26 +34,36 @@ def dispatch(argv: Sequence[str]) -> int | None:
         print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
     if name not in SUBCOMMANDS:
-        close = difflib.get_close_matches(name, SUBCOMMANDS, n=1, cutoff=0.5)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigError(expected(PROGRAM, f"a subcommand that {PROGRAM} --help lists", "none of that name") + meant)
+        meant = meant_by(name)
+        hint = f"; did you mean {PROGRAM} {meant}?" if meant else ""
+        raise ConfigError(expected(PROGRAM, f"a subcommand that {PROGRAM} --help lists", "none of that name") + hint)
     sys.argv = [f"{PROGRAM} {name}", *arguments]  # what a subcommand's own help calls it
     found: int | None = import_module(f"simulation.commands.{SUBCOMMANDS[name].module}").main(arguments)
     return found
 
 
+def meant_by(name: str) -> str | None:
+    """The subcommand that a word which is none comes closest to, by its own name or by that of its script.
+
+    Args:
+        name: as it was typed: `simulate`, `scripts/simulate.py` and `fleet-dry-run` are known as scripts are.
+    """
+    known = {one.module: word for word, one in SUBCOMMANDS.items()}
+    known |= {word.replace("-", "_"): word for word in SUBCOMMANDS}
+    asked = PurePath(name).name.removesuffix(".py").replace("-", "_").lower()
+    close = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+    return known[close[0]] if close else None
+
+
 def overview() -> str:
-    """Every subcommand in one line."""
+    """Every subcommand in one line, or in two on a narrow terminal."""
     width = max(map(len, SUBCOMMANDS)) + 2
-    lines = [f"  {name:{width}}{one.about}" for name, one in SUBCOMMANDS.items()]
-    return "\n".join(
-        [
-            f"usage: {PROGRAM} SUBCOMMAND ...",
-            "",
-            "Simulate fleets of phones that learn a keyboard's next-word model together.",
-            "",
-            *lines,
-            "",
-            f"{PROGRAM} SUBCOMMAND --help tells more; {PROGRAM} --version says which this is.",
-        ]
-    )
+    columns = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(f"  {name:{width}}{one.about}", columns, subsequent_indent=" " * (width + 2))
+        for name, one in SUBCOMMANDS.items()
+    ]
+    about = "Simulate fleets of phones that learn a keyboard's next-word model together."
+    more = f"{PROGRAM} SUBCOMMAND --help tells more; {PROGRAM} --version says which this is."
+    filled = (textwrap.fill(text, columns, break_on_hyphens=False) for text in (about, more))
+    return "\n".join([f"usage: {PROGRAM} SUBCOMMAND ...", "", next(filled), "", *lines, "", next(filled)])

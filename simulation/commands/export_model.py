@@ -9,20 +9,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from client_model.quiet import import_tensorflow_quietly
+from simulation.commands.run_folder import OfFinishedRun
 from simulation.flags import parse_with_tyro
 
 
 @dataclass(frozen=True)
-class Flags:
+class Flags(OfFinishedRun):
     """Export a run's model for phones."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a finished run."""
     sign: Path | None = None
     """Ed25519 private key (PEM) to sign the manifest with; openssl genpkey -algorithm ed25519 makes one."""
 

@@ -1,6 +1,7 @@
 """Fit the built-in model of availability to a trace: python scripts/fit_fleet.py TRACE -o fleet.toml
 
-Prints each figure observed beside the one simulated. The result is a configuration:
+Prints each figure observed, with its interval over the devices (bootstrap), beside the one simulated. The result is a
+configuration:
 
     python scripts/simulate.py --config fleet.toml
 """
@@ -34,6 +35,8 @@ class Flags:
     """When a phone of FLASH events counts as idle."""
     held_out_share: Annotated[float, at.Ge(0), at.Le(0.9)] = 0.0
     """Fit to the others, and compare with this share of the devices too."""
+    seeds: Annotated[int, at.Ge(1)] = 1
+    """Fleets that are simulated to compare with, each with a seed of its own; of two or more, with a 95 % interval."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,6 +50,6 @@ def main(argv: Sequence[str]) -> int:
     require_folder(flags.output)
     console = console_for(sys.stdout)
     trace = read_trace(flags.trace, flags.coverage, idle=flags.idle)
-    met = fit_and_compare(console, trace, flags.held_out_share, flags.output)
+    met = fit_and_compare(console, trace, flags.held_out_share, flags.output, flags.seeds)
     console.print(f"{flags.output}: use it with  {command('scripts/simulate.py', '--config', flags.output)}")
     return 0 if met else 1

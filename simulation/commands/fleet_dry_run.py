@@ -1,7 +1,8 @@
 """Play weeks of rounds of a fleet without training: python scripts/fleet_dry_run.py --fleet.size 1000000
 
 Takes the settings of scripts/simulate.py, by flags or --config; flags for what only training needs are refused.
-Prints tables, and writes them, each round's record, and a page of plots.
+Prints tables, and writes them, each round's record, and a page of plots. With --seeds 3, each figure with its interval
+over that many fleets.
 """
 
 import sys
@@ -19,8 +20,9 @@ from simulation.studies.dry_run_settings import ignores
 from simulation.tables import console_for
 
 _OFTEN = (
-    *("--days", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability", "--fleet.trace"),
-    *("--cohort.goal", "--cohort.policy", "--cohort.deadline-s", "--cohort.min-separation-rounds", "--model.preset"),
+    *("--days", "--seeds", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability"),
+    *("--fleet.trace", "--cohort.goal", "--cohort.policy", "--cohort.deadline-s", "--cohort.min-separation-rounds"),
+    "--model.preset",
 )
 
 
@@ -31,13 +33,15 @@ class Flags:
     run: Annotated[RunConfig, tyro.conf.arg(name="")]
     days: Annotated[float, at.Gt(0), at.Le(3660)] = 14.0
     """Simulated days to play."""
+    seeds: Annotated[int, at.Ge(1)] = 1
+    """Fleets to play, each with a seed of its own, from --seed on; of two or more, figures have 95 % intervals."""
     config: Path | None = None
     """TOML file with the settings of a simulation."""
 
 
 def parse(argv: Sequence[str]) -> Flags:
     """Flags over file over defaults."""
-    flags = parse_with_settings(Flags, argv, ("--config", "--days"), ignores, often=_OFTEN)
+    flags = parse_with_settings(Flags, argv, ("--config", "--days", "--seeds"), ignores, often=_OFTEN)
     check(flags.run)
     return flags
 
@@ -48,5 +52,5 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.dry_run_report import play_and_report  # takes a second to import
 
     console = console_for(sys.stdout)
-    for path in play_and_report(console, flags.run, flags.days):
+    for path in play_and_report(console, flags.run, flags.days, flags.seeds):
         console.print(str(path))

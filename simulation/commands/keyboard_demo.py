@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import annotated_types as at
-import tyro
 
+from simulation.commands.run_folder import OfExportedRun
 from simulation.flags import parse_with_tyro
 
 
 @dataclass(frozen=True)
-class Flags:
+class Flags(OfExportedRun):
     """Type on an exported keyboard."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of an exported run."""
     compare: Path | None = None
     """Another exported run, to switch to and to see side by side."""
     port: Annotated[int, at.Interval(ge=0, le=65535)] = 8750

@@ -7,24 +7,25 @@ exported file in 8 bits. `--among training` takes people who train instead, to c
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 import annotated_types as at
-import tyro
 
 from client_model.suggestions.personal_words import PersonalSettings
+from simulation.commands.run_folder import OfExportedRun
 from simulation.flags import parse_with_tyro, read_config
 from simulation.tables import console_for
 from typefleet.steps import each
 
 
 @dataclass(frozen=True)
-class Flags:
-    """Measure what a person's own words add to a model's suggestions."""
+class Flags(OfExportedRun):
+    """Measure what a person's own words add to a model's suggestions.
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of an exported run."""
+    Gains have intervals over the people, by the bootstrap. There are no seeds to repeat it with, since typing draws
+    nothing: measure runs of several seeds for that.
+    """
+
     people: Annotated[int, at.Ge(2)] = 200
     """How many at most."""
     newest: Annotated[int, at.Ge(1)] = 40
@@ -52,4 +53,4 @@ def main(argv: Sequence[str]) -> None:
     measured = measure(steps, prepared.vocabulary, people, flags.personal, flags.newest)
     console = console_for(sys.stdout)
     console.print(f"{len(measured.words)} people, {flags.among}")
-    print_measured(console, measured, prepared.config.seed)
+    print_measured(console, measured)

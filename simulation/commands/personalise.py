@@ -8,14 +8,13 @@ folder. The run must have been exported with scripts/export_model.py.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 import annotated_types as at
-import tyro
 
 from client_model.config import FineTuning
 from client_model.quiet import import_tensorflow_quietly
+from simulation.commands.run_folder import OfExportedRun
 from simulation.flags import parse_with_tyro
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
@@ -23,11 +22,13 @@ from typefleet.steps import each
 
 
 @dataclass(frozen=True)
-class Flags:
-    """Fine-tune held-out phones with the exported training file."""
+class Flags(OfExportedRun):
+    """Fine-tune held-out phones with the exported training file.
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a run, exported with all files."""
+    Gains have intervals over the phones, by the bootstrap. There are no seeds to repeat it with, since no run is made:
+    personalise runs of several seeds for that.
+    """
+
     phones: Annotated[int, at.Ge(1)] = 200
     """How many held-out phones at most."""
     most_messages: Annotated[int, at.Ge(5)] = 500

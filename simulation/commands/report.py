@@ -6,21 +6,15 @@ ends; this writes it again, or for a run that was stopped or is older, leaving o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from client_model.quiet import import_tensorflow_quietly
+from simulation.commands.run_folder import OfRun
 from simulation.flags import parse_with_tyro
 
 
 @dataclass(frozen=True)
-class Flags:
+class Flags(OfRun):
     """Write the report of a run."""
-
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of a run."""
 
 
 def main(argv: Sequence[str]) -> None:

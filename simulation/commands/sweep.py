@@ -2,7 +2,7 @@
 
 The file says what is searched, how, and what is looked at; `simulation/studies/sweeps/study_file.py` and configs/ have
 examples. Prints a table with intervals, writes results.csv, results.parquet and a figure. A sweep that was stopped or
-killed goes on with the same --output-dir.
+killed goes on with the same --output-dir; with --retry-failed too, what failed in it is tried again.
 """
 
 from collections.abc import Sequence
@@ -31,6 +31,9 @@ class Flags:
     parallel: Annotated[int | None, Ge(1)] = None
     """Runs at the same time, each with its share of the processors; by default one here, and on a cluster as many as
     it has processors for."""
+    retry_failed: bool = False
+    """Make a further attempt at each trial in --output-dir that failed, from where its runs stopped. Why it failed
+    stays recorded, and what is finished is left alone."""
     address: str | None = None
     """Carry the runs out on the Ray cluster at this address (host:port), each on one of its machines. The folder of the
     sweep, and the text, must be on a file system that all of them share."""
@@ -43,5 +46,5 @@ def main(argv: Sequence[str]) -> int:
     from simulation.studies.sweeps.study_file import read_study
 
     study = read_study(flags.study, seeds=flags.seeds, trials=flags.trials)
-    result = carry_out(study, flags.output_dir, flags.parallel, address=flags.address)
+    result = carry_out(study, flags.output_dir, flags.parallel, address=flags.address, retry_failed=flags.retry_failed)
     return 0 if result.best is not None or not all(t.state == "failed" for t in result.trials) else 1

@@ -6,20 +6,15 @@ Prints the three suggestions before each word, and how often the word was among 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import tyro
-
+from simulation.commands.run_folder import OfExportedRun
 from simulation.flags import parse_with_tyro
 
 
 @dataclass(frozen=True)
-class Flags:
+class Flags(OfExportedRun):
     """Type everyday sentences on an exported keyboard."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
-    """Folder of an exported run."""
     sentences: tuple[str, ...] = ()
     """To type instead of the built-in twelve."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from client_model.config import CentralTraining
 from client_model.learning.language_model import Weights
+from client_model.metrics.metric import Counts
 from client_model.metrics.table import sum_counts
 from simulation.engine.phone_host import PhoneHost
 from simulation.files import read_json_object, write_text_atomically
@@ -28,13 +29,16 @@ class CentralTrained:
     metrics: dict[str, Any]  # by name
 
 
-def train_in_one_place(prepared: Prepared, training: CentralTraining, start: Weights) -> Weights:
+def train_in_one_place(
+    prepared: Prepared, training: CentralTraining, start: Weights, seed: int | None = None
+) -> Weights:
     """Train on all text of every training phone, from the run's start.
 
     Args:
         prepared: of the run.
         training: how.
         start: weights that the run started from.
+        seed: of the order in which the text is read; by default that of the run.
     """
     from client_model.learning.central_training import train_centrally
 
@@ -47,17 +51,21 @@ def train_in_one_place(prepared: Prepared, training: CentralTraining, start: Wei
         epochs=training.epochs,
         learning_rate=training.learning_rate,
         max_gradient_norm=config.training.max_gradient_norm,
-        seed=config.seed,
+        seed=config.seed if seed is None else seed,
         phones=prepared.training_phones.tolist(),
     )
 
 
-def measured(prepared: Prepared, weights: Weights) -> dict[str, Any]:
-    """Metrics by name, of the people that the run is measured on."""
+def counted(prepared: Prepared, weights: Weights) -> list[Counts]:
+    """What is counted on each of the people that the run is measured on, in their order."""
     host = PhoneHost(prepared.task)
     with step("scoring the people held out"):
-        counts = host.score(host.load(weights), prepared.held_out_phones.tolist())
-    return prepared.metrics.values(sum_counts(counts))
+        return host.score(host.load(weights), prepared.held_out_phones.tolist())
+
+
+def measured(prepared: Prepared, weights: Weights) -> dict[str, Any]:
+    """Metrics by name, of the people that the run is measured on."""
+    return prepared.metrics.values(sum_counts(counted(prepared, weights)))
 
 
 def compare_at_the_end(prepared: Prepared, folder: Path) -> CentralTrained | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from client_model.keyed_random import generator
+from client_model.metrics.intervals import Interval, share_over_people
 from client_model.suggestions.personal_words import PersonalSettings, PersonalWords
 from client_model.suggestions.strip import Strip
 from client_model.text.population import Population
@@ -24,7 +24,6 @@ from simulation.tables import print_table
 FILE, UNREPEATED, PERSONAL = range(3)  # the keyboards
 INSIDE, ALL, KNOWN = range(3)  # words of the vocabulary; all words; those outside that this person wrote twice before
 _ROWS = ("vocabulary", "all words", "own, new")
-_RESAMPLES = 2000
 
 
 class Message(NamedTuple):
@@ -117,39 +116,43 @@ def measure(
     return Measured(np.array([words for words, _ in found]), np.array([hits for _, hits in found]))
 
 
-def interval(measured: Measured, kind: int, best: int, seed: int) -> tuple[float, float, float]:
-    """(gain of personal words over the file, and a 95 % interval over people), in points of pooled recall.
+def gain_of_personal(measured: Measured, kind: int, best: int) -> Interval | None:
+    """What personal words add to the pooled recall of the file, with its 95 % bootstrap interval over people.
 
     Args:
         measured: of some people.
         kind: of words.
         best: 0 for the first suggestion, 1 for the three.
-        seed: of the people drawn with replacement.
+
+    Returns:
+        None where nobody wrote such a word.
     """
-    words = measured.words[:, kind]
     gain = measured.hits[:, PERSONAL, kind, best] - measured.hits[:, FILE, kind, best]
-    drawn = generator(seed, "additions").integers(0, len(words), (_RESAMPLES, len(words)))
-    some = words[drawn].sum(1) > 0
-    resampled = 100 * gain[drawn].sum(1)[some] / words[drawn].sum(1)[some]
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return float(100 * gain.sum() / words.sum()), float(low), float(high)
+    return share_over_people(gain, measured.words[:, kind])
 
 
-def print_measured(console: Console, measured: Measured, seed: int) -> None:
+def print_measured(console: Console, measured: Measured) -> None:
     """Print one row for each kind of word: recall of each keyboard, and what personal words add."""
     rows = []
     for kind, name in enumerate(_ROWS):
         if not (words := int(measured.words[:, kind].sum())):
             continue
         recall = 100 * measured.hits[:, :, kind].sum(0) / words  # [3 keyboards, 2]
-        gains = [interval(measured, kind, best, seed) for best in (0, 1)]
         for best, label in enumerate(("first", "three")):
-            gain, low, high = gains[best]
+            gain = gain_of_personal(measured, kind, best)
             shares = [f"{recall[keyboard, best]:.2f}" for keyboard in (FILE, UNREPEATED, PERSONAL)]
             head = [name, f"{words:,}"] if best == 0 else ["", ""]
-            rows.append([*head, label, *shares, f"{gain:+.2f} ({low:+.2f} to {high:+.2f})"])
+            rows.append([*head, label, *shares, _gain_text(gain)])
     headings = (
         *("recall, %\nof", "\nwords", "\namong", "file\nalone", "not\ntwice", "own\nwords"),
         "own words add,\npoints (95 %)",
     )
     print_table(console, headings, rows)
+
+
+def _gain_text(gain: Interval | None) -> str:
+    if gain is None:
+        return "-"
+    if gain.low is None or gain.high is None:
+        return f"{100 * gain.mean:+.2f}"
+    return f"{100 * gain.mean:+.2f} ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})"

@@ -19,7 +19,9 @@ from simulation.flags import to_toml
 from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
+from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
 from simulation.tables import print_table
+from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.participation import overall, participation_by_group
 from typefleet.steps import step
 
@@ -27,37 +29,58 @@ from typefleet.steps import step
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
 
 
-def play_and_report(console: Console, config: RunConfig, days: float) -> list[Path]:
-    """Play rounds, print the figures and write the files.
+def play_and_report(console: Console, config: RunConfig, days: float, seeds: int = 1) -> list[Path]:
+    """Play rounds, print the figures and write the files; of several seeds those of each, and their intervals.
 
     Args:
         console: to print to.
         config: of the simulation, with the folder for the files.
         days: simulated ones to play.
+        seeds: fleets to play, each with a seed of its own, from that of the settings on.
 
     Returns:
-        The files.
+        The files; of several seeds the one of all, and the folder of each.
 
     Raises:
         InputError: the settings or the files that they name cannot be used; nothing was written.
     """
     if config.output_dir is not None:
         check_output_dir(config.output_dir)
+    fleets = seeded(config, seeds)
     with step("preparing the fleet"):
-        run, cohorts = prepare_dry_run(config)
-    console.print(f"{run.fleet.num_phones:,} phones; availability: {run.fleet.origin}")
+        opened = prepare_dry_run(fleets[0])
+    phones = opened[0].fleet.num_phones
+    console.print(f"{phones:,} phones; availability: {opened[0].fleet.origin}")
     folder = new_folder(config.output_dir, "fleet-")
     write_text_atomically(folder / "config.toml", to_toml(config))
-    with step(f"playing {days:g} days", days) as playing:
+    title = f"{phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
+    summaries: list[dict[str, Any]] = []
+    files: list[Path] = []
+    for one in fleets:
+        of_seed, name = (folder, "") if seeds == 1 else (folder / f"seed-{one.seed}", f", seed {one.seed}")
+        if summaries:
+            with step(f"preparing the fleet{name}"):
+                opened = prepare_dry_run(one)
+        of_seed.mkdir(exist_ok=True)
+        _play(one, *opened, days=days, name=name)
+        summaries.append(dry_run_summary(opened[0], one.cohort))
+        files += write_report(of_seed, opened[0], summaries[-1], f"{title}{name}")
+    together = summary_of_seeds(summaries, [one.seed for one in fleets])
+    write_text_atomically(folder / "summary.json", json.dumps(together, indent=2) + "\n")
+    if seeds == 1:
+        print_summary(console, summaries[0], phones)
+        return files
+    print_intervals(console, intervals(summaries), [one.seed for one in fleets])
+    return [folder / "summary.json", *(folder / f"seed-{one.seed}" for one in fleets)]
+
+
+def _play(config: RunConfig, run: DryRun, cohorts: FleetCohorts, *, days: float, name: str) -> None:
+    with step(f"playing {days:g} days{name}", days) as playing:
 
         def tick(now: DryRun) -> None:
             playing.reached(now.simulated_s / DAY_S, f"{len(now.rounds):,} rounds")
 
         run_days(config, run, cohorts, days, tick)
-    summary = dry_run_summary(run, config.cohort)
-    title = f"{run.fleet.num_phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
-    print_summary(console, summary, run.fleet.num_phones)
-    return write_report(folder, run, summary, title)
 
 
 def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
@@ -71,6 +94,7 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
         "simulated_days": days,
         "rounds_completed": len(done),
         "rounds_abandoned": len(run.rounds) - len(done),
+        "rounds_completed_share": len(done) / len(run.rounds) if run.rounds else None,
         "rounds_per_day": len(done) / days if days else None,
         "round_s": _quantiles(np.array([r.took_s for r in done])),
         "days_to_rounds": {

@@ -12,7 +12,7 @@ is observed as the trace's devices were (`fleet_statistics`), with the same rand
 of what is tolerable.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
 
+from client_model.metrics.intervals import CONFIDENCE, Interval, over_seeds
 from simulation.studies.fleet_statistics import FleetStatistics, Looks, look_at_model, statistics
 from simulation.world.availability.base import WorldFacts
 from simulation.world.availability.model import AvailabilityModel, Habits
@@ -32,6 +33,7 @@ _PHONES = 6000  # simulated, at least, for each step of the search
 _CHECK_PHONES = 20_000
 _STEPS = (90, 60)  # of each search, the first time and the second
 _ONE_CLOCK = FleetConfig(utc_offsets_h=(0.0,), utc_offset_weights=(1.0,))  # a fit sees local times only
+_CURVE = "hourly curve, mean absolute error"
 _SPREAD = 0.4  # of the search's first points: all parameters are logarithms or log-odds
 
 
@@ -100,7 +102,7 @@ def compare(observed: FleetStatistics, simulated: FleetStatistics) -> list[Compa
     lines = [
         percent("eligible share of the time, mean", observed.mean_share, simulated.mean_share, 0.10, True),
         percent("phones never eligible", observed.never_share, simulated.never_share, 4.0),
-        percent("hourly curve, mean absolute error", 0.0, curve, 1.0),
+        percent(_CURVE, 0.0, curve, 1.0),
     ]
     for name, a, b in zip(("25 %", "50 %", "75 %", "90 %"), observed.session_h, simulated.session_h, strict=True):
         lines.append(Comparison(f"session length, {name}", float(a), float(b), "h", 0.5))
@@ -114,20 +116,42 @@ def compare(observed: FleetStatistics, simulated: FleetStatistics) -> list[Compa
     return lines
 
 
-def chance(looks: Looks, observed: FleetStatistics, resamples: int = 100, seed: int = 0) -> list[float]:
+def over_devices(
+    looks: Looks, observed: FleetStatistics, resamples: int = 200, seed: int = 0
+) -> list[tuple[float, float]]:
     """How far each observed figure moves by the chance of which devices there are, in the order of `compare`.
 
-    The standard deviation over resampled devices (Efron's bootstrap); for the hourly curve the mean of its
-    mean absolute error.
+    95 % percentile intervals over resampled devices (Efron's bootstrap, as of people in
+    `client_model.metrics.intervals`); of the hourly curve, how far a resampled one is from the observed.
+
+    Args:
+        looks: at the devices.
+        observed: what they come to.
+        resamples: draws of the devices.
+        seed: of the draws.
     """
     rng, n = np.random.default_rng(np.random.SeedSequence([seed, 2])), len(looks.eligible)
     drawn = [compare(statistics(some_looks(looks, rng.integers(n, size=n))), observed) for _ in range(resamples)]
-    lines = list(zip(*drawn, strict=True))
-    spread = [float(np.std([line.observed for line in same])) for same in lines]
-    return [
-        float(np.mean([line.simulated for line in same])) if same[0].name.startswith("hourly curve") else deviation
-        for same, deviation in zip(lines, spread, strict=True)
-    ]
+    bounds = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    found = []
+    for same in zip(*drawn, strict=True):
+        values = [line.simulated if line.name == _CURVE else line.observed for line in same]
+        low, high = np.quantile(values, bounds).tolist()
+        found.append((low, high))
+    return found
+
+
+def over_fleets(by_seed: Sequence[Sequence[Comparison]]) -> list[tuple[Comparison, Interval]]:
+    """Each figure with the mean of what several fleets simulate, and its t-interval over their seeds.
+
+    Args:
+        by_seed: by `compare`, a fleet each.
+    """
+    found = []
+    for same in zip(*by_seed, strict=True):
+        interval = over_seeds([line.simulated for line in same])
+        found.append((replace(same[0], simulated=interval.mean), interval))
+    return found
 
 
 def split_trace(trace: Trace, share: float, seed: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

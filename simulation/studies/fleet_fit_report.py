@@ -8,12 +8,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from client_model.metrics.intervals import Interval, why_so_wide
 from simulation.files import write_text_atomically
 from simulation.studies.fleet_fit import (
     Comparison,
-    chance,
     compare,
     fit_fleet,
+    over_devices,
+    over_fleets,
     simulated_statistics,
     some_looks,
     split_trace,
@@ -35,7 +37,7 @@ def require_folder(output: Path) -> None:
         raise ConfigError(expected("--output", "an existing folder", f"none at {output.absolute().parent}"))
 
 
-def fit_and_compare(console: Console, trace: Trace, held_out_share: float, output: Path) -> bool:
+def fit_and_compare(console: Console, trace: Trace, held_out_share: float, output: Path, seeds: int = 1) -> bool:
     """Fit to a trace, write the settings, and print how they compare.
 
     Args:
@@ -43,6 +45,7 @@ def fit_and_compare(console: Console, trace: Trace, held_out_share: float, outpu
         trace: of phones on their own clocks.
         held_out_share: of the devices; not fitted to, but compared with.
         output: file for the settings.
+        seeds: fleets that are simulated to compare with.
 
     Returns:
         Whether every tolerance is met on the devices fitted to.
@@ -59,29 +62,58 @@ def fit_and_compare(console: Console, trace: Trace, held_out_share: float, outpu
     habits = fit_fleet(used)
     tree = {"fleet": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(habits).items()}}
     write_text_atomically(output, f"# Fitted to {trace.source} by scripts/fit_fleet.py\n\n" + tomli_w.dumps(tree))
-    lines = print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", used, habits)
+    lines = print_comparison(console, f"{int(fitted_to.sum())} devices fitted to", used, habits, seeds)
     if held_out.any():
         unseen = some_looks(looks, held_out)
-        print_comparison(console, f"{int(held_out.sum())} devices held out of the fit", unseen, habits)
+        print_comparison(console, f"{int(held_out.sum())} devices held out of the fit", unseen, habits, seeds)
     return not any(line.met is False for line in lines)
 
 
-def print_comparison(console: Console, title: str, looks: Looks, habits: Habits) -> list[Comparison]:
-    """Each figure beside its target, and beside what the choice of devices alone does to it."""
+def print_comparison(console: Console, title: str, looks: Looks, habits: Habits, seeds: int = 1) -> list[Comparison]:
+    """Each figure beside its target, and beside what the choice of devices alone does to it.
+
+    Args:
+        console: to print to.
+        title: says which devices.
+        looks: at them.
+        habits: that were fitted.
+        seeds: fleets that are simulated; several have an interval over their seeds.
+    """
     observed = statistics(looks)
-    with step("comparing with what was observed"):
-        lines = compare(observed, simulated_statistics(habits, looks))
+    by_seed = []
+    for seed in range(1, seeds + 1):
+        with step(f"comparing with what was observed{f', fleet {seed} of {seeds}' if seeds > 1 else ''}"):
+            by_seed.append(compare(observed, simulated_statistics(habits, looks, seed=seed)))
+    found = over_fleets(by_seed)
+    rows = [
+        _row(line, bounds, simulated)
+        for (line, simulated), bounds in zip(found, over_devices(looks, observed), strict=True)
+    ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
-    for name in ("", "observed", "by chance", "simulated", "tolerance", ""):
-        table.add_column(name, justify="left" if name in ("", "tolerance") else "right")
-    for line, deviation in zip(lines, chance(looks, observed), strict=True):
-        digits = 2 if line.unit == "" else 1
-        values = [f"{v:.{digits}f} {line.unit}".rstrip() for v in (line.observed, deviation, line.simulated)]
-        values[1] = f"+- {values[1]}"
-        unit = {"%": "points", "h": "h"}.get(line.unit, "")
-        tolerance = "" if line.tolerance is None else f"+- {line.tolerance:g} {unit}".rstrip()
-        if line.relative and line.tolerance is not None:
-            tolerance = f"+- {line.tolerance:.0%} of it"
-        table.add_row(line.name, *values, tolerance, {None: "", True: "met", False: "NOT MET"}[line.met])
+    headings = ("", "observed", "95 % over\ndevices", "simulated", "tolerance")
+    for name in headings:  # names of figures are long: they are broken between words where there is little room
+        widest = max(map(len, name.splitlines()), default=0)
+        table.add_column(name, justify="left" if name in ("", "tolerance") else "right", min_width=widest)
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
-    return lines
+    if seeds > 1:
+        wide = why_so_wide(seeds)
+        note = f"± half of the 95 % t-interval over {seeds} simulated fleets{f': {wide}' if wide else ''}."
+        console.print(note, highlight=False)
+    return [line for line, _ in found]
+
+
+def _row(line: Comparison, bounds: tuple[float, float], simulated: Interval) -> tuple[str, ...]:
+    digits, unit = (2, "") if line.unit == "" else (1, f" {line.unit}")
+    half = "" if simulated.half_width is None else f" ± {simulated.half_width:.{digits}f}"
+    values = (
+        f"{line.observed:.{digits}f}{unit}",
+        f"{bounds[0]:.{digits}f} to {bounds[1]:.{digits}f}",
+        f"{line.simulated:.{digits}f}{half}{unit}",
+    )
+    what = {"%": "points", "h": "h"}.get(line.unit, "")
+    tolerance = "" if line.tolerance is None else f"± {line.tolerance:g} {what}".rstrip()
+    if line.relative and line.tolerance is not None:
+        tolerance = f"± {line.tolerance:.0%} of it"
+    return (line.name, *values, tolerance + {None: "", True: ": met", False: ": NOT MET"}[line.met])

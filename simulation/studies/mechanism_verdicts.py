@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from client_model.metrics.intervals import Interval, difference_over_people, over_people
+from client_model.metrics.intervals import Interval, difference_over_people, over_people, why_so_wide
 from client_model.metrics.intervals import over_seeds as mean_over_seeds
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from server_strategy.privacy.mechanisms.door import private_mechanisms
@@ -169,6 +169,8 @@ def how_differences_are_told(outcomes: list[Outcome]) -> list[str]:
         of_whom = {"seeds": "over the seeds", "people": "over the people held out, at the last evaluation"}
         kinds = " or ".join(of_whom[name] for name in sorted(over, reverse=True))
         lines.append(f"recall: ± half of the 95 % interval {kinds}")
+    if any(one.interval is not None and one.interval.over == "seeds" and one.interval.number == 2 for one in outcomes):
+        lines.append(f"  it is {why_so_wide(2)}")
     told = {_told_over(one, other) for one, other in itertools.combinations(outcomes, 2)}
     ways = {
         "seeds": "the 95 % t-interval of the differences seed by seed leaves out 0",

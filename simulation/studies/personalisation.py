@@ -1,7 +1,7 @@
 """Personalisation over the held-out phones of a run: who gains, who loses, by how much text they have.
 
 A phone's gain is the change of its recall of three suggestions on its newer messages. Phones with hardly any text are
-left out, and counted.
+left out, and counted. A mean gain has its interval over the phones.
 """
 
 import json
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from client_model.config import FineTuning
+from client_model.metrics.intervals import share_over_people
 from client_model.metrics.keyboard_metrics import TOP3_RECALL
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Counts, Metric
@@ -61,10 +62,15 @@ class PhoneGroup:
     """Of the models that the rule leaves on the phones."""
     mean_gain: float | None
     mean_gain_standard_error: float | None
+    mean_gain_low: float | None
+    """Bounds of the 95 % bootstrap interval over the phones; None of fewer than two, as for the gain by rule."""
+    mean_gain_high: float | None
     share_that_gains: float | None
     share_that_loses: float | None
     share_kept: float | None
     mean_gain_by_rule: float | None
+    mean_gain_by_rule_low: float | None
+    mean_gain_by_rule_high: float | None
     share_that_loses_by_rule: float | None
 
     @property
@@ -137,6 +143,7 @@ def summarise_group(
     """The phones whose learned text lies within the bounds."""
     own = [o for o in outcomes if tokens_from <= o.learned_tokens and (tokens_below or np.inf) > o.learned_tokens]
     always, ruled = gains(own, lambda o: o.after), gains(own, lambda o: o.by_rule)
+    interval, by_rule = (share_over_people(gain, np.ones(len(gain))) for gain in (always, ruled))
 
     def together(counts: list[Counts]) -> dict[str, Any] | None:
         return metrics.values(sum_counts(counts)) if counts else None
@@ -150,10 +157,14 @@ def summarise_group(
         by_rule=together([o.by_rule for o in own]),
         mean_gain=_mean(always),
         mean_gain_standard_error=float(always.std(ddof=1) / np.sqrt(len(always))) if len(always) > 1 else None,
+        mean_gain_low=None if interval is None else interval.low,
+        mean_gain_high=None if interval is None else interval.high,
         share_that_gains=_mean(always > 0),
         share_that_loses=_mean(always < 0),
         share_kept=_mean(np.array([o.kept for o in own])),
         mean_gain_by_rule=_mean(ruled),
+        mean_gain_by_rule_low=None if by_rule is None else by_rule.low,
+        mean_gain_by_rule_high=None if by_rule is None else by_rule.high,
         share_that_loses_by_rule=_mean(ruled < 0),
     )
 
@@ -172,13 +183,15 @@ def print_groups(console: Console, groups: list[PhoneGroup], metrics: MetricTabl
     headings = (
         *("tokens\nlearned", "\nphones"),
         *(f"{one.heading}\nbefore  after{'  by rule' if one == _GAINED else ''}" for one in metrics.compared),
-        *(f"mean gain of\n{_GAINED.short}, points", "phones, %\ngain  lose", "\nkept, %", "gain, lose\nby rule"),
+        *(f"mean gain of\n{_GAINED.short}, points", "phones, %\ngain  lose", "\nkept, %"),
+        *("mean gain\nby rule", "lose by\nrule, %"),
     )
     rows = [
         [one.name, str(one.phones), *(_measured(one, metric) for metric in metrics.compared), *_cells(one)]
         for one in groups
     ]
     print_table(console, headings, rows)
+    console.print("± half of the 95 % bootstrap interval over phones; personalisation.json has its bounds")
 
 
 def _measured(one: PhoneGroup, metric: Metric) -> str:
@@ -187,15 +200,20 @@ def _measured(one: PhoneGroup, metric: Metric) -> str:
 
 
 def _cells(one: PhoneGroup) -> list[str]:
-    spread = one.mean_gain_standard_error
-    error = "" if spread is None else f" \N{PLUS-MINUS SIGN} {100 * spread:.2f}"
     return [
-        "-" if one.mean_gain is None else f"{100 * one.mean_gain:+.2f}{error}",
+        _gain(one.mean_gain, one.mean_gain_low, one.mean_gain_high),
         f"{_bare(one.share_that_gains, 0)}  {_bare(one.share_that_loses, 0)}",
         _bare(one.share_kept, 0),
-        f"{'-' if one.mean_gain_by_rule is None else f'{100 * one.mean_gain_by_rule:+.2f}'}"
-        f"  {_bare(one.share_that_loses_by_rule, 0)}",
+        _gain(one.mean_gain_by_rule, one.mean_gain_by_rule_low, one.mean_gain_by_rule_high),
+        _bare(one.share_that_loses_by_rule, 0),
     ]
+
+
+def _gain(mean: float | None, low: float | None, high: float | None) -> str:
+    if mean is None:
+        return "-"
+    spread = "" if low is None or high is None else f" ± {50 * (high - low):.2f}"
+    return f"{100 * mean:+.2f}{spread}"
 
 
 def _bare(share: float | None, digits: int = 2) -> str:

@@ -100,7 +100,7 @@ def test_the_recorded_phones_are_matched_and_the_fit_is_a_configuration(script, 
         pytest.skip("the recorded phones are not part of the project and not on this machine")
     done = script("fit_fleet.py", path, "-o", fitted)
     assert done.returncode == 0 and "NOT MET" not in done.stdout, done.stdout + done.stderr
-    assert "507 devices" in done.stdout and done.stdout.count(" met") == 8
+    assert "507 devices" in done.stdout and done.stdout.count(": met") == 8
     done = script(
         *("fleet_dry_run.py", "--config", fitted, "--fleet.size", 500, "--cohort.goal", 5, "--days", 0.5),
         *("--output-dir", tmp_path / "out"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from client_model.metrics.intervals import why_so_wide
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
 from simulation.studies.comparing.comparison import RunComparison
@@ -158,14 +159,16 @@ def measured_text(one: Measured) -> str:
 
 
 def _interval_notes(found: RunComparison, columns: Sequence[int]) -> list[str]:
-    """Which interval it is, of which groups; and why others have none."""
+    """Which interval it is, of which groups; why others have none, and why some are so wide."""
     kinds: dict[str, list[str]] = {}
     for group, values in zip(found.groups, found.measured, strict=True):
         one = values[columns[0]]
         if one.interval is None or one.interval.low is None:
             what = f"No interval, since there is {one.why}" if one.why.startswith("one") else f"No interval: {one.why}"
         elif one.interval.over == "seeds":
+            wide = why_so_wide(one.interval.number)
             what = f"± half of the 95 % t-interval over {one.interval.number} seeds, each with other people"
+            what += f": {wide}" if wide else ""
         else:
             what = f"± half of the 95 % bootstrap interval over {one.interval.number:,} people of one run"
         kinds.setdefault(what, []).append(group.label)
@@ -189,6 +192,8 @@ def _differences_table(found: RunComparison) -> ReportTable:
     for i in others:
         one = found.differences[i][columns[0]]
         what = f"Differences are {one.how}" if one.how else f"No interval for a difference: {one.why}"
+        if one.interval is not None and one.interval.over == "seeds" and (wide := why_so_wide(one.interval.number)):
+            what += f", {wide}"
         hows.setdefault(what, []).append(found.groups[i].label)
     notes = [f"{what}{f' ({chr(59).join(labels)})' if len(hows) > 1 else ''}." for what, labels in hows.items()]
     notes.append(

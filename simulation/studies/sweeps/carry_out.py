@@ -8,14 +8,14 @@ from typing import TextIO
 from simulation.engine.clusters import warning_of
 from simulation.run.directory import new_name
 from simulation.signals import first_signal_finishes
-from simulation.studies.sweeps.desk import TRIALS, Desk
+from simulation.studies.sweeps.desk import TRIALS, Desk, is_sweep
 from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
 from simulation.studies.sweeps.study_file import Study
 from simulation.subcommands import command
 from simulation.tables import console_for
-from typefleet.errors import TypefleetError
+from typefleet.errors import ConfigError, TypefleetError, expected
 
 
 def carry_out(
@@ -25,6 +25,7 @@ def carry_out(
     stream: TextIO = sys.stdout,
     *,
     address: str | None = None,
+    retry_failed: bool = False,
 ) -> SweepResult:
     """Carry out what is missing of a sweep, print what it came to, write results and figure.
 
@@ -34,21 +35,26 @@ def carry_out(
         parallel: runs at the same time; by default one here, and on a cluster as many as it has processors for.
         stream: where progress and table go.
         address: of a Ray cluster to carry the runs out on, instead of this machine.
+        retry_failed: make a further attempt at each trial that failed.
 
     Raises:
         InputError: the settings, the data or the folder cannot be used.
         MachineError: the machine failed; the sweep can go on.
     """
+    if retry_failed and (output_dir is None or not is_sweep(output_dir)):
+        found = "none" if output_dir is None else f"none in {output_dir}"
+        raise ConfigError(expected("--retry-failed", "--output-dir with a sweep whose trials failed", found))
     folder = output_dir or new_name("sweep-")  # made once everything is accepted
     if address is not None:
         print_line(console_for(stream), warning_of(address))
     with places_for(study, parallel, address) as places:
-        return _carried_out(Desk(folder, study, places), stream)
+        return _carried_out(Desk(folder, study, places, retry_failed=retry_failed), stream)
 
 
 def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     folder, study, console = desk.folder, desk.study, console_for(stream)
-    print_line(console, f"{desk.progress.total} settings, {study.options.seeds} seeds each, in {folder}")
+    settings, seeds = _counted(desk.progress.total, "setting"), _counted(study.options.seeds, "seed")
+    print_line(console, f"{settings}, {seeds} each, in {folder}")
     with SweepDisplay(stream, desk) as display, _stop_on_interrupt(desk, display):
         try:
             desk.carry_out(display.watch)
@@ -60,9 +66,15 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     print_result(stream, result, files)
     print_cost_of_starting(console, desk)
     print_line(console, f"its runs beside each other: {command('scripts/compare_runs.py', folder / TRIALS)}/*/seed-*")
+    if any(trial.state == "failed" for trial in result.trials):
+        print_line(console, f"the same command with --output-dir {folder} --retry-failed tries again what failed")
     if desk.stopped:
         print_line(console, f"stopped; the same command with --output-dir {folder} goes on")
     return result
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def write_results(folder: Path, study: Study, result: SweepResult) -> list[Path]:

@@ -8,22 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
-from simulation.flags import to_toml
+from simulation.flags import read_config, result_settings, to_toml
 from simulation.run.directory import check_output_dir
 from simulation.run.lock import only_writer
 from simulation.run.run_messages import RoundNews, RunFailed, RunRequest
 from simulation.studies.sweeps.run_host import Channel, LocalChannel, RunHost, all_closed
-from simulation.studies.sweeps.search import Search, setting_of
+from simulation.studies.sweeps.search import Search, Tried, setting_of
 from simulation.studies.sweeps.study_file import Setting, Study
 from typefleet.errors import ConfigError, MachineError, expected, unwritable
 
 _LOOK_EVERY_S = 0.2
 _BASE, _STUDY = "settings.toml", "study.json"
 CONFIRMATION, TRIALS = "confirmation", "trials"
+CHOSEN, UNCHANGED = "chosen", "unchanged"  # in the confirmation
 _HELD_OUT = {"evaluation__people": "held-out"}
 
 
@@ -55,20 +56,21 @@ class Desk:
     """A sweep in a folder; whatever was finished there stays, and the rest is carried out.
 
     trials/0003/seed-1   a run directory
-    confirmation/        the chosen setting, and the study's own, on people held out
+    confirmation/        the chosen setting, and the study's own, on people held out; and what was chosen earlier
     settings.toml        of every run
     study.json           what the study asks, so that it can go on as it began
     study.db             Optuna's study
     hosts/               what processes said
     """
 
-    def __init__(self, folder: Path, study: Study, places: Places | None = None) -> None:
+    def __init__(self, folder: Path, study: Study, places: Places | None = None, *, retry_failed: bool = False) -> None:
         """Open the folder, or make it.
 
         Args:
             folder: of the sweep.
             study: what is asked.
             places: where runs are carried out; by default here, one at a time.
+            retry_failed: make a further attempt at each trial that failed, from where its runs stopped.
 
         Raises:
             ConfigError: the folder has another sweep or something else, the settings do not go together, or, for a
@@ -76,10 +78,12 @@ class Desk:
         """
         self.folder, self.study, self._places = folder, study, places or Places()
         _check_settings(folder, study)
-        self._search = Search(folder, study)
+        self._search = Search(folder, study, self._places.number)
         self.progress = Progress(self._search.total)
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._to_go_on = self._search.unfinished()
+        self._ended, self._stop = threading.Condition(), threading.Event()
+        self._parsing = threading.Lock()  # flags are made from source text, and Python 3.11 parses one at a time
+        self._retry_failed = retry_failed
+        self._to_go_on: list[Trial] = []
 
     def stop(self) -> None:
         """Let every run finish its round, and begin no further one."""
@@ -107,8 +111,10 @@ class Desk:
 
         def work(host: RunHost) -> None:
             try:
-                while not self._stop.is_set() and (trial := self._next()) is not None:
+                while (trial := self._next()) is not None:
                     self._carry_out_trial(trial, host)
+                    with self._ended:
+                        self._ended.notify_all()
             except BaseException as error:  # noqa: BLE001  raised by the caller's thread
                 failures.append(error)
                 self._stop.set()
@@ -120,6 +126,9 @@ class Desk:
                 failures.append(error)
 
         with only_writer(self.folder), all_closed(hosts):
+            self._to_go_on = self._search.unfinished()
+            if self._retry_failed:
+                self._to_go_on += self._search.retry_failed()
             self._watched([threading.Thread(target=work, args=(host,), daemon=True) for host in hosts], watch)
             if not failures and not self._stop.is_set():
                 self._watched([threading.Thread(target=confirm, daemon=True)], watch)
@@ -128,13 +137,22 @@ class Desk:
             raise failures[0]
 
     def _next(self) -> Trial | None:
-        with self._lock:
-            return self._to_go_on.pop(0) if self._to_go_on else self._search.next()
+        """A trial to carry out, waited for while the search needs what others reach; None if there is to be none."""
+        with self._ended:
+            while not self._stop.is_set():
+                if not self._to_go_on:
+                    self._to_go_on = self._search.draw()
+                if self._to_go_on:
+                    return self._to_go_on.pop(0)
+                if self._search.all_drawn:
+                    return None
+                self._ended.wait(_LOOK_EVERY_S)  # not for ever: nobody says that all is to stop
+        return None
 
     def _carry_out_trial(self, trial: Trial, host: RunHost) -> None:
         """All seeds of one setting, unless it fails, is hopeless, or everything is to stop."""
         setting = setting_of(trial, list(self.study.search))
-        folder, first = self.folder / TRIALS / f"{trial.number:04d}", True
+        folder, first = self.folder / TRIALS / f"{self._search.number_of(trial):04d}", True
         try:
             values = []
             for seed in range(self.study.options.seeds):
@@ -209,7 +227,8 @@ class Desk:
         given: dict[str, Any] = dict(others)
         if self._places.workers is not None:
             given["engine__workers"] = self._places.workers
-        config = self.study.config_of(setting, self.folder / _BASE, seed, **given)
+        with self._parsing:
+            config = self.study.config_of(setting, self.folder / _BASE, seed, **given)
         run.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(_settings_of(run), to_toml(config))
         return config
@@ -219,7 +238,9 @@ class Desk:
         best = best_trial(self._search, self.study.options.maximize)
         if not self.study.options.confirm or best is None:
             return
-        for name, setting in (("chosen", setting_of(best, list(self.study.search))), ("unchanged", {})):
+        chosen = setting_of(best, list(self.study.search))
+        self._put_aside_unless_of(chosen)
+        for name, setting in ((CHOSEN, chosen), (UNCHANGED, {})):
             for seed in range(self.study.options.seeds):
                 run = self.folder / CONFIRMATION / name / f"seed-{seed}"
                 reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
@@ -227,6 +248,13 @@ class Desk:
                     raise MachineError(expected(run, "a run that ends well", f"one that failed: {reached.cause}"))
                 if reached is None:
                     return
+
+    def _put_aside_unless_of(self, chosen: Setting) -> None:
+        """Keep the confirmation of what was chosen before a trial that had failed did better; its cost counts."""
+        folder = self.folder / CONFIRMATION / CHOSEN
+        if not is_of(folder, self.study, chosen):
+            earlier = sum(1 for _ in folder.parent.glob("earlier-*"))
+            folder.rename(folder.with_name(f"earlier-{earlier + 1}"))
 
     def _watched(self, threads: list[threading.Thread], watch: Callable[[], None]) -> None:
         """Until the threads have ended; if the watcher raises, they begin nothing further."""
@@ -241,7 +269,27 @@ class Desk:
             raise
 
 
-def best_trial(search: Search, maximize: bool) -> FrozenTrial | None:
+def is_sweep(folder: Path) -> bool:
+    """Whether a sweep was begun in a folder."""
+    return (folder / _STUDY).is_file()
+
+
+def is_of(folder: Path, study: Study, setting: Setting) -> bool:
+    """Whether the runs of a folder in `confirmation/` are of a setting; of every one where nothing was begun.
+
+    Args:
+        folder: of the runs.
+        study: what the sweep asks.
+        setting: values of what is searched over.
+    """
+    written = _settings_of(folder / "seed-0")
+    if not written.exists():
+        return True
+    wanted = study.config_of(setting, folder.parents[1] / _BASE, 0, **_HELD_OUT)
+    return result_settings(read_config(written)) == result_settings(wanted)
+
+
+def best_trial(search: Search, maximize: bool) -> Tried | None:
     """The finished trial with the best mean; of equal ones the first. None without any."""
     done = {t.number: (t, t.value) for t in search.trials() if t.value is not None and t.state == TrialState.COMPLETE}
     if not done:

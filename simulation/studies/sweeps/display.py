@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from client_model.metrics.intervals import Interval
+from client_model.metrics.intervals import Interval, why_so_wide
 from client_model.metrics.metric import Metric
 from simulation.config import RunConfig
 from simulation.settings import choose, leaves
@@ -39,9 +39,9 @@ class SweepDisplay:
         self._desk = desk
         self._console = console_for(stream)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if stream.isatty() else None
-        self._told: set[int] = {t.number for t in desk.search.trials() if t.state.is_finished()}
+        self._told = self._ended()
         self._looked = 0.0
-        self._began, self._done_before = time.monotonic(), len(self._told)
+        self._began, self._done_before, self._done = time.monotonic(), len(self._told), len(self._told)
 
     def __enter__(self) -> "SweepDisplay":
         if self._live is not None:
@@ -61,18 +61,24 @@ class SweepDisplay:
         if time.monotonic() - self._looked < _OFTEN_S:
             return
         self._looked = time.monotonic()
-        finished = [t for t in self._desk.search.trials() if t.state.is_finished()]
-        if any(trial.number not in self._told for trial in finished):
-            desk = self._desk
+        ended = self._ended()
+        untold = {number for number, attempt in ended - self._told}
+        if untold:
+            desk, self._done = self._desk, len(ended) - len(untold)
             for trial in trial_results(desk.folder, desk.study, desk.search):
-                if trial.state in ("finished", "pruned", "failed") and trial.number not in self._told:
-                    self._told.add(trial.number)
+                if trial.number in untold:
+                    self._done += 1
                     self.say(f"{self._counter()}  {trial_line(trial, desk.study)}")
+        self._told, self._done = self._told | ended, len(ended)
         if self._live is not None:
             self._live.update(self._picture(), refresh=True)
 
+    def _ended(self) -> set[tuple[int, int]]:
+        """Trials that have ended, each with how many attempts at it failed: one that is tried again is told again."""
+        return {(one.number, len(one.causes)) for one in self._desk.search.trials() if one.state.is_finished()}
+
     def _counter(self) -> str:
-        done, total = len(self._told), self._desk.progress.total
+        done, total = self._done, self._desk.progress.total
         return f"trial {done}/{total}" + (", confirming on people held out" if done >= total and self._live else "")
 
     def _picture(self) -> RenderableType:
@@ -82,11 +88,11 @@ class SweepDisplay:
         return Group(first, *(Text(f"  {name}  {how}", no_wrap=True, overflow="ellipsis") for name, how in running))
 
     def _time_left(self) -> str:
-        done = len(self._told) - self._done_before
-        if not done or len(self._told) >= self._desk.progress.total:
-            return "" if done else "? left"
+        done, total = self._done - self._done_before, self._desk.progress.total
+        if done <= 0 or self._done >= total:
+            return "" if done > 0 else "? left"
         each = (time.monotonic() - self._began) / done
-        left = timedelta(seconds=round(each * max(self._desk.progress.total - len(self._told), 0)))
+        left = timedelta(seconds=round(each * max(total - self._done, 0)))
         return f"{left} left"
 
 
@@ -107,12 +113,19 @@ def print_result(stream: TextIO, result: SweepResult, files: Sequence[Path]) -> 
     metric, done = result.metric, [trial for trial in result.trials if trial.reached is not None]
     print_table(console, *_table(result), left=range(1, 1 + len(result.names)))
     for trial in result.trials:
-        if trial.state == "failed":
-            print_line(console, f"trial {trial.number} failed: {trial.cause}")
+        for line in _failures(trial):
+            print_line(console, line)
     for line in (*_verdict(result, done), *_confirmed(result, metric), *cost_lines(result.cost)):
         print_line(console, line)
     for path in files:
         console.print(str(path), markup=False, soft_wrap=True)
+
+
+def _failures(trial: TrialResult) -> list[str]:
+    """Why attempts at a trial failed, a line each; also of one that a later attempt finished."""
+    if trial.state == "failed" and len(trial.causes) == 1:
+        return [f"trial {trial.number} failed: {trial.cause}"]
+    return [f"trial {trial.number} failed, attempt {i}: {cause}" for i, cause in enumerate(trial.causes, start=1)]
 
 
 def print_line(console: Console, text: str) -> None:
@@ -162,7 +175,11 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
         return ["no trial has finished"]
     best = next(trial for trial in done if trial.number == result.best)
     over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
-    lines = [f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"]
+    wide = why_so_wide(number) if over == "seeds" else None
+    lines = [
+        f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"
+        f"{f', {wide}' if wide else ''}"
+    ]
     epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
     if len({None if e is None else round(e, 2) for e in epsilons}) > 1:
         shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))

@@ -8,7 +8,7 @@ from math import isclose
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from client_model.metrics.door import ALWAYS_MEASURED, METRICS
 from client_model.metrics.intervals import Interval, difference_over_people, over_people, over_seeds
@@ -23,8 +23,17 @@ from simulation.flags import read_config
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
-from simulation.studies.sweeps.desk import CONFIRMATION, TRIALS, best_trial, is_finished, value_of
-from simulation.studies.sweeps.search import Search, cause_of, setting_of
+from simulation.studies.sweeps.desk import (
+    CHOSEN,
+    CONFIRMATION,
+    TRIALS,
+    UNCHANGED,
+    best_trial,
+    is_finished,
+    is_of,
+    value_of,
+)
+from simulation.studies.sweeps.search import Search, Tried, setting_of
 from simulation.studies.sweeps.study_file import Setting, Study
 from typefleet.errors import ConfigError
 
@@ -49,7 +58,12 @@ class TrialResult:
     behind_best: Interval | None  # what the best reaches beyond it, paired; None of the best itself
     epsilon: float | None  # of one run; None without privacy
     wall_seconds: float
-    cause: str | None  # of a failure
+    causes: tuple[str, ...] = ()  # why attempts failed, in their order; also those before one that did not
+
+    @property
+    def cause(self) -> str | None:
+        """Why the last attempt failed; None if it did not."""
+        return self.causes[-1] if self.state == "failed" else None
 
 
 @dataclass(frozen=True)
@@ -111,7 +125,7 @@ def sweep_result(folder: Path, study: Study, search: Search) -> SweepResult:
         trials=trials,
         best=None if best is None else best.number,
         cost=tuning_cost(folder, sum(trial.state != "waiting" for trial in trials), study.options.seeds),
-        confirmation=_confirmation(folder / CONFIRMATION, study, metric),
+        confirmation=None if best is None else _confirmation(folder / CONFIRMATION, study, metric, best),
     )
 
 
@@ -131,9 +145,9 @@ def _runs(folder: Path) -> dict[int, Path]:
 
 
 def _trial(
-    trial: FrozenTrial, runs: Mapping[int, Path], best: Mapping[int, Path] | None, study: Study, metric: Metric
+    trial: Tried, runs: Mapping[int, Path], best: Mapping[int, Path] | None, study: Study, metric: Metric
 ) -> TrialResult:
-    state, cause = _STATES[trial.state], cause_of(trial)
+    state = _STATES[trial.state]
     summaries = [RunDirectory(run).read_summary() for run in runs.values()]
     values = {} if state == "failed" else {seed: value_of(run, metric.name) for seed, run in runs.items()}
     done = state == "finished"
@@ -146,7 +160,7 @@ def _trial(
         behind_best=difference_of(best, runs, metric) if done and best is not None and best != runs else None,
         epsilon=summaries[0].epsilon if summaries else None,
         wall_seconds=sum(summary.wall_seconds for summary in summaries),
-        cause=cause,
+        causes=trial.causes,
     )
 
 
@@ -172,9 +186,11 @@ def difference_of(runs: Mapping[int, Path], reference: Mapping[int, Path], metri
     return over_seeds([value_of(runs[s], metric.name) - value_of(reference[s], metric.name) for s in seeds])
 
 
-def _confirmation(folder: Path, study: Study, metric: Metric) -> Confirmation | None:
-    chosen, unchanged = _runs(folder / "chosen"), _runs(folder / "unchanged")
+def _confirmation(folder: Path, study: Study, metric: Metric, best: Tried) -> Confirmation | None:
+    chosen, unchanged = _runs(folder / CHOSEN), _runs(folder / UNCHANGED)
     if len(chosen) < study.options.seeds or len(unchanged) < study.options.seeds:
+        return None
+    if not is_of(folder / CHOSEN, study, setting_of(best, list(study.search))):  # another was the best until a retry
         return None
     gain = difference_of(chosen, unchanged, metric)
     if gain is None:
@@ -268,14 +284,22 @@ def _summary(run: Path) -> Summary | None:
 
 
 def tidy_rows(result: SweepResult) -> list[dict[str, Any]]:
-    """One row per trial and seed, for tables: trial, state, seed, the settings, the metric, epsilon."""
+    """One row per trial and seed, for tables: trial, state, seed, the settings, the metric, epsilon, failures.
+
+    The cause is that of the last attempt that failed, also of a trial that a later attempt finished.
+    """
     rows = []
     for trial in result.trials:
         runs: list[tuple[int | None, float | None]] = [*trial.values.items()] or [(None, None)]
         for seed, value in runs:
             own = {"trial": trial.number, "state": trial.state, "seed": seed, **trial.setting}
-            rows.append({**own, result.metric.name: value, "epsilon": trial.epsilon, "cause": trial.cause})
+            ends = {"epsilon": trial.epsilon, "failed_attempts": len(trial.causes), "cause": _last(trial.causes)}
+            rows.append({**own, result.metric.name: value, **ends})
     return rows
+
+
+def _last(causes: Sequence[str]) -> str | None:
+    return causes[-1] if causes else None
 
 
 def write_tables(folder: Path, result: SweepResult) -> None:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from client_model.metrics.intervals import difference_between_seeds, difference_over_people, over_people, over_seeds
+from client_model.metrics.intervals import (
+    difference_between_seeds,
+    difference_over_people,
+    over_people,
+    over_seeds,
+    ratio_over_people,
+    share_over_people,
+    why_so_wide,
+)
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
 from typefleet.errors import ConfigError
 
@@ -51,6 +59,13 @@ def test_one_seed_says_nothing_of_its_spread_and_none_nothing_at_all():
         over_seeds([])
 
 
+def test_that_two_seeds_make_an_interval_wide_is_said_with_students_factors():
+    two, three = (stats.t.ppf(0.975, n - 1) for n in (2, 3))
+    assert f"{two:.1f} standard errors" in why_so_wide(2) and f"{three:.1f}" in why_so_wide(2)
+    assert over_seeds([0.1, 0.2]).half_width == pytest.approx(two * stats.sem([0.1, 0.2]))
+    assert [why_so_wide(n) for n in (0, 1, 3, 10)] == [None] * 4
+
+
 def test_over_people_is_what_scipys_bootstrap_gives():
     counts = people(np.random.default_rng(3))
     found = over_people(TOP1_RECALL, counts)
@@ -93,3 +108,27 @@ def test_what_cannot_be_said_is_not():
     assert over_people(TOP1_RECALL, nothing) is None
     one = over_people(TOP1_RECALL, {name: values[:1] for name, values in counts.items()})
     assert one.low is None and one.number == 1
+
+
+def test_a_share_over_people_is_that_of_the_metric_and_of_ones_the_mean():
+    counts = people(np.random.default_rng(8))
+    words = counts["word-positions"] - counts["out-of-vocabulary"]
+    assert share_over_people(counts["top1-hits"], words) == over_people(TOP1_RECALL, counts)
+    values = np.random.default_rng(9).normal(0.3, 2.0, 400)
+    found = share_over_people(values, np.ones(400))
+    assert (found.mean, found.number, found.over) == (pytest.approx(values.mean()), 400, "people")
+    assert found.half_width == pytest.approx(1.96 * stats.sem(values), rel=0.1)
+    assert share_over_people(np.zeros(3), np.zeros(3)) is None
+    with pytest.raises(ConfigError):
+        share_over_people(np.zeros(3), np.zeros(4))
+
+
+def test_a_ratio_is_taken_on_the_same_people_drawn_together():
+    rng = np.random.default_rng(10)
+    counts = people(rng)
+    halved = {**counts, "top1-hits": counts["top1-hits"] // 2}
+    found = ratio_over_people(TOP1_RECALL, halved, counts)
+    assert found.mean == pytest.approx(halved["top1-hits"].sum() / counts["top1-hits"].sum())
+    assert found.low == pytest.approx(0.5, abs=0.02) and found.high <= 0.5  # however people differ, half is half
+    nothing = {**counts, "top1-hits": np.zeros(len(counts["top1-hits"]), np.int64)}
+    assert ratio_over_people(TOP1_RECALL, counts, nothing) is None

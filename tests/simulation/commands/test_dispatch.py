@@ -7,9 +7,11 @@ from importlib import import_module
 
 import pytest
 
+from simulation.commands.dispatch import dispatch, meant_by, overview
 from simulation.subcommands import SUBCOMMANDS
 from tests.conftest import ROOT
 from tests.scripts.test_imports import imported
+from typefleet.errors import ConfigError
 
 
 def typefleet(*arguments):
@@ -27,6 +29,14 @@ def test_alone_it_lists_every_subcommand_in_one_line(arguments):
     assert max(map(len, lines)) <= 80 and all(line == line.rstrip() for line in lines)
 
 
+def test_the_list_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = overview().splitlines()
+    assert max(map(len, lines)) <= 60
+    words = " ".join(" ".join(lines).split())
+    assert all(f"{name} {one.about}" in words for name, one in SUBCOMMANDS.items())
+
+
 def test_the_list_imports_nothing_heavy():
     assert imported("-m", "typefleet") == (0, set())
     assert imported("-m", "typefleet", "run", "--help") == (0, set())
@@ -34,12 +44,23 @@ def test_the_list_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("exprt", "export"), ("dryrun", "dry-run"), ("personalize", "personalise")]
+    ("typed", "meant"),
+    [
+        *(("exprt", "export"), ("dryrun", "dry-run"), ("personalize", "personalise"), ("Sweep", "sweep")),
+        *(("simulate", "run"), ("scripts/simulate.py", "run"), ("simulat", "run"), ("fleet-dry-run", "dry-run")),
+        *((one.module, name) for name, one in SUBCOMMANDS.items()),
+        *((f"{name}s", name) for name in SUBCOMMANDS),
+    ],
 )
-def test_a_slip_is_one_line_that_says_what_may_have_been_meant(typed, meant):
-    done = typefleet(typed, "--flag")
+def test_a_slip_or_the_name_of_a_script_is_taken_for_the_subcommand_that_was_meant(typed, meant):
+    assert meant_by(typed) == meant
+
+
+def test_what_may_have_been_meant_is_said_in_one_line():
+    done = typefleet("simulate", "--rounds", "3")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1 and done.stderr.endswith(f"found none of that name; did you mean {meant}?\n")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("found none of that name; did you mean typefleet run?\n")
 
 
 def test_nothing_like_it_is_not_guessed():
@@ -49,11 +70,13 @@ def test_nothing_like_it_is_not_guessed():
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
-def test_a_subcommand_is_the_script_s_own_code_under_its_own_name(name):
-    helped = typefleet(name, "--help")
-    assert helped.returncode == 0 and helped.stdout.startswith(f"usage: typefleet {name} ")
-    wrong = typefleet(name, "--no-such-flag")
-    assert wrong.returncode == 2 and wrong.stderr.startswith("error: ") and wrong.stderr.count("\n") == 1
+def test_a_subcommand_is_the_script_s_own_code_under_its_own_name(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["typefleet"])  # which the subcommand's name is put behind
+    with pytest.raises(SystemExit) as stopped:
+        dispatch([name, "--help"])
+    assert not stopped.value.code and capsys.readouterr().out.startswith(f"usage: typefleet {name} ")
+    with pytest.raises(ConfigError, match="expected"):
+        dispatch([name, "--no-such-flag"])
     script = ROOT / "scripts" / f"{SUBCOMMANDS[name].module}.py"
     if script.exists():
         module = import_module(f"simulation.commands.{SUBCOMMANDS[name].module}")

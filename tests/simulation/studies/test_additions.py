@@ -18,7 +18,7 @@ from simulation.studies.additions import (
     UNREPEATED,
     Measured,
     Message,
-    interval,
+    gain_of_personal,
     measure_person,
     print_measured,
 )
@@ -59,9 +59,10 @@ def test_the_table_fits_80_columns_and_has_the_gain_with_its_interval():
     hits = np.zeros((4, 3, 3, 2), np.int64)
     hits[:, PERSONAL] = 70
     measured = Measured(words, hits)
-    assert np.allclose(interval(measured, KNOWN, 1, 0), 10)
+    gain = gain_of_personal(measured, KNOWN, 1)
+    assert np.allclose((gain.mean, gain.low, gain.high), 0.1) and gain.over == "people"
     stream = io.StringIO()
-    print_measured(Console(file=stream, width=80), measured, 0)
+    print_measured(Console(file=stream, width=80), measured)
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80 and "+10.00 (+10.00 to +10.00)" in stream.getvalue()
     assert len([line for line in lines if " three " in line]) == 3

@@ -1,13 +1,20 @@
 """The same model trained in one place, beside the run."""
 
+import io
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from client_model.config import CentralTraining
+from client_model.metrics.counting_baselines import Baselines
+from client_model.metrics.intervals import over_people
+from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.run.central import CentralTrained, read_central, write_central
+from simulation.studies.central_comparison import CentralComparison, Model, over_seeds_of, print_comparison
 from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.studies.run_folders import counts_of
 from typefleet.errors import ConfigError
 
 
@@ -16,13 +23,14 @@ def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path)
     public = tmp_path / "public.jsonl"
     public.write_text('{"user_id": "a", "text": "see you soon"}\n' * 3, encoding="utf-8")
     run = shutil.copytree(straight[0], tmp_path / "run")
-    done = script("compare_central.py", run, "--training.epochs", 1, "--public-text", public)
+    done = script("compare_central.py", run, "--training.epochs", 1, "--public-text", public, "--seeds", 2)
     assert done.returncode == 0, done.stderr
     rows = {line.split("  ")[0].strip(): re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()}
     federated, central = (float(rows[name][0]) for name in ("federated", "central"))
     assert central > float(rows["at the start"][0])
     assert float(rows["federated / central"][0]) == pytest.approx(federated / central, rel=0.02)
-    assert "central training" in done.stdout
+    assert "central training" in done.stdout and "central, 2 seeds" in rows
+    assert float(rows["central - federated"][0]) == pytest.approx(central - federated, abs=0.011)
     kept = read_central(run)
     assert (kept.epochs, f"{100 * kept.metrics['top1_recall']:.2f}") == (1, f"{central:.2f}")
     for kind in ("bigram", "trigram"):
@@ -42,11 +50,50 @@ def test_a_bad_public_text_is_said_before_anything_is_trained(straight, script, 
         assert "central training" not in done.stdout and "secret" not in done.stderr
 
 
+def models(seeds=1):
+    """A comparison of models that are worth as much as they are said to be, on the same people."""
+
+    def model(skill):
+        counted = counts_of(0, skill)
+        return Model({TOP1_RECALL.name: TOP1_RECALL.value(counted.sums())}, counted.counts)
+
+    central = tuple(model(0.05 + 0.002 * seed) for seed in range(seeds))
+    return CentralComparison(model(0.0), model(0.03), central[0], central, None)
+
+
+def test_what_is_between_the_models_is_taken_person_by_person():
+    found = models(3)
+    left, ratio = found.left_to_gain(TOP1_RECALL), found.ratio(TOP1_RECALL)
+    values = [model.metrics[TOP1_RECALL.name] for model in (found.federated, found.central)]
+    assert left.mean == pytest.approx(values[1] - values[0]) and ratio.mean == pytest.approx(values[0] / values[1])
+    alone = over_people(TOP1_RECALL, found.central.counts)
+    assert left.half_width < alone.half_width / 5  # people differ; what the one model has beyond the other does not
+    over = over_seeds_of(found, TOP1_RECALL)
+    assert (over.number, over.over) == (3, "seeds") and over.half_width > 0
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_the_table_has_an_interval_beside_each_figure_and_says_of_what(seeds):
+    prepared = SimpleNamespace(
+        metrics=SimpleNamespace(compared=[TOP1_RECALL]),
+        baselines=lambda: Baselines(bigram_top1=0.1),
+        held_out_phones=range(40),
+    )
+    said = io.StringIO()
+    print_comparison(said, models(seeds), prepared)
+    rows = {line.split("  ")[0].strip(): line for line in said.getvalue().splitlines()}
+    for name in ("at the start", "federated", "central", "federated / central", "central - federated"):
+        assert "±" in rows[name]
+    assert "points" in rows["central - federated"] and "over the 40 people" in said.getvalue()
+    assert ("that wide because of two seeds" in said.getvalue()) == ("central, 2 seeds" in rows) == (seeds == 2)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["{folder}"], "config.toml"),
         (["{folder}", "--training.epochs", "0"], "--training.epochs: expected"),
+        (["{folder}", "--seeds", "0"], "--seeds: expected a number >= 1, found 0"),
     ],
 )
 def test_bad_input_is_one_line(flags, message, script, tmp_path):
@@ -79,4 +126,5 @@ def test_a_run_that_asks_for_it_trains_centrally_once(script, tmp_path):
     again = script("simulate.py", "--resume", run)
     assert recall in again.stdout and (run / "central.json").stat().st_mtime_ns == written  # not made again
     done = script("compare_central.py", run)
-    assert re.search(rf"central +{recall}", done.stdout)  # the same as the script
+    value = recall.removesuffix(" %")
+    assert re.search(rf"central +{value} ± [\d.]+ %", done.stdout)  # the same as the script

@@ -1,20 +1,26 @@
 """A dry run is the timeline of a real run, and its report adds up."""
 
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
+from scipy import stats
 
 from client_model.config import DataConfig
 from simulation.clock import DAY_S
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
 from simulation.studies.dry_run import prepare_dry_run, run_days, tokens_of_phones
-from simulation.studies.dry_run_report import dry_run_summary, write_report
+from simulation.studies.dry_run_report import dry_run_summary, play_and_report, write_report
+from simulation.studies.dry_run_seeds import summary_of_seeds
 from simulation.world.config import FleetConfig
 from tests.heard_steps import Heard
 from tests.server_strategy.test_funnel import COUNTS
+from typefleet import studies
+from typefleet.errors import ConfigError
 from typefleet.steps import heard_by
 
 SETTINGS = ("--fleet.size", "4000", "--cohort.goal", "40", "--privacy.mechanism", "none")
@@ -85,6 +91,45 @@ def test_a_fleet_where_nothing_can_happen_has_nulls_and_a_page_all_the_same(tmp_
 def test_it_is_seeded():
     (_, a), (_, b), (_, c) = played(days=1.0), played(days=1.0), played("--seed", "9", days=1.0)
     assert a.rounds == b.rounds and a.rounds != c.rounds
+
+
+def test_with_several_seeds_each_figure_has_students_interval_and_each_fleet_its_folder(tmp_path):
+    config = replace(parse_simulate([*SETTINGS, "--cohort.pause-s", "1200"]).run, output_dir=tmp_path / "out")
+    said = io.StringIO()
+    files = play_and_report(Console(file=said, width=80), config, days=0.3, seeds=2)
+    assert all(path.exists() for path in files)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        *("config.toml", "seed-0", "seed-1", "summary.json")
+    ]
+    each = [json.loads((tmp_path / "out" / f"seed-{seed}" / "summary.json").read_text()) for seed in range(2)]
+    together = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert together["seeds"] == [0, 1] and list(together["by_seed"].values()) == each
+    for name, values in (
+        ("rounds_per_day", [one["rounds_per_day"] for one in each]),
+        ("round_s.p50", [one["round_s"]["p50"] for one in each]),
+        ("participation.gini", [one["participation"]["gini"] for one in each]),
+    ):
+        low, high = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
+        assert together["intervals"][name] == pytest.approx({"mean": np.mean(values), "low": low, "high": high})
+    in_words = " ".join(said.getvalue().split())
+    assert "over 2 seeds, 0 to 1, each another fleet: that wide because of two seeds" in in_words
+    assert max(map(len, said.getvalue().splitlines())) <= 80
+
+
+def test_one_seed_has_no_interval_and_says_why():
+    summary = studies.dry_run(parse_simulate([*SETTINGS, "--cohort.pause-s", "1200"]).run, days=0.2)
+    assert (summary["seeds"], summary["intervals"]) == ([0], None) and "one seed" in summary["why_no_intervals"]
+    assert summary["rounds_completed_share"] == 1.0
+    with pytest.raises(ConfigError, match="seeds: expected a whole number >= 1, found 0"):
+        studies.dry_run(RunConfig(), days=1, seeds=0)
+
+
+def test_a_figure_that_a_seed_lacks_has_no_interval_and_says_why():
+    found = summary_of_seeds(
+        [{"a": 1.0, "b": {"p50": None}, "by_group": []}, {"a": 2, "b": None, "by_group": []}], [4, 5]
+    )
+    assert found["intervals"]["a"]["mean"] == 1.5
+    assert found["intervals"]["b.p50"] == {"mean": None, "low": None, "high": None, "why": "not every seed has a value"}
 
 
 def test_tokens_follow_the_population():

@@ -1,10 +1,22 @@
 """Statistics of what is seen, and a fit that finds them again in the model."""
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
+from scipy import stats
 
 from simulation.clock import DAY_S, HOUR_S
-from simulation.studies.fleet_fit import chance, compare, fit_fleet, simulated_statistics, some_looks
+from simulation.studies.fleet_fit import (
+    compare,
+    fit_fleet,
+    over_devices,
+    over_fleets,
+    simulated_statistics,
+    some_looks,
+)
+from simulation.studies.fleet_fit_report import print_comparison
 from simulation.studies.fleet_statistics import STEP_S, Looks, look_at_model, look_at_trace, statistics
 from simulation.world.availability.base import WorldFacts
 from simulation.world.availability.model import AvailabilityModel, Habits
@@ -100,10 +112,45 @@ def test_a_fit_finds_the_figures_of_another_fleet_again():
     assert [line.name for line in lines if line.met is False] == []
 
 
-def test_chance_shrinks_with_the_number_of_devices():
+@pytest.fixture(scope="module")
+def seen():
     everybody = np.ones((800, 144), bool)
     like = Looks(~everybody, everybody, np.tile(np.arange(144) % 48, (800, 1)))
-    looks = look_at_model(AvailabilityModel(Habits(), WorldFacts(800, 4)), like)
-    few = some_looks(looks, np.arange(50))
-    many, less = (chance(some, statistics(some)) for some in (looks, few))
-    assert less[0] == pytest.approx(4 * many[0], rel=0.5) and less[2] > 2 * many[2] > 0
+    return look_at_model(AvailabilityModel(Habits(), WorldFacts(800, 4)), like)
+
+
+def test_intervals_over_devices_shrink_with_their_number_and_hold_what_was_observed(seen):
+    few = some_looks(seen, np.arange(50))
+    many, less = (over_devices(some, statistics(some)) for some in (seen, few))
+    wide, narrow = (bounds[0][1] - bounds[0][0] for bounds in (less, many))
+    assert wide == pytest.approx(4 * narrow, rel=0.5)
+    assert less[2][1] > 2 * many[2][1] > 0  # of the curve, how far chance alone takes it
+    for line, (low, high) in zip(compare(statistics(seen), statistics(seen)), many, strict=True):
+        assert low <= line.observed <= high or line.name.startswith("hourly curve")
+
+
+def test_the_mean_over_devices_has_the_bootstrap_s_spread(seen):
+    shares = (seen.eligible & seen.observed).mean(1)  # all devices were seen for equally long
+    low, high = over_devices(seen, statistics(seen))[0]
+    assert (high - low) / 2 == pytest.approx(196 * shares.std() / 800**0.5, rel=0.15)
+
+
+def test_several_fleets_have_a_mean_with_students_interval(seen):
+    observed = statistics(seen)
+    by_seed = [compare(observed, simulated_statistics(Habits(), seen, 800, seed)) for seed in (1, 2, 3)]
+    line, interval = over_fleets(by_seed)[0]
+    values = [one[0].simulated for one in by_seed]
+    assert line.simulated == interval.mean == pytest.approx(np.mean(values)) and line.observed == by_seed[0][0].observed
+    assert interval.half_width == pytest.approx(stats.t.ppf(0.975, 2) * stats.sem(values))
+    alone = over_fleets(by_seed[:1])[0]
+    assert (alone[0], alone[1].half_width) == (by_seed[0][0], None)
+
+
+@pytest.mark.parametrize(("seeds", "width"), [(1, 60), (2, 80)])
+def test_the_table_fits_the_terminal_and_says_what_stands_behind_each_interval(seeds, width, seen):
+    said = io.StringIO()
+    print_comparison(Console(file=said, width=width), "800 devices", seen, Habits(), seeds)
+    printed = said.getvalue()
+    assert max(map(len, printed.splitlines())) <= width and "95 % over" in printed and " to" in printed
+    assert printed.count("met") == 8  # every tolerance's verdict is there
+    assert ("over 2 simulated fleets: that wide because of two seeds" in " ".join(printed.split())) == (seeds == 2)

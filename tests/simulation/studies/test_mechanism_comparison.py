@@ -126,7 +126,9 @@ def test_with_seeds_a_difference_is_one_only_if_the_paired_interval_leaves_out_0
         between = difference_of(by_name[a], by_name[b])
         assert between.low > 0 and not is_above(by_name[b], by_name[a])
     said = "\n".join(how_differences_are_told(outcomes))
-    assert "over the seeds" in said and "seed by seed" in said and "points" not in said
+    assert "over the seeds" in said and "seed by seed" in said and "points" not in said and "two seeds" not in said
+    two = comparison.over_seeds([outcome("none", recall, seed=seed) for seed, recall in enumerate((0.2, 0.3))])
+    assert "that wide because of two seeds" in "\n".join(how_differences_are_told(two))
 
 
 def test_an_average_above_is_no_contradiction_unless_it_is_shown():

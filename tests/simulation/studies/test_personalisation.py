@@ -46,10 +46,12 @@ def test_groups_by_text_and_all_of_them_last():
     assert least.mean_gain == pytest.approx(0.15)
     assert least.mean_gain_standard_error == pytest.approx(0.15)  # of gains 0 and 0.3
     assert (least.share_that_gains, least.share_that_loses, least.share_kept) == (0.5, 0, 1)
-    assert few.mean_gain == pytest.approx(-0.3) and few.mean_gain_standard_error is None
+    assert (least.mean_gain_low, least.mean_gain_high) == pytest.approx((0.0, 0.3))  # both drawn alike, or not
+    assert few.mean_gain == pytest.approx(-0.3) and few.mean_gain_standard_error is None and few.mean_gain_low is None
     assert (few.share_that_loses, few.mean_gain_by_rule, few.share_that_loses_by_rule) == (1, 0, 0)
     assert few.by_rule == few.before
     assert none.mean_gain is None and none.before is None
+    assert everybody.mean_gain_low < 0 < everybody.mean_gain_high and everybody.mean_gain_by_rule_low >= 0
     assert everybody.mean_gain == pytest.approx((0 + 0.3 - 0.3 + 0.1) / 4) and everybody.share_kept == 0.75
 
 
@@ -67,4 +69,4 @@ def test_written_and_printed_whole(outcomes, tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
     text = io.StringIO()
     print_groups(Console(file=text, width=140), summarise(outcomes, METRICS), METRICS)
-    assert "all" in text.getvalue()
+    assert "all" in text.getvalue() and "95 % bootstrap interval over phones" in text.getvalue()

@@ -51,6 +51,8 @@ def test_tables_fit_the_terminal_and_lose_nothing(width, written):
     assert all(len(line) <= width for line in printed.splitlines())
     for words in ("Settings that differ", "Difference to none", "recall@1", "trigram", "no difference", "t-interval"):
         assert words in printed
+    # Of the figures and of the differences.
+    assert " ".join(printed.split()).count("that wide because of two seeds: 12.7 standard errors") == 2
     for values in written[0].measured:
         for one in values:
             if one.metric.compared:

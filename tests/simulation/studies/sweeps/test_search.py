@@ -5,7 +5,7 @@ import threading
 import pytest
 from optuna.trial import TrialState
 
-from simulation.studies.sweeps.search import FILE_NAME, Search, cause_of, setting_of
+from simulation.studies.sweeps.search import FILE_NAME, Search, setting_of
 from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions
 from typefleet.errors import ConfigError
 
@@ -48,6 +48,73 @@ def test_trials_are_the_same_however_often_the_process_was_started(method, tmp_p
         assert 1 <= setting["d"] <= 10**6
 
 
+def played_in_batches(folder, asked, at_once, order=lambda batch: batch, killed=False):
+    """Settings in the order of their trials; the trials of a batch end in some order, perhaps in another process."""
+    folder.mkdir()
+    search, found = Search(folder, asked, at_once), {}
+    while batch := search.draw():
+        if killed:
+            search = Search(folder, asked, at_once)
+            batch = search.unfinished()
+        found |= {search.number_of(trial): setting_of(trial, list(SPACE)) for trial in batch}
+        for trial in order(batch):
+            assert search.draw() == []  # others are under way
+            search.finished(trial, float(search.number_of(trial)))  # ever better, so that each makes a difference
+    assert search.all_drawn
+    return [found[number] for number in range(len(found))]
+
+
+def test_tpe_with_several_at_once_repeats_whatever_the_order_in_which_they_end(tmp_path):
+    asked = study("tpe", 10)
+    straight = played_in_batches(tmp_path / "a", asked, 3)
+    assert straight == played_in_batches(tmp_path / "b", asked, 3, lambda batch: batch[::-1], killed=True)
+    assert len({tuple(setting.values()) for setting in straight}) == len(straight) == 10
+    assert straight != played_in_batches(tmp_path / "c", asked, 2)  # which is another search
+
+
+def test_a_batch_that_a_kill_cut_short_is_drawn_whole_before_any_of_it_ends(tmp_path):
+    asked = study("tpe", 6)
+    (tmp_path / "straight").mkdir()
+    straight = Search(tmp_path / "straight", asked, 6).draw()
+    killed = Search(tmp_path, asked, 6)
+    killed.next()
+    killed.next()  # two of six, and killed
+    again = Search(tmp_path, asked, 6).unfinished()
+    assert [setting_of(t, list(SPACE)) for t in again] == [setting_of(t, list(SPACE)) for t in straight]
+
+
+def test_trials_that_do_not_learn_from_others_wait_for_none(tmp_path):
+    search = Search(tmp_path, study("random", 3), 2)
+    assert [len(search.draw()) for _ in range(4)] == [1, 1, 1, 0] and search.all_drawn
+
+
+def test_a_further_attempt_has_the_setting_and_the_number_of_the_trial_that_failed(tmp_path):
+    asked = study(trials=3)
+    search = Search(tmp_path, asked)
+    first, second = search.next(), search.next()
+    search.failed(first, "the machine was full")
+    search.finished(second, 1.0)
+    (again,) = search.retry_failed()
+    assert search.number_of(again) == 0 and setting_of(again, list(SPACE)) == setting_of(first, list(SPACE))
+    assert search.retry_failed() == []  # it is under way
+    killed = Search(tmp_path, asked)
+    (unfinished,) = killed.unfinished()
+    assert killed.number_of(unfinished) == 0
+    killed.failed(unfinished, "and again")
+    (last,) = killed.retry_failed()
+    third = killed.next()
+    assert killed.number_of(third) == 2 and killed.next() is None  # an attempt is no trial more
+    killed.finished(last, 2.0)
+    found = Search(tmp_path, asked).trials()
+    assert [(t.number, t.state.name, t.value) for t in found] == [
+        (0, "COMPLETE", 2.0),
+        (1, "COMPLETE", 1.0),
+        (2, "RUNNING", None),
+    ]
+    assert found[0].causes == ("the machine was full", "and again") and found[1].causes == ()
+    assert setting_of(found[2], list(SPACE)) == played(tmp_path / "straight", asked)[2]
+
+
 def test_a_grid_is_tried_in_its_order_each_once(tmp_path):
     space = {"b": Choices((True, "x", 0.5)), "c": Range(1, 3, False, 1, True)}
     asked = study("grid", 1, space)
@@ -74,7 +141,7 @@ def test_failures_keep_their_cause(tmp_path):
     search = Search(tmp_path, study(trials=1))
     search.failed(search.next(), "--cohort.goal: expected less")
     (trial,) = Search(tmp_path, study(trials=1)).trials()
-    assert trial.state == TrialState.FAIL and cause_of(trial) == "--cohort.goal: expected less"
+    assert trial.state == TrialState.FAIL and trial.causes == ("--cohort.goal: expected less",)
 
 
 def test_the_median_pruner_ends_what_does_worse_at_the_same_round(tmp_path):

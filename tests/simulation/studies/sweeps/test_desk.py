@@ -1,0 +1,110 @@
+"""A sweep's loop over processes that end at once, in any order, and as often as not badly."""
+
+import json
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from simulation.run.run_messages import Line, RunEnded, RunFailed, RunRequest
+from simulation.studies.sweeps.desk import CHOSEN, CONFIRMATION, Desk, Places, best_trial, is_of
+from simulation.studies.sweeps.search import setting_of
+from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions
+from typefleet.errors import ConfigError
+
+RATE = "training.learning_rate"
+
+
+LOG: list[str] = []  # which run began and ended
+
+
+class Process:
+    """Speaks as the process of a run does, and reaches at once what the rate decides."""
+
+    def __init__(self, waits=lambda trial: 0.0, fails=lambda rate, seed: False):
+        self.waits, self.fails, self.answers = waits, fails, []
+
+    def send(self, line):
+        request = Line.read(line)
+        assert isinstance(request, RunRequest)
+        run = Path(request.output_dir)
+        rate = tomllib.loads(Path(request.settings).read_text())["training"]["learning_rate"]
+        name = f"{run.parent.name}/{run.name}"
+        LOG.append(f"begin {name}")
+        time.sleep(self.waits(int(run.parent.name) if run.parent.name.isdigit() else 0))
+        LOG.append(f"end {name}")
+        if self.fails(rate, request.seed):
+            self.answers.append(Line.of(RunFailed(f"the machine was full at seed {request.seed}")))
+            return
+        run.mkdir(parents=True)
+        (run / "summary.json").write_text(json.dumps({"top1_recall": rate / 10}))
+        (run / "participation.json").write_text("{}")
+        self.answers.append(Line.of(RunEnded(True, 0.0)))
+
+    def receive(self):
+        return self.answers.pop(0)
+
+    def end(self):
+        return "exit code 0"
+
+    def kill(self):
+        raise AssertionError("nothing here takes long")
+
+
+@pytest.fixture(autouse=True)
+def none_begun():
+    LOG.clear()
+
+
+def study(search, **options):
+    return Study(StudyOptions(**{"seeds": 2, "confirm": False, **options}), {}, search)
+
+
+def carried_out(folder, asked, number=1, retry_failed=False, **how):
+    desk = Desk(folder, asked, Places(number, 1, lambda log: Process(**how)), retry_failed=retry_failed)
+    desk.carry_out(lambda: None)
+    return desk
+
+
+def test_a_batch_of_tpe_begins_once_all_before_have_ended_however_long_one_takes(tmp_path):
+    """With what `test_search` shows of batches, the search thus repeats in whatever order runs end."""
+    asked = study({RATE: Range(0.1, 3.0, True, None, False)}, method="tpe", trials=3, seeds=1)
+    desk = carried_out(tmp_path, asked, 2, waits=lambda trial: 0.5 * (trial == 0))
+    assert sorted(LOG[:4]) == [f"{what} 000{trial}/seed-0" for what in ("begin", "end") for trial in (0, 1)]
+    assert LOG[4:] == ["begin 0002/seed-0", "end 0002/seed-0"]
+    assert [one.value == pytest.approx(one.params[RATE] / 10) for one in desk.search.trials()] == [True] * 3
+
+
+def test_what_failed_is_tried_again_and_nothing_else(tmp_path):
+    asked = study({RATE: Choices((0.5, 1.0))})
+    desk = carried_out(tmp_path, asked, fails=lambda rate, seed: rate == 1.0 and seed == 1)
+    assert [one.state.name for one in desk.search.trials()] == ["COMPLETE", "FAIL"]
+    assert desk.search.unfinished() == desk.search.draw() == []  # unless it is asked for
+    desk = carried_out(tmp_path, asked, retry_failed=True)
+    done, found = desk.search.trials()
+    assert (done.number, done.causes, found.number) == (0, (), 1)
+    assert found.causes == ("the machine was full at seed 1",) and found.value == pytest.approx(0.1)
+    runs = ["0000/seed-0", "0000/seed-1", "0001/seed-0", "0001/seed-1"]
+    assert LOG[::2] == [f"begin {run}" for run in (*runs, runs[-1])]
+    assert desk.search.retry_failed() == []  # nothing is left
+
+
+def test_a_retry_that_becomes_the_best_is_confirmed_in_the_place_of_the_former(tmp_path):
+    asked = study({RATE: Choices((0.5, 2.0))}, confirm=True, seeds=1)
+    desk = carried_out(tmp_path, asked, fails=lambda rate, seed: rate == 2.0)
+    chosen = tmp_path / CONFIRMATION / CHOSEN
+    assert is_of(chosen, asked, {RATE: 0.5}) and not is_of(chosen, asked, {RATE: 2.0})
+    desk = carried_out(tmp_path, asked, retry_failed=True)
+    assert setting_of(best_trial(desk.search, maximize=True), [RATE]) == {RATE: 2.0}
+    assert is_of(chosen, asked, {RATE: 2.0}) and is_of(chosen.with_name("earlier-1"), asked, {RATE: 0.5})
+    assert (chosen / "seed-0" / "summary.json").exists() and (chosen.with_name("earlier-1") / "seed-0").exists()
+
+
+def test_there_is_nothing_to_try_again_where_no_sweep_is(tmp_path):
+    from simulation.studies.sweeps.carry_out import carry_out
+
+    for folder in (None, tmp_path / "none"):
+        with pytest.raises(ConfigError, match="--retry-failed: expected --output-dir with a sweep"):
+            carry_out(study({RATE: Choices((0.5,))}), folder, retry_failed=True)
+    assert not (tmp_path / "none").exists()

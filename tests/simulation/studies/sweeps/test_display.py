@@ -1,0 +1,50 @@
+"""What is printed of a sweep says what its intervals are worth."""
+
+import io
+
+import pytest
+
+from client_model.metrics.intervals import over_seeds
+from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from simulation.studies.sweeps.display import print_result
+from simulation.studies.sweeps.results import SweepResult, TrialResult, TuningCost
+
+NO_COST = TuningCost(
+    runs=0,
+    without_privacy=0,
+    rho=None,
+    epsilon=None,
+    delta=None,
+    epsilon_of_chosen=None,
+    epsilon_is_of=None,
+    why_not="it is not looked at",
+)
+
+
+def trial(number, values, best=None):
+    return TrialResult(
+        number=number,
+        state="finished",
+        setting={"training.epochs": number},
+        values=dict(enumerate(values)),
+        reached=over_seeds(values),
+        behind_best=None if best is None else over_seeds([b - v for b, v in zip(best, values, strict=True)]),
+        epsilon=None,
+        wall_seconds=1.0,
+    )
+
+
+def printed(trials):
+    stream = io.StringIO()
+    result = SweepResult(TOP1_RECALL, ["training.epochs"], trials, 0, NO_COST, None)
+    print_result(stream, result, [])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_an_interval_over_two_seeds_is_shown_and_said_to_be_that_wide_because_of_them(seeds):
+    best, other = [0.20, 0.22, 0.21][:seeds], [0.19, 0.20, 0.20][:seeds]
+    text = printed([trial(0, best), trial(1, other, best)])
+    half = 100 * over_seeds(best).half_width
+    assert f"21.00 ± {half:.2f} %" in text and f"95 % interval over {seeds} seeds" in text
+    assert ("that wide because of two seeds: 12.7 standard errors" in text) == (seeds == 2)
