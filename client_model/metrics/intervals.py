@@ -8,7 +8,7 @@ the same people, drawn together: most of what makes one sample of people easier 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
 from client_model.metrics.metric import Metric
+from client_model.metrics.table import value_of
 from typefleet.errors import ConfigError, expected
 
 CONFIDENCE = 0.95
@@ -28,7 +29,7 @@ PhoneColumns = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it may lie; the bounds are None where one value says nothing of its spread."""
+    """A mean and where it may lie; bounds are None where one value, or ones too large to square, show no spread."""
 
     mean: float
     low: float | None
@@ -64,7 +65,10 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
         return Interval(mean, None, None, 1, "seeds")
     from scipy.special import stdtrit  # the quantile of Student's t
 
-    half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
+    with np.errstate(over="ignore"):  # of values such as the perplexity of a model that has diverged
+        half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
+    if not isfinite(half):
+        return Interval(mean, None, None, n, "seeds")
     return Interval(mean, mean - half, mean + half, n, "seeds")
 
 
@@ -85,7 +89,10 @@ def difference_between_seeds(
     if min(len(values), len(reference)) < 2:
         return None
     number, mean = len(values) + len(reference), float(np.mean(values)) - float(np.mean(reference))
-    own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
+    with np.errstate(over="ignore"):
+        own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
+    if not isfinite(own + other):
+        return Interval(mean, None, None, number, "seeds")
     if own + other == 0:
         return Interval(mean, mean, mean, number, "seeds")
     from scipy.special import stdtrit
@@ -105,6 +112,9 @@ def over_people(metric: Metric, counts: PhoneColumns, confidence: float = CONFID
 
     Returns:
         None where the metric has no value or its counts were not made.
+
+    Raises:
+        ConfigError: the metric, one of somebody's own, raises on the counts of some draw of the people.
     """
     return _bootstrap(metric, (counts,), confidence)
 
@@ -123,7 +133,7 @@ def difference_over_people(
         None where the metric has no value or its counts were not made.
 
     Raises:
-        ConfigError: they are not of equally many phones.
+        ConfigError: they are not of equally many phones, or the metric raises on the counts of some draw of the people.
     """
     numbers = {len(column) for columns in (counts, reference) for column in columns.values()}
     if len(numbers) > 1:
@@ -160,7 +170,7 @@ def _resampled(metric: Metric, models: Sequence[PhoneColumns], people: int) -> I
 
 
 def _difference(metric: Metric, models: Sequence[Mapping[str, Any]]) -> float | None:
-    values = [metric.value(sums) for sums in models]
+    values = [value_of(metric, sums) for sums in models]
     if any(value is None for value in values):
         return None
     return float(values[0] - values[1]) if len(values) > 1 else float(values[0])

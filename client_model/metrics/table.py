@@ -56,7 +56,7 @@ class MetricTable:
             ConfigError: a metric raises, or its value is none that can be written; names the metric.
         """
         return {
-            metric.name: _value(metric, sums) if metric.counts.keys() <= sums.keys() else None
+            metric.name: value_of(metric, sums) if metric.counts.keys() <= sums.keys() else None
             for metric in self.metrics
         }
 
@@ -117,8 +117,16 @@ def stacked(counts: Sequence[Counts]) -> dict[str, NDArray[Any]]:
     return {name: np.stack([one[name] for one in counts]) for name in counts[0]} if counts else {}
 
 
-def _value(metric: Metric, sums: Counts) -> Any:
-    """The value of a metric as Python and JSON have it; one that is not finite does not exist, and is None."""
+def value_of(metric: Metric, sums: Counts) -> Any:
+    """The value of a metric as Python and JSON have it; one that is not finite does not exist, and is None.
+
+    Args:
+        metric: whose counts are among the sums.
+        sums: over some phones.
+
+    Raises:
+        ConfigError: the metric raises, or its value is none that can be written; names the metric.
+    """
     with calling(f"metric {metric.name}", "a value of its counts"):
         value = metric.value(sums)
     if metric.unit != "rows":

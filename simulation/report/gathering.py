@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from client_model.metrics.intervals import Interval, over_people
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.tflite.export_folder import FILES, MANIFEST
+from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.config import RunConfig
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.device.keyboard import Keyboard
@@ -32,7 +33,7 @@ from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
 from simulation.subcommands import command
-from typefleet.errors import InputError, expected
+from typefleet.errors import ConfigError, InputError, expected
 
 SENTENCES_SHOWN = 3
 T = TypeVar("T")
@@ -61,7 +62,7 @@ def collect_facts(
     summary = directory.read_summary()
     finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
     participation = _or_left_out(lambda: _participation(root / "participation.json", metrics))
-    people, intervals = _over_people(directory, metrics, summary, participation)
+    people, intervals, no_interval = _over_people(directory, metrics, summary, participation)
     files = _or_left_out(lambda: _model_files(directory, summary, key_presses or {}))
     if not finished and isinstance(files, LeftOut):
         files = _NOT_YET
@@ -82,6 +83,7 @@ def collect_facts(
         files=files,
         sentences=sentences,
         parts=_parts(directory),
+        no_interval=no_interval,
     )
 
 
@@ -111,25 +113,40 @@ def _parts(directory: RunDirectory) -> list[str]:
 
 def _over_people(
     directory: RunDirectory, metrics: MetricTable, summary: Summary, participation: Participation | LeftOut
-) -> tuple[int | None, Mapping[str, Interval] | LeftOut]:
-    """(number of people, interval of each metric), of the last measurement."""
+) -> tuple[int | None, Mapping[str, Interval] | LeftOut, Mapping[str, str]]:
+    """(number of people, interval of each metric, why one has none), of the last measurement."""
     if not directory.held_out_phones.exists():
         if isinstance(participation, LeftOut):
-            return None, LeftOut(f"no {directory.held_out_phones.name}: the run is not finished, or older than that")
+            missing = f"no {directory.held_out_phones.name}: the run is not finished, or older than that"
+            return None, LeftOut(missing), {}
         rows = participation.recalls
         people = sum(row.people for row in rows if row.grouping == rows[0].grouping) or None
-        return people, LeftOut(f"the run has no {directory.held_out_phones.name}, with what was counted on each person")
+        missing = f"the run has no {directory.held_out_phones.name}, with what was counted on each person"
+        return people, LeftOut(missing), {}
     counted = _or_left_out(lambda: read_phone_counts(directory.held_out_phones))
     if isinstance(counted, LeftOut):
-        return None, counted
-    found = {metric.name: over_people(metric, counted.counts) for metric in metrics.metrics}
-    intervals = {name: interval for name, interval in found.items() if interval is not None}
+        return None, counted, {}
+    intervals, without = _intervals(metrics, counted)
     for name, interval in intervals.items():
         told = summary.held_out.get(name)
         if told is None or abs(interval.mean - told) > 1e-9 * max(1.0, abs(told)):
             reason = f"{directory.held_out_phones.name} is of another measurement than summary.json"
-            return len(counted.phones), LeftOut(reason)
-    return len(counted.phones), intervals
+            return len(counted.phones), LeftOut(reason), {}
+    return len(counted.phones), intervals, without
+
+
+def _intervals(metrics: MetricTable, counted: PhoneCounts) -> tuple[dict[str, Interval], dict[str, str]]:
+    """The interval of each metric that has one; of those that raise, why they have none."""
+    intervals, without = {}, {}
+    for metric in metrics.metrics:
+        try:
+            interval = over_people(metric, counted.counts)
+        except ConfigError as error:  # somebody's own; the others keep theirs
+            without[metric.name] = str(error)
+        else:
+            if interval is not None:
+                intervals[metric.name] = interval
+    return intervals, without
 
 
 def _number(value: Any) -> float | None:
@@ -201,7 +218,9 @@ def _privacy(path: Path) -> Privacy:
 def _central(root: Path) -> Central | LeftOut:
     found = read_central(root)
     if found is None:
-        return LeftOut("central training: not made", command("scripts/compare_central.py", root))
+        what = "central training, what the same model reaches with all the phones' text in one place"
+        remedy = command("scripts/compare_central.py", root)
+        return LeftOut(f"{what}: not made (once it is, scripts/report.py puts it here)", remedy)
     metrics = {name: value for name, value in found.metrics.items() if not isinstance(value, list)}  # a row each
     return Central({name: _number(value) for name, value in metrics.items()}, found.epochs)
 
