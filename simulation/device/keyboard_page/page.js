@@ -322,6 +322,7 @@ async function start() {
   buildModels(at("models"), state.keyboards, choose);
   state.keys = buildKeys(at("keys"), press, say);
   listen();
+  at("guarantee").open = matchMedia("(min-width: 48rem)").matches; // else the keys would not be on the screen
   names();
   sayAbout();
   const { short, full } = runtime(about);
