@@ -60,6 +60,23 @@ class MetricTable:
             for metric in self.metrics
         }
 
+    def values_or_why(self, sums: Counts) -> tuple[dict[str, Any], dict[str, str]]:
+        """(values as `values` has them, why there is none of those that raise on these sums), by name.
+
+        For parts of the people: a metric of somebody's own that fails on a few of them is no reason to end a run.
+
+        Args:
+            sums: over some phones.
+        """
+        values: dict[str, Any] = {}
+        why: dict[str, str] = {}
+        for metric in self.metrics:
+            try:
+                values |= MetricTable((metric,)).values(sums)
+            except ConfigError as error:
+                values[metric.name], why[metric.name] = None, str(error)
+        return values, why
+
     def numbers(self, sums: Counts) -> dict[str, float]:
         """The metrics that have a value and whose value is a single number, by name."""
         values = self.values(sums)

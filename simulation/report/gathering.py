@@ -185,6 +185,7 @@ def _participation(path: Path, metrics: MetricTable) -> Participation:
                 group=str(row["group"]),
                 people=int(row["held_out_phones"]),
                 values={metric.name: _number(row.get(metric.name)) for metric in metrics.compared},
+                why_no_value={name: str(why) for name, why in row.get("why_no_value", {}).items()},
             )
             for row in found["recall_by_group"] or []
         ],

@@ -188,6 +188,15 @@ def groupings(found: Participation) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
+def failed_on_groups(facts: RunFacts, found: Participation) -> Iterator[str]:
+    """Of metrics that failed on a group of people, on how many of them and why."""
+    for metric in facts.metrics.compared:
+        why = [group.why_no_value[metric.name] for group in found.recalls if metric.name in group.why_no_value]
+        if why:
+            groups = f"{len(why)} of the {len(found.recalls)} groups"
+            yield f"No value, {metric.label.strip()}, of {groups}: {why[0]}."
+
+
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
 

@@ -224,6 +224,11 @@ def test_a_metric_of_ones_own_that_fails_over_people_costs_its_interval_only(run
     assert re.search(r"No interval, my metric: metric mine: expected a value of its counts, found \w+ at test_p", text)
     assert "No value, no number: nothing was there to count, or what came out is no finite number." in text
     assert "(95 % interval over people" in text
+    found = json.loads((run_copy / "participation.json").read_text())
+    found["recall_by_group"][0]["why_no_value"] = {"mine": "metric mine: expected a value of its counts, found X"}
+    (run_copy / "participation.json").write_text(json.dumps(found))
+    text = report_of(run_copy, metrics=metric_table((), [raising, none])).text
+    assert f"No value, my metric, of 1 of the {len(found['recall_by_group'])} groups: metric mine: expected" in text
 
 
 def test_a_perplexity_of_a_run_that_diverged_is_a_word_with_its_reason(run_copy):
