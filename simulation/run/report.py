@@ -104,7 +104,7 @@ def _central_text(summary: Summary, metrics: MetricTable, central: CentralTraine
         return ["not measured; to do so:", Whole(command("scripts/compare_central.py", folder))]
     headline = metrics.metrics[0]
     reached, federated = central.metrics.get(headline.name), summary.held_out.get(headline.name)
-    text = f"{headline.text(reached)} after {central.epochs} epochs"
+    text = f"{headline.text(reached)} ({central.epochs} epochs)"
     return [text if not reached or federated is None else f"{text}; the run reached {federated / reached:.3f} of it"]
 
 

@@ -56,7 +56,7 @@ def test_beside_counting_stands_what_measures_training_in_one_place(columns, mon
 def test_beside_counting_stands_what_training_in_one_place_reached(monkeypatch):
     reached = 2 * SUMMARY.held_out["top1_recall"]
     text = printed(monkeypatch, central=CentralTrained(2, 1.0, {"top1_recall": reached}))
-    told = f"   trained in one place {100 * reached:.2f} % after 2 epochs; the run reached 0.500 of it"
+    told = f"   trained in one place {100 * reached:.2f} % (2 epochs); the run reached 0.500 of it"
     assert told.strip() in " ".join(text.split())
     assert "compare_central" not in text
 
