@@ -3,12 +3,13 @@
 Over seeds: Student's t for the mean of few runs, each with other people held out, other noise, other phones heard.
 Over people: the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which
 draws people and not words, since the words of one person depend on each other. The difference of two models is taken on
-the same people, drawn together: most of what makes one sample of people easier than another is then gone.
+the same people, drawn together: most of what makes one sample of people easier than another is then gone. A metric of
+somebody's own that raises on some draw is a ConfigError that names it; where it is no finite number, it has no value.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from typefleet.errors import ConfigError, expected
 
 CONFIDENCE = 0.95
 _RESAMPLES, _AT_ONCE = 2_000, 100  # of which so many are in memory
+_TOO_LARGE = "values too large for one, as of models that have diverged"
 _SEED, _PURPOSE = 0, "bootstrap over people"  # the same people are drawn whenever the same figure is asked for
 
 PhoneColumns = Mapping[str, NDArray[Any]]
@@ -36,6 +38,7 @@ class Interval:
     high: float | None
     number: int  # of seeds or of people
     over: str  # "seeds" or "people"
+    why: str = ""  # there are no bounds, where it is not for too few values
 
     @property
     def half_width(self) -> float | None:
@@ -67,8 +70,8 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
 
     with np.errstate(over="ignore"):  # of values such as the perplexity of a model that has diverged
         half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
-    if not isfinite(half):
-        return Interval(mean, None, None, n, "seeds")
+    if not np.isfinite(half):
+        return Interval(mean, None, None, n, "seeds", _TOO_LARGE)
     return Interval(mean, mean - half, mean + half, n, "seeds")
 
 
@@ -91,8 +94,8 @@ def difference_between_seeds(
     number, mean = len(values) + len(reference), float(np.mean(values)) - float(np.mean(reference))
     with np.errstate(over="ignore"):
         own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
-    if not isfinite(own + other):
-        return Interval(mean, None, None, number, "seeds")
+    if not np.isfinite(own + other):
+        return Interval(mean, None, None, number, "seeds", _TOO_LARGE)
     if own + other == 0:
         return Interval(mean, mean, mean, number, "seeds")
     from scipy.special import stdtrit
@@ -112,9 +115,6 @@ def over_people(metric: Metric, counts: PhoneColumns, confidence: float = CONFID
 
     Returns:
         None where the metric has no value or its counts were not made.
-
-    Raises:
-        ConfigError: the metric, one of somebody's own, raises on the counts of some draw of the people.
     """
     return _bootstrap(metric, (counts,), confidence)
 
@@ -133,7 +133,7 @@ def difference_over_people(
         None where the metric has no value or its counts were not made.
 
     Raises:
-        ConfigError: they are not of equally many phones, or the metric raises on the counts of some draw of the people.
+        ConfigError: they are not of equally many phones.
     """
     numbers = {len(column) for columns in (counts, reference) for column in columns.values()}
     if len(numbers) > 1:

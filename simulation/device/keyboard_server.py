@@ -159,32 +159,16 @@ class LocalFiles:
         }
 
     def reset(self, place: int, file: str) -> None:
-        """Forget what a file has learned.
-
-        Raises:
-            IndexError: there is no such model.
-        """
-        self._model(place)
+        """Forget what a file has learned."""
         with self._lock:
             self._opened.pop((place, file), None)
 
     def _open(self, place: int, file: str) -> Any:
         from client_model.tflite.interpreter import open_interpreter  # takes a second; a page with LiteRT.js needs none
 
-        model = self._model(place)
         if (place, file) not in self._opened:
-            self._opened[place, file] = open_interpreter(model.files[file])
+            self._opened[place, file] = open_interpreter(self._models[place].files[file])
         return self._opened[place, file]
-
-    def _model(self, place: int) -> DemoModel:
-        """The model of that number from 0 on; -1, which Python takes for the last, is none.
-
-        Raises:
-            IndexError: there is no such model.
-        """
-        if not 0 <= place < len(self._models):
-            raise IndexError(expected("the model's place", f"0 to {len(self._models) - 1}", place))
-        return self._models[place]
 
 
 class KeyboardServer(ThreadingHTTPServer):

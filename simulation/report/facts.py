@@ -137,7 +137,6 @@ class RunFacts:
     files: Sequence[ModelFile] | LeftOut
     sentences: Sequence[tuple[str, Sequence[TypedWord]]] | LeftOut
     parts: Sequence[str]  # kinds of objects that were handed in from Python, such as `cell`
-    no_interval: Mapping[str, str]  # why, by metric that has a value and yet none
 
     @property
     def measured(self) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from client_model.metrics.intervals import Interval, over_people
+from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.tflite.export_folder import FILES, MANIFEST
 from server_strategy.pooled_evaluation import PhoneCounts
@@ -62,7 +63,7 @@ def collect_facts(
     summary = directory.read_summary()
     finished = summary.stopped_early is not None or summary.rounds_completed >= config.rounds
     participation = _or_left_out(lambda: _participation(root / "participation.json", metrics))
-    people, intervals, no_interval = _over_people(directory, metrics, summary, participation)
+    people, intervals = _over_people(directory, metrics, summary, participation)
     files = _or_left_out(lambda: _model_files(directory, summary, key_presses or {}))
     if not finished and isinstance(files, LeftOut):
         files = _NOT_YET
@@ -83,7 +84,6 @@ def collect_facts(
         files=files,
         sentences=sentences,
         parts=_parts(directory),
-        no_interval=no_interval,
     )
 
 
@@ -113,40 +113,34 @@ def _parts(directory: RunDirectory) -> list[str]:
 
 def _over_people(
     directory: RunDirectory, metrics: MetricTable, summary: Summary, participation: Participation | LeftOut
-) -> tuple[int | None, Mapping[str, Interval] | LeftOut, Mapping[str, str]]:
-    """(number of people, interval of each metric, why one has none), of the last measurement."""
+) -> tuple[int | None, Mapping[str, Interval] | LeftOut]:
+    """(number of people, interval of each metric), of the last measurement."""
     if not directory.held_out_phones.exists():
         if isinstance(participation, LeftOut):
-            missing = f"no {directory.held_out_phones.name}: the run is not finished, or older than that"
-            return None, LeftOut(missing), {}
+            return None, LeftOut(f"no {directory.held_out_phones.name}: the run is not finished, or older than that")
         rows = participation.recalls
         people = sum(row.people for row in rows if row.grouping == rows[0].grouping) or None
-        missing = f"the run has no {directory.held_out_phones.name}, with what was counted on each person"
-        return people, LeftOut(missing), {}
+        return people, LeftOut(f"the run has no {directory.held_out_phones.name}, with what was counted on each person")
     counted = _or_left_out(lambda: read_phone_counts(directory.held_out_phones))
     if isinstance(counted, LeftOut):
-        return None, counted, {}
-    intervals, without = _intervals(metrics, counted)
+        return None, counted
+    found = {metric.name: _interval(metric, counted, summary) for metric in metrics.metrics}
+    intervals = {name: interval for name, interval in found.items() if interval is not None}
     for name, interval in intervals.items():
         told = summary.held_out.get(name)
         if told is None or abs(interval.mean - told) > 1e-9 * max(1.0, abs(told)):
             reason = f"{directory.held_out_phones.name} is of another measurement than summary.json"
-            return len(counted.phones), LeftOut(reason), {}
-    return len(counted.phones), intervals, without
+            return len(counted.phones), LeftOut(reason)
+    return len(counted.phones), intervals
 
 
-def _intervals(metrics: MetricTable, counted: PhoneCounts) -> tuple[dict[str, Interval], dict[str, str]]:
-    """The interval of each metric that has one; of those that raise, why they have none."""
-    intervals, without = {}, {}
-    for metric in metrics.metrics:
-        try:
-            interval = over_people(metric, counted.counts)
-        except ConfigError as error:  # somebody's own; the others keep theirs
-            without[metric.name] = str(error)
-        else:
-            if interval is not None:
-                intervals[metric.name] = interval
-    return intervals, without
+def _interval(metric: Metric, counted: PhoneCounts, summary: Summary) -> Interval | None:
+    """Of a metric that raises, one of somebody's own, the value without bounds, and why; the others keep theirs."""
+    try:
+        return over_people(metric, counted.counts)
+    except ConfigError as error:
+        told = summary.held_out.get(metric.name)
+        return None if told is None else Interval(told, None, None, len(counted.phones), "people", str(error))
 
 
 def _number(value: Any) -> float | None:

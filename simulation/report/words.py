@@ -227,10 +227,9 @@ def notes_on_metrics(facts: RunFacts) -> Iterator[str]:
             yield f"{name[:1].upper()}{name[1:]} has diverged: it is {metric.diverged_why}."
         if value is None and facts.summary.was_measured:
             yield f"No value, {name}: nothing was there to count, or what came out is no finite number."
-        elif metric.name in facts.no_interval:
-            yield f"No interval, {name}: {facts.no_interval[metric.name]}."
         elif (interval := intervals.get(metric.name)) is not None and interval.low is None:
-            yield f"No interval, {name}: there are too few people, or no finite value of draws of them."
+            why = interval.why or "there are too few people, or no finite value of draws of them"
+            yield f"No interval, {name}: {why}."
 
 
 _TERMS = (

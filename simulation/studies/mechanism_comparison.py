@@ -197,6 +197,9 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
         )
         rows.append(cells)
     print_table(console, headings, rows)
+    for metric in shown:
+        if any(metric.has_diverged(one.held_out.get(metric.name)) for one in outcomes):
+            console.print(f"diverged, {metric.label.strip()}: {metric.diverged_why}", markup=False)
     for line in (*verdicts(outcomes), *how_differences_are_told(outcomes)):
         console.print(line)
 

@@ -6,7 +6,7 @@ phone by phone; otherwise between the means, with Welch's interval.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,6 @@ _LENGTHS = {
     for name, counter in metric.counts.items()
     if counter in (num_tokens, word_positions)
 }
-_TOO_LARGE = "values too large for one, as of models that have diverged"
 _STANDARD_BASELINES = ("bigram", "trigram")
 
 
@@ -94,7 +93,7 @@ def measured(group: RunGroup, metric: Metric) -> Measured:
     values = list(reached.values())
     if len(values) > 1:
         over = over_seeds(values)
-        return Measured(metric, over.mean, over, "" if over.low is not None else _TOO_LARGE, known)
+        return Measured(metric, over.mean, over, over.why, known)
     interval, why = _over_people(group, metric)
     return Measured(metric, values[0], interval, why, known)
 
@@ -151,7 +150,7 @@ def difference(group: RunGroup, reference: RunGroup, metric: Metric) -> Differen
     common = sorted(own.keys() & other.keys())
     if len(common) > 1:
         interval = over_seeds([own[seed] - other[seed] for seed in common])
-        return _explained(Difference(metric, interval, f"paired by seed ({_and(common)})", ""))
+        return Difference(metric, interval, f"paired by seed ({_and(common)})", interval.why)
     if not own or not other:
         return Difference(metric, None, "", "not measured")
     alone = Difference(metric, None, "", "no seed in common, and fewer than two seeds in one of them")
@@ -159,12 +158,7 @@ def difference(group: RunGroup, reference: RunGroup, metric: Metric) -> Differen
     if between is None:  # one of them has one seed: what the people of that seed show is not what other seeds would
         return _paired_by_phone(group, reference, metric, common[0]) if len(own) == len(other) == len(common) else alone
     how = f"unpaired (Welch; {len(other)} seeds of the reference and {len(own)})"
-    return _explained(Difference(metric, between, how, ""))
-
-
-def _explained(found: Difference) -> Difference:
-    """With why it has no bounds, where it has none."""
-    return found if found.is_shown is not None else replace(found, why=_TOO_LARGE)
+    return Difference(metric, between, how, between.why)
 
 
 def _paired_by_phone(group: RunGroup, reference: RunGroup, metric: Metric, seed: int) -> Difference:

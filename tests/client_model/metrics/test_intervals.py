@@ -67,35 +67,6 @@ def test_over_people_is_what_scipys_bootstrap_gives():
     assert found == over_people(TOP1_RECALL, counts)  # the same figure twice
 
 
-def test_over_people_covers_the_truth_about_as_often_as_it_says():
-    rng, covered = np.random.default_rng(0), 0
-    for _ in range(60):
-        found = over_people(TOP1_RECALL, people(rng, 40, 0.3))
-        covered += found.low <= 0.3 <= found.high
-    assert 50 <= covered <= 60  # of 60, at 95 %; a little low for hits that are cut to whole numbers
-
-
-def test_a_difference_is_paired_by_phone():
-    counts = people(np.random.default_rng(5))
-    better = {**counts, "top1-hits": counts["top1-hits"] + 2}
-    paired = difference_over_people(TOP1_RECALL, better, counts)
-    alone = over_people(TOP1_RECALL, counts)
-    assert paired.leaves_out_zero and paired.mean > 0 and paired.half_width < alone.half_width / 5
-    same = difference_over_people(TOP1_RECALL, counts, counts)
-    assert (same.mean, same.low, same.high, same.leaves_out_zero) == (0, 0, 0, False)
-    with pytest.raises(ConfigError, match="same phones"):
-        difference_over_people(TOP1_RECALL, counts, people(np.random.default_rng(5), 79))
-
-
-def test_what_cannot_be_said_is_not():
-    counts = people(np.random.default_rng(5))
-    assert over_people(PERPLEXITY, counts) is None  # whose counts were not made
-    nothing = {name: np.zeros(3, np.int64) for name in counts}
-    assert over_people(TOP1_RECALL, nothing) is None
-    one = over_people(TOP1_RECALL, {name: values[:1] for name, values in counts.items()})
-    assert one.low is None and one.number == 1
-
-
 def own_metric(value):
     return Metric("mine", "mine", {"word-positions": len}, value, unit="number")
 
@@ -126,3 +97,32 @@ def test_what_is_no_finite_number_plays_no_part():
 def test_values_too_large_to_be_squared_have_no_interval():
     for found in (over_seeds([1e304, 50.0]), difference_between_seeds([1e304, 50.0], [60.0, 61.0])):
         assert found.mean > 1e303 and found.low is found.high is found.half_width is None and not found.leaves_out_zero
+
+
+def test_over_people_covers_the_truth_about_as_often_as_it_says():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(60):
+        found = over_people(TOP1_RECALL, people(rng, 40, 0.3))
+        covered += found.low <= 0.3 <= found.high
+    assert 50 <= covered <= 60  # of 60, at 95 %; a little low for hits that are cut to whole numbers
+
+
+def test_a_difference_is_paired_by_phone():
+    counts = people(np.random.default_rng(5))
+    better = {**counts, "top1-hits": counts["top1-hits"] + 2}
+    paired = difference_over_people(TOP1_RECALL, better, counts)
+    alone = over_people(TOP1_RECALL, counts)
+    assert paired.leaves_out_zero and paired.mean > 0 and paired.half_width < alone.half_width / 5
+    same = difference_over_people(TOP1_RECALL, counts, counts)
+    assert (same.mean, same.low, same.high, same.leaves_out_zero) == (0, 0, 0, False)
+    with pytest.raises(ConfigError, match="same phones"):
+        difference_over_people(TOP1_RECALL, counts, people(np.random.default_rng(5), 79))
+
+
+def test_what_cannot_be_said_is_not():
+    counts = people(np.random.default_rng(5))
+    assert over_people(PERPLEXITY, counts) is None  # whose counts were not made
+    nothing = {name: np.zeros(3, np.int64) for name in counts}
+    assert over_people(TOP1_RECALL, nothing) is None
+    one = over_people(TOP1_RECALL, {name: values[:1] for name, values in counts.items()})
+    assert one.low is None and one.number == 1

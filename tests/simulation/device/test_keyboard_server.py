@@ -156,9 +156,6 @@ def test_a_signature_runs_as_in_the_interpreter(server, run):
     [
         ("/run/0/keyboard.tflite/dance", json.dumps(step_inputs(9))),
         ("/run/7/keyboard.tflite/step", json.dumps(step_inputs(9))),
-        ("/run/-1/keyboard.tflite/step", json.dumps(step_inputs(9))),
-        ("/reset/-1/keyboard.tflite", "{}"),
-        ("/reset/7/keyboard.tflite", "{}"),
         ("/run/0/other.tflite/step", json.dumps(step_inputs(9))),
         ("/run/0/keyboard.tflite/step", "{"),
         ("/run/0/keyboard.tflite/step", json.dumps({"token": {"shape": [1], "dtype": "int32", "data": [1]}})),
