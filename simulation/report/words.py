@@ -20,6 +20,16 @@ from simulation.report.tables import simulated_time
 from simulation.world.devices import TIER_BOUNDS_GB
 
 _MOST_WRITTEN_OUT = 12.0  # epsilon up to which e^epsilon says something as a number
+_TERMS = (
+    (TOP1_RECALL.name, "Recall is the share of words that were suggested before any letter of them was typed."),
+    (
+        IMPRESSION_RECALL.name,
+        "Impression recall is of all the times that three suggestions were shown, before punctuation, unknown words "
+        "and the end of a message too.",
+    ),
+    (PERPLEXITY.name, "Perplexity is the number of equally likely tokens that would be as hard to tell apart."),
+    (OOV_RATE.name, "Out of vocabulary are the words that the model cannot suggest."),
+)
 
 
 @dataclass(frozen=True)
@@ -149,11 +159,12 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
     if found.epsilon is None:
         return
     noise = "" if found.noise_multiplier is None else f", multiplier {found.noise_multiplier:.4g} of the clip norm"
-    yield "mechanism", f"{found.mechanism} noise{noise}; each update is cut to the clip norm, of {found.clip_norm:g}"
+    clipped = f"updates longer than the clip norm, {found.clip_norm:g}, are scaled down to it"
+    yield "mechanism", f"{found.mechanism} noise{noise}; {clipped}"
     yield "whose epsilon it is", found.epsilon_is_of
     if found.zcdp_rho is not None and found.epsilon_exact is not None:
         exact = f"epsilon {found.epsilon_exact:.2f}, exact for Gaussian noise"
-        rho = f"rho {found.zcdp_rho:.4g} of zero-concentrated differential privacy (zCDP), whose rhos add up over runs"
+        rho = f"rho {found.zcdp_rho:.4g} of zero-concentrated differential privacy (zCDP), where those of runs add up"
         yield "by other accounts", f"{rho}; {exact}"
     yield "unit", found.unit
     if found.max_participations is not None:
@@ -230,18 +241,6 @@ def notes_on_metrics(facts: RunFacts) -> Iterator[str]:
         elif (interval := intervals.get(metric.name)) is not None and interval.low is None:
             why = interval.why or "there are too few people, or no finite value of draws of them"
             yield f"No interval, {name}: {why}."
-
-
-_TERMS = (
-    (TOP1_RECALL.name, "Recall is the share of words that were suggested before any letter of them was typed."),
-    (
-        IMPRESSION_RECALL.name,
-        "Impression recall is of all the times that three suggestions were shown, before punctuation, unknown words "
-        "and the end of a message too.",
-    ),
-    (PERPLEXITY.name, "Perplexity is the number of equally likely tokens that would be as hard to tell apart."),
-    (OOV_RATE.name, "Out of vocabulary are the words that the model cannot suggest."),
-)
 
 
 def intervals_left_out(why: LeftOut) -> LeftOut:
