@@ -103,6 +103,7 @@ class Keys {
     const value = button.dataset.key;
     this.stopAt(button);
     if (value === "Shift") return this.tapShift(event);
+    this.tapped = -Infinity; // with a key between them two taps are no double tap
     if (value === "symbols" || value === "emoji") return this.show(this.layer === value ? "letters" : value);
     const shifted = this.shift !== SHIFT.off && this.layer === "letters";
     const isLetter = /^\p{L}$/u.test(value);

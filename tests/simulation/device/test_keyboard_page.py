@@ -483,7 +483,7 @@ def test_usable_without_a_mouse_and_with_a_screen_reader(page):
     assert page.browser.switch_to.active_element.get_attribute("data-key") == "s"
     page.browser.switch_to.active_element.send_keys(Keys.ENTER)
     page.wait_until_idle()
-    assert page.text == "s"
+    assert page.text == "S"
     WebDriverWait(page.browser, 10).until(lambda _: page.strip()[0] in page.announcement())
 
 

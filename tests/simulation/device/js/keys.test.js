@@ -216,6 +216,17 @@ test("Shift that came by itself becomes caps lock by two quick taps, and from a 
   assert.equal(shift().dataset.shift, SHIFT.lock); // nothing but a tap ends it
 });
 
+test("two taps with a key between them are no double tap", () => {
+  tap("Shift", 1000);
+  tap("a", 1050);
+  tap("Shift", 1100);
+  assert.equal(shift().dataset.shift, SHIFT.once);
+  tap("b", 1150);
+  told.written(true);
+  tap("Shift", 1200);
+  assert.equal(shift().dataset.shift, SHIFT.off);
+});
+
 test("after digits Shift comes by itself if a sentence begins", () => {
   tap("symbols");
   told.written(true);
