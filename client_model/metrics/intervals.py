@@ -71,7 +71,7 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     with np.errstate(over="ignore"):  # of values such as the perplexity of a model that has diverged
         half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
     if not np.isfinite(half):
-        return Interval(mean, None, None, n, "seeds", _TOO_LARGE)
+        return Interval(mean, None, None, n, "seeds", why=_TOO_LARGE)
     return Interval(mean, mean - half, mean + half, n, "seeds")
 
 
@@ -95,7 +95,7 @@ def difference_between_seeds(
     with np.errstate(over="ignore"):
         own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
     if not np.isfinite(own + other):
-        return Interval(mean, None, None, number, "seeds", _TOO_LARGE)
+        return Interval(mean, None, None, number, "seeds", why=_TOO_LARGE)
     if own + other == 0:
         return Interval(mean, mean, mean, number, "seeds")
     from scipy.special import stdtrit

@@ -140,7 +140,7 @@ def _interval(metric: Metric, counted: PhoneCounts, summary: Summary) -> Interva
         return over_people(metric, counted.counts)
     except ConfigError as error:
         told = summary.held_out.get(metric.name)
-        return None if told is None else Interval(told, None, None, len(counted.phones), "people", str(error))
+        return None if told is None else Interval(told, None, None, len(counted.phones), "people", why=str(error))
 
 
 def _number(value: Any) -> float | None:
