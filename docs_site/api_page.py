@@ -23,7 +23,7 @@ def api_page() -> str:
     groups = {
         "Run": [name for name, thing in names.items() if not isinstance(thing, type) and callable(thing)],
         "Settings": [name for name, thing in names.items() if name.endswith("Config") and is_dataclass(thing)],
-        "Doors": [name for name, thing in names.items() if isinstance(thing, Door)],
+        "Extension points": [name for name, thing in names.items() if isinstance(thing, Door)],
         "Errors": [name for name, thing in names.items() if _is_error(thing)],
     }
     placed = {name for group in groups.values() for name in group}
@@ -57,13 +57,13 @@ def _entry(name: str, thing: Any, prefix: str = "") -> Iterator[str]:
     else:
         node = node_of(thing)
         if not isinstance(node, ast.FunctionDef):
-            raise TypeError(expected(name, "a function, a class or a door", type(node).__name__))
+            raise TypeError(expected(name, "a function, a class or an extension point", type(node).__name__))
         yield f"```python\n{signature(node)}\n```"
         yield docstring_markdown(thing.__doc__)
 
 
 def _door(door: Door[Any]) -> Iterator[str]:
-    yield f"The door for the {door.what}; packages enter by `{door.group}`."
+    yield f"The extension point for the {door.what}; packages enter by `{door.group}`."
     kinds = [door.kind(name) for name in door.built_in]
     yield "\n".join(f"- `{kind.name}`: {plain(kind.description)}" for kind in kinds)
 

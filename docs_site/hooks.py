@@ -2,11 +2,13 @@
 
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # mkdocs loads this file by its path
 
+from client_model.quiet import import_tensorflow_quietly
 from docs_site.links import flags_of_script_link, for_the_site
 from docs_site.pages import generated_pages
 from docs_site.settings_page import SETTINGS_PAGE
@@ -19,7 +21,11 @@ def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages."""
     from mkdocs.structure.files import File
 
-    for place, text in generated_pages().items():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of one package at another's use of it
+        import_tensorflow_quietly()  # which modules of the reference import, and which speaks when it is
+        pages = generated_pages()
+    for place, text in pages.items():
         files.append(File.generated(config, place, content=text))
         if place == SETTINGS_PAGE:
             _anchors.update(re.findall(r"\{#([\w.-]+)\}", text))

@@ -31,7 +31,7 @@ class Setting:
         default: as it would be given; None: it has to be given.
         bounds: `>= 1, < 10`, or nothing.
         text: its docstring.
-        choices: of a name behind a door: every kind's name and description.
+        choices: of a name of an extension point: every kind's name and description.
     """
 
     flag: str

@@ -1,8 +1,9 @@
 """How plots look: one style, colours that the colour-blind can tell apart, written whole or not at all."""
 
+import colorsys
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
 _SPARE = ("#E69F00", "#56B4E9", "#000000", "#F0E442")  # theirs as well, for kinds without a style
 _PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # what can be read on white
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
+_DARK_PAGE, _ENOUGH_CONTRAST = "#1b2229", 4.5  # the lightest that ours have behind a drawing; of letters, by WCAG 2.2
 
 COLUMN_IN, TWO_COLUMNS_IN = 3.35, 6.9  # of a page of print
 _EIGHT_POINTS = (
@@ -50,6 +52,46 @@ def style_number(number: int) -> PlotStyle:
     """The look of the n-th of several things that have none of their own, from 0 on; the 29th looks like the first."""
     kind = number // len(_PALETTE) % len(_LINES)
     return PlotStyle(_PALETTE[number % len(_PALETTE)], _MARKERS[kind], _LINES[kind])
+
+
+def alone(points: Sized, marker: str) -> str:
+    """The marker of a curve: none, but for one of a single point, which without it could not be seen.
+
+    Args:
+        points: of the curve.
+        marker: to draw it with.
+    """
+    return marker if len(points) == 1 else ""
+
+
+def on_dark(colour: str) -> str:
+    """A colour as light as it takes to be read on a dark page, of the same hue.
+
+    Args:
+        colour: `#rrggbb`.
+    """
+    hue, lightness, saturation = colorsys.rgb_to_hls(*_parts(colour))
+    while _contrast(colour, _DARK_PAGE) < _ENOUGH_CONTRAST:
+        lightness = min(1.0, lightness + 0.01)
+        colour = "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
+    return colour
+
+
+def _parts(colour: str) -> tuple[float, float, float]:
+    """Red, green and blue, of 1 each."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return red, green, blue
+
+
+def _contrast(one: str, other: str) -> float:
+    """Of two colours, from 1 to 21 (WCAG 2.2, "contrast ratio" and "relative luminance")."""
+    low, high = sorted(map(_luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    linear = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in _parts(colour))
+    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 @contextmanager

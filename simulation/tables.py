@@ -1,5 +1,6 @@
 """Tables on a terminal of any width: a figure that is cut off is worse than a table of another shape."""
 
+import re
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TextIO
@@ -14,6 +15,7 @@ from typefleet.errors import printable
 
 _IN_A_PIPE = 160  # columns, where nobody says how many there are
 _ANY_WIDTH = 10_000
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def console_for(stream: TextIO) -> Console:
@@ -101,7 +103,9 @@ def print_facts(console: Console, rows: Sequence[tuple[str, Sequence[str]]]) -> 
         lines: list[str] = []
         for paragraph in value:
             if not isinstance(paragraph, Whole):
-                lines += textwrap.wrap(paragraph, room, break_long_words=False, break_on_hyphens=False)
+                together = re.sub(r"(?<=\d) %", f"{_NO_BREAK}%", paragraph)
+                wrapped = textwrap.wrap(together, room, break_long_words=False, break_on_hyphens=False)
+                lines += [line.replace(_NO_BREAK, " ") for line in wrapped]
             elif len(paragraph) <= room:
                 lines.append(paragraph)
             else:

@@ -3,7 +3,8 @@
 Over seeds: Student's t for the mean of few runs, each with other people held out, other noise, other phones heard.
 Over people: the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which
 draws people and not words, since the words of one person depend on each other. The difference of two models is taken on
-the same people, drawn together: most of what makes one sample of people easier than another is then gone.
+the same people, drawn together: most of what makes one sample of people easier than another is then gone. A metric of
+somebody's own that raises on some draw is a ConfigError that names it; where it is no finite number, it has no value.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
 from client_model.metrics.metric import Metric
+from client_model.metrics.table import value_of
 from typefleet.errors import ConfigError, expected
 
 CONFIDENCE = 0.95
 _RESAMPLES, _AT_ONCE = 2_000, 100  # of which so many are in memory
+_TOO_LARGE = "values too large for one, as of models that have diverged"
 _SEED, _PURPOSE = 0, "bootstrap over people"  # the same people are drawn whenever the same figure is asked for
 
 PhoneColumns = Mapping[str, NDArray[Any]]
@@ -29,13 +32,14 @@ _Figure: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], float | None]  # of
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it may lie; the bounds are None where one value says nothing of its spread."""
+    """A mean and where it may lie; bounds are None where one value, or ones too large to square, show no spread."""
 
     mean: float
     low: float | None
     high: float | None
     number: int  # of seeds or of people
     over: str  # "seeds" or "people"
+    why: str = ""  # there are no bounds, where it is not for too few values
 
     @property
     def half_width(self) -> float | None:
@@ -80,7 +84,10 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
         return Interval(mean, None, None, 1, "seeds")
     from scipy.special import stdtrit  # the quantile of Student's t
 
-    half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
+    with np.errstate(over="ignore"):  # of values such as the perplexity of a model that has diverged
+        half = float(stdtrit(n - 1, (1 + confidence) / 2) * np.std(values, ddof=1) / sqrt(n))
+    if not np.isfinite(half):
+        return Interval(mean, None, None, n, "seeds", why=_TOO_LARGE)
     return Interval(mean, mean - half, mean + half, n, "seeds")
 
 
@@ -101,7 +108,10 @@ def difference_between_seeds(
     if min(len(values), len(reference)) < 2:
         return None
     number, mean = len(values) + len(reference), float(np.mean(values)) - float(np.mean(reference))
-    own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
+    with np.errstate(over="ignore"):
+        own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
+    if not np.isfinite(own + other):
+        return Interval(mean, None, None, number, "seeds", why=_TOO_LARGE)
     if own + other == 0:
         return Interval(mean, mean, mean, number, "seeds")
     from scipy.special import stdtrit
@@ -192,7 +202,7 @@ def _of_metric(
         return None
 
     def figure(sums: Sequence[Mapping[str, Any]]) -> float | None:
-        values = [metric.value(one) for one in sums]
+        values = [value_of(metric, one) for one in sums]
         found = None if any(value is None for value in values) else combine(*values)
         return None if found is None else float(found)
 

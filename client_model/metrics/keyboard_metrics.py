@@ -29,6 +29,7 @@ from typefleet.doors import Kind
 _POSITIONS = np.array([0, 1, 2, 3, 4, 5, 10])
 POSITION_NAMES = ("0", "1", "2", "3", "4", "5-9", "10+")  # tokens before the word in its message
 _MOST_NATS = 700.0  # exp of more is no float
+_DIVERGED = 1_000_000  # of a perplexity; guessing evenly among the words of a vocabulary has their number
 
 
 def num_tokens(tokens: ScoredTokens) -> int:
@@ -207,6 +208,10 @@ PERPLEXITY = Metric(
     unit="number",
     digits=0,
     compared=False,
+    diverged_from=_DIVERGED,
+    diverged_why=(
+        f"{_DIVERGED:,} or more, where guessing evenly has the number of words; the noise or the steps were too large"
+    ),
 )
 OOV_RATE = Metric(
     name="oov_rate",

@@ -20,7 +20,8 @@ Counts: TypeAlias = Mapping[str, NDArray[Any]]
 Counter: TypeAlias = Callable[[ScoredTokens], Any]
 """Gives one count: an integer, a float or an array of them; of no tokens, zeros."""
 
-_LONG = 1e9  # from here on without all digits, such as the perplexity of a model that noise has ruined
+_LONG = 1e9  # from here on without all digits
+_DIVERGED = "diverged"
 
 
 class Baseline(NamedTuple):
@@ -50,6 +51,8 @@ class Metric:
         compared: whether it stands beside other models' or groups' values: of exported files, groups of phones,
             mechanisms, personal models.
         baselines: to stand beside it.
+        diverged_from: a value of this or more says that the model has diverged and no more, and is shown as that word.
+        diverged_why: follows that word where there is room.
 
     Example:
         >>> tokens = Metric("tokens", "tokens", {"tokens": lambda scored: len(scored.targets)},
@@ -70,6 +73,8 @@ class Metric:
     show: Callable[[Any], str] | None = None
     compared: bool = True
     baselines: tuple[Baseline, ...] = ()
+    diverged_from: float | None = None
+    diverged_why: str = ""
 
     @property
     def scalar_tag(self) -> str | None:
@@ -93,9 +98,21 @@ class Metric:
         """A value without its unit, for a column that has it in its heading."""
         if value is None:
             return "-"
+        if self.has_diverged(value):
+            return _DIVERGED
         if self.unit == "percent":
             return f"{100 * value:.{self.digits}f}"
         return f"{value:,.{self.digits}f}" if abs(value) < _LONG else f"{value:.1e}"
+
+    def has_diverged(self, value: Any) -> bool:
+        """Whether a value says no more than that the model has diverged."""
+        return self.diverged_from is not None and value is not None and bool(value >= self.diverged_from)
+
+    def told(self, value: Any) -> str:
+        """A value as people read it where there is room: with the note, or with why it has diverged."""
+        if self.has_diverged(value):
+            return f"{self.text(value)}: {self.diverged_why}"
+        return self.text(value) if value is None or not self.note else f"{self.text(value)} {self.note}"
 
     def __repr__(self) -> str:
         """Without the functions, whose addresses differ from process to process."""

@@ -56,9 +56,26 @@ class MetricTable:
             ConfigError: a metric raises, or its value is none that can be written; names the metric.
         """
         return {
-            metric.name: _value(metric, sums) if metric.counts.keys() <= sums.keys() else None
+            metric.name: value_of(metric, sums) if metric.counts.keys() <= sums.keys() else None
             for metric in self.metrics
         }
+
+    def values_or_why(self, sums: Counts) -> tuple[dict[str, Any], dict[str, str]]:
+        """(values as `values` has them, why there is none of those that raise on these sums), by name.
+
+        For parts of the people: a metric of somebody's own that fails on a few of them is no reason to end a run.
+
+        Args:
+            sums: over some phones.
+        """
+        values: dict[str, Any] = {}
+        why: dict[str, str] = {}
+        for metric in self.metrics:
+            try:
+                values |= MetricTable((metric,)).values(sums)
+            except ConfigError as error:
+                values[metric.name], why[metric.name] = None, str(error)
+        return values, why
 
     def numbers(self, sums: Counts) -> dict[str, float]:
         """The metrics that have a value and whose value is a single number, by name."""
@@ -117,8 +134,16 @@ def stacked(counts: Sequence[Counts]) -> dict[str, NDArray[Any]]:
     return {name: np.stack([one[name] for one in counts]) for name in counts[0]} if counts else {}
 
 
-def _value(metric: Metric, sums: Counts) -> Any:
-    """The value of a metric as Python and JSON have it; one that is not finite does not exist, and is None."""
+def value_of(metric: Metric, sums: Counts) -> Any:
+    """The value of a metric as Python and JSON have it; one that is not finite does not exist, and is None.
+
+    Args:
+        metric: whose counts are among the sums.
+        sums: over some phones.
+
+    Raises:
+        ConfigError: the metric raises, or its value is none that can be written; names the metric.
+    """
     with calling(f"metric {metric.name}", "a value of its counts"):
         value = metric.value(sums)
     if metric.unit != "rows":

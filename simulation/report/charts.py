@@ -6,7 +6,7 @@ values give the same bytes.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -80,7 +80,7 @@ def line_chart(name: str, lines: Sequence[Line], *, x: str, y: str, alternative:
                 [line.y[i] for i in some],
                 color=line.colour,
                 linestyle=line.dashes,
-                marker="o" if line.points else None,
+                marker="o" if line.points or len(some) == 1 else None,
                 markersize=3.5,
                 drawstyle="steps-post" if line.steps else "default",
                 clip_on=False,
@@ -170,7 +170,18 @@ def _svg(figure: Figure, name: str, alternative: str) -> Markup:
     with matplotlib.rc_context({"svg.hashsalt": name}):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(written, format="svg", metadata=nothing)
-    text = written.getvalue()
+    return in_the_page(written.getvalue(), name, alternative, _VARIABLES)
+
+
+def in_the_page(text: str, name: str, alternative: str, variables: Mapping[str, str]) -> Markup:
+    """A drawing that matplotlib wrote, as an element of a page, as wide as the page's style has it.
+
+    Args:
+        text: of the SVG file.
+        name: put before each id, since ids are the page's.
+        alternative: what it says, for whoever does not see it.
+        variables: of the page's style, by the colour that each takes the place of.
+    """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<svg[^>]*viewBox=\"([^\"]+)\"[^>]*>", r'<svg viewBox="\1" role="img" aria-label="">', text, count=1)
@@ -179,7 +190,7 @@ def _svg(figure: Figure, name: str, alternative: str) -> Markup:
     used = set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", text))
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'(href="#|url\(#)', rf"\1{name}-", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var(--{variable})")
+    for colour, variable in variables.items():
+        text = text.replace(f": {colour}", f": var(--{variable})")
     text = re.sub(r"\n\s*", "\n", text).strip()
     return Markup(text.replace('aria-label=""', f'aria-label="{Markup.escape(alternative)}"', 1))

@@ -60,6 +60,7 @@ class GroupRecall:
     group: str
     people: int
     values: Mapping[str, Any]  # metrics by name
+    why_no_value: Mapping[str, str]  # by name, of those that failed on this group
 
 
 @dataclass(frozen=True)

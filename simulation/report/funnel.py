@@ -1,6 +1,7 @@
 """The funnel of a whole run: every round's, added up."""
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import median
@@ -16,6 +17,13 @@ _ENDS = {
     "dropped_ineligible": ("interrupted", "dropped: picked up, off the charger or off the Wi-Fi before it was done"),
     "dropped_upload": ("upload broke", "dropped: the last try of the upload broke off"),
 }
+# What policies and the strategy give as the cause -> what it means; the first number is what there was.
+_CAUSES = (
+    (r"([\d,]+) reports?, minimum ([\d,]+)", "fewer phones reported in time than the {} that a round needs"),
+    (r"([\d,]+) usable updates of ([\d,]+) reports(?:; .*)?", "too few of the updates that came could be used"),
+    (r"([\d,]+) updates in the buffer, goal ([\d,]+)", "the time was up before the buffer held its goal of {} updates"),
+    (r"([\d,]+) phones admitted, goal ([\d,]+)", "fewer phones were allowed to take part again than the goal of {}"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,5 +81,19 @@ def pace_of_rounds(rounds: Sequence[Mapping[str, Any]]) -> Pace | None:
 
 
 def why_abandoned(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """(reason, number of rounds), the commonest first."""
-    return Counter(line["abandoned"] for line in rounds if line["abandoned"] is not None).most_common()
+    """(reason in words, number of rounds), the commonest first; reasons that differ in a number only are one."""
+    counts: dict[str, list[int]] = defaultdict(list)  # by words: what there was instead
+    others: Counter[str] = Counter()
+    for reason in (line["abandoned"] for line in rounds if line["abandoned"] is not None):
+        found = next(((m, words) for pattern, words in _CAUSES if (m := re.fullmatch(pattern, reason))), None)
+        if found is None:
+            others[reason] += 1
+        else:
+            counts[found[1].format(found[0][2])].append(int(found[0][1].replace(",", "")))
+    said = {f"{words} ({_range(there)})": len(there) for words, there in counts.items()}
+    return sorted([*said.items(), *others.items()], key=lambda one: -one[1])
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from client_model.metrics.intervals import Interval, over_people
+from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.tflite.export_folder import FILES, MANIFEST
+from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.config import RunConfig
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.device.keyboard import Keyboard
@@ -34,7 +36,7 @@ from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
 from simulation.subcommands import command
-from typefleet.errors import InputError, expected
+from typefleet.errors import ConfigError, InputError, expected
 
 SENTENCES_SHOWN = 3
 T = TypeVar("T")
@@ -125,7 +127,7 @@ def _over_people(
     counted = _or_left_out(lambda: read_phone_counts(directory.held_out_phones))
     if isinstance(counted, LeftOut):
         return None, counted
-    found = {metric.name: over_people(metric, counted.counts) for metric in metrics.metrics}
+    found = {metric.name: _interval(metric, counted, summary) for metric in metrics.metrics}
     intervals = {name: interval for name, interval in found.items() if interval is not None}
     for name, interval in intervals.items():
         told = summary.held_out.get(name)
@@ -133,6 +135,15 @@ def _over_people(
             reason = f"{directory.held_out_phones.name} is of another measurement than summary.json"
             return len(counted.phones), LeftOut(reason)
     return len(counted.phones), intervals
+
+
+def _interval(metric: Metric, counted: PhoneCounts, summary: Summary) -> Interval | None:
+    """Of a metric that raises, one of somebody's own, the value without bounds, and why; the others keep theirs."""
+    try:
+        return over_people(metric, counted.counts)
+    except ConfigError as error:
+        told = summary.held_out.get(metric.name)
+        return None if told is None else Interval(told, None, None, len(counted.phones), "people", why=str(error))
 
 
 def _number(value: Any) -> float | None:
@@ -197,6 +208,7 @@ def _participation(path: Path, metrics: MetricTable) -> Participation:
                 group=_text(row["group"]),
                 people=_count(row["held_out_phones"]),
                 values={metric.name: _number(row.get(metric.name)) for metric in metrics.compared},
+                why_no_value={name: str(why) for name, why in row.get("why_no_value", {}).items()},
             )
             for row in found["recall_by_group"] or []
         ],
@@ -230,7 +242,9 @@ def _privacy(path: Path) -> Privacy:
 def _central(root: Path) -> Central | LeftOut:
     found = read_central(root)
     if found is None:
-        return LeftOut("central training: not made", command("scripts/compare_central.py", root))
+        what = "central training, what the same model reaches with all the phones' text in one place"
+        remedy = command("scripts/compare_central.py", root)
+        return LeftOut(f"{what}: not made (once it is, scripts/report.py puts it here)", remedy)
     metrics = {name: value for name, value in found.metrics.items() if not isinstance(value, list)}  # a row each
     return Central({name: _number(value) for name, value in metrics.items()}, found.epochs)
 

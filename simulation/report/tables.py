@@ -87,7 +87,7 @@ def metric_rows(facts: RunFacts) -> Table:
 def interval_text(facts: RunFacts, metric: Metric) -> str:
     """`19.3 to 21.2`, in the metric's unit; a dash where there is none."""
     interval = None if isinstance(facts.intervals, LeftOut) else facts.intervals.get(metric.name)
-    if interval is None or interval.low is None or interval.high is None:
+    if interval is None or interval.low is None or interval.high is None or metric.has_diverged(interval.mean):
         return "-"
     return f"{metric.bare(interval.low)} to {metric.bare(interval.high)}"
 

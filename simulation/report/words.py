@@ -4,15 +4,32 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
+from client_model.metrics.keyboard_metrics import (
+    IMPRESSION_RECALL,
+    KEYSTROKE_SAVINGS,
+    OOV_RATE,
+    PERPLEXITY,
+    TOP1_RECALL,
+)
 from client_model.metrics.metric import Metric
 from client_model.text.population import text_source
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.report.facts import LeftOut, Participation, Privacy, RunFacts, TypedWord
 from simulation.report.funnel import funnel_totals
 from simulation.report.tables import simulated_time
+from simulation.world.devices import TIER_BOUNDS_GB
 
 _MOST_WRITTEN_OUT = 12.0  # epsilon up to which e^epsilon says something as a number
+_TERMS = (
+    (TOP1_RECALL.name, "Recall is the share of words that were suggested before any letter of them was typed."),
+    (
+        IMPRESSION_RECALL.name,
+        "Impression recall is of all the times that three suggestions were shown, before punctuation, unknown words "
+        "and the end of a message too.",
+    ),
+    (PERPLEXITY.name, "Perplexity is the number of equally likely tokens that would be as hard to tell apart."),
+    (OOV_RATE.name, "Out of vocabulary are the words that the model cannot suggest."),
+)
 
 
 @dataclass(frozen=True)
@@ -141,12 +158,14 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
     """(what, value) of how the guarantee comes about."""
     if found.epsilon is None:
         return
-    noise = "" if found.noise_multiplier is None else f", multiplier {found.noise_multiplier:.4g}"
-    yield "mechanism", f"{found.mechanism} noise{noise}; updates clipped to norm {found.clip_norm:g}"
+    noise = "" if found.noise_multiplier is None else f", multiplier {found.noise_multiplier:.4g} of the clip norm"
+    clipped = f"updates longer than the clip norm, {found.clip_norm:g}, are scaled down to it"
+    yield "mechanism", f"{found.mechanism} noise{noise}; {clipped}"
     yield "whose epsilon it is", found.epsilon_is_of
     if found.zcdp_rho is not None and found.epsilon_exact is not None:
         exact = f"epsilon {found.epsilon_exact:.2f}, exact for Gaussian noise"
-        yield "by other accounts", f"rho {found.zcdp_rho:.4g} of zCDP; {exact}"
+        rho = f"rho {found.zcdp_rho:.4g} of zero-concentrated differential privacy (zCDP), where those of runs add up"
+        yield "by other accounts", f"{rho}; {exact}"
     yield "unit", found.unit
     if found.max_participations is not None:
         yield "the busiest phone", f"took part {_times(found.max_participations)}"
@@ -155,13 +174,38 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
 
 def participation(found: Participation) -> str:
     """Who took part at all, and how unevenly."""
-    uneven = (
-        "" if found.gini is None else f" Updates are spread over phones with a Gini coefficient of {found.gini:.2f}."
-    )
+    uneven = ""
+    if found.gini is not None:
+        uneven = (
+            f" Updates are spread over phones with a Gini coefficient of {found.gini:.2f}, where 0 is an equal share "
+            "for each and 1 all of them from one phone."
+        )
     return (
         f"Of {found.phones:,} phones that may train, {_share(found.never_used_share)} never took part; the busiest "
         f"took part {_times(found.most_updates_of_a_phone)}.{uneven}"
     )
+
+
+def groupings(found: Participation) -> str:
+    """What the groups of phones are, of those that the tables have."""
+    low_gb, mid_gb = TIER_BOUNDS_GB
+    said = {
+        "device tier": f"the device tier is a phone's memory, low below {low_gb:g} GB, mid below {mid_gb:g} GB",
+        "time eligible": "the time eligible is the share of the time in which it is idle, charging and on Wi-Fi",
+        "tokens a round": "the tokens a round are the words, punctuation and ends of messages that it would train on",
+    }
+    there = dict.fromkeys(group.grouping for group in found.groups)
+    text = "; ".join(said[name] for name in there if name in said)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def failed_on_groups(facts: RunFacts, found: Participation) -> Iterator[str]:
+    """Of metrics that failed on a group of people, on how many of them and why."""
+    for metric in facts.metrics.compared:
+        why = [group.why_no_value[metric.name] for group in found.recalls if metric.name in group.why_no_value]
+        if why:
+            groups = f"{len(why)} of the {len(found.recalls)} groups"
+            yield f"No value, {metric.label.strip()}, of {groups}: {why[0]}."
 
 
 def _times(number: int) -> str:
@@ -177,6 +221,26 @@ def released(facts: RunFacts) -> str:
         f"Of the {reported:,} that reported, {used:,} are in the model: the others' rounds were abandoned, or their "
         "updates could not be used."
     )
+
+
+def notes_on_metrics(facts: RunFacts) -> Iterator[str]:
+    """What has to be known of the table of metrics, and where a value or an interval of one is missing, why."""
+    metrics = facts.metrics.metrics
+    names = {metric.name for metric in metrics}
+    terms = [(name, words) for name, words in _TERMS if name in names]
+    if terms:
+        yield " ".join(words for _, words in terms)
+    central = {} if isinstance(facts.central, LeftOut) else facts.central.metrics
+    intervals = {} if isinstance(facts.intervals, LeftOut) else facts.intervals
+    for metric in metrics:
+        name, value = metric.label.strip(), facts.summary.held_out.get(metric.name)
+        if any(metric.has_diverged(reached) for reached in (value, central.get(metric.name))):
+            yield f"{name[:1].upper()}{name[1:]} has diverged: it is {metric.diverged_why}."
+        if value is None and facts.summary.was_measured:
+            yield f"No value, {name}: nothing was there to count, or what came out is no finite number."
+        elif (interval := intervals.get(metric.name)) is not None and interval.low is None:
+            why = interval.why or "there are too few people, or no finite value of draws of them"
+            yield f"No interval, {name}: {why}."
 
 
 def intervals_left_out(why: LeftOut) -> LeftOut:

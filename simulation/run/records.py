@@ -120,6 +120,11 @@ class Summary:
                 content[f.name] = value
         return content
 
+    @property
+    def was_measured(self) -> bool:
+        """Whether any metric of the people held out has a value."""
+        return any(value is not None for value in self.held_out.values())
+
     def reached_by(self, key: str) -> float | None:
         """What a baseline reaches, by its key in summary.json."""
         reached: float | None = getattr(self.baselines, key.removeprefix(_BASELINE))

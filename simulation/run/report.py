@@ -83,10 +83,9 @@ def print_closing_table(
         page: where the report is, or why there is none.
     """
     rows: _Rows = [
-        *_suggestion_rows(summary, metrics),
+        *_suggestion_rows(summary, metrics, _central_text(summary, metrics, central, folder)),
         *_run_rows(summary, plan, folder),
         *_file_rows(export, folder),
-        ("trained in one place", _central_text(summary, metrics, central, folder)),
         ("weights", [Whole(folder / "model" / "weights.npz")]),
         ("  sha256", [Whole(summary.weights_sha256), "of the numbers, not of the file"]),
         ("privacy statement", [Whole(folder / "privacy.md")]),
@@ -102,24 +101,27 @@ _Rows = list[tuple[str, list[str]]]  # names, and the paragraphs of their values
 def _central_text(summary: Summary, metrics: MetricTable, central: CentralTrained | None, folder: Path) -> list[str]:
     """What the same model reaches without federation, or the command that finds out."""
     if central is None:
-        return [Whole(command("scripts/compare_central.py", folder))]
+        return ["not measured; to do so:", Whole(command("scripts/compare_central.py", folder))]
     headline = metrics.metrics[0]
     reached, federated = central.metrics.get(headline.name), summary.held_out.get(headline.name)
-    text = f"{headline.text(reached)} {headline.label}, after {central.epochs} epochs"
+    text = f"{headline.text(reached)} ({central.epochs} epochs)"
     return [text if not reached or federated is None else f"{text}; the run reached {federated / reached:.3f} of it"]
 
 
-def _suggestion_rows(summary: Summary, metrics: MetricTable) -> _Rows:
-    """How good the suggestions are, and what counting reaches."""
+def _suggestion_rows(summary: Summary, metrics: MetricTable, central: list[str]) -> _Rows:
+    """How good the suggestions are, and what counting reaches; of the headline, training in one place as well."""
     counted_on = f" (counted on {summary.baselines.training_phones:,} training phones)"  # said once
     rows: _Rows = []
     for metric in metrics.metrics:
         value = summary.held_out.get(metric.name)
-        rows.append((metric.label, [f"{metric.text(value)} {metric.note}".rstrip()]))
+        none = " (nothing to count, or no finite number)" if value is None and summary.was_measured else ""
+        rows.append((metric.label, [metric.told(value) + none]))
         if metric.baselines:
             reached = (f"{metric.text(summary.reached_by(one.key))} {one.name}" for one in metric.baselines)
             rows.append(("  by counting", [", ".join(reached) + counted_on]))
             counted_on = ""
+        if metric is metrics.metrics[0]:
+            rows.append(("  trained in one place", central))
     return rows
 
 

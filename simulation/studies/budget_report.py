@@ -15,7 +15,7 @@ from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost,
 from server_strategy.privacy.mechanisms.base import sensitivity_of
 from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
 from simulation.files import write_text_atomically
-from simulation.plots import kind_styles, new_figure, save_figure
+from simulation.plots import alone, kind_styles, new_figure, save_figure
 from simulation.tables import print_table
 from typefleet.errors import InputError
 from typefleet.steps import step
@@ -187,7 +187,8 @@ def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[B
     for name, budget in shown.items():
         style = styles[name]
         rounds = np.arange(1, budget.rounds + 1)
-        left.plot(rounds, budget.noise_in_sums, style.line, color=style.colour, label=name)
+        marker = alone(rounds, style.marker)
+        left.plot(rounds, budget.noise_in_sums, style.line, color=style.colour, marker=marker, label=name)
     left.set(title="Noise in the sum of all rounds so far", xlabel="rounds", ylabel="standard deviation, clip norms")
     left.set_ylim(bottom=0)
     left.legend(fontsize=8)

@@ -30,7 +30,7 @@ from simulation.config import RunConfig
 from simulation.engine.config import EngineConfig
 from simulation.files import write_text_atomically
 from simulation.flags import to_toml
-from simulation.plots import kind_styles, new_figure, save_figure
+from simulation.plots import alone, kind_styles, new_figure, save_figure
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import RoundRecord
@@ -197,6 +197,9 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
         )
         rows.append(cells)
     print_table(console, headings, rows)
+    for metric in shown:
+        if any(metric.has_diverged(one.held_out.get(metric.name)) for one in outcomes):
+            console.print(f"diverged, {metric.label.strip()}: {metric.diverged_why}", markup=False)
     for line in (*verdicts(outcomes), *how_differences_are_told(outcomes)):
         console.print(line)
 
@@ -244,7 +247,8 @@ def plot(path: Path, outcomes: list[Outcome]) -> None:
             if one.epsilon is None:
                 left.axhline(100 * one.recall, lw=1, **how)
             if one.epsilon in (None, middle):
-                right.plot([r for r, _ in one.curve], [100 * v for _, v in one.curve], **how)
+                marker = alone(one.curve, style.marker)
+                right.plot([r for r, _ in one.curve], [100 * v for _, v in one.curve], marker=marker, **how)
         points = [(apart * one.epsilon, 100 * one.recall) for one in own if one.epsilon is not None]
         if points:
             left.plot(*zip(*points, strict=True), marker=style.marker, **how)

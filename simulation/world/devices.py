@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from client_model.keyed_random import purpose_key, uniform
 from simulation.world.config import FleetConfig
 
-TIERS = ("low", "mid", "high")  # below 4 GB of memory, below 8 GB, the rest
-_TIER_BOUNDS_GB = (4.0, 8.0)
+TIERS = ("low", "mid", "high")
+TIER_BOUNDS_GB = (4.0, 8.0)  # of memory: below the first, below the second, the rest
 
 # Share of phones that are faster -> their time over the median time.
 _SHARE = (0.0, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
@@ -52,7 +52,7 @@ class Devices(NamedTuple):
     @property
     def tier(self) -> NDArray[np.int64]:
         """int64 [phones], index into TIERS."""
-        return np.searchsorted(_TIER_BOUNDS_GB, self.memory_gb, "right")
+        return np.searchsorted(TIER_BOUNDS_GB, self.memory_gb, "right")
 
 
 def draw_devices(

@@ -91,6 +91,8 @@ def _add_up(grouping: Grouping, may_train: NDArray[np.bool_], values: NDArray[An
 def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts, metrics: MetricTable) -> list[dict[str, Any]]:
     """The compared metrics on the held-out phones of each group; None where a group has nothing to count.
 
+    Of a metric that raises on the counts of a group, `why_no_value` says what, by its name.
+
     Args:
         groupings: how to divide all phones.
         evaluation: what was counted on the held-out phones.
@@ -101,7 +103,7 @@ def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts, metrics:
         for i, name in enumerate(grouping.members):
             own = evaluation.of(grouping.member[evaluation.phones] == i)
             sums = own.sums()
-            values = metrics.values(sums)
+            values, why = metrics.values_or_why(sums)
             rows.append(
                 {
                     "grouping": grouping.name,
@@ -109,6 +111,7 @@ def recall_by_group(groupings: list[Grouping], evaluation: PhoneCounts, metrics:
                     "held_out_phones": len(own.phones),
                     "positions": known_words(sums),
                     **{metric.name: values[metric.name] for metric in metrics.compared},
+                    **({"why_no_value": why} if why else {}),
                 }
             )
     return rows

@@ -66,3 +66,12 @@ def test_facts_of_a_wide_place_stand_beside_their_names():
     _, first, second, third, fourth, _ = facts(200)
     assert first.startswith(" recall       20.25 %") and second == f" type on it   {LONG}"
     assert (third, fourth) == (" file         runs/1/keyboard.tflite", "              1.85 MB")
+
+
+@pytest.mark.parametrize("width", range(24, 60))
+def test_a_number_and_its_percent_sign_stay_on_one_line(width):
+    text = io.StringIO()
+    shares = "0: 23.0 %, 1: 34.5 %, 2: 37.2 %, 3: 35.4 % of all words"
+    print_facts(Console(file=text, width=width), [("recall", [shares])])
+    assert not any(line.split()[:1] in (["%"], ["%,"]) for line in text.getvalue().splitlines())
+    assert "\N{NO-BREAK SPACE}" not in text.getvalue()

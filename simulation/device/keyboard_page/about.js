@@ -4,9 +4,21 @@ const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)
 const NOT_STATED = "not stated";
 const number = (value) => value.toLocaleString("en");
 
-/** The first thing to read of a file: what it does not have, or that the guarantee is its own. */
+/** The first thing to read of a file, {short, full}: what it does not have, or that the guarantee is its own. */
 export function guarantee(about) {
-  return about.not_guaranteed ?? `This file has ${about.privacy}.`;
+  const lacking = about.not_guaranteed;
+  return {
+    short: `This file has ${lacking === null ? "a" : "no"} privacy guarantee of its own.`,
+    full: lacking ?? `It has ${about.privacy}.`,
+  };
+}
+
+/** Where the file runs, {short, full}. */
+export function runtime({ engine, why_local: why }) {
+  if (engine === "litert") {
+    return { short: "It runs in this page: nothing you type leaves it.", full: "LiteRT.js runs the exported file." };
+  }
+  return { short: "It runs in the local process that serves this page.", full: `Why not in the page: ${why}.` };
 }
 
 /** {name, value, full} of each fact; `full` is what a short value is short for. */

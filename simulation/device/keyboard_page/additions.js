@@ -1,6 +1,6 @@
 // What the keyboard adds to the model, by the rules of client_model/suggestions; docs/device.md has them.
 
-import { FIRST_WORD } from "./tokeniser.js";
+import { FIRST_WORD, tokenise } from "./tokeniser.js";
 
 export const SUGGESTIONS = 3;
 const EXACT = 0;
@@ -36,10 +36,16 @@ export function fit(word, typed) {
   return near ? NEAR : UNLIKE;
 }
 
+/** Whether a sentence begins after these tokens. */
+const begins = (before) => !before.length || ENDS.has(before.at(-1));
+
+/** Whether the next letter of a text is the first of a sentence: there Shift comes by itself. */
+export const startsSentence = (text) => /(^|\s)$/u.test(text) && begins(tokenise(text));
+
 /** A suggested word as it is shown. */
 export function shown(word, before, typed = "") {
   const begin = [...typed].slice(0, 1).join("");
-  const starts = !before.length || ENDS.has(before.at(-1));
+  const starts = begins(before);
   const [letter, ...others] = word;
   const first = (letter ?? "").toUpperCase();
   const capital = starts || ALWAYS_CAPITAL.has(word) || begin !== begin.toLowerCase();

@@ -43,9 +43,11 @@ function layers() {
   };
 }
 
+const LAYER_KEYS = { symbols: ["?123", "digits and symbols"], emoji: ["☺", "emoji"] }; // what each shows, and its name
+const BACK = ["ABC", "letters"]; // of the key of the layer that is shown
 const LAST_ROW = [
-  key("?123", "digits and symbols", "wide", "symbols"),
-  key("☺", "emoji", "", "emoji"),
+  key(...LAYER_KEYS.symbols, "wide", "symbols"),
+  key(...LAYER_KEYS.emoji, "", "emoji"),
   key(",", "comma"),
   key("space", "space", "space", " "),
   key(".", "full stop"),
@@ -55,8 +57,9 @@ const LAST_ROW = [
 /**
  * Put the keys into `board`.
  *
- * `press(key)` is called with what each types, or "Backspace", or "Enter", which with Shift is "\n"; `say(text)` with
- * what a screen reader should hear.
+ * `press(key)` is called with what each types, or "Backspace", or "Enter", which with a Shift that was tapped is "\n";
+ * `say(text)` with what a screen reader should hear. What is returned has `begin()`, for a message that begins, and
+ * `written(startsSentence)`, for every change of the text.
  */
 export function buildKeys(board, press, say = () => {}) {
   const keys = new Keys(press, say);
@@ -65,11 +68,13 @@ export function buildKeys(board, press, say = () => {}) {
   keys.show("letters");
   keys.buttons[0].tabIndex = 0; // one stop for Tab, arrow keys within
   board.addEventListener("keydown", (event) => moveBetweenKeys(keys, event));
+  return { begin: () => keys.show("letters"), written: (startsSentence) => keys.written(startsSentence) };
 }
 
 class Keys {
   constructor(press, say) {
     Object.assign(this, { press, say, lines: [], buttons: [], layer: "letters", shift: SHIFT.off, tapped: -Infinity });
+    Object.assign(this, { startsSentence: false, byItself: false }); // whether Shift is on without having been tapped
   }
 
   line(row, layer) {
@@ -98,9 +103,11 @@ class Keys {
     const value = button.dataset.key;
     this.stopAt(button);
     if (value === "Shift") return this.tapShift(event);
+    this.tapped = -Infinity; // with a key between them two taps are no double tap
     if (value === "symbols" || value === "emoji") return this.show(this.layer === value ? "letters" : value);
     const shifted = this.shift !== SHIFT.off && this.layer === "letters";
-    const [isLetter, isEnter] = [/^\p{L}$/u.test(value), value === "Enter"];
+    const isLetter = /^\p{L}$/u.test(value);
+    const isEnter = value === "Enter" && !this.byItself; // else nothing could be sent after a full stop
     if (shifted && this.shift === SHIFT.once && (isLetter || isEnter)) this.setShift(SHIFT.off);
     if (shifted && isEnter) return this.press("\n");
     return this.press(shifted && isLetter ? value.toUpperCase() : value);
@@ -114,13 +121,24 @@ class Keys {
   show(layer) {
     this.layer = layer;
     for (const line of this.lines) line.hidden = ![layer, "all"].includes(line.dataset.layer);
-    for (const name of ["symbols", "emoji"]) this.button(name).setAttribute("aria-pressed", String(layer === name));
-    this.button("symbols").textContent = layer === "symbols" ? "ABC" : "?123";
-    this.button("emoji").textContent = layer === "emoji" ? "ABC" : "☺";
-    this.setShift(this.shift === SHIFT.lock ? SHIFT.lock : SHIFT.off);
+    for (const [name, itself] of Object.entries(LAYER_KEYS)) {
+      const [button, [label, spoken]] = [this.button(name), layer === name ? BACK : itself];
+      button.textContent = label;
+      button.setAttribute("aria-label", spoken);
+      button.dataset.leads = layer === name ? "back" : "there";
+    }
+    if (this.shift !== SHIFT.lock) this.setShift(SHIFT.off);
+    this.written(this.startsSentence);
   }
 
-  // Shift: a tap is for one letter, a second one soon after it or a long press is caps lock, a tap ends either.
+  // Shift: a tap is for one letter, a second one soon after it or a long press is caps lock, a tap ends either. Where a
+  // sentence begins it is on for one letter by itself, and a tap ends that as well.
+
+  written(startsSentence) {
+    this.startsSentence = startsSentence;
+    if (startsSentence && this.shift === SHIFT.off) this.setShift(SHIFT.once, true);
+    else if (!startsSentence && this.byItself) this.setShift(SHIFT.off);
+  }
 
   listenToShift(button) {
     const release = () => clearTimeout(this.holding);
@@ -136,16 +154,18 @@ class Keys {
   }
 
   tapShift({ detail, timeStamp }) {
-    const again = timeStamp - this.tapped < DOUBLE_TAP_MS || detail === 0; // from a keyboard nobody has to be quick
-    this.tapped = timeStamp;
-    if (this.held) this.held = false;
-    else if (this.shift === SHIFT.off) this.setShift(SHIFT.once);
-    else this.setShift(this.shift === SHIFT.once && again ? SHIFT.lock : SHIFT.off);
+    const [held, again] = [this.held, timeStamp - this.tapped < DOUBLE_TAP_MS];
+    const wasTapped = this.shift === SHIFT.once && !this.byItself;
+    this.held = false;
+    this.tapped = held || again ? -Infinity : timeStamp; // a third tap begins anew
+    if (held) return;
+    if (again || (wasTapped && detail === 0)) this.setShift(SHIFT.lock); // from a keyboard nobody has to be quick
+    else this.setShift(this.shift === SHIFT.off ? SHIFT.once : SHIFT.off);
   }
 
-  setShift(shift) {
+  setShift(shift, byItself = false) {
     const [before, button] = [this.shift, this.button("Shift")];
-    this.shift = shift;
+    Object.assign(this, { shift, byItself });
     button.textContent = shift === SHIFT.lock ? "⇪" : "⇧";
     button.setAttribute("aria-label", shift === SHIFT.lock ? "caps lock" : "shift");
     button.setAttribute("aria-pressed", String(shift !== SHIFT.off));

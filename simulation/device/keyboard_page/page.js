@@ -1,7 +1,7 @@
 // The page: keys, suggestions, figures. What is computed is in keyboard.js, what a file says of itself in about.js.
 
-import { copyButton, factRows, guarantee, possible } from "./about.js";
-import { PersonalWords } from "./additions.js";
+import { copyButton, factRows, guarantee, possible, runtime } from "./about.js";
+import { PersonalWords, startsSentence } from "./additions.js";
 import { buildModels, buildStrips } from "./building.js";
 import { openEngine } from "./engines.js";
 import { Keyboard } from "./keyboard.js";
@@ -27,6 +27,7 @@ export const state = {
   spaceIsOurs: false, // the last character is the space of a suggestion
   running: Promise.resolve(), // what is being computed
   version: 0, // of the text
+  written: null, // the text that the keys know of
 };
 
 /** Those that count now, or null. */
@@ -57,6 +58,10 @@ export async function idle() {
 /** Suggestions of every model for the text as it stands; the time is that of the active one, after a key press. */
 function refresh(pressed = false) {
   const version = ++state.version;
+  if (text.value !== state.written) { // else a Shift that was taken back would return
+    state.written = text.value;
+    state.keys.written(startsSentence(state.written));
+  }
   figures();
   return enqueue(async () => {
     if (version !== state.version) return; // a later key press has taken over
@@ -157,6 +162,7 @@ function send() {
   text.value = "";
   state.taps = 0;
   state.spaceIsOurs = false;
+  state.keys.begin(); // the next message begins with a word far more often than with what the last one ended with
   say("Message sent");
   refresh();
   enqueue(() => compare(message, before));
@@ -241,7 +247,9 @@ function fail(error) {
 /** What the active file says of itself. */
 function sayAbout() {
   const { about } = state.keyboards[state.active];
-  at("guarantee").textContent = guarantee(about);
+  const { short, full } = guarantee(about);
+  at("guarantee").querySelector("summary").textContent = short;
+  at("guarantee").querySelector("p").textContent = full;
   at("guarantee").hidden = false;
   at("facts").replaceChildren(...factRows(about, say));
   sayLearning();
@@ -312,14 +320,14 @@ async function start() {
   }
   buildStrips(at("strips"), state.keyboards, { accept, acceptMark });
   buildModels(at("models"), state.keyboards, choose);
-  buildKeys(at("keys"), press, say);
+  state.keys = buildKeys(at("keys"), press, say);
   listen();
+  at("guarantee").open = matchMedia("(min-width: 48rem)").matches; // else the keys would not be on the screen
   names();
   sayAbout();
-  at("engine").textContent =
-    about.engine === "litert"
-      ? "The exported file runs in this page, with LiteRT.js; nothing you type leaves it."
-      : `The exported file runs in the local process that serves this page, not in the page (${about.why_local}).`;
+  const { short, full } = runtime(about);
+  at("engine").textContent = short;
+  at("runtime").textContent = full;
   text.disabled = false;
   text.focus();
   await refresh();

@@ -57,8 +57,8 @@ def _draw_recall(
 
 
 def _draw_epsilon(axis: "Axes", spent: Sequence[tuple[int, float]], epsilon_is_of: str) -> None:
-    from simulation.plots import BLUE
+    from simulation.plots import BLUE, alone
 
-    axis.plot(*zip(*spent, strict=True), color=BLUE, drawstyle="steps-post")
+    axis.plot(*zip(*spent, strict=True), color=BLUE, drawstyle="steps-post", marker=alone(spent, "o"))
     axis.set(title=f"of {epsilon_is_of}", xlabel="completed rounds", ylabel="epsilon")
     axis.set_ylim(bottom=0)

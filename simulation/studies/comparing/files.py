@@ -66,7 +66,7 @@ def write_comparison(found: RunComparison, folder: Path) -> list[Path]:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    from simulation.studies.comparing.plots import write_figures
+    from simulation.studies.comparing.plots import page_colours, write_figures
     from simulation.studies.pages import render
 
     require_folder(folder, [run.folder for group in found.groups for run in group.runs])
@@ -77,9 +77,8 @@ def write_comparison(found: RunComparison, folder: Path) -> list[Path]:
         write_text_atomically(table, _csv(rows))
         _write_parquet(parquet, rows)
         figures = write_figures(found, folder)
-        write_text_atomically(
-            page, render("run_comparison.html", found=found, tables=report_tables(found), figures=figures)
-        )
+        values = {"found": found, "tables": report_tables(found), "figures": figures, "colours": page_colours(figures)}
+        write_text_atomically(page, render("run_comparison.html", **values))
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {folder}", error)) from error
     return [page, table, parquet, *(path for figure in figures for path in figure.paths)]

@@ -22,6 +22,7 @@ from client_model.metrics.keyboard_metrics import OOV_RATE, PERPLEXITY, num_toke
 from client_model.metrics.metric import Metric
 from simulation.studies.comparing.groups import RunGroup
 from simulation.studies.comparing.reading import SEED, ComparedRun
+from typefleet.errors import ConfigError
 
 _SAME_PEOPLE = ("data.", "evaluation.")  # sections that decide who is held out and what is read of them
 _NOT_WHO = ("evaluation.every_rounds", "evaluation.metrics")
@@ -91,7 +92,8 @@ def measured(group: RunGroup, metric: Metric) -> Measured:
         return Measured(metric, None, None, "not measured", known)
     values = list(reached.values())
     if len(values) > 1:
-        return Measured(metric, float(np.mean(values)), over_seeds(values), "", known)
+        over = over_seeds(values)
+        return Measured(metric, over.mean, over, over.why, known)
     interval, why = _over_people(group, metric)
     return Measured(metric, values[0], interval, why, known)
 
@@ -103,7 +105,10 @@ def _over_people(group: RunGroup, metric: Metric) -> tuple[Interval | None, str]
     (run,) = group.runs
     if run.held_out is None:
         return None, f"one seed, and {run.why_no_held_out}"
-    interval = over_people(metric, run.held_out.counts)
+    try:
+        interval = over_people(metric, run.held_out.counts)
+    except ConfigError as error:  # of somebody's own metric; its value is there all the same
+        return None, str(error)
     if interval is None or interval.low is None:
         return interval, "too few people held out, or no counts of this metric"
     return interval, ""
@@ -145,7 +150,7 @@ def difference(group: RunGroup, reference: RunGroup, metric: Metric) -> Differen
     common = sorted(own.keys() & other.keys())
     if len(common) > 1:
         interval = over_seeds([own[seed] - other[seed] for seed in common])
-        return Difference(metric, interval, f"paired by seed ({_and(common)})", "")
+        return Difference(metric, interval, f"paired by seed ({_and(common)})", interval.why)
     if not own or not other:
         return Difference(metric, None, "", "not measured")
     alone = Difference(metric, None, "", "no seed in common, and fewer than two seeds in one of them")
@@ -153,7 +158,7 @@ def difference(group: RunGroup, reference: RunGroup, metric: Metric) -> Differen
     if between is None:  # one of them has one seed: what the people of that seed show is not what other seeds would
         return _paired_by_phone(group, reference, metric, common[0]) if len(own) == len(other) == len(common) else alone
     how = f"unpaired (Welch; {len(other)} seeds of the reference and {len(own)})"
-    return Difference(metric, between, how, "")
+    return Difference(metric, between, how, between.why)
 
 
 def _paired_by_phone(group: RunGroup, reference: RunGroup, metric: Metric, seed: int) -> Difference:
@@ -165,7 +170,10 @@ def _paired_by_phone(group: RunGroup, reference: RunGroup, metric: Metric, seed:
     why = why_not_the_same_phones(run, other)
     if why or run.held_out is None or other.held_out is None:
         return Difference(metric, None, "", f"one seed in common ({seed}), and {why}")
-    interval = difference_over_people(metric, run.held_out.counts, other.held_out.counts)
+    try:
+        interval = difference_over_people(metric, run.held_out.counts, other.held_out.counts)
+    except ConfigError as error:
+        return Difference(metric, None, "", str(error))
     if interval is None or interval.low is None:
         return Difference(metric, interval, "", "too few people held out, or no counts of this metric")
     return Difference(metric, interval, f"paired by phone (seed {seed}, {interval.number:,} people)", "")

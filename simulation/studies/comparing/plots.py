@@ -1,7 +1,7 @@
 """The figures of a comparison of runs, at the width of a column of print: recall, curves over time, epsilon."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from simulation.plots import (
     COLUMN_IN,
     GREY,
     TWO_COLUMNS_IN,
+    alone,
     for_print,
     kind_styles,
     new_figure,
+    on_dark,
     save_for_print,
     style_number,
 )
@@ -34,6 +36,7 @@ _DAY_S = 86_400
 _ROW_IN = 0.24  # height of a group, of a line of a legend too
 _MOST_BANDS = 6  # more of them hide each other
 _LETTERS_A_LINE = 90  # of a legend across two columns
+_OF_THE_PAGE = {"#000000": "ink", GREY: "soft", "#ffffff": "paper"}  # colours of every page, by what print has
 _Value = Callable[[Mapping[str, Any]], float | None]
 
 
@@ -45,7 +48,24 @@ class WrittenFigure:
     caption: str
     paths: tuple[Path, Path]  # SVG, PDF
     inline: "Markup"
+    colours: frozenset[str]  # in it that are not those of every page; a variable each
     is_wide: bool = False  # of two columns
+
+
+def page_colours(figures: Sequence[WrittenFigure]) -> list[tuple[str, str, str]]:
+    """(name of the variable, colour in the light, colour in the dark) of all that the figures are drawn in.
+
+    Args:
+        figures: of a page.
+    """
+    return [
+        (_variable(colour), colour, on_dark(colour))
+        for colour in sorted(frozenset[str]().union(*(figure.colours for figure in figures)))
+    ]
+
+
+def _variable(colour: str) -> str:
+    return f"colour-{colour.removeprefix('#')}"
 
 
 def write_figures(found: RunComparison, folder: Path) -> list[WrittenFigure]:
@@ -73,15 +93,14 @@ def _styles(found: RunComparison) -> list[PlotStyle]:
 
 
 def _written(figure: Any, folder: Path, name: str, *, below: str, caption: str) -> WrittenFigure:
-    from markupsafe import Markup
+    from simulation.report.charts import in_the_page
 
     paths = save_for_print(figure, folder, name)
     drawn = paths[0].read_text(encoding="utf-8")
-    drawn = drawn[drawn.index("<svg") :]
-    # Ids are the page's: those of two figures must not be the same.
-    drawn = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", drawn)
-    described = Markup('<svg role="img" aria-label="{}"').format(caption)
-    return WrittenFigure(below, caption, paths, described + Markup(drawn.removeprefix("<svg")))
+    colours = frozenset(re.findall(r": (#[0-9a-f]{6})\b", drawn)) - {colour.lower() for colour in _OF_THE_PAGE}
+    variables = {colour.lower(): name for colour, name in _OF_THE_PAGE.items()}
+    variables |= {colour: _variable(colour) for colour in colours}
+    return WrittenFigure(below, caption, paths, in_the_page(drawn, name, caption, variables), colours)
 
 
 def _recall_figure(found: RunComparison, styles: list[PlotStyle], folder: Path) -> WrittenFigure:
@@ -161,14 +180,17 @@ def _day(line: Mapping[str, Any]) -> float | None:
     return None if closed_s is None else closed_s / _DAY_S
 
 
+def _draw_line(axis: Axes, x: Sequence[float], y: Sequence[float], style: PlotStyle, **how: Any) -> None:
+    axis.plot(x, y, color=style.colour, ls=style.line, marker=alone(x, style.marker), **how)
+
+
 def _draw_over_rounds(axis: Axes, group: RunGroup, style: PlotStyle, value_of: _Value, has_band: bool) -> None:
     """The mean over seeds, at the rounds that all runs have."""
     by_seed = [[curve_of(run, value_of, _completed) for run in runs] for runs in group.by_seed.values()]
     curves = [curve for runs in by_seed for curve in runs]
     rounds = [x for x in curves[0] if all(x in curve for curve in curves)]
     points = [over_seeds([sum(curve[x] for curve in runs) / len(runs) for runs in by_seed]) for x in rounds]
-    alone = style.marker if len(points) == 1 else None  # a line of one point is none
-    axis.plot(rounds, [p.mean for p in points], color=style.colour, ls=style.line, marker=alone, label=group.label)
+    _draw_line(axis, rounds, [p.mean for p in points], style, label=group.label)
     bounds = [(x, p.low, p.high) for x, p in zip(rounds, points, strict=True) if p.low is not None]
     if bounds and has_band:
         x, low, high = zip(*bounds, strict=True)
@@ -178,8 +200,7 @@ def _draw_over_rounds(axis: Axes, group: RunGroup, style: PlotStyle, value_of: _
 def _draw_over_days(axis: Axes, group: RunGroup, style: PlotStyle, value_of: _Value) -> None:
     for run in group.runs:
         curve = curve_of(run, value_of, _day)
-        alone = style.marker if len(curve) == 1 else None
-        axis.plot(list(curve), list(curve.values()), color=style.colour, ls=style.line, lw=0.7, marker=alone)
+        _draw_line(axis, list(curve), list(curve.values()), style, lw=0.7)
 
 
 def _epsilon_figure(found: RunComparison, styles: list[PlotStyle], folder: Path) -> WrittenFigure:
@@ -192,7 +213,7 @@ def _epsilon_figure(found: RunComparison, styles: list[PlotStyle], folder: Path)
         if one.epsilon is None or not rounds:
             continue
         largest = [max(curve[x] for curve in curves if x in curve) for x in rounds]
-        axis.plot(rounds, largest, color=style.colour, ls=style.line, label=group.label)
+        _draw_line(axis, rounds, largest, style, label=group.label)
     axis.set(xlabel="completed rounds", ylabel="epsilon spent", ylim=(0, None))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if found.ranking:

@@ -151,7 +151,7 @@ def _baselines_beside(found: RunComparison, number: int) -> list[str]:
 def measured_text(one: Measured) -> str:
     """The value and half its interval: 20.25 ±0.31."""
     text, half = one.metric.bare(one.value), one.half_width
-    if half is None:
+    if half is None or one.metric.has_diverged(one.value):
         return text
     metric = one.metric
     is_wide = half >= (0.1 if metric.unit == "percent" else 10)  # then a digit less says as much
@@ -172,9 +172,24 @@ def _interval_notes(found: RunComparison, columns: Sequence[int]) -> list[str]:
         else:
             what = f"± half of the 95 % bootstrap interval over {one.interval.number:,} people of one run"
         kinds.setdefault(what, []).append(group.label)
-    return [f"{what}{_of_whom(labels, found)}." for what, labels in kinds.items()] + [
-        "bigram, trigram: what counting pairs and triples of words reaches on the same people."
+    return [
+        *(f"{what}{_of_whom(labels, found)}." for what, labels in kinds.items()),
+        *_other_notes(found, columns),
+        "bigram, trigram: what counting pairs and triples of words reaches on the same people.",
     ]
+
+
+def _other_notes(found: RunComparison, columns: Sequence[int]) -> list[str]:
+    """What is said of a metric alone: that it has diverged, or why it has no interval where the first one has."""
+    notes: dict[str, list[str]] = {}
+    for group, values in zip(found.groups, found.measured, strict=True):
+        for one in (values[i] for i in columns):
+            name = one.metric.label.strip()
+            if one.metric.has_diverged(one.value):
+                notes.setdefault(f"diverged, {name}: {one.metric.diverged_why}", []).append(group.label)
+            elif one.value is not None and one.why and one.why != values[columns[0]].why:
+                notes.setdefault(f"No interval, {name}: {one.why}", []).append(group.label)
+    return [f"{what}{_of_whom(labels, found)}." for what, labels in notes.items()]
 
 
 def _of_whom(labels: Sequence[str], found: RunComparison) -> str:
@@ -212,6 +227,8 @@ def difference_text(one: Difference) -> str:
     """The difference and half its interval, where there is one to show."""
     if one.interval is None or one.interval.half_width is None:
         return "no interval"
+    if one.metric.has_diverged(max(abs(one.interval.mean), one.interval.half_width)):
+        return "diverged"
     metric = fine_enough(one.metric, one.interval.half_width)
     if one.is_shown and metric.bare(abs(one.interval.mean)) == metric.bare(one.interval.half_width):
         metric = replace(metric, digits=metric.digits + 1)  # which of the two is larger is the point

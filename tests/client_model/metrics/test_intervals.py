@@ -14,6 +14,7 @@ from client_model.metrics.intervals import (
     why_so_wide,
 )
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
+from client_model.metrics.metric import Metric
 from typefleet.errors import ConfigError
 
 
@@ -79,6 +80,38 @@ def test_over_people_is_what_scipys_bootstrap_gives():
     assert found.mean == recall(*counts.values())
     assert (found.low, found.high) == pytest.approx(tuple(reference), abs=0.0015)
     assert found == over_people(TOP1_RECALL, counts)  # the same figure twice
+
+
+def own_metric(value):
+    return Metric("mine", "mine", {"word-positions": len}, value, unit="number")
+
+
+def test_a_metric_of_ones_own_that_raises_on_a_draw_is_named_in_one_line():
+    counts = people(np.random.default_rng(5))
+    total = int(counts["word-positions"].sum())
+    raising = own_metric(lambda sums: 1 / (int(sums["word-positions"]) == total))  # as they are it does not
+    message = r"^metric mine: expected a value of its counts, found ZeroDivisionError at test_intervals\.py:\d+$"
+    with pytest.raises(ConfigError, match=message):
+        over_people(raising, counts)
+    with pytest.raises(ConfigError, match=message):
+        difference_over_people(raising, counts, counts)
+
+
+def test_what_is_no_finite_number_plays_no_part():
+    counts = people(np.random.default_rng(5))
+    total = int(counts["word-positions"].sum())
+    assert over_people(own_metric(lambda sums: float("nan")), counts) is None
+    larger = own_metric(lambda sums: sums["word-positions"] if sums["word-positions"] >= total else np.nan)
+    often = over_people(larger, counts)
+    assert often.mean == total <= often.low < often.high
+    once = own_metric(lambda sums: 1.0 if int(sums["word-positions"]) == total else float("inf"))
+    found = over_people(once, counts)
+    assert found.mean == 1.0 and {found.low, found.high} <= {None, 1.0}
+
+
+def test_values_too_large_to_be_squared_have_no_interval():
+    for found in (over_seeds([1e304, 50.0]), difference_between_seeds([1e304, 50.0], [60.0, 61.0])):
+        assert found.mean > 1e303 and found.low is found.high is found.half_width is None and not found.leaves_out_zero
 
 
 def test_over_people_covers_the_truth_about_as_often_as_it_says():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from client_model.metrics.door import ALWAYS_MEASURED
-from client_model.metrics.keyboard_metrics import TOP1_RECALL, word_positions
+from client_model.metrics.keyboard_metrics import IMPRESSION_RECALL, PERPLEXITY, TOP1_RECALL, word_positions
 from client_model.metrics.metric import Metric, as_counts
 from client_model.metrics.table import MetricTable, metric_table, stacked, sum_counts
 from typefleet.errors import ConfigError, UnknownKindError
@@ -149,3 +149,16 @@ def test_a_counter_that_fails_is_named_with_its_metric():
         table = MetricTable((metric(counts={"odd": counter}),))
         with pytest.raises(ConfigError, match=f"^{message}"):
             table.count(None)
+
+
+@pytest.mark.parametrize("value", [1e6, 3.7e28, 1e304, float("inf")])
+def test_a_perplexity_that_says_nothing_more_is_a_word_with_its_reason(value):
+    assert PERPLEXITY.has_diverged(value) and PERPLEXITY.text(value) == PERPLEXITY.bare(value) == "diverged"
+    assert PERPLEXITY.told(value).startswith("diverged: 1,000,000 or more, where guessing evenly has the number of")
+
+
+def test_other_values_are_told_with_their_note():
+    assert not PERPLEXITY.has_diverged(999_999.0) and not PERPLEXITY.has_diverged(None)
+    assert PERPLEXITY.told(53.4) == "53" and PERPLEXITY.told(None) == "-"
+    assert IMPRESSION_RECALL.told(0.25) == "25.00 % of all the times that three were shown"
+    assert not TOP1_RECALL.has_diverged(1e9)

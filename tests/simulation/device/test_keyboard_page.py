@@ -167,10 +167,10 @@ def typing_cost(steps, message, personal):
 
 
 def test_what_a_file_lacks_stands_first_and_its_facts_below(page):
-    said = page.shown("guarantee")
-    assert said == f"This file has {PRIVACY['statement']}."  # this one's guarantee is its own
+    short, full = page.shown("guarantee").split("\n")  # this one's guarantee is its own
+    assert short == "This file has a privacy guarantee of its own." and full == f"It has {PRIVACY['statement']}."
     body = page.browser.find_element(By.TAG_NAME, "body").text.split("\n")
-    assert body[:2] == ["Typefleet keyboard", said]
+    assert body[:3] == ["Typefleet keyboard", short, full]
     assert "abababababab…" in page.shown("facts") and "1,315,000 phones" in page.shown("facts")
     digest = page.browser.find_element(By.CSS_SELECTOR, "#facts dd")
     assert digest.get_attribute("title") == "ab" * 32
@@ -192,19 +192,57 @@ def test_nothing_is_timed_before_a_key_is_pressed_and_no_line_is_drawn_beside_no
     assert "ms" in page.shown("press")
 
 
+@pytest.mark.parametrize("size", [(360, 740), (320, 640)])
+def test_all_keys_are_on_a_small_phones_screen_without_scrolling(browser, server, size):
+    """With two models, whose strips take the most room."""
+    width, height = size
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page = Page(browser, server)
+        page.wait_until_idle()
+        script = """
+            const [keys, sent] = ["keys", "sent"].map((id) => document.getElementById(id).getBoundingClientRect());
+            return [keys.bottom, sent.height, document.documentElement.scrollWidth];"""
+        bottom, of_messages, across = browser.execute_script(script)
+        assert bottom <= height and of_messages >= 48 and across <= width
+        assert page.shown("guarantee") == "This file has a privacy guarantee of its own."
+        browser.find_element(By.CSS_SELECTOR, "#guarantee summary").click()  # what unfolds may push the keys away
+        assert PRIVACY["statement"] in page.shown("guarantee")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_shift_comes_by_itself_where_a_sentence_begins(page):
+    pressed = lambda: page.key("Shift").get_attribute("aria-pressed") == "true"  # noqa: E731
+    assert pressed()
+    page.press("capital s", "e", "e", "full stop", "space", "capital a", "space")
+    assert page.text == "See. A " and not pressed()
+    page.press("backspace", "backspace")
+    assert page.text == "See. " and pressed()
+    page.press("shift", "b", "enter")
+    assert page.shown("sent") == "See. b" and pressed()
+    page.press("shift")
+    page.browser.find_element(By.ID, "own").click()  # what is no typing does not bring it back
+    page.wait_until_idle()
+    assert not pressed()
+    page.press("emoji", "red heart", "enter")
+    assert page.shown("sent") == "See. b\n❤️" and pressed()  # and the letters are there again
+
+
 def test_capitals_digits_and_emoji_are_typed_on_the_screen_and_enter_sends(page):
-    page.press("shift", "capital s", "e", "e", "space")
+    page.press("capital s", "e", "e", "space")
     assert page.text == "See " and page.key("Shift").get_attribute("aria-pressed") == "false"
     ActionChains(page.browser).double_click(page.key("Shift")).perform()
     assert page.key("Shift").get_attribute("aria-pressed") == "true"
     page.press("capital u", "capital b", "caps lock", "space", "digits and symbols", "2", "exclamation mark")
-    page.press("digits and symbols", "emoji", "red heart", "grinning face", "backspace", "thumbs up")
+    page.press("letters", "emoji", "red heart", "grinning face", "backspace", "thumbs up")
     assert page.text == "See UB 2!❤️👍"
     assert page.shown("counts") == "11 / 13"  # an emoji is one letter; the one taken back cost two
     page.press("backspace", "backspace")
     assert page.text == "See UB 2!"
-    page.press("emoji", "shift", "enter", "a", "enter")
-    assert page.text == "" and page.shown("sent") == "See UB 2!\na"
+    page.press("letters", "shift", "enter", "capital a", "enter")
+    assert page.text == "" and page.shown("sent") == "See UB 2!\nA"
     page.type("b", Keys.SHIFT, Keys.ENTER, Keys.NULL, "c")
     assert page.text == "b\nc"
     ActionChains(page.browser).click_and_hold(page.key("Shift")).pause(0.8).release().perform()
@@ -332,9 +370,7 @@ def test_suggestions_are_accepted_by_key_and_by_tap_and_save_keystrokes(page, sm
     assert page.shown("saved") == f"{100 * (1 - 4 / 9):.1f} %"
     page.press("full stop")  # takes the place of the space that came with the suggestion
     assert page.text == "Tomorrow."
-    page.press("space")
-    page.press("h")
-    page.press("e")
+    page.press("space", "capital h", "e")
     offered = page.strip()
     assert set(offered[:2]) == {"Hello", "Help"}
     page.browser.find_elements(By.CSS_SELECTOR, "#strip-0 button")[offered.index("Hello")].click()
@@ -447,7 +483,7 @@ def test_usable_without_a_mouse_and_with_a_screen_reader(page):
     assert page.browser.switch_to.active_element.get_attribute("data-key") == "s"
     page.browser.switch_to.active_element.send_keys(Keys.ENTER)
     page.wait_until_idle()
-    assert page.text == "s"
+    assert page.text == "S"
     WebDriverWait(page.browser, 10).until(lambda _: page.strip()[0] in page.announcement())
 
 

@@ -53,6 +53,11 @@ def test_a_long_line_keeps_its_ends_and_little_else():
     assert 100 < len(re.findall("[ML]", path)) <= 250
 
 
+def test_a_line_of_one_point_can_be_seen():
+    one, two = (chart([Line("a", list(range(n)), [3.0] * n, FIRST, steps=True)]) for n in (1, 2))
+    assert [len(re.findall("<use[^>]*--first", svg)) for svg in (one, two)] == [1, 0] and "nan" not in one.lower()
+
+
 def test_bars_of_nobody_are_drawn():
     svg = bar_chart("bars", [("invited", 0.0, "0"), ("reported", 0.0, "0")], alternative="a", caption="c").svg
     assert svg.count("invited") == 1 and "nan" not in svg.lower()

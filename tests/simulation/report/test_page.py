@@ -1,6 +1,7 @@
 """The page stands by itself, can be read without eyes and without a mouse, and says what the run's files say."""
 
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -8,15 +9,17 @@ import numpy as np
 import pytest
 
 from client_model.metrics.intervals import over_people
-from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from client_model.metrics.keyboard_metrics import TOP1_RECALL, num_tokens
+from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
 from client_model.tflite.export_tflite import Export
+from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.flags import read_config
 from simulation.report.at_the_end import report_at_the_end
 from simulation.report.facts import KeyPress
 from simulation.report.page import write_report
 from simulation.run.directory import RunDirectory
-from simulation.run.held_out_phones import read_phone_counts
+from simulation.run.held_out_phones import read_phone_counts, write_phone_counts
 from typefleet.errors import ConfigError
 
 VOID = {"meta", "br", "path", "use"}
@@ -191,11 +194,52 @@ def test_without_what_makes_it_a_run_there_is_none(run_copy, name):
 
 
 def test_central_training_stands_beside_the_run(run_copy):
-    assert "central training: not made. This makes it:" in report_of(run_copy).text
+    assert (
+        "in one place: not made (once it is, scripts/report.py puts it here). This makes it:"
+        in report_of(run_copy).text
+    )
     (run_copy / "central.json").write_text('{"metrics": {"top1_recall": 0.4321}, "epochs": 7, "learning_rate": 1.0}')
     page = report_of(run_copy)
     assert "43.21 %" in page.text and "7 epochs over the same" in page.text
     assert sum("central 43.2" in a["aria-label"] for _, a in page.all("svg")) == 2
+
+
+def test_terms_are_explained_where_they_stand(page):
+    for term in (
+        r"Gini coefficient of [\d.]+, where 0 is an equal share for each",
+        r"device tier is a phone's memory, low below 4 GB",
+        r"time eligible is the share of the time in which it is idle, charging and on Wi-Fi",
+        r"Perplexity is the number of equally likely tokens",
+        r"of zero-concentrated differential privacy \(zCDP\)",
+    ):
+        assert re.search(term, page.text), term
+
+
+def test_a_metric_of_ones_own_that_fails_over_people_costs_its_interval_only(run_copy):
+    total = int(read_phone_counts(run_copy / "held_out.parquet").counts["tokens"].sum())
+    ones = lambda c: 1 / int(c["tokens"] == total)  # noqa: E731  of all people, and of hardly any draw of them
+    raising = Metric("mine", "my metric", {"tokens": num_tokens}, ones, unit="number")
+    none = Metric("no_number", "no number", {"tokens": num_tokens}, lambda c: float("nan"), unit="number")
+    change(run_copy / "summary.json", mine=1.0, no_number=None)
+    text = report_of(run_copy, metrics=metric_table((), [raising, none])).text
+    assert re.search(r"No interval, my metric: metric mine: expected a value of its counts, found \w+ at test_p", text)
+    assert "No value, no number: nothing was there to count, or what came out is no finite number." in text
+    assert "(95 % interval over people" in text
+    found = json.loads((run_copy / "participation.json").read_text())
+    found["recall_by_group"][0]["why_no_value"] = {"mine": "metric mine: expected a value of its counts, found X"}
+    (run_copy / "participation.json").write_text(json.dumps(found))
+    text = report_of(run_copy, metrics=metric_table((), [raising, none])).text
+    assert f"No value, my metric, of 1 of the {len(found['recall_by_group'])} groups: metric mine: expected" in text
+
+
+def test_a_perplexity_of_a_run_that_diverged_is_a_word_with_its_reason(run_copy):
+    counted = read_phone_counts(run_copy / "held_out.parquet")
+    diverged = {**counted.counts, "loss-sum": 900.0 * counted.counts["tokens"]}
+    write_phone_counts(run_copy / "held_out.parquet", PhoneCounts(counted.phones, diverged))
+    change(run_copy / "summary.json", perplexity=math.exp(700))
+    page = report_of(run_copy)
+    assert "Perplexity has diverged: it is 1,000,000 or more" in page.text and "e+" not in page.text
+    assert "perplexity diverged - - - -" in page.text
 
 
 def test_a_run_that_is_not_finished_says_so(run_copy):

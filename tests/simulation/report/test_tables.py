@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulation.flags import parse_simulate, read_config, to_toml
-from simulation.report.funnel import funnel_rows, funnel_totals, pace_of_rounds
+from simulation.report.funnel import funnel_rows, funnel_totals, pace_of_rounds, why_abandoned
 from simulation.report.tables import changed_settings, simulated_time
 from simulation.run.records import RoundRecord
 from simulation.world.policies.buffered import BufferedFunnel
@@ -83,6 +83,23 @@ def test_a_round_that_asked_nobody_plays_no_part():
     assert isinstance(RoundRecord.from_line(nobody), RoundRecord)
     assert funnel_totals([asked, nobody]) == funnel_totals([asked]) and funnel_totals([nobody]) == {}
     assert pace_of_rounds([nobody]) is None and pace_of_rounds([asked, nobody]) == pace_of_rounds([asked])
+
+
+def test_why_rounds_were_abandoned_is_said_in_words_and_what_differs_in_a_number_only_is_one():
+    reasons = [
+        "12 reports, minimum 16",
+        None,
+        "1 report, minimum 16",
+        "5 usable updates of 20 reports; a cause",
+    ]
+    reasons += ["the moon was full", "1,200 phones admitted, goal 2,000", "3 reports, minimum 16"]
+    assert why_abandoned([{"abandoned": reason} for reason in reasons]) == [
+        ("fewer phones reported in time than the 16 that a round needs (1 to 12)", 3),
+        ("too few of the updates that came could be used (5)", 1),
+        ("fewer phones were allowed to take part again than the goal of 2,000 (1,200)", 1),
+        ("the moon was full", 1),
+    ]
+    assert why_abandoned([]) == []
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(30, "0.5 minutes"), (7200, "2.0 hours"), (567_877, "6.6 days")])

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client_model.metrics.keyboard_metrics import num_tokens
+from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
 from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.world.config import FleetConfig
@@ -82,3 +84,14 @@ def test_every_phone_is_in_one_group_of_each_grouping():
     assert [g.name for g in phone_groups(fleet, None)] == ["device tier", "time zone", "time eligible"]
     # Everybody has the same little text: there is one group, and nothing breaks.
     assert len(phone_groups(fleet, np.full(4000, 7))[-1].members) == 2
+
+
+def test_a_metric_that_fails_on_a_group_costs_that_groups_value_only():
+    tokens = Metric("per_word", "per word", {"tokens": num_tokens}, lambda c: 1 / int(c["tokens"]), unit="number")
+    metrics = metric_table((), [tokens])
+    counts = {name: np.ones(3, np.int64) for name in metrics.counters if not name.endswith("by-position")}
+    even, odd, neither = recall_by_group([PARITY], PhoneCounts(np.array([1, 2, 4]), counts), metrics)
+    assert (even["per_word"], odd["per_word"], neither["per_word"]) == (0.5, 1.0, None)
+    assert "why_no_value" not in even and "why_no_value" not in odd
+    (reason,) = neither["why_no_value"].values()
+    assert reason.startswith("metric per_word: expected a value of its counts, found ZeroDivisionError at test_partic")

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { pageModule } from "./page_modules.js";
 
-const { facts, guarantee, measured, possible } = await pageModule("about.js");
+const { facts, guarantee, measured, possible, runtime } = await pageModule("about.js");
 
 const ABOUT = {
   privacy: "(6.3, 1.9e-07)-differential privacy for each phone",
@@ -22,9 +22,19 @@ const ABOUT = {
 };
 const valueOf = (about, wanted) => facts(about).find(({ name }) => name === wanted).value;
 
-test("what a file does not have comes first, and one that lacks nothing says what it has", () => {
-  assert.equal(guarantee(ABOUT), ABOUT.not_guaranteed);
-  assert.equal(guarantee({ ...ABOUT, not_guaranteed: null }), `This file has ${ABOUT.privacy}.`);
+test("whether a file has a guarantee is one line of a small phone, and all of it unfolds", () => {
+  const [lacking, having] = [guarantee(ABOUT), guarantee({ ...ABOUT, not_guaranteed: null })];
+  assert.equal(lacking.short, "This file has no privacy guarantee of its own.");
+  assert.equal(lacking.full, ABOUT.not_guaranteed);
+  assert.equal(having.short, "This file has a privacy guarantee of its own.");
+  assert.equal(having.full, `It has ${ABOUT.privacy}.`);
+});
+
+test("where the file runs is one line, and why not in the page is said as well", () => {
+  assert.match(runtime({ engine: "litert", why_local: "" }).short, /in this page: nothing you type leaves it/);
+  const local = runtime({ engine: "local", why_local: "npm is missing" });
+  assert.match(local.short, /in the local process/);
+  assert.match(local.full, /^Why not in the page: npm is missing\.$/);
 });
 
 test("a hash is short and can be had in full", () => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { pageModule } from "./page_modules.js";
 
-const { mark, PersonalWords, shown, words } = await pageModule("additions.js");
+const { mark, PersonalWords, shown, startsSentence, words } = await pageModule("additions.js");
 const { Vocabulary } = await pageModule("tokeniser.js");
 
 const CASES = JSON.parse(readFileSync(new URL("../../../client_model/suggestions/cases.json", import.meta.url)));
@@ -38,4 +38,10 @@ test("a few words weigh little, and many up to the weight", () => {
   assert.ok(Math.abs(personal.weight - (0.3 * 3) / 53) < 1e-4);
   for (let time = 0; time < 300; time++) personal.remember(["see", "you", "soon"]);
   assert.ok(personal.weight > 0.25 && personal.weight < 0.3);
+});
+
+test("a sentence starts where the strip's words have a capital, once there is room for them", () => {
+  const starts = ["", " ", "See you. ", "Really?! ", 'He said "no." ', "Ha!\n"];
+  const goesOn = ["See", "See ", "See you.", "3.5", "see, ", "ha \u{1f602} "];
+  assert.deepEqual([...starts, ...goesOn].filter(startsSentence), starts);
 });

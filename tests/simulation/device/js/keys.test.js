@@ -36,13 +36,13 @@ class Element {
   }
 }
 
-let board, keys, pressed, said;
+let board, keys, pressed, said, told;
 
 beforeEach(() => {
   globalThis.document = { createElement: (tag) => new Element(tag), activeElement: null };
   board = new Element("div");
   [pressed, said] = [[], []];
-  buildKeys(board, (key) => pressed.push(key), (text) => said.push(text));
+  told = buildKeys(board, (key) => pressed.push(key), (text) => said.push(text));
   keys = board.all("button");
 });
 
@@ -76,20 +76,23 @@ test("every letter has one key, and each types what it says", () => {
 
 test("digits and symbols take the place of the letters, and give it back", () => {
   const before = shownKeys().map((button) => button.dataset.key);
+  assert.equal(keyOf("symbols").attributes["aria-label"], "digits and symbols");
   tap("symbols");
-  assert.equal(keyOf("symbols").attributes["aria-pressed"], "true");
+  assert.equal(keyOf("symbols").attributes["aria-label"], "letters");
   assert.equal(keyOf("symbols").textContent, "ABC");
   assert.deepEqual(letters(), []);
   for (const symbol of `0123456789?!@#&-()/":;`) tap(symbol);
   tap("Backspace");
   assert.equal(pressed.join(""), `0123456789?!@#&-()/":;Backspace`);
   tap("symbols");
-  assert.equal(keyOf("symbols").attributes["aria-pressed"], "false");
+  assert.equal(keyOf("symbols").attributes["aria-label"], "digits and symbols");
   assert.deepEqual(shownKeys().map((button) => button.dataset.key), before);
 });
 
 test("each emoji is typed whole, and the other layer is one tap away", () => {
+  assert.equal(keyOf("emoji").attributes["aria-label"], "emoji");
   tap("emoji");
+  assert.equal(keyOf("emoji").attributes["aria-label"], "letters");
   const emoji = shownKeys().filter((button) => /\p{Extended_Pictographic}/u.test(button.dataset.key));
   assert.ok(emoji.length >= 25);
   assert.equal(new Set(emoji.map((button) => button.dataset.key)).size, emoji.length);
@@ -99,7 +102,8 @@ test("each emoji is typed whole, and the other layer is one tap away", () => {
     assert.equal([...new Intl.Segmenter().segment(button.dataset.key)].length, 1);
   }
   tap("symbols");
-  assert.equal(keyOf("emoji").attributes["aria-pressed"], "false");
+  assert.equal(keyOf("emoji").attributes["aria-label"], "emoji");
+  assert.equal(keyOf("symbols").attributes["aria-label"], "letters");
   assert.ok(keyOf("7"));
 });
 
@@ -158,6 +162,86 @@ test("held down it is caps lock, and letting go does not end it", (context) => {
   shift().listeners.pointerup();
   tap("Shift", 700);
   assert.equal(shift().dataset.shift, SHIFT.lock);
+});
+
+test("where a sentence begins Shift comes by itself, for one letter", () => {
+  told.written(true);
+  assert.equal(shift().attributes["aria-pressed"], "true");
+  tap("a");
+  assert.equal(shift().attributes["aria-pressed"], "false");
+  told.written(false);
+  tap("b");
+  assert.deepEqual(pressed, ["A", "b"]);
+});
+
+test("a tap takes it back, and it comes again with the next sentence only", () => {
+  told.written(true);
+  tap("Shift", 1000);
+  assert.equal(shift().dataset.shift, SHIFT.off);
+  tap("a");
+  told.written(false);
+  told.written(true);
+  tap("a");
+  assert.deepEqual(pressed, ["a", "A"]);
+});
+
+test("Shift that came by itself goes where no sentence begins any more, one that was tapped stays", () => {
+  told.written(true);
+  told.written(false);
+  assert.equal(shift().dataset.shift, SHIFT.off);
+  tap("Shift");
+  told.written(false);
+  assert.equal(shift().dataset.shift, SHIFT.once);
+});
+
+test("with Shift that came by itself Enter sends, and with one that was tapped it is a new line", () => {
+  told.written(true);
+  tap("Enter");
+  tap("Shift", 1000, 0);
+  tap("Shift", 9000, 0); // off, then on
+  tap("Enter");
+  assert.deepEqual(pressed, ["Enter", "\n"]);
+});
+
+test("Shift that came by itself becomes caps lock by two quick taps, and from a keyboard by three", () => {
+  told.written(true);
+  tap("Shift", 1000);
+  tap("Shift", 1200);
+  assert.equal(shift().dataset.shift, SHIFT.lock);
+  tap("Shift", 9000);
+  told.written(true);
+  for (const time of [10000, 11000, 12000]) tap("Shift", time, 0);
+  assert.equal(shift().dataset.shift, SHIFT.lock);
+  told.written(false);
+  assert.equal(shift().dataset.shift, SHIFT.lock); // nothing but a tap ends it
+});
+
+test("two taps with a key between them are no double tap", () => {
+  tap("Shift", 1000);
+  tap("a", 1050);
+  tap("Shift", 1100);
+  assert.equal(shift().dataset.shift, SHIFT.once);
+  tap("b", 1150);
+  told.written(true);
+  tap("Shift", 1200);
+  assert.equal(shift().dataset.shift, SHIFT.off);
+});
+
+test("after digits Shift comes by itself if a sentence begins", () => {
+  tap("symbols");
+  told.written(true);
+  tap("symbols");
+  tap("a");
+  assert.deepEqual(pressed, ["A"]);
+});
+
+test("a message that begins has letters, whatever the last one ended with", () => {
+  for (const layer of ["symbols", "emoji"]) {
+    tap(layer);
+    told.begin();
+    assert.ok(keyOf("a"));
+    assert.match(keyOf(layer).attributes["aria-label"], /symbols|emoji/);
+  }
 });
 
 test("caps lock stays beside digits, and has no say over them", () => {

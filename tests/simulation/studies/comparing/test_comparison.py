@@ -1,19 +1,22 @@
 """Runs side by side: which belong together, what is paired with what, and what is called a difference."""
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from client_model.metrics.intervals import difference_over_people, over_people
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.studies.comparing.comparison import compare_runs
 from simulation.studies.comparing.metrics import why_not_the_same_phones
 from simulation.studies.comparing.reading import read_run
-from simulation.studies.comparing.tables import difference_text
+from simulation.studies.comparing.tables import difference_text, print_comparison
 from tests.conftest import ROOT
 from tests.simulation.studies.run_folders import counts_of, make_run
 from typefleet import studies
@@ -98,6 +101,20 @@ def test_the_same_run_against_itself_differs_by_exactly_nothing(runs, tmp_path):
     copies = [runs(f"copy-{seed}", seed=seed, server_optimizer={"learning_rate": 0.5}) for seed in (0, 1)]
     for difference in compare_runs([*seeds, *copies]).differences[1]:
         assert (difference.interval.mean, difference.interval.low, difference.interval.high) == (0, 0, 0)
+
+
+def test_a_model_that_diverged_has_a_word_for_a_perplexity_and_the_reason_below(runs, tmp_path):
+    whole, ruined = runs("whole"), runs("ruined", privacy={"mechanism": "tree"})
+    summary = json.loads((ruined / "summary.json").read_text())
+    (ruined / "summary.json").write_text(json.dumps({**summary, "perplexity": 1e304}))
+    (ruined / "held_out.parquet").unlink()
+    others = [runs(f"{name}-1", seed=1, privacy={"mechanism": name}) for name in ("gaussian", "tree")]
+    for folders in ([whole, ruined], [whole, ruined, *others]):
+        text = io.StringIO()
+        print_comparison(Console(file=text, width=160), compare_runs(folders))
+        printed = text.getvalue()
+        assert "diverged, perplexity: 1,000,000 or more" in printed and "e+" not in printed
+        assert not re.search(r"\b(inf|nan)\b", printed)
 
 
 def test_the_order_of_the_folders_changes_no_value(runs):

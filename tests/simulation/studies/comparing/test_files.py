@@ -133,6 +133,11 @@ def test_the_page_stands_alone(written):
     used = set(re.findall(r"url\(#([^)]+)\)", text)) | set(re.findall(r'href="#([^"]+)"', text))
     assert used and used <= set(page.ids)
     assert "prefers-color-scheme: dark" in text and "@media print" in text and "width=device-width" in text
+    drawings = " ".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert not re.search(r": #[0-9a-f]{6}", drawings) and "<style" not in drawings
+    style = text[text.index("<style>") : text.index("</style>")]
+    for variable in set(re.findall(r"var\((--[\w-]+)\)", drawings)):
+        assert len(re.findall(rf"{variable}: #", style)) == 3, variable  # in the light, in the dark, on paper
     for label in KINDS:
         assert f'<th scope="row">{label}</th>' in text
 
