@@ -1,17 +1,15 @@
 """From the command line and TOML files to a RunConfig: default < file < flag.
 
-The flags are made from the dataclasses by tyro. A TOML file is turned into the flags it stands for
-and parsed by the same parser, so both know the same names, types and defaults.
+The flags are made from the dataclasses by tyro. The values of a TOML file take their places in the same dataclasses,
+held to the same types and bounds; so both know the same names, types and defaults.
 """
 
 import contextlib
 import difflib
 import io
 import os
-import re
 import sys
-import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,11 +23,14 @@ from simulation.config import RunConfig
 from simulation.config import settled as settled
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.parser_messages import in_one_form, unknown_flag
-from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
+from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors, typed, with_values
 from simulation.unused import without_what_flags_switch_off
-from typefleet.errors import ConfigError, TypefleetError, expected, printable, unreadable
+from typefleet.errors import ConfigError, TypefleetError, expected, printable
+from typefleet.setting_types import unusable_text
+from typefleet.untrusted.toml_tables import read_toml
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+_LONGEST_KEY = 60  # of a file, in a message
 
 T = TypeVar("T")
 
@@ -95,6 +96,7 @@ def parse_with_settings(
     Raises:
         ConfigError: anything unknown, malformed, or without effect.
     """
+    require_text(argv)
     base, file = choose(RunConfig(), {}), None
     if "--resume" in others and (resume := _path_given(argv, "--resume")) is not None:
         file = resume / "config.toml"
@@ -166,6 +168,7 @@ def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None
         ConfigError: tyro rejected the arguments, or a number is out of its bounds.
         SystemExit: help was asked for and printed.
     """
+    require_text(argv)
     errors, wanted = io.StringIO(), page_wanted(argv)
     args = as_tyro_asks(argv, wanted)
     printed = None
@@ -180,6 +183,19 @@ def parse_with_tyro(kind: type[T], argv: Sequence[str], default: T | None = None
         raise ConfigError(in_one_form(errors.getvalue(), argv)) from stop
     check_bounds(parsed)
     return parsed
+
+
+def require_text(argv: Sequence[str]) -> None:
+    """Refuse arguments that no file could hold again: bytes that are no text, or texts without end.
+
+    Raises:
+        ConfigError: names the flag, or the place of the argument.
+    """
+    for place, argument in enumerate(argv, start=1):
+        if (found := unusable_text(argument)) is not None:
+            name, equals, _ = argument.partition("=")
+            where = name if equals and name.isprintable() and len(name) <= _LONGEST_KEY else f"argument {place}"
+            raise ConfigError(expected(where, "a text in UTF-8", found))
 
 
 def _negation(path: tuple[str, ...]) -> str:
@@ -228,8 +244,7 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
     given = _read_toml(path)
     base = choose(RunConfig(), {}) if base is None else base
     try:
-        base = choose(base, _kinds_in(given, base))
-        return parse_with_tyro(SimulateFlags, _flags_of(given, base), SimulateFlags(base)).run
+        return _with_given(given, choose(base, _kinds_in(given, base)))
     except ConfigError as error:
         flag, _, rest = str(error).partition(": ")
         key = flag.removeprefix("--").replace("-", "_")
@@ -237,26 +252,23 @@ def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """Every value of a file, by its dotted key."""
-    try:
-        return dict(_toml_leaves(tomllib.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(unreadable(path, error)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_not_toml(path, error)) from error
+    """Every value of a file, by its dotted key.
+
+    Raises:
+        ConfigError: the file cannot be read, or has a key twice, once with a dot in quotes.
+    """
+    found: dict[str, Any] = {}
+    for key, value in _toml_leaves(read_toml(path, "a file that can be read", ConfigError)):
+        if key in found:
+            raise ConfigError(expected(f"{path}: {_shown(key)}", "each setting once", "it twice"))
+        found[key] = value
+    return found
 
 
 def _kinds_in(given: dict[str, Any], base: Any) -> dict[tuple[str, ...], str]:
     """The kinds that a file chooses, by the path of the setting."""
     names = {s.path: s.kind_given(lambda path: given.get(".".join(path))) for s in selectors(base)}
     return {path: name for path, name in names.items() if isinstance(name, str)}
-
-
-def _not_toml(path: Path, error: tomllib.TOMLDecodeError) -> str:
-    """What the parser says, at the line that it says."""
-    reason, _, place = str(error).partition(" (at line ")
-    line = re.match(r"\d+", place)
-    return expected(f"{path}:{line[0]}" if line else path, "TOML", f"a fault: {reason}")
 
 
 def flags_for(given: dict[str, Any], base: RunConfig) -> list[str]:
@@ -269,43 +281,49 @@ def flags_for(given: dict[str, Any], base: RunConfig) -> list[str]:
     Raises:
         ConfigError: an unknown name, or a value of a wrong kind.
     """
-    return _flags_of(given, choose(base, _kinds_in(given, base)))
+    base = choose(base, _kinds_in(given, base))
+    values = leaves(_with_given(given, base))
+    return [argument for key in given for argument in _flag_with(tuple(key.split(".")), values)]
 
 
-def _flags_of(given: dict[str, Any], base: RunConfig) -> list[str]:
-    """The flags that a file stands for.
+def _flag_with(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> list[str]:
+    value = values[path]
+    if isinstance(value, bool):
+        return [flag_name(path) if value else _negation(path)]
+    if isinstance(value, tuple):
+        return [flag_name(path), *map(str, value)]
+    return [f"{flag_name(path)}={value}"]
+
+
+def _with_given(given: Mapping[str, Any], base: RunConfig) -> RunConfig:
+    """Settings with the values of a file in their place, each of the type that its setting has.
+
+    No value becomes a flag, so that none can be taken for another one.
+
+    Args:
+        given: values by dotted name.
+        base: the settings, with the kinds that the file chooses.
 
     Raises:
-        ConfigError: an unknown key, or a value of a wrong kind.
+        ConfigError: an unknown key, or a value of a wrong kind or out of bounds.
     """
-    defaults = leaves(base)
-    known = {".".join(p): p for p in defaults}
-    argv: list[str] = []
-    for key, value in given.items():
+    known = {".".join(path): path for path in leaves(base)}
+    for key in given:
         if key not in known:
             goes_with = kinds_with(base, tuple(key.split(".")))
             if goes_with is not None:
                 raise ConfigError(expected(key, f"only with {goes_with}", "it without"))
-            meant = _meant(key, list(known))
+            meant = _meant(key, list(known)) if _shown(key) == key else None
             hint = f"; did you mean {meant}?" if meant else ""
-            raise ConfigError(expected(key, "a setting", f"none of that name{hint}"))
-        values = value if isinstance(value, list) else [value]
-        if isinstance(defaults[known[key]], bool):
-            if not isinstance(value, bool):
-                raise ConfigError(expected(key, "true or false", repr(value)))
-            argv.append(flag_name(known[key]) if value else _negation(known[key]))
-            continue
-        if any(isinstance(v, bool | dict) for v in values):
-            raise ConfigError(expected(key, "a number, a text or a list of them", repr(value)))
-        if isinstance(value, list) and not isinstance(defaults[known[key]], tuple):
-            raise ConfigError(expected(key, "one value", "a list"))
-        if isinstance(value, list):
-            if any(str(v).startswith("--") for v in value):
-                raise ConfigError(expected(key, "values", "a flag among them"))
-            argv += [flag_name(known[key]), *(str(v) for v in value)]
-        else:
-            argv.append(f"{flag_name(known[key])}={value}")
-    return argv
+            raise ConfigError(expected(_shown(key), "a setting", f"none of that name{hint}"))
+    config = typed(with_values(base, {known[key]: value for key, value in given.items()}))
+    check_bounds(config)
+    return config
+
+
+def _shown(key: str) -> str:
+    """A key that somebody wrote, as a message has it."""
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
 
 
 def _toml_leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typefleet.errors import expected
 
 _WHAT = {"INT": "a whole number", "FLOAT": "a number", "PATH": "a path", "STR": "a text", "BOOL": "True or False"}
+_MOST_CHARACTERS = 250  # of values in a message
+_LONGEST_NAME = 80  # of a flag
 _LIST = re.compile(r"\[(\w+) \[\1 \.\.\.\]\]")  # as in [FLOAT [FLOAT ...]]
 
 
@@ -46,7 +48,8 @@ def in_one_form(printed: str, argv: Sequence[str]) -> str:
 
 def unknown_flag(name: str, meant: str | None) -> str:
     """That no flag has this name, and which one may have been meant."""
-    return expected(name, "a flag that --help lists", "none of that name") + (
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    return expected(shown, "a flag that --help lists", "none of that name") + (
         f"; did you mean {meant}?" if meant else ""
     )
 
@@ -54,7 +57,8 @@ def unknown_flag(name: str, meant: str | None) -> str:
 def _unrecognised(argument: str, meant: str | None) -> str:
     if argument.startswith("-"):
         return unknown_flag(argument.split("=")[0], meant)
-    return expected("the command line", "flags that --help lists and their values", repr(argument))
+    found = repr(argument) if len(argument) <= _MOST_CHARACTERS else f"one of {len(argument):,} characters"
+    return expected("the command line", "flags that --help lists and their values", found)
 
 
 def _what(help_texts: Sequence[str], flag: str) -> str:
@@ -83,4 +87,5 @@ def _values(argv: Sequence[str], flag: str) -> str:
             following = list(argv[number + 1 :])
             end = next((i for i, a in enumerate(following) if a.startswith("--")), len(following))
             values = [value] if equals else following[:end]
-    return " ".join(map(repr, values)) or "none"
+    said = " ".join(map(repr, values)) or "none"
+    return said if len(said) <= _MOST_CHARACTERS else f"one of {sum(map(len, values)):,} characters"

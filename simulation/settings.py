@@ -18,8 +18,10 @@ from typefleet.doors import Door, KindSettings, chosen, settings_fields
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 from typefleet.setting_types import flag_name as flag_name
 from typefleet.setting_types import typed as typed
+from typefleet.untrusted.limits import SETTING_MAGNITUDE
 
 Path = tuple[str, ...]  # of a setting in its tree
+_SEED: Path = ("seed",)  # which may have any 63 bits
 T = TypeVar("T")
 
 
@@ -153,8 +155,12 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             what = "finite numbers" if isinstance(value, tuple) else "a finite number"
             raise ConfigError(expected(flag_name(path), what, " ".join(map(str, numbers))))
-        if value is not None:
-            _check_marks(flag_name(path), value, _marks(hints[f.name]))
+        for one in numbers:
+            if one is not None:
+                _check_marks(flag_name(path), one, _marks(hints[f.name]))
+            if isinstance(one, int | float) and abs(one) > SETTING_MAGNITUDE and path != _SEED:
+                what = f"a number between -{SETTING_MAGNITUDE:.0e} and {SETTING_MAGNITUDE:.0e}"
+                raise ConfigError(expected(flag_name(path), what, one))
 
 
 def flag_in(section: Path, name: str) -> str:

@@ -25,7 +25,13 @@ _OBEYED = re.compile(
 
 
 class TypefleetError(Exception):
-    """Base of all of Typefleet's errors; its text is one line for a reader."""
+    """Base of all of Typefleet's errors; its text is one line for a reader.
+
+    A name in it, of a file or a key, may have any characters; those that a terminal would obey are written out.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message if message.isprintable() else _in_one_line(message))
 
 
 class InputError(TypefleetError, ValueError):
@@ -42,6 +48,11 @@ class ConfigError(InputError):
 
 class UnknownKindError(InputError):
     """A name under which nothing is registered."""
+
+
+def _in_one_line(text: str) -> str:
+    joined = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined)
 
 
 def expected(where: object, expectation: str, found: object) -> str:

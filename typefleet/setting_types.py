@@ -10,9 +10,11 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import SETTING_CHARACTERS, SETTING_VALUES
 
 T = TypeVar("T")
 _MOST_CHARACTERS = 100  # of a value in a message
+_MOST_WHOLE = 2**64  # beyond which no file keeps a whole number
 
 
 def flag_name(path: tuple[str, ...]) -> str:
@@ -56,6 +58,8 @@ def _of_type(value: Any, kind: Any, flag: str) -> Any:
         return value
     if get_origin(kind) is tuple:
         first, *others = get_args(kind)
+        if isinstance(value, tuple | list) and len(value) > SETTING_VALUES:
+            raise ConfigError(expected(flag, f"at most {SETTING_VALUES:,} values", f"{len(value):,}"))
         if not isinstance(value, tuple | list) or (others != [...] and len(value) != 1 + len(others)):
             raise _refused(flag, "a tuple" if others == [...] else f"a tuple of {1 + len(others)}", value)
         kinds = [first] * len(value) if others == [...] else [first, *others]
@@ -65,7 +69,23 @@ def _of_type(value: Any, kind: Any, flag: str) -> Any:
     what, is_one, made = _RULES.get(kind, ("", _anything, _itself))
     if not is_one(value):
         raise _refused(flag, what, value)
+    if isinstance(value, str | PathLike) and (found := unusable_text(str(value))) is not None:
+        raise ConfigError(expected(flag, "a text in UTF-8", found))
     return made(value)
+
+
+def unusable_text(text: str) -> str | None:
+    """Why a text can be no setting: it could not be written to a file and read again. None: it can be one.
+
+    Example:
+        >>> unusable_text("runs/first"), unusable_text("a" + chr(0))
+        (None, 'one with NUL in it')
+    """
+    if len(text) > SETTING_CHARACTERS:
+        return f"one of more than {SETTING_CHARACTERS:,} characters"
+    if "\0" in text:
+        return "one with NUL in it"
+    return "other bytes" if any("\ud800" <= c <= "\udfff" for c in text) else None
 
 
 def _of_one_of(value: Any, kinds: tuple[Any, ...], flag: str) -> Any:
@@ -81,7 +101,8 @@ def _of_one_of(value: Any, kinds: tuple[Any, ...], flag: str) -> Any:
 
 
 def _refused(flag: str, what: str, value: Any) -> ConfigError:
-    is_plain = (isinstance(value, str | Real) or value is None) and len(repr(value)) <= _MOST_CHARACTERS
+    is_short = not isinstance(value, Integral) or abs(int(value)) < 10**_MOST_CHARACTERS  # else it cannot be written
+    is_plain = (isinstance(value, str | Real) or value is None) and is_short and len(repr(value)) <= _MOST_CHARACTERS
     return ConfigError(expected(flag, what, repr(value) if is_plain else f"a value of type {type(value).__name__}"))
 
 
@@ -99,9 +120,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real)
 
 
+def _is_whole_number(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < _MOST_WHOLE
+
+
 _RULES: dict[Any, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
     bool: ("True or False", lambda value: isinstance(value, bool), _itself),
-    int: ("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool), int),
+    int: ("a whole number", _is_whole_number, int),
     float: ("a number", _is_number, float),
     str: ("a text", lambda value: isinstance(value, str), _itself),
     Path: ("a path", lambda value: isinstance(value, str | PathLike), Path),

@@ -12,6 +12,7 @@ A letter is what a person sees as one: a grapheme cluster (UAX #29), so an emoji
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,24 +42,36 @@ def letters_of(token: str) -> list[str]:
 
 
 def keystroke_table(tokens: Sequence[str]) -> KeystrokeTable:
-    """The table of a vocabulary's tokens, in the order of their ids."""
+    """The table of a vocabulary's tokens, in the order of their ids.
+
+    Its size grows with the letters of the longest word, of which a vocabulary has at most
+    `typefleet.untrusted.limits.WORD_CHARACTERS`; the time to make it, with all letters.
+    """
     spelled = [letters_of(token) for token in tokens]
     letters = np.array([0 if i < len(SPECIAL_TOKENS) else len(s) for i, s in enumerate(spelled)], np.int32)
     words = sorted(range(FIRST_WORD, len(tokens)), key=lambda i: spelled[i])
     depth = max(int(letters.max(initial=1)) - 1, 1)
-    begins: dict[tuple[str, ...], int] = {}
-    ends: dict[tuple[str, ...], int] = {}
-    for place, word in enumerate(words):
-        for typed in range(1, len(spelled[word]) + 1):
-            prefix = tuple(spelled[word][:typed])
-            begins.setdefault(prefix, place)
-            ends[prefix] = place + 1
+    alike = np.array([0, *(_alike(spelled[a], spelled[b]) for a, b in pairwise(words))], np.int32)[: len(words)]
+    order, place = np.array(words, np.int32), np.arange(len(words))
     first, last = np.zeros((2, len(tokens), depth), np.int64)
-    for word in words:
-        for typed in range(1, len(spelled[word])):
-            prefix = tuple(spelled[word][:typed])
-            first[word, typed - 1], last[word, typed - 1] = begins[prefix], ends[prefix]
-    return KeystrokeTable(letters, np.array(words, np.int32), first, last)
+    for typed in range(1, depth + 1):
+        begins = alike < typed  # [words], the first of those with the same letters so far
+        begin = np.maximum.accumulate(np.where(begins, place, 0))
+        group = np.cumsum(begins) - 1
+        end = np.append(np.flatnonzero(begins)[1:], len(words))[group]
+        longer = letters[order] > typed
+        first[order[longer], typed - 1], last[order[longer], typed - 1] = begin[longer], end[longer]
+    return KeystrokeTable(letters, order, first, last)
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """Letters that two words begin with in common."""
+    same = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        same += 1
+    return same
 
 
 def ranks(logits: NDArray[np.floating[Any]], targets: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ digits with inner apostrophes, one of `. , ? !`, or one emoji (a whole grapheme:
 keycaps and joined sequences stay together, after UTS #51 section 1.4.9). All else separates.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,14 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from typefleet.errors import InputError, expected, unreadable
+from typefleet.errors import InputError, expected
+from typefleet.untrusted.limits import VOCABULARY_TOKENS, WORD_CHARACTERS
+from typefleet.untrusted.opening import read_text
 
 PAD, BOS, EOS, OOV = 0, 1, 2, 3
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<oov>")
 PUNCTUATION = (".", ",", "?", "!")
+_NO_WORD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # what no token of a text has
 FIRST_WORD = len(SPECIAL_TOKENS) + len(PUNCTUATION)
 
 _EMOJI_UNIT = r"\p{Extended_Pictographic}(?:\p{EMod}|\uFE0F\u20E3?|[\U000E0020-\U000E007E]+\U000E007F)?"
@@ -77,19 +81,27 @@ def _fault(tokens: Sequence[str]) -> tuple[int, str, str] | None:
     for place, fixed in enumerate(SPECIAL_TOKENS + PUNCTUATION):
         if list(tokens[place : place + 1]) != [fixed]:
             return place + 1, fixed, "another token" if place < len(tokens) else "none"
+    if len(tokens) > VOCABULARY_TOKENS:
+        return VOCABULARY_TOKENS + 1, f"at most {VOCABULARY_TOKENS:,} tokens", "more"
     first: dict[str, int] = {}
     for place, token in enumerate(tokens):
+        if not 0 < len(token) <= WORD_CHARACTERS or _NO_WORD.search(token):
+            return place + 1, f"a word of at most {WORD_CHARACTERS} characters, without blanks", "another text"
         if first.setdefault(token, place) != place:
             return place + 1, "a token of its own", f"token {first[token] + 1} again"
     return None
 
 
 def _tokens_of(text: str) -> tuple[str, ...]:
-    return tuple(text.removesuffix("\n").split("\n"))
+    return tuple(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
 
 
 def vocabulary_from_text(text: str) -> Vocabulary:
-    """Inverse of `Vocabulary.to_text`."""
+    """Inverse of `Vocabulary.to_text`.
+
+    Raises:
+        VocabularyError: it is no vocabulary.
+    """
     return Vocabulary(_tokens_of(text))
 
 
@@ -99,13 +111,13 @@ def read_vocabulary(path: Path) -> Vocabulary:
     Raises:
         VocabularyError: it cannot be read, or is no vocabulary; names the file and the line.
     """
-    try:
-        tokens = _tokens_of(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise VocabularyError(unreadable(path, error, "a vocabulary")) from error
+    most_bytes = VOCABULARY_TOKENS * (WORD_CHARACTERS + 1)
+    tokens = _tokens_of(read_text(path, "a vocabulary", VocabularyError, most_bytes))
     if (fault := _fault(tokens)) is not None:
         number, expectation, found = fault
         raise VocabularyError(expected(f"{path}:{number}", expectation, found))
+    if len(tokens) <= FIRST_WORD:
+        raise VocabularyError(expected(path, "words after the special tokens and punctuation", "none"))
     return Vocabulary(tokens)
 
 
@@ -114,11 +126,16 @@ def build_vocabulary(lexicon: list[str], counts: NDArray[np.int64], size: int) -
 
     Args:
         lexicon: distinct tokens.
-        counts: int64 [len(lexicon)], how often each occurs; one with 0 stays out.
+        counts: int64 [len(lexicon)], how often each occurs; one with 0 stays out, and so does one that is longer than
+            a word can be: what suggestions cost grows with the longest.
         size: rows of the table, special tokens and punctuation included; fewer where the text has
             fewer distinct words.
     """
     fixed = SPECIAL_TOKENS + PUNCTUATION
-    words = [(-int(counts[i]), lexicon[i]) for i in np.flatnonzero(counts) if lexicon[i] not in fixed]
+    words = [(-int(counts[i]), lexicon[i]) for i in np.flatnonzero(counts) if _may_enter(lexicon[i])]
     words.sort()
     return Vocabulary(fixed + tuple(word for _, word in words[: size - len(fixed)]))
+
+
+def _may_enter(token: str) -> bool:
+    return token not in SPECIAL_TOKENS + PUNCTUATION and len(token) <= WORD_CHARACTERS

@@ -17,6 +17,7 @@ import resource
 import signal
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import Any
 from typefleet.errors import InputError
 
 MARKER = "zqxsecret"  # stands in the content of every valid file; tokenised it is one word
+LONGER = int(os.environ.get("TYPEFLEET_FUZZ_EXAMPLES", 0))  # random changes of each kind; 0: as few as fit in a suite
 TIME_LIMIT_S = 5.0  # of one case
 MEMORY_LIMIT_BYTES = 3 * 2**30  # more address space than there was before the case
 RESIDENT_LIMIT_BYTES = 400 * 2**20  # more resident memory than ever before the case
@@ -178,7 +180,8 @@ def cases_of(parser: Parser) -> list[Case]:
 
     found = [case for module in modules() for case in module.CASES if case.parser is parser]
     found += mutated(parser)
-    assert len({case.name for case in found}) == len(found), f"two cases of {parser.kind} of one name"
+    twice = {name for name, number in Counter(case.name for case in found).items() if number > 1}
+    assert not twice, f"{parser.kind}: {twice}"
     return found
 
 

@@ -3,7 +3,6 @@
 By default some, the same each time; with TYPEFLEET_FUZZ_EXAMPLES=2000 so many of each kind, others each time.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.cases import Case, parsers, problem
+from tests.fuzz.cases import LONGER, Case, parsers, problem
 
-LONGER = os.environ.get("TYPEFLEET_FUZZ_EXAMPLES")
 ODD = [
     b"\0",
     b"\xff",
@@ -58,8 +56,8 @@ def changed(parser, changes):
 @pytest.mark.parametrize("parser", parsers(), ids=lambda parser: parser.kind)
 def test_no_change_breaks_a_parser(parser, tmp_path):
     @settings(
-        max_examples=int(LONGER or 25),
-        derandomize=LONGER is None,
+        max_examples=LONGER or 25,
+        derandomize=not LONGER,
         database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

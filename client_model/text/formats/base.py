@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from client_model.text.formats.columns import USUAL, Columns, moment
 from typefleet.errors import InputError, expected, unreadable
-from typefleet.untrusted.limits import COLUMNS, NUMBER_DIGITS, TEXT_CHARACTERS, UNPACKED_BYTES, UNPACKED_TIMES
+from typefleet.untrusted.arrow_columns import most_unpacked, unpacks_too_far
+from typefleet.untrusted.limits import COLUMNS, NUMBER_DIGITS, TEXT_CHARACTERS
 from typefleet.untrusted.opening import require_file
 
 _LARGEST_ID = 10**NUMBER_DIGITS
@@ -110,18 +111,13 @@ def unpacked_within_reason(
     Raises:
         DataError: there is far more text than the file has bytes.
     """
-    most = max(UNPACKED_BYTES, UNPACKED_TIMES * (path.stat().st_size if size is None else size))
+    most = most_unpacked(path.stat().st_size if size is None else size)
     unpacked = 0
     for message in messages:
         unpacked += _ROW_BYTES + (len(message.text) if isinstance(message, Message) else 0)
         if unpacked > most:
             raise DataError(unpacks_too_far(path))
         yield message
-
-
-def unpacks_too_far(path: Path) -> str:
-    """The message of a file that holds far more than its size lets expect."""
-    return expected(path, f"content of at most {UNPACKED_TIMES} times the file's size", "more")
 
 
 def message_of(row: Any, where: str, columns: Columns = USUAL) -> Message | DataError:

@@ -12,6 +12,8 @@ from client_model.text.formats.compressed import name_within
 from client_model.text.formats.share_read import one_after_another
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.limits import FILES
+from typefleet.untrusted.opening import require_few
 
 
 def kind_by_ending(path: Path) -> Kind[MessageFormat]:
@@ -56,6 +58,7 @@ def formats_by_ending(path: Path) -> list[tuple[Path, Kind[MessageFormat]]]:
         OSError: the operating system refused the folder.
     """
     files = sorted(path.iterdir()) if path.is_dir() else [path]
+    require_few(path, files, FILES, DataError)
     if not files:
         raise DataError(expected(path, "a folder with files of messages", "none in it"))
     return [(file, kind_by_ending(file)) for file in files]

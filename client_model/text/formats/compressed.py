@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from client_model.text.formats.base import DataError, unpacks_too_far
+from client_model.text.formats.base import DataError
 from client_model.text.formats.share_read import tell
 from typefleet.errors import expected
-from typefleet.untrusted.limits import UNPACKED_BYTES, UNPACKED_TIMES
+from typefleet.untrusted.arrow_columns import most_unpacked, unpacks_too_far
 from typefleet.untrusted.opening import require_file
 
 _BUFFER_BYTES = 2**17
+_LINE_BYTES = 128  # that a line counts beside its own: an empty one takes time, too
 _ENDINGS = {".gz": "gzip", ".zst": "zstandard"}
 
 
@@ -55,7 +56,7 @@ def _decompressed(file: BinaryIO, kind: str | None, path: Path) -> BinaryIO:
         import pyarrow  # takes a while to import
 
         content = pyarrow.CompressedInputStream(file, "zstd")
-    most = max(UNPACKED_BYTES, UNPACKED_TIMES * os.fstat(file.fileno()).st_size)
+    most = most_unpacked(os.fstat(file.fileno()).st_size)
     return io.BufferedReader(_Bounded(content, most, path), _BUFFER_BYTES)
 
 
@@ -77,7 +78,7 @@ class _Bounded(io.RawIOBase):
         """
         piece = self._content.read(len(buffer))
         buffer[: len(piece)] = piece
-        self._left -= len(piece)
+        self._left -= len(piece) + _LINE_BYTES * piece.count(b"\n")
         if self._left < 0:
             raise DataError(unpacks_too_far(self._path))
         return len(piece)

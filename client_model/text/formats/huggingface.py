@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from client_model.text.formats.arrow_batches import arrow_refusals, messages_in_batch
+from client_model.text.formats.arrow_batches import messages_in_batch
 from client_model.text.formats.base import DataError, Message, require_columns, unpacked_within_reason
 from client_model.text.formats.columns import USUAL, Columns
 from client_model.text.formats.parquet_table import ParquetTable
 from client_model.text.formats.share_read import one_after_another
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.arrow_columns import arrow_refusals
 from typefleet.untrusted.json_values import read_json
 from typefleet.untrusted.limits import FILES, MIB
 from typefleet.untrusted.opening import require_few, require_file
@@ -58,7 +59,7 @@ class HuggingFace:
                 yield from ParquetTable(self.columns).read(file)
 
     def _stream(self, file: Path) -> Iterator[Message | DataError]:
-        with arrow_refusals(file, "a file of Arrow record batches"), _batches(file) as batches:
+        with arrow_refusals(file, "a file of Arrow record batches", DataError), _batches(file) as batches:
             require_columns(str(file), batches.schema.names, self.columns)
             rows = 0
             for batch in batches:

@@ -14,12 +14,14 @@ from client_model.text.formats.base import (
 from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.errors import expected
+from typefleet.untrusted.arrow_columns import most_unpacked, unpacks_too_far
 from typefleet.untrusted.limits import MIB
 
 _BEGINS = b"\x89HDF\r\n\x1a\n"
 _GROUP, _DATASET = "examples", "tokens"
 _WANTED = f"an HDF5 file with {_GROUP}/CLIENT/{_DATASET}"
 _AT_A_TIME, _BYTES_AT_A_TIME = 10_000, 16 * MIB  # texts in memory
+_LEAST_BYTES = 16  # of a text
 
 
 class TffHdf5:
@@ -44,7 +46,7 @@ class TffHdf5:
                 done, clients = 0, max(len(group), 1)
                 tell(lambda: done / clients)
                 for done, client in enumerate(group, start=1):
-                    messages = _messages(client, group, f"{path}: client {done}")
+                    messages = _messages(client, group, path, f"{path}: client {done}")
                     yield from unpacked_within_reason(messages, path)
         except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:  # as h5py calls damage
             raise DataError(expected(path, _WANTED, "a damaged one")) from error
@@ -57,7 +59,7 @@ def _inside(group: Any, name: str) -> Any:
     return group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
-def _messages(client: str, group: Any, where: str) -> Iterator[Message | DataError]:
+def _messages(client: str, group: Any, path: Path, where: str) -> Iterator[Message | DataError]:
     import h5py
 
     own = _inside(group, client)
@@ -65,6 +67,8 @@ def _messages(client: str, group: Any, where: str) -> Iterator[Message | DataErr
     if not isinstance(texts, h5py.Dataset) or texts.ndim != 1 or texts.external or texts.is_virtual:
         yield DataError(expected(where, f"a list {_DATASET}", "none"))
         return
+    if len(texts) * max(texts.dtype.itemsize, _LEAST_BYTES) > most_unpacked(path.stat().st_size):
+        raise DataError(unpacks_too_far(path))  # rows can be declared that nobody wrote
     at_a_time = max(min(_AT_A_TIME, _BYTES_AT_A_TIME // max(texts.dtype.itemsize, 1)), 1)
     for begin in range(0, len(texts), at_a_time):
         for number, text in enumerate(texts[begin : begin + at_a_time].tolist(), start=begin + 1):

@@ -18,21 +18,22 @@ target_epsilon = 4.0
 import itertools
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import tomli_w
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from client_model.metrics.door import ALWAYS_MEASURED, METRICS
 from client_model.metrics.table import metric_table
 from simulation.config import RunConfig
 from simulation.flags import flags_for, parse_simulate, read_config
 from simulation.settings import check_bounds, typed
-from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import STUDY_SETTINGS
+from typefleet.untrusted.toml_tables import read_toml
 
 Value: TypeAlias = str | int | float | bool
 Setting: TypeAlias = Mapping[str, Value]  # a value for each name that is searched over
@@ -57,9 +58,9 @@ class StudyOptions:
 
     method: Literal["grid", "random", "tpe"] = "grid"
     """Every combination; independent draws; or by the tree-structured Parzen estimator, which learns from trials."""
-    trials: Annotated[int, Ge(1)] = 20
+    trials: Annotated[int, Ge(1), Le(STUDY_SETTINGS)] = 20
     """Settings that are tried by random and tpe; a grid has as many as it has."""
-    seeds: Annotated[int, Ge(1)] = 3
+    seeds: Annotated[int, Ge(1), Le(STUDY_SETTINGS)] = 3
     """Runs of each setting; they differ in people held out, phones heard, and noise."""
     metric: str = "top1_recall"
     """What settings are compared by: a metric of the runs."""
@@ -128,7 +129,7 @@ class Study:
         """Every combination, the last name changing fastest.
 
         Raises:
-            ConfigError: a range has no steps.
+            ConfigError: a range has no steps, or there are more combinations than anybody tries.
         """
         columns: list[tuple[Value, ...]] = []
         for name, dimension in self.search.items():
@@ -136,6 +137,9 @@ class Study:
             if values is None:
                 raise ConfigError(expected(f"search: {name}", "values or a step, for a grid", "a range without"))
             columns.append(values)
+        if math.prod(map(len, columns)) > STUDY_SETTINGS:
+            wanted = f"at most {STUDY_SETTINGS:,} settings of a grid"
+            raise ConfigError(expected("[search]", wanted, f"{math.prod(map(len, columns)):,}"))
         return [dict(zip(self.search, combination, strict=True)) for combination in itertools.product(*columns)]
 
     def first(self) -> Setting:
@@ -176,12 +180,7 @@ def read_study(path: Path, **changes: Any) -> Study:
     Raises:
         ConfigError: the file cannot be used; names the file and the key.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(unreadable(path, error, "the description of a sweep")) from error
-    except (ValueError, RecursionError) as error:  # of a number that is too long, too
-        raise ConfigError(expected(path, "TOML", f"a fault: {error}")) from error
+    table = read_toml(path, "the description of a sweep", ConfigError)
     try:
         return _study_of(table, path, {name: value for name, value in changes.items() if value is not None})
     except ConfigError as error:
@@ -216,7 +215,10 @@ def _study_of(table: dict[str, Any], path: Path, changes: dict[str, Any]) -> Stu
         raise ConfigError(expected("[search]", "a table of settings and what to try of each", "an empty one"))
     options = typed(StudyOptions(**{**table, **changes}))
     check_bounds(options)
-    return Study(options, _measuring(options, _merged(base, settings)), dimensions, str(path))
+    study = Study(options, _measuring(options, _merged(base, settings)), dimensions, str(path))
+    if options.method == "grid":
+        study.grid()  # which refuses what is none
+    return study
 
 
 def _require_plain(where: str, value: Any) -> None:
@@ -261,7 +263,7 @@ def _measuring(options: StudyOptions, settings: dict[str, Any]) -> dict[str, Any
 
 def _table_of(path: Path) -> dict[str, Any]:
     read_config(path)  # whose messages name the file and the key
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return read_toml(path, "a file that can be read", ConfigError)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

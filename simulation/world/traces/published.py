@@ -6,15 +6,15 @@ observed from its first event to its last.
 
 FedScale (Lai et al., ICML 2022): a pickled dictionary, device -> {"active": [seconds], "inactive": [seconds],
 "finish_time": seconds}; active[i] to inactive[i] is eligible, and it is observed from 0 to finish_time.
-A pickle can run any code, so nothing but plain containers, text and numbers is let through.
+A pickle can run any code, so nothing but dictionaries, lists, text and numbers is let through.
 
 Complaints name a device by its number in the file, from 1 on: its id may be a person's.
 """
 
 import io
-import json
 import math
 import pickle
+import pickletools
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.world.traces.trace import Trace, TraceError
-from typefleet.errors import expected, said_of, unreadable
+from typefleet.errors import expected, said_of
+from typefleet.untrusted.json_values import read_json
+from typefleet.untrusted.limits import TRACE_BYTES
+from typefleet.untrusted.opening import read_bytes
 
 # event -> (state, its value)
 _EVENTS = {
@@ -43,11 +46,15 @@ _EVENTS = {
     "screen_lock": ("locked", True),
     "screen_unlock": ("locked", False),
 }
+_IMPORTS = ("GLOBAL", "STACK_GLOBAL", "INST", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4")
+_NOT_LISTS = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE", "EMPTY_SET", "ADDITEMS", "FROZENSET")
 # What an unpickler makes of bytes that are no pickle.
 _NO_PICKLE = (
     *(pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError),
     *(MemoryError, OverflowError, RecursionError),
 )
+# Whose names a message may have; others are what somebody wrote.
+_KNOWN = {*sys.stdlib_module_names, "numpy", "pandas", "torch"}
 _NO_STATE = ("battery_low", "battery_okay", "phone_on", "phone_off")
 _LARGEST = sys.float_info.max
 _IDLE = {"screen-off": ("screen off",), "locked": ("locked",), "either": ("screen off", "locked")}
@@ -59,16 +66,7 @@ def read_flash(path: Path, idle: str) -> Trace:
     Raises:
         TraceError: naming the device by its number, and its line.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise TraceError(expected(f"{path}:{error.lineno}", "JSON", f"a fault: {error.msg}")) from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise TraceError(unreadable(path, error, "JSON")) from error
-    except RecursionError as error:
-        raise TraceError(expected(path, "JSON", "a fault: nested too deeply")) from error
-    except ValueError as error:  # what Python says of a number that it does not read
-        raise TraceError(expected(path, "JSON", "a fault: a number with thousands of digits")) from error
+    found = read_json(path, "JSON", TraceError, TRACE_BYTES)
     if not isinstance(found, dict) or not found:
         raise TraceError(expected(path, "an object with a key for each device", "none"))
     sessions, spans = [], []
@@ -134,28 +132,57 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Every import of a pickle comes through here."""
-        raise TraceError(expected("the pickle", "plain containers and numbers", f"{module}.{name}"))
+        is_known = module.partition(".")[0] in _KNOWN and name.isidentifier() and len(module) + len(name) < 80
+        found = f"{module}.{name}" if is_known else "an import"
+        raise TraceError(expected("the pickle", "plain containers and numbers", found))
 
     def persistent_load(self, pid: Any) -> Any:
         """Every reference to something outside the pickle comes through here."""
         raise TraceError(expected("the pickle", "plain containers and numbers", "a persistent id"))
 
 
+def _require_harmless(content: bytes) -> None:
+    """Refuse a pickle that takes time or memory for what it has not.
+
+    The unpickler makes room for as many references as a pickle says, and a key of tuples, in which each is there twice,
+    takes for ever to hash. What comes after an import is not looked at: there the unpickler stops.
+
+    Raises:
+        TraceError: it has containers other than dictionaries and lists.
+        UnpicklingError: it remembers more than it holds.
+        ValueError: it is none, or is cut short.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in _IMPORTS:
+            return
+        if opcode.name in _NOT_LISTS:
+            raise TraceError(expected("the pickle", "dictionaries, lists, text and numbers", "another value"))
+        if opcode.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(content):
+            raise pickle.UnpicklingError("more than there is")
+
+
 def _load_plain(path: Path) -> dict[str, dict[Any, Any]]:
+    content = read_bytes(path, "a pickle", TraceError, TRACE_BYTES)
     try:
-        found = _PlainUnpickler(io.BytesIO(path.read_bytes())).load()
+        _require_harmless(content)
+        found = _PlainUnpickler(io.BytesIO(content)).load()
     except TraceError as error:
         raise TraceError(said_of(path, error)) from error
-    except OSError as error:
-        raise TraceError(unreadable(path, error)) from error
     except _NO_PICKLE as error:
         raise TraceError(expected(path, "a pickle", "a file that is none, or a damaged one")) from error
     if not isinstance(found, dict) or not found or not all(isinstance(value, dict) for value in found.values()):
         raise TraceError(f"{path}: expected a dictionary with a dictionary for each device, found none")
+    if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in found):
+        raise TraceError(expected(path, "device ids that are text or numbers", "another one"))
     try:
-        return {str(name): value for name, value in found.items()}
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or a tree
+        named = {str(name): value for name, value in found.items()}
+    except ValueError as error:  # a number of thousands of digits
         raise TraceError(expected(path, "device ids that are text or numbers", "another one")) from error
+    if len(named) < len(found):
+        raise TraceError(expected(path, "each device once", "one a second time"))
+    if sum(len(own) for value in named.values() for own in value.values() if isinstance(own, list)) > len(content):
+        raise TraceError(expected(path, "times of each device", "the same for many"))
+    return named
 
 
 def _numbers(record: dict[Any, Any], name: str, where: str) -> list[float]:

@@ -23,6 +23,11 @@ from simulation.clock import DAY_S
 from simulation.world.traces.published import read_fedscale, read_fedscale_capacity, read_flash
 from simulation.world.traces.tables import TABLES, ending, read_intervals, read_properties
 from simulation.world.traces.trace import Trace, TraceError
+from typefleet.errors import expected
+from typefleet.untrusted.limits import TRACE_YEARS
+from typefleet.untrusted.opening import require_file
+
+_LATEST_S = TRACE_YEARS * 365.25 * DAY_S
 
 
 def read_trace(
@@ -39,8 +44,7 @@ def read_trace(
     Raises:
         TraceError: with file and line (row, for Parquet; number of the device, for JSON and pickles).
     """
-    if not path.is_file():
-        raise TraceError(f"{path}: expected a trace, found none")
+    require_file(path, "a trace", TraceError)
     interval_file = ending(path) in TABLES
     if coverage is not None and not interval_file:
         raise TraceError(f"{coverage}: expected a coverage file only beside an interval file, found {path.name}")
@@ -53,6 +57,8 @@ def read_trace(
         raw = read_fedscale(path)
     else:
         raise TraceError(f"{path}: expected .csv, .parquet, .json, .pkl or .pickle, found {path.suffix}")
+    if raw.observed_to_s.max() > _LATEST_S or raw.observed_from_s.min() < -_LATEST_S:
+        raise TraceError(expected(path, f"times in seconds of at most {TRACE_YEARS:,} years", "others"))
     known = {} if devices is None else _properties(devices, raw.device_ids)
     origin = float(np.floor(raw.observed_from_s.min() / DAY_S) * DAY_S)
     return replace(

@@ -3,19 +3,21 @@
 Every complaint names its line, and none repeats what stands there: an id may be a person's.
 """
 
-import re
-from collections.abc import Sequence
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 from numpy.typing import NDArray
 
 from simulation.world.traces.trace import PROPERTIES, Trace, TraceError
 from typefleet.errors import expected, unreadable
+from typefleet.untrusted.arrow_columns import arrow_refusals, parquet_batches, values
+from typefleet.untrusted.csv_rows import CsvRows, Fault
+from typefleet.untrusted.limits import COLUMNS, TRACE_BYTES
+from typefleet.untrusted.opening import require_file, size_of
 
 TABLES = (".csv", ".parquet")
 
@@ -26,39 +28,48 @@ class Rows:
     """A table with a place (file and line) for each row."""
 
     def __init__(self, path: Path, needed: Sequence[str]) -> None:
+        """Read all of it.
+
+        Args:
+            path: of the file.
+            needed: columns that it must have.
+
+        Raises:
+            TraceError: the file is no table, a damaged one, or one without these columns or any row.
+        """
         self.path = path
+        if require_file(path, "a table", TraceError) > TRACE_BYTES:
+            raise TraceError(expected(path, f"a table of at most {size_of(TRACE_BYTES)}", "a longer one"))
+        self._lines: list[int] = []  # of the rows of a CSV file
+        self._columns: Mapping[str, list[Any]] = {}
+        self.names: list[str] = []
         try:
-            table = _table(path)
-        except pa.ArrowInvalid as error:  # its text may repeat a row
-            widths = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
-            found = f"a row of {widths[2]} columns among those of {widths[1]}" if widths else "none, or a damaged one"
-            raise TraceError(expected(path, "a table", found)) from error
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise TraceError(unreadable(path, error, "a table")) from error
-            raise TraceError(expected(path, "a table", "none, or a damaged one")) from error
-        self.names = table.column_names
-        missing = [name for name in needed if name not in self.names]
-        if missing:
-            raise TraceError(f"{self.place(None)}: expected the columns {', '.join(needed)}, found no {missing[0]}")
-        if len(set(self.names)) < len(self.names):
-            raise TraceError(f"{self.place(None)}: expected each column once, found one a second time")
-        if not table.num_rows:
-            raise TraceError(f"{path}: expected at least one row, found none")
-        self._table = table
+            self._read_parquet(needed) if ending(path) == ".parquet" else self._read_csv(needed)
+        except OSError as error:
+            raise TraceError(unreadable(path, error, "a table")) from error
+        if not len(self):
+            raise TraceError(expected(path, "at least one row", "none"))
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(next(iter(self._columns.values())))
 
     def place(self, row: int | None) -> str:
         """Where a row is; the header for None."""
         if ending(self.path) == ".parquet":
             return f"{self.path}" if row is None else f"{self.path}: row {row + 1}"
-        return f"{self.path}:{1 if row is None else row + 2}"
+        return f"{self.path}:{1 if row is None else self._lines[row]}"
 
     def texts(self, name: str) -> NDArray[np.str_]:
-        """A column as text: str [rows]."""
-        return np.array([str(v) for v in self._values(name)])
+        """A column of ids as text: str [rows].
+
+        Raises:
+            TraceError: at the first field that is none.
+        """
+        found = self._columns[name]
+        for row, value in enumerate(found):
+            if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+                raise TraceError(expected(self.place(row), f"{name} to be a text or a number", "none or another value"))
+        return np.array([str(value) for value in found])
 
     def numbers(self, name: str, may_lack: bool = False) -> Floats:
         """A column of finite numbers; NaN for an empty field if it may be.
@@ -67,13 +78,13 @@ class Rows:
             TraceError: at the first field that is none.
         """
         found = np.full(len(self), np.nan)
-        for row, value in enumerate(self._values(name)):
+        for row, value in enumerate(self._columns[name]):
             if value in (None, ""):
                 if not may_lack:
                     raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found none")
                 continue
             try:
-                found[row] = float(value)
+                found[row] = math.nan if isinstance(value, bool) else float(value)
             except (TypeError, ValueError, OverflowError) as error:
                 what = "text that is no number" if isinstance(value, str) else "a value that is no such number"
                 raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {what}") from error
@@ -86,43 +97,67 @@ class Rows:
         if bad.any():
             raise TraceError(expected(self.place(int(np.argmax(bad))), wanted, found))
 
-    def _values(self, name: str) -> list[Any]:
-        try:
-            values: list[Any] = self._table.column(name).to_pylist()
-        except UnicodeDecodeError as error:
-            raise TraceError(unreadable(self.path, error, f"{name} to be text")) from error
-        return values
+    def _require_columns(self, needed: Sequence[str]) -> None:
+        missing = [name for name in needed if name not in self.names]
+        if missing:
+            raise TraceError(f"{self.place(None)}: expected the columns {', '.join(needed)}, found no {missing[0]}")
+        if len(self.names) > COLUMNS:
+            raise TraceError(expected(self.place(None), f"at most {COLUMNS:,} columns", f"{len(self.names):,}"))
+        if len(set(self.names)) < len(self.names):
+            raise TraceError(f"{self.place(None)}: expected each column once, found one a second time")
+
+    def _read_parquet(self, needed: Sequence[str]) -> None:
+        import pyarrow.parquet  # takes a while
+
+        with (
+            arrow_refusals(self.path, "a table", TraceError),
+            pyarrow.parquet.ParquetFile(self.path) as table,
+        ):
+            self.names = table.schema_arrow.names
+            self._require_columns(needed)
+            wanted = [name for name in self.names if name in (*needed, *PROPERTIES)]
+            self._columns = {name: [] for name in wanted}
+            for batch in parquet_batches(self.path, table, wanted, TraceError):
+                for name, column in self._columns.items():
+                    column += values(batch.column(batch.schema.names.index(name)))
+
+    def _read_csv(self, needed: Sequence[str]) -> None:
+        with self.path.open("rb") as file:
+            rows = self._rows_of(file)
+            self.names = next(rows, (1, []))[1]
+            if not self.names:
+                raise TraceError(expected(self.path, "a table", "none"))
+            self._require_columns(needed)
+            wanted = {name: place for place, name in enumerate(self.names) if name in (*needed, *PROPERTIES)}
+            columns: dict[str, list[str]] = {name: [] for name in wanted}
+            known: dict[str, str] = {}  # an id of many rows is kept once
+            for number, fields in rows:
+                if len(fields) != len(self.names):
+                    found = f"a row of {len(fields)} columns among those of {len(self.names)}"
+                    raise TraceError(expected(f"{self.path}:{number}", "a table", found))
+                self._lines.append(number)
+                for name, place in wanted.items():
+                    value = fields[place]
+                    columns[name].append(known.setdefault(value, value) if name == "device_id" else value)
+            self._columns = columns
+
+    def _rows_of(self, file: Any) -> Iterator[tuple[int, list[str]]]:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        for number, fields in CsvRows(text):
+            if isinstance(fields, Fault):
+                raise TraceError(expected(f"{self.path}:{number}", *fields))
+            if any(not field.isprintable() and not _is_utf8(field) for field in fields):
+                raise TraceError(expected(f"{self.path}:{number}", "a row of a table", "bytes that are not utf-8"))
+            yield number, fields
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def ending(path: Path) -> str:
     """How the name of a file ends, in lower case, such as `.csv`."""
     return path.suffix.lower()
-
-
-def _table(path: Path) -> pa.Table:
-    if ending(path) == ".parquet":
-        return pyarrow.parquet.read_table(path)
-    names = _header(path).strip().split(",")
-    as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-    keep_empty = pyarrow.csv.ParseOptions(ignore_empty_lines=False)
-    return pyarrow.csv.read_csv(path, convert_options=as_text, parse_options=keep_empty)
-
-
-def _header(path: Path) -> str:
-    """The first line of a file that is UTF-8 to its end.
-
-    Raises:
-        TraceError: the first line that is not.
-    """
-    header = ""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise TraceError(unreadable(f"{path}:{number}", error, "a row of a table")) from error
-            header = header or text
-    return header
 
 
 def _devices(rows: Rows, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_model.metrics.keystrokes import (
@@ -10,7 +10,7 @@ from client_model.metrics.keystrokes import (
     typing_cost,
     word_keystrokes,
 )
-from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS
+from client_model.text.vocabulary import EOS, FIRST_WORD, OOV, PUNCTUATION, SPECIAL_TOKENS, build_vocabulary
 
 FIXED = [*SPECIAL_TOKENS, *PUNCTUATION]
 words_of_two_letters = st.lists(st.text("ab", min_size=1, max_size=6), min_size=1, max_size=30, unique=True)
@@ -66,3 +66,30 @@ def test_targets_that_are_no_words_do_not_disturb_the_others():
     rank = ranks(logits, targets)
     assert rank.tolist() == [0, 3, 0]
     assert word_keystrokes(table, logits, targets, rank).tolist() == [0, 4 + 1, 0]  # never among the first three
+
+
+def by_prefix(tokens):
+    """What `first` and `last` say, word by word: those that begin with the same letters."""
+    spelled = {i: letters_of(token) for i, token in enumerate(tokens) if i >= FIRST_WORD}
+    return {
+        (i, typed): {j for j, other in spelled.items() if other[:typed] == own[:typed]}
+        for i, own in spelled.items()
+        for typed in range(1, len(own))
+    }
+
+
+@settings(max_examples=40)
+@given(st.lists(st.text("ab\u0301\U0001f469\u200d", min_size=1, max_size=5), unique=True, max_size=12))
+def test_the_table_has_the_words_that_begin_alike(words):
+    tokens = [*FIXED, *words]
+    table = keystroke_table(tokens)
+    for (word, typed), alike in by_prefix(tokens).items():
+        first, last = table.first[word, typed - 1], table.last[word, typed - 1]
+        assert set(table.alphabetical[first:last].tolist()) == alike
+
+
+def test_a_word_of_20_000_letters_enters_no_vocabulary_and_costs_no_table():
+    lexicon, counts = ["a" * 20_000, "a" * 64, "a" * 65, "to"], np.array([9, 8, 7, 6])
+    vocabulary = build_vocabulary(lexicon, counts, 100)
+    assert vocabulary.tokens[FIRST_WORD:] == ("a" * 64, "to")
+    assert keystroke_table(vocabulary.tokens).first.shape == (FIRST_WORD + 2, 63)

@@ -70,7 +70,7 @@ BAD_INTERVALS = {
     "an empty field": ("device_id,start_s,end_s\na,,2\n", r"t.csv:2: expected start_s to be a finite number"),
     "a short row": (
         "device_id,start_s,end_s\nhello there,1\n",
-        r"t.csv: expected a table, found a row of 2 columns among those of 3$",  # and nothing of the row
+        r"t.csv:2: expected a table, found a row of 2 columns among those of 3$",  # and nothing of the row
     ),
     "negative": ("device_id,start_s,end_s\na,-1,2\n", r"t.csv:2: expected start_s >= 0, found one below 0"),
     "backwards": (
@@ -129,7 +129,7 @@ def test_devices(tmp_path):
 
 
 def test_no_file_and_no_format(tmp_path):
-    with pytest.raises(TraceError, match=r"expected a trace, found none"):
+    with pytest.raises(TraceError, match=r"expected a trace, found No such file"):
         read_trace(tmp_path / "none.csv")
     with pytest.raises(TraceError, match=r"expected .csv, .parquet, .json, .pkl or .pickle, found .txt"):
         read_trace(write(tmp_path, "t.txt", "x"))
@@ -267,9 +267,13 @@ def test_an_ending_in_capitals_is_the_same_ending(tmp_path, name):
     assert read_trace(tmp_path / "t.JSON").device_ids == ("phone",)
 
 
-@pytest.mark.parametrize(("text", "found"), [("[" * 100_000, "nested too deeply"), ("1" * 5001, "thousands of digits")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("[" * 100_000, r"invalid JSON \(nested too deeply\)"), ("1" * 5001, "a number with thousands of digits")],
+    ids=["deep", "digits"],
+)
 def test_json_that_python_does_not_read(tmp_path, text, found):
-    with pytest.raises(TraceError, match=rf"t.json: expected JSON, found a fault: .*{found}$"):
+    with pytest.raises(TraceError, match=rf"t.json: expected JSON, found {found}$"):
         read_trace(write(tmp_path, "t.json", text))
 
 
