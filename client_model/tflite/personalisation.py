@@ -25,7 +25,7 @@ from client_model.metrics.scored_tokens import scored_message
 from client_model.metrics.table import MetricTable, sum_counts
 from client_model.text.vocabulary import OOV
 from client_model.tflite.export_checks import SAVE_REQUEST, padded_batch
-from client_model.tflite.interpreter import FileSteps, open_interpreter
+from client_model.tflite.interpreter import FileSteps, open_interpreter, running
 from client_model.tflite.keyboard_modules import TRAINING_BATCH
 
 Messages = list[tuple[NDArray[np.int32], NDArray[np.int32]]]  # (inputs, targets); unknown words are negative
@@ -106,7 +106,8 @@ class PersonalKeyboard:
             for begin in range(0, len(rows), TRAINING_BATCH):
                 chosen = [rows[i] for i in order[begin : begin + TRAINING_BATCH]]
                 inputs, targets = padded_batch(self._shape, chosen)
-                self._train(inputs=inputs, targets=targets, learning_rate=rate)
+                with running("train"):
+                    self._train(inputs=inputs, targets=targets, learning_rate=rate)
 
 
 def personalise(

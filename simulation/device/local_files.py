@@ -19,11 +19,11 @@ class HasFiles(Protocol):
 
     @property
     def files(self) -> dict[str, bytes]:
-        """By name."""
+        """The content of each, by name."""
 
     @property
     def signatures(self) -> dict[str, Signatures]:
-        """Of each file."""
+        """What each file can be called with, by its name."""
 
 
 class LocalFiles:

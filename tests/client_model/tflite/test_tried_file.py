@@ -8,6 +8,7 @@ import pytest
 
 from client_model.tflite import tried_file as tried
 from client_model.tflite.flatbuffer_model import pack_model
+from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.tried_file import Tensor, tried_file
 from tests.fuzz.tiny_model import STATE, WORDS, tiny_file, tiny_graph
 from typefleet.errors import ConfigError
@@ -102,3 +103,21 @@ def test_no_file_at_all_is_one_line():
     for content in (b"", b"TFL3", tiny_file()[:300]):
         with pytest.raises(ConfigError, match=r"found a damaged one, or another file$"):
             tried_file(PATH, content)
+
+
+def small_table(model):
+    model.subgraphs[0].tensors[2].shape = np.array([len(WORDS) - 1, len(WORDS)], np.int32)
+    model.buffers[1].data = model.buffers[1].data[: -4 * len(WORDS)]
+
+
+def test_a_file_that_knows_fewer_words_than_it_says_is_one_line_when_it_reads_one():
+    model = tiny_graph()
+    small_table(model)
+    file = pack_model(model)
+    assert tried_file(PATH, file).vocabulary_size == len(WORDS)
+    steps = FileSteps(open_interpreter(file))
+    steps.read(np.array([1, 2], np.int32))
+    with pytest.raises(
+        ConfigError, match=r"^the model file's step: expected it to run on tokens of .*, found a fault$"
+    ):
+        steps.read(np.array([len(WORDS) - 1], np.int32))

@@ -268,7 +268,7 @@ def test_a_summary_with_a_text_for_a_number_is_refused(runs):
     folder = runs("run")
     summary = json.loads((folder / "summary.json").read_text())
     spoil(folder, "summary.json", json.dumps({**summary, "epsilon": "secret"}))
-    with pytest.raises(ConfigError, match=r"summary\.json: .* found a value of another type as epsilon"):
+    with pytest.raises(ConfigError, match=r"summary\.json: .* found another value as epsilon"):
         compare_runs([folder])
 
 
