@@ -23,6 +23,7 @@ from client_model.text.vocabulary import PUNCTUATION, build_vocabulary
 SENTENCES, TOKENS, BATCH = 50, 20, 16
 VOCABULARY = 10_000
 LEARNING_RATE = 0.3
+_COUNTED_PHONES = 400  # at most, for the vocabulary and what counting achieves
 # No bound on a step's gradient: the textbook client has none either.
 TRAINING = TrainingConfig(LEARNING_RATE, max_gradient_norm=0.0, batch_size=BATCH)
 
@@ -66,7 +67,7 @@ def flop_per_token(shape: ModelShape) -> float:
 
 
 def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: int = TOKENS - 1) -> None:
-    """A JSON-lines file of `phones` users with the same number of equally long messages, and their words beside it.
+    """A JSON-lines file of `phones` users with the same number of equally long messages, and words beside it.
 
     Counted on phones, words of one of them would be left out, and a model of few phones would be smaller than it is to
     be; these words are made up, so they may all be listed.
@@ -82,7 +83,8 @@ def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: i
             for begin in range(0, sentences * words, words):
                 text = " ".join(pool[begin : begin + words])
                 file.write(json.dumps({"user_id": f"phone {phone}", "text": text}) + "\n")
-            counts.update(pool[: sentences * words])
+            if phone < _COUNTED_PHONES:
+                counts.update(pool[: sentences * words])
             pool = pool[sentences * words :]
     listed = build_vocabulary(list(counts), np.array(list(counts.values()), np.int64), VOCABULARY)
     vocabulary_of(path).write_text(listed.to_text(), encoding="utf-8")
@@ -102,7 +104,7 @@ def simulate_flags(
         "data.cache-dir": cache,
         "data.held-out-share": held_out_share,
         "data.vocabulary-path": vocabulary_of(messages),
-        "data.vocabulary-phones": 400,
+        "data.vocabulary-phones": _COUNTED_PHONES,
         "model.preset": "gboard",
         "model.cell": cell,
         "training.batch-size": BATCH,
