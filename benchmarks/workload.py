@@ -7,19 +7,23 @@ population. A sentence of 19 words gives 20 (input, target) pairs, its start and
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from client_model.config import ModelConfig, TrainingConfig
 from client_model.learning.cells.base import Cell, CellSizes, CellWeight, Tensor, Tensors
 from client_model.learning.language_model import ModelShape, model_shape
 from client_model.text.synthetic_text import SyntheticPopulation
-from client_model.text.vocabulary import PUNCTUATION
+from client_model.text.vocabulary import PUNCTUATION, build_vocabulary
 
 SENTENCES, TOKENS, BATCH = 50, 20, 16
 VOCABULARY = 10_000
 LEARNING_RATE = 0.3
+_COUNTED_PHONES = 400  # at most, for the vocabulary and what counting achieves
 # No bound on a step's gradient: the textbook client has none either.
 TRAINING = TrainingConfig(LEARNING_RATE, max_gradient_norm=0.0, batch_size=BATCH)
 
@@ -63,9 +67,13 @@ def flop_per_token(shape: ModelShape) -> float:
 
 
 def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: int = TOKENS - 1) -> None:
-    """A JSON-lines file of `phones` users with the same number of equally long messages."""
+    """A JSON-lines file of `phones` users with the same number of equally long messages, and words beside it.
+
+    Counted on phones, words of one of them would be left out, and a model of few phones would be smaller than it is to
+    be; these words are made up, so they may all be listed.
+    """
     population = SyntheticPopulation(seed=0, num_phones=100 * phones + 1000)
-    lexicon, pool, source = population.lexicon, list[str](), 0
+    lexicon, pool, source, counts = population.lexicon, list[str](), 0, Counter[str]()
     with path.open("w", encoding="utf-8") as file:
         for phone in range(phones):
             while len(pool) < sentences * words:
@@ -75,7 +83,16 @@ def write_messages(path: Path, phones: int, sentences: int = SENTENCES, words: i
             for begin in range(0, sentences * words, words):
                 text = " ".join(pool[begin : begin + words])
                 file.write(json.dumps({"user_id": f"phone {phone}", "text": text}) + "\n")
+            if phone < _COUNTED_PHONES:
+                counts.update(pool[: sentences * words])
             pool = pool[sentences * words :]
+    listed = build_vocabulary(list(counts), np.array(list(counts.values()), np.int64), VOCABULARY)
+    vocabulary_of(path).write_text(listed.to_text(), encoding="utf-8")
+
+
+def vocabulary_of(messages: Path) -> Path:
+    """Where the words of a file of messages are listed."""
+    return messages.with_suffix(".vocab.txt")
 
 
 def simulate_flags(
@@ -86,8 +103,8 @@ def simulate_flags(
         "data.path": messages,
         "data.cache-dir": cache,
         "data.held-out-share": held_out_share,
-        "data.vocabulary-phones": 400,
-        "data.min-phones-a-word": 1,  # the model is to be of its full size
+        "data.vocabulary-path": vocabulary_of(messages),
+        "data.vocabulary-phones": _COUNTED_PHONES,
         "model.preset": "gboard",
         "model.cell": cell,
         "training.batch-size": BATCH,

@@ -83,8 +83,8 @@ _RULES = (
     _Rule(
         "data",
         ("min_phones_a_word",),
-        "with a vocabulary that is counted on phones: --model.init none, and no --data.vocabulary-path",
-        _counts_words_on_phones,
+        "with a vocabulary that is counted on messages: no --data.vocabulary-path, and no weights as --model.init",
+        _builds_vocabulary,
     ),
     _Rule("model", ("preset",), "with sizes of the model left open", _preset_counts),
     _Rule(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.measure import BenchmarkError, measure
-from benchmarks.workload import TOKENS, simulate_flags
+from benchmarks.workload import TOKENS, simulate_flags, write_messages
+from client_model.text.vocabulary import read_vocabulary
 from simulation.flags import parse_simulate
 
 ROUNDS = """
@@ -44,4 +45,7 @@ def test_a_failure_says_how_it_ended_and_names_no_file_that_is_gone(tmp_path):
 def test_in_the_workload_all_phones_train(tmp_path):
     settings = {"phones": 7, "rounds": 2, "workers": 1, "held_out_share": 0.1}
     run = parse_simulate(simulate_flags(tmp_path / "m.jsonl", tmp_path, "cifg", **settings)).run
+    write_messages(tmp_path / "m.jsonl", 8)
+    words = (tmp_path / "m.jsonl").read_text().split('"text": "')[1].split('"')[0].split()
+    assert set(words) <= set(read_vocabulary(run.data.vocabulary_path).tokens)
     assert run.cohort.goal == 7 and run.fleet.memory_floor_gb == 0 and run.fleet.failure_share == 0

@@ -15,7 +15,7 @@ UNUSED = [
     (
         "data.min_phones_a_word",
         "5",
-        "with a vocabulary that is counted on phones: --model.init none, and no --data.vocabulary-path",
+        "with a vocabulary that is counted on messages: no --data.vocabulary-path, and no weights as --model.init",
     ),
     ("model.init_epochs", "3", "with a file of messages as --model.init"),  # the default, but somebody wrote it
     ("model.init_learning_rate", "1.5", "with a file of messages as --model.init"),
