@@ -68,8 +68,9 @@ def _tokenised(task: HostTask, own: OwnText, wanted: Path) -> Path:
         reason = "no folder of that name, and a format that other machines do not find"
         raise NodeTextError(expected(_WHERE, f"the tokenised text {wanted}", reason))
     if task.text.path is not None and not own.file:
-        what = f"--node-config 'text=\"FILE\"' to name a copy of {task.text.path}"
-        raise NodeTextError(expected(_WHERE, what, "none"))
+        shared = f"{task.population.cache_folder} to be a folder here"
+        what = f"{shared}, or --node-config 'text=\"FILE\"' to name a copy of {task.text.path}"
+        raise NodeTextError(expected(_WHERE, what, "neither"))
     copy = Path(own.file) if task.text.path is not None else None
     try:
         path, made = tokenised_text(replace(task.text, path=copy, cache_dir=wanted.parent))

@@ -106,7 +106,8 @@ class Deployment:
         self.wait_until("superlink", "Starting Fleet API")
         config = self.folder / "superlink" / "flower" / "config.toml"
         config.parent.mkdir(exist_ok=True)
-        config.write_text(connection(PAGE, self.ports["9093"], self.keys / "ca.crt"))
+        ours = connection(PAGE, self.ports["9093"], self.keys / "ca.crt")
+        config.write_text(ours + ours.replace("superlink.tls", "superlink.others").replace("/keys/", "/others/"))
 
     def flwr(self, words: list[str], log: str) -> subprocess.Popen:
         return self.start("superlink", words, log)

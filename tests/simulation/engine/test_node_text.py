@@ -87,7 +87,8 @@ def test_another_text_is_refused_without_a_word_of_it(elsewhere):
 def test_a_text_that_is_not_there_is_asked_for(elsewhere, tmp_path):
     task, _ = elsewhere
     with pytest.raises(
-        NodeTextError, match=r"expected --node-config 'text=\"FILE\"' to name a copy of messages\.jsonl"
+        NodeTextError,
+        match=r"-jsonl-.* to be a folder here, or --node-config 'text=\"FILE\"' to name a copy of messages\.jsonl",
     ):
         population_here(task, NOTHING_TOLD)
     with pytest.raises(NodeTextError, match=r"^a node's text: .*none\.jsonl: expected .*No such file"):
