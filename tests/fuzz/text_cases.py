@@ -501,12 +501,6 @@ SQLITES = (
     ),
     Case(
         SQLITE,
-        "a search index",
-        in_sqlite("CREATE VIRTUAL TABLE examples USING fts5(client_id, serialized_example_proto)"),
-        refused="no such table",
-    ),
-    Case(
-        SQLITE,
         "a computed column",
         in_sqlite(
             TABLE.format("TEXT", "BLOB AS (zeroblob(900000000))"), "INSERT INTO examples(client_id) VALUES ('u')"
