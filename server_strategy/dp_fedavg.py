@@ -62,7 +62,7 @@ from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
-from server_strategy.state import State, branch, leaf, leaves_of
+from server_strategy.state import State, StateError, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
@@ -312,7 +312,7 @@ class DPFedAvg(Strategy):
 
         Raises:
             LedgerError: the ledger lacks a release that the state has made.
-            StateError: it is not such a state.
+            StateError: it is not such a state, or says less of who took part than the ledger does.
         """
         noise = branch(state, "noise")
         releases = int(leaf(noise, "releases"))
@@ -326,6 +326,9 @@ class DPFedAvg(Strategy):
         self.participation.counts = leaf(participation, "counts")
         self.participation.last = leaf(participation, "last")
         self.participation.min_separation = int(leaf(participation, "min_separation"))
+        phones = np.arange(len(self.participation.counts))
+        if not self.participation.equals(self.ledger.participation(self._labels(phones), releases)):
+            raise StateError(expected("participation", "who took part as the ledger records it", "another"))
         self._optimizer_state = leaves_of(branch(optimizer, "moments")) if leaf(optimizer, "started") else None
         evaluation = branch(state, "evaluation")
         self.last_evaluation = (

@@ -66,6 +66,11 @@ class ParticipationLog:
         gaps = release - before[before != NEVER]
         return min(int(gaps.min()), self.min_separation or int(gaps.min())) if len(gaps) else self.min_separation
 
+    def equals(self, other: "ParticipationLog") -> bool:
+        """Whether both say the same of every phone."""
+        same = np.array_equal(self.counts, other.counts) and np.array_equal(self.last, other.last)
+        return same and self.min_separation == other.min_separation
+
     def record(self, release: int, phones: NDArray[np.int64]) -> None:
         """Count these phones as part of a release."""
         self.min_separation = self.separation_after(release, phones)
@@ -131,6 +136,28 @@ class PrivacyLedger:
     def releases(self) -> int:
         """Releases on record."""
         return len(self._entries) - 1
+
+    def participation(self, labels: NDArray[np.uint64], releases: int) -> ParticipationLog:
+        """Who took part in the first releases, by what is on record.
+
+        Args:
+            labels: uint64 [num_phones], of each phone.
+            releases: how many; they are on record.
+
+        Raises:
+            LedgerError: a line names a phone that has none of these labels.
+        """
+        order = np.argsort(labels, kind="stable")
+        log = ParticipationLog(len(labels))
+        for entry in self._entries[1 : releases + 1]:
+            present = participants_of(self.path, entry)
+            at = np.searchsorted(labels, present, sorter=order)
+            phones = order[np.minimum(at, len(labels) - 1)]
+            if not np.array_equal(labels[phones], present):
+                where = f"{self.path}:{entry['release'] + 1}"
+                raise LedgerError(expected(where, "phones of this run", "another"))
+            log.record(entry["release"], phones)
+        return log
 
     def record(self, server_round: int, participants: NDArray[np.uint64], spent: PrivacySpent) -> None:
         """Put a release on record, durably, before it is made.

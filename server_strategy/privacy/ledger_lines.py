@@ -114,7 +114,7 @@ def _require_spent(spent: dict[str, Any], where: str) -> None:
             raise LedgerError(expected(where, "what was spent", f"{name} below 0"))
 
 
-def participants_of(path: Path, entry: dict[str, Any]) -> NDArray[np.uint64]:
+def participants_of(path: Path | None, entry: dict[str, Any]) -> NDArray[np.uint64]:
     """The labels of a release.
 
     Raises:

@@ -20,6 +20,7 @@ from simulation.config import RunConfig
 from simulation.run.directory import read_weights
 from simulation.run.vocabulary import run_vocabulary
 from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.untrusted.opening import require_file
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     if path.is_dir():
         path = path / "model" / "weights.npz"
     try:
+        require_file(path, error=ConfigError)  # of a pipe or a device nothing would come, or no end
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except ConfigError as error:
+        raise ConfigError(f"--model.init: {error}") from error
     except OSError as error:
         raise ConfigError(unreadable(f"--model.init: {path}", error)) from error
     if path.suffix == ".npz":

@@ -425,7 +425,8 @@ def test_stale_updates_train_from_their_own_weights_and_count_less():
     # And what a checkpoint keeps is enough to go on from.
     other, _ = make(cohorts=Late())
     state = strategy.state()
-    other.load_state({**state, "noise": {**state["noise"], "releases": np.array(0)}})
+    nothing = {"noise": {**state["noise"], "releases": np.array(0)}, "participation": other.state()["participation"]}
+    other.load_state({**state, **nothing})
     np.testing.assert_array_equal(other._versions.state()["weights"], strategy._versions.state()["weights"])
 
 

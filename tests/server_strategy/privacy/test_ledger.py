@@ -14,6 +14,7 @@ from server_strategy.privacy.ledger import (
     PrivacyLedger,
     encode_labels,
     half_written_line,
+    privacy_after,
     privacy_spent,
     recompute,
 )
@@ -318,3 +319,20 @@ def test_recompute_needs_enough_lines(tmp_path):
     play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS[:2])
     with pytest.raises(LedgerError, match="expected 3 releases"):
         recompute(tmp_path / "l", 3)
+
+
+def test_who_took_part_is_told_by_the_ledger_alone(tmp_path):
+    path, labels = tmp_path / "l", np.array([40, 30, 20, 10, 0, 50, 60, 70, 80, 90], np.uint64)
+    own, log = plan(), ParticipationLog(len(labels))
+    ledger = PrivacyLedger(own, path)
+    for release, phones in enumerate(([0, 3], [5], [], [3, 9]), start=1):
+        present = np.array(phones, np.int64)
+        spent = privacy_after(own, log, release, present)
+        ledger.record(release, labels[present], spent)
+        log.record(release, present)
+        assert PrivacyLedger(own, path).participation(labels, release).equals(log)
+    assert not ledger.participation(labels, 3).equals(log)
+    nobody = ParticipationLog(len(labels))
+    assert not nobody.equals(log) and ledger.participation(labels, 0).equals(nobody)
+    with pytest.raises(LedgerError, match=r"l:2: expected phones of this run, found another$"):
+        ledger.participation(labels + np.uint64(1), 4)

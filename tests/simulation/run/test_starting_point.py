@@ -1,5 +1,6 @@
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -92,6 +93,16 @@ def test_bad_starting_points_are_said(corpus, tmp_path):
     refused(config_of(file, tmp_path), r"expected vocab\.txt beside")
     file.write_bytes(b"not a zip file")
     refused(config_of(file, tmp_path, "--data.vocabulary-path", str(tmp_path / "other.txt")), "expected the weights of")
+
+
+def test_a_pipe_or_a_device_is_no_starting_point(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    for path, found in ((tmp_path / "pipe.npz", "a pipe"), ("/dev/zero", "a device")):
+        config = parse_simulate(["--data.format", "synthetic", "--model.init", str(path)]).run
+        with pytest.raises(
+            ConfigError, match=rf"^--model\.init: {path}: expected a file that can be read, found {found}$"
+        ):
+            open_starting_point(config)
 
 
 @pytest.mark.slow
