@@ -129,16 +129,17 @@ def _whole_group(life: Life, _: random.Random) -> bool:
     return True
 
 
-# How, and the exit codes that may come of it: 0 where the run goes on or has just ended.
+# How, and the exit codes that may come of it: 0 where the run goes on or has just ended, and the signal's own in the
+# first moments, while Python imports what handles it.
 KINDS: dict[str, tuple[Any, set[int]]] = {
     "driver": (_signals(signal.SIGKILL), {-signal.SIGKILL}),
     "worker": (_kill_one("ray::"), {0}),
     "raylet": (_kill_one("raylet/raylet"), {0, 2}),
     "gcs": (_kill_one("gcs_server"), {0, 2}),
-    "SIGTERM": (_signals(signal.SIGTERM), {0, 130}),
-    "SIGHUP": (_signals(signal.SIGHUP), {0, 130}),
-    "SIGINT twice": (_signals(signal.SIGINT, signal.SIGINT), {0, 130}),
-    "Ctrl-C twice": (_whole_group, {0, 130}),
+    "SIGTERM": (_signals(signal.SIGTERM), {0, 130, -signal.SIGTERM}),
+    "SIGHUP": (_signals(signal.SIGHUP), {0, 130, -signal.SIGHUP}),
+    "SIGINT twice": (_signals(signal.SIGINT, signal.SIGINT), {0, 130, -signal.SIGINT}),
+    "Ctrl-C twice": (_whole_group, {0, 130, -signal.SIGINT}),
 }
 
 

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
+from simulation.signals import silenced_if_gone
 from typefleet.steps import Step, heard_by
 
 _PIPE_S = 10.0  # wall seconds between two lines of a step
@@ -63,7 +64,8 @@ class StepsShown:
 
     Args:
         stream: where to.
-        live: whether to keep a live line on a terminal; without, whoever has one asks for `line`.
+        live: whether to keep a live line on a terminal; without, whoever has one asks for `line`, and whether the
+            reader has gone, which otherwise is an error.
     """
 
     def __init__(self, stream: TextIO, live: bool = True) -> None:
@@ -71,6 +73,7 @@ class StepsShown:
         self._steps: list[Step] = []  # the innermost last
         self._said_s: dict[int, float] = {}
         self._live: Live | None = None
+        self._lost = False
 
     def begun(self, step: Step) -> None:
         """Show it, or say its name."""
@@ -100,7 +103,14 @@ class StepsShown:
 
     def _say(self, step: Step, text: str) -> None:
         self._said_s[id(step)] = time.monotonic()
+        if not self._keeps_line:
+            self.has_lost_its_reader()
         print(text, file=self._stream, flush=True)
+
+    def has_lost_its_reader(self) -> bool:
+        """Whether nobody is there any more to read the stream; writing to it then does no harm."""
+        self._lost = silenced_if_gone(self._stream) or self._lost
+        return self._lost
 
     def _shown(self) -> LiveLine:
         return self.line() or LiveLine()

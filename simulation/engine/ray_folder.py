@@ -56,8 +56,9 @@ class RayFolder:
         return self.root / "r"
 
     def keep(self) -> None:
-        """Leave it where it is for a week, for its logs to be read."""
-        (self.root / KEPT).touch()
+        """Leave it where it is for a week, for its logs to be read, if there are any."""
+        if self.of_ray.exists():
+            (self.root / KEPT).touch()
 
     def close(self) -> None:
         """End what is left of its Ray, and remove it, unless it is to be kept."""

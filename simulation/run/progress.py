@@ -9,7 +9,6 @@ from rich.live import Live
 
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.run.records import RoundRecord
-from simulation.signals import silenced_if_gone
 from simulation.steps import LiveLine, StepsShown, clock
 from typefleet.steps import heard_by
 
@@ -28,7 +27,7 @@ class RunProgress:
     """
 
     def __init__(self, stream: TextIO, rounds: int, completed: int) -> None:
-        self._terminal, self._stream = stream.isatty(), stream
+        self._terminal = stream.isatty()
         self._console = Console(file=stream, soft_wrap=True, highlight=False)
         self._rounds, self._began_at = rounds, completed
         self._first: tuple[float, int] | None = None  # when the first round was done, and its number
@@ -62,10 +61,11 @@ class RunProgress:
 
     def has_lost_its_reader(self) -> bool:
         """Whether nobody is there any more to read what is printed; printing it then does no harm."""
-        return silenced_if_gone(self._stream)
+        return self._steps.has_lost_its_reader()
 
     def say(self, text: str) -> None:
         """Print a line."""
+        self.has_lost_its_reader()
         self._console.print(text, markup=False)
 
     def round_done(self, record: RoundRecord, completed: int, of_what: str) -> None:

@@ -128,8 +128,13 @@ def test_a_reader_who_goes_away_stops_the_run_and_loses_nothing(straight, simula
     folder = tmp_path / "run"
     reader, writer = os.pipe()
     config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(folder)]).run
+
+    def leave(record):
+        if record.round == 1:
+            os.close(reader)
+
     with os.fdopen(writer, "w") as stream:
-        run = start(config, Parts(), stream, engine=shared_engine, on_round=lambda record: os.close(reader))
+        run = start(config, Parts(), stream, engine=shared_engine, on_round=leave)
     assert not run.finished and len(rounds_of(folder)) == 2
     assert load_newest_checkpoint(folder / "checkpoints")[0].about["totals"]["rounds_completed"] == 2
     simulate("--resume", folder)

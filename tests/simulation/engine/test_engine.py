@@ -1,6 +1,7 @@
 """The engine starts while others work, serves one after another, and leaves nothing behind."""
 
 import logging
+import tempfile
 import threading
 import time
 
@@ -15,6 +16,13 @@ from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError, FailureWatch
 from simulation.engine.flower_on_ray import wait_for_nodes
+
+
+@pytest.fixture(autouse=True)
+def _logs_that_are_kept_go_with_the_test(monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # short enough for sockets
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        yield
 
 
 def below_this():

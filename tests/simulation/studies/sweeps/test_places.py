@@ -14,11 +14,14 @@ ASKED = Study(StudyOptions(), {}, {"rounds": Choices((1,))})
 @pytest.mark.slow
 def test_a_cluster_is_filled_and_the_bits_are_the_same(tmp_path):
     study = described(tmp_path, "[4.0]", "confirm = false", rounds=1)
+    trusting = study.read_text().replace("workers = 1", "workers = 1\ntrust_network = true")
+    study.write_text(trusting)  # the machine's own address may be any
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
         done = swept(study, tmp_path / "cluster", "--address", cluster.address)
         assert done.returncode == 0, done.stderr
+        assert "whoever reaches its ports runs code" in done.stdout
     finally:
         cluster.shutdown()
     assert {p.name for p in (tmp_path / "cluster" / "hosts").iterdir()} == {"0.log", "1.log"}
@@ -41,3 +44,6 @@ def test_runs_at_the_same_time_share_the_processors(monkeypatch):
 def test_no_cluster_there_is_said_in_one_line(tmp_path):
     done = swept(described(tmp_path), tmp_path / "sweep", "--address", "127.0.0.1:1")
     assert done.returncode == 2 and "error: --address 127.0.0.1:1: expected a cluster" in done.stderr
+    done = swept(described(tmp_path), tmp_path / "sweep", "--address", "203.0.113.7:6379")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "(engine.trust_network = true in the settings joins any), found 203.0.113.7" in done.stderr
