@@ -34,7 +34,9 @@ from client_model.text.formats.compressed import opened
 from client_model.text.population import open_population, prepare_population
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, read_vocabulary, tokenize
 from simulation.files import write_atomically, write_text_atomically
-from typefleet.errors import ConfigError, InputError, expected, unreadable
+from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.untrusted.json_values import json_value
+from typefleet.untrusted.limits import LINE_BYTES
 
 _WRITTEN = re.compile(
     "[^\\W\\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\\W\\d_]+)*|[.!?]"
@@ -123,17 +125,13 @@ def _count(corpus: Path) -> _Counted:
 def _rows(corpus: Path) -> Iterator[dict[str, Any]]:
     try:
         with opened(corpus) as lines:
-            for number, line in enumerate(lines, start=1):
-                row = json.loads(line.decode("utf-8"))
+            for number, line in enumerate(iter(lambda: lines.readline(LINE_BYTES), b""), start=1):
+                row = json_value(line, f"{corpus}:{number}", "a JSON object", ConfigError)
                 if not isinstance(row, dict):
                     raise ConfigError(expected(f"{corpus}:{number}", "a JSON object", f"a {type(row).__name__}"))
                 yield row
     except OSError as error:
         raise ConfigError(unreadable(corpus, error, "a public corpus")) from error
-    except InputError:  # is a ValueError
-        raise
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(expected(corpus, "JSON lines in UTF-8", "another content")) from error
 
 
 def model_of(shape: str) -> ModelConfig:

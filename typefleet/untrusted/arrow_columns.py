@@ -46,7 +46,7 @@ def arrow_refusals(path: Path, what: str, error: type[InputError]) -> Iterator[N
 
     try:
         yield
-    except (pyarrow.ArrowException, UnicodeDecodeError, KeyError, OverflowError, OSError) as refused:
+    except (pyarrow.ArrowException, UnicodeDecodeError, KeyError, OverflowError, MemoryError, OSError) as refused:
         if isinstance(refused, OSError) and refused.errno is not None:
             raise  # the operating system's; Arrow's own are of damaged files
         raise error(expected(path, what, "one of another kind, or a damaged one")) from refused

@@ -3,9 +3,11 @@
 Of a folder with several splits, all are read.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +22,7 @@ from typefleet.untrusted.arrow_columns import arrow_refusals
 from typefleet.untrusted.json_values import read_json
 from typefleet.untrusted.limits import FILES, MIB
 from typefleet.untrusted.opening import require_few, require_file
+from typefleet.untrusted.survival import require_survival
 
 if TYPE_CHECKING:
     import pyarrow
@@ -54,6 +57,10 @@ class HuggingFace:
         require_few(path, files, FILES, DataError)
         for file in one_after_another(files):
             if arrow:
+                import pyarrow  # noqa: F401  # before the copy is made, which then has it
+
+                what, read = "a file of Arrow record batches", partial(self._stream, file)
+                require_survival(file, what, DataError, partial(_read_all, read))
                 yield from unpacked_within_reason(self._stream(file), file)
             else:
                 yield from ParquetTable(self.columns).read(file)
@@ -65,6 +72,10 @@ class HuggingFace:
             for batch in batches:
                 yield from messages_in_batch(batch, self.columns, file, rows)
                 rows += batch.num_rows
+
+
+def _read_all(read: Callable[[], Iterator[Message | DataError]]) -> None:
+    deque(read(), maxlen=0)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Messages in Parquet files: one per row."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from client_model.text.formats.share_read import tell
 from typefleet.doors import Kind
 from typefleet.untrusted.arrow_columns import arrow_refusals, parquet_batches
 from typefleet.untrusted.opening import require_file
+from typefleet.untrusted.survival import require_survival
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,13 @@ class ParquetTable:
             DataError: the file is no Parquet, lacks one of the columns, or unpacks to far more than its size.
         """
         require_file(path, "a file of messages", DataError)
-        import pyarrow.parquet  # takes a while
+        import pyarrow.parquet  # noqa: F401  # takes a while; before the copy is made, which then has it
+
+        require_survival(path, "a Parquet file", DataError, lambda: deque(self._read(path), maxlen=0))
+        yield from self._read(path)
+
+    def _read(self, path: Path) -> Iterator[Message | DataError]:
+        import pyarrow.parquet
 
         with arrow_refusals(path, "a Parquet file", DataError), pyarrow.parquet.ParquetFile(path) as table:
             require_columns(f"{path}:1", table.schema_arrow.names, self.columns)

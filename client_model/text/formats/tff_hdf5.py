@@ -1,5 +1,6 @@
 """Client data of TensorFlow Federated in HDF5: a group per client, as its StackOverflow data has them."""
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typefleet.doors import Kind
 from typefleet.errors import expected
 from typefleet.untrusted.arrow_columns import most_unpacked, unpacks_too_far
 from typefleet.untrusted.limits import MIB
+from typefleet.untrusted.survival import require_survival
 
 _BEGINS = b"\x89HDF\r\n\x1a\n"
 _GROUP, _DATASET = "examples", "tokens"
@@ -36,20 +38,27 @@ class TffHdf5:
             DataError: the file is no HDF5, is damaged, or has other groups.
         """
         require_beginning(path, _BEGINS, _WANTED)
-        import h5py
+        import h5py  # noqa: F401  # before the copy is made, which then has it
 
-        try:
-            with h5py.File(path, "r") as content:
-                group = _inside(content, _GROUP)
-                if not isinstance(group, h5py.Group):
-                    raise DataError(expected(path, _WANTED, f"no group {_GROUP}"))
-                done, clients = 0, max(len(group), 1)
-                tell(lambda: done / clients)
-                for done, client in enumerate(group, start=1):
-                    messages = _messages(client, group, path, f"{path}: client {done}")
-                    yield from unpacked_within_reason(messages, path)
-        except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:  # as h5py calls damage
-            raise DataError(expected(path, _WANTED, "a damaged one")) from error
+        require_survival(path, _WANTED, DataError, lambda: deque(_read(path), maxlen=0))
+        yield from _read(path)
+
+
+def _read(path: Path) -> Iterator[Message | DataError]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as content:
+            group = _inside(content, _GROUP)
+            if not isinstance(group, h5py.Group):
+                raise DataError(expected(path, _WANTED, f"no group {_GROUP}"))
+            done, clients = 0, max(len(group), 1)
+            tell(lambda: done / clients)
+            for done, client in enumerate(group, start=1):
+                messages = _messages(client, group, path, f"{path}: client {done}")
+                yield from unpacked_within_reason(messages, path)
+    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:  # as h5py calls damage
+        raise DataError(expected(path, _WANTED, "a damaged one")) from error
 
 
 def _inside(group: Any, name: str) -> Any:

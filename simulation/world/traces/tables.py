@@ -18,6 +18,7 @@ from typefleet.untrusted.arrow_columns import arrow_refusals, parquet_batches, v
 from typefleet.untrusted.csv_rows import CsvRows, Fault
 from typefleet.untrusted.limits import COLUMNS, TRACE_BYTES
 from typefleet.untrusted.opening import require_file, size_of
+from typefleet.untrusted.survival import require_survival
 
 TABLES = (".csv", ".parquet")
 
@@ -107,7 +108,13 @@ class Rows:
             raise TraceError(f"{self.place(None)}: expected each column once, found one a second time")
 
     def _read_parquet(self, needed: Sequence[str]) -> None:
-        import pyarrow.parquet  # takes a while
+        import pyarrow.parquet  # noqa: F401  # takes a while; before the copy is made, which then has it
+
+        require_survival(self.path, "a table", TraceError, lambda: self._of_parquet(needed))
+        self._of_parquet(needed)
+
+    def _of_parquet(self, needed: Sequence[str]) -> None:
+        import pyarrow.parquet
 
         with (
             arrow_refusals(self.path, "a table", TraceError),

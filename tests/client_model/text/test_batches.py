@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_model.config import TrainingConfig
@@ -68,6 +68,7 @@ def expected_sequences(messages):
             yield tuple(pairs[i : i + T])
 
 
+@settings(max_examples=50)
 @given(phones, st.integers(1, 4), st.integers(1, 3))
 def test_every_pair_is_trained_once_an_epoch_and_nothing_else(all_phones, batch_size, epochs):
     population = ListPopulation(all_phones)
@@ -80,6 +81,7 @@ def test_every_pair_is_trained_once_an_epoch_and_nothing_else(all_phones, batch_
         assert training_tokens(population, phone, config, **of_round(0, 1)) == batches.num_tokens
 
 
+@settings(max_examples=50)
 @given(phones, st.integers(1, 5), st.integers(1, 30))
 def test_caps_hold_and_the_token_count_is_known_before_the_text(all_phones, max_sequences, max_tokens):
     population = ListPopulation(all_phones)
@@ -117,6 +119,7 @@ def test_evaluation_takes_the_newest_messages():
     assert sorted(batches.inputs[batches.inputs != BOS].tolist()) == [10, 11]
 
 
+@settings(max_examples=50)
 @given(phones, st.integers(1, 4), st.integers(1, 40))
 def test_phones_scored_together_keep_their_own_tokens(all_phones, max_sequences, batch_tokens):
     population, ids = ListPopulation(all_phones), list(range(len(all_phones)))

@@ -58,13 +58,17 @@ def test_everyday_words_are_in_whatever_the_corpus_says(corpus):
 
 @pytest.mark.parametrize(
     ("content", "found"),
-    [(None, "found No such file"), ("{", "found another content"), ("3\n", ":1: expected a JSON object")],
+    [
+        (None, "found No such file"),
+        ("{", ":1: expected a JSON object, found invalid JSON"),
+        ("3\n", ":1: expected a JSON object"),
+    ],
 )
 def test_a_corpus_that_is_none_is_refused_in_one_line(content, found, tmp_path):
     path = tmp_path / "c.jsonl"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(InputError) as error:
         public_vocabulary(path, 100)
     assert found in str(error.value) and "\n" not in str(error.value)
 

@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_model.text.formats.base import DataError, Message, read_messages
@@ -38,6 +38,7 @@ messages = st.lists(st.builds(Message, texts.filter(bool), texts, st.none(), st.
 
 
 @pytest.mark.parametrize("name", WRITERS)
+@settings(max_examples=40)
 @given(written=messages)
 def test_what_was_written_is_read(name, written, tmp_path_factory):
     path = tmp_path_factory.mktemp("f") / f"m.{name}"
