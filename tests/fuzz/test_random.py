@@ -56,7 +56,7 @@ def changed(parser, changes):
 @pytest.mark.parametrize("parser", parsers(), ids=lambda parser: parser.kind)
 def test_no_change_breaks_a_parser(parser, tmp_path):
     @settings(
-        max_examples=LONGER or 25,
+        max_examples=LONGER or 15,
         derandomize=not LONGER,
         database=None,
         suppress_health_check=[HealthCheck.too_slow],
