@@ -7,11 +7,13 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -44,6 +46,9 @@ class Life:
         )
         if terminal:
             os.close(slave)
+            self.shown, self.leaving = b"", threading.Event()
+            self.reader = threading.Thread(target=self._read_terminal, daemon=True)
+            self.reader.start()
         self.members = set()
 
     def until_a_round_more(self, folder):
@@ -58,14 +63,26 @@ class Life:
     def rounds(folder):
         return len(rounds_of(folder)) if (folder / "rounds.jsonl").exists() else 0
 
+    def _read_terminal(self):
+        """All the time, since who writes waits while the terminal is full."""
+        while not self.leaving.is_set():
+            if select.select([self.master], [], [], 0.05)[0]:
+                try:
+                    self.shown += os.read(self.master, 4096)
+                except OSError:  # everybody has closed it
+                    return
+
+    def close_terminal(self):
+        """The terminal goes away: SIGHUP for all, and nowhere to write to."""
+        self.leaving.set()
+        self.reader.join()
+        os.close(self.master)
+
     def read_terminal(self):
-        shown = b""
-        while True:
-            try:
-                shown += os.read(self.master, 4096)
-            except OSError:  # everybody has closed it
-                os.close(self.master)
-                return shown.decode()
+        """What was shown, once nobody is left who could write."""
+        self.reader.join()
+        os.close(self.master)
+        return self.shown.decode(errors="replace")
 
     def ended_within(self, seconds):
         """Its exit code; nothing of it is left five seconds later."""
@@ -111,7 +128,7 @@ def test_a_run_that_is_ended_in_every_way_goes_on_with_the_same_bits(simulate, t
 
     life = Life("--resume", folder, temporary=temporary, terminal=True)
     life.until_a_round_more(folder)
-    os.close(life.master)  # the terminal goes away: SIGHUP for all, and nowhere to write to
+    life.close_terminal()
     assert life.ended_within(60) == 130
     assert folders_in(temporary) == [kept]
 
