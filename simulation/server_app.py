@@ -22,17 +22,24 @@ from typefleet.errors import TypefleetError
 app = ServerApp()
 
 
+class RunFailedError(Exception):
+    """A run that the machine failed; no RuntimeError, which Flower takes for a run that could not start, and hides."""
+
+
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the simulation on the grid that Flower provides.
 
     Raises:
-        TypefleetError: as `scripts/simulate.py`; Flower logs it as one line and ends the run as failed.
+        InputError: as `scripts/simulate.py`; Flower logs it as one line and ends the run as failed.
+        RunFailedError: the machine failed, in one line as well; the run can be resumed.
     """
     try:
         _run(grid, [f"--{key}={value}" for key, value in context.run_config.items() if value])
     except TypefleetError as error:
         sys.tracebacklimit = 0  # of this process, which ends with the run: the line says it all
+        if isinstance(error, RuntimeError):
+            raise RunFailedError(str(error)) from None
         raise error.with_traceback(None) from None
 
 

@@ -44,14 +44,14 @@ def population_here(task: HostTask, own: OwnText) -> PopulationSpec:
     """The task's population as it can be opened on this machine.
 
     Args:
-        task: of the run; its folder of tokenised text is used where this machine sees it.
+        task: of the run; its folder of tokenised text is used where this machine sees it and was told nothing.
         own: what this node was told of its text.
 
     Raises:
         NodeTextError: there is no text here, or another one.
     """
     spec = task.population
-    if spec.cache_folder is None or Path(spec.cache_folder).is_dir():
+    if spec.cache_folder is None or (own == NOTHING_TOLD and Path(spec.cache_folder).is_dir()):
         return spec
     name = Path(spec.cache_folder).name
     if not _NAME.fullmatch(name):

@@ -8,11 +8,12 @@ import sys
 import pytest
 from flwr.app import Context, RecordDict
 
+from simulation.engine.failures import EngineError
 from simulation.flags import parse_simulate, to_toml
-from simulation.server_app import app
+from simulation.server_app import RunFailedError, app
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import GridInProcess
-from typefleet.errors import ConfigError, InputError
+from typefleet.errors import ConfigError, InputError, expected
 
 
 def start_with(grid=None, **run_config):
@@ -62,7 +63,7 @@ class FailingGrid(GridInProcess):
     def push_messages(self, messages):
         self.left -= sum(message.metadata.message_type == "train" for message in messages)
         if self.left < 0:
-            raise OSError("the server is gone")
+            raise EngineError(expected("the hosts", "answers within 1 s", "none to 1 messages"))
         return super().push_messages(messages)
 
 
@@ -70,8 +71,8 @@ class FailingGrid(GridInProcess):
 def test_a_run_that_failed_is_resumed_to_the_weights_of_the_script(straight, tmp_path):
     folder, config = tmp_path / "run", tmp_path / "run.toml"
     config.write_text(to_toml(parse_simulate([str(flag) for flag in (*WEIGHTS_ONLY, "--engine.no-report")]).run))
-    with pytest.raises(OSError, match="the server is gone"):
+    with pytest.raises(RunFailedError, match=r"^the hosts: expected answers within 1 s, found none") as failed:
         start_with(FailingGrid(2), config=str(config), output_dir=str(folder))
-    assert len(hashes(folder)) == 2
+    assert len(hashes(folder)) == 2 and not isinstance(failed.value, RuntimeError)  # Flower shows no RuntimeError
     start_with(resume=str(folder))
     assert hashes(folder) == hashes(straight[0]) and len(hashes(folder)) == 3

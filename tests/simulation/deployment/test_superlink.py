@@ -117,6 +117,8 @@ def test_two_supernodes_have_the_weights_of_one_process_though_one_is_stopped_in
     assert len(two_rounds["here"]) == 3 and two_rounds["found"] == two_rounds["here"][: len(two_rounds["found"])]
     assert "Sending: train" not in deployment.said("paris")  # what it had in hand was done by the other
     assert "Sending: train" in deployment.said("berlin")
+    texts = [set((deployment.folder / m / "cache" / "typefleet").iterdir()) for m in ("superlink", "berlin")]
+    assert {path.name for path in texts[0]} == {path.name for path in texts[1]}  # made by each of its own copy
 
 
 def test_nothing_listens_beyond_this_machine(two_rounds):

@@ -49,6 +49,13 @@ def test_a_host_that_sees_the_drivers_folder_uses_it(driver):
     assert population_here(task, NOTHING_TOLD) == task.population
 
 
+def test_a_node_that_was_told_of_its_own_copy_uses_that(driver, tmp_path):
+    task, file = driver
+    here = population_here(task, OwnText(str(file)))
+    assert Path(here.cache_folder).parent == tmp_path / "node-cache" / "typefleet"
+    assert Path(here.cache_folder).name == Path(task.population.cache_folder).name
+
+
 def test_a_copy_elsewhere_has_the_same_phones(elsewhere, tmp_path):
     task, copy = elsewhere
     here = population_here(task, OwnText(str(copy)))
