@@ -209,8 +209,8 @@ def killed_once(run: Path, plan: list[str], log: Path, drawn: random.Random, tal
     before = len(rounds_of(run))
     # In a third of the lives while everything starts, and else after a random round that is left, and somewhere in it.
     after_s = drawn.uniform(0.3, 6.0) if drawn.random() < 1 / 3 else None
-    last = len(rounds_of(run.with_name(run.name.rpartition("-")[0])))  # abandoned rounds have lines, too
-    at, later_s = drawn.randint(before + 1, max(before + 1, last)), drawn.uniform(0.0, 0.3)
+    lines = len(rounds_of(run.with_name(run.name.rpartition("-")[0])))  # abandoned rounds have lines, too
+    at, later_s = drawn.randint(before + 1, max(before + 1, lines)), drawn.uniform(0.0, 0.3)
     life, began = begin(flags_for(run, plan), log), time.monotonic()
     while life.process.poll() is None and time.monotonic() - began < _LIFE_S:
         if after_s is not None and time.monotonic() - began > after_s:
