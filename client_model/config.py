@@ -99,8 +99,8 @@ class ModelConfig:
     """Sizes. small: 5,000 words, embedding 64, 256 units, 0.6 MB on a phone. large: 5,000, 96, 512, 1.0 MB, better.
     gboard: 10,000, 96, 670, 1.7 MB, as published."""
     cell: Annotated[str, CELLS.choice] = "cifg"
-    """cifg: the published cell, and the fastest. lstm: the plain cell. stacked: layers of cifg, better for few bytes.
-    transformer: self-attention over the last tokens, to compare with."""
+    """cifg: the published cell, and the fastest. stacked: layers of cifg, better for few bytes. To compare with: gru,
+    other gates; lstm, the plain cell; transformer, self-attention over the last tokens."""
     cell_settings: Annotated[KindSettings, SettingsOf("cell", CELLS), FLAT] = KindSettings()
     """Of the cell itself."""
     vocabulary_size: Annotated[int | None, Ge(16)] = None

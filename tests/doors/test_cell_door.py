@@ -55,7 +55,7 @@ from typefleet.errors import ConfigError
 class Gru(KindSettings):
     """Gated recurrent unit (Cho et al., arXiv:1406.1078) with a projection; gate order: update, reset, candidate."""
 
-    name: ClassVar[str] = "gru"
+    name: ClassVar[str] = "my_gru"
 
     update_bias: Annotated[float, Ge(0)] = 1.0
     """Bias of the update gate at the start; a larger one remembers for longer."""
@@ -82,7 +82,7 @@ class Gru(KindSettings):
         return tf.matmul(memory, weights["projection"]), {"memory": memory}
 
 
-KIND = Kind("gru", "gated recurrent unit", make=lambda settings: settings, settings=Gru)
+KIND = Kind("my_gru", "gated recurrent unit", make=lambda settings: settings, settings=Gru)
 
 # Training --------------------------------------------------------------------------------------
 
@@ -150,7 +150,7 @@ def test_training_learns_in_one_trace(trainer):
 
 # By name ---------------------------------------------------------------------------------------
 
-FLAGS = ("--model.cell", "gru", "--model.update-bias", "0.5", "--model.units", "12", "--model.embedding-size", "8")
+FLAGS = ("--model.cell", "my_gru", "--model.update-bias", "0.5", "--model.units", "12", "--model.embedding-size", "8")
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def registered():
     """The cell is known by its name while the test runs."""
     with CELLS.lend(KIND):
         yield
-    assert "gru" not in CELLS.names
+    assert "my_gru" not in CELLS.names
 
 
 def test_its_settings_are_flags_and_keys_with_it_alone(registered, tmp_path):
@@ -167,14 +167,14 @@ def test_its_settings_are_flags_and_keys_with_it_alone(registered, tmp_path):
     (tmp_path / "run.toml").write_text(to_toml(config))
     assert "update_bias = 0.5" in to_toml(config)
     assert parse_simulate(["--config", str(tmp_path / "run.toml")]).run == config
-    with pytest.raises(ConfigError, match=r"--model.update-bias: expected only with --model.cell gru"):
+    with pytest.raises(ConfigError, match=r"--model.update-bias: expected only with --model.cell my_gru"):
         parse_simulate(["--model.update-bias", "1"])
     with pytest.raises(ConfigError, match=r"--model.update-bias: expected a number >= 0, found -1"):
-        parse_simulate(["--model.cell", "gru", "--model.update-bias", "-1"])
+        parse_simulate(["--model.cell", "my_gru", "--model.update-bias", "-1"])
 
 
 def test_a_name_that_nobody_registered_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"--model.cell: expected one of cifg, lstm, .*, found 'gru'"):
+    with pytest.raises(ConfigError, match=r"--model.cell: expected one of cifg, gru, .*, found 'my_gru'"):
         parse_simulate(FLAGS)
 
 
@@ -237,8 +237,8 @@ def test_a_run_knows_the_cell_that_was_handed_in_and_is_not_resumed_without_it(t
     assert prepared.shape.cell == Gru(0.5) and prepared.task.handed_in == {"cell": Gru(0.5)}
     with RunProgress(said, 3, 0) as progress:
         folder = start_run(prepared, resume=False, progress=progress).directory.root
-    assert "gru small: 400 words" in said.getvalue()
-    with pytest.raises(ConfigError, match=r"config.toml.*model.cell: expected one of cifg, lstm, .*, found 'gru'"):
+    assert "my_gru small: 400 words" in said.getvalue()
+    with pytest.raises(ConfigError, match=r"config.toml.*model.cell: expected one of cifg, gru, .*, found 'my_gru'"):
         read_config(folder / "config.toml")
     with parts.at_their_doors():
         config = replace(read_config(folder / "config.toml"), output_dir=folder)
@@ -315,7 +315,7 @@ class Misshapen(Gru):
 )
 def test_a_cell_that_does_not_fit_is_refused_in_one_line(cell, message):
     check_cell(Gru(), SHAPE.cell_sizes)
-    with pytest.raises(ConfigError, match=rf"^cell 'gru': {message}[^\n]*$"):
+    with pytest.raises(ConfigError, match=rf"^cell 'my_gru': {message}[^\n]*$"):
         check_cell(cell, SHAPE.cell_sizes)
 
 
@@ -324,7 +324,7 @@ def test_an_operator_that_phones_lack_is_refused_before_anything_is_trained(tmp_
         def step(self, weights, x, state):
             return super().step(weights, tf.math.digamma(x), state)
 
-    with pytest.raises(ConfigError, match=r"cell 'gru': .*expected builtin operators only, found Digamma; --engine.no"):
+    with pytest.raises(ConfigError, match=r"cell 'my_gru': .*expected builtin operators only, found Digamma; --engine"):
         check_exportable(Special())
     check_exportable(Gru())
 
@@ -356,16 +356,16 @@ def installed(tmp_path):
     about = tmp_path / "site" / "gru_cell-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gru-cell\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[typefleet.cells]\ngru = tests.doors.test_cell_door:KIND\n")
+    (about / "entry_points.txt").write_text("[typefleet.cells]\nmy_gru = tests.doors.test_cell_door:KIND\n")
     return about.parent
 
 
 @pytest.mark.slow
 def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, tmp_path):
-    flags = (*TINY, "--rounds", 8, "--model.cell", "gru", "--model.update-bias", 0.5, "--output-dir", tmp_path / "run")
+    flags = (*TINY, "--rounds", 8, *FLAGS[:4], "--output-dir", tmp_path / "run")
     done = script("simulate.py", *flags, "--engine.no-export", "--engine.workers", 1, env=with_path(installed))
     assert done.returncode == 0, done.stderr
-    assert "model       gru small" in done.stdout
+    assert "model       my_gru small" in done.stdout
     done = script("export_model.py", tmp_path / "run", env=with_path(installed))
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((tmp_path / "run" / "model" / "manifest.json").read_text())
@@ -373,7 +373,7 @@ def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(install
     assert manifest["keyboard_train.tflite"]["same_first_word"] >= 0.999
     unknown = script("export_model.py", tmp_path / "run")
     assert unknown.returncode == 2 and unknown.stderr.count("\n") == 1
-    assert "config.toml" in unknown.stderr and "found 'gru'" in unknown.stderr
+    assert "config.toml" in unknown.stderr and "found 'my_gru'" in unknown.stderr
 
 
 if __name__ == "__main__":

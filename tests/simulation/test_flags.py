@@ -164,7 +164,7 @@ def test_switches_in_files_and_on_the_command_line(tmp_path, in_file, flags):
             ["--model.cell", "transformer", "--model.sequence-length", "10"],
             "--model.window: expected a number <= --model.sequence-length = 10, found 20",
         ),
-        (["--model.cell", "gru"], "--model.cell: expected one of cifg, lstm, stacked, transformer, found 'gru'"),
+        (["--model.cell", "rnn"], "--model.cell: expected one of cifg, gru, lstm, stacked, transformer, found 'rnn'"),
         (["stray"], "the command line: expected flags that --help lists and their values, found 'stray'"),
         (["--fleet.utc-offset-weights", "1", "2"], "one a time zone"),
         (

@@ -12,6 +12,7 @@ CELLS: "Door[Cell]" = Door(
     "typefleet.cells",
     {
         "cifg": "client_model.learning.cells.cifg:KIND",
+        "gru": "client_model.learning.cells.gru:KIND",
         "lstm": "client_model.learning.cells.lstm:KIND",
         "stacked": "client_model.learning.cells.stacked:KIND",
         "transformer": "client_model.learning.cells.transformer:KIND",

@@ -31,14 +31,27 @@ def input_products(weights: Tensors, x: Tensor, counts: Tensor) -> list[Tensor]:
 
 
 def gradients(
-    weights: Tensors, trace: GatedTrace, dz_steps: list[Tensor], d_projection: Tensor
+    weights: Tensors,
+    trace: GatedTrace,
+    dz_steps: list[Tensor],
+    d_projection: Tensor,
+    of_recurrent: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensors]:
-    """(gradient of x [n, D], gradients by name) from those of the gates' inputs, [rows_t, G U] each."""
+    """(gradient of x [n, D], gradients by name) from those of the gates' inputs, [rows_t, G U] each.
+
+    Args:
+        weights: by name.
+        trace: of the forward pass.
+        dz_steps: gradients of what the gates get from the input, a list entry a time step.
+        d_projection: gradient of the projection [U, D].
+        of_recurrent: those of what they get from the recurrent input; None: the same.
+    """
     rows = trace.rows
     dz = tf.concat(dz_steps, 0)  # [n, G U]
+    dr = dz if of_recurrent is None else tf.concat(of_recurrent, 0)  # [n, G U]
     # Step t + 1 read the state of step t, of the rows still running then.
     fed = tf.concat([head(trace.states[t], rows[t + 1]) for t in range(len(rows) - 1)], 0)  # [n - rows_0, .]
-    d_recurrent = tf.matmul(fed, dz[rows[0] :], transpose_a=True)  # [D or U, G U]
+    d_recurrent = tf.matmul(fed, dr[rows[0] :], transpose_a=True)  # [D or U, G U]
     d_x = tf.matmul(dz, weights["input_kernel"], transpose_b=True)  # [n, D]
     return d_x, {
         "input_kernel": tf.matmul(trace.x, dz, transpose_a=True),  # [D, G U]

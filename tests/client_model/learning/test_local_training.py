@@ -9,6 +9,7 @@ import tensorflow as tf
 from benchmarks.workload import StepOnly
 from client_model.config import ModelConfig
 from client_model.learning.cells.cifg import Cifg
+from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
 from client_model.learning.cells.transformer import Transformer
@@ -24,6 +25,7 @@ T, V = 7, 60
 
 SMALL_CELLS = {
     "cifg": Cifg(),
+    "gru": Gru(),
     "lstm": Lstm(),
     "stacked": Stacked(),
     "transformer": Transformer(layers=2, heads=3, window=T - 1),

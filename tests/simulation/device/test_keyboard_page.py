@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
 from client_model.learning.cells.transformer import Transformer
@@ -314,7 +315,7 @@ def test_a_sentence_typed_key_by_key_gets_the_interpreters_suggestions(page, sma
     assert where in page.shown("engine")
 
 
-@pytest.mark.parametrize("cell", [Lstm(), Stacked(), Transformer(layers=2)], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", [Gru(), Lstm(), Stacked(), Transformer(layers=2)], ids=lambda cell: cell.name)
 def test_every_other_cell_runs_in_the_page(cell, browser, tmp_path):
     try:
         litert = litert_files()

@@ -9,6 +9,7 @@ from client_model.learning.cells.base import CellSizes, HandWrittenPasses, Numpy
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.cells.door import CELLS
+from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.packed import AutodiffPasses, passes_of
 from client_model.learning.cells.stacked import Stacked
@@ -19,7 +20,15 @@ from typefleet.errors import ConfigError
 SIZES = CellSizes(6, 12)
 
 
-OURS = [Cifg(), Lstm(), Stacked(), Stacked(layers=3), Transformer(layers=2, heads=3, window=3), Transformer(layers=1)]
+OURS = [
+    Cifg(),
+    Gru(),
+    Lstm(),
+    Stacked(),
+    Stacked(layers=3),
+    Transformer(layers=2, heads=3, window=3),
+    Transformer(layers=1),
+]
 
 
 @pytest.fixture(params=OURS, ids=repr)
@@ -84,6 +93,29 @@ def test_a_second_layer_that_projects_to_nothing_changes_nothing():
     np.testing.assert_array_equal(two.step(tensors, x, zeros(two))[0], one.step(first, x, zeros(one))[0])
 
 
+def test_a_gru_whose_projection_changes_nothing_is_that_of_keras():
+    sizes, rng = CellSizes(5, 5), np.random.default_rng(7)
+    weights = {name: rng.normal(0, 0.5, one.shape).astype(np.float32) for name, one in Gru().weights(sizes).items()}
+    weights["projection"] = np.eye(5, dtype=np.float32)
+    tensors = {name: tf.constant(weight) for name, weight in weights.items()}
+    keras = tf.keras.layers.GRU(5, return_sequences=True, reset_after=True)
+    x = tf.constant(rng.normal(size=(2, 4, 5)).astype(np.float32))
+    keras.build(x.shape)
+    kernels = (weights[name] for name in ("input_kernel", "recurrent_kernel"))
+    keras.set_weights([*kernels, np.stack([weights["gate_bias"], np.zeros(15, np.float32)])])
+    with tf.GradientTape() as tape:
+        expected = keras(x)  # [2, 4, 5]
+        loss = tf.reduce_sum(expected * expected)
+    kernel, recurrent, bias = tape.gradient(loss, keras.trainable_weights)
+    packed = tf.reshape(tf.transpose(x, [1, 0, 2]), [8, 5])  # step after step
+    outputs, trace = Gru().forward(tensors, packed, tf.constant([2, 2, 2, 2]))
+    _, gradients = Gru().backward(tensors, trace, 2 * outputs)
+    np.testing.assert_allclose(tf.transpose(tf.reshape(outputs, [4, 2, 5]), [1, 0, 2]), expected, rtol=1e-4, atol=1e-6)
+    pairs = (("input_kernel", kernel), ("recurrent_kernel", recurrent), ("gate_bias", bias[0]))
+    for name, of_keras in pairs:
+        np.testing.assert_allclose(gradients[name], of_keras, rtol=1e-3, atol=1e-5)
+
+
 def test_a_transformer_forgets_what_left_its_window():
     cell = Transformer(layers=1, heads=2, window=3)
     weights, rng = drawn(cell), np.random.default_rng(6)
@@ -103,7 +135,7 @@ def test_the_units_of_a_transformer_are_shared_by_its_heads():
         Transformer(heads=5).weights(SIZES)
 
 
-@pytest.mark.parametrize(("name", "forget"), [("cifg", 0), ("lstm", 1)])
+@pytest.mark.parametrize(("name", "forget"), [("cifg", 0), ("gru", 0), ("lstm", 1)])
 def test_the_forget_gate_starts_open(name, forget):
     shape = model_shape(ModelConfig(cell=name, vocabulary_size=30, embedding_size=6, units=11))
     named = cell_weights(dict(zip(shape.weight_shapes(), initial_weights(shape, 0), strict=True)))
