@@ -62,11 +62,11 @@ def arm(point: str, server_round: int) -> None:
         RunDirectory.append_round = dying(RunDirectory.append_round, this_round)
     elif point == "during the checkpoint":
 
-        def half_a_file(path: Path, write: Any) -> None:
+        def half_a_file(path: Path, write: Any, **how: Any) -> None:
             if path.name == f"checkpoint-{server_round:06d}.npz":
                 (path.parent / f".{path.name}-half").write_bytes(b"PK\x03\x04 the machine was switched off here")
                 die()
-            original(path, write)
+            original(path, write, **how)
 
         original, files.write_atomically = files.write_atomically, half_a_file
     else:
