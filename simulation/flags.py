@@ -403,9 +403,9 @@ def run_door(body: Callable[[], int | None]) -> int:
 
 
 def _behind_the_door(body: Callable[[], int | None]) -> int:
-    from simulation.steps import steps_shown_on
-
     try:
+        from simulation.steps import steps_shown_on
+
         with steps_shown_on(sys.stdout):
             return body() or 0
     except KeyboardInterrupt:

@@ -25,7 +25,7 @@ def open_private(path: Path, mode: str) -> IO[Any]:
 
 
 def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags, PRIVATE_FILE)
+    return os.open(path, flags | os.O_NOFOLLOW, PRIVATE_FILE)  # a link would lead to a file of somebody else's choice
 
 
 def make_private_folder(path: Path) -> None:

@@ -49,7 +49,7 @@ class Entry:
 
 def cache_root(cache_dir: Path | None) -> Path:
     """The folder of all entries: the one that is set, or typefleet/ in the user's cache folder."""
-    return cache_dir or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "typefleet"
+    return cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "typefleet"
 
 
 def write_entry(folder: Path, files: Mapping[str, Write], about: Mapping[str, int]) -> None:

@@ -78,7 +78,8 @@ def epsilon_of_gaussian(rho: float, delta: float) -> float:
     mu = math.sqrt(2 * rho)
 
     def excess(epsilon: float) -> float:
-        inner = math.exp(epsilon + scipy.special.log_ndtr(-mu / 2 - epsilon / mu))
+        # The sum is below 0, but of large numbers that lose their last digits.
+        inner = math.exp(min(epsilon + scipy.special.log_ndtr(-mu / 2 - epsilon / mu), 0.0))
         return float(scipy.special.ndtr(mu / 2 - epsilon / mu)) - inner - delta
 
     if excess(0.0) <= 0:

@@ -28,7 +28,7 @@ class Flags:
     folder has none."""
     nodes: tuple[str, ...] = ()
     """Names of SuperNodes, of your choice: makes a key for each."""
-    days: Annotated[int, at.Ge(1)] = 365
+    days: Annotated[int, at.Ge(1), at.Le(3650)] = 365
     """The SuperLink's certificate is valid for so many days; the authority for ten years."""
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from client_model.tflite.export_folder import SIGNATURE, read_public_key, verify_folder
+from client_model.tflite.export_folder import MANIFEST, SIGNATURE, read_public_key, verify_folder
 from simulation.flags import parse_with_tyro
 
 
@@ -27,10 +27,13 @@ class Flags:
 def main(argv: Sequence[str]) -> int:
     """Verify and say what was."""
     flags = parse_with_tyro(Flags, argv)
-    folder = flags.run_dir / "model" if (flags.run_dir / "model").is_dir() else flags.run_dir
+    folder, inside = flags.run_dir, flags.run_dir / "model"
+    if inside.is_dir() and not (folder / MANIFEST).exists():
+        folder = inside
     key = None if flags.public_key is None else read_public_key(flags.public_key)
+    at = "model/" if folder is inside else ""
     for name, entry in verify_folder(folder, key).items():
-        print(f"{entry['sha256']}  {entry['bytes']:>10,}  {name}")
+        print(f"{entry['sha256']}  {entry['bytes']:>10,}  {at}{name}")
     if key is not None:
         print("all as in the manifest, and the manifest is signed by this key")
     elif (folder / SIGNATURE).exists():

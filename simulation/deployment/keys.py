@@ -29,7 +29,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from simulation.deployment.certificates import Authority, new_authority, new_key, server_certificate
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
+from typefleet.untrusted.limits import KEY_BYTES
+from typefleet.untrusted.opening import read_bytes
 
+_LONGEST_NAME = 64
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _PRIVATE, _PUBLIC = 0o600, 0o644
 
@@ -63,8 +66,9 @@ def make_keys(
     if not hosts and not nodes:
         raise ConfigError(expected("--hosts and --nodes", "at least one of them", "neither"))
     for name in nodes:
-        if not _NODE_NAME.fullmatch(name) or name.endswith(".pub"):
-            raise ConfigError(expected("--nodes", "names of letters, digits, - and _", repr(name)))
+        if not _NODE_NAME.fullmatch(name) or name.endswith(".pub") or len(name) > _LONGEST_NAME:
+            what = f"names of at most {_LONGEST_NAME} letters, digits, - and _"
+            raise ConfigError(expected("--nodes", what, repr(name[:_LONGEST_NAME])))
     if len(set(nodes)) < len(nodes):
         raise ConfigError(expected("--nodes", "each name once", " ".join(nodes)))
     _check_folder(folder)
@@ -121,14 +125,19 @@ def _certificate_pem(authority: Authority) -> bytes:
 
 def _read_authority(certificate_file: Path, key_file: Path) -> Authority:
     """The one of the folder."""
+    what, of_key = "the authority's certificate", "the authority's private key"
     try:
-        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        certificate = x509.load_pem_x509_certificate(read_bytes(certificate_file, what, ConfigError, KEY_BYTES))
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:
-        raise ConfigError(_no_pem(certificate_file, error, "the authority's certificate")) from error
+        raise ConfigError(_no_pem(certificate_file, error, what)) from error
     try:
-        key = load_pem_private_key(key_file.read_bytes(), None)
+        key = load_pem_private_key(read_bytes(key_file, of_key, ConfigError, KEY_BYTES), None)
+    except ConfigError:
+        raise
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(_no_pem(key_file, error, "the authority's private key")) from error
+        raise ConfigError(_no_pem(key_file, error, of_key)) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise ConfigError(expected(key_file, f"the private key of {certificate_file.name}", "another one"))
     return Authority(key, certificate)

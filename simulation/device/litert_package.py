@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from typefleet.errors import MachineError, expected, unreadable
+from typefleet.private_files import make_private_folder
 
 VERSION = "2.5.3"
 _NPM_TIMEOUT_S = 300
@@ -71,7 +72,7 @@ def litert_files() -> dict[str, bytes]:
 
 
 def _cache_folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "typefleet" / f"litertjs-{VERSION}"
 
 
@@ -81,7 +82,7 @@ def _install(folder: Path) -> None:
     if npm is None:
         raise LiteRtUnavailableError(expected("npm", "a command of that name", "none"))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".litertjs-") as draft:
             packages = [f"@litertjs/core@{VERSION}", f"@litertjs/wasm-utils@{VERSION}"]
             options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--no-package-lock"]

@@ -44,7 +44,7 @@ def write_report(
     path = RunDirectory(root).report
     page = render(collect_facts(root, config, metrics, key_presses))
     try:
-        write_text_atomically(path, page)
+        write_text_atomically(path, page, private=True)
     except OSError as error:
         raise ConfigError(unwritable(path, error)) from error
     return path

@@ -178,14 +178,18 @@ def model_files(facts: RunFacts, files: Sequence[ModelFile]) -> Table:
     )
 
 
+# Where a run lay is of no use elsewhere, and with the seed the noise can be taken away.
+_NOT_SHOWN = {("output_dir",), ("data", "path"), ("seed",)}
+
+
 def changed_settings(config: RunConfig) -> Table:
-    """The settings that differ from the defaults, each beside its default."""
+    """The settings that differ from the defaults, each beside its default; not the seed, nor where files lie."""
     usual = leaves(_defaults_beside(config))
     overall = leaves(_filled_in(RunConfig()))
     rows = [
         [".".join(path), _setting(value), _setting(overall.get(path, usual[path]))]
         for path, value in leaves(config).items()
-        if path != ("output_dir",) and value != overall.get(path, usual[path])
+        if path not in _NOT_SHOWN and value != overall.get(path, usual[path])
     ]
     return Table("Settings that differ from the defaults", ["setting", "this run", "default"], rows, words=3)
 

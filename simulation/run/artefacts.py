@@ -1,7 +1,7 @@
 """Everything that a run's folder can have in it, and which of it is meant to be passed on.
 
 The folder itself can be entered by its owner alone, and so can every folder in it that is private; private files are
-readable by their owner alone. What is meant to be passed on is the model's folder and four files, to be copied out: no
+readable by their owner alone. What is meant to be passed on is the model's folder and three files, to be copied out: no
 label of a phone is in it and no seed, and the privacy statement lists what it has beside the guarantee, which is counts
 and means over many phones. What this table does not name is private.
 """
@@ -25,12 +25,12 @@ class Artefact(NamedTuple):
 
 ARTEFACTS = (
     Artefact("model", "weights, vocabulary and the files for phones, with their cards", to_pass_on=True),
-    Artefact("report.html", "all that the run came to, as one page", to_pass_on=True),
     Artefact("privacy.md", "the privacy statement for people", to_pass_on=True),
     Artefact("privacy.json", "the privacy statement for programs", to_pass_on=True),
     Artefact("summary.json", "the outcome in numbers", to_pass_on=True),
     Artefact("config.toml", "the settings, and among them the seed, with which the noise can be taken away"),
     Artefact("rounds.jsonl", "exact sums of each round, and labels of phones whose work failed or was rejected"),
+    Artefact("report.html", "all that the run came to, as one page, with groups of phones of which some may be small"),
     Artefact("rounds.parquet", "the same as a table"),
     Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release"),
     Artefact("checkpoints", "the state of the noise, the salt of the labels, how often each phone took part"),

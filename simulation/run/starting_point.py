@@ -77,7 +77,7 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     corpus = open_population(spec)
     writers = corpus.num_phones
     # Public or not, what few people wrote is theirs; a book's one writer has nobody to stand out from.
-    least = config.data.min_phones_a_word if writers >= config.data.min_phones_a_word else 1
+    least = min(config.data.min_phones_a_word, writers)
     vocabulary = run_vocabulary(config, corpus, np.arange(writers), f"--model.init: {path}", least)
     return StartingPoint(path, vocabulary, digest, spec)
 

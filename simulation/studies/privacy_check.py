@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from server_strategy.privacy.ledger import half_written_line, recompute, releases_on_record
 from simulation.files import read_json_object
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, expected, printable
 from typefleet.untrusted.own_json import json_kind
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +36,7 @@ def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
     spent = recompute(ledger, releases)
     if (line := half_written_line(ledger)) is not None:
         why = "a release is made only once its line is whole"
-        print(f"note: {ledger}:{line} is half-written and not counted: {why}", file=errors)
+        print(f"note: {printable(str(ledger))}:{line} is half-written and not counted: {why}", file=errors)
     on_record, deployment = releases_on_record(ledger)
     print(json.dumps({**spent, "epsilon_is_of": deployment}, indent=2), file=out)
     agrees = _has_the_weights(statement, folder / "model" / "weights.npz", out, errors)
@@ -79,7 +79,7 @@ def _has_the_weights(statement: dict[str, Any], path: Path, out: TextIO, errors:
         print("note: privacy.json names no weights, so none were compared with it", file=errors)
         return True
     if not path.exists():
-        print(f"note: {path} is not there, so no weights were compared with privacy.json", file=errors)
+        print(f"note: {printable(str(path))} is not there, so no weights were compared with privacy.json", file=errors)
         return True
     found = stored_weights_sha256(path)
     if found != claimed:

@@ -101,3 +101,7 @@ def test_noise_that_costs_no_number_is_refused(noise_multiplier):
         privacy = PrivacyConfig(noise_multiplier=noise_multiplier, delta=1e-6, **clipping)
         with pytest.raises(InputError, match=r"^noise multiplier: expected"):
             make_privacy_plan(CohortConfig(goal=20), privacy, rounds=10, num_phones=1000)
+
+
+def test_hardly_any_noise_costs_a_number():
+    assert epsilon_of_gaussian(1e20, 1e-6) == pytest.approx(1e20, rel=1e-6)  # where exp overflows

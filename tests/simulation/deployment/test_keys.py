@@ -121,8 +121,9 @@ REFUSED = {
     "a port": (["localhost:9092"], [], "^--hosts: expected names and addresses .*, found 'localhost:9092'$"),
     "half an address": (["127.0.0"], [], "^--hosts: expected names and addresses"),
     "a star": (["*.example.org"], [], "^--hosts: expected names and addresses"),
-    "a way out of the folder": ([], ["../berlin"], "^--nodes: expected names of letters"),
-    "a name of a public key": ([], ["berlin.pub"], "^--nodes: expected names of letters"),
+    "a way out of the folder": ([], ["../berlin"], "^--nodes: expected names of at most 64 letters"),
+    "a name of a public key": ([], ["berlin.pub"], "^--nodes: expected names of at most 64 letters"),
+    "a name longer than a file's": ([], ["r" * 300], "^--nodes: expected names of at most 64 letters"),
     "a node twice": ([], ["rome", "rome"], "^--nodes: expected each name once, found rome rome$"),
 }
 

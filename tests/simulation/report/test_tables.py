@@ -105,3 +105,7 @@ def test_why_rounds_were_abandoned_is_said_in_words_and_what_differs_in_a_number
 @pytest.mark.parametrize(("seconds", "said"), [(30, "0.5 minutes"), (7200, "2.0 hours"), (567_877, "6.6 days")])
 def test_a_time_is_said_in_the_unit_that_fits(seconds, said):
     assert simulated_time(seconds) == said
+
+
+def test_the_seed_and_where_files_lie_are_not_shown():
+    assert settings_of("--seed", "918273645", "--rounds", "7") == [["rounds", "7", "100"]]

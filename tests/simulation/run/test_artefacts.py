@@ -36,8 +36,8 @@ def test_everything_is_closed_but_what_is_to_be_passed_on(tmp_path):
 def test_what_no_row_names_is_private():
     assert artefact_of(PurePosixPath("model/weights.npz")).name == "model"
     assert artefact_of(PurePosixPath("model2/weights.npz")) is None
-    assert not is_to_pass_on(PurePosixPath("report.html.bak")) and is_to_pass_on(PurePosixPath("report.html"))
-    assert not is_to_pass_on(PurePosixPath("checkpoints/report.html"))
+    assert not is_to_pass_on(PurePosixPath("privacy.md.bak")) and is_to_pass_on(PurePosixPath("privacy.md"))
+    assert not is_to_pass_on(PurePosixPath("checkpoints/privacy.md"))
 
 
 def test_the_privacy_page_has_the_table():

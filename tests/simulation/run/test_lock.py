@@ -14,7 +14,7 @@ import pytest
 from simulation.flags import parse_simulate
 from simulation.run.directory import new_run_directory
 from simulation.run.lifecycle import start_run
-from simulation.run.lock import NoLockError, RunInUseError, only_writer
+from simulation.run.lock import LOCK, NoLockError, RunInUseError, only_writer
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.conftest import ROOT
@@ -105,3 +105,13 @@ def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(tmp_path, 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(made, [None] * 8))
     assert len(set(found)) == 8 and all(one.is_dir() for one in found)
+
+
+def test_a_lock_that_is_a_link_leads_nowhere(tmp_path):
+    folder, other = tmp_path / "run", tmp_path / "victim"
+    folder.mkdir()
+    other.write_text("mine")
+    (folder / LOCK).symlink_to(other)
+    with pytest.raises(OSError, match="symbolic links"), only_writer(folder):
+        pass
+    assert other.read_text() == "mine"

@@ -114,3 +114,12 @@ def test_a_corpus_of_one_writer_keeps_all_its_words(tmp_path):
     flags = ["--model.init", str(path), "--data.cache-dir", str(tmp_path / "cache"), "--data.format", "synthetic"]
     words = prepare(parse_simulate([*flags, "--fleet.size", "50", "--cohort.goal", "2"]).run).vocabulary.tokens
     assert "ishmael" in words
+
+
+def test_of_a_corpus_of_two_writers_only_what_both_wrote_is_kept(tmp_path):
+    path = tmp_path / "letters.jsonl"
+    lines = [("ann", "meet me at noon"), ("ann", "4929123456781234"), ("bob", "at noon meet")]
+    path.write_text("".join(json.dumps({"user_id": who, "text": text}) + "\n" for who, text in lines))
+    flags = ["--model.init", str(path), "--data.cache-dir", str(tmp_path / "cache"), "--data.format", "synthetic"]
+    words = prepare(parse_simulate([*flags, "--fleet.size", "50", "--cohort.goal", "2"]).run).vocabulary.tokens
+    assert {"meet", "at", "noon"} <= {*words} and not {"4929123456781234", "me"} & {*words}
