@@ -40,9 +40,9 @@ def in_one_form(printed: str, argv: Sequence[str]) -> str:
     if found := re.match(r"Unrecognized options: ([^\s,]+)", message):
         meant = re.search(r"Perhaps you meant: *(--[^\s,]+)", " ".join(" ".join(parts[1:]).split()))
         return _unrecognised(next((a for a in argv if a.startswith(found[1])), found[1]), meant and meant[1])
-    if found := re.match(r"Missing from \S+: (.*?) *\(required\)", message):
+    if found := re.match(r"Missing from [^:]+: (.*?) *\(required\)", message):
         metavar, _, about = found[1].partition(" ")
-        return expected("the command line", f"{metavar} ({about.rstrip('.')})" if about else metavar, "none")
+        return expected("the command line", f"{in_words(metavar)} ({about.rstrip('.')})" if about else metavar, "none")
     return expected("the command line", "flags as --help lists them", message or "others")
 
 

@@ -95,3 +95,9 @@ def test_the_console_script_leads_here():
     code = f"import sys; from {module} import {function}; sys.argv[1:] = ['--version']; sys.exit({function}())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, f"typefleet {project['version']}\n")
+
+
+def test_what_is_missing_is_said_in_words():
+    done = typefleet("type")
+    said = "error: the command line: expected a path (Folder of an exported run), found none\n"
+    assert (done.returncode, done.stderr) == (2, said)
