@@ -162,7 +162,7 @@ def optimal_blt(
 
 def _minimised(
     objective: Callable[[Vector], tuple[float, Vector]], start: Vector, options: dict[str, float]
-) -> scipy.optimize.OptimizeResult:
+) -> "scipy.optimize.OptimizeResult":
     """The least of a function that also returns its slope, by L-BFGS-B.
 
     In one thread: the method multiplies matrices of a dozen rows some thousand times, for each of which a second

@@ -121,7 +121,7 @@ def test_a_run_that_asks_for_it_trains_centrally_once(script, tmp_path):
     found = read_central(run)
     recall = f"{100 * found.metrics['top1_recall']:.2f} %"
     assert found.epochs == CentralTraining().epochs == 2
-    assert f"{recall} recall, first suggestion, after 2 epochs" in done.stdout
+    assert f"{recall} (2 epochs)" in done.stdout
     written = (run / "central.json").stat().st_mtime_ns
     again = script("simulate.py", "--resume", run)
     assert recall in again.stdout and (run / "central.json").stat().st_mtime_ns == written  # not made again
