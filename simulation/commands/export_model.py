@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client_model.quiet import import_tensorflow_quietly
-from simulation.commands.run_folder import OfFinishedRun
+from simulation.commands.run_folder import OfFinishedRun, held
 from simulation.flags import parse_with_tyro
 
 
@@ -30,5 +30,6 @@ def main(argv: Sequence[str]) -> None:
     from simulation.device.export import export_folder
     from simulation.device.export_report import print_export_table
 
-    print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))
+    with held(flags.run_dir):
+        print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))
     print(f"Files, manifest and test vectors: {flags.run_dir / 'model'}")

@@ -14,7 +14,7 @@ import annotated_types as at
 
 from client_model.config import FineTuning
 from client_model.quiet import import_tensorflow_quietly
-from simulation.commands.run_folder import OfExportedRun
+from simulation.commands.run_folder import OfExportedRun, held
 from simulation.flags import parse_with_tyro
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
@@ -53,5 +53,7 @@ def main(argv: Sequence[str]) -> None:
     report.print_groups(console, report.summarise(done, metrics), metrics)
     left_out = len(outcomes) - len(done)
     console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
-    for path in report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning, metrics):
+    with held(flags.run_dir):
+        written = report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning, metrics)
+    for path in written:
         console.print(str(path))

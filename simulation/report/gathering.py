@@ -79,7 +79,7 @@ def collect_facts(
         finished=finished,
         rounds=rounds,
         summary=summary,
-        begun=_begun(directory.root / "tensorboard"),
+        begun=_begun(directory),
         people=people,
         intervals=intervals,
         privacy=_or_left_out(lambda: _privacy(root / "privacy.json")),
@@ -101,10 +101,16 @@ def _or_left_out(read: Callable[[], T]) -> T | LeftOut:
         return LeftOut(f"the file does not have the form that this version writes ({type(error).__name__})")
 
 
-def _begun(tensorboard: Path) -> datetime | None:
-    """When the first curve was begun: its seconds are in the file's name, which copying a folder keeps."""
-    named = (path.name.split(".") for path in tensorboard.glob("events.out.tfevents.*"))
+def _begun(directory: RunDirectory) -> datetime | None:
+    """When the run was begun.
+
+    Its settings were written then, and a resumed run leaves them as they are; its first curve was begun soon after,
+    whose seconds are in the file's name, which copying a folder keeps. The earlier of the two it is.
+    """
+    named = (path.name.split(".") for path in (directory.root / "tensorboard").glob("events.out.tfevents.*"))
     seconds = [int(parts[3]) for parts in named if len(parts) > 3 and _SECONDS.fullmatch(parts[3])]
+    if seconds and directory.config.exists():
+        seconds.append(int(directory.config.stat().st_mtime))
     return datetime.fromtimestamp(min(seconds), UTC) if seconds else None
 
 
