@@ -38,7 +38,7 @@ class FailureWatch(logging.Handler):
 
         Args:
             what_is_dead: says what of Ray's has died, and where its logs are; None if nothing has.
-            look_every_s: ask it at most so often.
+            look_every_s: seconds from one look to the next, at least.
         """
         super().__init__(logging.ERROR)
         self._what_is_dead, self._look_every_s, self._looked_at = what_is_dead, look_every_s, time.monotonic()

@@ -40,7 +40,7 @@ def require_file(path: Path, what: str = "a file that can be read", error: type[
 
 
 def read_bytes(path: Path, what: str, error: type[InputError], most: int) -> bytes:
-    """All of a file of at most so many bytes.
+    """All of a file whose size is within a limit.
 
     Raises:
         error: it cannot be read, or is longer.

@@ -178,4 +178,4 @@ class Deployment:
 def connection(page: str, port: str, authority: Path) -> str:
     """What Flower's configuration file says of a SuperLink, in the form that the documentation gives."""
     (block,) = re.findall(r"^```toml\n(\[superlink.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    return block.replace(":9093", f":{port}").replace("/home/me/keys/ca.crt", str(authority))
+    return block.replace(":9093", f":{port}").replace("/srv/typefleet/keys/ca.crt", str(authority))

@@ -69,7 +69,7 @@ def begin_run(deployment, rounds, name):
     """`flwr run`, as the page has it."""
     config = deployment.folder / f"{name}.toml"
     config.write_text(to_toml(parse_simulate(settings(deployment.text, rounds)).run))
-    places = {"/home/me/run.toml": str(config), "/home/me/runs/deployed": str(deployment.folder / name)}
+    places = {"/srv/typefleet/run.toml": str(config), "/srv/typefleet/runs/deployed": str(deployment.folder / name)}
     return deployment.flwr(deployment.words("flwr", places), f"flwr-{name}")
 
 

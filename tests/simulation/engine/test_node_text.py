@@ -125,8 +125,8 @@ def test_only_what_is_read_from_a_file_needs_a_copy():
 
 def test_columns_and_settings_of_the_format_travel_and_no_path():
     settings = LeafSettings(sample_index=4)
-    data = DataConfig(path=Path("/home/ann/table.json"), format="leaf", format_settings=settings, on_bad_line="skip")
+    data = DataConfig(path=Path("/elsewhere/table.json"), format="leaf", format_settings=settings, on_bad_line="skip")
     again = HostTask.from_json(text := replace(task_with(Lstm()), text=data).to_json())
-    assert again.text == replace(data, path=Path("table.json")) and "/home/ann" not in text
+    assert again.text == replace(data, path=Path("table.json")) and "/elsewhere" not in text
     data = DataConfig(path=Path("table.csv"), user_column="who", text_column="what", time_column="when")
     assert HostTask.from_json(replace(task_with(Lstm()), text=data).to_json()).text == data
