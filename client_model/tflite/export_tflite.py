@@ -63,7 +63,7 @@ class Target(NamedTuple):
 
     first: float
     three: float
-    lost_recall: float = 1.0  # share of all positions by which it may fall below the trained weights, of one word or of three
+    lost_recall: float = 1.0  # share of all positions that it may lose to the trained weights, of one word or of three
 
 
 TARGETS = {
