@@ -14,6 +14,10 @@ from hypothesis import settings
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: F401
 
+# In a process of tests, too, TensorFlow has the one thread that it has in a run: whoever comes first may have no
+# `limit_threads`, and whoever comes later compares weights.
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
 settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
 settings.load_profile("typefleet")
 

@@ -1,5 +1,6 @@
 """Start a Ray of our own, or join one; and what of Ray's state the engine asks for."""
 
+import concurrent.futures.thread  # noqa: F401 - see below
 import ctypes
 import logging
 import os
@@ -23,6 +24,8 @@ from simulation.engine.ray_folder import RayFolder
 from simulation.processes import below, kill, listeners
 from typefleet.errors import expected
 
+# `concurrent.futures.thread` asks to be told of forks when it is imported. Ray forks while TensorFlow is imported in
+# another thread: were it first imported there in the middle of a fork, Python would complain on stderr.
 START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a few seconds on an idle machine
 COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
