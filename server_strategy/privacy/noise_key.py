@@ -72,16 +72,13 @@ class NoiseKey:
             purpose: of the query; those side by side have different ones.
             attempt: counts, from 1, further sums that are released in the place of the same release.
         """
+        place = (purpose, int(release), int(tensor), *([int(level)] if level or attempt else []))
+        place = (*place, int(attempt)) if attempt else place
         if isinstance(self._key, int):
-            return _from_seed(self._key, release, tensor, level, purpose, attempt)
-        what = repr((purpose, int(release), int(tensor), int(level), int(attempt))).encode()
-        words = np.frombuffer(hashlib.blake2b(what, key=self._key, digest_size=32, person=_PERSON).digest(), "<u8")
+            digest = hashlib.blake2b(repr((self._key, *place)).encode(), digest_size=32).digest()
+            seed = np.random.SeedSequence(int.from_bytes(digest, "little"))
+            return np.random.Generator(np.random.Philox(seed))
+        digest = hashlib.blake2b(repr(place).encode(), key=self._key, digest_size=32, person=_PERSON).digest()
+        words = np.frombuffer(digest, "<u8")
         # Half of the digest is the cipher's key, the other half says where the counter starts.
         return np.random.Generator(np.random.Philox(key=words[:2], counter=[0, 0, *words[2:]]))
-
-
-def _from_seed(seed: int, release: int, tensor: int, level: int, purpose: str, attempt: int) -> np.random.Generator:
-    key = (seed, purpose, int(release), int(tensor), *([int(level)] if level or attempt else []))
-    digest = hashlib.blake2b(repr((*key, int(attempt)) if attempt else key).encode(), digest_size=32)
-    entropy = int.from_bytes(digest.digest(), "little")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
