@@ -57,12 +57,12 @@ SUMMARY = (
 
 ROUNDS = (
     Keys(("failed", "failed.*"), "why phones failed, each by its label", FAILURES),
+    Keys(("abandoned",), "why nothing was released, the cause of a failure among it", FAILURES),
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
     Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED), "the funnel", SCHEDULE),
-    Keys(("abandoned",), "why nothing was released, a cause of failure among it", SCHEDULE),
     Keys(_PRIVACY, "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
 )
@@ -114,7 +114,11 @@ LEDGER = (
 
 # Tags of trackers.
 CURVES = (
-    Keys(("training/loss_nats_per_token", "training/clipped_share", "training/tokens"), "the same", TRAINED_TEXT),
+    Keys(
+        ("training/loss_nats_per_token", "training/clipped_share", "training/tokens"),
+        "loss, clipped share and tokens of each round",
+        TRAINED_TEXT,
+    ),
     Keys(("held_out/*", "{tag}"), "the metrics", EVALUATION),
     Keys(("figures/recall",), "the metrics beside what counting words reaches, as a picture", COUNTED),
     Keys(("_hparams_/*",), "the settings, the seed among them", SECRETS),
@@ -178,7 +182,11 @@ RECEIVED = (
     ),
     Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),
     Keys(("failure_causes",), "why phones failed", FAILURES),
-    Keys(("update_sum",), "the exact sum of a host's clipped updates, before the noise", ONE_PHONE),
+    Keys(
+        ("update_sum",),
+        "the exact sum of a host's clipped updates, before the noise",
+        ONE_PHONE._replace(cure="secure aggregation, and noise where nobody sees the sum"),
+    ),
     Keys(("profile",), "time and memory of the host", TIMES),
 )
 
