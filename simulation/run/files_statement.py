@@ -14,6 +14,7 @@ from simulation.files import read_json_object, write_text_atomically
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact, artefact_of
 from simulation.run.keys import STATEMENT
 from simulation.run.sources import (
+    COUNTED_WORDS,
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
@@ -34,7 +35,7 @@ WORDS = {
     "public": PUBLIC_WORDS,
     "listed": LISTED_WORDS,
     "earlier": EARLIER_WORDS,
-    "counted": VOCABULARY,
+    "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
 }
 """Where a vocabulary may come from."""

@@ -63,14 +63,14 @@ ROUNDS = (
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
     Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED), "the funnel", SCHEDULE),
-    Keys(_PRIVACY, "the cost so far", COST),
+    Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
 )
 
 PARTICIPATION = (
     Keys(("by_group.share_of_tokens",), "tokens of each group", SMALL_GROUPS),
     Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
-    Keys(("recall_by_group", "recall_by_group.*"), "the metrics of each group's people", SMALL_GROUPS),
+    Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
     Keys(("overall.*",), "how evenly the work fell", SCHEDULE),
 )
 
@@ -199,10 +199,11 @@ def row_of(key: str, rows: Iterable[Keys], metrics: MetricTable) -> Keys | None:
         rows: of the file that it is in.
         metrics: that the run measures.
     """
-    return next((row for row in rows for name in _patterns(row, metrics) if fnmatchcase(key, name)), None)
+    return next((row for row in rows for name in patterns(row, metrics) if fnmatchcase(key, name)), None)
 
 
-def _patterns(row: Keys, metrics: MetricTable) -> Iterable[str]:
+def patterns(row: Keys, metrics: MetricTable) -> Iterable[str]:
+    """The patterns of a row, with those of the metrics filled in."""
     named = {
         "{metric}": [metric.name for metric in metrics.metrics],
         "{count}": list(metrics.counters),

@@ -77,6 +77,7 @@ FILE_OF_TEXT = Source("the file of text", "the file of messages, of whichever ph
 VOCABULARY = Source(
     "vocabulary", "the vocabulary, where it is counted on phones", _NO, "a public list, or a private vocabulary"
 )
+COUNTED_WORDS = Source("vocabulary", "words counted on phones, without noise", _NO, "a public list, or a private one")
 PUBLIC_WORDS = Source("vocabulary", "a public list of words", _NOTHING, "")
 LISTED_WORDS = Source(
     "vocabulary", "a list of words that was handed in", _NO, "knowing that nobody's text is in the list"

@@ -205,16 +205,14 @@ def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
     """What of the run's folder was not copied, and why."""
     for one in ARTEFACTS:
         if not one.to_pass_on and any(root.glob(one.name.rstrip("/"))):
-            outside = dict.fromkeys(
-                part.source.words for part in one.tells if part.source.guarantee is not Guarantee.COVERED
-            )
-            yield one.name, f"tells of {'; '.join(outside)}"
+            outside = dict.fromkeys(p.source.name for p in one.tells if p.source.guarantee is Guarantee.NOT_COVERED)
+            yield one.name, ", ".join(outside) or "of no use elsewhere"
     for path in sorted((*root.glob("*"), *root.glob("model/*"))):
         place = PurePosixPath(path.relative_to(root).as_posix())
         if str(place) != "model" and artefact_of(place) is None:
-            yield str(place), "no table says what it tells"
+            yield str(place), "nobody knows what"
     if not evaluation:
-        yield "metrics in cards and manifest", f"tell of {EVALUATION.words}; --evaluation leaves them in"
+        yield "metrics in cards, manifest", "evaluation; --evaluation leaves it in"
 
 
 def _notes(root: Path, privacy: Mapping[str, Any], lacks: Mapping[Lack, str], files: Sequence[str]) -> Iterator[str]:
@@ -230,5 +228,6 @@ def print_published(stream: TextIO, done: Published, target: Path) -> None:
     console = console_for(stream)
     for note in done.notes:
         console.print(note)
-    print_table(console, ["left out", "why"], [list(one) for one in done.left_out], left=(0, 1))
+    print_table(console, ["left out", "tells, beyond the guarantee, of"], [list(o) for o in done.left_out], left=(0, 1))
+    console.print("The run's privacy.md says in full what each file tells.")
     console.print(f"{len(done.files)} files in {target}: {', '.join(done.files)}")
