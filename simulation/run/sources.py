@@ -65,10 +65,13 @@ CHECKED = Source(
     "checks", "whether it does as the weights do on text of people who never train", _NO, "public text to check on"
 )
 WITHOUT_NOISE = Source(
-    "without noise", "the text of the training phones, by a model without noise", _NO, "none: it is a comparison"
+    "a model without noise",
+    "the text of the training phones, by a model without noise",
+    _NO,
+    "none: it is a comparison",
 )
 SMALL_GROUPS = Source(
-    "groups", "phones in groups, of which some may be small", _NO, "large groups, and noise on their counts"
+    "small groups", "phones in groups, of which some may be small", _NO, "large groups, and noise on their counts"
 )
 TIMES = Source("time", "how long a machine took, which grows with the text", _NO, "leaving them out")
 SECRETS = Source("secrets", "a secret of the run", _NO, "keeping it: it undoes the noise, or the labels")

@@ -32,7 +32,7 @@ from simulation.run.files_statement import HEADING, WORDS, files_markdown, files
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.publishing_lacks import Lack
-from simulation.tables import console_for, print_table
+from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.untrusted.limits import MODEL_BYTES
 from typefleet.untrusted.opening import read_bytes
@@ -228,6 +228,9 @@ def print_published(stream: TextIO, done: Published, target: Path) -> None:
     console = console_for(stream)
     for note in done.notes:
         console.print(note)
-    print_table(console, ["left out", "tells, beyond the guarantee, of"], [list(o) for o in done.left_out], left=(0, 1))
-    console.print("The run's privacy.md says in full what each file tells.")
-    console.print(f"{len(done.files)} files in {target}: {', '.join(done.files)}")
+    console.print("Left out, with what each tells that the guarantee does not cover (privacy.md says it in full):")
+    for name, why in done.left_out:
+        console.print(f"  {name}: {why}")
+    console.print(f"{len(done.files)} files in {target}:")
+    for name in done.files:
+        console.print(f"  {name}")
