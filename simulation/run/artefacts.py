@@ -1,9 +1,9 @@
 """Everything that a run's folder can have in it: what it tells of the phones, and whether it is to be passed on.
 
 The folder itself can be entered by its owner alone, and so can every folder in it that is private; private files are
-readable by their owner alone. What is meant to be passed on is the model's folder and the privacy statement:
-`simulation.run.publishing` copies them out. No label of a phone is in them and no seed. What this table does not name
-is private, and counts as not covered by the guarantee. `simulation.run.keys` has the keys of each file.
+readable by their owner alone. What is meant to be passed on is the model's folder and the privacy statement;
+`simulation.studies.publishing` copies them out. No label of a phone is in them and no seed. What this table does not
+name is private, and counts as not covered by the guarantee. `simulation.run.keys` has the keys of each file.
 """
 
 import os
@@ -30,8 +30,8 @@ from simulation.run.keys import (
     VECTORS,
 )
 from simulation.run.sources import (
+    CHECKED,
     COUNTED,
-    EVALUATION,
     FILE_OF_TEXT,
     ONE_PHONE,
     RELEASES,
@@ -66,7 +66,7 @@ ARTEFACTS = (
         "files for phones, with vocabulary and model card inside",
         (
             Keys((), "the vocabulary", VOCABULARY),
-            Keys((), "that it was written: it does as the weights do on text of people who never train", EVALUATION),
+            Keys((), "that it was written", CHECKED),
             *_CARD,
             Keys((), "the weights", RELEASES),
         ),

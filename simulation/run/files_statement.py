@@ -14,6 +14,7 @@ from simulation.files import read_json_object, write_text_atomically
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact, artefact_of
 from simulation.run.keys import STATEMENT
 from simulation.run.sources import (
+    COUNTED_WORDS,
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
@@ -34,10 +35,13 @@ WORDS = {
     "public": PUBLIC_WORDS,
     "listed": LISTED_WORDS,
     "earlier": EARLIER_WORDS,
-    "counted": VOCABULARY,
+    "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
 }
 """Where a vocabulary may come from."""
+
+
+_KEYS_SHOWN = 6
 
 
 class Told(NamedTuple):
@@ -71,24 +75,25 @@ def origin_of_words(data: DataConfig, start: StartingPoint | None) -> str:
     return "counted"
 
 
-def files_of(root: Path, privacy: Mapping[str, Any], words: str) -> list[Told]:
+def files_of(root: Path, privacy: Mapping[str, Any], words: str, beside: Sequence[Artefact] = BESIDE) -> list[Told]:
     """What the files of a run's folder tell, the worst first.
 
     Args:
         root: the folder.
         privacy: the content of privacy.json, for what was released.
         words: where the vocabulary comes from, a key of WORDS.
+        beside: what the run has elsewhere.
     """
     here = [one for one in ARTEFACTS if _is_there(root, one)]
     unknown = sorted(_unknown(root))
     resolved = {VOCABULARY: WORDS[words], RELEASES: _releases(privacy)}
     found = [
         Told(tuple(one.name for one in alike), part.holds, part.names, resolved.get(part.source, part.source), pass_on)
-        for alike, pass_on in _alike([*here, *BESIDE])
+        for alike, pass_on in _alike([*here, *beside])
         for part in alike[0].tells
     ]
     if unknown:
-        other = Source("unknown", Guarantee.NOT_COVERED, "removing it")
+        other = Source("unknown", "unknown", Guarantee.NOT_COVERED, "removing it")
         found.append(Told(tuple(unknown), "what no table of ours has", (), other, False))
     order = list(Guarantee)
     return sorted(found, key=lambda told: (order.index(told.source.guarantee), not told.to_pass_on))
@@ -121,37 +126,52 @@ def _alike(artefacts: Sequence[Artefact]) -> list[tuple[list[Artefact], bool]]:
 
 
 def files_markdown(told: Sequence[Told]) -> str:
-    """The section of privacy.md."""
-    lines = ["", HEADING, "", "All that depends on phones is here, what the guarantee does not cover first. Files that"]
-    lines += ["are not to be passed on are for the owner of the run alone.", ""]
-    for guarantee, about in _ABOUT.items():
-        rows = [one for one in told if one.source.guarantee is guarantee]
-        if rows:
-            with_cure = guarantee is Guarantee.NOT_COVERED
-            heading = ["| file | to pass on | what | computed from |", "|---|---|---|---|"]
-            if with_cure:
-                heading = [f"{heading[0]} what would make it safe |", f"{heading[1]}---|"]
-            lines += [f"**{guarantee.capitalize()}**: {about}", "", *heading]
-            lines += [_row(one, with_cure) for one in rows]
+    """The section of privacy.md: first what is to be passed on, and of it first what the guarantee does not cover."""
+    lines = [
+        "",
+        HEADING,
+        "",
+        "All that depends on phones is here. What is covered follows from what was released; what is",
+    ]
+    lines += [
+        "taken as known is of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not"
+    ]
+    lines += ["covered may learn more of a phone than epsilon says. `privacy.json` has every key.", ""]
+    for to_pass_on, heading in ((True, "### To pass on"), (False, "### For the owner of the run alone")):
+        own = [one for one in told if one.to_pass_on == to_pass_on]
+        lines += [heading, ""] if own else []
+        for source in dict.fromkeys(one.source for one in own):
+            safe = f" Safe with: {source.cure}." if source.cure else ""
+            lines += [f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}", ""]
+            lines += [_line(one) for one in own if one.source == source]
             lines.append("")
     return "\n".join(lines)
 
 
-_ABOUT = {
-    Guarantee.NOT_COVERED: "whoever holds it may learn more of a phone than epsilon says.",
-    Guarantee.AS_KNOWN: "the guarantee is for a given schedule, and supposes that everybody knows it.",
-    Guarantee.COVERED: "it follows from what was released.",
-    Guarantee.NOTHING: "no phone has a part in it.",
-}
+def _line(one: Told) -> str:
+    keys = [f"`{name}`" for name in one.keys if name != "*" and "{" not in name]
+    more = ", ..." if len(keys) > _KEYS_SHOWN else ""
+    named = f" ({', '.join(keys[:_KEYS_SHOWN])}{more})" if keys else ""
+    return f"- {', '.join(map(_named, one.files))}: {one.what}{named}"
 
 
-def _row(one: Told, with_cure: bool) -> str:
-    files = ", ".join(f"`{name}`" if "." in name or "/" in name else name for name in one.files)
-    keys = ", ".join(f"`{name}`" for name in one.keys[:6] if name != "*")
-    more = ", ..." if len(one.keys) > 6 else ""
-    what = f"{one.what}: {keys}{more}" if keys else one.what
-    cells = [files, "yes" if one.to_pass_on else "no", what, one.source.words]
-    return f"| {' | '.join([*cells, one.source.cure] if with_cure else cells)} |"
+def folder_table() -> list[str]:
+    """Every file that a run may leave, and then what its values are computed from, as tables for docs/privacy.md."""
+    lines = ["| in the run's folder | it holds | what of it the guarantee does not cover | |", "|---|---|---|---|"]
+    for one in (*ARTEFACTS, *BESIDE):
+        outside = dict.fromkeys(p.source.name for p in one.tells if p.source.guarantee is Guarantee.NOT_COVERED)
+        passed = "to pass on" if one.to_pass_on else "private"
+        lines.append(f"| {_named(one.name)} | {one.holds} | {', '.join(outside)} | {passed} |")
+    lines += ["", "| | computed from | the guarantee | what would make it safe |", "|---|---|---|---|"]
+    sources = dict.fromkeys(part.source for one in (*ARTEFACTS, *BESIDE) for part in one.tells)
+    named = {source.name: source for source in reversed(sources)}  # the first of a name is the one in general
+    for source in sorted(named.values(), key=lambda source: list(Guarantee).index(source.guarantee)):
+        lines.append(f"| {source.name} | {source.words} | {source.guarantee} | {source.cure} |")
+    return lines
+
+
+def _named(name: str) -> str:
+    return name if name in {one.name for one in BESIDE} else f"`{name}`"
 
 
 def write_statement(root: Path, privacy: Mapping[str, Any], page: str, words: str) -> None:
@@ -192,3 +212,7 @@ def refresh_files(root: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(expected(root / "privacy.md", what, "none that can be read")) from error
     write_statement(root, privacy, page.partition(f"\n{HEADING}")[0], words)
+
+
+if __name__ == "__main__":
+    print("\n".join(folder_table()))

@@ -52,25 +52,26 @@ SUMMARY = (
     ),
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
+    Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
 ROUNDS = (
     Keys(("failed", "failed.*"), "why phones failed, each by its label", FAILURES),
+    Keys(("abandoned",), "why nothing was released, the cause of a failure among it", FAILURES),
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
     Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED), "the funnel", SCHEDULE),
-    Keys(("abandoned",), "why nothing was released, a cause of failure among it", SCHEDULE),
-    Keys(_PRIVACY, "the cost so far", COST),
+    Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
 )
 
 PARTICIPATION = (
     Keys(("by_group.share_of_tokens",), "tokens of each group", SMALL_GROUPS),
     Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
-    Keys(("recall_by_group", "recall_by_group.*"), "the metrics of each group's people", SMALL_GROUPS),
+    Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
     Keys(("overall.*",), "how evenly the work fell", SCHEDULE),
 )
 
@@ -114,7 +115,11 @@ LEDGER = (
 
 # Tags of trackers.
 CURVES = (
-    Keys(("training/loss_nats_per_token", "training/clipped_share", "training/tokens"), "the same", TRAINED_TEXT),
+    Keys(
+        ("training/loss_nats_per_token", "training/clipped_share", "training/tokens"),
+        "loss, clipped share and tokens of each round",
+        TRAINED_TEXT,
+    ),
     Keys(("held_out/*", "{tag}"), "the metrics", EVALUATION),
     Keys(("figures/recall",), "the metrics beside what counting words reaches, as a picture", COUNTED),
     Keys(("_hparams_/*",), "the settings, the seed among them", SECRETS),
@@ -178,7 +183,11 @@ RECEIVED = (
     ),
     Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),
     Keys(("failure_causes",), "why phones failed", FAILURES),
-    Keys(("update_sum",), "the exact sum of a host's clipped updates, before the noise", ONE_PHONE),
+    Keys(
+        ("update_sum",),
+        "the exact sum of a host's clipped updates, before the noise",
+        ONE_PHONE._replace(cure="secure aggregation, and noise where nobody sees the sum"),
+    ),
     Keys(("profile",), "time and memory of the host", TIMES),
 )
 
@@ -191,10 +200,11 @@ def row_of(key: str, rows: Iterable[Keys], metrics: MetricTable) -> Keys | None:
         rows: of the file that it is in.
         metrics: that the run measures.
     """
-    return next((row for row in rows for name in _patterns(row, metrics) if fnmatchcase(key, name)), None)
+    return next((row for row in rows for name in patterns(row, metrics) if fnmatchcase(key, name)), None)
 
 
-def _patterns(row: Keys, metrics: MetricTable) -> Iterable[str]:
+def patterns(row: Keys, metrics: MetricTable) -> Iterable[str]:
+    """The patterns of a row, with those of the metrics filled in."""
     named = {
         "{metric}": [metric.name for metric in metrics.metrics],
         "{count}": list(metrics.counters),
