@@ -11,7 +11,6 @@ from client_model.tflite.export_folder import VerificationError, verify_folder
 from simulation.device.model_card import read_inside
 from simulation.files import read_json_object
 from simulation.run.checkpoint import load_newest_checkpoint
-from simulation.run.keys import dotted_keys
 from simulation.studies.publishing import publish
 from tests.simulation.planted_secrets import SECRETS, leaks
 from typefleet.errors import ConfigError
@@ -83,7 +82,7 @@ def test_no_evaluation_is_in_it_unless_asked_for(planted, tmp_path):
             assert ("metrics" in entries[one]) == (name == "with")
             before = planted / "run" / "model" / one
             assert (before.read_bytes() == file.read_bytes()) == (name == "with")
-        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]["tell"]
+        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]
         assert any("people who never train, exactly" in one["computed_from"] for one in told) == (name == "with")
 
 
@@ -151,4 +150,4 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     differ = {name for name in before if before[name] != after[name]}
     assert differ == {"files", "recompute"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
-    assert "rounds.jsonl" not in json.dumps(after["files"]) and dotted_keys(after["files"])
+    assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]
