@@ -45,8 +45,8 @@ from simulation.run.sources import (
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
-By: TypeAlias = Literal["run", "export", "report", "central", "tracker", "script"]
-"""Who writes a file: every run, a run by its settings, or a script that is called later, if at all."""
+By: TypeAlias = Literal["run", "export", "report", "central", "tracker", "store", "script"]
+"""Who writes it: every run, a run by its settings, or a script that is called later, if at all."""
 
 
 class Artefact(NamedTuple):
@@ -155,6 +155,7 @@ BESIDE = (
         "the text itself, by numbers of words, for later runs; show_cache.py empties it",
         (Keys((), "all text of the file, and digests of user ids", FILE_OF_TEXT),),
     ),
+    Artefact("a store of MLflow elsewhere", "curves, settings and outcome", (*CURVES, *_OUTCOME), by="store"),
     Artefact(
         "Ray's folder in /tmp",
         "messages between server and hosts, until the run ends",
@@ -164,11 +165,12 @@ BESIDE = (
 
 
 def artefacts_of(config: RunConfig) -> list[Artefact]:
-    """What a run with these settings leaves when it has ended."""
+    """What a run with these settings leaves when it has ended, in its folder and beside it."""
     by = {"run", *(("export",) if config.engine.export else ()), *(("report",) if config.engine.report else ())}
     by |= {"central"} if config.evaluation.central else set()
+    by |= {"store"} if config.tracking.mlflow_store is not None else set()
     trackers = {f"{name}/" for name in config.tracking.trackers}
-    return [one for one in ARTEFACTS if one.by in by or one.name in trackers]
+    return [one for one in (*ARTEFACTS, *BESIDE) if one.by in by or one.name in trackers]
 
 
 def artefact_of(path: PurePosixPath) -> Artefact | None:

@@ -105,12 +105,12 @@ def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: 
     Args:
         content: of privacy.json.
         page: privacy.md.
-        names: of the rows of the files that the run leaves.
+        names: of the rows of what the run leaves.
         words: where the vocabulary comes from, a key of WORDS.
     """
-    here = [one for one in ARTEFACTS if one.name in names]
+    here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
     later = [one._replace(by="script") for one in ARTEFACTS if one.by != "tracker" and one not in here]
-    told = tellings([*here, *BESIDE, *later], content, words)
+    told = tellings([*here, *later], content, words)
     return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + files_markdown(told)
 
 
@@ -126,12 +126,11 @@ def files_markdown(told: Sequence[Told]) -> str:
         "",
         HEADING,
         "",
-        "All that depends on phones is here. What is covered follows from what was released; what is",
+        "All that depends on phones is here. What is covered follows from what was released; what is taken as known is",
+        "of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not covered may learn",
+        "more of a phone than epsilon says. `privacy.json` has every key.",
+        "",
     ]
-    lines += [
-        "taken as known is of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not"
-    ]
-    lines += ["covered may learn more of a phone than epsilon says. `privacy.json` has every key.", ""]
     for heading, to_pass_on, later in _PARTS:
         own = [one for one in told if (one.to_pass_on, one.later) == (to_pass_on, later)]
         lines += [heading, ""] if own else []

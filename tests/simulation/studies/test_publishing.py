@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from client_model.text.population import phone_labels
@@ -92,7 +93,7 @@ def test_a_file_whose_card_was_written_anew_suggests_the_same(planted, tmp_path)
     publish(planted / "run", tmp_path / "out", KNOWN)
     for path in (tmp_path / "out" / "model").glob("*.tflite"):
         files = (path.read_bytes(), (planted / "run" / "model" / path.name).read_bytes())
-        first, second = (FileSteps(open_interpreter(file)).read([1, 4, 5]) for file in files)
+        first, second = (FileSteps(open_interpreter(file)).read(np.array([1, 4, 5], np.int32)) for file in files)
         assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
