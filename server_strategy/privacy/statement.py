@@ -24,9 +24,9 @@ _RELEASED = "the model after every completed round, and the clip norm if it adap
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _CONVERSION = "Renyi orders of the zCDP bound (epsilon); exact for Gaussian noise (epsilon_exact_gaussian)"
 _OUTSIDE = (
-    "evaluation on held-out phones, and the choice of settings by looking at it",
-    "what the schedule itself shows: who took part, when, and how many tokens it trained on",
-    "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
+    "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
+    "what the schedule itself shows: who took part, when, and what became of it",
+    "exact values for the run's owner alone: loss, norms, tokens, clipped share, counting baselines, causes of failure",
 )
 _CAVEATS = (
     "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
@@ -45,6 +45,8 @@ class StatementFacts:
     weights_sha256: str  # of the weights that the statement is of
     date: str  # on which it was written, YYYY-MM-DD
     noise_secret_kept: bool = False  # after the run's end
+    files: tuple[str, ...] = ()  # that the run leaves
+    words: str = "counted"  # where the vocabulary comes from
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
