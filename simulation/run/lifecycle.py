@@ -17,6 +17,7 @@ from client_model.config import public_shape, starts_publicly
 from client_model.learning.language_model import flatten
 from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
@@ -106,7 +107,7 @@ def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, salt
         plan=prepared.plan,
         optimizer=config.server_optimizer,
         server_optimizer=prepared.parts.server_optimizer,
-        seed=config.seed,
+        noise=NoiseKey.seeded(config.seed),
         ledger_path=ledger_path,
         labels=labels,
         phones_per_message=config.engine.devices_per_message,

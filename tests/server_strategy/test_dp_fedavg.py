@@ -15,7 +15,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import privacy_spent, recompute
-from server_strategy.privacy.noise import noise_generator
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.run.checkpoint import flattened, nested
@@ -69,7 +69,7 @@ def make(goal=6, seed=4, z=1.0, nodes=3, **settings):
         privacy=PrivacyConfig(clip_norm=0.5, noise_multiplier=z),
         rounds=5,
         optimizer=ServerOptimizerConfig("sgd", 1.0, schedule="constant"),
-        seed=seed,
+        noise=NoiseKey.seeded(seed),
     )
     cohorts = settings.pop("cohorts", UniformCohorts(goal, seed=1))
     return DPFedAvg(cohorts, PHONES, **(arguments | settings)), Nodes(nodes)
@@ -110,7 +110,7 @@ def test_one_round_is_the_formula():
     arrays = play(strategy, grid, 1)
     reporters = strategy.last_round.plan.reporters
     clipped = [u * min(1, 0.5 / np.linalg.norm(u)) for u in (update_of(p, 1) for p in reporters)]
-    noise = noise_generator(4, 0, 0).normal(0, 0.5, SIZE)
+    noise = NoiseKey.seeded(4).generator(0, 0).normal(0, 0.5, SIZE)
     np.testing.assert_allclose(flat(arrays), (np.sum(clipped, 0) + noise) / 6, rtol=1e-5, atol=1e-7)
 
 
@@ -418,7 +418,7 @@ def test_stale_updates_train_from_their_own_weights_and_count_less():
     for phone, began in zip(strategy.last_round.plan.reporters, strategy.last_round.plan.started_round, strict=True):
         update = update_of(phone, began).astype(np.float64)
         expected += update * min(1, 0.5 / np.linalg.norm(update)) / (4 - began)
-    noise = noise_generator(4, 2, 0).normal(0, 0.5, SIZE)
+    noise = NoiseKey.seeded(4).generator(2, 0).normal(0, 0.5, SIZE)
     before = received[3]
     step = (expected + noise)[:9].reshape(3, 3) / 6
     np.testing.assert_allclose(arrays["a"].numpy(), before + step, atol=1e-6)
