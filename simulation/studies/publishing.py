@@ -65,12 +65,15 @@ def publish(
         key: an Ed25519 private key in PEM to sign the new manifest with.
 
     Raises:
-        ConfigError: the folder is there already; the statement does not hold for the weights; the files lack something.
+        ConfigError: the folder is there already; the run has not ended, or its statement does not hold for the weights;
+            the files lack something.
         VerificationError: a file is not as it was exported, or the key cannot be used.
     """
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
     privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "statement"))
+    if not (root / "model" / "weights.npz").is_file():
+        raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
     lacks = dict(_lacks(privacy, words, read_config(root / "config.toml")))
     _require_known(root, lacks, although)
