@@ -22,6 +22,7 @@ from client_model.tflite.tflite_metadata import (
     ModelFacts,
     read_associated_files,
 )
+from server_strategy.privacy.statement_noise import REPEATABLE, noise_source_of
 from simulation.config import RunConfig
 from simulation.run.records import Summary
 from simulation.subcommands import command
@@ -80,6 +81,7 @@ def model_card(
             # Statements of earlier versions lack these.
             **{name: privacy.get(name) for name in ("assumed_population", "population_rule", "delta_rule")},
             **{name: privacy[name] for name in _OF_THE_STATEMENT},
+            "noise_source": noise_source_of(privacy),
         },
     }
 
@@ -148,6 +150,8 @@ def _privacy_lines(privacy: dict[str, Any]) -> list[str]:
         lines += [f"**{lacking}**", ""]
     if lacking is None or not lacking.startswith(privacy["statement"]):  # which says that there is none
         lines += [f"{privacy['statement']}.", ""]
+    if noise_source_of(privacy) == "seeded":
+        lines.append(f"- Noise: {REPEATABLE}.")
     if privacy["assumed_population"] is not None and privacy["delta_rule"] is not None:
         lines.append(f"- Assumed population: {privacy['assumed_population']:,} phones, {privacy['population_rule']}.")
         lines.append(f"- Rule for delta: {privacy['delta_rule']}.")
@@ -190,6 +194,7 @@ _SINCE: dict[tuple[str, ...], Any] = {
     ("metrics_on_held_out_phones", "baseline_bigram_keystroke_savings"): _OPTIONAL_NUMBER,
     ("metrics_on_held_out_phones", "baseline_trigram_keystroke_savings"): _OPTIONAL_NUMBER,
     ("privacy", "not_guaranteed"): _OPTIONAL_TEXT,
+    ("privacy", "noise_source"): _OPTIONAL_TEXT,
     ("privacy", "assumed_population"): _OPTIONAL_NUMBER,
     ("privacy", "population_rule"): _OPTIONAL_TEXT,
     ("privacy", "delta_rule"): _OPTIONAL_TEXT,

@@ -17,6 +17,7 @@ from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words, with_files
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
+from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.records import Summary
 from simulation.subcommands import command
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
@@ -44,6 +45,7 @@ def run_summary(run: Run) -> Summary:
         epsilon=spent.epsilon,
         delta=spent.delta,
         epsilon_is_of=plan.epsilon_is_of,
+        noise_source=None if plan.mechanism is None else plan.noise_source,
         baselines=run.prepared.baselines(),
         skipped_lines=run.prepared.population.skipped_lines,
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
@@ -107,13 +109,19 @@ def statement_facts(run: Run) -> StatementFacts:
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        files=tuple(one.name for one in artefacts_of(run.config)),
+        noise_secret_kept=run.config.privacy.keep_noise_secret,
+        files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=origin_of_words(data, start),
     )
 
 
 def finish_run(run: Run) -> None:
-    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run."""
+    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run.
+
+    The secret of its noise is erased before, unless it is to be kept: nothing more is released.
+    """
+    if not run.config.privacy.keep_noise_secret:
+        erase_noise_secret(run.directory.root)
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))

@@ -22,6 +22,7 @@ TINY = (
     *("--data.format", "synthetic", "--data.vocabulary-phones", 100),
     *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
+    *("--privacy.noise-source", "seeded"),
     *(
         "--training.learning-rate",
         4,
