@@ -46,7 +46,7 @@ from simulation.run.sources import (
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
-By: TypeAlias = Literal["run", "export", "report", "central", "tracker", "store", "script"]
+By: TypeAlias = Literal["run", "export", "report", "central", "tracker", "store", "secret", "script"]
 """Who writes it: every run, a run by its settings, or a script that is called later, if at all."""
 
 
@@ -122,6 +122,7 @@ ARTEFACTS = (
         "noise_secret",
         "the key of the noise, which can be taken away with it; erased when the run ends",
         (Keys((), "the key of all noise: with it each release is an exact sum", SECRETS),),
+        by="secret",
     ),
     Artefact(
         "checkpoints/", "the state of the noise, the salt of the labels, how often each phone took part", CHECKPOINTS
@@ -170,10 +171,16 @@ BESIDE = (
 )
 
 
-def artefacts_of(config: RunConfig) -> list[Artefact]:
-    """What a run with these settings leaves when it has ended, in its folder and beside it."""
+def artefacts_of(config: RunConfig, root: Path) -> list[Artefact]:
+    """What a run with these settings leaves when it has ended, in its folder and beside it.
+
+    Args:
+        config: of the run.
+        root: its folder, for the secret of the noise, which is erased at the end unless it is to be kept.
+    """
     by = {"run", *(("export",) if config.engine.export else ()), *(("report",) if config.engine.report else ())}
     by |= {"central"} if config.evaluation.central else set()
+    by |= {"secret"} if any((root / one.name).exists() for one in ARTEFACTS if one.by == "secret") else set()
     by |= {"store"} if config.tracking.mlflow_store is not None else set()
     trackers = {f"{name}/" for name in config.tracking.trackers}
     return [one for one in (*ARTEFACTS, *BESIDE) if one.by in by or one.name in trackers]

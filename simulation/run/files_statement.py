@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from client_model.config import DataConfig
+from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
     COUNTED_WORDS,
@@ -17,6 +18,7 @@ from simulation.run.sources import (
     PUBLIC_WORDS,
     RELEASES,
     RELEASES_OF_A_MODEL,
+    RELEASES_OF_A_SEED,
     RELEASES_WITHOUT_NOISE,
     VOCABULARY,
     Guarantee,
@@ -91,7 +93,14 @@ def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: s
     for one in artefacts:
         together.setdefault((tuple(one.tells), one.to_pass_on, one.by == "script"), []).append(one.name)
     found = [
-        Told(tuple(names), part.holds, part.names, resolved.get(part.source, part.source), pass_on, later)
+        Told(
+            tuple(names),
+            part.holds,
+            part.names,
+            source=resolved.get(part.source, part.source),
+            to_pass_on=pass_on,
+            later=later,
+        )
         for (parts, pass_on, later), names in together.items()
         for part in parts
     ]
@@ -109,7 +118,7 @@ def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: 
         words: where the vocabulary comes from, a key of WORDS.
     """
     here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
-    later = [one._replace(by="script") for one in ARTEFACTS if one.by != "tracker" and one not in here]
+    later = [one._replace(by="script") for one in ARTEFACTS if one.by not in ("tracker", "secret") and one not in here]
     told = tellings([*here, *later], content, words)
     return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + files_markdown(told)
 
@@ -117,7 +126,9 @@ def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: 
 def _releases(privacy: Mapping[str, Any]) -> Source:
     if privacy["epsilon_is_of"] == "no privacy":
         return RELEASES_WITHOUT_NOISE
-    return RELEASES if privacy.get("not_guaranteed") is None else RELEASES_OF_A_MODEL
+    if privacy.get("not_guaranteed") is not None:
+        return RELEASES_OF_A_MODEL
+    return RELEASES_OF_A_SEED if noise_source_of(privacy) == "seeded" else RELEASES
 
 
 def files_markdown(told: Sequence[Told]) -> str:

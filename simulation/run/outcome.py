@@ -110,7 +110,7 @@ def statement_facts(run: Run) -> StatementFacts:
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         noise_secret_kept=run.config.privacy.keep_noise_secret,
-        files=tuple(one.name for one in artefacts_of(run.config)),
+        files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=origin_of_words(data, start),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )

@@ -24,6 +24,7 @@ from client_model.tflite.export_folder import (
     sign_folder,
     verify_folder,
 )
+from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
 from simulation.flags import read_config
@@ -65,12 +66,15 @@ def publish(
         key: an Ed25519 private key in PEM to sign the new manifest with.
 
     Raises:
-        ConfigError: the folder is there already; the statement does not hold for the weights; the files lack something.
+        ConfigError: the folder is there already; the run has not ended, or its statement does not hold for the weights;
+            the files lack something.
         VerificationError: a file is not as it was exported, or the key cannot be used.
     """
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
-    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "statement"))
+    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent"))
+    if not (root / "model" / "weights.npz").is_file():
+        raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
     lacks = dict(_lacks(privacy, words, read_config(root / "config.toml")))
     _require_known(root, lacks, although)
@@ -116,7 +120,7 @@ def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterato
     else:
         if privacy.get("not_guaranteed") is not None:
             yield "modelled-deployment", f"the guarantee of {privacy['epsilon_is_of']}, which these files do not have"
-        if getattr(config.privacy, "noise_source", "seeded") == "seeded":
+        if noise_source_of(privacy) == "seeded":
             yield "seeded-noise", "noise that whoever finds the seed can take away"
     if WORDS[words].guarantee is Guarantee.NOT_COVERED:
         yield "vocabulary", f"a vocabulary from {WORDS[words].words}"

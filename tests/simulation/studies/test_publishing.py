@@ -114,6 +114,12 @@ def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
         publish(run, tmp_path / "out", KNOWN)
 
 
+def test_a_run_that_has_not_ended_is_not_published(run, tmp_path):
+    (run / "model" / "weights.npz").unlink()
+    with pytest.raises(ConfigError, match=r"a finished run, found one without model/weights\.npz"):
+        publish(run, tmp_path / "out", KNOWN)
+
+
 def test_a_file_that_was_changed_or_is_not_ours_is_not_published(run, tmp_path):
     (run / "notes.txt").write_text("user3 wrote this")
     done = publish(run, tmp_path / "out", KNOWN)
