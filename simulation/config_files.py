@@ -115,7 +115,7 @@ def to_toml(config: RunConfig) -> str:
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
-    without = (("output_dir",), ("data", "cache_dir"))
+    without = (("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"))
     return {
         ".".join(path): path_setting(value) if isinstance(value, Path) else value
         for path, value in leaves(config).items()

@@ -3,6 +3,7 @@ import pytest
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from simulation.run.checkpoint import flattened, nested
@@ -30,8 +31,8 @@ def play(protected, rounds, begin=0):
 @pytest.mark.parametrize("cut", [0, 1, 7])
 def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_path):
     plan = make_plan(mechanism, clip_quantile=quantile)
-    expected, norms = play(ProtectedSum(plan, 9), ROUNDS)
-    first, second = ProtectedSum(plan, 9), ProtectedSum(plan, 9)
+    expected, norms = play(ProtectedSum(plan, NoiseKey.seeded(9)), ROUNDS)
+    first, second = ProtectedSum(plan, NoiseKey.seeded(9)), ProtectedSum(plan, NoiseKey.seeded(9))
     play(first, cut)
     np.savez(tmp_path / "c.npz", **flattened(first.state()))
     with np.load(tmp_path / "c.npz") as stored:
@@ -42,8 +43,25 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_
     assert later_norms == norms[cut:]
 
 
+@pytest.mark.parametrize("quantile", [None, 0.5])
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_another_attempt_at_a_release_has_noise_of_its_own(mechanism, quantile):
+    plan, found = make_plan(mechanism, clip_quantile=quantile), []
+    for attempt in (0, 1, 2):
+        protected = ProtectedSum(plan, NoiseKey.seeded(9))
+        play(protected, 2)
+        release = protected.release(np.zeros(5), GOAL, 4, attempt)
+        found.append([*release, protected.clip_norm if quantile else attempt])
+        later = protected.release(np.zeros(5), GOAL, 4)  # the attempt was of one release alone
+    assert len(np.unique(found)) == np.size(found)
+    if mechanism == "gaussian" and quantile is None:
+        first = ProtectedSum(plan, NoiseKey.seeded(9))
+        play(first, 3)
+        np.testing.assert_array_equal(later, first.release(np.zeros(5), GOAL, 4))
+
+
 def test_none_adds_nothing():
-    result, norms = play(ProtectedSum(make_plan("none"), 0), 4)
+    result, norms = play(ProtectedSum(make_plan("none"), NoiseKey.seeded(0)), 4)
     np.testing.assert_array_equal(result, np.arange(4.0)[:, None] * np.ones(5))
     assert norms == [2.0] * 4
 
@@ -52,7 +70,7 @@ def test_none_adds_nothing():
 def test_noise_has_the_planned_size(mechanism):
     plan = make_plan(mechanism, modelled_cohort=800)
     assert plan.noise_stddev == pytest.approx(0.7 * 2.0 * GOAL / 800)
-    noise = ProtectedSum(plan, 1).release(np.zeros(100_000), GOAL, 0)
+    noise = ProtectedSum(plan, NoiseKey.seeded(1)).release(np.zeros(100_000), GOAL, 0)
     first_row = np.sqrt(plan.mechanism.sum_errors(1)[0])
     assert noise.std() == pytest.approx(plan.noise_stddev * first_row, rel=0.01)
 
@@ -68,7 +86,7 @@ def test_the_clip_norm_finds_the_quantile(mechanism):
         rounds=200,
         num_phones=2000,
     )
-    protected, norms = ProtectedSum(plan, 0), np.arange(1, 101)
+    protected, norms = ProtectedSum(plan, NoiseKey.seeded(0)), np.arange(1, 101)
     seen = []
     for _ in range(200):
         protected.release(np.zeros(3), 100, int((norms <= protected.clip_norm).sum()))
