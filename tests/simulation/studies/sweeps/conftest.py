@@ -28,6 +28,7 @@ units = 48
 max_phones = 10
 every_rounds = 1
 [settings.privacy]
+noise_source = "seeded"
 noise_multiplier = 1.0
 modelled_cohort = 500
 [settings.training]
