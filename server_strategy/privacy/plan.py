@@ -61,6 +61,7 @@ class PrivacyPlan:
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
     adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
+    noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ledger and statement have it: the mechanism by its name, its parameters beside it."""
@@ -256,6 +257,7 @@ def make_privacy_plan(
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
         adjacency=privacy.adjacency,
+        noise_source=privacy.noise_source,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism)
