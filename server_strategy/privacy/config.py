@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.noise_key import NoiseSource
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 from typefleet.errors import ConfigError, expected
@@ -51,6 +52,9 @@ class PrivacyConfig:
     """secret: the noise is keyed by 256 bits from the operating system that the run alone has, and nobody can repeat
     it. seeded: it is keyed by --seed, and the run repeats bit for bit; epsilon then holds only for who does not know
     the seed."""
+    sampler: Literal["continuous", "discrete"] = "continuous"
+    """continuous: Gaussian noise of floating-point numbers. discrete: whole numbers on the lattice of the exact sum,
+    sampled without any rounding, so that no lowest bit tells of the sum; with mechanism gaussian."""
     keep_noise_secret: bool = False
     """Keep the secret of the noise in the run's folder when the run has ended; whoever has it can take the noise
     away."""
@@ -107,6 +111,8 @@ def check_privacy(
     if mechanism is None:
         _check_named(privacy, horizon)
     independent = _is_independent(privacy.mechanism) if mechanism is None else mechanism.independent
+    if privacy.sampler == "discrete":
+        _check_discrete(privacy.mechanism if mechanism is None else mechanism.name, mechanism)
     if privacy.poisson_counterfactual and not (independent and privacy.clip_quantile is None):
         names = " or ".join(filter(_is_independent, private_mechanisms()))
         raise _only_with("poisson_counterfactual", f"--privacy.mechanism {names} and a fixed clip norm")
@@ -120,6 +126,13 @@ def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
         kind.check(settings, horizon)
     except ConfigError as error:
         raise ConfigError(f"--privacy.{error}") from error
+
+
+def _check_discrete(name: str, mechanism: Mechanism | None) -> None:
+    """Discrete noise takes the place of a stream, so it can only where the stream is no more than the draws."""
+    if name != DEFAULT_MECHANISM or not isinstance(mechanism, IndependentNoise | None):
+        why = "whose noise mixes draws with real weights and so is on no lattice"
+        raise ConfigError(expected("--privacy.sampler", f"continuous with mechanism {name}, {why}", "discrete"))
 
 
 def _is_independent(name: str) -> bool:

@@ -55,6 +55,7 @@ class PrivacyPlan:
     adaptive: AdaptiveClipping | None = None
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
+    sampler: str = "continuous"  # of the noise
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
 
     def to_json(self) -> dict[str, Any]:
@@ -219,6 +220,7 @@ def make_privacy_plan(
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
         noise_source=privacy.noise_source,
+        sampler=privacy.sampler,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism)
