@@ -1,8 +1,8 @@
 """What the privacy mechanisms cost the server: python -m benchmarks.noise [WEIGHTS [ROUNDS]]
 
 Prints one JSON object: for each mechanism, and for discrete instead of continuous noise where that can be had, the
-milliseconds a release takes for a model of WEIGHTS weights (median of the second half), the size of its state, the seconds until a plan is settled; and the seconds
-that the sensitivity of the published production setting takes.
+milliseconds that a release takes for a model of WEIGHTS weights (median of the second half), the size of its state,
+and the seconds until a plan is settled; and the seconds that the sensitivity of the published production setting takes.
 """
 
 import json

@@ -131,8 +131,9 @@ def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
 def _check_discrete(name: str, mechanism: Mechanism | None) -> None:
     """Discrete noise takes the place of a stream, so it can only where the stream is no more than the draws."""
     if name != DEFAULT_MECHANISM or not isinstance(mechanism, IndependentNoise | None):
-        why = "whose noise mixes draws with real weights and so is on no lattice"
-        raise ConfigError(expected("--privacy.sampler", f"continuous with mechanism {name}, {why}", "discrete"))
+        why = "noise that mixes draws with real weights is on no lattice"
+        what = f"only with --privacy.mechanism {DEFAULT_MECHANISM} ({why})"
+        raise ConfigError(expected("--privacy.sampler discrete", what, name))
 
 
 def _is_independent(name: str) -> bool:

@@ -110,8 +110,8 @@ def test_the_strategy_releases_the_exact_sum_with_discrete_noise():
 @pytest.mark.parametrize("mechanism", ["tree", "banded", "blt"])
 def test_it_is_refused_where_noise_is_a_mix_of_rounds(mechanism):
     message = (
-        rf"^--privacy\.sampler: expected continuous with mechanism {mechanism}, whose noise mixes draws with real "
-        "weights and so is on no lattice, found discrete$"
+        r"^--privacy\.sampler discrete: expected only with --privacy\.mechanism gaussian \(noise that mixes draws with "
+        rf"real weights is on no lattice\), found {mechanism}$"
     )
     with pytest.raises(ConfigError, match=message):
         make_plan(mechanism)
@@ -121,7 +121,7 @@ def test_it_is_refused_for_a_mechanism_of_ones_own():
     class Own(IndependentNoise):
         name = "own"
 
-    with pytest.raises(ConfigError, match=r"--privacy\.sampler: expected continuous with mechanism own"):
+    with pytest.raises(ConfigError, match=r"--privacy\.sampler discrete: expected only with .*, found own$"):
         make_privacy_plan(
             CohortConfig(goal=8),
             PrivacyConfig(sampler="discrete", noise_multiplier=1.0),
@@ -132,7 +132,6 @@ def test_it_is_refused_for_a_mechanism_of_ones_own():
 
 
 def test_more_noise_than_64_bits_hold_is_refused():
-    with pytest.raises(
-        ConfigError, match="--privacy.noise-multiplier: expected noise of a deviation up to 32,768 clip"
-    ):
+    message = r"--privacy\.noise-multiplier: expected noise of a deviation up to 32,768 clip norms"
+    with pytest.raises(ConfigError, match=message):
         made(make_plan(noise_multiplier=1e5))
