@@ -13,6 +13,7 @@ from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
+from simulation.run.files_statement import origin_of_words, write_statement
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
 from simulation.run.noise_secret import erase_noise_secret
@@ -71,9 +72,9 @@ def write_outcome(run: Run) -> None:
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    root, facts = run.directory.root, statement_facts(run)
-    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
+    facts, words = statement_facts(run), origin_of_words(run.config.data, run.prepared.start)
+    content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
+    write_statement(run.directory.root, content, page, words)
 
 
 def statement_facts(run: Run) -> StatementFacts:
