@@ -88,6 +88,7 @@ HELD_OUT_PHONES = (
 CHECKPOINTS = (
     Keys(("about.salt",), "the salt of the labels", SECRETS),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
+    Keys(("about.began.noise_check",), "a digest of the noise's key, by which a seed can be found", SECRETS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),
@@ -103,7 +104,9 @@ CHECKPOINTS = (
         "weights, clip norm, and the optimizer's averages of released updates",
         RELEASES,
     ),
-    Keys(("about.layout",), "the layout of the file", SETTINGS),
+    Keys(
+        ("about.layout", "about.began.start_sha256"), "the layout of the file, and what the run started from", SETTINGS
+    ),
 )
 
 LEDGER = (
