@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
-from client_model.text.population import text_source
+from client_model.text.population import most_phones_of_a_person, text_source
 from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
@@ -98,7 +98,7 @@ def statement_facts(run: Run) -> StatementFacts:
     further = prepared.task.population.further
     drawn = (
         f"what several phones hold of one person: the text of {further:,} training phones is drawn from that of people "
-        "with phones of their own, and the unit is one phone"
+        "with phones of their own, and the unit is one phone (see several phones of one owner)"
         if further
         else ""
     )
@@ -112,6 +112,7 @@ def statement_facts(run: Run) -> StatementFacts:
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=origin_of_words(data, start),
+        most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 
 
