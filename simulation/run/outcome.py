@@ -9,7 +9,6 @@ import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
 from client_model.text.population import text_source
-from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
@@ -25,7 +24,7 @@ _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's wor
 def run_summary(run: Run) -> Summary:
     """What the run comes to so far."""
     plan, strategy, totals = run.strategy.plan, run.strategy, run.totals
-    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    spent = strategy.spent(run.finished)
     rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
     return Summary(
         rounds_completed=totals.rounds_completed,
@@ -68,7 +67,7 @@ def write_outcome(run: Run) -> None:
     """Replace summary.json and both privacy statements by what the run comes to so far."""
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
-    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    spent = strategy.spent(run.finished)
     root, facts = run.directory.root, statement_facts(run)
     write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
     write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
