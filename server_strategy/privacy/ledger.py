@@ -75,7 +75,7 @@ class PrivacyLedger:
         whole_bytes = None
         if path is not None and path.exists():
             self._entries, whole_bytes = read_ledger(path)
-        if self._entries and not _same_plan(self._entries[0].get("plan"), plan):
+        if self._entries and not same_plan(self._entries[0].get("plan"), plan):
             raise LedgerError(expected(f"{path}:1", "the plan of this run", "another one"))
         if path is not None and whole_bytes is not None:
             cut_off(path, whole_bytes)
@@ -243,8 +243,11 @@ class PrivacyLedger:
         self._entries.append(entry)
 
 
-def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
-    """Equal but for parameters that an optimiser found, and for what their rounding does to the noise."""
+def same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
+    """Whether a plan on record is this one.
+
+    They are equal but for parameters that an optimiser found, and for what their rounding does to the noise.
+    """
     planned = plan.to_json()
     if not isinstance(on_record, dict) or on_record.keys() != planned.keys():
         return False

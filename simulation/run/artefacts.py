@@ -27,6 +27,8 @@ ARTEFACTS = (
     Artefact("model", "weights, vocabulary and the files for phones, with their cards", to_pass_on=True),
     Artefact("privacy.md", "the privacy statement for people", to_pass_on=True),
     Artefact("privacy.json", "the privacy statement for programs", to_pass_on=True),
+    Artefact("privacy_head.json", "the head of the ledger, which a signature is of", to_pass_on=True),
+    Artefact("privacy_head.sig", "the signature", to_pass_on=True),
     Artefact("summary.json", "the outcome in numbers", to_pass_on=True),
     Artefact("config.toml", "the settings, and among them the seed, with which the noise can be taken away"),
     Artefact("rounds.jsonl", "exact sums of each round, and labels of phones whose work failed or was rejected"),

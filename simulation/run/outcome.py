@@ -9,12 +9,14 @@ import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
 from client_model.text.population import text_source
-from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from server_strategy.privacy.statement import StatementFacts
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.held_out_phones import write_phone_counts
+from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run
 from simulation.run.records import Summary
+from simulation.run.statement_pages import statement_pages
 from simulation.subcommands import command
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
@@ -69,8 +71,9 @@ def write_outcome(run: Run) -> None:
     plan, strategy = run.strategy.plan, run.strategy
     spent = strategy.spent(run.finished)
     root, facts = run.directory.root, statement_facts(run)
-    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
+    content, page = statement_pages(plan, spent, facts)
+    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", page)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -116,3 +119,4 @@ def finish_run(run: Run) -> None:
         write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
     participation = json.dumps(participation_record(run), indent=2)
     write_text_atomically(run.directory.root / "participation.json", participation, private=True)
+    write_head(run.directory.root)
