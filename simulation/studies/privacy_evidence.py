@@ -23,6 +23,7 @@ from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts
 from simulation.files import read_json_object
+from simulation.run.files_statement import WORDS, files_of, with_files
 from simulation.run.statement_pages import FACTS, facts_from, statement_pages
 from simulation.studies.privacy_findings import Findings
 from typefleet.errors import ConfigError, InputError, expected
@@ -117,6 +118,8 @@ def compare_statement(found: Evidence, findings: Findings) -> None:
     """Hold every key of privacy.json, and every line of privacy.md, to what is made again."""
     facts = _facts(found, findings)
     content, page = statement_pages(found.plan, found.spent, facts)
+    if not found.of_before:
+        content, page = _with_files(found, content, page)
     content = json.loads(json.dumps(content))
     if found.of_before:
         content.pop(FACTS)
@@ -137,13 +140,25 @@ def _facts(found: Evidence, findings: Findings) -> StatementFacts:
         _check_date(facts.date, findings)
         return facts
     names = ("data_covered", "recompute", "weights_sha256", "date")
-    texts = {name: said[name] if isinstance(said.get(name), str) else "" for name in names}
+    texts: dict[str, Any] = {name: said[name] if isinstance(said.get(name), str) else "" for name in names}
     facts = StatementFacts(outside_the_budget=(), weighting="", **texts)
     of_every_run = statement_pages(found.plan, found.spent, facts)[0]["outside_the_budget"]
     outside = said.get("outside_the_budget")
     if isinstance(outside, list) and outside[-len(of_every_run) :] == of_every_run:
         return replace(facts, outside_the_budget=tuple(map(str, outside[: -len(of_every_run)])))
     return facts
+
+
+def _with_files(found: Evidence, content: dict[str, Any], page: str) -> tuple[dict[str, Any], str]:
+    """The statement with what it says of the files that it names; which there were is the run's word."""
+    stated = found.statement.get("files")
+    rows = stated.get("tell") if isinstance(stated, dict) else None
+    words = stated.get("vocabulary") if isinstance(stated, dict) else None
+    if words not in WORDS or not isinstance(rows, list):
+        raise ConfigError(expected(found.folder / STATEMENT, "what the files of the run tell", "none"))
+    files = [row.get("files") if isinstance(row, dict) else None for row in rows]
+    names = {name for some in files if isinstance(some, list) for name in some if isinstance(name, str)}
+    return with_files(content, page, words, files_of(found.folder, content, words, names=names))
 
 
 def _check_date(stated: str, findings: Findings) -> None:

@@ -6,6 +6,7 @@ the head of the ledger in its own file and in the manifest, and a signature.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from client_model.public_start import PUBLIC_START, RANDOM_START
 from client_model.tflite.export_folder import MANIFEST, SIGNATURE
 from server_strategy.privacy.ledger import same_plan
 from server_strategy.privacy.ledger_lines import is_bound, participants_of
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, stored_weights_sha256
+from simulation.run.files_statement import files_of
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
 from simulation.studies.privacy_findings import Findings
@@ -57,9 +61,7 @@ def check_end(found: Evidence, findings: Findings) -> None:
     if last > found.releases and found.ended and not _stopped_at(found):
         findings.wrong(place, f"privacy.json counts {found.releases} of the {last} releases that the ledger records")
     elif last > found.releases:
-        findings.not_checkable(
-            place, f"the run has not ended, and its ledger is {last - found.releases} releases ahead"
-        )
+        findings.not_checkable(place, f"the run has not ended, and its ledger is ahead by {last - found.releases}")
     beside = len(found.entries) - 1 - len(way)
     if beside and found.ended:
         findings.recomputed(found.ledger.name, f"{beside} releases made again after a resume are counted")
@@ -95,9 +97,14 @@ def check_settings(found: Evidence, findings: Findings) -> None:
         )
         return
     _compare_plans(found, findings, own)
+    if not found.of_before:
+        _check_words(found, findings, config)
 
 
 def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> None:
+    if found.of_before:
+        unsaid = own.to_json().keys() - found.entries[0]["plan"].keys()
+        own = replace(own, **{name: getattr(found.plan, name) for name in unsaid})
     recorded, planned = found.plan.to_json(), own.to_json()
     if same_plan(recorded, own):
         findings.recomputed(f"{found.ledger.name}:1", "the plan that config.toml comes to")
@@ -107,6 +114,29 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
     findings.not_checkable(
         f"{found.ledger.name}:1: population", "the number of phones is the text's, which is not read"
     )
+
+
+def _check_words(found: Evidence, findings: Findings, config: RunConfig) -> None:
+    """Where the vocabulary comes from, as far as the settings say it."""
+    by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): {"counted", "private"}}
+    origins = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
+    if config.data.vocabulary_path is not None:
+        origins = {"listed"}
+    same = found.statement["files"]["vocabulary"] in origins
+    findings.agree(
+        f"{STATEMENT}: files.vocabulary", same, "from config.toml", "config.toml has words of another origin"
+    )
+
+
+def check_files(found: Evidence, findings: Findings) -> None:
+    """No file is there that the statement does not name, as far as a run writes it."""
+    if found.of_before:
+        return
+    named = {name for row in found.statement["files"]["tell"] for name in row["files"]}
+    there = files_of(found.folder, found.statement, found.statement["files"]["vocabulary"], ())
+    others = sorted({name for row in there for name in row.files} - named)
+    if others:
+        findings.not_checkable(f"{STATEMENT}: files", f"written before {', '.join(others)} came into the folder")
 
 
 def check_records(found: Evidence, findings: Findings) -> None:
