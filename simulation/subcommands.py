@@ -27,7 +27,7 @@ SUBCOMMANDS = {
     "report": Subcommand("report", "write the report of a run: one page of all that it came to"),
     "dry-run": Subcommand("fleet_dry_run", "play weeks of rounds of a fleet without training"),
     "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
-    "check": Subcommand("check_privacy", "recompute a run's epsilon from its ledger alone"),
+    "check": Subcommand("check_privacy", "recompute a run's epsilon, and hold its privacy statement to it"),
     "export": Subcommand("export_model", "export a run's model for phones"),
     "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
     "publish": Subcommand("publish", "copy out what a run's guarantee covers, and nothing else"),

@@ -87,9 +87,10 @@ HELD_OUT_PHONES = (
 
 CHECKPOINTS = (
     Keys(("about.salt",), "the salt of the labels", SECRETS),
-    Keys(("about.began.noise_check",), "a digest of the noise's key", SECRETS),
-    Keys(("about.began.start_sha256",), "the digest of the starting weights", FILE_OF_TEXT),
+    Keys(("strategy/ledger/key",), "the key of the digests of sums", SECRETS),
+    Keys(("strategy/ledger/line",), "where in the ledger the run is", SCHEDULE),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
+    Keys(("about.began.noise_check",), "a digest of the noise's key, by which a seed can be found", SECRETS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),
@@ -105,14 +106,24 @@ CHECKPOINTS = (
         "weights, clip norm, and the optimizer's averages of released updates",
         RELEASES,
     ),
-    Keys(("about.layout",), "the layout of the file", SETTINGS),
+    Keys(
+        ("about.layout", "about.began.start_sha256"), "the layout of the file, and what the run started from", SETTINGS
+    ),
 )
 
 LEDGER = (
     Keys(("participants",), "labels of the phones that took part in the release", LABELS),
     Keys(("plan.*", "spent.*", "epsilon_is_of"), "the plan, and the cost so far", COST),
-    Keys(("release", "round", "reports"), "numbers of the release", SCHEDULE),
+    Keys(("release", "round", "reports", "follows", "attempt"), "numbers of the release", SCHEDULE),
+    Keys(("sum_digest",), "a digest of the exact sum, of no use without its key in the checkpoints", TRAINED_TEXT),
+    Keys(("weights_sha256",), "the digest of the weights after it", RELEASES),
     Keys(("hash", "previous"), "the chain of hashes, of labels among the rest", LABELS),
+)
+
+HEAD = (
+    Keys(("config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
+    Keys(("lines", "last_hash", "epsilon", "epsilon_is_of"), "the head of the ledger, and the cost", COST),
+    Keys(("weights_sha256", "statement_sha256"), "digests of the weights and of the statement", RELEASES),
 )
 
 # Tags of trackers.
@@ -149,6 +160,7 @@ CARD = (
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
     Keys(("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian"), "the cost", COST),
+    Keys(("privacy.ledger.*",), "the head of the ledger", COST),
     Keys(("privacy.assumed_population", "privacy.population_rule"), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(
@@ -159,11 +171,14 @@ CARD = (
 )
 
 MANIFEST = (
+    Keys(("*.ledger.config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
     Keys(
         ("*.metrics.*", "*.same_first_word", "*.same_three_words", "*.contexts"),
         "how each file does on text of people who never train",
         EVALUATION,
     ),
+    Keys(("*.ledger.*",), "the head of the ledger and the cost, and digests", COST),
+    Keys(("*.ledger.*",), "the head of the ledger, and the cost", COST),
     Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),
 )
 

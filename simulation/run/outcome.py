@@ -9,16 +9,17 @@ import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
 from client_model.text.population import most_phones_of_a_person, text_source
-from server_strategy.privacy.ledger import privacy_spent
-from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from server_strategy.privacy.statement import StatementFacts
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.artefacts import artefacts_of
-from simulation.run.files_statement import origin_of_words, with_files
+from simulation.run.files_statement import origin_of_words
 from simulation.run.held_out_phones import write_phone_counts
+from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run
 from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.records import Summary
+from simulation.run.statement_pages import statement_pages, write_pages
 from simulation.subcommands import command
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
@@ -28,7 +29,7 @@ _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's wor
 def run_summary(run: Run) -> Summary:
     """What the run comes to so far."""
     plan, strategy, totals = run.strategy.plan, run.strategy, run.totals
-    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    spent = strategy.spent(run.finished)
     rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
     return Summary(
         rounds_completed=totals.rounds_completed,
@@ -72,12 +73,8 @@ def write_outcome(run: Run) -> None:
     """Replace summary.json and both privacy statements by what the run comes to so far."""
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
-    spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    root, facts = run.directory.root, statement_facts(run)
-    content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
-    content, page = with_files(content, page, facts.files, facts.words)
-    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", page)
+    content, page = statement_pages(plan, strategy.spent(run.finished), statement_facts(run))
+    write_pages(run.directory.root, content, page)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -132,3 +129,4 @@ def finish_run(run: Run) -> None:
         write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
     participation = json.dumps(participation_record(run), indent=2)
     write_text_atomically(run.directory.root / "participation.json", participation, private=True)
+    write_head(run.directory.root)

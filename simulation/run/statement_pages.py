@@ -1,0 +1,73 @@
+"""The two forms of a run's privacy statement, made from the same facts, so that a reader can make them again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from server_strategy.privacy.ledger import PrivacySpent
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from simulation.files import write_text_atomically
+from simulation.run.files_statement import with_files
+from typefleet.errors import ConfigError, expected
+
+FACTS = "facts"
+"""Key of privacy.json under which the facts stand that the run told; all else follows from ledger and settings."""
+
+
+def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> tuple[dict[str, Any], str]:
+    """(the content of privacy.json, that of privacy.md).
+
+    Args:
+        plan: on record.
+        spent: so far.
+        facts: of the run around the mechanism.
+    """
+    content = {**privacy_json(plan, spent, facts), FACTS: asdict(facts)}
+    return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
+
+
+def write_pages(root: Path, content: Mapping[str, Any], page: str) -> None:
+    """Replace privacy.json and privacy.md in a run's folder."""
+    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", page)
+
+
+def facts_from(stated: Any, where: object) -> StatementFacts:
+    """Inverse of what `statement_pages` states under `facts`.
+
+    Raises:
+        ConfigError: these are not such facts.
+    """
+    found: StatementFacts = _built(StatementFacts, stated, where)
+    return found
+
+
+def _built(hint: Any, value: Any, where: object) -> Any:
+    """A value of a type out of what JSON knows: dataclasses, tuples, lists, dictionaries, plain values, or None."""
+    if isinstance(hint, UnionType):
+        if value is None and NoneType in get_args(hint):
+            return None
+        return _built(next(kind for kind in get_args(hint) if kind is not NoneType), value, where)
+    if is_dataclass(hint):
+        return _dataclass(hint, value, where)
+    kind = get_origin(hint) or hint
+    if kind in (tuple, list) and isinstance(value, list):
+        of = get_args(hint)[0] if get_args(hint) else Any
+        return kind(_built(of, one, where) for one in value)
+    if kind in (dict, Mapping) and isinstance(value, dict):
+        return value
+    if hint is Any or type(value) is hint or (hint is float and type(value) is int):
+        return value
+    raise ConfigError(expected(where, "the facts of a privacy statement", "another value"))
+
+
+def _dataclass(kind: Any, value: Any, where: object) -> Any:
+    hints = get_type_hints(kind)
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    if not isinstance(value, dict) or not needed <= value.keys() <= hints.keys():
+        raise ConfigError(expected(where, "the facts of a privacy statement", "others"))
+    return kind(**{name: _built(hints[name], one, where) for name, one in value.items()})
