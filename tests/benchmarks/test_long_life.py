@@ -29,9 +29,9 @@ def test_each_thing_has_a_row_and_the_end_of_the_run_is_left_out():
     print_growth(console_for(stream), [*samples, Sample(100, 100, {"driver": 10**9})], 100)
     lines = [line.split() for line in stream.getvalue().splitlines()]
     assert ["rounds.jsonl", "disk,", "MB", "0.016", "0.079", "+0.800"] in lines
-    assert ["driver", "memory,", "MB", "100.000", "100.000", "+0.000", "±", "0.000"] in lines
+    assert ["driver", "memory,", "MB", "100.000", "100.000", "+0.000"] in lines
     assert not any("config.toml" in line or ".rounds.jsonl-a" in line for line in stream.getvalue().splitlines())
-    assert ["driver", "open", "files", "30.000", "30.000", "+0.000", "±", "0.000"] in lines
+    assert ["driver", "open", "files", "30.000", "30.000", "+0.000"] in lines
 
 
 @pytest.mark.slow
