@@ -15,7 +15,7 @@ from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.files_statement import origin_of_words, write_statement
 from simulation.run.held_out_phones import write_phone_counts
-from simulation.run.lifecycle import Run
+from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.records import Summary
 from simulation.subcommands import command
@@ -113,9 +113,11 @@ def statement_facts(run: Run) -> StatementFacts:
 def finish_run(run: Run) -> None:
     """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run.
 
-    The secret of its noise is erased before, unless it is to be kept: nothing more is released.
+    The secret of its noise is erased before, unless it is to be kept, and the state of the noise with it: nothing more
+    is released.
     """
-    if not run.config.privacy.keep_noise_secret:
+    if run.strategy.plan.noise_source == "secret" and not run.config.privacy.keep_noise_secret:
+        checkpoint(run, forget_noise=True)
         erase_noise_secret(run.directory.root)
     shape = run.prepared.shape
     names = list(shape.weight_shapes())

@@ -24,6 +24,7 @@ from client_model.tflite.export_folder import (
     sign_folder,
     verify_folder,
 )
+from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
 from simulation.flags import read_config
@@ -116,7 +117,7 @@ def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterato
     else:
         if privacy.get("not_guaranteed") is not None:
             yield "modelled-deployment", f"the guarantee of {privacy['epsilon_is_of']}, which these files do not have"
-        if getattr(config.privacy, "noise_source", "seeded") == "seeded":
+        if noise_source_of(privacy) == "seeded":
             yield "seeded-noise", "noise that whoever finds the seed can take away"
     if WORDS[words].guarantee is Guarantee.NOT_COVERED:
         yield "vocabulary", f"a vocabulary from {WORDS[words].words}"

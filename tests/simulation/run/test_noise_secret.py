@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from server_strategy.state import branch
 from simulation.flags import parse_simulate
-from simulation.run.checkpoint import RunTotals, newest_about
+from simulation.run.checkpoint import RunTotals, load_newest_checkpoint, newest_about
 from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
@@ -46,6 +47,12 @@ def in_folder(prepared, folder, **privacy):
     """The same, in another folder."""
     config = replace(prepared.config, output_dir=folder, privacy=replace(prepared.config.privacy, **privacy))
     return replace(prepared, config=config)
+
+
+def noise_in_checkpoint(folder):
+    """Names of what is left of the noise in a run's newest checkpoint."""
+    stored, _ = load_newest_checkpoint(folder / "checkpoints")
+    return list(branch(branch(stored.state, "strategy"), "noise"))
 
 
 @pytest.fixture
@@ -124,6 +131,8 @@ def test_it_is_erased_when_the_run_has_ended_unless_it_is_to_be_kept(copied, kee
     checkpoint(run)
     finish_run(run)
     assert (folder / NAME).exists() == keep
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert ("forgotten" in noise_in_checkpoint(folder)) == (not keep)
     assert opened(prepared, resume=True).finished  # which needs no secret
     said = json.loads((folder / "privacy.json").read_text())
     assert said["noise_source"] == "secret" and said["noise_secret"] == ("kept" if keep else "erased when the run ends")
