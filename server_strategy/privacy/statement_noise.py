@@ -21,9 +21,9 @@ _DISCRETE = (
     "is exact for Gaussian noise is that of its continuous limit. How long the sampling takes is not hidden."
 )
 _SECRET = (
-    "The key of the noise is 256 bits from the operating system, made for this run alone: no seed gives the "
-    "noise again, and the guarantee is against whoever does not read the memory, or the private files, of the server "
-    "while the run goes on. The generator (Philox) is no certified cipher; each draw of each release has a key of its own."
+    "The key of the noise is 256 bits from the operating system, made for this run alone: no seed gives the noise "
+    "again, and the guarantee is against whoever does not read the memory, or the private files, of the server while "
+    "the run goes on. The generator, Philox, is no certified cipher; each draw of each release has a key of its own."
 )
 _SEEDED = (
     f"The noise comes from a seeded generator, so that a run can be repeated ({REPEATABLE}): whoever knows "
