@@ -201,6 +201,7 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.keep_noise_secret": Try(True, ReadIn("simulation/run/outcome.py")),
         "privacy.delta": Try(1e-7, plan),
         "privacy.modelled_cohort": Try(900, plan),
+        "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "server_optimizer.name": Try("yogi", steps),
         "server_optimizer.learning_rate": Try(0.5, steps),
