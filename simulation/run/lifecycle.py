@@ -19,6 +19,7 @@ from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.ledger import releases_on_record
 from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
@@ -305,15 +306,23 @@ def _origin(prepared: Prepared) -> str:
     return ", from those of public English" if start.ships_with_us else f", from {start.path.name}"
 
 
-def checkpoint(run: Run) -> None:
-    """Make the run durable."""
+def checkpoint(run: Run, forget_noise: bool = False) -> None:
+    """Make the run durable.
+
+    Args:
+        run: in progress, or over.
+        forget_noise: of one that is over: leave the state of its noise out, and keep no earlier checkpoint.
+    """
+    strategy = run.strategy.state()
+    if forget_noise:
+        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
     save_checkpoint(
         run.directory.checkpoints,
         run.totals.server_round,
         {
             "weights": run.flat,
             "tokens_by_phone": run.tokens_by_phone,
-            "strategy": run.strategy.state(),
+            "strategy": strategy,
             "world": run.cohorts.state(),
         },
         {
@@ -324,5 +333,5 @@ def checkpoint(run: Run) -> None:
             "held_out": run.held_out,
             _AT_START: run.held_out_at_start,
         },
-        run.config.engine.keep_checkpoints,
+        1 if forget_noise else run.config.engine.keep_checkpoints,
     )

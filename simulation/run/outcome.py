@@ -16,7 +16,7 @@ from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.ledger_head import write_head
-from simulation.run.lifecycle import Run
+from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.records import Summary
 from simulation.run.statement_pages import statement_pages, write_pages
@@ -116,9 +116,11 @@ def statement_facts(run: Run) -> StatementFacts:
 def finish_run(run: Run) -> None:
     """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run.
 
-    The secret of its noise is erased before, unless it is to be kept: nothing more is released.
+    The secret of its noise is erased before, unless it is to be kept, and the state of the noise with it: nothing more
+    is released.
     """
-    if not run.config.privacy.keep_noise_secret:
+    if run.strategy.plan.noise_source == "secret" and not run.config.privacy.keep_noise_secret:
+        checkpoint(run, forget_noise=True)
         erase_noise_secret(run.directory.root)
     shape = run.prepared.shape
     names = list(shape.weight_shapes())

@@ -11,8 +11,9 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.adjacency import COUNT_SENSITIVITY
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, charged_more, privacy_spent, recompute
+from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent, recompute
 from server_strategy.privacy.ledger_lines import chained
+from server_strategy.privacy.ledger_reading import charged_more
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, encoder
 
