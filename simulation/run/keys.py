@@ -168,6 +168,7 @@ CARD = (
     ),
 )
 
+MANIFEST_ALONE = (Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),)
 MANIFEST = (
     Keys(("*.ledger.config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
     Keys(
@@ -175,9 +176,8 @@ MANIFEST = (
         "how each file does on text of people who never train",
         EVALUATION,
     ),
-    Keys(("*.ledger.*",), "the head of the ledger and the cost, and digests", COST),
     Keys(("*.ledger.*",), "the head of the ledger, and the cost", COST),
-    Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),
+    *MANIFEST_ALONE,
 )
 
 PERSONALISATION = (
