@@ -122,8 +122,12 @@ LEDGER = (
 
 HEAD = (
     Keys(("config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
-    Keys(("lines", "last_hash", "epsilon", "epsilon_is_of"), "the head of the ledger, and the cost", COST),
-    Keys(("weights_sha256", "statement_sha256"), "digests of the weights and of the statement", RELEASES),
+    Keys(
+        ("lines", "last_hash", "epsilon", "epsilon_is_of", "statement_sha256"),
+        "the head of the ledger, the cost, and the digest of the statement",
+        COST,
+    ),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
 # Tags of trackers.
