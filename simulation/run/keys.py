@@ -151,22 +151,45 @@ CONFIG = (
     Keys(("*",), "the other settings, names of files among them", SETTINGS),
 )
 
+_FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files", "words")
+_PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
+_SAID = (
+    *("mechanism", "mechanism_parameters", "mechanism_parameters.*", "noise_source", "noise_secret", "not_guaranteed"),
+    *("date", "typefleet_version", "delta_rule", "epsilon_is_of", "unit", "adjacency", "adjacency_kind", "released"),
+    *("adjacency_does_not_cover", "clip_count_sensitivity", "group_rule", "headline", "trust_model", "conversion"),
+    *("amplification_by_sampling", "accountant", "outside_the_budget", "caveats"),
+)
+_COSTS = (
+    *("spent.*", "statement", "epsilon_exact_gaussian", "epsilon_over_delta", "epsilon_over_delta.*", "gdp_mu"),
+    *("group_privacy", "group_privacy.*", "charged_more_than_planned", "counterfactual_*"),
+)
 STATEMENT = (
-    Keys(("spent.*", "statement", "epsilon_exact_gaussian", "counterfactual_*"), "what happened", COST),
-    Keys(("data_covered", "population_rule", "assumed_population"), "how many phones there are", SCHEDULE),
-    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
-    Keys(("*",), "the plan, and words", SETTINGS),
+    Keys(_COSTS, "what happened, and its cost", COST),
+    Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
+    Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
+    Keys(
+        ("recompute", "facts.recompute"),
+        "a command, with the place of the run's folder",
+        SETTINGS,
+    ),
+    Keys(
+        ("planned.*", *_SAID, "vocabulary_from", "files", "files.*", *(f"facts.{name}" for name in _FACTS)),
+        "the plan, and words",
+        SETTINGS,
+    ),
 )
 
 CARD = (
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
-    Keys(("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian"), "the cost", COST),
-    Keys(("privacy.ledger.*",), "the head of the ledger", COST),
-    Keys(("privacy.assumed_population", "privacy.population_rule"), "how many phones there are", SCHEDULE),
+    Keys(tuple(f"privacy.{name}" for name in (*_COSTS, "ledger", "ledger.*")), "the cost, and the ledger's head", COST),
+    Keys(tuple(f"privacy.{name}" for name in _PHONES), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(
-        ("name", "typefleet_version", "model.*", "trained_on.text", "metrics_are", "limits", "privacy.*"),
+        (
+            *("name", "typefleet_version", "model.*", "trained_on.text", "metrics_are", "limits"),
+            *(f"privacy.{name}" for name in _SAID),
+        ),
         "the settings, and words",
         SETTINGS,
     ),

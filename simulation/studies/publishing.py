@@ -73,7 +73,7 @@ def publish(
     """
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
-    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent"))
+    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent", "facts"))
     if not (root / "model" / "weights.npz").is_file():
         raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
@@ -204,7 +204,7 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
     page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
     if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
         page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
-        content["recompute"] = _BY_WHOM
+        content |= {"recompute": _BY_WHOM, "facts": {**privacy["facts"], "recompute": _BY_WHOM}}
     section = files_markdown(told).replace(HEADING, "## What each published file tells")
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)
