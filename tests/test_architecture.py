@@ -87,6 +87,7 @@ BASE = {
         "simulation.settings",
         "simulation.files",
         "simulation.clock",
+        "simulation.early_signals",
         "simulation.parser_messages",
         "simulation.help_pages",
         "simulation.processes",

@@ -154,7 +154,8 @@ CONFIG = (
 _FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files", "words")
 _PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
 _SAID = (
-    *("mechanism", "mechanism_parameters", "mechanism_parameters.*", "noise_source", "noise_secret", "not_guaranteed"),
+    *("mechanism", "mechanism_parameters", "mechanism_parameters.*", "noise_source", "noise_secret", "noise_sampler"),
+    *("not_guaranteed",),
     *("date", "typefleet_version", "delta_rule", "epsilon_is_of", "unit", "adjacency", "adjacency_kind", "released"),
     *("adjacency_does_not_cover", "clip_count_sensitivity", "group_rule", "headline", "trust_model", "conversion"),
     *("amplification_by_sampling", "accountant", "outside_the_budget", "caveats"),
