@@ -42,6 +42,7 @@ SUMMED = {
     *(f"participation.{f.name}" for f in fields(Participation)),
     *dotted_keys(MEASURED),
     *MEASURED,
+    *("other_runs", "other_runs.data", "other_runs.earlier_runs.data", "other_runs.says"),
 }
 LINE = {
     **dict.fromkeys((f.name for f in fields(RoundRecord)), 1.0),
