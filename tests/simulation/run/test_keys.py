@@ -19,10 +19,12 @@ from simulation.run.files_statement import HEADING
 from simulation.run.keys import dotted_keys, row_of
 from simulation.run.records import RoundRecord, Summary
 from simulation.run.sources import Guarantee
+from simulation.run.statement_pages import statement_pages
 from simulation.run.trackers.values import round_values
 from simulation.studies.personalisation import PhoneGroup
 from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel
+from tests.server_strategy.privacy.test_statement import FACTS, statement
 
 METRICS = metric_table()
 ROWS = [{"tokens_before": "0", "positions": 1, "top1_recall": 0.5, "top3_recall": 0.5}]
@@ -40,6 +42,7 @@ SUMMED = {
     *(f"participation.{f.name}" for f in fields(Participation)),
     *dotted_keys(MEASURED),
     *MEASURED,
+    *("other_runs", "other_runs.data", "other_runs.earlier_runs.data", "other_runs.says"),
 }
 LINE = {
     **dict.fromkeys((f.name for f in fields(RoundRecord)), 1.0),
@@ -80,6 +83,14 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)
 
 
+@pytest.mark.parametrize("mechanism", ["gaussian", "blt", "none"])
+def test_what_a_statement_says_has_a_row(mechanism):
+    own = {} if mechanism == "none" else {"clip_quantile": 0.5, "modelled": 4000}
+    plan, spent, _, _ = statement(mechanism, **own)
+    content, _ = statement_pages(plan, spent, FACTS)
+    assert {key for key in dotted_keys(content) if row_of(key, keys.STATEMENT, METRICS) is None} == set()
+
+
 def test_a_metric_that_is_added_has_its_row():
     class Own:
         name, unit, counts, scalar_tag = "own", "number", {"own-count": None}, "held_out/own"
@@ -105,7 +116,14 @@ def test_what_depends_on_phones_is_covered_only_if_it_was_released():
     ]
     covered = {n for rows in tables for row in rows if row.source.guarantee is Guarantee.COVERED for n in row.names}
     assert covered == {
-        *("weights_sha256", "clip_norm", "training/clip_norm", "weights", "strategy/noise/clip_norm"),
+        *(
+            "weights_sha256",
+            "facts.weights_sha256",
+            "clip_norm",
+            "training/clip_norm",
+            "weights",
+            "strategy/noise/clip_norm",
+        ),
         *("strategy/optimizer/*", "strategy/versions/*", "vectors.expected.*"),
         *("*.bytes", "*.sha256", "*.weights_sha256"),
     }
