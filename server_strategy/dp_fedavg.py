@@ -55,6 +55,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.lattice_sum import LatticeSum
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise_key import NoiseKey
@@ -178,7 +179,7 @@ class DPFedAvg(Strategy):
         return self._releases.participation
 
     @property
-    def protected_sum(self) -> ProtectedSum:
+    def protected_sum(self) -> ProtectedSum | LatticeSum:
         """What makes the noise."""
         return self._releases.protected_sum
 

@@ -18,6 +18,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.model_versions import flat_weights, weights_digest
 from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, checked_step, learning_rate_at
 from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.privacy.lattice_sum import protected_sum_of
 from server_strategy.privacy.ledger import (
     Beside,
     Binding,
@@ -30,10 +31,9 @@ from server_strategy.privacy.ledger import (
 from server_strategy.privacy.ledger_lines import KEY_BYTES, digest_of_sum
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.round_replies import RoundReplies
 from server_strategy.state import State, StateError, branch, leaf, leaves_of
-from server_strategy.update_sum import to_float
+from server_strategy.update_sum import FRACTION_BITS, to_float
 from typefleet.errors import expected
 
 Labels = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
@@ -76,7 +76,7 @@ class Releases:
         self.ledger = PrivacyLedger(plan, ledger_path)
         self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)
-        self.protected_sum = ProtectedSum(self.plan, noise)
+        self.protected_sum = protected_sum_of(self.plan, noise, FRACTION_BITS)
         self.made = 0
         self.budget_reached: str | None = None
         self._noise, self._labels, self._cohort = noise, labels, cohort
@@ -143,7 +143,7 @@ class Releases:
         before = copy.deepcopy(self.protected_sum.state())
         weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(line))
         if not self.ledger.repeats(line, weights_digest(weights)):
-            self.protected_sum = ProtectedSum(self.plan, self._noise)
+            self.protected_sum = protected_sum_of(self.plan, self._noise, FRACTION_BITS)
             self.protected_sum.load_state(before)
             return None
         self._count(came.participants, state)
@@ -154,7 +154,8 @@ class Releases:
     ) -> tuple[Weights, OptimizerState]:
         """The weights after noise and a step of the optimizer, and the optimizer's state then; nothing is kept."""
         rate = learning_rate_at(self._settings, self.made, self.plan.rounds)
-        total = to_float(came.total, self.protected_sum.clip_norm)
+        is_whole = self.plan.sampler == "discrete"
+        total = came.total if is_whole else to_float(came.total, self.protected_sum.clip_norm)
         noised = self.protected_sum.release(total, len(came.reported), below, attempt)
         mean_update = (noised / self._cohort.goal).astype(np.float32)  # [num_weights]
         step, state = checked_step(self._optimizer, rate, mean_update, self._optimizer_state)

@@ -249,7 +249,8 @@ def same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
     They are equal but for parameters that an optimiser found, and for what their rounding does to the noise.
     """
     planned = plan.to_json()
-    if not isinstance(on_record, dict) or on_record.keys() != planned.keys():
+    on_record = PrivacyPlan.with_defaults(on_record) if isinstance(on_record, dict) else {}
+    if on_record.keys() != planned.keys():
         return False
     kind = None if plan.mechanism is None else kind_of(plan.mechanism)
     then, now = on_record["parameters"] or {}, planned["parameters"] or {}

@@ -33,7 +33,6 @@ def main(argv: Sequence[str]) -> int:
     flags = parse_with_tyro(Flags, argv)
     folder = flags.run_dir
     from client_model.tflite.export_folder import read_private_key
-    from simulation.run.files_statement import refresh_files
     from simulation.run.ledger_head import sign_head
     from simulation.studies.privacy_check import check_statement
 
@@ -42,5 +41,4 @@ def main(argv: Sequence[str]) -> int:
     if key is not None and agrees:
         with held(folder):
             print(f"signed: {sign_head(folder, key)}", file=sys.stderr)
-            refresh_files(folder)
     return 0 if agrees else 1

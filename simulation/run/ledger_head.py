@@ -25,7 +25,6 @@ from typefleet.untrusted.opening import read_bytes
 HEAD, HEAD_SIGNATURE = "privacy_head.json", "privacy_head.sig"
 IN_BRIEF = ("lines", "last_hash")
 """What a model card says of the head."""
-_CHANGES_LATER = ("files",)  # keys of the statement that follow what the folder has
 
 
 def head_of(root: Path) -> dict[str, Any]:
@@ -44,8 +43,7 @@ def head_of(root: Path) -> dict[str, Any]:
     entries, _ = read_ledger(root / "privacy_ledger.jsonl")
     said = read_json_object(root / "privacy.json", "the privacy statement of a run", ("spent", "epsilon_is_of"))
     spent = said["spent"] if isinstance(said["spent"], dict) else {}
-    stated = {name: value for name, value in said.items() if name not in _CHANGES_LATER}
-    statement = json.dumps(stated, sort_keys=True, separators=(",", ":"))
+    statement = json.dumps(said, sort_keys=True, separators=(",", ":"))
     settings = read_bytes(root / "config.toml", "the settings of a run", ConfigError, RECORD_BYTES)
     return {
         "lines": len(entries),

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from simulation.run.files_statement import WORDS, with_files
 from typefleet.errors import ConfigError, expected
 
 FACTS = "facts"
@@ -22,7 +23,8 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    return {**privacy_json(plan, spent, facts), FACTS: asdict(facts)}, privacy_markdown(plan, spent, facts)
+    content = {**privacy_json(plan, spent, facts), FACTS: asdict(facts)}
+    return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
 
 
 def facts_from(stated: Any, where: object) -> StatementFacts:
@@ -32,6 +34,8 @@ def facts_from(stated: Any, where: object) -> StatementFacts:
         ConfigError: these are not such facts.
     """
     found: StatementFacts = _built(StatementFacts, stated, where)
+    if found.words not in WORDS:
+        raise ConfigError(expected(where, "the facts of a privacy statement", "words of another origin"))
     return found
 
 

@@ -10,7 +10,6 @@ from server_strategy.privacy.ledger import half_written_line
 from simulation.studies.privacy_evidence import Evidence, check_lines, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
-    check_files,
     check_head,
     check_records,
     check_settings,
@@ -46,6 +45,8 @@ def check_statement(
     if (line := half_written_line(found.ledger)) is not None:
         why = "a release is made only once its line is whole"
         print(f"note: {printable(str(found.ledger))}:{line} is half-written and not counted: {why}", file=errors)
+    if found.plan.charged_more is not None:
+        print(f"note: {found.plan.charged_more}", file=errors)
     numbers = _numbers(found)
     if as_json:
         lines = [one._asdict() for one in findings.lines]
@@ -71,7 +72,6 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     check_weights(found, findings)
     check_settings(found, findings)
     check_records(found, findings)
-    check_files(found, findings)
     check_head(found, findings, key)
     return found, findings
 

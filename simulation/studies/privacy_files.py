@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.text.population import text_source
 from client_model.tflite.export_folder import MANIFEST, SIGNATURE
 from server_strategy.privacy.ledger import same_plan
 from server_strategy.privacy.ledger_lines import is_bound, participants_of
@@ -23,9 +24,10 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
+from simulation.run.artefacts import ARTEFACTS, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
-from simulation.run.files_statement import files_of
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
+from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
 from simulation.studies.privacy_findings import Findings
 from typefleet.errors import ConfigError, InputError
@@ -98,7 +100,7 @@ def check_settings(found: Evidence, findings: Findings) -> None:
         return
     _compare_plans(found, findings, own)
     if not found.of_before:
-        _check_words(found, findings, config)
+        _check_facts(found, findings, config)
 
 
 def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> None:
@@ -116,27 +118,22 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
     )
 
 
-def _check_words(found: Evidence, findings: Findings, config: RunConfig) -> None:
-    """Where the vocabulary comes from, as far as the settings say it."""
+def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
+    """The facts that the settings say as well: the files of the run, its words, whose text it is."""
+    facts = found.statement[FACTS]
     by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): {"counted", "private"}}
-    origins = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
+    words = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
     if config.data.vocabulary_path is not None:
-        origins = {"listed"}
-    same = found.statement["files"]["vocabulary"] in origins
-    findings.agree(
-        f"{STATEMENT}: files.vocabulary", same, "from config.toml", "config.toml has words of another origin"
-    )
-
-
-def check_files(found: Evidence, findings: Findings) -> None:
-    """No file is there that the statement does not name, as far as a run writes it."""
-    if found.of_before:
-        return
-    named = {name for row in found.statement["files"]["tell"] for name in row["files"]}
-    there = files_of(found.folder, found.statement, found.statement["files"]["vocabulary"], ())
-    others = sorted({name for row in there for name in row.files} - named)
-    if others:
-        findings.not_checkable(f"{STATEMENT}: files", f"written before {', '.join(others)} came into the folder")
+        words = {"listed"}
+    secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
+    files = {one.name for one in artefacts_of(config, found.folder)}
+    for name, same in (
+        ("files", set(facts["files"]) - secret == files - secret),
+        ("words", facts["words"] in words),
+        ("data_covered", text_source(config.data) in facts["data_covered"]),
+        ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
+    ):
+        findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
 
 
 def check_records(found: Evidence, findings: Findings) -> None:

@@ -15,7 +15,6 @@ from server_strategy.privacy.ledger_lines import chained
 from server_strategy.privacy.ledger_reading import plan_on_record
 from simulation.files import write_npz_atomically
 from simulation.run.directory import stored_weights_sha256
-from simulation.run.files_statement import write_statement
 from simulation.run.ledger_head import head_of, sign_head, write_head
 from simulation.run.statement_pages import facts_from, statement_pages
 
@@ -119,7 +118,8 @@ def restate(folder: Path) -> None:
     said = json.loads((folder / "privacy.json").read_text())
     spent = PrivacySpent(**recompute(ledger, releases))
     content, page = statement_pages(plan, spent, facts_from(said["facts"], "privacy.json"))
-    write_statement(folder, content, page, said["files"]["vocabulary"])
+    (folder / "privacy.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / "privacy.md").write_text(page)
     rehead(folder)
 
 
