@@ -153,7 +153,7 @@ def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copi
     (folder / "checkpoints").mkdir()
     run = opened(prepared, resume=True)  # nothing was released
     phones = np.arange(8)
-    run.strategy._put_on_record(1, phones, run_spent(run, phones))
+    run.strategy.ledger.record(1, phones.astype(np.uint64), run_spent(run, phones))
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").mkdir()
     with pytest.raises(ConfigError, match="expected a checkpoint, found none, and 1 releases on record; start a new"):
