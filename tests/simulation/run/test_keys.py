@@ -159,6 +159,7 @@ def read(folder: Path) -> dict[str, tuple[set[str], tuple[keys.Keys, ...]]]:
     tables = {
         "summary.json": (content["summary.json"], keys.SUMMARY),
         "privacy.json": (content["privacy.json"], keys.STATEMENT),
+        "privacy_head.json": (content["privacy_head.json"], keys.HEAD),
         "participation.json": (content["participation.json"], keys.PARTICIPATION),
         "rounds.jsonl": (lines["rounds.jsonl"], keys.ROUNDS),
         "rounds.parquet": (columns["rounds.parquet"], keys.ROUNDS),
@@ -203,6 +204,7 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     }
     elsewhere = {
         "model/manifest.sig",
+        "privacy_head.sig",
         "personalisation.json",
         "personalisation.png",
         "mlflow/",
