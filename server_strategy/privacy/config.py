@@ -134,16 +134,16 @@ def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
         raise ConfigError(f"--privacy.{error}") from error
 
 
+def _can_be_sampled(name: str) -> bool:
+    return has_counterfactual(mechanism_kind(name).makes)
+
+
 def _check_discrete(name: str, mechanism: Mechanism | None) -> None:
     """Discrete noise takes the place of a stream, so it can only where the stream is no more than the draws."""
     if name != DEFAULT_MECHANISM or not isinstance(mechanism, IndependentNoise | None):
         why = "noise that mixes draws with real weights is on no lattice"
         what = f"only with --privacy.mechanism {DEFAULT_MECHANISM} ({why})"
         raise ConfigError(expected("--privacy.sampler discrete", what, name))
-
-
-def _can_be_sampled(name: str) -> bool:
-    return has_counterfactual(mechanism_kind(name).makes)
 
 
 def _only_with(name: str, other: str) -> ConfigError:

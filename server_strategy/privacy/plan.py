@@ -258,8 +258,8 @@ def make_privacy_plan(
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
         noise_source=privacy.noise_source,
-        sampler=privacy.sampler,
         adjacency=privacy.adjacency,
+        sampler=privacy.sampler,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism)

@@ -139,7 +139,9 @@ CONFIG = (
 
 STATEMENT = (
     Keys(("spent.*", "statement", "epsilon_exact_gaussian", "counterfactual_*"), "what happened", COST),
+    Keys(("gdp_mu", "epsilon_over_delta.*", "group_privacy.*"), "the same in other words", COST),
     Keys(("data_covered", "population_rule", "assumed_population"), "how many phones there are", SCHEDULE),
+    Keys(("most_phones_of_a_person",), "how many phones hold messages of one person", SCHEDULE),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(("*",), "the plan, and words", SETTINGS),
 )
