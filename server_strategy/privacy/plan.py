@@ -60,8 +60,9 @@ class PrivacyPlan:
     adaptive: AdaptiveClipping | None = None
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
-    adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
+    sampler: str = "continuous"  # of the noise
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
+    adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ledger and statement have it: the mechanism by its name, its parameters beside it."""
@@ -257,8 +258,9 @@ def make_privacy_plan(
         policy=cohort.policy,
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
-        adjacency=privacy.adjacency,
         noise_source=privacy.noise_source,
+        adjacency=privacy.adjacency,
+        sampler=privacy.sampler,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism)

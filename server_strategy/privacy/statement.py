@@ -24,9 +24,9 @@ _TRUST = "central: the server sees each round's sum of clipped updates, and is t
 _RELEASED = "the model after every completed round, and the clip norm if it adapts"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _OUTSIDE = (
-    "evaluation on held-out phones, and the choice of settings by looking at it",
-    "what the schedule itself shows: who took part, when, and how many tokens it trained on",
-    "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
+    "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
+    "what the schedule itself shows: who took part, when, and what became of it",
+    "exact values for the run's owner alone: loss, norms, tokens, clipped share, counting baselines, causes of failure",
 )
 _CAVEATS = (
     "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
@@ -44,8 +44,10 @@ class StatementFacts:
     weighting: str  # of the clipped updates, such as `uniform weights`
     weights_sha256: str  # of the weights that the statement is of
     date: str  # on which it was written, YYYY-MM-DD
-    most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
     noise_secret_kept: bool = False  # after the run's end
+    files: tuple[str, ...] = ()  # that the run leaves
+    words: str = "counted"  # where the vocabulary comes from
+    most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:

@@ -87,6 +87,8 @@ HELD_OUT_PHONES = (
 
 CHECKPOINTS = (
     Keys(("about.salt",), "the salt of the labels", SECRETS),
+    Keys(("about.began.noise_check",), "a digest of the noise's key", SECRETS),
+    Keys(("about.began.start_sha256",), "the digest of the starting weights", FILE_OF_TEXT),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),

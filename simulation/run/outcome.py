@@ -13,7 +13,8 @@ from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
-from simulation.run.files_statement import origin_of_words, write_statement
+from simulation.run.artefacts import artefacts_of
+from simulation.run.files_statement import origin_of_words, with_files
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
 from simulation.run.noise_secret import erase_noise_secret
@@ -72,9 +73,11 @@ def write_outcome(run: Run) -> None:
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    facts, words = statement_facts(run), origin_of_words(run.config.data, run.prepared.start)
+    root, facts = run.directory.root, statement_facts(run)
     content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
-    write_statement(run.directory.root, content, page, words)
+    content, page = with_files(content, page, facts.files, facts.words)
+    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", page)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -106,8 +109,10 @@ def statement_facts(run: Run) -> StatementFacts:
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
         noise_secret_kept=run.config.privacy.keep_noise_secret,
+        files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
+        words=origin_of_words(data, start),
+        most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 
 
