@@ -118,8 +118,11 @@ def _packed_value(rounds: int, most: int, restart: int) -> int | None:
     size = 2**height
     if most > size and not (restart == size and most <= rounds - rounds % size):
         return None
-    full = (divmod(most, 2**h) for h in range(height + 1))
-    return sum(nodes * 4**h + rest * rest for h, (nodes, rest) in enumerate(full))
+    value = 0
+    for leaves in (1 << h for h in range(height + 1)):
+        full, rest = divmod(most, leaves)
+        value += full * leaves**2 + rest**2
+    return value
 
 
 def _only_from_the_first(table: _Table) -> _Table:
