@@ -13,6 +13,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_account import OtherRuns, other_runs_json, other_runs_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
@@ -45,6 +46,7 @@ class StatementFacts:
     weighting: str  # of the clipped updates, such as `uniform weights`
     weights_sha256: str  # of the weights that the statement is of
     date: str  # on which it was written, YYYY-MM-DD
+    other_runs: OtherRuns | None = None  # None: nobody looked
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "counterfactual_poisson_epsilon": _counterfactual(plan, spent),
         "conversion": _CONVERSION if has_privacy else None,
         "accountant": _accountant() if has_privacy else None,
+        "other_runs": other_runs_json(facts.other_runs),
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
         "caveats": list(_caveats(plan)),
         "recompute": _recompute(plan, facts) if has_privacy else None,
@@ -88,7 +91,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, plan.mechanism, facts)]
-    lines += ["## What the guarantee does not cover", ""]
+    lines += [*other_runs_markdown(facts.other_runs), "## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan))]

@@ -11,10 +11,12 @@ from client_model.learning.language_model import unflatten, weights_sha256
 from client_model.text.population import text_source
 from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from server_strategy.privacy.statement_account import other_runs_json
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
+from simulation.run.other_runs import other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.subcommands import command
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
@@ -47,6 +49,7 @@ def run_summary(run: Run) -> Summary:
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
         weights_sha256=weights_sha256(run.flat),
         peak_driver_rss_bytes=peak_rss_bytes(),
+        other_runs=other_runs_json(other_runs_now(run)),
     )
 
 
@@ -83,7 +86,7 @@ def statement_facts(run: Run) -> StatementFacts:
     if data.vocabulary_path is not None:
         vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
     elif start is not None:
-        vocabulary = "" if start.ships_with_us else f"the vocabulary, which comes with {start.path.name}"
+        vocabulary = ""  # among `start_items`
     else:
         vocabulary = (
             f"the vocabulary, which is counted on training phones without noise, of words that at least "
@@ -98,11 +101,12 @@ def statement_facts(run: Run) -> StatementFacts:
     )
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
-        outside_the_budget=tuple(filter(None, (vocabulary, start.description if start is not None else None, drawn))),
+        outside_the_budget=tuple(filter(None, (vocabulary, *start_items(run), drawn))),
         recompute=command("scripts/check_privacy.py", run.directory.root),
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
+        other_runs=other_runs_now(run),
     )
 
 
@@ -112,6 +116,7 @@ def finish_run(run: Run) -> None:
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
     write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
+    settle(run)
     write_outcome(run)
     if run.strategy.last_evaluation is not None:
         write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
