@@ -15,6 +15,7 @@ import numpy as np
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import private_mechanisms
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.privacy.tree_aggregation import tree_sensitivity_squared
@@ -30,7 +31,7 @@ def measure(mechanism: str, weights: int, rounds: int) -> dict[str, float]:
     privacy = PrivacyConfig(mechanism, noise_multiplier=1.0)
     plan = make_privacy_plan(cohort, privacy, rounds=rounds, num_phones=5000)
     plan_s = time.perf_counter() - began
-    protected, total, took_s = ProtectedSum(plan, 0), np.zeros(weights), []
+    protected, total, took_s = ProtectedSum(plan, NoiseKey.fresh()), np.zeros(weights), []
     for _ in range(rounds):
         began = time.perf_counter()
         protected.release(total, 50, 25)

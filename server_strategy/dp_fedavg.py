@@ -22,7 +22,12 @@ Example:
     >>> from server_strategy.privacy.config import PrivacyConfig
     >>> private = PrivacyConfig(noise_multiplier=4.0)
     >>> strategy = DPFedAvg(
-    ...     UniformCohorts(goal=20), num_phones=1000, cohort=CohortConfig(goal=20), privacy=private, rounds=30
+    ...     UniformCohorts(goal=20),
+    ...     num_phones=1000,
+    ...     cohort=CohortConfig(goal=20),
+    ...     privacy=private,
+    ...     rounds=30,
+    ...     noise=NoiseKey.fresh(),
     ... )
     >>> round(strategy.plan.epsilon, 1)
     1.7
@@ -57,6 +62,7 @@ from server_strategy.privacy.ledger import (
     privacy_after,
 )
 from server_strategy.privacy.mechanisms.base import Mechanism
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
@@ -79,11 +85,11 @@ class DPFedAvg(Strategy):
         cohorts: resolves who reports in a round.
         num_phones: size of the id space of the phones.
         cohort, privacy, optimizer: settings.
+        noise: key of the noise; whoever has it can take the noise away.
         server_optimizer: moves the weights, in the place of the one that `optimizer` names.
         mechanism: makes the noise, in the place of the one that `privacy` names; it need not be registered.
         rounds: releases planned; bounds participations and so the noise.
         plan: settled already by `make_privacy_plan`, in the place of `privacy`, `mechanism` and `rounds`.
-        seed: key of the noise.
         ledger_path: file of the ledger; in memory if None.
         labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
         phones_per_message: most phones in a message; None for one message a node.
@@ -104,13 +110,13 @@ class DPFedAvg(Strategy):
         num_phones: int,
         *,
         cohort: CohortConfig,
+        noise: NoiseKey,
         privacy: PrivacyConfig | None = None,
         rounds: int | None = None,
         mechanism: Mechanism | None = None,
         plan: PrivacyPlan | None = None,
         optimizer: ServerOptimizerConfig | None = None,
         server_optimizer: ServerOptimizer | None = None,
-        seed: int = 0,
         ledger_path: Path | None = None,
         labels: Callable[[NDArray[np.int64]], NDArray[np.uint64]] | None = None,
         phones_per_message: int | None = None,
@@ -125,6 +131,7 @@ class DPFedAvg(Strategy):
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
         self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
+        require_object("noise", noise, ("generator", "source"))
         require_object("server_optimizer", self.server_optimizer, OPTIMIZERS.needs)
         if plan is None:
             if privacy is None or rounds is None:
@@ -136,10 +143,11 @@ class DPFedAvg(Strategy):
         elif any(given is not None for given in (privacy, rounds, mechanism)):
             raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
         plan.require_cohort(cohort)
+        plan = replace(plan, noise_source=noise.source)  # the key that is used is the truth
         self.ledger = PrivacyLedger(plan, ledger_path)
         self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)
-        self.protected_sum = ProtectedSum(self.plan, seed)
+        self.protected_sum = ProtectedSum(self.plan, noise)
         self.budget_reached: str | None = None  # why no further release is made
         self.last_round: RoundOutcome | None = None
         self.last_evaluation: PhoneCounts | None = None

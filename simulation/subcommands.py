@@ -31,6 +31,7 @@ SUBCOMMANDS = {
     "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),
     "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
+    "publish": Subcommand("publish", "copy out what a run's guarantee covers, and nothing else"),
     "type": Subcommand("type_sentences", "type everyday sentences on an exported keyboard"),
     "demo": Subcommand("keyboard_demo", "type on an exported keyboard, in the browser"),
     "personalise": Subcommand("personalise", "fine-tune held-out phones with the exported training file"),

@@ -20,6 +20,7 @@ files cost. One account has one of them, that of its first private run.
 """
 
 import math
+import secrets
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,7 @@ from server_strategy.privacy.account_lines import (
     first_line,
     next_line,
     read_account_lines,
+    salted,
     to_text,
 )
 from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
@@ -117,7 +119,7 @@ class Account:
     @staticmethod
     def begun(path: Path, population: str, about: str, date: str) -> "Account":
         """An account without any run."""
-        return Account((first_line(population, about, date),), path=path)
+        return Account((first_line(population, about, date, secrets.token_hex(16)),), path=path)
 
     @staticmethod
     def read(path: Path) -> "Account":
@@ -131,11 +133,6 @@ class Account:
         for entry in others:
             account = account._with(entry)
         return account
-
-    @property
-    def population(self) -> str:
-        """The digest of the text that it is about."""
-        return str(self.entries[0]["population"])
 
     @property
     def about(self) -> str:
@@ -221,7 +218,8 @@ class Account:
         Raises:
             AccountError: it is.
         """
-        if population != self.population:
+        first = self.entries[0]
+        if salted(population, first["salt"]) != first["population"]:
             found = f"one of {self.about}, whose digest is another"
             raise AccountError(expected(f"--privacy.account: {self.path}", "the account of this run's data", found))
 

@@ -12,6 +12,7 @@ A line is taken only with exactly the fields that it has, each of its kind, and 
 file is replaced as a whole, so that a crash leaves the old lines or the new: a half of one is damage, and is refused.
 """
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -30,7 +31,7 @@ _CHAIN = {"line": (int,), "kind": (str,), "date": (str,), "previous": (str,), "h
 _COST = {"run": (str,), "zcdp_rho": _MAYBE_NUMBER, "own_delta": _NUMBER}
 _TERMS = {"delta": _MAYBE_NUMBER, "deployment": (str,), "adjacency": (str,)}
 _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
-    _POPULATION: {"population": (str,), "about": (str,)},
+    _POPULATION: {"population": (str,), "salt": (str,), "about": (str,)},
     OPENED: {**_COST, **_TERMS, "name": (str,), "phones": (int,), "total_epsilon": _MAYBE_NUMBER},
     REOPENED: {**_COST, "total_epsilon": _MAYBE_NUMBER},
     SETTLED: {**_COST, "releases": (int,)},
@@ -45,16 +46,24 @@ class AccountError(InputError):
     """An account that was changed, is of another population, or has too little left."""
 
 
-def first_line(population: str, about: str, date: str) -> dict[str, Any]:
+def first_line(population: str, about: str, date: str, salt: str) -> dict[str, Any]:
     """The line with which an account begins.
 
     Args:
-        population: its digest.
+        population: the digest of the text.
         about: whose text it is, for people.
         date: YYYY-MM-DD.
+        salt: a secret of the account. Statements name hashes of its lines, and whoever has all of a text but one
+            person's could otherwise try out what the digest is of.
     """
-    body = {"line": 1, "kind": _POPULATION, "population": population, "about": about, "date": date}
+    of_it = salted(population, salt)
+    body = {"line": 1, "kind": _POPULATION, "population": of_it, "salt": salt, "about": about, "date": date}
     return chained(body, "")
+
+
+def salted(population: str, salt: str) -> str:
+    """The digest of a population as an account has it."""
+    return hashlib.sha256(f"{salt} {population}".encode()).hexdigest()
 
 
 def next_line(entries: list[dict[str, Any]], kind: str, date: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from server_strategy.privacy.account import ZERO_OUT, Cost, Terms, added_up
 from server_strategy.privacy.accounting import epsilon_by_rdp
 
 SYNTHETIC = "synthetic"  # the population of made-up people, whatever their seed
+MADE_UP, MESSAGES = "made-up people", "messages"  # kinds of data, in statements
 
 SAME = "the same data: rho adds up"
 UNLIKE = "other data, in which the same people cannot be ruled out: rho adds up as if all phones were in all of it"
@@ -27,7 +28,7 @@ class EarlierRun:
     """What a run cost whose weights another one starts from."""
 
     weights_sha256: str | None  # None: a start that is on no record
-    population: str | None  # digest of its data; None: not on record
+    population: str | None  # digest of its data, for no file that is passed on; None: not on record
     cost: Cost
     terms: Terms
     known_by: Literal["its ledger", "its statement", "nothing"]
@@ -38,11 +39,17 @@ class EarlierRun:
         """Under which an account has it that did not see the run itself."""
         return self.run or f"weights-{(self.weights_sha256 or 'of no record')[:16]}"
 
-    def to_json(self) -> dict[str, Any]:
-        """For a statement."""
+    @property
+    def data(self) -> str | None:
+        """What kind of data it is; None where that is not on record."""
+        return None if self.population is None else MADE_UP if self.population == SYNTHETIC else MESSAGES
+
+    def to_json(self, later: "EarlierRun") -> dict[str, Any]:
+        """For the statement of a later run; without the digest of the data, which would tell of each message in it."""
         return {
             "weights_sha256": self.weights_sha256,
-            "population": self.population,
+            "data": self.data,
+            "same_data": self.population is not None and self.population == later.population,
             "zcdp_rho": self.cost.zcdp_rho,
             "own_delta": self.cost.own_delta,
             "delta": self.terms.delta,

@@ -8,13 +8,12 @@ The library's queries draw from TensorFlow's generators: unseeded they cannot be
 depend on how many draws came before (`GaussianSumQuery`) or share draws between neighbouring seeds, in
 float32 (`TreeResidualSumQuery`); its restart is a traced function, in which noise from outside would be
 drawn once and used for ever. `KeyedSumQuery` keeps the library's clipping, sums and privacy event,
-takes its noise from a mechanism's stream, and draws from generators keyed by (seed, purpose, release,
-tensor): a run resumed after a crash repeats the same release bit for bit, and no two releases, tensors
-or seeds share a draw. The tests hold tree and adaptive clipping against the library's own.
+takes its noise from a mechanism's stream, and draws from the generators of a `NoiseKey`: a run resumed
+after a crash repeats the same release bit for bit, and no two releases, tensors or keys share a draw. The
+tests hold tree and adaptive clipping against the library's own.
 """
 
 import collections
-import hashlib
 import math
 import sys
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from tensorflow_privacy.privacy.dp_query.gaussian_query import GaussianSumQuery 
 from tensorflow_privacy.privacy.dp_query.no_privacy_query import NoPrivacySumQuery  # noqa: E402
 
 from server_strategy.privacy.mechanisms.base import Draw, Mechanism, NoiseStream, sensitivity_of  # noqa: E402
+from server_strategy.privacy.noise_key import NoiseKey  # noqa: E402
 from typefleet.errors import ConfigError, expected  # noqa: E402
 from typefleet.own_parts import calling  # noqa: E402
 
@@ -44,7 +44,6 @@ __all__ = [
     "NoPrivacySumQuery",
     "SumAggregationDPQuery",
     "TensorNoise",
-    "noise_generator",
 ]
 
 
@@ -57,32 +56,32 @@ class TensorNoise:
 
 
 class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-privacy has no types
-    """Sum query whose noise comes from a mechanism and is a function of (seed, purpose, releases so far).
+    """Sum query whose noise comes from a mechanism and is a function of (key, purpose, releases so far).
 
     Clipping and sums are tensorflow-privacy's. The state holds the noise of each tensor, which is advanced
     in place, since it may be large: a state can be used once, and a second use raises.
     """
 
-    _GlobalState = collections.namedtuple("_GlobalState", ["l2_norm_clip", "stddev", "release", "noises"])
+    _GlobalState = collections.namedtuple("_GlobalState", ["l2_norm_clip", "stddev", "release", "noises", "attempt"])
 
     def __init__(
-        self, l2_norm_clip: float, stddev: float, seed: int, mechanism: Mechanism, purpose: str = "noise"
+        self, l2_norm_clip: float, stddev: float, key: NoiseKey, mechanism: Mechanism, purpose: str = "noise"
     ) -> None:
         """Set up the query.
 
         Args:
             l2_norm_clip: bound on one record's global L2 norm.
             stddev: standard deviation of the mechanism's draws, on each coordinate of the sum.
-            seed: key of the noise.
+            key: of the noise.
             mechanism: makes noise of the draws.
-            purpose: key of the noise as well; queries that run side by side need different ones.
+            purpose: keys the noise as well; queries that run side by side need different ones.
         """
         super().__init__(l2_norm_clip, stddev)
-        self._seed, self._purpose, self._mechanism = seed, purpose, mechanism
+        self._key, self._purpose, self._mechanism = key, purpose, mechanism
 
     def initial_global_state(self) -> Any:
         """State before the first release."""
-        return self._GlobalState(float(self._l2_norm_clip), float(self._stddev), 0, ())
+        return self._GlobalState(float(self._l2_norm_clip), float(self._stddev), 0, (), 0)
 
     def new_noise(self) -> TensorNoise:
         """Noise of one tensor, before the first release."""
@@ -102,11 +101,12 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
             if noise.releases != release:
                 found = f"noise used {noise.releases} times"
                 raise ValueError(expected("state of the query", f"noise for release {release}", found))
-            unit = self._next_unit(noise.stream, self._draw(release, index, tensor.shape), tuple(tensor.shape))
+            draw = self._draw(release, index, tensor.shape, global_state.attempt)
+            unit = self._next_unit(noise.stream, draw, tuple(tensor.shape))
             noise.releases += 1
             noised.append(tensor + tf.cast(unit * global_state.stddev, tensor.dtype))
         result = tf.nest.pack_sequence_as(sample_state, noised)
-        return result, global_state._replace(release=release + 1, noises=noises), self._event(global_state)
+        return result, global_state._replace(release=release + 1, noises=noises, attempt=0), self._event(global_state)
 
     def _next_unit(self, stream: NoiseStream, draw: Draw, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Noise of the next release; anything else would be repeated over coordinates, or be no noise at all."""
@@ -120,11 +120,11 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
             raise ConfigError(expected(where, "noise of its stream that is finite", "NaN or infinite numbers"))
         return np.asarray(unit)
 
-    def _draw(self, release: int, tensor: int, shape: Any) -> Draw:
+    def _draw(self, release: int, tensor: int, shape: Any, attempt: int) -> Draw:
         """The draws of one tensor in one release; a tree needs one for each node that it completes."""
 
         def draw(level: int) -> NDArray[np.float64]:
-            rng = noise_generator(self._seed, release, tensor, level, self._purpose)
+            rng = self._key.generator(release, tensor, level, self._purpose, attempt)
             return np.asarray(rng.standard_normal(shape))
 
         return draw
@@ -135,16 +135,6 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
             sensitivity = global_state.l2_norm_clip * math.sqrt(sensitivity_of(self._mechanism, 1, 1, 1))
             return dp_accounting.GaussianDpEvent(global_state.stddev / sensitivity)
         return dp_accounting.UnsupportedDpEvent()
-
-
-def noise_generator(
-    seed: int, release: int, tensor: int, level: int = 0, purpose: str = "noise"
-) -> np.random.Generator:
-    """The draws of one tensor in one release: Philox under a 256-bit digest of their key."""
-    key = (int(seed), purpose, int(release), int(tensor), *([int(level)] if level else []))
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=32)
-    entropy = int.from_bytes(digest.digest(), "little")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
 class AdaptiveClipSumQuery(SumAggregationDPQuery):  # type: ignore[misc]

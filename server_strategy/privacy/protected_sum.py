@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from server_strategy.privacy.adjacency import COUNT_SENSITIVITY
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise import (
     AdaptiveClipSumQuery,
@@ -19,6 +20,7 @@ from server_strategy.privacy.noise import (
     SumAggregationDPQuery,
     TensorNoise,
 )
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.state import State, branch, leaf, leaves_of
 from typefleet.errors import expected
@@ -31,9 +33,9 @@ class ProtectedSum:
         releases: made so far.
     """
 
-    def __init__(self, plan: PrivacyPlan, seed: int) -> None:
+    def __init__(self, plan: PrivacyPlan, noise: NoiseKey) -> None:
         self._plan = plan
-        self._query = make_query(plan, seed)
+        self._query = make_query(plan, noise)
         self._state: Any = self._query.initial_global_state()
         self.releases = 0
 
@@ -42,13 +44,17 @@ class ProtectedSum:
         """Bound on the L2 norm of an update in the next release."""
         return float(self._state.clip_norm) if self._plan.adaptive is not None else self._plan.clip_norm
 
-    def release(self, total: NDArray[np.float64], reports: int, reports_below: int) -> NDArray[np.float64]:
+    def release(
+        self, total: NDArray[np.float64], reports: int, reports_below: int, attempt: int = 0
+    ) -> NDArray[np.float64]:
         """Protect a sum.
 
         Args:
             total: sum of the clipped updates, float64 [num_weights].
             reports: updates in it.
             reports_below: those whose norm was at most the clip norm.
+            attempt: counts, from 1, further sums that are released in the place of the same release; each has
+                noise of its own.
 
         Returns:
             float64 [num_weights].
@@ -59,7 +65,7 @@ class ProtectedSum:
         sample: Any = tf.constant(total)
         if self._plan.adaptive is not None:
             sample = (sample, tf.constant(reports_below - reports / 2, tf.float64))
-        noised, self._state, _ = self._query.get_noised_result(sample, self._state)
+        noised, self._state, _ = self._query.get_noised_result(sample, self._at(attempt))
         self.releases += 1
         protected: NDArray[np.float64] = noised.numpy()
         return protected
@@ -93,6 +99,15 @@ class ProtectedSum:
         elif loaded:
             (self._state,) = loaded
 
+    def _at(self, attempt: int) -> Any:
+        """The state of the query for a release that is made again, of another sum."""
+        if not self._keyed_queries():
+            return self._state
+        if self._plan.adaptive is None:
+            return self._state._replace(attempt=attempt)
+        update, count = (state._replace(attempt=attempt) for state in (self._state.update, self._state.count))
+        return self._state._replace(update=update, count=count)
+
     def _keyed_queries(self) -> list[KeyedSumQuery]:
         query = self._query
         inner = [query.update_query, query.count_query] if isinstance(query, AdaptiveClipSumQuery) else [query]
@@ -103,7 +118,7 @@ class ProtectedSum:
         return inner if self._keyed_queries() else []
 
 
-def make_query(plan: PrivacyPlan, seed: int) -> DPQuery:
+def make_query(plan: PrivacyPlan, noise: NoiseKey) -> DPQuery:
     """The query of a plan.
 
     Raises:
@@ -111,22 +126,24 @@ def make_query(plan: PrivacyPlan, seed: int) -> DPQuery:
     """
     adaptive = plan.adaptive
     if adaptive is None:
-        return _sum_query(plan.mechanism, plan.clip_norm, plan.noise_stddev, seed, "noise")
+        return _sum_query(plan.mechanism, plan.clip_norm, plan.noise_stddev, noise, "noise")
     return AdaptiveClipSumQuery(
         initial_clip_norm=plan.clip_norm,
         quantile=adaptive.quantile,
         learning_rate=adaptive.learning_rate,
         expected_reports=plan.goal,
-        update_query=_sum_query(plan.mechanism, 1.0, adaptive.update_noise_stddev, seed, "noise"),
-        count_query=_sum_query(plan.mechanism, 0.5, adaptive.count_noise_stddev, seed, "clip-noise"),
+        update_query=_sum_query(plan.mechanism, 1.0, adaptive.update_noise_stddev, noise, "noise"),
+        count_query=_sum_query(
+            plan.mechanism, COUNT_SENSITIVITY[plan.adjacency], adaptive.count_noise_stddev, noise, "clip-noise"
+        ),
     )
 
 
 def _sum_query(
-    mechanism: Mechanism | None, clip_norm: float, stddev: float | None, seed: int, purpose: str
+    mechanism: Mechanism | None, clip_norm: float, stddev: float | None, noise: NoiseKey, purpose: str
 ) -> SumAggregationDPQuery:
     if mechanism is None:
         return NoPrivacySumQuery()
     if stddev is None:
         raise ValueError(expected(f"mechanism {mechanism.name!r}", "a plan that settles its noise", "none"))
-    return KeyedSumQuery(clip_norm, stddev, seed, mechanism, purpose)
+    return KeyedSumQuery(clip_norm, stddev, noise, mechanism, purpose)

@@ -44,10 +44,10 @@ def other_runs_json(others: OtherRuns | None) -> dict[str, Any] | None:
         return None
     together = composed(others.own, others.earlier)
     return {
-        "population": others.own.population,
+        "data": others.own.data,
         "run": None if others.account is None else others.account.run,
         "vocabulary": others.vocabulary,
-        "earlier_runs": [one.to_json() for one in others.earlier],
+        "earlier_runs": [one.to_json(others.own) for one in others.earlier],
         "with_earlier_runs": vars(together) if others.earlier else None,
         "account": None if others.account is None else _account_json(others.account),
         "says": other_runs_lines(others),

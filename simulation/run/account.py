@@ -17,7 +17,7 @@ from client_model.text.population import PopulationSpec, text_source
 from server_strategy.privacy.account import ZERO_OUT, Account, Cost, Terms
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.accounting import rho_for
-from server_strategy.privacy.composition import SYNTHETIC, EarlierRun, may_share_people
+from server_strategy.privacy.composition import EarlierRun, may_share_people
 from server_strategy.privacy.ledger import PrivacySpent, recompute
 from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
@@ -25,7 +25,7 @@ from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
 from simulation.run.checkpoint import load_newest_checkpoint, part_of
 from simulation.run.directory import RunDirectory
-from simulation.run.earlier_runs import SECTION
+from simulation.run.earlier_runs import SECTION, population_named
 from simulation.run.lock import in_turn, only_writer
 from typefleet.errors import ConfigError, expected, unwritable
 
@@ -51,11 +51,8 @@ class RunFacts:
 
 
 def population_of(spec: PopulationSpec) -> str:
-    """The digest of a population: of the text, whoever of its people train and whatever fleet is made of them.
-
-    Made-up people are one population whatever their seed, which is thereby not told.
-    """
-    return SYNTHETIC if spec.cache_folder is None else f"text-{Path(spec.cache_folder).name.partition('-')[0]}"
+    """The digest of a population, as `population_named` makes it."""
+    return population_named(None if spec.cache_folder is None else Path(spec.cache_folder).name)
 
 
 def run_number(salt: str) -> str:
@@ -65,16 +62,17 @@ def run_number(salt: str) -> str:
 
 def terms_of(plan: PrivacyPlan) -> Terms:
     """In which currency a plan states its cost."""
-    return Terms(plan.epsilon_is_of, str(plan.to_json().get("adjacency", ZERO_OUT)), plan.delta)
+    left = getattr(plan, "delta_left", plan.delta)  # beside parts with a delta of their own
+    return Terms(plan.epsilon_is_of, str(plan.to_json().get("adjacency", ZERO_OUT)), left)
 
 
 def most_of(plan: PrivacyPlan) -> Cost:
     """The most that a run with this plan can spend: the plan's, or its budget where it stops before."""
-    if plan.zcdp_rho is None or plan.delta is None:
+    rho, delta = plan.zcdp_rho, terms_of(plan).delta
+    if rho is None or delta is None:
         return Cost(None)
-    rho = plan.zcdp_rho
     if plan.epsilon_budget is not None:
-        rho = min(rho, rho_for(plan.epsilon_budget, plan.delta) * (1 + _ROUNDING))
+        rho = min(rho, rho_for(plan.epsilon_budget, delta) * (1 + _ROUNDING))
     return Cost(rho, own_delta_of(plan))
 
 

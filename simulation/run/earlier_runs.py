@@ -11,9 +11,10 @@ from typing import Any
 
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from server_strategy.privacy.account import ZERO_OUT, Cost, Terms
-from server_strategy.privacy.composition import EarlierRun, of_unknown_cost
+from server_strategy.privacy.composition import MADE_UP, SYNTHETIC, EarlierRun, of_unknown_cost
 from server_strategy.privacy.ledger import recompute, releases_on_record
 from simulation.files import read_json_object
+from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, part_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from typefleet.errors import ConfigError, InputError, expected
 from typefleet.untrusted.own_json import require_object
@@ -24,7 +25,8 @@ _MOST_GENERATIONS = 1_000
 _KNOWN_BY = ("its ledger", "its statement", "nothing")
 _FIELDS: dict[str, tuple[type, ...]] = {
     "weights_sha256": (str, type(None)),
-    "population": (str, type(None)),
+    "data": (str, type(None)),
+    "same_data": (bool,),
     "zcdp_rho": (int, float, type(None)),
     "own_delta": (int, float),
     "delta": (int, float, type(None)),
@@ -54,8 +56,9 @@ def earlier_runs(weights: Path) -> tuple[EarlierRun, ...]:
         return (of_unknown_cost(digest),)
     if stated_of != digest:
         raise ConfigError(expected(f"--model.init: {path}", f"the statement of {weights.name} beside it", "another's"))
-    own = _own(folder, statement, digest)
-    return (own, *_before(folder, statement))
+    population = _population_of(folder, statement)
+    own = _own(folder, statement, digest, population)
+    return (own, *_before(folder, statement, population))
 
 
 def run_of(weights: Path) -> Path:
@@ -63,16 +66,41 @@ def run_of(weights: Path) -> Path:
     return weights.parent.parent if weights.parent.name == "model" else weights.parent
 
 
-def _own(folder: Path, statement: Mapping[str, Any], digest: str) -> EarlierRun:
+def _population_of(folder: Path, statement: Mapping[str, Any]) -> str | None:
+    """What a run's checkpoints know of its data; without them, whether it was made up."""
+    section = statement.get(SECTION)
+    if isinstance(section, dict) and section.get("data") == MADE_UP:
+        return SYNTHETIC
+    try:
+        stored, _ = load_newest_checkpoint(RunDirectory(folder).checkpoints)
+        text = part_of(stored, "fingerprint", dict).get("text", "")
+    except CheckpointError:  # they were not passed on
+        return None
+    return population_named(text) if text is None or (isinstance(text, str) and text) else None
+
+
+def population_named(cache_folder: str | None) -> str:
+    """The digest of a population: of the text, whoever of its people train and whatever fleet is made of them.
+
+    Made-up people are one population whatever their seed.
+
+    Args:
+        cache_folder: name of the tokenised text, which begins with the digest of its content; None: it is made up.
+    """
+    return SYNTHETIC if cache_folder is None else f"text-{cache_folder.partition('-')[0]}"
+
+
+def _own(folder: Path, statement: Mapping[str, Any], digest: str, population: str | None) -> EarlierRun:
     path = folder / "privacy.json"
     spent = require_object(statement["spent"], path, "what a run spent", ("zcdp_rho", "delta"))
     section = statement.get(SECTION)
-    others = {} if section is None else require_object(section, path, "what is said of other runs", ("population",))
+    others = {} if section is None else require_object(section, path, "what is said of other runs", ("run",))
     planned = require_object(statement.get("planned"), path, "the plan of a run")
     vocabulary = planned.get("vocabulary")
     own = {
         "weights_sha256": digest,
-        "population": others.get("population"),
+        "data": None,
+        "same_data": True,
         "zcdp_rho": spent["zcdp_rho"],
         "own_delta": vocabulary.get("delta", 0.0) if isinstance(vocabulary, dict) else 0.0,
         "delta": spent["delta"],
@@ -85,17 +113,17 @@ def _own(folder: Path, statement: Mapping[str, Any], digest: str) -> EarlierRun:
     if ledger.exists() and spent["zcdp_rho"] is not None:
         rho = recompute(ledger, releases_on_record(ledger)[0])["zcdp_rho"]
         own |= {"known_by": "its ledger", "zcdp_rho": max(rho or 0.0, _number(spent["zcdp_rho"], path))}
-    return _read(own, path)
+    return _read(own, path, population)
 
 
-def _before(folder: Path, statement: Mapping[str, Any]) -> tuple[EarlierRun, ...]:
+def _before(folder: Path, statement: Mapping[str, Any], population: str | None) -> tuple[EarlierRun, ...]:
     """What a run itself started from."""
     path, section = folder / "privacy.json", statement.get(SECTION)
     if section is not None:
         found = require_object(section, path, "what is said of other runs", (EARLIER,))[EARLIER]
         if not isinstance(found, list) or len(found) > _MOST_GENERATIONS:
             raise ConfigError(expected(path, f"at most {_MOST_GENERATIONS:,} earlier runs", "something else"))
-        return tuple(_read(one, path) for one in found)
+        return tuple(_read(one, path, population) for one in found)
     config = RunDirectory(folder).config
     try:
         init = read_toml(config, "the settings of a run", ConfigError).get("model", {}).get("init")
@@ -104,8 +132,13 @@ def _before(folder: Path, statement: Mapping[str, Any]) -> tuple[EarlierRun, ...
     return () if init in (str(PUBLIC_START), str(RANDOM_START)) else (of_unknown_cost(None),)
 
 
-def _read(found: Any, path: Path) -> EarlierRun:
+def _read(found: Any, path: Path, population: str | None) -> EarlierRun:
     """Of a statement.
+
+    Args:
+        found: what it says.
+        path: of it.
+        population: of its run.
 
     Raises:
         ConfigError: it is none.
@@ -119,7 +152,7 @@ def _read(found: Any, path: Path) -> EarlierRun:
         raise ConfigError(expected(path, "an earlier run", "known_by or delta of another kind"))
     return EarlierRun(
         weights_sha256=one["weights_sha256"],
-        population=one["population"],
+        population=population if one["same_data"] else SYNTHETIC if one["data"] == MADE_UP else None,
         cost=Cost(one["zcdp_rho"], one["own_delta"]),
         terms=Terms(one["epsilon_is_of"], one["adjacency"], one["delta"]),
         known_by=one["known_by"],

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
-from client_model.text.population import text_source
+from client_model.text.population import most_phones_of_a_person, text_source
 from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from server_strategy.privacy.statement_account import other_runs_json
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
+from simulation.run.artefacts import artefacts_of
+from simulation.run.files_statement import origin_of_words, with_files
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
+from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.other_runs import other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.subcommands import command
@@ -44,6 +47,7 @@ def run_summary(run: Run) -> Summary:
         epsilon=spent.epsilon,
         delta=spent.delta,
         epsilon_is_of=plan.epsilon_is_of,
+        noise_source=None if plan.mechanism is None else plan.noise_source,
         baselines=run.prepared.baselines(),
         skipped_lines=run.prepared.population.skipped_lines,
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
@@ -73,8 +77,10 @@ def write_outcome(run: Run) -> None:
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
     root, facts = run.directory.root, statement_facts(run)
-    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
+    content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
+    content, page = with_files(content, page, facts.files, facts.words)
+    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", page)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -95,7 +101,7 @@ def statement_facts(run: Run) -> StatementFacts:
     further = prepared.task.population.further
     drawn = (
         f"what several phones hold of one person: the text of {further:,} training phones is drawn from that of people "
-        "with phones of their own, and the unit is one phone"
+        "with phones of their own, and the unit is one phone (see several phones of one owner)"
         if further
         else ""
     )
@@ -107,11 +113,20 @@ def statement_facts(run: Run) -> StatementFacts:
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         other_runs=other_runs_now(run),
+        noise_secret_kept=run.config.privacy.keep_noise_secret,
+        files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
+        words=origin_of_words(data, start),
+        most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 
 
 def finish_run(run: Run) -> None:
-    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run."""
+    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run.
+
+    The secret of its noise is erased before, unless it is to be kept: nothing more is released.
+    """
+    if not run.config.privacy.keep_noise_secret:
+        erase_noise_secret(run.directory.root)
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))

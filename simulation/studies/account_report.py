@@ -42,7 +42,6 @@ def account_json(stream: TextIO, path: Path) -> None:
     line, digest = account.head
     delta = None if terms is None else terms.delta
     content: dict[str, Any] = {
-        "population": account.population,
         "about": account.about,
         "epsilon_is_of": None if terms is None else terms.deployment,
         "adjacency": None if terms is None else terms.adjacency,

@@ -15,7 +15,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import privacy_spent, recompute
-from server_strategy.privacy.noise import noise_generator
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.run.checkpoint import flattened, nested
@@ -69,7 +69,7 @@ def make(goal=6, seed=4, z=1.0, nodes=3, **settings):
         privacy=PrivacyConfig(clip_norm=0.5, noise_multiplier=z),
         rounds=5,
         optimizer=ServerOptimizerConfig("sgd", 1.0, schedule="constant"),
-        seed=seed,
+        noise=NoiseKey.seeded(seed),
     )
     cohorts = settings.pop("cohorts", UniformCohorts(goal, seed=1))
     return DPFedAvg(cohorts, PHONES, **(arguments | settings)), Nodes(nodes)
@@ -110,7 +110,7 @@ def test_one_round_is_the_formula():
     arrays = play(strategy, grid, 1)
     reporters = strategy.last_round.plan.reporters
     clipped = [u * min(1, 0.5 / np.linalg.norm(u)) for u in (update_of(p, 1) for p in reporters)]
-    noise = noise_generator(4, 0, 0).normal(0, 0.5, SIZE)
+    noise = NoiseKey.seeded(4).generator(0, 0).normal(0, 0.5, SIZE)
     np.testing.assert_allclose(flat(arrays), (np.sum(clipped, 0) + noise) / 6, rtol=1e-5, atol=1e-7)
 
 
@@ -309,7 +309,7 @@ def test_a_plan_that_is_settled_already_is_used_and_must_fit():
     plan = make_privacy_plan(cohort, privacy, rounds=5, num_phones=PHONES)
     planned, grid = make(cohort=cohort, privacy=None, rounds=None, plan=plan)
     settled, _ = make(cohort=cohort, privacy=privacy)
-    assert planned.plan is plan and planned.plan == settled.plan
+    assert planned.plan == settled.plan == replace(plan, noise_source="seeded")  # as the key of `make` is
     np.testing.assert_array_equal(flat(play(planned, grid, 2)), flat(play(settled, grid, 2)))
     with pytest.raises(ConfigError, match="expected privacy and rounds, or a plan, found both"):
         make(cohort=cohort, plan=plan)
@@ -418,7 +418,7 @@ def test_stale_updates_train_from_their_own_weights_and_count_less():
     for phone, began in zip(strategy.last_round.plan.reporters, strategy.last_round.plan.started_round, strict=True):
         update = update_of(phone, began).astype(np.float64)
         expected += update * min(1, 0.5 / np.linalg.norm(update)) / (4 - began)
-    noise = noise_generator(4, 2, 0).normal(0, 0.5, SIZE)
+    noise = NoiseKey.seeded(4).generator(2, 0).normal(0, 0.5, SIZE)
     before = received[3]
     step = (expected + noise)[:9].reshape(3, 3) / 6
     np.testing.assert_allclose(arrays["a"].numpy(), before + step, atol=1e-6)

@@ -7,6 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.noise import KeyedSumQuery
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, NonFiniteUpdateError, l2_norm, to_float
 
 finite = st.floats(-1e6, 1e6, width=32)
@@ -49,7 +50,7 @@ def test_bound_holds_where_every_coordinate_is_rounded_up(size):
 def test_clipping_equals_tensorflow_privacys(update, clip_norm):
     total = FixedPointSum(len(update), clip_norm)
     norm = total.add(update)
-    query = KeyedSumQuery(clip_norm, 1.0, 0, IndependentNoise())
+    query = KeyedSumQuery(clip_norm, 1.0, NoiseKey.seeded(0), IndependentNoise())
     params = query.derive_sample_params(query.initial_global_state())
     expected = query.preprocess_record(params, tf.constant(update)).numpy()
     np.testing.assert_allclose(to_float(total.values, clip_norm), expected, rtol=1e-5, atol=clip_norm * 2e-6)

@@ -201,12 +201,15 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.workload": Try("momentum", plan, {"privacy.mechanism": "banded", "server_optimizer.name": "momentum"}),
         "privacy.tree_restart_rounds": Try(3, plan, {"privacy.mechanism": "tree"}),
         "privacy.target_epsilon": Try(3.0, plan),
+        "privacy.noise_source": Try("seeded", plan),
+        "privacy.keep_noise_secret": Try(True, ReadIn("simulation/run/outcome.py")),
         "privacy.delta": Try(1e-7, plan),
         "privacy.modelled_cohort": Try(900, plan),
         "privacy.account": Try(files / "account.jsonl", ReadIn("simulation/run/account.py")),
         "privacy.total_epsilon": Try(
             9.0, ReadIn("simulation/run/account.py"), {"privacy.account": files / "account.jsonl"}
         ),
+        "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "server_optimizer.name": Try("yogi", steps),
         "server_optimizer.learning_rate": Try(0.5, steps),

@@ -6,6 +6,7 @@ import pytest
 
 from server_strategy.cohorts import UniformCohorts
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.privacy.noise_key import NoiseKey
 from simulation.config import RunConfig
 from simulation.flags import settled
 from tests.server_strategy.test_dp_fedavg import make
@@ -82,4 +83,4 @@ def test_the_strategy_by_itself_refuses_them_too():
         ({"optimizer": replace(DEFAULT.server_optimizer, schedule="x")}, "--server-optimizer.schedule"),
     ):
         with pytest.raises(ConfigError, match=f"{flag}: expected one of"):
-            DPFedAvg(UniformCohorts(6), 40, cohort=make()[0].cohort, **(settings | wrong))
+            DPFedAvg(UniformCohorts(6), 40, cohort=make()[0].cohort, noise=NoiseKey.fresh(), **(settings | wrong))

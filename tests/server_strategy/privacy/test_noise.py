@@ -9,14 +9,15 @@ from tensorflow_privacy.privacy.dp_query.tree_aggregation_query import TreeResid
 
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.mechanisms.tree import TreeNoise
-from server_strategy.privacy.noise import AdaptiveClipSumQuery, KeyedSumQuery, noise_generator
+from server_strategy.privacy.noise import AdaptiveClipSumQuery, KeyedSumQuery
+from server_strategy.privacy.noise_key import NoiseKey
 from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, make
 from typefleet.errors import ConfigError
 
 
 def releases(seed, count, size=2000, stddev=1.0, name="gaussian", purpose="noise", tensors=1):
     """Noise of `count` releases: float64 [count, tensors, size]."""
-    query = KeyedSumQuery(1.0, stddev, seed, make(name, 20, 5, 4), purpose)
+    query = KeyedSumQuery(1.0, stddev, NoiseKey.seeded(seed), make(name, 20, 5, 4), purpose)
     state, result = query.initial_global_state(), []
     for _ in range(count):
         noised, state, _ = query.get_noised_result([tf.zeros(size, tf.float64)] * tensors, state)
@@ -39,14 +40,13 @@ def test_releases_repeat_bit_for_bit(name):
 def test_no_draw_is_shared_between_seeds_releases_tensors_or_purposes(name, monkeypatch):
     # tensorflow-privacy's own tree noise repeats between neighbouring seeds; ours must not. Looked at are
     # the draws themselves, before a mechanism mixes them.
-    drawn = []
+    drawn, generator = [], NoiseKey.generator
 
     def recording(*key):
-        rng = noise_generator(*key)
-        drawn.append(rng.standard_normal(300))
-        return noise_generator(*key)
+        drawn.append(generator(*key).standard_normal(300))
+        return generator(*key)
 
-    monkeypatch.setattr("server_strategy.privacy.noise.noise_generator", recording)
+    monkeypatch.setattr(NoiseKey, "generator", recording)
     for seed in range(9):
         for purpose in ("noise", "clip-noise"):
             releases(seed, 8, 3, name=name, purpose=purpose, tensors=2)
@@ -59,7 +59,7 @@ def test_no_draw_is_shared_between_seeds_releases_tensors_or_purposes(name, monk
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_a_state_can_be_used_once(name):
-    query = KeyedSumQuery(1.0, 1.0, 0, make(name, 20, 5, 4))
+    query = KeyedSumQuery(1.0, 1.0, NoiseKey.seeded(0), make(name, 20, 5, 4))
     _, state, _ = query.get_noised_result(tf.zeros(3), query.initial_global_state())
     query.get_noised_result(tf.zeros(3), state)
     with pytest.raises(ValueError, match=r"expected noise for release 1, found noise used 2 times"):
@@ -67,9 +67,9 @@ def test_a_state_can_be_used_once(name):
 
 
 def test_events():
-    query = KeyedSumQuery(2.0, 3.0, 0, IndependentNoise())
+    query = KeyedSumQuery(2.0, 3.0, NoiseKey.seeded(0), IndependentNoise())
     assert query.get_noised_result(tf.zeros(2), query.initial_global_state())[2].noise_multiplier == 1.5
-    query = KeyedSumQuery(2.0, 3.0, 0, TreeNoise(4))
+    query = KeyedSumQuery(2.0, 3.0, NoiseKey.seeded(0), TreeNoise(4))
     event = query.get_noised_result(tf.zeros(2), query.initial_global_state())[2]
     assert type(event).__name__ == "UnsupportedDpEvent"  # no release of a tree can be accounted alone
 
@@ -93,7 +93,7 @@ def test_the_tree_is_tensorflow_privacys_given_the_same_draws():
 
         def next(self, state):
             release, level = next(nodes)
-            return tf.constant(noise_generator(4, release, 0, level).standard_normal(6), tf.float32), state
+            return tf.constant(NoiseKey.seeded(4).generator(release, 0, level).standard_normal(6), tf.float32), state
 
     tf.config.run_functions_eagerly(True)  # traced, the library would draw these once
     try:
@@ -104,7 +104,7 @@ def test_the_tree_is_tensorflow_privacys_given_the_same_draws():
             theirs.append(noised.numpy())
     finally:
         tf.config.run_functions_eagerly(False)
-    query = KeyedSumQuery(1.0, 1.0, 4, TreeNoise(16))
+    query = KeyedSumQuery(1.0, 1.0, NoiseKey.seeded(4), TreeNoise(16))
     state, ours = query.initial_global_state(), []
     for _ in range(16):
         noised, state, _ = query.get_noised_result(tf.zeros(6, tf.float64), state)
@@ -148,7 +148,9 @@ def test_adaptive_clipping_is_tensorflow_privacys():
 def test_noise_of_an_adaptive_clip_norm_is_in_its_units(name):
     mechanism = make(name, 20, 5, 4)
     query = adaptive(
-        KeyedSumQuery(1.0, 2.0, 7, mechanism), KeyedSumQuery(0.5, 0.5, 7, mechanism, "clip-noise"), clip=3.0
+        KeyedSumQuery(1.0, 2.0, NoiseKey.seeded(7), mechanism),
+        KeyedSumQuery(0.5, 0.5, NoiseKey.seeded(7), mechanism, "clip-noise"),
+        clip=3.0,
     )
     plain, counts = releases(7, 6, 4, 2.0, name)[:, 0], releases(7, 6, 1, 0.5, name, "clip-noise")[:, 0, 0]
     state, clip = query.initial_global_state(), 3.0
@@ -185,6 +187,6 @@ def test_noise_has_a_number_for_each_weight_or_nothing_is_released(answer, found
         def stream(self):
             return OddStream(answer)
 
-    query = KeyedSumQuery(1.0, 1.0, 0, Odd())
+    query = KeyedSumQuery(1.0, 1.0, NoiseKey.seeded(0), Odd())
     with pytest.raises(ConfigError, match=f"^mechanism 'gaussian': expected noise of its stream ?{found}"):
         query.get_noised_result(tf.zeros(5, tf.float64), query.initial_global_state())

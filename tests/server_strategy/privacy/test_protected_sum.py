@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
-from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.privacy.protected_sum import ProtectedSum, make_query
 from simulation.run.checkpoint import flattened, nested
 
 GOAL, ROUNDS = 8, 12
@@ -30,8 +32,8 @@ def play(protected, rounds, begin=0):
 @pytest.mark.parametrize("cut", [0, 1, 7])
 def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_path):
     plan = make_plan(mechanism, clip_quantile=quantile)
-    expected, norms = play(ProtectedSum(plan, 9), ROUNDS)
-    first, second = ProtectedSum(plan, 9), ProtectedSum(plan, 9)
+    expected, norms = play(ProtectedSum(plan, NoiseKey.seeded(9)), ROUNDS)
+    first, second = ProtectedSum(plan, NoiseKey.seeded(9)), ProtectedSum(plan, NoiseKey.seeded(9))
     play(first, cut)
     np.savez(tmp_path / "c.npz", **flattened(first.state()))
     with np.load(tmp_path / "c.npz") as stored:
@@ -42,8 +44,25 @@ def test_it_goes_on_from_a_checkpoint_bit_for_bit(mechanism, quantile, cut, tmp_
     assert later_norms == norms[cut:]
 
 
+@pytest.mark.parametrize("quantile", [None, 0.5])
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_another_attempt_at_a_release_has_noise_of_its_own(mechanism, quantile):
+    plan, found = make_plan(mechanism, clip_quantile=quantile), []
+    for attempt in (0, 1, 2):
+        protected = ProtectedSum(plan, NoiseKey.seeded(9))
+        play(protected, 2)
+        release = protected.release(np.zeros(5), GOAL, 4, attempt)
+        found.append([*release, protected.clip_norm if quantile else attempt])
+        later = protected.release(np.zeros(5), GOAL, 4)  # the attempt was of one release alone
+    assert len(np.unique(found)) == np.size(found)
+    if mechanism == "gaussian" and quantile is None:
+        first = ProtectedSum(plan, NoiseKey.seeded(9))
+        play(first, 3)
+        np.testing.assert_array_equal(later, first.release(np.zeros(5), GOAL, 4))
+
+
 def test_none_adds_nothing():
-    result, norms = play(ProtectedSum(make_plan("none"), 0), 4)
+    result, norms = play(ProtectedSum(make_plan("none"), NoiseKey.seeded(0)), 4)
     np.testing.assert_array_equal(result, np.arange(4.0)[:, None] * np.ones(5))
     assert norms == [2.0] * 4
 
@@ -52,7 +71,7 @@ def test_none_adds_nothing():
 def test_noise_has_the_planned_size(mechanism):
     plan = make_plan(mechanism, modelled_cohort=800)
     assert plan.noise_stddev == pytest.approx(0.7 * 2.0 * GOAL / 800)
-    noise = ProtectedSum(plan, 1).release(np.zeros(100_000), GOAL, 0)
+    noise = ProtectedSum(plan, NoiseKey.seeded(1)).release(np.zeros(100_000), GOAL, 0)
     first_row = np.sqrt(plan.mechanism.sum_errors(1)[0])
     assert noise.std() == pytest.approx(plan.noise_stddev * first_row, rel=0.01)
 
@@ -68,7 +87,7 @@ def test_the_clip_norm_finds_the_quantile(mechanism):
         rounds=200,
         num_phones=2000,
     )
-    protected, norms = ProtectedSum(plan, 0), np.arange(1, 101)
+    protected, norms = ProtectedSum(plan, NoiseKey.seeded(0)), np.arange(1, 101)
     seen = []
     for _ in range(200):
         protected.release(np.zeros(3), 100, int((norms <= protected.clip_norm).sum()))
@@ -76,16 +95,19 @@ def test_the_clip_norm_finds_the_quantile(mechanism):
     assert np.median(seen[100:]) == pytest.approx(25, abs=3)
 
 
-def test_noise_split_costs_what_the_whole_does():
-    adaptive = make_plan("blt", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.1).adaptive
-    joint = adaptive.update_noise_multiplier**-2 + (0.5 / adaptive.count_stddev) ** 2
-    assert joint == pytest.approx(1.3**-2)
-    assert adaptive.count_stddev == 1.1
-    default = make_plan("gaussian", clip_quantile=0.5, modelled_cohort=4000).adaptive
-    assert default.count_stddev == 200 and default.count_noise_stddev == pytest.approx(200 * GOAL / 4000)
-    assert default.update_noise_stddev == pytest.approx(default.update_noise_multiplier * GOAL / 4000)
-
-
 def test_a_count_that_would_take_all_noise_is_refused():
-    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 0.65"):
-        make_plan("gaussian", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=0.6)
+    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 1.3, the noise multiplier"):
+        make_plan(clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.2)
+    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 0.65, half the noise"):
+        make_plan(clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=0.6, adjacency="add-or-remove")
+
+
+@pytest.mark.parametrize("adjacency", ["zero-out", "add-or-remove"])
+def test_the_query_says_what_a_release_costs(adjacency):
+    plan = make_plan(clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.6, adjacency=adjacency)
+    query = make_query(plan, NoiseKey.seeded(0))
+    _, _, event = query.get_noised_result(
+        (tf.zeros(3, tf.float64), tf.constant(0.0, tf.float64)), query.initial_global_state()
+    )
+    cost = sum(1 / (2 * part.noise_multiplier**2) for part in event.events)
+    assert cost == pytest.approx(plan.rho_of(1, 1, 1), rel=1e-12) == pytest.approx(1 / (2 * 1.3**2), rel=1e-12)

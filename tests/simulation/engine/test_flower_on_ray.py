@@ -11,6 +11,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.noise_key import NoiseKey
 from simulation.engine import exchange as exchange_module
 from simulation.engine import flower_on_ray
 from simulation.engine.config import EngineConfig
@@ -30,6 +31,7 @@ def make_strategy(**settings):
         cohort=CohortConfig(goal=6, min_separation_rounds=2),
         privacy=PrivacyConfig(clip_norm=1.0, noise_multiplier=0.05),
         rounds=4,
+        noise=NoiseKey.seeded(0),
         optimizer=ServerOptimizerConfig("sgd", 1.0),
         **settings,
     )

@@ -1,0 +1,183 @@
+"""The section of the privacy statement that says what each file of the run tells, made from the tables.
+
+It is the last section of privacy.md, and `files` in privacy.json. The files are those that a run leaves with its
+settings, what lies beside its folder, and what scripts may add; what the guarantee does not cover comes first.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from client_model.config import DataConfig
+from server_strategy.privacy.statement_noise import noise_source_of
+from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
+from simulation.run.sources import (
+    COUNTED_WORDS,
+    EARLIER_WORDS,
+    LISTED_WORDS,
+    PRIVATE_WORDS,
+    PUBLIC_WORDS,
+    RELEASES,
+    RELEASES_OF_A_MODEL,
+    RELEASES_OF_A_SEED,
+    RELEASES_WITHOUT_NOISE,
+    VOCABULARY,
+    Guarantee,
+    Keys,
+    Source,
+)
+from simulation.run.starting_point import StartingPoint
+
+HEADING = "## What each file of this run tells"
+WORDS = {
+    "public": PUBLIC_WORDS,
+    "listed": LISTED_WORDS,
+    "earlier": EARLIER_WORDS,
+    "counted": COUNTED_WORDS,
+    "private": PRIVATE_WORDS,
+}
+"""Where a vocabulary may come from."""
+
+
+_KEYS_SHOWN = 6
+_PARTS = (
+    ("### To pass on", True, False),
+    ("### To pass on, where a script has written it", True, True),
+    ("### For the owner of the run alone", False, False),
+    ("### For the owner of the run alone, where a script has written it", False, True),
+)
+
+
+class Told(NamedTuple):
+    """What some values of some files tell."""
+
+    files: tuple[str, ...]
+    what: str
+    keys: tuple[str, ...]  # patterns of their names; empty where the file has none
+    source: Source
+    to_pass_on: bool
+    later: bool  # a script writes it, if at all
+
+    def as_json(self) -> dict[str, Any]:
+        """As privacy.json has it."""
+        return {
+            "files": list(self.files),
+            "what": self.what,
+            "keys": list(self.keys),
+            "computed_from": self.source.words,
+            "guarantee": str(self.source.guarantee),
+            "cure": self.source.cure or None,
+            "to_pass_on": self.to_pass_on,
+            "if_a_script_writes_it": self.later,
+        }
+
+
+def origin_of_words(data: DataConfig, start: StartingPoint | None) -> str:
+    """Where a run's vocabulary comes from, a key of WORDS."""
+    if data.vocabulary_path is not None:
+        return "listed"
+    if start is not None:
+        return "public" if start.ships_with_us else "earlier"
+    return "counted"
+
+
+def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: str) -> list[Told]:
+    """What some files tell, the worst first.
+
+    Args:
+        artefacts: their rows.
+        privacy: the content of privacy.json, for what was released.
+        words: where the vocabulary comes from, a key of WORDS.
+    """
+    resolved = {VOCABULARY: WORDS[words], RELEASES: _releases(privacy)}
+    together: dict[tuple[tuple[Keys, ...], bool, bool], list[str]] = {}
+    for one in artefacts:
+        together.setdefault((tuple(one.tells), one.to_pass_on, one.by == "script"), []).append(one.name)
+    found = [
+        Told(
+            tuple(names),
+            part.holds,
+            part.names,
+            source=resolved.get(part.source, part.source),
+            to_pass_on=pass_on,
+            later=later,
+        )
+        for (parts, pass_on, later), names in together.items()
+        for part in parts
+    ]
+    order = list(Guarantee)
+    return sorted(found, key=lambda told: (order.index(told.source.guarantee), not told.to_pass_on))
+
+
+def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: str) -> tuple[dict[str, Any], str]:
+    """The two forms of a statement, and in each of them what the files of the run tell.
+
+    Args:
+        content: of privacy.json.
+        page: privacy.md.
+        names: of the rows of what the run leaves.
+        words: where the vocabulary comes from, a key of WORDS.
+    """
+    here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
+    later = [one._replace(by="script") for one in ARTEFACTS if one.by not in ("tracker", "secret") and one not in here]
+    told = tellings([*here, *later], content, words)
+    return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + files_markdown(told)
+
+
+def _releases(privacy: Mapping[str, Any]) -> Source:
+    if privacy["epsilon_is_of"] == "no privacy":
+        return RELEASES_WITHOUT_NOISE
+    if privacy.get("not_guaranteed") is not None:
+        return RELEASES_OF_A_MODEL
+    return RELEASES_OF_A_SEED if noise_source_of(privacy) == "seeded" else RELEASES
+
+
+def files_markdown(told: Sequence[Told]) -> str:
+    """The section of privacy.md: first what is to be passed on, and of it first what the guarantee does not cover."""
+    lines = [
+        "",
+        HEADING,
+        "",
+        "All that depends on phones is here. What is covered follows from what was released; what is taken as known is",
+        "of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not covered may learn",
+        "more of a phone than epsilon says. `privacy.json` has every key.",
+        "",
+    ]
+    for heading, to_pass_on, later in _PARTS:
+        own = [one for one in told if (one.to_pass_on, one.later) == (to_pass_on, later)]
+        lines += [heading, ""] if own else []
+        for source in dict.fromkeys(one.source for one in own):
+            safe = f" Safe with: {source.cure}." if source.cure else ""
+            lines += [f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}", ""]
+            lines += [_line(one) for one in own if one.source == source]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _line(one: Told) -> str:
+    keys = [f"`{name}`" for name in one.keys if name != "*" and "{" not in name]
+    more = ", ..." if len(keys) > _KEYS_SHOWN else ""
+    named = f" ({', '.join(keys[:_KEYS_SHOWN])}{more})" if keys else ""
+    return f"- {', '.join(map(_named, one.files))}: {one.what}{named}"
+
+
+def folder_table() -> list[str]:
+    """Every file that a run may leave, and then what its values are computed from, as tables for docs/privacy.md."""
+    lines = ["| in the run's folder | it holds | what of it the guarantee does not cover | |", "|---|---|---|---|"]
+    for one in (*ARTEFACTS, *BESIDE):
+        outside = dict.fromkeys(p.source.name for p in one.tells if p.source.guarantee is Guarantee.NOT_COVERED)
+        passed = "to pass on" if one.to_pass_on else "private"
+        lines.append(f"| {_named(one.name)} | {one.holds} | {', '.join(outside)} | {passed} |")
+    lines += ["", "| | computed from | the guarantee | what would make it safe |", "|---|---|---|---|"]
+    sources = dict.fromkeys(part.source for one in (*ARTEFACTS, *BESIDE) for part in one.tells)
+    named = {source.name: source for source in reversed(sources)}  # the first of a name is the one in general
+    for source in sorted(named.values(), key=lambda source: list(Guarantee).index(source.guarantee)):
+        lines.append(f"| {source.name} | {source.words} | {source.guarantee} | {source.cure} |")
+    return lines
+
+
+def _named(name: str) -> str:
+    return name if name in {one.name for one in BESIDE} else f"`{name}`"
+
+
+if __name__ == "__main__":
+    print("\n".join(folder_table()))
