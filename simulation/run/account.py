@@ -178,6 +178,17 @@ def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
     return here
 
 
+def given_up(root: Path) -> None:
+    """`abandon` a run that may be on an account, and has not ended; any other is left alone."""
+    from simulation.flags import read_config
+
+    directory = RunDirectory(root)
+    if not directory.config.exists() or (root / "participation.json").exists():
+        return
+    if read_config(directory.config).privacy.account is not None:
+        abandon(root)
+
+
 def read_account(on_account: RunOnAccount) -> Account:
     """The account as it is now.
 

@@ -1,11 +1,13 @@
 """A privacy account as a person or a program sees it: what each run costs, what all do, what is left."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from server_strategy.privacy.account import Account, Charge
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.statement_account import OnAccount, account_line
 from simulation.tables import console_for, print_facts, print_table
 
 _HEADINGS = ("run", "begun", "state", "releases", "rho", "epsilon\nalone")
@@ -68,6 +70,22 @@ def account_json(stream: TextIO, path: Path) -> None:
     }
     json.dump(content, stream, indent=2)
     stream.write("\n")
+
+
+def account_lines(settings: Mapping[str, Any]) -> list[str]:
+    """What all runs on the account of a study come to, its own among them; nothing where no run is charged.
+
+    Args:
+        settings: of every run of the study, as a tree.
+
+    Raises:
+        AccountError: the account was changed.
+    """
+    privacy = settings.get("privacy", {})
+    path = privacy.get("account") if isinstance(privacy, Mapping) else None
+    if not isinstance(path, str) or not Path(path).exists():
+        return []
+    return [f"privacy account {account_line(OnAccount.of(Account.read(Path(path)), run=''))}"]
 
 
 def _totals(account: Account) -> list[tuple[str, list[str]]]:
