@@ -87,10 +87,11 @@ def composed(own: EarlierRun, earlier: Sequence[EarlierRun]) -> Composed:
     rule = None if not earlier else _rule(own, earlier)
     if (why := _why_not(own, earlier)) is not None or delta is None:
         return Composed(None, None, None, rule, why)
-    sums = [
-        added_up([other.cost for other in together if may_share_people(one.population, other.population)])
-        for one in together
-    ]
+    of_kinds = (
+        [one.cost for one in together if one.population in (SYNTHETIC, None)],
+        [one.cost for one in together if one.population != SYNTHETIC],
+    )
+    sums = [added_up(costs) for costs in of_kinds]
     rho = max(one.zcdp_rho or 0.0 for one in sums)
     own_delta = max(one.own_delta for one in sums)
     return Composed(rho, delta + own_delta, epsilon_by_rdp(rho, delta), rule)
