@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
 from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
 from server_strategy.privacy.ledger_lines import chained, cut_off, participants_of, read_ledger
@@ -97,7 +96,7 @@ def _spent(plan: PrivacyPlan, releases: int, most: int, separation: int) -> Priv
         max_participations=most,
         min_separation_rounds=separation or None,
         zcdp_rho=rho if private else None,
-        epsilon=epsilon_by_rdp(rho, plan.delta) if private else None,
+        epsilon=plan.epsilon_of(rho) if rho is not None else None,
         delta=plan.delta if private else None,
     )
 

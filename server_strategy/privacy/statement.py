@@ -13,13 +13,13 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
 _UNIT = "one phone (its user), over the whole run"
 _ADJACENCY = "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same"
 _TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
-_RELEASED = "the model after every completed round, and the clip norm if it adapts"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _CONVERSION = "Renyi orders of the zCDP bound (epsilon); exact for Gaussian noise (epsilon_exact_gaussian)"
 _OUTSIDE = (
@@ -65,11 +65,11 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "unit": _UNIT,
         "adjacency": _ADJACENCY,
         "trust_model": _TRUST,
-        "released": _RELEASED,
+        **vocabulary_json(plan),
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
-        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
+        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, plan.delta_left),
         "amplification_by_sampling": _AMPLIFICATION,
         "counterfactual_poisson_epsilon": _counterfactual(plan, spent),
         "conversion": _CONVERSION if has_privacy else None,
@@ -88,7 +88,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, plan.mechanism, facts)]
-    lines += ["## What the guarantee does not cover", ""]
+    lines += [*vocabulary_markdown(plan), "## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan))]
@@ -221,7 +221,7 @@ def _show(value: Any) -> str:
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    exact = (_exact(plan.zcdp_rho, plan.delta), _exact(spent.zcdp_rho, spent.delta))
+    exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
     rows = [
         ("releases", plan.rounds, spent.releases),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
@@ -255,7 +255,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         f"- Unit: {_UNIT}.",
         f"- Adjacency: {_ADJACENCY}.",
         f"- Trust: {_TRUST}.",
-        f"- Released: {_RELEASED}.",
+        f"- Released: {released(plan)}.",
         f"- Data covered: {facts.data_covered}.",
         f"- Amplification by sampling: {_AMPLIFICATION}.",
         "- Separation and participations are enforced: a phone outside them is not invited. What happened is counted",

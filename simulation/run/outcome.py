@@ -84,10 +84,13 @@ def statement_facts(run: Run) -> StatementFacts:
         vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
     elif start is not None:
         vocabulary = "" if start.ships_with_us else f"the vocabulary, which comes with {start.path.name}"
+    elif run.strategy.plan.vocabulary is not None:
+        vocabulary = ""
     else:
         vocabulary = (
             f"the vocabulary, which is counted on training phones without noise, of words that at least "
-            f"{data.min_phones_a_word} of them wrote (use --data.vocabulary-path with a public list to avoid it)"
+            f"{data.min_phones_a_word} of them wrote (--privacy.vocabulary-epsilon, or a public list as "
+            "--data.vocabulary-path, avoids it)"
         )
     further = prepared.task.population.further
     drawn = (
