@@ -143,6 +143,7 @@ class DPFedAvg(Strategy):
         elif any(given is not None for given in (privacy, rounds, mechanism)):
             raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
         plan.require_cohort(cohort)
+        plan = replace(plan, noise_source=noise.source)  # the key that is used is the truth
         self.ledger = PrivacyLedger(plan, ledger_path)
         self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)

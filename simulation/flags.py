@@ -1,11 +1,10 @@
 """From the command line and TOML files to a RunConfig: default < file < flag.
 
-The flags are made from the dataclasses by tyro. The values of a TOML file take their places in the same dataclasses,
-held to the same types and bounds; so both know the same names, types and defaults.
+The flags are made from the dataclasses by tyro. `simulation.config_files` puts the values of a TOML file in their
+places in the same dataclasses, held to the same types and bounds; so both know the same names, types and defaults.
 """
 
 import contextlib
-import difflib
 import io
 import os
 import sys
@@ -15,22 +14,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import tomli_w
 import tyro
 
-from client_model.public_start import path_setting
 from simulation.config import RunConfig
 from simulation.config import settled as settled
+from simulation.config_files import kinds_in, values_in, with_given
+from simulation.config_files import read_config as read_config
+from simulation.config_files import result_settings as result_settings
+from simulation.config_files import to_toml as to_toml
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
-from simulation.parser_messages import in_one_form, unknown_flag
-from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors, typed, with_values
+from simulation.parser_messages import closest_name, in_one_form, unknown_flag
+from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.signals import INTERRUPTED, ended_by_signals, left_with, stand_in_for_closed_output, was_interrupted
 from simulation.unused import without_what_flags_switch_off
 from typefleet.errors import ConfigError, TypefleetError, expected, printable
 from typefleet.setting_types import unusable_text
-from typefleet.untrusted.toml_tables import read_toml
 
-_LONGEST_KEY = 60  # of a file, in a message
+_LONGEST_NAME = 60  # of a flag, in a message
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ def parse_with_settings(
         flagged = _kinds_given(argv, base)
         before = base = read_config(file, choose(base, flagged))
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
-        left = flagged.keys() - _kinds_in(_read_toml(file), base).keys()
+        left = flagged.keys() - kinds_in(values_in(file), base).keys()
         before = choose(before, {path: leaves(RunConfig())[path] for path in left})
     parsed: Any = parse_over(kind, argv, base, others, often=often, ignores=ignores)
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
@@ -211,7 +211,7 @@ def require_text(argv: Sequence[str]) -> None:
     for place, argument in enumerate(argv, start=1):
         if (found := unusable_text(argument)) is not None:
             name, equals, _ = argument.partition("=")
-            where = name if equals and name.isprintable() and len(name) <= _LONGEST_KEY else f"argument {place}"
+            where = name if equals and name.isprintable() and len(name) <= _LONGEST_NAME else f"argument {place}"
             raise ConfigError(expected(where, "a text in UTF-8", found))
 
 
@@ -241,51 +241,7 @@ def reject_unknown(argv: Sequence[str], config: Any, others: Sequence[str] = ())
             goes_with = kinds_with(config, path)
             if goes_with is not None:
                 raise ConfigError(expected(name, f"only with {goes_with}", "it without"))
-            raise ConfigError(unknown_flag(name, _meant(name, known)))
-
-
-def _meant(name: str, known: Sequence[str]) -> str | None:
-    """The known name that an unknown one comes closest to."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    # A right name under a wrong or missing heading is the commonest slip.
-    same_leaf = [k for k in known if k.strip("-").split(".")[-1] == name.strip("-").split(".")[-1]]
-    return next(iter(same_leaf or close), None)
-
-
-def read_config(path: Path, base: RunConfig | None = None) -> RunConfig:
-    """Read a TOML file over a base configuration.
-
-    Raises:
-        ConfigError: the file is missing or malformed, or a key or value is wrong; names file and key.
-    """
-    given = _read_toml(path)
-    base = choose(RunConfig(), {}) if base is None else base
-    try:
-        return _with_given(given, choose(base, _kinds_in(given, base)))
-    except ConfigError as error:
-        flag, _, rest = str(error).partition(": ")
-        key = flag.removeprefix("--").replace("-", "_")
-        raise ConfigError(f"{path}: {key}: {rest}") from error
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """Every value of a file, by its dotted key.
-
-    Raises:
-        ConfigError: the file cannot be read, or has a key twice, once with a dot in quotes.
-    """
-    found: dict[str, Any] = {}
-    for key, value in _toml_leaves(read_toml(path, "a file that can be read", ConfigError)):
-        if key in found:
-            raise ConfigError(expected(f"{path}: {_shown(key)}", "each setting once", "it twice"))
-        found[key] = value
-    return found
-
-
-def _kinds_in(given: dict[str, Any], base: Any) -> dict[tuple[str, ...], str]:
-    """The kinds that a file chooses, by the path of the setting."""
-    names = {s.path: s.kind_given(lambda path: given.get(".".join(path))) for s in selectors(base)}
-    return {path: name for path, name in names.items() if isinstance(name, str)}
+            raise ConfigError(unknown_flag(name, closest_name(name, known)))
 
 
 def flags_for(given: dict[str, Any], base: RunConfig) -> list[str]:
@@ -298,8 +254,8 @@ def flags_for(given: dict[str, Any], base: RunConfig) -> list[str]:
     Raises:
         ConfigError: an unknown name, or a value of a wrong kind.
     """
-    base = choose(base, _kinds_in(given, base))
-    values = leaves(_with_given(given, base))
+    base = choose(base, kinds_in(given, base))
+    values = leaves(with_given(given, base))
     return [argument for key in given for argument in _flag_with(tuple(key.split(".")), values)]
 
 
@@ -310,69 +266,6 @@ def _flag_with(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> 
     if isinstance(value, tuple):
         return [flag_name(path), *map(str, value)]
     return [f"{flag_name(path)}={value}"]
-
-
-def _with_given(given: Mapping[str, Any], base: RunConfig) -> RunConfig:
-    """Settings with the values of a file in their place, each of the type that its setting has.
-
-    No value becomes a flag, so that none can be taken for another one.
-
-    Args:
-        given: values by dotted name.
-        base: the settings, with the kinds that the file chooses.
-
-    Raises:
-        ConfigError: an unknown key, or a value of a wrong kind or out of bounds.
-    """
-    known = {".".join(path): path for path in leaves(base)}
-    for key in given:
-        if key not in known:
-            goes_with = kinds_with(base, tuple(key.split(".")))
-            if goes_with is not None:
-                raise ConfigError(expected(key, f"only with {goes_with}", "it without"))
-            meant = _meant(key, list(known)) if _shown(key) == key else None
-            hint = f"; did you mean {meant}?" if meant else ""
-            raise ConfigError(expected(_shown(key), "a setting", f"none of that name{hint}"))
-    config = typed(with_values(base, {known[key]: value for key, value in given.items()}))
-    check_bounds(config)
-    return config
-
-
-def _shown(key: str) -> str:
-    """A key that somebody wrote, as a message has it."""
-    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
-
-
-def _toml_leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in tree.items():
-        found += _toml_leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return found
-
-
-def to_toml(config: RunConfig) -> str:
-    """The whole tree as TOML; settings that are not set (None) are left out, as is the output folder."""
-    tree: dict[str, Any] = {}
-    for path, value in leaves(config).items():
-        if value is None or path == ("output_dir",):
-            continue
-        at = tree
-        for part in path[:-1]:
-            at = at.setdefault(part, {})
-        if isinstance(value, Path):
-            value = path_setting(value)
-        at[path[-1]] = list(value) if isinstance(value, tuple) else value
-    return tomli_w.dumps(tree)
-
-
-def result_settings(config: RunConfig) -> dict[str, Any]:
-    """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
-    without = (("output_dir",), ("data", "cache_dir"))
-    return {
-        ".".join(path): path_setting(value) if isinstance(value, Path) else value
-        for path, value in leaves(config).items()
-        if path[0] not in ("engine", "tracking") and path not in without
-    }
 
 
 def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:

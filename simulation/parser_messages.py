@@ -4,6 +4,7 @@ Tyro prints a frame for a person; what stands in it is found again by its words.
 themselves, since a frame breaks long ones.
 """
 
+import difflib
 import re
 from collections.abc import Sequence
 
@@ -52,6 +53,19 @@ def unknown_flag(name: str, meant: str | None) -> str:
     return expected(shown, "a flag that --help lists", "none of that name") + (
         f"; did you mean {meant}?" if meant else ""
     )
+
+
+def closest_name(name: str, known: Sequence[str]) -> str | None:
+    """The known name that an unknown one comes closest to; None if none is close.
+
+    Args:
+        name: of a flag, or of a setting in a file.
+        known: the names that there are.
+    """
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    # A right name under a wrong or missing heading is the commonest slip.
+    same_leaf = [k for k in known if k.strip("-").split(".")[-1] == name.strip("-").split(".")[-1]]
+    return next(iter(same_leaf or close), None)
 
 
 def _unrecognised(argument: str, meant: str | None) -> str:

@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "check": Subcommand("check_privacy", "recompute a run's epsilon from its ledger alone"),
     "export": Subcommand("export_model", "export a run's model for phones"),
     "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
+    "publish": Subcommand("publish", "copy out what a run's guarantee covers, and nothing else"),
     "type": Subcommand("type_sentences", "type everyday sentences on an exported keyboard"),
     "demo": Subcommand("keyboard_demo", "type on an exported keyboard, in the browser"),
     "personalise": Subcommand("personalise", "fine-tune held-out phones with the exported training file"),

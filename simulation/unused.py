@@ -110,9 +110,15 @@ _RULES = (
     ),
     _Rule(
         "privacy",
-        ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort"),
+        ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort", "noise_source"),
         f"without --privacy.mechanism {NO_PRIVACY.name}",
         _is_private,
+    ),
+    _Rule(
+        "privacy",
+        ("keep_noise_secret",),
+        "with --privacy.noise-source secret, and a mechanism",
+        lambda c: c.privacy.noise_source == "secret" and _is_private(c),
     ),
     _Rule(
         "privacy",

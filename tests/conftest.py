@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,21 +16,45 @@ from hypothesis import settings
 
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: F401
-
-# In a process of tests, too, TensorFlow has the one thread that it has in a run: whoever comes first may have no
-# `limit_threads`, and whoever comes later compares weights.
-os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+from simulation.flags import run_door
 
 settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
 settings.load_profile("typefleet")
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
+LONGEST = (  # files whose slow tests take more than some 15 s, longest first
+    *("test_faults", "test_sweep", "test_lives", "test_fleet_scripts", "test_keyboard_page", "test_runs"),
+    *("test_places", "test_flower_on_ray", "test_superlink", "test_cell_door", "test_central_comparison"),
+    *("test_metric_door", "test_page", "test_fleet_fit", "test_mechanism_comparison", "test_mechanism_door"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones first, so that none is left alone at the end when several run at once."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The longest first, so that none is left alone at the end when several run at once.
+
+    With `--dist worksteal` each process begins with a stretch of the list, and takes from the end of another's when it
+    has done its own. So each stretch begins with its share of the slow ones, those of a file together: what they share
+    is made once, and nobody waits for it.
+    """
+    stretches = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
+    files, quick = {}, []
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            quick.append(item)
+        else:
+            files.setdefault(item.path, []).append(item)
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    for number, path in enumerate(sorted(files, key=lambda path: (rank.get(path.stem, len(rank)), path))):
+        there_and_back = [*stretches, *reversed(stretches)]  # as cards are dealt, so that nobody gets all longer ones
+        there_and_back[number % len(there_and_back)].extend(files[path])
+    left = len(items)
+    for number, stretch in enumerate(stretches):
+        room = max(left // (len(stretches) - number) - len(stretch), 0)
+        stretch.extend(quick[:room])
+        del quick[:room]
+        left -= len(stretch)
+    items[:] = [*chain.from_iterable(stretches), *quick]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -39,6 +66,18 @@ def pytest_collection_finish() -> None:
     """What was imported lives as long as the process: collections need not go over it again and again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_setup() -> None:
+    """TensorFlow has the one thread that it has in a run, before its first operation, whichever test comes first.
+
+    Else whoever comes later could not set it, and weights would depend on the order of the tests. Collecting all tests
+    imports it; of a file alone, the first test may, and has then used it already.
+    """
+    if (tensorflow := sys.modules.get("tensorflow")) is not None:
+        with suppress(RuntimeError):
+            tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+            tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -82,5 +121,23 @@ def script():
     def run(name: str, *arguments: object, timeout: float = 300, **kwargs) -> subprocess.CompletedProcess:
         command = [sys.executable, str(ROOT / "scripts" / name), *(str(a) for a in arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
+
+    return run
+
+
+@pytest.fixture
+def script_here(capsys, monkeypatch):
+    """As `script`, but in this process, which has imported everything: for what a script says, not for how it starts.
+
+    That each script is its command and nothing else is tested in simulation/commands/test_dispatch.py.
+    """
+
+    def run(name: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        command = import_module(f"simulation.commands.{name.removesuffix('.py')}")
+        capsys.readouterr()
+        code = run_door(lambda: command.main([str(argument) for argument in arguments]))
+        return subprocess.CompletedProcess(name, code, *capsys.readouterr())
 
     return run

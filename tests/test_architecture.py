@@ -117,7 +117,11 @@ ARROWS = {
     "server_strategy": {*SMALL, "server_strategy.privacy", "server_strategy.optimizers"},
     "simulation.unused": {*SMALL, "server_strategy.privacy"},
     "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},
-    "simulation.flags": {*SMALL, "server_strategy.privacy", "simulation.unused", "simulation.config"},
+    "simulation.config_files": {*SMALL, "server_strategy.privacy", "simulation.config"},
+    "simulation.flags": {
+        *(*SMALL, "server_strategy.privacy", "simulation.unused"),
+        *("simulation.config", "simulation.config_files"),
+    },
     "simulation.parts": {*SMALL, "server_strategy.privacy"},
     "simulation.world": {*SMALL, *SERVER, *PHONE},
     "simulation.engine": {*SMALL, *SERVER, *PHONE},

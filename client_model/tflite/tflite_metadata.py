@@ -23,6 +23,7 @@ from typefleet.untrusted.archives import read_inner_files
 from typefleet.untrusted.limits import INNER_BYTES
 
 _PARSER_VERSION = "1.3.0"
+_ENTRY = b"TFLITE_METADATA"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip archive knows
 # tflite.AssociatedFileType
 DESCRIPTIONS, VOCABULARY = 1, 5
@@ -55,7 +56,7 @@ def with_metadata(file: bytes, facts: ModelFacts, files: list[AssociatedFile]) -
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = np.frombuffer(_metadata(facts, len(model.subgraphs), files), np.uint8)
     model.buffers.append(buffer)
-    entry.name, entry.buffer = b"TFLITE_METADATA", len(model.buffers) - 1
+    entry.name, entry.buffer = _ENTRY, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
     whole = io.BytesIO(pack_model(model))
     whole.seek(0, io.SEEK_END)
@@ -63,6 +64,17 @@ def with_metadata(file: bytes, facts: ModelFacts, files: list[AssociatedFile]) -
         for one in files:
             archive.writestr(zipfile.ZipInfo(one.name, _DATE), one.content)
     return whole.getvalue()
+
+
+def without_metadata(file: bytes) -> bytes:
+    """Inverse of `with_metadata`."""
+    model = unpack_model(file)
+    for entry in [one for one in model.metadata or [] if one.name == _ENTRY]:
+        model.metadata.remove(entry)
+        model.buffers[entry.buffer].data = None
+        if entry.buffer == len(model.buffers) - 1:
+            model.buffers.pop()
+    return pack_model(model)
 
 
 def read_associated_files(file: bytes, path: object = "the model") -> dict[str, str]:

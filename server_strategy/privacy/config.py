@@ -8,6 +8,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from server_strategy.privacy.noise_key import NoiseSource
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 from typefleet.errors import ConfigError, expected
 
@@ -47,6 +48,13 @@ class PrivacyConfig:
     choose the smallest noise with which all rounds fit."""
     delta: Annotated[float | None, Gt(0), Lt(1)] = None
     """Delta of (epsilon, delta); by default population^-1.1, at most 1e-6."""
+    noise_source: NoiseSource = "secret"
+    """secret: the noise is keyed by 256 bits from the operating system that the run alone has, and nobody can repeat
+    it. seeded: it is keyed by --seed, and the run repeats bit for bit; epsilon then holds only for who does not know
+    the seed."""
+    keep_noise_secret: bool = False
+    """Keep the secret of the noise in the run's folder when the run has ended; whoever has it can take the noise
+    away."""
     modelled_cohort: Annotated[int | None, Ge(1)] = None
     """Scale the noise to what a deployment with this many reports per round would see. Epsilon is then
     that of the modelled deployment, not of this run."""

@@ -60,6 +60,10 @@ class NoiseKey:
         """The key that a number gives, to everybody who has it or tries it."""
         return NoiseKey("seeded", int(seed))
 
+    def check(self) -> str:
+        """A digest that tells whether two secret keys are the same, and nothing else of them."""
+        return hashlib.blake2b(repr(self._key).encode(), digest_size=16, person=b"check of a key").hexdigest()
+
     def generator(
         self, release: int, tensor: int, level: int = 0, purpose: str = "noise", attempt: int = 0
     ) -> np.random.Generator:

@@ -63,6 +63,7 @@ class PrivacyPlan:
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
     vocabulary: VocabularyCost | None = None  # of one that is counted on phones, under this guarantee
+    noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ledger and statement have it: the mechanism by its name, its parameters beside it."""
@@ -246,6 +247,7 @@ def make_privacy_plan(
         policy=cohort.policy,
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
+        noise_source=privacy.noise_source,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism, counts_words)

@@ -13,6 +13,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
@@ -28,8 +29,6 @@ _OUTSIDE = (
     "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
 )
 _CAVEATS = (
-    "The noise is floating-point and comes from a seeded generator, so that a run can be repeated. The "
-    "statement is about the mechanism that is modelled; whoever knows the seed can subtract the noise.",
     "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
     "guarantee is for a fixed schedule.",
 )
@@ -45,6 +44,7 @@ class StatementFacts:
     weighting: str  # of the clipped updates, such as `uniform weights`
     weights_sha256: str  # of the weights that the statement is of
     date: str  # on which it was written, YYYY-MM-DD
+    noise_secret_kept: bool = False  # after the run's end
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
     return {
         "mechanism": plan.mechanism_name,
         "mechanism_parameters": plan.parameters,
+        **noise_json(plan, facts.noise_secret_kept),
         "not_guaranteed": not_guaranteed(plan),
         "statement": _headline(plan, spent),
         "weights_sha256": facts.weights_sha256,
@@ -75,7 +76,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "conversion": _CONVERSION if has_privacy else None,
         "accountant": _accountant() if has_privacy else None,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
-        "caveats": list(_caveats(plan)),
+        "caveats": list(_caveats(plan, facts)),
         "recompute": _recompute(plan, facts) if has_privacy else None,
     }
 
@@ -91,7 +92,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines += [*vocabulary_markdown(plan), "## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
-        lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan))]
+        lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan, facts))]
         lines += ["", "## Recompute", "", "From the participants in the ledger alone:", ""]
         lines += [f"    {_recompute(plan, facts)}"]
     return "\n".join(lines) + "\n"
@@ -148,16 +149,15 @@ def _stamp(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
 
 
-def _caveats(plan: PrivacyPlan) -> tuple[str, ...]:
-    if plan.mechanism is None:
-        return ()
-    if is_found_everywhere(plan.mechanism):
-        return _CAVEATS
+def _caveats(plan: PrivacyPlan, facts: StatementFacts) -> tuple[str, ...]:
+    caveats = (*noise_caveats(plan, facts.noise_secret_kept), *_CAVEATS)
+    if plan.mechanism is None or is_found_everywhere(plan.mechanism):
+        return () if plan.mechanism is None else caveats
     only_here = (
         f"The mechanism {plan.mechanism_name!r} is registered where not every process finds it. The cost is what its "
         "code says, and can be recomputed only where that code is at hand."
     )
-    return (*_CAVEATS, only_here)
+    return (*caveats, only_here)
 
 
 def _recompute(plan: PrivacyPlan, facts: StatementFacts) -> str:
@@ -191,7 +191,7 @@ def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
         return NO_PRIVACY.rstrip(".")
     return (
         f"({spent.epsilon:.3g}, {spent.delta:.2g})-differential privacy for each phone "
-        f"({spent.zcdp_rho:.4g}-zCDP), of {plan.epsilon_is_of}"
+        f"({spent.zcdp_rho:.4g}-zCDP), of {plan.epsilon_is_of}{repeatable_note(plan.noise_source)}"
     )
 
 

@@ -115,7 +115,9 @@ def vocabulary_cost(epsilon: float, delta: float, words_per_phone: int) -> Vocab
     while gaussian_rho(stddev, 1.0) > rho:
         stddev *= _ROUNDED_UP
     threshold = selection_threshold(stddev, of_threshold, words_per_phone)
-    return VocabularyCost(epsilon, rho, of_threshold, words_per_phone, stddev, threshold)
+    return VocabularyCost(
+        epsilon, rho, of_threshold, words_per_phone=words_per_phone, noise_stddev=stddev, threshold=threshold
+    )
 
 
 def planned_vocabulary(privacy: PrivacyConfig, delta: float) -> VocabularyCost | None:

@@ -22,6 +22,7 @@ from client_model.tflite.tflite_metadata import (
     ModelFacts,
     read_associated_files,
 )
+from server_strategy.privacy.statement_noise import REPEATABLE, noise_source_of
 from simulation.config import RunConfig
 from simulation.run.records import Summary
 from simulation.subcommands import command
@@ -32,6 +33,10 @@ _OF_THE_STATEMENT = (
     *("statement", "epsilon_is_of", "unit", "adjacency", "trust_model", "released", "mechanism"),
     *("mechanism_parameters", "spent", "epsilon_exact_gaussian", "amplification_by_sampling"),
     *("conversion", "accountant", "outside_the_budget", "caveats"),
+)
+METRICS_ARE = (
+    "Evaluation: counted exactly on the text of people who never train. Nothing of it is in the weights, and the "
+    "guarantee does not cover it."
 )
 _LIMITS = (
     "Suggests words of its vocabulary only; everything else is read as one unknown word.",
@@ -52,7 +57,6 @@ def model_card(
         metrics: to show.
     """
     data = config.data
-    beside = {one.key: summary.reached_by(one.key) for metric in metrics.metrics for one in metric.baselines}
     return {
         "name": "Typefleet next-word keyboard",
         "weights_sha256": summary.weights_sha256,
@@ -68,18 +72,16 @@ def model_card(
             "data_covered": privacy["data_covered"],
             "rounds": summary.rounds_completed,
             "updates_of_phones": summary.devices_trained,
-            "tokens": summary.tokens_trained,
         },
-        "metrics_on_held_out_phones": {
-            **{metric.name: summary.held_out.get(metric.name) for metric in metrics.metrics},
-            **beside,
-        },
+        "metrics_are": METRICS_ARE,
+        "metrics_on_held_out_phones": {metric.name: summary.held_out.get(metric.name) for metric in metrics.metrics},
         "limits": list(_LIMITS),
         "privacy": {
             "not_guaranteed": not_guaranteed(privacy),
             # Statements of earlier versions lack these.
             **{name: privacy.get(name) for name in ("assumed_population", "population_rule", "delta_rule")},
             **{name: privacy[name] for name in _OF_THE_STATEMENT},
+            "noise_source": noise_source_of(privacy),
         },
     }
 
@@ -106,7 +108,6 @@ def _metric_rows(measured: dict[str, Any], metrics: MetricTable) -> list[str]:
     for metric in metrics.metrics:
         note = f", {metric.note}" if metric.note else ""
         rows.append(f"| {metric.label.strip()}{note} | {metric.text(measured[metric.name])} |")
-        rows += [f"| {one.name}: {one.label} | {metric.text(measured[one.key])} |" for one in metric.baselines]
     return rows
 
 
@@ -130,10 +131,10 @@ def card_markdown(card: dict[str, Any], metrics: MetricTable) -> str:
         f"{model['embedding_size']}, tied output; {model['weights']:,} weights."
     )
     lines += ["", "## Trained on", "", f"- {trained['text']}: {trained['data_covered']}"]
-    counts = (trained["rounds"], trained["updates_of_phones"], trained["tokens"])
-    lines.append("- {:,} rounds, {:,} updates (one per phone and round), {:,} tokens".format(*counts))
-    lines += ["", "## Measured on held-out phones", "", "| | |", "|---|---|"]
-    lines += _metric_rows(card["metrics_on_held_out_phones"], metrics)
+    lines.append(f"- {trained['rounds']:,} rounds, {trained['updates_of_phones']:,} updates (one per phone and round)")
+    lines += ["", "## Measured on held-out phones", "", card["metrics_are"]]
+    if any(value is not None for value in card["metrics_on_held_out_phones"].values()):
+        lines += ["", "| | |", "|---|---|", *_metric_rows(card["metrics_on_held_out_phones"], metrics)]
     lines += ["", "## Limits", "", *(f"- {item}" for item in card["limits"])]
     lines += ["", "## Privacy", "", *_privacy_lines(privacy)]
     lines += ["", "Not covered:", ""]
@@ -149,6 +150,8 @@ def _privacy_lines(privacy: dict[str, Any]) -> list[str]:
         lines += [f"**{lacking}**", ""]
     if lacking is None or not lacking.startswith(privacy["statement"]):  # which says that there is none
         lines += [f"{privacy['statement']}.", ""]
+    if noise_source_of(privacy) == "seeded":
+        lines.append(f"- Noise: {REPEATABLE}.")
     if privacy["assumed_population"] is not None and privacy["delta_rule"] is not None:
         lines.append(f"- Assumed population: {privacy['assumed_population']:,} phones, {privacy['population_rule']}.")
         lines.append(f"- Rule for delta: {privacy['delta_rule']}.")
@@ -191,6 +194,7 @@ _SINCE: dict[tuple[str, ...], Any] = {
     ("metrics_on_held_out_phones", "baseline_bigram_keystroke_savings"): _OPTIONAL_NUMBER,
     ("metrics_on_held_out_phones", "baseline_trigram_keystroke_savings"): _OPTIONAL_NUMBER,
     ("privacy", "not_guaranteed"): _OPTIONAL_TEXT,
+    ("privacy", "noise_source"): _OPTIONAL_TEXT,
     ("privacy", "assumed_population"): _OPTIONAL_NUMBER,
     ("privacy", "population_rule"): _OPTIONAL_TEXT,
     ("privacy", "delta_rule"): _OPTIONAL_TEXT,

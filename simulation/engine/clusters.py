@@ -2,7 +2,8 @@
 
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -58,6 +59,34 @@ def check_cluster(address: str, trust_network: bool) -> str:
     place = _check_network(address, joined, trust_network)
     socket.create_connection(place, timeout=_PROBE_S).close()  # Ray itself would ask for minutes
     return joined
+
+
+@contextmanager
+def loopback_as_given(joined: str) -> Iterator[None]:
+    """Let Ray join a cluster of this machine that listens on loopback alone.
+
+    Ray takes 127.0.0.1 for the machine's address in the network. Such a cluster is not there, and Ray would ask for
+    minutes. `ray.init` has no argument for it.
+
+    Args:
+        joined: HOST:PORT of a cluster, as `check_cluster` gives it.
+    """
+    from ray._private import services
+
+    named: Any = services
+    by_ray = named.resolve_ip_for_localhost
+    host, _, port = joined.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    elsewhere = by_ray(host)
+    try:
+        if elsewhere != host:
+            socket.create_connection((elsewhere, int(port)), timeout=_PROBE_S).close()
+    except OSError:
+        named.resolve_ip_for_localhost = str
+    try:
+        yield
+    finally:
+        named.resolve_ip_for_localhost = by_ray
 
 
 def _check_network(address: str, joined: str, trust_network: bool) -> tuple[str, int]:

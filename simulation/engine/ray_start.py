@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import ray
 
 from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
-from simulation.engine.clusters import check_cluster
+from simulation.engine.clusters import check_cluster, loopback_as_given
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
 from simulation.engine.ray_folder import RayFolder
@@ -33,12 +33,16 @@ _POLL_S = 0.2
 _HANDED_ON = (KERAS_SWITCH_AS_FOUND, "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
-def start_ray(config: EngineConfig) -> int:
+def start_ray(config: EngineConfig, *, for_hosts: bool = True) -> int:
     """Start a Ray of our own, or join a cluster; returns the number of workers.
 
     Done here and not left to Flower, so that a failure is seen at once and not after an hour's wait.
     "local" keeps Ray from joining whatever cluster it finds a trace of. The processes of a Ray of our own die with
     the thread that calls this.
+
+    Args:
+        config: what is started or joined.
+        for_hosts: do the workers of a cluster host phones, so that they import what those need, while they start?
 
     Raises:
         EngineError: it does not start, cannot be joined, has no processor free, or this process uses one already.
@@ -46,7 +50,7 @@ def start_ray(config: EngineConfig) -> int:
     if ray.is_initialized():  # whoever started it goes on with it
         found = "that this process uses another one; ray.shutdown() ends it"
         raise EngineError(start_failed(config, found))
-    settings: dict[str, Any] = {"address": config.address, "runtime_env": _worker_environment()}
+    settings: dict[str, Any] = {"address": config.address, "runtime_env": _worker_environment(for_hosts)}
     if config.address is None:
         settings = {
             "address": "local",
@@ -59,7 +63,8 @@ def start_ray(config: EngineConfig) -> int:
             settings["_temp_dir"] = str(_own_folder().of_ray)
         else:
             settings["address"] = check_cluster(config.address, config.trust_network)
-        with native_messages_aside(), _without_idle_helpers(), _signals_are_the_drivers():
+        by_name = nullcontext() if config.address is None else loopback_as_given(settings["address"])
+        with native_messages_aside(), _without_idle_helpers(), _signals_are_the_drivers(), by_name:
             ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
         if config.address is not None:
             _start_a_worker()
@@ -87,7 +92,7 @@ def start_failed(config: EngineConfig, reason: object) -> str:
     return expected(f"--engine.address {config.address}", "a cluster that can be joined", reason)
 
 
-def _worker_environment() -> dict[str, Any]:
+def _worker_environment(for_hosts: bool) -> dict[str, Any]:
     """What a worker process on another machine finds: our switches, our modules, and TensorFlow imported early.
 
     Those of a Ray of our own inherit the switches, `quick_imports` among them if it was on when Ray was started, find
@@ -95,7 +100,8 @@ def _worker_environment() -> dict[str, Any]:
     """
     variables = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     variables["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    return {"env_vars": variables, "worker_process_setup_hook": "simulation.engine.worker_start.import_early"}
+    hook = {"worker_process_setup_hook": "simulation.engine.worker_start.import_early"} if for_hosts else {}
+    return {"env_vars": variables, **hook}
 
 
 @contextmanager

@@ -150,18 +150,20 @@ def _name_ends(axes: Any, lines: Sequence[Line]) -> None:
     for i in range(len(places) - 1, -1, -1):
         places[i] -= over
         over = min(over, max(0.0, places[i - 1] - places[i] + apart)) if i else 0.0
-    right = axes.get_xlim()[1]
+    # Leaders end left of all names: one that ran to a name's middle would cross those of the names below it.
     for i, place in zip(order, places, strict=True):
         line = lines[i]
-        axes.annotate(
-            line.name,
-            (right, line.y[-1]),
-            (1.09, (place - low) / (high - low)),
-            textcoords="axes fraction",
-            va="center",
-            color=INK,
-            arrowprops={"arrowstyle": "-", "color": line.colour, "linewidth": 1.2, "linestyle": line.dashes},
+        ends = [(y - low) / (high - low) for y in (line.y[-1], place)]
+        axes.plot(
+            [1.0, 1.07],
+            ends,
+            transform=axes.transAxes,
+            color=line.colour,
+            linestyle=line.dashes,
+            linewidth=1.2,
+            clip_on=False,
         )
+        axes.text(1.09, ends[1], line.name, transform=axes.transAxes, va="center", color=INK)
 
 
 def _svg(figure: Figure, name: str, alternative: str) -> Markup:

@@ -82,6 +82,7 @@ class Privacy:
     statement: str
     mechanism: str
     epsilon_is_of: str
+    noise_source: str | None  # "secret" or "seeded"; None without privacy
     epsilon: float | None  # spent; None: there is no privacy, or nothing was released
     delta: float | None
     zcdp_rho: float | None

@@ -5,6 +5,7 @@ from typing import Any
 
 from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.statement_noise import repeatable_note
 from simulation.report.charts import FIRST, FOURTH, SECOND, THIRD, Drawing, Line, bar_chart, line_chart
 from simulation.report.facts import LeftOut, RunFacts
 from simulation.report.funnel import funnel_rows, funnel_totals
@@ -26,7 +27,7 @@ def epsilon_over_rounds(facts: RunFacts) -> Drawing | LeftOut:
     if budget is not None:
         ends = [0, rounds[-1]]
         lines.append(Line(f"budget {budget:g}", ends, [budget] * 2, SECOND, "--"))
-    whose = facts.summary.epsilon_is_of
+    whose = f"{facts.summary.epsilon_is_of}{repeatable_note(facts.summary.noise_source)}"
     limit = "" if budget is None else f" The budget is {budget:g}."
     said = _said([f"{epsilon:.2f} after round {number}" for number, epsilon in spent])
     return line_chart(

@@ -12,6 +12,7 @@ from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.tflite.export_folder import FILES, MANIFEST
 from server_strategy.pooled_evaluation import PhoneCounts
+from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.config import RunConfig
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.device.keyboard import Keyboard
@@ -228,6 +229,7 @@ def _privacy(path: Path) -> Privacy:
         statement=_text(found["statement"]),
         mechanism=_text(found["mechanism"]),
         epsilon_is_of=_text(found["epsilon_is_of"]),
+        noise_source=noise_source_of(found),
         epsilon=_number(spent["epsilon"]),
         delta=_number(spent["delta"]),
         zcdp_rho=_number(spent["zcdp_rho"]),

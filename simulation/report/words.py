@@ -13,6 +13,7 @@ from client_model.metrics.keyboard_metrics import (
 )
 from client_model.metrics.metric import Metric
 from client_model.text.population import text_source
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.report.facts import LeftOut, Participation, Privacy, RunFacts, TypedWord
 from simulation.report.funnel import funnel_totals
@@ -162,6 +163,8 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
     clipped = f"updates longer than the clip norm, {found.clip_norm:g}, are scaled down to it"
     yield "mechanism", f"{found.mechanism} noise{noise}; {clipped}"
     yield "whose epsilon it is", found.epsilon_is_of
+    if found.noise_source is not None:
+        yield "noise", REPEATABLE if found.noise_source == "seeded" else "keyed by a secret of this run alone"
     if found.zcdp_rho is not None and found.epsilon_exact is not None:
         exact = f"epsilon {found.epsilon_exact:.2f}, exact for Gaussian noise"
         rho = f"rho {found.zcdp_rho:.4g} of zero-concentrated differential privacy (zCDP), where those of runs add up"

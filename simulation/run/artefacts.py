@@ -1,58 +1,161 @@
-"""Everything that a run's folder can have in it, and which of it is meant to be passed on.
+"""Everything that a run's folder can have in it: what it tells of the phones, and whether it is to be passed on.
 
 The folder itself can be entered by its owner alone, and so can every folder in it that is private; private files are
-readable by their owner alone. What is meant to be passed on is the model's folder and three files, to be copied out: no
-label of a phone is in it and no seed, and the privacy statement lists what it has beside the guarantee, which is counts
-and means over many phones. What this table does not name is private.
+readable by their owner alone. What is meant to be passed on is the model's folder and the privacy statement;
+`simulation.studies.publishing` copies them out. No label of a phone is in them and no seed. What this table does not
+name is private, and counts as not covered by the guarantee. `simulation.run.keys` has the keys of each file.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from simulation.run.keys import (
+    CARD,
+    CENTRAL,
+    CHECKPOINTS,
+    CONFIG,
+    CURVES,
+    HELD_OUT_PHONES,
+    LEDGER,
+    MANIFEST,
+    PARTICIPATION,
+    PERSONALISATION,
+    RECEIVED,
+    ROUNDS,
+    STATEMENT,
+    SUMMARY,
+    VECTORS,
+)
+from simulation.run.sources import (
+    CHECKED,
+    COUNTED,
+    FILE_OF_TEXT,
+    ONE_PHONE,
+    RELEASES,
+    SECRETS,
+    SETTINGS,
+    SMALL_GROUPS,
+    TRAINED_TEXT,
+    VOCABULARY,
+    Keys,
+)
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
 
 class Artefact(NamedTuple):
-    """A file or a folder directly in a run's folder, with all that is in it."""
+    """A file, or a folder with all that is in it."""
 
-    name: str  # or the ending of several
+    name: str  # in the run's folder; may have * in it, and a folder ends with /
     holds: str
+    tells: Sequence[Keys]  # what of the phones, the worst first
     to_pass_on: bool = False
 
 
+_OUTCOME = tuple(row._replace(names=tuple(f"outcome[/.]{name}" for name in row.names)) for row in SUMMARY)
+_CARD = tuple(row._replace(holds=f"in its card: {row.holds}") for row in CARD)
+
 ARTEFACTS = (
-    Artefact("model", "weights, vocabulary and the files for phones, with their cards", to_pass_on=True),
-    Artefact("privacy.md", "the privacy statement for people", to_pass_on=True),
-    Artefact("privacy.json", "the privacy statement for programs", to_pass_on=True),
-    Artefact("summary.json", "the outcome in numbers", to_pass_on=True),
-    Artefact("config.toml", "the settings, and among them the seed, with which the noise can be taken away"),
-    Artefact("rounds.jsonl", "exact sums of each round, and labels of phones whose work failed or was rejected"),
-    Artefact("report.html", "all that the run came to, as one page, with groups of phones of which some may be small"),
-    Artefact("rounds.parquet", "the same as a table"),
-    Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release"),
-    Artefact("checkpoints", "the state of the noise, the salt of the labels, how often each phone took part"),
-    Artefact("held_out.parquet", "what was counted on each held-out phone"),
-    Artefact("participation.json", "who took part, in groups of which some may be small"),
-    Artefact("central.json", "what the same model reaches without privacy"),
-    Artefact("personalisation.json", "what held-out phones gain, in groups of which some may be small"),
-    Artefact("personalisation.png", "a dot for each held-out phone"),
-    Artefact("tensorboard", "curves of the exact sums, and the settings"),
-    Artefact("mlflow", "the same for MLflow"),
-    Artefact("wandb", "the same for Weights & Biases"),
-    Artefact(".lock", "the process at work on the run"),
+    Artefact("model/weights.npz", "the trained weights", (Keys((), "the weights", RELEASES),), to_pass_on=True),
+    Artefact("model/vocab.txt", "the vocabulary", (Keys((), "the vocabulary", VOCABULARY),), to_pass_on=True),
+    Artefact(
+        "model/keyboard*.tflite",
+        "files for phones, with vocabulary and model card inside",
+        (
+            Keys((), "the vocabulary", VOCABULARY),
+            Keys((), "that it was written", CHECKED),
+            *_CARD,
+            Keys((), "the weights", RELEASES),
+        ),
+        to_pass_on=True,
+    ),
+    Artefact(
+        "model/manifest.json", "sizes and digests of the model's files, and how they do", MANIFEST, to_pass_on=True
+    ),
+    Artefact(
+        "model/manifest.sig",
+        "the signature of the manifest",
+        (Keys((), "a signature of digests", RELEASES),),
+        to_pass_on=True,
+    ),
+    Artefact("model/test_vectors.json", "what the files suggest after sentences of ours", VECTORS, to_pass_on=True),
+    Artefact("privacy.md", "the privacy statement for people", STATEMENT, to_pass_on=True),
+    Artefact("privacy.json", "the privacy statement for programs", STATEMENT, to_pass_on=True),
+    Artefact("summary.json", "the outcome in numbers, what counting words reaches among them", SUMMARY),
+    Artefact("config.toml", "the settings, and among them the seed, with which seeded noise can be taken away", CONFIG),
+    Artefact(
+        "rounds.jsonl", "exact sums of each round, and labels of phones whose work failed or was rejected", ROUNDS
+    ),
+    Artefact("rounds.parquet", "the same as a table", ROUNDS),
+    Artefact(
+        "report.html",
+        "all that the run came to, as one page, with groups of phones of which some may be small",
+        (
+            Keys((), "curves of loss and tokens", TRAINED_TEXT),
+            Keys((), "the metrics, of groups and with intervals", SMALL_GROUPS),
+            Keys((), "what counting words reaches", COUNTED),
+        ),
+    ),
+    Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release", LEDGER),
+    Artefact(
+        "noise_secret",
+        "the key of the noise, which can be taken away with it; erased when the run ends",
+        (Keys((), "the key of all noise: with it each release is an exact sum", SECRETS),),
+    ),
+    Artefact(
+        "checkpoints/", "the state of the noise, the salt of the labels, how often each phone took part", CHECKPOINTS
+    ),
+    Artefact("held_out.parquet", "what was counted on each held-out phone", HELD_OUT_PHONES),
+    Artefact("participation.json", "who took part, in groups of which some may be small", PARTICIPATION),
+    Artefact("central.json", "what the same model reaches without privacy", CENTRAL),
+    Artefact(
+        "personalisation.json", "what held-out phones gain, in groups of which some may be small", PERSONALISATION
+    ),
+    Artefact("personalisation.png", "a dot for each held-out phone", (Keys((), "the gain of each phone", ONE_PHONE),)),
+    Artefact("tensorboard/", "curves of the exact sums, and the settings", CURVES),
+    Artefact("mlflow/", "the same for MLflow, with the outcome in numbers", (*CURVES, *_OUTCOME)),
+    Artefact("wandb/", "the same for Weights & Biases, with the outcome in numbers", (*CURVES, *_OUTCOME)),
+    Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
+)
+# What depends on phones and lies elsewhere, or nowhere but in memory.
+BESIDE = (
+    Artefact("the server's memory", "what hosts answer in each round", RECEIVED),
+    Artefact(
+        "what the run prints",
+        "loss, tokens and metrics of each round",
+        (Keys((), "loss and tokens", TRAINED_TEXT), Keys((), "the metrics, and what counting reaches", COUNTED)),
+    ),
+    Artefact(
+        "the cache of files of messages",
+        "the text itself, by numbers of words, for later runs; show_cache.py empties it",
+        (Keys((), "all text of the file, and digests of user ids", FILE_OF_TEXT),),
+    ),
+    Artefact(
+        "Ray's folder in /tmp",
+        "messages between server and hosts, until the run ends",
+        (Keys((), "sums of updates before the noise", ONE_PHONE),),
+    ),
 )
 
 
 def artefact_of(path: PurePosixPath) -> Artefact | None:
     """The row of a path, relative to the run's folder; None if there is none, and it is private."""
-    return next((one for one in ARTEFACTS if one.name == path.parts[0]), None)
+    return next((one for one in ARTEFACTS if _is_named(path, one.name)), None)
+
+
+def _is_named(path: PurePosixPath, name: str) -> bool:
+    if name.endswith("/"):
+        return path.parts[:1] == (name[:-1],)
+    return fnmatchcase(str(path), name) and len(path.parts) == name.count("/") + 1
 
 
 def is_to_pass_on(path: PurePosixPath) -> bool:
     """Whether a path, relative to the run's folder, is meant for others; a draft never is."""
+    if str(path) == "model":
+        return True
     found = artefact_of(path)
     return found is not None and found.to_pass_on and not path.name.startswith(".")
 

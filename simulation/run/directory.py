@@ -101,7 +101,7 @@ class RunDirectory:
 
     def write_summary(self, summary: Summary) -> None:
         """Replace summary.json, whole or not at all."""
-        write_text_atomically(self.summary, json.dumps(summary.as_json(), indent=2) + "\n")
+        write_text_atomically(self.summary, json.dumps(summary.as_json(), indent=2) + "\n", private=True)
 
     def read_summary(self) -> Summary:
         """The summary on disk.

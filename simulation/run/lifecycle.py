@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.config import public_shape, starts_publicly
-from client_model.learning.language_model import flatten
+from client_model.learning.language_model import flatten, weights_sha256
 from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.privacy.ledger import releases_on_record
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
@@ -36,6 +37,7 @@ from simulation.run.checkpoint import (
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
+from simulation.run.noise_secret import beginning, noise_of_new_run, noise_of_resumed_run
 from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
@@ -57,6 +59,7 @@ class Run:
     strategy: DPFedAvg
     flat: NDArray[np.float32]  # [num_weights]
     salt: str
+    began: Mapping[str, str]  # digests of the starting weights and of the noise's key, for a resume to compare
     totals: RunTotals = field(default_factory=RunTotals)
     held_out: Mapping[str, Any] = field(default_factory=dict)  # the last measurement, metrics by name
     held_out_at_start: Mapping[str, Any] = field(default_factory=dict)  # the measurement before the first round
@@ -72,11 +75,15 @@ class Run:
     @property
     def finished(self) -> bool:
         """All rounds are completed, or no further one may be."""
-        return self.totals.stopped_early is not None or self.totals.rounds_completed >= self.config.rounds
+        return _is_over(self.totals, self.config)
 
     def close(self) -> None:
         """Let go of the folder; another process may go on with the run."""
         self.held.close()
+
+
+def _is_over(totals: RunTotals, config: RunConfig) -> bool:
+    return totals.stopped_early is not None or totals.rounds_completed >= config.rounds
 
 
 def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
@@ -95,7 +102,7 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     return run
 
 
-def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, salt: str) -> DPFedAvg:
+def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, *, noise: NoiseKey, salt: str) -> DPFedAvg:
     config = prepared.config
 
     def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -108,7 +115,7 @@ def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, salt
         plan=prepared.plan,
         optimizer=config.server_optimizer,
         server_optimizer=prepared.parts.server_optimizer,
-        noise=NoiseKey.seeded(config.seed),
+        noise=noise,
         ledger_path=ledger_path,
         labels=labels,
         phones_per_message=config.engine.devices_per_message,
@@ -127,14 +134,19 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         held.enter_context(only_writer(directory.root))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16)
+    flat = flatten(weights)
+    start_sha256 = weights_sha256(flat)
+    bound_to = beginning(_fingerprint(prepared), start_sha256)
+    noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
     cohorts = prepared.open_world()
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
-        strategy=_strategy(prepared, cohorts, directory.ledger, salt),
-        flat=flatten(weights),
+        strategy=_strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt),
+        flat=flat,
         salt=salt,
+        began={"start_sha256": start_sha256, "noise_check": noise.check()},
         held_out=prepared.metrics.nothing(),
         tokens_by_phone=np.zeros(len(prepared.digests), np.int64),
     )
@@ -150,6 +162,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory = RunDirectory(config.output_dir)
     held.enter_context(only_writer(directory.root))  # before anything is read: it may be written this moment
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
+        _require_nothing_released(prepared, directory)
         progress.say(f"{directory.root} was stopped before its first round; starting it anew")
         return _new_run(prepared, progress, held, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
@@ -159,8 +172,10 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     _require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
         shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+    began = part_of(stored, "began", dict)
+    noise = _noise_again(prepared, directory, began, is_over=_is_over(totals, config))
     cohorts = prepared.open_world()
-    strategy = _strategy(prepared, cohorts, directory.ledger, salt)
+    strategy = _strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt)
     _load_state(stored, prepared, cohorts, strategy)
     run = Run(
         prepared=prepared,
@@ -169,6 +184,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         strategy=strategy,
         flat=leaf(stored.state, "weights"),
         salt=salt,
+        began=began,
         totals=totals,
         held_out=part_of(stored, "held_out", dict),
         # A run that an earlier version began does not have it.
@@ -178,6 +194,35 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory.cut_rounds_after(totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
+
+
+def _require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
+    """Refuse to start anew what has released something: with another secret that would be a second release.
+
+    Raises:
+        ConfigError: there is a release on record.
+    """
+    if prepared.plan.noise_source == "secret" and directory.ledger.exists():
+        releases = releases_on_record(directory.ledger)[0]
+        if releases:
+            found = f"none, and {releases} releases on record; start a new run"
+            raise ConfigError(expected(directory.checkpoints, "a checkpoint", found))
+
+
+def _noise_again(prepared: Prepared, directory: RunDirectory, began: dict[str, str], *, is_over: bool) -> NoiseKey:
+    """The key that the run began with; of one that is over any, since nothing more is released.
+
+    Raises:
+        CheckpointError: the checkpoint does not say what the run began with.
+        ConfigError: the secret is missing, damaged, or another run's.
+    """
+    plan, config = prepared.plan, prepared.config
+    if is_over and plan.noise_source == "secret":
+        return NoiseKey.fresh()
+    if not began.keys() >= {"start_sha256", "noise_check"}:
+        raise CheckpointError(expected(directory.checkpoints, "what the run began with", "a part of it"))
+    bound_to = beginning(_fingerprint(prepared), str(began["start_sha256"]))
+    return noise_of_resumed_run(directory.root, plan, config.seed, bound_to, check=str(began["noise_check"]))
 
 
 def _load_state(stored: Checkpoint, prepared: Prepared, cohorts: FleetCohorts, strategy: DPFedAvg) -> None:
@@ -276,6 +321,7 @@ def checkpoint(run: Run) -> None:
         {
             "fingerprint": _fingerprint(run.prepared),
             "salt": run.salt,
+            "began": dict(run.began),
             "totals": asdict(run.totals),
             "held_out": run.held_out,
             _AT_START: run.held_out_at_start,

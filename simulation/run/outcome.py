@@ -13,8 +13,10 @@ from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
+from simulation.run.files_statement import origin_of_words, write_statement
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
+from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.records import Summary
 from simulation.subcommands import command
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
@@ -42,6 +44,7 @@ def run_summary(run: Run) -> Summary:
         epsilon=spent.epsilon,
         delta=spent.delta,
         epsilon_is_of=plan.epsilon_is_of,
+        noise_source=None if plan.mechanism is None else plan.noise_source,
         baselines=run.prepared.baselines(),
         skipped_lines=run.prepared.population.skipped_lines,
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
@@ -69,9 +72,9 @@ def write_outcome(run: Run) -> None:
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    root, facts = run.directory.root, statement_facts(run)
-    write_text_atomically(root / "privacy.json", json.dumps(privacy_json(plan, spent, facts), indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", privacy_markdown(plan, spent, facts))
+    facts, words = statement_facts(run), origin_of_words(run.config.data, run.prepared.start, plan)
+    content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
+    write_statement(run.directory.root, content, page, words)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -106,11 +109,17 @@ def statement_facts(run: Run) -> StatementFacts:
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
+        noise_secret_kept=run.config.privacy.keep_noise_secret,
     )
 
 
 def finish_run(run: Run) -> None:
-    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run."""
+    """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run.
+
+    The secret of its noise is erased before, unless it is to be kept: nothing more is released.
+    """
+    if not run.config.privacy.keep_noise_secret:
+        erase_noise_secret(run.directory.root)
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))

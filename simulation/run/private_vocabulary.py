@@ -75,7 +75,7 @@ def _nothing(plan: PrivacyPlan, cost: VocabularyCost, phones: int) -> ConfigErro
 
 def noise_of_vocabulary(config: RunConfig) -> NoiseKey:
     """The key of the selection's noise: forgotten when it is done, unless the run is to be repeated from its seed."""
-    if getattr(config.privacy, "noise_source", "seeded") == "seeded":
+    if config.privacy.noise_source == "seeded":
         return NoiseKey.seeded(config.seed)
     return NoiseKey.fresh()
 

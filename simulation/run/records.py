@@ -99,6 +99,7 @@ class Summary:
     epsilon: float | None
     delta: float | None
     epsilon_is_of: str
+    noise_source: str | None  # "secret" or "seeded"; None without privacy
     baselines: Baselines
     skipped_lines: int  # of the data file
     participation: "Participation"
@@ -144,6 +145,8 @@ class Summary:
         from simulation.world.participation import Participation
 
         rest = dict(content)
+        # Earlier versions do not say it, and had no noise but seeded.
+        rest.setdefault("noise_source", None if rest.get("epsilon") is None else "seeded")
         try:
             baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}", None) for name in Baselines._fields})
             participation = Participation(**rest.pop("participation"))

@@ -7,6 +7,7 @@ from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.central import CentralTrained
 from simulation.run.progress import percent
 from simulation.run.records import Summary
@@ -20,7 +21,7 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
         return f"privacy     {NO_PRIVACY}"
     text = (
         f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
-        f"of {plan.epsilon_is_of}:\n"
+        f"of {plan.epsilon_is_of}:\n{_repeatable(plan)}"
         f"            {plan.mechanism_name} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
     )
@@ -51,6 +52,10 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
 
 def _scaled(plan: PrivacyPlan) -> str:
     return "" if plan.share_of_the_noise == 1 else f", here {plan.share_of_the_noise:.3g} of that"
+
+
+def _repeatable(plan: PrivacyPlan) -> str:
+    return f"            {REPEATABLE}\n" if plan.noise_source == "seeded" else ""
 
 
 def _times(number: int) -> str:
@@ -140,7 +145,7 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path) -> _Rows:
         privacy = [NO_PRIVACY]
     else:
         spent = f"epsilon {summary.epsilon:.2f} at delta {summary.delta:.2g} (rho {summary.zcdp_rho:.3g})"
-        privacy = [spent, f"of {plan.epsilon_is_of}"]
+        privacy = [spent, f"of {plan.epsilon_is_of}", *([REPEATABLE] if plan.noise_source == "seeded" else [])]
     rows = [
         ("privacy", privacy),
         ("rounds", [f"{summary.rounds_completed} completed, {summary.rounds_abandoned} abandoned"]),

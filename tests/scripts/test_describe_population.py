@@ -9,6 +9,6 @@ def test_statistics_stand_beside_their_targets(script):
         assert target in done.stdout
 
 
-def test_too_few_phones_to_describe(script):
-    done = script("describe_population.py", "--phones", 5)
+def test_too_few_phones_to_describe(script_here):
+    done = script_here("describe_population.py", "--phones", 5)
     assert done.returncode == 2 and done.stderr == "error: --phones: expected a number >= 200, found 5\n"

@@ -81,13 +81,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_leaves_nothing(case, script, tmp_path):
+def test_bad_input_is_one_line_and_leaves_nothing(case, script_here, tmp_path):
     (tmp_path / "bad.csv").write_text("device_id,start_s,end_s\na,1,2\na,5,5\n")
     (tmp_path / "short.csv").write_text("device_id,start_s,end_s\na,1,2\na,5,50\n")
     arguments, message = BAD[case]
     arguments = [a.format(bad=tmp_path / "bad.csv", short=tmp_path / "short.csv") for a in arguments]
     before = sorted(tmp_path.iterdir())
-    done = script(*arguments, cwd=tmp_path)
+    done = script_here(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     assert message in done.stderr and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
     assert sorted(tmp_path.iterdir()) == before

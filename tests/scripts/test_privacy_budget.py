@@ -18,11 +18,11 @@ def test_the_published_setting_in_and_its_epsilon_out(script, tmp_path):
     assert (tmp_path / "out" / "budget.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_counterfactual_is_shown_only_if_asked_for_and_labelled(script):
+def test_the_counterfactual_is_shown_only_if_asked_for_and_labelled(script_here):
     setting = ("--mechanism", "gaussian", "--noise-multiplier", 1, "--cohort", 100, "--population", 342477)
     setting += ("--rounds", 50, "--delta", "1e-6")
-    assert "counterfactual" not in script("privacy_budget.py", *setting).stdout
-    done = script("privacy_budget.py", *setting, "--poisson-counterfactual")
+    assert "counterfactual" not in script_here("privacy_budget.py", *setting).stdout
+    done = script_here("privacy_budget.py", *setting, "--poisson-counterfactual")
     assert "counterfactual, not a claim: epsilon 0." in done.stdout
 
 
@@ -34,6 +34,6 @@ def test_the_counterfactual_is_shown_only_if_asked_for_and_labelled(script):
         (["--rounds", "x"], "--rounds"),
     ],
 )
-def test_bad_input_is_one_line(script, flags, message):
-    done = script("privacy_budget.py", *flags)
+def test_bad_input_is_one_line(script_here, flags, message):
+    done = script_here("privacy_budget.py", *flags)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1

@@ -1,10 +1,12 @@
 """Runs that several tests compare with."""
 
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from simulation.engine.config import EngineConfig
@@ -20,6 +22,7 @@ TINY = (
     *("--data.format", "synthetic", "--data.vocabulary-phones", 100),
     *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
+    *("--privacy.noise-source", "seeded"),
     *(
         "--training.learning-rate",
         4,
@@ -30,6 +33,12 @@ TINY = (
         "--engine.checkpoint-every-rounds",
         1,
     ),
+)
+PLANTED = (
+    *("--rounds", 2, "--cohort.goal", 4, "--seed", 918273645, "--evaluation.max-phones", 6),
+    *("--cohort.policy", "buffered", "--evaluation.central", "--engine.profile"),
+    *("--model.embedding-size", 16, "--model.units", 16, "--training.max-sequences", 6),
+    *("--privacy.mechanism", "blt", "--privacy.clip-quantile", 0.5, "--privacy.target-epsilon", 8),
 )
 WEIGHTS_ONLY = (*TINY, "--engine.no-export")  # seconds less, for tests that compare weights
 
@@ -96,6 +105,26 @@ def straight(made_once):
 
     folder = made_once("runs", run)
     return folder / "straight", (folder / "stdout.txt").read_text()
+
+
+@pytest.fixture(scope="session")
+def planted(made_once):
+    """A folder with run/, whose phones wrote planted words, another policy and mechanism than `straight` has."""
+
+    def run(folder):
+        from tests.simulation.engine_in_process import simulate
+        from tests.simulation.planted_secrets import plant
+
+        words = np.array(["the", "of", "and", "to", "in", "is", "you", "that", "it", "was", "for", "on", "be", "this"])
+        messages = np.random.default_rng(0).choice(words, (100, 12, 6))
+        lines = [{"user_id": f"user{u}", "text": " ".join(one)} for u, own in enumerate(messages) for one in own]
+        text, cache = folder / "m.jsonl", folder / "cache"
+        text.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        plant(text)
+        paths = ("--data.path", text, "--data.cache-dir", cache, "--output-dir", folder / "run")
+        simulate([str(one) for one in (*PLANTED, *paths)])
+
+    return made_once("planted", run)
 
 
 @pytest.fixture(scope="session")

@@ -196,6 +196,8 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.workload": Try("momentum", plan, {"privacy.mechanism": "banded", "server_optimizer.name": "momentum"}),
         "privacy.tree_restart_rounds": Try(3, plan, {"privacy.mechanism": "tree"}),
         "privacy.target_epsilon": Try(3.0, plan),
+        "privacy.noise_source": Try("seeded", plan),
+        "privacy.keep_noise_secret": Try(True, ReadIn("simulation/run/outcome.py")),
         "privacy.delta": Try(1e-7, plan),
         "privacy.modelled_cohort": Try(900, plan),
         "privacy.vocabulary_epsilon": Try(2.0, plan),

@@ -141,8 +141,8 @@ def test_a_reader_who_goes_away_stops_the_run_and_loses_nothing(straight, simula
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
 
 
-def test_another_configuration_cannot_resume(straight, script):
-    done = script("simulate.py", "--resume", straight[0], "--cohort.goal", 9)
+def test_another_configuration_cannot_resume(straight, script_here):
+    done = script_here("simulate.py", "--resume", straight[0], "--cohort.goal", 9)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --cohort.goal: expected 8 as in ") and done.stderr.count("\n") == 1
 
@@ -251,7 +251,7 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_is_one_line_and_leaves_nothing(case, script, tmp_path):
+def test_bad_input_is_one_line_and_leaves_nothing(case, script_here, tmp_path):
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "bad.jsonl").write_text('{"user_id": "a", "text": "b"}\nnot json\n')
     (tmp_path / "two.jsonl").write_text('{"user_id": "a", "text": "b"}\n{"user_id": "b", "text": "b"}\n')
@@ -262,7 +262,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, script, tmp_path):
         arguments += ["--output-dir", str(tmp_path / "run")]
     if "--data.path" in arguments:
         arguments += ["--data.cache-dir", str(tmp_path / "cache")]
-    done = script("simulate.py", *arguments)
+    done = script_here("simulate.py", *arguments)
     assert done.returncode == 2
     assert message in done.stderr and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
     assert not (tmp_path / "run").exists() and not (tmp_path / "none").exists()

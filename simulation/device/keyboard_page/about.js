@@ -67,12 +67,14 @@ export function copyButton(content, name, say) {
   return button;
 }
 
-/** What the run measured on people held out, beside what counting words reaches. */
+/** What the run measured on people held out, beside what counting words reaches where the file says it. */
 export function measured(about) {
   const { saved, bigram, trigram } = about.keystrokes;
+  const said = [bigram, trigram].every(Number.isFinite); // files of earlier versions do
+  const counting = said ? `, by counting ${percent(bigram)} bigram, ${percent(trigram)} trigram` : "";
   return (
     `On people held out: recall of three suggestions ${percent(about.top3_recall)}; keystrokes saved ` +
-    `${percent(saved)} by the file alone, by counting ${percent(bigram)} bigram, ${percent(trigram)} trigram.`
+    `${percent(saved)} by the file alone${counting}.`
   );
 }
 

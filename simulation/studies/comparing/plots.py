@@ -145,10 +145,11 @@ def _curves_figure(found: RunComparison, styles: list[PlotStyle], folder: Path) 
             _draw_over_rounds(by_round, group, style, value_of, has_bands)
             _draw_over_days(by_day, group, style, value_of)
         by_round.set_ylabel(label)
-        by_round.xaxis.set_major_locator(MaxNLocator(integer=True))
         by_day.sharey(by_round)
-    axes[1, 0].set_xlabel("completed rounds")
-    axes[1, 1].set_xlabel("simulated days")
+    for column, (x_label, x_of) in enumerate((("completed rounds", _completed), ("simulated days", _day))):
+        axes[1, column].set_xlabel(x_label)
+        for axis in axes[:, column]:
+            from_nothing_on(axis, found, x_of, whole=x_of is _completed)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     bands = ", recall with its 95 % t-interval where there are several" if len(found.groups) <= _MOST_BANDS else ""
     caption = f"Recall and training loss over rounds, the mean of each group over seeds{bands}"
@@ -178,6 +179,21 @@ def _completed(line: Mapping[str, Any]) -> float | None:
 def _day(line: Mapping[str, Any]) -> float | None:
     closed_s = line.get("closed_s")
     return None if closed_s is None else closed_s / _DAY_S
+
+
+def from_nothing_on(axis: Axes, found: RunComparison, x_of: _Value, *, whole: bool) -> None:
+    """An x axis from 0 to the end of the longest run, as a curve of one point would not have it by itself.
+
+    Args:
+        axis: drawn on already.
+        found: the runs.
+        x_of: what the axis shows, of a line of rounds.jsonl.
+        whole: whether it has whole numbers only.
+    """
+    ends = [x for group in found.groups for run in group.runs for line in run.rounds if (x := x_of(line)) is not None]
+    last = max(ends, default=0) or 1
+    axis.set_xlim(0, 1.03 * last)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=whole))
 
 
 def _draw_line(axis: Axes, x: Sequence[float], y: Sequence[float], style: PlotStyle, **how: Any) -> None:
@@ -213,9 +229,9 @@ def _epsilon_figure(found: RunComparison, styles: list[PlotStyle], folder: Path)
         if one.epsilon is None or not rounds:
             continue
         largest = [max(curve[x] for curve in curves if x in curve) for x in rounds]
-        _draw_line(axis, rounds, largest, style, label=group.label)
+        _draw_line(axis, rounds, largest, style, label=group.label, drawstyle="steps-post")
     axis.set(xlabel="completed rounds", ylabel="epsilon spent", ylim=(0, None))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    from_nothing_on(axis, found, _completed, whole=True)
     if found.ranking:
         axis.set_title("of different deployments: not to be ranked")
     figure.legend(loc="outside lower center", ncols=1)

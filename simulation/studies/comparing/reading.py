@@ -69,6 +69,8 @@ class ComparedRun:
         """Whether whoever knows the seed can make the same noise again; None without noise."""
         if self.summary.epsilon is None:
             return None
+        if "noise_source" in self.privacy:
+            return bool(self.privacy["noise_source"] == "seeded")
         return any(_REPEATABLE in caveat for caveat in self.privacy["caveats"])
 
 

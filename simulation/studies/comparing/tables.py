@@ -11,6 +11,7 @@ from rich.console import Console
 from client_model.metrics.intervals import why_so_wide
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.studies.comparing.comparison import RunComparison
 from simulation.studies.comparing.groups import RunGroup, seeds_text
 from simulation.studies.comparing.metrics import Difference, Measured, standard_baselines
@@ -273,7 +274,7 @@ def _privacy_table(found: RunComparison) -> ReportTable:
     if found.ranking:
         notes.append(f"NOTE: {found.ranking}{'' if len(whose) > 1 else ' (they differ in delta or unit)'}.")
     if any(one.noise_is_repeatable for one in private):
-        notes.append("Whoever knows the seed of repeatable noise can subtract it.")
+        notes.append(f"By its seed: {REPEATABLE}.")
     return ReportTable("Privacy", headings, rows, notes)
 
 

@@ -3,7 +3,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from client_model.config import ModelConfig
-from client_model.learning.language_model import initial_weights, model_shape
+from client_model.learning.language_model import model_shape
 from client_model.tflite.export_tflite import convert
 from client_model.tflite.flatbuffer_model import operator_kind, pack_model, unpack_model
 from client_model.tflite.interpreter import open_interpreter
@@ -66,8 +66,16 @@ def test_a_weight_of_the_tables_shape_is_not_taken_for_it(backwards, monkeypatch
 
 def test_tables_too_small_to_be_quantised_stay(monkeypatch):
     shape = model_shape(ModelConfig(vocabulary_size=30, embedding_size=8, units=6))
-    file = untied(shape, initial_weights(shape, 0), monkeypatch)
-    open_interpreter(tie_table(file))
+    before = untied(shape, some_weights(shape, seed=1), monkeypatch)
+    after = tie_table(before)
+    stored = [{bytes(b.data) for b in unpack_model(file).buffers if b.data is not None} for file in (before, after)]
+    assert stored[0] == stored[1]  # not a weight was changed or left out
+    floats = [table for table in stored[0] if len(table) == 30 * 8 * 4]
+    assert floats and tables(before, shape) == 0
+    inputs = {"token": np.array([17], np.int32), "hidden": np.zeros((1, 8), np.float32)}
+    inputs["cell"] = np.zeros((1, 6), np.float32)
+    found = [open_interpreter(file).get_signature_runner("step")(**inputs) for file in (before, after)]
+    assert all((found[0][name] == found[1][name]).all() for name in found[0]) and len(found[0]) >= 3
 
 
 def test_a_model_put_together_otherwise_is_refused(monkeypatch):

@@ -4,9 +4,10 @@ import socket
 from ipaddress import ip_address
 
 import pytest
+from ray._private import services
 
 from simulation.config import RunConfig
-from simulation.engine.clusters import check_cluster, check_network, is_private, warning_of
+from simulation.engine.clusters import check_cluster, check_network, is_private, loopback_as_given, warning_of
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
 from simulation.run.accepted_input import accept_input
@@ -65,6 +66,19 @@ def test_a_private_address_is_joined_and_a_trusted_one_is_tried(somebody, monkey
     with pytest.raises(OSError, match="nobody there"):
         check_cluster("203.0.113.7:6379", trust_network=True)
     assert tried == [("203.0.113.7", 6379)]
+
+
+def test_a_cluster_on_loopback_alone_is_looked_for_there(somebody, monkeypatch):
+    """Ray means the machine's address in the network, here another one on which nobody listens."""
+    monkeypatch.setattr(services, "get_node_ip_address", lambda: "127.0.0.2")
+    as_ray_does = services.canonicalize_bootstrap_address
+    port = int(somebody.partition(":")[2])
+    assert as_ray_does(somebody) == f"127.0.0.2:{port}"
+    with loopback_as_given(somebody):
+        assert as_ray_does(somebody) == somebody
+    with socket.create_server(("127.0.0.2", port)), loopback_as_given(somebody):
+        assert as_ray_does(somebody) == f"127.0.0.2:{port}"  # it listens there, too, as clusters do
+    assert as_ray_does(somebody) == f"127.0.0.2:{port}"
 
 
 def test_who_joins_a_cluster_is_told_what_ray_does_not_protect():

@@ -43,6 +43,19 @@ def test_names_of_lines_that_end_together_stand_apart_and_within(ends):
     assert all(b - a > LETTERS for a, b in zip(places, places[1:], strict=False))
 
 
+@settings(max_examples=12)
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=4))
+def test_no_leader_reaches_into_a_name(ends):
+    svg = chart([Line(f"line{i}", [0, 1], [50.0, end], FIRST) for i, end in enumerate(ends)])
+    names = [float(x) for x in re.findall(r'<text[^>]*x="([\d.]+)"[^>]*>line\d', svg)]
+    drawn = [
+        float(x)
+        for path in re.findall(r'<path d="([^"]+)"[^>]*--first', svg)
+        for x in re.findall(r"[ML] ([\d.]+)", path)
+    ]
+    assert len(names) == len(ends) and max(drawn) < min(names) - 2
+
+
 def test_a_long_line_keeps_its_ends_and_little_else():
     y = [float(i % 7) for i in range(50_000)]
     y[-1] = 6.5

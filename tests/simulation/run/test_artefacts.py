@@ -3,8 +3,9 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on, keep_private
+from simulation.run.artefacts import artefact_of, is_to_pass_on, keep_private
 from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.run.files_statement import folder_table
 from tests.conftest import ROOT
 
 
@@ -34,7 +35,9 @@ def test_everything_is_closed_but_what_is_to_be_passed_on(tmp_path):
 
 
 def test_what_no_row_names_is_private():
-    assert artefact_of(PurePosixPath("model/weights.npz")).name == "model"
+    assert artefact_of(PurePosixPath("model/weights.npz")).name == "model/weights.npz"
+    assert artefact_of(PurePosixPath("model/notes.txt")) is None and not is_to_pass_on(PurePosixPath("model/notes.txt"))
+    assert artefact_of(PurePosixPath("mlflow/artifacts/1/file")).name == "mlflow/"
     assert artefact_of(PurePosixPath("model2/weights.npz")) is None
     assert not is_to_pass_on(PurePosixPath("privacy.md.bak")) and is_to_pass_on(PurePosixPath("privacy.md"))
     assert not is_to_pass_on(PurePosixPath("checkpoints/privacy.md"))
@@ -42,9 +45,7 @@ def test_what_no_row_names_is_private():
 
 def test_the_privacy_page_has_the_table():
     page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
-    for one in ARTEFACTS:
-        name = f"{one.name}/" if one.name in ("model", "checkpoints", "tensorboard", "mlflow", "wandb") else one.name
-        assert f"| `{name}` | {one.holds} | {'to pass on' if one.to_pass_on else 'private'} |" in page, one.name
+    assert "\n".join(folder_table()) in page, "python -m simulation.run.files_statement prints it"
 
 
 @pytest.mark.slow

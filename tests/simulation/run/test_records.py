@@ -24,8 +24,9 @@ MEASURED_KEYS = """top1_recall top3_recall impression_recall keystroke_savings p
     recall_by_position""".split()  # noqa: SIM905
 BUFFERED_KEYS = ["in_flight_before", "stale", "in_flight"]
 SUMMARY_KEYS = """rounds_completed rounds_abandoned devices_trained tokens_trained wall_seconds train_wall_seconds
-    stopped_early tokens_per_second simulated_seconds zcdp_rho epsilon delta epsilon_is_of baseline_unigram_top1
-    baseline_bigram_top1 baseline_trigram_top1 baseline_unigram_top3 baseline_bigram_top3 baseline_trigram_top3
+    stopped_early tokens_per_second simulated_seconds zcdp_rho epsilon delta epsilon_is_of noise_source
+    baseline_unigram_top1 baseline_bigram_top1 baseline_trigram_top1
+    baseline_unigram_top3 baseline_bigram_top3 baseline_trigram_top3
     baseline_unigram_keystroke_savings baseline_bigram_keystroke_savings baseline_trigram_keystroke_savings
     baseline_training_phones skipped_lines participation weights_sha256 peak_driver_rss_bytes""".split()  # noqa: SIM905
 BUFFER = dict(in_flight_before=3, stale=1, in_flight=2)
@@ -113,6 +114,7 @@ SUMMARY = Summary(
     epsilon=3.0,
     delta=1e-8,
     epsilon_is_of="this run",
+    noise_source="secret",
     baselines=Baselines(0.1, 0.2, None, 0.3, 0.4, None, 0.5, training_phones=40),
     skipped_lines=0,
     participation=Participation(phones=40, updates=30, never_used_share=0.5, gini=None, most_updates_of_a_phone=2),

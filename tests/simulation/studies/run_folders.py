@@ -105,6 +105,7 @@ def _summary(rounds, epsilon, delta, is_of, held_out):
         epsilon=epsilon,
         delta=None if epsilon is None else delta,
         epsilon_is_of=is_of,
+        noise_source=None if epsilon is None else "seeded",
         baselines=Baselines(bigram_top1=0.15, trigram_top1=0.16, bigram_top3=0.2, trigram_top3=0.22),
         skipped_lines=0,
         participation=Participation(phones=100, updates=32, never_used_share=0.7, gini=0.4, most_updates_of_a_phone=2),

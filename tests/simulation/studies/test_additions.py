@@ -81,11 +81,11 @@ def test_the_script_types_the_messages_of_people_held_out(straight, script):
 @pytest.mark.parametrize(
     ("flag", "value"), [("half-life", 0), ("smoothing", 0), ("limit", -1), ("weight", 1), ("half-weight", -1)]
 )
-def test_a_setting_out_of_bounds_is_refused_in_one_line(flag, value, script, tmp_path):
-    done = script("measure_additions.py", tmp_path, f"--personal.{flag}", value)
+def test_a_setting_out_of_bounds_is_refused_in_one_line(flag, value, script_here, tmp_path):
+    done = script_here("measure_additions.py", tmp_path, f"--personal.{flag}", value)
     assert done.returncode == 2 and done.stderr.startswith(f"error: --personal.{flag}: expected"), done.stderr
 
 
-def test_a_folder_without_a_run_is_refused_in_one_line(script, tmp_path):
-    done = script("measure_additions.py", tmp_path)
+def test_a_folder_without_a_run_is_refused_in_one_line(script_here, tmp_path):
+    done = script_here("measure_additions.py", tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr

@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from client_model.metrics.table import metric_table
 from simulation.studies.comparing.comparison import compare_runs
 from simulation.studies.comparing.files import COLUMNS, write_comparison
+from simulation.studies.comparing.plots import from_nothing_on
 from simulation.studies.comparing.tables import print_comparison
 from tests.simulation.studies.run_folders import make_run
 from typefleet import studies
@@ -173,6 +175,18 @@ def test_what_must_not_be_ranked_is_said_in_every_output(tmp_path):
     for path in written[:2]:
         assert said in path.read_text(encoding="utf-8"), path
     assert any(said in (note or "") for note in pq.read_table(written[2])["note"].to_pylist())
+
+
+@pytest.mark.parametrize(("name", "whole", "last"), [("completed", True, 2), ("closed_s", False, 80_000)])
+def test_a_curve_of_one_point_has_an_axis_from_nothing_to_the_end(tmp_path, name, whole, last):
+    found = compare_runs([make_run(tmp_path / "run", rounds=2)], allow_unfinished=True)
+    axis = Figure().add_subplot()
+    axis.plot([last], [0.2], marker="o")
+    from_nothing_on(axis, found, lambda line: line[name], whole=whole)
+    low, high = axis.get_xlim()
+    ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
+    assert low == 0 and last < high < 1.1 * last
+    assert ticks == [0, 1, 2] if whole else 3 <= len(ticks) <= 6
 
 
 def test_a_run_that_was_never_measured_has_dashes_and_its_curves(tmp_path):

@@ -1,0 +1,9 @@
+"""Publish what a guarantee covers; see simulation/commands/publish.py."""
+
+import sys
+
+from simulation.commands.publish import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

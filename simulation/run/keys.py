@@ -1,0 +1,229 @@
+"""The tables of keys: every value in a run's files, and what it is computed from.
+
+Names are dotted, and places in lists are left out: `by_group.phones`. A pattern may have * in it; {metric} stands for
+each metric of the run and {count} for each count that the metrics need, so that a metric that is added has its row. A
+key that no row names counts as not covered.
+"""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from client_model.metrics.table import MetricTable
+from simulation.run.sources import (
+    COST,
+    COUNTED,
+    EVALUATION,
+    FAILURES,
+    FILE_OF_TEXT,
+    LABELS,
+    ONE_PHONE,
+    RELEASES,
+    SCHEDULE,
+    SECRETS,
+    SETTINGS,
+    SMALL_GROUPS,
+    TIMES,
+    TRAINED_TEXT,
+    VOCABULARY,
+    WITHOUT_NOISE,
+    Keys,
+)
+
+_FUNNEL = (
+    *("invited", "dropped_failure", "dropped_ineligible", "dropped_upload", "late", "unused", "reported", "closed_s"),
+    *("checked_in", "selection_s", "opened_s", "simulated_date"),
+)
+_BUFFERED = ("in_flight_before", "stale", "in_flight", "mean_staleness")
+_PRIVACY = ("zcdp_rho", "epsilon", "delta", "epsilon_is_of")
+
+SUMMARY = (
+    Keys(("baseline_*_top*", "baseline_*_keystroke_savings"), "what counting words reaches", COUNTED),
+    Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
+    Keys(("tokens_trained",), "tokens trained on", TRAINED_TEXT),
+    Keys(("skipped_lines",), "lines of the file that were passed over", FILE_OF_TEXT),
+    Keys(
+        ("wall_seconds", "train_wall_seconds", "tokens_per_second", "peak_driver_rss_bytes"), "time and memory", TIMES
+    ),
+    Keys(
+        ("rounds_*", "devices_trained", "stopped_early", "simulated_seconds", "participation.*"),
+        "rounds, updates, who was left out",
+        SCHEDULE,
+    ),
+    Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
+    Keys(_PRIVACY, "the cost", COST),
+    Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
+)
+
+ROUNDS = (
+    Keys(("failed", "failed.*"), "why phones failed, each by its label", FAILURES),
+    Keys(("abandoned",), "why nothing was released, the cause of a failure among it", FAILURES),
+    Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
+    Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
+    Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
+    Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
+    Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED), "the funnel", SCHEDULE),
+    Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
+    Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
+)
+
+PARTICIPATION = (
+    Keys(("by_group.share_of_tokens",), "tokens of each group", SMALL_GROUPS),
+    Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
+    Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
+    Keys(("overall.*",), "how evenly the work fell", SCHEDULE),
+)
+
+CENTRAL = (
+    Keys(("metrics.*",), "the metrics of a model trained in one place", WITHOUT_NOISE),
+    Keys(("epochs", "learning_rate"), "how it was trained", SETTINGS),
+)
+
+HELD_OUT_PHONES = (
+    Keys(("phone",), "numbers of the phones that never train", ONE_PHONE),
+    Keys(("{count}",), "what was counted on each of them", ONE_PHONE),
+)
+
+CHECKPOINTS = (
+    Keys(("about.salt",), "the salt of the labels", SECRETS),
+    Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
+    Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
+    Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
+    Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),
+    Keys(("strategy/evaluation/*",), "what was counted on each phone that never trains", ONE_PHONE),
+    Keys(("world/*",), "where each phone is in the simulated world", ONE_PHONE),
+    Keys(("about.fingerprint.*",), "digests of the text, of the vocabulary and of traces", FILE_OF_TEXT),
+    Keys(("about.held_out.*", "about.held_out_at_start.*", "about.held_out*"), "the metrics", EVALUATION),
+    Keys(("about.totals.tokens_trained",), "tokens trained on", TRAINED_TEXT),
+    Keys(("about.totals.*_seconds",), "time", TIMES),
+    Keys(("about.totals.*",), "rounds and updates", SCHEDULE),
+    Keys(
+        ("weights", "strategy/noise/clip_norm", "strategy/optimizer/*", "strategy/versions/*"),
+        "weights, clip norm, and the optimizer's averages of released updates",
+        RELEASES,
+    ),
+    Keys(("about.layout",), "the layout of the file", SETTINGS),
+)
+
+LEDGER = (
+    Keys(("participants",), "labels of the phones that took part in the release", LABELS),
+    Keys(("plan.*", "spent.*", "epsilon_is_of"), "the plan, and the cost so far", COST),
+    Keys(("release", "round", "reports"), "numbers of the release", SCHEDULE),
+    Keys(("hash", "previous"), "the chain of hashes, of labels among the rest", LABELS),
+)
+
+# Tags of trackers.
+CURVES = (
+    Keys(
+        ("training/loss_nats_per_token", "training/clipped_share", "training/tokens"),
+        "loss, clipped share and tokens of each round",
+        TRAINED_TEXT,
+    ),
+    Keys(("held_out/*", "{tag}"), "the metrics", EVALUATION),
+    Keys(("figures/recall",), "the metrics beside what counting words reaches, as a picture", COUNTED),
+    Keys(("_hparams_/*",), "the settings, the seed among them", SECRETS),
+    Keys(("speed/*",), "time and memory", TIMES),
+    Keys(("round/*", "training/completed_rounds"), "the funnel", SCHEDULE),
+    Keys(("privacy/*", "figures/epsilon"), "the cost so far", COST),
+    Keys(("training/clip_norm",), "the clip norm", RELEASES),
+)
+
+CONFIG = (
+    Keys(("seed",), "the seed, with which seeded noise can be taken away", SECRETS),
+    Keys(("*",), "the other settings, names of files among them", SETTINGS),
+)
+
+STATEMENT = (
+    Keys(("spent.*", "statement", "epsilon_exact_gaussian", "counterfactual_*"), "what happened", COST),
+    Keys(("data_covered", "population_rule", "assumed_population"), "how many phones there are", SCHEDULE),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
+    Keys(("*",), "the plan, and words", SETTINGS),
+)
+
+CARD = (
+    Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
+    Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
+    Keys(("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian"), "the cost", COST),
+    Keys(("privacy.assumed_population", "privacy.population_rule"), "how many phones there are", SCHEDULE),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
+    Keys(
+        ("name", "typefleet_version", "model.*", "trained_on.text", "metrics_are", "limits", "privacy.*"),
+        "the settings, and words",
+        SETTINGS,
+    ),
+)
+
+MANIFEST = (
+    Keys(
+        ("*.metrics.*", "*.same_first_word", "*.same_three_words", "*.contexts"),
+        "how each file does on text of people who never train",
+        EVALUATION,
+    ),
+    Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),
+)
+
+PERSONALISATION = (
+    Keys(("groups.*", "phones", "phones_with_too_little_text"), "what held-out phones gain, in groups", SMALL_GROUPS),
+    Keys(("fine_tuning.*", "rule"), "how they learned", SETTINGS),
+)
+
+VECTORS = (
+    Keys(("vectors.expected.*",), "what each file suggests", RELEASES),
+    Keys(("vectors.tokens", "vectors.ids"), "the sentences by the vocabulary's numbers", VOCABULARY),
+    Keys(("about", "vectors.text", "vectors.typed"), "sentences of the project's own", SETTINGS),
+)
+
+# What the server has in memory, of each phone, by the fields of a host's answer.
+RECEIVED = (
+    Keys(
+        ("norms", "loss_sums", "tokens"),
+        "the norm of each phone's update, its loss and its tokens",
+        ONE_PHONE._replace(cure="sums of them inside each host, bounded for each phone, and noise on the sum"),
+    ),
+    Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),
+    Keys(("failure_causes",), "why phones failed", FAILURES),
+    Keys(
+        ("update_sum",),
+        "the exact sum of a host's clipped updates, before the noise",
+        ONE_PHONE._replace(cure="secure aggregation, and noise where nobody sees the sum"),
+    ),
+    Keys(("profile",), "time and memory of the host", TIMES),
+)
+
+
+def row_of(key: str, rows: Iterable[Keys], metrics: MetricTable) -> Keys | None:
+    """The first row that names a key; None if none does, and it counts as not covered.
+
+    Args:
+        key: a dotted name.
+        rows: of the file that it is in.
+        metrics: that the run measures.
+    """
+    return next((row for row in rows for name in patterns(row, metrics) if fnmatchcase(key, name)), None)
+
+
+def patterns(row: Keys, metrics: MetricTable) -> Iterable[str]:
+    """The patterns of a row, with those of the metrics filled in."""
+    named = {
+        "{metric}": [metric.name for metric in metrics.metrics],
+        "{count}": list(metrics.counters),
+        "{tag}": [metric.scalar_tag for metric in metrics.metrics if metric.scalar_tag is not None],
+    }
+    for pattern in row.names:
+        mark = next((mark for mark in named if mark in pattern), None)
+        yield from [pattern] if mark is None else (pattern.replace(mark, one) for one in named[mark])
+
+
+def dotted_keys(content: Any, prefix: str = "") -> set[str]:
+    """Names of all values in nested mappings and lists; places in lists are left out.
+
+    Example:
+        >>> sorted(dotted_keys({"overall": {"phones": 3}, "by_group": [{"phones": 1}, {"phones": 2}], "why": []}))
+        ['by_group.phones', 'overall.phones', 'why']
+    """
+    if isinstance(content, Mapping) and content:
+        return {key for name, value in content.items() for key in dotted_keys(value, f"{prefix}{name}.")}
+    if isinstance(content, list) and any(isinstance(one, Mapping | list) for one in content):
+        return {key for one in content for key in dotted_keys(one, prefix)}
+    return {prefix.removesuffix(".")}

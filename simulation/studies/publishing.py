@@ -1,0 +1,236 @@
+"""Copy out of a run's folder what its privacy guarantee covers, or what is public, and nothing else.
+
+The folder that comes out can be used as a run's: its files can be verified, typed on and built into an app. What
+evaluation says is left out of it unless it is asked for, since the people it was made on have no guarantee; a card in
+a file for phones is then written anew, and the manifest with it.
+"""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TextIO
+
+from client_model.metrics.table import metric_table
+from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.tflite.export_folder import (
+    MANIFEST,
+    SIGNATURE,
+    VerificationError,
+    place_files,
+    read_private_key,
+    sign_folder,
+    verify_folder,
+)
+from simulation.config import RunConfig
+from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
+from simulation.flags import read_config
+from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on
+from simulation.run.files_statement import HEADING, WORDS, files_markdown, files_of
+from simulation.run.sources import EVALUATION, Guarantee
+from simulation.studies.privacy_check import check_statement
+from simulation.studies.publishing_lacks import Lack
+from simulation.tables import console_for
+from typefleet.errors import ConfigError, expected, unwritable
+from typefleet.untrusted.limits import MODEL_BYTES
+from typefleet.untrusted.opening import read_bytes
+
+_STATEMENT = "privacy.json"
+_NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
+_BY_WHOM = "by whoever has the run's folder and with it the ledger"
+_WHAT = "the privacy statement of a run"
+
+
+class Published(NamedTuple):
+    """What was done."""
+
+    files: tuple[str, ...]  # in the new folder
+    left_out: tuple[tuple[str, str], ...]  # what, and why
+    notes: tuple[str, ...]  # what whoever gets the folder should know
+
+
+def publish(
+    root: Path, target: Path, although: Sequence[Lack] = (), *, evaluation: bool = False, key: Path | None = None
+) -> Published:
+    """Write a new folder with what may be passed on of a finished run.
+
+    Args:
+        root: the run's folder; nothing in it is changed.
+        target: the new folder; it appears whole or not at all, with the modes that the umask gives.
+        although: what the files are known to lack.
+        evaluation: leave in what was measured on people who never train, and the signature with it.
+        key: an Ed25519 private key in PEM to sign the new manifest with.
+
+    Raises:
+        ConfigError: the folder is there already; the statement does not hold for the weights; the files lack something.
+        VerificationError: a file is not as it was exported, or the key cannot be used.
+    """
+    _require_new(root, target)
+    signer = None if key is None else read_private_key(key)
+    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "statement"))
+    words = _origin_of_words(root, privacy)
+    lacks = dict(_lacks(privacy, words, read_config(root / "config.toml")))
+    _require_known(root, lacks, although)
+    _require_statement(root)
+    if (root / "model" / MANIFEST).exists():
+        verify_folder(root / "model", None)
+    draft = target.parent / f".{target.name}-{secrets.token_hex(4)}"
+    try:
+        (draft / "model").mkdir(parents=True)
+        _copy_model(root / "model", draft / "model", privacy["weights_sha256"], evaluation)
+        if signer is not None and (draft / "model" / MANIFEST).exists():
+            sign_folder(draft / "model", signer)
+        _write_statement(root, draft, privacy, words, evaluation)
+        files = tuple(sorted(str(path.relative_to(draft)) for path in draft.rglob("*") if path.is_file()))
+        _require_new(root, target)  # somebody may have made it since
+        draft.rename(target)
+    except OSError as error:
+        raise ConfigError(unwritable(target, error)) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # it is there only if something failed
+    return Published(files, tuple(_left_out(root, evaluation)), tuple(_notes(root, privacy, lacks, files)))
+
+
+def _require_new(root: Path, target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise ConfigError(expected(target, "a folder that is not there yet", "it there"))
+    if target.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(expected(target, f"a folder outside of {root}, which is private", "one in it"))
+
+
+def _origin_of_words(root: Path, privacy: Mapping[str, Any]) -> str:
+    files = privacy.get("files")
+    words = files.get("vocabulary") if isinstance(files, dict) else None
+    if words not in WORDS:
+        found = "one of an earlier version, or a damaged one"
+        raise ConfigError(expected(root / _STATEMENT, "a statement that says what each file tells", found))
+    return str(words)
+
+
+def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterator[tuple[Lack, str]]:
+    """What the files lack, each with the words for it."""
+    if privacy["epsilon_is_of"] == "no privacy":
+        yield "no-privacy", "no privacy mechanism"
+    else:
+        if privacy.get("not_guaranteed") is not None:
+            yield "modelled-deployment", f"the guarantee of {privacy['epsilon_is_of']}, which these files do not have"
+        if getattr(config.privacy, "noise_source", "seeded") == "seeded":
+            yield "seeded-noise", "noise that whoever finds the seed can take away"
+    if WORDS[words].guarantee is Guarantee.NOT_COVERED:
+        yield "vocabulary", f"a vocabulary from {WORDS[words].words}"
+    if config.model.init not in (None, PUBLIC_START, RANDOM_START):
+        yield "start", "a start from weights or text outside the guarantee"
+
+
+def _require_known(root: Path, lacks: Mapping[Lack, str], although: Sequence[Lack]) -> None:
+    """Refuse what is lacking without a word said of it.
+
+    Raises:
+        ConfigError: something is.
+    """
+    missing = [one for one in lacks if one not in although]
+    if missing:
+        found = "; ".join(lacks[one] for one in missing)
+        all_the_same = f"--although {' '.join(one for one in lacks)} publishes it all the same"
+        raise ConfigError(f"{expected(root, 'a run whose guarantee covers its files', found)}; {all_the_same}")
+
+
+def _require_statement(root: Path) -> None:
+    """Refuse a run whose statement does not hold.
+
+    Raises:
+        ConfigError: it does not, or cannot be checked.
+    """
+    found = StringIO()
+    if not check_statement(root, StringIO(), found):
+        why = found.getvalue().strip().splitlines()[-1]
+        raise ConfigError(expected(root, "a privacy statement that holds for the weights", why))
+
+
+def _copy_model(source: Path, target: Path, weights_sha256: str, evaluation: bool) -> None:
+    """The model's files that are to be passed on."""
+    named = {path.name: path for path in sorted(source.iterdir()) if is_to_pass_on(PurePosixPath("model", path.name))}
+    manifest, signature = named.pop(MANIFEST, None), named.pop(SIGNATURE, None)
+    for path in named.values():
+        content = read_bytes(path, "a file of the model", VerificationError, MODEL_BYTES)
+        if path.suffix == ".tflite":
+            content = _checked_file(path, content, weights_sha256, evaluation)
+        write_bytes_atomically(target / path.name, content)
+    if evaluation:
+        for path in filter(None, (manifest, signature)):
+            shutil.copyfile(path, target / path.name)
+    elif manifest is not None:
+        facts = {name: {"weights_sha256": weights_sha256} for name in named if name.endswith(".tflite")}
+        empty = target / ".nothing-new"
+        empty.mkdir()
+        place_files(empty, target, facts, tuple(named))
+        empty.rmdir()
+
+
+def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:
+    """A file for phones of these weights, whose card says nothing that is to be left out."""
+    from client_model.tflite.tflite_metadata import with_metadata, without_metadata
+    from simulation.device.model_card import associated_files, read_inside, require_weights
+
+    card, vocabulary = read_inside(path, file)
+    require_weights(path, card, weights_sha256)
+    counted = any(name.startswith("baseline_") for name in card["metrics_on_held_out_phones"])
+    if evaluation and not counted:
+        return file
+    if evaluation:
+        raise ConfigError(expected(path, "a card without what counting words reaches", "one of an earlier version"))
+    measured = card["metrics_on_held_out_phones"]
+    card["metrics_on_held_out_phones"] = {name: None for name in measured if not name.startswith("baseline_")}
+    card["metrics_are"] = _NOT_MEASURED
+    card["trained_on"].pop("tokens", None)
+    return with_metadata(without_metadata(file), *associated_files(card, vocabulary, metric_table()))
+
+
+def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: str, evaluation: bool) -> None:
+    """The statement of the run, with what the published files tell in the place of what all files tell."""
+    told = [one for one in files_of(draft, privacy, words, beside=()) if evaluation or one.source != EVALUATION]
+    content = {**privacy, "files": {"vocabulary": words, "tell": [one.as_json() for one in told]}}
+    page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
+    if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
+        page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
+        content["recompute"] = _BY_WHOM
+    section = files_markdown(told).replace(HEADING, "## What each published file tells")
+    write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
+    write_text_atomically(draft / "privacy.md", page + section)
+
+
+def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
+    """What of the run's folder was not copied, and why."""
+    for one in ARTEFACTS:
+        if not one.to_pass_on and any(root.glob(one.name.rstrip("/"))):
+            outside = dict.fromkeys(p.source.name for p in one.tells if p.source.guarantee is Guarantee.NOT_COVERED)
+            yield one.name, ", ".join(outside) or "of no use elsewhere"
+    for path in sorted((*root.glob("*"), *root.glob("model/*"))):
+        place = PurePosixPath(path.relative_to(root).as_posix())
+        if str(place) != "model" and artefact_of(place) is None:
+            yield str(place), "nobody knows what"
+    if not evaluation:
+        yield "metrics in cards, manifest", "evaluation; --evaluation leaves it in"
+
+
+def _notes(root: Path, privacy: Mapping[str, Any], lacks: Mapping[Lack, str], files: Sequence[str]) -> Iterator[str]:
+    if privacy.get("not_guaranteed") is not None:
+        yield str(privacy["not_guaranteed"])
+    yield from (f"Published although it has {said}." for name, said in lacks.items() if name != "modelled-deployment")
+    if (root / "model" / SIGNATURE).exists() and f"model/{SIGNATURE}" not in files:
+        yield "The run's signature is of files with evaluation in them; --sign KEY signs the published ones."
+
+
+def print_published(stream: TextIO, done: Published, target: Path) -> None:
+    """Print what was published, what was left out and why, and what to know of it."""
+    console = console_for(stream)
+    for note in done.notes:
+        console.print(note)
+    console.print("Left out, with what each tells that the guarantee does not cover (privacy.md says it in full):")
+    for name, why in done.left_out:
+        console.print(f"  {name}: {why}")
+    console.print(f"{len(done.files)} files in {target}:")
+    for name in done.files:
+        console.print(f"  {name}")

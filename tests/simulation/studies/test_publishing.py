@@ -1,0 +1,154 @@
+"""What is published, looked into as a stranger would."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from client_model.text.population import phone_labels
+from client_model.tflite.export_folder import VerificationError, verify_folder
+from simulation.device.model_card import read_inside
+from simulation.files import read_json_object
+from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.run.keys import dotted_keys
+from simulation.studies.publishing import publish
+from tests.simulation.planted_secrets import SECRETS, leaks
+from typefleet.errors import ConfigError
+
+pytestmark = pytest.mark.slow  # of runs that other tests need as well
+KNOWN = ("modelled-deployment", "seeded-noise", "vocabulary")
+
+
+def contents(folder):
+    """Of every file, and of the files inside files."""
+    from tests.simulation.planted_secrets import _contents
+
+    return {path: list(_contents(path)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def run(planted, tmp_path):
+    """A copy, to be changed."""
+    shutil.copytree(planted / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_nothing_of_single_phones_is_in_what_is_published(planted, tmp_path):
+    root, target = planted / "run", tmp_path / "published"
+    done = publish(root, target, KNOWN)
+    assert leaks(planted / "cache") and not leaks(target) and SECRETS
+    stored = load_newest_checkpoint(root / "checkpoints")[0]
+    salt = stored.about["salt"]
+    from simulation.flags import read_config
+    from simulation.run.preparation import prepare
+
+    prepared = prepare(read_config(root / "config.toml"))
+    labels = phone_labels(salt, prepared.digests)
+    summary = json.loads((root / "summary.json").read_text())
+    counted = [repr(summary[key]) for key in summary if key.startswith("baseline_") and isinstance(summary[key], float)]
+    loss = [repr(json.loads(line)["loss"]) for line in (root / "rounds.jsonl").read_text().splitlines()]
+    assert labels and counted and loss
+    planted_words = [salt, "918273645", *labels, *(f"user{n}" for n in range(100)), *counted, *loss, str(planted)]
+    for path, parts in contents(target).items():
+        for word in planted_words:
+            assert not any(word.encode() in part for part in parts), (path.name, word)
+    assert set(done.files) == {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    named = {name for name, _ in done.left_out}
+    left = {
+        "summary.json",
+        "rounds.jsonl",
+        "checkpoints/",
+        "config.toml",
+        "report.html",
+        "central.json",
+        "tensorboard/",
+    }
+    assert left <= named
+
+
+def test_no_evaluation_is_in_it_unless_asked_for(planted, tmp_path):
+    publish(planted / "run", tmp_path / "without", KNOWN)
+    publish(planted / "run", tmp_path / "with", KNOWN, evaluation=True)
+    for name in ("without", "with"):
+        entries = verify_folder(tmp_path / name / "model", None)
+        files = [path for path in entries if path.endswith(".tflite")]
+        assert files
+        for one in files:
+            file = tmp_path / name / "model" / one
+            card, vocabulary = read_inside(file, file.read_bytes())
+            measured = card["metrics_on_held_out_phones"]
+            assert vocabulary == (tmp_path / name / "model" / "vocab.txt").read_text()
+            assert any(value is not None for value in measured.values()) == (name == "with")
+            assert ("metrics" in entries[one]) == (name == "with")
+            before = planted / "run" / "model" / one
+            assert (before.read_bytes() == file.read_bytes()) == (name == "with")
+        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]["tell"]
+        assert any("people who never train, exactly" in one["computed_from"] for one in told) == (name == "with")
+
+
+def test_a_file_whose_card_was_written_anew_suggests_the_same(planted, tmp_path):
+    from client_model.tflite.interpreter import FileSteps, open_interpreter
+
+    publish(planted / "run", tmp_path / "out", KNOWN)
+    for path in (tmp_path / "out" / "model").glob("*.tflite"):
+        files = (path.read_bytes(), (planted / "run" / "model" / path.name).read_bytes())
+        first, second = (FileSteps(open_interpreter(file)).read([1, 4, 5]) for file in files)
+        assert all((a == b).all() for a, b in zip(first, second, strict=True))
+
+
+def test_it_is_refused_without_a_word_of_what_it_lacks(straight, planted, tmp_path):
+    with pytest.raises(ConfigError, match=r"modelled deployment with 500 .* --although modelled-deployment"):
+        publish(straight[0], tmp_path / "out", ())
+    with pytest.raises(ConfigError, match="a vocabulary from words counted on phones") as refused:
+        publish(planted / "run", tmp_path / "out", ("modelled-deployment",))
+    assert "modelled deployment" not in str(refused.value)  # its guarantee is its own
+    assert not (tmp_path / "out").exists() and not list(tmp_path.iterdir())
+
+
+def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
+    privacy = json.loads((run / "privacy.json").read_text())
+    privacy["spent"]["epsilon"] /= 2
+    (run / "privacy.json").write_text(json.dumps(privacy))
+    with pytest.raises(ConfigError, match=r"holds for the weights, found privacy\.json claims something else"):
+        publish(run, tmp_path / "out", KNOWN)
+
+
+def test_a_file_that_was_changed_or_is_not_ours_is_not_published(run, tmp_path):
+    (run / "notes.txt").write_text("user3 wrote this")
+    done = publish(run, tmp_path / "out", KNOWN)
+    assert ("notes.txt", "nobody knows what") in done.left_out and not (tmp_path / "out" / "notes.txt").exists()
+    (run / "model" / "notes.txt").write_text("user3 wrote this")
+    with pytest.raises(VerificationError, match="found one more"):
+        publish(run, tmp_path / "again", KNOWN)
+    (run / "model" / "notes.txt").unlink()
+    with (run / "model" / "vocab.txt").open("a") as file:
+        file.write("user3\n")
+    with pytest.raises(VerificationError, match=r"expected .* bytes with sha256"):
+        publish(run, tmp_path / "again", KNOWN)
+    assert not (tmp_path / "again").exists()
+
+
+def test_it_appears_whole_with_the_modes_of_the_umask_and_never_over_anything(planted, tmp_path):
+    before = os.umask(0o027)
+    try:
+        publish(planted / "run", tmp_path / "out", KNOWN)
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    folders = {path.stat().st_mode & 0o777 for path in (tmp_path / "out", tmp_path / "out" / "model")}
+    assert (modes, folders) == ({0o640}, {0o750})
+    with pytest.raises(ConfigError, match="not there yet"):
+        publish(planted / "run", tmp_path / "out", KNOWN)
+    with pytest.raises(ConfigError, match="outside of"):
+        publish(planted / "run", planted / "run" / "published", KNOWN)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
+    publish(planted / "run", tmp_path / "out", KNOWN)
+    before, after = (read_json_object(at / "privacy.json", "a statement") for at in (planted / "run", tmp_path / "out"))
+    differ = {name for name in before if before[name] != after[name]}
+    assert differ == {"files", "recompute"} and before.keys() == after.keys()
+    assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
+    assert "rounds.jsonl" not in json.dumps(after["files"]) and dotted_keys(after["files"])
