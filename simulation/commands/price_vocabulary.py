@@ -29,7 +29,7 @@ class Flags:
     """Show what it costs to choose the words of a vocabulary with noise."""
 
     run: Annotated[RunConfig, tyro.conf.arg(name="")]
-    epsilons: tuple[Annotated[float, at.Gt(0)], ...] = (2.0, 1.0, 0.5)
+    epsilons: Annotated[tuple[float, ...], at.Gt(0)] = (2.0, 1.0, 0.5)
     """Epsilons of the vocabulary alone, each at the delta of this run's phones."""
     words_per_phone: Annotated[int, at.Ge(1), at.Le(100_000)] = 200
     """Words that one phone gives, at most."""

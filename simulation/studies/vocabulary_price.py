@@ -116,7 +116,12 @@ def _figures(accepted: AcceptedInput, vocabulary: Vocabulary) -> tuple[float, ..
         sequence_length=accepted.config.model.sequence_length,
     )
     covered = coverage(vocabulary, population, held_out)
-    return len(vocabulary) - FIRST_WORD, covered, covered * (counting.trigram_top3 or 0.0), counting.trigram_keystroke_savings or 0.0
+    return (
+        len(vocabulary) - FIRST_WORD,
+        covered,
+        covered * (counting.trigram_top3 or 0.0),
+        counting.trigram_keystroke_savings or 0.0,
+    )
 
 
 def coverage(vocabulary: Vocabulary, population: Population, phones: NDArray[np.int64]) -> float:
