@@ -33,7 +33,6 @@ from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.report.at_the_end import report_at_the_end
 from simulation.run.central import compare_at_the_end
-from simulation.run.files_statement import refresh_files
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
@@ -102,7 +101,6 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
     central = compare_at_the_end(run.prepared, run.directory.root)
     tracking.end(run)
     page = report_at_the_end(run.directory, run.config, run.prepared.metrics, export)
-    refresh_files(run.directory.root)
     print_closing_table(
         stream,
         run_summary(run),

@@ -11,6 +11,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -119,6 +120,13 @@ def open_population(spec: PopulationSpec) -> Population:
         return file
     training, _ = spec.split.of(file.digests())
     return FurtherPhones(file, training, spec.further, spec.synthetic_seed)
+
+
+@lru_cache(maxsize=4)
+def most_phones_of_a_person(spec: PopulationSpec) -> int:
+    """How many phones hold messages of the same person, at most."""
+    population = open_population(spec)
+    return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
 
 
 def prepare_population(

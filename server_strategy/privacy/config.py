@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from server_strategy.config import CohortConfig
+from server_strategy.privacy.adjacency import ZERO_OUT, Adjacency
+from server_strategy.privacy.amplification import has_counterfactual
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
 from server_strategy.privacy.noise_key import NoiseSource
@@ -39,7 +41,7 @@ class PrivacyConfig:
     """How fast the clip norm adapts; with --privacy.clip-quantile, by default 0.2."""
     clip_count_stddev: Annotated[float | None, Gt(0)] = None
     """Noise on the number of shorter updates; with --privacy.clip-quantile, by default a twentieth of the cohort,
-    at least twice the noise multiplier."""
+    at least 4 times the noise multiplier (add-or-remove: twice)."""
     noise_multiplier: Annotated[float | None, Gt(0)] = None
     """Standard deviation of the mechanism's draws over clip norm. Without any setting of the noise: 2.0 with
     mechanism gaussian and a target epsilon of 6.4 with the others, for a modelled cohort of 20,000."""
@@ -64,9 +66,12 @@ class PrivacyConfig:
     exactly, and the statement says that the vocabulary is outside."""
     vocabulary_words_per_phone: Annotated[int, Ge(1), Le(100_000)] = 200
     """Words that one phone gives for that vocabulary, at most: those it uses most."""
+    adjacency: Adjacency = ZERO_OUT
+    """What epsilon compares. zero-out: one phone's updates against zeros in their place. add-or-remove: the phone
+    against its absence, all others taking part as before."""
     poisson_counterfactual: bool = False
-    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random; with
-    independent noise and a fixed clip norm."""
+    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random: gaussian by
+    Poisson sampling, banded by cyclic Poisson sampling; with a fixed clip norm."""
 
 
 def with_default_noise(privacy: PrivacyConfig, mechanism: Mechanism | None = None) -> PrivacyConfig:
@@ -113,10 +118,11 @@ def check_privacy(
         raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
     if mechanism is None:
         _check_named(privacy, horizon)
-    independent = _is_independent(privacy.mechanism) if mechanism is None else mechanism.independent
-    if privacy.poisson_counterfactual and not (independent and privacy.clip_quantile is None):
-        names = " or ".join(filter(_is_independent, private_mechanisms()))
-        raise _only_with("poisson_counterfactual", f"--privacy.mechanism {names} and a fixed clip norm")
+    known = _can_be_sampled(privacy.mechanism) if mechanism is None else has_counterfactual(mechanism)
+    if privacy.poisson_counterfactual and not (known and privacy.clip_quantile is None):
+        names = " or ".join(filter(_can_be_sampled, private_mechanisms()))
+        others = "no such result is known for the others"
+        raise _only_with("poisson_counterfactual", f"--privacy.mechanism {names} ({others}) and a fixed clip norm")
 
 
 def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
@@ -129,9 +135,8 @@ def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
         raise ConfigError(f"--privacy.{error}") from error
 
 
-def _is_independent(name: str) -> bool:
-    makes = mechanism_kind(name).makes
-    return makes is not None and makes.independent
+def _can_be_sampled(name: str) -> bool:
+    return has_counterfactual(mechanism_kind(name).makes)
 
 
 def _only_with(name: str, other: str) -> ConfigError:

@@ -257,6 +257,18 @@ def releases_on_record(path: Path) -> tuple[int, str]:
     return len(entries) - 1, _plan_on_record(path, entries, None).epsilon_is_of
 
 
+def charged_more(path: Path) -> str | None:
+    """Why more is charged than the plan's noise multiplier says; None where that is right.
+
+    Raises:
+        LedgerError: it is missing, edited or without a plan, or its mechanism is not known.
+    """
+    entries, _ = read_ledger(path)
+    if not entries:
+        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none"))
+    return _plan_on_record(path, entries, None).charged_more
+
+
 def half_written_line(path: Path) -> int | None:
     """The number of a last line that a crash left without its end, which is counted by nobody; None if all are whole.
 
@@ -288,7 +300,8 @@ def _plan_on_record(path: Path | None, entries: list[dict[str, Any]], at_hand: M
 def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
     """Equal but for parameters that an optimiser found, and for what their rounding does to the noise."""
     planned = plan.to_json()
-    if not isinstance(on_record, dict) or on_record.keys() != planned.keys():
+    on_record = PrivacyPlan.with_defaults(on_record) if isinstance(on_record, dict) else {}
+    if on_record.keys() != planned.keys():
         return False
     kind = None if plan.mechanism is None else kind_of(plan.mechanism)
     then, now = on_record["parameters"] or {}, planned["parameters"] or {}

@@ -9,6 +9,13 @@ from typing import Any, get_args, get_type_hints
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho
+from server_strategy.privacy.adjacency import (
+    COUNT_SENSITIVITY,
+    ZERO_OUT,
+    charged_noise_multiplier,
+    default_count_stddev,
+    noise_for_updates,
+)
 from server_strategy.privacy.config import DEFAULT_CLIP_LEARNING_RATE, PrivacyConfig, check_privacy
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import made, name_of, on_record, parameters_of, require_usable
@@ -28,10 +35,8 @@ from typefleet.setting_types import typed
 class AdaptiveClipping:
     """How the clip norm follows the updates, and how the noise is shared with the count that this needs.
 
-    The update's sum has sensitivity C and noise z_update C; the count has sensitivity 1/2 and noise
-    sigma_b; together they cost what one sum with noise z C does if (arXiv:1905.03871, Theorem 1)
-
-        z^-2 = z_update^-2 + (2 sigma_b)^-2
+    The update's sum has sensitivity C and noise z_update C; the count has noise sigma_b, and the sensitivity that the
+    plan's adjacency gives it; together they cost what one sum with noise z C does (see `adjacency`).
     """
 
     quantile: float
@@ -64,6 +69,7 @@ class PrivacyPlan:
     poisson_counterfactual: bool = False
     vocabulary: VocabularyCost | None = None  # of one that is counted on phones, under this guarantee
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
+    adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ledger and statement have it: the mechanism by its name, its parameters beside it."""
@@ -100,9 +106,19 @@ class PrivacyPlan:
             vocabulary=VocabularyCost.from_json(values["vocabulary"]),
             **rest,
         )
+        if plan.adjacency not in COUNT_SENSITIVITY:
+            raise _no_plan("an adjacency that none has")
         if plan.mechanism is not None and not (plan.noise_multiplier and plan.delta and plan.delta < 1):
             raise _no_plan("a mechanism without its noise and a delta below 1")
+        split = plan.adaptive
+        if plan.mechanism is not None and split and not (split.update_noise_multiplier and split.count_stddev):
+            raise _no_plan("a clip norm that adapts without its noise")
         return plan
+
+    @staticmethod
+    def with_defaults(on_record: Mapping[str, Any]) -> dict[str, Any]:
+        """A plan on record with the fields that it lacks because an earlier version wrote it."""
+        return {f.name: f.default for f in fields(PrivacyPlan) if f.default is not MISSING} | dict(on_record)
 
     @property
     def mechanism_name(self) -> str:
@@ -130,7 +146,8 @@ class PrivacyPlan:
         if releases == 0 or max_participations == 0:
             return vocabulary_rho(self.vocabulary)
         sensitivity = sensitivity_of(self.mechanism, releases, min_separation_rounds, max_participations)
-        return gaussian_rho(self.noise_multiplier, sensitivity) + vocabulary_rho(self.vocabulary)
+        charged = self._charged_multiplier(self.noise_multiplier)
+        return gaussian_rho(charged, sensitivity) + vocabulary_rho(self.vocabulary)
 
     def epsilon_of(self, rho: float) -> float | None:
         """Epsilon, by Renyi orders, of so much zCDP at the plan's delta; None without privacy."""
@@ -146,6 +163,28 @@ class PrivacyPlan:
     def share_of_the_noise(self) -> float:
         """A cohort of N spreads the noise z C over N reports; this run spreads it over its goal."""
         return 1.0 if self.modelled_cohort is None else self.goal / self.modelled_cohort
+
+    def _charged_multiplier(self, planned: float) -> float:
+        """What the releases are charged by: of updates and clip count together."""
+        split = self.adaptive
+        if split is None or split.update_noise_multiplier is None or split.count_stddev is None:
+            return planned
+        return charged_noise_multiplier(planned, split.update_noise_multiplier, split.count_stddev, self.adjacency)
+
+    @property
+    def charged_more(self) -> str | None:
+        """Why more is charged than the noise multiplier on record says; None where that is right.
+
+        Earlier versions charged the clip count by 1/2, which under zero-out adjacency changes by 1.
+        """
+        planned = self.noise_multiplier
+        if planned is None or (charged := self._charged_multiplier(planned)) == planned:
+            return None
+        return (
+            f"the noise multiplier on record, {planned:.4g}, charges the clip count by 1/2; under {self.adjacency} "
+            f"adjacency one phone changes it by {COUNT_SENSITIVITY[self.adjacency]:g}, so {charged:.4g} is charged "
+            f"here: rho is {(planned / charged) ** 2:.4g} times what the run said"
+        )
 
     def require_cohort(self, cohort: CohortConfig) -> None:
         """Refuse a cohort that this plan was not made for.
@@ -248,6 +287,7 @@ def make_privacy_plan(
         clip_scope=privacy.clip_scope,
         poisson_counterfactual=privacy.poisson_counterfactual,
         noise_source=privacy.noise_source,
+        adjacency=privacy.adjacency,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism, counts_words)
@@ -303,12 +343,9 @@ def _with_adaptive_clipping(plan: PrivacyPlan, privacy: PrivacyConfig) -> Privac
     z = plan.noise_multiplier
     if z is None:
         return replace(plan, adaptive=adaptive)
-    count_stddev = privacy.clip_count_stddev or max((plan.modelled_cohort or plan.goal) / 20, 2 * z)
-    left = z**-2 - (2 * count_stddev) ** -2
-    if left <= 0:
-        least = f"a number > {z / 2:.4g}, half the noise multiplier, or nothing is left for the updates"
-        raise ConfigError(expected("--privacy.clip-count-stddev", least, f"{count_stddev:.4g}"))
-    z_update = left**-0.5
+    cohort = plan.modelled_cohort or plan.goal
+    count_stddev = privacy.clip_count_stddev or default_count_stddev(z, cohort, plan.adjacency)
+    z_update = noise_for_updates(z, count_stddev, plan.adjacency)
     share = plan.share_of_the_noise
     adaptive = replace(
         adaptive,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from server_strategy.privacy.adjacency import COUNT_SENSITIVITY
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise import (
     AdaptiveClipSumQuery,
@@ -132,7 +133,9 @@ def make_query(plan: PrivacyPlan, noise: NoiseKey) -> DPQuery:
         learning_rate=adaptive.learning_rate,
         expected_reports=plan.goal,
         update_query=_sum_query(plan.mechanism, 1.0, adaptive.update_noise_stddev, noise, "noise"),
-        count_query=_sum_query(plan.mechanism, 0.5, adaptive.count_noise_stddev, noise, "clip-noise"),
+        count_query=_sum_query(
+            plan.mechanism, COUNT_SENSITIVITY[plan.adjacency], adaptive.count_noise_stddev, noise, "clip-noise"
+        ),
     )
 
 

@@ -8,25 +8,25 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from server_strategy.privacy.accounting import default_delta, epsilon_if_poisson, epsilon_of_gaussian
+from server_strategy.privacy.accounting import default_delta, epsilon_of_gaussian
 from server_strategy.privacy.ledger import PrivacySpent
-from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
+from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
+from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
 _UNIT = "one phone (its user), over the whole run"
-_ADJACENCY = "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same"
 _TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
-_CONVERSION = "Renyi orders of the zCDP bound (epsilon); exact for Gaussian noise (epsilon_exact_gaussian)"
 _OUTSIDE = (
-    "evaluation on held-out phones, and the choice of settings by looking at it",
-    "what the schedule itself shows: who took part, when, and how many tokens it trained on",
-    "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
+    "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
+    "what the schedule itself shows: who took part, when, and what became of it",
+    "exact values for the run's owner alone: loss, norms, tokens, clipped share, counting baselines, causes of failure",
 )
 _CAVEATS = (
     "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
@@ -45,6 +45,9 @@ class StatementFacts:
     weights_sha256: str  # of the weights that the statement is of
     date: str  # on which it was written, YYYY-MM-DD
     noise_secret_kept: bool = False  # after the run's end
+    files: tuple[str, ...] = ()  # that the run leaves
+    words: str = "counted"  # where the vocabulary comes from
+    most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "delta_rule": _delta_rule(plan),
         "epsilon_is_of": plan.epsilon_is_of,
         "unit": _UNIT,
-        "adjacency": _ADJACENCY,
+        **adjacency_json(plan, spent, facts.most_phones_of_a_person),
         "trust_model": _TRUST,
         **vocabulary_json(plan),
         "data_covered": facts.data_covered,
@@ -72,8 +75,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "spent": asdict(spent),
         "epsilon_exact_gaussian": _exact(spent.zcdp_rho, plan.delta_left),
         "amplification_by_sampling": _AMPLIFICATION,
-        "counterfactual_poisson_epsilon": _counterfactual(plan, spent),
-        "conversion": _CONVERSION if has_privacy else None,
+        **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
         "caveats": list(_caveats(plan, facts)),
@@ -88,7 +90,9 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
     lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
-        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, plan.mechanism, facts)]
+        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
+        lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
+        lines += _mechanism(plan, plan.mechanism, facts)
     lines += [*vocabulary_markdown(plan), "## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
@@ -175,17 +179,6 @@ def _accountant() -> str:
     return f"dp-accounting {version('dp-accounting')}"
 
 
-def _counterfactual(plan: PrivacyPlan, spent: PrivacySpent) -> float | None:
-    """Epsilon under a sampling that did not happen; only if it was asked for."""
-    if not plan.poisson_counterfactual or not spent.releases:
-        return None
-    if plan.mechanism is None or plan.noise_multiplier is None or plan.delta is None:
-        return None
-    share = (plan.modelled_cohort or plan.goal) / plan.population
-    alone = plan.noise_multiplier / math.sqrt(sensitivity_of(plan.mechanism, 1, 1, 1))  # of one release
-    return epsilon_if_poisson(alone, share, spent.releases, plan.delta)
-
-
 def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
     if spent.epsilon is None or spent.zcdp_rho is None or spent.delta is None:
         return NO_PRIVACY.rstrip(".")
@@ -235,14 +228,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         rows.append(("epsilon budget", plan.epsilon_budget, None))
     lines = ["| | planned bound | happened |", "|---|---|---|"]
     lines += [f"| {name} | {_show(planned)} | {_show(happened)} |" for name, planned, happened in rows]
-    counterfactual = _counterfactual(plan, spent)
-    if counterfactual is not None:
-        lines += [
-            "",
-            f"Counterfactual, not a claim: epsilon would be {_show(counterfactual)} had each phone joined each round",
-            "by an independent coin. It did not.",
-        ]
-    return [*lines, ""]
+    return [*lines, "", *epsilon_markdown(plan, spent)]
 
 
 def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
@@ -253,7 +239,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         "## Setting",
         "",
         f"- Unit: {_UNIT}.",
-        f"- Adjacency: {_ADJACENCY}.",
+        f"- Adjacency: {adjacency_of(plan)}.",
         f"- Trust: {_TRUST}.",
         f"- Released: {released(plan)}.",
         f"- Data covered: {facts.data_covered}.",

@@ -37,6 +37,7 @@ DELTA_SHARE = 0.1
 """Of the run's delta that the threshold takes. What is left costs training next to nothing (at epsilon 6.4, 0.02),
 and the threshold is a twentieth higher than with half of it."""
 DELTA_RULE = "a tenth of the run's delta for the threshold"
+_GRID = 400  # steps in which the weight of a word of several phones is tried
 _ROUNDED_UP = 1 + 1e-12  # the threshold, by more than the last digits of its formula
 
 
@@ -151,6 +152,29 @@ def delta_beside(cost: VocabularyCost | None, delta: float) -> float:
     if cost.delta >= delta:
         raise ConfigError(expected("the vocabulary of the plan", f"a delta < {delta:g}", f"{cost.delta:g}"))
     return _left_of(delta, cost.delta)
+
+
+def group_delta(cost: VocabularyCost, phones: int) -> float:
+    """Bound on the probability that a word which only these phones gave enters.
+
+    A word of weight a that j of them gave passes with Q(a) = 1 - Phi((T - a) / s). What each gave it squares to at
+    least a^2 / j together, and of one phone these squares sum to 1, so that the sum of Q(a) over all such words is at
+    most k times the largest j Q(a) / a^2, with j <= k and j / sqrt(words of a phone) <= a <= j.
+    """
+    worst = 0.0
+    for j in range(1, phones + 1):
+        a = np.geomspace(j / math.sqrt(cost.words_per_phone), j, _GRID)
+        passes = scipy.special.ndtr((np.append(a[1:], j) - cost.threshold) / cost.noise_stddev)  # at the end of a step
+        worst = max(worst, float((j * passes / a**2).max()))  # and the square at its begin: no less in between
+    return min(1.0, phones * worst)
+
+
+def group_delta_beside(cost: VocabularyCost | None, delta: float, phones: int) -> float | None:
+    """What is left of delta to translate a group's rho with; None if words of the group alone take all of it."""
+    if cost is None:
+        return delta
+    of_words = cost.delta if phones == 1 else group_delta(cost, phones)
+    return None if of_words >= delta else _left_of(delta, of_words)
 
 
 def noise_multiplier_beside(

@@ -14,7 +14,6 @@ from simulation.device.model_card import associated_files, model_card
 from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
-from simulation.run.files_statement import refresh_files
 from simulation.run.preparation import Prepared, prepare
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
@@ -103,7 +102,6 @@ def export_folder(root: Path, key_path: Path | None = None) -> Export:
     config = read_config(root / "config.toml")
     directory = RunDirectory(root)
     export = export_run(directory, prepare(config, of_run=root), tuple(FILES))
-    refresh_files(root)
     if key is not None:
         sign_folder(directory.model, key)
     return export

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
-from client_model.text.population import text_source
+from client_model.text.population import most_phones_of_a_person, text_source
 from server_strategy.privacy.ledger import privacy_spent
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
-from simulation.run.files_statement import origin_of_words, write_statement
+from simulation.run.artefacts import artefacts_of
+from simulation.run.files_statement import origin_of_words, with_files
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
 from simulation.run.noise_secret import erase_noise_secret
@@ -72,9 +73,11 @@ def write_outcome(run: Run) -> None:
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    facts, words = statement_facts(run), origin_of_words(run.config.data, run.prepared.start, plan)
+    root, facts = run.directory.root, statement_facts(run)
     content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
-    write_statement(run.directory.root, content, page, words)
+    content, page = with_files(content, page, facts.files, facts.words)
+    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", page)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -98,7 +101,7 @@ def statement_facts(run: Run) -> StatementFacts:
     further = prepared.task.population.further
     drawn = (
         f"what several phones hold of one person: the text of {further:,} training phones is drawn from that of people "
-        "with phones of their own, and the unit is one phone"
+        "with phones of their own, and the unit is one phone (see several phones of one owner)"
         if further
         else ""
     )
@@ -110,6 +113,9 @@ def statement_facts(run: Run) -> StatementFacts:
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         noise_secret_kept=run.config.privacy.keep_noise_secret,
+        files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
+        words=origin_of_words(data, start, run.strategy.plan),
+        most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 
 

@@ -96,6 +96,9 @@ PRIVATE_WORDS_OF_A_MODEL = Source(
     "a goal as large as modelled, or a public list",
 )
 RELEASES_WITHOUT_NOISE = Source("releases", "the phones' updates, without any noise", _NO, "a privacy mechanism")
+RELEASES_OF_A_SEED = Source(
+    "releases", "the phones' updates, with noise that whoever finds the seed can take away", _NO, "secret noise"
+)
 RELEASES_OF_A_MODEL = Source(
     "releases",
     "the phones' updates, with the noise that a modelled deployment would need",

@@ -36,7 +36,6 @@ from simulation.flags import read_config
 from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.run.artefacts import keep_private
 from simulation.run.directory import RunDirectory
-from simulation.run.files_statement import refresh_files
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
 from simulation.subcommands import command
@@ -237,7 +236,6 @@ def write_outcomes(
     write_text_atomically(record, json.dumps(about, indent=2) + "\n", private=True)
     _plot(outcomes, groups, plot)
     keep_private(root)
-    refresh_files(root)
     return [record, plot]
 
 

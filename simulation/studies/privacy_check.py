@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, TextIO
 
-from server_strategy.privacy.ledger import half_written_line, recompute, releases_on_record
+from server_strategy.privacy.ledger import charged_more, half_written_line, recompute, releases_on_record
 from simulation.files import read_json_object
 from typefleet.errors import ConfigError, expected, printable
 from typefleet.untrusted.own_json import json_kind
@@ -37,6 +37,8 @@ def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
     if (line := half_written_line(ledger)) is not None:
         why = "a release is made only once its line is whole"
         print(f"note: {printable(str(ledger))}:{line} is half-written and not counted: {why}", file=errors)
+    if (more := charged_more(ledger)) is not None:
+        print(f"note: {more}", file=errors)
     on_record, deployment = releases_on_record(ledger)
     print(json.dumps({**spent, "epsilon_is_of": deployment}, indent=2), file=out)
     agrees = _has_the_weights(statement, folder / "model" / "weights.npz", out, errors)

@@ -144,9 +144,9 @@ def coverage(vocabulary: Vocabulary, population: Population, phones: NDArray[np.
 
 def _over_seeds(name: str, phones: int | None, rows: Sequence[tuple[float, ...]], seeds: int) -> Measured:
     if len(rows) < seeds:  # in some draws there is no vocabulary at all
-        return Measured(name, phones, None, None, None, None)
+        return Measured(name, phones, words=None, coverage=None, suggested=None, savings=None)
     words, covered, suggested, savings = (over_seeds(column) for column in zip(*rows, strict=True))
-    return Measured(name, phones, words, covered, suggested, savings)
+    return Measured(name, phones, words=words, coverage=covered, suggested=suggested, savings=savings)
 
 
 def print_price(stream: TextIO, price: Price, words_per_phone: int) -> None:

@@ -202,6 +202,7 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.modelled_cohort": Try(900, plan),
         "privacy.vocabulary_epsilon": Try(2.0, plan),
         "privacy.vocabulary_words_per_phone": Try(30, plan),
+        "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "server_optimizer.name": Try("yogi", steps),
         "server_optimizer.learning_rate": Try(0.5, steps),

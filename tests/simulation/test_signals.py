@@ -69,8 +69,8 @@ class Started:
 
     def ended(self):
         began = time.monotonic()
-        printed, said = self.process.communicate(timeout=20)
-        assert time.monotonic() - began < 5
+        printed, said = self.process.communicate(timeout=60)
+        assert time.monotonic() - began < 15  # what they do instead takes 30 s; a busy machine takes some
         return self.process.returncode, printed, said
 
 
@@ -95,8 +95,11 @@ def test_what_asks_to_end_is_one_line_and_exit_code_130(number):
 
 def test_native_code_that_goes_on_is_ended_with_all_that_was_started():
     started = Started("with_child()")
+    give_up = time.monotonic() + 30
+    while not (children := below(started.process.pid)) and time.monotonic() < give_up:
+        time.sleep(0.01)
     time.sleep(0.2)  # it is in native code by now
-    (child,) = below(started.process.pid)
+    (child,) = children
     assert started.send(signal.SIGINT).ended() == (130, "", "interrupted\n")
     assert not runs(child)
 

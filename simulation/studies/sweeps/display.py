@@ -14,6 +14,7 @@ from rich.text import Text
 
 from client_model.metrics.intervals import Interval, why_so_wide
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.settings import choose, leaves
 from simulation.studies.sweeps.desk import Desk
@@ -216,8 +217,12 @@ def cost_lines(cost: TuningCost) -> list[str]:
     lines = [
         f"privacy of all {cost.runs} runs together: epsilon {cost.epsilon:.2f} at delta {cost.delta:.2g} "
         f"(rho {cost.rho:.3g}), by composition, of {cost.epsilon_is_of}",
-        "  that is of runs with noise of their own: here runs of one seed draw the same, so that they can be compared",
     ]
+    if cost.noise_repeats:
+        lines.append(
+            "  that is of runs with noise of their own: here the noise is seeded, and runs of one seed draw the same; "
+            + REPEATABLE
+        )
     if cost.epsilon_of_chosen is not None:
         lines.append(
             "  a search that draws its settings at random, and how many, too, could claim epsilon "

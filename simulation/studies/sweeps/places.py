@@ -46,7 +46,8 @@ def places_for(study: Study, parallel: int | None, address: str | None) -> Itera
         raise ConfigError(expected("--address", "a process that uses no Ray yet", "one that does"))
     try:
         trusted = isinstance(engine, dict) and engine.get("trust_network") is True
-        processors = start_ray(replace(EngineConfig(), address=address, trust_network=trusted))
+        joined = replace(EngineConfig(), address=address, trust_network=trusted)
+        processors = start_ray(joined, for_hosts=False)  # but to start processes
     except EngineError as error:
         said = str(error).removeprefix("--engine.").replace(TRUST_FLAG, "engine.trust_network = true in the settings")
         raise EngineError(f"--{said}") from error  # by the names that they have here

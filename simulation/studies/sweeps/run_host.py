@@ -99,13 +99,28 @@ class ClusterChannel:
         Args:
             log: file that takes what is said, on a file system that all machines share, as runs need one too.
             processors: that the process and its workers use.
+
+        Raises:
+            EngineError: no machine has started it after a minute.
         """
         import ray
+
+        from simulation.engine.failures import EngineError
+        from simulation.engine.ray_start import START_TIMEOUT_S
 
         actor: Any = ray.remote(LocalChannel)
         self._channel = actor.options(num_cpus=processors, max_concurrency=2).remote(
             log.resolve(), [path for path in sys.path if path]
         )
+        try:
+            ray.get(self._channel.__ray_ready__.remote(), timeout=START_TIMEOUT_S)
+        except ray.exceptions.GetTimeoutError as error:  # Ray itself would wait for ever
+            free = ray.available_resources().get("CPU", 0)
+            ray.kill(self._channel)
+            wanted = f"room for a run of {processors} workers within {START_TIMEOUT_S:.0f} s"
+            raise EngineError(expected("the cluster", wanted, f"none, and {free:g} CPUs free")) from error
+        except ray.exceptions.RayActorError:
+            pass  # said when something is asked of it
 
     def send(self, line: str) -> None:
         """Write it and its end; see `Channel`."""

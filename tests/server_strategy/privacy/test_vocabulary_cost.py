@@ -12,10 +12,14 @@ from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussi
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent, recompute
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown
+from server_strategy.privacy.statement_epsilon import epsilon_json
 from server_strategy.privacy.vocabulary_cost import (
     DELTA_SHARE,
     VocabularyCost,
     delta_beside,
+    group_delta,
+    group_delta_beside,
     selection_threshold,
     vocabulary_cost,
 )
@@ -177,3 +181,34 @@ def test_a_plan_on_record_that_states_too_little_is_refused(change):
     with pytest.raises(ConfigError):
         found = PrivacyPlan.from_json(forged).epsilon  # a delta beyond the run's leaves nothing to translate with
         raise AssertionError(found)
+
+
+@pytest.mark.parametrize("phones", [1, 2, 5])
+def test_a_group_s_own_words_enter_no_more_often_than_is_said(phones):
+    cost = vocabulary_cost(1.0, 1e-6, 60)
+    bound = group_delta(cost, phones)
+    rng = np.random.default_rng(phones)
+    worst = phones * 60 * norm.sf((cost.threshold - 60**-0.5) / cost.noise_stddev)  # each with words of its own
+    for shared in range(1, phones + 1):
+        for n in (1, 2, 10, 60):
+            worst = max(worst, n * norm.sf((cost.threshold - shared * n**-0.5) / cost.noise_stddev))
+    for _ in range(200):  # any words of any sizes of lists
+        weights = np.zeros(90)
+        for n in rng.integers(1, 61, phones):
+            weights[rng.choice(90, n, replace=False)] += n**-0.5
+        worst = max(worst, norm.sf((cost.threshold - weights[weights > 0]) / cost.noise_stddev).sum())
+    assert worst <= bound < 1.1 * worst  # all the words that each has alone are close to the worst case
+    assert group_delta_beside(cost, 0.5 * bound, phones) is None or phones == 1
+
+
+def test_the_statement_has_no_epsilon_where_the_threshold_leaves_no_delta():
+    plan = plan_of(noise_multiplier=4.0)
+    spent = privacy_spent(plan, ParticipationLog(5000), 0)
+    curve = epsilon_json(plan, spent)["epsilon_over_delta"]
+    assert [row["delta"] for row in curve] == [1e-5, 1e-6]  # the threshold's is 1e-7
+    assert curve[1]["epsilon"] == spent.epsilon
+    without = epsilon_json(plan_of(False, noise_multiplier=4.0), spent)["epsilon_over_delta"]
+    assert len(without) > 2 and without[0]["epsilon"] < curve[0]["epsilon"]
+    groups = {row["phones"]: row["epsilon"] for row in adjacency_json(plan, spent, 40)["group_privacy"]}
+    assert spent.epsilon < groups[2] < groups[3] and groups[40] is None
+    assert "alone enter more often than delta" in "\n".join(adjacency_markdown(plan, spent, 40))

@@ -21,11 +21,15 @@ def host(worker, message_s, train_s):
 
 
 def test_phases_add_up_to_the_time_watched():
-    began, watch = time.perf_counter(), Stopwatch()
+    at = [time.perf_counter()]
+    watch = Stopwatch()
+    at.append(time.perf_counter())
     for phase in ("plan", "exchange", "plan"):
         time.sleep(0.01)
+        at.append(time.perf_counter())
         watch.lap(phase)
-    assert watch.total_s == pytest.approx(time.perf_counter() - began, abs=2e-3)
+    # However long this process had to wait between two lines.
+    assert at[-1] - at[1] <= watch.total_s <= time.perf_counter() - at[0]
     assert watch.seconds["plan"] >= 0.02 and set(watch.seconds) == {"plan", "exchange"}
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -12,9 +12,10 @@ from client_model.metrics.table import metric_table
 from server_strategy.protocol import TrainReply
 from simulation.flags import read_config, result_settings
 from simulation.run import keys
+from simulation.run.artefacts import ARTEFACTS, BESIDE, artefact_of
 from simulation.run.central import CentralTrained
 from simulation.run.checkpoint import flattened, load_newest_checkpoint, newest_about
-from simulation.run.files_statement import HEADING, files_of
+from simulation.run.files_statement import HEADING
 from simulation.run.keys import dotted_keys, row_of
 from simulation.run.records import RoundRecord, Summary
 from simulation.run.sources import Guarantee
@@ -170,13 +171,19 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
             for key in own:
                 assert row_of(key, rows, METRICS) is not None, f"{name}: {key}"
             found[name] = found.get(name, set()) | own
-        privacy = json.loads((folder / "privacy.json").read_text())
-        told = files_of(folder, privacy, privacy["files"]["vocabulary"])
-        assert [one.as_json() for one in told] == privacy["files"]["tell"]
-        assert all(one.source.name != "unknown" for one in told)
-        section = (folder / "privacy.md").read_text().partition(HEADING)[2]
-        there = {path.name for path in folder.iterdir()}
-        for name in ("report.html", "central.json", "held_out.parquet", "personalisation.json"):
-            assert (f"`{name}`" in section) == (name in there), name
+        told = json.loads((folder / "privacy.json").read_text())["files"]
+        named = {name for one in told if not one["if_a_script_writes_it"] for name in one["files"]}
+        there = {one.name for one in ARTEFACTS if any(folder.glob(one.name.rstrip("/")))}
+        assert named - {one.name for one in BESIDE} == there  # what the run really has, and nothing else
+        page = (folder / "privacy.md").read_text().partition(HEADING)[2]
+        assert all(f"`{name}`" in page for name in there)
+        for path in (*folder.glob("*"), *folder.glob("model/*")):
+            place = PurePosixPath(path.relative_to(folder).as_posix())
+            assert artefact_of(place) is not None or str(place) == "model", place
+    written = {
+        one.name for at in (straight[0], planted / "run") for one in ARTEFACTS if any(at.glob(one.name.rstrip("/")))
+    }
+    elsewhere = {"model/manifest.sig", "personalisation.json", "personalisation.png", "mlflow/", "wandb/"}
+    assert {one.name for one in ARTEFACTS} - written == elsewhere  # what scripts, keys and other trackers write
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name

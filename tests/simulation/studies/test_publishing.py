@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from client_model.text.population import phone_labels
@@ -11,7 +12,6 @@ from client_model.tflite.export_folder import VerificationError, verify_folder
 from simulation.device.model_card import read_inside
 from simulation.files import read_json_object
 from simulation.run.checkpoint import load_newest_checkpoint
-from simulation.run.keys import dotted_keys
 from simulation.studies.publishing import publish
 from tests.simulation.planted_secrets import SECRETS, leaks
 from typefleet.errors import ConfigError
@@ -83,7 +83,7 @@ def test_no_evaluation_is_in_it_unless_asked_for(planted, tmp_path):
             assert ("metrics" in entries[one]) == (name == "with")
             before = planted / "run" / "model" / one
             assert (before.read_bytes() == file.read_bytes()) == (name == "with")
-        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]["tell"]
+        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]
         assert any("people who never train, exactly" in one["computed_from"] for one in told) == (name == "with")
 
 
@@ -93,7 +93,7 @@ def test_a_file_whose_card_was_written_anew_suggests_the_same(planted, tmp_path)
     publish(planted / "run", tmp_path / "out", KNOWN)
     for path in (tmp_path / "out" / "model").glob("*.tflite"):
         files = (path.read_bytes(), (planted / "run" / "model" / path.name).read_bytes())
-        first, second = (FileSteps(open_interpreter(file)).read([1, 4, 5]) for file in files)
+        first, second = (FileSteps(open_interpreter(file)).read(np.array([1, 4, 5], np.int32)) for file in files)
         assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
@@ -111,6 +111,12 @@ def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
     privacy["spent"]["epsilon"] /= 2
     (run / "privacy.json").write_text(json.dumps(privacy))
     with pytest.raises(ConfigError, match=r"holds for the weights, found privacy\.json claims something else"):
+        publish(run, tmp_path / "out", KNOWN)
+
+
+def test_a_run_that_has_not_ended_is_not_published(run, tmp_path):
+    (run / "model" / "weights.npz").unlink()
+    with pytest.raises(ConfigError, match=r"a finished run, found one without model/weights\.npz"):
         publish(run, tmp_path / "out", KNOWN)
 
 
@@ -151,4 +157,4 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     differ = {name for name in before if before[name] != after[name]}
     assert differ == {"files", "recompute"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
-    assert "rounds.jsonl" not in json.dumps(after["files"]) and dotted_keys(after["files"])
+    assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]

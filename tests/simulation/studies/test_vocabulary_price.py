@@ -35,12 +35,20 @@ def test_coverage_is_of_words_and_not_of_what_every_vocabulary_has(tmp_path):
 
 
 def test_less_privacy_covers_more_and_none_at_all_covers_most(people):
-    data = ["--data.path", str(people / "messages.jsonl"), "--data.cache-dir", str(people), "--evaluation.max-phones", "5"]
+    data = [
+        "--data.path",
+        str(people / "messages.jsonl"),
+        "--data.cache-dir",
+        str(people),
+        "--evaluation.max-phones",
+        "5",
+    ]
     price = measure_price(parse_simulate(data).run, (2.0, 30.0, 0.01), 20, seeds=2)
     exact, first, second, third, public = price.rows
     assert [row.name for row in price.rows[1:4]] == [f"with noise, epsilon {e}" for e in ("30", "2", "0.01")]
     assert exact.coverage.mean == 1 and exact.words.mean >= 38 and exact.phones_for_half is None
-    assert 1 >= first.coverage.mean > second.coverage.mean > 0 and first.suggested.mean > second.suggested.mean
+    assert 1 >= first.coverage.mean > second.coverage.mean > 0
+    assert all(0 < row.suggested.mean <= row.coverage.mean for row in (exact, first, second))
     assert first.phones_for_half < second.phones_for_half < third.phones_for_half
     assert third.coverage is None  # no word enters
     assert public.coverage.mean < 0.1

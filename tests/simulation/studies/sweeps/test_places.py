@@ -5,30 +5,32 @@ from ray.cluster_utils import Cluster
 
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.study_file import Choices, Study, StudyOptions
-from tests.simulation.studies.sweeps.test_sweep import described, swept, weights
+from tests.simulation.studies.sweeps.conftest import described, swept, weights
 from typefleet.errors import ConfigError
 
 ASKED = Study(StudyOptions(), {}, {"rounds": Choices((1,))})
 
 
-@pytest.mark.nightly  # it has once waited for a cluster beside other tests, for a reason that is not known
 @pytest.mark.slow
-def test_a_cluster_is_filled_and_the_bits_are_the_same(tmp_path):
-    study = described(tmp_path, "[4.0]", "confirm = false", rounds=1)
-    trusting = study.read_text().replace("workers = 1", "workers = 1\ntrust_network = true")
-    study.write_text(trusting)  # the machine's own address may be any
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+def test_a_cluster_is_filled_and_the_bits_are_the_same(whole, tmp_path):
+    """Two runs on two machines at the same time, of settings that the sweep of `whole` had here as well."""
+    study = described(tmp_path, "[4.0]", "confirm = false")
+    study.write_text(study.read_text().replace("seeds = 2", "seeds = 1"))
+    # On loopback alone, which nobody else reaches, and where Ray itself would not look for it.
+    machine = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
+    cluster = Cluster(initialize_head=True, head_node_args={**machine, "include_dashboard": False})
     try:
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(**machine)
+        assert cluster.address.startswith("127.0.0.1:")
         done = swept(study, tmp_path / "cluster", "--address", cluster.address)
         assert done.returncode == 0, done.stderr
         assert "whoever reaches its ports runs code" in done.stdout
     finally:
         cluster.shutdown()
     assert {p.name for p in (tmp_path / "cluster" / "hosts").iterdir()} == {"0.log", "1.log"}
-    done = swept(study, tmp_path / "here")
-    assert done.returncode == 0, done.stderr
-    assert weights(tmp_path / "cluster") == weights(tmp_path / "here") and len(weights(tmp_path / "here")) == 4
+    there, here = weights(tmp_path / "cluster"), weights(whole[1])
+    assert set(there) == {"trials/0000/seed-0", "trials/0001/seed-0"}
+    assert list(there.values()) == [here["trials/0002/seed-0"], here["trials/0003/seed-0"]]  # with a rate of 4
 
 
 def test_more_at_the_same_time_than_there_is_room_for_is_refused():
@@ -48,3 +50,7 @@ def test_no_cluster_there_is_said_in_one_line(tmp_path):
     done = swept(described(tmp_path), tmp_path / "sweep", "--address", "203.0.113.7:6379")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "(engine.trust_network = true in the settings joins any), found 203.0.113.7" in done.stderr
+    trusting = described(tmp_path)
+    trusting.write_text(trusting.read_text().replace("workers = 1", "workers = 1\ntrust_network = true"))
+    done = swept(trusting, tmp_path / "sweep", "--address", "0.0.0.0:1")  # tried, though it is not private
+    assert done.returncode == 2 and "expected a cluster that can be joined" in done.stderr

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pyarrow.parquet as pq
@@ -19,73 +18,8 @@ from simulation.studies.sweeps.carry_out import carry_out
 from simulation.studies.sweeps.results import difference_of, sweep_result
 from simulation.studies.sweeps.search import Search
 from simulation.studies.sweeps.study_file import read_study
-from tests.conftest import ROOT
+from tests.simulation.studies.sweeps.conftest import command, described, swept, weights
 from typefleet.errors import ConfigError
-
-STUDY = """
-seeds = 2
-{options}
-[settings]
-rounds = {rounds}
-[settings.cohort]
-goal = 8
-[settings.fleet]
-size = 300
-[settings.data]
-format = "synthetic"
-vocabulary_phones = 100
-[settings.model]
-vocabulary_size = 400
-embedding_size = 32
-units = 48
-[settings.evaluation]
-max_phones = 10
-every_rounds = 1
-[settings.privacy]
-noise_multiplier = 1.0
-modelled_cohort = 500
-[settings.training]
-max_sequences = 12
-[settings.server_optimizer]
-schedule = "constant"
-[settings.engine]
-workers = 1
-[search]
-"training.learning_rate" = {rates}
-"privacy.mechanism" = ["gaussian", "tree"]
-"""
-
-
-def described(folder, rates="[0.5, 4.0]", options="", rounds=2):
-    path = folder / "study.toml"
-    path.write_text(STUDY.format(rates=rates, options=options, rounds=rounds))
-    return path
-
-
-def command(study, folder, *flags):
-    return [sys.executable, str(ROOT / "scripts/sweep.py"), str(study), "--output-dir", str(folder), *flags]
-
-
-def swept(study, folder, *flags):
-    return subprocess.run(command(study, folder, *flags), capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture(scope="module")
-def whole(made_once):
-    def make(folder):
-        done = swept(described(folder), folder / "sweep")
-        assert done.returncode == 0, done.stderr
-        (folder / "stdout.txt").write_text(done.stdout)
-
-    folder = made_once("sweep", make)
-    return folder / "study.toml", folder / "sweep", (folder / "stdout.txt").read_text()
-
-
-def weights(folder):
-    return {
-        str(path.parent.relative_to(folder)): json.loads(path.read_text())["weights_sha256"]
-        for path in sorted(folder.glob("*/*/seed-*/summary.json"))
-    }
 
 
 @pytest.mark.slow
@@ -183,25 +117,25 @@ def test_a_setting_that_fails_is_kept_with_its_cause_and_the_others_go_on(tmp_pa
     assert states[290][0] == "failed" and "--cohort.goal" in states[290][1] and "failed: " in done.stdout
 
 
-def test_settings_that_do_not_go_together_are_refused_before_anything_runs(tmp_path):
+def test_settings_that_do_not_go_together_are_refused_before_anything_runs(script_here, tmp_path):
     for rates, said in (("[-1.0]", "training.learning_rate"), ('["fast"]', "training.learning-rate")):
-        done = swept(described(tmp_path, rates), tmp_path / "sweep")
+        done = script_here("sweep.py", described(tmp_path, rates), "--output-dir", tmp_path / "sweep")
         assert done.returncode == 2 and said.replace("_", "-") in done.stderr.replace("_", "-"), done.stderr
         assert done.stderr.count("\n") == 1 and not (tmp_path / "sweep" / "study.json").exists()
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path):
+def test_a_folder_of_something_else_is_refused(script_here, tmp_path):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "mine.txt").write_text("mine")
-    done = swept(described(tmp_path), tmp_path / "sweep")
+    done = script_here("sweep.py", described(tmp_path), "--output-dir", tmp_path / "sweep")
     assert done.returncode == 2 and "a new or empty folder" in done.stderr
     assert [p.name for p in (tmp_path / "sweep").iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.slow
-def test_another_study_in_the_folder_is_refused(whole, tmp_path):
+def test_another_study_in_the_folder_is_refused(whole, script_here, tmp_path):
     _, folder, _ = whole
-    done = swept(described(tmp_path, "[0.7]"), folder)
+    done = script_here("sweep.py", described(tmp_path, "[0.7]"), "--output-dir", folder)
     assert done.returncode == 2 and "one of this sweep" in done.stderr
 
 
