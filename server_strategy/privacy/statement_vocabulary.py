@@ -31,7 +31,7 @@ def vocabulary_markdown(plan: PrivacyPlan) -> list[str]:
     rows = [
         ("epsilon of the vocabulary alone, at the run's delta", f"{cost.epsilon:.4g}"),
         ("zCDP rho, part of the run's", f"{cost.rho:.4g}"),
-        (f"delta of the threshold, part of the run's ({DELTA_RULE})", f"{cost.delta:.2g}"),
+        (f"delta of the threshold, {DELTA_RULE}", f"{cost.delta:.2g}"),
         ("words of one phone, at most", f"{cost.words_per_phone:,}"),
         ("deviation of the noise on a word's weight", f"{cost.noise_stddev:.4g}"),
         ("threshold", f"{cost.threshold:.4g}"),
@@ -72,4 +72,5 @@ def _rule(plan: PrivacyPlan) -> str:
             " This run adds the same share of noise and threshold as of the noise on its sums, and takes only words "
             "that several of its phones wrote."
         )
+    text += " The noise is floating-point; what leaves is which words enter and in which order, and no number."
     return text

@@ -36,7 +36,7 @@ from typefleet.errors import ConfigError, expected
 DELTA_SHARE = 0.1
 """Of the run's delta that the threshold takes. What is left costs training next to nothing (at epsilon 6.4, 0.02),
 and the threshold is a twentieth higher than with half of it."""
-DELTA_RULE = "a tenth of the run's delta for the threshold"
+DELTA_RULE = "a tenth of the run's"
 _GRID = 400  # steps in which the weight of a word of several phones is tried
 _ROUNDED_UP = 1 + 1e-12  # the threshold, by more than the last digits of its formula
 

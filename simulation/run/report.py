@@ -28,7 +28,7 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     if (words := plan.vocabulary) is not None:
         text += (
             f"\n            the vocabulary is part of it (alone epsilon {words.epsilon:g}): words above a threshold of "
-            f"some {words.phones_for_half:,} phones{_scaled(plan)}"
+            f"some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
         )
     if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
@@ -50,8 +50,9 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     return text
 
 
-def _scaled(plan: PrivacyPlan) -> str:
-    return "" if plan.share_of_the_noise == 1 else f", here {plan.share_of_the_noise:.3g} of that"
+def _here(plan: PrivacyPlan, phones: int) -> str:
+    """A number of phones of the modelled deployment as it is in this run."""
+    return "" if plan.share_of_the_noise == 1 else f", here {max(phones * plan.share_of_the_noise, 1):,.0f}"
 
 
 def _repeatable(plan: PrivacyPlan) -> str:

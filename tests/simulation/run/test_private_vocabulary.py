@@ -1,5 +1,6 @@
 """Words that enter with noise: how often, how often those of one phone, and what a resume makes of it."""
 
+import io
 import json
 import math
 from dataclasses import replace
@@ -13,8 +14,10 @@ from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.statement_vocabulary import vocabulary_json, vocabulary_markdown
 from simulation.flags import parse_simulate
+from simulation.run.lifecycle import start_run
 from simulation.run.preparation import prepare
 from simulation.run.private_vocabulary import private_vocabulary, record_vocabulary, recorded_vocabulary
+from simulation.run.progress import RunProgress
 from typefleet.errors import ConfigError
 
 HONEST = ("--cohort.goal", "2", "--privacy.noise-multiplier", "1")  # the noise of this run's own phones
@@ -90,14 +93,12 @@ def test_neighbours_are_told_apart_no_better_than_epsilon_and_delta_say(tmp_path
     config, with_it, plan = opened(tmp_path, texts, *flags)
     _, without, _ = opened(tmp_path, [*texts[:-1], "?"], *flags, name="without")
     draws = 1500
+    drawn = [selections(config, population, plan, draws) for population in (with_it, without)]
     for event in ({"common"}, {"own"}, {"common", "own"}):
-        one, other = (
-            bounds(sum(bool(found & event) for found in selections(config, population, plan, draws)), draws)
-            for population in (with_it, without)
-        )
+        one, other = (bounds(sum(bool(found & event) for found in of_one), draws) for of_one in drawn)
         assert one[0] <= math.exp(1.5) * other[1] + 0.2
         assert 1 - other[1] <= math.exp(1.5) * (1 - one[0]) + 0.2
-    assert one[1] > other[0]
+    assert one[0] > other[1]  # they are told apart, so that a smaller epsilon could be seen to be wrong
 
 
 def test_words_come_by_their_noised_weight_as_many_as_fit_and_from_the_key_alone(tmp_path):
@@ -161,3 +162,18 @@ def test_nothing_is_recorded_of_a_vocabulary_outside_of_the_guarantee(tmp_path):
     record_vocabulary(tmp_path, prepared.plan, prepared.task.vocabulary)
     assert not any(tmp_path.iterdir()) and recorded_vocabulary(tmp_path, prepared.plan) is None
     assert vocabulary_json(prepared.plan)["vocabulary"] is None and not vocabulary_markdown(prepared.plan)
+
+
+def test_a_run_with_secret_noise_goes_on_with_its_words(tmp_path):
+    flags = [*FEW, "--privacy.noise-multiplier", "1", "--privacy.modelled-cohort", "60", "--output-dir", str(tmp_path)]
+    config = parse_simulate(flags).run
+    assert config.privacy.noise_source == "secret" and prepare(config).vocabulary != prepare(config).vocabulary
+    with RunProgress(io.StringIO(), config.rounds, 0) as progress:
+        begun = start_run(prepare(config), resume=False, progress=progress)
+        begun.close()
+        config = parse_simulate(["--resume", str(tmp_path)]).run
+        resumed = start_run(prepare(config, resume=True), resume=True, progress=progress)
+        resumed.close()
+    assert resumed.prepared.vocabulary == begun.prepared.vocabulary
+    assert (tmp_path / "model" / "vocab.txt").read_text() == begun.prepared.task.vocabulary
+    assert resumed.strategy.plan.vocabulary == begun.strategy.plan.vocabulary is not None
