@@ -210,6 +210,8 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.total_epsilon": Try(
             9.0, ReadIn("simulation/run/account.py"), {"privacy.account": files / "account.jsonl"}
         ),
+        "privacy.vocabulary_epsilon": Try(2.0, plan),
+        "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "server_optimizer.name": Try("yogi", steps),
