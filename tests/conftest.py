@@ -62,10 +62,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+def pytest_configure() -> None:
+    """What is imported and collected lives as long as the process: collections need not go over it again and again."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What was imported lives as long as the process: collections need not go over it again and again."""
+    """Of what comes from now on, much is needed for a moment only."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup() -> None:
