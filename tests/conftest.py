@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,7 +104,8 @@ def made_once(tmp_path_factory):
         with (root / f"{name}-lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not done.exists():
-                folder.mkdir(exist_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)  # what another process began and could not end
+                folder.mkdir()
                 make(folder)
                 done.touch()
         return folder
