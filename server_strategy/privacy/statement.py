@@ -101,7 +101,13 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan, facts))]
-        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", ""]
+        lines += [
+            "",
+            "## Recompute",
+            "",
+            "From the participants in the ledger alone, which is in the run's folder (RUN_DIR):",
+            "",
+        ]
         lines += [f"    {_recompute(plan, facts)}"]
     return "\n".join(lines) + "\n"
 

@@ -22,7 +22,7 @@ from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.other_runs import other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.run.statement_pages import statement_pages, write_pages
-from simulation.subcommands import command
+from simulation.subcommands import PROGRAM
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
@@ -108,7 +108,7 @@ def statement_facts(run: Run) -> StatementFacts:
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
         outside_the_budget=tuple(filter(None, (vocabulary, *start_items(run), drawn))),
-        recompute=command("scripts/check_privacy.py", run.directory.root),
+        recompute=f"{PROGRAM} check RUN_DIR",  # not where it lies: the statement is passed on
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
