@@ -18,8 +18,8 @@ exp(-j / sigma)^a times exp(-j^2 / (2 sigma^2)), and each of these is a trial of
 sigma^2) are two coins, j / sigma and j / (2 k sigma): everything stays in 64 bits.
 
 Libraries have this sampler for one number at a time, with fractions of unbounded whole numbers: OpenDP's takes 35 us a
-number, 50 s for a model of 1.4 million weights, where this takes 0.3 us; and it draws from the operating system, so that a
-run could not go on with the same bits.
+number, 50 s for a model of 1.4 million weights, where this takes 0.3 us. It also draws from the operating system, so that
+a run could not go on with the same bits.
 
 | paper | here |
 |---|---|
