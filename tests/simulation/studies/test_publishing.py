@@ -110,7 +110,7 @@ def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
     privacy = json.loads((run / "privacy.json").read_text())
     privacy["spent"]["epsilon"] /= 2
     (run / "privacy.json").write_text(json.dumps(privacy))
-    with pytest.raises(ConfigError, match=r"holds for the weights, found privacy\.json claims something else"):
+    with pytest.raises(ConfigError, match=r"a privacy statement that holds for the weights, found .*epsilon"):
         publish(run, tmp_path / "out", KNOWN)
 
 
