@@ -201,14 +201,8 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     written = {
         one.name for at in (straight[0], planted / "run") for one in ARTEFACTS if any(at.glob(one.name.rstrip("/")))
     }
-    elsewhere = {
-        "model/manifest.sig",
-        "personalisation.json",
-        "personalisation.png",
-        "mlflow/",
-        "wandb/",
-        "noise_secret",
-    }
-    assert {one.name for one in ARTEFACTS} - written == elsewhere  # what is erased, and what scripts and trackers write
+    scripts = {"model/manifest.sig", "privacy_head.sig", "personalisation.json", "personalisation.png"}
+    elsewhere = {*scripts, "mlflow/", "wandb/", "noise_secret"}  # which is erased at the end
+    assert {one.name for one in ARTEFACTS} - written == elsewhere
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name
