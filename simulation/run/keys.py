@@ -89,6 +89,7 @@ HELD_OUT_PHONES = (
 
 CHECKPOINTS = (
     Keys(("about.salt",), "the salt of the labels", SECRETS),
+    Keys(("strategy/noise/forgotten",), "that the noise is forgotten", SETTINGS),
     Keys(("strategy/ledger/key",), "the key of the digests of sums", SECRETS),
     Keys(("strategy/ledger/line",), "where in the ledger the run is", SCHEDULE),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),

@@ -11,7 +11,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.files import write_text_atomically
-from simulation.run.files_statement import with_files
+from simulation.run.files_statement import WORDS, with_files
 from typefleet.errors import ConfigError, expected
 
 FACTS = "facts"
@@ -43,6 +43,8 @@ def facts_from(stated: Any, where: object) -> StatementFacts:
         ConfigError: these are not such facts.
     """
     found: StatementFacts = _built(StatementFacts, stated, where)
+    if found.words not in WORDS:
+        raise ConfigError(expected(where, "the facts of a privacy statement", "words of another origin"))
     return found
 
 

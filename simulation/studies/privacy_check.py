@@ -10,8 +10,8 @@ from server_strategy.privacy.ledger import half_written_line
 from simulation.studies.privacy_evidence import Evidence, check_lines, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
-    check_files,
     check_head,
+    check_others,
     check_records,
     check_settings,
     check_weights,
@@ -73,7 +73,7 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     check_weights(found, findings)
     check_settings(found, findings)
     check_records(found, findings)
-    check_files(found, findings)
+    check_others(found, findings)
     check_head(found, findings, key)
     return found, findings
 

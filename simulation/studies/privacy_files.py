@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.text.population import text_source
 from client_model.tflite.export_folder import MANIFEST, SIGNATURE
 from server_strategy.privacy.ledger import same_plan
 from server_strategy.privacy.ledger_lines import is_bound, participants_of
@@ -23,7 +24,7 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
-from simulation.run.artefacts import artefact_of, artefacts_of
+from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
 from simulation.run.statement_pages import FACTS
@@ -99,7 +100,7 @@ def check_settings(found: Evidence, findings: Findings) -> None:
         return
     _compare_plans(found, findings, own)
     if not found.of_before:
-        _check_words(found, findings, config)
+        _check_facts(found, findings, config)
 
 
 def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> None:
@@ -117,23 +118,26 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
     )
 
 
-def _check_words(found: Evidence, findings: Findings, config: RunConfig) -> None:
-    """Where the vocabulary comes from, as far as the settings say it."""
+def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
+    """The facts that the settings say as well: the files of the run, its words, whose text it is."""
+    facts = found.statement[FACTS]
     by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): {"counted", "private"}}
-    origins = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
+    words = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
     if config.data.vocabulary_path is not None:
-        origins = {"listed"}
-    same = found.statement["vocabulary_from"] in origins
-    findings.agree(f"{STATEMENT}: vocabulary_from", same, "from config.toml", "config.toml has words of another origin")
+        words = {"listed"}
+    secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
+    files = {one.name for one in artefacts_of(config, found.folder)}
+    for name, same in (
+        ("files", set(facts["files"]) - secret == files - secret),
+        ("words", facts["words"] in words),
+        ("data_covered", text_source(config.data) in facts["data_covered"]),
+        ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
+    ):
+        findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
 
 
-def check_files(found: Evidence, findings: Findings) -> None:
-    """The statement names the files that a run with its settings leaves; what else is there is not ours to say."""
-    if found.of_before:
-        return
-    told = found.statement[FACTS]["files"]
-    leaves = [one.name for one in artefacts_of(read_config(found.folder / "config.toml"), found.folder)]
-    findings.agree(f"{STATEMENT}: files", told == leaves, "from config.toml", "config.toml comes to other files")
+def check_others(found: Evidence, findings: Findings) -> None:
+    """What else is in the folder is not ours to say."""
     places = (PurePosixPath(path.relative_to(found.folder).as_posix()) for path in sorted(found.folder.glob("*")))
     for place in places:
         if str(place) != "model" and artefact_of(place) is None and not place.name.startswith("."):

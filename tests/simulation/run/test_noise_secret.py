@@ -9,8 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from server_strategy.privacy.ledger import privacy_after
+from server_strategy.privacy.ledger_lines import Binding
+from server_strategy.state import branch
 from simulation.flags import parse_simulate
-from simulation.run.checkpoint import RunTotals, newest_about
+from simulation.run.checkpoint import RunTotals, load_newest_checkpoint, newest_about
 from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
@@ -46,6 +49,12 @@ def in_folder(prepared, folder, **privacy):
     """The same, in another folder."""
     config = replace(prepared.config, output_dir=folder, privacy=replace(prepared.config.privacy, **privacy))
     return replace(prepared, config=config)
+
+
+def noise_in_checkpoint(folder):
+    """Names of what is left of the noise in a run's newest checkpoint."""
+    stored, _ = load_newest_checkpoint(folder / "checkpoints")
+    return list(branch(branch(stored.state, "strategy"), "noise"))
 
 
 @pytest.fixture
@@ -124,6 +133,8 @@ def test_it_is_erased_when_the_run_has_ended_unless_it_is_to_be_kept(copied, kee
     checkpoint(run)
     finish_run(run)
     assert (folder / NAME).exists() == keep
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert ("forgotten" in noise_in_checkpoint(folder)) == (not keep)
     assert opened(prepared, resume=True).finished  # which needs no secret
     said = json.loads((folder / "privacy.json").read_text())
     assert said["noise_source"] == "secret" and said["noise_secret"] == ("kept" if keep else "erased when the run ends")
@@ -153,7 +164,7 @@ def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copi
     (folder / "checkpoints").mkdir()
     run = opened(prepared, resume=True)  # nothing was released
     phones = np.arange(8)
-    run.strategy._put_on_record(1, phones, run_spent(run, phones))
+    run.strategy.ledger.record(1, phones.astype(np.uint64), run_spent(run, phones), Binding("0" * 64, "0" * 64))
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").mkdir()
     with pytest.raises(ConfigError, match="expected a checkpoint, found none, and 1 releases on record; start a new"):
@@ -161,6 +172,4 @@ def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copi
 
 
 def run_spent(run, phones):
-    from server_strategy.privacy.ledger import privacy_after
-
     return privacy_after(run.strategy.plan, run.strategy.participation, 1, phones)
