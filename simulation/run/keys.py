@@ -196,13 +196,20 @@ STATEMENT = (
 CARD = (
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
-    Keys(tuple(f"privacy.{name}" for name in (*_COSTS, "ledger", "ledger.*")), "the cost, and the ledger's head", COST),
-    Keys(tuple(f"privacy.{name}" for name in _PHONES), "how many phones there are", SCHEDULE),
+    Keys(
+        ("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian", "privacy.ledger*"),
+        "the cost, and the head of the ledger",
+        COST,
+    ),
+    Keys(("privacy.assumed_population", "privacy.population_rule"), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(
         (
             *("name", "typefleet_version", "model.*", "trained_on.text", "metrics_are", "limits"),
-            *(f"privacy.{name}" for name in _SAID),
+            *("privacy.mechanism", "privacy.mechanism_parameters*", "privacy.noise_source", "privacy.not_guaranteed"),
+            *("privacy.delta_rule", "privacy.epsilon_is_of", "privacy.unit", "privacy.adjacency", "privacy.released"),
+            *("privacy.trust_model", "privacy.conversion", "privacy.amplification_by_sampling", "privacy.accountant"),
+            *("privacy.outside_the_budget", "privacy.caveats"),
         ),
         "the settings, and words",
         SETTINGS,
