@@ -60,6 +60,7 @@ class PrivacyPlan:
     adaptive: AdaptiveClipping | None = None
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
+    sampler: str = "continuous"  # of the noise
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
     adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
 
@@ -258,6 +259,7 @@ def make_privacy_plan(
         poisson_counterfactual=privacy.poisson_counterfactual,
         noise_source=privacy.noise_source,
         adjacency=privacy.adjacency,
+        sampler=privacy.sampler,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism)

@@ -112,7 +112,7 @@ def statement_facts(run: Run) -> StatementFacts:
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        other_runs=other_runs_now(run),
+        other_runs=other_runs_json(other_runs_now(run)),
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=origin_of_words(data, start),
