@@ -19,7 +19,7 @@ from simulation.run.files_statement import origin_of_words, with_files
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.lifecycle import Run
 from simulation.run.noise_secret import erase_noise_secret
-from simulation.run.other_runs import other_runs_now, settle, start_items
+from simulation.run.other_runs import keep_on_account, other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.subcommands import command
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
@@ -73,6 +73,7 @@ def participation_record(run: Run) -> dict[str, Any]:
 
 def write_outcome(run: Run) -> None:
     """Replace summary.json and both privacy statements by what the run comes to so far."""
+    keep_on_account(run)
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     spent = privacy_spent(plan, strategy.participation, strategy.releases)
