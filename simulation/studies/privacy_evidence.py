@@ -135,7 +135,7 @@ def _facts(found: Evidence, findings: Findings) -> StatementFacts:
     if not found.of_before:
         if FACTS not in said:
             raise ConfigError(expected(found.folder / STATEMENT, "the facts that it is made of", "none"))
-        facts = facts_from(said[FACTS], found.folder / STATEMENT)
+        facts = facts_from(said, found.folder / STATEMENT)
         _check_date(facts.date, findings)
         return facts
     names = ("data_covered", "recompute", "weights_sha256", "date")

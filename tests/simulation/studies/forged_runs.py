@@ -117,7 +117,7 @@ def restate(folder: Path) -> None:
     releases = max(entry["release"] for entry in entries)
     said = json.loads((folder / "privacy.json").read_text())
     spent = PrivacySpent(**recompute(ledger, releases))
-    content, page = statement_pages(plan, spent, facts_from(said["facts"], "privacy.json"))
+    content, page = statement_pages(plan, spent, facts_from(said, "privacy.json"))
     (folder / "privacy.json").write_text(json.dumps(content, indent=2) + "\n")
     (folder / "privacy.md").write_text(page)
     rehead(folder)
