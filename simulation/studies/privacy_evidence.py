@@ -7,7 +7,7 @@ what the settings say, and are otherwise what only a signature vouches for.
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import date
 from importlib.metadata import version
 from itertools import zip_longest
@@ -36,7 +36,7 @@ _NUMBERS = re.compile(r"[0-9][0-9.,e+-]*")
 _BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, which is not here to ask"
 _OF_BEFORE = "words of an earlier version; their figures agree"
 _FIGURES = ("statement", "epsilon_is_of", "not_guaranteed", "population_rule", "delta_rule")  # words that have any
-_FROM_SETTINGS = ("files", "words")  # facts that are held to config.toml
+_FROM_SETTINGS = ("files", "words", "noise_secret_kept")  # facts that are held to config.toml
 _SHOWN = 5  # places of a page
 
 
@@ -158,13 +158,13 @@ def _check_date(stated: str, findings: Findings) -> None:
 
 
 def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, Any]) -> set[str]:
-    """The keys that say what only the run knew: those that change with the texts among its facts."""
+    """The keys that say what only the run knew: those that change where its facts are left empty."""
     blank: dict[str, Any] = {}
     for f in fields(facts):
         value = getattr(facts, f.name)
-        if f.name in _FROM_SETTINGS:
-            continue
-        blank[f.name] = "" if isinstance(value, str) else () if isinstance(value, tuple) else value
+        if f.name not in _FROM_SETTINGS:
+            empty = "" if isinstance(value, str) else () if isinstance(value, tuple) else value
+            blank[f.name] = empty if f.default is MISSING else f.default
     other, _ = statement_pages(found.plan, found.spent, replace(facts, **blank))
     other = json.loads(json.dumps(other))
     return {key for key in content if content[key] != other.get(key)} - {"weights_sha256"}
