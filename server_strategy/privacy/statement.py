@@ -228,6 +228,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
     rows = [
         ("releases", plan.rounds, spent.releases),
+        *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
         ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
