@@ -20,6 +20,7 @@ DEFAULT_NOISE_MULTIPLIER = 2.0  # with that mechanism
 DEFAULT_TARGET_EPSILON = 6.4  # what that costs in the default run
 DEFAULT_MODELLED_COHORT = 20_000
 DEFAULT_CLIP_LEARNING_RATE = 0.2
+DEFAULT_VOCABULARY_EPSILON = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class PrivacyConfig:
     modelled_cohort: Annotated[int | None, Ge(1)] = None
     """Scale the noise to what a deployment with this many reports per round would see. Epsilon is then
     that of the modelled deployment, not of this run."""
+    vocabulary_epsilon: Annotated[Literal["none"] | float, Gt(0)] = DEFAULT_VOCABULARY_EPSILON
+    """Where words are counted on phones: epsilon of the vocabulary alone, at the run's delta, by Renyi orders. Words
+    enter by their noised weight above a threshold, and the cost is part of the run's epsilon. none: they are counted
+    exactly, and the statement says that the vocabulary is outside."""
+    vocabulary_words_per_phone: Annotated[int, Ge(1), Le(100_000)] = 200
+    """Words that one phone gives for that vocabulary, at most: those it uses most."""
     adjacency: Adjacency = ZERO_OUT
     """What epsilon compares. zero-out: one phone's updates against zeros in their place. add-or-remove: the phone
     against its absence, all others taking part as before."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 
@@ -135,7 +134,7 @@ def _spent(plan: PrivacyPlan, log: ParticipationLog, releases: int, beside: Besi
         max_participations=most,
         min_separation_rounds=log.min_separation or None,
         zcdp_rho=rho if private else None,
-        epsilon=epsilon_by_rdp(rho, plan.delta) if rho is not None and plan.delta is not None else None,
+        epsilon=plan.epsilon_of(rho) if rho is not None else None,
         delta=plan.delta if private else None,
         repeated_releases=beside.lines,
     )

@@ -16,12 +16,12 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
 _UNIT = "one phone (its user), over the whole run"
 _TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
-_RELEASED = "the model after every completed round, and the clip norm if it adapts"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _OUTSIDE = (
     "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
@@ -69,11 +69,11 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "unit": _UNIT,
         **adjacency_json(plan, spent, facts.most_phones_of_a_person),
         "trust_model": _TRUST,
-        "released": _RELEASED,
+        **vocabulary_json(plan),
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
-        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
+        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, plan.delta_left),
         "amplification_by_sampling": _AMPLIFICATION,
         **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
@@ -93,7 +93,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
         lines += _mechanism(plan, plan.mechanism, facts)
-    lines += ["## What the guarantee does not cover", ""]
+    lines += [*vocabulary_markdown(plan), "## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan, facts))]
@@ -214,7 +214,7 @@ def _show(value: Any) -> str:
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    exact = (_exact(plan.zcdp_rho, plan.delta), _exact(spent.zcdp_rho, spent.delta))
+    exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
     rows = [
         ("releases", plan.rounds, spent.releases),
         *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
@@ -242,7 +242,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         f"- Unit: {_UNIT}.",
         f"- Adjacency: {adjacency_of(plan)}.",
         f"- Trust: {_TRUST}.",
-        f"- Released: {_RELEASED}.",
+        f"- Released: {released(plan)}.",
         f"- Data covered: {facts.data_covered}.",
         f"- Amplification by sampling: {_AMPLIFICATION}.",
         "- Separation and participations are enforced: a phone outside them is not invited. What happened is counted",

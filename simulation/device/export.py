@@ -105,7 +105,7 @@ def export_folder(root: Path, key_path: Path | None = None) -> Export:
     key = None if key_path is None else read_private_key(key_path)
     config = read_config(root / "config.toml")
     directory = RunDirectory(root)
-    export = export_run(directory, prepare(config), tuple(FILES))
+    export = export_run(directory, prepare(config, of_run=root), tuple(FILES))
     if key is not None:
         sign_folder(directory.model, key)
     return export

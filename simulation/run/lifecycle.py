@@ -39,6 +39,7 @@ from simulation.run.lock import only_writer
 from simulation.run.model import check_model
 from simulation.run.noise_secret import beginning, noise_of_new_run, noise_of_resumed_run
 from simulation.run.preparation import Prepared
+from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
@@ -149,6 +150,7 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         held_out=prepared.metrics.nothing(),
         tokens_by_phone=np.zeros(len(prepared.digests), np.int64),
     )
+    record_vocabulary(directory.root, run.strategy.plan, prepared.task.vocabulary)  # its cost is on the ledger now
     checkpoint(run)
     return run
 

@@ -89,10 +89,13 @@ def statement_facts(run: Run) -> StatementFacts:
         vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
     elif start is not None:
         vocabulary = "" if start.ships_with_us else f"the vocabulary, which comes with {start.path.name}"
+    elif run.strategy.plan.vocabulary is not None:
+        vocabulary = ""
     else:
         vocabulary = (
             f"the vocabulary, which is counted on training phones without noise, of words that at least "
-            f"{data.min_phones_a_word} of them wrote (use --data.vocabulary-path with a public list to avoid it)"
+            f"{data.min_phones_a_word} of them wrote (--privacy.vocabulary-epsilon, or a public list as "
+            "--data.vocabulary-path, avoids it)"
         )
     further = prepared.task.population.further
     drawn = (
@@ -110,7 +113,7 @@ def statement_facts(run: Run) -> StatementFacts:
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
-        words=origin_of_words(data, start),
+        words=origin_of_words(data, start, run.strategy.plan),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 

@@ -25,6 +25,11 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
         f"            {plan.mechanism_name} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
     )
+    if (words := plan.vocabulary) is not None:
+        text += (
+            f"\n            the vocabulary is part of it (alone epsilon {words.epsilon:g}): words above a threshold of "
+            f"some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
+        )
     if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
     memory = plan.mechanism.vectors_of_memory * num_weights * 8 if plan.mechanism else 0
@@ -43,6 +48,11 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
             "what a large deployment would reach)"
         )
     return text
+
+
+def _here(plan: PrivacyPlan, phones: int) -> str:
+    """A number of phones of the modelled deployment as it is in this run."""
+    return "" if plan.share_of_the_noise == 1 else f", here {max(phones * plan.share_of_the_noise, 1):,.0f}"
 
 
 def _repeatable(plan: PrivacyPlan) -> str:

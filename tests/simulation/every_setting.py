@@ -201,6 +201,8 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.keep_noise_secret": Try(True, ReadIn("simulation/run/outcome.py")),
         "privacy.delta": Try(1e-7, plan),
         "privacy.modelled_cohort": Try(900, plan),
+        "privacy.vocabulary_epsilon": Try(2.0, plan),
+        "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "server_optimizer.name": Try("yogi", steps),
