@@ -154,8 +154,8 @@ class Releases:
     ) -> tuple[Weights, OptimizerState]:
         """The weights after noise and a step of the optimizer, and the optimizer's state then; nothing is kept."""
         rate = learning_rate_at(self._settings, self.made, self.plan.rounds)
-        is_whole = self.plan.sampler == "discrete"
-        total = came.total if is_whole else to_float(came.total, self.protected_sum.clip_norm)
+        is_discrete = self.plan.sampler == "discrete"
+        total = came.total if is_discrete else to_float(came.total, self.protected_sum.clip_norm)
         noised = self.protected_sum.release(total, len(came.reported), below, attempt)
         mean_update = (noised / self._cohort.goal).astype(np.float32)  # [num_weights]
         step, state = checked_step(self._optimizer, rate, mean_update, self._optimizer_state)

@@ -18,7 +18,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from client_model.config import default_start, public_shape
-from client_model.public_start import starting_file
+from client_model.public_start import PUBLIC_START, starting_file
 from server_strategy.privacy.config import with_default_noise
 from server_strategy.privacy.mechanisms.door import mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
@@ -49,6 +49,10 @@ def _start(config: "RunConfig") -> FilePath | None:
 def _starts_from_corpus(config: "RunConfig") -> bool:
     path = _start(config)
     return path is not None and path.suffix != ".npz" and not path.is_dir()
+
+
+def _starts_from_weights(config: "RunConfig") -> bool:
+    return _start(config) is not None and not _starts_from_corpus(config) and config.model.init != PUBLIC_START
 
 
 def _counts_words_on_phones(config: "RunConfig") -> bool:
@@ -105,6 +109,8 @@ _RULES = (
     _Rule(
         "model", ("vocabulary_size",), "without --data.vocabulary-path and weights as --model.init", _builds_vocabulary
     ),
+    _Rule("model", ("init_is_public",), "with weights as --model.init", _starts_from_weights),
+    _Rule("privacy", ("total_epsilon",), "with --privacy.account", lambda c: c.privacy.account is not None),
     _Rule(
         "model", ("init_epochs", "init_learning_rate"), "with a file of messages as --model.init", _starts_from_corpus
     ),

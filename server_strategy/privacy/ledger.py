@@ -34,6 +34,7 @@ from server_strategy.privacy.ledger_lines import chained, cut_off, participants_
 from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
 from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, way_to
+from server_strategy.privacy.ledger_reading import charged_more as charged_more
 from server_strategy.privacy.ledger_reading import half_written_line as half_written_line
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.ledger_reading import recompute as recompute

@@ -80,6 +80,18 @@ def releases_on_record(path: Path) -> tuple[int, str]:
     return max(entry["release"] for entry in entries), plan_on_record(path, entries, None).epsilon_is_of
 
 
+def charged_more(path: Path) -> str | None:
+    """Why more is charged than the plan's noise multiplier says; None where that is right.
+
+    Raises:
+        LedgerError: it is missing, edited or without a plan, or its mechanism is not known.
+    """
+    entries, _ = read_ledger(path)
+    if not entries:
+        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none"))
+    return plan_on_record(path, entries, None).charged_more
+
+
 def half_written_line(path: Path) -> int | None:
     """The number of a last line that a crash left without its end, which is counted by nobody; None if all are whole.
 

@@ -181,10 +181,11 @@ class PrivacyPlan:
         planned = self.noise_multiplier
         if planned is None or (charged := self._charged_multiplier(planned)) == planned:
             return None
+        more = planned / charged if charged else math.inf  # of a record that no run wrote
         return (
             f"the noise multiplier on record, {planned:.4g}, charges the clip count by 1/2; under {self.adjacency} "
             f"adjacency one phone changes it by {COUNT_SENSITIVITY[self.adjacency]:g}, so {charged:.4g} is charged "
-            f"here: rho is {(planned / charged) ** 2:.4g} times what the run said"
+            f"here: rho is {more * more:.4g} times what the run said"
         )
 
     def require_cohort(self, cohort: CohortConfig) -> None:

@@ -4,6 +4,7 @@ What the files of the run do not have comes first: a guarantee of a modelled dep
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +14,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
@@ -48,6 +50,7 @@ class StatementFacts:
     files: tuple[str, ...] = ()  # that the run leaves
     words: str = "counted"  # where the vocabulary comes from
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
+    other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -77,6 +80,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "amplification_by_sampling": _AMPLIFICATION,
         **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
+        "other_runs": facts.other_runs,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
         "caveats": list(_caveats(plan, facts)),
         "recompute": _recompute(plan, facts) if has_privacy else None,
@@ -93,11 +97,18 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
         lines += _mechanism(plan, plan.mechanism, facts)
-    lines += [*vocabulary_markdown(plan), "## What the guarantee does not cover", ""]
+    lines += [*vocabulary_markdown(plan), *other_runs_markdown(facts.other_runs)]
+    lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan, facts))]
-        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", ""]
+        lines += [
+            "",
+            "## Recompute",
+            "",
+            "From the participants in the ledger alone, which is in the run's folder (RUN_DIR):",
+            "",
+        ]
         lines += [f"    {_recompute(plan, facts)}"]
     return "\n".join(lines) + "\n"
 

@@ -93,7 +93,7 @@ def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: s
         privacy: the content of privacy.json, for what was released.
         words: where the vocabulary comes from, a key of WORDS.
     """
-    resolved = {VOCABULARY: WORDS[words], RELEASES: _releases(privacy)}
+    resolved = {VOCABULARY: WORDS.get(words, VOCABULARY), RELEASES: _releases(privacy)}
     together: dict[tuple[tuple[Keys, ...], bool, bool], list[str]] = {}
     for one in artefacts:
         together.setdefault((tuple(one.tells), one.to_pass_on, one.by == "script"), []).append(one.name)

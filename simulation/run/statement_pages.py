@@ -1,13 +1,16 @@
 """The two forms of a run's privacy statement, made from the same facts, so that a reader can make them again."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from simulation.files import write_text_atomically
 from simulation.run.files_statement import WORDS, with_files
 from typefleet.errors import ConfigError, expected
 
@@ -27,6 +30,12 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
     told = {name: value for name, value in asdict(facts).items() if name != _COMMAND}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
+
+
+def write_pages(root: Path, content: Mapping[str, Any], page: str) -> None:
+    """Replace privacy.json and privacy.md in a run's folder."""
+    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
+    write_text_atomically(root / "privacy.md", page)
 
 
 def facts_from(statement: Mapping[str, Any], where: object) -> StatementFacts:

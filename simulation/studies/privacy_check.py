@@ -11,6 +11,7 @@ from simulation.studies.privacy_evidence import Evidence, check_lines, compare_s
 from simulation.studies.privacy_files import (
     check_end,
     check_head,
+    check_others,
     check_records,
     check_settings,
     check_weights,
@@ -45,8 +46,8 @@ def check_statement(
     if (line := half_written_line(found.ledger)) is not None:
         why = "a release is made only once its line is whole"
         print(f"note: {printable(str(found.ledger))}:{line} is half-written and not counted: {why}", file=errors)
-    if found.plan.charged_more is not None:
-        print(f"note: {found.plan.charged_more}", file=errors)
+    if (more := found.plan.charged_more) is not None:
+        print(f"note: {more}", file=errors)
     numbers = _numbers(found)
     if as_json:
         lines = [one._asdict() for one in findings.lines]
@@ -72,6 +73,7 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     check_weights(found, findings)
     check_settings(found, findings)
     check_records(found, findings)
+    check_others(found, findings)
     check_head(found, findings, key)
     return found, findings
 

@@ -35,6 +35,7 @@ _VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+)*")
 _NUMBERS = re.compile(r"[0-9][0-9.,e+-]*")
 _BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, which is not here to ask"
 _OF_BEFORE = "words of an earlier version; their figures agree"
+_SINCE = (FACTS, "vocabulary_from", "files")  # keys that a statement of before does not have
 _FIGURES = ("statement", "epsilon_is_of", "not_guaranteed", "population_rule", "delta_rule")  # words that have any
 _FROM_SETTINGS = ("files", "words", "noise_secret_kept")  # facts that are held to config.toml
 _SHOWN = 5  # places of a page
@@ -121,7 +122,7 @@ def compare_statement(found: Evidence, findings: Findings) -> None:
     content, page = statement_pages(found.plan, found.spent, facts)
     content = json.loads(json.dumps(content))
     if found.of_before:
-        content.pop(FACTS)
+        content = {name: value for name, value in content.items() if name not in _SINCE}
     told = _told_by_the_run(found, facts, content)
     said = _of_this_version(found, content, findings)
     for key in [*content, *(key for key in said if key not in content)]:

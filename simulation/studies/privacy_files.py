@@ -7,7 +7,7 @@ the head of the ledger in its own file and in the manifest, and a signature.
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
-from simulation.run.artefacts import ARTEFACTS, artefacts_of
+from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from simulation.run.files_statement import WORDS
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
@@ -137,6 +137,14 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):
         findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
+
+
+def check_others(found: Evidence, findings: Findings) -> None:
+    """What else is in the folder is not ours to say."""
+    places = (PurePosixPath(path.relative_to(found.folder).as_posix()) for path in sorted(found.folder.glob("*")))
+    for place in places:
+        if str(place) != "model" and artefact_of(place) is None and not place.name.startswith("."):
+            findings.not_checkable(place.name, "no run writes it, and no statement tells of it")
 
 
 def check_records(found: Evidence, findings: Findings) -> None:

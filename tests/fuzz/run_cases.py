@@ -101,7 +101,7 @@ def write_stated(folder: Path) -> None:
     """A statement as a run writes it, over its ledger and its weights alone; other files have cases of their own."""
     from server_strategy.privacy.ledger import PrivacySpent, recompute
     from server_strategy.privacy.statement import StatementFacts
-    from simulation.run.statement_pages import statement_pages
+    from simulation.run.statement_pages import statement_pages, write_pages
     from tests.server_strategy.privacy.test_ledger import plan
 
     for name in ("privacy.json", "privacy_ledger.jsonl", "model/weights.npz"):
@@ -111,8 +111,7 @@ def write_stated(folder: Path) -> None:
     digest = json.loads((folder / "privacy.json").read_text())["weights_sha256"]
     facts = StatementFacts(MARKER, (MARKER,), MARKER, MARKER, digest, "2026-01-05")
     content, page = statement_pages(plan(policy=MARKER, min_separation_rounds=2), spent, facts)
-    (folder / "privacy.json").write_text(json.dumps(content))
-    (folder / "privacy.md").write_text(page)
+    write_pages(folder, content, page)
 
 
 def quiet(*said: str) -> None:

@@ -41,7 +41,7 @@ class SweepDisplay:
         self._console = console_for(stream)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if stream.isatty() else None
         self._told = self._ended()
-        self._looked = 0.0
+        self._looked, self._said_that_it_confirms = 0.0, False
         self._began, self._done_before, self._done = time.monotonic(), len(self._told), len(self._told)
 
     def __enter__(self) -> "SweepDisplay":
@@ -71,6 +71,10 @@ class SweepDisplay:
                     self._done += 1
                     self.say(f"{self._counter()}  {trial_line(trial, desk.study)}")
         self._told, self._done = self._told | ended, len(ended)
+        if self._desk.progress.confirming is not None and not self._said_that_it_confirms:
+            self._said_that_it_confirms = True
+            runs = counted(self._desk.study.options.seeds, "run")
+            self.say(f"confirming on people held out: the best setting and the study's own, {runs} each")
         if self._live is not None:
             self._live.update(self._picture(), refresh=True)
 
@@ -79,12 +83,12 @@ class SweepDisplay:
         return {(one.number, len(one.causes)) for one in self._desk.search.trials() if one.state.is_finished()}
 
     def _counter(self) -> str:
-        done, total = self._done, self._desk.progress.total
-        return f"trial {done}/{total}" + (", confirming on people held out" if done >= total and self._live else "")
+        return f"trial {self._done}/{self._desk.progress.total}"
 
     def _picture(self) -> RenderableType:
-        left = self._time_left()
-        first = Text(f"{self._counter()}  {left}", no_wrap=True, overflow="ellipsis")
+        confirming = self._desk.progress.confirming
+        what = f"{self._counter()}  {self._time_left()}" if confirming is None else f"runs to confirm: {confirming}"
+        first = Text(what, no_wrap=True, overflow="ellipsis")
         running = list(self._desk.progress.running.items())[:_MOST_LINES]
         return Group(first, *(Text(f"  {name}  {how}", no_wrap=True, overflow="ellipsis") for name, how in running))
 
@@ -95,6 +99,16 @@ class SweepDisplay:
         each = (time.monotonic() - self._began) / done
         left = timedelta(seconds=round(each * max(total - self._done, 0)))
         return f"{left} left"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 seed`, `3 seeds`.
+
+    Args:
+        number: how many.
+        what: one of them.
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def trial_line(trial: TrialResult, study: Study) -> str:

@@ -16,7 +16,7 @@ from server_strategy.privacy.ledger_reading import plan_on_record
 from simulation.files import write_npz_atomically
 from simulation.run.directory import stored_weights_sha256
 from simulation.run.ledger_head import head_of, sign_head, write_head
-from simulation.run.statement_pages import facts_from, statement_pages
+from simulation.run.statement_pages import facts_from, statement_pages, write_pages
 
 KEPT = ("config.toml", "privacy.json", "privacy.md", "privacy_ledger.jsonl", "privacy_head.json", "summary.json")
 ALSO = ("participation.json", "rounds.jsonl", "model/weights.npz", "model/manifest.json")
@@ -118,8 +118,7 @@ def restate(folder: Path) -> None:
     said = json.loads((folder / "privacy.json").read_text())
     spent = PrivacySpent(**recompute(ledger, releases))
     content, page = statement_pages(plan, spent, facts_from(said, "privacy.json"))
-    (folder / "privacy.json").write_text(json.dumps(content, indent=2) + "\n")
-    (folder / "privacy.md").write_text(page)
+    write_pages(folder, content, page)
     rehead(folder)
 
 
