@@ -41,7 +41,6 @@ SUMMARY = (
     Keys(("baseline_*_top*", "baseline_*_keystroke_savings"), "what counting words reaches", COUNTED),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("tokens_trained",), "tokens trained on", TRAINED_TEXT),
-    Keys(("other_runs.data", "other_runs.*.data"), "the digest of the text, of this run and of others", FILE_OF_TEXT),
     Keys(("skipped_lines",), "lines of the file that were passed over", FILE_OF_TEXT),
     Keys(
         ("wall_seconds", "train_wall_seconds", "tokens_per_second", "peak_driver_rss_bytes"), "time and memory", TIMES
@@ -175,9 +174,7 @@ _COSTS = (
     ),
 )
 _OTHERS = ("other_runs", "other_runs.*")  # runs that share its phones, or that it starts from
-_DATA_OF_OTHERS = ("other_runs.data", "other_runs.*.data")
 STATEMENT = (
-    Keys((*_DATA_OF_OTHERS, *(f"facts.{name}" for name in _DATA_OF_OTHERS)), "the digest of the text", FILE_OF_TEXT),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),

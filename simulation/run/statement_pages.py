@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from server_strategy.privacy.composition import SYNTHETIC
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
@@ -27,7 +28,7 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    told = {name: value for name, value in asdict(facts).items() if name != _COMMAND}
+    told = {name: value for name, value in _without_digests(asdict(facts)).items() if name != _COMMAND}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
 
@@ -36,6 +37,18 @@ def write_pages(root: Path, content: Mapping[str, Any], page: str) -> None:
     """Replace privacy.json and privacy.md in a run's folder."""
     write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
     write_text_atomically(root / "privacy.md", page)
+
+
+def _without_digests(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts, with numbers in the place of digests of text: by a digest, who has a text knows that a run used it."""
+    others = facts.get("other_runs")
+    if others is None:
+        return facts
+    runs = [others["own"], *others["earlier"]]
+    digests = dict.fromkeys(run["population"] for run in runs if run["population"] not in (None, SYNTHETIC))
+    numbers = {digest: f"text-{number}" for number, digest in enumerate(digests, start=1)}
+    own, *earlier = ({**run, "population": numbers.get(run["population"], run["population"])} for run in runs)
+    return {**facts, "other_runs": {**others, "own": own, "earlier": earlier}}
 
 
 def facts_from(statement: Mapping[str, Any], where: object) -> StatementFacts:
@@ -66,7 +79,12 @@ def _built(hint: Any, value: Any, where: object) -> Any:
     if is_dataclass(hint):
         return _dataclass(hint, value, where)
     kind = get_origin(hint) or hint
-    if kind in (tuple, list) and isinstance(value, list):
+    if kind is Literal and any(type(value) is type(one) and value == one for one in get_args(hint)):
+        return value
+    if kind is tuple and isinstance(value, list) and ... not in get_args(hint):
+        if len(value) == len(get_args(hint)):
+            return tuple(_built(of, one, where) for of, one in zip(get_args(hint), value, strict=True))
+    elif kind in (tuple, list) and isinstance(value, list):
         of = get_args(hint)[0] if get_args(hint) else Any
         return kind(_built(of, one, where) for one in value)
     if kind in (dict, Mapping) and isinstance(value, dict):

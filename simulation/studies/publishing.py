@@ -205,31 +205,9 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
     if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
         page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
         content |= {"recompute": _BY_WHOM, "facts": {**privacy["facts"], "recompute": _BY_WHOM}}
-    content = without_data(content)
     section = files_markdown(told).replace(HEADING, "## What each published file tells")
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)
-
-
-def without_data(content: Any, within: bool = False) -> Any:
-    """A statement without the digests of text, by which somebody who has a text could tell that a run used it.
-
-    Args:
-        content: of privacy.json, or a part of it.
-        within: whether the part is of what is said of runs.
-
-    Example:
-        >>> without_data({"other_runs": {"data": "ab12", "says": []}, "data": 1})
-        {'other_runs': {'data': None, 'says': []}, 'data': 1}
-    """
-    if isinstance(content, list):
-        return [without_data(one, within) for one in content]
-    if not isinstance(content, dict):
-        return content
-    return {
-        name: None if within and name == "data" else without_data(value, within or name == "other_runs")
-        for name, value in content.items()
-    }
 
 
 def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,15 @@ def contents(folder):
     from tests.simulation.planted_secrets import _contents
 
     return {path: list(_contents(path)) for path in folder.rglob("*") if path.is_file()}
+
+
+def data_digest_of(root):
+    """The digest of the text, as an account would have it."""
+    from simulation.flags import read_config
+    from simulation.run.preparation import prepare
+
+    folder = prepare(read_config(root / "config.toml")).task.population.cache_folder
+    return Path(folder).name[:32]
 
 
 @pytest.fixture
@@ -51,7 +61,17 @@ def test_nothing_of_single_phones_is_in_what_is_published(planted, tmp_path):
     secret = (root / "noise_secret").read_bytes()
     assert labels and counted and loss and secret
     assert not any(secret[:32] in part for parts in contents(target).values() for part in parts)
-    planted_words = [salt, "918273645", *labels, *(f"user{n}" for n in range(100)), *counted, *loss, str(planted)]
+    digest = data_digest_of(root)
+    planted_words = [
+        salt,
+        digest,
+        "918273645",
+        *labels,
+        *(f"user{n}" for n in range(100)),
+        *counted,
+        *loss,
+        str(planted),
+    ]
     for path, parts in contents(target).items():
         for word in planted_words:
             assert not any(word.encode() in part for part in parts), (path.name, word)
