@@ -54,6 +54,7 @@ from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.lattice_sum import protected_sum_of
 from server_strategy.privacy.ledger import (
     LedgerError,
     ParticipationLog,
@@ -64,13 +65,12 @@ from server_strategy.privacy.ledger import (
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
-from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.state import State, StateError, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
-from server_strategy.update_sum import MAX_PHONES, to_float
+from server_strategy.update_sum import FRACTION_BITS, MAX_PHONES, to_float
 from typefleet.errors import ConfigError, expected
 from typefleet.own_parts import calling, require_object
 from typefleet.setting_types import typed
@@ -147,7 +147,7 @@ class DPFedAvg(Strategy):
         self.ledger = PrivacyLedger(plan, ledger_path)
         self.plan = self.ledger.plan
         self.participation = ParticipationLog(num_phones)
-        self.protected_sum = ProtectedSum(self.plan, noise)
+        self.protected_sum = protected_sum_of(self.plan, noise, FRACTION_BITS)
         self.budget_reached: str | None = None  # why no further release is made
         self.last_round: RoundOutcome | None = None
         self.last_evaluation: PhoneCounts | None = None
@@ -251,7 +251,8 @@ class DPFedAvg(Strategy):
         clip_norm = self.protected_sum.clip_norm
         below = int((came.norms <= clip_norm).sum())
         rate = learning_rate_at(self.optimizer, self.releases, self.plan.rounds)
-        noised = self.protected_sum.release(to_float(came.total, clip_norm), len(came.reported), below)
+        total = came.total if self.plan.sampler == "discrete" else to_float(came.total, clip_norm)
+        noised = self.protected_sum.release(total, len(came.reported), below)
         mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
         step, self._optimizer_state = checked_step(self.server_optimizer, rate, mean_update, self._optimizer_state)
         self._released_now = True

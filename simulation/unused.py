@@ -110,7 +110,7 @@ _RULES = (
     ),
     _Rule(
         "privacy",
-        ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort", "noise_source", "adjacency"),
+        ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort", "noise_source", "adjacency", "sampler"),
         f"without --privacy.mechanism {NO_PRIVACY.name}",
         _is_private,
     ),

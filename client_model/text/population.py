@@ -125,6 +125,8 @@ def open_population(spec: PopulationSpec) -> Population:
 @lru_cache(maxsize=4)
 def most_phones_of_a_person(spec: PopulationSpec) -> int:
     """How many phones hold messages of the same person, at most."""
+    if not spec.further:  # which is known without opening it
+        return 1
     population = open_population(spec)
     return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
 

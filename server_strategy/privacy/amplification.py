@@ -38,11 +38,15 @@ class Counterfactual:
         sampling: its name; None without one.
         epsilon: had it happened; None if there is none.
         words: what is supposed, or why there is none: the end of a sentence.
+        share: by which a phone joins each of the rounds in which it is asked.
+        turns: rounds in which it is asked.
     """
 
     sampling: str | None
     epsilon: float | None
     words: str
+    share: float | None = None
+    turns: int | None = None
 
 
 def has_counterfactual(mechanism: Mechanism | type[Mechanism] | None) -> bool:
@@ -71,14 +75,13 @@ def counterfactual(
         few = f"{bands:,} groups, as many as bands, of the {population:,} phones have fewer than {cohort:,} each"
         return Counterfactual(CYCLIC if bands > 1 else POISSON, None, few)
     alone = noise_multiplier / sensitivity_of(mechanism, rounds, rounds, 1) ** 0.5  # of one participation
-    epsilon = epsilon_if_poisson(alone, share, -(-rounds // bands), delta)
+    turns = -(-rounds // bands)
+    epsilon = epsilon_if_poisson(alone, share, turns, delta)
     if bands == 1:
-        return Counterfactual(
-            POISSON, epsilon, f"had each phone joined each round by an independent coin of {share:.4g}"
-        )
-    return Counterfactual(
-        CYCLIC,
-        epsilon,
+        words = f"had each phone joined each round by an independent coin of {share:.4g}"
+        return Counterfactual(POISSON, epsilon, words, share, turns)
+    words = (
         f"had the phones been divided into {bands:,} groups that take turns, and each phone of the group joined by an "
-        f"independent coin of {share:.4g}",
+        f"independent coin of {share:.4g}"
     )
+    return Counterfactual(CYCLIC, epsilon, words, share, turns)

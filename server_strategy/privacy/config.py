@@ -10,6 +10,7 @@ from server_strategy.privacy.adjacency import ZERO_OUT, Adjacency
 from server_strategy.privacy.amplification import has_counterfactual
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.noise_key import NoiseSource
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 from typefleet.errors import ConfigError, expected
@@ -54,6 +55,9 @@ class PrivacyConfig:
     """secret: the noise is keyed by 256 bits from the operating system that the run alone has, and nobody can repeat
     it. seeded: it is keyed by --seed, and the run repeats bit for bit; epsilon then holds only for who does not know
     the seed."""
+    sampler: Literal["continuous", "discrete"] = "continuous"
+    """continuous: Gaussian noise of floating-point numbers. discrete: whole numbers on the lattice of the exact sum,
+    sampled without any rounding, so that no lowest bit tells of the sum; with mechanism gaussian."""
     keep_noise_secret: bool = False
     """Keep the secret of the noise in the run's folder when the run has ended; whoever has it can take the noise
     away."""
@@ -118,6 +122,8 @@ def check_privacy(
         raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
     if mechanism is None:
         _check_named(privacy, horizon)
+    if privacy.sampler == "discrete":
+        _check_discrete(privacy.mechanism if mechanism is None else mechanism.name, mechanism)
     known = _can_be_sampled(privacy.mechanism) if mechanism is None else has_counterfactual(mechanism)
     if privacy.poisson_counterfactual and not (known and privacy.clip_quantile is None):
         names = " or ".join(filter(_can_be_sampled, private_mechanisms()))
@@ -137,6 +143,14 @@ def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
 
 def _can_be_sampled(name: str) -> bool:
     return has_counterfactual(mechanism_kind(name).makes)
+
+
+def _check_discrete(name: str, mechanism: Mechanism | None) -> None:
+    """Discrete noise takes the place of a stream, so it can only where the stream is no more than the draws."""
+    if name != DEFAULT_MECHANISM or not isinstance(mechanism, IndependentNoise | None):
+        why = "noise that mixes draws with real weights is on no lattice"
+        what = f"only with --privacy.mechanism {DEFAULT_MECHANISM} ({why})"
+        raise ConfigError(expected("--privacy.sampler discrete", what, name))
 
 
 def _only_with(name: str, other: str) -> ConfigError:

@@ -68,6 +68,7 @@ class PrivacyPlan:
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
     vocabulary: VocabularyCost | None = None  # of one that is counted on phones, under this guarantee
+    sampler: str = "continuous"  # of the noise
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
     adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
 
@@ -288,6 +289,7 @@ def make_privacy_plan(
         poisson_counterfactual=privacy.poisson_counterfactual,
         noise_source=privacy.noise_source,
         adjacency=privacy.adjacency,
+        sampler=privacy.sampler,
     )
     if plan.mechanism is not None:
         plan = _with_noise(plan, privacy, plan.mechanism, counts_words)

@@ -44,9 +44,7 @@ class ProtectedSum:
         """Bound on the L2 norm of an update in the next release."""
         return float(self._state.clip_norm) if self._plan.adaptive is not None else self._plan.clip_norm
 
-    def release(
-        self, total: NDArray[np.float64], reports: int, reports_below: int, attempt: int = 0
-    ) -> NDArray[np.float64]:
+    def release(self, total: NDArray[Any], reports: int, reports_below: int, attempt: int = 0) -> NDArray[np.float64]:
         """Protect a sum.
 
         Args:

@@ -87,6 +87,8 @@ HELD_OUT_PHONES = (
 
 CHECKPOINTS = (
     Keys(("about.salt",), "the salt of the labels", SECRETS),
+    Keys(("about.began.noise_check",), "a digest of the noise's key", SECRETS),
+    Keys(("about.began.start_sha256",), "the digest of the starting weights", FILE_OF_TEXT),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
@@ -136,7 +138,9 @@ CONFIG = (
 
 STATEMENT = (
     Keys(("spent.*", "statement", "epsilon_exact_gaussian", "counterfactual_*"), "what happened", COST),
+    Keys(("gdp_mu", "epsilon_over_delta.*", "group_privacy.*"), "the same in other words", COST),
     Keys(("data_covered", "population_rule", "assumed_population"), "how many phones there are", SCHEDULE),
+    Keys(("most_phones_of_a_person",), "how many phones hold messages of one person", SCHEDULE),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(("*",), "the plan, and words", SETTINGS),
 )

@@ -20,7 +20,7 @@ from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
-from simulation.tables import print_table
+from simulation.tables import print_groupings
 from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.participation import overall, participation_by_group
 from typefleet.steps import step
@@ -75,7 +75,7 @@ def play_and_report(console: Console, config: RunConfig, days: float, seeds: int
 
 
 def _play(config: RunConfig, run: DryRun, cohorts: FleetCohorts, *, days: float, name: str) -> None:
-    with step(f"playing {days:g} days{name}", days) as playing:
+    with step(f"playing {days:g} {'day' if days == 1 else 'days'}{name}", days) as playing:
 
         def tick(now: DryRun) -> None:
             playing.reached(now.simulated_s / DAY_S, f"{len(now.rounds):,} rounds")
@@ -186,13 +186,13 @@ def print_summary(console: Console, summary: dict[str, Any], population: int) ->
 
 def print_groups(console: Console, rows: list[dict[str, Any]]) -> None:
     """Who takes part, by group."""
-    headings = ("group", "", "phones", "of\nphones", "of\nupdates", "of\ntokens", "updates\nper phone", "never\nused")
+    headings = ("phones", "of\nphones", "of\nupdates", "of\ntokens", "updates\nper\nphone", "never\nused")
     lines = []
     for row in rows:
         shares = (_show(row[f"share_of_{what}"], "{:.1%}") for what in ("phones", "updates", "tokens"))
         means = _show(row["updates_per_phone"], "{:.2f}"), _show(row["never_used_share"], "{:.1%}")
         lines.append((row["grouping"], row["group"], f"{row['phones']:,}", *shares, *means))
-    print_table(console, headings, lines, left=(0, 1))
+    print_groupings(console, headings, lines)
 
 
 def _show(value: float | None, form: str) -> str:

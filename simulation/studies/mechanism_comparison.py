@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
+from client_model.metrics.intervals import shown_half
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable
@@ -211,7 +212,11 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
 
 def _half_width_text(one: Outcome) -> str:
     interval = one.interval
-    return "" if interval is None or interval.half_width is None else f" ± {100 * interval.half_width:.2f}"
+    return (
+        ""
+        if interval is None or interval.half_width is None
+        else f" ± {shown_half(f'{100 * interval.half_width:.2f}')}"
+    )
 
 
 def write_outcomes(folder: Path, outcomes: list[Outcome]) -> None:

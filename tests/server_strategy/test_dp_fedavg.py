@@ -161,7 +161,8 @@ def test_a_phone_that_is_not_a_reporter_is_refused():
 def test_the_ledger_is_written_before_the_release(tmp_path, monkeypatch):
     strategy, grid = make(ledger_path=tmp_path / "ledger")
     monkeypatch.setattr(
-        "server_strategy.dp_fedavg.ProtectedSum.release", lambda *_: (_ for _ in ()).throw(RuntimeError("power cut"))
+        "server_strategy.privacy.protected_sum.ProtectedSum.release",
+        lambda *_: (_ for _ in ()).throw(RuntimeError("power cut")),
     )
     with pytest.raises(RuntimeError, match="power cut"):
         play(strategy, grid, 1)

@@ -197,6 +197,7 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.tree_restart_rounds": Try(3, plan, {"privacy.mechanism": "tree"}),
         "privacy.target_epsilon": Try(3.0, plan),
         "privacy.noise_source": Try("seeded", plan),
+        "privacy.sampler": Try("discrete", plan),
         "privacy.keep_noise_secret": Try(True, ReadIn("simulation/run/outcome.py")),
         "privacy.delta": Try(1e-7, plan),
         "privacy.modelled_cohort": Try(900, plan),

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from client_model.metrics.intervals import Interval, why_so_wide
+from client_model.metrics.intervals import Interval, shown_half, why_so_wide
 from client_model.metrics.metric import Metric
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
@@ -175,20 +175,7 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
     if not done:
         return ["no trial has finished"]
     best = next(trial for trial in done if trial.number == result.best)
-    over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
-    wide = why_so_wide(number) if over == "seeds" else None
-    lines = [
-        f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"
-        f"{f', {wide}' if wide else ''}"
-    ]
-    epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
-    if len({None if e is None else round(e, 2) for e in epsilons}) > 1:
-        shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))
-        lines.append(
-            f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"
-        )
-    if number == 1:
-        lines = ["one seed and no counts per person: no interval"]
+    lines = [*_what_intervals_are(best, done), *_unequal_privacy(done)]
     close = [trial.number for trial in done if is_close_to_best(trial)]
     if close:
         others = ", ".join(map(str, close))
@@ -196,6 +183,26 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
     elif len(done) > 1:
         lines.append(f"trial {best.number} is the best, and better than every other beyond its interval")
     return lines
+
+
+def _what_intervals_are(best: TrialResult, done: Sequence[TrialResult]) -> list[str]:
+    over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
+    if number == 1:
+        return ["one seed and no counts per person: no interval"]
+    wide = why_so_wide(number) if over == "seeds" else None
+    lines = [f"± is half of a 95 % interval over {number} {over}{f', {wide}' if wide else ''}"]
+    intervals = [one for trial in done for one in (trial.reached, trial.behind_best) if one is not None]
+    if over == "seeds" and any(one.half_width is None and one.number > 1 for one in intervals):
+        lines.append(f"without ±: {number} seeds that gave the same value, which tells no spread, or values too large")
+    return lines
+
+
+def _unequal_privacy(done: Sequence[TrialResult]) -> list[str]:
+    epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
+    if len({None if e is None else round(e, 2) for e in epsilons}) < 2:
+        return []
+    shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))
+    return [f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"]
 
 
 def _confirmed(result: SweepResult, metric: Metric) -> list[str]:
@@ -247,13 +254,17 @@ def _interval(found: Interval, metric: Metric) -> str:
     """A mean and its half width, in the metric's unit."""
     text = metric.text(found.mean)
     half = found.half_width
-    return text if half is None else f"{text.removesuffix(' %')} ± {metric.bare(half)}{' %' if '%' in text else ''}"
+    return (
+        text
+        if half is None
+        else f"{text.removesuffix(' %')} ± {shown_half(metric.bare(half))}{' %' if '%' in text else ''}"
+    )
 
 
 def _difference(found: Interval, metric: Metric) -> str:
     """A difference and its half width, as a column has it: of a share, in points."""
     text, half = metric.bare(found.mean), found.half_width
-    return text if half is None else f"{text} ± {metric.bare(half)}"
+    return text if half is None else f"{text} ± {shown_half(metric.bare(half))}"
 
 
 def _short(name: str) -> str:

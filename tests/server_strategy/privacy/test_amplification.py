@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import dp_accounting
 import numpy as np
 import pytest
 
@@ -35,19 +36,38 @@ def test_banded_noise_costs_no_more_than_its_dense_matrix_does():
         chances.append(math.prod(share if there else 1 - share for there in present))
     shifts, chances = np.array(shifts), np.array(chances)
     rng = np.random.default_rng(5)
-    noise = z * rng.standard_normal((60_000, rounds))
+    noise = z * rng.standard_normal((40_000, rounds))
     seen = noise + shifts[rng.choice(len(chances), len(noise), p=chances)]
     ratio = (
         np.exp((seen @ shifts.T - np.sum(shifts**2, axis=1) / 2) / z**2) @ chances
     )  # of the densities, with to without
     excess = np.maximum(0, 1 - np.exp(epsilon) / ratio)
     delta, error = excess.mean(), excess.std() / math.sqrt(len(excess))
-    claimed = of(mechanism, z, cohort=share / bands * 1000, rounds=rounds, delta=delta)
-    assert claimed.sampling == "cyclic Poisson"
     lower = of(mechanism, z, cohort=share / bands * 1000, rounds=rounds, delta=delta + 4 * error)
     upper = of(mechanism, z, cohort=share / bands * 1000, rounds=rounds, delta=delta - 4 * error)
+    assert lower.sampling == "cyclic Poisson"
     assert lower.epsilon <= epsilon <= upper.epsilon  # the turn that begins first is the worst, so it is met exactly
-    assert upper.epsilon - lower.epsilon < 0.1
+    assert upper.epsilon - lower.epsilon < 0.12
+
+
+# Noise multiplier, delta, rounds, share of a cohort in all phones, bands: epsilon by Renyi orders 1.5 to 32 of
+# jax-privacy, as quoted in tests of banded noise under cyclic Poisson sampling for Opacus.
+PUBLISHED = {
+    (1.1, 1e-5, 120, 0.02, 10): 5.218712005463466,
+    (0.8, 1e-6, 300, 0.01, 20): 11.943206607668474,
+    (1.7, 1e-6, 10, 0.1, 10): 2.9271329403988107,  # everybody is asked once
+}
+
+
+@pytest.mark.parametrize("setting", PUBLISHED)
+def test_cyclic_sampling_of_banded_noise_gives_the_published_figures(setting):
+    z, delta, rounds, share, bands = setting
+    found = of(make("banded", rounds, bands, 2, bands=bands), z, 1000 * share, 1000, rounds, delta)
+    turn = dp_accounting.PoissonSampledDpEvent(found.share, dp_accounting.GaussianDpEvent(z))
+    accountant = dp_accounting.rdp.RdpAccountant([1.5, 2, 3, 4, 8, 16, 32])
+    accountant.compose(dp_accounting.SelfComposedDpEvent(turn, found.turns))
+    assert accountant.get_epsilon(delta) == pytest.approx(PUBLISHED[setting], rel=1e-7)
+    assert 0.7 * PUBLISHED[setting] < found.epsilon < PUBLISHED[setting]  # by privacy loss distributions, tighter
 
 
 def test_at_its_ends_cyclic_sampling_is_what_it_has_to_be():
