@@ -265,7 +265,8 @@ def _recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
     if not ledger.exists() or not ledger.stat().st_size:
         return 0.0, 0
     releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)
-    return recompute(ledger, releases, None if plan is None else plan.mechanism)["zcdp_rho"] or 0.0, releases
+    at_hand = None if plan is None else plan.mechanism
+    return recompute(ledger, releases, at_hand, everything=True)["zcdp_rho"] or 0.0, releases
 
 
 def _require_what_was_stated(account: Account, here: RunOnAccount, root: Path) -> None:

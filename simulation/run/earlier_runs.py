@@ -112,7 +112,7 @@ def _own(folder: Path, statement: Mapping[str, Any], digest: str, population: st
     }
     ledger = RunDirectory(folder).ledger
     if ledger.exists() and spent["zcdp_rho"] is not None:
-        rho = recompute(ledger, releases_on_record(ledger)[0])["zcdp_rho"]
+        rho = recompute(ledger, releases_on_record(ledger)[0], everything=True)["zcdp_rho"]
         own |= {"known_by": "its ledger", "zcdp_rho": max(rho or 0.0, _number(spent["zcdp_rho"], path))}
     return _read(own, path, population)
 

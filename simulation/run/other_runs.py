@@ -8,7 +8,7 @@ from client_model.learning.language_model import weights_sha256
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.costs import Cost
-from server_strategy.privacy.ledger import PrivacySpent, privacy_spent
+from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, account_line, start_sentence
 from simulation.config import RunConfig
@@ -185,7 +185,7 @@ def keep_on_account(run: "Run") -> None:
 
 
 def _spent_by(run: "Run") -> PrivacySpent:
-    return privacy_spent(run.strategy.plan, run.strategy.participation, run.strategy.releases)
+    return run.strategy.spent(run.finished)
 
 
 def introduction(run: "Run") -> Iterator[str]:

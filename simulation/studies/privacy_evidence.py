@@ -200,7 +200,7 @@ def _compare(
             findings.not_checkable(place, "an earlier version's statement, which alone says it")
         else:
             findings.wrong(place, "no statement has it")
-    elif isinstance(content[key], dict) and isinstance(said[key], dict) and said[key] and key != FACTS:
+    elif isinstance(content[key], dict) and isinstance(said[key], dict) and said[key] and key != FACTS and not told:
         _compare_values(found, findings, place, (said[key], content[key]))
     elif same(said[key], content[key]):
         if told:
