@@ -44,7 +44,7 @@ def opened(prepared, resume=False):
 
 @pytest.fixture(scope="module")
 def input_of_tiny():
-    return prepare(parse_simulate([*map(str, TINY)]).run)
+    return prepare(parse_simulate([*map(str, TINY), "--privacy.vocabulary-epsilon", "none"]).run)
 
 
 @pytest.fixture
