@@ -34,7 +34,7 @@ _MARK = "TYPEFLEET_SOAK"  # in the environment of every process of a run, whatev
 _SMALL = f"""
 --rounds {ROUNDS} --cohort.goal 8 --fleet.size 300 --data.format synthetic --data.vocabulary-phones 100
 --model.vocabulary-size 400 --model.embedding-size 16 --model.units 16 --evaluation.max-phones 10
---privacy.noise-multiplier 1 --privacy.modelled-cohort 500 --training.max-sequences 12
+--privacy.noise-multiplier 1 --privacy.modelled-cohort 500 --privacy.noise-source seeded --training.max-sequences 12
 --cohort.min-separation-rounds 10 --engine.no-export --engine.no-report --engine.workers 2
 """.split()
 PLANS = {
@@ -45,7 +45,7 @@ PLANS = {
     "none": ["--privacy.mechanism", "none"],
     "buffered": ["--privacy.mechanism", "blt", "--cohort.policy", "buffered", "--cohort.concurrency", "20"],
 }
-_WITHOUT_NOISE = ("--privacy.noise-multiplier", "--privacy.modelled-cohort")
+_WITHOUT_NOISE = ("--privacy.noise-multiplier", "--privacy.modelled-cohort", "--privacy.noise-source")
 
 
 @dataclass(frozen=True)

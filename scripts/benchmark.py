@@ -14,6 +14,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is not part of the installation
 
+import simulation.early_signals  # noqa: F401  before anything else of ours
 from simulation.files import write_text_atomically
 from simulation.flags import parse_with_tyro, run_door
 from typefleet.errors import MachineError, expected

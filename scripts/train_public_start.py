@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+import simulation.early_signals  # noqa: F401  before anything else of ours
 from client_model.public_start import FOLDER
 from client_model.quiet import import_tensorflow_quietly
 from simulation.flags import parse_with_tyro, run_door

@@ -68,11 +68,15 @@ def page_wanted(argv: Sequence[str]) -> str | None:
 
 
 def as_tyro_asks(argv: Sequence[str], wanted: str | None) -> list[str]:
-    """The same command line with the one flag that tyro knows, if help is asked for."""
+    """The same command line with the one flag that tyro knows, if help is asked for.
+
+    It comes first, since tyro leaves out of its page what a word before it has been taken for: `report RUN --help`
+    would not say that there is a RUN.
+    """
     if wanted is None:
         return list(argv)
     others = [a for a in argv if a not in (ALL, "-h", "--help") and not a.startswith("--help=")]
-    return [*(a for a in others if a.startswith("--") or a != wanted), "--help"]
+    return ["--help", *(a for a in others if a.startswith("--") or a != wanted)]
 
 
 @contextmanager

@@ -32,9 +32,10 @@ from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.report.at_the_end import report_at_the_end
+from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
-from simulation.run.files_statement import refresh_files
 from simulation.run.lifecycle import Run, checkpoint, start_run
+from simulation.run.other_runs import other_runs_now
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
@@ -81,12 +82,15 @@ def run_to_the_end(
     """
     return_large_blocks()
     run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
+    was_finished = run.finished
     with closing(run), tracked(run) as tracking:
         _play(run, engine, stream, tracking, on_round)
         if end_engine:
             engine.end_soon()
         write_rounds_table(run.directory, run.prepared.metrics)
-        if run.finished:
+        if run.finished and was_finished and has_all_results(run.directory, run.config):
+            print_what_there_is(stream, run.directory, run.totals.rounds_completed)
+        elif run.finished:
             write_results(run, tracking, stream)
     return run
 
@@ -102,7 +106,6 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
     central = compare_at_the_end(run.prepared, run.directory.root)
     tracking.end(run)
     page = report_at_the_end(run.directory, run.config, run.prepared.metrics, export)
-    refresh_files(run.directory.root)
     print_closing_table(
         stream,
         run_summary(run),
@@ -112,6 +115,7 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
         central=central,
         folder=run.directory.root,
         page=page,
+        others=other_runs_now(run),
     )
 
 

@@ -3,6 +3,7 @@
 Each subcommand is a script of the checkout as well; which of the two a message names depends on what is there.
 """
 
+import os
 import shlex
 import shutil
 import sys
@@ -27,7 +28,8 @@ SUBCOMMANDS = {
     "report": Subcommand("report", "write the report of a run: one page of all that it came to"),
     "dry-run": Subcommand("fleet_dry_run", "play weeks of rounds of a fleet without training"),
     "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
-    "check": Subcommand("check_privacy", "recompute a run's epsilon from its ledger alone"),
+    "check": Subcommand("check_privacy", "recompute a run's epsilon, and hold its privacy statement to it"),
+    "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),
     "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
     "publish": Subcommand("publish", "copy out what a run's guarantee covers, and nothing else"),
@@ -39,6 +41,7 @@ SUBCOMMANDS = {
     "mechanisms": Subcommand("compare_mechanisms", "compare the privacy mechanisms at equal epsilon"),
     "fit": Subcommand("fit_fleet", "fit the built-in model of availability to a trace"),
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
+    "vocabulary": Subcommand("price_vocabulary", "show what it costs to choose words with noise"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
     "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
@@ -46,9 +49,13 @@ SUBCOMMANDS = {
 
 
 def scripts_folder() -> Path | None:
-    """`scripts/` of the checkout that this package is imported from; None where it is installed without one."""
+    """`scripts/` of the checkout that this package is imported from; None where it is installed without one.
+
+    `flwr run` imports from a copy of the checkout, which is Flower's and goes away: nobody is sent there.
+    """
     folder = Path(__file__).resolve().parents[1] / "scripts"
-    return folder if (folder / "simulate.py").is_file() else None
+    is_flowers = folder.is_relative_to(Path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").resolve() / "apps")
+    return folder if (folder / "simulate.py").is_file() and not is_flowers else None
 
 
 def command(script: str, *arguments: object) -> str:

@@ -1,5 +1,6 @@
 """Tables on a terminal of any width: a figure that is cut off is worse than a table of another shape."""
 
+import itertools
 import re
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +36,7 @@ class _PlainConsole(Console):
 def print_table(
     console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
 ) -> None:
-    """One line per row; where that is too wide, one column per row, in as many tables as it takes.
+    """One line per row; where that is too wide even without wide gaps, one column per row, in as many tables as needed.
 
     Args:
         console: where to.
@@ -43,12 +44,28 @@ def print_table(
         rows: a cell for each heading.
         left: numbers of the columns that are aligned to the left; figures are to the right.
     """
-    table = _table(headings, rows, left)
-    if _width(console, table) <= console.width or not rows:
-        console.print(table)
-        return
+    for tight in (False, True):
+        table = _table(headings, rows, left, tight=tight)
+        if _width(console, table) <= console.width or not rows:
+            console.print(table)
+            return
     for some in _turned(console, [" ".join(heading.split()) for heading in headings], rows):
         console.print(some)
+
+
+def print_groupings(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for each way in which the same things are put into groups, the columns below each other.
+
+    Args:
+        console: where to.
+        headings: of the columns after the group's.
+        rows: the grouping, which stands in the place of the first heading; the group; a cell for each heading. The rows
+            of a grouping follow each other.
+    """
+    widths = [max((len(row[i]) for row in rows), default=0) for i in range(1, 2 + len(headings))]
+    for grouping, own in itertools.groupby(rows, key=lambda row: row[0]):
+        lines = [[row[1].ljust(widths[0]), *map(str.rjust, row[2:], widths[1:])] for row in own]
+        print_table(console, (grouping.replace(" ", "\n"), *headings), lines)
 
 
 def _turned(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Table]:
@@ -71,8 +88,10 @@ def _transposed(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple
     return first, others
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,), *, tight: bool = False
+) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number in left else "right", overflow="fold")
     for row in rows:

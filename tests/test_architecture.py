@@ -86,6 +86,7 @@ BASE = {
         "simulation.settings",
         "simulation.files",
         "simulation.clock",
+        "simulation.early_signals",
         "simulation.parser_messages",
         "simulation.help_pages",
         "simulation.processes",

@@ -2,7 +2,7 @@
 
 import sys
 
-from simulation.commands.dispatch import main
+from simulation.commands.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,6 +23,7 @@ from typefleet.errors import ConfigError, expected
 CONFIDENCE = 0.95
 _RESAMPLES, _AT_ONCE = 2_000, 100  # of which so many are in memory
 _TOO_LARGE = "values too large for one, as of models that have diverged"
+_SAME = 1e-12  # of each other, and of 1: values that differ by less differ by rounding
 _SEED, _PURPOSE = 0, "bootstrap over people"  # the same people are drawn whenever the same figure is asked for
 
 PhoneColumns = Mapping[str, NDArray[Any]]
@@ -32,7 +33,7 @@ _Figure: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], float | None]  # of
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it may lie; bounds are None where one value, or ones too large to square, show no spread."""
+    """A mean and where it may lie; bounds are None where one value, equal ones, or too large ones show no spread."""
 
     mean: float
     low: float | None
@@ -68,7 +69,9 @@ def why_so_wide(seeds: int, confidence: float = CONFIDENCE) -> str | None:
 
 
 def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
-    """The mean of one value per seed, with the t-interval of n - 1 degrees of freedom.
+    """The mean of one value per seed, with the t-interval of n - 1 degrees of freedom; without one if all are equal.
+
+    Seeds that agree do so by chance, or since the value is a count of few: an interval of no width would be certainty.
 
     Args:
         values: one per seed; at least one.
@@ -82,6 +85,8 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     n, mean = len(values), float(np.mean(values))
     if n == 1:
         return Interval(mean, None, None, 1, "seeds")
+    if _are_the_same(values):
+        return Interval(mean, None, None, n, "seeds", why=f"{n} seeds gave the same value, which tells no spread")
     from scipy.special import stdtrit  # the quantile of Student's t
 
     with np.errstate(over="ignore"):  # of values such as the perplexity of a model that has diverged
@@ -89,6 +94,19 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     if not np.isfinite(half):
         return Interval(mean, None, None, n, "seeds", why=_TOO_LARGE)
     return Interval(mean, mean - half, mean + half, n, "seeds")
+
+
+def _are_the_same(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= _SAME * max(1.0, *map(abs, values))
+
+
+def shown_half(text: str) -> str:
+    """Half an interval as it stands behind a ±; one that its digits cannot show is below the last of them: `< 0.01`.
+
+    Args:
+        text: the half width in so many digits.
+    """
+    return text if text.strip("0.") else f"< {text[:-1]}1"
 
 
 def difference_between_seeds(
@@ -112,8 +130,8 @@ def difference_between_seeds(
         own, other = (float(np.var(some, ddof=1)) / len(some) for some in (values, reference))
     if not np.isfinite(own + other):
         return Interval(mean, None, None, number, "seeds", why=_TOO_LARGE)
-    if own + other == 0:
-        return Interval(mean, mean, mean, number, "seeds")
+    if _are_the_same(values) and _are_the_same(reference):
+        return Interval(mean, None, None, number, "seeds", why="on each side all seeds gave the same value")
     from scipy.special import stdtrit
 
     freedom = (own + other) ** 2 / (own**2 / (len(values) - 1) + other**2 / (len(reference) - 1))

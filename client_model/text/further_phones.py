@@ -53,6 +53,11 @@ class FurtherPhones:
         """Lines of the file that were no messages."""
         return self._people.skipped_lines
 
+    @property
+    def most_phones_of_a_person(self) -> int:
+        """Phones that hold messages of the same person, at most: the person's own, and those that take after it."""
+        return 1 + int(np.bincount(self._takes_after).max(initial=0))
+
     def digests(self) -> NDArray[np.uint64]:
         """uint64 [num_phones], of the user ids of people, and of what further phones are drawn by."""
         return np.concatenate([self._people.digests(), self._drawn])

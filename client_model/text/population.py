@@ -11,6 +11,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,6 +122,15 @@ def open_population(spec: PopulationSpec) -> Population:
     return FurtherPhones(file, training, spec.further, spec.synthetic_seed)
 
 
+@lru_cache(maxsize=4)
+def most_phones_of_a_person(spec: PopulationSpec) -> int:
+    """How many phones hold messages of the same person, at most."""
+    if not spec.further:  # which is known without opening it
+        return 1
+    population = open_population(spec)
+    return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
+
+
 def prepare_population(
     config: DataConfig,
     seed: int,
@@ -207,21 +217,28 @@ def type_writers(population: Population, phones: NDArray[np.int64]) -> NDArray[n
     """On how many of these phones each lexicon entry occurs: int64 [len(lexicon)]."""
     size = len(population.lexicon)
     writers = np.zeros(size + 1, np.int64)
-    for some in each("counting who wrote each word", _blocks(phones), len(phones) / _PHONES_AT_ONCE):
+    for some in blocks_of_phones("counting who wrote each word", phones):
         for flat, _ in population.types_of_phones(some):
             writers[np.unique(np.minimum(flat, size))] += 1
     return writers[:size]
 
 
-def _blocks(phones: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    yield from (phones[begin : begin + _PHONES_AT_ONCE] for begin in range(0, len(phones), _PHONES_AT_ONCE))
+def blocks_of_phones(doing: str, phones: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Some phones at a time, the next ones when these are done; says how far it is.
+
+    Args:
+        doing: what is done with them.
+        phones: ids.
+    """
+    blocks = (phones[begin : begin + _PHONES_AT_ONCE] for begin in range(0, len(phones), _PHONES_AT_ONCE))
+    yield from each(doing, blocks, len(phones) / _PHONES_AT_ONCE)
 
 
 def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often each lexicon entry occurs on these phones: int64 [len(lexicon)]."""
     size = len(population.lexicon)
     counts = np.zeros(size + 1, np.int64)
-    for some in each("counting words", _blocks(phones), len(phones) / _PHONES_AT_ONCE):
+    for some in blocks_of_phones("counting words", phones):
         for flat, _ in population.types_of_phones(some):
             counts += np.bincount(np.minimum(flat, size), minlength=size + 1)
     return counts[:size]

@@ -1,10 +1,9 @@
 """What a run costs: zero-concentrated differential privacy and its translation to (epsilon, delta).
 
-Setting. The unit is one phone; neighbouring data sets differ in one phone's text being replaced by
-"contributes zero" in every round (zero-out adjacency), the schedule of who takes part being the
-same. Each update has L2 norm at most C, and the draws of the mechanism's noise have standard
-deviation z C. All releases together are one Gaussian mechanism; with the squared sensitivity s2 of the
-mechanism's matrix to everything one phone sends, in units of C,
+Setting. The unit is one phone; in neighbouring data sets its updates are zero in every round, or it is not there
+(see `adjacency`), the schedule of everyone else being the same. Each update has L2 norm at most C, and the draws of
+the mechanism's noise have standard deviation z C. All releases together are one Gaussian mechanism; with the
+squared sensitivity s2 of the mechanism's matrix to everything one phone sends, in units of C,
 
     rho = s2 / (2 z^2)                   (Bun and Steinke 2016, arXiv:1605.02065, Prop. 1.6)
 
@@ -16,11 +15,12 @@ Section 2). With independent noise s2 is the number of participations; each of `
 
 No amplification by sampling is claimed. Phones take part because they happen to be available, are
 invited in surplus and report first; that is neither Poisson nor uniform sampling.
-`epsilon_if_poisson` says what it would be worth if it were, for whoever asks.
+`amplification` says what it would be worth if it were, for whoever asks.
 
 The translation to (epsilon, delta) is by Renyi orders, which holds for any rho-zCDP mechanism, with
 dp_accounting's RdpAccountant; that is the run's epsilon. For Gaussian noise there is an exact,
-smaller value, which the privacy statement shows beside it.
+smaller value, which the privacy statement shows beside it. k phones of one owner change the releases by
+at most k times as much as one does, so that a group costs k^2 rho.
 
 | paper | here |
 |---|---|
@@ -120,6 +120,7 @@ def noise_multiplier_for(target_epsilon: float, delta: float, sensitivity_square
     return z
 
 
+@lru_cache(maxsize=64)
 def epsilon_if_poisson(noise_multiplier: float, sampling_share: float, rounds: int, delta: float) -> float:
     """A counterfactual: epsilon had each phone joined each round by an independent coin of this share.
 

@@ -7,13 +7,17 @@ The quantities hang together in three ways.
 * Participations: a phone takes part at most rounds / min_separation times, rounded up.
 * Cost: rho = s2 / (2 z^2), s2 being the mechanism's squared sensitivity to these participations.
 
+What is neither given nor follows from it is assumed, and each budget says what and why. The one that matters most:
+participations without a separation are taken to be evenly spaced, which nothing enforces. A phone that took part as
+often in neighbouring rounds would cost more with correlated noise; `Budget.worst_case` says how much.
+
 What a mechanism is worth follows from the noise that is left in the sum of all rounds so far, which is
 where the model stands: its root mean square over the rounds, in clip norms, divided by the cohort.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -27,7 +31,7 @@ from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind
 from server_strategy.privacy.mechanisms.record import made
 from server_strategy.privacy.mechanisms.workload import WorkloadSettings
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, InputError, expected
 
 MOST_ROUNDS = 20_000  # looked for
 
@@ -55,7 +59,8 @@ class BudgetRequest:
     min_separation_rounds: Annotated[int | None, Ge(1)] = None
     """A phone that took part in round i may next take part in round i plus this."""
     max_participations: Annotated[int | None, Ge(1)] = None
-    """Most participations of one phone."""
+    """Most participations of one phone. Without a separation they are taken to be evenly spaced: marked as assumed,
+    with the cost at the worst moments beside it."""
     delta: Annotated[float | None, Gt(0), Lt(1)] = None
     """By default population^-1.1, at most 1e-6."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
@@ -78,6 +83,24 @@ class Budget:
     delta: float
     cohort: int | None  # None where nothing says it
     population: int | None
+    assumed: Mapping[str, str] = field(default_factory=dict)  # by field: why it is as it is, where nobody said it
+    spacing_is_assumed: bool = False  # participations are evenly spaced, which nothing enforces
+
+    @cached_property
+    def worst_case(self) -> tuple[float, float] | None:
+        """(rho, epsilon) of as many participations at the worst moments, with the same noise.
+
+        Returns:
+            None where the spacing is not assumed, and where the mechanism does not know the cost.
+        """
+        if not self.spacing_is_assumed:
+            return None
+        try:
+            sensitivity = sensitivity_of(self.noise, self.rounds, 1, self.max_participations)
+        except InputError:
+            return None
+        rho = gaussian_rho(self.noise_multiplier, sensitivity)
+        return rho, epsilon_by_rdp(rho, self.delta)
 
     @cached_property
     def sum_errors(self) -> NDArray[np.float64]:
@@ -113,7 +136,10 @@ def solve(request: BudgetRequest) -> Budget:
         InputError: a sensitivity that is not known exactly, or a target that no noise meets.
     """
     known = _enough_phones(request)
-    delta = known.delta if known.delta is not None else default_delta(known.population or 1)
+    evenly = known.min_separation_rounds is None
+    known = _evenly_spaced(known)
+    phones = known.population
+    delta = known.delta if known.delta is not None else default_delta(phones or 1)
     if known.epsilon is not None and known.rho is not None:
         raise ConfigError(expected("--epsilon", "it or --rho", "both"))
     target = rho_for(known.epsilon, delta) if known.epsilon is not None else known.rho
@@ -122,7 +148,7 @@ def solve(request: BudgetRequest) -> Budget:
     if known.rounds is None:
         known = replace(known, rounds=_most_rounds(known, target))
     if known.max_participations is None and target is not None and known.noise_multiplier is not None:
-        known = replace(known, max_participations=_most_participations(known, target))
+        known = _evenly_spaced(replace(known, max_participations=_most_participations(known, target)))
     horizon = _horizon(known)
     noise = _mechanism(known, horizon)
     sensitivity = _sensitivity(noise, horizon)
@@ -143,7 +169,42 @@ def solve(request: BudgetRequest) -> Budget:
         delta=delta,
         cohort=known.cohort,
         population=known.population,
+        assumed=_assumed(request, horizon, evenly=evenly, phones=phones),
+        spacing_is_assumed=evenly,
     )
+
+
+def _evenly_spaced(known: BudgetRequest) -> BudgetRequest:
+    """Where nothing says how far apart the participations are: evenly, and as many phones as that needs."""
+    if known.min_separation_rounds is not None or known.rounds is None or known.max_participations is None:
+        return known
+    apart = min(-(-known.rounds // known.max_participations), known.rounds)
+    return _enough_phones(replace(known, min_separation_rounds=apart))
+
+
+def _assumed(request: BudgetRequest, horizon: Horizon, *, evenly: bool, phones: int | None) -> dict[str, str]:
+    """What was neither given nor follows from what was, and why it is as it is.
+
+    Args:
+        request: what was given.
+        horizon: that was found.
+        evenly: whether participations are evenly spaced.
+        phones: known when delta was chosen.
+    """
+    found = {}
+    if evenly:
+        apart = f"{horizon.min_separation_rounds:,} rounds apart"
+        found["min_separation_rounds"] = f"participations evenly spaced, {apart}, which nothing enforces"
+    elif request.min_separation_rounds is None:
+        found["min_separation_rounds"] = "the widest that so many phones allow; a run must enforce it"
+    if request.population is None and request.cohort is not None:
+        found["population"] = "as few as the cohort needs with that separation"
+    if request.cohort is None and request.population is not None:
+        found["cohort"] = "the largest that so many phones allow with that separation"
+    if request.delta is None:
+        nobody = "1e-6, since nothing says how many phones there are"
+        found["delta"] = nobody if phones is None else "population^-1.1, at most 1e-6"
+    return found
 
 
 def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: str) -> Budget:
@@ -152,7 +213,7 @@ def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: str) -> Bud
     Raises:
         InputError: the mechanism's sensitivity is not known for this setting.
     """
-    return solve(
+    solved = solve(
         replace(
             request,
             mechanism=mechanism,
@@ -168,6 +229,7 @@ def at_equal_cost(budget: Budget, request: BudgetRequest, mechanism: str) -> Bud
             delta=budget.delta,
         )
     )
+    return replace(solved, assumed=budget.assumed, spacing_is_assumed=budget.spacing_is_assumed)
 
 
 def with_cohort(budget: Budget, request: BudgetRequest, cohort: int) -> Budget:

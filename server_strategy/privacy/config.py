@@ -1,13 +1,17 @@
 """Settings of what protects the phones."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from server_strategy.config import CohortConfig
+from server_strategy.privacy.adjacency import ZERO_OUT, Adjacency
+from server_strategy.privacy.amplification import has_counterfactual
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
+from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.noise_key import NoiseSource
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 from typefleet.errors import ConfigError, expected
@@ -17,6 +21,7 @@ DEFAULT_NOISE_MULTIPLIER = 2.0  # with that mechanism
 DEFAULT_TARGET_EPSILON = 6.4  # what that costs in the default run
 DEFAULT_MODELLED_COHORT = 20_000
 DEFAULT_CLIP_LEARNING_RATE = 0.2
+DEFAULT_VOCABULARY_EPSILON = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class PrivacyConfig:
     """How fast the clip norm adapts; with --privacy.clip-quantile, by default 0.2."""
     clip_count_stddev: Annotated[float | None, Gt(0)] = None
     """Noise on the number of shorter updates; with --privacy.clip-quantile, by default a twentieth of the cohort,
-    at least twice the noise multiplier."""
+    at least 4 times the noise multiplier (add-or-remove: twice)."""
     noise_multiplier: Annotated[float | None, Gt(0)] = None
     """Standard deviation of the mechanism's draws over clip norm. Without any setting of the noise: 2.0 with
     mechanism gaussian and a target epsilon of 6.4 with the others, for a modelled cohort of 20,000."""
@@ -51,15 +56,32 @@ class PrivacyConfig:
     """secret: the noise is keyed by 256 bits from the operating system that the run alone has, and nobody can repeat
     it. seeded: it is keyed by --seed, and the run repeats bit for bit; epsilon then holds only for who does not know
     the seed."""
+    sampler: Literal["continuous", "discrete"] = "continuous"
+    """continuous: Gaussian noise of floating-point numbers. discrete: whole numbers on the lattice of the exact sum,
+    sampled without any rounding, so that no lowest bit tells of the sum; with mechanism gaussian."""
     keep_noise_secret: bool = False
     """Keep the secret of the noise in the run's folder when the run has ended; whoever has it can take the noise
     away."""
     modelled_cohort: Annotated[int | None, Ge(1)] = None
     """Scale the noise to what a deployment with this many reports per round would see. Epsilon is then
     that of the modelled deployment, not of this run."""
+    account: Path | None = None
+    """File that adds up what all runs on the same data cost a phone; it is begun if it is not there."""
+    total_epsilon: Annotated[float | None, Gt(0)] = None
+    """With --privacy.account: refuse a run that could take epsilon of all of them together above this. What a run was
+    once begun with holds for all further ones."""
+    vocabulary_epsilon: Annotated[Literal["none"] | float, Gt(0)] = DEFAULT_VOCABULARY_EPSILON
+    """Where words are counted on phones: epsilon of the vocabulary alone, at the run's delta, by Renyi orders. Words
+    enter by their noised weight above a threshold, and the cost is part of the run's epsilon. none: they are counted
+    exactly, and the statement says that the vocabulary is outside."""
+    vocabulary_words_per_phone: Annotated[int, Ge(1), Le(100_000)] = 200
+    """Words that one phone gives for that vocabulary, at most: those it uses most."""
+    adjacency: Adjacency = ZERO_OUT
+    """What epsilon compares. zero-out: one phone's updates against zeros in their place. add-or-remove: the phone
+    against its absence, all others taking part as before."""
     poisson_counterfactual: bool = False
-    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random; with
-    independent noise and a fixed clip norm."""
+    """Add to the statement, as a counterfactual, what epsilon would be if phones were sampled at random: gaussian by
+    Poisson sampling, banded by cyclic Poisson sampling; with a fixed clip norm."""
 
 
 def with_default_noise(privacy: PrivacyConfig, mechanism: Mechanism | None = None) -> PrivacyConfig:
@@ -106,10 +128,13 @@ def check_privacy(
         raise ConfigError(expected("--privacy.modelled-cohort", least, privacy.modelled_cohort))
     if mechanism is None:
         _check_named(privacy, horizon)
-    independent = _is_independent(privacy.mechanism) if mechanism is None else mechanism.independent
-    if privacy.poisson_counterfactual and not (independent and privacy.clip_quantile is None):
-        names = " or ".join(filter(_is_independent, private_mechanisms()))
-        raise _only_with("poisson_counterfactual", f"--privacy.mechanism {names} and a fixed clip norm")
+    if privacy.sampler == "discrete":
+        _check_discrete(privacy.mechanism if mechanism is None else mechanism.name, mechanism)
+    known = _can_be_sampled(privacy.mechanism) if mechanism is None else has_counterfactual(mechanism)
+    if privacy.poisson_counterfactual and not (known and privacy.clip_quantile is None):
+        names = " or ".join(filter(_can_be_sampled, private_mechanisms()))
+        others = "no such result is known for the others"
+        raise _only_with("poisson_counterfactual", f"--privacy.mechanism {names} ({others}) and a fixed clip norm")
 
 
 def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
@@ -122,9 +147,16 @@ def _check_named(privacy: PrivacyConfig, horizon: Horizon) -> None:
         raise ConfigError(f"--privacy.{error}") from error
 
 
-def _is_independent(name: str) -> bool:
-    makes = mechanism_kind(name).makes
-    return makes is not None and makes.independent
+def _can_be_sampled(name: str) -> bool:
+    return has_counterfactual(mechanism_kind(name).makes)
+
+
+def _check_discrete(name: str, mechanism: Mechanism | None) -> None:
+    """Discrete noise takes the place of a stream, so it can only where the stream is no more than the draws."""
+    if name != DEFAULT_MECHANISM or not isinstance(mechanism, IndependentNoise | None):
+        why = "noise that mixes draws with real weights is on no lattice"
+        what = f"only with --privacy.mechanism {DEFAULT_MECHANISM} ({why})"
+        raise ConfigError(expected("--privacy.sampler discrete", what, name))
 
 
 def _only_with(name: str, other: str) -> ConfigError:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from server_strategy.privacy.adjacency import COUNT_SENSITIVITY
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise import (
     AdaptiveClipSumQuery,
@@ -24,6 +25,13 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.state import State, branch, leaf, leaves_of
 from typefleet.errors import expected
 
+FORGOTTEN = "forgotten"  # in a state
+
+
+def without_noise(state: State) -> State:
+    """The state of a `ProtectedSum` that makes no further release: nothing of its noise is left in it."""
+    return {**{name: leaf(state, name) for name in ("releases", "clip_norm")}, FORGOTTEN: np.array(True)}
+
 
 class ProtectedSum:
     """Makes releases, one after the other.
@@ -37,15 +45,14 @@ class ProtectedSum:
         self._query = make_query(plan, noise)
         self._state: Any = self._query.initial_global_state()
         self.releases = 0
+        self._may_release = True
 
     @property
     def clip_norm(self) -> float:
         """Bound on the L2 norm of an update in the next release."""
         return float(self._state.clip_norm) if self._plan.adaptive is not None else self._plan.clip_norm
 
-    def release(
-        self, total: NDArray[np.float64], reports: int, reports_below: int, attempt: int = 0
-    ) -> NDArray[np.float64]:
+    def release(self, total: NDArray[Any], reports: int, reports_below: int, attempt: int = 0) -> NDArray[np.float64]:
         """Protect a sum.
 
         Args:
@@ -60,7 +67,10 @@ class ProtectedSum:
 
         Raises:
             ConfigError: the mechanism gives no noise for each weight; nothing is released.
+            RuntimeError: the state that it goes on from has forgotten its noise.
         """
+        if not self._may_release:
+            raise RuntimeError(expected("release", "the noise of earlier ones", "a state that has forgotten it"))
         sample: Any = tf.constant(total)
         if self._plan.adaptive is not None:
             sample = (sample, tf.constant(reports_below - reports / 2, tf.float64))
@@ -86,6 +96,11 @@ class ProtectedSum:
         """
         self.releases = int(leaf(state, "releases"))
         if not self.releases:
+            return
+        if FORGOTTEN in state:
+            self._may_release = False
+            if self._plan.adaptive is not None:
+                self._state = self._state._replace(clip_norm=float(leaf(state, "clip_norm")))
             return
         loaded, streams = [], branch(state, "streams")
         for number, (query, query_state) in enumerate(zip(self._keyed_queries(), self._keyed_states(), strict=True)):
@@ -132,7 +147,9 @@ def make_query(plan: PrivacyPlan, noise: NoiseKey) -> DPQuery:
         learning_rate=adaptive.learning_rate,
         expected_reports=plan.goal,
         update_query=_sum_query(plan.mechanism, 1.0, adaptive.update_noise_stddev, noise, "noise"),
-        count_query=_sum_query(plan.mechanism, 0.5, adaptive.count_noise_stddev, noise, "clip-noise"),
+        count_query=_sum_query(
+            plan.mechanism, COUNT_SENSITIVITY[plan.adjacency], adaptive.count_noise_stddev, noise, "clip-noise"
+        ),
     )
 
 

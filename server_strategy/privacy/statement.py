@@ -4,29 +4,31 @@ What the files of the run do not have comes first: a guarantee of a modelled dep
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from server_strategy.privacy.accounting import default_delta, epsilon_if_poisson, epsilon_of_gaussian
+from server_strategy.privacy.accounting import default_delta, epsilon_of_gaussian
 from server_strategy.privacy.ledger import PrivacySpent
-from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
+from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_account import other_runs_markdown
+from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
+from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
 _UNIT = "one phone (its user), over the whole run"
-_ADJACENCY = "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same"
 _TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
-_RELEASED = "the model after every completed round, and the clip norm if it adapts"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
-_CONVERSION = "Renyi orders of the zCDP bound (epsilon); exact for Gaussian noise (epsilon_exact_gaussian)"
 _OUTSIDE = (
-    "evaluation on held-out phones, and the choice of settings by looking at it",
-    "what the schedule itself shows: who took part, when, and how many tokens it trained on",
-    "loss, update norms and counts in rounds.jsonl and participation.json, exact values of the simulation",
+    "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
+    "what the schedule itself shows: who took part, when, and what became of it",
+    "exact values for the run's owner alone: loss, norms, tokens, clipped share, counting baselines, causes of failure",
 )
 _CAVEATS = (
     "Who reports first, and how stale its update is by then, depends on how much text a phone holds. The "
@@ -45,6 +47,10 @@ class StatementFacts:
     weights_sha256: str  # of the weights that the statement is of
     date: str  # on which it was written, YYYY-MM-DD
     noise_secret_kept: bool = False  # after the run's end
+    files: tuple[str, ...] = ()  # that the run leaves
+    words: str = "counted"  # where the vocabulary comes from
+    most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
+    other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -64,17 +70,17 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "delta_rule": _delta_rule(plan),
         "epsilon_is_of": plan.epsilon_is_of,
         "unit": _UNIT,
-        "adjacency": _ADJACENCY,
+        **adjacency_json(plan, spent, facts.most_phones_of_a_person),
         "trust_model": _TRUST,
-        "released": _RELEASED,
+        **vocabulary_json(plan),
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
-        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
+        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, plan.delta_left),
         "amplification_by_sampling": _AMPLIFICATION,
-        "counterfactual_poisson_epsilon": _counterfactual(plan, spent),
-        "conversion": _CONVERSION if has_privacy else None,
+        **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
+        "other_runs": facts.other_runs,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
         "caveats": list(_caveats(plan, facts)),
         "recompute": _recompute(plan, facts) if has_privacy else None,
@@ -88,12 +94,21 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
     lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
-        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts), *_mechanism(plan, plan.mechanism, facts)]
+        lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
+        lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
+        lines += _mechanism(plan, plan.mechanism, facts)
+    lines += [*vocabulary_markdown(plan), *other_runs_markdown(facts.other_runs)]
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan, facts))]
-        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", ""]
+        lines += [
+            "",
+            "## Recompute",
+            "",
+            "From the participants in the ledger alone, which is in the run's folder (RUN_DIR):",
+            "",
+        ]
         lines += [f"    {_recompute(plan, facts)}"]
     return "\n".join(lines) + "\n"
 
@@ -175,17 +190,6 @@ def _accountant() -> str:
     return f"dp-accounting {version('dp-accounting')}"
 
 
-def _counterfactual(plan: PrivacyPlan, spent: PrivacySpent) -> float | None:
-    """Epsilon under a sampling that did not happen; only if it was asked for."""
-    if not plan.poisson_counterfactual or not spent.releases:
-        return None
-    if plan.mechanism is None or plan.noise_multiplier is None or plan.delta is None:
-        return None
-    share = (plan.modelled_cohort or plan.goal) / plan.population
-    alone = plan.noise_multiplier / math.sqrt(sensitivity_of(plan.mechanism, 1, 1, 1))  # of one release
-    return epsilon_if_poisson(alone, share, spent.releases, plan.delta)
-
-
 def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
     if spent.epsilon is None or spent.zcdp_rho is None or spent.delta is None:
         return NO_PRIVACY.rstrip(".")
@@ -221,9 +225,10 @@ def _show(value: Any) -> str:
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    exact = (_exact(plan.zcdp_rho, plan.delta), _exact(spent.zcdp_rho, spent.delta))
+    exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
     rows = [
         ("releases", plan.rounds, spent.releases),
+        *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
         ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
@@ -235,14 +240,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         rows.append(("epsilon budget", plan.epsilon_budget, None))
     lines = ["| | planned bound | happened |", "|---|---|---|"]
     lines += [f"| {name} | {_show(planned)} | {_show(happened)} |" for name, planned, happened in rows]
-    counterfactual = _counterfactual(plan, spent)
-    if counterfactual is not None:
-        lines += [
-            "",
-            f"Counterfactual, not a claim: epsilon would be {_show(counterfactual)} had each phone joined each round",
-            "by an independent coin. It did not.",
-        ]
-    return [*lines, ""]
+    return [*lines, "", *epsilon_markdown(plan, spent)]
 
 
 def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
@@ -253,9 +251,9 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         "## Setting",
         "",
         f"- Unit: {_UNIT}.",
-        f"- Adjacency: {_ADJACENCY}.",
+        f"- Adjacency: {adjacency_of(plan)}.",
         f"- Trust: {_TRUST}.",
-        f"- Released: {_RELEASED}.",
+        f"- Released: {released(plan)}.",
         f"- Data covered: {facts.data_covered}.",
         f"- Amplification by sampling: {_AMPLIFICATION}.",
         "- Separation and participations are enforced: a phone outside them is not invited. What happened is counted",

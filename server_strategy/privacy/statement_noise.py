@@ -11,14 +11,22 @@ from server_strategy.privacy.plan import PrivacyPlan
 
 REPEATABLE = "repeatable: epsilon holds only for who does not know the seed"
 
-_FLOATING_POINT = "The noise is made of floating-point numbers, in which not every real number has its place."
+_CONTINUOUS = (
+    "The noise is made of floating-point numbers, whose lowest bits are not those of real numbers (Mironov 2012). "
+    "Epsilon is that of the mechanism over the real numbers."
+)
+_DISCRETE = (
+    "The noise is made of whole numbers on the lattice of the exact sum, sampled without rounding (discrete Gaussian, "
+    "arXiv:2004.00010): it costs the zCDP that is stated, and epsilon by Renyi orders holds for it. The epsilon that "
+    "is exact for Gaussian noise is that of its continuous limit. How long the sampling takes is not hidden."
+)
 _SECRET = (
-    f"{_FLOATING_POINT} Its key is 256 bits from the operating system, made for this run alone: no seed gives the "
-    "noise again, and the guarantee is against whoever does not read the memory, or the private files, of the server "
-    "while the run goes on."
+    "The key of the noise is 256 bits from the operating system, made for this run alone: no seed gives the noise "
+    "again, and the guarantee is against whoever does not read the memory, or the private files, of the server while "
+    "the run goes on. The generator, Philox, is no certified cipher; each draw of each release has a key of its own."
 )
 _SEEDED = (
-    f"{_FLOATING_POINT} It comes from a seeded generator, so that a run can be repeated ({REPEATABLE}): whoever knows "
+    f"The noise comes from a seeded generator, so that a run can be repeated ({REPEATABLE}): whoever knows "
     "the seed, or tries seeds until one fits, can subtract the noise."
 )
 _KEPT = (
@@ -27,8 +35,8 @@ _KEPT = (
 )
 _ERASED = (
     "The secret of the noise lies in the run's folder, readable by its owner alone, until the run ends; then it is "
-    "overwritten and deleted. A file system that copies on write, a snapshot, a backup or a flash drive may keep older "
-    "blocks, which only encryption of the disk makes worthless."
+    "overwritten and deleted, and no checkpoint keeps anything of the noise. A file system that copies on write, a "
+    "snapshot, a backup or a flash drive may keep older blocks, which only encryption of the disk makes worthless."
 )
 
 
@@ -59,6 +67,7 @@ def noise_json(plan: PrivacyPlan, secret_kept: bool) -> dict[str, Any]:
     is_secret = plan.mechanism is not None and plan.noise_source == "secret"
     return {
         "noise_source": None if plan.mechanism is None else plan.noise_source,
+        "noise_sampler": None if plan.mechanism is None else plan.sampler,
         "noise_secret": ("kept" if secret_kept else "erased when the run ends") if is_secret else None,
     }
 
@@ -67,4 +76,6 @@ def noise_caveats(plan: PrivacyPlan, secret_kept: bool) -> tuple[str, ...]:
     """What has to be known of the noise, by where it comes from; nothing without privacy."""
     if plan.mechanism is None:
         return ()
-    return (_SECRET, _KEPT if secret_kept else _ERASED) if plan.noise_source == "secret" else (_SEEDED,)
+    sampled = _DISCRETE if plan.sampler == "discrete" else _CONTINUOUS
+    key = (_SECRET, _KEPT if secret_kept else _ERASED) if plan.noise_source == "secret" else (_SEEDED,)
+    return (*key, sampled)

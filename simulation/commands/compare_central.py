@@ -37,11 +37,9 @@ def main(argv: Sequence[str]) -> None:
     flags = parse_with_tyro(Flags, argv)
     import_tensorflow_quietly()
     from simulation.run.central import CentralTrained, write_central
-    from simulation.run.files_statement import refresh_files
     from simulation.studies.central_comparison import compare_with_central, print_comparison
 
     found, prepared = compare_with_central(flags.run_dir, flags.training, flags.public_text, flags.seeds)
     print_comparison(sys.stdout, found, prepared)
     trained = CentralTrained(flags.training.epochs, flags.training.learning_rate, found.central.metrics)
     write_central(flags.run_dir, trained)  # after it is printed: the folder may be one that cannot be written
-    refresh_files(flags.run_dir)

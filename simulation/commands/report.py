@@ -22,7 +22,5 @@ def main(argv: Sequence[str]) -> None:
     flags = parse_with_tyro(Flags, argv)
     import_tensorflow_quietly()
     from simulation.report.page import report_of_folder
-    from simulation.run.files_statement import refresh_files
 
     print(report_of_folder(flags.run_dir))
-    refresh_files(flags.run_dir)

@@ -6,14 +6,17 @@ killed goes on with the same --output-dir; with --retry-failed too, what failed 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from annotated_types import Ge
 
+from simulation.config import RunConfig
 from simulation.flags import parse_with_tyro
+from simulation.settings import choose, flag_name, leaves
+from typefleet.errors import ConfigError, expected
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Flags:
     """Settings to try by random or tpe, in the place of the file's."""
     parallel: Annotated[int | None, Ge(1)] = None
     """Runs at the same time, each with its share of the processors; by default one here, and on a cluster as many as
-    it has processors for."""
+    it has processors for. With a pruner one: what it ends would depend on which run is faster."""
     retry_failed: bool = False
     """Make a further attempt at each trial in --output-dir that failed, from where its runs stopped. Why it failed
     stays recorded, and what is finished is left alone."""
@@ -39,8 +42,28 @@ class Flags:
     sweep, and the text, must be on a file system that all of them share."""
 
 
+def _refuse_settings_of_runs(argv: Sequence[str]) -> None:
+    """Say where a setting of the runs is given, instead of that there is no such flag.
+
+    Raises:
+        ConfigError: one of the arguments is a flag of scripts/simulate.py.
+    """
+    own = {"--" + field.name.replace("_", "-") for field in fields(Flags)}
+    sections = {path[0] for path in leaves(choose(RunConfig(), {})) if len(path) > 1}
+    settings = {flag_name(path): path for path in leaves(choose(RunConfig(), {})) if path != ("seed",)}
+    for argument in argv:
+        name = argument.partition("=")[0]
+        path = settings.get(name) or tuple(name.removeprefix("--").replace("-", "_").split("."))
+        if name in own or not name.startswith("--") or (name not in settings and path[0] not in sections):
+            continue
+        table = ".".join(("settings", *path[:-1]))
+        hint = f"; it is given in the study file, as {path[-1]} = ... below [{table}]"
+        raise ConfigError(expected(name, "a flag of the sweep", "a setting of its runs") + hint)
+
+
 def main(argv: Sequence[str]) -> int:
     """Carry out the sweep; 1 if no setting could be."""
+    _refuse_settings_of_runs(argv)
     flags = parse_with_tyro(Flags, argv)
     from simulation.studies.sweeps.carry_out import carry_out
     from simulation.studies.sweeps.study_file import read_study

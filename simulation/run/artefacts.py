@@ -10,14 +10,16 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
+from simulation.config import RunConfig
 from simulation.run.keys import (
     CARD,
     CENTRAL,
     CHECKPOINTS,
     CONFIG,
     CURVES,
+    HEAD,
     HELD_OUT_PHONES,
     LEDGER,
     MANIFEST,
@@ -31,6 +33,7 @@ from simulation.run.keys import (
 )
 from simulation.run.sources import (
     CHECKED,
+    COST,
     COUNTED,
     FILE_OF_TEXT,
     ONE_PHONE,
@@ -45,6 +48,9 @@ from simulation.run.sources import (
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
+By: TypeAlias = Literal["run", "export", "report", "central", "tracker", "store", "secret", "script"]
+"""Who writes it: every run, a run by its settings, or a script that is called later, if at all."""
+
 
 class Artefact(NamedTuple):
     """A file, or a folder with all that is in it."""
@@ -53,6 +59,7 @@ class Artefact(NamedTuple):
     holds: str
     tells: Sequence[Keys]  # what of the phones, the worst first
     to_pass_on: bool = False
+    by: By = "run"
 
 
 _OUTCOME = tuple(row._replace(names=tuple(f"outcome[/.]{name}" for name in row.names)) for row in SUMMARY)
@@ -71,19 +78,39 @@ ARTEFACTS = (
             Keys((), "the weights", RELEASES),
         ),
         to_pass_on=True,
+        by="export",
     ),
     Artefact(
-        "model/manifest.json", "sizes and digests of the model's files, and how they do", MANIFEST, to_pass_on=True
+        "model/manifest.json",
+        "sizes and digests of the model's files, and how they do",
+        MANIFEST,
+        to_pass_on=True,
+        by="export",
     ),
     Artefact(
         "model/manifest.sig",
         "the signature of the manifest",
         (Keys((), "a signature of digests", RELEASES),),
         to_pass_on=True,
+        by="script",
     ),
-    Artefact("model/test_vectors.json", "what the files suggest after sentences of ours", VECTORS, to_pass_on=True),
+    Artefact(
+        "model/test_vectors.json",
+        "what the files suggest after sentences of ours",
+        VECTORS,
+        to_pass_on=True,
+        by="export",
+    ),
     Artefact("privacy.md", "the privacy statement for people", STATEMENT, to_pass_on=True),
     Artefact("privacy.json", "the privacy statement for programs", STATEMENT, to_pass_on=True),
+    Artefact("privacy_head.json", "the head of the ledger, which a signature is of", HEAD, to_pass_on=True),
+    Artefact(
+        "privacy_head.sig",
+        "the signature of the head",
+        (Keys((), "a signature of digests", COST),),
+        to_pass_on=True,
+        by="script",
+    ),
     Artefact("summary.json", "the outcome in numbers, what counting words reaches among them", SUMMARY),
     Artefact("config.toml", "the settings, and among them the seed, with which seeded noise can be taken away", CONFIG),
     Artefact(
@@ -98,26 +125,38 @@ ARTEFACTS = (
             Keys((), "the metrics, of groups and with intervals", SMALL_GROUPS),
             Keys((), "what counting words reaches", COUNTED),
         ),
+        by="report",
     ),
     Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release", LEDGER),
     Artefact(
         "noise_secret",
         "the key of the noise, which can be taken away with it; erased when the run ends",
         (Keys((), "the key of all noise: with it each release is an exact sum", SECRETS),),
+        by="secret",
     ),
     Artefact(
         "checkpoints/", "the state of the noise, the salt of the labels, how often each phone took part", CHECKPOINTS
     ),
     Artefact("held_out.parquet", "what was counted on each held-out phone", HELD_OUT_PHONES),
     Artefact("participation.json", "who took part, in groups of which some may be small", PARTICIPATION),
-    Artefact("central.json", "what the same model reaches without privacy", CENTRAL),
+    Artefact("central.json", "what the same model reaches without privacy", CENTRAL, by="central"),
     Artefact(
-        "personalisation.json", "what held-out phones gain, in groups of which some may be small", PERSONALISATION
+        "personalisation.json",
+        "what held-out phones gain, in groups of which some may be small",
+        PERSONALISATION,
+        by="script",
     ),
-    Artefact("personalisation.png", "a dot for each held-out phone", (Keys((), "the gain of each phone", ONE_PHONE),)),
-    Artefact("tensorboard/", "curves of the exact sums, and the settings", CURVES),
-    Artefact("mlflow/", "the same for MLflow, with the outcome in numbers", (*CURVES, *_OUTCOME)),
-    Artefact("wandb/", "the same for Weights & Biases, with the outcome in numbers", (*CURVES, *_OUTCOME)),
+    Artefact(
+        "personalisation.png",
+        "a dot for each held-out phone",
+        (Keys((), "the gain of each phone", ONE_PHONE),),
+        by="script",
+    ),
+    Artefact("tensorboard/", "curves of the exact sums, and the settings", CURVES, by="tracker"),
+    Artefact("mlflow/", "the same for MLflow, with the outcome in numbers", (*CURVES, *_OUTCOME), by="tracker"),
+    Artefact(
+        "wandb/", "the same for Weights & Biases, with the outcome in numbers", (*CURVES, *_OUTCOME), by="tracker"
+    ),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.
@@ -133,12 +172,28 @@ BESIDE = (
         "the text itself, by numbers of words, for later runs; show_cache.py empties it",
         (Keys((), "all text of the file, and digests of user ids", FILE_OF_TEXT),),
     ),
+    Artefact("a store of MLflow elsewhere", "curves, settings and outcome", (*CURVES, *_OUTCOME), by="store"),
     Artefact(
         "Ray's folder in /tmp",
         "messages between server and hosts, until the run ends",
         (Keys((), "sums of updates before the noise", ONE_PHONE),),
     ),
 )
+
+
+def artefacts_of(config: RunConfig, root: Path) -> list[Artefact]:
+    """What a run with these settings leaves when it has ended, in its folder and beside it.
+
+    Args:
+        config: of the run.
+        root: its folder, for the secret of the noise, which is erased at the end unless it is to be kept.
+    """
+    by = {"run", *(("export",) if config.engine.export else ()), *(("report",) if config.engine.report else ())}
+    by |= {"central"} if config.evaluation.central else set()
+    by |= {"secret"} if any((root / one.name).exists() for one in ARTEFACTS if one.by == "secret") else set()
+    by |= {"store"} if config.tracking.mlflow_store is not None else set()
+    trackers = {f"{name}/" for name in config.tracking.trackers}
+    return [one for one in (*ARTEFACTS, *BESIDE) if one.by in by or one.name in trackers]
 
 
 def artefact_of(path: PurePosixPath) -> Artefact | None:

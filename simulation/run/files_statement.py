@@ -1,26 +1,26 @@
 """The section of the privacy statement that says what each file of the run tells, made from the tables.
 
-It is the last section of privacy.md, and `files` in privacy.json. Only files that the folder has are in it, and what
-lies beside the folder; what the guarantee does not cover comes first.
+It is the last section of privacy.md, and `files` in privacy.json. The files are those that a run leaves with its
+settings, what lies beside its folder, and what scripts may add; what the guarantee does not cover comes first.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from client_model.config import DataConfig
-from simulation.files import read_json_object, write_text_atomically
-from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact, artefact_of
-from simulation.run.keys import STATEMENT
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_noise import noise_source_of
+from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
     COUNTED_WORDS,
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
+    PRIVATE_WORDS_OF_A_MODEL,
     PUBLIC_WORDS,
     RELEASES,
     RELEASES_OF_A_MODEL,
+    RELEASES_OF_A_SEED,
     RELEASES_WITHOUT_NOISE,
     VOCABULARY,
     Guarantee,
@@ -28,7 +28,6 @@ from simulation.run.sources import (
     Source,
 )
 from simulation.run.starting_point import StartingPoint
-from typefleet.errors import ConfigError, expected
 
 HEADING = "## What each file of this run tells"
 WORDS = {
@@ -37,21 +36,29 @@ WORDS = {
     "earlier": EARLIER_WORDS,
     "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
+    "private of a model": PRIVATE_WORDS_OF_A_MODEL,
 }
 """Where a vocabulary may come from."""
 
 
 _KEYS_SHOWN = 6
+_PARTS = (
+    ("### To pass on", True, False),
+    ("### To pass on, where a script has written it", True, True),
+    ("### For the owner of the run alone", False, False),
+    ("### For the owner of the run alone, where a script has written it", False, True),
+)
 
 
 class Told(NamedTuple):
-    """A line of the section: what some values of some files tell."""
+    """What some values of some files tell."""
 
     files: tuple[str, ...]
     what: str
     keys: tuple[str, ...]  # patterns of their names; empty where the file has none
     source: Source
     to_pass_on: bool
+    later: bool  # a script writes it, if at all
 
     def as_json(self) -> dict[str, Any]:
         """As privacy.json has it."""
@@ -63,11 +70,14 @@ class Told(NamedTuple):
             "guarantee": str(self.source.guarantee),
             "cure": self.source.cure or None,
             "to_pass_on": self.to_pass_on,
+            "if_a_script_writes_it": self.later,
         }
 
 
-def origin_of_words(data: DataConfig, start: StartingPoint | None) -> str:
+def origin_of_words(data: DataConfig, start: StartingPoint | None, plan: PrivacyPlan) -> str:
     """Where a run's vocabulary comes from, a key of WORDS."""
+    if plan.vocabulary is not None:
+        return "private" if plan.share_of_the_noise == 1 else "private of a model"
     if data.vocabulary_path is not None:
         return "listed"
     if start is not None:
@@ -75,54 +85,55 @@ def origin_of_words(data: DataConfig, start: StartingPoint | None) -> str:
     return "counted"
 
 
-def files_of(root: Path, privacy: Mapping[str, Any], words: str, beside: Sequence[Artefact] = BESIDE) -> list[Told]:
-    """What the files of a run's folder tell, the worst first.
+def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: str) -> list[Told]:
+    """What some files tell, the worst first.
 
     Args:
-        root: the folder.
+        artefacts: their rows.
         privacy: the content of privacy.json, for what was released.
         words: where the vocabulary comes from, a key of WORDS.
-        beside: what the run has elsewhere.
     """
-    here = [one for one in ARTEFACTS if _is_there(root, one)]
-    unknown = sorted(_unknown(root))
-    resolved = {VOCABULARY: WORDS[words], RELEASES: _releases(privacy)}
+    resolved = {VOCABULARY: WORDS.get(words, VOCABULARY), RELEASES: _releases(privacy)}
+    together: dict[tuple[tuple[Keys, ...], bool, bool], list[str]] = {}
+    for one in artefacts:
+        together.setdefault((tuple(one.tells), one.to_pass_on, one.by == "script"), []).append(one.name)
     found = [
-        Told(tuple(one.name for one in alike), part.holds, part.names, resolved.get(part.source, part.source), pass_on)
-        for alike, pass_on in _alike([*here, *beside])
-        for part in alike[0].tells
+        Told(
+            tuple(names),
+            part.holds,
+            part.names,
+            source=resolved.get(part.source, part.source),
+            to_pass_on=pass_on,
+            later=later,
+        )
+        for (parts, pass_on, later), names in together.items()
+        for part in parts
     ]
-    if unknown:
-        other = Source("unknown", "unknown", Guarantee.NOT_COVERED, "removing it")
-        found.append(Told(tuple(unknown), "what no table of ours has", (), other, False))
     order = list(Guarantee)
     return sorted(found, key=lambda told: (order.index(told.source.guarantee), not told.to_pass_on))
 
 
-def _is_there(root: Path, one: Artefact) -> bool:
-    return one.tells is STATEMENT or any(root.glob(one.name.rstrip("/")))
+def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: str) -> tuple[dict[str, Any], str]:
+    """The two forms of a statement, and in each of them what the files of the run tell.
 
-
-def _unknown(root: Path) -> Iterable[str]:
-    """Names in the folder, and in the model's, that no row has; drafts are none."""
-    for path in (*root.glob("*"), *root.glob("model/*")):
-        place = PurePosixPath(path.relative_to(root).as_posix())
-        if str(place) != "model" and artefact_of(place) is None and not path.name.startswith("."):
-            yield str(place)
+    Args:
+        content: of privacy.json.
+        page: privacy.md.
+        names: of the rows of what the run leaves.
+        words: where the vocabulary comes from, a key of WORDS.
+    """
+    here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
+    later = [one._replace(by="script") for one in ARTEFACTS if one.by not in ("tracker", "secret") and one not in here]
+    told = tellings([*here, *later], content, words)
+    return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + files_markdown(told)
 
 
 def _releases(privacy: Mapping[str, Any]) -> Source:
     if privacy["epsilon_is_of"] == "no privacy":
         return RELEASES_WITHOUT_NOISE
-    return RELEASES if privacy.get("not_guaranteed") is None else RELEASES_OF_A_MODEL
-
-
-def _alike(artefacts: Sequence[Artefact]) -> list[tuple[list[Artefact], bool]]:
-    """Those that tell the same together, in their order."""
-    together: dict[tuple[tuple[Keys, ...], bool], list[Artefact]] = {}
-    for one in artefacts:
-        together.setdefault((tuple(one.tells), one.to_pass_on), []).append(one)
-    return [(alike, pass_on) for (_, pass_on), alike in together.items()]
+    if privacy.get("not_guaranteed") is not None:
+        return RELEASES_OF_A_MODEL
+    return RELEASES_OF_A_SEED if noise_source_of(privacy) == "seeded" else RELEASES
 
 
 def files_markdown(told: Sequence[Told]) -> str:
@@ -131,14 +142,13 @@ def files_markdown(told: Sequence[Told]) -> str:
         "",
         HEADING,
         "",
-        "All that depends on phones is here. What is covered follows from what was released; what is",
+        "All that depends on phones is here. What is covered follows from what was released; what is taken as known is",
+        "of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not covered may learn",
+        "more of a phone than epsilon says. `privacy.json` has every key.",
+        "",
     ]
-    lines += [
-        "taken as known is of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not"
-    ]
-    lines += ["covered may learn more of a phone than epsilon says. `privacy.json` has every key.", ""]
-    for to_pass_on, heading in ((True, "### To pass on"), (False, "### For the owner of the run alone")):
-        own = [one for one in told if one.to_pass_on == to_pass_on]
+    for heading, to_pass_on, later in _PARTS:
+        own = [one for one in told if (one.to_pass_on, one.later) == (to_pass_on, later)]
         lines += [heading, ""] if own else []
         for source in dict.fromkeys(one.source for one in own):
             safe = f" Safe with: {source.cure}." if source.cure else ""
@@ -172,46 +182,6 @@ def folder_table() -> list[str]:
 
 def _named(name: str) -> str:
     return name if name in {one.name for one in BESIDE} else f"`{name}`"
-
-
-def write_statement(root: Path, privacy: Mapping[str, Any], page: str, words: str) -> None:
-    """Replace privacy.json and privacy.md, with what the files tell as their last part.
-
-    Args:
-        root: of the run.
-        privacy: the statement for programs.
-        page: the statement for people.
-        words: where the vocabulary comes from, a key of WORDS.
-    """
-    told = files_of(root, privacy, words)
-    content = {**privacy, "files": {"vocabulary": words, "tell": [one.as_json() for one in told]}}
-    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", page + files_markdown(told))
-
-
-def refresh_files(root: Path) -> None:
-    """Say what the files tell that have come into a run's folder since its statement was written.
-
-    One of an earlier version, which has no such part, is left as it is; a run before its first checkpoint has none.
-
-    Raises:
-        ConfigError: the statement is damaged.
-    """
-    path = root / "privacy.json"
-    what = "the privacy statement of a run"
-    if not path.exists():
-        return
-    privacy = read_json_object(path, what, ("epsilon_is_of",))
-    if "files" not in privacy:
-        return
-    words = privacy["files"].get("vocabulary") if isinstance(privacy["files"], dict) else None
-    if words not in WORDS:
-        raise ConfigError(expected(path, what, "a vocabulary of another origin"))
-    try:
-        page = (root / "privacy.md").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(expected(root / "privacy.md", what, "none that can be read")) from error
-    write_statement(root, privacy, page.partition(f"\n{HEADING}")[0], words)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What `scripts/privacy_budget.py` shows: the answer, tables over mechanisms and cohorts, and a plot."""
 
 import json
-import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from server_strategy.privacy.accounting import epsilon_if_poisson, epsilon_of_gaussian
+from server_strategy.privacy.accounting import epsilon_of_gaussian
+from server_strategy.privacy.amplification import Counterfactual, counterfactual
 from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost, solve, with_cohort
-from server_strategy.privacy.mechanisms.base import sensitivity_of
 from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
 from simulation.files import write_text_atomically
 from simulation.plots import alone, kind_styles, new_figure, save_figure
@@ -21,6 +20,12 @@ from typefleet.errors import InputError
 from typefleet.steps import step
 
 _COHORT_FACTORS = (0.25, 0.5, 1, 2, 4)
+_EVENLY = "participations are assumed to be evenly spaced, which nothing enforces"
+_SUPPOSED = (
+    "a fixed clip norm, with which zero-out and add-or-remove cost the same",
+    "every round is released, and phones may come back as soon as the separation allows",
+    "mechanisms not asked for have their default settings",
+)
 
 
 def answer(
@@ -53,12 +58,14 @@ def answer(
     output_dir.mkdir(parents=True, exist_ok=True)
     content = {
         "answer": as_json(budget, poisson_counterfactual),
+        "supposed": list(_SUPPOSED),
         "at_equal_rho": {name: b if isinstance(b, str) else as_json(b, False) for name, b in budgets.items()},
         "cohorts": {name: [as_json(b, False) for b in row] for name, row in cohorts.items()},
     }
     paths = [output_dir / "budget.json", output_dir / "budget.png"]
     write_text_atomically(paths[0], json.dumps(content, indent=2) + "\n")
     title = f"All mechanisms at epsilon {budget.epsilon:.3g} at delta {budget.delta:.2g}, {budget.rounds:,} rounds"
+    title += f"\n{_EVENLY}" if budget.spacing_is_assumed else ""
     plot(paths[1], budgets, cohorts, title)
     return paths
 
@@ -96,21 +103,39 @@ def cohort_sizes(budgets: dict[str, Budget | str], request: BudgetRequest) -> di
 def as_json(budget: Budget, poisson: bool) -> dict[str, Any]:
     """All figures of one budget by name; None where a figure does not exist."""
     values = {f.name: getattr(budget, f.name) for f in fields(budget) if f.name != "noise"}
+    worst, sampled = budget.worst_case, _sampled(budget) if poisson else None
     return {
         **values,
+        "worst_spacing_rho": None if worst is None else worst[0],
+        "worst_spacing_epsilon": None if worst is None else worst[1],
         "vectors_of_memory": budget.vectors_of_memory,
         "epsilon_exact_gaussian": epsilon_of_gaussian(budget.rho, budget.delta),
         "error": budget.error,
         "error_per_report": budget.error_per_report,
-        "counterfactual_poisson_epsilon": _poisson(budget) if poisson else None,
+        "counterfactual_poisson_epsilon": None if sampled is None else sampled.epsilon,
+        "counterfactual_sampling": None if sampled is None else _sampled_words(sampled),
     }
 
 
-def _poisson(budget: Budget) -> float | None:
-    if budget.cohort is None or budget.population is None or not budget.noise.independent:
-        return None
-    alone = budget.noise_multiplier / math.sqrt(sensitivity_of(budget.noise, 1, 1, 1))  # of one release
-    return epsilon_if_poisson(alone, budget.cohort / budget.population, budget.rounds, budget.delta)
+def _sampled(budget: Budget) -> Counterfactual:
+    if budget.cohort is None or budget.population is None:
+        return Counterfactual(None, None, "it needs --cohort and --population")
+    return counterfactual(
+        budget.noise,
+        budget.noise_multiplier,
+        cohort=budget.cohort,
+        population=budget.population,
+        rounds=budget.rounds,
+        delta=budget.delta,
+    )
+
+
+def _sampled_words(sampled: Counterfactual) -> str:
+    if sampled.epsilon is None:
+        return f"counterfactual, not a claim: none, since {sampled.words}"
+    return (
+        f"counterfactual, not a claim: epsilon {sampled.epsilon:.4g} with {sampled.sampling} sampling, {sampled.words}"
+    )
 
 
 def print_answer(console: Console, budget: Budget, request: BudgetRequest, poisson: bool) -> None:
@@ -119,6 +144,7 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
 
     def add(name: str, value: Any, key: str | None = None) -> None:
         given = "given" if key is not None and getattr(request, key) is not None else ""
+        given = "assumed" if key is not None and not given and key in budget.assumed else given
         table.add_row(name, _figure(value), given)
 
     add("mechanism", budget.mechanism)
@@ -133,13 +159,28 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
     add("delta", f"{budget.delta:.3g}", "delta")
     add("epsilon, by Renyi orders", budget.epsilon, "epsilon")
     add("epsilon, exact for Gaussian noise", epsilon_of_gaussian(budget.rho, budget.delta))
+    if budget.spacing_is_assumed:
+        rho, epsilon = budget.worst_case or (None, None)
+        add("zCDP rho, at the worst spacing", rho)
+        add("epsilon, at the worst spacing", epsilon)
     console.print(table)
+    _print_assumed(console, budget)
     if poisson:
-        value = _poisson(budget)
-        why = "needs independent noise, and cohort and population" if value is None else f"{value:.4g}"
+        console.print(_sampled_words(_sampled(budget)))
+
+
+def _print_assumed(console: Console, budget: Budget) -> None:
+    """What nobody said, and what every budget supposes."""
+    names = {"min_separation_rounds": "spacing", "population": "phones", "cohort": "reports"}
+    for name, why in budget.assumed.items():
+        console.print(f"assumed: {names.get(name, name)}: {why}")
+    if budget.spacing_is_assumed:
         console.print(
-            f"counterfactual, not a claim: epsilon {why}, had each phone joined each round by an independent coin"
+            "epsilon is as above only if the run enforces that spacing (--cohort.min-separation-rounds); if not, it is "
+            "that of the worst spacing"
         )
+    for supposed in _SUPPOSED:
+        console.print(f"supposed: {supposed}")
 
 
 def _figure(value: Any) -> str:
@@ -151,16 +192,21 @@ def _figure(value: Any) -> str:
 def print_mechanisms(console: Console, budgets: dict[str, Budget | str]) -> None:
     """At equal cost: what is left of the noise in the model."""
     rows = []
+    evenly = any(budget.spacing_is_assumed for budget in budgets.values() if isinstance(budget, Budget))
     for name, budget in budgets.items():
         if isinstance(budget, str):
             console.print(f"{name}: {budget}")
             continue
         per_report = "-" if budget.error_per_report is None else f"{budget.error_per_report:.3g}"
         row = (f"{budget.noise_multiplier:,.4g}", f"{budget.sensitivity_squared:,.4g}", f"{budget.error:,.4g}")
-        rows.append((name, *row, per_report, str(budget.vectors_of_memory)))
+        worst = () if not evenly else ("-" if budget.worst_case is None else f"{budget.worst_case[1]:.4g}",)
+        rows.append((name, *row, per_report, str(budget.vectors_of_memory), *worst))
     names = ("noise\nmultiplier", "squared\nsensitivity", "noise\nin sums", "\na report", "memory,\nmodels")
-    print_table(console, ("\nmechanism", *names), rows)
+    more = ("epsilon at\nworst spacing",) if evenly else ()
+    print_table(console, ("\nmechanism", *names, *more), rows)
     console.print("at equal rho; noise in the sum of all rounds so far, root mean square over rounds, in clip norms")
+    if evenly:
+        console.print(_EVENLY)
 
 
 def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
@@ -177,6 +223,11 @@ def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
         rows.append((f"{size:,}", f"{one.min_separation_rounds:,}", f"{one.max_participations:,}", *cells))
     print_table(console, ("reports\na round", "rounds\napart", "partici-\npations", *budgets), rows, left=())
     console.print("noise in the model: that noise divided by the reports per round, in clip norms")
+    phones = next((budget.population for row in budgets.values() for budget in row), None)
+    if phones is not None:
+        console.print(f"the same {phones:,} phones, which come back as soon as so many allow")
+    if any(budget.spacing_is_assumed for row in budgets.values() for budget in row):
+        console.print(_EVENLY)
 
 
 def plot(path: Path, budgets: dict[str, Budget | str], cohorts: dict[str, list[Budget]], title: str) -> None:

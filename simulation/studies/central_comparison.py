@@ -23,6 +23,7 @@ from client_model.metrics.intervals import (
     over_people,
     over_seeds,
     ratio_over_people,
+    shown_half,
     why_so_wide,
 )
 from client_model.metrics.keystrokes import keystroke_table
@@ -96,7 +97,7 @@ def compare_with_central(
     from client_model.learning.local_training import limit_threads
 
     limit_threads(1)  # the same bits on any number of cores
-    prepared = prepare(read_config(root / "config.toml"))
+    prepared = prepare(read_config(root / "config.toml"), of_run=root)
     config, shape = prepared.config, prepared.shape
     public = None if public_text is None else count_public_text(public_text, prepared)  # bad text is said first
     federated = read_weights(RunDirectory(root).model / "weights.npz", shape)
@@ -196,7 +197,11 @@ def _with_half(one: Interval | None, metric: Metric) -> str:
         return "-"
     text = metric.text(one.mean)
     half = one.half_width
-    return text if half is None else f"{text.removesuffix(' %')} ± {metric.bare(half)}{' %' if '%' in text else ''}"
+    return (
+        text
+        if half is None
+        else f"{text.removesuffix(' %')} ± {shown_half(metric.bare(half))}{' %' if '%' in text else ''}"
+    )
 
 
 def _ratio_text(one: Interval | None) -> str:
@@ -208,5 +213,5 @@ def _ratio_text(one: Interval | None) -> str:
 def _difference_text(one: Interval | None, metric: Metric) -> str:
     if one is None:
         return "-"
-    half = "" if one.half_width is None else f" ± {metric.bare(one.half_width)}"
+    half = "" if one.half_width is None else f" ± {shown_half(metric.bare(one.half_width))}"
     return f"{metric.bare(one.mean)}{half}{' points' if metric.unit == 'percent' else ''}"

@@ -1,6 +1,8 @@
 """What a dry run says: tables on the terminal, files for programs, and one page of plots."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
-from simulation.tables import print_table
+from simulation.tables import print_groupings
 from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.participation import overall, participation_by_group
 from typefleet.steps import step
 
+_SETTINGS = "config.toml"
 # Of the fields of a funnel, the ways in which an invitation can end; not every policy knows all of them.
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
 
@@ -51,8 +54,37 @@ def play_and_report(console: Console, config: RunConfig, days: float, seeds: int
         opened = prepare_dry_run(fleets[0])
     phones = opened[0].fleet.num_phones
     console.print(f"{phones:,} phones; availability: {opened[0].fleet.origin}")
+    was_there = config.output_dir is not None and config.output_dir.exists()
     folder = new_folder(config.output_dir, "fleet-")
-    write_text_atomically(folder / "config.toml", to_toml(config))
+    with _emptied_if_nothing_comes_of_it(folder, was_there):
+        return _played_into(folder, console, config, days=days, fleets=fleets, opened=opened)
+
+
+@contextmanager
+def _emptied_if_nothing_comes_of_it(folder: Path, was_there: bool) -> Iterator[None]:
+    """What was interrupted before its first fleet had been played leaves no folder of settings alone."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the error that ended it is the one to tell
+            if not any(folder.glob("**/summary.json")):
+                (folder / _SETTINGS).unlink(missing_ok=True)
+                for made in (*folder.glob("seed-*"), *([] if was_there else [folder])):
+                    made.rmdir()
+        raise
+
+
+def _played_into(
+    folder: Path,
+    console: Console,
+    config: RunConfig,
+    *,
+    days: float,
+    fleets: Sequence[RunConfig],
+    opened: tuple[DryRun, FleetCohorts],
+) -> list[Path]:
+    seeds, phones = len(fleets), opened[0].fleet.num_phones
+    write_text_atomically(folder / _SETTINGS, to_toml(config))
     title = f"{phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
     summaries: list[dict[str, Any]] = []
     files: list[Path] = []
@@ -75,7 +107,7 @@ def play_and_report(console: Console, config: RunConfig, days: float, seeds: int
 
 
 def _play(config: RunConfig, run: DryRun, cohorts: FleetCohorts, *, days: float, name: str) -> None:
-    with step(f"playing {days:g} days{name}", days) as playing:
+    with step(f"playing {days:g} {'day' if days == 1 else 'days'}{name}", days) as playing:
 
         def tick(now: DryRun) -> None:
             playing.reached(now.simulated_s / DAY_S, f"{len(now.rounds):,} rounds")
@@ -186,13 +218,13 @@ def print_summary(console: Console, summary: dict[str, Any], population: int) ->
 
 def print_groups(console: Console, rows: list[dict[str, Any]]) -> None:
     """Who takes part, by group."""
-    headings = ("group", "", "phones", "of\nphones", "of\nupdates", "of\ntokens", "updates\nper phone", "never\nused")
+    headings = ("phones", "of\nphones", "of\nupdates", "of\ntokens", "updates\nper\nphone", "never\nused")
     lines = []
     for row in rows:
         shares = (_show(row[f"share_of_{what}"], "{:.1%}") for what in ("phones", "updates", "tokens"))
         means = _show(row["updates_per_phone"], "{:.2f}"), _show(row["never_used_share"], "{:.1%}")
         lines.append((row["grouping"], row["group"], f"{row['phones']:,}", *shares, *means))
-    print_table(console, headings, lines, left=(0, 1))
+    print_groupings(console, headings, lines)
 
 
 def _show(value: float | None, form: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from client_model.metrics.intervals import CONFIDENCE, Interval, over_seeds, why_so_wide
+from client_model.metrics.intervals import CONFIDENCE, Interval, over_seeds, shown_half, why_so_wide
 from simulation.config import RunConfig
-from simulation.tables import print_table
+from simulation.tables import print_groupings, print_table
 
 # Of a summary, what is no figure of the fleet: counts of rows, clocks of the machine.
 _NO_FIGURES = ("hours", "ready_s", "planning_s", "rounds_per_wall_second", "by_group")
@@ -110,7 +110,8 @@ def summary_of_seeds(summaries: Sequence[Mapping[str, Any]], seeds: Sequence[int
 def _bounds(interval: Interval | None) -> dict[str, Any]:
     if interval is None:
         return {"mean": None, "low": None, "high": None, "why": "not every seed has a value"}
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+    found = {"mean": interval.mean, "low": interval.low, "high": interval.high}
+    return {**found, "why": interval.why} if interval.why else found
 
 
 def print_intervals(console: Console, found: Mapping[str, Interval | None], seeds: Sequence[int]) -> None:
@@ -122,11 +123,11 @@ def print_intervals(console: Console, found: Mapping[str, Interval | None], seed
         seeds: that they are over.
     """
     rows = [
-        (label, _text(found[name], factor, digits), unit)
+        (label, f"{_text(found[name], factor, digits)}{unit and f' {unit}':2}")
         for name, label, unit, factor, digits in _SHOWN
         if (one := found.get(name)) is not None and (one.mean or not name.startswith("outcome_share"))
     ]
-    print_table(console, ("", "mean ± half\nof the interval", "unit"), rows, left=(0, 2))
+    print_table(console, ("", "mean ± half\nof the interval"), rows)
     prefix = "by_group."
     groups = dict.fromkeys(name.removeprefix(prefix).rpartition(".")[0] for name in found if name.startswith(prefix))
     lines = []
@@ -134,17 +135,16 @@ def print_intervals(console: Console, found: Mapping[str, Interval | None], seed
         grouping, _, name = group.partition(".")
         own = (found[f"{prefix}{group}.{what}"] for what in ("share_of_phones", "share_of_updates", "never_used_share"))
         lines.append((grouping, name, *(_text(one, 100.0, 1) for one in own)))
-    headings = ("group", "", "of phones,\n%", "of updates,\n%", "never used,\n%")
-    print_table(console, headings, lines, left=(0, 1))
+    print_groupings(console, ("of phones,\n%", "of updates,\n%", "never used,\n%"), lines)
     if any(group.rpartition(".")[2].startswith(f"{_BY_PLACE} ") for group in groups):
         console.print(f"{_BY_PLACE} 1 to 4: from the fewest to the most; their bounds differ from seed to seed.")
     wide = why_so_wide(len(seeds))
     note = f"± half of the 95 % t-interval over {len(seeds)} seeds, {seeds[0]} to {seeds[-1]}, each another fleet"
-    console.print(f"{note}{f': {wide}' if wide else ''}.")
+    console.print(f"{note}{f': {wide}' if wide else ''}. Without ±: all seeds gave the same value.")
 
 
 def _text(one: Interval | None, factor: float, digits: int) -> str:
     if one is None:
         return "-"
-    half = "" if one.half_width is None else f" ± {factor * one.half_width:.{digits}f}"
+    half = "" if one.half_width is None else f" ± {shown_half(f'{factor * one.half_width:.{digits}f}')}"
     return f"{factor * one.mean:,.{digits}f}{half}"

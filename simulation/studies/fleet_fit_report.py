@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from client_model.metrics.intervals import Interval, why_so_wide
+from client_model.metrics.intervals import Interval, shown_half, why_so_wide
 from simulation.files import write_text_atomically
 from simulation.studies.fleet_fit import (
     Comparison,
@@ -106,7 +106,7 @@ def print_comparison(console: Console, title: str, looks: Looks, habits: Habits,
 
 def _row(line: Comparison, bounds: tuple[float, float], simulated: Interval) -> tuple[str, ...]:
     digits, unit = (2, "") if line.unit == "" else (1, f" {line.unit}")
-    half = "" if simulated.half_width is None else f" ± {simulated.half_width:.{digits}f}"
+    half = "" if simulated.half_width is None else f" ± {shown_half(f'{simulated.half_width:.{digits}f}')}"
     values = (
         f"{line.observed:.{digits}f}{unit}",
         f"{bounds[0]:.{digits}f} to {bounds[1]:.{digits}f}",

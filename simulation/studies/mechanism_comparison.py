@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 
+from client_model.metrics.intervals import shown_half
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable
@@ -26,6 +27,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import MECHANISMS, private_mechanisms
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from server_strategy.privacy.mechanisms.record import on_record
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.engine.config import EngineConfig
 from simulation.files import write_text_atomically
@@ -38,9 +40,10 @@ from simulation.studies.mechanism_verdicts import RECALL, Outcome, how_differenc
 from simulation.tables import print_table
 from typefleet.errors import ConfigError, MachineError, expected
 
-# The default run, with a clip norm that adapts. Nothing that mechanisms do not need to differ in is changed.
+# The default run, with a clip norm that adapts. Nothing that mechanisms do not need to differ in is changed. The noise
+# is seeded: the figures of a comparison are to come again, on chats that are public.
 SETTINGS = RunConfig(
-    privacy=PrivacyConfig(clip_quantile=0.5, modelled_cohort=20_000),
+    privacy=PrivacyConfig(clip_quantile=0.5, modelled_cohort=20_000, noise_source="seeded"),
     engine=EngineConfig(export=False),
 )
 EPSILONS = (1.0, 2.0, 4.0, 8.0)
@@ -49,7 +52,7 @@ SEEDS = (0, 1, 2)
 QUICK = replace(
     SETTINGS,
     rounds=30,
-    privacy=PrivacyConfig(clip_quantile=0.5, modelled_cohort=2_000),
+    privacy=PrivacyConfig(clip_quantile=0.5, modelled_cohort=2_000, noise_source="seeded"),
 )
 QUICK_EPSILONS = (2.0,)
 QUICK_SEEDS = (0,)
@@ -149,6 +152,7 @@ def _outcome(run: Path, mechanism: str, epsilon: float | None, seed: int) -> Out
         spent_epsilon=summary.epsilon,
         rho=summary.zcdp_rho,
         noise_multiplier=planned["noise_multiplier"],
+        noise_source=summary.noise_source,
         noise_in_model=_noise_in_model(planned),
         recall=recall,
         recall_by_seed={seed: recall},
@@ -202,11 +206,17 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
             console.print(f"diverged, {metric.label.strip()}: {metric.diverged_why}", markup=False)
     for line in (*verdicts(outcomes), *how_differences_are_told(outcomes)):
         console.print(line)
+    if any(one.noise_source == "seeded" for one in outcomes):
+        console.print(f"Noise is seeded, so that these figures come again; {REPEATABLE}.")
 
 
 def _half_width_text(one: Outcome) -> str:
     interval = one.interval
-    return "" if interval is None or interval.half_width is None else f" ± {100 * interval.half_width:.2f}"
+    return (
+        ""
+        if interval is None or interval.half_width is None
+        else f" ± {shown_half(f'{100 * interval.half_width:.2f}')}"
+    )
 
 
 def write_outcomes(folder: Path, outcomes: list[Outcome]) -> None:

@@ -41,6 +41,7 @@ class Outcome:
     curve: list[tuple[int, float]]  # (round, recall)
     wall_seconds: float
     seeds: tuple[int, ...]
+    noise_source: str | None = None  # "secret" or "seeded"; None without privacy
     phones: "PhoneCounts | None" = field(default=None, compare=False, repr=False)
     """Of one run: what its last evaluation counted on each held-out person."""
 

@@ -36,7 +36,6 @@ from simulation.flags import read_config
 from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.run.artefacts import keep_private
 from simulation.run.directory import RunDirectory
-from simulation.run.files_statement import refresh_files
 from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
 from simulation.subcommands import command
@@ -107,7 +106,7 @@ def open_exported_run(root: Path) -> OpenedRun:
         raise ConfigError(f"{error}; {hint}") from error
     require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
     tried = tried_file(path, file)
-    prepared = prepare(read_config(root / "config.toml"))
+    prepared = prepare(read_config(root / "config.toml"), of_run=root)
     tried.require_learning(path, prepared.shape)
     table = keystroke_table(prepared.vocabulary.tokens)
     return OpenedRun(prepared, PersonalKeyboard(file, prepared.shape, table, prepared.metrics))
@@ -237,7 +236,6 @@ def write_outcomes(
     write_text_atomically(record, json.dumps(about, indent=2) + "\n", private=True)
     _plot(outcomes, groups, plot)
     keep_private(root)
-    refresh_files(root)
     return [record, plot]
 
 

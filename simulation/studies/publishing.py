@@ -24,11 +24,14 @@ from client_model.tflite.export_folder import (
     sign_folder,
     verify_folder,
 )
+from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on
-from simulation.run.files_statement import HEADING, WORDS, files_markdown, files_of
+from simulation.run.files_statement import HEADING, WORDS, files_markdown, tellings
+from simulation.run.keys import MANIFEST as MANIFEST_KEYS
+from simulation.run.keys import MANIFEST_ALONE, STATEMENT
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.publishing_lacks import Lack
@@ -64,12 +67,15 @@ def publish(
         key: an Ed25519 private key in PEM to sign the new manifest with.
 
     Raises:
-        ConfigError: the folder is there already; the statement does not hold for the weights; the files lack something.
+        ConfigError: the folder is there already; the run has not ended, or its statement does not hold for the weights;
+            the files lack something.
         VerificationError: a file is not as it was exported, or the key cannot be used.
     """
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
-    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "statement"))
+    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent", "facts"))
+    if not (root / "model" / "weights.npz").is_file():
+        raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
     lacks = dict(_lacks(privacy, words, read_config(root / "config.toml")))
     _require_known(root, lacks, although)
@@ -101,8 +107,7 @@ def _require_new(root: Path, target: Path) -> None:
 
 
 def _origin_of_words(root: Path, privacy: Mapping[str, Any]) -> str:
-    files = privacy.get("files")
-    words = files.get("vocabulary") if isinstance(files, dict) else None
+    words = privacy.get("vocabulary_from")
     if words not in WORDS:
         found = "one of an earlier version, or a damaged one"
         raise ConfigError(expected(root / _STATEMENT, "a statement that says what each file tells", found))
@@ -116,7 +121,7 @@ def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterato
     else:
         if privacy.get("not_guaranteed") is not None:
             yield "modelled-deployment", f"the guarantee of {privacy['epsilon_is_of']}, which these files do not have"
-        if getattr(config.privacy, "noise_source", "seeded") == "seeded":
+        if noise_source_of(privacy) == "seeded":
             yield "seeded-noise", "noise that whoever finds the seed can take away"
     if WORDS[words].guarantee is Guarantee.NOT_COVERED:
         yield "vocabulary", f"a vocabulary from {WORDS[words].words}"
@@ -190,12 +195,16 @@ def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool
 
 def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: str, evaluation: bool) -> None:
     """The statement of the run, with what the published files tell in the place of what all files tell."""
-    told = [one for one in files_of(draft, privacy, words, beside=()) if evaluation or one.source != EVALUATION]
-    content = {**privacy, "files": {"vocabulary": words, "tell": [one.as_json() for one in told]}}
+    here = [one for one in ARTEFACTS if one.tells is STATEMENT or any(draft.glob(one.name))]
+    here = [one._replace(by="run") for one in here]
+    if not evaluation:  # whose manifest is a new one
+        here = [one._replace(tells=MANIFEST_ALONE) if one.tells is MANIFEST_KEYS else one for one in here]
+    told = [one for one in tellings(here, privacy, words) if evaluation or one.source != EVALUATION]
+    content = {**privacy, "files": [one.as_json() for one in told]}
     page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
     if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
         page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
-        content["recompute"] = _BY_WHOM
+        content |= {"recompute": _BY_WHOM, "facts": {**privacy["facts"], "recompute": _BY_WHOM}}
     section = files_markdown(told).replace(HEADING, "## What each published file tells")
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)
@@ -207,6 +216,9 @@ def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
         if not one.to_pass_on and any(root.glob(one.name.rstrip("/"))):
             outside = dict.fromkeys(p.source.name for p in one.tells if p.source.guarantee is Guarantee.NOT_COVERED)
             yield one.name, ", ".join(outside) or "of no use elsewhere"
+    for name in ("privacy_head.json", "privacy_head.sig"):
+        if (root / name).exists():
+            yield name, "secrets, by a digest of the settings; it is of the run's own statement"
     for path in sorted((*root.glob("*"), *root.glob("model/*"))):
         place = PurePosixPath(path.relative_to(root).as_posix())
         if str(place) != "model" and artefact_of(place) is None:

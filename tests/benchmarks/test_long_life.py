@@ -10,7 +10,7 @@ from simulation.tables import console_for
 def test_what_grows_steadily_has_its_slope_and_what_comes_and_goes_has_none():
     rounds = list(range(0, 10_000, 50))
     steady = growth(rounds, [500 + 3 * n for n in rounds])
-    assert steady.per_1000.mean == pytest.approx(3000) and steady.per_1000.half_width == pytest.approx(0, abs=1e-6)
+    assert steady.per_1000.mean == pytest.approx(3000) and not steady.per_1000.half_width
     at_the_start = growth(rounds, [min(n, 1000) for n in rounds])
     assert at_the_start.per_1000.mean == 0 and not at_the_start.per_1000.leaves_out_zero
     comes_and_goes = growth(rounds, [1e6 + 1e5 * ((n // 50) % 3) for n in rounds])
@@ -28,10 +28,10 @@ def test_each_thing_has_a_row_and_the_end_of_the_run_is_left_out():
     stream = io.StringIO()
     print_growth(console_for(stream), [*samples, Sample(100, 100, {"driver": 10**9})], 100)
     lines = [line.split() for line in stream.getvalue().splitlines()]
-    assert ["rounds.jsonl", "disk,", "MB", "0.016", "0.079", "+0.800", "±", "0.000"] in lines
-    assert ["driver", "memory,", "MB", "100.000", "100.000", "+0.000", "±", "0.000"] in lines
+    assert ["rounds.jsonl", "disk,", "MB", "0.016", "0.079", "+0.800"] in lines
+    assert ["driver", "memory,", "MB", "100.000", "100.000", "+0.000"] in lines
     assert not any("config.toml" in line or ".rounds.jsonl-a" in line for line in stream.getvalue().splitlines())
-    assert ["driver", "open", "files", "30.000", "30.000", "+0.000", "±", "0.000"] in lines
+    assert ["driver", "open", "files", "30.000", "30.000", "+0.000"] in lines
 
 
 @pytest.mark.slow

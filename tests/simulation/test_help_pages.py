@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from simulation.commands import compare_mechanisms, fit_fleet, fleet_dry_run, simulate
+from simulation.commands import compare_mechanisms, fit_fleet, fleet_dry_run, report, simulate
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
 from simulation.settings import choose, flag_name, leaves
@@ -99,6 +99,11 @@ def test_positional_arguments_and_short_flags_are_there(page):
     assert text.startswith("usage: typefleet it [-h]") and "PATH" in text.splitlines()[0]
     assert "-o, --output" in text and "(required)" in text
     assert page(fit_fleet, "-h") == page(fit_fleet, "--help-all") == text
+
+
+def test_an_argument_that_was_given_is_still_on_the_page(page):
+    for given in (["runs/one", "--help"], ["--help"]):
+        assert "usage: typefleet it [-h] PATH" in (text := page(report, *given)) and "Folder of a run" in text
 
 
 def test_an_unknown_group_is_one_line_that_says_what_may_have_been_meant():

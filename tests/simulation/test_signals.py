@@ -140,3 +140,23 @@ def test_a_command_without_output_works_and_no_file_takes_the_place_of_it(tmp_pa
     command = f'exec "$0" -c "$1" {tmp_path}/file >&- 2>&-'
     assert subprocess.run(["sh", "-c", command, sys.executable, WITHOUT], cwd=ROOT).returncode == 0
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_before_a_command_handles_signals_itself_they_end_it_without_a_word(number, code):
+    early = "import os, signal, sys, time; signal.signal(signal.SIGINT, {}); import simulation.early_signals\n"
+    early += "os.kill(os.getpid(), signal.{}); time.sleep(0.1); print('goes on')"
+    for handler, found in (("signal.default_int_handler", (code, "")), ("signal.SIG_IGN", (0, "goes on\n"))):
+        if number == "SIGTERM" and found[0] == 0:
+            continue
+        done = subprocess.run(
+            [sys.executable, "-c", early.format(handler, number)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (*found, "")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_every_script_is_deaf_to_no_signal_from_its_first_line_on(path):
+    ours = ("simulation", "client_model", "server_strategy", "typefleet", "benchmarks")
+    lines = [line.split()[1] for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
+    assert next(name for name in lines if name.startswith(ours)) == "simulation.early_signals"

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from simulation.tables import Whole, console_for, print_facts, print_table
+from simulation.tables import Whole, console_for, print_facts, print_groupings, print_table
 
 HEADINGS = ("file", "size\nMB", "same first\nword, %", "key press\nmedian, ms")
 ROWS = [[f"keyboard_{i}.tflite", f"{i}.25", f"9{i}.5 >= 97", f"0.0{i}"] for i in range(6)]
@@ -32,6 +32,23 @@ def test_its_shape_follows_the_width():
     turned = printed(45).splitlines()
     assert sum(line.lstrip().startswith("size MB") for line in turned) > 1
     assert printed(45, []) == printed(80, [])
+
+
+def test_gaps_are_given_up_before_the_shape():
+    usual = max(map(len, printed(80).splitlines()))
+    narrow = printed(usual - 1).splitlines()
+    assert [line.split()[0] for line in narrow if "tflite" in line] == [row[0] for row in ROWS]
+    assert max(map(len, narrow)) < usual
+
+
+def test_tables_of_groupings_have_their_columns_below_each_other():
+    text = io.StringIO()
+    rows = [("time zone", "UTC+5.5", "1", "23.5%"), ("time zone", "UTC", "1,000", "3.5%"), ("tier", "low", "2", "0.1%")]
+    print_groupings(Console(file=text, width=60), ("phones", "of\nphones"), rows)
+    lines = text.getvalue().splitlines()
+    assert [line.split() for line in lines if "%" in line] == [[row[1], *row[2:]] for row in rows]
+    assert len({line.rindex("%") for line in lines if "%" in line}) == 1
+    assert [line.split()[0] for line in lines if line.endswith(" phones ")] == ["zone", "tier"]
 
 
 def test_a_pipe_is_wide_enough():

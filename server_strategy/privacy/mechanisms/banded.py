@@ -51,6 +51,11 @@ class BandedToeplitzNoise:
         return toeplitz.sum_errors(toeplitz.inverse_coefficients(self._column, releases))
 
     @property
+    def cyclic_bands(self) -> int:
+        """Rounds from one turn of a group of phones to the next with which its columns do not overlap."""
+        return len(self.coefficients)
+
+    @property
     def vectors_of_memory(self) -> int:
         """All rounds that a band reaches back."""
         return len(self.coefficients) - 1

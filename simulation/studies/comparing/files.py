@@ -182,7 +182,7 @@ def _mean_row(name: str, label: str, unit: str, values: Sequence[float]) -> dict
     if not values:
         return {**row, "why_no_interval": "no value"}
     interval = over_seeds(values)
-    why = None if len(values) > 1 else "one seed"
+    why = interval.why or (None if len(values) > 1 else "one seed")
     return {**row, "value": interval.mean, **_interval(interval), "why_no_interval": why}
 
 

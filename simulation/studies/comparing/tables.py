@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from client_model.metrics.intervals import why_so_wide
+from client_model.metrics.intervals import shown_half, why_so_wide
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
 from server_strategy.privacy.statement_noise import REPEATABLE
@@ -156,7 +156,7 @@ def measured_text(one: Measured) -> str:
         return text
     metric = one.metric
     is_wide = half >= (0.1 if metric.unit == "percent" else 10)  # then a digit less says as much
-    return f"{text} ±{replace(metric, digits=max(0, metric.digits - is_wide)).bare(half)}"
+    return f"{text} ±{shown_half(replace(metric, digits=max(0, metric.digits - is_wide)).bare(half))}"
 
 
 def _interval_notes(found: RunComparison, columns: Sequence[int]) -> list[str]:
@@ -207,7 +207,7 @@ def _differences_table(found: RunComparison) -> ReportTable:
     hows: dict[str, list[str]] = {}
     for i in others:
         one = found.differences[i][columns[0]]
-        what = f"Differences are {one.how}" if one.how else f"No interval for a difference: {one.why}"
+        what = f"Differences are {one.how}" if one.how and not one.why else f"No interval for a difference: {one.why}"
         if one.interval is not None and one.interval.over == "seeds" and (wide := why_so_wide(one.interval.number)):
             what += f", {wide}"
         hows.setdefault(what, []).append(found.groups[i].label)
@@ -226,8 +226,11 @@ def _difference_heading(metric: Metric) -> str:
 
 def difference_text(one: Difference) -> str:
     """The difference and half its interval, where there is one to show."""
-    if one.interval is None or one.interval.half_width is None:
+    if one.interval is None:
         return "no interval"
+    if one.interval.half_width is None:
+        is_told = one.interval.over == "seeds" and not one.metric.has_diverged(abs(one.interval.mean))
+        return f"{_signed(one.interval.mean, one.metric)}\n(no interval)" if is_told else "no interval"
     if one.metric.has_diverged(max(abs(one.interval.mean), one.interval.half_width)):
         return "diverged"
     metric = fine_enough(one.metric, one.interval.half_width)

@@ -8,8 +8,9 @@ from typing import TextIO
 from simulation.engine.clusters import warning_of
 from simulation.run.directory import new_name
 from simulation.signals import first_signal_finishes
+from simulation.studies.account_report import account_lines
 from simulation.studies.sweeps.desk import TRIALS, Desk, is_sweep
-from simulation.studies.sweeps.display import SweepDisplay, print_cost_of_starting, print_line, print_result
+from simulation.studies.sweeps.display import SweepDisplay, counted, print_cost_of_starting, print_line, print_result
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
 from simulation.studies.sweeps.study_file import Study
@@ -32,7 +33,7 @@ def carry_out(
     Args:
         study: what is asked.
         output_dir: folder of the sweep; one that holds a part of it goes on; by default a new one in runs/.
-        parallel: runs at the same time; by default one here, and on a cluster as many as it has processors for.
+        parallel: runs at the same time; by default one here and with a pruner, on a cluster as many as have room.
         stream: where progress and table go.
         address: of a Ray cluster to carry the runs out on, instead of this machine.
         retry_failed: make a further attempt at each trial that failed.
@@ -44,6 +45,8 @@ def carry_out(
     if retry_failed and (output_dir is None or not is_sweep(output_dir)):
         found = "none" if output_dir is None else f"none in {output_dir}"
         raise ConfigError(expected("--retry-failed", "--output-dir with a sweep whose trials failed", found))
+    if parallel is None and study.options.pruner != "none":
+        parallel = 1  # on a cluster too, see `Desk`
     folder = output_dir or new_name("sweep-")  # made once everything is accepted
     if address is not None:
         print_line(console_for(stream), warning_of(address))
@@ -53,7 +56,7 @@ def carry_out(
 
 def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     folder, study, console = desk.folder, desk.study, console_for(stream)
-    settings, seeds = _counted(desk.progress.total, "setting"), _counted(study.options.seeds, "seed")
+    settings, seeds = counted(desk.progress.total, "setting"), counted(study.options.seeds, "seed")
     print_line(console, f"{settings}, {seeds} each, in {folder}")
     with SweepDisplay(stream, desk) as display, _stop_on_interrupt(desk, display):
         try:
@@ -64,6 +67,8 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     result = sweep_result(folder, study, desk.search)
     files = write_results(folder, study, result)
     print_result(stream, result, files)
+    for line in account_lines(study.settings):
+        print_line(console, line)
     print_cost_of_starting(console, desk)
     print_line(console, f"its runs beside each other: {command('scripts/compare_runs.py', folder / TRIALS)}/*/seed-*")
     if any(trial.state == "failed" for trial in result.trials):
@@ -71,10 +76,6 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     if desk.stopped:
         print_line(console, f"stopped; the same command with --output-dir {folder} goes on")
     return result
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def write_results(folder: Path, study: Study, result: SweepResult) -> list[Path]:

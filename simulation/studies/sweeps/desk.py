@@ -13,6 +13,7 @@ from optuna.trial import Trial, TrialState
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
 from simulation.flags import read_config, result_settings, to_toml
+from simulation.run.account import given_up
 from simulation.run.directory import check_output_dir
 from simulation.run.lock import only_writer
 from simulation.run.run_messages import RoundNews, RunFailed, RunRequest
@@ -36,7 +37,7 @@ class Progress:
     running: dict[str, str] = field(default_factory=dict)  # name of a run -> how far it is
     run_seconds: list[float] = field(default_factory=list)  # of runs carried out by this process
     begin_seconds: list[float] = field(default_factory=list)  # from asking for a run to its first round
-    runs_left: int = 0
+    confirming: int | None = None  # runs on people held out that are missing; None before any is begun
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ class Desk:
 
         Raises:
             ConfigError: the folder has another sweep or something else, the settings do not go together, or, for a
-                grid, one of its combinations does not.
+                grid, one of its combinations does not; or pruning would depend on which run is faster.
         """
         self.folder, self.study, self._places = folder, study, places or Places()
+        if self._places.number > 1 and study.options.pruner != "none":
+            found = f"{self._places.number} with pruner = {study.options.pruner!r}, which would end whichever is slower"
+            raise ConfigError(expected("--parallel", "1", found))
         _check_settings(folder, study)
         self._search = Search(folder, study, self._places.number)
         self.progress = Progress(self._search.total)
@@ -169,6 +173,7 @@ class Desk:
                     self._search.failed(trial, value.cause)
                     return
                 if hopeless[0]:
+                    given_up(folder / f"seed-{seed}")
                     self._search.pruned(trial)
                     return
                 if value is None:
@@ -240,14 +245,16 @@ class Desk:
             return
         chosen = setting_of(best, list(self.study.search))
         self._put_aside_unless_of(chosen)
-        for name, setting in ((CHOSEN, chosen), (UNCHANGED, {})):
-            for seed in range(self.study.options.seeds):
-                run = self.folder / CONFIRMATION / name / f"seed-{seed}"
-                reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
-                if isinstance(reached, RunFailed):
-                    raise MachineError(expected(run, "a run that ends well", f"one that failed: {reached.cause}"))
-                if reached is None:
-                    return
+        both, seeds = {CHOSEN: chosen, UNCHANGED: {}}, range(self.study.options.seeds)
+        runs = [(self.folder / CONFIRMATION / name / f"seed-{s}", both[name], s) for name in both for s in seeds]
+        missing = [one for one in runs if not is_finished(one[0])]
+        for number, (run, setting, seed) in enumerate(missing):
+            self.progress.confirming = len(missing) - number
+            reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
+            if isinstance(reached, RunFailed):
+                raise MachineError(expected(run, "a run that ends well", f"one that failed: {reached.cause}"))
+            if reached is None:
+                return
 
     def _put_aside_unless_of(self, chosen: Setting) -> None:
         """Keep the confirmation of what was chosen before a trial that had failed did better; its cost counts."""

@@ -12,8 +12,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from client_model.metrics.intervals import Interval, why_so_wide
+from client_model.metrics.intervals import Interval, shown_half, why_so_wide
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.settings import choose, leaves
 from simulation.studies.sweeps.desk import Desk
@@ -40,7 +41,7 @@ class SweepDisplay:
         self._console = console_for(stream)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if stream.isatty() else None
         self._told = self._ended()
-        self._looked = 0.0
+        self._looked, self._said_that_it_confirms = 0.0, False
         self._began, self._done_before, self._done = time.monotonic(), len(self._told), len(self._told)
 
     def __enter__(self) -> "SweepDisplay":
@@ -70,6 +71,10 @@ class SweepDisplay:
                     self._done += 1
                     self.say(f"{self._counter()}  {trial_line(trial, desk.study)}")
         self._told, self._done = self._told | ended, len(ended)
+        if self._desk.progress.confirming is not None and not self._said_that_it_confirms:
+            self._said_that_it_confirms = True
+            runs = counted(self._desk.study.options.seeds, "run")
+            self.say(f"confirming on people held out: the best setting and the study's own, {runs} each")
         if self._live is not None:
             self._live.update(self._picture(), refresh=True)
 
@@ -78,12 +83,12 @@ class SweepDisplay:
         return {(one.number, len(one.causes)) for one in self._desk.search.trials() if one.state.is_finished()}
 
     def _counter(self) -> str:
-        done, total = self._done, self._desk.progress.total
-        return f"trial {done}/{total}" + (", confirming on people held out" if done >= total and self._live else "")
+        return f"trial {self._done}/{self._desk.progress.total}"
 
     def _picture(self) -> RenderableType:
-        left = self._time_left()
-        first = Text(f"{self._counter()}  {left}", no_wrap=True, overflow="ellipsis")
+        confirming = self._desk.progress.confirming
+        what = f"{self._counter()}  {self._time_left()}" if confirming is None else f"runs to confirm: {confirming}"
+        first = Text(what, no_wrap=True, overflow="ellipsis")
         running = list(self._desk.progress.running.items())[:_MOST_LINES]
         return Group(first, *(Text(f"  {name}  {how}", no_wrap=True, overflow="ellipsis") for name, how in running))
 
@@ -94,6 +99,16 @@ class SweepDisplay:
         each = (time.monotonic() - self._began) / done
         left = timedelta(seconds=round(each * max(total - self._done, 0)))
         return f"{left} left"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 seed`, `3 seeds`.
+
+    Args:
+        number: how many.
+        what: one of them.
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def trial_line(trial: TrialResult, study: Study) -> str:
@@ -174,20 +189,7 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
     if not done:
         return ["no trial has finished"]
     best = next(trial for trial in done if trial.number == result.best)
-    over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
-    wide = why_so_wide(number) if over == "seeds" else None
-    lines = [
-        f"± is half of a 95 % interval over {number} {over if number > 1 else over.removesuffix('s')}"
-        f"{f', {wide}' if wide else ''}"
-    ]
-    epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
-    if len({None if e is None else round(e, 2) for e in epsilons}) > 1:
-        shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))
-        lines.append(
-            f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"
-        )
-    if number == 1:
-        lines = ["one seed and no counts per person: no interval"]
+    lines = [*_what_intervals_are(best, done), *_unequal_privacy(done)]
     close = [trial.number for trial in done if is_close_to_best(trial)]
     if close:
         others = ", ".join(map(str, close))
@@ -195,6 +197,26 @@ def _verdict(result: SweepResult, done: Sequence[TrialResult]) -> list[str]:
     elif len(done) > 1:
         lines.append(f"trial {best.number} is the best, and better than every other beyond its interval")
     return lines
+
+
+def _what_intervals_are(best: TrialResult, done: Sequence[TrialResult]) -> list[str]:
+    over, number = best.reached.over if best.reached else "", best.reached.number if best.reached else 0
+    if number == 1:
+        return ["one seed and no counts per person: no interval"]
+    wide = why_so_wide(number) if over == "seeds" else None
+    lines = [f"± is half of a 95 % interval over {number} {over}{f', {wide}' if wide else ''}"]
+    intervals = [one for trial in done for one in (trial.reached, trial.behind_best) if one is not None]
+    if over == "seeds" and any(one.half_width is None and one.number > 1 for one in intervals):
+        lines.append(f"without ±: {number} seeds that gave the same value, which tells no spread, or values too large")
+    return lines
+
+
+def _unequal_privacy(done: Sequence[TrialResult]) -> list[str]:
+    epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
+    if len({None if e is None else round(e, 2) for e in epsilons}) < 2:
+        return []
+    shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))
+    return [f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"]
 
 
 def _confirmed(result: SweepResult, metric: Metric) -> list[str]:
@@ -216,8 +238,12 @@ def cost_lines(cost: TuningCost) -> list[str]:
     lines = [
         f"privacy of all {cost.runs} runs together: epsilon {cost.epsilon:.2f} at delta {cost.delta:.2g} "
         f"(rho {cost.rho:.3g}), by composition, of {cost.epsilon_is_of}",
-        "  that is of runs with noise of their own: here runs of one seed draw the same, so that they can be compared",
     ]
+    if cost.noise_repeats:
+        lines.append(
+            "  that is of runs with noise of their own: here the noise is seeded, and runs of one seed draw the same; "
+            + REPEATABLE
+        )
     if cost.epsilon_of_chosen is not None:
         lines.append(
             "  a search that draws its settings at random, and how many, too, could claim epsilon "
@@ -242,13 +268,17 @@ def _interval(found: Interval, metric: Metric) -> str:
     """A mean and its half width, in the metric's unit."""
     text = metric.text(found.mean)
     half = found.half_width
-    return text if half is None else f"{text.removesuffix(' %')} ± {metric.bare(half)}{' %' if '%' in text else ''}"
+    return (
+        text
+        if half is None
+        else f"{text.removesuffix(' %')} ± {shown_half(metric.bare(half))}{' %' if '%' in text else ''}"
+    )
 
 
 def _difference(found: Interval, metric: Metric) -> str:
     """A difference and its half width, as a column has it: of a share, in points."""
     text, half = metric.bare(found.mean), found.half_width
-    return text if half is None else f"{text} ± {metric.bare(half)}"
+    return text if half is None else f"{text} ± {shown_half(metric.bare(half))}"
 
 
 def _short(name: str) -> str:

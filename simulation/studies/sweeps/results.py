@@ -78,6 +78,7 @@ class TuningCost:
     epsilon_of_chosen: float | None  # if the number of settings had been drawn, see `epsilon_of_the_best_of`
     epsilon_is_of: str | None
     why_not: str | None  # there is no epsilon
+    noise_repeats: bool = False  # in runs of one seed, since their noise is seeded
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,7 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         epsilon_of_chosen=best,
         epsilon_is_of=is_of,
         why_not=None,
+        noise_repeats=any(_is_seeded(config.parent) for config in folder.glob("*/*/seed-*/config.toml")),
     )
 
 
@@ -274,6 +276,12 @@ def _spent(run: Path) -> tuple[dict[str, Any] | None, str | None]:
         return {"zcdp_rho": 0.0, "delta": None}, None  # nothing was released before it
     releases, _ = releases_on_record(ledger)
     return recompute(ledger, releases), None
+
+
+def _is_seeded(run: Path) -> bool:
+    summary = _summary(run)
+    source = read_config(run / "config.toml").privacy.noise_source if summary is None else summary.noise_source
+    return source == "seeded"
 
 
 def _summary(run: Path) -> Summary | None:

@@ -11,6 +11,7 @@ from client_model.metrics.intervals import (
     over_seeds,
     ratio_over_people,
     share_over_people,
+    shown_half,
     why_so_wide,
 )
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
@@ -50,7 +51,21 @@ def test_unpaired_seeds_are_welchs_test(values, reference):
 def test_unpaired_seeds_without_spread():
     assert difference_between_seeds([1.0], [2.0, 3.0]) is None
     still = difference_between_seeds([1.0, 1.0], [3.0, 3.0, 3.0])
-    assert (still.mean, still.low, still.high) == (-2.0, -2.0, -2.0)
+    assert (still.mean, still.low, still.high, still.leaves_out_zero) == (-2.0, None, None, False) and still.why
+    assert difference_between_seeds([1.0, 1.0], [3.0, 3.5]).leaves_out_zero is False
+
+
+@pytest.mark.parametrize("values", [[0.2, 0.2], [0.1 + 0.2, 0.3], [7.0] * 5, [0.0, 0.0]])
+def test_seeds_that_agree_tell_no_spread(values):
+    found = over_seeds(values)
+    assert (found.low, found.high, found.half_width, found.leaves_out_zero) == (None, None, None, False)
+    assert f"{len(values)} seeds gave the same value" in found.why
+    assert over_seeds([0.2, 0.2 + 1e-9]).half_width > 0
+
+
+def test_half_an_interval_is_never_shown_as_nothing():
+    shown = [shown_half(text) for text in ("0.00", "0", "0.0", "0.01", "12", "1,700")]
+    assert shown == ["< 0.01", "< 1", "< 0.1", "0.01", "12", "1,700"]
 
 
 def test_one_seed_says_nothing_of_its_spread_and_none_nothing_at_all():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from client_model.config import DataConfig
 from client_model.text.formats.base import DataError
-from client_model.text.population import PeopleSplit, open_population, prepare_population
+from client_model.text.population import PeopleSplit, most_phones_of_a_person, open_population, prepare_population
 
 SPLIT = PeopleSplit(seed=3, held_out_share=0.25)
 
@@ -81,3 +81,11 @@ def test_they_are_the_same_again_whatever_the_size_and_others_with_another_seed(
 def test_without_a_split_a_fleet_has_at_most_as_many_phones_as_the_file(data):
     with pytest.raises(DataError, match=r"--fleet\.size: expected at most the 12 phones of .*, found 13"):
         prepare_population(data, 0, 13)
+
+
+def test_the_person_whose_messages_most_phones_hold_is_counted(data):
+    spec, population = opened(data, 60)
+    own = {word: p for p in range(12) for word in words_of(population, p) if word.startswith("own")}
+    held = [own[next(word for word in words_of(population, p) if word in own)] for p in range(60)]
+    assert most_phones_of_a_person(spec) == np.bincount(held).max() > 1
+    assert most_phones_of_a_person(opened(data, 12)[0]) == 1

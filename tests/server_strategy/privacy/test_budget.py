@@ -1,5 +1,6 @@
 """Planning: what is asked for agrees with what is given, whichever it is."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from server_strategy.privacy.budget import BudgetRequest, at_equal_cost, solve, 
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.banded import BandedSettings
 from server_strategy.privacy.plan import make_privacy_plan
-from tests.server_strategy.privacy.mechanisms.dense import PRIVATE
+from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, encoder
 
 PUBLISHED = BudgetRequest(
     "tree", noise_multiplier=7.0, rounds=2000, cohort=6500, min_separation_rounds=314, max_participations=6, delta=1e-10
@@ -76,6 +77,43 @@ def test_phones_cohort_and_separation_from_two_of_them():
     assert solve(replace(base, cohort=10, min_separation_rounds=9)).population == 90
     assert solve(replace(base, population=95, min_separation_rounds=9)).cohort == 10
     assert solve(replace(base, max_participations=5)).min_separation_rounds == 10
+
+
+def dense_worst(budget):
+    """The largest cost of so many participations at any moments, over every choice of rounds, from the dense matrix."""
+    columns = encoder(budget.noise, budget.rounds).T
+    chosen = itertools.combinations(range(budget.rounds), budget.max_participations)
+    return max(np.sum(columns[list(rounds)].sum(axis=0) ** 2) for rounds in chosen) / (2 * budget.noise_multiplier**2)
+
+
+@pytest.mark.parametrize("mechanism", PRIVATE)
+def test_even_spacing_is_marked_and_the_worst_stands_beside_it(mechanism):
+    request = BudgetRequest(mechanism, epsilon=3.0, rounds=12, cohort=7, max_participations=3, delta=1e-6)
+    budget = solve(request)
+    assert budget.spacing_is_assumed and "evenly spaced, 4 rounds apart" in budget.assumed["min_separation_rounds"]
+    assert budget.population == 28 and "population" in budget.assumed
+    rho, epsilon = budget.worst_case
+    assert rho == pytest.approx(dense_worst(budget), rel=1e-9)
+    assert (epsilon == budget.epsilon) == (mechanism == "gaussian") and epsilon >= budget.epsilon
+    for other in PRIVATE:
+        assert at_equal_cost(budget, request, other).worst_case is not None
+    # What was asked for is found under the same assumption, and says so.
+    asked = replace(request, max_participations=None, noise_multiplier=budget.noise_multiplier * (1 + 1e-9))
+    assert solve(asked).max_participations == 3 and solve(asked).worst_case[0] == pytest.approx(rho, rel=1e-6)
+    enforced = solve(replace(request, min_separation_rounds=4))
+    assert enforced.worst_case is None and "min_separation_rounds" not in enforced.assumed
+    assert enforced.rho == pytest.approx(budget.rho)
+
+
+def test_what_nobody_said_is_marked():
+    base = BudgetRequest(epsilon=2.0, rounds=50)
+    assert solve(replace(base, cohort=10, population=95)).assumed.keys() == {"min_separation_rounds", "delta"}
+    assert solve(replace(base, cohort=10, min_separation_rounds=9)).assumed.keys() == {"population", "delta"}
+    assert solve(replace(base, population=95, min_separation_rounds=9)).assumed.keys() == {"cohort", "delta"}
+    alone = solve(replace(base, min_separation_rounds=9))
+    assert "nothing says how many phones" in alone.assumed["delta"] and alone.delta == 1e-6
+    whole = replace(base, cohort=10, population=95, min_separation_rounds=9, delta=1e-6)
+    assert not solve(whole).assumed and not solve(whole).spacing_is_assumed
 
 
 def test_default_delta_follows_the_population():

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
-from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.privacy.protected_sum import ProtectedSum, make_query, without_noise
 from simulation.run.checkpoint import flattened, nested
 
 GOAL, ROUNDS = 8, 12
@@ -60,6 +61,19 @@ def test_another_attempt_at_a_release_has_noise_of_its_own(mechanism, quantile):
         np.testing.assert_array_equal(later, first.release(np.zeros(5), GOAL, 4))
 
 
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_a_state_that_forgot_its_noise_has_no_draw_in_it_and_releases_nothing(mechanism):
+    plan = make_plan(mechanism, clip_quantile=0.5)
+    first, second = ProtectedSum(plan, NoiseKey.fresh()), ProtectedSum(plan, NoiseKey.fresh())
+    play(first, 5)
+    left = without_noise(first.state())
+    assert list(flattened(left)) == ["releases", "clip_norm", "forgotten"]
+    second.load_state(left)
+    assert second.releases == 5 and second.clip_norm == first.clip_norm
+    with pytest.raises(RuntimeError, match="expected the noise of earlier ones, found a state that has forgotten it"):
+        second.release(np.zeros(5), GOAL, 4)
+
+
 def test_none_adds_nothing():
     result, norms = play(ProtectedSum(make_plan("none"), NoiseKey.seeded(0)), 4)
     np.testing.assert_array_equal(result, np.arange(4.0)[:, None] * np.ones(5))
@@ -94,16 +108,19 @@ def test_the_clip_norm_finds_the_quantile(mechanism):
     assert np.median(seen[100:]) == pytest.approx(25, abs=3)
 
 
-def test_noise_split_costs_what_the_whole_does():
-    adaptive = make_plan("blt", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.1).adaptive
-    joint = adaptive.update_noise_multiplier**-2 + (0.5 / adaptive.count_stddev) ** 2
-    assert joint == pytest.approx(1.3**-2)
-    assert adaptive.count_stddev == 1.1
-    default = make_plan("gaussian", clip_quantile=0.5, modelled_cohort=4000).adaptive
-    assert default.count_stddev == 200 and default.count_noise_stddev == pytest.approx(200 * GOAL / 4000)
-    assert default.update_noise_stddev == pytest.approx(default.update_noise_multiplier * GOAL / 4000)
-
-
 def test_a_count_that_would_take_all_noise_is_refused():
-    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 0.65"):
-        make_plan("gaussian", clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=0.6)
+    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 1.3, the noise multiplier"):
+        make_plan(clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.2)
+    with pytest.raises(ValueError, match=r"--privacy.clip-count-stddev: expected a number > 0.65, half the noise"):
+        make_plan(clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=0.6, adjacency="add-or-remove")
+
+
+@pytest.mark.parametrize("adjacency", ["zero-out", "add-or-remove"])
+def test_the_query_says_what_a_release_costs(adjacency):
+    plan = make_plan(clip_quantile=0.5, noise_multiplier=1.3, clip_count_stddev=1.6, adjacency=adjacency)
+    query = make_query(plan, NoiseKey.seeded(0))
+    _, _, event = query.get_noised_result(
+        (tf.zeros(3, tf.float64), tf.constant(0.0, tf.float64)), query.initial_global_state()
+    )
+    cost = sum(1 / (2 * part.noise_multiplier**2) for part in event.events)
+    assert cost == pytest.approx(plan.rho_of(1, 1, 1), rel=1e-12) == pytest.approx(1 / (2 * 1.3**2), rel=1e-12)

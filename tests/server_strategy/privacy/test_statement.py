@@ -1,7 +1,8 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
+import dp_accounting
 import numpy as np
 import pytest
 
@@ -112,10 +113,55 @@ def test_a_delta_that_was_set_is_not_called_the_rules():
 
 def test_the_counterfactual_is_there_only_if_asked_for():
     _, spent, content, page = statement()
-    assert content["counterfactual_poisson_epsilon"] is None and "ounterfactual" not in page
-    _, spent, content, page = statement(poisson_counterfactual=True)
-    assert 0 < content["counterfactual_poisson_epsilon"] != spent.epsilon
-    assert "Counterfactual, not a claim" in page
+    assert content["counterfactual_poisson_epsilon"] is content["counterfactual_sampling"] is None
+    assert "ounterfactual" not in page
+    for mechanism, sampling in (("gaussian", "with Poisson sampling"), ("banded", "with cyclic Poisson sampling")):
+        _, spent, content, page = statement(mechanism, poisson_counterfactual=True)
+        assert 0 < content["counterfactual_poisson_epsilon"] != spent.epsilon
+        assert f"epsilon would be {content['counterfactual_poisson_epsilon']:.4g} {sampling}" in page
+        assert content["counterfactual_sampling"].startswith("Counterfactual, not a claim") and "did not happen" in page
+
+
+@pytest.mark.parametrize("adjacency", ["zero-out", "add-or-remove"])
+@pytest.mark.parametrize("quantile", [None, 0.5])
+def test_it_says_what_is_compared_and_what_a_phone_is_charged_for(adjacency, quantile):
+    _, _, content, page = statement(adjacency=adjacency, clip_quantile=quantile)
+    assert content["adjacency"].startswith(f"{adjacency}: ") and content["adjacency_kind"] == adjacency
+    for text in content["adjacency_does_not_cover"]:
+        assert f"- {text}" in page
+    assert ("who else takes part" in page) == (adjacency == "add-or-remove")
+    charged = {"zero-out": 1.0, "add-or-remove": 0.5}[adjacency]
+    assert content["clip_count_sensitivity"] == (None if quantile is None else charged)
+    assert (f"shorter than the clip norm by {charged:g}" in page) == (quantile is not None)
+
+
+def test_owners_of_several_phones_pay_the_square():
+    plan, spent, _, _ = statement()
+    facts = replace(FACTS, most_phones_of_a_person=7)
+    content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
+    assert [group["phones"] for group in content["group_privacy"]] == [2, 3, 5, 7]
+    for group in content["group_privacy"]:
+        # k phones at once are one phone whose updates are k times as long, or noise that is a k-th as large.
+        as_one = dp_accounting.GaussianDpEvent(1 / (group["phones"] * np.sqrt(2 * spent.zcdp_rho)))
+        epsilon = dp_accounting.rdp.RdpAccountant().compose(as_one).get_epsilon(spent.delta)
+        assert group["epsilon"] == pytest.approx(epsilon, rel=1e-9) and f"{epsilon:.4g}" in page
+        assert group["gdp_mu"] == pytest.approx(group["phones"] * content["gdp_mu"])
+    assert "the person whose messages most phones of this run hold, 7" in page
+    content = privacy_json(plan, spent, replace(FACTS, most_phones_of_a_person=1))
+    assert [group["phones"] for group in content["group_privacy"]] == [2, 3, 5]
+
+
+def test_epsilon_is_shown_over_delta():
+    _, spent, content, page = statement("tree")
+    curve = content["epsilon_over_delta"]
+    assert [row["delta"] for row in curve] == [10.0**-digits for digits in range(5, 13)]
+    accountant = dp_accounting.pld.PLDAccountant()
+    accountant.compose(dp_accounting.GaussianDpEvent(1 / content["gdp_mu"]))
+    for row in curve:
+        assert row["epsilon"] == epsilon_by_rdp(spent.zcdp_rho, row["delta"]) > row["epsilon_exact_gaussian"]
+        assert row["epsilon_exact_gaussian"] == pytest.approx(accountant.get_epsilon(row["delta"]), rel=1e-4)
+        assert f"| {row['delta']:.0e} | {row['epsilon']:.4g} | {row['epsilon_exact_gaussian']:.4g} |" in page
+    assert content["headline"] in page and f"mu {content['gdp_mu']:.4g}" in page
 
 
 def test_budget():
@@ -132,3 +178,10 @@ def test_before_the_first_release():
 def test_epsilon_is_the_conversion_of_rho():
     _, spent, content, _ = statement("blt")
     assert content["spent"]["epsilon"] == epsilon_by_rdp(spent.zcdp_rho, spent.delta)
+
+
+def test_releases_that_were_made_again_are_said_where_there_are_any():
+    plan, spent, content, page = statement()
+    assert content["spent"]["repeated_releases"] == 0 and "made again" not in page
+    again = replace(spent, repeated_releases=2)
+    assert "| releases made again after a resume | 0 | 2 |" in privacy_markdown(plan, again, FACTS)

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from client_model.text.population import phone_labels
@@ -11,7 +13,6 @@ from client_model.tflite.export_folder import VerificationError, verify_folder
 from simulation.device.model_card import read_inside
 from simulation.files import read_json_object
 from simulation.run.checkpoint import load_newest_checkpoint
-from simulation.run.keys import dotted_keys
 from simulation.studies.publishing import publish
 from tests.simulation.planted_secrets import SECRETS, leaks
 from typefleet.errors import ConfigError
@@ -25,6 +26,15 @@ def contents(folder):
     from tests.simulation.planted_secrets import _contents
 
     return {path: list(_contents(path)) for path in folder.rglob("*") if path.is_file()}
+
+
+def data_digest_of(root):
+    """The digest of the text, as an account would have it."""
+    from simulation.flags import read_config
+    from simulation.run.preparation import prepare
+
+    folder = prepare(read_config(root / "config.toml")).task.population.cache_folder
+    return Path(folder).name[:32]
 
 
 @pytest.fixture
@@ -48,8 +58,20 @@ def test_nothing_of_single_phones_is_in_what_is_published(planted, tmp_path):
     summary = json.loads((root / "summary.json").read_text())
     counted = [repr(summary[key]) for key in summary if key.startswith("baseline_") and isinstance(summary[key], float)]
     loss = [repr(json.loads(line)["loss"]) for line in (root / "rounds.jsonl").read_text().splitlines()]
-    assert labels and counted and loss
-    planted_words = [salt, "918273645", *labels, *(f"user{n}" for n in range(100)), *counted, *loss, str(planted)]
+    secret = (root / "noise_secret").read_bytes()
+    assert labels and counted and loss and secret
+    assert not any(secret[:32] in part for parts in contents(target).values() for part in parts)
+    digest = data_digest_of(root)
+    planted_words = [
+        salt,
+        digest,
+        "918273645",
+        *labels,
+        *(f"user{n}" for n in range(100)),
+        *counted,
+        *loss,
+        str(planted),
+    ]
     for path, parts in contents(target).items():
         for word in planted_words:
             assert not any(word.encode() in part for part in parts), (path.name, word)
@@ -83,7 +105,7 @@ def test_no_evaluation_is_in_it_unless_asked_for(planted, tmp_path):
             assert ("metrics" in entries[one]) == (name == "with")
             before = planted / "run" / "model" / one
             assert (before.read_bytes() == file.read_bytes()) == (name == "with")
-        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]["tell"]
+        told = read_json_object(tmp_path / name / "privacy.json", "a statement")["files"]
         assert any("people who never train, exactly" in one["computed_from"] for one in told) == (name == "with")
 
 
@@ -93,7 +115,7 @@ def test_a_file_whose_card_was_written_anew_suggests_the_same(planted, tmp_path)
     publish(planted / "run", tmp_path / "out", KNOWN)
     for path in (tmp_path / "out" / "model").glob("*.tflite"):
         files = (path.read_bytes(), (planted / "run" / "model" / path.name).read_bytes())
-        first, second = (FileSteps(open_interpreter(file)).read([1, 4, 5]) for file in files)
+        first, second = (FileSteps(open_interpreter(file)).read(np.array([1, 4, 5], np.int32)) for file in files)
         assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
@@ -110,7 +132,13 @@ def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
     privacy = json.loads((run / "privacy.json").read_text())
     privacy["spent"]["epsilon"] /= 2
     (run / "privacy.json").write_text(json.dumps(privacy))
-    with pytest.raises(ConfigError, match=r"holds for the weights, found privacy\.json claims something else"):
+    with pytest.raises(ConfigError, match=r"a privacy statement that holds for the weights, found .*epsilon"):
+        publish(run, tmp_path / "out", KNOWN)
+
+
+def test_a_run_that_has_not_ended_is_not_published(run, tmp_path):
+    (run / "model" / "weights.npz").unlink()
+    with pytest.raises(ConfigError, match=r"a finished run, found one without model/weights\.npz"):
         publish(run, tmp_path / "out", KNOWN)
 
 
@@ -149,6 +177,6 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     publish(planted / "run", tmp_path / "out", KNOWN)
     before, after = (read_json_object(at / "privacy.json", "a statement") for at in (planted / "run", tmp_path / "out"))
     differ = {name for name in before if before[name] != after[name]}
-    assert differ == {"files", "recompute"} and before.keys() == after.keys()
+    assert differ == {"files", "recompute", "facts"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
-    assert "rounds.jsonl" not in json.dumps(after["files"]) and dotted_keys(after["files"])
+    assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]

@@ -1,16 +1,22 @@
 """A sweep's loop over processes that end at once, in any order, and as often as not badly."""
 
+import io
 import json
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from server_strategy.privacy.account import Account
+from simulation.commands import sweep
 from simulation.run.run_messages import Line, RunEnded, RunFailed, RunRequest
+from simulation.studies.account_report import account_lines
 from simulation.studies.sweeps.desk import CHOSEN, CONFIRMATION, Desk, Places, best_trial, is_of
+from simulation.studies.sweeps.display import SweepDisplay
 from simulation.studies.sweeps.search import setting_of
-from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions
+from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions, read_study
 from typefleet.errors import ConfigError
 
 RATE = "training.learning_rate"
@@ -101,6 +107,45 @@ def test_a_retry_that_becomes_the_best_is_confirmed_in_the_place_of_the_former(t
     assert (chosen / "seed-0" / "summary.json").exists() and (chosen.with_name("earlier-1") / "seed-0").exists()
 
 
+def test_it_is_said_once_that_the_best_is_being_confirmed_and_never_where_it_has_been(tmp_path):
+    asked, seen = study({RATE: Choices((0.5, 1.0))}, confirm=True, seeds=2), []
+    desk = Desk(tmp_path, asked, Places(1, 1, lambda log: Process(lambda trial: 0.3)))
+    desk.carry_out(lambda: seen.append(desk.progress.confirming))
+    assert list(dict.fromkeys(seen)) == [None, 4, 3, 2, 1]
+    assert carried_out(tmp_path, asked).progress.confirming is None
+    stream = io.StringIO()
+    desk = Desk(tmp_path / "other", asked)
+    display = SweepDisplay(stream, desk)
+    display.watch()
+    assert not stream.getvalue()
+    for desk.progress.confirming in (4, 3):
+        display._looked = 0.0
+        display.watch()
+    assert stream.getvalue() == "confirming on people held out: the best setting and the study's own, 2 runs each\n"
+
+
+def test_a_pruner_beside_runs_at_the_same_time_is_refused_before_anything_is_made(tmp_path):
+    asked = study({RATE: Choices((0.5, 1.0))}, pruner="median")
+    with pytest.raises(ConfigError, match=r"^--parallel: expected 1, found 2 with pruner = 'median', which would end"):
+        Desk(tmp_path / "new", asked, Places(2, 1))
+    assert not (tmp_path / "new").exists()
+    assert len(carried_out(tmp_path, asked).search.trials()) == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--fleet.size", r"size = \.\.\. below \[settings\.fleet\]"),
+        ("--privacy.buffers=3", r"buffers = \.\.\. below \[settings\.privacy\]"),
+        ("--rounds", r"rounds = \.\.\. below \[settings\]"),
+        ("--seed", "did you mean --seeds"),
+    ],
+)
+def test_a_setting_of_the_runs_given_as_a_flag_is_told_its_place(flag, told):
+    with pytest.raises(ConfigError, match=told):
+        sweep.main(["study.toml", flag, "3"])
+
+
 def test_there_is_nothing_to_try_again_where_no_sweep_is(tmp_path):
     from simulation.studies.sweeps.carry_out import carry_out
 
@@ -108,3 +153,20 @@ def test_there_is_nothing_to_try_again_where_no_sweep_is(tmp_path):
         with pytest.raises(ConfigError, match="--retry-failed: expected --output-dir with a sweep"):
             carry_out(study({RATE: Choices((0.5,))}), folder, retry_failed=True)
     assert not (tmp_path / "none").exists()
+
+
+def test_every_trial_is_charged_on_the_account_of_the_study_which_is_nothing_to_search_over(tmp_path):
+    path = tmp_path / "account.jsonl"
+    asked = replace(study({RATE: Choices((0.5, 1.0))}), settings={"privacy": {"account": str(path)}})
+    carried_out(tmp_path / "sweep", asked)
+    written = list((tmp_path / "sweep").glob("trials/*/settings-of-*.toml"))
+    assert len(written) == 4
+    assert {tomllib.loads(one.read_text())["privacy"]["account"] for one in written} == {str(path)}
+    assert account_lines(asked.settings) == []  # nothing here is a run that begins
+    path.write_text(Account.begun(path, "text-00", "somebody's", "2026-11-29").to_text())
+    said = "privacy account account.jsonl: 0 runs, together without epsilon, since none had privacy"
+    assert account_lines(asked.settings) == [said]
+    for name in ("account", "total_epsilon"):
+        (tmp_path / "study.toml").write_text(f'[search]\n"privacy.{name}" = ["a", "b"]\n')
+        with pytest.raises(ConfigError, match=rf"search: privacy\.{name}: expected a setting that changes what"):
+            read_study(tmp_path / "study.toml")

@@ -48,3 +48,11 @@ def test_an_interval_over_two_seeds_is_shown_and_said_to_be_that_wide_because_of
     half = 100 * over_seeds(best).half_width
     assert f"21.00 ± {half:.2f} %" in text and f"95 % interval over {seeds} seeds" in text
     assert ("that wide because of two seeds: 12.7 standard errors" in text) == (seeds == 2)
+
+
+def test_seeds_that_agree_are_not_shown_as_certainty():
+    best = [0.20, 0.20]
+    text = printed([trial(0, best), trial(1, [0.19, 0.19], best), trial(2, [0.1999, 0.19990001], best)])
+    assert "20.00 %" in text and "± 0.00" not in text and "19.99 ± < 0.01 %" in text
+    assert "without ±: 2 seeds that gave the same value" in text
+    assert "1.00 (none shown)" in text and "better than every other" not in text

@@ -1,0 +1,17 @@
+"""Import this first in a program: what asks it to end before it handles signals itself ends it without a traceback.
+
+Until then there is nothing to finish and nothing to clean up. The same holds between its last line and the end of the
+process, when Python's own handler would let Ctrl-C interrupt whatever the interpreter is putting away.
+"""
+
+import os
+import signal
+
+
+def _end(number: int, _: object) -> None:
+    os._exit(128 + number)  # as shells have it: 130, 143
+
+
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+    if signal.getsignal(_number) is _usual:  # else whoever started the process wants it otherwise, as shells may
+        signal.signal(_number, _end)

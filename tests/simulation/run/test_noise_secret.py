@@ -1,0 +1,178 @@
+"""The secret of a run's noise: the same bits when the run goes on, others in another run, gone when it has ended."""
+
+import io
+import json
+import shutil
+import stat
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from server_strategy.privacy.ledger import privacy_after
+from server_strategy.privacy.ledger_lines import Binding
+from server_strategy.state import branch
+from simulation.flags import parse_simulate
+from simulation.run.checkpoint import RunTotals, load_newest_checkpoint, newest_about
+from simulation.run.lifecycle import checkpoint, start_run
+from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
+from simulation.run.outcome import finish_run
+from simulation.run.preparation import prepare
+from simulation.run.progress import RunProgress
+from tests.simulation.conftest import TINY
+from typefleet.errors import ConfigError
+
+FLAGS = [*(str(flag) for flag in TINY), "--privacy.noise-source", "secret"]
+
+
+def opened(prepared, resume):
+    with RunProgress(io.StringIO(), 1, 0) as progress:
+        run = start_run(prepared, resume=resume, progress=progress)
+    run.close()
+    return run
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """(folder, what is prepared, first release of zeros) of a run before its first round."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    prepared = prepare(parse_simulate([*FLAGS, "--output-dir", str(folder)]).run)
+    run = opened(prepared, resume=False)
+    return folder, prepared, noise_of(run)
+
+
+def noise_of(run):
+    return run.strategy.protected_sum.release(np.zeros(len(run.flat)), 8, 4)
+
+
+def in_folder(prepared, folder, **privacy):
+    """The same, in another folder."""
+    config = replace(prepared.config, output_dir=folder, privacy=replace(prepared.config.privacy, **privacy))
+    return replace(prepared, config=config)
+
+
+def noise_in_checkpoint(folder):
+    """Names of what is left of the noise in a run's newest checkpoint."""
+    stored, _ = load_newest_checkpoint(folder / "checkpoints")
+    return list(branch(branch(stored.state, "strategy"), "noise"))
+
+
+@pytest.fixture
+def copied(begun, tmp_path):
+    folder, prepared, _ = begun
+    return shutil.copytree(folder, tmp_path / "run"), in_folder(prepared, tmp_path / "run")
+
+
+def test_it_is_256_bits_that_the_owner_alone_can_read(begun):
+    folder, _, _ = begun
+    assert len(bytes.fromhex((folder / NAME).read_text().split()[0])) == 32
+    assert stat.S_IMODE((folder / NAME).stat().st_mode) == 0o600 and stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_it_stands_in_no_other_file(begun):
+    folder, _, _ = begun
+    digits = (folder / NAME).read_text().split()[0]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != NAME:
+            content = path.read_bytes()
+            assert bytes.fromhex(digits) not in content and digits.encode() not in content, path
+
+
+def test_a_run_that_goes_on_has_the_same_noise(begun, copied):
+    folder, prepared = copied
+    np.testing.assert_array_equal(noise_of(opened(prepared, resume=True)), begun[2])
+    from_its_files = prepare(parse_simulate(["--resume", str(folder)]).run, resume=True)  # as another process would
+    np.testing.assert_array_equal(noise_of(opened(from_its_files, resume=True)), begun[2])
+
+
+def test_a_run_of_the_same_settings_has_other_noise(begun, tmp_path):
+    noise = noise_of(opened(in_folder(begun[1], tmp_path / "again"), resume=False))
+    assert abs(np.corrcoef(noise, begun[2])[0, 1]) < 0.05  # 6 standard errors of 40,000 weights, and more
+
+
+def test_the_noise_is_bound_to_all_that_a_run_begins_with(begun):
+    there = newest_about(begun[0] / "checkpoints")
+    fingerprint, start = there["fingerprint"], there["began"]["start_sha256"]
+    bound = {
+        beginning(fingerprint, start),
+        beginning(fingerprint, "00" * 32),
+        *(beginning({**fingerprint, name: "another"}, start) for name in ("settings", "text", "start", "vocabulary")),
+    }
+    assert len(bound) == 6
+
+
+SPOILT = {
+    "missing": (lambda path: path.unlink(), "none"),
+    "cut short": (lambda path: path.write_text(path.read_text()[:40]), "a damaged one"),
+    "one digit": (lambda path: path.write_text(path.read_text().translate({ord("a"): "b"})), "a damaged one"),
+    "empty": (lambda path: path.write_text(""), "a damaged one"),
+    "no text": (lambda path: path.write_bytes(b"\xff" * 82), "a damaged one"),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_without_its_secret_a_run_does_not_go_on(copied, spoilt):
+    folder, prepared = copied
+    spoil, found = SPOILT[spoilt]
+    spoil(folder / NAME)
+    message = rf"noise_secret: expected the secret of the noise that the run began with, found {found}; without it the "
+    with pytest.raises(ConfigError, match=message + "run cannot go on bit for bit: put the file back, or start a new"):
+        opened(prepared, resume=True)
+
+
+def test_the_secret_of_another_run_is_refused(begun, copied, tmp_path):
+    folder, prepared = copied
+    opened(in_folder(begun[1], tmp_path / "again"), resume=False)
+    shutil.copy(tmp_path / "again" / NAME, folder / NAME)
+    with pytest.raises(ConfigError, match="found that of another run, or of another beginning"):
+        opened(prepared, resume=True)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_it_is_erased_when_the_run_has_ended_unless_it_is_to_be_kept(copied, keep):
+    folder, prepared = copied
+    run = opened(in_folder(prepared, folder, keep_noise_secret=keep), resume=True)
+    run.totals = RunTotals(stopped_early="its budget is spent")
+    checkpoint(run)
+    finish_run(run)
+    assert (folder / NAME).exists() == keep
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert ("forgotten" in noise_in_checkpoint(folder)) == (not keep)
+    assert opened(prepared, resume=True).finished  # which needs no secret
+    said = json.loads((folder / "privacy.json").read_text())
+    assert said["noise_source"] == "secret" and said["noise_secret"] == ("kept" if keep else "erased when the run ends")
+    assert json.loads((folder / "summary.json").read_text())["noise_source"] == "secret"
+
+
+def test_erasing_overwrites_what_the_name_led_to(tmp_path):
+    path = tmp_path / NAME
+    path.write_text("ab" * 32)
+    (tmp_path / "another name").hardlink_to(path)
+    erase_noise_secret(tmp_path)
+    assert not path.exists() and (tmp_path / "another name").read_bytes() == bytes(64)
+    erase_noise_secret(tmp_path)  # it is gone already
+
+
+def test_nothing_is_erased_through_a_link(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / NAME).symlink_to(tmp_path / "precious")
+    with pytest.raises(ConfigError, match="noise_secret: expected"):
+        erase_noise_secret(tmp_path)
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copied):
+    folder, prepared = copied
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "checkpoints").mkdir()
+    run = opened(prepared, resume=True)  # nothing was released
+    phones = np.arange(8)
+    run.strategy.ledger.record(1, phones.astype(np.uint64), run_spent(run, phones), Binding("0" * 64, "0" * 64))
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "checkpoints").mkdir()
+    with pytest.raises(ConfigError, match="expected a checkpoint, found none, and 1 releases on record; start a new"):
+        opened(prepared, resume=True)
+
+
+def run_spent(run, phones):
+    return privacy_after(run.strategy.plan, run.strategy.participation, 1, phones)
