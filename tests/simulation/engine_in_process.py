@@ -14,7 +14,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.serverapp import Grid
 
 from simulation.engine.client_app import app
-from simulation.flags import parse_simulate
+from simulation.flags import parse_simulate, run_door
 from simulation.parts import Parts
 from simulation.start import start
 
@@ -75,4 +75,4 @@ def simulate(flags: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    simulate(sys.argv[1:])
+    sys.exit(run_door(lambda: simulate(sys.argv[1:])))

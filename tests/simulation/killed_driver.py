@@ -1,14 +1,13 @@
-"""Run scripts/simulate.py and die by SIGKILL at one point of one round.
+"""Run what scripts/simulate.py does, without Ray, and die by SIGKILL at one point of one round.
 
 python -m tests.simulation.killed_driver POINT ROUND [flags of simulate.py]
 
 python -m tests.simulation.killed_driver all RUN_DIR [flags of simulate.py]
-    a run that dies at all points, one after another, and is resumed each time: without Ray, in a process forked for
-    each life, so that libraries are imported once; prints the lines of the ledger after each death
+    a run that dies at all points, one after another, and is resumed each time, in a process forked for each life, so
+    that libraries are imported once; prints the lines of the ledger after each death
 """
 
 import os
-import runpy
 import signal
 import sys
 from contextlib import redirect_stdout
@@ -96,7 +95,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "all":
         die_everywhere(Path(sys.argv[2]), sys.argv[3:])
         sys.exit()
+    from tests.simulation.engine_in_process import simulate
+
     arm(sys.argv[1], int(sys.argv[2]))
-    script = Path(__file__).resolve().parents[2] / "scripts" / "simulate.py"
-    sys.argv = [str(script), *sys.argv[3:]]
-    runpy.run_path(str(script), run_name="__main__")
+    simulate(sys.argv[3:])

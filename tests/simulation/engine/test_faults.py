@@ -31,6 +31,7 @@ from typefleet.errors import ConfigError
 
 pytestmark = pytest.mark.slow
 SIMULATE = [sys.executable, str(ROOT / "scripts" / "simulate.py")]
+WITHOUT_RAY = [sys.executable, "-m", "tests.simulation.engine_in_process"]  # what fails is the driver's
 
 
 @pytest.fixture
@@ -197,8 +198,8 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
     tmpfs(disk, 16)
     try:
         ballast = disk / "ballast"
-        command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "1", "--output-dir", str(disk / "run")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = [*WITHOUT_RAY, *map(str, WEIGHTS_ONLY), "--output-dir", str(disk / "run")]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         checkpoints = disk / "run" / "checkpoints"
         while not (checkpoints / "checkpoint-000001.npz").exists() and process.poll() is None:
             time.sleep(0.005)
@@ -206,8 +207,9 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
         ballast.write_bytes(bytes(free - 100_000))  # room for the ledger and the records, not for a checkpoint
         printed, errors = process.communicate(timeout=300)
         assert process.returncode == 2, printed + errors
-        assert errors.strip().count("\n") == 0
-        assert "checkpoint-" in errors and "No space left on device" in errors
+        *_, said = errors.splitlines()  # TensorFlow, which is in this process, has spoken before
+        assert said.startswith("error: ") and "Traceback" not in errors
+        assert "checkpoint-" in said and said.endswith("No space left on device")
         ballast.unlink()
         assert load_newest_checkpoint(checkpoints)[0].about["totals"]["rounds_completed"] in (1, 2)
         simulate("--resume", disk / "run")
@@ -216,19 +218,19 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_workers_that_cannot_start_are_said_with_their_reason(script, tmp_path):
-    # Every Python in this environment works but Ray's workers, as with a broken package.
+def test_workers_that_cannot_start_are_said_with_their_reason(script_here, engine_alone, monkeypatch, tmp_path):
+    # Every Python that begins now works but Ray's workers, as with a broken package.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
         "if 'default_worker' in ' '.join(sys.orig_argv):\n"
         "    os.write(2, b'ImportError: numpy.core.multiarray failed to import\\n')\n"
         "    os._exit(1)\n"
     )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(ray_start, "COMPLAINT_S", 2.0)
     began = time.monotonic()
-    done = script(
-        "simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run", env=os.environ | {"PYTHONPATH": str(tmp_path)}
-    )
-    assert done.returncode == 2 and time.monotonic() - began < 90
+    done = script_here("simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run")
+    assert done.returncode == 2 and time.monotonic() - began < 60  # not when Ray gives up, which is never
     assert done.stderr.count("\n") == 1, done.stderr
     line = done.stderr
     assert line.startswith("error: Ray: expected to start, found worker processes that do not: ImportError: numpy.core")
