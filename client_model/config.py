@@ -116,6 +116,9 @@ class ModelConfig:
     (.npz, vocab.txt beside it); or after central training on a file of public messages. The vocabulary then comes from
     there too. `none`: random weights. By default public for the chats that are there without --data.path, if there are
     public weights of the model's shape, and none otherwise."""
+    init_is_public: bool = False
+    """The weights that --model.init names were trained on public text alone: your word for it, which the privacy
+    statement repeats. Without it, weights of no record are of unknown cost."""
     init_epochs: Annotated[int, Ge(1)] = 3
     """Central training: passes over the corpus."""
     init_learning_rate: Annotated[float, Gt(0)] = 2.0

@@ -1,4 +1,4 @@
-"""Recompute a run's epsilon from its ledger alone; see simulation/commands/check_privacy.py."""
+"""Recompute a run's epsilon, and hold its privacy statement to it; see simulation/commands/check_privacy.py."""
 
 import sys
 

@@ -10,9 +10,10 @@ One round:
 2. A host trains its phones one after another, leaves out those that fail and updates that are not
    finite, clips the others to clip_norm, and replies with ONE exact fixed-point sum and per-phone
    metrics.
-3. `aggregate_train` adds the sums (int64, so in any order), writes the release into the ledger, adds
-   the mechanism's noise (`protected_sum`), divides by the fixed `goal`, and steps the server optimizer.
-   A release that would exceed the epsilon budget is not made.
+3. `aggregate_train` adds the sums (int64, so in any order), adds the mechanism's noise (`protected_sum`),
+   divides by the fixed `goal`, steps the server optimizer, and writes into the ledger which sum it was and
+   which weights it led to; only then does anything leave. A release that would exceed the epsilon budget is
+   not made.
 4. `configure_evaluate` / `aggregate_evaluate` measure the model on held-out phones.
 
 It is an ordinary strategy and works in any ServerApp whose clients speak as `protocol` describes.
@@ -48,29 +49,25 @@ from numpy.typing import NDArray
 
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
-from server_strategy.model_versions import ModelVersions, flat_weights, shaped_like
-from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, checked_step, learning_rate_at
+from server_strategy.model_versions import ModelVersions, shaped_like
+from server_strategy.optimizers.base import ServerOptimizer
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.lattice_sum import protected_sum_of
-from server_strategy.privacy.ledger import (
-    LedgerError,
-    ParticipationLog,
-    PrivacyLedger,
-    PrivacySpent,
-    privacy_after,
-)
+from server_strategy.privacy.lattice_sum import LatticeSum
+from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
+from server_strategy.releases import Releases
 from server_strategy.round_outcome import RoundOutcome, outcome_of
-from server_strategy.round_replies import RoundReplies, join_replies
-from server_strategy.state import State, StateError, branch, leaf, leaves_of
+from server_strategy.round_replies import join_replies
+from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
-from server_strategy.update_sum import FRACTION_BITS, MAX_PHONES, to_float
+from server_strategy.update_sum import MAX_PHONES
 from typefleet.errors import ConfigError, expected
 from typefleet.own_parts import calling, require_object
 from typefleet.setting_types import typed
@@ -144,19 +141,23 @@ class DPFedAvg(Strategy):
             raise ConfigError(expected("DPFedAvg", "privacy and rounds, or a plan", "both"))
         plan.require_cohort(cohort)
         plan = replace(plan, noise_source=noise.source)  # the key that is used is the truth
-        self.ledger = PrivacyLedger(plan, ledger_path)
-        self.plan = self.ledger.plan
-        self.participation = ParticipationLog(num_phones)
-        self.protected_sum = protected_sum_of(self.plan, noise, FRACTION_BITS)
-        self.budget_reached: str | None = None  # why no further release is made
+        self._releases = Releases(
+            plan,
+            noise,
+            ledger_path=ledger_path,
+            cohort=cohort,
+            num_phones=num_phones,
+            labels=labels or (lambda phones: phones.astype(np.uint64)),
+            settings=self.optimizer,
+            optimizer=self.server_optimizer,
+        )
+        self.plan = self._releases.plan  # the one on record
         self.last_round: RoundOutcome | None = None
         self.last_evaluation: PhoneCounts | None = None
-        self._labels = labels or (lambda phones: phones.astype(np.uint64))
         self._phones_per_message = phones_per_message
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
         self._metrics = metrics
         self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
-        self._optimizer_state: OptimizerState | None = None
         self._versions = ModelVersions(cohorts.max_staleness)
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
@@ -165,7 +166,35 @@ class DPFedAvg(Strategy):
     @property
     def releases(self) -> int:
         """Releases made so far."""
-        return self.protected_sum.releases
+        return self._releases.made
+
+    @property
+    def ledger(self) -> PrivacyLedger:
+        """The record of the releases."""
+        return self._releases.ledger
+
+    @property
+    def participation(self) -> ParticipationLog:
+        """Who took part in the releases so far."""
+        return self._releases.participation
+
+    @property
+    def protected_sum(self) -> ProtectedSum | LatticeSum:
+        """What makes the noise."""
+        return self._releases.protected_sum
+
+    @property
+    def budget_reached(self) -> str | None:
+        """Why no further release is made; None while they may be."""
+        return self._releases.budget_reached
+
+    def spent(self, ended: bool) -> PrivacySpent:
+        """What is spent so far.
+
+        Args:
+            ended: no further release is made: what is on record beyond the last one is counted as well.
+        """
+        return self._releases.spent(ended)
 
     def summary(self) -> None:
         """Log the settings, as Flower's own loop asks for."""
@@ -179,13 +208,11 @@ class DPFedAvg(Strategy):
         """Resolve the round and write one message a shard; none if the round is abandoned."""
         self._arrays, self._released_now = arrays, False
         if self.releases >= self.plan.rounds:  # as many as the noise was made for
-            self.budget_reached = f"all {self.plan.rounds} planned releases are made"
+            self._releases.budget_reached = f"all {self.plan.rounds} planned releases are made"
         if self.budget_reached is not None:
             self._round_plan = RoundPlan.without_reporters(self.budget_reached)
             return []
-        admitted = self.participation.may_participate(
-            self.releases + 1, self.cohort.min_separation_rounds, self.plan.max_participations
-        )
+        admitted = self._releases.admitted()
         with calling(f"cohorts {type(self.cohorts).__name__}", "a plan of the round"):
             plan = self.cohorts.plan_round(server_round, admitted)
         self._round_plan = plan
@@ -211,7 +238,7 @@ class DPFedAvg(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Sum, ledger, noise, step - in that order. Returns (None, metrics) if nothing is released."""
+        """Sum, noise, step, ledger - in that order. Returns (None, metrics) if nothing is released."""
         plan, arrays = self._round_plan, self._arrays
         if plan is None or arrays is None:
             raise RuntimeError(expected("aggregate_train", "a round that configure_train began", "none"))
@@ -222,41 +249,18 @@ class DPFedAvg(Strategy):
             if came.failure_causes:
                 reason += f"; phones failed with {came.failure_causes[0]}"
             plan = replace(plan, abandoned=reason)
-        spent = privacy_after(self.plan, self.participation, self.releases + 1, came.participants)
-        if plan.abandoned is None and self._exceeds_budget(spent):
-            plan = replace(plan, abandoned=self.budget_reached)
-        clip_norm = self.protected_sum.clip_norm
-        if plan.abandoned is not None:
+        clip_norm, released = self.protected_sum.clip_norm, None
+        if plan.abandoned is None:
+            released = self._releases.next(server_round, arrays, came)
+            if released is None:
+                plan = replace(plan, abandoned=self.budget_reached)
+        if released is None:
             self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm)
             return None, MetricRecord({**self.last_round.figures()})
-        self._put_on_record(server_round, came.participants, spent)
-        self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent)
-        return self._release(arrays, came), MetricRecord({**self.last_round.figures()})
-
-    def _exceeds_budget(self, spent: PrivacySpent) -> bool:
-        budget = self.plan.epsilon_budget
-        if budget is None or spent.epsilon is None or spent.epsilon <= budget:
-            return False
-        self.budget_reached = (
-            f"the next release would take epsilon to {spent.epsilon:.4g}, above the budget of {budget:.4g}"
-        )
-        return True
-
-    def _put_on_record(self, server_round: int, participants: NDArray[np.int64], spent: PrivacySpent) -> None:
-        """Write the ledger and count the participants; must come before any noise is drawn."""
-        self.ledger.record(server_round, self._labels(participants), spent)
-        self.participation.record(spent.releases, participants)
-
-    def _release(self, arrays: ArrayRecord, came: RoundReplies) -> ArrayRecord:
-        clip_norm = self.protected_sum.clip_norm
-        below = int((came.norms <= clip_norm).sum())
-        rate = learning_rate_at(self.optimizer, self.releases, self.plan.rounds)
-        total = came.total if self.plan.sampler == "discrete" else to_float(came.total, clip_norm)
-        noised = self.protected_sum.release(total, len(came.reported), below)
-        mean_update = (noised / self.cohort.goal).astype(np.float32)  # [num_weights]
-        step, self._optimizer_state = checked_step(self.server_optimizer, rate, mean_update, self._optimizer_state)
         self._released_now = True
-        return shaped_like(arrays, flat_weights(arrays) + step)
+        weights, spent = released
+        self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent)
+        return shaped_like(arrays, weights), MetricRecord({**self.last_round.figures()})
 
     # Evaluation -------------------------------------------------------------------------------
 
@@ -303,15 +307,9 @@ class DPFedAvg(Strategy):
 
     def state(self) -> State:
         """All that a checkpoint needs besides the weights and the settings, by owner."""
-        started, evaluation = self._optimizer_state, self.last_evaluation
+        evaluation = self.last_evaluation
         return {
-            "participation": {
-                "counts": self.participation.counts,
-                "last": self.participation.last,
-                "min_separation": np.array(self.participation.min_separation),
-            },
-            "noise": self.protected_sum.state(),
-            "optimizer": {"started": np.array(started is not None), "moments": dict(started or {})},
+            **self._releases.state(),
             "versions": self._versions.state(),
             "evaluation": {} if evaluation is None else {"phones": evaluation.phones, "counts": evaluation.counts},
         }
@@ -323,22 +321,8 @@ class DPFedAvg(Strategy):
             LedgerError: the ledger lacks a release that the state has made.
             StateError: it is not such a state, or says less of who took part than the ledger does.
         """
-        noise = branch(state, "noise")
-        releases = int(leaf(noise, "releases"))
-        if self.ledger.releases < releases:
-            raise LedgerError(
-                f"{self.ledger.path}: expected at least {releases} releases on record, found {self.ledger.releases}"
-            )
-        self.protected_sum.load_state(noise)
+        self._releases.load_state(state)
         self._versions.load_state(branch(state, "versions"))
-        participation, optimizer = branch(state, "participation"), branch(state, "optimizer")
-        self.participation.counts = leaf(participation, "counts")
-        self.participation.last = leaf(participation, "last")
-        self.participation.min_separation = int(leaf(participation, "min_separation"))
-        phones = np.arange(len(self.participation.counts))
-        if not self.participation.equals(self.ledger.participation(self._labels(phones), releases)):
-            raise StateError(expected("participation", "who took part as the ledger records it", "another"))
-        self._optimizer_state = leaves_of(branch(optimizer, "moments")) if leaf(optimizer, "started") else None
         evaluation = branch(state, "evaluation")
         self.last_evaluation = (
             PhoneCounts(leaf(evaluation, "phones"), leaves_of(branch(evaluation, "counts"))) if evaluation else None

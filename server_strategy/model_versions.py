@@ -3,6 +3,8 @@
 The strategy keeps as many as its cohort source says (`cohorts.CohortSource.max_staleness`).
 """
 
+import hashlib
+
 import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
@@ -14,6 +16,11 @@ from typefleet.errors import expected
 def flat_weights(arrays: ArrayRecord) -> NDArray[np.float32]:
     """float32 [num_weights], in the order of the record."""
     return np.concatenate([array.numpy().ravel() for array in arrays.values()])
+
+
+def weights_digest(flat: NDArray[np.float32]) -> str:
+    """SHA-256 of weights as little-endian float32, in the order of the record: 64 hexadecimal digits."""
+    return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
 
 
 def shaped_like(arrays: ArrayRecord, flat: NDArray[np.float32]) -> ArrayRecord:

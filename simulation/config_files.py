@@ -113,9 +113,13 @@ def to_toml(config: RunConfig) -> str:
     return tomli_w.dumps(tree)
 
 
+# What is said of other runs changes no result of this one.
+_ABOUT_OTHER_RUNS = (("privacy", "account"), ("privacy", "total_epsilon"), ("model", "init_is_public"))
+
+
 def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
-    without = (("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"))
+    without = (("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"), *_ABOUT_OTHER_RUNS)
     return {
         ".".join(path): path_setting(value) if isinstance(value, Path) else value
         for path, value in leaves(config).items()

@@ -35,6 +35,7 @@ from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import Run, checkpoint, start_run
+from simulation.run.other_runs import other_runs_now
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
@@ -114,6 +115,7 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
         central=central,
         folder=run.directory.root,
         page=page,
+        others=other_runs_now(run),
     )
 
 

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 from client_model.quiet import import_tensorflow_quietly
 from simulation.flags import parse_simulate
 from simulation.run.accepted_input import accept_input
+from simulation.run.other_runs import require_admission
 from typefleet.errors import TypefleetError
 
 app = ServerApp()
@@ -48,6 +49,8 @@ def _run(grid: Grid, argv: list[str]) -> None:
     flags = parse_simulate(argv)
     resume = flags.resume is not None
     accepted = accept_input(flags.run, resume)
+    if not resume:
+        require_admission(accepted)
     import_tensorflow_quietly()
     from client_model.learning.local_training import limit_threads
     from simulation.run.lifecycle import start_run

@@ -156,7 +156,7 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
             what = "finite numbers" if isinstance(value, tuple) else "a finite number"
             raise ConfigError(expected(flag_name(path), what, " ".join(map(str, numbers))))
         for one in numbers:
-            if one is not None:
+            if one is not None and not isinstance(one, str):  # such as none in the place of a number
                 _check_marks(flag_name(path), one, _marks(hints[f.name]))
             if isinstance(one, int | float) and abs(one) > SETTING_MAGNITUDE and path != _SEED:
                 what = f"a number between -{SETTING_MAGNITUDE:.0e} and {SETTING_MAGNITUDE:.0e}"

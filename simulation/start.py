@@ -10,6 +10,7 @@ from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, totals_of
 from simulation.run.directory import RunDirectory
+from simulation.run.other_runs import require_admission
 from simulation.steps import steps_shown_on
 from typefleet.errors import MachineError
 from typefleet.steps import step
@@ -59,6 +60,8 @@ def _start(
 ) -> "Run":
     with step("preparing text, vocabulary and fleet"):
         accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
+        if not resume:
+            require_admission(accepted)
     with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
         if not (resume and _is_finished(config)):
             used.start()

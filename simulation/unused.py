@@ -18,7 +18,8 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from client_model.config import default_start, public_shape
-from client_model.public_start import starting_file
+from client_model.public_start import PUBLIC_START, starting_file
+from server_strategy.privacy.config import with_default_noise
 from server_strategy.privacy.mechanisms.door import mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from simulation.settings import Path, choose, flag_in, flag_name, kind_settings, leaves, selectors, with_values
@@ -50,6 +51,10 @@ def _starts_from_corpus(config: "RunConfig") -> bool:
     return path is not None and path.suffix != ".npz" and not path.is_dir()
 
 
+def _starts_from_weights(config: "RunConfig") -> bool:
+    return _start(config) is not None and not _starts_from_corpus(config) and config.model.init != PUBLIC_START
+
+
 def _counts_words_on_phones(config: "RunConfig") -> bool:
     return config.data.vocabulary_path is None and _start(config) is None
 
@@ -65,6 +70,19 @@ def _preset_counts(config: "RunConfig") -> bool:
 
 def _is_private(config: "RunConfig") -> bool:
     return mechanism_kind(config.privacy.mechanism).private
+
+
+def _may_select_words(config: "RunConfig") -> bool:
+    return _is_private(config) and _counts_words_on_phones(config)
+
+
+def _selects_words(config: "RunConfig") -> bool:
+    return _may_select_words(config) and config.privacy.vocabulary_epsilon != "none"
+
+
+def _asks_for_several_writers(config: "RunConfig") -> bool:
+    models_a_deployment = with_default_noise(config.privacy).modelled_cohort is not None
+    return _builds_vocabulary(config) and (models_a_deployment or not _selects_words(config))
 
 
 _RULES = (
@@ -83,13 +101,16 @@ _RULES = (
     _Rule(
         "data",
         ("min_phones_a_word",),
-        "with a vocabulary that is counted on messages: no --data.vocabulary-path, and no weights as --model.init",
-        _builds_vocabulary,
+        "with a vocabulary that is counted on messages (no --data.vocabulary-path, and no weights as --model.init), "
+        "and on those of phones with --privacy.vocabulary-epsilon none or --privacy.modelled-cohort",
+        _asks_for_several_writers,
     ),
     _Rule("model", ("preset",), "with sizes of the model left open", _preset_counts),
     _Rule(
         "model", ("vocabulary_size",), "without --data.vocabulary-path and weights as --model.init", _builds_vocabulary
     ),
+    _Rule("model", ("init_is_public",), "with weights as --model.init", _starts_from_weights),
+    _Rule("privacy", ("total_epsilon",), "with --privacy.account", lambda c: c.privacy.account is not None),
     _Rule(
         "model", ("init_epochs", "init_learning_rate"), "with a file of messages as --model.init", _starts_from_corpus
     ),
@@ -110,6 +131,19 @@ _RULES = (
         ("clip_count_stddev",),
         f"without --privacy.mechanism {NO_PRIVACY.name}",
         _is_private,
+    ),
+    _Rule(
+        "privacy",
+        ("vocabulary_epsilon",),
+        f"with words that are counted on phones (--model.init none, and no --data.vocabulary-path), and without "
+        f"--privacy.mechanism {NO_PRIVACY.name}",
+        _may_select_words,
+    ),
+    _Rule(
+        "privacy",
+        ("vocabulary_words_per_phone",),
+        "with --privacy.vocabulary-epsilon, where words are counted on phones",
+        _selects_words,
     ),
     _Rule(
         "privacy",

@@ -131,11 +131,22 @@ def build_vocabulary(lexicon: list[str], counts: NDArray[np.int64], size: int) -
         size: rows of the table, special tokens and punctuation included; fewer where the text has
             fewer distinct words.
     """
-    fixed = SPECIAL_TOKENS + PUNCTUATION
-    words = [(-int(counts[i]), lexicon[i]) for i in np.flatnonzero(counts) if _may_enter(lexicon[i])]
+    words = [(-int(counts[i]), lexicon[i]) for i in np.flatnonzero(counts) if may_enter(lexicon[i])]
     words.sort()
-    return Vocabulary(fixed + tuple(word for _, word in words[: size - len(fixed)]))
+    return vocabulary_of([word for _, word in words], size)
 
 
-def _may_enter(token: str) -> bool:
+def vocabulary_of(words: Sequence[str], size: int) -> Vocabulary:
+    """The first of some words that fit, after what every vocabulary has.
+
+    Args:
+        words: in order.
+        size: rows of the table, special tokens and punctuation included.
+    """
+    fixed = SPECIAL_TOKENS + PUNCTUATION
+    return Vocabulary((*fixed, *words[: size - len(fixed)]))
+
+
+def may_enter(token: str) -> bool:
+    """Whether a token is a word that a vocabulary can have, and not in every one already."""
     return token not in SPECIAL_TOKENS + PUNCTUATION and len(token) <= WORD_CHARACTERS

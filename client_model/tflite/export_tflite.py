@@ -15,9 +15,10 @@ fails. The same weights give the same bytes.
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -175,7 +176,7 @@ def export_model(
     kinds: Sequence[str] = DEFAULT_KINDS,
     max_gradient_norm: float = 0.0,
     inside: tuple[ModelFacts, list[AssociatedFile]] | None = None,
-    of_the_run: Sequence[str] = (),
+    of_the_run: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Export:
     """Write the files into `folder` once all have passed, and manifest.json with their digests.
 
@@ -186,7 +187,7 @@ def export_model(
         kinds: keys of FILES.
         max_gradient_norm: bound on a gradient of the file that learns, as in training; 0 for none.
         inside: metadata and files to put into each file.
-        of_the_run: names of files in the folder that this was made from, for the manifest.
+        of_the_run: files in the folder that this was made from, by name: what the manifest shall say of each.
 
     Raises:
         DisagreementError: a file suggests other words than the weights; files already in the folder stay.
@@ -212,7 +213,7 @@ def export_model(
         (Path(draft) / VECTORS).write_text(reference_vectors(named, text.vocabulary), encoding="utf-8")
         digest = weights_sha256(flatten(weights))
         facts = {one.path.name: {"weights_sha256": digest, **manifest_facts(one)} for one in exported}
-        place_files(Path(draft), folder, facts, of_the_run)
+        place_files(Path(draft), folder, {**facts, **of_the_run}, tuple(of_the_run))
     return Export(exported, reference.values, text.metrics)
 
 

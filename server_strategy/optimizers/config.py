@@ -24,7 +24,7 @@ class ServerOptimizerConfig:
     """How the step size falls from the end of the warm-up to the last round."""
     warmup_rounds: Annotated[int, Ge(0)] = 0
     """Rounds in which the step size rises."""
-    final_learning_rate_share: Annotated[float, Ge(0), Le(1)] = 0.0
+    final_learning_rate_share: Annotated[float, Ge(0), Le(1)] = 0.05
     """Step size of the last round, as a share of the highest; with a linear or cosine schedule."""
     settings: Annotated[KindSettings, SettingsOf("name", OPTIMIZERS), FLAT] = KindSettings()
     """Of the optimizer itself."""

@@ -64,5 +64,5 @@ def charged_noise_multiplier(
     Plans of earlier versions charged the count by 1/2 under zero-out adjacency, where it changes by 1: what they spent
     is more than their noise multiplier says.
     """
-    joint = float((update_noise_multiplier**-2 + (COUNT_SENSITIVITY[adjacency] / count_stddev) ** 2) ** -0.5)
+    joint = 1 / math.hypot(1 / update_noise_multiplier, COUNT_SENSITIVITY[adjacency] / count_stddev)
     return noise_multiplier if joint >= noise_multiplier * (1 - _ROUNDING) else joint

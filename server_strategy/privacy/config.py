@@ -1,6 +1,7 @@
 """Settings of what protects the phones."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -20,6 +21,7 @@ DEFAULT_NOISE_MULTIPLIER = 2.0  # with that mechanism
 DEFAULT_TARGET_EPSILON = 6.4  # what that costs in the default run
 DEFAULT_MODELLED_COHORT = 20_000
 DEFAULT_CLIP_LEARNING_RATE = 0.2
+DEFAULT_VOCABULARY_EPSILON = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ class PrivacyConfig:
     modelled_cohort: Annotated[int | None, Ge(1)] = None
     """Scale the noise to what a deployment with this many reports per round would see. Epsilon is then
     that of the modelled deployment, not of this run."""
+    account: Path | None = None
+    """File that adds up what all runs on the same data cost a phone; it is begun if it is not there."""
+    total_epsilon: Annotated[float | None, Gt(0)] = None
+    """With --privacy.account: refuse a run that could take epsilon of all of them together above this. What a run was
+    once begun with holds for all further ones."""
+    vocabulary_epsilon: Annotated[Literal["none"] | float, Gt(0)] = DEFAULT_VOCABULARY_EPSILON
+    """Where words are counted on phones: epsilon of the vocabulary alone, at the run's delta, by Renyi orders. Words
+    enter by their noised weight above a threshold, and the cost is part of the run's epsilon. none: they are counted
+    exactly, and the statement says that the vocabulary is outside."""
+    vocabulary_words_per_phone: Annotated[int, Ge(1), Le(100_000)] = 200
+    """Words that one phone gives for that vocabulary, at most: those it uses most."""
     adjacency: Adjacency = ZERO_OUT
     """What epsilon compares. zero-out: one phone's updates against zeros in their place. add-or-remove: the phone
     against its absence, all others taking part as before."""

@@ -1,13 +1,16 @@
 """The record of what each release cost, written before the release leaves the server.
 
 A ledger is a file of JSON lines. The first line states the plan; every further line is one release:
-who took part (salted 64-bit labels), the noise, and the privacy spent so far, computed from the
-participations that really happened. Each line carries the hash of the line before it, so an edited
-or missing line is found when the file is read again.
+who took part (salted 64-bit labels), the privacy spent so far, computed from the participations that
+really happened, a keyed digest of the exact sum and the hash of the weights that result
+(`ledger_lines`). Each line carries the hash of the line before it, so an edited or missing line is found
+when the file is read again.
 
-Order of events in a round: sum -> ledger line, fsynced -> noise and release. A crash after the line
-and before the release therefore over-counts, never under-counts; the resumed run repeats the same
-release (same sum, same noise), finds its line there already, and checks that it is equal.
+Order of events in a round: sum -> noise and weights, in memory -> ledger line, fsynced -> release. Nothing
+leaves before its line is on disk. A crash after the line and before the release therefore over-counts, never
+under-counts; the resumed run makes the same release (same sum, same noise), finds its line there already, and
+it costs nothing. A release of another sum under a line on record has fresh noise and a line of its own, and
+both are counted (`ledger_paths`).
 
 A last line without its newline was not yet on disk as a whole, so its release was not made. The run that goes on cuts
 it off; whoever only reads leaves the file as it is.
@@ -16,7 +19,7 @@ it off; whoever only reads leaves the file as it is.
 import json
 import math
 import os
-import re
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,82 +27,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.ledger_lines import Binding as Binding
 from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
 from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
 from server_strategy.privacy.ledger_lines import chained, cut_off, participants_of, read_ledger
 from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
 from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
-from server_strategy.privacy.mechanisms.base import Mechanism
+from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, way_to
+from server_strategy.privacy.ledger_reading import charged_more as charged_more
+from server_strategy.privacy.ledger_reading import half_written_line as half_written_line
+from server_strategy.privacy.ledger_reading import plan_on_record
+from server_strategy.privacy.ledger_reading import recompute as recompute
+from server_strategy.privacy.ledger_reading import releases_on_record as releases_on_record
 from server_strategy.privacy.mechanisms.record import kind_of
+from server_strategy.privacy.participation_log import NOTHING_BESIDE
+from server_strategy.privacy.participation_log import Beside as Beside
+from server_strategy.privacy.participation_log import ParticipationLog as ParticipationLog
+from server_strategy.privacy.participation_log import privacy_after as privacy_after
+from server_strategy.privacy.participation_log import privacy_spent as privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan
-from typefleet.errors import ConfigError, InputError, UnknownKindError, expected, said_of
+from typefleet.errors import expected
 from typefleet.private_files import open_private
 
-NEVER = -(2**31) // 2
 _ROUNDING = 1e-9  # of a cost that is computed again for more releases
 _RECOMPUTED = 1e-4  # what the rounding of optimised parameters does to the noise
-_MECHANISM = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-
-
-class ParticipationLog:
-    """Which phones took part when, and who may take part next.
-
-    Attributes:
-        counts: int32 [num_phones], participations.
-        last: int32 [num_phones], release of the last one; NEVER if none.
-        min_separation: smallest distance seen between two participations of one phone; 0 if none.
-    """
-
-    def __init__(self, num_phones: int) -> None:
-        self.counts = np.zeros(num_phones, np.int32)
-        self.last = np.full(num_phones, NEVER, np.int32)
-        self.min_separation = 0
-
-    def may_participate(self, release: int, min_separation_rounds: int, max_participations: int) -> NDArray[np.bool_]:
-        """bool [num_phones]: phones that keep the plan if they take part in this release."""
-        return (release - self.last >= min_separation_rounds) & (self.counts < max_participations)
-
-    def separation_after(self, release: int, phones: NDArray[np.int64]) -> int:
-        """`min_separation` if these phones were part of a release."""
-        before = self.last[phones]
-        gaps = release - before[before != NEVER]
-        return min(int(gaps.min()), self.min_separation or int(gaps.min())) if len(gaps) else self.min_separation
-
-    def equals(self, other: "ParticipationLog") -> bool:
-        """Whether both say the same of every phone."""
-        same = np.array_equal(self.counts, other.counts) and np.array_equal(self.last, other.last)
-        return same and self.min_separation == other.min_separation
-
-    def record(self, release: int, phones: NDArray[np.int64]) -> None:
-        """Count these phones as part of a release."""
-        self.min_separation = self.separation_after(release, phones)
-        self.counts[phones] += 1
-        self.last[phones] = release
-
-
-def privacy_spent(plan: PrivacyPlan, log: ParticipationLog, releases: int) -> PrivacySpent:
-    """The claim for what happened: from the largest number of participations and the smallest separation."""
-    return _spent(plan, releases, int(log.counts.max(initial=0)), log.min_separation)
-
-
-def privacy_after(plan: PrivacyPlan, log: ParticipationLog, release: int, phones: NDArray[np.int64]) -> PrivacySpent:
-    """The claim if these phones were part of the release; the log stays as it is."""
-    most = max(int(log.counts.max(initial=0)), int(log.counts[phones].max(initial=-1)) + 1)
-    return _spent(plan, release, most, log.separation_after(release, phones))
-
-
-def _spent(plan: PrivacyPlan, releases: int, most: int, separation: int) -> PrivacySpent:
-    rho = plan.rho_of(releases, separation or max(releases, 1), most)
-    private = rho is not None and plan.delta is not None
-    return PrivacySpent(
-        releases=releases,
-        max_participations=most,
-        min_separation_rounds=separation or None,
-        zcdp_rho=rho if private else None,
-        epsilon=epsilon_by_rdp(rho, plan.delta) if private else None,
-        delta=plan.delta if private else None,
-    )
 
 
 class PrivacyLedger:
@@ -109,58 +60,139 @@ class PrivacyLedger:
         plan: the plan on record. A mechanism that is optimised again, on another machine or with another
             number of threads, may differ in its last digits; what counts is the one the run began with.
         path: of the file; None: in memory.
+        head: the line, from 0, of the last release on the way to the model.
     """
 
     def __init__(self, plan: PrivacyPlan, path: Path | None = None) -> None:
-        """Open a ledger, or start one.
+        """Open a ledger, or start one; in either case before the first release.
 
         Raises:
             LedgerError: the file was edited, lacks a line, or belongs to another plan.
         """
         self.path = path
         self._entries: list[dict[str, Any]] = []
-        self.plan = plan
+        self.plan, self.head, self._is_one_way = plan, 0, True
+        self._beside: tuple[list[int], Beside] | None = None  # the last that was asked for
         whole_bytes = None
         if path is not None and path.exists():
             self._entries, whole_bytes = read_ledger(path)
-        if self._entries and not _same_plan(self._entries[0].get("plan"), plan):
+        if self._entries and not same_plan(self._entries[0].get("plan"), plan):
             raise LedgerError(expected(f"{path}:1", "the plan of this run", "another one"))
         if path is not None and whole_bytes is not None:
             cut_off(path, whole_bytes)
         if not self._entries:
             self._append(chained({"release": 0, "plan": plan.to_json()}, ""))
             return
-        self.plan = _plan_on_record(path, self._entries, plan.mechanism)
+        self.plan = plan_on_record(path, self._entries, plan.mechanism)
+        self._is_one_way = is_one_way(self._entries)
 
     @property
     def releases(self) -> int:
-        """Releases on record."""
-        return len(self._entries) - 1
+        """The last release on record."""
+        return max(int(entry["release"]) for entry in self._entries)
 
-    def participation(self, labels: NDArray[np.uint64], releases: int) -> ParticipationLog:
-        """Who took part in the first releases, by what is on record.
+    def go_on_after(self, releases: int, head: int | None = None) -> None:
+        """Take up the ledger where a checkpoint left it.
+
+        Args:
+            releases: made until then.
+            head: line of the last of them; None: the first line on record of that release.
+
+        Raises:
+            LedgerError: there is no such line.
+        """
+        if head is None:
+            head = next(
+                (i for i, entry in enumerate(self._entries) if entry["release"] == releases), len(self._entries)
+            )
+        if not (0 <= head < len(self._entries) and self._entries[head]["release"] == releases):
+            raise LedgerError(expected(self.path, f"at least {releases} releases on record", self.releases))
+        self.head = head
+
+    def participation(self, labels: NDArray[np.uint64]) -> ParticipationLog:
+        """Who took part on the way to `head`, by what is on record.
 
         Args:
             labels: uint64 [num_phones], of each phone.
-            releases: how many; they are on record.
 
         Raises:
             LedgerError: a line names a phone that has none of these labels.
         """
-        order = np.argsort(labels, kind="stable")
         log = ParticipationLog(len(labels))
-        for entry in self._entries[1 : releases + 1]:
-            present = participants_of(self.path, entry)
-            at = np.searchsorted(labels, present, sorter=order)
-            phones = order[np.minimum(at, len(labels) - 1)]
-            if not np.array_equal(labels[phones], present):
-                where = f"{self.path}:{entry['release'] + 1}"
-                raise LedgerError(expected(where, "phones of this run", "another"))
-            log.record(entry["release"], phones)
+        order = np.argsort(labels, kind="stable")
+        for line in way_to(self._entries, self.head):
+            log.record(self._entries[line]["release"], self._phones_of(line, labels, order))
         return log
 
-    def record(self, server_round: int, participants: NDArray[np.uint64], spent: PrivacySpent) -> None:
+    def _phones_of(self, line: int, labels: NDArray[np.uint64], order: NDArray[np.int64]) -> NDArray[np.int64]:
+        present = participants_of(self.path, line, self._entries[line])
+        at = np.searchsorted(labels, present, sorter=order)
+        phones: NDArray[np.int64] = order[np.minimum(at, len(labels) - 1)]
+        if not np.array_equal(labels[phones], present):
+            raise LedgerError(expected(f"{self.path}:{line + 1}", "phones of this run", "another"))
+        return phones
+
+    def beside(self, labels: Callable[[], NDArray[np.uint64]], line: int | None, everything: bool = False) -> Beside:
+        """What was released beside the way to a line.
+
+        Args:
+            labels: gives those of each phone, uint64 [num_phones]; asked for if there is anything.
+            line: on record; None: one that is to be written after `head`.
+            everything: also what follows the line, and may still be made again.
+
+        Raises:
+            LedgerError: a line names a phone that has none of these labels.
+        """
+        at = self.head if line is None else line
+        if at == len(self._entries) - 1 and self._is_one_way:
+            return NOTHING_BESIDE
+        lines = given_up(self._entries, at, everything or line is None)
+        if not lines:
+            return NOTHING_BESIDE
+        if self._beside is None or self._beside[0] != lines:
+            every = labels()
+            order = np.argsort(every, kind="stable")
+            cost = cost_beside(
+                self.plan, self._entries, lines, lambda one: self._phones_of(one, every, order), len(every)
+            )
+            self._beside = (lines, cost)
+        return self._beside[1]
+
+    def line_of(self, server_round: int, participants: NDArray[np.uint64], sum_digest: str) -> int | None:
+        """The line that has this sum on record as the release after `head`; None if none has."""
+        there = {"round": server_round, "participants": encode_labels(participants), "sum_digest": sum_digest}
+        for line in range(self.head + 1, len(self._entries)):
+            entry = self._entries[line]
+            if entry.get("follows") == self.head and all(entry.get(name) == value for name, value in there.items()):
+                return line
+        return None
+
+    def attempt(self, line: int | None) -> int:
+        """Which noise a release has: that of its line, or, after `head`, one that none on record has."""
+        if line is not None:
+            return int(self._entries[line]["attempt"])
+        if self.head == len(self._entries) - 1 and self._is_one_way:
+            return 0
+        release = self._entries[self.head]["release"] + 1
+        return sum(entry["release"] == release for entry in self._entries)
+
+    def repeats(self, line: int, weights_sha256: str) -> bool:
+        """Go on to a line on record if it led to these weights; the release is the same, and free."""
+        if self._entries[line]["weights_sha256"] != weights_sha256:
+            return False
+        self.head = line
+        return True
+
+    def record(
+        self, server_round: int, participants: NDArray[np.uint64], spent: PrivacySpent, binding: Binding | None = None
+    ) -> None:
         """Put a release on record, durably, before it is made.
+
+        Args:
+            server_round: in which it is made.
+            participants: labels of the phones.
+            spent: with this release.
+            binding: what it is; None: the line binds nothing, and a release that is there already must be equal.
 
         Raises:
             LedgerError: the release is already there with another content, one is missing, a phone is named twice,
@@ -175,18 +207,23 @@ class PrivacyLedger:
             "spent": asdict(spent),
             "epsilon_is_of": self.plan.epsilon_is_of,
         }
-        if spent.releases <= self.releases:
-            there = {k: v for k, v in self._entries[spent.releases].items() if k not in ("previous", "hash")}
+        if binding is None and self.head + 1 < len(self._entries):
+            there = {k: v for k, v in self._entries[self.head + 1].items() if k not in ("previous", "hash")}
             if there != entry:
-                where, found = f"{self.path}:{spent.releases + 1}", "another one; epsilon would be understated"
+                where, found = f"{self.path}:{self.head + 2}", "another one; epsilon would be understated"
                 raise LedgerError(expected(where, "the release that this run repeats", found))
+            self.head += 1
             return
-        if spent.releases != self.releases + 1:
+        if spent.releases != self._entries[self.head]["release"] + 1:
             raise LedgerError(expected(self.path, f"{spent.releases - 1} releases on record", self.releases))
         if len(np.unique(participants)) != len(participants):
             raise LedgerError(expected(self.path, "every phone at most once in a release", "one twice"))
         self._require_no_less(spent)
+        if binding is not None:
+            entry |= {**binding._asdict(), "follows": self.head, "attempt": self.attempt(None)}
+        self._is_one_way &= self.head == len(self._entries) - 1
         self._append(chained(entry, self._entries[-1]["hash"]))
+        self.head = len(self._entries) - 1
 
     def _require_no_less(self, spent: PrivacySpent) -> None:
         """What is spent stays spent, whatever a mechanism says of its cost."""
@@ -207,99 +244,11 @@ class PrivacyLedger:
         self._entries.append(entry)
 
 
-def recompute(path: Path, releases: int, mechanism: Mechanism | None = None) -> dict[str, Any]:
-    """The cost of the first `releases` releases, from the ledger's participants alone; nothing is written.
+def same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
+    """Whether a plan on record is this one.
 
-    Args:
-        path: of the ledger.
-        releases: to count.
-        mechanism: that of the ledger, if it is one that nobody registered.
-
-    Returns:
-        The fields of PrivacySpent.
-
-    Raises:
-        LedgerError: the ledger is missing, edited or too short, or its mechanism is not known.
+    They are equal but for parameters that an optimiser found, and for what their rounding does to the noise.
     """
-    entries, _ = read_ledger(path)
-    if not entries or len(entries) - 1 < releases:
-        raise LedgerError(expected(path, f"{releases} releases on record", max(len(entries) - 1, 0)))
-    plan = _plan_on_record(path, entries, mechanism)
-    labels = [participants_of(path, entry) for entry in entries[1 : releases + 1]]
-    everyone = np.unique(np.concatenate(labels)) if labels else np.zeros(0, np.uint64)
-    log = ParticipationLog(len(everyone))
-    for release, present in enumerate(labels, start=1):
-        log.record(release, np.searchsorted(everyone, present))
-    try:
-        return asdict(privacy_spent(plan, log, releases))
-    except InputError:
-        raise
-    except (
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        LookupError,
-        AttributeError,
-        MemoryError,
-    ) as error:  # of the mechanism, which no type on record binds
-        found = "parameters of another kind"
-        raise LedgerError(expected(f"{path}:1", "a plan whose cost can be computed", found)) from error
-
-
-def releases_on_record(path: Path) -> tuple[int, str]:
-    """How many releases a ledger has, and whose epsilon its plan's is.
-
-    Raises:
-        LedgerError: it is missing, edited or without a plan, or its mechanism is not known.
-    """
-    entries, _ = read_ledger(path)
-    if not entries:
-        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none"))
-    return len(entries) - 1, _plan_on_record(path, entries, None).epsilon_is_of
-
-
-def charged_more(path: Path) -> str | None:
-    """Why more is charged than the plan's noise multiplier says; None where that is right.
-
-    Raises:
-        LedgerError: it is missing, edited or without a plan, or its mechanism is not known.
-    """
-    entries, _ = read_ledger(path)
-    if not entries:
-        raise LedgerError(expected(f"{path}:1", "the plan of a run", "none"))
-    return _plan_on_record(path, entries, None).charged_more
-
-
-def half_written_line(path: Path) -> int | None:
-    """The number of a last line that a crash left without its end, which is counted by nobody; None if all are whole.
-
-    Raises:
-        LedgerError: the lines before it were edited, or one is missing.
-    """
-    entries, whole_bytes = read_ledger(path)
-    return None if whole_bytes is None else len(entries) + 1
-
-
-def _plan_on_record(path: Path | None, entries: list[dict[str, Any]], at_hand: Mechanism | None) -> PrivacyPlan:
-    """The plan in the first line.
-
-    Raises:
-        LedgerError: it is none, or its mechanism is neither registered nor at hand; no cost is guessed.
-    """
-    plan = entries[0]["plan"]
-    name = plan.get("mechanism")
-    if isinstance(name, str) and not _MECHANISM.fullmatch(name):  # which the error would repeat
-        raise LedgerError(expected(f"{path}:1", "the plan of a run", "a mechanism without a proper name"))
-    try:
-        return PrivacyPlan.from_json(plan, at_hand)
-    except UnknownKindError as error:
-        raise LedgerError(f"{path}:1: {error}; without its code the cost is not known") from error
-    except ConfigError as error:
-        raise LedgerError(said_of(f"{path}:1", error)) from error
-
-
-def _same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
-    """Equal but for parameters that an optimiser found, and for what their rounding does to the noise."""
     planned = plan.to_json()
     on_record = PrivacyPlan.with_defaults(on_record) if isinstance(on_record, dict) else {}
     if on_record.keys() != planned.keys():

@@ -1,6 +1,18 @@
 """The lines of a privacy ledger: their form, the chain that holds them together, and reading them back.
 
 A line is taken only with exactly the fields that it has, each of its kind, and with the hash of the line before it.
+
+The line of a release is bound to what was released:
+
+| field | what |
+|---|---|
+| sum_digest | keyed BLAKE2b (RFC 7693) of the exact sum, of how many updates are in it and how many were short |
+| weights_sha256 | SHA-256 of the weights that result |
+| follows | the line, from 0, of the release before it on its way to the model |
+| attempt | how many lines before it are of the same release: it counts the noise that was drawn for it |
+
+The key of the digest stays with the run: without it nobody can try sums. Lines of earlier versions have none of the
+four and bind nothing; their releases follow each other.
 """
 
 import base64
@@ -8,9 +20,11 @@ import binascii
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +36,10 @@ from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
 _CHAIN = {"release": int, "previous": str, "hash": str}
 _FIRST = {"plan": dict}
 _RELEASE = {"round": int, "reports": int, "participants": str, "spent": dict, "epsilon_is_of": str}
+_BINDING = {"sum_digest": str, "weights_sha256": str, "follows": int, "attempt": int}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LEDGER = b"typefleet ledger"
+KEY_BYTES = 32
 
 
 class LedgerError(InputError):
@@ -38,6 +56,30 @@ class PrivacySpent:
     zcdp_rho: float | None  # None, as all below, without privacy
     epsilon: float | None  # by Renyi orders, an upper bound
     delta: float | None
+    repeated_releases: int = 0  # made again after a resume, of another sum; their cost is in the numbers above
+
+
+class Binding(NamedTuple):
+    """What a line says of the release itself."""
+
+    sum_digest: str
+    weights_sha256: str
+
+
+def digest_of_sum(key: bytes, total: NDArray[np.int64], *, clip_norm: float, reports: int, reports_below: int) -> str:
+    """Keyed BLAKE2b of all that a release is computed from, 64 hexadecimal digits.
+
+    Args:
+        key: of the run, 32 bytes.
+        total: the exact sum in fixed point, int64 [num_weights].
+        clip_norm: its unit.
+        reports: updates in it.
+        reports_below: those whose norm was at most the clip norm.
+    """
+    digest = hashlib.blake2b(key=key, digest_size=32, person=_LEDGER)
+    digest.update(json.dumps([clip_norm, reports, reports_below]).encode() + b"\n")
+    digest.update(np.ascontiguousarray(total, "<i8").data)
+    return digest.hexdigest()
 
 
 def encode_labels(labels: NDArray[np.uint64]) -> str:
@@ -63,6 +105,7 @@ def read_ledger(path: Path) -> tuple[list[dict[str, Any]], int | None]:
         LedgerError: the file cannot be read, is another one, or was edited.
     """
     entries: list[dict[str, Any]] = []
+    same_release: dict[int, list[dict[str, Any]]] = {}
     whole_bytes = 0
     for number, content, is_whole in read_lines(path, "a privacy ledger", LedgerError):
         if not is_whole:
@@ -72,9 +115,10 @@ def read_ledger(path: Path) -> tuple[list[dict[str, Any]], int | None]:
         body = {name: value for name, value in entry.items() if name not in ("previous", "hash")}
         previous = entries[-1]["hash"] if entries else ""
         intact = entry == chained(body, entry["previous"])
-        if not intact or entry["previous"] != previous or entry["release"] != number - 1:
+        if not intact or entry["previous"] != previous or not _has_its_place(entry, entries, same_release):
             raise LedgerError(expected(where, "an unbroken chain", "an edited or missing line"))
         entries.append(entry)
+        same_release.setdefault(entry["release"], []).append(entry)
         whole_bytes += len(content) + 1
     return entries, None
 
@@ -85,9 +129,10 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
     Raises:
         LedgerError: it is another one.
     """
-    kinds = _CHAIN | (_FIRST if is_first else _RELEASE)
     if not isinstance(found, dict):
         raise LedgerError(expected(where, "a ledger line", json_kind(found)))
+    binds = not is_first and bool(found.keys() & _BINDING.keys())
+    kinds = _CHAIN | (_FIRST if is_first else _RELEASE) | (_BINDING if binds else {})
     if found.keys() != kinds.keys():
         absent = next((name for name in kinds if name not in found), None)
         raise LedgerError(expected(where, "a ledger line", f"no {absent}" if absent else "something that none has"))
@@ -98,30 +143,62 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
             raise LedgerError(expected(where, "a ledger line", f"{name} below 0"))
     if not is_first:
         _require_spent(found["spent"], where)
+    if binds and not all(_DIGEST.fullmatch(found[name]) for name in Binding._fields):
+        raise LedgerError(expected(where, "a ledger line", "a digest that is none"))
     return found
+
+
+def _has_its_place(
+    entry: dict[str, Any], before: list[dict[str, Any]], same_release: dict[int, list[dict[str, Any]]]
+) -> bool:
+    """Whether a line can stand after these: it follows one of the release before its own, and none says the same."""
+    if not before:
+        return bool(entry["release"] == 0)
+    follows, release = follows_of(entry, len(before)), entry["release"]
+    if not is_bound(entry):
+        return bool(release == len(before) and before[-1]["release"] == release - 1)
+    again = same_release.get(release, [])
+    same = ("follows", "round", *Binding._fields)
+    return (
+        follows < len(before)
+        and before[follows]["release"] == release - 1
+        and entry["attempt"] == len(again)
+        and not any(all(one.get(name) == entry[name] for name in same) for one in again)
+    )
+
+
+def is_bound(entry: Mapping[str, Any]) -> bool:
+    """Whether the line of a release says which sum it was, and to which weights it led."""
+    return "sum_digest" in entry
+
+
+def follows_of(entry: Mapping[str, Any], line: int) -> int:
+    """The line, from 0, of the release before that of `entry`, which is the line `line`."""
+    follows: int = entry.get("follows", line - 1)
+    return follows
 
 
 def _require_spent(spent: dict[str, Any], where: str) -> None:
     types = get_type_hints(PrivacySpent)
-    if spent.keys() != types.keys():
+    needed = {f.name for f in fields(PrivacySpent) if f.default is MISSING}
+    if not needed <= spent.keys() <= types.keys():
         raise LedgerError(expected(where, "what was spent", "other values"))
-    for name, hint in types.items():
-        kinds = get_args(hint) or (hint,)
-        value = spent[name]
+    for name, value in spent.items():
+        kinds = get_args(types[name]) or (types[name],)
         if type(value) not in kinds and not (type(value) is int and float in kinds):
             raise LedgerError(expected(where, "what was spent", f"{name} of another kind"))
         if value is not None and value < 0:
             raise LedgerError(expected(where, "what was spent", f"{name} below 0"))
 
 
-def participants_of(path: Path | None, entry: dict[str, Any]) -> NDArray[np.uint64]:
-    """The labels of a release.
+def participants_of(path: Path | None, line: int, entry: Mapping[str, Any]) -> NDArray[np.uint64]:
+    """The labels of a release, whose line is the one of this number, from 0.
 
     Raises:
         LedgerError: they are none, another number than was reported, or a phone is there twice, which would be counted
             once.
     """
-    where, what = f"{path}:{entry['release'] + 1}", "the participants of a release"
+    where, what = f"{path}:{line + 1}", "the participants of a release"
     try:
         labels = decode_labels(entry["participants"])
     except (binascii.Error, ValueError) as error:

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from server_strategy.config import CohortConfig
-from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho, noise_multiplier_for
+from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho
 from server_strategy.privacy.adjacency import (
     COUNT_SENSITIVITY,
     ZERO_OUT,
@@ -19,6 +19,13 @@ from server_strategy.privacy.adjacency import (
 from server_strategy.privacy.config import DEFAULT_CLIP_LEARNING_RATE, PrivacyConfig, check_privacy
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import made, name_of, on_record, parameters_of, require_usable
+from server_strategy.privacy.vocabulary_cost import (
+    VocabularyCost,
+    delta_beside,
+    noise_multiplier_beside,
+    planned_vocabulary,
+    vocabulary_rho,
+)
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
 from typefleet.setting_types import typed
@@ -61,6 +68,7 @@ class PrivacyPlan:
     epsilon_budget: float | None = None  # the run stops before it is exceeded
     poisson_counterfactual: bool = False
     sampler: str = "continuous"  # of the noise
+    vocabulary: VocabularyCost | None = None  # of one that is counted on phones, under this guarantee
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
     adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
 
@@ -72,6 +80,7 @@ class PrivacyPlan:
             "mechanism": self.mechanism_name,
             "parameters": self.parameters,
             "adaptive": None if self.adaptive is None else asdict(self.adaptive),
+            "vocabulary": None if self.vocabulary is None else asdict(self.vocabulary),
         }
 
     @classmethod
@@ -86,13 +95,16 @@ class PrivacyPlan:
             UnknownKindError: the mechanism is neither registered nor at hand.
             ConfigError: these are not the values of a plan.
         """
-        _require_values_of(cls, values, {"mechanism": str, "parameters": dict | None, "adaptive": dict | None})
+        values = {"vocabulary": None, **values} if isinstance(values, Mapping) else values
+        as_dicts = {"parameters": dict | None, "adaptive": dict | None, "vocabulary": dict | None}
+        _require_values_of(cls, values, {"mechanism": str, **as_dicts})
         if values["adaptive"] is not None:
             _require_values_of(AdaptiveClipping, values["adaptive"], {})
-        rest = {name: value for name, value in values.items() if name not in ("mechanism", "parameters", "adaptive")}
+        rest = {name: value for name, value in values.items() if name not in ("mechanism", *as_dicts)}
         plan = cls(
             mechanism=on_record(values["mechanism"], values["parameters"], at_hand),
             adaptive=None if values["adaptive"] is None else AdaptiveClipping(**values["adaptive"]),
+            vocabulary=VocabularyCost.from_json(values["vocabulary"]),
             **rest,
         )
         if plan.adjacency not in COUNT_SENSITIVITY:
@@ -129,13 +141,29 @@ class PrivacyPlan:
         return f"a modelled deployment with {self.modelled_cohort:,} reports per round"
 
     def rho_of(self, releases: int, min_separation_rounds: int, max_participations: int) -> float | None:
-        """zCDP of this many releases, for phones within these bounds; None without privacy."""
+        """zCDP of this many releases, for phones within these bounds, and of the vocabulary; None without privacy."""
         if self.mechanism is None or self.noise_multiplier is None:
             return None
         if releases == 0 or max_participations == 0:
-            return 0.0
+            return vocabulary_rho(self.vocabulary)
         sensitivity = sensitivity_of(self.mechanism, releases, min_separation_rounds, max_participations)
-        return gaussian_rho(self._charged_multiplier(self.noise_multiplier), sensitivity)
+        charged = self._charged_multiplier(self.noise_multiplier)
+        return gaussian_rho(charged, sensitivity) + vocabulary_rho(self.vocabulary)
+
+    def epsilon_of(self, rho: float) -> float | None:
+        """Epsilon, by Renyi orders, of so much zCDP at the plan's delta; None without privacy."""
+        left = self.delta_left
+        return None if left is None else epsilon_by_rdp(rho, left)
+
+    @property
+    def delta_left(self) -> float | None:
+        """What rho is translated with: delta without the threshold's part of it; None without privacy."""
+        return None if self.delta is None else delta_beside(self.vocabulary, self.delta)
+
+    @property
+    def share_of_the_noise(self) -> float:
+        """A cohort of N spreads the noise z C over N reports; this run spreads it over its goal."""
+        return 1.0 if self.modelled_cohort is None else self.goal / self.modelled_cohort
 
     def _charged_multiplier(self, planned: float) -> float:
         """What the releases are charged by: of updates and clip count together."""
@@ -153,10 +181,11 @@ class PrivacyPlan:
         planned = self.noise_multiplier
         if planned is None or (charged := self._charged_multiplier(planned)) == planned:
             return None
+        more = planned / charged if charged else math.inf  # of a record that no run wrote
         return (
             f"the noise multiplier on record, {planned:.4g}, charges the clip count by 1/2; under {self.adjacency} "
             f"adjacency one phone changes it by {COUNT_SENSITIVITY[self.adjacency]:g}, so {charged:.4g} is charged "
-            f"here: rho is {(planned / charged) ** 2:.4g} times what the run said"
+            f"here: rho is {more * more:.4g} times what the run said"
         )
 
     def require_cohort(self, cohort: CohortConfig) -> None:
@@ -178,7 +207,7 @@ class PrivacyPlan:
     @property
     def epsilon(self) -> float | None:
         """Bound on the epsilon of the whole run, by Renyi orders; None without privacy."""
-        return None if self.zcdp_rho is None or self.delta is None else epsilon_by_rdp(self.zcdp_rho, self.delta)
+        return None if self.zcdp_rho is None else self.epsilon_of(self.zcdp_rho)
 
 
 def _require_values_of(kind: type, values: Any, others: dict[str, Any]) -> None:
@@ -221,6 +250,7 @@ def make_privacy_plan(
     num_phones: int,
     momentum: float = 0.0,
     mechanism: Mechanism | None = None,
+    counts_words: bool = False,
 ) -> PrivacyPlan:
     """Settle noise and bounds before the first round.
 
@@ -231,6 +261,7 @@ def make_privacy_plan(
         momentum: of the server, if its weights are a linear function of the updates; mechanisms can be optimised
             for it.
         mechanism: makes the noise, in the place of the kind that `privacy` names.
+        counts_words: whether the vocabulary is counted on the phones.
 
     Raises:
         ConfigError: settings of another type, that do not go together, or a mechanism that cannot be put on record.
@@ -262,25 +293,27 @@ def make_privacy_plan(
         sampler=privacy.sampler,
     )
     if plan.mechanism is not None:
-        plan = _with_noise(plan, privacy, plan.mechanism)
+        plan = _with_noise(plan, privacy, plan.mechanism, counts_words)
     return _with_adaptive_clipping(plan, privacy)
 
 
-def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism) -> PrivacyPlan:
-    """Settle noise multiplier and delta."""
+def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism, counts_words: bool) -> PrivacyPlan:
+    """Settle noise multiplier, delta, and the vocabulary's part of both."""
     if privacy.noise_multiplier is None and privacy.target_epsilon is None:
         raise ConfigError(expected("--privacy.noise-multiplier", "it or --privacy.target-epsilon", "neither"))
     sensitivity = _recorded_sensitivity(plan, mechanism)
     delta = privacy.delta if privacy.delta is not None else default_delta(plan.population)
+    vocabulary = planned_vocabulary(privacy, delta) if counts_words else None
     z = privacy.noise_multiplier
     if z is None:
-        z = noise_multiplier_for(float(privacy.target_epsilon or 0), delta, sensitivity)
+        z = noise_multiplier_beside(vocabulary, float(privacy.target_epsilon or 0), delta, sensitivity)
     gaussian_rho(z, sensitivity)  # refuses a noise that costs no number
     return replace(
         plan,
         noise_multiplier=z,
         delta=delta,
-        noise_stddev=z * plan.clip_norm * _share_of_the_noise(plan),
+        noise_stddev=z * plan.clip_norm * plan.share_of_the_noise,
+        vocabulary=vocabulary,
         epsilon_budget=privacy.target_epsilon,
     )
 
@@ -301,11 +334,6 @@ def _recorded_sensitivity(plan: PrivacyPlan, mechanism: Mechanism) -> float:
     return sensitivity
 
 
-def _share_of_the_noise(plan: PrivacyPlan) -> float:
-    """A cohort of N spreads the noise z C over N reports; this run spreads it over its goal."""
-    return 1.0 if plan.modelled_cohort is None else plan.goal / plan.modelled_cohort
-
-
 def _with_adaptive_clipping(plan: PrivacyPlan, privacy: PrivacyConfig) -> PrivacyPlan:
     """Share the noise between updates and count, if the clip norm adapts."""
     if privacy.clip_quantile is None:
@@ -321,7 +349,7 @@ def _with_adaptive_clipping(plan: PrivacyPlan, privacy: PrivacyConfig) -> Privac
     cohort = plan.modelled_cohort or plan.goal
     count_stddev = privacy.clip_count_stddev or default_count_stddev(z, cohort, plan.adjacency)
     z_update = noise_for_updates(z, count_stddev, plan.adjacency)
-    share = _share_of_the_noise(plan)
+    share = plan.share_of_the_noise
     adaptive = replace(
         adaptive,
         update_noise_multiplier=z_update,

@@ -25,6 +25,13 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.state import State, branch, leaf, leaves_of
 from typefleet.errors import expected
 
+FORGOTTEN = "forgotten"  # in a state
+
+
+def without_noise(state: State) -> State:
+    """The state of a `ProtectedSum` that makes no further release: nothing of its noise is left in it."""
+    return {**{name: leaf(state, name) for name in ("releases", "clip_norm")}, FORGOTTEN: np.array(True)}
+
 
 class ProtectedSum:
     """Makes releases, one after the other.
@@ -38,6 +45,7 @@ class ProtectedSum:
         self._query = make_query(plan, noise)
         self._state: Any = self._query.initial_global_state()
         self.releases = 0
+        self._may_release = True
 
     @property
     def clip_norm(self) -> float:
@@ -59,7 +67,10 @@ class ProtectedSum:
 
         Raises:
             ConfigError: the mechanism gives no noise for each weight; nothing is released.
+            RuntimeError: the state that it goes on from has forgotten its noise.
         """
+        if not self._may_release:
+            raise RuntimeError(expected("release", "the noise of earlier ones", "a state that has forgotten it"))
         sample: Any = tf.constant(total)
         if self._plan.adaptive is not None:
             sample = (sample, tf.constant(reports_below - reports / 2, tf.float64))
@@ -85,6 +96,11 @@ class ProtectedSum:
         """
         self.releases = int(leaf(state, "releases"))
         if not self.releases:
+            return
+        if FORGOTTEN in state:
+            self._may_release = False
+            if self._plan.adaptive is not None:
+                self._state = self._state._replace(clip_norm=float(leaf(state, "clip_norm")))
             return
         loaded, streams = [], branch(state, "streams")
         for number, (query, query_state) in enumerate(zip(self._keyed_queries(), self._keyed_states(), strict=True)):

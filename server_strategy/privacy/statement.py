@@ -4,6 +4,7 @@ What the files of the run do not have comes first: a guarantee of a modelled dep
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -13,15 +14,16 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
 _UNIT = "one phone (its user), over the whole run"
 _TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
-_RELEASED = "the model after every completed round, and the clip norm if it adapts"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _OUTSIDE = (
     "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
@@ -48,6 +50,7 @@ class StatementFacts:
     files: tuple[str, ...] = ()  # that the run leaves
     words: str = "counted"  # where the vocabulary comes from
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
+    other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -69,14 +72,15 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "unit": _UNIT,
         **adjacency_json(plan, spent, facts.most_phones_of_a_person),
         "trust_model": _TRUST,
-        "released": _RELEASED,
+        **vocabulary_json(plan),
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
-        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, spent.delta),
+        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, plan.delta_left),
         "amplification_by_sampling": _AMPLIFICATION,
         **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
+        "other_runs": facts.other_runs,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
         "caveats": list(_caveats(plan, facts)),
         "recompute": _recompute(plan, facts) if has_privacy else None,
@@ -93,6 +97,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
         lines += _mechanism(plan, plan.mechanism, facts)
+    lines += [*vocabulary_markdown(plan), *other_runs_markdown(facts.other_runs)]
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
@@ -220,9 +225,10 @@ def _show(value: Any) -> str:
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    exact = (_exact(plan.zcdp_rho, plan.delta), _exact(spent.zcdp_rho, spent.delta))
+    exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
     rows = [
         ("releases", plan.rounds, spent.releases),
+        *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
         ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
@@ -247,7 +253,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         f"- Unit: {_UNIT}.",
         f"- Adjacency: {adjacency_of(plan)}.",
         f"- Trust: {_TRUST}.",
-        f"- Released: {_RELEASED}.",
+        f"- Released: {released(plan)}.",
         f"- Data covered: {facts.data_covered}.",
         f"- Amplification by sampling: {_AMPLIFICATION}.",
         "- Separation and participations are enforced: a phone outside them is not invited. What happened is counted",

@@ -7,6 +7,7 @@ from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussi
 from server_strategy.privacy.adjacency import ADD_OR_REMOVE, COUNT_SENSITIVITY, ZERO_OUT
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.vocabulary_cost import group_delta_beside
 
 _MEANS: dict[str, str] = {
     ZERO_OUT: "zero-out: one phone's updates are replaced by zero; the schedule of participation is the same",
@@ -53,7 +54,7 @@ def adjacency_json(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_pers
         else COUNT_SENSITIVITY[plan.adjacency],
         "charged_more_than_planned": plan.charged_more,
         "group_rule": _GROUP_RULE if has_privacy else None,
-        "group_privacy": _groups(spent, most_phones_of_a_person),
+        "group_privacy": _groups(plan, spent, most_phones_of_a_person),
         "most_phones_of_a_person": most_phones_of_a_person,
     }
 
@@ -71,10 +72,10 @@ def adjacency_markdown(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_
     if plan.charged_more is not None:
         lines += [f"More is charged than was planned: {plan.charged_more}."]
     lines += ["It does not cover:", "", *(f"- {item}" for item in _NOT_COVERED[plan.adjacency]), ""]
-    return [*lines, *_groups_markdown(spent, most_phones_of_a_person)]
+    return [*lines, *_groups_markdown(plan, spent, most_phones_of_a_person)]
 
 
-def _groups(spent: PrivacySpent, most_phones_of_a_person: int | None) -> list[dict[str, Any]] | None:
+def _groups(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_person: int | None) -> list[dict[str, Any]] | None:
     """What is spent for owners of several phones, and for the person whose messages most phones hold."""
     if spent.zcdp_rho is None or spent.delta is None:
         return None
@@ -85,14 +86,15 @@ def _groups(spent: PrivacySpent, most_phones_of_a_person: int | None) -> list[di
     rows = []
     for size, who in groups:
         rho = spent.zcdp_rho * size**2
-        epsilons = (epsilon_by_rdp(rho, spent.delta), epsilon_of_gaussian(rho, spent.delta))
+        left = group_delta_beside(plan.vocabulary, spent.delta, size)
+        epsilons = (None, None) if left is None else (epsilon_by_rdp(rho, left), epsilon_of_gaussian(rho, left))
         costs = {"zcdp_rho": rho, "gdp_mu": math.sqrt(2 * rho), "epsilon": epsilons[0]}
         rows.append({"phones": size, "who": who, **costs, "epsilon_exact_gaussian": epsilons[1], "delta": spent.delta})
     return rows
 
 
-def _groups_markdown(spent: PrivacySpent, most_phones_of_a_person: int | None) -> list[str]:
-    rows = _groups(spent, most_phones_of_a_person)
+def _groups_markdown(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_person: int | None) -> list[str]:
+    rows = _groups(plan, spent, most_phones_of_a_person)
     if rows is None:
         return []
     return [
@@ -103,9 +105,13 @@ def _groups_markdown(spent: PrivacySpent, most_phones_of_a_person: int | None) -
         "| who | zCDP rho | epsilon, by Renyi orders | exact for Gaussian noise | delta |",
         "|---|---|---|---|---|",
         *(
-            f"| {row['who']} | {row['zcdp_rho']:.4g} | {row['epsilon']:.4g} | {row['epsilon_exact_gaussian']:.4g} | "
-            f"{row['delta']:.4g} |"
+            f"| {row['who']} | {row['zcdp_rho']:.4g} | {_shown(row['epsilon'])} | "
+            f"{_shown(row['epsilon_exact_gaussian'])} | {row['delta']:.4g} |"
             for row in rows
         ),
         "",
     ]
+
+
+def _shown(epsilon: float | None) -> str:
+    return "none: words of these phones alone enter more often than delta" if epsilon is None else f"{epsilon:.4g}"

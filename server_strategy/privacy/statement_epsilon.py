@@ -7,6 +7,7 @@ from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussi
 from server_strategy.privacy.amplification import Counterfactual, counterfactual
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.vocabulary_cost import group_delta_beside
 
 DELTAS = tuple(float(f"1e-{digits}") for digits in range(5, 13))
 """At which the statement shows epsilon."""
@@ -26,7 +27,7 @@ def epsilon_json(plan: PrivacyPlan, spent: PrivacySpent) -> dict[str, Any]:
     sampled = _counterfactual(plan, spent)
     return {
         "gdp_mu": None if spent.zcdp_rho is None else math.sqrt(2 * spent.zcdp_rho),
-        "epsilon_over_delta": _curve(spent),
+        "epsilon_over_delta": _curve(plan, spent),
         "conversion": _CONVERSION if has_privacy else None,
         "headline": _HEADLINE if has_privacy else None,
         "counterfactual_poisson_epsilon": None if sampled is None else sampled.epsilon,
@@ -36,7 +37,7 @@ def epsilon_json(plan: PrivacyPlan, spent: PrivacySpent) -> dict[str, Any]:
 
 def epsilon_markdown(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     """Its lines of the page; nothing without privacy."""
-    rows = _curve(spent)
+    rows = _curve(plan, spent)
     if rows is None or spent.zcdp_rho is None:
         return []
     lines = []
@@ -64,13 +65,16 @@ def _words(sampled: Counterfactual) -> str:
     return f"epsilon would be {sampled.epsilon:.4g} with {sampled.sampling} sampling, {sampled.words}"
 
 
-def _curve(spent: PrivacySpent) -> list[dict[str, float]] | None:
+def _curve(plan: PrivacyPlan, spent: PrivacySpent) -> list[dict[str, float]] | None:
+    """Epsilon at each delta; below what the threshold of a vocabulary takes of it there is none."""
     rho = spent.zcdp_rho
     if rho is None:
         return None
+    beside = {d: group_delta_beside(plan.vocabulary, d, 1) for d in DELTAS}
     return [
-        {"delta": d, "epsilon": epsilon_by_rdp(rho, d), "epsilon_exact_gaussian": epsilon_of_gaussian(rho, d)}
-        for d in DELTAS
+        {"delta": d, "epsilon": epsilon_by_rdp(rho, left), "epsilon_exact_gaussian": epsilon_of_gaussian(rho, left)}
+        for d, left in beside.items()
+        if left is not None
     ]
 
 

@@ -21,9 +21,9 @@ _DISCRETE = (
     "is exact for Gaussian noise is that of its continuous limit. How long the sampling takes is not hidden."
 )
 _SECRET = (
-    "The key of the noise is 256 bits from the operating system, made for this run alone: no seed gives the "
-    "noise again, and the guarantee is against whoever does not read the memory, or the private files, of the server "
-    "while the run goes on."
+    "The key of the noise is 256 bits from the operating system, made for this run alone: no seed gives the noise "
+    "again, and the guarantee is against whoever does not read the memory, or the private files, of the server while "
+    "the run goes on. The generator, Philox, is no certified cipher; each draw of each release has a key of its own."
 )
 _SEEDED = (
     f"The noise comes from a seeded generator, so that a run can be repeated ({REPEATABLE}): whoever knows "
@@ -35,8 +35,8 @@ _KEPT = (
 )
 _ERASED = (
     "The secret of the noise lies in the run's folder, readable by its owner alone, until the run ends; then it is "
-    "overwritten and deleted. A file system that copies on write, a snapshot, a backup or a flash drive may keep older "
-    "blocks, which only encryption of the disk makes worthless."
+    "overwritten and deleted, and no checkpoint keeps anything of the noise. A file system that copies on write, a "
+    "snapshot, a backup or a flash drive may keep older blocks, which only encryption of the disk makes worthless."
 )
 
 

@@ -16,7 +16,8 @@ where allowed means: at most k rounds, each at least b after the one before. The
 exactly by dynamic programming over subtrees. A subtree is described by a table: for every number p of
 participations and every value that p can reach, the earliest possible last round, given the first round
 that is allowed. Values are whole numbers and few, so the tables are small; joining two of them looks up,
-for every pair of values, where the right half may begin after the left half has ended.
+for every pair of values, where the right half may begin after the left half has ended. Without a separation
+the first rounds of all are the worst, and nothing is searched.
 
 | paper | here |
 |---|---|
@@ -93,6 +94,8 @@ def _honaker_variance(rounds: NDArray[np.int64]) -> NDArray[np.float64]:
 @lru_cache(maxsize=4096)
 def _forest_value(rounds: int, b: int, most: int, restart: int) -> int:
     """Best value of all trees in a row, from left to right."""
+    if b == 1 and (packed := _packed_value(rounds, most, restart)) is not None:
+        return packed
     blocks = [h for _ in range(rounds // restart) for h in heights(restart)] + heights(rounds % restart)
     table = _only_from_the_first(_complete_tree(blocks[0], b, most))
     size = 2 ** blocks[0]
@@ -100,6 +103,26 @@ def _forest_value(rounds: int, b: int, most: int, restart: int) -> int:
         table = _join(table, size, _complete_tree(height, b, most), 2**height, b=b, most=most, is_node=False)
         size += 2**height
     return max(values[0][0] for values in table.values())
+
+
+def _packed_value(rounds: int, most: int, restart: int) -> int | None:
+    """The best value where participations may follow each other at once: in the first rounds of all.
+
+    The nodes of a height h share out all participations, at most 2^h to each; their squares are largest if as many
+    nodes as possible are full, and in the first rounds this is so at all heights at the same time.
+
+    Returns:
+        None where a node above those rounds is not complete, so that others may be better.
+    """
+    height = min(rounds, restart).bit_length() - 1
+    size = 2**height
+    if most > size and not (restart == size and most <= rounds - rounds % size):
+        return None
+    value = 0
+    for leaves in (1 << h for h in range(height + 1)):
+        full, rest = divmod(most, leaves)
+        value += full * leaves**2 + rest**2
+    return value
 
 
 def _only_from_the_first(table: _Table) -> _Table:

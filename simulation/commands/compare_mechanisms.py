@@ -30,6 +30,8 @@ class Flags:
     """Runs of each case, of the seeds 0, 1, ..., which hold other people out; 3 if not given, with --quick 1."""
     metrics: tuple[str, ...] = ()
     """Metrics to measure and show beside the built-in ones."""
+    account: Path | None = None
+    """Privacy account that every run is charged on; the one without any noise then leaves it without a bound."""
     output_dir: Path = Path("runs/comparison")
     """Folder for the runs, comparison.json and comparison.png."""
 
@@ -42,6 +44,8 @@ def main(argv: Sequence[str]) -> None:
 
     settings = comparison.QUICK if flags.quick else comparison.SETTINGS
     settings = replace(settings, evaluation=replace(settings.evaluation, metrics=flags.metrics))
+    if flags.account is not None:
+        settings = replace(settings, privacy=replace(settings.privacy, account=flags.account.absolute()))
     metrics = metric_table(flags.metrics)
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:

@@ -14,6 +14,7 @@ from simulation.device.model_card import associated_files, model_card
 from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
+from simulation.run.ledger_head import IN_BRIEF, head_of
 from simulation.run.preparation import Prepared, prepare
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
@@ -49,6 +50,9 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
     privacy_path = directory.root / "privacy.json"
     summary = directory.read_summary()
     privacy = read_json_object(privacy_path, "the privacy statement of a run")
+    head = head_of(directory.root) if directory.ledger.exists() else None
+    if head is not None:
+        privacy["ledger"] = {name: head[name] for name in IN_BRIEF}
     try:
         card = model_card(prepared.config, prepared.shape, summary, privacy, prepared.metrics)
     except KeyError as error:
@@ -62,7 +66,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         kinds,
         max_gradient_norm=prepared.config.training.max_gradient_norm,
         inside=associated_files(card, prepared.vocabulary.to_text(), prepared.metrics),
-        of_the_run=("weights.npz", "vocab.txt"),
+        of_the_run={"weights.npz": {} if head is None else {"ledger": head}, "vocab.txt": {}},
     )
 
 
@@ -101,7 +105,7 @@ def export_folder(root: Path, key_path: Path | None = None) -> Export:
     key = None if key_path is None else read_private_key(key_path)
     config = read_config(root / "config.toml")
     directory = RunDirectory(root)
-    export = export_run(directory, prepare(config), tuple(FILES))
+    export = export_run(directory, prepare(config, of_run=root), tuple(FILES))
     if key is not None:
         sign_folder(directory.model, key)
     return export

@@ -1,7 +1,7 @@
 """The model card: what a model file says of itself, wherever it goes.
 
-It is made of the run's outcome and privacy statement, and of nothing that differs between two runs with the
-same result (times, folders), so that the same weights give the same bytes.
+It is made of the run's outcome and privacy statement, and of nothing else that differs between two runs with the same
+result (times, folders); the head of the ledger is each run's own.
 """
 
 import json
@@ -53,7 +53,7 @@ def model_card(
     Args:
         config, shape: of the run.
         summary: what it came to.
-        privacy: the content of privacy.json.
+        privacy: the content of privacy.json, and as `ledger` the head of its ledger in brief.
         metrics: to show.
     """
     data = config.data
@@ -81,6 +81,7 @@ def model_card(
             # Statements of earlier versions lack these.
             **{name: privacy.get(name) for name in ("assumed_population", "population_rule", "delta_rule")},
             **{name: privacy[name] for name in _OF_THE_STATEMENT},
+            "ledger": privacy.get("ledger"),
             "noise_source": noise_source_of(privacy),
         },
     }
@@ -155,6 +156,8 @@ def _privacy_lines(privacy: dict[str, Any]) -> list[str]:
     if privacy["assumed_population"] is not None and privacy["delta_rule"] is not None:
         lines.append(f"- Assumed population: {privacy['assumed_population']:,} phones, {privacy['population_rule']}.")
         lines.append(f"- Rule for delta: {privacy['delta_rule']}.")
+    if (ledger := privacy["ledger"]) is not None:
+        lines.append(f"- Ledger: {ledger['lines']:,} lines, the last with the hash {ledger['last_hash']}.")
     return lines
 
 

@@ -5,6 +5,7 @@ phones too small, before a folder is made.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from simulation.engine.clusters import check_network
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
 from simulation.run.named_cell import with_named_cell
+from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
@@ -56,8 +58,15 @@ def accept_input(
     config: RunConfig,
     resume: bool = False,
     parts: Parts | None = None,
+    of_run: Path | None = None,
 ) -> AcceptedInput:
     """Open what the settings name, and refuse what cannot be used.
+
+    Args:
+        config: the settings.
+        resume: whether the run in its output folder goes on.
+        parts: objects handed in, in the place of kinds that they name.
+        of_run: folder of a run that ended, whose settings these are: words that it selected with noise are read there.
 
     Raises:
         InputError: nothing was written but the cache of a tokenised file.
@@ -81,11 +90,14 @@ def accept_input(
     training = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
     if goal > len(training):
         raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
-    plan = _privacy_plan(config, parts, spec.num_phones)
     start = open_starting_point(config)
+    counts_words = start is None and config.data.vocabulary_path is None
+    plan = _privacy_plan(config, parts, spec.num_phones, counts_words)
     vocabulary = None if start is None else start.vocabulary
     if start is None and config.data.vocabulary_path is not None:
         vocabulary = read_vocabulary(config.data.vocabulary_path)
+    if (begun := config.output_dir if resume else of_run) is not None and counts_words:
+        vocabulary = recorded_vocabulary(begun, plan)
     with step("setting up the fleet"):
         fleet = Fleet(
             config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
@@ -117,7 +129,7 @@ def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
     return metrics
 
 
-def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPlan:
+def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int, counts_words: bool) -> PrivacyPlan:
     momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
     return make_privacy_plan(
         config.cohort,
@@ -126,6 +138,7 @@ def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int) -> PrivacyPl
         num_phones=num_phones,
         momentum=momentum,
         mechanism=parts.mechanism,
+        counts_words=counts_words,
     )
 
 

@@ -19,6 +19,7 @@ from simulation.run.keys import (
     CHECKPOINTS,
     CONFIG,
     CURVES,
+    HEAD,
     HELD_OUT_PHONES,
     LEDGER,
     MANIFEST,
@@ -32,6 +33,7 @@ from simulation.run.keys import (
 )
 from simulation.run.sources import (
     CHECKED,
+    COST,
     COUNTED,
     FILE_OF_TEXT,
     ONE_PHONE,
@@ -101,6 +103,14 @@ ARTEFACTS = (
     ),
     Artefact("privacy.md", "the privacy statement for people", STATEMENT, to_pass_on=True),
     Artefact("privacy.json", "the privacy statement for programs", STATEMENT, to_pass_on=True),
+    Artefact("privacy_head.json", "the head of the ledger, which a signature is of", HEAD, to_pass_on=True),
+    Artefact(
+        "privacy_head.sig",
+        "the signature of the head",
+        (Keys((), "a signature of digests", COST),),
+        to_pass_on=True,
+        by="script",
+    ),
     Artefact("summary.json", "the outcome in numbers, what counting words reaches among them", SUMMARY),
     Artefact("config.toml", "the settings, and among them the seed, with which seeded noise can be taken away", CONFIG),
     Artefact(

@@ -7,6 +7,7 @@ summary.json           the outcome
 held_out.parquet       what the last measurement counted on each phone that never trains
 privacy.json, .md      the privacy statement, for programs and for people
 privacy_ledger.jsonl   every release, written before it is made
+privacy_head.json      its last hash and digests of the statement, written when the run ends; .sig signs it
 checkpoints/           the newest is enough to resume bit for bit
 model/                 weights.npz, vocab.txt, *.tflite
 tensorboard/           curves, figures and settings; mlflow/ and wandb/ if these trackers are chosen

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from client_model.config import DataConfig
+from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
@@ -15,6 +16,7 @@ from simulation.run.sources import (
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
+    PRIVATE_WORDS_OF_A_MODEL,
     PUBLIC_WORDS,
     RELEASES,
     RELEASES_OF_A_MODEL,
@@ -34,6 +36,7 @@ WORDS = {
     "earlier": EARLIER_WORDS,
     "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
+    "private of a model": PRIVATE_WORDS_OF_A_MODEL,
 }
 """Where a vocabulary may come from."""
 
@@ -71,8 +74,10 @@ class Told(NamedTuple):
         }
 
 
-def origin_of_words(data: DataConfig, start: StartingPoint | None) -> str:
+def origin_of_words(data: DataConfig, start: StartingPoint | None, plan: PrivacyPlan) -> str:
     """Where a run's vocabulary comes from, a key of WORDS."""
+    if plan.vocabulary is not None:
+        return "private" if plan.share_of_the_noise == 1 else "private of a model"
     if data.vocabulary_path is not None:
         return "listed"
     if start is not None:
@@ -88,7 +93,7 @@ def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: s
         privacy: the content of privacy.json, for what was released.
         words: where the vocabulary comes from, a key of WORDS.
     """
-    resolved = {VOCABULARY: WORDS[words], RELEASES: _releases(privacy)}
+    resolved = {VOCABULARY: WORDS.get(words, VOCABULARY), RELEASES: _releases(privacy)}
     together: dict[tuple[tuple[Keys, ...], bool, bool], list[str]] = {}
     for one in artefacts:
         together.setdefault((tuple(one.tells), one.to_pass_on, one.by == "script"), []).append(one.name)

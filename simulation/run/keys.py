@@ -50,6 +50,7 @@ SUMMARY = (
         "rounds, updates, who was left out",
         SCHEDULE,
     ),
+    Keys(("other_runs", "other_runs.*"), "what other runs on the same phones cost", COST),
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
@@ -87,9 +88,11 @@ HELD_OUT_PHONES = (
 
 CHECKPOINTS = (
     Keys(("about.salt",), "the salt of the labels", SECRETS),
-    Keys(("about.began.noise_check",), "a digest of the noise's key", SECRETS),
-    Keys(("about.began.start_sha256",), "the digest of the starting weights", FILE_OF_TEXT),
+    Keys(("strategy/noise/forgotten",), "that the noise is forgotten", SETTINGS),
+    Keys(("strategy/ledger/key",), "the key of the digests of sums", SECRETS),
+    Keys(("strategy/ledger/line",), "where in the ledger the run is", SCHEDULE),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
+    Keys(("about.began.noise_check",), "a digest of the noise's key, by which a seed can be found", SECRETS),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),
@@ -105,14 +108,28 @@ CHECKPOINTS = (
         "weights, clip norm, and the optimizer's averages of released updates",
         RELEASES,
     ),
-    Keys(("about.layout",), "the layout of the file", SETTINGS),
+    Keys(
+        ("about.layout", "about.began.start_sha256"), "the layout of the file, and what the run started from", SETTINGS
+    ),
 )
 
 LEDGER = (
     Keys(("participants",), "labels of the phones that took part in the release", LABELS),
     Keys(("plan.*", "spent.*", "epsilon_is_of"), "the plan, and the cost so far", COST),
-    Keys(("release", "round", "reports"), "numbers of the release", SCHEDULE),
+    Keys(("release", "round", "reports", "follows", "attempt"), "numbers of the release", SCHEDULE),
+    Keys(("sum_digest",), "a digest of the exact sum, of no use without its key in the checkpoints", TRAINED_TEXT),
+    Keys(("weights_sha256",), "the digest of the weights after it", RELEASES),
     Keys(("hash", "previous"), "the chain of hashes, of labels among the rest", LABELS),
+)
+
+HEAD = (
+    Keys(("config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
+    Keys(
+        ("lines", "last_hash", "epsilon", "epsilon_is_of", "statement_sha256"),
+        "the head of the ledger, the cost, and the digest of the statement",
+        COST,
+    ),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
 # Tags of trackers.
@@ -136,35 +153,76 @@ CONFIG = (
     Keys(("*",), "the other settings, names of files among them", SETTINGS),
 )
 
+_FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files", "words")
+_PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
+_SAID = (
+    *("mechanism", "mechanism_parameters", "mechanism_parameters.*", "noise_source", "noise_secret", "noise_sampler"),
+    *("not_guaranteed",),
+    *("date", "typefleet_version", "delta_rule", "epsilon_is_of", "unit", "adjacency", "adjacency_kind", "released"),
+    *("adjacency_does_not_cover", "clip_count_sensitivity", "group_rule", "headline", "trust_model", "conversion"),
+    *("amplification_by_sampling", "accountant", "outside_the_budget", "caveats"),
+)
+_COSTS = (
+    *("spent.*", "statement", "epsilon_exact_gaussian", "epsilon_over_delta", "epsilon_over_delta.*", "gdp_mu"),
+    *(
+        "vocabulary",
+        "vocabulary.*",
+        "group_privacy",
+        "group_privacy.*",
+        "charged_more_than_planned",
+        "counterfactual_*",
+    ),
+)
+_OTHERS = ("other_runs", "other_runs.*")  # runs that share its phones, or that it starts from
 STATEMENT = (
-    Keys(("spent.*", "statement", "epsilon_exact_gaussian", "counterfactual_*"), "what happened", COST),
-    Keys(("gdp_mu", "epsilon_over_delta.*", "group_privacy.*"), "the same in other words", COST),
-    Keys(("data_covered", "population_rule", "assumed_population"), "how many phones there are", SCHEDULE),
-    Keys(("most_phones_of_a_person",), "how many phones hold messages of one person", SCHEDULE),
-    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
-    Keys(("*",), "the plan, and words", SETTINGS),
+    Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
+    Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
+    Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
+    Keys(
+        ("recompute", "facts.recompute"),
+        "a command, with the place of the run's folder",
+        SETTINGS,
+    ),
+    Keys(
+        ("planned.*", *_SAID, "vocabulary_from", "files", "files.*", *(f"facts.{name}" for name in _FACTS)),
+        "the plan, and words",
+        SETTINGS,
+    ),
 )
 
 CARD = (
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
-    Keys(("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian"), "the cost", COST),
+    Keys(
+        ("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian", "privacy.ledger*"),
+        "the cost, and the head of the ledger",
+        COST,
+    ),
     Keys(("privacy.assumed_population", "privacy.population_rule"), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(
-        ("name", "typefleet_version", "model.*", "trained_on.text", "metrics_are", "limits", "privacy.*"),
+        (
+            *("name", "typefleet_version", "model.*", "trained_on.text", "metrics_are", "limits"),
+            *("privacy.mechanism", "privacy.mechanism_parameters*", "privacy.noise_source", "privacy.not_guaranteed"),
+            *("privacy.delta_rule", "privacy.epsilon_is_of", "privacy.unit", "privacy.adjacency", "privacy.released"),
+            *("privacy.trust_model", "privacy.conversion", "privacy.amplification_by_sampling", "privacy.accountant"),
+            *("privacy.outside_the_budget", "privacy.caveats"),
+        ),
         "the settings, and words",
         SETTINGS,
     ),
 )
 
+MANIFEST_ALONE = (Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),)
 MANIFEST = (
+    Keys(("*.ledger.config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
     Keys(
         ("*.metrics.*", "*.same_first_word", "*.same_three_words", "*.contexts"),
         "how each file does on text of people who never train",
         EVALUATION,
     ),
-    Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),
+    Keys(("*.ledger.*",), "the head of the ledger, and the cost", COST),
+    *MANIFEST_ALONE,
 )
 
 PERSONALISATION = (

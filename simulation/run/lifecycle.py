@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -17,12 +17,15 @@ from client_model.config import public_shape, starts_publicly
 from client_model.learning.language_model import flatten, weights_sha256
 from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.ledger import releases_on_record
 from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
+from simulation.run.account import RunOnAccount, open_on_account
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -38,7 +41,9 @@ from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
 from simulation.run.noise_secret import beginning, noise_of_new_run, noise_of_resumed_run
+from simulation.run.other_runs import facts_of, introduction
 from simulation.run.preparation import Prepared
+from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
 from simulation.run.starting_point import starting_weights
@@ -64,6 +69,8 @@ class Run:
     held_out_at_start: Mapping[str, Any] = field(default_factory=dict)  # the measurement before the first round
     tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
+    earlier: Sequence[EarlierRun] = ()  # whose weights it starts from
+    on_account: RunOnAccount | None = None  # where it is charged
     held: ExitStack = field(default_factory=ExitStack)  # what ends with the run: the lock on its folder
 
     @property
@@ -94,6 +101,9 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     """
     with ExitStack() as held:
         run = _resume_run(prepared, progress, held) if resume else _new_run(prepared, progress, held)
+        among = facts_of(prepared.config, prepared.plan, prepared.task.population, prepared.start)
+        run.earlier = among.earlier
+        run.on_account = open_on_account(among, run.salt, run.directory.root, finished=run.finished)
         keep_private(run.directory.root)
         held.callback(keep_private, run.directory.root)  # what trackers write has the modes that they give it
         _introduce(run, progress)
@@ -149,6 +159,7 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         held_out=prepared.metrics.nothing(),
         tokens_by_phone=np.zeros(len(prepared.digests), np.int64),
     )
+    record_vocabulary(directory.root, run.strategy.plan, prepared.task.vocabulary)  # its cost is on the ledger now
     checkpoint(run)
     return run
 
@@ -293,6 +304,8 @@ def _introduce(run: Run, progress: RunProgress) -> None:
     if config.engine.address is not None:
         progress.say(warning_of(config.engine.address))
     progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
+    for line in introduction(run):
+        progress.say(line)
 
 
 def _origin(prepared: Prepared) -> str:
@@ -305,15 +318,23 @@ def _origin(prepared: Prepared) -> str:
     return ", from those of public English" if start.ships_with_us else f", from {start.path.name}"
 
 
-def checkpoint(run: Run) -> None:
-    """Make the run durable."""
+def checkpoint(run: Run, forget_noise: bool = False) -> None:
+    """Make the run durable.
+
+    Args:
+        run: in progress, or over.
+        forget_noise: of one that is over: leave the state of its noise out, and keep no earlier checkpoint.
+    """
+    strategy = run.strategy.state()
+    if forget_noise:
+        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
     save_checkpoint(
         run.directory.checkpoints,
         run.totals.server_round,
         {
             "weights": run.flat,
             "tokens_by_phone": run.tokens_by_phone,
-            "strategy": run.strategy.state(),
+            "strategy": strategy,
             "world": run.cohorts.state(),
         },
         {
@@ -324,5 +345,5 @@ def checkpoint(run: Run) -> None:
             "held_out": run.held_out,
             _AT_START: run.held_out_at_start,
         },
-        run.config.engine.keep_checkpoints,
+        1 if forget_noise else run.config.engine.keep_checkpoints,
     )

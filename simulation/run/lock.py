@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typefleet.errors import InputError, MachineError, expected
 from typefleet.private_files import open_private
 
 LOCK = ".lock"
+_LOOK_AGAIN_S = 0.02
 
 
 class RunInUseError(InputError):
@@ -40,11 +42,40 @@ def only_writer(folder: Path) -> Iterator[None]:
             found = f"process {holder} at work on it" if holder else "a process at work on it"
             raise RunInUseError(expected(folder, "a run that no process is working on", found)) from error
         except OSError as error:  # a network file system whose lock service is away, or one without locks
-            found = f"one that refuses them: {error.strerror}"
-            raise NoLockError(
-                expected(folder, "a file system with locks, so that no two write one run", found)
-            ) from error
+            raise _no_locks(folder, error) from error
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+def _no_locks(path: Path, error: OSError) -> NoLockError:
+    found = f"one that refuses them: {error.strerror}"
+    return NoLockError(expected(path, "a file system with locks, so that no two write one run", found))
+
+
+@contextmanager
+def in_turn(path: Path, wait_s: float = 60.0) -> Iterator[None]:
+    """Hold a file that several processes change, each for a moment; the lock lies beside it, and outlives a new one.
+
+    Args:
+        path: of the file, which need not be there.
+        wait_s: for others to be done.
+
+    Raises:
+        RunInUseError: somebody holds it for longer.
+        NoLockError: the file system has no locks.
+    """
+    until = time.monotonic() + wait_s
+    with open_private(path.with_name(f".{path.name}{LOCK}"), "a+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise RunInUseError(expected(path, "a file that no process is changing", "one at it")) from error
+                time.sleep(_LOOK_AGAIN_S)
+            except OSError as error:
+                raise _no_locks(path, error) from error
         yield

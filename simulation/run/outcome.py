@@ -9,16 +9,19 @@ import numpy as np
 
 from client_model.learning.language_model import unflatten, weights_sha256
 from client_model.text.population import most_phones_of_a_person, text_source
-from server_strategy.privacy.ledger import privacy_spent
-from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
+from server_strategy.privacy.statement import StatementFacts
+from server_strategy.privacy.statement_account import other_runs_json
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.artefacts import artefacts_of
-from simulation.run.files_statement import origin_of_words, with_files
+from simulation.run.files_statement import origin_of_words
 from simulation.run.held_out_phones import write_phone_counts
-from simulation.run.lifecycle import Run
+from simulation.run.ledger_head import write_head
+from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
+from simulation.run.other_runs import keep_on_account, other_runs_now, settle, start_items
 from simulation.run.records import Summary
+from simulation.run.statement_pages import statement_pages, write_pages
 from simulation.subcommands import PROGRAM
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
@@ -28,7 +31,7 @@ _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's wor
 def run_summary(run: Run) -> Summary:
     """What the run comes to so far."""
     plan, strategy, totals = run.strategy.plan, run.strategy, run.totals
-    spent = privacy_spent(plan, strategy.participation, strategy.releases)
+    spent = strategy.spent(run.finished)
     rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
     return Summary(
         rounds_completed=totals.rounds_completed,
@@ -51,6 +54,7 @@ def run_summary(run: Run) -> Summary:
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
         weights_sha256=weights_sha256(run.flat),
         peak_driver_rss_bytes=peak_rss_bytes(),
+        other_runs=other_runs_json(other_runs_now(run)),
     )
 
 
@@ -70,14 +74,11 @@ def participation_record(run: Run) -> dict[str, Any]:
 
 def write_outcome(run: Run) -> None:
     """Replace summary.json and both privacy statements by what the run comes to so far."""
+    keep_on_account(run)
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
-    spent = privacy_spent(plan, strategy.participation, strategy.releases)
-    root, facts = run.directory.root, statement_facts(run)
-    content, page = privacy_json(plan, spent, facts), privacy_markdown(plan, spent, facts)
-    content, page = with_files(content, page, facts.files, facts.words)
-    write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
-    write_text_atomically(root / "privacy.md", page)
+    content, page = statement_pages(plan, strategy.spent(run.finished), statement_facts(run))
+    write_pages(run.directory.root, content, page)
 
 
 def statement_facts(run: Run) -> StatementFacts:
@@ -89,11 +90,14 @@ def statement_facts(run: Run) -> StatementFacts:
     if data.vocabulary_path is not None:
         vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
     elif start is not None:
-        vocabulary = "" if start.ships_with_us else f"the vocabulary, which comes with {start.path.name}"
+        vocabulary = ""  # among `start_items`
+    elif run.strategy.plan.vocabulary is not None:
+        vocabulary = ""
     else:
         vocabulary = (
             f"the vocabulary, which is counted on training phones without noise, of words that at least "
-            f"{data.min_phones_a_word} of them wrote (use --data.vocabulary-path with a public list to avoid it)"
+            f"{data.min_phones_a_word} of them wrote (--privacy.vocabulary-epsilon, or a public list as "
+            "--data.vocabulary-path, avoids it)"
         )
     further = prepared.task.population.further
     drawn = (
@@ -104,14 +108,15 @@ def statement_facts(run: Run) -> StatementFacts:
     )
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
-        outside_the_budget=tuple(filter(None, (vocabulary, start.description if start is not None else None, drawn))),
+        outside_the_budget=tuple(filter(None, (vocabulary, *start_items(run), drawn))),
         recompute=f"{PROGRAM} check RUN_DIR",  # not where it lies: the statement is passed on
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
+        other_runs=other_runs_json(other_runs_now(run)),
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
-        words=origin_of_words(data, start),
+        words=origin_of_words(data, start, run.strategy.plan),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 
@@ -119,16 +124,20 @@ def statement_facts(run: Run) -> StatementFacts:
 def finish_run(run: Run) -> None:
     """Write the weights, the vocabulary, what was measured, and the privacy statement of a finished run.
 
-    The secret of its noise is erased before, unless it is to be kept: nothing more is released.
+    The secret of its noise is erased before, unless it is to be kept, and the state of the noise with it: nothing more
+    is released.
     """
-    if not run.config.privacy.keep_noise_secret:
+    if run.strategy.plan.noise_source == "secret" and not run.config.privacy.keep_noise_secret:
+        checkpoint(run, forget_noise=True)
         erase_noise_secret(run.directory.root)
     shape = run.prepared.shape
     names = list(shape.weight_shapes())
     run.directory.write_weights(dict(zip(names, unflatten(run.flat, shape), strict=True)))
     write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
+    settle(run)
     write_outcome(run)
     if run.strategy.last_evaluation is not None:
         write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
     participation = json.dumps(participation_record(run), indent=2)
     write_text_atomically(run.directory.root / "participation.json", participation, private=True)
+    write_head(run.directory.root)

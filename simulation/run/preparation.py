@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.model import host_task, shape_of_run
+from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocabulary
 from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
 from simulation.world.fleet import Fleet
@@ -118,9 +120,11 @@ class _Remembered:
         return [self.kept[p] for p in phones.tolist()]
 
 
-def prepare(config: RunConfig, resume: bool = False, parts: Parts | None = None) -> Prepared:
-    """Accept the input and settle it; see `accept_input` and `settle` for what is raised."""
-    return settle(accept_input(config, resume, parts))
+def prepare(
+    config: RunConfig, resume: bool = False, parts: Parts | None = None, of_run: Path | None = None
+) -> Prepared:
+    """Accept the input and settle it; see `accept_input` and `settle` for what is asked and raised."""
+    return settle(accept_input(config, resume, parts, of_run))
 
 
 def settle(accepted: AcceptedInput) -> Prepared:
@@ -130,9 +134,7 @@ def settle(accepted: AcceptedInput) -> Prepared:
         ConfigError: there are no words, or too few phones have memory enough.
     """
     config, parts, population = accepted.config, accepted.parts, _Remembered(accepted.population)
-    vocabulary = accepted.given_vocabulary or run_vocabulary(
-        config, population, accepted.counted_phones, "the training phones", config.data.min_phones_a_word
-    )
+    vocabulary = accepted.given_vocabulary or _counted_vocabulary(accepted, population)
     shape = shape_of_run(config, parts, len(vocabulary))
     prepared = Prepared(
         config=config,
@@ -153,6 +155,13 @@ def settle(accepted: AcceptedInput) -> Prepared:
     with step("setting up the fleet"):
         prepared.open_world()  # what is wrong with it is said before a folder is made
     return prepared
+
+
+def _counted_vocabulary(accepted: AcceptedInput, population: Population) -> Vocabulary:
+    config, phones = accepted.config, accepted.counted_phones
+    if accepted.plan.vocabulary is not None:
+        return private_vocabulary(config, population, phones, accepted.plan, noise_of_vocabulary(config))
+    return run_vocabulary(config, population, phones, "the training phones", config.data.min_phones_a_word)
 
 
 def _measure_baselines(

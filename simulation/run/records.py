@@ -105,6 +105,7 @@ class Summary:
     participation: "Participation"
     weights_sha256: str
     peak_driver_rss_bytes: int
+    other_runs: Mapping[str, Any] | None = None  # that it starts from or shares an account with; None: nobody looked
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
@@ -151,6 +152,7 @@ class Summary:
             baselines = Baselines(**{name: rest.pop(f"{_BASELINE}{name}", None) for name in Baselines._fields})
             participation = Participation(**rest.pop("participation"))
             others = ("held_out", "baselines", "participation")
+            rest.setdefault("other_runs", None)  # which earlier versions did not write
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None

@@ -7,6 +7,7 @@ from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import NO_PRIVACY
+from server_strategy.privacy.statement_account import OtherRuns, account_line, start_sentence
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.central import CentralTrained
 from simulation.run.progress import percent
@@ -25,6 +26,11 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
         f"            {plan.mechanism_name} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
     )
+    if (words := plan.vocabulary) is not None:
+        text += (
+            f"\n            the vocabulary is part of it (alone epsilon {words.epsilon:g}): words above a threshold of "
+            f"some {words.phones_for_half:,} phones{_here(plan, words.phones_for_half)}"
+        )
     if plan.epsilon_budget is not None and plan.epsilon > plan.epsilon_budget:
         text += f"\n            the run stops before the release that would take epsilon above {plan.epsilon_budget:g}"
     memory = plan.mechanism.vectors_of_memory * num_weights * 8 if plan.mechanism else 0
@@ -43,6 +49,11 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
             "what a large deployment would reach)"
         )
     return text
+
+
+def _here(plan: PrivacyPlan, phones: int) -> str:
+    """A number of phones of the modelled deployment as it is in this run."""
+    return "" if plan.share_of_the_noise == 1 else f", here {max(phones * plan.share_of_the_noise, 1):,.0f}"
 
 
 def _repeatable(plan: PrivacyPlan) -> str:
@@ -78,6 +89,7 @@ def print_closing_table(
     central: CentralTrained | None,
     folder: Path,
     page: list[str],
+    others: OtherRuns | None = None,
 ) -> None:
     """What came out, each number beside what it compares with.
 
@@ -86,10 +98,11 @@ def print_closing_table(
         summary, plan, metrics, export, central: of the run.
         folder: of the run.
         page: where the report is, or why there is none.
+        others: runs that it starts from or shares an account with.
     """
     rows: _Rows = [
         *_suggestion_rows(summary, metrics, _central_text(summary, metrics, central, folder)),
-        *_run_rows(summary, plan, folder),
+        *_run_rows(summary, plan, folder, others),
         *_file_rows(export, folder),
         ("weights", [Whole(folder / "model" / "weights.npz")]),
         ("  sha256", [Whole(summary.weights_sha256), "of the numbers, not of the file"]),
@@ -130,7 +143,16 @@ def _suggestion_rows(summary: Summary, metrics: MetricTable, central: list[str])
     return rows
 
 
-def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path) -> _Rows:
+def _other_rows(others: OtherRuns | None) -> _Rows:
+    """What the run comes to together with others."""
+    if others is None:
+        return []
+    start, account = start_sentence(others), others.account
+    rows: _Rows = [] if start is None else [("  and its start", [start])]
+    return rows if account is None else [*rows, ("  all runs", [account_line(account)])]
+
+
+def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path, others: OtherRuns | None) -> _Rows:
     """What it cost: privacy, rounds, time, phones."""
     if summary.epsilon is None:
         privacy = [NO_PRIVACY]
@@ -139,6 +161,7 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path) -> _Rows:
         privacy = [spent, f"of {plan.epsilon_is_of}", *([REPEATABLE] if plan.noise_source == "seeded" else [])]
     rows = [
         ("privacy", privacy),
+        *_other_rows(others),
         ("rounds", [f"{summary.rounds_completed} completed, {summary.rounds_abandoned} abandoned"]),
     ]
     if summary.stopped_early is not None:

@@ -89,6 +89,12 @@ EARLIER_WORDS = Source(
     "vocabulary", "the vocabulary of what the run started from", _NO, "a start whose vocabulary is public"
 )
 PRIVATE_WORDS = Source("vocabulary", "words chosen with noise, at a share of the budget", _YES, "")
+PRIVATE_WORDS_OF_A_MODEL = Source(
+    "vocabulary",
+    "words of phones, chosen with the share of the noise that a modelled deployment leaves to this run",
+    _NO,
+    "a goal as large as modelled, or a public list",
+)
 RELEASES_WITHOUT_NOISE = Source("releases", "the phones' updates, without any noise", _NO, "a privacy mechanism")
 RELEASES_OF_A_SEED = Source(
     "releases", "the phones' updates, with noise that whoever finds the seed can take away", _NO, "secret noise"

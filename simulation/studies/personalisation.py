@@ -106,7 +106,7 @@ def open_exported_run(root: Path) -> OpenedRun:
         raise ConfigError(f"{error}; {hint}") from error
     require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
     tried = tried_file(path, file)
-    prepared = prepare(read_config(root / "config.toml"))
+    prepared = prepare(read_config(root / "config.toml"), of_run=root)
     tried.require_learning(path, prepared.shape)
     table = keystroke_table(prepared.vocabulary.tokens)
     return OpenedRun(prepared, PersonalKeyboard(file, prepared.shape, table, prepared.metrics))

@@ -1,95 +1,125 @@
-"""A run's privacy statement held to what it can be held to: epsilon to the ledger, the hash to the weights on disk."""
+"""A run's privacy statement held to what it can be held to: ledger, settings, weights, records, head and signature."""
 
 import json
-import re
+import textwrap
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from server_strategy.privacy.ledger import charged_more, half_written_line, recompute, releases_on_record
-from simulation.files import read_json_object
-from typefleet.errors import ConfigError, expected, printable
-from typefleet.untrusted.own_json import json_kind
+from server_strategy.privacy.ledger import half_written_line
+from simulation.studies.privacy_evidence import Evidence, check_lines, compare_statement, gather
+from simulation.studies.privacy_files import (
+    check_end,
+    check_head,
+    check_others,
+    check_records,
+    check_settings,
+    check_weights,
+)
+from simulation.studies.privacy_findings import Finding, Findings, Standing
+from simulation.tables import console_for
+from typefleet.errors import printable
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_INDENT, _NARROWEST, _WIDEST = 32, 24, 100  # columns
 
 
-def check_statement(folder: Path, out: TextIO, errors: TextIO) -> bool:
-    """Print the recomputed cost and whether privacy.json agrees; nothing is written.
+def check_statement(
+    folder: Path, out: TextIO, errors: TextIO, *, public_key: Path | None = None, as_json: bool = False
+) -> bool:
+    """Print the recomputed cost, what each line of the statement stands on, and whether all agrees; write nothing.
 
     Args:
         folder: of a run.
-        out: takes the cost and the verdict.
+        out: takes the cost, the table and the verdict.
         errors: takes notes, and what does not agree.
+        public_key: an Ed25519 public key in PEM of who is expected to have signed; None: no signature is asked for.
+        as_json: print one JSON object.
 
     Returns:
         Whether everything that is claimed and can be checked is so.
 
     Raises:
-        ConfigError: the statement, the ledger or the weights cannot be read.
+        ConfigError: the statement, the ledger or another file cannot be read.
+        VerificationError: the key cannot be used.
     """
-    path, ledger = folder / "privacy.json", folder / "privacy_ledger.jsonl"
-    statement = read_json_object(path, "the privacy statement of a run", ("spent", "epsilon_is_of"))
-    claimed, is_of = statement["spent"], statement["epsilon_is_of"]
-    releases = claimed.get("releases") if isinstance(claimed, dict) else None
-    if type(releases) is not int or releases < 0:
-        raise ConfigError(expected(path, "what was spent, with its number of releases", "none"))
-    spent = recompute(ledger, releases)
-    if (line := half_written_line(ledger)) is not None:
+    found, findings = checked(folder, public_key)
+    if (line := half_written_line(found.ledger)) is not None:
         why = "a release is made only once its line is whole"
-        print(f"note: {printable(str(ledger))}:{line} is half-written and not counted: {why}", file=errors)
-    if (more := charged_more(ledger)) is not None:
+        print(f"note: {printable(str(found.ledger))}:{line} is half-written and not counted: {why}", file=errors)
+    if (more := found.plan.charged_more) is not None:
         print(f"note: {more}", file=errors)
-    on_record, deployment = releases_on_record(ledger)
-    print(json.dumps({**spent, "epsilon_is_of": deployment}, indent=2), file=out)
-    agrees = _has_the_weights(statement, folder / "model" / "weights.npz", out, errors)
-    if str(is_of).replace("reports a round", "reports per round") != deployment:  # as earlier versions said
-        print(f"privacy.json says another deployment than the ledger's plan: {deployment}", file=errors)
-        agrees = False
-    if on_record > releases and (folder / "participation.json").exists():  # which a run writes when it has ended
-        print(f"privacy.json counts {releases} of the {on_record} releases that the ledger records", file=errors)
-        agrees = False
-    elif on_record > releases:
-        print(f"note: the run has not ended, and its ledger is {on_record - releases} releases ahead", file=errors)
-    if others := _other_claims(claimed, spent):
-        print(f"privacy.json claims something else: {', '.join(others)}", file=errors)
-        agrees = False
-    if agrees:
+    numbers = _numbers(found)
+    if as_json:
+        lines = [one._asdict() for one in findings.lines]
+        print(json.dumps({"agrees": not findings.wrongs, **numbers, "lines": lines}, indent=2), file=out)
+    else:
+        _print(out, numbers, findings)
+    for one in findings.wrongs:
+        print(f"{printable(one.place)}: {printable(one.why)}", file=errors)
+    if not findings.wrongs and not as_json:
         print("privacy.json agrees", file=out)
-    return agrees
+    return not findings.wrongs
 
 
-def _other_claims(claimed: dict[str, Any], spent: dict[str, Any]) -> list[str]:
-    """What is claimed beside what was spent: a value of another type is another value, and a text is not repeated."""
-    others = []
-    for name, value in spent.items():
-        said = claimed.get(name)
-        if name not in claimed:
-            others.append(f"no {name}")
-        elif type(said) is not type(value) or said != value:
-            others.append(
-                f"{name} {json.dumps(said)}" if type(said) in (int, float) else f"{name} is {json_kind(said)}"
-            )
-    return [*others, "more than is spent"] if claimed.keys() - spent.keys() else others
+def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Findings]:
+    """What a run's folder comes to, and every finding; see `check_statement` for what is raised."""
+    from client_model.tflite.export_folder import read_public_key
+
+    key = None if public_key is None else read_public_key(public_key)
+    found, findings = gather(folder), Findings([])
+    compare_statement(found, findings)
+    check_lines(found, findings)
+    check_end(found, findings)
+    check_weights(found, findings)
+    check_settings(found, findings)
+    check_records(found, findings)
+    check_others(found, findings)
+    check_head(found, findings, key)
+    return found, findings
 
 
-def _has_the_weights(statement: dict[str, Any], path: Path, out: TextIO, errors: TextIO) -> bool:
-    """Whether the statement is of the weights on disk; what cannot be compared is said, and is no disagreement."""
-    from simulation.run.directory import stored_weights_sha256
-
-    claimed = statement.get("weights_sha256")
-    if claimed is None:
-        print("note: privacy.json names no weights, so none were compared with it", file=errors)
-        return True
-    if not path.exists():
-        print(f"note: {printable(str(path))} is not there, so no weights were compared with privacy.json", file=errors)
-        return True
-    found = stored_weights_sha256(path)
-    if found != claimed:
-        print(f"privacy.json is of weights {_short(claimed)}, {path} has {_short(found)}", file=errors)
-        return False
-    print(f"weights {found}", file=out)
-    return True
+def _numbers(found: Evidence) -> dict[str, Any]:
+    return {**asdict(found.spent), "epsilon_is_of": found.plan.epsilon_is_of}
 
 
-def _short(digest: object) -> str:
-    return f"{digest[:16]}..." if isinstance(digest, str) and _SHA256.fullmatch(digest) else "of no name"
+def _print(out: TextIO, numbers: dict[str, Any], findings: Findings) -> None:
+    """The numbers first, then on what each line stands, what asks for a look first."""
+    print(json.dumps(numbers, indent=2), file=out)
+    width = min(console_for(out).width, _WIDEST)
+    for standing in list(Standing)[::-1]:
+        groups = _grouped([line for line in findings.lines if line.standing is standing], _whole(findings))
+        if groups:
+            print(f"\n{standing}", file=out)
+        for (file, why), names in groups.items():
+            what = ", ".join(filter(None, names))
+            _print_row(out, file, f"{why}: {what}" if what else why, width)
+    said = ", ".join(f"{number} {standing}" for standing, number in findings.counts())
+    print(f"\n{len(findings.lines)} lines: {said}", file=out)
+
+
+def _whole(findings: Findings) -> set[str]:
+    """Objects of the statement all of whose values stand on the same: they are one name."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for line in findings.lines:
+        found.setdefault(line.place.rpartition(".")[0], set()).add((line.standing, line.why))
+    return {name for name, stands in found.items() if ": " in name and len(stands) == 1}
+
+
+def _grouped(lines: list[Finding], whole: set[str]) -> dict[tuple[str, str], list[str]]:
+    """What of a file stands on the same, by (file, why)."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        inside = line.place.rpartition(".")[0]
+        file, _, what = (f"{inside}.*" if inside in whole else line.place).partition(": ")
+        names = groups.setdefault((file, line.why), [])
+        if what not in names:
+            names.append(what)
+    return groups
+
+
+def _print_row(out: TextIO, file: str, text: str, width: int) -> None:
+    room = max(width - _INDENT, _NARROWEST)
+    first, *rest = textwrap.wrap(printable(text), room, break_on_hyphens=False) or [""]
+    print(f"  {printable(file):<{_INDENT - 4}}  {first}", file=out)
+    for line in rest:
+        print(f"{' ' * _INDENT}{line}", file=out)

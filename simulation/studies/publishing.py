@@ -30,7 +30,8 @@ from simulation.files import read_json_object, write_bytes_atomically, write_tex
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on
 from simulation.run.files_statement import HEADING, WORDS, files_markdown, tellings
-from simulation.run.keys import STATEMENT
+from simulation.run.keys import MANIFEST as MANIFEST_KEYS
+from simulation.run.keys import MANIFEST_ALONE, STATEMENT
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.publishing_lacks import Lack
@@ -72,7 +73,7 @@ def publish(
     """
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
-    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent"))
+    privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent", "facts"))
     if not (root / "model" / "weights.npz").is_file():
         raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
@@ -196,12 +197,14 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
     """The statement of the run, with what the published files tell in the place of what all files tell."""
     here = [one for one in ARTEFACTS if one.tells is STATEMENT or any(draft.glob(one.name))]
     here = [one._replace(by="run") for one in here]
+    if not evaluation:  # whose manifest is a new one
+        here = [one._replace(tells=MANIFEST_ALONE) if one.tells is MANIFEST_KEYS else one for one in here]
     told = [one for one in tellings(here, privacy, words) if evaluation or one.source != EVALUATION]
     content = {**privacy, "files": [one.as_json() for one in told]}
     page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
     if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
         page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
-        content["recompute"] = _BY_WHOM
+        content |= {"recompute": _BY_WHOM, "facts": {**privacy["facts"], "recompute": _BY_WHOM}}
     section = files_markdown(told).replace(HEADING, "## What each published file tells")
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)
@@ -213,6 +216,9 @@ def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
         if not one.to_pass_on and any(root.glob(one.name.rstrip("/"))):
             outside = dict.fromkeys(p.source.name for p in one.tells if p.source.guarantee is Guarantee.NOT_COVERED)
             yield one.name, ", ".join(outside) or "of no use elsewhere"
+    for name in ("privacy_head.json", "privacy_head.sig"):
+        if (root / name).exists():
+            yield name, "secrets, by a digest of the settings; it is of the run's own statement"
     for path in sorted((*root.glob("*"), *root.glob("model/*"))):
         place = PurePosixPath(path.relative_to(root).as_posix())
         if str(place) != "model" and artefact_of(place) is None:

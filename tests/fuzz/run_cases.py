@@ -42,7 +42,7 @@ def write_whole_run(root: Path) -> None:
     from tests.simulation.studies.run_folders import make_run
 
     make_run(root)
-    own = plan(policy=MARKER)
+    own = plan(policy=MARKER, min_separation_rounds=2)
     spent = play(PrivacyLedger(own, root / "privacy_ledger.jsonl"), own, ROUNDS)
     weights = {"second": np.arange(6, dtype=np.float32).reshape(2, 3), "first": np.ones(2, np.float32)}
     write_npz_atomically(root / "model" / "weights.npz", weights)
@@ -95,6 +95,23 @@ def write_run(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
+
+
+def write_stated(folder: Path) -> None:
+    """A statement as a run writes it, over its ledger and its weights alone; other files have cases of their own."""
+    from server_strategy.privacy.ledger import PrivacySpent, recompute
+    from server_strategy.privacy.statement import StatementFacts
+    from simulation.run.statement_pages import statement_pages, write_pages
+    from tests.server_strategy.privacy.test_ledger import plan
+
+    for name in ("privacy.json", "privacy_ledger.jsonl", "model/weights.npz"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(whole_run()[name])
+    spent = PrivacySpent(**recompute(folder / "privacy_ledger.jsonl", 7))
+    digest = json.loads((folder / "privacy.json").read_text())["weights_sha256"]
+    facts = StatementFacts(MARKER, (MARKER,), MARKER, MARKER, digest, "2026-01-05")
+    content, page = statement_pages(plan(policy=MARKER, min_separation_rounds=2), spent, facts)
+    write_pages(folder, content, page)
 
 
 def quiet(*said: str) -> None:
@@ -253,8 +270,8 @@ def ask(folder: Path) -> Any:
 
 # Mutations that a reader rightly takes, or that are of the file's place alone.
 _PLACE = frozenset(("missing", "a folder", "a pipe that nobody writes to", "a link to itself", "a link to nothing"))
-LEDGER = Parser("ledger", write_run, "privacy_ledger.jsonl", check)
-STATEMENT = Parser("statement", write_run, "privacy.json", check)
+LEDGER = Parser("ledger", write_stated, "privacy_ledger.jsonl", check)
+STATEMENT = Parser("statement", write_stated, "privacy.json", check)
 COMPARED = Parser("compared-statement", write_run, "privacy.json", compared)
 SUMMARY = Parser("summary", write_run, "summary.json", compared)
 ROUNDS = Parser("rounds", write_run, "rounds.jsonl", compared)
@@ -436,7 +453,7 @@ STATEMENT_CASES = (
             STATEMENT,
             f"spent.{name} = {said}",
             json_at("privacy.json", put("spent", name)(value)),
-            *((None, lambda found: not found[0] and "claims something else" in found[1]) if fine else ("",)),
+            *((None, lambda found: not found[0] and "comes out" in found[1]) if fine else ("",)),
         )
         for name in ("epsilon", "max_participations")
         for said, value, fine in [(one, WRONG[one], one not in ("NaN", "Infinity", "huge")) for one in WRONG]
@@ -460,7 +477,7 @@ STATEMENT_CASES = (
         "another weights' hash",
         json_at("privacy.json", put("weights_sha256")("\x1b[1A" + MARKER)),
         None,
-        lambda found: not found[0] and "is of weights of no name" in found[1],
+        lambda found: not found[0] and "is of other weights" in found[1],
     ),
 )
 COMPARED_CASES = (

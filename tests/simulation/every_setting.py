@@ -154,6 +154,11 @@ def table(files: Path) -> dict[str, Try]:
         "model.units": Try(9, prepared),
         "model.sequence_length": Try(10, prepared),
         "model.init": Try(files / "public.jsonl", prepared),
+        "model.init_is_public": Try(
+            True,
+            ReadIn("simulation/run/other_runs.py"),
+            {"model.init": files / "weights.npz", "data.vocabulary_path": files / "vocab.txt"},
+        ),
         "model.init_epochs": Try(1, ReadIn("simulation/run/starting_point.py"), corpus),
         "model.init_learning_rate": Try(1.0, ReadIn("simulation/run/starting_point.py"), corpus),
         "training.learning_rate": Try(4.0, prepared),
@@ -201,6 +206,12 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.keep_noise_secret": Try(True, ReadIn("simulation/run/outcome.py")),
         "privacy.delta": Try(1e-7, plan),
         "privacy.modelled_cohort": Try(900, plan),
+        "privacy.account": Try(files / "account.jsonl", ReadIn("simulation/run/account.py")),
+        "privacy.total_epsilon": Try(
+            9.0, ReadIn("simulation/run/account.py"), {"privacy.account": files / "account.jsonl"}
+        ),
+        "privacy.vocabulary_epsilon": Try(2.0, plan),
+        "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "server_optimizer.name": Try("yogi", steps),

@@ -15,7 +15,19 @@ UNUSED = [
     (
         "data.min_phones_a_word",
         "5",
-        "with a vocabulary that is counted on messages: no --data.vocabulary-path, and no weights as --model.init",
+        "with a vocabulary that is counted on messages (no --data.vocabulary-path, and no weights as --model.init), "
+        "and on those of phones with --privacy.vocabulary-epsilon none or --privacy.modelled-cohort",
+    ),
+    (
+        "privacy.vocabulary_epsilon",
+        "2.0",
+        "with words that are counted on phones (--model.init none, and no --data.vocabulary-path), and without "
+        "--privacy.mechanism none",
+    ),
+    (
+        "privacy.vocabulary_words_per_phone",
+        "50",
+        "with --privacy.vocabulary-epsilon, where words are counted on phones",
     ),
     ("model.init_epochs", "3", "with a file of messages as --model.init"),  # the default, but somebody wrote it
     ("model.init_learning_rate", "1.5", "with a file of messages as --model.init"),

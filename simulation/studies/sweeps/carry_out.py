@@ -8,6 +8,7 @@ from typing import TextIO
 from simulation.engine.clusters import warning_of
 from simulation.run.directory import new_name
 from simulation.signals import first_signal_finishes
+from simulation.studies.account_report import account_lines
 from simulation.studies.sweeps.desk import TRIALS, Desk, is_sweep
 from simulation.studies.sweeps.display import SweepDisplay, counted, print_cost_of_starting, print_line, print_result
 from simulation.studies.sweeps.places import places_for
@@ -66,6 +67,8 @@ def _carried_out(desk: Desk, stream: TextIO) -> SweepResult:
     result = sweep_result(folder, study, desk.search)
     files = write_results(folder, study, result)
     print_result(stream, result, files)
+    for line in account_lines(study.settings):
+        print_line(console, line)
     print_cost_of_starting(console, desk)
     print_line(console, f"its runs beside each other: {command('scripts/compare_runs.py', folder / TRIALS)}/*/seed-*")
     if any(trial.state == "failed" for trial in result.trials):

@@ -49,7 +49,7 @@ _OF_A_SUMMARY = ("epsilon", "wall_seconds", "tokens_per_second", "simulated_seco
 _LARGEST = 1e300
 _LESS_IS_BETTER = ("perplexity", "oov_rate")
 _MOST_STEPS = 10_000
-_NOT_SEARCHED = ("seed", "output_dir", "engine", "evaluation.people")
+_NOT_SEARCHED = ("seed", "output_dir", "engine", "evaluation.people", "privacy.account", "privacy.total_epsilon")
 
 
 @dataclass(frozen=True)

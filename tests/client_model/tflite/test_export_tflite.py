@@ -154,7 +154,7 @@ def test_export_writes_the_files_their_facts_and_no_drafts(exported, tmp_path):
     shape, weights, _ = exported
     learned = learned_weights(shape, weights)
     (tmp_path / "vocab.txt").write_text(VOCABULARY.to_text())
-    done = export_model(tmp_path, shape, learned, text(), of_the_run=("vocab.txt",))
+    done = export_model(tmp_path, shape, learned, text(), of_the_run={"vocab.txt": {}})
     names = {"keyboard.tflite", "keyboard_fp32.tflite", "test_vectors.json", "vocab.txt"}
     assert {p.name for p in tmp_path.iterdir()} == {*names, "manifest.json"}
     manifest = verify_folder(tmp_path, None)
@@ -171,7 +171,7 @@ def test_export_writes_the_files_their_facts_and_no_drafts(exported, tmp_path):
     assert manifest["keyboard_fp32.tflite"]["metrics"]["top3_recall"] == done.trained["top3_recall"]
     assert float32.values["perplexity"] == pytest.approx(done.trained["perplexity"], rel=1e-4)
     again = (tmp_path / "manifest.json").read_bytes()
-    export_model(tmp_path, shape, learned, text(), of_the_run=("vocab.txt",))
+    export_model(tmp_path, shape, learned, text(), of_the_run={"vocab.txt": {}})
     assert (tmp_path / "manifest.json").read_bytes() == again
 
 

@@ -11,10 +11,12 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.adjacency import COUNT_SENSITIVITY
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, charged_more, privacy_spent, recompute
+from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent, recompute
 from server_strategy.privacy.ledger_lines import chained
+from server_strategy.privacy.ledger_reading import charged_more
 from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, encoder
+from typefleet.errors import InputError
 
 ROUNDS, SEPARATION, MOST = 12, 4, 3
 BOTH = ["zero-out", "add-or-remove"]
@@ -114,6 +116,15 @@ def test_what_no_plan_has_is_refused(wrong):
         wrong = {"adaptive": values["adaptive"] | wrong["adaptive"]}
     with pytest.raises(ValueError, match="the plan on record: expected the plan of a run"):
         PrivacyPlan.from_json(values | wrong)
+
+
+@pytest.mark.parametrize("least", [1e-200, 5e-324])
+def test_a_plan_that_nobody_made_is_charged_for_without_an_error_of_arithmetic(least):
+    plan = make()
+    forged = replace(plan, adaptive=replace(plan.adaptive, update_noise_multiplier=least))
+    assert "times what the run said" in forged.charged_more
+    with pytest.raises(InputError, match="noise multiplier: expected a noise whose cost"):
+        forged.rho_of(1, 1, 1)
 
 
 def test_a_fixed_clip_norm_costs_the_same_under_both():

@@ -6,7 +6,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
-from server_strategy.privacy.protected_sum import ProtectedSum, make_query
+from server_strategy.privacy.protected_sum import ProtectedSum, make_query, without_noise
 from simulation.run.checkpoint import flattened, nested
 
 GOAL, ROUNDS = 8, 12
@@ -59,6 +59,19 @@ def test_another_attempt_at_a_release_has_noise_of_its_own(mechanism, quantile):
         first = ProtectedSum(plan, NoiseKey.seeded(9))
         play(first, 3)
         np.testing.assert_array_equal(later, first.release(np.zeros(5), GOAL, 4))
+
+
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+def test_a_state_that_forgot_its_noise_has_no_draw_in_it_and_releases_nothing(mechanism):
+    plan = make_plan(mechanism, clip_quantile=0.5)
+    first, second = ProtectedSum(plan, NoiseKey.fresh()), ProtectedSum(plan, NoiseKey.fresh())
+    play(first, 5)
+    left = without_noise(first.state())
+    assert list(flattened(left)) == ["releases", "clip_norm", "forgotten"]
+    second.load_state(left)
+    assert second.releases == 5 and second.clip_norm == first.clip_norm
+    with pytest.raises(RuntimeError, match="expected the noise of earlier ones, found a state that has forgotten it"):
+        second.release(np.zeros(5), GOAL, 4)
 
 
 def test_none_adds_nothing():

@@ -46,6 +46,14 @@ def test_it_is_the_maximum_over_all_schedules(rounds, b, k, restart):
     assert tree_sensitivity_squared(rounds, b, k, restart) == exhaustive(rounds, b, k, restart)
 
 
+@pytest.mark.parametrize("restart", [None, 2, 3, 4])
+def test_without_a_separation_the_first_rounds_are_the_worst(restart):
+    for rounds, k in itertools.product((1, 2, 5, 8, 11), range(1, 6)):
+        assert tree_sensitivity_squared(rounds, 1, k, restart) == exhaustive(rounds, 1, k, restart)
+    # 2^6 leaves of one subtree, all of whose nodes are full, and the eight nodes above it.
+    assert tree_sensitivity_squared(20_000, 1, 64) == sum(2 ** (6 - h) * 4**h for h in range(7)) + 8 * 64**2
+
+
 @pytest.mark.parametrize(("steps", "k", "between"), [(20, 3, 4), (33, 2, 7), (16, 4, 2)])
 def test_against_the_accountant_of_the_library(steps, k, between):
     from tensorflow_privacy.privacy.analysis.tree_aggregation_accountant import compute_zcdp_single_tree

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.table import metric_table
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.device.model_card import associated_files, card_markdown, model_card
 from simulation.run.records import Summary
@@ -69,6 +70,14 @@ PRIVACY = {
 
 def card(**privacy):
     return model_card(RunConfig(), SHAPE, SUMMARY, {**PRIVACY, **privacy}, METRICS)
+
+
+def test_a_card_says_where_the_noise_came_from():
+    spent = {"delta": 1e-07, "epsilon": 6.3}
+    for source, said in (("seeded", "seeded"), ("secret", "secret"), (None, "seeded")):  # None: of an earlier version
+        found = card(spent=spent, noise_source=source)
+        assert found["privacy"]["noise_source"] == said
+        assert (f"- Noise: {REPEATABLE}." in card_markdown(found, METRICS)) == (said == "seeded")
 
 
 def test_the_page_has_the_metrics_and_what_they_are_and_the_promise():

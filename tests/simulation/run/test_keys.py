@@ -5,10 +5,13 @@ from dataclasses import asdict, fields
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 
 from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import metric_table
+from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import TrainReply
 from simulation.flags import read_config, result_settings
 from simulation.run import keys
@@ -19,10 +22,13 @@ from simulation.run.files_statement import HEADING
 from simulation.run.keys import dotted_keys, row_of
 from simulation.run.records import RoundRecord, Summary
 from simulation.run.sources import Guarantee
+from simulation.run.statement_pages import statement_pages
 from simulation.run.trackers.values import round_values
 from simulation.studies.personalisation import PhoneGroup
 from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel
+from tests.server_strategy.privacy.test_protected_sum import make_plan
+from tests.server_strategy.privacy.test_statement import FACTS, statement
 
 METRICS = metric_table()
 ROWS = [{"tokens_before": "0", "positions": 1, "top1_recall": 0.5, "top3_recall": 0.5}]
@@ -40,6 +46,7 @@ SUMMED = {
     *(f"participation.{f.name}" for f in fields(Participation)),
     *dotted_keys(MEASURED),
     *MEASURED,
+    *("other_runs", "other_runs.data", "other_runs.earlier_runs.data", "other_runs.says"),
 }
 LINE = {
     **dict.fromkeys((f.name for f in fields(RoundRecord)), 1.0),
@@ -80,6 +87,14 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)
 
 
+@pytest.mark.parametrize("mechanism", ["gaussian", "blt", "none"])
+def test_what_a_statement_says_has_a_row(mechanism):
+    own = {} if mechanism == "none" else {"clip_quantile": 0.5, "modelled": 4000}
+    plan, spent, _, _ = statement(mechanism, **own)
+    content, _ = statement_pages(plan, spent, FACTS)
+    assert {key for key in dotted_keys(content) if row_of(key, keys.STATEMENT, METRICS) is None} == set()
+
+
 def test_a_metric_that_is_added_has_its_row():
     class Own:
         name, unit, counts, scalar_tag = "own", "number", {"own-count": None}, "held_out/own"
@@ -105,7 +120,14 @@ def test_what_depends_on_phones_is_covered_only_if_it_was_released():
     ]
     covered = {n for rows in tables for row in rows if row.source.guarantee is Guarantee.COVERED for n in row.names}
     assert covered == {
-        *("weights_sha256", "clip_norm", "training/clip_norm", "weights", "strategy/noise/clip_norm"),
+        *(
+            "weights_sha256",
+            "facts.weights_sha256",
+            "clip_norm",
+            "training/clip_norm",
+            "weights",
+            "strategy/noise/clip_norm",
+        ),
         *("strategy/optimizer/*", "strategy/versions/*", "vectors.expected.*"),
         *("*.bytes", "*.sha256", "*.weights_sha256"),
     }
@@ -141,6 +163,7 @@ def read(folder: Path) -> dict[str, tuple[set[str], tuple[keys.Keys, ...]]]:
     tables = {
         "summary.json": (content["summary.json"], keys.SUMMARY),
         "privacy.json": (content["privacy.json"], keys.STATEMENT),
+        "privacy_head.json": (content["privacy_head.json"], keys.HEAD),
         "participation.json": (content["participation.json"], keys.PARTICIPATION),
         "rounds.jsonl": (lines["rounds.jsonl"], keys.ROUNDS),
         "rounds.parquet": (columns["rounds.parquet"], keys.ROUNDS),
@@ -163,6 +186,13 @@ def read(folder: Path) -> dict[str, tuple[set[str], tuple[keys.Keys, ...]]]:
     return tables
 
 
+def checkpoint_under_way() -> set[str]:
+    """What a checkpoint has of the noise before a run has ended, and its noise is forgotten."""
+    protected = ProtectedSum(make_plan("blt"), NoiseKey.fresh())
+    protected.release(np.zeros(3), 8, 4)
+    return set(flattened({"strategy": {"noise": protected.state()}}))
+
+
 @pytest.mark.slow
 def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted):
     found: dict[str, set[str]] = {}
@@ -183,7 +213,8 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     written = {
         one.name for at in (straight[0], planted / "run") for one in ARTEFACTS if any(at.glob(one.name.rstrip("/")))
     }
-    elsewhere = {"model/manifest.sig", "personalisation.json", "personalisation.png", "mlflow/", "wandb/"}
-    assert {one.name for one in ARTEFACTS} - written == elsewhere  # what scripts, keys and other trackers write
+    found["checkpoints"] |= checkpoint_under_way() | {"strategy/noise/forgotten"}  # where the secret is not kept
+    scripts = {"model/manifest.sig", "privacy_head.sig", "personalisation.json", "personalisation.png"}
+    assert {one.name for one in ARTEFACTS} - written == scripts | {"noise_secret", "mlflow/", "wandb/"}
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name

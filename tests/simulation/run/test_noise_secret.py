@@ -9,8 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from server_strategy.privacy.ledger import privacy_after
+from server_strategy.privacy.ledger_lines import Binding
+from server_strategy.state import branch
 from simulation.flags import parse_simulate
-from simulation.run.checkpoint import RunTotals, newest_about
+from simulation.run.checkpoint import RunTotals, load_newest_checkpoint, newest_about
 from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
@@ -48,6 +51,12 @@ def in_folder(prepared, folder, **privacy):
     return replace(prepared, config=config)
 
 
+def noise_in_checkpoint(folder):
+    """Names of what is left of the noise in a run's newest checkpoint."""
+    stored, _ = load_newest_checkpoint(folder / "checkpoints")
+    return list(branch(branch(stored.state, "strategy"), "noise"))
+
+
 @pytest.fixture
 def copied(begun, tmp_path):
     folder, prepared, _ = begun
@@ -70,7 +79,10 @@ def test_it_stands_in_no_other_file(begun):
 
 
 def test_a_run_that_goes_on_has_the_same_noise(begun, copied):
-    np.testing.assert_array_equal(noise_of(opened(copied[1], resume=True)), begun[2])
+    folder, prepared = copied
+    np.testing.assert_array_equal(noise_of(opened(prepared, resume=True)), begun[2])
+    from_its_files = prepare(parse_simulate(["--resume", str(folder)]).run, resume=True)  # as another process would
+    np.testing.assert_array_equal(noise_of(opened(from_its_files, resume=True)), begun[2])
 
 
 def test_a_run_of_the_same_settings_has_other_noise(begun, tmp_path):
@@ -124,6 +136,8 @@ def test_it_is_erased_when_the_run_has_ended_unless_it_is_to_be_kept(copied, kee
     checkpoint(run)
     finish_run(run)
     assert (folder / NAME).exists() == keep
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    assert ("forgotten" in noise_in_checkpoint(folder)) == (not keep)
     assert opened(prepared, resume=True).finished  # which needs no secret
     said = json.loads((folder / "privacy.json").read_text())
     assert said["noise_source"] == "secret" and said["noise_secret"] == ("kept" if keep else "erased when the run ends")
@@ -153,7 +167,7 @@ def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copi
     (folder / "checkpoints").mkdir()
     run = opened(prepared, resume=True)  # nothing was released
     phones = np.arange(8)
-    run.strategy._put_on_record(1, phones, run_spent(run, phones))
+    run.strategy.ledger.record(1, phones.astype(np.uint64), run_spent(run, phones), Binding("0" * 64, "0" * 64))
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").mkdir()
     with pytest.raises(ConfigError, match="expected a checkpoint, found none, and 1 releases on record; start a new"):
@@ -161,6 +175,4 @@ def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copi
 
 
 def run_spent(run, phones):
-    from server_strategy.privacy.ledger import privacy_after
-
     return privacy_after(run.strategy.plan, run.strategy.participation, 1, phones)

@@ -28,7 +28,7 @@ SUMMARY_KEYS = """rounds_completed rounds_abandoned devices_trained tokens_train
     baseline_unigram_top1 baseline_bigram_top1 baseline_trigram_top1
     baseline_unigram_top3 baseline_bigram_top3 baseline_trigram_top3
     baseline_unigram_keystroke_savings baseline_bigram_keystroke_savings baseline_trigram_keystroke_savings
-    baseline_training_phones skipped_lines participation weights_sha256 peak_driver_rss_bytes""".split()  # noqa: SIM905
+    baseline_training_phones skipped_lines participation weights_sha256 peak_driver_rss_bytes other_runs""".split()  # noqa: SIM905
 BUFFER = dict(in_flight_before=3, stale=1, in_flight=2)
 PROFILE = RoundProfile(
     driver_s={"plan": 0.1},

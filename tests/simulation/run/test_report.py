@@ -12,6 +12,7 @@ from client_model.tflite.export_tflite import Export
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.central import CentralTrained
 from simulation.run.report import print_closing_table
 from tests.simulation.run.test_records import SUMMARY
@@ -24,10 +25,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def printed(monkeypatch, columns=80, summary=SUMMARY, central=None):
+def printed(monkeypatch, columns=80, summary=SUMMARY, central=None, noise_source="secret"):
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
-    privacy = PrivacyConfig(mechanism="gaussian", noise_multiplier=1.0)
+    privacy = PrivacyConfig(mechanism="gaussian", noise_multiplier=1.0, noise_source=noise_source)
     print_closing_table(
         stream,
         summary,
@@ -51,6 +52,13 @@ def test_beside_counting_stands_what_measures_training_in_one_place(columns, mon
     command = next(line for line in lines[row:] if "scripts/compare_central.py" in line)
     assert command.rstrip().endswith(f"scripts/compare_central.py {FOLDER}")
     assert all(len(line) <= columns for line in lines if not any(name in line for name in ("scripts/", str(FOLDER))))
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_below_epsilon_stands_whether_the_noise_can_be_repeated(columns, monkeypatch):
+    said = " ".join(printed(monkeypatch, columns, noise_source="seeded").split())
+    assert f"of this run {REPEATABLE} rounds" in said
+    assert REPEATABLE not in " ".join(printed(monkeypatch, columns).split())
 
 
 def test_beside_counting_stands_what_training_in_one_place_reached(monkeypatch):

@@ -3,9 +3,10 @@ import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from client_model.learning.language_model import flatten, weights_sha256
-from server_strategy.privacy.ledger import PrivacyLedger, encode_labels
+from server_strategy.privacy.ledger import PrivacyLedger, encode_labels, recompute
 from simulation.files import write_npz_atomically
 from simulation.studies.privacy_check import check_statement
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
@@ -18,8 +19,14 @@ def check(folder):
     return check_statement(folder, sys.stdout, sys.stderr)
 
 
+def said_by(capsys):
+    """What was printed, as one line: where it breaks depends on the terminal."""
+    return " ".join(capsys.readouterr().out.split())
+
+
 def write_run(folder, **changes):
-    spent = play(PrivacyLedger(plan(), folder / "privacy_ledger.jsonl"), plan(), ROUNDS)
+    own = plan(min_separation_rounds=2)
+    spent = play(PrivacyLedger(own, folder / "privacy_ledger.jsonl"), own, ROUNDS)
     digest = weights_sha256(flatten(list(WEIGHTS.values())))
     claim = {"spent": {**spent.__dict__, **changes}, "epsilon_is_of": "this run", "weights_sha256": digest}
     (folder / "privacy.json").write_text(json.dumps(claim))
@@ -54,12 +61,12 @@ def test_a_claim_without_a_number_of_releases_is_one_line(tmp_path, releases):
 
 def test_the_hash_that_it_names_is_held_to_the_weights_on_disk(tmp_path, capsys):
     digest = write_run(tmp_path)
-    assert check(tmp_path) and f"weights {digest}" in capsys.readouterr().out
+    assert check(tmp_path) and f"sha256 {digest[:16]}... of the numbers" in capsys.readouterr().out
     path = tmp_path / "model" / "weights.npz"
     write_npz_atomically(path, {**WEIGHTS, "first": np.zeros(2, np.float32)})
     assert not check(tmp_path)
     said = capsys.readouterr()
-    assert f"privacy.json is of weights {digest[:16]}..., {path} has " in said.err and "agrees" not in said.out
+    assert "model/weights.npz: privacy.json is of other weights" in said.err and "agrees" not in said.out
     path.write_bytes(b"not an archive")
     with pytest.raises(ConfigError, match=r"weights\.npz: expected the weights of a finished run, found a damaged"):
         check(tmp_path)
@@ -68,8 +75,31 @@ def test_the_hash_that_it_names_is_held_to_the_weights_on_disk(tmp_path, capsys)
 def test_weights_that_are_not_there_or_not_named_are_said_and_no_disagreement(tmp_path, capsys):
     write_run(tmp_path)
     (tmp_path / "model" / "weights.npz").unlink()
-    assert check(tmp_path) and "weights.npz is not there, so no weights were compared" in capsys.readouterr().err
+    assert check(tmp_path) and "model/weights.npz is not there, so no weights were" in capsys.readouterr().out
     claim = json.loads((tmp_path / "privacy.json").read_text())
     del claim["weights_sha256"]
     (tmp_path / "privacy.json").write_text(json.dumps(claim))
-    assert check(tmp_path) and "names no weights" in capsys.readouterr().err
+    assert check(tmp_path) and "names no weights" in capsys.readouterr().out
+
+
+def test_a_ledger_of_before_is_said_to_bind_nothing(tmp_path, capsys):
+    write_run(tmp_path)
+    assert check(tmp_path) and "7 lines bind no sum and no weights" in capsys.readouterr().out
+
+
+def test_no_line_is_wider_than_the_terminal(tmp_path, capsys, monkeypatch):
+    write_run(tmp_path)
+    monkeypatch.setattr("simulation.studies.privacy_check.console_for", lambda stream: Console(width=80))
+    assert check(tmp_path) and max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_run_that_goes_on_is_compared_with_what_its_statement_counts(tmp_path, capsys):
+    """Its ledger is ahead by a line that was written before a crash; once it has ended that is a disagreement."""
+    write_run(tmp_path)
+    (tmp_path / "model" / "weights.npz").unlink()
+    claim = json.loads((tmp_path / "privacy.json").read_text())
+    claim["spent"] = recompute(tmp_path / "privacy_ledger.jsonl", 6)
+    (tmp_path / "privacy.json").write_text(json.dumps(claim))
+    assert check(tmp_path) and "the run has not ended, and its ledger is ahead by 1" in said_by(capsys)
+    (tmp_path / "privacy_head.json").write_text("{}")  # any of the files of a run's end, the private one not alone
+    assert not check(tmp_path) and "privacy.json counts 6 of the 7 releases" in capsys.readouterr().err

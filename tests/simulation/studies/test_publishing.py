@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,15 @@ def contents(folder):
     return {path: list(_contents(path)) for path in folder.rglob("*") if path.is_file()}
 
 
+def data_digest_of(root):
+    """The digest of the text, as an account would have it."""
+    from simulation.flags import read_config
+    from simulation.run.preparation import prepare
+
+    folder = prepare(read_config(root / "config.toml")).task.population.cache_folder
+    return Path(folder).name[:32]
+
+
 @pytest.fixture
 def run(planted, tmp_path):
     """A copy, to be changed."""
@@ -48,8 +58,20 @@ def test_nothing_of_single_phones_is_in_what_is_published(planted, tmp_path):
     summary = json.loads((root / "summary.json").read_text())
     counted = [repr(summary[key]) for key in summary if key.startswith("baseline_") and isinstance(summary[key], float)]
     loss = [repr(json.loads(line)["loss"]) for line in (root / "rounds.jsonl").read_text().splitlines()]
-    assert labels and counted and loss
-    planted_words = [salt, "918273645", *labels, *(f"user{n}" for n in range(100)), *counted, *loss, str(planted)]
+    secret = (root / "noise_secret").read_bytes()
+    assert labels and counted and loss and secret
+    assert not any(secret[:32] in part for parts in contents(target).values() for part in parts)
+    digest = data_digest_of(root)
+    planted_words = [
+        salt,
+        digest,
+        "918273645",
+        *labels,
+        *(f"user{n}" for n in range(100)),
+        *counted,
+        *loss,
+        str(planted),
+    ]
     for path, parts in contents(target).items():
         for word in planted_words:
             assert not any(word.encode() in part for part in parts), (path.name, word)
@@ -110,7 +132,7 @@ def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
     privacy = json.loads((run / "privacy.json").read_text())
     privacy["spent"]["epsilon"] /= 2
     (run / "privacy.json").write_text(json.dumps(privacy))
-    with pytest.raises(ConfigError, match=r"holds for the weights, found privacy\.json claims something else"):
+    with pytest.raises(ConfigError, match=r"a privacy statement that holds for the weights, found .*epsilon"):
         publish(run, tmp_path / "out", KNOWN)
 
 
@@ -155,6 +177,6 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     publish(planted / "run", tmp_path / "out", KNOWN)
     before, after = (read_json_object(at / "privacy.json", "a statement") for at in (planted / "run", tmp_path / "out"))
     differ = {name for name in before if before[name] != after[name]}
-    assert differ == {"files", "recompute"} and before.keys() == after.keys()
+    assert differ == {"files", "recompute", "facts"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
     assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]

@@ -1,0 +1,9 @@
+"""Show what it costs to choose words with noise; see simulation/commands/price_vocabulary.py."""
+
+import sys
+
+from simulation.commands.price_vocabulary import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

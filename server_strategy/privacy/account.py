@@ -1,0 +1,317 @@
+"""The account of a population: what all runs on its phones cost together (an odometer).
+
+A phone that takes part in several runs loses what it loses in each of them. In zCDP these costs add up, also when a
+later run is set up after looking at an earlier one (Bun and Steinke 2016, arXiv:1605.02065, Lemma 1.7). So the account
+adds rho, and translates the sum once, at one delta. A part with a delta of its own, such as words that are chosen above
+a threshold, adds its delta.
+
+If it is also the number of runs and what each may cost that depends on earlier ones, the sum is a bound only beside a
+limit that was fixed before the first run and that stops whatever would exceed it, a filter: Feldman and Zrnic,
+arXiv:2008.11193; Whitehouse et al., arXiv:2203.05481; as odometers without a limit have to pay for that freedom (Rogers
+et al., arXiv:1605.08294). So each account can have a limit, the smallest that a run was ever begun with.
+
+Every run on the population counts, whichever phones it held out, since another seed holds out others: for each phone
+the sum over all runs is at least what it lost. Before a run releases anything it puts down the most that it can spend
+(reserved); when it has ended, what it did spend. A run that dies in between stays reserved at the most.
+
+Costs of different deployments, or of different adjacencies, are no sums of one currency: a modelled deployment of N
+phones per round is one that adds N / goal times the noise of the run, so its rho says nothing of what the run's own
+files cost. One account has one of them, that of its first private run.
+"""
+
+import secrets
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from server_strategy.privacy.account_lines import (
+    ABANDONED,
+    EARLIER,
+    OPENED,
+    REOPENED,
+    SETTLED,
+    AccountError,
+    first_line,
+    next_line,
+    read_account_lines,
+    salted,
+    to_text,
+)
+from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
+from server_strategy.privacy.costs import Cost, Terms, added_up, covers, unbounded_of
+from typefleet.errors import expected
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What an account has of one run."""
+
+    run: str  # its number, which its folder knows
+    name: str  # of its folder
+    date: str  # on which it was opened
+    state: str  # of its last step
+    cost: Cost  # the most it can spend while it is open, then what it spent
+    terms: Terms
+    spent: float = 0.0  # rho that is certain, for it was settled before
+    releases: int | None = None  # of a run that was settled or abandoned
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the cost is still a bound."""
+        return self.state in (OPENED, REOPENED)
+
+
+@dataclass(frozen=True)
+class AccountTotal:
+    """What all of an account costs a phone."""
+
+    runs: int
+    zcdp_rho: float | None  # None: nothing bounds it
+    delta: float | None  # None while no run had privacy
+    epsilon: float | None
+    unbounded: int  # runs without privacy, and starts whose cost is not known
+    reserved: int  # runs whose cost is the most that they can spend
+
+
+@dataclass(frozen=True)
+class Account:
+    """The lines of an account, and what they come to; adding one gives another account.
+
+    Attributes:
+        entries: the lines.
+        charges: by the number of the run.
+        limit: the smallest total epsilon that any run was begun with; None without one.
+        terms: those of the first private run; None before it.
+        path: of the file, for messages.
+    """
+
+    entries: tuple[dict[str, Any], ...]
+    charges: dict[str, Charge] = field(default_factory=dict)
+    limit: float | None = None
+    terms: Terms | None = None
+    path: Path = Path("the account")
+
+    @staticmethod
+    def begun(path: Path, population: str, about: str, date: str) -> "Account":
+        """An account without any run."""
+        return Account((first_line(population, about, date, secrets.token_hex(16)),), path=path)
+
+    @staticmethod
+    def read(path: Path) -> "Account":
+        """The account in a file.
+
+        Raises:
+            AccountError: it is none, or was changed.
+        """
+        first, *others = read_account_lines(path)
+        account = Account((first,), path=path)
+        for entry in others:
+            account = account._with(entry)
+        return account
+
+    @property
+    def about(self) -> str:
+        """Whose text it is, in words."""
+        return str(self.entries[0]["about"])
+
+    @property
+    def head(self) -> tuple[int, str]:
+        """(number, hash) of the last line."""
+        return len(self.entries), str(self.entries[-1]["hash"])
+
+    def to_text(self) -> str:
+        """The content of the file."""
+        return to_text(list(self.entries))
+
+    def opened(self, run: str, cost: Cost, terms: Terms, date: str, **about: Any) -> "Account":
+        """With the most that a run can spend, before it spends any.
+
+        Args:
+            run: its number.
+            cost: the most.
+            terms: in which currency.
+            date: YYYY-MM-DD.
+            about: `name`, `phones` and `total_epsilon` of the run.
+
+        Raises:
+            AccountError: the run does not fit, or the costs cannot be added.
+        """
+        if run in self.charges:
+            return self.reopened(run, cost, date, about["total_epsilon"])
+        self.require_room(cost, terms, about["total_epsilon"])
+        return self._grown(OPENED, date, {"run": run, **vars(cost), **vars(terms), **about})
+
+    def reopened(self, run: str, cost: Cost, date: str, total_epsilon: float | None = None) -> "Account":
+        """With the most that a run can spend which goes on; the same account if that is reserved already.
+
+        Raises:
+            AccountError: it does not fit.
+        """
+        charge = self.charges[run]
+        if charge.is_open and covers(charge.cost, cost):
+            return self
+        most = cost if cost.zcdp_rho is None else replace(cost, zcdp_rho=max(cost.zcdp_rho, charge.spent))
+        self.require_room(most, charge.terms, total_epsilon, beside=run)
+        return self._grown(REOPENED, date, {"run": run, **vars(most), "total_epsilon": total_epsilon})
+
+    def outgrown(self, run: str, cost: Cost, date: str) -> "Account":
+        """With what a run has spent beyond what it reserved, as one does that repeats releases with another sum.
+
+        It is spent, whether there was room for it or not; the same account if the reservation covers it.
+
+        Raises:
+            AccountError: the run is not on the account.
+        """
+        charge = self.require(run)
+        if covers(charge.cost, cost):
+            return self
+        return self._grown(REOPENED, date, {"run": run, **vars(cost), "total_epsilon": None})
+
+    def closed(self, run: str, cost: Cost, releases: int, date: str, *, abandoned: bool = False) -> "Account":
+        """With what a run did spend; the same account if it says so already.
+
+        Raises:
+            AccountError: the run is not on the account.
+        """
+        charge = self.require(run)
+        kind = ABANDONED if abandoned else SETTLED
+        if charge.cost == cost and charge.releases == releases and not charge.is_open:
+            return self
+        return self._grown(kind, date, {"run": run, **vars(cost), "releases": releases})
+
+    def with_earlier(self, run: str, name: str, cost: Cost, terms: Terms, date: str) -> "Account":
+        """With what weights cost that a run starts from; the same account if they are charged already.
+
+        Raises:
+            AccountError: the costs cannot be added, or are too much.
+        """
+        if run in self.charges:
+            return self
+        self.require_room(cost, terms, None)
+        return self._grown(EARLIER, date, {"run": run, "name": name, **vars(cost), **vars(terms)})
+
+    def require(self, run: str) -> Charge:
+        """What the account has of a run.
+
+        Raises:
+            AccountError: it has nothing.
+        """
+        if run not in self.charges:
+            raise AccountError(expected(self.path, "the account that the run was opened on", "one without it"))
+        return self.charges[run]
+
+    def require_population(self, population: str) -> None:
+        """Refuse the account of other phones.
+
+        Raises:
+            AccountError: it is.
+        """
+        first = self.entries[0]
+        if salted(population, first["salt"]) != first["population"]:
+            found = f"one of {self.about}, whose digest is another"
+            raise AccountError(expected(f"--privacy.account: {self.path}", "the account of this run's data", found))
+
+    def require_room(self, cost: Cost, terms: Terms, total_epsilon: float | None, *, beside: str | None = None) -> None:
+        """Refuse what cannot be added, and what is too much.
+
+        Args:
+            cost: to be added.
+            terms: in which currency.
+            total_epsilon: that may not be exceeded, beside the account's own limit.
+            beside: a run whose charge it takes the place of.
+
+        Raises:
+            AccountError: the limit is above an earlier one, the costs are of two currencies, or they are too much.
+        """
+        if self.limit is not None and total_epsilon is not None and total_epsilon > self.limit:
+            most = f"at most {self.limit:g}, with which a run on {self.path} was begun"
+            raise AccountError(expected("--privacy.total-epsilon", most, f"{total_epsilon:g}"))
+        own = self.terms
+        if cost.zcdp_rho is not None and own is not None and terms.currency != own.currency:
+            raise AccountError(
+                expected(
+                    f"--privacy.account: {self.path}",
+                    f"runs whose epsilon is of {own.deployment} ({own.adjacency})",
+                    f"one of {terms.deployment} ({terms.adjacency}); costs of two deployments do not add up, so each "
+                    "has an account of its own",
+                )
+            )
+        limits = [limit for limit in (self.limit, total_epsilon) if limit is not None]
+        if limits:
+            self._require_within(min(limits), cost, terms, beside)
+
+    def _require_within(self, limit: float, cost: Cost, terms: Terms, beside: str | None) -> None:
+        delta = (self.terms or terms).delta
+        others = [charge.cost for run, charge in self.charges.items() if run != beside]
+        before, after = added_up(others), added_up([*others, cost])
+        if after.zcdp_rho is not None and delta is not None and epsilon_by_rdp(after.zcdp_rho, delta) <= limit:
+            return
+        where = f"--privacy.total-epsilon: {self.path}"
+        if cost.zcdp_rho is None:
+            raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", "one that nothing bounds"))
+        if before.zcdp_rho is None or delta is None:
+            found = f"{unbounded_of(others)} before it that nothing bounds; nothing is left"
+            raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", found))
+        left = max(rho_for(limit, delta) - before.zcdp_rho, 0.0)
+        alone = f"epsilon {epsilon_by_rdp(left, delta):.3g} for a run alone" if left else "nothing"
+        fits = f"a run of at most rho {left:.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
+        found = f"one of up to rho {cost.zcdp_rho:.4g} (epsilon {epsilon_by_rdp(cost.zcdp_rho, delta):.3g})"
+        raise AccountError(expected(where, fits, found))
+
+    @property
+    def total(self) -> AccountTotal:
+        """What all runs together cost a phone, those that are reserved at the most that they can."""
+        costs = [charge.cost for charge in self.charges.values()]
+        together, delta = added_up(costs), None if self.terms is None else self.terms.delta
+        return AccountTotal(
+            runs=len(costs),
+            zcdp_rho=together.zcdp_rho,
+            delta=None if delta is None else delta + together.own_delta,
+            epsilon=None if together.zcdp_rho is None or delta is None else epsilon_by_rdp(together.zcdp_rho, delta),
+            unbounded=unbounded_of(costs),
+            reserved=sum(charge.is_open for charge in self.charges.values()),
+        )
+
+    def left(self) -> Cost | None:
+        """The largest rho that still fits under the limit; None without a limit, or a delta to translate it at."""
+        if self.limit is None or self.terms is None or self.terms.delta is None:
+            return None
+        spent = self.total.zcdp_rho
+        return Cost(0.0 if spent is None else max(rho_for(self.limit, self.terms.delta) - spent, 0.0))
+
+    def _grown(self, kind: str, date: str, fields: dict[str, Any]) -> "Account":
+        return self._with(next_line(list(self.entries), kind, date, fields))
+
+    def _with(self, entry: dict[str, Any]) -> "Account":
+        """With one line more.
+
+        Raises:
+            AccountError: it does not follow from those before it.
+        """
+        where, kind, run = f"{self.path}:{entry['line']}", entry["kind"], entry["run"]
+        before, is_new = self.charges.get(run), kind in (OPENED, EARLIER)
+        if is_new != (before is None):
+            raise AccountError(expected(where, "a step of a run in its order", f"a run {kind} out of it"))
+        cost = Cost(entry["zcdp_rho"], entry["own_delta"])
+        if before is None:
+            terms = Terms(entry["deployment"], entry["adjacency"], entry["delta"])
+            charge = Charge(run, entry["name"], entry["date"], kind, cost=cost, terms=terms)
+        else:
+            if (cost.zcdp_rho is None) != (before.cost.zcdp_rho is None) or (cost.zcdp_rho or 0.0) < before.spent:
+                raise AccountError(expected(where, "no less than what was settled before", "less"))
+            charge = replace(before, state=kind, cost=cost, releases=entry.get("releases"))
+        if not charge.is_open:
+            charge = replace(charge, spent=cost.zcdp_rho or 0.0)
+        if cost.zcdp_rho is not None and charge.terms.delta is None:
+            raise AccountError(expected(where, "a cost with its delta", "one without"))
+        own = self.terms
+        if cost.zcdp_rho is not None and own is not None and charge.terms.currency != own.currency:
+            raise AccountError(expected(where, "a cost of the account's deployment and adjacency", "one of another"))
+        limits = [one for one in (self.limit, entry.get("total_epsilon")) if one is not None]
+        return replace(
+            self,
+            entries=(*self.entries, entry),
+            charges={**self.charges, run: charge},
+            limit=min(limits) if limits else None,
+            terms=self.terms or (None if cost.zcdp_rho is None else charge.terms),
+        )

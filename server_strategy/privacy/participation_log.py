@@ -1,0 +1,140 @@
+"""Who took part when, and what it costs by that alone.
+
+Releases that a run made again after a resume, of other sums, are observations beside those that led to its model: see
+`Beside`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server_strategy.privacy.ledger_lines import PrivacySpent
+from server_strategy.privacy.plan import PrivacyPlan
+
+NEVER = -(2**31) // 2
+
+
+class ParticipationLog:
+    """Which phones took part when, and who may take part next.
+
+    Attributes:
+        counts: int32 [num_phones], participations.
+        last: int32 [num_phones], release of the last one; NEVER if none.
+        min_separation: smallest distance seen between two participations of one phone; 0 if none.
+    """
+
+    def __init__(self, num_phones: int) -> None:
+        self.counts = np.zeros(num_phones, np.int32)
+        self.last = np.full(num_phones, NEVER, np.int32)
+        self.min_separation = 0
+
+    def may_participate(
+        self,
+        release: int,
+        min_separation_rounds: int,
+        max_participations: int,
+        beside: NDArray[np.int32] | None = None,
+    ) -> NDArray[np.bool_]:
+        """bool [num_phones]: phones that keep the plan if they take part in this release.
+
+        Args:
+            release: the next one.
+            min_separation_rounds, max_participations: of the plan.
+            beside: int32 [num_phones], participations in releases that were made again; None: none were.
+        """
+        counts = self.counts if beside is None else self.counts + beside
+        return (release - self.last >= min_separation_rounds) & (counts < max_participations)
+
+    def separation_after(self, release: int, phones: NDArray[np.int64]) -> int:
+        """`min_separation` if these phones were part of a release."""
+        before = self.last[phones]
+        gaps = release - before[before != NEVER]
+        return min(int(gaps.min()), self.min_separation or int(gaps.min())) if len(gaps) else self.min_separation
+
+    def equals(self, other: "ParticipationLog") -> bool:
+        """Whether both say the same of every phone."""
+        same = np.array_equal(self.counts, other.counts) and np.array_equal(self.last, other.last)
+        return same and self.min_separation == other.min_separation
+
+    def copy(self) -> "ParticipationLog":
+        """One that goes its own way."""
+        twin = ParticipationLog(0)
+        twin.counts, twin.last, twin.min_separation = self.counts.copy(), self.last.copy(), self.min_separation
+        return twin
+
+    def record(self, release: int, phones: NDArray[np.int64]) -> None:
+        """Count these phones as part of a release."""
+        self.min_separation = self.separation_after(release, phones)
+        self.counts[phones] += 1
+        self.last[phones] = release
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What was released beside the way to the model; see `ledger_paths`.
+
+    Attributes:
+        lines: how many releases.
+        counts: int32 [num_phones], participations in them; None: there are none.
+        rho: zCDP of these ways where noise is shared; 0 where it is independent, and the counts say it.
+    """
+
+    lines: int = 0
+    counts: NDArray[np.int32] | None = None
+    rho: float = 0.0
+
+
+NOTHING_BESIDE = Beside()
+
+
+def privacy_spent(
+    plan: PrivacyPlan, log: ParticipationLog, releases: int, beside: Beside = NOTHING_BESIDE
+) -> PrivacySpent:
+    """The claim for what happened: from the largest number of participations and the smallest separation.
+
+    Args:
+        plan: on record.
+        log: who took part in the releases that led to the model.
+        releases: how many these are.
+        beside: what was released beside them.
+    """
+    every = log.counts if beside.counts is None else log.counts + beside.counts
+    return _spent(plan, log, releases, beside, int(every.max(initial=0)))
+
+
+def privacy_after(
+    plan: PrivacyPlan,
+    log: ParticipationLog,
+    release: int,
+    phones: NDArray[np.int64],
+    beside: Beside = NOTHING_BESIDE,
+) -> PrivacySpent:
+    """The claim if these phones were part of the release; the log stays as it is."""
+    after = log.copy()
+    after.record(release, phones)
+    return privacy_spent(plan, after, release, beside)
+
+
+def rho_of_way(plan: PrivacyPlan, log: ParticipationLog, releases: int) -> float | None:
+    """zCDP of releases that follow each other, by who took part; None without privacy."""
+    return plan.rho_of(releases, log.min_separation or max(releases, 1), int(log.counts.max(initial=0)))
+
+
+def _spent(plan: PrivacyPlan, log: ParticipationLog, releases: int, beside: Beside, most: int) -> PrivacySpent:
+    independent = plan.mechanism is not None and plan.mechanism.independent
+    if independent and beside.lines:  # a line is a line, whichever release it is of, and however near to another
+        rho = plan.rho_of(releases + beside.lines, 1, most)
+    else:
+        rho = rho_of_way(plan, log, releases)
+        rho = None if rho is None else rho + beside.rho
+    private = rho is not None and plan.delta is not None
+    return PrivacySpent(
+        releases=releases,
+        max_participations=most,
+        min_separation_rounds=log.min_separation or None,
+        zcdp_rho=rho if private else None,
+        epsilon=plan.epsilon_of(rho) if rho is not None else None,
+        delta=plan.delta if private else None,
+        repeated_releases=beside.lines,
+    )

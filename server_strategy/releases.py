@@ -1,0 +1,223 @@
+"""From an exact sum to the next weights: noise, the server's step, and the line of the ledger before anything leaves.
+
+A run that goes on from a checkpoint makes its last releases again. The same sum is the same release: it has its line
+already, the same noise, the same weights, and is free. Another sum under a line on record has noise of its own and a
+line of its own; both are counted (`privacy.ledger_paths`).
+"""
+
+import copy
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from flwr.app import ArrayRecord
+from numpy.typing import NDArray
+
+from server_strategy.config import CohortConfig
+from server_strategy.model_versions import flat_weights, weights_digest
+from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, checked_step, learning_rate_at
+from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.privacy.lattice_sum import protected_sum_of
+from server_strategy.privacy.ledger import (
+    Beside,
+    Binding,
+    ParticipationLog,
+    PrivacyLedger,
+    PrivacySpent,
+    privacy_after,
+    privacy_spent,
+)
+from server_strategy.privacy.ledger_lines import KEY_BYTES, digest_of_sum
+from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.round_replies import RoundReplies
+from server_strategy.state import State, StateError, branch, leaf, leaves_of
+from server_strategy.update_sum import FRACTION_BITS, to_float
+from typefleet.errors import expected
+
+Labels = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
+Weights = NDArray[np.float32]  # [num_weights]
+
+
+class Releases:
+    """Makes the releases of a run, one after the other.
+
+    Args:
+        plan: to keep.
+        noise: key of the noise.
+        ledger_path: file of the ledger; in memory if None.
+        cohort: of the run.
+        num_phones: size of the id space of the phones.
+        labels: maps phone ids to the 64-bit labels that the ledger shows.
+        settings, optimizer: of the server.
+
+    Attributes:
+        plan: the one on record.
+        made: releases so far, on the way to the model.
+        budget_reached: why no further one is made; None while they may be.
+
+    Raises:
+        LedgerError: the ledger was begun under another plan, or was changed.
+    """
+
+    def __init__(
+        self,
+        plan: PrivacyPlan,
+        noise: NoiseKey,
+        *,
+        ledger_path: Path | None,
+        cohort: CohortConfig,
+        num_phones: int,
+        labels: Labels,
+        settings: ServerOptimizerConfig,
+        optimizer: ServerOptimizer,
+    ) -> None:
+        self.ledger = PrivacyLedger(plan, ledger_path)
+        self.plan = self.ledger.plan
+        self.participation = ParticipationLog(num_phones)
+        self.protected_sum = protected_sum_of(self.plan, noise, FRACTION_BITS)
+        self.made = 0
+        self.budget_reached: str | None = None
+        self._noise, self._labels, self._cohort = noise, labels, cohort
+        self._settings, self._optimizer = settings, optimizer
+        self._optimizer_state: OptimizerState | None = None
+        self._digest_key = secrets.token_bytes(KEY_BYTES)  # a checkpoint keeps it
+
+    def admitted(self) -> NDArray[np.bool_]:
+        """bool [num_phones]: those who may take part in the next release."""
+        return self.participation.may_participate(
+            self.made + 1,
+            self._cohort.min_separation_rounds,
+            self.plan.max_participations,
+            self._beside(self.ledger.head).counts,
+        )
+
+    def spent(self, ended: bool) -> PrivacySpent:
+        """What is spent so far.
+
+        Args:
+            ended: no further release is made: what is on record beyond the last one is counted as well.
+        """
+        return privacy_spent(self.plan, self.participation, self.made, self._beside(self.ledger.head, ended))
+
+    def next(self, server_round: int, arrays: ArrayRecord, came: RoundReplies) -> tuple[Weights, PrivacySpent] | None:
+        """Make the next release: it is on record, durably, when this returns.
+
+        Args:
+            server_round: in which it is made.
+            arrays: the weights before it.
+            came: from the hosts.
+
+        Returns:
+            (the next weights, what is spent with them); None if that would be above the budget.
+
+        Raises:
+            ConfigError: the mechanism or the optimizer gives something else than a number for each weight.
+            LedgerError, OSError: the release could not be put on record; it is not made, and none is after it.
+        """
+        if self.protected_sum.releases != self.made:
+            raise RuntimeError(expected("a further release", "one after the last that went well", "another"))
+        labels, clip_norm = self._labels(came.participants), self.protected_sum.clip_norm
+        below = int((came.norms <= clip_norm).sum())
+        digest = digest_of_sum(
+            self._digest_key, came.total, clip_norm=clip_norm, reports=len(came.reported), reports_below=below
+        )
+        line = self.ledger.line_of(server_round, labels, digest)
+        again = None if line is None else self._again(line, arrays, came, below)
+        if again is not None:
+            return again
+        spent = self._spent_after(came.participants, self._beside(None))
+        if self._exceeds_budget(spent):
+            return None
+        weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(None))
+        self.ledger.record(server_round, labels, spent, Binding(digest, weights_digest(weights)))
+        self._count(came.participants, state)
+        return weights, spent
+
+    def _again(
+        self, line: int, arrays: ArrayRecord, came: RoundReplies, below: int
+    ) -> tuple[Weights, PrivacySpent] | None:
+        """The release of a line on record, which is free; None, and nothing is changed, if it comes out otherwise."""
+        spent = self._spent_after(came.participants, self._beside(line))
+        before = copy.deepcopy(self.protected_sum.state())
+        weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(line))
+        if not self.ledger.repeats(line, weights_digest(weights)):
+            self.protected_sum = protected_sum_of(self.plan, self._noise, FRACTION_BITS)
+            self.protected_sum.load_state(before)
+            return None
+        self._count(came.participants, state)
+        return weights, spent
+
+    def _next_weights(
+        self, arrays: ArrayRecord, came: RoundReplies, below: int, attempt: int
+    ) -> tuple[Weights, OptimizerState]:
+        """The weights after noise and a step of the optimizer, and the optimizer's state then; nothing is kept."""
+        rate = learning_rate_at(self._settings, self.made, self.plan.rounds)
+        is_discrete = self.plan.sampler == "discrete"
+        total = came.total if is_discrete else to_float(came.total, self.protected_sum.clip_norm)
+        noised = self.protected_sum.release(total, len(came.reported), below, attempt)
+        mean_update = (noised / self._cohort.goal).astype(np.float32)  # [num_weights]
+        step, state = checked_step(self._optimizer, rate, mean_update, self._optimizer_state)
+        return flat_weights(arrays) + step, state
+
+    def _count(self, participants: NDArray[np.int64], optimizer_state: OptimizerState) -> None:
+        """Take over a release that is on record."""
+        self.made += 1
+        self.participation.record(self.made, participants)
+        self._optimizer_state = optimizer_state
+
+    def _spent_after(self, participants: NDArray[np.int64], beside: Beside) -> PrivacySpent:
+        return privacy_after(self.plan, self.participation, self.made + 1, participants, beside)
+
+    def _beside(self, line: int | None, everything: bool = False) -> Beside:
+        """What was released beside the way to a line, or beside one that is to be written."""
+        return self.ledger.beside(lambda: self._labels(np.arange(len(self.participation.counts))), line, everything)
+
+    def _exceeds_budget(self, spent: PrivacySpent) -> bool:
+        budget = self.plan.epsilon_budget
+        if budget is None or spent.epsilon is None or spent.epsilon <= budget:
+            return False
+        self.budget_reached = (
+            f"the next release would take epsilon to {spent.epsilon:.4g}, above the budget of {budget:.4g}"
+        )
+        return True
+
+    def state(self) -> State:
+        """All that a checkpoint needs besides the weights and the settings, by owner."""
+        started = self._optimizer_state
+        return {
+            "participation": {
+                "counts": self.participation.counts,
+                "last": self.participation.last,
+                "min_separation": np.array(self.participation.min_separation),
+            },
+            "noise": self.protected_sum.state(),
+            "ledger": {"line": np.array(self.ledger.head), "key": np.frombuffer(self._digest_key, np.uint8)},
+            "optimizer": {"started": np.array(started is not None), "moments": dict(started or {})},
+        }
+
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            LedgerError: the ledger lacks a release that the state has made.
+            StateError: it is not such a state, or says less of who took part than the ledger does.
+        """
+        noise, ledger = branch(state, "noise"), branch(state, "ledger")
+        releases = int(leaf(noise, "releases"))
+        if ledger:  # earlier versions have none
+            self._digest_key = leaf(ledger, "key").tobytes()
+        if len(self._digest_key) != KEY_BYTES:
+            raise StateError(expected("ledger", f"a key of {KEY_BYTES} bytes", "another"))
+        self.ledger.go_on_after(releases, int(leaf(ledger, "line")) if ledger else None)
+        self.protected_sum.load_state(noise)
+        self.made = releases
+        participation, optimizer = branch(state, "participation"), branch(state, "optimizer")
+        self.participation.counts = leaf(participation, "counts")
+        self.participation.last = leaf(participation, "last")
+        self.participation.min_separation = int(leaf(participation, "min_separation"))
+        phones = np.arange(len(self.participation.counts))
+        if not self.participation.equals(self.ledger.participation(self._labels(phones))):
+            raise StateError(expected("participation", "who took part as the ledger records it", "another"))
+        self._optimizer_state = leaves_of(branch(optimizer, "moments")) if leaf(optimizer, "started") else None

@@ -1,0 +1,286 @@
+"""A run on the account of its population: opened before its first release, settled when it has ended.
+
+The order of events: checkpoint 0 with the salt from which the run's number is made -> the account's line, durable ->
+rounds. A run that is killed in between finds its line by its number and goes on with it; one that never comes back
+stays charged with the most that it could spend, until somebody says that it is abandoned. The account is changed by one
+process at a time, and replaced as a whole.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from client_model.text.population import PopulationSpec, text_source
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.account_lines import AccountError
+from server_strategy.privacy.accounting import rho_for
+from server_strategy.privacy.composition import EarlierRun, may_share_people
+from server_strategy.privacy.costs import Cost, Terms
+from server_strategy.privacy.ledger import PrivacySpent, recompute
+from server_strategy.privacy.ledger_lines import read_ledger
+from server_strategy.privacy.plan import PrivacyPlan
+from simulation.config import RunConfig
+from simulation.files import read_json_object, write_text_atomically
+from simulation.run.checkpoint import load_newest_checkpoint, part_of
+from simulation.run.directory import RunDirectory
+from simulation.run.earlier_runs import SECTION, population_named
+from simulation.run.lock import in_turn, only_writer
+from typefleet.errors import ConfigError, expected, unwritable
+
+_ROUNDING = 1e-8  # by which the rho of a budget is rounded down, and more
+
+
+@dataclass(frozen=True)
+class RunOnAccount:
+    """Where a run is charged."""
+
+    path: Path  # of the account
+    run: str  # its number
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What an account asks of a run."""
+
+    config: RunConfig
+    plan: PrivacyPlan
+    population: PopulationSpec
+    earlier: Sequence[EarlierRun]  # whose weights it starts from
+
+
+def population_of(spec: PopulationSpec) -> str:
+    """The digest of a population, as `population_named` makes it."""
+    return population_named(None if spec.cache_folder is None else Path(spec.cache_folder).name)
+
+
+def run_number(salt: str) -> str:
+    """The number of a run on accounts, from the salt that its checkpoints keep."""
+    return hashlib.sha256(f"number on an account {salt}".encode()).hexdigest()[:16]
+
+
+def terms_of(plan: PrivacyPlan) -> Terms:
+    """In which currency a plan states its cost."""
+    left = getattr(plan, "delta_left", plan.delta)  # beside parts with a delta of their own
+    return Terms(plan.epsilon_is_of, plan.adjacency, left)
+
+
+def most_of(plan: PrivacyPlan) -> Cost:
+    """The most that a run with this plan can spend: the plan's, or its budget where it stops before."""
+    rho, delta = plan.zcdp_rho, terms_of(plan).delta
+    if rho is None or delta is None:
+        return Cost(None)
+    if plan.epsilon_budget is not None:
+        rho = min(rho, rho_for(plan.epsilon_budget, delta) * (1 + _ROUNDING))
+    return Cost(rho, own_delta_of(plan))
+
+
+def own_delta_of(plan: PrivacyPlan) -> float:
+    """What parts of a plan add to delta by themselves."""
+    vocabulary = plan.to_json().get("vocabulary")
+    return float(vocabulary.get("delta") or 0.0) if isinstance(vocabulary, dict) else 0.0
+
+
+def check_account(facts: RunFacts) -> None:
+    """Refuse a run that its account has no room for, before anything is started; nothing is written.
+
+    Raises:
+        AccountError, ConfigError: the account was changed, is of other data, or has too little left.
+    """
+    path = facts.config.privacy.account
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise ConfigError(expected("--privacy.account", "a file in a folder that is there", f"{path}"))
+    account = Account.read(path) if path.exists() else None
+    _opened(account, path, "of this run", facts, name="this run")
+
+
+def open_on_account(facts: RunFacts, salt: str, root: Path, *, finished: bool) -> RunOnAccount | None:
+    """Charge a run with the most that it can spend; one that goes on finds its charge, and so does one that is done.
+
+    Args:
+        facts: of the run.
+        salt: of the run, already durable.
+        root: its folder.
+        finished: no round is left.
+
+    Returns:
+        None without an account.
+
+    Raises:
+        AccountError: the account was changed, lacks lines, is of other data, or has too little left.
+    """
+    path = facts.config.privacy.account
+    if path is None:
+        return None
+    here = RunOnAccount(path, run_number(salt))
+
+    def opened(account: Account | None) -> Account:
+        if account is not None:
+            _require_what_was_stated(account, here, root)
+            if finished and here.run in account.charges:
+                return account
+        return _opened(account, path, here.run, facts, name=root.name)
+
+    _change(path, opened)
+    return here
+
+
+def settle_on(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent, ledger: Path) -> None:
+    """Put down what a run did spend: what its ledger records, if that is more than it says.
+
+    Args:
+        on_account: where it is charged.
+        plan: of the run.
+        spent: as the run counts it.
+        ledger: of the run.
+
+    Raises:
+        AccountError: the account was changed, or is another one.
+        LedgerError: the ledger was changed.
+    """
+    cost, releases = Cost(None), spent.releases
+    if spent.zcdp_rho is not None:
+        recorded, releases = _recorded(ledger, plan)
+        cost = Cost(max(spent.zcdp_rho, recorded), own_delta_of(plan))
+    _close(on_account, cost, releases, abandoned=False)
+
+
+def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent) -> None:
+    """Put down what a run has spent beyond what it reserved; nothing is written where it has not.
+
+    Raises:
+        AccountError: the account was changed, or is another one.
+    """
+    cost = Cost(spent.zcdp_rho, own_delta_of(plan))
+    account = read_account(on_account)
+    if account.outgrown(on_account.run, cost, _today()) is not account:
+        _change(on_account.path, lambda now: _there(now, on_account).outgrown(on_account.run, cost, _today()))
+
+
+def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
+    """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
+
+    Should somebody go on with it after all, it reserves anew.
+
+    Args:
+        root: folder of the run.
+        account: that it is charged on; by default the one of its settings.
+
+    Raises:
+        RunInUseError: a process works on the run.
+        ConfigError: it is no run on an account.
+        AccountError, LedgerError, CheckpointError: the account or the run was changed.
+    """
+    from simulation.flags import read_config
+
+    directory = RunDirectory(root)
+    path = account or read_config(directory.config).privacy.account
+    if path is None:
+        raise ConfigError(expected(root, "a run on an account (--privacy.account)", "one without"))
+    with only_writer(root):
+        stored, _ = load_newest_checkpoint(directory.checkpoints)
+        here = RunOnAccount(path, run_number(part_of(stored, "salt", str)))
+        charge = Account.read(path).require(here.run)
+        recorded, releases = (0.0, 0) if charge.cost.zcdp_rho is None else _recorded(directory.ledger, None)
+        rho = None if charge.cost.zcdp_rho is None else max(recorded, charge.spent)
+        _close(here, Cost(rho, charge.cost.own_delta), releases, abandoned=True)
+    return here
+
+
+def given_up(root: Path) -> None:
+    """`abandon` a run that may be on an account, and has not ended; any other is left alone."""
+    from simulation.flags import read_config
+
+    directory = RunDirectory(root)
+    if not directory.config.exists() or (root / "participation.json").exists():
+        return
+    if read_config(directory.config).privacy.account is not None:
+        abandon(root)
+
+
+def read_account(on_account: RunOnAccount) -> Account:
+    """The account as it is now.
+
+    Raises:
+        AccountError: it was changed, or has the run no more.
+    """
+    account = Account.read(on_account.path)
+    account.require(on_account.run)
+    return account
+
+
+def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, name: str) -> Account:
+    """The account with a run and what it starts from."""
+    population, date = population_of(facts.population), _today()
+    if account is None:
+        account = Account.begun(path, population, text_source(facts.config.data), date)
+    account.require_population(population)
+    for one in facts.earlier:
+        if may_share_people(population, one.population) and one.number not in account.charges:
+            account = account.with_earlier(one.number, "starting weights", one.cost, one.terms, date)
+    return account.opened(
+        run,
+        most_of(facts.plan),
+        terms_of(facts.plan),
+        date,
+        name=name,
+        phones=facts.population.num_phones,
+        total_epsilon=facts.config.privacy.total_epsilon,
+    )
+
+
+def _close(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:
+    def closed(account: Account | None) -> Account:
+        return _there(account, on_account).closed(on_account.run, cost, releases, _today(), abandoned=abandoned)
+
+    _change(on_account.path, closed)
+
+
+def _there(account: Account | None, on_account: RunOnAccount) -> Account:
+    if account is None:
+        raise AccountError(expected(on_account.path, "the account that the run was opened on", "none"))
+    return account
+
+
+def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
+    """Replace an account by what follows from it, while nobody else does."""
+    path = path.resolve()  # so that a link goes on leading to it
+    try:
+        with in_turn(path):
+            before = Account.read(path) if path.exists() else None
+            after = change(before)
+            if before is None or after.head != before.head:
+                write_text_atomically(path, after.to_text(), private=True)
+    except OSError as error:
+        raise ConfigError(unwritable(f"--privacy.account: {path}", error)) from error
+    return after
+
+
+def _recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
+    """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's."""
+    if not ledger.exists() or not ledger.stat().st_size:
+        return 0.0, 0
+    releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)
+    return recompute(ledger, releases, None if plan is None else plan.mechanism)["zcdp_rho"] or 0.0, releases
+
+
+def _require_what_was_stated(account: Account, here: RunOnAccount, root: Path) -> None:
+    """Refuse an account that lacks lines which a statement of this run names: an older copy of it, or another."""
+    if not (root / "privacy.json").exists():
+        return
+    stated: Any = read_json_object(root / "privacy.json", "the privacy statement of a run").get(SECTION)
+    found = stated.get("account") if isinstance(stated, dict) else None
+    if not isinstance(found, dict) or found.get("run") != here.run:
+        return
+    line, digest = found.get("line"), found.get("line_sha256")
+    if type(line) is not int or not 1 <= line <= len(account.entries) or account.entries[line - 1]["hash"] != digest:
+        what = f"the line that {root / 'privacy.json'} names"
+        raise AccountError(expected(f"{account.path}:{line if type(line) is int else 1}", what, "another, or none"))
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"

@@ -1,0 +1,328 @@
+"""What the ledger, the settings and the weights of a run come to, and where its privacy statement says otherwise.
+
+The statement is made again, from the plan and the participants in the ledger and from the facts that the run told, and
+compared key by key and line by line; so whatever a statement comes to say is covered. The facts themselves are held to
+what the settings say, and are otherwise what only a signature vouches for.
+"""
+
+import json
+import re
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from datetime import date
+from importlib.metadata import version
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from server_strategy.privacy.ledger import ParticipationLog, PrivacySpent, privacy_spent, recompute
+from server_strategy.privacy.ledger_lines import is_bound, participants_of, read_ledger
+from server_strategy.privacy.ledger_paths import way_to
+from server_strategy.privacy.ledger_reading import plan_on_record
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement import StatementFacts
+from simulation.files import read_json_object
+from simulation.run.statement_pages import FACTS, facts_from, statement_pages
+from simulation.studies.privacy_findings import Findings
+from typefleet.errors import ConfigError, InputError, expected
+from typefleet.untrusted.limits import RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes
+from typefleet.untrusted.own_json import json_kind
+
+STATEMENT, PAGE = "privacy.json", "privacy.md"
+_VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+)*")
+_NUMBERS = re.compile(r"[0-9][0-9.,e+-]*")
+_BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, which is not here to ask"
+_OF_BEFORE = "words of an earlier version; their figures agree"
+_SINCE = (FACTS, "vocabulary_from", "files")  # keys that a statement of before does not have
+_FIGURES = ("statement", "epsilon_is_of", "not_guaranteed", "population_rule", "delta_rule")  # words that have any
+_FROM_SETTINGS = ("files", "words", "noise_secret_kept")  # facts that are held to config.toml
+_SHOWN = 5  # places of a page
+
+
+@dataclass
+class Evidence:
+    """A run's folder as it was found.
+
+    Attributes:
+        statement: the content of privacy.json.
+        entries: of the ledger.
+        line: of the release that the statement is of.
+        ended: whether the run has, so that nothing may be on record beyond it.
+        plan, spent: by the ledger.
+        of_before: the statement or the ledger is an earlier version's: words are not compared, and nothing is bound.
+    """
+
+    folder: Path
+    statement: dict[str, Any]
+    entries: list[dict[str, Any]]
+    line: int
+    ended: bool
+    plan: PrivacyPlan
+    spent: PrivacySpent
+    of_before: bool
+
+    @property
+    def ledger(self) -> Path:
+        """The path of the ledger."""
+        return self.folder / "privacy_ledger.jsonl"
+
+    @property
+    def releases(self) -> int:
+        """Releases that the statement counts."""
+        return self.spent.releases
+
+
+def gather(folder: Path) -> Evidence:
+    """Read a run's statement and ledger, and compute the cost again.
+
+    Raises:
+        ConfigError, LedgerError: one of them is missing, or is none.
+    """
+    path, ledger = folder / STATEMENT, folder / "privacy_ledger.jsonl"
+    statement = read_json_object(path, "the privacy statement of a run", ("spent", "epsilon_is_of"))
+    claimed = statement["spent"]
+    releases = claimed.get("releases") if isinstance(claimed, dict) else None
+    if type(releases) is not int or releases < 0:
+        raise ConfigError(expected(path, "what was spent, with its number of releases", "none"))
+    entries, _ = read_ledger(ledger)
+    line = _line_of(entries, releases, statement.get("weights_sha256"))
+    ended = _has_ended(folder)
+    spent = recompute(ledger, releases, line=line, everything=ended)
+    bound = all(is_bound(entry) for entry in entries[1:]) and len(entries) > 1
+    return Evidence(
+        folder=folder,
+        statement=statement,
+        entries=entries,
+        line=0 if line is None else line,
+        ended=ended,
+        plan=plan_on_record(ledger, entries, None),
+        spent=PrivacySpent(**spent),
+        of_before=not bound and FACTS not in statement,
+    )
+
+
+def _line_of(entries: list[dict[str, Any]], releases: int, weights: Any) -> int | None:
+    """The line of a release: the one that led to these weights, if one of several did; None if there is none."""
+    lines = [line for line, entry in enumerate(entries) if entry["release"] == releases]
+    led = [line for line in lines if entries[line].get("weights_sha256") == weights]
+    return next(iter([*led[-1:], *lines[-1:]]), None)
+
+
+def _has_ended(folder: Path) -> bool:
+    """Whether a run has written what it writes at its end; any of it is enough, so that one cannot be left out."""
+    made_at_the_end = ("model/weights.npz", "model/manifest.json", "participation.json", "privacy_head.json")
+    return any((folder / name).exists() for name in made_at_the_end)
+
+
+def compare_statement(found: Evidence, findings: Findings) -> None:
+    """Hold every key of privacy.json, and every line of privacy.md, to what is made again."""
+    facts = _facts(found, findings)
+    content, page = statement_pages(found.plan, found.spent, facts)
+    content = json.loads(json.dumps(content))
+    if found.of_before:
+        content = {name: value for name, value in content.items() if name not in _SINCE}
+    told = _told_by_the_run(found, facts, content)
+    said = _of_this_version(found, content, findings)
+    for key in [*content, *(key for key in said if key not in content)]:
+        _compare(found, findings, key, (said, content), key in told)
+    _compare_page(found, findings, page)
+
+
+def _facts(found: Evidence, findings: Findings) -> StatementFacts:
+    """The facts that the run told; of an earlier version as far as its statement repeats them."""
+    said = found.statement
+    if not found.of_before:
+        if FACTS not in said:
+            raise ConfigError(expected(found.folder / STATEMENT, "the facts that it is made of", "none"))
+        facts = facts_from(said, found.folder / STATEMENT)
+        _check_date(facts.date, findings)
+        return facts
+    names = ("data_covered", "recompute", "weights_sha256", "date")
+    texts: dict[str, Any] = {name: said[name] if isinstance(said.get(name), str) else "" for name in names}
+    facts = StatementFacts(outside_the_budget=(), weighting="", **texts)
+    of_every_run = statement_pages(found.plan, found.spent, facts)[0]["outside_the_budget"]
+    outside = said.get("outside_the_budget")
+    if isinstance(outside, list) and outside[-len(of_every_run) :] == of_every_run:
+        return replace(facts, outside_the_budget=tuple(map(str, outside[: -len(of_every_run)])))
+    return facts
+
+
+def _check_date(stated: str, findings: Findings) -> None:
+    try:
+        is_one = date.fromisoformat(stated).isoformat() == stated
+    except ValueError:
+        is_one = False
+    if not is_one:
+        findings.wrong(f"{STATEMENT}: date", "no day of the form YYYY-MM-DD")
+
+
+def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, Any]) -> set[str]:
+    """The keys that say what only the run knew: those that change where its facts are left empty."""
+    blank: dict[str, Any] = {}
+    for f in fields(facts):
+        value = getattr(facts, f.name)
+        if f.name not in _FROM_SETTINGS:
+            empty = "" if isinstance(value, str) else () if isinstance(value, tuple) else value
+            blank[f.name] = empty if f.default is MISSING else f.default
+    other, _ = statement_pages(found.plan, found.spent, replace(facts, **blank))
+    other = json.loads(json.dumps(other))
+    return {key for key in content if content[key] != other.get(key)} - {"weights_sha256"}
+
+
+def _of_this_version(found: Evidence, content: dict[str, Any], findings: Findings) -> dict[str, Any]:
+    """The statement with the versions that wrote it; another one than is installed here is noted, and nothing more."""
+    said = dict(found.statement)
+    for key, program in (("typefleet_version", ""), ("accountant", "dp-accounting ")):
+        stated, here = said.get(key), content.get(key)
+        if key not in said or stated == here or here is None:
+            continue
+        if isinstance(stated, str) and _VERSION.fullmatch(stated.removeprefix(program)):
+            findings.not_checkable(f"{STATEMENT}: {key}", "written by another version than the one that checks")
+            content[key] = stated
+    return said
+
+
+def _compare(
+    found: Evidence, findings: Findings, key: str, sides: tuple[dict[str, Any], dict[str, Any]], told: bool
+) -> None:
+    """One key of the statement against the one that is made again."""
+    said, content = sides
+    place = f"{STATEMENT}: {key}"
+    if key not in said:
+        if found.of_before:
+            findings.not_checkable(place, "an earlier version's statement, which does not say it")
+        else:
+            findings.wrong(place, "it is missing")
+    elif key not in content:
+        if found.of_before:
+            findings.not_checkable(place, "an earlier version's statement, which alone says it")
+        else:
+            findings.wrong(place, "no statement has it")
+    elif isinstance(content[key], dict) and isinstance(said[key], dict) and said[key] and key != FACTS:
+        _compare_values(found, findings, place, (said[key], content[key]))
+    elif same(said[key], content[key]):
+        if told:
+            findings.not_checkable(place, _BY_RUN)
+        else:
+            findings.recomputed(place, _BY_LEDGER)
+    elif found.of_before and _is_text(said[key]) and _is_text(content[key]) and _agree(key, said[key], content[key]):
+        findings.not_checkable(place, _OF_BEFORE)
+    elif found.of_before and told:
+        findings.not_checkable(place, _BY_RUN)
+    else:
+        findings.wrong(place, _difference(said[key], content[key]))
+
+
+def _compare_values(
+    found: Evidence, findings: Findings, place: str, sides: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    said, content = sides
+    for name in [*content, *(name for name in said if name not in content)]:
+        if name in said and name in content:
+            why = _difference(said[name], content[name])
+            findings.agree(f"{place}.{name}", same(said[name], content[name]), _BY_LEDGER, why)
+        elif found.of_before and name not in said:
+            findings.not_checkable(f"{place}.{name}", "an earlier version's statement, which does not say it")
+        else:
+            findings.wrong(f"{place}.{name}", "it is missing" if name in content else "no statement has it")
+
+
+def _compare_page(found: Evidence, findings: Findings, page: str) -> None:
+    """Line by line; of an earlier version the headline alone, and its numbers."""
+    path = found.folder / PAGE
+    if not path.exists():
+        findings.not_checkable(PAGE, "it is not there")
+        return
+    try:
+        lines = read_bytes(path, "a page", ConfigError, RECORD_BYTES).decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        findings.wrong(PAGE, "no text")
+        return
+    if found.of_before:
+        headline = f"**{found.statement.get('statement')}.**"
+        findings.agree(PAGE, headline in lines, "its headline is that of privacy.json", "another headline")
+        return
+    for program, key in (("Typefleet", "typefleet_version"), ("dp-accounting", "accountant")):
+        theirs = str(found.statement.get(key)).removeprefix(f"{program} ")
+        page = page.replace(f"{program} {version(program.lower())}", f"{program} {theirs}")
+    wanted = page.split("\n")
+    wrong = [n for n, (a, b) in enumerate(zip_longest(lines, wanted), start=1) if a != b]
+    for number in wrong[:_SHOWN]:
+        why = "a line too many" if number > len(wanted) else "it is missing" if number > len(lines) else "another line"
+        findings.wrong(f"{PAGE}:{number}", why)
+    if not wrong:
+        findings.recomputed(f"{PAGE}:1-{len(lines) - 1}", "every line from privacy.json's facts and the ledger")
+
+
+def check_lines(found: Evidence, findings: Findings) -> None:
+    """Hold every line of the ledger to the plan and to the participants before it."""
+    everyone = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_labels(found, n) for n in _lines(found))]))
+    log, plan = ParticipationLog(len(everyone)), found.plan
+    one_way = way_to(found.entries, len(found.entries) - 1) == _lines(found)
+    wrong = 0
+    for number in _lines(found):
+        entry = found.entries[number]
+        said = entry["spent"]
+        log.record(entry["release"], np.searchsorted(everyone, _labels(found, number)))
+        if entry["epsilon_is_of"] != plan.epsilon_is_of:
+            findings.wrong(f"{found.ledger.name}:{number + 1}", "another deployment than its plan's")
+            wrong += 1
+        if one_way and said != {
+            name: value for name, value in asdict(_spent(found, log, entry)).items() if name in said
+        }:
+            findings.wrong(f"{found.ledger.name}:{number + 1}", "another cost than its participants come to")
+            wrong += 1
+    if one_way and log.counts.max(initial=0) > plan.max_participations:
+        findings.wrong(found.ledger.name, "a phone more often than the plan admits")
+        wrong += 1
+    if one_way and 0 < log.min_separation < plan.min_separation_rounds:
+        findings.wrong(found.ledger.name, "a phone sooner again than the plan admits")
+        wrong += 1
+    if not wrong:
+        findings.recomputed(f"{found.ledger.name}:2-{len(found.entries)}", "chain, participants and cost of each line")
+    bound = sum(is_bound(entry) for entry in found.entries[1:])
+    if bound < len(found.entries) - 1:
+        findings.not_checkable(found.ledger.name, f"{len(found.entries) - 1 - bound} lines bind no sum and no weights")
+
+
+def _spent(found: Evidence, log: ParticipationLog, entry: dict[str, Any]) -> PrivacySpent:
+    try:
+        return privacy_spent(found.plan, log, entry["release"])
+    except InputError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:  # of the mechanism
+        where = f"{found.ledger}:1"
+        raise ConfigError(expected(where, "a plan whose cost can be computed", "another")) from error
+
+
+def _lines(found: Evidence) -> list[int]:
+    return list(range(1, len(found.entries)))
+
+
+def _labels(found: Evidence, line: int) -> Any:
+    return participants_of(found.ledger, line, found.entries[line])
+
+
+def same(said: Any, computed: Any) -> bool:
+    """Equal, and of the same kind all through: 1 is not true, and 5 is not 5.0."""
+    return json.dumps(said, sort_keys=True) == json.dumps(computed, sort_keys=True)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+
+
+def _agree(key: str, said: Any, computed: Any) -> bool:
+    """Whether words of another version say the same, where they have figures to say."""
+    return key not in _FIGURES or _NUMBERS.findall(json.dumps(said)) == _NUMBERS.findall(json.dumps(computed))
+
+
+def _difference(said: Any, computed: Any) -> str:
+    """What is said of a value that is another one; a text of the file is not repeated."""
+    plain = (int, float)
+    here = f"{computed!r} comes out" if type(computed) in plain else "something else comes out"
+    if type(said) in plain:
+        return f"{said!r} is claimed, {here}"
+    return f"{here}" if type(said) is type(computed) else f"it is {json_kind(said)}, {here}"

@@ -1,0 +1,269 @@
+"""What the other files of a run's folder say of its releases, against its ledger and its statement.
+
+A chain that somebody wrote anew, with participants that never took part, holds together as the true one does. What
+tells it is what was written elsewhere: the weights that the last line led to, the settings, the rounds, who took part,
+the head of the ledger in its own file and in the manifest, and a signature.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.text.population import text_source
+from client_model.tflite.export_folder import MANIFEST, SIGNATURE
+from server_strategy.privacy.ledger import same_plan
+from server_strategy.privacy.ledger_lines import is_bound, participants_of
+from server_strategy.privacy.ledger_paths import way_to
+from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from simulation.config import RunConfig
+from simulation.files import read_json_object
+from simulation.flags import read_config
+from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
+from simulation.run.directory import RunDirectory, stored_weights_sha256
+from simulation.run.files_statement import WORDS
+from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
+from simulation.run.statement_pages import FACTS
+from simulation.studies.privacy_evidence import STATEMENT, Evidence
+from simulation.studies.privacy_findings import Findings
+from typefleet.errors import ConfigError, InputError
+from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes
+
+_NOT_OF_PHONES = {"public", "listed", "earlier"}  # words that are counted elsewhere than on the run's phones
+_NOT_THERE = "it is not there"
+
+
+def check_weights(found: Evidence, findings: Findings) -> None:
+    """The statement, the last line and the weights on disk name the same weights."""
+    claimed, line = found.statement.get("weights_sha256"), found.entries[found.line]
+    place, path = f"{STATEMENT}: weights_sha256", found.folder / "model" / "weights.npz"
+    if found.line and is_bound(line):
+        same = line["weights_sha256"] == claimed
+        findings.agree(
+            f"{found.ledger.name}:{found.line + 1}", same, "it led to the weights of the statement", "other weights"
+        )
+    if claimed is None:
+        findings.not_checkable(place, "privacy.json names no weights, so none were compared with it")
+    elif not path.exists():
+        findings.not_checkable(place, "model/weights.npz is not there, so no weights were compared with privacy.json")
+    else:
+        stored = stored_weights_sha256(path)
+        what = f"privacy.json is of other weights than model/weights.npz, which has {stored[:16]}..."
+        findings.agree("model/weights.npz", stored == claimed, f"sha256 {stored[:16]}... of the numbers", what)
+
+
+def check_end(found: Evidence, findings: Findings) -> None:
+    """Nothing is on record beyond what the statement counts, once a run has ended."""
+    way, last = way_to(found.entries, found.line), max(entry["release"] for entry in found.entries)
+    place = f"{STATEMENT}: spent.releases"
+    if last > found.releases and found.ended and not _stopped_at(found):
+        findings.wrong(place, f"privacy.json counts {found.releases} of the {last} releases that the ledger records")
+    elif last > found.releases:
+        findings.not_checkable(place, f"the run has not ended, and its ledger is ahead by {last - found.releases}")
+    beside = len(found.entries) - 1 - len(way)
+    if beside and found.ended:
+        findings.recomputed(found.ledger.name, f"{beside} releases made again after a resume are counted")
+
+
+def _stopped_at(found: Evidence) -> bool:
+    """Whether a budget ended the run before it could make the releases again that are on record beyond it."""
+    return found.plan.epsilon_budget is not None and found.spent.repeated_releases > 0
+
+
+def check_settings(found: Evidence, findings: Findings) -> None:
+    """The plan in the ledger is the one that config.toml comes to; only the number of phones is the text's."""
+    path = found.folder / "config.toml"
+    if not path.exists():
+        findings.not_checkable(f"{found.ledger.name}:1", "config.toml is not there: the plan is the ledger's own word")
+        return
+    try:
+        config = read_config(path)
+        plan = found.plan
+        scale = 1.0 if plan.modelled_cohort is None else plan.modelled_cohort / config.cohort.goal
+        own = make_privacy_plan(
+            config.cohort,
+            config.privacy,
+            rounds=config.rounds,
+            num_phones=max(round(plan.population / scale), 1),
+            momentum=config.server_optimizer.make().linear_momentum,
+            counts_words=config.data.vocabulary_path is None and config.model.init in (None, RANDOM_START),
+        )
+    except InputError as error:
+        if not found.of_before:
+            raise
+        findings.not_checkable(
+            f"{found.ledger.name}:1", f"config.toml is an earlier version's ({type(error).__name__})"
+        )
+        return
+    _compare_plans(found, findings, own)
+    if not found.of_before:
+        _check_facts(found, findings, config)
+
+
+def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> None:
+    if found.of_before:
+        unsaid = own.to_json().keys() - found.entries[0]["plan"].keys()
+        own = replace(own, **{name: getattr(found.plan, name) for name in unsaid})
+    recorded, planned = found.plan.to_json(), own.to_json()
+    if same_plan(recorded, own):
+        findings.recomputed(f"{found.ledger.name}:1", "the plan that config.toml comes to")
+    else:
+        others = [name for name in planned if not same_plan({**planned, name: recorded.get(name)}, own)]
+        findings.wrong(f"{found.ledger.name}:1", f"config.toml comes to another {' and '.join(others) or 'plan'}")
+    findings.not_checkable(
+        f"{found.ledger.name}:1: population", "the number of phones is the text's, which is not read"
+    )
+
+
+def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
+    """The facts that the settings say as well: the files of the run, its words, whose text it is."""
+    facts = found.statement[FACTS]
+    by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): WORDS.keys() - _NOT_OF_PHONES}
+    words = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
+    if config.data.vocabulary_path is not None:
+        words = {"listed"}
+    secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
+    files = {one.name for one in artefacts_of(config, found.folder)}
+    for name, same in (
+        ("files", set(facts["files"]) - secret == files - secret),
+        ("words", facts["words"] in words),
+        ("data_covered", text_source(config.data) in facts["data_covered"]),
+        ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
+    ):
+        findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
+
+
+def check_others(found: Evidence, findings: Findings) -> None:
+    """What else is in the folder is not ours to say."""
+    places = (PurePosixPath(path.relative_to(found.folder).as_posix()) for path in sorted(found.folder.glob("*")))
+    for place in places:
+        if str(place) != "model" and artefact_of(place) is None and not place.name.startswith("."):
+            findings.not_checkable(place.name, "no run writes it, and no statement tells of it")
+
+
+def check_records(found: Evidence, findings: Findings) -> None:
+    """summary.json, rounds.jsonl and participation.json say the same of the releases."""
+    directory = RunDirectory(found.folder)
+    for path, check in (
+        (directory.summary, _check_summary),
+        (directory.rounds, _check_rounds),
+        (found.folder / "participation.json", _check_participation),
+    ):
+        if path.exists():
+            check(found, findings, path)
+        else:
+            findings.not_checkable(path.name, _NOT_THERE)
+
+
+def _check_summary(found: Evidence, findings: Findings, path: Path) -> None:
+    said = read_json_object(path, "the outcome of a run")
+    spent = found.spent
+    wanted = {
+        "rounds_completed": spent.releases,
+        "zcdp_rho": spent.zcdp_rho,
+        "epsilon": spent.epsilon,
+        "delta": spent.delta,
+        "epsilon_is_of": found.plan.epsilon_is_of,
+        "weights_sha256": found.statement.get("weights_sha256"),
+    }
+    others = [name for name, value in wanted.items() if said.get(name) != value]
+    if "reports a round" in str(said.get("epsilon_is_of")):  # as earlier versions said
+        others = [name for name in others if name != "epsilon_is_of"]
+    findings.agree(path.name, not others, "releases, cost and weights", f"another {' and '.join(others)}")
+
+
+def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:
+    """Each release of the ledger against the line of its round."""
+    rounds = {line["round"]: line for line in RunDirectory(found.folder).read_rounds()}
+    way = way_to(found.entries, found.line)
+    completed = sum(line.get("abandoned") is None for line in rounds.values())
+    wrong = 0
+    for number in way:
+        entry = found.entries[number]
+        line = rounds.get(entry["round"], {})
+        reports = line.get("reports", -1) + len(line.get("rejected") or ()) + len(line.get("failed") or ())
+        if line.get("abandoned") is not None or reports != entry["reports"]:
+            findings.wrong(f"{found.ledger.name}:{number + 1}", f"{path.name} has another round {entry['round']}")
+            wrong += 1
+        elif is_bound(entry) and line.get("weights_sha256") != entry["weights_sha256"]:
+            findings.wrong(f"{found.ledger.name}:{number + 1}", f"{path.name} has other weights after it")
+            wrong += 1
+    if found.ended and completed != len(way):
+        findings.wrong(path.name, f"{completed} rounds with a release, the ledger has {len(way)}")
+    elif not wrong:
+        findings.recomputed(path.name, "the round, the reports and the weights of each release")
+
+
+def _check_participation(found: Evidence, findings: Findings, path: Path) -> None:
+    overall = read_json_object(path, "who took part in a run", ("overall",))["overall"]
+    way = way_to(found.entries, found.line)
+    labels = [participants_of(found.ledger, line, found.entries[line]) for line in way]
+    _, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *labels]), return_counts=True)
+    wanted = {"updates": int(counts.sum()), "most_updates_of_a_phone": int(counts.max(initial=0))}
+    said = overall if isinstance(overall, dict) else {}
+    same = all(said.get(name) == value for name, value in wanted.items())
+    findings.agree(path.name, same, "participations of all phones, and of the busiest", "other participations")
+
+
+def check_head(found: Evidence, findings: Findings, key: Ed25519PublicKey | None) -> None:
+    """The head in its own file and in the manifest, and the signature of either if there is a key."""
+    try:
+        head = head_of(found.folder)
+    except InputError as error:
+        findings.not_checkable(HEAD, f"the run has no head ({type(error).__name__})")
+        return
+    signed = [
+        _check_one_head(found, findings, head, key, place)
+        for place in ((HEAD, HEAD_SIGNATURE, lambda said: said), (MANIFEST, SIGNATURE, _head_in_manifest))
+    ]
+    if any(signed):
+        findings.signed("the head of the ledger, with the digests of statement and settings")
+    elif key is not None:
+        findings.wrong(HEAD_SIGNATURE, "nothing here is signed by this key")
+
+
+def _head_in_manifest(manifest: dict[str, Any]) -> Any:
+    entry = manifest.get("weights.npz")
+    return entry.get("ledger") if isinstance(entry, dict) else None
+
+
+def _check_one_head(
+    found: Evidence,
+    findings: Findings,
+    head: dict[str, Any],
+    key: Ed25519PublicKey | None,
+    place: tuple[str, str, Callable[[dict[str, Any]], Any]],
+) -> bool:
+    """One file that has the head; whether it is signed by the key."""
+    name, signature, part = place
+    folder = found.folder / "model" if name == MANIFEST else found.folder
+    if not (folder / name).exists():
+        findings.not_checkable(name, _NOT_THERE)
+        return False
+    said = part(read_json_object(folder / name, "the head of a ledger"))
+    if said is None and name == MANIFEST:
+        findings.not_checkable(name, "it says nothing of the ledger, as those of earlier versions")
+        return False
+    others = [one for one in head if not isinstance(said, dict) or said.get(one) != head[one]]
+    if not findings.agree(name, not others, "the head of the ledger", f"another {' and '.join(others)}"):
+        return False
+    if not (folder / signature).exists():
+        return False
+    if key is None:
+        findings.not_checkable(signature, "give --public-key")
+        return False
+    try:
+        key.verify(
+            read_bytes(folder / signature, "a signature", ConfigError, KEY_BYTES),
+            read_bytes(folder / name, "what is signed", ConfigError, RECORD_BYTES),
+        )
+    except InvalidSignature:
+        findings.wrong(signature, "no signature by this key")
+        return False
+    return True

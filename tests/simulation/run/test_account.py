@@ -1,0 +1,220 @@
+"""Runs on an account: opened before the first release, charged at every moment, whoever is killed or runs beside."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from server_strategy.config import CohortConfig
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.account_lines import AccountError
+from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.costs import Cost, Terms
+from server_strategy.privacy.ledger import ParticipationLog, privacy_after, privacy_spent
+from server_strategy.privacy.plan import make_privacy_plan
+from simulation.flags import parse_simulate
+from simulation.run import account as module
+from simulation.run.accepted_input import accept_input
+from simulation.run.account import abandon, given_up, most_of
+from simulation.run.lifecycle import checkpoint, start_run
+from simulation.run.other_runs import require_admission, settle
+from simulation.run.outcome import write_outcome
+from simulation.run.preparation import prepare
+from simulation.run.progress import RunProgress
+from simulation.studies.account_report import account_json, print_account
+from tests.conftest import ROOT
+from tests.simulation.conftest import TINY
+from typefleet.errors import ConfigError
+
+TERMS = Terms("a modelled deployment with 500 reports per round", delta=1e-6)
+
+
+def opened(prepared, resume=False):
+    said = io.StringIO()
+    with RunProgress(said, 1, 0) as progress:
+        run = start_run(prepared, resume=resume, progress=progress)
+    run.close()
+    return run, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def input_of_tiny():
+    return prepare(parse_simulate([*map(str, TINY)]).run)
+
+
+@pytest.fixture
+def prepared(input_of_tiny, tmp_path):
+    """The input of a run on an account, as often as asked for, each time in a folder of its own."""
+
+    def of(name, **privacy):
+        config = input_of_tiny.config
+        account = {"account": tmp_path / "account.jsonl", **privacy}
+        changed = replace(config, output_dir=tmp_path / name, privacy=replace(config.privacy, **account))
+        return replace(input_of_tiny, config=changed)
+
+    return of
+
+
+def account_of(prepared):
+    return Account.read(prepared.config.privacy.account)
+
+
+@pytest.mark.parametrize("privacy", [{}, {"target_epsilon": 3.0}, {"noise_multiplier": 1.0, "target_epsilon": 2.0}])
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_takes_part_within_the_plan_and_its_budget_costs_at_most_what_is_reserved(privacy, seed):
+    cohort = CohortConfig(goal=4, min_separation_rounds=2, max_participations=5)
+    settings = PrivacyConfig(**(privacy or {"noise_multiplier": 2.0}))
+    plan = make_privacy_plan(cohort, settings, rounds=12, num_phones=10)
+    most, log, rng = most_of(plan).zcdp_rho, ParticipationLog(10), np.random.default_rng(seed)
+    for release in range(1, 13):
+        free = np.flatnonzero(log.may_participate(release, 2, 5))
+        phones = rng.permutation(free)[:4]
+        after = privacy_after(plan, log, release, phones)
+        if plan.epsilon_budget is not None and after.epsilon > plan.epsilon_budget:
+            break  # which a run does
+        log.record(release, phones)
+        assert privacy_spent(plan, log, release).zcdp_rho <= most <= plan.zcdp_rho
+
+
+def test_the_most_is_reserved_before_anything_is_released_and_the_total_is_said(prepared):
+    one = prepared("one", total_epsilon=9.0)
+    run, said = opened(one)
+    (charge,) = account_of(one).charges.values()
+    assert charge.is_open and charge.cost == most_of(one.plan) == Cost(0.5) and charge.name == "one"
+    assert "account     account.jsonl: 1 run, together epsilon 5.22" in said and "above 9" in said
+    write_outcome(run)
+    stated = json.loads((run.directory.root / "privacy.json").read_text())["other_runs"]["account"]
+    assert (stated["runs"], stated["zcdp_rho"], stated["total_epsilon"]) == (1, 0.5, 9.0)
+    assert stated["line_sha256"] == account_of(one).head[1]
+    page = (run.directory.root / "privacy.md").read_text()
+    assert "The 1 run on account.jsonl, this one among them, cost each phone together at most epsilon 5.22" in page
+
+
+def test_a_run_that_may_not_fit_is_refused_before_anything_is_started(prepared, tmp_path):
+    opened(prepared("one", total_epsilon=9.0))
+    accepted = accept_input(prepared("two", noise_multiplier=0.5).config)
+    with pytest.raises(AccountError, match=r"expected a run of at most rho \S+ \(epsilon \S+ .*, which 1 before it"):
+        require_admission(accepted)
+    assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize("killed_at", ["before the line", "after the line", "after a checkpoint", "at the end"])
+def test_killed_anywhere_a_run_is_charged_with_the_most_and_once(killed_at, prepared, monkeypatch):
+    one = prepared("one")
+    if killed_at == "before the line":
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(module, "_change", _killed)
+            opened(one)
+        assert not one.config.privacy.account.exists()  # and no round was begun
+    else:
+        run, _ = opened(one)
+        if killed_at != "after the line":
+            checkpoint(run)
+            write_outcome(run)
+        if killed_at == "at the end":
+            settle(run)
+        assert account_of(one).total.zcdp_rho == (0.0 if killed_at == "at the end" else 0.5)
+    again, _ = opened(one, resume=True)
+    assert len(account_of(one).charges) == 1 and account_of(one).total.zcdp_rho == 0.5
+    settle(again)
+    before = account_of(one)
+    settle(again)  # a kill between this and the statement lets it be said twice
+    assert account_of(one) == before and before.total.reserved == 0
+
+
+def _killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_abandoned_a_run_costs_what_its_ledger_records_and_reserves_anew_if_it_goes_on(prepared):
+    one, two = prepared("one", total_epsilon=6.0), prepared("two")
+    run, _ = opened(one)
+    with pytest.raises(AccountError, match="which 1 before it leave of epsilon 6"):
+        opened(two)
+    abandon(run.directory.root)
+    (charge,) = account_of(one).charges.values()
+    assert charge.state == "abandoned" and charge.cost == Cost(0.0)
+    shutil.rmtree(two.config.output_dir)
+    opened(two)
+    with pytest.raises(AccountError, match="which 1 before it leave of epsilon 6"):
+        opened(one, resume=True)
+    given_up(two.config.output_dir)
+    opened(one, resume=True)
+    assert account_of(one).total.zcdp_rho == 0.5
+    alone, _ = opened(prepared("alone", account=None))
+    given_up(alone.directory.root)  # nothing to give up
+    with pytest.raises(ConfigError, match="a run on an account"):
+        abandon(alone.directory.root)
+
+
+def test_an_account_of_other_data_another_deployment_or_without_the_line_of_a_run_is_refused(prepared, tmp_path):
+    one = prepared("one")
+    run, _ = opened(one)
+    write_outcome(run)
+    path = one.config.privacy.account
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:1]))  # an older copy of itself, in which nothing is broken
+    with pytest.raises(AccountError, match=r"account\.jsonl:2: expected the line that .*privacy\.json names"):
+        opened(one, resume=True)
+    path.write_text(whole)
+    other = prepared("other", modelled_cohort=None)
+    plan = replace(other.plan, modelled_cohort=None)
+    with pytest.raises(AccountError, match="costs of two deployments do not add up"):
+        opened(replace(other, plan=plan))
+    path.write_text(Account.begun(path, "text-00", "the messages in x.csv", "2026-11-29").to_text())
+    with pytest.raises(AccountError, match="the account of this run's data, found one of the messages in x"):
+        opened(prepared("third"))
+    path.unlink()
+    with pytest.raises(AccountError, match="the account that the run was opened on, found none"):
+        settle(run)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.costs import Cost, Terms
+from simulation.run.account import _change
+path, own = Path(sys.argv[1]), sys.argv[2]
+terms = Terms("this run", delta=1e-6)
+for number in range(12):
+    def change(account):
+        account = account or Account.begun(path, "text-00", "somebody's", "2026-11-29")
+        about = dict(name=own, phones=9, total_epsilon=None)
+        return account.opened(f"{own}-{number}", Cost(0.25), terms, "2026-11-29", **about)
+    _change(path, change)
+"""
+
+
+def test_processes_at_once_lose_no_line(tmp_path):
+    path = tmp_path / "account.jsonl"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    writers = [subprocess.Popen([*command, name], cwd=ROOT) for name in ("a", "b", "c")]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    account = Account.read(path)
+    assert account.total.runs == 36 and account.total.zcdp_rho == 9.0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".account.jsonl.lock", "account.jsonl"]
+
+
+def test_without_an_account_the_statement_says_that_other_runs_are_not_counted(input_of_tiny, tmp_path):
+    run, _ = opened(replace(input_of_tiny, config=replace(input_of_tiny.config, output_dir=tmp_path / "run")))
+    write_outcome(run)
+    page = (tmp_path / "run" / "privacy.md").read_text()
+    assert "Other runs on the same phones are not counted here" in page and "--privacy.account" in page
+
+
+def test_an_account_is_shown_to_people_and_to_programs(prepared):
+    one = prepared("one", total_epsilon=9.0)
+    opened(one)
+    shown, content = io.StringIO(), io.StringIO()
+    print_account(shown, one.config.privacy.account)
+    account_json(content, one.config.privacy.account)
+    found = json.loads(content.getvalue())
+    assert "reserved" in shown.getvalue() and "of epsilon 9 in all" in shown.getvalue()
+    assert found["total"]["zcdp_rho"] == 0.5 and found["runs"][0]["reserved"] and found["left_zcdp_rho"] > 0

@@ -1,0 +1,132 @@
+import io
+import json
+
+import pytest
+
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.composition import SYNTHETIC
+from simulation.flags import parse_simulate
+from simulation.run.account import most_of
+from simulation.run.earlier_runs import earlier_runs
+from simulation.run.lifecycle import start_run
+from simulation.run.outcome import finish_run, run_summary, statement_facts, write_outcome
+from simulation.run.preparation import prepare
+from simulation.run.progress import RunProgress
+from tests.simulation.conftest import TINY
+from typefleet.errors import ConfigError, InputError
+
+
+def opened(*flags):
+    said = io.StringIO()
+    with RunProgress(said, 1, 0) as progress:
+        run = start_run(prepare(parse_simulate([*map(str, TINY), *map(str, flags)]).run), False, progress)
+    run.close()
+    return run, said.getvalue()
+
+
+def state(folder, **changed):
+    """The statement with other content."""
+    path = folder / "privacy.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A finished run, of which somebody says that it has spent rho 0.25; no ledger is beside it."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    run, _ = opened("--output-dir", folder)
+    finish_run(run)
+    spent = json.loads((folder / "privacy.json").read_text())["spent"]
+    state(folder, spent={**spent, "zcdp_rho": 0.25, "epsilon": 3.5})
+    run.directory.ledger.unlink()
+    return folder
+
+
+def started_from(path, *flags):
+    at = TINY.index("--model.vocabulary-size")
+    kept = [*TINY[:at], *TINY[at + 2 :]]
+    said = io.StringIO()
+    config = parse_simulate([*map(str, kept), "--model.init", str(path), *map(str, flags)]).run
+    with RunProgress(said, 1, 0) as progress:
+        run = start_run(prepare(config), False, progress)
+    run.close()
+    return run, said.getvalue()
+
+
+def test_the_budget_of_a_start_is_added_up_through_all_generations(first, tmp_path):
+    second, said = started_from(first, "--output-dir", tmp_path / "second", "--seed", 3)
+    (one,) = second.earlier
+    assert one.cost.zcdp_rho == 0.25 and one.known_by == "its statement" and one.population == SYNTHETIC
+    assert "start       with 1 earlier run (rho 0.25): epsilon" in said and "(rho 0.75), by the same data" in said
+    finish_run(second)
+    assert run_summary(second).other_runs["with_earlier_runs"]["zcdp_rho"] == 0.25  # nothing was released since
+    third, _ = started_from(tmp_path / "second" / "model" / "weights.npz", "--output-dir", tmp_path / "third")
+    own, before = third.earlier
+    assert own.known_by == "its ledger" and before == one
+    facts = statement_facts(third)
+    assert any("added up under `Other runs`" in item for item in facts.outside_the_budget)
+    write_outcome(third)
+    page = (tmp_path / "third" / "privacy.md").read_text()
+    assert "Epsilon above is of this run alone; with 2 earlier runs (rho 0 + 0.25): epsilon" in page
+
+
+def test_the_statement_says_where_the_words_of_a_start_are_from(first, tmp_path):
+    second, _ = started_from(first, "--output-dir", tmp_path / "second")
+    finish_run(second)
+    third, _ = started_from(tmp_path / "second", "--output-dir", tmp_path / "third")
+    for run in (second, third):  # the first one's words, whoever comes after it
+        (item,) = (item for item in statement_facts(run).outside_the_budget if item.startswith("the vocabulary"))
+        assert item.endswith("the run that they are of counted it on its training phones, without noise")
+
+
+def test_a_start_of_no_record_is_unknown_unless_it_is_declared_to_be_public(first, tmp_path):
+    alone = tmp_path / "weights.npz"
+    alone.write_bytes((first / "model" / "weights.npz").read_bytes())
+    (tmp_path / "vocab.txt").write_text((first / "model" / "vocab.txt").read_text())
+    account = ("--privacy.account", tmp_path / "account.jsonl")
+    run, said = started_from(alone, "--output-dir", tmp_path / "a", *account)
+    assert run.earlier[0].known_by == "nothing" and "since what the starting weights cost is not known" in said
+    assert any("what they cost a phone is not known" in one for one in statement_facts(run).outside_the_budget)
+    assert Account.read(tmp_path / "account.jsonl").total.epsilon is None
+    declared, said = started_from(alone, "--output-dir", tmp_path / "b", "--model.init-is-public")
+    assert not declared.earlier and "start  " not in said
+    assert any("declared to be trained on public text" in one for one in statement_facts(declared).outside_the_budget)
+    with pytest.raises(ConfigError, match=r"--model\.init-is-public: expected weights that no run has trained"):
+        started_from(first, "--output-dir", tmp_path / "c", "--model.init-is-public")
+
+
+def test_a_start_that_an_account_did_not_see_is_charged_on_it_once(first, tmp_path):
+    account = ("--privacy.account", tmp_path / "account.jsonl")
+    run, _ = started_from(first, "--output-dir", tmp_path / "a", *account)
+    started_from(first, "--output-dir", tmp_path / "b", *account)
+    found = Account.read(tmp_path / "account.jsonl")
+    assert found.total.zcdp_rho == 0.25 + 2 * most_of(run.strategy.plan).zcdp_rho and found.total.runs == 3
+    finish_run(run)  # from which a third run starts that the account has seen
+    started_from(tmp_path / "a", "--output-dir", tmp_path / "c", *account)
+    assert Account.read(tmp_path / "account.jsonl").total.runs == 4
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"weights_sha256": "ab" * 32},
+        {"spent": {"zcdp_rho": "little", "delta": 1e-6}},
+        {"spent": {"zcdp_rho": -1.0, "delta": 1e-6}},
+        {"spent": {"zcdp_rho": 0.5, "delta": None}},
+        {"spent": []},
+        {"planned": None},
+        {"other_runs": "none"},
+        {"other_runs": {"run": None}},
+        {"other_runs": {"run": None, "earlier_runs": [{}]}},
+        {"other_runs": {"run": None, "earlier_runs": 3}},
+        {"other_runs": {"run": 7, "earlier_runs": []}},
+    ],
+)
+def test_a_statement_that_was_changed_is_refused_in_one_line(changed, first, tmp_path):
+    for name in ("model/weights.npz", "privacy.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((first / name).read_bytes())
+    state(tmp_path, **changed)
+    with pytest.raises(InputError, match=r"privacy\.json: expected") as caught:
+        earlier_runs(tmp_path / "model" / "weights.npz")
+    assert "\n" not in str(caught.value)
