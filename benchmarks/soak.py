@@ -136,7 +136,7 @@ KINDS: dict[str, tuple[Any, set[int]]] = {
     "worker": (_kill_one("ray::"), {0}),
     "raylet": (_kill_one("raylet/raylet"), {0, 2}),
     "gcs": (_kill_one("gcs_server"), {0, 2}),
-    "SIGTERM": (_signals(signal.SIGTERM), {0, 130, -signal.SIGTERM}),
+    "SIGTERM": (_signals(signal.SIGTERM), {0, 130, 143, -signal.SIGTERM}),
     "SIGHUP": (_signals(signal.SIGHUP), {0, 130, -signal.SIGHUP}),
     "SIGINT twice": (_signals(signal.SIGINT, signal.SIGINT), {0, 130, -signal.SIGINT}),
     "Ctrl-C twice": (_whole_group, {0, 130, -signal.SIGINT}),

@@ -2,6 +2,7 @@
 
 import sys
 
+import simulation.early_signals  # noqa: F401  before anything else
 from simulation.commands.account import main
 from simulation.flags import run_door
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import simulation.early_signals  # noqa: F401  before anything else
 from simulation.commands.price_vocabulary import main
 from simulation.flags import run_door
 

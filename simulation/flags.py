@@ -6,7 +6,6 @@ places in the same dataclasses, held to the same types and bounds; so both know 
 
 import contextlib
 import io
-import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -25,7 +24,15 @@ from simulation.config_files import to_toml as to_toml
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.parser_messages import closest_name, in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
-from simulation.signals import INTERRUPTED, ended_by_signals, left_with, stand_in_for_closed_output, was_interrupted
+from simulation.signals import (
+    INTERRUPTED,
+    ended_by_signals,
+    is_ending,
+    left_with,
+    silenced_if_gone,
+    stand_in_for_closed_output,
+    was_interrupted,
+)
 from simulation.unused import without_what_flags_switch_off
 from typefleet.errors import ConfigError, TypefleetError, expected, printable
 from typefleet.setting_types import unusable_text
@@ -304,9 +311,14 @@ def _behind_the_door(body: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         was_interrupted()
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        has_gone = [silenced_if_gone(stream) for stream in (sys.stdout, sys.stderr)]
+        if any(has_gone):  # the reader of our output, such as `head`, has seen enough
+            return 1
+        if is_ending():  # a signal that went to every process has ended another one first
+            was_interrupted()
+            return INTERRUPTED
+        return _refused(expected("a process that this one has started", "to go on", "an end of its pipe"))
     except TypefleetError as error:
         return _refused(str(error))
     except MemoryError:

@@ -119,6 +119,11 @@ def ended_by_signals() -> Iterator[None]:
         _limit = None
 
 
+def is_ending() -> bool:
+    """Whether a signal has come that ends everything."""
+    return _limit is not None and _limit.has_begun
+
+
 def was_interrupted() -> None:
     """Say so on standard error, and leave nothing that a signal's work has been stopped in the middle of."""
     if _limit is not None and _limit.has_begun:

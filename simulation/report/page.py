@@ -70,9 +70,8 @@ def report_of_folder(root: Path) -> Path:
     facts = collect_facts(root, key_presses={name: KeyPress(cost.median_ms, cost.p95_ms) for name, cost in costs})
     path, statement = _write(facts), root / "privacy.json"
     if isinstance(facts.privacy, LeftOut) and lexists(statement):
-        said = facts.privacy.reason
-        found = said if str(statement) in said else expected(statement, "the privacy statement of a run", said)
-        raise ConfigError(f"{found}; {path} leaves it out")
+        found = facts.privacy.reason.rpartition(", found ")[2]
+        raise ConfigError(expected(statement, "the privacy statement of a run", f"{found}; {path} leaves it out"))
     return path
 
 

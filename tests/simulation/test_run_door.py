@@ -43,6 +43,31 @@ def test_an_error_of_the_operating_system_names_what_and_where(tmp_path, capsys)
     assert capsys.readouterr().err.endswith("found No space left on device\n")
 
 
+def test_a_broken_pipe_to_a_process_of_ours_is_no_reader_who_has_gone(capsys):
+    assert run_door(raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 2
+    said = "error: a process that this one has started: expected to go on, found an end of its pipe\n"
+    assert capsys.readouterr().err == said
+
+
+PIPE_BREAKS_AFTER_A_SIGNAL = """
+import os, signal, sys, time
+from simulation.flags import run_door
+def body():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    except KeyboardInterrupt:
+        raise BrokenPipeError
+sys.exit(run_door(body))
+"""
+
+
+def test_a_pipe_that_breaks_since_all_is_ending_is_no_error():
+    command = [sys.executable, "-c", PIPE_BREAKS_AFTER_A_SIGNAL]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_defect_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         run_door(lambda: 1 // 0)

@@ -156,7 +156,7 @@ def test_before_a_command_handles_signals_itself_they_end_it_without_a_word(numb
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
-def test_every_script_is_deaf_to_no_signal_from_its_first_line_on(path):
+def test_every_script_is_quiet_about_signals_from_its_first_line_on(path):
     ours = ("simulation", "client_model", "server_strategy", "typefleet", "benchmarks")
     lines = [line.split()[1] for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
     assert next(name for name in lines if name.startswith(ours)) == "simulation.early_signals"
