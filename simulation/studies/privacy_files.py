@@ -74,6 +74,11 @@ def _stopped_at(found: Evidence) -> bool:
     return found.plan.epsilon_budget is not None and found.spent.repeated_releases > 0
 
 
+def _counts_words(config: RunConfig) -> bool:
+    """Whether the settings have the vocabulary counted on phones, so that it may have a share of the budget."""
+    return config.data.vocabulary_path is None and str(config.model.init or RANDOM_START) == str(RANDOM_START)
+
+
 def check_settings(found: Evidence, findings: Findings) -> None:
     """The plan in the ledger is the one that config.toml comes to; only the number of phones is the text's."""
     path = found.folder / "config.toml"
@@ -90,6 +95,7 @@ def check_settings(found: Evidence, findings: Findings) -> None:
             rounds=config.rounds,
             num_phones=max(round(plan.population / scale), 1),
             momentum=config.server_optimizer.make().linear_momentum,
+            counts_words=_counts_words(config),
         )
     except InputError as error:
         if not found.of_before:
