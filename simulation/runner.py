@@ -32,6 +32,7 @@ from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.report.at_the_end import report_at_the_end
+from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import Run, checkpoint, start_run
 from simulation.run.other_runs import other_runs_now
@@ -81,12 +82,15 @@ def run_to_the_end(
     """
     return_large_blocks()
     run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
+    was_finished = run.finished
     with closing(run), tracked(run) as tracking:
         _play(run, engine, stream, tracking, on_round)
         if end_engine:
             engine.end_soon()
         write_rounds_table(run.directory, run.prepared.metrics)
-        if run.finished:
+        if run.finished and was_finished and has_all_results(run.directory, run.config):
+            print_what_there_is(stream, run.directory, run.totals.rounds_completed)
+        elif run.finished:
             write_results(run, tracking, stream)
     return run
 

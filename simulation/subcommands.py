@@ -3,6 +3,7 @@
 Each subcommand is a script of the checkout as well; which of the two a message names depends on what is there.
 """
 
+import os
 import shlex
 import shutil
 import sys
@@ -48,9 +49,13 @@ SUBCOMMANDS = {
 
 
 def scripts_folder() -> Path | None:
-    """`scripts/` of the checkout that this package is imported from; None where it is installed without one."""
+    """`scripts/` of the checkout that this package is imported from; None where it is installed without one.
+
+    `flwr run` imports from a copy of the checkout, which is Flower's and goes away: nobody is sent there.
+    """
     folder = Path(__file__).resolve().parents[1] / "scripts"
-    return folder if (folder / "simulate.py").is_file() else None
+    is_flowers = folder.is_relative_to(Path(os.environ.get("FLWR_HOME") or Path.home() / ".flwr").resolve() / "apps")
+    return folder if (folder / "simulate.py").is_file() and not is_flowers else None
 
 
 def command(script: str, *arguments: object) -> str:

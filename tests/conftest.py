@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,10 +63,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+def pytest_configure() -> None:
+    """What is imported and collected lives as long as the process: collections need not go over it again and again."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What was imported lives as long as the process: collections need not go over it again and again."""
+    """Of what comes from now on, much is needed for a moment only."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup() -> None:
@@ -97,7 +104,8 @@ def made_once(tmp_path_factory):
         with (root / f"{name}-lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not done.exists():
-                folder.mkdir(exist_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)  # what another process began and could not end
+                folder.mkdir()
                 make(folder)
                 done.touch()
         return folder

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from flwr.app import ArrayRecord
 
 from client_model.metrics.table import metric_table
 from server_strategy import protocol
+from tests.syntax_trees import nodes_of_file, tree_of_file
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
@@ -32,14 +32,13 @@ FILES = {
 each_module = pytest.mark.parametrize("module", FILES)
 
 
-@cache
 def tree_of(module: str) -> ast.Module:
-    return ast.parse(FILES[module].read_text(encoding="utf-8"))
+    return tree_of_file(FILES[module])
 
 
 def imported_packages(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of_file(path):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -214,8 +213,8 @@ def test_a_script_is_a_door(path):
 
 OWN_NAMES = {
     node.name
-    for module in FILES
-    for node in ast.walk(tree_of(module))
+    for path in FILES.values()
+    for node in nodes_of_file(path)
     if isinstance(node, ast.FunctionDef | ast.ClassDef)
 }
 

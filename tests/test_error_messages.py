@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import ROOT
+from tests.syntax_trees import nodes_of_file
 
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation", "benchmarks", "scripts")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).glob("**/*.py"))]
@@ -21,7 +22,7 @@ EXCEPTIONS = {"an address that is neither auto nor HOST:PORT": "start_failed say
 
 def makers() -> set[str]:
     """Names of the functions that return a message in the form and nothing else."""
-    functions = [n for path in MODULES for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+    functions = [n for path in MODULES for n in nodes_of_file(path) if isinstance(n, ast.FunctionDef)]
     returned = {f.name: [n.value for n in ast.walk(f) if isinstance(n, ast.Return)] for f in functions}
     found = {"expected"}
     while (
@@ -38,7 +39,13 @@ def makes(value: ast.expr | None, known: set[str]) -> bool:
 
 
 def called(node: ast.Call) -> str:
-    return ast.unparse(node.func).split(".")[-1]
+    return last_name(node.func)
+
+
+def last_name(value: ast.expr) -> str:
+    if isinstance(value, ast.Attribute):
+        return value.attr
+    return value.id if isinstance(value, ast.Name) else ast.unparse(value).split(".")[-1]
 
 
 class Made(NamedTuple):
@@ -57,9 +64,9 @@ class Made(NamedTuple):
 def error_classes() -> set[str]:
     """Names of TypefleetError and all that descends from it, wherever it is defined."""
     bases = {
-        node.name: {ast.unparse(base).split(".")[-1] for base in node.bases}
+        node.name: set(map(last_name, node.bases))
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of_file(path)
         if isinstance(node, ast.ClassDef)
     }
     found = {"TypefleetError"}
@@ -71,9 +78,9 @@ def error_classes() -> set[str]:
 def errors_made() -> Iterator[Made]:
     ours = error_classes()
     for path in MODULES:
-        tree = ast.parse(path.read_text())
-        raised = {id(node.exc): node for node in ast.walk(tree) if isinstance(node, ast.Raise)}
-        for node in ast.walk(tree):
+        nodes = nodes_of_file(path)
+        raised = {id(node.exc): node for node in nodes if isinstance(node, ast.Raise)}
+        for node in nodes:
             if not isinstance(node, ast.Call):
                 continue
             kind = called(node)

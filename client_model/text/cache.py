@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +51,21 @@ class Entry:
 def cache_root(cache_dir: Path | None) -> Path:
     """The folder of all entries: the one that is set, or typefleet/ in the user's cache folder."""
     return cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "typefleet"
+
+
+def whose_else(root: Path) -> str | None:
+    """Who else could put an entry of their own into a cache, and have it trained on; None: nobody, or it is not there.
+
+    Args:
+        root: of the cache.
+    """
+    try:
+        about = root.stat()
+    except OSError:  # said when it is read or written
+        return None
+    if about.st_uid != os.geteuid():
+        return "one of another user"
+    return "one that everybody may write into" if about.st_mode & stat.S_IWOTH else None
 
 
 def write_entry(folder: Path, files: Mapping[str, Write], about: Mapping[str, int]) -> None:

@@ -28,12 +28,13 @@ from client_model.text.cache import (
     is_whole,
     note_use,
     take_away,
+    whose_else,
     write_entry,
 )
 from client_model.text.formats.base import DataError, MessageFormat
 from client_model.text.formats.columns import USUAL
 from client_model.text.tokenising import Tokenised, tokenise
-from typefleet.errors import unreadable, unwritable
+from typefleet.errors import expected, unreadable, unwritable
 from typefleet.untrusted.limits import FILES
 from typefleet.untrusted.opening import require_few, require_file
 
@@ -135,9 +136,11 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
     """The folder, with what `make` gives in it: what is there already, if it is whole.
 
     Raises:
-        DataError: it cannot be read or written.
+        DataError: it cannot be read or written, or others may write into the cache.
     """
     try:
+        if (found := whose_else(folder.parent)) is not None:
+            raise DataError(expected(f"--data.cache-dir: {folder.parent}", "a folder that is yours alone", found))
         if folder.exists() and not is_whole(folder):
             if (folder / SEAL).exists():  # else an earlier version wrote it
                 _LOG.warning("%s: its tokenised copy in %s is damaged: it is made anew", path, folder)

@@ -121,7 +121,24 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         raise VerificationError(expected(path, "a public key in PEM", "none")) from error
     if not isinstance(key, Ed25519PublicKey):
         raise VerificationError(expected(path, "an Ed25519 key", "another kind of key"))
+    if _has_low_order(key):
+        raise VerificationError(
+            expected(path, "an Ed25519 key", "a point of low order, whose signatures anybody makes")
+        )
     return key
+
+
+def _has_low_order(key: Ed25519PublicKey) -> bool:
+    """Whether eight times the point of a key is the neutral one (RFC 8032, section 5.1, for the curve).
+
+    The same signature is then good for many messages, so that nothing is signed by it. The y of the eight points, in
+    either sign of x, are -1, 0, 1 and the two roots of dy^4 + 2y^2 - 1 and their negatives (the points of order 8:
+    doubled, their y is 0).
+    """
+    prime = 2**255 - 19
+    y = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % prime
+    d = -121665 * pow(121666, -1, prime) % prime
+    return y in (0, 1, prime - 1) or (d * y**4 + 2 * y**2 - 1) % prime == 0
 
 
 def sign_folder(folder: Path, key: Ed25519PrivateKey) -> Path:

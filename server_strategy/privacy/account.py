@@ -19,10 +19,8 @@ phones per round is one that adds N / goal times the noise of the run, so its rh
 files cost. One account has one of them, that of its first private run.
 """
 
-import math
 import secrets
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -40,31 +38,8 @@ from server_strategy.privacy.account_lines import (
     to_text,
 )
 from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
-from typefleet.errors import InputError, expected
-
-ZERO_OUT = "zero-out"
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What something costs a phone."""
-
-    zcdp_rho: float | None  # None: nothing bounds it
-    own_delta: float = 0.0  # that comes on top of the delta at which rho is translated
-
-
-@dataclass(frozen=True)
-class Terms:
-    """In which currency a cost is stated."""
-
-    deployment: str  # whose epsilon it is, as `PrivacyPlan.epsilon_is_of`
-    adjacency: str = ZERO_OUT
-    delta: float | None = None  # at which the run translates its own rho; None without privacy
-
-    @property
-    def currency(self) -> tuple[str, str]:
-        """Costs of one currency can be added."""
-        return self.deployment, self.adjacency
+from server_strategy.privacy.costs import Cost, Terms, added_up, covers, unbounded_of
+from typefleet.errors import expected
 
 
 @dataclass(frozen=True)
@@ -173,11 +148,24 @@ class Account:
             AccountError: it does not fit.
         """
         charge = self.charges[run]
-        if charge.is_open and _covers(charge.cost, cost):
+        if charge.is_open and covers(charge.cost, cost):
             return self
         most = cost if cost.zcdp_rho is None else replace(cost, zcdp_rho=max(cost.zcdp_rho, charge.spent))
         self.require_room(most, charge.terms, total_epsilon, beside=run)
         return self._grown(REOPENED, date, {"run": run, **vars(most), "total_epsilon": total_epsilon})
+
+    def outgrown(self, run: str, cost: Cost, date: str) -> "Account":
+        """With what a run has spent beyond what it reserved, as one does that repeats releases with another sum.
+
+        It is spent, whether there was room for it or not; the same account if the reservation covers it.
+
+        Raises:
+            AccountError: the run is not on the account.
+        """
+        charge = self.require(run)
+        if covers(charge.cost, cost):
+            return self
+        return self._grown(REOPENED, date, {"run": run, **vars(cost), "total_epsilon": None})
 
     def closed(self, run: str, cost: Cost, releases: int, date: str, *, abandoned: bool = False) -> "Account":
         """With what a run did spend; the same account if it says so already.
@@ -327,35 +315,3 @@ class Account:
             limit=min(limits) if limits else None,
             terms=self.terms or (None if cost.zcdp_rho is None else charge.terms),
         )
-
-
-def added_up(costs: list[Cost]) -> Cost:
-    """What several cost together, rounded up: never below the exact sum; unbounded if one is."""
-    own_delta = _up(sum((Fraction(cost.own_delta) for cost in costs), Fraction()))
-    if any(cost.zcdp_rho is None for cost in costs):
-        return Cost(None, own_delta)
-    return Cost(_up(sum((Fraction(cost.zcdp_rho or 0.0) for cost in costs), Fraction())), own_delta)
-
-
-def _up(exact: Fraction) -> float:
-    """The smallest number with a fraction that is not below.
-
-    Raises:
-        InputError: there is none.
-    """
-    try:
-        near = float(exact)
-    except OverflowError as error:
-        raise InputError(expected("the sum of the costs", "a number", "one that is too large")) from error
-    return near if Fraction(near) >= exact else math.nextafter(near, math.inf)
-
-
-def unbounded_of(costs: list[Cost]) -> int:
-    """How many of them nothing bounds."""
-    return sum(cost.zcdp_rho is None for cost in costs)
-
-
-def _covers(reserved: Cost, cost: Cost) -> bool:
-    if reserved.zcdp_rho is None or cost.zcdp_rho is None:
-        return reserved.zcdp_rho is None
-    return cost.zcdp_rho <= reserved.zcdp_rho and cost.own_delta <= reserved.own_delta

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from server_strategy.privacy.account import ZERO_OUT, Cost, Terms, added_up
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.adjacency import ZERO_OUT
+from server_strategy.privacy.costs import Cost, Terms, added_up
 
 SYNTHETIC = "synthetic"  # the population of made-up people, whatever their seed
 MADE_UP, MESSAGES = "made-up people", "messages"  # kinds of data, in statements

@@ -13,13 +13,13 @@ side, with the scale t of the discrete Laplace proposals equal to a whole sigma:
     |Y| = U + sigma V, U uniform below sigma and kept with probability exp(-U / sigma), V geometric,
     kept with probability exp(-(|Y| - sigma)^2 / (2 sigma^2)).
 
-With ||Y| - sigma| = a sigma + j, a and j whole and 0 <= j <= sigma, the last one is exp(-1/2)^(a^2) times
+With ||Y| - sigma| = a sigma + j, a and j whole, 0 <= j <= sigma, the last one is exp(-1/2)^(a^2) times
 exp(-j / sigma)^a times exp(-j^2 / (2 sigma^2)), and each of these is a trial of Algorithm 1, whose coins j^2 / (2 k
 sigma^2) are two coins, j / sigma and j / (2 k sigma): everything stays in 64 bits.
 
-Libraries have this sampler for one number at a time (OpenDP's, and the authors' own in Python, with fractions of
-unbounded whole numbers), which takes minutes for a million weights, and draw from the operating system, so that a run
-could not go on with the same bits.
+Libraries have this sampler for one number at a time, with fractions of unbounded whole numbers: OpenDP's takes 35 us
+a number, 50 s for a model of 1.4 million weights, where this takes 0.3 us. It also draws from the operating system, so
+that a run could not go on with the same bits.
 
 | paper | here |
 |---|---|

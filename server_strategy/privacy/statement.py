@@ -4,6 +4,7 @@ What the files of the run do not have comes first: a guarantee of a modelled dep
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.statement_account import OtherRuns, other_runs_json, other_runs_markdown
+from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
@@ -49,7 +50,7 @@ class StatementFacts:
     files: tuple[str, ...] = ()  # that the run leaves
     words: str = "counted"  # where the vocabulary comes from
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
-    other_runs: OtherRuns | None = None  # None: nobody looked
+    other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "amplification_by_sampling": _AMPLIFICATION,
         **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
-        "other_runs": other_runs_json(facts.other_runs),
+        "other_runs": facts.other_runs,
         "outside_the_budget": [*facts.outside_the_budget, *_OUTSIDE],
         "caveats": list(_caveats(plan, facts)),
         "recompute": _recompute(plan, facts) if has_privacy else None,
@@ -101,7 +102,13 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
         lines += ["", "## Caveats", "", *(f"- {item}" for item in _caveats(plan, facts))]
-        lines += ["", "## Recompute", "", "From the participants in the ledger alone:", ""]
+        lines += [
+            "",
+            "## Recompute",
+            "",
+            "From the participants in the ledger alone, which is in the run's folder (RUN_DIR):",
+            "",
+        ]
         lines += [f"    {_recompute(plan, facts)}"]
     return "\n".join(lines) + "\n"
 
@@ -221,6 +228,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
     rows = [
         ("releases", plan.rounds, spent.releases),
+        *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
         ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),

@@ -1,5 +1,6 @@
 """What a statement says of other runs: those whose weights this one starts from, and all that share its phones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +39,8 @@ class OtherRuns:
     account: OnAccount | None = None  # None: no account is kept
 
 
-def other_runs_json(others: OtherRuns | None) -> dict[str, Any] | None:
-    """For programs; None where nobody looked."""
-    if others is None:
-        return None
+def other_runs_json(others: OtherRuns) -> dict[str, Any]:
+    """For programs, and for whoever starts from this run; no digest of the data is in it."""
     together = composed(others.own, others.earlier)
     return {
         "data": others.own.data,
@@ -54,17 +53,16 @@ def other_runs_json(others: OtherRuns | None) -> dict[str, Any] | None:
     }
 
 
-def other_runs_markdown(others: OtherRuns | None) -> list[str]:
-    """The section of the page."""
-    return ["## Other runs", "", *(f"- {line}" for line in other_runs_lines(others)), ""]
+def other_runs_markdown(content: Mapping[str, Any] | None) -> list[str]:
+    """The section of the page, from what programs are told."""
+    lines = [NOT_COUNTED] if content is None else content["says"]
+    return ["## Other runs", "", *(f"- {line}" for line in lines), ""]
 
 
-def other_runs_lines(others: OtherRuns | None) -> list[str]:
+def other_runs_lines(others: OtherRuns) -> list[str]:
     """In sentences: what the start adds, then what all runs come to."""
-    lines = [] if others is None else _start_lines(others)
-    if others is None or others.account is None:
-        return [*lines, NOT_COUNTED]
-    return [*lines, account_sentence(others.account)]
+    account = others.account
+    return [*_start_lines(others), NOT_COUNTED if account is None else account_sentence(account)]
 
 
 def account_sentence(account: OnAccount) -> str:

@@ -2,7 +2,8 @@
 
 Whatever a request may not do is refused before its body is read: another name than this machine's (`Host`), so that
 no web page elsewhere reaches the server through a name that it points here; another page (`Origin`); a body of unknown
-or absurd size. A connection that is not done in time is ended, as is the longest waiting one where there are too many.
+or absurd size. A POST without an `Origin` comes from no web page, since browsers state it, and is answered. A
+connection that is not done in time is ended, as is the longest waiting one where there are too many.
 """
 
 import json
@@ -14,10 +15,11 @@ from abc import abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from simulation.device.request_bodies import RequestBodies
 from typefleet.untrusted.limits import CONNECTIONS, MIB, REQUEST_BYTES, REQUEST_S
 
 _ANSWER_S = 120  # a model may learn before it answers
-_BODIES = 4  # held in memory at a time
+_BODIES = 4  # of the largest size, held in memory at a time
 _TEXT = "text/plain; charset=utf-8"
 _REFUSED = {
     400: "expected an HTTP request, found something else",
@@ -40,7 +42,7 @@ class GuardedServer(ThreadingHTTPServer):
         """On 127.0.0.1; port 0 takes any that is free."""
         self._ends: dict[socket.socket, float] = {}  # when each connection will be ended
         self._ends_lock = threading.Lock()
-        self.bodies = threading.BoundedSemaphore(_BODIES)
+        self.bodies = RequestBodies(_BODIES * REQUEST_BYTES, self._end, REQUEST_S)
         super().__init__(("127.0.0.1", port), handler)
 
     def allow(self, connection: socket.socket, seconds: float) -> None:
@@ -129,18 +131,15 @@ class GuardedHandler(BaseHTTPRequestHandler):
         if (refusal := self.accepts_post()) is not None:
             self._refuse(*refusal)
             return
-        if not self.server.bodies.acquire(timeout=REQUEST_S):
-            self._refuse(503, "expected fewer requests at a time, found more")
-            return
         try:
-            body = self.rfile.read(length)
-            if len(body) < length:
-                self.close_connection = True
+            body = self.server.bodies.read(self.connection, self.rfile, length)
+            if body is None:
+                self._refuse(503, "expected a whole body while there is room for one, found another")
                 return
             self.server.allow(self.connection, _ANSWER_S)
             self.answer(*self.post(body))
         finally:
-            self.server.bodies.release()
+            self.server.bodies.release(self.connection)
 
     def _is_refused(self) -> bool:
         """Whether the request was not made by this machine's own page, and has been answered."""

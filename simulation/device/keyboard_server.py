@@ -5,7 +5,8 @@ requests to this server only, and it has no address to send text to. Without Lit
 run the files' signatures (`POST /run/...`), and says so.
 
 Requests must name this machine (`Host`), so that no web page elsewhere can reach the server through a name that it
-points here; what changes anything must come from the page itself (`Origin`).
+points here; every POST, whether it runs a model or resets one, must come from the page itself where a browser says
+whence it comes (`Origin`).
 """
 
 import base64

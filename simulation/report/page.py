@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
+from os.path import lexists
 from pathlib import Path
 
 from client_model.metrics.table import MetricTable
@@ -17,7 +18,7 @@ from simulation.report.gathering import collect_facts
 from simulation.run.directory import RunDirectory
 from simulation.subcommands import command
 from typefleet.data_files import data_folder
-from typefleet.errors import ConfigError, unwritable
+from typefleet.errors import ConfigError, expected, unwritable
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _TEMPLATES = data_folder("simulation.report", __file__, "templates") / "templates"
@@ -41,8 +42,12 @@ def write_report(
     Raises:
         InputError: there is no run, its settings, rounds or summary are damaged, or the disk refused the page.
     """
-    path = RunDirectory(root).report
-    page = render(collect_facts(root, config, metrics, key_presses))
+    return _write(collect_facts(root, config, metrics, key_presses))
+
+
+def _write(facts: RunFacts) -> Path:
+    path = RunDirectory(facts.root).report
+    page = render(facts)
     try:
         write_text_atomically(path, page, private=True)
     except OSError as error:
@@ -54,7 +59,7 @@ def report_of_folder(root: Path) -> Path:
     """Write the report of any run, its files for phones measured anew.
 
     Raises:
-        InputError: as `write_report`.
+        InputError: as `write_report`; or the page is written, and leaves out a privacy statement that is damaged.
         ExportError: a file for phones does not run.
     """
     from client_model.tflite.export_checks import measure_cost  # with TensorFlow
@@ -62,7 +67,13 @@ def report_of_folder(root: Path) -> Path:
     RunDirectory(root).read_summary()  # refused before anything is measured
     files = [path for name in FILES.values() if (path := root / "model" / name).exists()]
     costs = ((path.name, measure_cost(path)) for path in files)
-    return write_report(root, key_presses={name: KeyPress(cost.median_ms, cost.p95_ms) for name, cost in costs})
+    facts = collect_facts(root, key_presses={name: KeyPress(cost.median_ms, cost.p95_ms) for name, cost in costs})
+    path, statement = _write(facts), root / "privacy.json"
+    if isinstance(facts.privacy, LeftOut) and lexists(statement):
+        said = facts.privacy.reason
+        found = said if str(statement) in said else expected(statement, "the privacy statement of a run", said)
+        raise ConfigError(f"{found}; {path} leaves it out")
+    return path
 
 
 def render(facts: RunFacts) -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from client_model.text.population import PopulationSpec, text_source
-from server_strategy.privacy.account import ZERO_OUT, Account, Cost, Terms
+from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.accounting import rho_for
 from server_strategy.privacy.composition import EarlierRun, may_share_people
+from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import PrivacySpent, recompute
 from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
@@ -63,7 +64,7 @@ def run_number(salt: str) -> str:
 def terms_of(plan: PrivacyPlan) -> Terms:
     """In which currency a plan states its cost."""
     left = getattr(plan, "delta_left", plan.delta)  # beside parts with a delta of their own
-    return Terms(plan.epsilon_is_of, str(plan.to_json().get("adjacency", ZERO_OUT)), left)
+    return Terms(plan.epsilon_is_of, plan.adjacency, left)
 
 
 def most_of(plan: PrivacyPlan) -> Cost:
@@ -148,6 +149,18 @@ def settle_on(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent, 
     _close(on_account, cost, releases, abandoned=False)
 
 
+def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent) -> None:
+    """Put down what a run has spent beyond what it reserved; nothing is written where it has not.
+
+    Raises:
+        AccountError: the account was changed, or is another one.
+    """
+    cost = Cost(spent.zcdp_rho, own_delta_of(plan))
+    account = read_account(on_account)
+    if account.outgrown(on_account.run, cost, _today()) is not account:
+        _change(on_account.path, lambda now: _there(now, on_account).outgrown(on_account.run, cost, _today()))
+
+
 def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
     """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
 
@@ -222,11 +235,15 @@ def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, n
 
 def _close(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:
     def closed(account: Account | None) -> Account:
-        if account is None:
-            raise AccountError(expected(on_account.path, "the account that the run was opened on", "none"))
-        return account.closed(on_account.run, cost, releases, _today(), abandoned=abandoned)
+        return _there(account, on_account).closed(on_account.run, cost, releases, _today(), abandoned=abandoned)
 
     _change(on_account.path, closed)
+
+
+def _there(account: Account | None, on_account: RunOnAccount) -> Account:
+    if account is None:
+        raise AccountError(expected(on_account.path, "the account that the run was opened on", "none"))
+    return account
 
 
 def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
@@ -247,7 +264,7 @@ def _recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
     """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's."""
     if not ledger.exists() or not ledger.stat().st_size:
         return 0.0, 0
-    releases = max(len(read_ledger(ledger)[0]) - 1, 0)
+    releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)
     return recompute(ledger, releases, None if plan is None else plan.mechanism)["zcdp_rho"] or 0.0, releases
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from client_model.public_start import PUBLIC_START, RANDOM_START
-from server_strategy.privacy.account import ZERO_OUT, Cost, Terms
+from server_strategy.privacy.adjacency import ZERO_OUT
 from server_strategy.privacy.composition import MADE_UP, SYNTHETIC, EarlierRun, of_unknown_cost
+from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import recompute, releases_on_record
 from simulation.files import read_json_object
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, part_of

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from client_model.learning.language_model import weights_sha256
 from client_model.public_start import PUBLIC_START, RANDOM_START
-from server_strategy.privacy.account import Cost
 from server_strategy.privacy.composition import EarlierRun
+from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger import PrivacySpent, privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, account_line, start_sentence
@@ -17,6 +17,7 @@ from simulation.run.accepted_input import AcceptedInput
 from simulation.run.account import (
     RunFacts,
     check_account,
+    keep_charged,
     most_of,
     own_delta_of,
     population_of,
@@ -160,8 +161,7 @@ def other_runs(run: "Run", spent: PrivacySpent | None = None, weights: str | Non
 
 def other_runs_now(run: "Run") -> OtherRuns:
     """`other_runs` by what a run has spent so far."""
-    spent = privacy_spent(run.strategy.plan, run.strategy.participation, run.strategy.releases)
-    return other_runs(run, spent, weights_sha256(run.flat))
+    return other_runs(run, _spent_by(run), weights_sha256(run.flat))
 
 
 def settle(run: "Run") -> None:
@@ -171,8 +171,21 @@ def settle(run: "Run") -> None:
         AccountError, LedgerError: the account or the ledger was changed.
     """
     if run.on_account is not None:
-        spent = privacy_spent(run.strategy.plan, run.strategy.participation, run.strategy.releases)
-        settle_on(run.on_account, run.strategy.plan, spent, run.directory.ledger)
+        settle_on(run.on_account, run.strategy.plan, _spent_by(run), run.directory.ledger)
+
+
+def keep_on_account(run: "Run") -> None:
+    """Put down on its account what a run has spent beyond what it reserved.
+
+    Raises:
+        AccountError: the account was changed.
+    """
+    if run.on_account is not None:
+        keep_charged(run.on_account, run.strategy.plan, _spent_by(run))
+
+
+def _spent_by(run: "Run") -> PrivacySpent:
+    return privacy_spent(run.strategy.plan, run.strategy.participation, run.strategy.releases)
 
 
 def introduction(run: "Run") -> Iterator[str]:

@@ -19,10 +19,10 @@ from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run, checkpoint
 from simulation.run.noise_secret import erase_noise_secret
-from simulation.run.other_runs import other_runs_now, settle, start_items
+from simulation.run.other_runs import keep_on_account, other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.run.statement_pages import statement_pages, write_pages
-from simulation.subcommands import command
+from simulation.subcommands import PROGRAM
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
@@ -74,6 +74,7 @@ def participation_record(run: Run) -> dict[str, Any]:
 
 def write_outcome(run: Run) -> None:
     """Replace summary.json and both privacy statements by what the run comes to so far."""
+    keep_on_account(run)
     run.directory.write_summary(run_summary(run))
     plan, strategy = run.strategy.plan, run.strategy
     content, page = statement_pages(plan, strategy.spent(run.finished), statement_facts(run))
@@ -108,11 +109,11 @@ def statement_facts(run: Run) -> StatementFacts:
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
         outside_the_budget=tuple(filter(None, (vocabulary, *start_items(run), drawn))),
-        recompute=command("scripts/check_privacy.py", run.directory.root),
+        recompute=f"{PROGRAM} check RUN_DIR",  # not where it lies: the statement is passed on
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        other_runs=other_runs_now(run),
+        other_runs=other_runs_json(other_runs_now(run)),
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=origin_of_words(data, start, run.strategy.plan),

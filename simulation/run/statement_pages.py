@@ -17,6 +17,7 @@ from typefleet.errors import ConfigError, expected
 
 FACTS = "facts"
 """Key of privacy.json under which the facts stand that the run told; all else follows from ledger and settings."""
+_COMMAND = "recompute"  # which names the run's folder, so that it stands in one place alone
 
 
 def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> tuple[dict[str, Any], str]:
@@ -27,7 +28,8 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    content = {**privacy_json(plan, spent, facts), FACTS: _without_digests(asdict(facts))}
+    told = {name: value for name, value in _without_digests(asdict(facts)).items() if name != _COMMAND}
+    content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
 
 
@@ -49,12 +51,19 @@ def _without_digests(facts: dict[str, Any]) -> dict[str, Any]:
     return {**facts, "other_runs": {**others, "own": own, "earlier": earlier}}
 
 
-def facts_from(stated: Any, where: object) -> StatementFacts:
-    """Inverse of what `statement_pages` states under `facts`.
+def facts_from(statement: Mapping[str, Any], where: object) -> StatementFacts:
+    """The facts that a statement was made of.
+
+    Args:
+        statement: the content of privacy.json, with `facts` in it.
+        where: it comes from, for the error.
 
     Raises:
         ConfigError: these are not such facts.
     """
+    stated, command = statement[FACTS], statement.get(_COMMAND)
+    if isinstance(stated, dict):
+        stated = {**stated, _COMMAND: command if isinstance(command, str) else ""}
     found: StatementFacts = _built(StatementFacts, stated, where)
     if found.words not in WORDS:
         raise ConfigError(expected(where, "the facts of a privacy statement", "words of another origin"))

@@ -1,6 +1,8 @@
 """What a dry run says: tables on the terminal, files for programs, and one page of plots."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.participation import overall, participation_by_group
 from typefleet.steps import step
 
+_SETTINGS = "config.toml"
 # Of the fields of a funnel, the ways in which an invitation can end; not every policy knows all of them.
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
 
@@ -51,8 +54,37 @@ def play_and_report(console: Console, config: RunConfig, days: float, seeds: int
         opened = prepare_dry_run(fleets[0])
     phones = opened[0].fleet.num_phones
     console.print(f"{phones:,} phones; availability: {opened[0].fleet.origin}")
+    was_there = config.output_dir is not None and config.output_dir.exists()
     folder = new_folder(config.output_dir, "fleet-")
-    write_text_atomically(folder / "config.toml", to_toml(config))
+    with _emptied_if_nothing_comes_of_it(folder, was_there):
+        return _played_into(folder, console, config, days=days, fleets=fleets, opened=opened)
+
+
+@contextmanager
+def _emptied_if_nothing_comes_of_it(folder: Path, was_there: bool) -> Iterator[None]:
+    """What was interrupted before its first fleet had been played leaves no folder of settings alone."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the error that ended it is the one to tell
+            if not any(folder.glob("**/summary.json")):
+                (folder / _SETTINGS).unlink(missing_ok=True)
+                for made in (*folder.glob("seed-*"), *([] if was_there else [folder])):
+                    made.rmdir()
+        raise
+
+
+def _played_into(
+    folder: Path,
+    console: Console,
+    config: RunConfig,
+    *,
+    days: float,
+    fleets: Sequence[RunConfig],
+    opened: tuple[DryRun, FleetCohorts],
+) -> list[Path]:
+    seeds, phones = len(fleets), opened[0].fleet.num_phones
+    write_text_atomically(folder / _SETTINGS, to_toml(config))
     title = f"{phones:,} phones, goal {config.cohort.goal:,}, {config.cohort.policy} rounds"
     summaries: list[dict[str, Any]] = []
     files: list[Path] = []

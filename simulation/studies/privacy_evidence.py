@@ -7,7 +7,7 @@ what the settings say, and are otherwise what only a signature vouches for.
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import date
 from importlib.metadata import version
 from itertools import zip_longest
@@ -37,7 +37,7 @@ _BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, which is not here to 
 _OF_BEFORE = "words of an earlier version; their figures agree"
 _SINCE = (FACTS, "vocabulary_from", "files")  # keys that a statement of before does not have
 _FIGURES = ("statement", "epsilon_is_of", "not_guaranteed", "population_rule", "delta_rule")  # words that have any
-_FROM_SETTINGS = ("files", "words")  # facts that are held to config.toml
+_FROM_SETTINGS = ("files", "words", "noise_secret_kept")  # facts that are held to config.toml
 _SHOWN = 5  # places of a page
 
 
@@ -136,7 +136,7 @@ def _facts(found: Evidence, findings: Findings) -> StatementFacts:
     if not found.of_before:
         if FACTS not in said:
             raise ConfigError(expected(found.folder / STATEMENT, "the facts that it is made of", "none"))
-        facts = facts_from(said[FACTS], found.folder / STATEMENT)
+        facts = facts_from(said, found.folder / STATEMENT)
         _check_date(facts.date, findings)
         return facts
     names = ("data_covered", "recompute", "weights_sha256", "date")
@@ -159,13 +159,13 @@ def _check_date(stated: str, findings: Findings) -> None:
 
 
 def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, Any]) -> set[str]:
-    """The keys that say what only the run knew: those that change with the texts among its facts."""
+    """The keys that say what only the run knew: those that change where its facts are left empty."""
     blank: dict[str, Any] = {}
     for f in fields(facts):
         value = getattr(facts, f.name)
-        if f.name in _FROM_SETTINGS:
-            continue
-        blank[f.name] = "" if isinstance(value, str) else () if isinstance(value, tuple) else value
+        if f.name not in _FROM_SETTINGS:
+            empty = "" if isinstance(value, str) else () if isinstance(value, tuple) else value
+            blank[f.name] = empty if f.default is MISSING else f.default
     other, _ = statement_pages(found.plan, found.spent, replace(facts, **blank))
     other = json.loads(json.dumps(other))
     return {key for key in content if content[key] != other.get(key)} - {"weights_sha256"}
@@ -200,7 +200,7 @@ def _compare(
             findings.not_checkable(place, "an earlier version's statement, which alone says it")
         else:
             findings.wrong(place, "no statement has it")
-    elif isinstance(content[key], dict) and isinstance(said[key], dict) and key != FACTS:
+    elif isinstance(content[key], dict) and isinstance(said[key], dict) and said[key] and key != FACTS:
         _compare_values(found, findings, place, (said[key], content[key]))
     elif same(said[key], content[key]):
         if told:

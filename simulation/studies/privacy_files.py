@@ -26,6 +26,7 @@ from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
+from simulation.run.files_statement import WORDS
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
 from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
@@ -34,6 +35,7 @@ from typefleet.errors import ConfigError, InputError
 from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
+_NOT_OF_PHONES = {"public", "listed", "earlier"}  # words that are counted elsewhere than on the run's phones
 _NOT_THERE = "it is not there"
 
 
@@ -74,11 +76,6 @@ def _stopped_at(found: Evidence) -> bool:
     return found.plan.epsilon_budget is not None and found.spent.repeated_releases > 0
 
 
-def _counts_words(config: RunConfig) -> bool:
-    """Whether the settings have the vocabulary counted on phones, so that it may have a share of the budget."""
-    return config.data.vocabulary_path is None and str(config.model.init or RANDOM_START) == str(RANDOM_START)
-
-
 def check_settings(found: Evidence, findings: Findings) -> None:
     """The plan in the ledger is the one that config.toml comes to; only the number of phones is the text's."""
     path = found.folder / "config.toml"
@@ -95,7 +92,7 @@ def check_settings(found: Evidence, findings: Findings) -> None:
             rounds=config.rounds,
             num_phones=max(round(plan.population / scale), 1),
             momentum=config.server_optimizer.make().linear_momentum,
-            counts_words=_counts_words(config),
+            counts_words=config.data.vocabulary_path is None and config.model.init in (None, RANDOM_START),
         )
     except InputError as error:
         if not found.of_before:
@@ -127,7 +124,7 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
 def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
     """The facts that the settings say as well: the files of the run, its words, whose text it is."""
     facts = found.statement[FACTS]
-    by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): {"counted", "private"}}
+    by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): WORDS.keys() - _NOT_OF_PHONES}
     words = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
     if config.data.vocabulary_path is not None:
         words = {"listed"}

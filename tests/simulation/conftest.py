@@ -23,16 +23,8 @@ TINY = (
     *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
     *("--privacy.noise-source", "seeded"),
-    *(
-        "--training.learning-rate",
-        4,
-        "--server-optimizer.schedule",
-        "constant",
-        "--training.max-sequences",
-        12,
-        "--engine.checkpoint-every-rounds",
-        1,
-    ),
+    *("--training.learning-rate", 4, "--training.max-sequences", 12, "--server-optimizer.schedule", "constant"),
+    *("--engine.checkpoint-every-rounds", 1),
 )
 PLANTED = (
     *("--rounds", 2, "--cohort.goal", 4, "--seed", 918273645, "--evaluation.max-phones", 6),
@@ -41,7 +33,7 @@ PLANTED = (
     *("--privacy.mechanism", "blt", "--privacy.clip-quantile", 0.5, "--privacy.target-epsilon", 8),
     "--privacy.keep-noise-secret",
 )
-WEIGHTS_ONLY = (*TINY, "--engine.no-export")  # seconds less, for tests that compare weights
+WEIGHTS_ONLY = (*TINY, "--engine.no-export", "--engine.no-report")  # seconds less, for tests that compare weights
 
 
 class _Shared:

@@ -86,7 +86,7 @@ def test_a_run_leaves_what_it_promises(straight):
     assert rounds_of(folder)[-1]["weights_sha256"] == summary["weights_sha256"]
 
 
-def test_the_ledger_recomputes_to_the_claim(straight, script):
+def test_the_ledger_recomputes_to_the_claim(straight, script, script_here):
     folder, _ = straight
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     done = script("check_privacy.py", folder)
@@ -98,7 +98,7 @@ def test_the_ledger_recomputes_to_the_claim(straight, script):
     lying.mkdir(exist_ok=True)
     (lying / "privacy.json").write_text(json.dumps(claim))
     (lying / "privacy_ledger.jsonl").write_bytes((folder / "privacy_ledger.jsonl").read_bytes())
-    assert script("check_privacy.py", lying).returncode == 1
+    assert script_here("check_privacy.py", lying).returncode == 1
 
 
 def assert_same_rounds(folder, other):
@@ -147,10 +147,10 @@ def test_another_configuration_cannot_resume(straight, script_here):
     assert done.stderr.startswith("error: --cohort.goal: expected 8 as in ") and done.stderr.count("\n") == 1
 
 
-def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script, tmp_path):
+def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script, script_here, tmp_path):
     folder = shutil.copytree(straight[0], tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
-    refused = script("personalise.py", folder)
+    refused = script_here("personalise.py", folder)
     assert refused.returncode == 2 and "keyboard_train.tflite: expected the training file" in refused.stderr
     key = tmp_path / "key.pem"
     key.write_bytes(private_pem(KEY))
@@ -162,7 +162,7 @@ def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script,
     after = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
     assert set(after) == set(before) | {"keyboard_fp16.tflite", "keyboard_train.tflite"} and len(before) == 2
     assert all(after[name] == content for name, content in before.items())
-    personal = script("personalise.py", folder, "--phones", 6, "--most-messages", 20)
+    personal = script_here("personalise.py", folder, "--phones", 6, "--most-messages", 20)
     assert personal.returncode == 0 and " all " in personal.stdout, personal.stderr
     record = json.loads((folder / "personalisation.json").read_text())
     *_, everybody = studies.personalise(folder, phones=6, most_messages=20)
@@ -171,10 +171,10 @@ def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script,
     assert (folder / "personalisation.png").read_bytes().startswith(b"\x89PNG")
     public = tmp_path / "public.pem"
     public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    verified = script("verify_model.py", folder, "--public-key", public)
+    verified = script_here("verify_model.py", folder, "--public-key", public)
     assert verified.returncode == 0 and "signed by this key" in verified.stdout and "weights.npz" in verified.stdout
     (folder / "model" / "keyboard.tflite").write_bytes(b"another")
-    refused = script("verify_model.py", folder)
+    refused = script_here("verify_model.py", folder)
     assert refused.returncode == 2 and refused.stderr.startswith("error: ") and refused.stderr.count("\n") == 1
     assert "keyboard.tflite: expected" in refused.stderr
 
@@ -302,7 +302,7 @@ def test_weights_file_is_what_was_hashed(straight):
 
 
 @pytest.mark.slow
-def test_a_budget_ends_the_run_with_its_model_and_says_so(script, simulate, tmp_path):
+def test_a_budget_ends_the_run_with_its_model_and_says_so(script_here, simulate, tmp_path):
     folder = tmp_path / "run"
     # With a separation of one round the second release takes some phones again, which the budget has no room for.
     flags = [*TINY, "--cohort.goal", 12, "--cohort.min-separation-rounds", 1, "--privacy.mechanism", "tree"]
@@ -314,7 +314,7 @@ def test_a_budget_ends_the_run_with_its_model_and_says_so(script, simulate, tmp_
     assert "stopped early" in printed and (folder / "model" / "keyboard.tflite").exists()
     lines = (folder / "privacy_ledger.jsonl").read_text().splitlines()
     assert len(lines) == 1 + summary["rounds_completed"]
-    assert script("check_privacy.py", folder).returncode == 0
+    assert script_here("check_privacy.py", folder).returncode == 0
     config = parse_simulate(["--resume", str(folder)]).run
     with RunProgress(io.StringIO(), config.rounds, 0) as progress:
         run = start_run(prepare(config, resume=True), resume=True, progress=progress)

@@ -41,6 +41,17 @@ def test_in_the_checkout_a_script_keeps_its_short_name(monkeypatch):
     assert command("scripts/simulate.py", "--resume", "runs/1").endswith(" scripts/simulate.py --resume runs/1")
 
 
+def test_nobody_is_sent_to_the_copy_that_flower_runs(monkeypatch, tmp_path):
+    copy = tmp_path / "home" / "apps" / "typefleet.0.1.0"
+    (copy / "scripts").mkdir(parents=True)
+    (copy / "scripts" / "simulate.py").touch()
+    monkeypatch.setattr(subcommands, "__file__", str(copy / "simulation" / "subcommands.py"))
+    assert subcommands.scripts_folder() == copy / "scripts"
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path / "home"))
+    assert subcommands.scripts_folder() is None
+    assert "typefleet" in (line := command("scripts/simulate.py", "--resume", "runs/1")) and str(copy) not in line
+
+
 def test_an_activated_environment_is_named_by_its_program(monkeypatch, installed_without_a_checkout):
     monkeypatch.setenv("PATH", str(installed_without_a_checkout))
     assert command("-m tensorboard.main", "--logdir", "x") == "python -m tensorboard.main --logdir x"

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from client_model.keyed_random import purpose_key
 from simulation.studies.sweeps.study_file import Choices, Dimension, Setting, Study
 from typefleet.errors import ConfigError, expected, unwritable
+from typefleet.private_files import open_private
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +79,7 @@ class Search:
         path = folder / FILE_NAME
         url = sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
         try:
+            open_private(path, "ab").close()  # what it makes beside it has the same mode
             storage = optuna.storages.RDBStorage(url)
             self._study = optuna.create_study(
                 storage=storage,

@@ -138,3 +138,38 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     config = DataConfig(path=write_jsonl(tmp_path / "m.jsonl", GOOD), cache_dir=tmp_path / "file" / "cache")
     with pytest.raises(DataError, match=r"expected a place that can be written, found File exists; set --data.cache"):
         prepare_population(config, 0, None)
+
+
+def test_a_cache_that_others_may_write_into_is_not_used(prepare, tmp_path, monkeypatch):
+    prepare()
+    root = tmp_path / "cache"
+    root.chmod(0o777)
+    with pytest.raises(
+        DataError, match=rf"^--data\.cache-dir: {root}: expected .* yours alone, found one that everybody"
+    ):
+        prepare()
+    root.chmod(0o755)
+    prepare()
+    monkeypatch.setattr(cache.os, "geteuid", lambda: root.stat().st_uid + 1)
+    with pytest.raises(DataError, match=r"found one of another user$"):
+        prepare()
+
+
+def test_a_link_in_a_folder_of_messages_stands_for_the_file_it_leads_to(tmp_path):
+    messages, elsewhere = tmp_path / "messages", tmp_path / "elsewhere"
+    for folder in (messages, elsewhere):
+        folder.mkdir()
+    target = write_jsonl(elsewhere / "real.jsonl", GOOD)
+    (messages / "link.jsonl").symlink_to(target)
+    spec = prepare_population(DataConfig(path=messages, cache_dir=tmp_path / "cache"), 0, None)
+    assert (
+        spec.num_phones == prepare_population(DataConfig(path=target, cache_dir=tmp_path / "cache"), 0, None).num_phones
+    )
+    write_jsonl(target, others(1))  # another content is another entry
+    assert (
+        prepare_population(DataConfig(path=messages, cache_dir=tmp_path / "cache"), 0, None).cache_folder
+        != spec.cache_folder
+    )
+    target.unlink()
+    with pytest.raises(DataError, match=r"link\.jsonl"):
+        prepare_population(DataConfig(path=messages, cache_dir=tmp_path / "cache"), 0, None)

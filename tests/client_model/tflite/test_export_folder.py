@@ -2,7 +2,7 @@ import json
 import os
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -174,3 +174,24 @@ def test_keys(tmp_path):
     ):
         with pytest.raises(VerificationError, match=message):
             read(path)
+
+
+PRIME = 2**255 - 19
+OF_ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+LOW_ORDER = {
+    "1": (1).to_bytes(32, "little"),
+    "2": (PRIME - 1).to_bytes(32, "little"),
+    "4": bytes(32),
+    "4, its other sign": bytes(31) + b"\x80",
+    "8": bytes.fromhex(OF_ORDER_8),
+    "8, its negative": (PRIME - int.from_bytes(bytes.fromhex(OF_ORDER_8), "little")).to_bytes(32, "little"),
+    "1, written as more than the prime": (PRIME + 1).to_bytes(32, "little"),
+}
+
+
+@pytest.mark.parametrize("order", LOW_ORDER)
+def test_a_key_by_which_anybody_signs_is_refused(tmp_path, order):
+    path, key = tmp_path / "low.pem", Ed25519PublicKey.from_public_bytes(LOW_ORDER[order])
+    path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(VerificationError, match=r"low\.pem: expected an Ed25519 key, found a point of low order"):
+        read_public_key(path)

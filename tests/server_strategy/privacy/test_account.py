@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from server_strategy.privacy.account import Account, Cost, Terms, added_up
+from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.costs import Cost, Terms, added_up
 from server_strategy.privacy.ledger_lines import chained
 
 TERMS = Terms("this run", delta=1e-6)
@@ -213,3 +214,11 @@ def test_a_rewritten_chain_still_has_to_be_a_history(two_runs):
     refused(two_runs, rechained([first, {**opened, "delta": None}]), ":2", "a cost with its delta")
     refused(two_runs, rechained([first, {**opened, "zcdp_rho": -1.0}]), ":2", "out of its bounds")
     refused(two_runs, rechained([first, {**opened, "date": "today"}]), ":2", "date")
+
+
+def test_what_is_spent_beyond_the_reserved_is_put_down_whether_there_is_room_or_not(tmp_path):
+    account = with_run(begun(tmp_path), "r1", 0.5, total=6.0)
+    assert account.outgrown("r1", Cost(0.5), DATE) is account
+    more = kept(account.outgrown("r1", Cost(0.75), DATE))
+    assert more.total.zcdp_rho == 0.75 and more.total.epsilon > 6
+    assert more.closed("r1", Cost(0.75), 9, DATE).total.zcdp_rho == 0.75

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 
-from server_strategy.privacy.account import Cost, Terms
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.composition import (
     DISJOINT,
@@ -15,6 +14,7 @@ from server_strategy.privacy.composition import (
     may_share_people,
     of_unknown_cost,
 )
+from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.statement_account import NOT_COUNTED, OtherRuns, other_runs_json, other_runs_lines
 
 OWN = EarlierRun("aa" * 32, "text-00", Cost(0.5), Terms("this run", delta=1e-6), "its ledger")

@@ -178,3 +178,10 @@ def test_before_the_first_release():
 def test_epsilon_is_the_conversion_of_rho():
     _, spent, content, _ = statement("blt")
     assert content["spent"]["epsilon"] == epsilon_by_rdp(spent.zcdp_rho, spent.delta)
+
+
+def test_releases_that_were_made_again_are_said_where_there_are_any():
+    plan, spent, content, page = statement()
+    assert content["spent"]["repeated_releases"] == 0 and "made again" not in page
+    again = replace(spent, repeated_releases=2)
+    assert "| releases made again after a resume | 0 | 2 |" in privacy_markdown(plan, again, FACTS)

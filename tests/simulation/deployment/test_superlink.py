@@ -33,7 +33,7 @@ def settings(text, rounds, output_dir=None):
     flags = [str(flag) for flag in WEIGHTS_ONLY]
     flags[flags.index("--data.format") + 1] = "jsonl"
     flags += ["--data.path", str(text), "--rounds", str(rounds), "--evaluation.every-rounds", str(rounds)]
-    flags += ["--engine.no-report", "--data.min-phones-a-word", "2"]
+    flags += ["--data.min-phones-a-word", "2"]
     return flags if output_dir is None else [*flags, "--output-dir", str(output_dir)]
 
 

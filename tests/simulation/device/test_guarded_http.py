@@ -10,6 +10,7 @@ import pytest
 
 from simulation.device import guarded_http
 from simulation.device.keyboard_server import KeyboardServer, open_model
+from simulation.device.request_bodies import RequestBodies
 from tests.fuzz import run_cases
 from tests.fuzz.tiny_model import WORDS
 
@@ -173,6 +174,64 @@ def test_slow_and_many_connections_do_not_hold_the_page_up(server, monkeypatch):
     assert threading.active_count() - threads <= guarded_http.CONNECTIONS + 2
     for connection in held:
         connection.close()
+
+
+def test_slow_bodies_do_not_hold_up_those_of_others(server):
+    held = [connected(server) for _ in range(10)]
+    for connection in held:
+        connection.sendall(head(server, "POST", STEP, f"Content-Length: {60 << 20}") + b"{")
+    began = time.monotonic()
+    assert works(server) and works(server)
+    assert time.monotonic() - began < 5
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", [STEP, "/reset/0/keyboard.tflite"])
+def test_every_post_without_an_origin_is_answered_and_none_of_another_page(server, path):
+    body = json.dumps(run_cases.REQUEST).encode()
+    own = f"Origin: {server.address[:-1]}"
+    for origin, status in (
+        ((), b"200"),
+        ((own,), b"200"),
+        (("Origin: null",), b"403"),
+        (("Origin: http://a.b",), b"403"),
+    ):
+        assert send(server, post(server, path, body, *origin)).startswith(b"HTTP/1.1 " + status), origin
+
+
+def test_where_memory_is_short_the_longest_coming_body_makes_room():
+    ended = []
+    ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
+
+    def end(connection):
+        ended.append(ours.index(connection))
+        connection.shutdown(socket.SHUT_RDWR)
+
+    bodies, found = RequestBodies(1 << 18, end, wait_s=5), {}
+
+    def read(number, length):
+        with ours[number].makefile("rb") as stream:
+            found[number] = bodies.read(ours[number], stream, length)
+        bodies.release(ours[number])
+
+    slow = [threading.Thread(target=read, args=(number, 1 << 18)) for number in (0, 1)]
+    for number, thread in enumerate(slow):
+        thread.start()
+        theirs[number].sendall(bytes(90_000))
+        time.sleep(0.1)
+    sender = threading.Thread(target=theirs[2].sendall, args=(bytes(100_000),))
+    sender.start()
+    read(2, 100_000)
+    sender.join(5)
+    assert found[2] == bytes(100_000) and ended[0] == 0
+    for connection in theirs:
+        connection.close()
+    for thread in slow:
+        thread.join(5)
+    for connection in ours:
+        connection.close()
+    assert found[0] is None and found[1] is None
 
 
 def test_a_connection_that_is_not_done_in_time_is_ended(server, monkeypatch):

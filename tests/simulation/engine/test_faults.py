@@ -1,5 +1,6 @@
 """Parts of the machine fail under whole runs: the weights stay the same, or one line says what is wrong."""
 
+import io
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from simulation.engine import ray_start
 from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.lock import LOCK
+from simulation.studies.privacy_check import check_statement
 from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
@@ -55,6 +57,7 @@ def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(st
     assert outcome(folder)["epsilon"] == outcome(straight[0])["epsilon"]
     assert ledger_lines(folder) == 3 and [r["round"] for r in rounds_of(folder)] == [1, 2, 3]
     assert [path.name for path in folder.glob("**/.*")] == [LOCK]  # the half-written file is gone
+    assert check_statement(folder, io.StringIO(), said := io.StringIO()), said.getvalue()
 
 
 def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(simulate, tmp_path):

@@ -85,9 +85,9 @@ class Life:
         return self.shown.decode(errors="replace")
 
     def ended_within(self, seconds):
-        """Its exit code; nothing of it is left five seconds later."""
+        """Its exit code; nothing of it is left some seconds later, of which a busy machine needs a few."""
         code = self.process.wait(seconds)
-        _, left = psutil.wait_procs(self.members, timeout=5)
+        _, left = psutil.wait_procs(self.members, timeout=20)
         assert [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
         return code
 
@@ -118,7 +118,7 @@ def test_a_run_that_is_ended_in_every_way_goes_on_with_the_same_bits(simulate, t
     life.until_a_round_more(folder)
     (raylet,) = (one for one in life.members if one.name() == "raylet")
     raylet.kill()
-    assert life.ended_within(10) == 2  # half of it on a machine that is not busy
+    assert life.ended_within(30) == 2  # five seconds on a machine that is not busy
     said = life.process.stderr.read().decode()
     assert said.startswith("error: Ray: expected to run on, found it dead: its raylet has ended; the logs in ")
     assert said.count("\n") == 1 and said.endswith("may say why; --resume goes on with the run\n")
@@ -137,14 +137,16 @@ def test_a_run_that_is_ended_in_every_way_goes_on_with_the_same_bits(simulate, t
     began = time.monotonic()
     os.write(life.master, b"\x03\x03")  # Ctrl-C twice, for all
     shown = life.read_terminal()
-    assert life.ended_within(1) == 130 and time.monotonic() - began < 10
+    assert life.ended_within(10) == 130 and time.monotonic() - began < 30  # not the rest of the run
     assert "stopping after this round" in shown and "Traceback" not in shown and "Termination" not in shown
 
     life = Life("--resume", folder, temporary=temporary)
     life.until_a_round_more(folder)
     life.process.send_signal(signal.SIGKILL)
-    assert life.ended_within(5) == -signal.SIGKILL
-    time.sleep(0.5)
+    assert life.ended_within(20) == -signal.SIGKILL
+    give_up = time.monotonic() + 20  # for the guard
+    while folders_in(temporary) != [kept] and time.monotonic() < give_up:
+        time.sleep(0.05)
     assert folders_in(temporary) == [kept]
 
     simulate("--resume", folder)

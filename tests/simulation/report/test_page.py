@@ -17,7 +17,7 @@ from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.flags import read_config
 from simulation.report.at_the_end import report_at_the_end
 from simulation.report.facts import KeyPress
-from simulation.report.page import write_report
+from simulation.report.page import report_of_folder, write_report
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts, write_phone_counts
 from typefleet.errors import ConfigError
@@ -308,3 +308,13 @@ def test_people_of_the_page_are_those_of_the_table(whole_run, page):
     rows = json.loads((whole_run / "participation.json").read_text())["recall_by_group"]
     people = np.array([row["held_out_phones"] for row in rows if row["grouping"] == "device tier"])
     assert f"On {people.sum()} people" in page.text
+
+
+@pytest.mark.parametrize("damage", ["{}", "no JSON"])
+def test_a_damaged_privacy_statement_is_said_by_the_command_and_left_out_of_the_page(run_copy, monkeypatch, damage):
+    monkeypatch.setattr("client_model.tflite.export_checks.measure_cost", lambda path: KeyPress(0.1, 0.2))
+    report_of_folder(run_copy)
+    (run_copy / "privacy.json").write_text(damage)
+    with pytest.raises(ConfigError, match=r"privacy\.json(:1)?: expected .*; .*/report\.html leaves it out$"):
+        report_of_folder(run_copy)
+    assert "Left out: " in (run_copy / "report.html").read_text(encoding="utf-8")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from server_strategy.config import CohortConfig
-from server_strategy.privacy.account import Account, Cost, Terms
+from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import ParticipationLog, privacy_after, privacy_spent
 from server_strategy.privacy.plan import make_privacy_plan
 from simulation.flags import parse_simulate
@@ -176,7 +177,8 @@ def test_an_account_of_other_data_another_deployment_or_without_the_line_of_a_ru
 WRITER = """
 import sys
 from pathlib import Path
-from server_strategy.privacy.account import Account, Cost, Terms
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.costs import Cost, Terms
 from simulation.run.account import _change
 path, own = Path(sys.argv[1]), sys.argv[2]
 terms = Terms("this run", delta=1e-6)

@@ -79,7 +79,10 @@ def test_it_stands_in_no_other_file(begun):
 
 
 def test_a_run_that_goes_on_has_the_same_noise(begun, copied):
-    np.testing.assert_array_equal(noise_of(opened(copied[1], resume=True)), begun[2])
+    folder, prepared = copied
+    np.testing.assert_array_equal(noise_of(opened(prepared, resume=True)), begun[2])
+    from_its_files = prepare(parse_simulate(["--resume", str(folder)]).run, resume=True)  # as another process would
+    np.testing.assert_array_equal(noise_of(opened(from_its_files, resume=True)), begun[2])
 
 
 def test_a_run_of_the_same_settings_has_other_noise(begun, tmp_path):

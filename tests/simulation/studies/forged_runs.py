@@ -117,7 +117,7 @@ def restate(folder: Path) -> None:
     releases = max(entry["release"] for entry in entries)
     said = json.loads((folder / "privacy.json").read_text())
     spent = PrivacySpent(**recompute(ledger, releases))
-    content, page = statement_pages(plan, spent, facts_from(said["facts"], "privacy.json"))
+    content, page = statement_pages(plan, spent, facts_from(said, "privacy.json"))
     write_pages(folder, content, page)
     rehead(folder)
 
@@ -336,6 +336,7 @@ def _in_the_ledger() -> list[Forgery]:
         ("another deployment", chain(line_of(2, epsilon_is_of="this run")), ":3"),
         ("other weights in the last line", chain(line_of(-1, weights_sha256="0" * 64)), "other weights"),
         ("lines that bind nothing", all_of(chain(unbound), put("unit", value="one word")), "unit"),
+        ("a run of before", all_of(chain(unbound), take_out("facts"), put("caveats", value=[])), "privacy_head.json"),
         ("another run's ledger", all_of(chain(plan_of(clip_norm=9.0)), chain(invented)), "config.toml"),
     ]
     return [Forgery(f"ledger: {name}", forge, place) for name, forge, place in edits]

@@ -11,6 +11,7 @@ from client_model.config import CentralTraining
 from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.intervals import over_people
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from simulation.commands.compare_central import main as compare_central
 from simulation.run.central import CentralTrained, read_central, write_central
 from simulation.studies.central_comparison import CentralComparison, Model, over_seeds_of, print_comparison
 from tests.simulation.conftest import WEIGHTS_ONLY
@@ -41,11 +42,11 @@ def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_bad_public_text_is_said_before_anything_is_trained(straight, script, tmp_path):
+def test_a_bad_public_text_is_said_before_anything_is_trained(straight, script_here, tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text('{"user_id": "a", "text": "hi you"}\nsecret\n')
     for file, said in ((path, f"{path}:2: expected a JSON object"), (tmp_path / "none.jsonl", "none.jsonl: expected")):
-        done = script("compare_central.py", straight[0], "--public-text", file)
+        done = script_here("compare_central.py", straight[0], "--public-text", file)
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and said in done.stderr
         assert "central training" not in done.stdout and "secret" not in done.stderr
 
@@ -96,8 +97,8 @@ def test_the_table_has_an_interval_beside_each_figure_and_says_of_what(seeds):
         (["{folder}", "--seeds", "0"], "--seeds: expected a number >= 1, found 0"),
     ],
 )
-def test_bad_input_is_one_line(flags, message, script, tmp_path):
-    done = script("compare_central.py", *(flag.format(folder=tmp_path) for flag in flags))
+def test_bad_input_is_one_line(flags, message, script_here, tmp_path):
+    done = script_here("compare_central.py", *(flag.format(folder=tmp_path) for flag in flags))
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and message in done.stderr
 
 
@@ -114,17 +115,16 @@ def test_what_is_kept_is_read_and_another_file_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_asks_for_it_trains_centrally_once(script, tmp_path):
+def test_a_run_that_asks_for_it_trains_centrally_once(simulate, capsys, tmp_path):
     run = tmp_path / "run"
-    done = script("simulate.py", *WEIGHTS_ONLY, "--evaluation.central", "--output-dir", run)
-    assert done.returncode == 0, done.stderr
+    printed = simulate(*WEIGHTS_ONLY, "--evaluation.central", "--output-dir", run)
     found = read_central(run)
     recall = f"{100 * found.metrics['top1_recall']:.2f} %"
     assert found.epochs == CentralTraining().epochs == 2
-    assert f"{recall} (2 epochs)" in done.stdout
+    assert f"{recall} (2 epochs)" in printed
     written = (run / "central.json").stat().st_mtime_ns
-    again = script("simulate.py", "--resume", run)
-    assert recall in again.stdout and (run / "central.json").stat().st_mtime_ns == written  # not made again
-    done = script("compare_central.py", run)
+    again = simulate("--resume", run)
+    assert recall in again and (run / "central.json").stat().st_mtime_ns == written  # not made again
+    compare_central([str(run)])
     value = recall.removesuffix(" %")
-    assert re.search(rf"central +{value} ± [\d.]+ %", done.stdout)  # the same as the script
+    assert re.search(rf"central +{value} ± [\d.]+ %", capsys.readouterr().out)  # the same as the script

@@ -13,6 +13,7 @@ from client_model.config import DataConfig
 from simulation.clock import DAY_S
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
+from simulation.studies import dry_run_report
 from simulation.studies.dry_run import prepare_dry_run, run_days, tokens_of_phones
 from simulation.studies.dry_run_report import dry_run_summary, play_and_report, write_report
 from simulation.studies.dry_run_seeds import summary_of_seeds
@@ -114,6 +115,23 @@ def test_with_several_seeds_each_figure_has_students_interval_and_each_fleet_its
     in_words = " ".join(said.getvalue().split())
     assert "over 2 seeds, 0 to 1, each another fleet: that wide because of two seeds" in in_words
     assert max(map(len, said.getvalue().splitlines())) <= 80
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_what_is_interrupted_before_a_fleet_was_played_leaves_no_folder(tmp_path, was_there, monkeypatch):
+    folder = tmp_path / "out"
+    if was_there:
+        folder.mkdir()
+
+    def interrupted(*_):
+        assert (folder / "config.toml").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dry_run_report, "run_days", interrupted)
+    config = replace(parse_simulate([*SETTINGS]).run, output_dir=folder)
+    with pytest.raises(KeyboardInterrupt):
+        play_and_report(Console(file=io.StringIO()), config, days=0.1, seeds=2)
+    assert folder.exists() == was_there and not [*tmp_path.glob("out/*")]
 
 
 def test_one_seed_has_no_interval_and_says_why():

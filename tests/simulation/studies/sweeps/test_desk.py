@@ -4,16 +4,19 @@ import io
 import json
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from server_strategy.privacy.account import Account
 from simulation.commands import sweep
 from simulation.run.run_messages import Line, RunEnded, RunFailed, RunRequest
+from simulation.studies.account_report import account_lines
 from simulation.studies.sweeps.desk import CHOSEN, CONFIRMATION, Desk, Places, best_trial, is_of
 from simulation.studies.sweeps.display import SweepDisplay
 from simulation.studies.sweeps.search import setting_of
-from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions
+from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions, read_study
 from typefleet.errors import ConfigError
 
 RATE = "training.learning_rate"
@@ -150,3 +153,20 @@ def test_there_is_nothing_to_try_again_where_no_sweep_is(tmp_path):
         with pytest.raises(ConfigError, match="--retry-failed: expected --output-dir with a sweep"):
             carry_out(study({RATE: Choices((0.5,))}), folder, retry_failed=True)
     assert not (tmp_path / "none").exists()
+
+
+def test_every_trial_is_charged_on_the_account_of_the_study_which_is_nothing_to_search_over(tmp_path):
+    path = tmp_path / "account.jsonl"
+    asked = replace(study({RATE: Choices((0.5, 1.0))}), settings={"privacy": {"account": str(path)}})
+    carried_out(tmp_path / "sweep", asked)
+    written = list((tmp_path / "sweep").glob("trials/*/settings-of-*.toml"))
+    assert len(written) == 4
+    assert {tomllib.loads(one.read_text())["privacy"]["account"] for one in written} == {str(path)}
+    assert account_lines(asked.settings) == []  # nothing here is a run that begins
+    path.write_text(Account.begun(path, "text-00", "somebody's", "2026-11-29").to_text())
+    said = "privacy account account.jsonl: 0 runs, together without epsilon, since none had privacy"
+    assert account_lines(asked.settings) == [said]
+    for name in ("account", "total_epsilon"):
+        (tmp_path / "study.toml").write_text(f'[search]\n"privacy.{name}" = ["a", "b"]\n')
+        with pytest.raises(ConfigError, match=rf"search: privacy\.{name}: expected a setting that changes what"):
+            read_study(tmp_path / "study.toml")

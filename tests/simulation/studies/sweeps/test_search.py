@@ -210,3 +210,8 @@ def test_a_kill_before_an_enqueued_setting_was_asked_for_loses_none(tmp_path):
         found.append(setting_of(trial, ["c"]))
         again.finished(trial, 1.0)
     assert found == asked.grid()[1:]
+
+
+def test_its_file_is_its_owners_alone(tmp_path):
+    Search(tmp_path, study(trials=1)).next()
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
