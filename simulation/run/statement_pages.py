@@ -7,7 +7,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from server_strategy.privacy.composition import SYNTHETIC
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
@@ -28,7 +27,7 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    told = {name: value for name, value in _without_digests(asdict(facts)).items() if name != _COMMAND}
+    told = {name: value for name, value in asdict(facts).items() if name != _COMMAND}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
 
@@ -37,18 +36,6 @@ def write_pages(root: Path, content: Mapping[str, Any], page: str) -> None:
     """Replace privacy.json and privacy.md in a run's folder."""
     write_text_atomically(root / "privacy.json", json.dumps(content, indent=2) + "\n")
     write_text_atomically(root / "privacy.md", page)
-
-
-def _without_digests(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts, with numbers in the place of digests of text: by a digest, who has a text knows that a run used it."""
-    others = facts.get("other_runs")
-    if others is None:
-        return facts
-    runs = [others["own"], *others["earlier"]]
-    digests = dict.fromkeys(run["population"] for run in runs if run["population"] not in (None, SYNTHETIC))
-    numbers = {digest: f"text-{number}" for number, digest in enumerate(digests, start=1)}
-    own, *earlier = ({**run, "population": numbers.get(run["population"], run["population"])} for run in runs)
-    return {**facts, "other_runs": {**others, "own": own, "earlier": earlier}}
 
 
 def facts_from(statement: Mapping[str, Any], where: object) -> StatementFacts:
