@@ -204,7 +204,7 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
     page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
     if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
         page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
-        content |= {"recompute": _BY_WHOM, "facts": {**privacy["facts"], "recompute": _BY_WHOM}}
+        content["recompute"] = _BY_WHOM
     section = files_markdown(told).replace(HEADING, "## What each published file tells")
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)

@@ -215,6 +215,6 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     }
     found["checkpoints"] |= checkpoint_under_way() | {"strategy/noise/forgotten"}  # where the secret is not kept
     scripts = {"model/manifest.sig", "privacy_head.sig", "personalisation.json", "personalisation.png"}
-    assert {one.name for one in ARTEFACTS} - written == scripts | {"noise_secret", "mlflow/", "wandb/"}
+    assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name

@@ -122,10 +122,11 @@ def test_a_file_whose_card_was_written_anew_suggests_the_same(planted, tmp_path)
 def test_it_is_refused_without_a_word_of_what_it_lacks(straight, planted, tmp_path):
     with pytest.raises(ConfigError, match=r"modelled deployment with 500 .* --although modelled-deployment"):
         publish(straight[0], tmp_path / "out", ())
-    with pytest.raises(ConfigError, match="a vocabulary from words counted on phones") as refused:
-        publish(planted / "run", tmp_path / "out", ("modelled-deployment",))
-    assert "modelled deployment" not in str(refused.value)  # its guarantee is its own
+    with pytest.raises(ConfigError, match="a vocabulary from words") as refused:
+        publish(straight[0], tmp_path / "out", ("modelled-deployment",))
+    assert "modelled deployment" not in str(refused.value)  # which was said
     assert not (tmp_path / "out").exists() and not list(tmp_path.iterdir())
+    assert publish(planted / "run", tmp_path / "out").notes == ()  # words, noise and guarantee are its own
 
 
 def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
@@ -177,6 +178,6 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     publish(planted / "run", tmp_path / "out", KNOWN)
     before, after = (read_json_object(at / "privacy.json", "a statement") for at in (planted / "run", tmp_path / "out"))
     differ = {name for name in before if before[name] != after[name]}
-    assert differ == {"files", "recompute", "facts"} and before.keys() == after.keys()
+    assert differ == {"files", "recompute"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
     assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]
