@@ -16,6 +16,8 @@ from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.ledger import LedgerError, recompute, releases_on_record
+from server_strategy.privacy.ledger_lines import read_ledger
+from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from server_strategy.privacy.selection import epsilon_of_the_best_of
 from simulation.files import write_atomically, write_text_atomically
@@ -209,11 +211,13 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
     """
     spent, without, deployments = [], 0, set()
     chosen: list[float] = []
+    of_words = 0.0  # that in any run a word of one phone alone enters its vocabulary
     why = None
     for config in sorted(folder.glob("*/*/seed-*/config.toml")):
         run = config.parent
         try:
             found, is_of = _spent(run)
+            of_words += _delta_of_words(run)
         except LedgerError as error:
             why = str(error)
             continue
@@ -234,6 +238,8 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         why = f"{without} of {runs} runs had no privacy"
     elif len(deployments) > 1:
         why = "the runs are of different deployments"
+    elif of_words >= next(iter(deployments))[0]:
+        why = "the vocabularies of all runs together take more than delta"
     if why is not None:
         return TuningCost(
             runs=runs,
@@ -247,13 +253,13 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         )
     ((delta, is_of),) = deployments
     # What an unfinished run has spent is of the same deployment: all have the study's settings.
-    rho = sum(one["zcdp_rho"] for one in spent)
-    best = epsilon_of_the_best_of(max(chosen) * seeds, settings, delta) if chosen and settings > 1 else None
+    rho, left = sum(one["zcdp_rho"] for one in spent), (delta - of_words) / (1 - of_words)
+    best = epsilon_of_the_best_of(max(chosen) * seeds, settings, left) if chosen and settings > 1 else None
     return TuningCost(
         runs=runs,
         without_privacy=0,
         rho=rho,
-        epsilon=epsilon_by_rdp(rho, delta),
+        epsilon=epsilon_by_rdp(rho, left),
         delta=delta,
         epsilon_of_chosen=best,
         epsilon_is_of=is_of,
@@ -276,6 +282,15 @@ def _spent(run: Path) -> tuple[dict[str, Any] | None, str | None]:
         return {"zcdp_rho": 0.0, "delta": None}, None  # nothing was released before it
     releases, _ = releases_on_record(ledger)
     return recompute(ledger, releases), None
+
+
+def _delta_of_words(run: Path) -> float:
+    """What a run's private vocabulary takes of delta."""
+    ledger = run / "privacy_ledger.jsonl"
+    if not ledger.exists() or not ledger.stat().st_size:
+        return 0.0
+    vocabulary = plan_on_record(ledger, read_ledger(ledger)[0], None).vocabulary
+    return 0.0 if vocabulary is None else vocabulary.delta
 
 
 def _is_seeded(run: Path) -> bool:

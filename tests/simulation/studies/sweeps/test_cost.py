@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from server_strategy.privacy.accounting import epsilon_by_rdp
-from server_strategy.privacy.ledger import PrivacyLedger
+from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent
 from server_strategy.privacy.selection import epsilon_of_the_best_of
+from server_strategy.privacy.vocabulary_cost import vocabulary_cost
+from simulation.studies.sweeps import results
 from simulation.studies.sweeps.results import tuning_cost
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
 
@@ -36,6 +38,24 @@ def test_a_ledger_that_cannot_be_read_is_said(content, tmp_path):
     (tmp_path / "trials/0000/seed-0/privacy_ledger.jsonl").write_bytes(content)
     cost = tuning_cost(tmp_path, 1, 1)
     assert cost.epsilon is None and "privacy_ledger.jsonl" in cost.why_not and "secret" not in cost.why_not
+
+
+def test_private_vocabularies_take_their_part_of_delta(tmp_path, monkeypatch):
+    words = vocabulary_cost(1.0, 1e-6, 200)
+    for name in ("seed-0", "seed-1"):
+        folder = tmp_path / "trials/0000" / name
+        unfinished_run(folder)
+        PrivacyLedger(plan(vocabulary=words), folder / "privacy_ledger.jsonl").record(
+            1, np.arange(3, dtype=np.uint64), privacy_spent(plan(vocabulary=words), ParticipationLog(3), 1)
+        )
+    spent = {"zcdp_rho": 0.5, "delta": 1e-6}
+    monkeypatch.setattr(results, "_spent", lambda run: (spent, "this run"))  # as of runs that have finished
+    cost = tuning_cost(tmp_path, 1, 2)
+    assert cost.delta == 1e-6 and cost.rho == 1.0
+    left = (1e-6 - 2 * words.delta) / (1 - 2 * words.delta)
+    assert cost.epsilon == pytest.approx(epsilon_by_rdp(1.0, left)) and words.delta > 0
+        1.0, 1e-6
+    )
 
 
 def test_choosing_costs_what_the_seeds_of_one_setting_cost():
