@@ -54,8 +54,6 @@ def test_private_vocabularies_take_their_part_of_delta(tmp_path, monkeypatch):
     assert cost.delta == 1e-6 and cost.rho == 1.0
     left = (1e-6 - 2 * words.delta) / (1 - 2 * words.delta)
     assert cost.epsilon == pytest.approx(epsilon_by_rdp(1.0, left)) and words.delta > 0
-        1.0, 1e-6
-    )
 
 
 def test_choosing_costs_what_the_seeds_of_one_setting_cost():
