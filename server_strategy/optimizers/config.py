@@ -25,7 +25,8 @@ class ServerOptimizerConfig:
     warmup_rounds: Annotated[int, Ge(0)] = 0
     """Rounds in which the step size rises."""
     final_learning_rate_share: Annotated[float, Ge(0), Le(1)] = 0.05
-    """Step size of the last round, as a share of the highest; with a linear or cosine schedule."""
+    """Step size of the last round, as a share of the highest; with a linear or cosine schedule. With 0 that round moves
+    nothing, at the price of a release."""
     settings: Annotated[KindSettings, SettingsOf("name", OPTIMIZERS), FLAT] = KindSettings()
     """Of the optimizer itself."""
 

@@ -73,7 +73,8 @@ def rates(rounds=10, **settings):
 def test_schedules():
     assert rates(schedule="constant") == [2.0] * 10
     assert rates(schedule="constant", warmup_rounds=3) == pytest.approx([0.5, 1.0, 1.5] + [2.0] * 7)
-    assert rates(schedule="linear") == pytest.approx(np.linspace(2.0, 0.0, 10))
+    assert rates(schedule="linear") == pytest.approx(np.linspace(2.0, 0.1, 10))  # the last round moves the weights, too
+    assert rates(schedule="linear", final_learning_rate_share=0.0)[-1] == 0.0
     assert rates(schedule="linear", final_learning_rate_share=0.25) == pytest.approx(np.linspace(2.0, 0.5, 10))
     cosine = rates(schedule="cosine", warmup_rounds=2, final_learning_rate_share=0.1)
     assert cosine[2] == 2.0 and cosine[-1] == pytest.approx(0.2) and (np.diff(cosine[2:]) < 0).all()
