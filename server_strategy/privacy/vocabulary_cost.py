@@ -70,20 +70,23 @@ class VocabularyCost:
         """
         if values is None:
             return None
-        what = expected("the plan on record", "a vocabulary with its cost", "another value")
         if not isinstance(values, Mapping) or values.keys() != {f.name for f in fields(cls)}:
-            raise ConfigError(what)
+            raise _no_cost()
         if any(type(value) not in (int, float) or not 0 < value < math.inf for value in values.values()):
-            raise ConfigError(what)
+            raise _no_cost()
         cost = cls(**{**values, "words_per_phone": int(values["words_per_phone"])})
         if cost.delta >= 1 or cost.words_per_phone != values["words_per_phone"]:
-            raise ConfigError(what)
+            raise _no_cost()
         true = gaussian_rho(cost.noise_stddev, 1.0)
         least = selection_threshold(cost.noise_stddev, cost.delta, cost.words_per_phone)
         if true > cost.rho * (1 + 1e-9) or least > cost.threshold * (1 + 1e-9):
             stated = f"rho {cost.rho:.6g} and threshold {cost.threshold:.6g}"
             raise ConfigError(expected("the vocabulary of the plan", f"rho {true:.6g}, threshold {least:.6g}", stated))
         return cost
+
+
+def _no_cost() -> ConfigError:
+    return ConfigError(expected("the plan on record", "a vocabulary with its cost", "another value"))
 
 
 def selection_threshold(noise_stddev: float, delta: float, words_per_phone: int) -> float:
