@@ -89,6 +89,7 @@ def run_to_the_end(
             engine.end_soon()
         write_rounds_table(run.directory, run.prepared.metrics)
         if run.finished and was_finished and has_all_results(run.directory, run.config):
+            tracking.end(run)  # for a tracker that was not there before
             print_what_there_is(stream, run.directory, run.totals.rounds_completed)
         elif run.finished:
             write_results(run, tracking, stream)

@@ -12,8 +12,10 @@ whence it comes (`Origin`).
 import base64
 import hashlib
 import json
+import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,8 @@ class DemoModel:
     """Of each file."""
     date: str | None
     """Of the run's privacy statement; None where the folder has none, or one of other weights."""
+    counting: Mapping[str, float | None] = field(default_factory=dict)
+    """Keystrokes saved by counting words, by `bigram` and `trigram`; a folder that was passed on does not say it."""
     learn_problem: str | None = None
     """Why a training file that was written since could not be taken in."""
 
@@ -87,7 +91,7 @@ class DemoModel:
             "top3_recall": measured["top3_recall"],
             "keystrokes": {
                 "saved": measured.get("keystroke_savings"),
-                **{one: measured.get(f"baseline_{one}_keystroke_savings") for one in ("bigram", "trigram")},
+                **{one: measured.get(_counted(one), self.counting.get(one)) for one in ("bigram", "trigram")},
             },
             "privacy": privacy["statement"],
             "not_guaranteed": not_guaranteed(privacy),
@@ -123,8 +127,23 @@ def open_model(root: Path) -> DemoModel:
         files[training.name], card_of_training, _ = read_model_file(training)
         require_weights(training, card_of_training, card["weights_sha256"])
         signatures[training.name] = tried_file(training, files[training.name])
-    date = _date_of(root, card["weights_sha256"])
-    return DemoModel(root, card, vocabulary.to_text(), files, signatures=signatures, date=date)
+    date, counting = _date_of(root, card["weights_sha256"]), _counting_of(root, card["weights_sha256"])
+    text = vocabulary.to_text()
+    return DemoModel(root, card, text, files, signatures=signatures, date=date, counting=counting)
+
+
+def _counted(kind: str) -> str:
+    return f"baseline_{kind}_keystroke_savings"
+
+
+def _counting_of(root: Path, weights_sha256: str) -> dict[str, float | None]:
+    """What counting saves by the run's summary, which is the owner's; a file for phones does not tell it."""
+    path = root / "summary.json"
+    summary = read_json_object(path, "the outcome of a run") if path.exists() else {}
+    if summary.get("weights_sha256") != weights_sha256:
+        return {}
+    found = {kind: summary.get(_counted(kind)) for kind in ("bigram", "trigram")}
+    return {kind: value if type(value) is float and math.isfinite(value) else None for kind, value in found.items()}
 
 
 def read_model_file(path: Path) -> tuple[bytes, dict[str, Any], Vocabulary]:

@@ -7,6 +7,7 @@ from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.run.central import FILE_NAME as CENTRAL
 from simulation.run.directory import RunDirectory
+from simulation.run.report import where_curves_are
 from simulation.subcommands import command
 from simulation.tables import Whole, console_for, print_facts
 from typefleet.errors import InputError
@@ -48,6 +49,7 @@ def print_what_there_is(stream: TextIO, directory: RunDirectory, rounds: int) ->
     root, console = directory.root, console_for(stream)
     console.print(f"{root} is finished: {rounds:,} rounds are done, and all that was to be written is there")
     rows: list[tuple[str, list[str]]] = [
+        *where_curves_are(root),
         ("its report", [Whole(directory.report) if directory.report.exists() else "none"]),
         ("the report again", [Whole(command("scripts/report.py", root))]),
         ("its files again", [Whole(command("scripts/export_model.py", root))]),

@@ -73,7 +73,7 @@ def _clipping(plan: PrivacyPlan) -> str:
     return f"clip norm {plan.clip_norm:g}{adapts}{' by layer' if plan.clip_scope == 'layer' else ''}"
 
 
-def _where_curves_are(folder: Path) -> "_Rows":
+def where_curves_are(folder: Path) -> "_Rows":
     """A row for the tracker that comes with Typefleet, if it was chosen."""
     logs = folder / "tensorboard"
     return [("curves", [Whole(command("-m tensorboard.main", "--logdir", logs))])] if logs.exists() else []
@@ -108,7 +108,7 @@ def print_closing_table(
         ("  sha256", [Whole(summary.weights_sha256), "of the numbers, not of the file"]),
         ("privacy statement", [Whole(folder / "privacy.md")]),
         ("report", page),
-        *_where_curves_are(folder),
+        *where_curves_are(folder),
     ]
     print_facts(console_for(stream), rows)
 

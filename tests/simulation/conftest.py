@@ -74,6 +74,12 @@ def engine_alone():
 
 
 @pytest.fixture
+def no_engine():
+    """As `engine_alone`, where tests before this one in its module have an engine."""
+    _shared.close()
+
+
+@pytest.fixture
 def simulate(shared_engine):
     """simulate("--rounds", 1): what scripts/simulate.py does, in this process; returns what was printed."""
 

@@ -66,6 +66,7 @@ def test_a_run_leaves_what_it_promises(straight):
             "summary.json",
             "privacy.json",
             "privacy.md",
+            "privacy_head.json",
             "privacy_ledger.jsonl",
         ),
         *("checkpoints", "model", "tensorboard", "participation.json", ".lock"),

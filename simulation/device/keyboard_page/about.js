@@ -70,7 +70,7 @@ export function copyButton(content, name, say) {
 /** What the run measured on people held out, beside what counting words reaches where the file says it. */
 export function measured(about) {
   const { saved, bigram, trigram } = about.keystrokes;
-  const said = [bigram, trigram].every(Number.isFinite); // files of earlier versions do
+  const said = [bigram, trigram].every(Number.isFinite); // with the summary of its run
   const counting = said ? `, by counting ${percent(bigram)} bigram, ${percent(trigram)} trigram` : "";
   return (
     `On people held out: recall of three suggestions ${percent(about.top3_recall)}; keystrokes saved ` +

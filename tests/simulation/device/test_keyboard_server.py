@@ -82,6 +82,15 @@ def test_the_page_is_told_what_a_file_does_not_have_and_what_it_is_of(run):
     assert described["learn_command"].endswith(f"scripts/export_model.py {run}")
 
 
+def test_what_counting_saves_is_told_where_the_owners_summary_lies(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    known = {"baseline_bigram_keystroke_savings": 0.41, "baseline_trigram_keystroke_savings": None}
+    for digest, bigram in (("ab" * 32, 0.41), ("cd" * 32, None)):  # of these weights, of others
+        (folder / "summary.json").write_text(json.dumps({"weights_sha256": digest, **known}))
+        keystrokes = open_model(folder).describe(0)["keystrokes"]
+        assert (keystrokes["bigram"], keystrokes["trigram"]) == (bigram, None)
+
+
 def test_the_date_is_that_of_the_statement_of_the_same_weights(run, tmp_path):
     folder = shutil.copytree(run, tmp_path / "run")
     assert open_model(folder).date is None

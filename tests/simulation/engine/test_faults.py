@@ -218,7 +218,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_workers_that_cannot_start_are_said_with_their_reason(script_here, engine_alone, monkeypatch, tmp_path):
+def test_workers_that_cannot_start_are_said_with_their_reason(script_here, no_engine, monkeypatch, tmp_path):
     # Every Python that begins now works but Ray's workers, as with a broken package.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
