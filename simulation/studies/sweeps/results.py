@@ -238,8 +238,6 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         why = f"{without} of {runs} runs had no privacy"
     elif len(deployments) > 1:
         why = "the runs are of different deployments"
-    elif of_words >= next(iter(deployments))[0]:
-        why = "the vocabularies of all runs together take more than delta"
     if why is not None:
         return TuningCost(
             runs=runs,
@@ -253,14 +251,14 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         )
     ((delta, is_of),) = deployments
     # What an unfinished run has spent is of the same deployment: all have the study's settings.
-    rho, left = sum(one["zcdp_rho"] for one in spent), (delta - of_words) / (1 - of_words)
-    best = epsilon_of_the_best_of(max(chosen) * seeds, settings, left) if chosen and settings > 1 else None
+    rho = sum(one["zcdp_rho"] for one in spent)
+    best = epsilon_of_the_best_of(max(chosen) * seeds, settings, delta) if chosen and settings > 1 else None
     return TuningCost(
         runs=runs,
         without_privacy=0,
         rho=rho,
-        epsilon=epsilon_by_rdp(rho, left),
-        delta=delta,
+        epsilon=epsilon_by_rdp(rho, delta),
+        delta=delta + of_words,  # a tenth of delta for each run, so there may be more of it than of delta
         epsilon_of_chosen=best,
         epsilon_is_of=is_of,
         why_not=None,

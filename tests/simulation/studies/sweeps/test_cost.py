@@ -40,7 +40,7 @@ def test_a_ledger_that_cannot_be_read_is_said(content, tmp_path):
     assert cost.epsilon is None and "privacy_ledger.jsonl" in cost.why_not and "secret" not in cost.why_not
 
 
-def test_private_vocabularies_take_their_part_of_delta(tmp_path, monkeypatch):
+def test_private_vocabularies_add_their_part_to_delta(tmp_path, monkeypatch):
     words = vocabulary_cost(1.0, 1e-6, 200)
     for name in ("seed-0", "seed-1"):
         folder = tmp_path / "trials/0000" / name
@@ -51,9 +51,8 @@ def test_private_vocabularies_take_their_part_of_delta(tmp_path, monkeypatch):
     spent = {"zcdp_rho": 0.5, "delta": 1e-6}
     monkeypatch.setattr(results, "_spent", lambda run: (spent, "this run"))  # as of runs that have finished
     cost = tuning_cost(tmp_path, 1, 2)
-    assert cost.delta == 1e-6 and cost.rho == 1.0
-    left = (1e-6 - 2 * words.delta) / (1 - 2 * words.delta)
-    assert cost.epsilon == pytest.approx(epsilon_by_rdp(1.0, left)) and words.delta > 0
+    assert cost.rho == 1.0 and cost.epsilon == epsilon_by_rdp(1.0, 1e-6)
+    assert cost.delta == pytest.approx(1e-6 + 2 * words.delta) and words.delta > 0
 
 
 def test_choosing_costs_what_the_seeds_of_one_setting_cost():

@@ -77,7 +77,10 @@ def test_the_cost_of_tuning_is_that_of_every_run(whole):
     spent = [json.loads(path.read_text()) for path in folder.glob("*/*/seed-*/summary.json")]
     assert cost.runs == len(spent) == 12
     assert cost.rho == pytest.approx(sum(one["zcdp_rho"] for one in spent))
+    stated = [json.loads(path.read_text()) for path in folder.glob("*/*/seed-*/privacy.json")]
+    of_words = sum(one["planned"]["vocabulary"]["delta"] for one in stated)  # each run has chosen its words anew
     assert cost.epsilon == epsilon_by_rdp(cost.rho, spent[0]["delta"])
+    assert cost.delta == pytest.approx(spent[0]["delta"] + of_words) and of_words > 0
     assert max(one["epsilon"] for one in spent) < cost.epsilon_of_chosen < cost.epsilon
 
 
