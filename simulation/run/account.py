@@ -24,10 +24,8 @@ from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
-from simulation.run.checkpoint import load_newest_checkpoint, part_of
-from simulation.run.directory import RunDirectory
 from simulation.run.earlier_runs import SECTION, population_named
-from simulation.run.lock import in_turn, only_writer
+from simulation.run.lock import in_turn
 from typefleet.errors import ConfigError, expected, unwritable
 
 _ROUNDING = 1e-8  # by which the rho of a budget is rounded down, and more
@@ -144,9 +142,9 @@ def settle_on(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent, 
     """
     cost, releases = Cost(None), spent.releases
     if spent.zcdp_rho is not None:
-        recorded, releases = _recorded(ledger, plan)
-        cost = Cost(max(spent.zcdp_rho, recorded), own_delta_of(plan))
-    _close(on_account, cost, releases, abandoned=False)
+        rho, releases = recorded(ledger, plan)
+        cost = Cost(max(spent.zcdp_rho, rho), own_delta_of(plan))
+    close_on(on_account, cost, releases, abandoned=False)
 
 
 def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent) -> None:
@@ -159,47 +157,6 @@ def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpen
     account = read_account(on_account)
     if account.outgrown(on_account.run, cost, _today()) is not account:
         _change(on_account.path, lambda now: _there(now, on_account).outgrown(on_account.run, cost, _today()))
-
-
-def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
-    """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
-
-    Should somebody go on with it after all, it reserves anew.
-
-    Args:
-        root: folder of the run.
-        account: that it is charged on; by default the one of its settings.
-
-    Raises:
-        RunInUseError: a process works on the run.
-        ConfigError: it is no run on an account.
-        AccountError, LedgerError, CheckpointError: the account or the run was changed.
-    """
-    from simulation.flags import read_config
-
-    directory = RunDirectory(root)
-    path = account or read_config(directory.config).privacy.account
-    if path is None:
-        raise ConfigError(expected(root, "a run on an account (--privacy.account)", "one without"))
-    with only_writer(root):
-        stored, _ = load_newest_checkpoint(directory.checkpoints)
-        here = RunOnAccount(path, run_number(part_of(stored, "salt", str)))
-        charge = Account.read(path).require(here.run)
-        recorded, releases = (0.0, 0) if charge.cost.zcdp_rho is None else _recorded(directory.ledger, None)
-        rho = None if charge.cost.zcdp_rho is None else max(recorded, charge.spent)
-        _close(here, Cost(rho, charge.cost.own_delta), releases, abandoned=True)
-    return here
-
-
-def given_up(root: Path) -> None:
-    """`abandon` a run that may be on an account, and has not ended; any other is left alone."""
-    from simulation.flags import read_config
-
-    directory = RunDirectory(root)
-    if not directory.config.exists() or (root / "participation.json").exists():
-        return
-    if read_config(directory.config).privacy.account is not None:
-        abandon(root)
 
 
 def read_account(on_account: RunOnAccount) -> Account:
@@ -233,7 +190,13 @@ def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, n
     )
 
 
-def _close(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:
+def close_on(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:
+    """Put down what a run cost in the end, and that nothing more of it is to come.
+
+    Raises:
+        AccountError: the account was changed, or is another one.
+    """
+
     def closed(account: Account | None) -> Account:
         return _there(account, on_account).closed(on_account.run, cost, releases, _today(), abandoned=abandoned)
 
@@ -260,8 +223,12 @@ def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
     return after
 
 
-def _recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
-    """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's."""
+def recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
+    """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's.
+
+    Raises:
+        LedgerError: the ledger was changed, or its mechanism is not known.
+    """
     if not ledger.exists() or not ledger.stat().st_size:
         return 0.0, 0
     releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)

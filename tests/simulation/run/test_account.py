@@ -16,20 +16,23 @@ from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import ParticipationLog, privacy_after, privacy_spent
+from server_strategy.privacy.ledger_lines import Binding
 from server_strategy.privacy.plan import make_privacy_plan
 from simulation.flags import parse_simulate
 from simulation.run import account as module
+from simulation.run.abandoning import abandon, given_up
 from simulation.run.accepted_input import accept_input
-from simulation.run.account import abandon, given_up, most_of
+from simulation.run.account import most_of
 from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.other_runs import require_admission, settle
 from simulation.run.outcome import write_outcome
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
+from simulation.run.records import RoundRecord
 from simulation.studies.account_report import account_json, print_account
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, InputError
 
 TERMS = Terms("a modelled deployment with 500 reports per round", delta=1e-6)
 
@@ -150,6 +153,78 @@ def test_abandoned_a_run_costs_what_its_ledger_records_and_reserves_anew_if_it_g
     given_up(alone.directory.root)  # nothing to give up
     with pytest.raises(ConfigError, match="a run on an account"):
         abandon(alone.directory.root)
+
+
+def releases_made(run, weights):
+    """Put releases on the run's ledger, and the last of them in rounds.jsonl, as rounds do."""
+    ledger, log = run.strategy.ledger, ParticipationLog(8 * len(weights))
+    for number, digest in enumerate(weights, start=1):
+        phones = np.arange(8 * number - 8, 8 * number)
+        log.record(number, phones)
+        spent = privacy_spent(ledger.plan, log, number)
+        ledger.record(number, phones.astype(np.uint64), spent, Binding("0" * 64, digest))
+        run.directory.append_round(
+            RoundRecord(
+                **dict.fromkeys(("abandoned", "funnel", "clipped_share", "zcdp_rho", "epsilon", "held_out")),
+                **dict.fromkeys(("loss", "clip_norm", "train_seconds", "tokens_per_second"), 1.0),
+                round=number,
+                completed=number,
+                reports=8,
+                rejected=[],
+                failed={},
+                tokens=1,
+                epsilon_is_of="this run",
+                weights_sha256=digest,
+            )
+        )
+
+
+def test_nothing_is_free_again_of_a_run_whose_ledger_is_missing_cut_off_or_of_another_run(prepared):
+    one, two = prepared("one"), prepared("two")
+    run, other = opened(one)[0], opened(two)[0]
+    releases_made(run, ["a" * 64, "b" * 64])
+    releases_made(other, ["a" * 64, "c" * 64])
+    ledger, before = run.directory.ledger, account_of(one)
+    whole = ledger.read_text()
+    cut = "".join(whole.splitlines(keepends=True)[:-1])
+    for content, why in {
+        "": "the ledger of the run, found none",
+        cut: r"at least the 2 releases that rounds\.jsonl knows of, found 1",
+        other.directory.ledger.read_text(): r"the release that led to the weights of rounds\.jsonl, found none",
+        whole.replace('"zero-out"', '"x"'): "an unbroken chain",
+    }.items():
+        ledger.write_text(content)
+        with pytest.raises(InputError, match=why):
+            abandon(run.directory.root)
+    ledger.unlink()
+    with pytest.raises(AccountError, match="found none; the run stays charged with the most that it could spend"):
+        abandon(run.directory.root)
+    third, _ = opened(prepared("third", account=None))
+    ledger.write_text(third.directory.ledger.read_text())  # of a run without releases
+    with pytest.raises(AccountError, match="found 0"):
+        abandon(run.directory.root)
+    assert account_of(one) == before
+    ledger.write_text(whole)
+    abandon(run.directory.root)
+    charge = account_of(one).charges[run.on_account.run]
+    assert (charge.state, charge.cost, charge.releases) == ("abandoned", Cost(0.5), 2)
+
+
+def test_a_ledger_of_another_plan_frees_nothing(prepared):
+    one = prepared("one")
+    run, _ = opened(one)
+    cheap = prepared("cheap", account=None)
+    opened(replace(cheap, plan=replace(cheap.plan, noise_multiplier=4.0)))
+    run.directory.ledger.write_bytes((cheap.config.output_dir / "privacy_ledger.jsonl").read_bytes())
+    with pytest.raises(AccountError, match=r"jsonl:1: expected the plan that the run was opened with, found another"):
+        abandon(run.directory.root)
+
+
+def test_a_folder_that_is_no_run_is_left_as_it_is(tmp_path):
+    for folder, found in ((tmp_path, "another one"), (tmp_path / "none", "none")):
+        with pytest.raises(ConfigError, match=rf"--abandon: .*: expected the folder of a run .*, found {found}"):
+            abandon(folder, tmp_path / "account.jsonl")
+    assert not any(tmp_path.iterdir())
 
 
 def test_an_account_of_other_data_another_deployment_or_without_the_line_of_a_run_is_refused(prepared, tmp_path):
