@@ -1,9 +1,10 @@
 """A run on the account of its population: opened before its first release, settled when it has ended.
 
 The order of events: checkpoint 0 with the salt from which the run's number is made -> the account's line, durable ->
-rounds. A run that is killed in between finds its line by its number and goes on with it; one that never comes back
-stays charged with the most that it could spend, until somebody says that it is abandoned. The account is changed by one
-process at a time, and replaced as a whole.
+rounds. One that draws its words with noise has its line before them (`reservation`). A run that is killed in between
+finds its line by its number and goes on with it; one that never comes back stays charged with the most that it could
+spend, until somebody says that it is abandoned. The account is changed by one process at a time, and replaced as a
+whole.
 """
 
 import hashlib

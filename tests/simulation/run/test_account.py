@@ -98,6 +98,19 @@ def test_the_most_is_reserved_before_anything_is_released_and_the_total_is_said(
     assert "The 1 run on account.jsonl, this one among them, cost each phone together at most epsilon 5.22" in page
 
 
+def test_of_two_that_begin_at_once_the_one_without_room_keeps_no_secret(prepared):
+    opened(prepared("one", total_epsilon=6.0))
+    two = prepared("two")
+    with pytest.raises(AccountError, match="leave of epsilon 6"):
+        opened(two)  # it was let in before the other one had its line
+    folder = two.config.output_dir
+    assert not (folder / "noise_secret").exists() and not any((folder / "checkpoints").iterdir())
+    given = prepared("two", account=None)
+    (folder / "model" / ".draft-1").touch()
+    _, said = opened(given, resume=True)
+    assert "starting it anew" in said and not (folder / "model" / ".draft-1").exists()
+
+
 def test_a_run_that_may_not_fit_is_refused_before_anything_is_started(prepared, tmp_path):
     opened(prepared("one", total_epsilon=9.0))
     accepted = accept_input(prepared("two", noise_multiplier=0.5).config)
