@@ -25,6 +25,7 @@ from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
+from simulation.run.directory import RunDirectory
 from simulation.run.earlier_runs import SECTION, population_named
 from simulation.run.lock import in_turn
 from typefleet.errors import ConfigError, expected, unwritable
@@ -97,7 +98,9 @@ def check_account(facts: RunFacts) -> None:
     _opened(account, path, "of this run", facts, name="this run")
 
 
-def open_on_account(facts: RunFacts, salt: str, root: Path, *, finished: bool) -> RunOnAccount | None:
+def open_on_account(
+    facts: RunFacts, salt: str, root: Path, *, finished: bool, began_on_one: bool = False
+) -> RunOnAccount | None:
     """Charge a run with the most that it can spend; one that goes on finds its charge, and so does one that is done.
 
     Args:
@@ -105,23 +108,32 @@ def open_on_account(facts: RunFacts, salt: str, root: Path, *, finished: bool) -
         salt: of the run, already durable.
         root: its folder.
         finished: no round is left.
+        began_on_one: its checkpoints know that it has an account.
 
     Returns:
         None without an account.
 
     Raises:
-        AccountError: the account was changed, lacks lines, is of other data, or has too little left.
+        AccountError: the account is missing, was changed, lacks lines, is of other data, or has too little left.
     """
-    path = facts.config.privacy.account
+    path, number = facts.config.privacy.account, run_number(salt)
+    line = _line_stated(root, number)
     if path is None:
-        return None
-    here = RunOnAccount(path, run_number(salt))
+        if line is None and not began_on_one:
+            return None
+        what = f"the account that {root if line is None else root / 'privacy.json'} names"
+        raise AccountError(expected("--privacy.account", what, "none"))
+    here = RunOnAccount(path, number)
+    released = line is not None or (began_on_one and _has_released(root))
 
     def opened(account: Account | None) -> Account:
         if account is not None:
-            _require_what_was_stated(account, here, root)
-            if finished and here.run in account.charges:
-                return account
+            _require_what_was_stated(account, line, root)
+        if released and (account is None or here.run not in account.charges):
+            found = "none" if account is None else "one without it"
+            raise AccountError(expected(path, f"the account that {root} was charged on before its releases", found))
+        if account is not None and finished and here.run in account.charges:
+            return account
         return _opened(account, path, here.run, facts, name=root.name)
 
     _change(path, opened)
@@ -237,15 +249,27 @@ def recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
     return recompute(ledger, releases, at_hand, everything=True)["zcdp_rho"] or 0.0, releases
 
 
-def _require_what_was_stated(account: Account, here: RunOnAccount, root: Path) -> None:
-    """Refuse an account that lacks lines which a statement of this run names: an older copy of it, or another."""
+def _line_stated(root: Path, number: str) -> tuple[Any, Any] | None:
+    """(number, hash) of the line of an account that the statement of a run names; None if it names none."""
     if not (root / "privacy.json").exists():
-        return
+        return None
     stated: Any = read_json_object(root / "privacy.json", "the privacy statement of a run").get(SECTION)
     found = stated.get("account") if isinstance(stated, dict) else None
-    if not isinstance(found, dict) or found.get("run") != here.run:
+    if not isinstance(found, dict) or found.get("run") != number:
+        return None
+    return found.get("line"), found.get("line_sha256")
+
+
+def _has_released(root: Path) -> bool:
+    ledger = RunDirectory(root).ledger
+    return ledger.exists() and any(entry["release"] for entry in read_ledger(ledger)[0])
+
+
+def _require_what_was_stated(account: Account, stated: tuple[Any, Any] | None, root: Path) -> None:
+    """Refuse an account that lacks lines which a statement of this run names: an older copy of it, or another."""
+    if stated is None:
         return
-    line, digest = found.get("line"), found.get("line_sha256")
+    line, digest = stated
     if type(line) is not int or not 1 <= line <= len(account.entries) or account.entries[line - 1]["hash"] != digest:
         what = f"the line that {root / 'privacy.json'} names"
         raise AccountError(expected(f"{account.path}:{line if type(line) is int else 1}", what, "another, or none"))

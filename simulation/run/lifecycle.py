@@ -26,7 +26,7 @@ from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
-from simulation.run.account import RunOnAccount, open_on_account
+from simulation.run.account import RunOnAccount, open_on_account, run_number
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -53,6 +53,7 @@ from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, InputError, expected, said_of
 
 _AT_START = "held_out_at_start"  # in a checkpoint
+_ACCOUNT = "account"  # among what a run began with: its number there, if it has one
 
 
 @dataclass
@@ -106,7 +107,9 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
         among = facts_of(prepared.config, prepared.plan, prepared.task.population, prepared.start)
         run.earlier = among.earlier
         try:
-            run.on_account = open_on_account(among, run.salt, run.directory.root, finished=run.finished)
+            run.on_account = open_on_account(
+                among, run.salt, run.directory.root, finished=run.finished, began_on_one=_ACCOUNT in run.began
+            )
         except AccountError:
             if not resume:  # it has released nothing: what is left begins anew if it is resumed
                 erase_noise_secret(run.directory.root)
@@ -166,7 +169,11 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         strategy=_strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt),
         flat=flat,
         salt=salt,
-        began={"start_sha256": start_sha256, "noise_check": noise.check()},
+        began={
+            "start_sha256": start_sha256,
+            "noise_check": noise.check(),
+            **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
+        },
         held_out=prepared.metrics.nothing(),
         tokens_by_phone=np.zeros(len(prepared.digests), np.int64),
     )

@@ -98,6 +98,28 @@ def test_the_most_is_reserved_before_anything_is_released_and_the_total_is_said(
     assert "The 1 run on account.jsonl, this one among them, cost each phone together at most epsilon 5.22" in page
 
 
+@pytest.mark.parametrize("known_by", ["its statement", "its ledger"])
+def test_a_run_with_releases_does_not_go_on_off_its_account_nor_without_it(known_by, prepared):
+    one = prepared("one")
+    run, _ = opened(one)
+    if known_by == "its statement":
+        write_outcome(run)
+    else:
+        releases_made(run, ["a" * 64])
+    whole = one.config.privacy.account.read_text()
+    with pytest.raises(AccountError, match=r"--privacy\.account: expected the account that .*one.* names, found none"):
+        opened(prepared("one", account=None), resume=True)
+    one.config.privacy.account.unlink()
+    with pytest.raises(AccountError, match=r"the account that \S*one was charged on before its releases, found none"):
+        opened(one, resume=True)
+    assert not one.config.privacy.account.exists()
+    opened(prepared("two"))  # which begins it anew
+    with pytest.raises(AccountError, match=r"names, found another|found one without it"):
+        opened(one, resume=True)
+    one.config.privacy.account.write_text(whole)
+    opened(one, resume=True)
+
+
 def test_of_two_that_begin_at_once_the_one_without_room_keeps_no_secret(prepared):
     opened(prepared("one", total_epsilon=6.0))
     two = prepared("two")
