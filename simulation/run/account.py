@@ -186,6 +186,8 @@ def read_account(on_account: RunOnAccount) -> Account:
 def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, name: str) -> Account:
     """The account with a run and what it starts from."""
     population, date = population_of(facts.population), _today()
+    if account is None or run not in account.charges:
+        _require_own_noise(facts.plan)
     if account is None:
         account = Account.begun(path, population, text_source(facts.config.data), date)
     account.require_population(population)
@@ -201,6 +203,17 @@ def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, n
         phones=facts.population.num_phones,
         total_epsilon=facts.config.privacy.total_epsilon,
     )
+
+
+def _require_own_noise(plan: PrivacyPlan) -> None:
+    """Refuse noise that other runs may have as well: who has the releases of both can take it away.
+
+    Raises:
+        ConfigError: it is keyed by the seed.
+    """
+    if plan.mechanism is not None and plan.noise_source == "seeded":
+        found = "seeded; what runs cost cannot be added that share their noise"
+        raise ConfigError(expected("--privacy.noise-source", "secret, with --privacy.account", found))
 
 
 def close_on(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:

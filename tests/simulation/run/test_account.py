@@ -34,6 +34,7 @@ from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
 from typefleet.errors import ConfigError, InputError
 
+OWN_NOISE = ("--privacy.noise-source", "secret")
 TERMS = Terms("a modelled deployment with 500 reports per round", delta=1e-6)
 
 
@@ -47,7 +48,7 @@ def opened(prepared, resume=False):
 
 @pytest.fixture(scope="module")
 def input_of_tiny():
-    return prepare(parse_simulate([*map(str, TINY), "--privacy.vocabulary-epsilon", "none"]).run)
+    return prepare(parse_simulate([*map(str, TINY), "--privacy.vocabulary-epsilon", "none", *OWN_NOISE]).run)
 
 
 @pytest.fixture
@@ -131,6 +132,17 @@ def test_of_two_that_begin_at_once_the_one_without_room_keeps_no_secret(prepared
     (folder / "model" / ".draft-1").touch()
     _, said = opened(given, resume=True)
     assert "starting it anew" in said and not (folder / "model" / ".draft-1").exists()
+
+
+def test_noise_that_other_runs_share_is_refused_on_an_account(prepared):
+    one = prepared("one", noise_source="seeded")
+    one = replace(one, plan=replace(one.plan, noise_source="seeded"))
+    said = r"--privacy\.noise-source: expected secret, with --privacy\.account, found seeded; what runs cost cannot be"
+    with pytest.raises(ConfigError, match=said):
+        require_admission(accept_input(one.config))
+    with pytest.raises(ConfigError, match=said):
+        opened(one)
+    assert not one.config.privacy.account.exists()
 
 
 def test_a_run_that_may_not_fit_is_refused_before_anything_is_started(prepared, tmp_path):
