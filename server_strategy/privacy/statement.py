@@ -18,6 +18,7 @@ from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_together import together_json, together_markdown
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
@@ -62,6 +63,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         **noise_json(plan, facts.noise_secret_kept),
         "not_guaranteed": not_guaranteed(plan),
         "statement": _headline(plan, spent),
+        **together_json(facts.other_runs),
         "weights_sha256": facts.weights_sha256,
         "date": facts.date,
         "typefleet_version": version("typefleet"),
@@ -92,7 +94,8 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines = ["# Privacy statement", ""]
     if plan.mechanism is not None and (lacking := not_guaranteed(plan)) is not None:
         lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
-    lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
+    lines += [f"**{_headline(plan, spent)}.**", "", *together_markdown(facts.other_runs)]
+    lines += [*_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from client_model.learning.language_model import weights_sha256
 from client_model.public_start import PUBLIC_START, RANDOM_START
-from server_strategy.privacy.composition import EarlierRun
+from server_strategy.privacy.composition import EarlierRun, composed
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
@@ -142,21 +142,33 @@ def other_runs(run: "Run", spent: PrivacySpent | None = None, weights: str | Non
         AccountError: the account was changed.
     """
     plan, on_account = run.strategy.plan, run.on_account
-    cost = most_of(plan) if spent is None else Cost(spent.zcdp_rho, own_delta_of(plan))
-    own = EarlierRun(
-        weights_sha256=weights,
-        population=population_of(run.prepared.task.population),
-        cost=cost,
-        terms=terms_of(plan),
-        known_by="its ledger",
-        run=None if on_account is None else on_account.run,
-    )
     return OtherRuns(
-        own=own,
+        own=_itself(run, spent, weights),
         earlier=tuple(run.earlier),
         vocabulary=words_from(run.config, plan, run.prepared.start),
         account=None if on_account is None else OnAccount.of(read_account(on_account), on_account.run),
     )
+
+
+def _itself(run: "Run", spent: PrivacySpent | None, weights: str | None) -> EarlierRun:
+    """This run as one that starts from it will have it."""
+    plan = run.strategy.plan
+    return EarlierRun(
+        weights_sha256=weights,
+        population=population_of(run.prepared.task.population),
+        cost=most_of(plan) if spent is None else Cost(spent.zcdp_rho, own_delta_of(plan)),
+        terms=terms_of(plan),
+        known_by="its ledger",
+        run=None if run.on_account is None else run.on_account.run,
+    )
+
+
+def epsilon_with_earlier(run: "Run") -> str | None:
+    """What it has cost so far with the runs it starts from, for a line of its rounds; None without any."""
+    if not run.earlier:
+        return None
+    epsilon = composed(_itself(run, _spent_by(run), None), run.earlier).epsilon
+    return "no epsilon" if epsilon is None else f"{epsilon:.2f}"
 
 
 def other_runs_now(run: "Run") -> OtherRuns:
