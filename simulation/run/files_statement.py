@@ -12,7 +12,10 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
+    CORPUS_WORDS,
     COUNTED_WORDS,
+    EARLIER_COUNTED_WORDS,
+    EARLIER_PRIVATE_WORDS,
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
@@ -33,7 +36,10 @@ HEADING = "## What each file of this run tells"
 WORDS = {
     "public": PUBLIC_WORDS,
     "listed": LISTED_WORDS,
+    "corpus": CORPUS_WORDS,
     "earlier": EARLIER_WORDS,
+    "earlier counted": EARLIER_COUNTED_WORDS,
+    "earlier private": EARLIER_PRIVATE_WORDS,
     "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
     "private of a model": PRIVATE_WORDS_OF_A_MODEL,
@@ -74,15 +80,39 @@ class Told(NamedTuple):
         }
 
 
-def origin_of_words(data: DataConfig, start: StartingPoint | None, plan: PrivacyPlan) -> str:
-    """Where a run's vocabulary comes from, a key of WORDS."""
+def origin_of_words(
+    data: DataConfig, start: StartingPoint | None, plan: PrivacyPlan, others: Mapping[str, Any] | None
+) -> str:
+    """Where a run's vocabulary comes from, a key of WORDS.
+
+    Args:
+        data: the settings.
+        start: of the weights; None: at random.
+        plan: of the run.
+        others: what is said of other runs, and of the words of the start.
+    """
     if plan.vocabulary is not None:
         return "private" if plan.share_of_the_noise == 1 else "private of a model"
     if data.vocabulary_path is not None:
         return "listed"
     if start is not None:
-        return "public" if start.ships_with_us else "earlier"
+        return origin_of_start(plan, others)
     return "counted"
+
+
+def origin_of_start(plan: PrivacyPlan, others: Mapping[str, Any] | None) -> str:
+    """Where the words come from that a start brings, a key of WORDS.
+
+    Those that an earlier run chose with noise are covered where their cost is known by a ledger and added up.
+    """
+    said = others or {}
+    words, earlier, total = (said.get(name) for name in ("vocabulary", "earlier_runs", "with_earlier_runs"))
+    if words == "private":
+        by_ledgers = isinstance(earlier, list) and all(one.get("known_by") == "its ledger" for one in earlier)
+        is_known = by_ledgers and isinstance(total, Mapping) and total.get("epsilon") is not None
+        return "earlier private" if is_known and plan.share_of_the_noise == 1 else "earlier"
+    by_words = {"shipped": "public", "corpus": "corpus", "list": "listed", "counted": "earlier counted"}
+    return by_words.get(str(words), "earlier")
 
 
 def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: str) -> list[Told]:

@@ -25,6 +25,7 @@ from client_model.tflite.export_folder import (
     verify_folder,
 )
 from server_strategy.privacy.statement_noise import noise_source_of
+from server_strategy.privacy.statement_together import EARLIER, together_json
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
 from simulation.flags import read_config
@@ -126,7 +127,20 @@ def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterato
     if WORDS[words].guarantee is Guarantee.NOT_COVERED:
         yield "vocabulary", f"a vocabulary from {WORDS[words].words}"
     if config.model.init not in (None, PUBLIC_START, RANDOM_START):
-        yield "start", "a start from weights or text outside the guarantee"
+        yield "start", _start(privacy, config)
+
+
+def _start(privacy: Mapping[str, Any], config: RunConfig) -> str:
+    """What is to be known of a start that does not ship with us."""
+    others = privacy.get("other_runs")
+    if config.model.init_is_public:
+        return "a start from weights that are declared to be public, which nobody has checked"
+    if not isinstance(others, dict) or not others.get("earlier_runs"):
+        return "a start from text that is taken to be public"
+    with_it = together_json(others)[EARLIER] or ""
+    return (
+        f"a start from an earlier run, whose cost is not in that of this run alone ({with_it[:1].lower()}{with_it[1:]})"
+    )
 
 
 def _require_known(root: Path, lacks: Mapping[Lack, str], although: Sequence[Lack]) -> None:
