@@ -56,6 +56,13 @@ _PARTS = (
 )
 
 
+_MEANT, _MEANT_LATER = "To pass on", "Files meant for others once the guarantee is their own"
+_UNCOVERED = (
+    "What is called not covered here is in these files all the same: whoever passes them on passes it on with them,",
+    "outside the guarantee.",
+)
+
+
 class Told(NamedTuple):
     """What some values of some files tell."""
 
@@ -108,7 +115,8 @@ def origin_of_start(plan: PrivacyPlan, others: Mapping[str, Any] | None) -> str:
     said = others or {}
     words, earlier, total = (said.get(name) for name in ("vocabulary", "earlier_runs", "with_earlier_runs"))
     if words == "private":
-        by_ledgers = isinstance(earlier, list) and all(one.get("known_by") == "its ledger" for one in earlier)
+        found = [one.get("known_by") if isinstance(one, dict) else None for one in earlier or ()]
+        by_ledgers = set(found) == {"its ledger"}
         is_known = by_ledgers and isinstance(total, Mapping) and total.get("epsilon") is not None
         return "earlier private" if is_known and plan.share_of_the_noise == 1 else "earlier"
     by_words = {"shipped": "public", "corpus": "corpus", "list": "listed", "counted": "earlier counted"}
@@ -155,7 +163,8 @@ def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: 
     here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
     later = [one._replace(by="script") for one in ARTEFACTS if one.by not in ("tracker", "secret") and one not in here]
     told = tellings([*here, *later], content, words)
-    return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + files_markdown(told)
+    section = files_markdown(told, is_own=content.get("not_guaranteed") is None)
+    return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + section
 
 
 def _releases(privacy: Mapping[str, Any]) -> Source:
@@ -166,8 +175,13 @@ def _releases(privacy: Mapping[str, Any]) -> Source:
     return RELEASES_OF_A_SEED if noise_source_of(privacy) == "seeded" else RELEASES
 
 
-def files_markdown(told: Sequence[Told]) -> str:
-    """The section of privacy.md: first what is to be passed on, and of it first what the guarantee does not cover."""
+def files_markdown(told: Sequence[Told], *, is_own: bool) -> str:
+    """The section of privacy.md: first what is to be passed on, and of it first what the guarantee does not cover.
+
+    Args:
+        told: what the files tell.
+        is_own: whether the guarantee is that of the files; if not, nothing is called ready to be passed on.
+    """
     lines = [
         "",
         HEADING,
@@ -179,7 +193,11 @@ def files_markdown(told: Sequence[Told]) -> str:
     ]
     for heading, to_pass_on, later in _PARTS:
         own = [one for one in told if (one.to_pass_on, one.later) == (to_pass_on, later)]
-        lines += [heading, ""] if own else []
+        if own and to_pass_on:
+            lines += [heading if is_own else heading.replace(_MEANT, _MEANT_LATER), ""]
+            lines += [*_UNCOVERED, ""] if any(one.source.guarantee is Guarantee.NOT_COVERED for one in own) else []
+        elif own:
+            lines += [heading, ""]
         for source in dict.fromkeys(one.source for one in own):
             safe = f" Safe with: {source.cure}." if source.cure else ""
             lines += [f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}", ""]

@@ -181,7 +181,7 @@ STATEMENT = (
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
     Keys(
         ("recompute", "facts.recompute"),
-        "a command, with the place of the run's folder",
+        "the command that computes the cost again",
         SETTINGS,
     ),
     Keys(

@@ -35,7 +35,7 @@ from typefleet.errors import ConfigError, InputError
 from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
-# Origins of words that are counted elsewhere than on the run\'s phones.
+# Origins of words that are counted elsewhere than on the run's phones.
 _NOT_OF_PHONES = {
     "public",
     "listed",

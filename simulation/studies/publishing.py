@@ -36,6 +36,7 @@ from simulation.run.keys import MANIFEST_ALONE, STATEMENT
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.publishing_lacks import Lack
+from simulation.subcommands import PROGRAM
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.untrusted.limits import MODEL_BYTES
@@ -43,7 +44,7 @@ from typefleet.untrusted.opening import read_bytes
 
 _STATEMENT = "privacy.json"
 _NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
-_BY_WHOM = "by whoever has the run's folder and with it the ledger"
+_COMMAND = f"{PROGRAM} check RUN_DIR"  # for whoever has the run's folder, and with it the ledger
 _WHAT = "the privacy statement of a run"
 
 
@@ -216,10 +217,13 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
     told = [one for one in tellings(here, privacy, words) if evaluation or one.source != EVALUATION]
     content = {**privacy, "files": [one.as_json() for one in told]}
     page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
-    if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
-        page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
-        content["recompute"] = _BY_WHOM
-    section = files_markdown(told).replace(HEADING, "## What each published file tells")
+    command = privacy.get("recompute")
+    if isinstance(command, str) and command.startswith(PROGRAM) and command != _COMMAND:  # it names a place
+        page = page.replace(command, _COMMAND)
+        content["recompute"] = _COMMAND
+    section = files_markdown(told, is_own=privacy.get("not_guaranteed") is None).replace(
+        HEADING, "## What each published file tells"
+    )
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)
 
