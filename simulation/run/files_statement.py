@@ -16,6 +16,7 @@ from simulation.run.sources import (
     COUNTED_WORDS,
     EARLIER_COUNTED_WORDS,
     EARLIER_PRIVATE_WORDS,
+    EARLIER_UNCOVERED_WORDS,
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
@@ -40,6 +41,7 @@ WORDS = {
     "earlier": EARLIER_WORDS,
     "earlier counted": EARLIER_COUNTED_WORDS,
     "earlier private": EARLIER_PRIVATE_WORDS,
+    "earlier private, not covered": EARLIER_UNCOVERED_WORDS,
     "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
     "private of a model": PRIVATE_WORDS_OF_A_MODEL,
@@ -118,7 +120,8 @@ def origin_of_start(plan: PrivacyPlan, others: Mapping[str, Any] | None) -> str:
         found = [one.get("known_by") if isinstance(one, dict) else None for one in earlier or ()]
         by_ledgers = set(found) == {"its ledger"}
         is_known = by_ledgers and isinstance(total, Mapping) and total.get("epsilon") is not None
-        return "earlier private" if is_known and plan.share_of_the_noise == 1 else "earlier"
+        is_own = plan.share_of_the_noise == 1
+        return "earlier private" if is_known and is_own else "earlier private, not covered"
     by_words = {"shipped": "public", "corpus": "corpus", "list": "listed", "counted": "earlier counted"}
     return by_words.get(str(words), "earlier")
 

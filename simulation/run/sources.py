@@ -95,6 +95,12 @@ EARLIER_COUNTED_WORDS = Source(
 EARLIER_PRIVATE_WORDS = Source(
     "vocabulary", "words that an earlier run chose with noise, at a cost that is part of the cost with it", _YES, ""
 )
+EARLIER_UNCOVERED_WORDS = Source(
+    "vocabulary",
+    "words that an earlier run chose with noise, of a modelled deployment or at a cost that no ledger here shows",
+    _NO,
+    _PUBLIC_START,
+)
 CORPUS_WORDS = Source(
     "vocabulary", "words counted on text that is taken to be public", _NO, "knowing that nobody's text is in it"
 )

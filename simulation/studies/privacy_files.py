@@ -43,6 +43,7 @@ _NOT_OF_PHONES = {
     "earlier",
     "earlier counted",
     "earlier private",
+    "earlier private, not covered",
 }
 _NOT_THERE = "it is not there"
 

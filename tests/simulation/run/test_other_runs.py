@@ -141,16 +141,18 @@ def test_a_statement_that_was_changed_is_refused_in_one_line(changed, first, tmp
 def test_words_of_a_start_are_covered_only_at_a_cost_that_a_ledger_knows(first, tmp_path):
     run, _ = started_from(first, "--output-dir", tmp_path / "from")  # whose guarantee is of a modelled deployment
     facts, plan = statement_facts(run), run.strategy.plan
-    assert facts.words == "earlier" and any("weights.npz of first" in item for item in facts.outside_the_budget)
+    assert facts.words == (uncovered := "earlier private, not covered") and any(
+        "weights.npz of first" in item for item in facts.outside_the_budget
+    )
     own = replace(plan, modelled_cohort=None)
     others = {
         "vocabulary": "private",
         "earlier_runs": [{"known_by": "its ledger"}],
         "with_earlier_runs": {"epsilon": 3},
     }
-    assert origin_of_start(own, others) == "earlier private" and origin_of_start(plan, others) == "earlier"
+    assert origin_of_start(own, others) == "earlier private" and origin_of_start(plan, others) == uncovered
     for key, value in (("earlier_runs", [{"known_by": "its statement"}]), ("with_earlier_runs", {"epsilon": None})):
-        assert origin_of_start(own, {**others, key: value}) == "earlier"
+        assert origin_of_start(own, {**others, key: value}) == uncovered
 
 
 def test_words_that_ship_with_us_are_public_whoever_hands_them_on_and_no_others(first, tmp_path):
