@@ -7,17 +7,19 @@ import pytest
 from client_model.public_start import FOLDER
 from client_model.text.vocabulary import read_vocabulary
 from server_strategy.privacy.account import Account
+from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.composition import SYNTHETIC
 from simulation.flags import parse_simulate
 from simulation.run.account import most_of
 from simulation.run.earlier_runs import earlier_runs
 from simulation.run.files_statement import origin_of_start
 from simulation.run.lifecycle import start_run
-from simulation.run.other_runs import words_from
+from simulation.run.other_runs import epsilon_with_earlier, words_from
 from simulation.run.outcome import finish_run, run_summary, statement_facts, write_outcome
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from simulation.run.starting_point import StartingPoint
+from simulation.runner import _of_what
 from tests.simulation.conftest import TINY
 from typefleet.errors import ConfigError, InputError
 
@@ -64,6 +66,8 @@ def test_the_budget_of_a_start_is_added_up_through_all_generations(first, tmp_pa
     (one,) = second.earlier
     assert one.cost.zcdp_rho == 0.25 and one.known_by == "its statement" and one.population == SYNTHETIC
     assert "start       with 1 earlier run (rho 0.25): epsilon" in said and "(rho 0.75), by the same data" in said
+    assert _of_what(second).startswith(f", {epsilon_with_earlier(second)} with what it starts from")
+    assert epsilon_with_earlier(second) == f"{epsilon_by_rdp(0.25, second.strategy.plan.delta):.2f}"
     finish_run(second)
     assert run_summary(second).other_runs["with_earlier_runs"]["zcdp_rho"] == 0.25  # nothing was released since
     third, _ = started_from(tmp_path / "second" / "model" / "weights.npz", "--output-dir", tmp_path / "third")
