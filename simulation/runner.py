@@ -35,7 +35,7 @@ from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import Run, checkpoint, start_run
-from simulation.run.other_runs import other_runs_now
+from simulation.run.other_runs import epsilon_with_earlier, other_runs_now
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
@@ -281,5 +281,6 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
 
 
 def _of_what(run: Run) -> str:
-    cohort = run.strategy.plan.modelled_cohort
-    return "" if cohort is None else f" (modelled cohort {cohort:,})"
+    cohort, together = run.strategy.plan.modelled_cohort, epsilon_with_earlier(run)
+    modelled = "" if cohort is None else f" (modelled cohort {cohort:,})"
+    return modelled if together is None else f", {together} with what it starts from{modelled}"
