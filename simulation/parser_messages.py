@@ -91,6 +91,8 @@ def in_words(metavar: str) -> str:
         return in_words(metavar.replace("{None}|", "").removesuffix("|{None}"))
     if several := _LIST.fullmatch(metavar):
         return f"{in_words(several[1]).removeprefix('a ')}s"
+    if either := re.fullmatch(r"\{(\w+)\}\|(\w+)", metavar):
+        return f"{either[1]} or {in_words(either[2])}"
     if choices := re.fullmatch(r"\{([^{}|]*)\}", metavar):
         return f"one of {', '.join(choices[1].split(','))}"
     return _WHAT.get(metavar, metavar)
