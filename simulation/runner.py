@@ -43,9 +43,9 @@ from simulation.run.records import RoundRecord
 from simulation.run.report import print_closing_table
 from simulation.run.rounds_table import write_rounds_table
 from simulation.run.tracking import Tracking, tracked
-from simulation.signals import first_signal_finishes
+from simulation.signals import can_go_on_with, first_signal_finishes
 from simulation.subcommands import command
-from typefleet.errors import expected
+from typefleet.errors import expected, printable
 
 _WHAT_HELPS = (
     "a lower goal, a longer --cohort.selection-timeout-s, a smaller --cohort.min-separation-rounds or a larger "
@@ -83,7 +83,7 @@ def run_to_the_end(
     return_large_blocks()
     run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
     was_finished = run.finished
-    with closing(run), tracked(run) as tracking:
+    with can_go_on_with(printable(_resuming(run))), closing(run), tracked(run) as tracking:
         _play(run, engine, stream, tracking, on_round)
         if end_engine:
             engine.end_soon()
@@ -128,9 +128,12 @@ def _play(run: Run, engine: Engine, stream: TextIO, tracking: Tracking, on_round
             engine.run(lambda grid: run_rounds(run, grid, progress, stop, tracking=tracking, on_round=on_round))
     if not run.finished:
         progress.say(
-            f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
-            f"  {command('scripts/simulate.py', '--resume', run.directory.root)}"
+            f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n  {_resuming(run)}"
         )
+
+
+def _resuming(run: Run) -> str:
+    return command("scripts/simulate.py", "--resume", run.directory.root)
 
 
 @contextmanager
