@@ -106,6 +106,7 @@ def statement_facts(run: Run) -> StatementFacts:
         if further
         else ""
     )
+    others = other_runs_json(other_runs_now(run))
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
         outside_the_budget=tuple(filter(None, (vocabulary, *start_items(run), drawn))),
@@ -113,10 +114,10 @@ def statement_facts(run: Run) -> StatementFacts:
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        other_runs=other_runs_json(other_runs_now(run)),
+        other_runs=others,
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
-        words=origin_of_words(data, start, run.strategy.plan),
+        words=origin_of_words(data, start, run.strategy.plan, others),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 

@@ -163,7 +163,7 @@ def _settled(accepted: AcceptedInput) -> Prepared:
         metrics=accepted.metrics,
         plan=accepted.plan,
     )
-    with step("setting up the fleet"):
+    with step("preparing the choice of phones"):
         prepared.open_world()  # what is wrong with it is said before a folder is made
     return prepared
 

@@ -26,7 +26,7 @@ from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
-from simulation.run.files_statement import WORDS
+from simulation.run.files_statement import WORDS, origin_of_start
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
 from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
@@ -35,7 +35,16 @@ from typefleet.errors import ConfigError, InputError
 from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
-_NOT_OF_PHONES = {"public", "listed", "earlier"}  # words that are counted elsewhere than on the run's phones
+# Origins of words that are counted elsewhere than on the run's phones.
+_NOT_OF_PHONES = {
+    "public",
+    "listed",
+    "corpus",
+    "earlier",
+    "earlier counted",
+    "earlier private",
+    "earlier private, not covered",
+}
 _NOT_THERE = "it is not there"
 
 
@@ -125,7 +134,8 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
     """The facts that the settings say as well: the files of the run, its words, whose text it is."""
     facts = found.statement[FACTS]
     by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): WORDS.keys() - _NOT_OF_PHONES}
-    words = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
+    others = facts["other_runs"] if isinstance(facts.get("other_runs"), dict) else None
+    words = by_start.get(str(config.model.init or RANDOM_START), {origin_of_start(found.plan, others)})
     if config.data.vocabulary_path is not None:
         words = {"listed"}
     secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
