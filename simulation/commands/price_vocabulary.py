@@ -16,6 +16,7 @@ import tyro
 
 from simulation.config import RunConfig
 from simulation.flags import parse_with_settings
+from typefleet.errors import ConfigError, expected
 
 _LOOKED_AT = {("seed",), ("fleet", "size"), ("evaluation", "max_phones"), ("evaluation", "max_sequences")}
 _OFTEN = (
@@ -48,6 +49,8 @@ def main(argv: Sequence[str]) -> None:
     """Count, select and print one table."""
     others = ("--epsilons", "--words-per-phone", "--seeds", "--config")
     flags = parse_with_settings(Flags, argv, others, _ignores, often=_OFTEN)
+    if not flags.epsilons:
+        raise ConfigError(expected("--epsilons", "at least one number > 0", "none"))
     from simulation.studies.vocabulary_price import measure_price, print_price  # takes a second to import
 
     price = measure_price(flags.run, flags.epsilons, flags.words_per_phone, flags.seeds)

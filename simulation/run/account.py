@@ -92,8 +92,9 @@ def check_account(facts: RunFacts) -> None:
     path = facts.config.privacy.account
     if path is None:
         return
-    if not path.parent.is_dir():
-        raise ConfigError(expected("--privacy.account", "a file in a folder that is there", f"{path}"))
+    if not path.parent.is_dir() or path.is_dir():
+        found = f"the folder {path}" if path.is_dir() else f"{path}"
+        raise ConfigError(expected("--privacy.account", "a file in a folder that is there", found))
     account = Account.read(path) if path.exists() else None
     _opened(account, path, "of this run", facts, name="this run")
 

@@ -145,6 +145,12 @@ def test_noise_that_other_runs_share_is_refused_on_an_account(prepared):
     assert not one.config.privacy.account.exists()
 
 
+def test_a_folder_in_the_place_of_an_account_is_refused_under_its_flag(prepared, tmp_path):
+    one = prepared("one", account=tmp_path)
+    with pytest.raises(ConfigError, match=r"--privacy\.account: expected a file .*, found the folder"):
+        require_admission(accept_input(one.config))
+
+
 def test_a_run_that_may_not_fit_is_refused_before_anything_is_started(prepared, tmp_path):
     opened(prepared("one", total_epsilon=9.0))
     accepted = accept_input(prepared("two", noise_multiplier=0.5).config)
