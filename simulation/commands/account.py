@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.account_report import account_json, print_account
 
     if flags.abandon is not None:
-        from simulation.run.account import abandon
+        from simulation.run.abandoning import abandon
 
         abandon(flags.abandon, flags.account)
     (account_json if flags.json else print_account)(sys.stdout, flags.account)

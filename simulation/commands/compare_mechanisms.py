@@ -31,7 +31,8 @@ class Flags:
     metrics: tuple[str, ...] = ()
     """Metrics to measure and show beside the built-in ones."""
     account: Path | None = None
-    """Privacy account that every run is charged on; the one without any noise then leaves it without a bound."""
+    """Privacy account that every run is charged on, with noise of its own that no seed repeats; the run without any
+    noise then leaves it without a bound."""
     output_dir: Path = Path("runs/comparison")
     """Folder for the runs, comparison.json and comparison.png."""
 
@@ -45,7 +46,8 @@ def main(argv: Sequence[str]) -> None:
     settings = comparison.QUICK if flags.quick else comparison.SETTINGS
     settings = replace(settings, evaluation=replace(settings.evaluation, metrics=flags.metrics))
     if flags.account is not None:
-        settings = replace(settings, privacy=replace(settings.privacy, account=flags.account.absolute()))
+        own_noise = replace(settings.privacy, account=flags.account.absolute(), noise_source="secret")
+        settings = replace(settings, privacy=own_noise)
     metrics = metric_table(flags.metrics)
     epsilons = flags.epsilons or (comparison.QUICK_EPSILONS if flags.quick else comparison.EPSILONS)
     if min(epsilons) <= 0:

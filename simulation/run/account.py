@@ -1,9 +1,10 @@
 """A run on the account of its population: opened before its first release, settled when it has ended.
 
 The order of events: checkpoint 0 with the salt from which the run's number is made -> the account's line, durable ->
-rounds. A run that is killed in between finds its line by its number and goes on with it; one that never comes back
-stays charged with the most that it could spend, until somebody says that it is abandoned. The account is changed by one
-process at a time, and replaced as a whole.
+rounds. One that draws its words with noise has its line before them (`reservation`). A run that is killed in between
+finds its line by its number and goes on with it; one that never comes back stays charged with the most that it could
+spend, until somebody says that it is abandoned. The account is changed by one process at a time, and replaced as a
+whole.
 """
 
 import hashlib
@@ -24,10 +25,9 @@ from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
-from simulation.run.checkpoint import load_newest_checkpoint, part_of
 from simulation.run.directory import RunDirectory
 from simulation.run.earlier_runs import SECTION, population_named
-from simulation.run.lock import in_turn, only_writer
+from simulation.run.lock import in_turn
 from typefleet.errors import ConfigError, expected, unwritable
 
 _ROUNDING = 1e-8  # by which the rho of a budget is rounded down, and more
@@ -98,7 +98,9 @@ def check_account(facts: RunFacts) -> None:
     _opened(account, path, "of this run", facts, name="this run")
 
 
-def open_on_account(facts: RunFacts, salt: str, root: Path, *, finished: bool) -> RunOnAccount | None:
+def open_on_account(
+    facts: RunFacts, salt: str, root: Path, *, finished: bool, began_on_one: bool = False
+) -> RunOnAccount | None:
     """Charge a run with the most that it can spend; one that goes on finds its charge, and so does one that is done.
 
     Args:
@@ -106,23 +108,32 @@ def open_on_account(facts: RunFacts, salt: str, root: Path, *, finished: bool) -
         salt: of the run, already durable.
         root: its folder.
         finished: no round is left.
+        began_on_one: its checkpoints know that it has an account.
 
     Returns:
         None without an account.
 
     Raises:
-        AccountError: the account was changed, lacks lines, is of other data, or has too little left.
+        AccountError: the account is missing, was changed, lacks lines, is of other data, or has too little left.
     """
-    path = facts.config.privacy.account
+    path, number = facts.config.privacy.account, run_number(salt)
+    line = _line_stated(root, number)
     if path is None:
-        return None
-    here = RunOnAccount(path, run_number(salt))
+        if line is None and not began_on_one:
+            return None
+        what = f"the account that {root if line is None else root / 'privacy.json'} names"
+        raise AccountError(expected("--privacy.account", what, "none"))
+    here = RunOnAccount(path, number)
+    released = line is not None or (began_on_one and _has_released(root))
 
     def opened(account: Account | None) -> Account:
         if account is not None:
-            _require_what_was_stated(account, here, root)
-            if finished and here.run in account.charges:
-                return account
+            _require_what_was_stated(account, line, root)
+        if released and (account is None or here.run not in account.charges):
+            found = "none" if account is None else "one without it"
+            raise AccountError(expected(path, f"the account that {root} was charged on before its releases", found))
+        if account is not None and finished and here.run in account.charges:
+            return account
         return _opened(account, path, here.run, facts, name=root.name)
 
     _change(path, opened)
@@ -144,9 +155,9 @@ def settle_on(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent, 
     """
     cost, releases = Cost(None), spent.releases
     if spent.zcdp_rho is not None:
-        recorded, releases = _recorded(ledger, plan)
-        cost = Cost(max(spent.zcdp_rho, recorded), own_delta_of(plan))
-    _close(on_account, cost, releases, abandoned=False)
+        rho, releases = recorded(ledger, plan)
+        cost = Cost(max(spent.zcdp_rho, rho), own_delta_of(plan))
+    close_on(on_account, cost, releases, abandoned=False)
 
 
 def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent) -> None:
@@ -159,47 +170,6 @@ def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpen
     account = read_account(on_account)
     if account.outgrown(on_account.run, cost, _today()) is not account:
         _change(on_account.path, lambda now: _there(now, on_account).outgrown(on_account.run, cost, _today()))
-
-
-def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
-    """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
-
-    Should somebody go on with it after all, it reserves anew.
-
-    Args:
-        root: folder of the run.
-        account: that it is charged on; by default the one of its settings.
-
-    Raises:
-        RunInUseError: a process works on the run.
-        ConfigError: it is no run on an account.
-        AccountError, LedgerError, CheckpointError: the account or the run was changed.
-    """
-    from simulation.flags import read_config
-
-    directory = RunDirectory(root)
-    path = account or read_config(directory.config).privacy.account
-    if path is None:
-        raise ConfigError(expected(root, "a run on an account (--privacy.account)", "one without"))
-    with only_writer(root):
-        stored, _ = load_newest_checkpoint(directory.checkpoints)
-        here = RunOnAccount(path, run_number(part_of(stored, "salt", str)))
-        charge = Account.read(path).require(here.run)
-        recorded, releases = (0.0, 0) if charge.cost.zcdp_rho is None else _recorded(directory.ledger, None)
-        rho = None if charge.cost.zcdp_rho is None else max(recorded, charge.spent)
-        _close(here, Cost(rho, charge.cost.own_delta), releases, abandoned=True)
-    return here
-
-
-def given_up(root: Path) -> None:
-    """`abandon` a run that may be on an account, and has not ended; any other is left alone."""
-    from simulation.flags import read_config
-
-    directory = RunDirectory(root)
-    if not directory.config.exists() or (root / "participation.json").exists():
-        return
-    if read_config(directory.config).privacy.account is not None:
-        abandon(root)
 
 
 def read_account(on_account: RunOnAccount) -> Account:
@@ -216,6 +186,8 @@ def read_account(on_account: RunOnAccount) -> Account:
 def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, name: str) -> Account:
     """The account with a run and what it starts from."""
     population, date = population_of(facts.population), _today()
+    if account is None or run not in account.charges:
+        _require_own_noise(facts.plan)
     if account is None:
         account = Account.begun(path, population, text_source(facts.config.data), date)
     account.require_population(population)
@@ -233,7 +205,24 @@ def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, n
     )
 
 
-def _close(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:
+def _require_own_noise(plan: PrivacyPlan) -> None:
+    """Refuse noise that other runs may have as well: who has the releases of both can take it away.
+
+    Raises:
+        ConfigError: it is keyed by the seed.
+    """
+    if plan.mechanism is not None and plan.noise_source == "seeded":
+        found = "seeded; what runs cost cannot be added that share their noise"
+        raise ConfigError(expected("--privacy.noise-source", "secret, with --privacy.account", found))
+
+
+def close_on(on_account: RunOnAccount, cost: Cost, releases: int, *, abandoned: bool) -> None:
+    """Put down what a run cost in the end, and that nothing more of it is to come.
+
+    Raises:
+        AccountError: the account was changed, or is another one.
+    """
+
     def closed(account: Account | None) -> Account:
         return _there(account, on_account).closed(on_account.run, cost, releases, _today(), abandoned=abandoned)
 
@@ -260,8 +249,12 @@ def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
     return after
 
 
-def _recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
-    """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's."""
+def recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
+    """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's.
+
+    Raises:
+        LedgerError: the ledger was changed, or its mechanism is not known.
+    """
     if not ledger.exists() or not ledger.stat().st_size:
         return 0.0, 0
     releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)
@@ -269,15 +262,27 @@ def _recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
     return recompute(ledger, releases, at_hand, everything=True)["zcdp_rho"] or 0.0, releases
 
 
-def _require_what_was_stated(account: Account, here: RunOnAccount, root: Path) -> None:
-    """Refuse an account that lacks lines which a statement of this run names: an older copy of it, or another."""
+def _line_stated(root: Path, number: str) -> tuple[Any, Any] | None:
+    """(number, hash) of the line of an account that the statement of a run names; None if it names none."""
     if not (root / "privacy.json").exists():
-        return
+        return None
     stated: Any = read_json_object(root / "privacy.json", "the privacy statement of a run").get(SECTION)
     found = stated.get("account") if isinstance(stated, dict) else None
-    if not isinstance(found, dict) or found.get("run") != here.run:
+    if not isinstance(found, dict) or found.get("run") != number:
+        return None
+    return found.get("line"), found.get("line_sha256")
+
+
+def _has_released(root: Path) -> bool:
+    ledger = RunDirectory(root).ledger
+    return ledger.exists() and any(entry["release"] for entry in read_ledger(ledger)[0])
+
+
+def _require_what_was_stated(account: Account, stated: tuple[Any, Any] | None, root: Path) -> None:
+    """Refuse an account that lacks lines which a statement of this run names: an older copy of it, or another."""
+    if stated is None:
         return
-    line, digest = found.get("line"), found.get("line_sha256")
+    line, digest = stated
     if type(line) is not int or not 1 <= line <= len(account.entries) or account.entries[line - 1]["hash"] != digest:
         what = f"the line that {root / 'privacy.json'} names"
         raise AccountError(expected(f"{account.path}:{line if type(line) is int else 1}", what, "another, or none"))

@@ -17,6 +17,7 @@ from client_model.config import public_shape, starts_publicly
 from client_model.learning.language_model import flatten, weights_sha256
 from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.ledger import releases_on_record
 from server_strategy.privacy.noise_key import NoiseKey
@@ -25,7 +26,7 @@ from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
-from simulation.run.account import RunOnAccount, open_on_account
+from simulation.run.account import RunOnAccount, open_on_account, run_number
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -40,17 +41,19 @@ from simulation.run.checkpoint import (
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
-from simulation.run.noise_secret import beginning, noise_of_new_run, noise_of_resumed_run
+from simulation.run.noise_secret import beginning, erase_noise_secret, noise_of_new_run, noise_of_resumed_run
 from simulation.run.other_runs import facts_of, introduction
 from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
 from simulation.run.report import plan_lines
+from simulation.run.reservation import words_alone_if_it_fails
 from simulation.run.starting_point import starting_weights
 from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, InputError, expected, said_of
 
 _AT_START = "held_out_at_start"  # in a checkpoint
+_ACCOUNT = "account"  # among what a run began with: its number there, if it has one
 
 
 @dataclass
@@ -99,11 +102,20 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
         RunInUseError: another process is working on the run.
         ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
     """
-    with ExitStack() as held:
+    with words_alone_if_it_fails(prepared.reserved), ExitStack() as held:
         run = _resume_run(prepared, progress, held) if resume else _new_run(prepared, progress, held)
         among = facts_of(prepared.config, prepared.plan, prepared.task.population, prepared.start)
         run.earlier = among.earlier
-        run.on_account = open_on_account(among, run.salt, run.directory.root, finished=run.finished)
+        try:
+            run.on_account = open_on_account(
+                among, run.salt, run.directory.root, finished=run.finished, began_on_one=_ACCOUNT in run.began
+            )
+        except AccountError:
+            if not resume:  # it has released nothing: what is left begins anew if it is resumed
+                erase_noise_secret(run.directory.root)
+                for path in run.directory.checkpoints.iterdir():
+                    path.unlink()
+            raise
         keep_private(run.directory.root)
         held.callback(keep_private, run.directory.root)  # what trackers write has the modes that they give it
         _introduce(run, progress)
@@ -138,11 +150,13 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     config = prepared.config
     check_model(config, prepared.shape)
     weights = starting_weights(prepared.start, config, prepared.shape)
+    reserved = prepared.reserved
     if directory is None:
-        directory = new_run_directory(config.output_dir, to_toml(config))
+        folder = config.output_dir if reserved is None or reserved.made is None else reserved.made
+        directory = new_run_directory(folder, to_toml(config))
         held.enter_context(only_writer(directory.root))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
-    salt = secrets.token_hex(16)
+    salt = secrets.token_hex(16) if reserved is None else reserved.salt
     flat = flatten(weights)
     start_sha256 = weights_sha256(flat)
     bound_to = beginning(_fingerprint(prepared), start_sha256)
@@ -155,7 +169,11 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         strategy=_strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt),
         flat=flat,
         salt=salt,
-        began={"start_sha256": start_sha256, "noise_check": noise.check()},
+        began={
+            "start_sha256": start_sha256,
+            "noise_check": noise.check(),
+            **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
+        },
         held_out=prepared.metrics.nothing(),
         tokens_by_phone=np.zeros(len(prepared.digests), np.int64),
     )
@@ -173,14 +191,14 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
         _require_nothing_released(prepared, directory)
         progress.say(f"{directory.root} was stopped before its first round; starting it anew")
+        _drop_drafts(directory.root)
         return _new_run(prepared, progress, held, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     _require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
-    for draft in directory.root.glob("**/.*-*"):  # left by a crash in the middle of a write
-        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+    _drop_drafts(directory.root)
     began = part_of(stored, "began", dict)
     noise = _noise_again(prepared, directory, began, is_over=_is_over(totals, config))
     cohorts = prepared.open_world()
@@ -203,6 +221,11 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory.cut_rounds_after(totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
+
+
+def _drop_drafts(root: Path) -> None:
+    for draft in root.glob("**/.*-*"):  # left by a crash in the middle of a write
+        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 def _require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:

@@ -1,7 +1,7 @@
 """Everything that is settled before the first phone trains: vocabulary, model, world."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.model import host_task, shape_of_run
 from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocabulary
+from simulation.run.reservation import Reserved, reserved_for_words, words_alone_if_it_fails
 from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
 from simulation.world.fleet import Fleet
@@ -50,6 +51,7 @@ class Prepared:
     parts: Parts  # that were handed in
     metrics: MetricTable
     plan: PrivacyPlan
+    reserved: Reserved | None = None  # on its account, before its words were drawn
 
     @property
     def shape(self) -> ModelShape:
@@ -130,9 +132,18 @@ def prepare(
 def settle(accepted: AcceptedInput) -> Prepared:
     """Count the vocabulary, set the fleet under its policy.
 
+    A run with an account is charged on it before words are drawn with noise, whatever comes of them.
+
     Raises:
         ConfigError: there are no words, or too few phones have memory enough.
+        AccountError: the run does not fit on its account.
     """
+    reserved = reserved_for_words(accepted)
+    with words_alone_if_it_fails(reserved):
+        return replace(_settled(accepted), reserved=reserved)
+
+
+def _settled(accepted: AcceptedInput) -> Prepared:
     config, parts, population = accepted.config, accepted.parts, _Remembered(accepted.population)
     vocabulary = accepted.given_vocabulary or _counted_vocabulary(accepted, population)
     shape = shape_of_run(config, parts, len(vocabulary))

@@ -13,7 +13,7 @@ from optuna.trial import Trial, TrialState
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
 from simulation.flags import read_config, result_settings, to_toml
-from simulation.run.account import given_up
+from simulation.run.abandoning import given_up
 from simulation.run.directory import check_output_dir
 from simulation.run.lock import only_writer
 from simulation.run.run_messages import RoundNews, RunFailed, RunRequest

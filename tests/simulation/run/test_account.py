@@ -16,21 +16,25 @@ from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import ParticipationLog, privacy_after, privacy_spent
+from server_strategy.privacy.ledger_lines import Binding
 from server_strategy.privacy.plan import make_privacy_plan
 from simulation.flags import parse_simulate
 from simulation.run import account as module
+from simulation.run.abandoning import abandon, given_up
 from simulation.run.accepted_input import accept_input
-from simulation.run.account import abandon, given_up, most_of
+from simulation.run.account import most_of
 from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.other_runs import require_admission, settle
 from simulation.run.outcome import write_outcome
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
+from simulation.run.records import RoundRecord
 from simulation.studies.account_report import account_json, print_account
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, InputError
 
+OWN_NOISE = ("--privacy.noise-source", "secret")
 TERMS = Terms("a modelled deployment with 500 reports per round", delta=1e-6)
 
 
@@ -44,7 +48,7 @@ def opened(prepared, resume=False):
 
 @pytest.fixture(scope="module")
 def input_of_tiny():
-    return prepare(parse_simulate([*map(str, TINY), "--privacy.vocabulary-epsilon", "none"]).run)
+    return prepare(parse_simulate([*map(str, TINY), "--privacy.vocabulary-epsilon", "none", *OWN_NOISE]).run)
 
 
 @pytest.fixture
@@ -93,6 +97,52 @@ def test_the_most_is_reserved_before_anything_is_released_and_the_total_is_said(
     assert stated["line_sha256"] == account_of(one).head[1]
     page = (run.directory.root / "privacy.md").read_text()
     assert "The 1 run on account.jsonl, this one among them, cost each phone together at most epsilon 5.22" in page
+
+
+@pytest.mark.parametrize("known_by", ["its statement", "its ledger"])
+def test_a_run_with_releases_does_not_go_on_off_its_account_nor_without_it(known_by, prepared):
+    one = prepared("one")
+    run, _ = opened(one)
+    if known_by == "its statement":
+        write_outcome(run)
+    else:
+        releases_made(run, ["a" * 64])
+    whole = one.config.privacy.account.read_text()
+    with pytest.raises(AccountError, match=r"--privacy\.account: expected the account that .*one.* names, found none"):
+        opened(prepared("one", account=None), resume=True)
+    one.config.privacy.account.unlink()
+    with pytest.raises(AccountError, match=r"the account that \S*one was charged on before its releases, found none"):
+        opened(one, resume=True)
+    assert not one.config.privacy.account.exists()
+    opened(prepared("two"))  # which begins it anew
+    with pytest.raises(AccountError, match=r"names, found another|found one without it"):
+        opened(one, resume=True)
+    one.config.privacy.account.write_text(whole)
+    opened(one, resume=True)
+
+
+def test_of_two_that_begin_at_once_the_one_without_room_keeps_no_secret(prepared):
+    opened(prepared("one", total_epsilon=6.0))
+    two = prepared("two")
+    with pytest.raises(AccountError, match="leave of epsilon 6"):
+        opened(two)  # it was let in before the other one had its line
+    folder = two.config.output_dir
+    assert not (folder / "noise_secret").exists() and not any((folder / "checkpoints").iterdir())
+    given = prepared("two", account=None)
+    (folder / "model" / ".draft-1").touch()
+    _, said = opened(given, resume=True)
+    assert "starting it anew" in said and not (folder / "model" / ".draft-1").exists()
+
+
+def test_noise_that_other_runs_share_is_refused_on_an_account(prepared):
+    one = prepared("one", noise_source="seeded")
+    one = replace(one, plan=replace(one.plan, noise_source="seeded"))
+    said = r"--privacy\.noise-source: expected secret, with --privacy\.account, found seeded; what runs cost cannot be"
+    with pytest.raises(ConfigError, match=said):
+        require_admission(accept_input(one.config))
+    with pytest.raises(ConfigError, match=said):
+        opened(one)
+    assert not one.config.privacy.account.exists()
 
 
 def test_a_run_that_may_not_fit_is_refused_before_anything_is_started(prepared, tmp_path):
@@ -150,6 +200,78 @@ def test_abandoned_a_run_costs_what_its_ledger_records_and_reserves_anew_if_it_g
     given_up(alone.directory.root)  # nothing to give up
     with pytest.raises(ConfigError, match="a run on an account"):
         abandon(alone.directory.root)
+
+
+def releases_made(run, weights):
+    """Put releases on the run's ledger, and the last of them in rounds.jsonl, as rounds do."""
+    ledger, log = run.strategy.ledger, ParticipationLog(8 * len(weights))
+    for number, digest in enumerate(weights, start=1):
+        phones = np.arange(8 * number - 8, 8 * number)
+        log.record(number, phones)
+        spent = privacy_spent(ledger.plan, log, number)
+        ledger.record(number, phones.astype(np.uint64), spent, Binding("0" * 64, digest))
+        run.directory.append_round(
+            RoundRecord(
+                **dict.fromkeys(("abandoned", "funnel", "clipped_share", "zcdp_rho", "epsilon", "held_out")),
+                **dict.fromkeys(("loss", "clip_norm", "train_seconds", "tokens_per_second"), 1.0),
+                round=number,
+                completed=number,
+                reports=8,
+                rejected=[],
+                failed={},
+                tokens=1,
+                epsilon_is_of="this run",
+                weights_sha256=digest,
+            )
+        )
+
+
+def test_nothing_is_free_again_of_a_run_whose_ledger_is_missing_cut_off_or_of_another_run(prepared):
+    one, two = prepared("one"), prepared("two")
+    run, other = opened(one)[0], opened(two)[0]
+    releases_made(run, ["a" * 64, "b" * 64])
+    releases_made(other, ["a" * 64, "c" * 64])
+    ledger, before = run.directory.ledger, account_of(one)
+    whole = ledger.read_text()
+    cut = "".join(whole.splitlines(keepends=True)[:-1])
+    for content, why in {
+        "": "the ledger of the run, found none",
+        cut: r"at least the 2 releases that rounds\.jsonl knows of, found 1",
+        other.directory.ledger.read_text(): r"the release that led to the weights of rounds\.jsonl, found none",
+        whole.replace('"zero-out"', '"x"'): "an unbroken chain",
+    }.items():
+        ledger.write_text(content)
+        with pytest.raises(InputError, match=why):
+            abandon(run.directory.root)
+    ledger.unlink()
+    with pytest.raises(AccountError, match="found none; the run stays charged with the most that it could spend"):
+        abandon(run.directory.root)
+    third, _ = opened(prepared("third", account=None))
+    ledger.write_text(third.directory.ledger.read_text())  # of a run without releases
+    with pytest.raises(AccountError, match="found 0"):
+        abandon(run.directory.root)
+    assert account_of(one) == before
+    ledger.write_text(whole)
+    abandon(run.directory.root)
+    charge = account_of(one).charges[run.on_account.run]
+    assert (charge.state, charge.cost, charge.releases) == ("abandoned", Cost(0.5), 2)
+
+
+def test_a_ledger_of_another_plan_frees_nothing(prepared):
+    one = prepared("one")
+    run, _ = opened(one)
+    cheap = prepared("cheap", account=None)
+    opened(replace(cheap, plan=replace(cheap.plan, noise_multiplier=4.0)))
+    run.directory.ledger.write_bytes((cheap.config.output_dir / "privacy_ledger.jsonl").read_bytes())
+    with pytest.raises(AccountError, match=r"jsonl:1: expected the plan that the run was opened with, found another"):
+        abandon(run.directory.root)
+
+
+def test_a_folder_that_is_no_run_is_left_as_it_is(tmp_path):
+    for folder, found in ((tmp_path, "another one"), (tmp_path / "none", "none")):
+        with pytest.raises(ConfigError, match=rf"--abandon: .*: expected the folder of a run .*, found {found}"):
+            abandon(folder, tmp_path / "account.jsonl")
+    assert not any(tmp_path.iterdir())
 
 
 def test_an_account_of_other_data_another_deployment_or_without_the_line_of_a_run_is_refused(prepared, tmp_path):

@@ -93,7 +93,7 @@ def test_a_start_of_no_record_is_unknown_unless_it_is_declared_to_be_public(firs
     alone = tmp_path / "weights.npz"
     alone.write_bytes((first / "model" / "weights.npz").read_bytes())
     (tmp_path / "vocab.txt").write_text((first / "model" / "vocab.txt").read_text())
-    account = ("--privacy.account", tmp_path / "account.jsonl")
+    account = ("--privacy.account", tmp_path / "account.jsonl", "--privacy.noise-source", "secret")
     run, said = started_from(alone, "--output-dir", tmp_path / "a", *account)
     assert run.earlier[0].known_by == "nothing" and "since what the starting weights cost is not known" in said
     assert any("what they cost a phone is not known" in one for one in statement_facts(run).outside_the_budget)
@@ -106,7 +106,7 @@ def test_a_start_of_no_record_is_unknown_unless_it_is_declared_to_be_public(firs
 
 
 def test_a_start_that_an_account_did_not_see_is_charged_on_it_once(first, tmp_path):
-    account = ("--privacy.account", tmp_path / "account.jsonl")
+    account = ("--privacy.account", tmp_path / "account.jsonl", "--privacy.noise-source", "secret")
     run, _ = started_from(first, "--output-dir", tmp_path / "a", *account)
     started_from(first, "--output-dir", tmp_path / "b", *account)
     found = Account.read(tmp_path / "account.jsonl")

@@ -10,10 +10,15 @@ import pytest
 from scipy.stats import beta
 
 from client_model.text.population import open_population, prepare_population
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.statement_vocabulary import vocabulary_json, vocabulary_markdown
 from simulation.flags import parse_simulate
+from simulation.run import lifecycle, preparation
+from simulation.run.accepted_input import accept_input
+from simulation.run.account import most_of
 from simulation.run.lifecycle import start_run
 from simulation.run.preparation import prepare
 from simulation.run.private_vocabulary import private_vocabulary, record_vocabulary, recorded_vocabulary
@@ -177,3 +182,60 @@ def test_a_run_with_secret_noise_goes_on_with_its_words(tmp_path):
     assert resumed.prepared.vocabulary == begun.prepared.vocabulary
     assert (tmp_path / "model" / "vocab.txt").read_text() == begun.prepared.task.vocabulary
     assert resumed.strategy.plan.vocabulary == begun.strategy.plan.vocabulary is not None
+
+
+def on_an_account(tmp_path, *flags, name="run"):
+    account = ["--privacy.account", str(tmp_path / "account.jsonl"), "--output-dir", str(tmp_path / name)]
+    noise = ["--privacy.noise-multiplier", "1", "--privacy.modelled-cohort", "60", "--privacy.noise-source", "secret"]
+    return parse_simulate([*FEW, *noise, *account, *flags]).run
+
+
+def test_a_run_is_on_its_account_before_its_words_are_drawn(tmp_path, monkeypatch):
+    config, at_the_draw = on_an_account(tmp_path), []
+
+    def drawn(*arguments):
+        at_the_draw.extend(Account.read(config.privacy.account).charges.values())
+        return private_vocabulary(*arguments)
+
+    monkeypatch.setattr(preparation, "private_vocabulary", drawn)
+    prepared = prepare(config)
+    (charge,) = at_the_draw
+    assert charge.is_open and charge.cost == most_of(prepared.plan) and charge.name == "run"
+    with RunProgress(io.StringIO(), config.rounds, 0) as progress:
+        run = start_run(prepared, resume=False, progress=progress)
+    run.close()
+    assert list(Account.read(config.privacy.account).charges.values()) == [charge]  # the same one, once
+    assert run.on_account.run == charge.run
+    second = on_an_account(tmp_path, "--privacy.total-epsilon", "30", name="second")
+    with pytest.raises(AccountError, match="leave of epsilon 30"):
+        for _ in range(9):
+            prepare(second)
+    charges = Account.read(config.privacy.account).charges
+    assert not (tmp_path / "second").exists() and len(charges) < 9
+    assert at_the_draw[-1] == [*charges.values()][-1]  # nothing was drawn for the one that was refused
+
+
+def test_every_selection_without_words_is_charged(tmp_path):
+    config = on_an_account(tmp_path, "--data.min-phones-a-word", "1000")
+    for asked in (1, 2):
+        with pytest.raises(ConfigError, match="expected words of enough phones"):
+            prepare(config)
+        plan = accept_input(config).plan
+        charges = Account.read(config.privacy.account).charges.values()
+        assert [(one.state, one.cost.zcdp_rho, one.cost.own_delta) for one in charges] == [
+            ("abandoned", plan.vocabulary.rho, plan.vocabulary.delta)
+        ] * asked
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_be_opened_has_spent_its_words(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = replace(on_an_account(tmp_path), output_dir=None)
+    prepared = prepare(config)
+    assert [one.name for one in (tmp_path / "runs").iterdir()] == [prepared.reserved.made.name]
+    monkeypatch.setattr(lifecycle, "record_vocabulary", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError), RunProgress(io.StringIO(), config.rounds, 0) as progress:
+        start_run(prepared, resume=False, progress=progress)
+    (charge,) = Account.read(config.privacy.account).charges.values()
+    assert charge.name == prepared.reserved.made.name
+    assert (charge.state, charge.cost.zcdp_rho) == ("abandoned", prepared.plan.vocabulary.rho)
