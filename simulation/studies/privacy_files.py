@@ -14,7 +14,7 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.public_start import RANDOM_START
 from client_model.text.population import text_source
 from client_model.tflite.export_folder import MANIFEST, SIGNATURE
 from server_strategy.privacy.ledger import same_plan
@@ -26,16 +26,15 @@ from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
-from simulation.run.files_statement import WORDS
 from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
 from simulation.run.statement_pages import FACTS
+from simulation.run.words_outside import origin_by_settings, says_what_is_outside
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
 from simulation.studies.privacy_findings import Findings
 from typefleet.errors import ConfigError, InputError
 from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
-_NOT_OF_PHONES = {"public", "listed", "earlier"}  # words that are counted elsewhere than on the run's phones
 _NOT_THERE = "it is not there"
 
 
@@ -124,15 +123,13 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
 def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
     """The facts that the settings say as well: the files of the run, its words, whose text it is."""
     facts = found.statement[FACTS]
-    by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): WORDS.keys() - _NOT_OF_PHONES}
-    words = by_start.get(str(config.model.init or RANDOM_START), {"earlier"})
-    if config.data.vocabulary_path is not None:
-        words = {"listed"}
+    words = origin_by_settings(config, found.plan)
     secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
     files = {one.name for one in artefacts_of(config, found.folder)}
     for name, same in (
         ("files", set(facts["files"]) - secret == files - secret),
-        ("words", facts["words"] in words),
+        ("words", facts["words"] == words),
+        ("outside_the_budget", says_what_is_outside(tuple(facts["outside_the_budget"]), config, words)),
         ("data_covered", text_source(config.data) in facts["data_covered"]),
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):

@@ -235,6 +235,12 @@ def claims_other_weights(folder: Path) -> None:
     restate(folder)
 
 
+def facts_of(**changes: Any) -> Forge:
+    """Other facts, and a statement, page and heads that fit them."""
+    told = [put("facts", name, value=value) for name, value in changes.items()]
+    return all_of(*told, restate)
+
+
 # The forgeries ----------------------------------------------------------------------------------------------
 
 _WITNESSES = ("participation.json", "rounds.jsonl", "summary.json")
@@ -342,6 +348,15 @@ def _in_the_ledger() -> list[Forgery]:
     return [Forgery(f"ledger: {name}", forge, place) for name, forge, place in edits]
 
 
+def _in_the_facts() -> list[Forgery]:
+    """What the run told, told otherwise; all that is made of it is made anew."""
+    edits: list[tuple[str, Forge, str]] = [
+        ("words of the run's own guarantee", facts_of(words="private"), "facts.words"),
+        ("words without noise, and no word of it", facts_of(words="counted"), "facts.words"),
+    ]
+    return [Forgery(f"facts: {name}", forge, place) for name, forge, place in edits]
+
+
 def _elsewhere() -> list[Forgery]:
     """Weights, settings, records, heads and signatures."""
     cheaper = all_of(chain(nobody), restate)
@@ -399,4 +414,4 @@ def halve(name: str) -> Forge:
     return forge
 
 
-FORGERIES = [*_in_the_statement(), *_in_the_page(), *_in_the_ledger(), *_elsewhere()]
+FORGERIES = [*_in_the_statement(), *_in_the_page(), *_in_the_ledger(), *_in_the_facts(), *_elsewhere()]
