@@ -252,7 +252,7 @@ class Account:
         if before.zcdp_rho is None or delta is None:
             found = f"{unbounded_of(others)} before it that nothing bounds; nothing is left"
             raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", found))
-        left = max(rho_for(limit, delta) - before.zcdp_rho, 0.0)
+        left = max(rho_for(limit, delta, "--privacy.total-epsilon") - before.zcdp_rho, 0.0)
         alone = f"epsilon {epsilon_by_rdp(left, delta):.3g} for a run alone" if left else "nothing"
         fits = f"a run of at most rho {left:.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
         found = f"one of up to rho {cost.zcdp_rho:.4g} (epsilon {epsilon_by_rdp(cost.zcdp_rho, delta):.3g})"

@@ -88,8 +88,13 @@ def epsilon_of_gaussian(rho: float, delta: float) -> float:
 
 
 @lru_cache(maxsize=256)
-def rho_for(target_epsilon: float, delta: float) -> float:
+def rho_for(target_epsilon: float, delta: float, of: str = "epsilon") -> float:
     """The largest rho (to 1e-9 of itself, rounded down) whose epsilon is within the target.
+
+    Args:
+        target_epsilon: by Renyi orders.
+        delta: at which.
+        of: the flag that asks for it, for the message.
 
     Raises:
         InputError: no rho between 1e-12 and 1e6 meets the target.
@@ -101,7 +106,7 @@ def rho_for(target_epsilon: float, delta: float) -> float:
     low, high = math.log(1e-12), math.log(1e6)
     if excess(low) > 0 or excess(high) < 0:
         meets = f"a target that some rho in [1e-12, 1e6] meets at delta {delta:g}"
-        raise InputError(expected("epsilon", meets, f"{target_epsilon:g}"))
+        raise InputError(expected(of, meets, f"{target_epsilon:g}"))
     rho = math.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-12))
     while epsilon_by_rdp(rho, delta) > target_epsilon:
         rho *= 1 - 1e-9
@@ -114,7 +119,7 @@ def noise_multiplier_for(target_epsilon: float, delta: float, sensitivity_square
     Raises:
         InputError: no noise meets the target.
     """
-    z = math.sqrt(sensitivity_squared / (2 * rho_for(target_epsilon, delta)))
+    z = math.sqrt(sensitivity_squared / (2 * rho_for(target_epsilon, delta, "--privacy.target-epsilon")))
     while epsilon_by_rdp(gaussian_rho(z, sensitivity_squared), delta) > target_epsilon:
         z *= 1 + 1e-9
     return z

@@ -144,7 +144,7 @@ def solve(request: BudgetRequest) -> Budget:
     delta = known.delta if known.delta is not None else default_delta(phones or 1)
     if known.epsilon is not None and known.rho is not None:
         raise ConfigError(expected("--epsilon", "it or --rho", "both"))
-    target = rho_for(known.epsilon, delta) if known.epsilon is not None else known.rho
+    target = rho_for(known.epsilon, delta, "--epsilon") if known.epsilon is not None else known.rho
     if target is None and known.noise_multiplier is None:
         raise ConfigError(expected("--epsilon", "it, --rho or --noise-multiplier", "none of them"))
     if known.rounds is None:

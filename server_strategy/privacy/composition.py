@@ -10,6 +10,7 @@ provably nobody who wrote a message. So costs of unlike files add up as if all p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 from server_strategy.privacy.accounting import epsilon_by_rdp
@@ -35,6 +36,8 @@ class EarlierRun:
     terms: Terms
     known_by: Literal["its ledger", "its statement", "nothing"]
     run: str | None = None  # its number on an account; None: it had none
+    noise_source: str | None = None  # "secret" or "seeded"; None without noise
+    noise_seed: int | None = None  # of seeded noise, for no file that is passed on; None: not on record
 
     @property
     def number(self) -> str:
@@ -59,6 +62,7 @@ class EarlierRun:
             "adjacency": self.terms.adjacency,
             "known_by": self.known_by,
             "run": self.run,
+            "noise_source": self.noise_source,
         }
 
 
@@ -76,6 +80,16 @@ class Composed:
 def may_share_people(one: str | None, other: str | None) -> bool:
     """Whether two populations may have a person in common."""
     return one == other or SYNTHETIC not in (one, other) or None in (one, other)
+
+
+def may_share_noise(one: EarlierRun, other: EarlierRun) -> bool:
+    """Whether two runs may have drawn the same noise, as seeded ones of one seed do.
+
+    Who has the releases of both then has differences of their sums without any noise.
+    """
+    if one.noise_source != "seeded" or other.noise_source != "seeded":
+        return False
+    return None in (one.noise_seed, other.noise_seed) or one.noise_seed == other.noise_seed
 
 
 def composed(own: EarlierRun, earlier: Sequence[EarlierRun]) -> Composed:
@@ -121,6 +135,11 @@ def _why_not(own: EarlierRun, earlier: Sequence[EarlierRun]) -> str | None:
                 f"the costs are of two deployments, {own.terms.deployment} ({own.terms.adjacency}) and "
                 f"{one.terms.deployment} ({one.terms.adjacency}), which do not add up"
             )
+    if any(may_share_noise(one, other) for one, other in combinations([own, *earlier], 2)):
+        return (
+            "runs among them have, or may have, the same noise, keyed by one seed: nothing is guaranteed against who "
+            "has the releases of both (see --privacy.noise-source)"
+        )
     return None
 
 

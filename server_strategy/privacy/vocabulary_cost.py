@@ -102,19 +102,22 @@ def selection_threshold(noise_stddev: float, delta: float, words_per_phone: int)
     return float((1 / np.sqrt(t) - noise_stddev * scipy.special.ndtri(each)).max()) * _ROUNDED_UP
 
 
-def vocabulary_cost(epsilon: float, delta: float, words_per_phone: int) -> VocabularyCost:
+def vocabulary_cost(
+    epsilon: float, delta: float, words_per_phone: int, of: str = "--privacy.vocabulary-epsilon"
+) -> VocabularyCost:
     """The selection whose vocabulary alone is within an epsilon at a run's delta.
 
     Args:
         epsilon: by Renyi orders, as the run's.
         delta: of the whole run.
         words_per_phone: words that one phone gives, at most.
+        of: the flag that asks for the epsilon, for the message.
 
     Raises:
         InputError: no noise meets that epsilon.
     """
     of_threshold = DELTA_SHARE * delta
-    rho = rho_for(epsilon, _left_of(delta, of_threshold))
+    rho = rho_for(epsilon, _left_of(delta, of_threshold), of)
     stddev = (2 * rho) ** -0.5
     while gaussian_rho(stddev, 1.0) > rho:
         stddev *= _ROUNDED_UP
@@ -192,7 +195,7 @@ def noise_multiplier_beside(
     if cost is None:
         return noise_multiplier_for(target_epsilon, delta, sensitivity_squared)
     translated = delta_beside(cost, delta)
-    left = rho_for(target_epsilon, translated) - cost.rho
+    left = rho_for(target_epsilon, translated, "--privacy.target-epsilon") - cost.rho
     if left <= 0:
         most = f"a number < --privacy.target-epsilon = {target_epsilon:g}, so that something is left for training"
         raise ConfigError(expected("--privacy.vocabulary-epsilon", most, f"{cost.epsilon:g}"))

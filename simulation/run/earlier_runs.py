@@ -6,6 +6,7 @@ run itself started from stand in its statement, so that each generation is there
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,24 @@ def _own(folder: Path, statement: Mapping[str, Any], digest: str, population: st
         "adjacency": planned.get("adjacency", ZERO_OUT),
         "known_by": "its statement",
         "run": others.get("run"),
+        # Statements of before say nothing of it, and had nothing else.
+        "noise_source": None if spent["zcdp_rho"] is None else planned.get("noise_source", "seeded"),
     }
     ledger = RunDirectory(folder).ledger
     if ledger.exists() and spent["zcdp_rho"] is not None:
         rho = recompute(ledger, releases_on_record(ledger)[0], everything=True)["zcdp_rho"]
         own |= {"known_by": "its ledger", "zcdp_rho": max(rho or 0.0, _number(spent["zcdp_rho"], path))}
-    return _read(own, path, population)
+    found = _read(own, path, population)
+    return replace(found, noise_seed=_seed_of(folder)) if found.noise_source == "seeded" else found
+
+
+def _seed_of(folder: Path) -> int | None:
+    """The seed of a run; None where its settings were not passed on."""
+    try:
+        seed = read_toml(RunDirectory(folder).config, "the settings of a run", ConfigError).get("seed")
+    except InputError:
+        return None
+    return seed if type(seed) is int else None
 
 
 def _before(folder: Path, statement: Mapping[str, Any], population: str | None) -> tuple[EarlierRun, ...]:
@@ -149,6 +162,9 @@ def _read(found: Any, path: Path, population: str | None) -> EarlierRun:
         value = one[name]
         if type(value) not in types or (isinstance(value, int | float) and not 0 <= value <= 1e300):
             raise ConfigError(expected(path, "an earlier run", f"{name} of another kind"))
+    noise_source = one.get("noise_source", "seeded")  # as above
+    if noise_source not in (None, "secret", "seeded"):
+        raise ConfigError(expected(path, "an earlier run", "noise_source of another kind"))
     if one["known_by"] not in _KNOWN_BY or (one["zcdp_rho"] is not None and one["delta"] is None):
         raise ConfigError(expected(path, "an earlier run", "known_by or delta of another kind"))
     return EarlierRun(
@@ -158,6 +174,7 @@ def _read(found: Any, path: Path, population: str | None) -> EarlierRun:
         terms=Terms(one["epsilon_is_of"], one["adjacency"], one["delta"]),
         known_by=one["known_by"],
         run=one["run"],
+        noise_source=noise_source,
     )
 
 

@@ -176,6 +176,8 @@ def _itself(run: "Run", spent: PrivacySpent | None, weights: str | None) -> Earl
         terms=terms_of(plan),
         known_by="its ledger",
         run=None if run.on_account is None else run.on_account.run,
+        noise_source=None if plan.mechanism is None else plan.noise_source,
+        noise_seed=run.config.seed,
     )
 
 

@@ -1,10 +1,12 @@
 import math
+from pathlib import Path
 
 import dp_accounting
 import numpy as np
 import pytest
 
 from server_strategy.config import CohortConfig
+from server_strategy.privacy.account import Account
 from server_strategy.privacy.accounting import (
     default_delta,
     epsilon_by_rdp,
@@ -14,8 +16,11 @@ from server_strategy.privacy.accounting import (
     noise_multiplier_for,
     rho_for,
 )
+from server_strategy.privacy.budget import BudgetRequest, solve
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.vocabulary_cost import vocabulary_cost
 from typefleet.errors import InputError
 
 
@@ -105,3 +110,16 @@ def test_noise_that_costs_no_number_is_refused(noise_multiplier):
 
 def test_hardly_any_noise_costs_a_number():
     assert epsilon_of_gaussian(1e20, 1e-6) == pytest.approx(1e20, rel=1e-6)  # where exp overflows
+
+
+def test_a_target_that_no_rho_meets_is_refused_under_the_name_of_its_flag():
+    terms = Terms("this run", delta=1e-6)
+    account = Account.begun(Path("account.jsonl"), "text-00", "somebody's", "2026-11-29")
+    for flag, ask in {
+        "--privacy.total-epsilon": lambda: account.require_room(Cost(0.5), terms, 1e-30),
+        "--privacy.vocabulary-epsilon": lambda: vocabulary_cost(1e-20, 1e-6, 20),
+        "--privacy.target-epsilon": lambda: noise_multiplier_for(1e-20, 1e-6, 1.0),
+        "--epsilon": lambda: solve(BudgetRequest(rounds=5, max_participations=1, epsilon=1e-300)),
+    }.items():
+        with pytest.raises(InputError, match=f"^{flag}: expected a target that some rho"):
+            ask()

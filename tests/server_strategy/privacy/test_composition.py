@@ -31,6 +31,29 @@ def test_generations_on_the_same_data_add_up():
     assert composed(OWN, []).zcdp_rho == 0.5
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        (("seeded", 0), ("seeded", 0), True),
+        (("seeded", 0), ("seeded", None), True),
+        (("seeded", 0), ("seeded", 1), False),
+        (("secret", 0), ("seeded", 0), False),
+        (("secret", 0), ("secret", 0), False),
+        ((None, 0), ("seeded", 0), False),
+    ],
+)
+def test_runs_that_may_share_their_noise_have_no_total(one, other, shared):
+    own, before = (
+        replace(OWN, noise_source=one[0], noise_seed=one[1]),
+        replace(earlier(0.25), noise_source=other[0], noise_seed=other[1]),
+    )
+    found = composed(own, [before])
+    assert (found.epsilon is None) == shared and ("keyed by one seed" in (found.why_not or "")) == shared
+    between_earlier_ones = composed(OWN, [replace(own, cost=Cost(0.25)), before])
+    assert (between_earlier_ones.epsilon is None) == shared
+    assert "noise_seed" not in before.to_json(own)
+
+
 def test_other_data_is_taken_to_be_of_the_same_people_unless_one_of_them_is_made_up():
     assert composed(OWN, [earlier(0.25, "text-01")]).zcdp_rho == 0.75
     assert composed(OWN, [earlier(0.25, "text-01")]).rule == UNLIKE

@@ -23,11 +23,13 @@ from simulation.runner import _of_what
 from tests.simulation.conftest import TINY
 from typefleet.errors import ConfigError, InputError
 
+OWN_NOISE = ("--privacy.noise-source", "secret")
+
 
 def opened(*flags):
     said = io.StringIO()
     with RunProgress(said, 1, 0) as progress:
-        run = start_run(prepare(parse_simulate([*map(str, TINY), *map(str, flags)]).run), False, progress)
+        run = start_run(prepare(parse_simulate([*map(str, (*TINY, *OWN_NOISE, *flags))]).run), False, progress)
     run.close()
     return run, said.getvalue()
 
@@ -54,7 +56,7 @@ def started_from(path, *flags):
     at = TINY.index("--model.vocabulary-size")
     kept = [*TINY[:at], *TINY[at + 2 :]]
     said = io.StringIO()
-    config = parse_simulate([*map(str, kept), "--model.init", str(path), *map(str, flags)]).run
+    config = parse_simulate([*map(str, (*kept, *OWN_NOISE, "--model.init", path, *flags))]).run
     with RunProgress(said, 1, 0) as progress:
         run = start_run(prepare(config), False, progress)
     run.close()
@@ -80,6 +82,21 @@ def test_the_budget_of_a_start_is_added_up_through_all_generations(first, tmp_pa
     assert "Epsilon above is of this run alone; with 2 earlier runs (rho 0 + 0.25): epsilon" in page
 
 
+def test_a_start_with_noise_of_the_same_seed_has_no_total(tmp_path):
+    seeded = ("--privacy.noise-source", "seeded")
+    run, _ = opened("--output-dir", tmp_path / "first", *seeded)
+    finish_run(run)
+    second, said = started_from(tmp_path / "first", "--output-dir", tmp_path / "second", *seeded)
+    assert second.earlier[0].noise_seed == 0 and "no epsilon can be stated, since runs among them have" in said
+    finish_run(second)
+    _, said = started_from(tmp_path / "first", "--output-dir", tmp_path / "third", *seeded, "--seed", 3)
+    assert "epsilon" in said and "no epsilon can be stated" not in said
+    _, said = started_from(tmp_path / "second", "--output-dir", tmp_path / "fourth", "--seed", 3)
+    assert "no epsilon can be stated" in said  # of the two before it
+    stated = json.loads((tmp_path / "second" / "privacy.json").read_text())["other_runs"]
+    assert stated["earlier_runs"][0]["noise_source"] == "seeded" and stated["with_earlier_runs"]["epsilon"] is None
+
+
 def test_the_statement_says_where_the_words_of_a_start_are_from(first, tmp_path):
     second, _ = started_from(first, "--output-dir", tmp_path / "second")
     finish_run(second)
@@ -93,7 +110,7 @@ def test_a_start_of_no_record_is_unknown_unless_it_is_declared_to_be_public(firs
     alone = tmp_path / "weights.npz"
     alone.write_bytes((first / "model" / "weights.npz").read_bytes())
     (tmp_path / "vocab.txt").write_text((first / "model" / "vocab.txt").read_text())
-    account = ("--privacy.account", tmp_path / "account.jsonl", "--privacy.noise-source", "secret")
+    account = ("--privacy.account", tmp_path / "account.jsonl")
     run, said = started_from(alone, "--output-dir", tmp_path / "a", *account)
     assert run.earlier[0].known_by == "nothing" and "since what the starting weights cost is not known" in said
     assert any("what they cost a phone is not known" in one for one in statement_facts(run).outside_the_budget)
@@ -106,7 +123,7 @@ def test_a_start_of_no_record_is_unknown_unless_it_is_declared_to_be_public(firs
 
 
 def test_a_start_that_an_account_did_not_see_is_charged_on_it_once(first, tmp_path):
-    account = ("--privacy.account", tmp_path / "account.jsonl", "--privacy.noise-source", "secret")
+    account = ("--privacy.account", tmp_path / "account.jsonl")
     run, _ = started_from(first, "--output-dir", tmp_path / "a", *account)
     started_from(first, "--output-dir", tmp_path / "b", *account)
     found = Account.read(tmp_path / "account.jsonl")
