@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from typefleet.errors import expected
 
-_WHAT = {"INT": "a whole number", "FLOAT": "a number", "PATH": "a path", "STR": "a text", "BOOL": "True or False"}
+_WHAT = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text", "BOOL": "True or False"}
+_WHAT |= dict.fromkeys(("PATH", "RUN_DIR", "FOLDER"), "a path")
 _MOST_CHARACTERS = 250  # of values in a message
 _LONGEST_NAME = 80  # of a flag
 _LIST = re.compile(r"\[(\w+) \[\1 \.\.\.\]\]")  # as in [FLOAT [FLOAT ...]]
@@ -37,7 +38,10 @@ def in_one_form(printed: str, argv: Sequence[str]) -> str:
         choices = ", ".join(re.findall(r"'([^']*)'", found[2]))
         return expected(found[1], f"one of {choices}", _values(argv, found[1]))
     if found := re.match(r"Missing value for argument '(\S+)'", message):
-        return expected(found[1], "a value", "none")
+        if found[1].startswith("-"):
+            return expected(found[1], "a value", "none")
+        short = next((a for a in argv if re.match(r"-[A-Za-z]", a)), None)  # of which -h alone is known
+        return unknown_flag(short, None) if short else expected("the command line", f"a value for {found[1]}", "none")
     if found := re.match(r"Unrecognized options: ([^\s,]+)", message):
         meant = re.search(r"Perhaps you meant: *(--[^\s,]+)", " ".join(" ".join(parts[1:]).split()))
         return _unrecognised(next((a for a in argv if a.startswith(found[1])), found[1]), meant and meant[1])
@@ -85,8 +89,12 @@ def in_words(metavar: str) -> str:
     """What a flag takes: `{None}|INT` is "a whole number", `{a,b}` is "one of a, b"."""
     if "{None}|" in metavar or metavar.endswith("|{None}"):
         return in_words(metavar.replace("{None}|", "").removesuffix("|{None}"))
+    if word := re.fullmatch(r"\{(\w+)\}\|(\w+)", metavar):  # a word or a kind of value
+        return f"{word[1]} or {in_words(word[2])}"
     if several := _LIST.fullmatch(metavar):
         return f"{in_words(several[1]).removeprefix('a ')}s"
+    if either := re.fullmatch(r"\{(\w+)\}\|(\w+)", metavar):
+        return f"{either[1]} or {in_words(either[2])}"
     if choices := re.fullmatch(r"\{([^{}|]*)\}", metavar):
         return f"one of {', '.join(choices[1].split(','))}"
     return _WHAT.get(metavar, metavar)

@@ -35,7 +35,7 @@ from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
 from simulation.run.lifecycle import Run, checkpoint, start_run
-from simulation.run.other_runs import other_runs_now
+from simulation.run.other_runs import epsilon_with_earlier, other_runs_now
 from simulation.run.outcome import finish_run, run_summary, write_outcome
 from simulation.run.preparation import Prepared
 from simulation.run.progress import RunProgress
@@ -43,9 +43,9 @@ from simulation.run.records import RoundRecord
 from simulation.run.report import print_closing_table
 from simulation.run.rounds_table import write_rounds_table
 from simulation.run.tracking import Tracking, tracked
-from simulation.signals import first_signal_finishes
+from simulation.signals import can_go_on_with, first_signal_finishes
 from simulation.subcommands import command
-from typefleet.errors import expected
+from typefleet.errors import expected, printable
 
 _WHAT_HELPS = (
     "a lower goal, a longer --cohort.selection-timeout-s, a smaller --cohort.min-separation-rounds or a larger "
@@ -83,7 +83,7 @@ def run_to_the_end(
     return_large_blocks()
     run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
     was_finished = run.finished
-    with closing(run), tracked(run) as tracking:
+    with can_go_on_with(printable(_resuming(run))), closing(run), tracked(run) as tracking:
         _play(run, engine, stream, tracking, on_round)
         if end_engine:
             engine.end_soon()
@@ -128,9 +128,12 @@ def _play(run: Run, engine: Engine, stream: TextIO, tracking: Tracking, on_round
             engine.run(lambda grid: run_rounds(run, grid, progress, stop, tracking=tracking, on_round=on_round))
     if not run.finished:
         progress.say(
-            f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n"
-            f"  {command('scripts/simulate.py', '--resume', run.directory.root)}"
+            f"stopped after round {run.totals.rounds_completed} of {config.rounds}; go on with\n  {_resuming(run)}"
         )
+
+
+def _resuming(run: Run) -> str:
+    return command("scripts/simulate.py", "--resume", run.directory.root)
 
 
 @contextmanager
@@ -281,5 +284,6 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
 
 
 def _of_what(run: Run) -> str:
-    cohort = run.strategy.plan.modelled_cohort
-    return "" if cohort is None else f" (modelled cohort {cohort:,})"
+    cohort, together = run.strategy.plan.modelled_cohort, epsilon_with_earlier(run)
+    modelled = "" if cohort is None else f" (modelled cohort {cohort:,})"
+    return modelled if together is None else f", {together} with what it starts from{modelled}"

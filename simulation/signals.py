@@ -69,11 +69,12 @@ class _Limit:
         kill(below(os.getpid()))
         if not self.said:
             with suppress(OSError):
-                os.write(2, b"interrupted\n")
+                os.write(2, f"{_last_words()}\n".encode(errors="backslashreplace"))
         os._exit(INTERRUPTED)
 
 
 _limit: _Limit | None = None
+_goes_on_with = ""  # the command that goes on with what is interrupted
 _is_stuck = threading.Event()  # a thread of this process waits for ever, and Python would wait for it
 
 
@@ -104,10 +105,11 @@ def ended_by_signals() -> Iterator[None]:
 
     Ctrl-C stays ignored where whoever started this process wants it so, as shells do for what runs in the background.
     """
-    global _limit
+    global _limit, _goes_on_with
     if threading.current_thread() is not threading.main_thread() or _limit is not None:
         yield
         return
+    _goes_on_with = ""
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     numbers = _ASKING[1:] if ignored else _ASKING
     _limit = limit = _Limit()
@@ -124,13 +126,30 @@ def is_ending() -> bool:
     return _limit is not None and _limit.has_begun
 
 
+@contextmanager
+def can_go_on_with(command: str) -> Iterator[None]:
+    """Within, what is interrupted says that this command goes on with it.
+
+    Args:
+        command: in one line.
+    """
+    global _goes_on_with
+    _goes_on_with = command
+    yield
+    _goes_on_with = ""  # but not after an interruption, which is yet to be said
+
+
+def _last_words() -> str:
+    return f"interrupted; go on with: {_goes_on_with}" if _goes_on_with else "interrupted"
+
+
 def was_interrupted() -> None:
     """Say so on standard error, and leave nothing that a signal's work has been stopped in the middle of."""
     if _limit is not None and _limit.has_begun:
         kill(below(os.getpid()))
         _limit.said = True
     with suppress(OSError):  # the terminal may have gone
-        print("interrupted", file=sys.stderr)
+        print(_last_words(), file=sys.stderr)
 
 
 def never_ends_by_itself() -> None:

@@ -120,14 +120,14 @@ class StepsShown:
         if not self._steps:
             return None
         step = self._steps[-1]
-        line = LiveLine(step.name)
+        line, elapsed = LiveLine(step.name), clock(time.monotonic() - step.began_s)
         line.rest = step.note
         if step.total:
-            left = step.left_s()
+            left = None if step.done >= step.total else step.left_s()
             line.done, line.total = step.done, step.total
-            line.after = f"{_percent(step)}  {'?' if left is None else clock(left)} left"
+            line.after = f"{_percent(step)}  {elapsed if left is None else f'{clock(left)} left'}"
         else:
-            line.after = clock(time.monotonic() - step.began_s)
+            line.after = elapsed
         return line
 
 
@@ -137,7 +137,7 @@ def _percent(step: Step) -> str:
 
 def _left(step: Step) -> str:
     left = step.left_s()
-    return "" if left is None else f"about {max(left, 1):.0f} s left"
+    return "" if left is None or _percent(step) == "100%" else f"about {max(left, 1):.0f} s left"
 
 
 @contextmanager

@@ -66,7 +66,8 @@ def command(script: str, *arguments: object) -> str:
         arguments: what follows; quoted for a shell where need be.
 
     Returns:
-        The script under the Python that runs now; where there is no checkout, the subcommand of `typefleet`.
+        The script under the Python that runs now; where there is no checkout, or where this process was called by the
+        name of `typefleet`, its subcommand.
     """
     given = shlex.join(map(str, arguments))
     return f"{_called(script)} {given}".rstrip()
@@ -76,11 +77,16 @@ def _called(script: str) -> str:
     python, name = Path(sys.executable), Path(script).stem
     if not script.startswith("scripts/"):
         return f"{_reached(python)} {script}"
-    if (folder := scripts_folder()) is not None:
+    subcommand = next((word for word, known in SUBCOMMANDS.items() if known.module == name), "")
+    if (folder := scripts_folder()) is not None and not (subcommand and _is_program()):
         return f"{_reached(python)} {_shown(folder / f'{name}.py')}"
-    (subcommand,) = (word for word, known in SUBCOMMANDS.items() if known.module == name)
     installed = python.with_name(PROGRAM)
     return f"{_reached(installed) if installed.exists() else f'{_reached(python)} -m {PROGRAM}'} {subcommand}"
+
+
+def _is_program() -> bool:
+    """Whether this process was called by the name of `typefleet`, and not by that of a script."""
+    return " ".join(sys.argv[:1]).startswith(f"{PROGRAM} ")  # as `simulation.commands.dispatch` leaves it
 
 
 def _reached(program: Path) -> str:

@@ -18,6 +18,8 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
+_LATE_S = 1.0  # by which a step may exceed what was left before that is unknown
+
 
 @dataclass
 class Step:
@@ -29,6 +31,7 @@ class Step:
     note: str = ""  # what else is worth knowing
     began_s: float = field(default_factory=lambda: time.monotonic())
     listener: "Listener | None" = None
+    reached_s: float | None = None  # when it last came further; None: now
 
     def advance(self, number: float = 1.0) -> None:
         """Say that `number` more units are done."""
@@ -36,16 +39,21 @@ class Step:
 
     def reached(self, done: float, note: str | None = None) -> None:
         """Say how many units are done, and perhaps something beside it."""
-        self.done = done
+        self.done, self.reached_s = done, time.monotonic()
         self.note = self.note if note is None else note
         if self.listener is not None:
             self.listener.moved(self)
 
     def left_s(self) -> float | None:
-        """Seconds that are left if it goes on as it went; None while nothing is known."""
+        """Seconds that are left if it goes on as it went; None while nothing is known, or where it takes longer."""
         if not self.total or not self.done:
             return None
-        return (time.monotonic() - self.began_s) * max(self.total / self.done - 1, 0.0)
+        now_s = time.monotonic()
+        reached_s = now_s if self.reached_s is None else self.reached_s
+        left = (reached_s - self.began_s) * max(self.total / self.done - 1, 0.0)
+        if self.done < self.total:
+            left -= now_s - reached_s  # so that it does not grow while a long unit is under way
+        return max(left, 0.0) if left > -_LATE_S else None
 
 
 class Listener(Protocol):

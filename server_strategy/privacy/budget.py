@@ -4,7 +4,8 @@ The quantities hang together in three ways.
 
 * Enough phones: a phone that took part sits out until min_separation rounds later, so rounds of `cohort`
   reports need a population of at least cohort x min_separation.
-* Participations: a phone takes part at most rounds / min_separation times, rounded up.
+* Participations: a phone takes part at most rounds / min_separation times, rounded up. Where both participations and
+  phones are given, participations are taken at their word, also where so many phones would not need as many.
 * Cost: rho = s2 / (2 z^2), s2 being the mechanism's squared sensitivity to these participations.
 
 What is neither given nor follows from it is assumed, and each budget says what and why. The one that matters most:
@@ -137,6 +138,7 @@ def solve(request: BudgetRequest) -> Budget:
     """
     known = _enough_phones(request)
     evenly = known.min_separation_rounds is None
+    _require_possible(known)
     known = _evenly_spaced(known)
     phones = known.population
     delta = known.delta if known.delta is not None else default_delta(phones or 1)
@@ -146,7 +148,7 @@ def solve(request: BudgetRequest) -> Budget:
     if target is None and known.noise_multiplier is None:
         raise ConfigError(expected("--epsilon", "it, --rho or --noise-multiplier", "none of them"))
     if known.rounds is None:
-        known = replace(known, rounds=_most_rounds(known, target))
+        known = _evenly_spaced(replace(known, rounds=_most_rounds(known, target)))
     if known.max_participations is None and target is not None and known.noise_multiplier is not None:
         known = _evenly_spaced(replace(known, max_participations=_most_participations(known, target)))
     horizon = _horizon(known)
@@ -176,10 +178,45 @@ def solve(request: BudgetRequest) -> Budget:
 
 def _evenly_spaced(known: BudgetRequest) -> BudgetRequest:
     """Where nothing says how far apart the participations are: evenly, and as many phones as that needs."""
-    if known.min_separation_rounds is not None or known.rounds is None or known.max_participations is None:
+    rounds, most = known.rounds, known.max_participations
+    if known.min_separation_rounds is not None or rounds is None or most is None:
         return known
-    apart = min(-(-known.rounds // known.max_participations), known.rounds)
-    return _enough_phones(replace(known, min_separation_rounds=apart))
+    apart, cohort, population = _apart(rounds, most), known.cohort, known.population
+    if cohort is not None and population is not None:
+        apart = min(apart, population // cohort)
+    elif cohort is not None:
+        population = -(-rounds * cohort // most)
+    elif population is not None:
+        cohort = min(population // apart, population * most // rounds)
+        if cohort < 1:
+            raise _too_large("--rounds", population * most, "reports that so many phones may send", rounds)
+    return replace(known, min_separation_rounds=apart, cohort=cohort, population=population)
+
+
+def _apart(rounds: int, participations: int) -> int:
+    """Rounds from one participation to the next if they are even, and no more than lets all of them happen."""
+    evenly = -(-rounds // participations)
+    return max(min(evenly, (rounds - 1) // (participations - 1)), 1) if participations > 1 else evenly
+
+
+def _require_possible(known: BudgetRequest) -> None:
+    """Refuse participations that the other quantities given rule out, rather than lower or raise them.
+
+    Raises:
+        ConfigError: there are more than the rounds have room for, or too few for so many reports of so few phones.
+    """
+    rounds, most, separation = known.rounds, known.max_participations, known.min_separation_rounds
+    if rounds is None or most is None:
+        return
+    room = Horizon.planned(rounds, min(separation or 1, rounds)).max_participations
+    if most > room:
+        what = f"{rounds:,} rounds" if separation is None else f"{rounds:,} rounds with {separation:,} apart"
+        raise ConfigError(expected("--max-participations", f"a number <= the {room:,} of {what}", f"{most:,}"))
+    if separation is None and known.cohort is not None and known.population is not None:
+        least = -(-rounds * known.cohort // known.population)
+        if most < least:
+            what = f"a number >= the {least:,} that so few phones need for so many reports"
+            raise ConfigError(expected("--max-participations", what, f"{most:,}"))
 
 
 def _assumed(request: BudgetRequest, horizon: Horizon, *, evenly: bool, phones: int | None) -> dict[str, str]:
@@ -193,10 +230,13 @@ def _assumed(request: BudgetRequest, horizon: Horizon, *, evenly: bool, phones: 
     """
     found = {}
     if evenly:
-        apart = f"{horizon.min_separation_rounds:,} rounds apart"
+        apart = f"{horizon.min_separation_rounds:,} round{'s' if horizon.min_separation_rounds > 1 else ''} apart"
         found["min_separation_rounds"] = f"participations evenly spaced, {apart}, which nothing enforces"
     elif request.min_separation_rounds is None:
         found["min_separation_rounds"] = "the widest that so many phones allow; a run must enforce it"
+    if request.max_participations is not None and horizon.max_participations < request.max_participations:
+        fewer = f"{request.max_participations:,} were given, and so few rounds have room for no more than these"
+        found["max_participations"] = fewer
     if request.population is None and request.cohort is not None:
         found["population"] = "as few as the cohort needs with that separation"
     if request.cohort is None and request.population is not None:
@@ -244,19 +284,27 @@ def with_cohort(budget: Budget, request: BudgetRequest, cohort: int) -> Budget:
             raise _too_large("--cohort", budget.population, "phones", cohort)
         separation = min(budget.population // cohort, budget.rounds)
         participations = Horizon.planned(budget.rounds, separation).max_participations
+        if budget.spacing_is_assumed and request.population is not None:  # at their word, unless more are needed
+            participations = max(participations, budget.max_participations)
+            separation = min(separation, _apart(budget.rounds, participations))
     changed = replace(budget, cohort=cohort, min_separation_rounds=separation, max_participations=participations)
     return at_equal_cost(changed, request, budget.mechanism)
 
 
 def _enough_phones(known: BudgetRequest) -> BudgetRequest:
-    """Of cohort, population and min_separation_rounds, the third from two."""
+    """Of cohort, population and separation, the third from two; no separation where participations are given.
+
+    Raises:
+        ConfigError: the three do not go together.
+    """
     cohort, population, separation = known.cohort, known.population, known.min_separation_rounds
     if cohort is not None and population is not None:
         widest = population // cohort
         if widest < 1:
             raise _too_large("--cohort", population, "phones", cohort)
         if separation is None:
-            return replace(known, min_separation_rounds=widest)
+            taken_at_its_word = known.max_participations is not None
+            return known if taken_at_its_word else replace(known, min_separation_rounds=widest)
         if separation > widest:
             raise _too_large("--min-separation-rounds", widest, "cohorts that the population has", separation)
     elif separation is not None and cohort is not None:
@@ -279,7 +327,9 @@ def _horizon(known: BudgetRequest) -> Horizon:
         if known.max_participations is None:
             others = "--max-participations, or --cohort and --population"
             raise ConfigError(expected("--min-separation-rounds", f"it, {others}", "none of them"))
-        separation = -(-rounds // known.max_participations)
+        separation = _apart(rounds, min(known.max_participations, rounds))
+        if known.cohort is not None and known.population is not None:
+            separation = min(separation, known.population // known.cohort)
     return Horizon.planned(rounds, min(separation, rounds), known.max_participations, known.momentum)
 
 
@@ -312,10 +362,15 @@ def _most_rounds(known: BudgetRequest, target: float | None) -> int:
     if target is None or known.noise_multiplier is None:
         others = "--noise-multiplier and one of --epsilon and --rho to find it"
         raise ConfigError(expected("--rounds", f"it, or {others}", "neither"))
+    enough = MOST_ROUNDS
     if known.min_separation_rounds is None:
-        others = "--cohort and --population, to find --rounds"
-        raise ConfigError(expected("--min-separation-rounds", f"it, or {others}", "neither"))
-    rounds = _largest(lambda n: _fits(replace(known, rounds=n), target), MOST_ROUNDS)
+        if known.cohort is None or known.population is None:
+            others = "--cohort and --population, to find --rounds"
+            raise ConfigError(expected("--min-separation-rounds", f"it, or {others}", "neither"))
+        enough = min(known.population * (known.max_participations or 1) // known.cohort, enough)
+    if enough < MOST_ROUNDS and _fits(replace(known, rounds=enough), target):
+        return enough  # looked at first, since fewer rounds may cost more: as many participations are closer together
+    rounds = _largest(lambda n: _fits(replace(known, rounds=n), target), enough)
     if rounds == 0:
         fitting = f"a number with which one round fits in rho {target:.4g}"
         raise ConfigError(expected("--noise-multiplier", fitting, f"{known.noise_multiplier:g}"))

@@ -21,6 +21,7 @@ MADE_UP, MESSAGES = "made-up people", "messages"  # kinds of data, in statements
 
 SAME = "the same data: rho adds up"
 UNLIKE = "other data, in which the same people cannot be ruled out: rho adds up as if all phones were in all of it"
+UNKNOWN = "data not known to be the same: rho adds up as if all phones were in all of it"
 DISJOINT = "made-up people beside people who wrote: nobody is both, so the larger sum holds for each"
 
 
@@ -101,6 +102,8 @@ def composed(own: EarlierRun, earlier: Sequence[EarlierRun]) -> Composed:
 def _rule(own: EarlierRun, earlier: Sequence[EarlierRun]) -> str:
     if all(one.population is not None and one.population == own.population for one in earlier):
         return SAME
+    if all(one.population in (None, own.population) for one in earlier):
+        return UNKNOWN
     return UNLIKE if all(may_share_people(own.population, one.population) for one in earlier) else DISJOINT
 
 

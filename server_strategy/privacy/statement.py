@@ -18,6 +18,12 @@ from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_signing import (
+    separation_that_happened,
+    signing_markdown,
+    stddev_of_the_draws,
+)
+from server_strategy.privacy.statement_together import together_json, together_markdown
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
@@ -62,6 +68,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         **noise_json(plan, facts.noise_secret_kept),
         "not_guaranteed": not_guaranteed(plan),
         "statement": _headline(plan, spent),
+        **together_json(facts.other_runs),
         "weights_sha256": facts.weights_sha256,
         "date": facts.date,
         "typefleet_version": version("typefleet"),
@@ -92,7 +99,10 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines = ["# Privacy statement", ""]
     if plan.mechanism is not None and (lacking := not_guaranteed(plan)) is not None:
         lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
-    lines += [f"**{_headline(plan, spent)}.**", "", *_plain_words(plan, spent), *_stamp(plan, facts)]
+    lines += [f"**{_headline(plan, spent)}.**", "", *together_markdown(facts.other_runs)]
+    signed = (_UNIT, facts.data_covered, _recompute(plan, facts))
+    lines += signing_markdown(plan, spent, signed, not_guaranteed(plan), facts.other_runs)
+    lines += [*_plain_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
@@ -106,7 +116,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
             "",
             "## Recompute",
             "",
-            "From the participants in the ledger alone, which is in the run's folder (RUN_DIR):",
+            "By whoever has the run's folder (RUN_DIR), from the participants in the ledger alone:",
             "",
         ]
         lines += [f"    {_recompute(plan, facts)}"]
@@ -230,7 +240,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         ("releases", plan.rounds, spent.releases),
         *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
-        ("smallest separation, rounds", plan.min_separation_rounds, spent.min_separation_rounds),
+        ("smallest separation, rounds", plan.min_separation_rounds, separation_that_happened(spent)),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
         ("epsilon, by Renyi orders", plan.epsilon, spent.epsilon),
         ("epsilon, exact for Gaussian noise", *exact),
@@ -267,7 +277,7 @@ def _mechanism(plan: PrivacyPlan, mechanism: Mechanism, facts: StatementFacts) -
     clipped = "as a whole" if plan.clip_scope == "update" else "layer by layer, to equal shares of the square"
     rows = [
         ("noise multiplier (draws over clip norm)", plan.noise_multiplier),
-        ("deviation of the draws on the sum, in this run", plan.noise_stddev),
+        ("deviation of the draws on the sum, in this run", stddev_of_the_draws(plan)),
         ("clip norm (L2 of one phone's update)", plan.clip_norm),
         ("denominator of the sum, fixed", plan.goal),
     ]

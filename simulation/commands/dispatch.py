@@ -4,7 +4,8 @@ import difflib
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import PurePath
@@ -37,9 +38,20 @@ def dispatch(argv: Sequence[str]) -> int | None:
         meant = meant_by(name)
         hint = f"; did you mean {PROGRAM} {meant}?" if meant else ""
         raise ConfigError(expected(PROGRAM, f"a subcommand that {PROGRAM} --help lists", "none of that name") + hint)
-    sys.argv = [f"{PROGRAM} {name}", *arguments]  # what a subcommand's own help calls it
-    found: int | None = import_module(f"simulation.commands.{SUBCOMMANDS[name].module}").main(arguments)
-    return found
+    with _called(f"{PROGRAM} {name}", arguments):
+        found: int | None = import_module(f"simulation.commands.{SUBCOMMANDS[name].module}").main(arguments)
+        return found
+
+
+@contextmanager
+def _called(name: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Within, this is what a subcommand's own help calls it, and what printed commands begin with."""
+    before = sys.argv
+    sys.argv = [name, *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def meant_by(name: str) -> str | None:

@@ -22,7 +22,9 @@ from simulation.studies.publishing_lacks import Lack
 class Flags(OfFinishedRun):
     """Publish what the guarantee of a run covers."""
 
-    folder: Annotated[Path, tyro.conf.Positional]
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
+    """Folder of a finished run."""
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """New folder; it must not be there yet."""
     although: tuple[Lack, ...] = ()
     """What the files lack, so that they are published all the same: no-privacy, modelled-deployment (the guarantee is

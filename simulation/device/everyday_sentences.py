@@ -1,10 +1,14 @@
 """Everyday sentences, typed on an exported keyboard: what it suggests before each word, and how often it is right."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 
 from simulation.device.keyboard import Keyboard
-from typefleet.errors import printable
+from typefleet.errors import ConfigError, expected, printable
+from typefleet.untrusted.limits import SENTENCES as MOST_SENTENCES
+from typefleet.untrusted.limits import SENTENCES_BYTES
+from typefleet.untrusted.opening import read_text
 
 SENTENCES = (
     "i am on my way home",
@@ -20,6 +24,44 @@ SENTENCES = (
     "that sounds like a great idea",
     "i will be there in ten minutes",
 )
+
+
+def chosen_sentences(given: Sequence[str] = (), file: Path | None = None) -> Sequence[str]:
+    """What is to be typed: the built-in sentences where nobody chose others.
+
+    Args:
+        given: sentences.
+        file: a text file in UTF-8, one sentence a line; empty lines are none.
+
+    Raises:
+        ConfigError: both are given, or the name of a file in the place of a sentence; the file cannot be read, has no
+            sentence, or more than anybody types.
+    """
+    if file is not None:
+        if given:
+            raise ConfigError(expected("--file", "only without --sentences", "it with"))
+        return _sentences_of(file)
+    if len(given) == 1 and _is_file(given[0]):
+        raise ConfigError(expected("--sentences", "sentences to type", "the name of a file; --file reads one"))
+    return given or SENTENCES
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # longer than a name can be, or with NUL in it
+        return False
+
+
+def _sentences_of(path: Path) -> Sequence[str]:
+    what = "sentences, one a line"
+    lines = read_text(path, what, ConfigError, SENTENCES_BYTES).split("\n")
+    sentences = [line.strip() for line in lines if line.strip()]
+    if not sentences:
+        raise ConfigError(expected(path, what, "none"))
+    if len(sentences) > MOST_SENTENCES:
+        raise ConfigError(expected(path, f"at most {MOST_SENTENCES:,} {what}", f"{len(sentences):,}"))
+    return sentences
 
 
 def type_sentences(stream: TextIO, keyboard: Keyboard, sentences: Sequence[str] = SENTENCES) -> tuple[int, int, int]:

@@ -175,6 +175,26 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
     yield "trust", found.trust_model
 
 
+def repeating(noise_source: str | None) -> str:
+    """What comes again when a run is repeated with the same settings.
+
+    Args:
+        noise_source: "secret" or "seeded"; None without privacy.
+    """
+    same = (
+        "the same weights, bit for bit, on processors of one kind and with the same TensorFlow; the sha256 above says "
+        "whether they did."
+    )
+    if noise_source != "secret":
+        return f"The same settings give {same}"
+    return (
+        "This run had noise of its own, keyed by a secret, and another run has other noise: the same settings give "
+        "other weights, and figures that come again to about the second digit after the point. With "
+        f"--privacy.noise-source seeded in both runs they give {same} Seeded noise protects only from who does not "
+        "know the seed."
+    )
+
+
 def participation(found: Participation) -> str:
     """Who took part at all, and how unevenly."""
     uneven = ""

@@ -12,7 +12,11 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
+    CORPUS_WORDS,
     COUNTED_WORDS,
+    EARLIER_COUNTED_WORDS,
+    EARLIER_PRIVATE_WORDS,
+    EARLIER_UNCOVERED_WORDS,
     EARLIER_WORDS,
     LISTED_WORDS,
     PRIVATE_WORDS,
@@ -33,7 +37,11 @@ HEADING = "## What each file of this run tells"
 WORDS = {
     "public": PUBLIC_WORDS,
     "listed": LISTED_WORDS,
+    "corpus": CORPUS_WORDS,
     "earlier": EARLIER_WORDS,
+    "earlier counted": EARLIER_COUNTED_WORDS,
+    "earlier private": EARLIER_PRIVATE_WORDS,
+    "earlier private, not covered": EARLIER_UNCOVERED_WORDS,
     "counted": COUNTED_WORDS,
     "private": PRIVATE_WORDS,
     "private of a model": PRIVATE_WORDS_OF_A_MODEL,
@@ -47,6 +55,13 @@ _PARTS = (
     ("### To pass on, where a script has written it", True, True),
     ("### For the owner of the run alone", False, False),
     ("### For the owner of the run alone, where a script has written it", False, True),
+)
+
+
+_MEANT, _MEANT_LATER = "To pass on", "Files meant for others once the guarantee is their own"
+_UNCOVERED = (
+    "What is called not covered here is in these files all the same: whoever passes them on passes it on with them,",
+    "outside the guarantee.",
 )
 
 
@@ -74,15 +89,41 @@ class Told(NamedTuple):
         }
 
 
-def origin_of_words(data: DataConfig, start: StartingPoint | None, plan: PrivacyPlan) -> str:
-    """Where a run's vocabulary comes from, a key of WORDS."""
+def origin_of_words(
+    data: DataConfig, start: StartingPoint | None, plan: PrivacyPlan, others: Mapping[str, Any] | None
+) -> str:
+    """Where a run's vocabulary comes from, a key of WORDS.
+
+    Args:
+        data: the settings.
+        start: of the weights; None: at random.
+        plan: of the run.
+        others: what is said of other runs, and of the words of the start.
+    """
     if plan.vocabulary is not None:
         return "private" if plan.share_of_the_noise == 1 else "private of a model"
     if data.vocabulary_path is not None:
         return "listed"
     if start is not None:
-        return "public" if start.ships_with_us else "earlier"
+        return origin_of_start(plan, others)
     return "counted"
+
+
+def origin_of_start(plan: PrivacyPlan, others: Mapping[str, Any] | None) -> str:
+    """Where the words come from that a start brings, a key of WORDS.
+
+    Those that an earlier run chose with noise are covered where their cost is known by a ledger and added up.
+    """
+    said = others or {}
+    words, earlier, total = (said.get(name) for name in ("vocabulary", "earlier_runs", "with_earlier_runs"))
+    if words == "private":
+        found = [one.get("known_by") if isinstance(one, dict) else None for one in earlier or ()]
+        by_ledgers = set(found) == {"its ledger"}
+        is_known = by_ledgers and isinstance(total, Mapping) and total.get("epsilon") is not None
+        is_own = plan.share_of_the_noise == 1
+        return "earlier private" if is_known and is_own else "earlier private, not covered"
+    by_words = {"shipped": "public", "corpus": "corpus", "list": "listed", "counted": "earlier counted"}
+    return by_words.get(str(words), "earlier")
 
 
 def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: str) -> list[Told]:
@@ -125,7 +166,8 @@ def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: 
     here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
     later = [one._replace(by="script") for one in ARTEFACTS if one.by not in ("tracker", "secret") and one not in here]
     told = tellings([*here, *later], content, words)
-    return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + files_markdown(told)
+    section = files_markdown(told, is_own=content.get("not_guaranteed") is None)
+    return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + section
 
 
 def _releases(privacy: Mapping[str, Any]) -> Source:
@@ -136,8 +178,13 @@ def _releases(privacy: Mapping[str, Any]) -> Source:
     return RELEASES_OF_A_SEED if noise_source_of(privacy) == "seeded" else RELEASES
 
 
-def files_markdown(told: Sequence[Told]) -> str:
-    """The section of privacy.md: first what is to be passed on, and of it first what the guarantee does not cover."""
+def files_markdown(told: Sequence[Told], *, is_own: bool) -> str:
+    """The section of privacy.md: first what is to be passed on, and of it first what the guarantee does not cover.
+
+    Args:
+        told: what the files tell.
+        is_own: whether the guarantee is that of the files; if not, nothing is called ready to be passed on.
+    """
     lines = [
         "",
         HEADING,
@@ -149,7 +196,11 @@ def files_markdown(told: Sequence[Told]) -> str:
     ]
     for heading, to_pass_on, later in _PARTS:
         own = [one for one in told if (one.to_pass_on, one.later) == (to_pass_on, later)]
-        lines += [heading, ""] if own else []
+        if own and to_pass_on:
+            lines += [heading if is_own else heading.replace(_MEANT, _MEANT_LATER), ""]
+            lines += [*_UNCOVERED, ""] if any(one.source.guarantee is Guarantee.NOT_COVERED for one in own) else []
+        elif own:
+            lines += [heading, ""]
         for source in dict.fromkeys(one.source for one in own):
             safe = f" Safe with: {source.cure}." if source.cure else ""
             lines += [f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}", ""]

@@ -164,6 +164,7 @@ _SAID = (
     *("amplification_by_sampling", "accountant", "outside_the_budget", "caveats"),
 )
 _COSTS = (
+    *("statement_with_earlier_runs", "statement_with_account"),
     *("spent.*", "statement", "epsilon_exact_gaussian", "epsilon_over_delta", "epsilon_over_delta.*", "gdp_mu"),
     *(
         "vocabulary",
@@ -181,7 +182,7 @@ STATEMENT = (
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
     Keys(
         ("recompute", "facts.recompute"),
-        "a command, with the place of the run's folder",
+        "the command that computes the cost again",
         SETTINGS,
     ),
     Keys(

@@ -10,22 +10,26 @@ from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape, model_shape
 from client_model.metrics.door import METRICS
+from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.text.formats.door import FORMATS
 from client_model.text.population import PopulationSpec
-from client_model.text.vocabulary import Vocabulary
+from client_model.text.vocabulary import FIRST_WORD, Vocabulary
 from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from typefleet.doors import KindSettings, chosen
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 def shape_of_run(config: RunConfig, parts: Parts, vocabulary_size: int) -> ModelShape:
     """The model with the true size of the vocabulary.
 
     Raises:
-        ConfigError: a kind makes a cell of another name.
+        ConfigError: a kind makes a cell of another name, or the words are fewer than are suggested at once.
     """
+    if (words := vocabulary_size - FIRST_WORD) < SUGGESTIONS:
+        more = f"{SUGGESTIONS} words or more (--privacy.vocabulary-epsilon, --data.vocabulary-path)"
+        raise ConfigError(expected("the vocabulary", more, words))
     shape = model_shape(config.model, vocabulary_size, parts.cell)
     if shape.cell.name != config.model.cell:
         raise ConfigError(f"--model.cell: expected a cell named {config.model.cell!r}, found {shape.cell.name!r}")

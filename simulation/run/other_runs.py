@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from client_model.learning.language_model import weights_sha256
-from client_model.public_start import PUBLIC_START, RANDOM_START
-from server_strategy.privacy.composition import EarlierRun
+from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
+from client_model.text.vocabulary import read_vocabulary
+from server_strategy.privacy.composition import EarlierRun, composed
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.privacy.statement_account import OnAccount, OtherRuns, account_line, start_sentence
+from server_strategy.privacy.statement_account import (
+    OnAccount,
+    OtherRuns,
+    account_line,
+    other_runs_json,
+    start_sentence,
+)
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.run.accepted_input import AcceptedInput
@@ -27,6 +34,7 @@ from simulation.run.account import (
 )
 from simulation.run.directory import RunDirectory
 from simulation.run.earlier_runs import SECTION, earlier_runs, run_of
+from simulation.run.files_statement import origin_of_start
 from simulation.run.shared_messages import require_public
 from simulation.run.starting_point import StartingPoint
 from typefleet.errors import ConfigError, InputError, expected
@@ -88,7 +96,10 @@ def words_from(config: RunConfig, plan: PrivacyPlan, start: StartingPoint | None
         return "counted" if plan.to_json().get("vocabulary") is None else "private"
     if start.ships_with_us or start.corpus is not None:
         return "shipped" if start.ships_with_us else "corpus"
-    return _words_of_weights(start.path)
+    if start.vocabulary == read_vocabulary(FOLDER / "vocab.txt"):  # whatever the run says of them
+        return "shipped"
+    said = _words_of_weights(start.path)
+    return "unknown" if said == "shipped" else said
 
 
 def _words_of_weights(weights: Path) -> Words:
@@ -118,16 +129,21 @@ def start_items(run: "Run") -> Iterator[str]:
     if start is None:
         return
     words = words_from(config, run.strategy.plan, start)
-    if words in _OF_START and config.data.vocabulary_path is None:
-        yield f"the vocabulary, which comes with {start.path.name}: {_OF_START[words]}"
+    if words in _OF_START and config.data.vocabulary_path is None and not _are_covered(run):
+        yield f"the vocabulary, which comes with {start.name}: {_OF_START[words]}"
     if start.ships_with_us or start.corpus is not None:
         yield start.description
     elif config.model.init_is_public:
-        yield f"the starting weights, read from {start.path.name}: declared to be trained on public text alone"
+        yield f"the starting weights, read from {start.name}: declared to be trained on public text alone"
     elif run.earlier[0].known_by == "nothing":
         yield f"{start.description}, and what they cost a phone is not known"
     else:
-        yield f"the starting weights, read from {start.path.name}: of an earlier run, added up under `Other runs`"
+        yield f"the starting weights, read from {start.name}: of an earlier run, added up under `Other runs`"
+
+
+def _are_covered(run: "Run") -> bool:
+    """Whether a vocabulary that the start brings is part of the cost that is stated with it."""
+    return origin_of_start(run.strategy.plan, other_runs_json(other_runs_now(run))) == "earlier private"
 
 
 def other_runs(run: "Run", spent: PrivacySpent | None = None, weights: str | None = None) -> OtherRuns:
@@ -142,21 +158,33 @@ def other_runs(run: "Run", spent: PrivacySpent | None = None, weights: str | Non
         AccountError: the account was changed.
     """
     plan, on_account = run.strategy.plan, run.on_account
-    cost = most_of(plan) if spent is None else Cost(spent.zcdp_rho, own_delta_of(plan))
-    own = EarlierRun(
-        weights_sha256=weights,
-        population=population_of(run.prepared.task.population),
-        cost=cost,
-        terms=terms_of(plan),
-        known_by="its ledger",
-        run=None if on_account is None else on_account.run,
-    )
     return OtherRuns(
-        own=own,
+        own=_itself(run, spent, weights),
         earlier=tuple(run.earlier),
         vocabulary=words_from(run.config, plan, run.prepared.start),
         account=None if on_account is None else OnAccount.of(read_account(on_account), on_account.run),
     )
+
+
+def _itself(run: "Run", spent: PrivacySpent | None, weights: str | None) -> EarlierRun:
+    """This run as one that starts from it will have it."""
+    plan = run.strategy.plan
+    return EarlierRun(
+        weights_sha256=weights,
+        population=population_of(run.prepared.task.population),
+        cost=most_of(plan) if spent is None else Cost(spent.zcdp_rho, own_delta_of(plan)),
+        terms=terms_of(plan),
+        known_by="its ledger",
+        run=None if run.on_account is None else run.on_account.run,
+    )
+
+
+def epsilon_with_earlier(run: "Run") -> str | None:
+    """What it has cost so far with the runs it starts from, for a line of its rounds; None without any."""
+    if not run.earlier:
+        return None
+    epsilon = composed(_itself(run, _spent_by(run), None), run.earlier).epsilon
+    return "no epsilon" if epsilon is None else f"{epsilon:.2f}"
 
 
 def other_runs_now(run: "Run") -> OtherRuns:

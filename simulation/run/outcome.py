@@ -87,7 +87,6 @@ def statement_facts(run: Run) -> StatementFacts:
     data, prepared = run.config.data, run.prepared
     source = text_source(data)
     training = len(prepared.training_phones)
-    words = origin_of_words(data, prepared.start, run.strategy.plan)
     further = prepared.task.population.further
     drawn = (
         f"what several phones hold of one person: the text of {further:,} training phones is drawn from that of people "
@@ -95,6 +94,8 @@ def statement_facts(run: Run) -> StatementFacts:
         if further
         else ""
     )
+    others = other_runs_json(other_runs_now(run))
+    words = origin_of_words(data, prepared.start, run.strategy.plan, others)
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
         outside_the_budget=tuple(filter(None, (words_outside(data, words), *start_items(run), drawn))),
@@ -102,7 +103,7 @@ def statement_facts(run: Run) -> StatementFacts:
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
-        other_runs=other_runs_json(other_runs_now(run)),
+        other_runs=others,
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=words,

@@ -152,7 +152,7 @@ def settle(accepted: AcceptedInput) -> Prepared:
         metrics=accepted.metrics,
         plan=accepted.plan,
     )
-    with step("setting up the fleet"):
+    with step("preparing the choice of phones"):
         prepared.open_world()  # what is wrong with it is said before a folder is made
     return prepared
 

@@ -85,8 +85,24 @@ PUBLIC_WORDS = Source("vocabulary", "a public list of words", _NOTHING, "")
 LISTED_WORDS = Source(
     "vocabulary", "a list of words that was handed in", _NO, "knowing that nobody's text is in the list"
 )
+_PUBLIC_START = "a start whose vocabulary is public"
 EARLIER_WORDS = Source(
-    "vocabulary", "the vocabulary of what the run started from", _NO, "a start whose vocabulary is public"
+    "vocabulary", "words of what the run started from, and how they were chosen is not known", _NO, _PUBLIC_START
+)
+EARLIER_COUNTED_WORDS = Source(
+    "vocabulary", "words that an earlier run counted on its phones, without noise", _NO, _PUBLIC_START
+)
+EARLIER_PRIVATE_WORDS = Source(
+    "vocabulary", "words that an earlier run chose with noise, at a cost that is part of the cost with it", _YES, ""
+)
+EARLIER_UNCOVERED_WORDS = Source(
+    "vocabulary",
+    "words that an earlier run chose with noise, of a modelled deployment or at a cost that no ledger here shows",
+    _NO,
+    _PUBLIC_START,
+)
+CORPUS_WORDS = Source(
+    "vocabulary", "words counted on text that is taken to be public", _NO, "knowing that nobody's text is in it"
 )
 PRIVATE_WORDS = Source("vocabulary", "words chosen with noise, at a share of the budget", _YES, "")
 PRIVATE_WORDS_OF_A_MODEL = Source(

@@ -38,12 +38,20 @@ class StartingPoint:
         return self.path.parent == FOLDER
 
     @property
+    def name(self) -> str:
+        """Which file it is, and of which run or in which folder, without where that lies."""
+        folder, beside = self.path.absolute().parent, "in"
+        if folder.name == "model":
+            folder, beside = folder.parent, "of"
+        return f"{self.path.name} {beside} {folder.name}"
+
+    @property
     def description(self) -> str:
         """For the privacy statement."""
         if self.ships_with_us:
             return "the starting weights and the vocabulary, which ship with Typefleet: trained on public text alone"
         if self.corpus is None:
-            return f"the starting weights, read from {self.path.name}: what they were trained on is not covered"
+            return f"the starting weights, read from {self.name}: what they were trained on is not covered"
         return f"central training on the text of {self.path.name}, for the starting weights: taken to be public"
 
 

@@ -3,18 +3,27 @@
 The run states it, and whoever checks the statement comes to the same from `config.toml` and the plan on record.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from client_model.config import DataConfig
 from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
+from simulation.run.files_statement import origin_of_start
 
 _START = ("the starting weights", "central training on the text of ")  # how what is said of a start begins
 
 
-def origin_by_settings(config: RunConfig, plan: PrivacyPlan) -> str:
-    """Where a run's vocabulary comes from, as `files_statement.origin_of_words` has it of the run itself."""
+def origin_by_settings(config: RunConfig, plan: PrivacyPlan, others: Mapping[str, Any] | None) -> str:
+    """Where a run's vocabulary comes from, as `files_statement.origin_of_words` has it of the run itself.
+
+    Args:
+        config: the settings.
+        plan: on record.
+        others: what is said of other runs, which alone tells of the words that come with a start.
+    """
     init = config.model.init
     if plan.vocabulary is not None:
         return "private" if plan.share_of_the_noise == 1 else "private of a model"
@@ -22,7 +31,7 @@ def origin_by_settings(config: RunConfig, plan: PrivacyPlan) -> str:
         return "listed"
     if init is None or init == RANDOM_START:
         return "counted"
-    return "public" if init == PUBLIC_START or Path(init).parent == FOLDER else "earlier"
+    return "public" if init == PUBLIC_START or Path(init).parent == FOLDER else origin_of_start(plan, others)
 
 
 def words_outside(data: DataConfig, origin: str) -> str:

@@ -144,7 +144,8 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
 
     def add(name: str, value: Any, key: str | None = None) -> None:
         given = "given" if key is not None and getattr(request, key) is not None else ""
-        given = "assumed" if key is not None and not given and key in budget.assumed else given
+        if key is not None and key in budget.assumed:
+            given = f"{getattr(request, key):,} given" if given else "assumed"
         table.add_row(name, _figure(value), given)
 
     add("mechanism", budget.mechanism)
@@ -172,6 +173,7 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
 def _print_assumed(console: Console, budget: Budget) -> None:
     """What nobody said, and what every budget supposes."""
     names = {"min_separation_rounds": "spacing", "population": "phones", "cohort": "reports"}
+    names["max_participations"] = "participations"
     for name, why in budget.assumed.items():
         console.print(f"assumed: {names.get(name, name)}: {why}")
     if budget.spacing_is_assumed:
@@ -224,9 +226,12 @@ def print_cohorts(console: Console, budgets: dict[str, list[Budget]]) -> None:
     print_table(console, ("reports\na round", "rounds\napart", "partici-\npations", *budgets), rows, left=())
     console.print("noise in the model: that noise divided by the reports per round, in clip norms")
     phones = next((budget.population for row in budgets.values() for budget in row), None)
-    if phones is not None:
+    evenly = any(budget.spacing_is_assumed for row in budgets.values() for budget in row)
+    if phones is not None and not evenly:
         console.print(f"the same {phones:,} phones, which come back as soon as so many allow")
-    if any(budget.spacing_is_assumed for row in budgets.values() for budget in row):
+    elif phones is not None:
+        console.print(f"the same {phones:,} phones, no fewer participations than so many reports need")
+    if evenly:
         console.print(_EVENLY)
 
 

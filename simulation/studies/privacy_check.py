@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from server_strategy.privacy.ledger import half_written_line
+from server_strategy.privacy.statement_together import together_json
 from simulation.studies.privacy_evidence import Evidence, check_lines, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
@@ -79,7 +80,10 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
 
 
 def _numbers(found: Evidence) -> dict[str, Any]:
-    return {**asdict(found.spent), "epsilon_is_of": found.plan.epsilon_is_of}
+    others = found.statement.get("other_runs")  # as the run told of them
+    together = together_json(others if isinstance(others, dict) else None)
+    told = {name: text for name, text in together.items() if text is not None}
+    return {**asdict(found.spent), "epsilon_is_of": found.plan.epsilon_is_of, **told}
 
 
 def _print(out: TextIO, numbers: dict[str, Any], findings: Findings) -> None:

@@ -86,6 +86,9 @@ def gather(folder: Path) -> Evidence:
     releases = claimed.get("releases") if isinstance(claimed, dict) else None
     if type(releases) is not int or releases < 0:
         raise ConfigError(expected(path, "what was spent, with its number of releases", "none"))
+    if not ledger.exists() and not (folder / "config.toml").exists():
+        found = "none: a published folder has none; who has the run's own folder can recompute epsilon there"
+        raise ConfigError(expected(ledger, "the ledger of a run", found))
     entries, _ = read_ledger(ledger)
     line = _line_of(entries, releases, statement.get("weights_sha256"))
     ended = _has_ended(folder)

@@ -115,7 +115,8 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
 def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
     """The facts that the settings say as well: the files of the run, its words, whose text it is."""
     facts = found.statement[FACTS]
-    words = origin_by_settings(config, found.plan)
+    others = facts["other_runs"] if isinstance(facts.get("other_runs"), dict) else None
+    words = origin_by_settings(config, found.plan, others)
     secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
     files = {one.name for one in artefacts_of(config, found.folder)}
     for name, same in (

@@ -29,6 +29,7 @@ from client_model.tflite.export_folder import (
     verify_folder,
 )
 from server_strategy.privacy.statement_noise import noise_source_of
+from server_strategy.privacy.statement_together import EARLIER, together_json
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_bytes_atomically, write_npz_atomically, write_text_atomically
 from simulation.flags import read_config
@@ -41,6 +42,7 @@ from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.privacy_heads import vouches_for_words
 from simulation.studies.publishing_lacks import Lack
+from simulation.subcommands import PROGRAM
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.untrusted.limits import MODEL_BYTES
@@ -48,7 +50,7 @@ from typefleet.untrusted.opening import read_bytes
 
 _STATEMENT = "privacy.json"
 _NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
-_BY_WHOM = "by whoever has the run's folder and with it the ledger"
+_COMMAND = f"{PROGRAM} check RUN_DIR"  # for whoever has the run's folder, and with it the ledger
 _WHAT = "the privacy statement of a run"
 
 
@@ -131,7 +133,20 @@ def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterato
     if WORDS[words].guarantee is Guarantee.NOT_COVERED:
         yield "vocabulary", f"a vocabulary from {WORDS[words].words}"
     if config.model.init not in (None, PUBLIC_START, RANDOM_START):
-        yield "start", "a start from weights or text outside the guarantee"
+        yield "start", _start(privacy, config)
+
+
+def _start(privacy: Mapping[str, Any], config: RunConfig) -> str:
+    """What is to be known of a start that does not ship with us."""
+    others = privacy.get("other_runs")
+    if config.model.init_is_public:
+        return "a start from weights that are declared to be public, which nobody has checked"
+    if not isinstance(others, dict) or not others.get("earlier_runs"):
+        return "a start from text that is taken to be public"
+    with_it = together_json(others)[EARLIER] or ""
+    return (
+        f"a start from an earlier run, whose cost is not in that of this run alone ({with_it[:1].lower()}{with_it[1:]})"
+    )
 
 
 def _require_known(root: Path, lacks: Mapping[Lack, str], although: Sequence[Lack]) -> None:
@@ -261,10 +276,13 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
     told = [one for one in tellings(here, privacy, words) if evaluation or one.source != EVALUATION]
     content = {**privacy, "files": [one.as_json() for one in told]}
     page = read_bytes(root / "privacy.md", _WHAT, ConfigError, MODEL_BYTES).decode("utf-8").partition(f"\n{HEADING}")[0]
-    if isinstance(privacy.get("recompute"), str):  # it names the run's folder, which is nobody's business
-        page = page.replace(f"    {privacy['recompute']}", f"    {_BY_WHOM}")
-        content["recompute"] = _BY_WHOM
-    section = files_markdown(told).replace(HEADING, "## What each published file tells")
+    command = privacy.get("recompute")
+    if isinstance(command, str) and command.startswith(PROGRAM) and command != _COMMAND:  # it names a place
+        page = page.replace(command, _COMMAND)
+        content["recompute"] = _COMMAND
+    section = files_markdown(told, is_own=privacy.get("not_guaranteed") is None).replace(
+        HEADING, "## What each published file tells"
+    )
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
     write_text_atomically(draft / "privacy.md", page + section)
 

@@ -59,7 +59,7 @@ def test_every_flag_that_a_scripts_help_lists_is_in_its_section(path, pages):
     listed = {flag.rstrip(".") for flag in flags_of_script(path)}  # one may end a sentence
     own = {f for f in listed if f not in flags_of_settings()} - {"--help"}
     assert own <= set(re.findall(r"--[a-z][\w.-]*\w", section))
-    assert ("settings of a run" in section) == ("--cohort.goal" in listed)
+    assert ("settings of a run" in section) == ("--fleet.size" in listed)
 
 
 def test_every_public_name_has_one_heading(pages):

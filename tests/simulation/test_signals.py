@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from simulation.processes import below
+from simulation.signals import can_go_on_with, ended_by_signals, was_interrupted
 from tests.conftest import ROOT
 
 # A command that says where it is, and counts hashes in native code, which lets no handler of Python's run.
@@ -109,6 +110,26 @@ def test_the_first_signal_finishes_and_the_second_ends(number):
     assert Started("rounds()").send(number).ended() == (130, "finishing\nfinished\n", "")
     twice = Started("rounds()", stubborn=True).send(number, number).ended()
     assert twice == (130, "finishing\n", "interrupted\n")
+
+
+def test_what_can_go_on_is_said_in_the_same_line_however_it_ends():
+    within = "[signals.can_go_on_with('go on').__enter__(), {}]"
+    said = "interrupted; go on with: go on\n"
+    twice = Started(within.format("rounds()"), stubborn=True).send(signal.SIGINT, signal.SIGTERM).ended()
+    assert twice == (130, "finishing\n", said)
+    assert Started(within.format("native()")).send(signal.SIGINT).ended() == (130, "", said)  # by the limit
+
+
+def test_what_has_ended_is_nothing_to_go_on_with(capsys):
+    with can_go_on_with("go on"):
+        pass
+    was_interrupted()
+    with pytest.raises(KeyboardInterrupt), can_go_on_with("go on"):
+        raise KeyboardInterrupt
+    was_interrupted()
+    with ended_by_signals():
+        was_interrupted()
+    assert capsys.readouterr().err == "interrupted\ninterrupted; go on with: go on\ninterrupted\n"
 
 
 def test_what_takes_long_to_end_after_the_second_signal_is_ended():

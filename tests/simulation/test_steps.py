@@ -65,7 +65,21 @@ def test_a_pipe_gets_a_line_for_a_step_and_one_in_ten_seconds(monkeypatch):
             now_s[0] += 1.0
     said = stream.getvalue().splitlines()
     assert said[0] == "counting words" and len(said) == 1 + 40 // 10
-    assert said[1] == "counting words: 25%, about 30 s left" and said[-1] == "counting words: 100%, about 1 s left"
+    assert said[1] == "counting words: 25%, about 30 s left" and said[-1] == "counting words: 100%"
+
+
+def test_what_is_left_never_grows_while_a_unit_is_under_way(monkeypatch):
+    now_s, shown = [0.0], StepsShown(Terminal(), live=False)
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    with steps.heard_by(shown), step("converting", 4) as converting:
+        after = []
+        for done, at_s in ((0, 3), (1, 5), (1, 8), (1, 19), (1, 40), (4, 41)):
+            now_s[0] = float(at_s)
+            if done > converting.done:
+                converting.reached(done)
+            after.append(shown.line().after)
+    assert after[:3] == ["0%  0:00:03", "25%  0:00:15 left", "25%  0:00:12 left"]
+    assert after[3:] == ["25%  0:00:01 left", "25%  0:00:40", "100%  0:00:41"]  # what has passed, where it took longer
 
 
 def test_in_a_pipe_what_is_done_within_a_step_speaks_only_if_it_lasts(monkeypatch):

@@ -68,6 +68,17 @@ def test_without_scripts_and_program_it_is_the_module(monkeypatch, installed_wit
     assert shlex.split(line)[1:] == ["-m", "typefleet", "verify", "no such run"]
 
 
+def test_whoever_called_typefleet_is_told_to_call_it_again(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["typefleet run", "--rounds", "3"])
+    assert shlex.split(command("scripts/simulate.py", "--resume", "runs/1"))[-4:][1:] == ["run", "--resume", "runs/1"]
+    assert "scripts" not in command("scripts/simulate.py") and "typefleet" in command("scripts/simulate.py")
+    assert command("scripts/benchmark.py").endswith("scripts/benchmark.py")  # which is no subcommand
+    for other in (["scripts/simulate.py"], ["/home/typefleet run/cell.py"], []):
+        monkeypatch.setattr(sys, "argv", other)
+        assert command("scripts/simulate.py").endswith("scripts/simulate.py")
+
+
 def test_every_subcommand_has_a_script_of_the_same_name_in_the_checkout():
     scripts = {path.stem for path in (ROOT / "scripts").glob("*.py")}
     of_a_checkout_only = {"benchmark", "train_public_start"}  # what they write or measure lies in one

@@ -26,6 +26,8 @@ SETTING_CHARACTERS = 4_096
 SETTING_MAGNITUDE = 10**15
 SETTING_VALUES = 1_000
 VOCABULARY_TOKENS = 100_000
+SENTENCES = 10_000
+SENTENCES_BYTES = MIB
 STUDY_SETTINGS = 10_000
 TRACE_BYTES = 2_048 * MIB
 TRACE_YEARS = 8_000
@@ -86,6 +88,8 @@ TABLE = (
     Limit("a request to the keyboard page's server", REQUEST_BYTES // MIB, "MiB", "413"),
     Limit("a request to it, from its first byte to its last", REQUEST_S, "s", "the connection ends"),
     Limit("connections to it at a time", CONNECTIONS, "", "the longest idle one ends"),
+    Limit("a file of sentences to type", SENTENCES_BYTES // MIB, "MiB", "refused"),
+    Limit("sentences in it", SENTENCES, "", "refused"),
     Limit("settings that a study tries", STUDY_SETTINGS, "", "refused"),
 )
 

@@ -35,6 +35,15 @@ export function facts(about) {
   ];
 }
 
+/** What the facts of a file do not tell of the model that suggests now: one sentence, or none. */
+export function beyondTheFile(hasLearned) {
+  if (!hasLearned) return "";
+  return (
+    "The model that suggests now has also learned from what you typed in this page: hash and guarantee are those of " +
+    "the file as delivered, and cover none of that."
+  );
+}
+
 /** The facts as rows of a <dl>; `say` is told what a screen reader should hear. */
 export const factRows = (about, say) => facts(about).map((fact) => factRow(fact, say));
 

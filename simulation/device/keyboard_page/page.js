@@ -1,6 +1,6 @@
 // The page: keys, suggestions, figures. What is computed is in keyboard.js, what a file says of itself in about.js.
 
-import { copyButton, factRows, guarantee, possible, runtime } from "./about.js";
+import { beyondTheFile, copyButton, factRows, guarantee, possible, runtime } from "./about.js";
 import { PersonalWords, startsSentence } from "./additions.js";
 import { buildModels, buildStrips } from "./building.js";
 import { openEngine } from "./engines.js";
@@ -262,6 +262,8 @@ function names() {
     strip.querySelector(".name").textContent = about.name + (state.learned.has(place) ? " (has learned from you)" : "");
     strip.querySelector(".name").hidden = state.keyboards.length === 1 && !state.learned.has(place);
   }
+  at("beyond").textContent = beyondTheFile(state.learned.has(state.active));
+  at("beyond").hidden = !at("beyond").textContent;
 }
 
 function choose(place) {

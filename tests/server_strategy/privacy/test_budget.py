@@ -105,6 +105,21 @@ def test_even_spacing_is_marked_and_the_worst_stands_beside_it(mechanism):
     assert enforced.rho == pytest.approx(budget.rho)
 
 
+def test_participations_that_are_given_stay_as_given():
+    """Also where so many phones would not need as many; the spacing is marked, and the worst stands beside it."""
+    request = BudgetRequest("gaussian", noise_multiplier=2.0, rounds=100, cohort=20_000, population=10**6)
+    given = replace(request, max_participations=5)
+    budget, enforced = solve(given), solve(replace(given, min_separation_rounds=20))
+    assert budget.max_participations == 5 and budget.min_separation_rounds == 20 and budget.spacing_is_assumed
+    assert budget.epsilon == enforced.epsilon == pytest.approx(6.2325, rel=1e-4) and budget.worst_case is not None
+    assert solve(request).max_participations == 2 and solve(request).epsilon < budget.epsilon
+    for k in range(2, 101):  # also those that do not divide the rounds
+        assert solve(replace(given, max_participations=k)).max_participations == k
+    assert [with_cohort(budget, given, size).max_participations for size in (5_000, 80_000)] == [5, 9]
+    found = solve(replace(given, rounds=None, epsilon=6.5))
+    assert found.max_participations == 5 and found.rounds == 250 and found.epsilon == budget.epsilon
+
+
 def test_what_nobody_said_is_marked():
     base = BudgetRequest(epsilon=2.0, rounds=50)
     assert solve(replace(base, cohort=10, population=95)).assumed.keys() == {"min_separation_rounds", "delta"}
@@ -157,6 +172,18 @@ BAD = {
     "phones come back too soon": (
         BudgetRequest(epsilon=1.0, rounds=5, cohort=9, population=90, min_separation_rounds=11),
         "--min-separation-rounds: expected a number <= the 10 cohorts",
+    ),
+    "participations too few for so many reports": (
+        BudgetRequest(epsilon=1.0, rounds=100, cohort=9, population=90, max_participations=9),
+        "--max-participations: expected a number >= the 10 that so few phones need for so many reports, found 9",
+    ),
+    "more participations than rounds": (
+        BudgetRequest(epsilon=1.0, rounds=5, max_participations=6),
+        "--max-participations: expected a number <= the 5 of 5 rounds, found 6",
+    ),
+    "more participations than the separation has room for": (
+        BudgetRequest(epsilon=1.0, rounds=100, min_separation_rounds=50, max_participations=5),
+        "--max-participations: expected a number <= the 2 of 100 rounds with 50 apart, found 5",
     ),
     "separation above population": (
         BudgetRequest(epsilon=1.0, rounds=5, population=90, min_separation_rounds=91),

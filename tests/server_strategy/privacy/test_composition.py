@@ -8,6 +8,7 @@ from server_strategy.privacy.composition import (
     DISJOINT,
     SAME,
     SYNTHETIC,
+    UNKNOWN,
     UNLIKE,
     EarlierRun,
     composed,
@@ -32,7 +33,8 @@ def test_generations_on_the_same_data_add_up():
 
 def test_other_data_is_taken_to_be_of_the_same_people_unless_one_of_them_is_made_up():
     assert composed(OWN, [earlier(0.25, "text-01")]).zcdp_rho == 0.75
-    assert composed(OWN, [earlier(0.25, None)]).rule == UNLIKE
+    assert composed(OWN, [earlier(0.25, "text-01")]).rule == UNLIKE
+    assert composed(OWN, [earlier(0.25, None)]).rule == UNKNOWN
     for rho, most in ((0.25, 0.5), (2.0, 2.0)):
         found = composed(OWN, [earlier(rho, SYNTHETIC)])
         assert (found.zcdp_rho, found.rule) == (most, DISJOINT)

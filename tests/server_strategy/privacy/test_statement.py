@@ -185,3 +185,21 @@ def test_releases_that_were_made_again_are_said_where_there_are_any():
     assert content["spent"]["repeated_releases"] == 0 and "made again" not in page
     again = replace(spent, repeated_releases=2)
     assert "| releases made again after a resume | 0 | 2 |" in privacy_markdown(plan, again, FACTS)
+
+
+@pytest.mark.parametrize("modelled", [None, 4000])
+def test_whoever_signs_is_told_what_they_sign_before_anything_else(modelled):
+    plan, spent, content, page = statement(modelled=modelled)
+    top = page[page.index("Who signs this signs that") : page.index("In plain words")]
+    assert page.index(content["statement"]) < page.index(top) and top.count("\n- ") == 4
+    for said in (f"at most {spent.epsilon:.3g}", content["unit"], content["data_covered"], content["recompute"]):
+        assert said in top
+    assert ("not of these files" in top) == (modelled is not None)
+    share = "" if modelled is None else " x 4/4,000"
+    assert f"| {plan.noise_stddev:.4g} = 1.5 x {plan.clip_norm:.4g}{share} |" in page
+
+
+def test_a_separation_that_never_happened_is_said_in_words():
+    _, _, content, page = statement(releases=5)
+    assert content["spent"]["min_separation_rounds"] is None and "| 8 | no phone came twice |" in page
+    assert "Who signs" not in statement("none")[3]

@@ -2,10 +2,11 @@
 
 import io
 import json
+import re
 
 import pytest
 
-from simulation.device.everyday_sentences import type_sentences
+from simulation.device.everyday_sentences import SENTENCES, chosen_sentences, type_sentences
 from typefleet import ConfigError, Keyboard
 
 
@@ -50,6 +51,40 @@ def test_words_that_were_suggested_are_counted(keyboard):
     assert type_sentences(said, keyboard, [first, third, "qqqq"]) == (3, 1, 2)
     assert said.getvalue().splitlines()[0] == f"[{first} {second} {third}] {first}*"
     assert said.getvalue().splitlines()[-1] == "3 words: 1 were the first suggestion, 2 (67%) among the three"
+
+
+def test_sentences_come_from_the_command_line_from_a_file_or_are_built_in(tmp_path, monkeypatch):
+    file = tmp_path / "sentences.txt"
+    file.write_bytes("\ufeffsee you\r\n\n  on my way \n".encode())
+    assert chosen_sentences() == SENTENCES
+    assert chosen_sentences(["on my way"]) == ["on my way"]
+    assert chosen_sentences(file=file) == ["see you", "on my way"]
+    assert chosen_sentences(["see you", str(file)]) == ["see you", str(file)]
+    assert chosen_sentences(["x" * 4000]) == ["x" * 4000]  # longer than a file's name can be
+    with pytest.raises(
+        ConfigError, match=r"^--sentences: expected sentences to type, found the name of a file; --file reads one$"
+    ):
+        chosen_sentences([str(file)])
+    with pytest.raises(ConfigError, match=r"^--file: expected only without --sentences"):
+        chosen_sentences(["see you"], file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b" \n\n", "expected sentences, one a line, found none"),
+        (b"a\n" * 10_001, "expected at most 10,000 sentences, one a line, found 10,001"),
+        (b"a" * (2**20 + 1), "of at most 1 MiB, found a longer one"),
+        (b"\xff\xfe", "expected sentences, one a line, found "),
+        (None, "expected sentences, one a line, found No such file"),
+    ],
+)
+def test_a_file_that_has_no_sentences_or_no_end_of_them_is_refused(content, message, tmp_path):
+    file = tmp_path / "sentences.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"{re.escape(str(file))}: .*{message}"):
+        chosen_sentences(file=file)
 
 
 def test_with_additions_it_suggests_as_an_app_would_show_it(run, keyboard):

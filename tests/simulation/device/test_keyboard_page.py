@@ -447,10 +447,10 @@ def test_it_learns_from_what_was_typed_and_forgets(page):
     assert last < first
     page.type("see you ")
     assert page.strip()[0] == "later"
-    assert "has learned from you" in page.shown("strip-0")
+    assert "has learned from you" in page.shown("strip-0") and "has also learned" in page.shown("beyond")
     page.browser.find_element(By.ID, "forget").click()
     page.type(Keys.BACKSPACE)
-    assert page.strip() == before
+    assert page.strip() == before and page.shown("beyond") == ""
 
 
 def test_two_models_side_by_side(page, small_models):

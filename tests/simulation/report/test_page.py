@@ -287,6 +287,16 @@ def test_without_privacy_and_with_honest_noise(run_copy):
     )
 
 
+def test_bit_for_bit_is_promised_only_where_the_noise_comes_again(run_copy):
+    for source in ("seeded", None):
+        change(run_copy / "summary.json", noise_source=source)
+        assert "The same settings give the same weights, bit for bit, on processors" in report_of(run_copy).text
+    change(run_copy / "summary.json", noise_source="secret")
+    text = report_of(run_copy).text
+    assert "The same settings give the same weights" not in text
+    assert "This run had noise of its own" in text and "--privacy.noise-source seeded in both runs" in text
+
+
 def test_a_report_that_cannot_be_written_is_one_line_and_loses_nothing(run_copy):
     (run_copy / "report.html").mkdir()  # in the way
     before = {path: path.read_bytes() for path in run_copy.rglob("*") if path.is_file()}

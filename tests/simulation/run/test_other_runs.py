@@ -1,17 +1,25 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
+from client_model.public_start import FOLDER
+from client_model.text.vocabulary import read_vocabulary
 from server_strategy.privacy.account import Account
+from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.composition import SYNTHETIC
 from simulation.flags import parse_simulate
 from simulation.run.account import most_of
 from simulation.run.earlier_runs import earlier_runs
+from simulation.run.files_statement import origin_of_start
 from simulation.run.lifecycle import start_run
+from simulation.run.other_runs import epsilon_with_earlier, words_from
 from simulation.run.outcome import finish_run, run_summary, statement_facts, write_outcome
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
+from simulation.run.starting_point import StartingPoint
+from simulation.runner import _of_what
 from tests.simulation.conftest import TINY
 from typefleet.errors import ConfigError, InputError
 
@@ -58,6 +66,8 @@ def test_the_budget_of_a_start_is_added_up_through_all_generations(first, tmp_pa
     (one,) = second.earlier
     assert one.cost.zcdp_rho == 0.25 and one.known_by == "its statement" and one.population == SYNTHETIC
     assert "start       with 1 earlier run (rho 0.25): epsilon" in said and "(rho 0.75), by the same data" in said
+    assert _of_what(second).startswith(f", {epsilon_with_earlier(second)} with what it starts from")
+    assert epsilon_with_earlier(second) == f"{epsilon_by_rdp(0.25, second.strategy.plan.delta):.2f}"
     finish_run(second)
     assert run_summary(second).other_runs["with_earlier_runs"]["zcdp_rho"] == 0.25  # nothing was released since
     third, _ = started_from(tmp_path / "second" / "model" / "weights.npz", "--output-dir", tmp_path / "third")
@@ -76,7 +86,7 @@ def test_the_statement_says_where_the_words_of_a_start_are_from(first, tmp_path)
     third, _ = started_from(tmp_path / "second", "--output-dir", tmp_path / "third")
     for run in (second, third):  # the first one's words, whoever comes after it
         (item,) = (item for item in statement_facts(run).outside_the_budget if item.startswith("the vocabulary"))
-        assert item.endswith("the run that they are of counted it on its training phones, without noise")
+        assert "the run that they are of chose it privately, at a cost that is part of that run's" in item
 
 
 def test_a_start_of_no_record_is_unknown_unless_it_is_declared_to_be_public(first, tmp_path):
@@ -130,3 +140,35 @@ def test_a_statement_that_was_changed_is_refused_in_one_line(changed, first, tmp
     with pytest.raises(InputError, match=r"privacy\.json: expected") as caught:
         earlier_runs(tmp_path / "model" / "weights.npz")
     assert "\n" not in str(caught.value)
+
+
+def test_words_of_a_start_are_covered_only_at_a_cost_that_a_ledger_knows(first, tmp_path):
+    run, _ = started_from(first, "--output-dir", tmp_path / "from")  # whose guarantee is of a modelled deployment
+    facts, plan = statement_facts(run), run.strategy.plan
+    assert facts.words == (uncovered := "earlier private, not covered") and any(
+        "weights.npz of first" in item for item in facts.outside_the_budget
+    )
+    own = replace(plan, modelled_cohort=None)
+    others = {
+        "vocabulary": "private",
+        "earlier_runs": [{"known_by": "its ledger"}],
+        "with_earlier_runs": {"epsilon": 3},
+    }
+    assert origin_of_start(own, others) == "earlier private" and origin_of_start(plan, others) == uncovered
+    for key, value in (("earlier_runs", [{"known_by": "its statement"}]), ("with_earlier_runs", {"epsilon": None})):
+        assert origin_of_start(own, {**others, key: value}) == uncovered
+
+
+def test_words_that_ship_with_us_are_public_whoever_hands_them_on_and_no_others(first, tmp_path):
+    prepared = prepare(parse_simulate([*map(str, TINY)]).run)
+    point = StartingPoint(first / "model" / "weights.npz", read_vocabulary(FOLDER / "vocab.txt"), "", None)
+    assert words_from(prepared.config, prepared.plan, point) == "shipped"
+    statement = json.loads((first / "privacy.json").read_text())
+    folder = tmp_path / "liar"
+    folder.mkdir()
+    (folder / "privacy.json").write_text(
+        json.dumps({**statement, "other_runs": {**statement["other_runs"], "vocabulary": "shipped"}})
+    )
+    own = read_vocabulary(first / "model" / "vocab.txt")
+    point = StartingPoint(folder / "model" / "weights.npz", own, "", None)
+    assert words_from(prepared.config, prepared.plan, point) == "unknown"

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from client_model.learning.language_model import flatten, weights_sha256
 from server_strategy.privacy.ledger import PrivacyLedger, encode_labels, recompute
+from server_strategy.privacy.ledger_lines import LedgerError
 from simulation.files import write_npz_atomically
 from simulation.studies.privacy_check import check_statement
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
@@ -47,6 +48,16 @@ def test_a_half_written_line_is_said_not_counted_and_left_there(tmp_path, capsys
     assert "privacy_ledger.jsonl:9 is half-written and not counted: a release is made only once" in said.err
     assert said.err.count("\n") == 1 and "privacy.json agrees" in said.out
     assert ledger.read_bytes() == before
+
+
+def test_a_published_folder_is_said_to_have_no_ledger(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "privacy_ledger.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"ledger\.jsonl: expected .*, found none: a published folder has no"):
+        check(tmp_path)
+    (tmp_path / "config.toml").touch()  # of a run it is missing
+    with pytest.raises(LedgerError, match="No such file"):
+        check(tmp_path)
 
 
 @pytest.mark.parametrize("releases", [float("inf"), float("nan"), "secret", None, -1, 2.5, True, [3]])

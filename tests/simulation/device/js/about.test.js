@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { pageModule } from "./page_modules.js";
 
-const { facts, guarantee, measured, possible, runtime } = await pageModule("about.js");
+const { beyondTheFile, facts, guarantee, measured, possible, runtime } = await pageModule("about.js");
 
 const ABOUT = {
   privacy: "(6.3, 1.9e-07)-differential privacy for each phone",
@@ -40,6 +40,11 @@ test("where the file runs is one line, and why not in the page is said as well",
 test("a hash is short and can be had in full", () => {
   const [hash] = facts(ABOUT);
   assert.deepEqual([hash.value, hash.full], ["abababababab\u2026", "ab".repeat(32)]);
+});
+
+test("a model that has learned here is said to be more than its file", () => {
+  assert.equal(beyondTheFile(false), "");
+  assert.match(beyondTheFile(true), /has also learned from what you typed .*of the file as delivered/);
 });
 
 test("facts are in words, and those that a file lacks are said to be missing", () => {
