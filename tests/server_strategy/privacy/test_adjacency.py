@@ -134,7 +134,7 @@ def test_a_fixed_clip_norm_costs_the_same_under_both():
 
 @pytest.mark.parametrize("stddev", [1e-300, 5e-324])
 def test_a_count_with_next_to_no_noise_is_refused_in_words(stddev):
-    with pytest.raises(InputError, match="--privacy.clip-count-stddev: expected a number > 1"):
+    with pytest.raises(InputError, match=r"--privacy\.clip-count-stddev: expected a number > 1"):
         make(clip_count_stddev=stddev)
 
 
