@@ -20,9 +20,9 @@ def origin_by_settings(config: RunConfig, plan: PrivacyPlan, others: Mapping[str
     """Where a run's vocabulary comes from, as `files_statement.origin_of_words` has it of the run itself.
 
     Args:
-        config: settings.
+        config: the settings.
         plan: on record.
-        others: what is said of other runs, and of the words of the start.
+        others: what is said of other runs, which alone tells of the words that come with a start.
     """
     init = config.model.init
     if plan.vocabulary is not None:

@@ -33,12 +33,12 @@ def plan_of(counts_words, modelled=None, **privacy):
         ("listed", RANDOM_START, None, DataConfig(vocabulary_path=Path("words.txt")), plan_of(False)),
         ("public", PUBLIC_START, SHIPPED, DataConfig(), plan_of(False)),
         ("public", SHIPPED.path, SHIPPED, DataConfig(), plan_of(False)),
-        ("earlier", Path("corpus.jsonl"), CORPUS, DataConfig(), plan_of(False)),
+        ("corpus", Path("corpus.jsonl"), CORPUS, DataConfig(), plan_of(False)),
     ],
 )
 def test_the_settings_say_the_one_origin_that_the_run_does(origin, init, start, data, plan):
+    others = {"vocabulary": {"public": "shipped", "corpus": "corpus"}.get(origin, "unknown")}
     config = RunConfig(data=data, model=ModelConfig(init=init))
-    others = {"vocabulary": "shipped"} if origin == "public" else None  # as the run says of its start
     assert origin_by_settings(config, plan, others) == origin_of_words(data, start, plan, others) == origin
     said = tuple(filter(None, (words_outside(data, origin), start and start.description)))
     assert says_what_is_outside(said, config, origin)
