@@ -48,7 +48,8 @@ def noise_for_updates(noise_multiplier: float, count_stddev: float, adjacency: s
         ConfigError: the count would cost as much alone.
     """
     sensitivity = COUNT_SENSITIVITY[adjacency]
-    left = noise_multiplier**-2 - (sensitivity / count_stddev) ** 2
+    share = sensitivity / count_stddev
+    left = noise_multiplier**-2 - share * share  # which is infinite for a tiny deviation, where ** would overflow
     if left <= 0:
         part = "the noise multiplier" if sensitivity == 1 else "half the noise multiplier"
         least = f"a number > {sensitivity * noise_multiplier:.4g}, {part}, or nothing is left for the updates"

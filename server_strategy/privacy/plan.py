@@ -107,6 +107,8 @@ class PrivacyPlan:
             vocabulary=VocabularyCost.from_json(values["vocabulary"]),
             **rest,
         )
+        if not (plan.goal and plan.population and plan.modelled_cohort != 0):
+            raise _no_plan("no phones in a cohort or in the population")
         if plan.adjacency not in COUNT_SENSITIVITY:
             raise _no_plan("an adjacency that none has")
         if plan.mechanism is not None and not (plan.noise_multiplier and plan.delta and plan.delta < 1):

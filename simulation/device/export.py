@@ -14,7 +14,7 @@ from simulation.device.model_card import associated_files, model_card
 from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory, read_weights
-from simulation.run.ledger_head import IN_BRIEF, head_of
+from simulation.run.ledger_head import IN_BRIEF, for_manifest, head_of
 from simulation.run.preparation import Prepared, prepare
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
@@ -66,7 +66,7 @@ def export_run(directory: RunDirectory, prepared: Prepared, kinds: Sequence[str]
         kinds,
         max_gradient_norm=prepared.config.training.max_gradient_norm,
         inside=associated_files(card, prepared.vocabulary.to_text(), prepared.metrics),
-        of_the_run={"weights.npz": {} if head is None else {"ledger": head}, "vocab.txt": {}},
+        of_the_run={"weights.npz": {} if head is None else {"ledger": for_manifest(head)}, "vocab.txt": {}},
     )
 
 

@@ -129,6 +129,7 @@ HEAD = (
         "the head of the ledger, the cost, and the digest of the statement",
         COST,
     ),
+    Keys(("vocabulary_sha256",), "the digest of the vocabulary", VOCABULARY),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
@@ -216,7 +217,6 @@ CARD = (
 
 MANIFEST_ALONE = (Keys(("*.bytes", "*.sha256", "*.weights_sha256"), "sizes and digests", RELEASES),)
 MANIFEST = (
-    Keys(("*.ledger.config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
     Keys(
         ("*.metrics.*", "*.same_first_word", "*.same_three_words", "*.contexts"),
         "how each file does on text of people who never train",

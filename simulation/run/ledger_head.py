@@ -2,8 +2,9 @@
 
 A chain of hashes holds its lines together and no more: who rewrites all of them has a chain as well. So the head, the
 number of lines and the hash of the last, is written down elsewhere when the run has ended: in `privacy_head.json`, in
-the manifest of the exported files and, in brief, in the card inside them. With the digests of the statement and of the
-settings in it, one signature covers all that the statement says; the page follows from it.
+the manifest of the exported files and, in brief, in the card inside them. With the digests of the statement, of the
+settings and of the vocabulary in it, one signature covers all that the statement says; the page follows from it. The
+manifest is passed on, and has no digest of the settings, by which a small seed can be found.
 
 `privacy_head.sig` is an Ed25519 signature (RFC 8032) of the bytes of `privacy_head.json`, as `manifest.sig` is of
 `manifest.json`.
@@ -11,6 +12,7 @@ settings in it, one signature covers all that the statement says; the page follo
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from server_strategy.privacy.ledger_lines import read_ledger
 from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
 from typefleet.errors import ConfigError
-from typefleet.untrusted.limits import RECORD_BYTES
+from typefleet.untrusted.limits import MODEL_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
 HEAD, HEAD_SIGNATURE = "privacy_head.json", "privacy_head.sig"
 IN_BRIEF = ("lines", "last_hash")
 """What a model card says of the head."""
+SETTINGS_DIGEST, VOCABULARY_DIGEST = "config_sha256", "vocabulary_sha256"
 
 
 def head_of(root: Path) -> dict[str, Any]:
@@ -35,7 +38,8 @@ def head_of(root: Path) -> dict[str, Any]:
 
     Returns:
         lines, last_hash, weights_sha256, epsilon, epsilon_is_of; statement_sha256, of privacy.json with its keys sorted
-        and without spaces; config_sha256, of the bytes of config.toml.
+        and without spaces; config_sha256, of the bytes of config.toml; vocabulary_sha256, of those of model/vocab.txt,
+        None without one.
 
     Raises:
         ConfigError, LedgerError: something is missing, or is not what such a run has.
@@ -52,8 +56,23 @@ def head_of(root: Path) -> dict[str, Any]:
         "epsilon": spent.get("epsilon"),
         "epsilon_is_of": said["epsilon_is_of"],
         "statement_sha256": hashlib.sha256(statement.encode()).hexdigest(),
-        "config_sha256": hashlib.sha256(settings).hexdigest(),
+        SETTINGS_DIGEST: hashlib.sha256(settings).hexdigest(),
+        VOCABULARY_DIGEST: _vocabulary_sha256(root / "model" / "vocab.txt"),
     }
+
+
+def _vocabulary_sha256(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    return hashlib.sha256(read_bytes(path, "a vocabulary", ConfigError, MODEL_BYTES)).hexdigest()
+
+
+def for_manifest(head: Mapping[str, Any]) -> dict[str, Any]:
+    """The head as a manifest has it, which is passed on.
+
+    The digest of the settings would let whoever has it try seeds, and the vocabulary has an entry of its own there.
+    """
+    return {name: value for name, value in head.items() if name not in (SETTINGS_DIGEST, VOCABULARY_DIGEST)}
 
 
 def write_head(root: Path) -> None:

@@ -22,6 +22,7 @@ from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.other_runs import keep_on_account, other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.run.statement_pages import statement_pages, write_pages
+from simulation.run.words_outside import words_outside
 from simulation.subcommands import PROGRAM
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
@@ -86,19 +87,8 @@ def statement_facts(run: Run) -> StatementFacts:
     data, prepared = run.config.data, run.prepared
     source = text_source(data)
     training = len(prepared.training_phones)
-    start = prepared.start
-    if data.vocabulary_path is not None:
-        vocabulary = f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
-    elif start is not None:
-        vocabulary = ""  # among `start_items`
-    elif run.strategy.plan.vocabulary is not None:
-        vocabulary = ""
-    else:
-        vocabulary = (
-            f"the vocabulary, which is counted on training phones without noise, of words that at least "
-            f"{data.min_phones_a_word} of them wrote (--privacy.vocabulary-epsilon, or a public list as "
-            "--data.vocabulary-path, avoids it)"
-        )
+    others = other_runs_json(other_runs_now(run))
+    words = origin_of_words(data, prepared.start, run.strategy.plan, others)
     further = prepared.task.population.further
     drawn = (
         f"what several phones hold of one person: the text of {further:,} training phones is drawn from that of people "
@@ -106,10 +96,9 @@ def statement_facts(run: Run) -> StatementFacts:
         if further
         else ""
     )
-    others = other_runs_json(other_runs_now(run))
     return StatementFacts(
         data_covered=f"the text of the {training:,} training phones of {source}, as far as their phones took part",
-        outside_the_budget=tuple(filter(None, (vocabulary, *start_items(run), drawn))),
+        outside_the_budget=tuple(filter(None, (words_outside(data, words), *start_items(run), drawn))),
         recompute=f"{PROGRAM} check RUN_DIR",  # not where it lies: the statement is passed on
         weighting=run.cohorts.weighting,
         weights_sha256=weights_sha256(run.flat),
@@ -117,7 +106,7 @@ def statement_facts(run: Run) -> StatementFacts:
         other_runs=others,
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
-        words=origin_of_words(data, start, run.strategy.plan, others),
+        words=words,
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 

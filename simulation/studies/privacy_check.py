@@ -11,13 +11,12 @@ from server_strategy.privacy.statement_together import together_json
 from simulation.studies.privacy_evidence import Evidence, check_lines, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
-    check_head,
-    check_others,
     check_records,
     check_settings,
     check_weights,
 )
 from simulation.studies.privacy_findings import Finding, Findings, Standing
+from simulation.studies.privacy_heads import check_head, check_model_files, check_others
 from simulation.tables import console_for
 from typefleet.errors import printable
 
@@ -73,9 +72,10 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     check_end(found, findings)
     check_weights(found, findings)
     check_settings(found, findings)
+    signed = check_head(found, findings, key)  # of what stands above: what follows is in no head
     check_records(found, findings)
+    check_model_files(found, findings, signed)
     check_others(found, findings)
-    check_head(found, findings, key)
     return found, findings
 
 

@@ -5,18 +5,13 @@ tells it is what was written elsewhere: the weights that the last line led to, t
 the head of the ledger in its own file and in the manifest, and a signature.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.public_start import RANDOM_START
 from client_model.text.population import text_source
-from client_model.tflite.export_folder import MANIFEST, SIGNATURE
 from server_strategy.privacy.ledger import same_plan
 from server_strategy.privacy.ledger_lines import is_bound, participants_of
 from server_strategy.privacy.ledger_paths import way_to
@@ -24,27 +19,14 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
-from simulation.run.artefacts import ARTEFACTS, artefact_of, artefacts_of
+from simulation.run.artefacts import ARTEFACTS, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
-from simulation.run.files_statement import WORDS, origin_of_start
-from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, head_of
 from simulation.run.statement_pages import FACTS
+from simulation.run.words_outside import origin_by_settings, says_what_is_outside
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
 from simulation.studies.privacy_findings import Findings
-from typefleet.errors import ConfigError, InputError
-from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
-from typefleet.untrusted.opening import read_bytes
+from typefleet.errors import InputError
 
-# Origins of words that are counted elsewhere than on the run's phones.
-_NOT_OF_PHONES = {
-    "public",
-    "listed",
-    "corpus",
-    "earlier",
-    "earlier counted",
-    "earlier private",
-    "earlier private, not covered",
-}
 _NOT_THERE = "it is not there"
 
 
@@ -133,28 +115,18 @@ def _compare_plans(found: Evidence, findings: Findings, own: PrivacyPlan) -> Non
 def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None:
     """The facts that the settings say as well: the files of the run, its words, whose text it is."""
     facts = found.statement[FACTS]
-    by_start = {str(PUBLIC_START): {"public"}, str(RANDOM_START): WORDS.keys() - _NOT_OF_PHONES}
     others = facts["other_runs"] if isinstance(facts.get("other_runs"), dict) else None
-    words = by_start.get(str(config.model.init or RANDOM_START), {origin_of_start(found.plan, others)})
-    if config.data.vocabulary_path is not None:
-        words = {"listed"}
+    words = origin_by_settings(config, found.plan, others)
     secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
     files = {one.name for one in artefacts_of(config, found.folder)}
     for name, same in (
         ("files", set(facts["files"]) - secret == files - secret),
-        ("words", facts["words"] in words),
+        ("words", facts["words"] == words),
+        ("outside_the_budget", says_what_is_outside(tuple(facts["outside_the_budget"]), config, words)),
         ("data_covered", text_source(config.data) in facts["data_covered"]),
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):
         findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
-
-
-def check_others(found: Evidence, findings: Findings) -> None:
-    """What else is in the folder is not ours to say."""
-    places = (PurePosixPath(path.relative_to(found.folder).as_posix()) for path in sorted(found.folder.glob("*")))
-    for place in places:
-        if str(place) != "model" and artefact_of(place) is None and not place.name.startswith("."):
-            findings.not_checkable(place.name, "no run writes it, and no statement tells of it")
 
 
 def check_records(found: Evidence, findings: Findings) -> None:
@@ -219,61 +191,3 @@ def _check_participation(found: Evidence, findings: Findings, path: Path) -> Non
     said = overall if isinstance(overall, dict) else {}
     same = all(said.get(name) == value for name, value in wanted.items())
     findings.agree(path.name, same, "participations of all phones, and of the busiest", "other participations")
-
-
-def check_head(found: Evidence, findings: Findings, key: Ed25519PublicKey | None) -> None:
-    """The head in its own file and in the manifest, and the signature of either if there is a key."""
-    try:
-        head = head_of(found.folder)
-    except InputError as error:
-        findings.not_checkable(HEAD, f"the run has no head ({type(error).__name__})")
-        return
-    signed = [
-        _check_one_head(found, findings, head, key, place)
-        for place in ((HEAD, HEAD_SIGNATURE, lambda said: said), (MANIFEST, SIGNATURE, _head_in_manifest))
-    ]
-    if any(signed):
-        findings.signed("the head of the ledger, with the digests of statement and settings")
-    elif key is not None:
-        findings.wrong(HEAD_SIGNATURE, "nothing here is signed by this key")
-
-
-def _head_in_manifest(manifest: dict[str, Any]) -> Any:
-    entry = manifest.get("weights.npz")
-    return entry.get("ledger") if isinstance(entry, dict) else None
-
-
-def _check_one_head(
-    found: Evidence,
-    findings: Findings,
-    head: dict[str, Any],
-    key: Ed25519PublicKey | None,
-    place: tuple[str, str, Callable[[dict[str, Any]], Any]],
-) -> bool:
-    """One file that has the head; whether it is signed by the key."""
-    name, signature, part = place
-    folder = found.folder / "model" if name == MANIFEST else found.folder
-    if not (folder / name).exists():
-        findings.not_checkable(name, _NOT_THERE)
-        return False
-    said = part(read_json_object(folder / name, "the head of a ledger"))
-    if said is None and name == MANIFEST:
-        findings.not_checkable(name, "it says nothing of the ledger, as those of earlier versions")
-        return False
-    others = [one for one in head if not isinstance(said, dict) or said.get(one) != head[one]]
-    if not findings.agree(name, not others, "the head of the ledger", f"another {' and '.join(others)}"):
-        return False
-    if not (folder / signature).exists():
-        return False
-    if key is None:
-        findings.not_checkable(signature, "give --public-key")
-        return False
-    try:
-        key.verify(
-            read_bytes(folder / signature, "a signature", ConfigError, KEY_BYTES),
-            read_bytes(folder / name, "what is signed", ConfigError, RECORD_BYTES),
-        )
-    except InvalidSignature:
-        findings.wrong(signature, "no signature by this key")
-        return False
-    return True

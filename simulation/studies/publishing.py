@@ -5,13 +5,17 @@ evaluation says is left out of it unless it is asked for, since the people it wa
 a file for phones is then written anew, and the manifest with it.
 """
 
+import hashlib
 import json
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TextIO
+
+import numpy as np
 
 from client_model.metrics.table import metric_table
 from client_model.public_start import PUBLIC_START, RANDOM_START
@@ -27,14 +31,16 @@ from client_model.tflite.export_folder import (
 from server_strategy.privacy.statement_noise import noise_source_of
 from server_strategy.privacy.statement_together import EARLIER, together_json
 from simulation.config import RunConfig
-from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
+from simulation.files import read_json_object, write_bytes_atomically, write_npz_atomically, write_text_atomically
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on
 from simulation.run.files_statement import HEADING, WORDS, files_markdown, tellings
 from simulation.run.keys import MANIFEST as MANIFEST_KEYS
 from simulation.run.keys import MANIFEST_ALONE, STATEMENT
+from simulation.run.ledger_head import HEAD, for_manifest
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
+from simulation.studies.privacy_heads import vouches_for_words
 from simulation.studies.publishing_lacks import Lack
 from simulation.subcommands import PROGRAM
 from simulation.tables import console_for
@@ -81,9 +87,8 @@ def publish(
     words = _origin_of_words(root, privacy)
     lacks = dict(_lacks(privacy, words, read_config(root / "config.toml")))
     _require_known(root, lacks, although)
+    _require_files(root)
     _require_statement(root)
-    if (root / "model" / MANIFEST).exists():
-        verify_folder(root / "model", None)
     draft = target.parent / f".{target.name}-{secrets.token_hex(4)}"
     try:
         (draft / "model").mkdir(parents=True)
@@ -169,24 +174,78 @@ def _require_statement(root: Path) -> None:
         raise ConfigError(expected(root, "a privacy statement that holds for the weights", why))
 
 
+def _require_files(root: Path) -> None:
+    """Refuse a model whose files are not those that manifest or head name.
+
+    Raises:
+        ConfigError, VerificationError: they are not, or nothing names the vocabulary.
+    """
+    if (root / "model" / MANIFEST).exists():
+        verify_folder(root / "model", None)
+    elif (root / "model" / "vocab.txt").exists() and not vouches_for_words(root):
+        what = f"{MANIFEST}, or the vocabulary's digest in {HEAD}, to tell whether it is the run's"
+        raise ConfigError(expected(root / "model" / "vocab.txt", what, "neither"))
+
+
+def _is_vouched_for(path: Path) -> bool:
+    """Whether head or manifest name a file of the model: without a manifest, files for phones could be anybody's."""
+    return path.name in ("weights.npz", "vocab.txt") or path.with_name(MANIFEST).exists()
+
+
 def _copy_model(source: Path, target: Path, weights_sha256: str, evaluation: bool) -> None:
     """The model's files that are to be passed on."""
     named = {path.name: path for path in sorted(source.iterdir()) if is_to_pass_on(PurePosixPath("model", path.name))}
-    manifest, signature = named.pop(MANIFEST, None), named.pop(SIGNATURE, None)
+    named = {name: path for name, path in named.items() if _is_vouched_for(path)}
+    manifest = named.pop(MANIFEST, None)
+    named.pop(SIGNATURE, None)
     for path in named.values():
+        if path.suffix == ".npz":
+            _write_arrays(path, target / path.name)
+            continue
         content = read_bytes(path, "a file of the model", VerificationError, MODEL_BYTES)
         if path.suffix == ".tflite":
             content = _checked_file(path, content, weights_sha256, evaluation)
         write_bytes_atomically(target / path.name, content)
+    if manifest is None:
+        return
     if evaluation:
-        for path in filter(None, (manifest, signature)):
-            shutil.copyfile(path, target / path.name)
-    elif manifest is not None:
+        _copy_manifest(manifest, target)
+    else:
         facts = {name: {"weights_sha256": weights_sha256} for name in named if name.endswith(".tflite")}
         empty = target / ".nothing-new"
         empty.mkdir()
         place_files(empty, target, facts, tuple(named))
         empty.rmdir()
+
+
+def _write_arrays(path: Path, target: Path) -> None:
+    """The numbers alone: what else a zip file may hold is nobody's statement."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise VerificationError(expected(path, "the weights of a run", "a damaged file")) from error
+    write_npz_atomically(target, arrays)
+
+
+def _copy_manifest(path: Path, target: Path) -> None:
+    """The manifest with the signature, if it can stay as it is.
+
+    That of an earlier version has a digest of the settings, by which a small seed can be found; and weights that
+    another version of NumPy wrote are the same numbers in other bytes.
+    """
+    entries = read_json_object(path, "a manifest of files")
+    for name, entry in entries.items():
+        if isinstance(entry.get("ledger"), dict):
+            entry["ledger"] = for_manifest(entry["ledger"])
+        content = read_bytes(target / name, "a file of the model", VerificationError, MODEL_BYTES)
+        entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    if entries != read_json_object(path, "a manifest of files"):
+        write_text_atomically(target / MANIFEST, json.dumps(entries, indent=2) + "\n")
+        return
+    for name in (MANIFEST, SIGNATURE):
+        if path.with_name(name).exists():
+            shutil.copyfile(path.with_name(name), target / name)
 
 
 def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:
@@ -241,6 +300,8 @@ def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
         place = PurePosixPath(path.relative_to(root).as_posix())
         if str(place) != "model" and artefact_of(place) is None:
             yield str(place), "nobody knows what"
+        elif place.parts[0] == "model" and len(place.parts) == 2 and not _is_vouched_for(path):
+            yield str(place), f"without {MANIFEST} nothing says that it is the run's"
     if not evaluation:
         yield "metrics in cards, manifest", "evaluation; --evaluation leaves it in"
 
@@ -250,7 +311,7 @@ def _notes(root: Path, privacy: Mapping[str, Any], lacks: Mapping[Lack, str], fi
         yield str(privacy["not_guaranteed"])
     yield from (f"Published although it has {said}." for name, said in lacks.items() if name != "modelled-deployment")
     if (root / "model" / SIGNATURE).exists() and f"model/{SIGNATURE}" not in files:
-        yield "The run's signature is of files with evaluation in them; --sign KEY signs the published ones."
+        yield "The run's signature is of other files than the published ones, which --sign KEY signs."
 
 
 def print_published(stream: TextIO, done: Published, target: Path) -> None:

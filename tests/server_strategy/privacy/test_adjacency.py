@@ -130,3 +130,17 @@ def test_a_plan_that_nobody_made_is_charged_for_without_an_error_of_arithmetic(l
 def test_a_fixed_clip_norm_costs_the_same_under_both():
     costs = [make(adjacency=adjacency, clip_quantile=None).zcdp_rho for adjacency in BOTH]
     assert costs == [gaussian_rho(1.0, MOST)] * 2
+
+
+@pytest.mark.parametrize("stddev", [1e-300, 5e-324])
+def test_a_count_with_next_to_no_noise_is_refused_in_words(stddev):
+    with pytest.raises(InputError, match=r"--privacy\.clip-count-stddev: expected a number > 1"):
+        make(clip_count_stddev=stddev)
+
+
+@pytest.mark.parametrize("name", ["goal", "population", "modelled_cohort"])
+def test_a_plan_of_no_phones_is_none(name):
+    values = make(modelled_cohort=1000).to_json()
+    assert PrivacyPlan.from_json(values).goal == 50
+    with pytest.raises(InputError, match="no phones in a cohort or in the population"):
+        PrivacyPlan.from_json(values | {name: 0})

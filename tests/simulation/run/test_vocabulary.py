@@ -50,11 +50,11 @@ def test_a_word_enters_if_enough_phones_wrote_it_however_often_one_of_them_did(t
 
 
 def test_a_run_counts_only_words_that_several_phones_wrote_and_one_never_suffices(tmp_path):
-    texts = [f"hello you 4711{i} {'pair' if i < 2 else ''}" for i in range(40)]  # the two may be held out
+    texts = [f"hello you there 4711{i} {'pair' if i < 2 else ''}" for i in range(40)]  # the two may be held out
     for flags, kept in (((), False), (("--data.min-phones-a-word", "2", "--data.held-out-share", "0.02"), True)):
         config, _ = opened(tmp_path, texts, "--cohort.goal", "2", *flags)
         words = prepare(config).vocabulary.tokens[8:]
-        assert {"hello", "you"} <= set(words) <= {"hello", "you", "pair"}
+        assert {"hello", "you", "there"} <= set(words) <= {"hello", "you", "there", "pair"}
         assert ("pair" in words) == kept
     with pytest.raises(ConfigError, match=r"--data\.min-phones-a-word: expected a number >= 2, found 1"):
         opened(tmp_path, texts, "--data.min-phones-a-word", "1")

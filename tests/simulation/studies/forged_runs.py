@@ -1,5 +1,6 @@
 """Run directories that lie: made from one finished run, each in a way of its own, by somebody who has all our code."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -15,11 +16,11 @@ from server_strategy.privacy.ledger_lines import chained
 from server_strategy.privacy.ledger_reading import plan_on_record
 from simulation.files import write_npz_atomically
 from simulation.run.directory import stored_weights_sha256
-from simulation.run.ledger_head import head_of, sign_head, write_head
+from simulation.run.ledger_head import for_manifest, head_of, sign_head, write_head
 from simulation.run.statement_pages import facts_from, statement_pages, write_pages
 
 KEPT = ("config.toml", "privacy.json", "privacy.md", "privacy_ledger.jsonl", "privacy_head.json", "summary.json")
-ALSO = ("participation.json", "rounds.jsonl", "model/weights.npz", "model/manifest.json")
+ALSO = ("participation.json", "rounds.jsonl", "model")
 OWN_KEY, OTHER_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 
 Forge = Callable[[Path], None]
@@ -37,7 +38,9 @@ class Forgery(NamedTuple):
 def copy_run(run: Path, folder: Path) -> Path:
     """What a check reads of a run, in a folder of its own."""
     for name in (*KEPT, *ALSO):
-        if (run / name).exists():
+        if (run / name).is_dir():
+            shutil.copytree(run / name, folder / name)
+        elif (run / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(run / name, folder / name)
     return folder
@@ -128,7 +131,7 @@ def rehead(folder: Path) -> None:
     manifest = folder / "model" / "manifest.json"
     if manifest.exists():
         content = json.loads(manifest.read_text())
-        content["weights.npz"]["ledger"] = head_of(folder)
+        content["weights.npz"]["ledger"] = for_manifest(head_of(folder))
         manifest.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -199,6 +202,25 @@ def without(*names: str) -> Forge:
     return forge
 
 
+def zeros(name: str) -> Forge:
+    """A file of nothing."""
+
+    def forge(folder: Path) -> None:
+        (folder / name).write_bytes(bytes(1000))
+
+    return forge
+
+
+def relist(folder: Path) -> None:
+    """A manifest that fits the files."""
+    path = folder / "model" / "manifest.json"
+    content = json.loads(path.read_text())
+    for name, entry in content.items():
+        file = (folder / "model" / name).read_bytes()
+        entry |= {"bytes": len(file), "sha256": hashlib.sha256(file).hexdigest()}
+    path.write_text(json.dumps(content))
+
+
 def all_of(*parts: Forge) -> Forge:
     """One after another."""
 
@@ -233,6 +255,12 @@ def claims_other_weights(folder: Path) -> None:
     digest = stored_weights_sha256(folder / "model" / "weights.npz")
     put("facts", "weights_sha256", value=digest)(folder)
     restate(folder)
+
+
+def facts_of(**changes: Any) -> Forge:
+    """Other facts, and a statement, page and heads that fit them."""
+    told = [put("facts", name, value=value) for name, value in changes.items()]
+    return all_of(*told, restate)
 
 
 # The forgeries ----------------------------------------------------------------------------------------------
@@ -342,6 +370,15 @@ def _in_the_ledger() -> list[Forgery]:
     return [Forgery(f"ledger: {name}", forge, place) for name, forge, place in edits]
 
 
+def _in_the_facts() -> list[Forgery]:
+    """What the run told, told otherwise; all that is made of it is made anew."""
+    edits: list[tuple[str, Forge, str]] = [
+        ("words of the run's own guarantee", facts_of(words="private"), "facts.words"),
+        ("words without noise, and no word of it", facts_of(words="counted"), "facts.words"),
+    ]
+    return [Forgery(f"facts: {name}", forge, place) for name, forge, place in edits]
+
+
 def _elsewhere() -> list[Forgery]:
     """Weights, settings, records, heads and signatures."""
     cheaper = all_of(chain(nobody), restate)
@@ -351,6 +388,12 @@ def _elsewhere() -> list[Forgery]:
     edits: list[tuple[str, Forge, str]] = [
         ("weights swapped", other_weights, "weights.npz"),
         ("weights swapped and stated", claims_other_weights, "privacy_ledger.jsonl:4"),
+        ("a word", text("model/vocab.txt", "the", "forged"), "vocab.txt"),
+        ("a word, by the manifest", all_of(text("model/vocab.txt", "the", "forged"), relist), "vocabulary_sha256"),
+        ("no file for phones", zeros("model/keyboard.tflite"), r"model/keyboard\.tflite"),
+        ("vectors", text("model/test_vectors.json", "1", "2"), r"model/test_vectors\.json"),
+        ("one file more", zeros("model/notes.bin"), r"model/notes\.bin"),
+        ("a key of the noise", zeros("noise_secret"), "noise_secret"),
         ("settings", text("config.toml", "noise_multiplier = 1.0", "noise_multiplier = 2.0"), "config.toml"),
         ("summary", text("summary.json", '"epsilon": ', '"epsilon": 1'), "summary.json"),
         ("a summary of another rho", zero, "summary.json"),
@@ -370,6 +413,8 @@ def _elsewhere() -> list[Forgery]:
             all_of(signed_by(OWN_KEY), keeping("privacy_head.sig", keeping("privacy_head.json", others))),
             "privacy_head.json",
         ),
+        ("a word, under a signature", all_of(signed_by(OWN_KEY), text("model/vocab.txt", "the", "of")), "vocab"),
+        ("a key left, under a signature", all_of(signed_by(OWN_KEY), zeros("noise_secret")), "noise_secret"),
         ("no signature", lambda folder: None, "privacy_head.sig"),
         ("half a signature", all_of(signed_by(OWN_KEY), halve("privacy_head.sig")), "privacy_head.sig"),
     ]
@@ -399,4 +444,4 @@ def halve(name: str) -> Forge:
     return forge
 
 
-FORGERIES = [*_in_the_statement(), *_in_the_page(), *_in_the_ledger(), *_elsewhere()]
+FORGERIES = [*_in_the_statement(), *_in_the_page(), *_in_the_ledger(), *_in_the_facts(), *_elsewhere()]

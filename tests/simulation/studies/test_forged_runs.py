@@ -65,14 +65,20 @@ def test_the_run_as_it_was_is_not(run, key):
     assert "told by the run" in printed and "not checkable" in printed
     signed_by(OWN_KEY)(run)
     code, printed, said = check(run, key)
-    assert (code, said) == (0, "") and "signed" in printed and "not checkable" not in printed
+    assert (code, said) == (0, "") and "signed" in printed
+    _, printed, _ = check(run, key, as_json=True)
+    unsigned = [line["place"] for line in json.loads(printed)["lines"] if line["standing"] == "not checkable"]
+    assert unsigned and all(place.startswith("model/") for place in unsigned)  # which the manifest's signature is of
     code, printed, said = check(run)
     assert code == 0 and "give --public-key" in printed
 
 
 def test_a_signed_manifest_covers_the_ledger(run, key):
     signed_manifest(OWN_KEY)(run)
-    assert check(run, key)[0] == 0
+    code, printed, _ = check(run, key)
+    assert code == 0 and "not checkable" not in printed
+    manifest = json.loads((run / "model" / "manifest.json").read_text())
+    assert not {"config_sha256", "vocabulary_sha256"} & manifest["weights.npz"]["ledger"].keys()
     (run / "privacy_head.json").unlink()
     assert check(run, key)[0] == 0
     chain(invented)(run)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,46 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     publish(planted / "run", tmp_path / "out", KNOWN)
     before, after = (read_json_object(at / "privacy.json", "a statement") for at in (planted / "run", tmp_path / "out"))
     differ = {name for name in before if before[name] != after[name]}
-    assert differ == {"files", "recompute"} and before.keys() == after.keys()
+    assert differ == {"files"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
     assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]
+
+
+def test_without_a_manifest_only_what_the_head_names_is_published(run, tmp_path):
+    (run / "model" / "manifest.json").unlink()
+    done = publish(run, tmp_path / "out", KNOWN)
+    assert {name for name in done.files if name.startswith("model/")} == {"model/weights.npz", "model/vocab.txt"}
+    assert {"model/keyboard.tflite", "model/test_vectors.json"} <= {name for name, _ in done.left_out}
+    head = json.loads((run / "privacy_head.json").read_text())
+    vocabulary = head.pop("vocabulary_sha256")
+    (run / "privacy_head.json").write_text(json.dumps(head))
+    with pytest.raises(ConfigError, match=r"vocab\.txt: expected manifest\.json, or the vocabulary's digest"):
+        publish(run, tmp_path / "again", KNOWN)
+    (run / "privacy_head.json").write_text(json.dumps({**head, "vocabulary_sha256": vocabulary}))
+    with (run / "model" / "vocab.txt").open("a") as file:
+        file.write("user3\n")
+    with pytest.raises(ConfigError, match="another vocabulary_sha256"):
+        publish(run, tmp_path / "again", KNOWN)
+
+
+def test_of_weights_the_numbers_alone_are_published(run, tmp_path):
+    (run / "model" / "manifest.json").unlink()
+    path = run / "model" / "weights.npz"
+    before = path.read_bytes()
+    with zipfile.ZipFile(path, "a") as file:
+        file.comment = b"user3 wrote this"
+    publish(run, tmp_path / "out", KNOWN)
+    assert (tmp_path / "out" / "model" / "weights.npz").read_bytes() == before
+
+
+def test_no_manifest_that_is_published_has_a_digest_of_the_settings(run, tmp_path):
+    path = run / "model" / "manifest.json"
+    before = json.loads(path.read_text())
+    publish(run, tmp_path / "out", KNOWN, evaluation=True)
+    assert (tmp_path / "out" / "model" / "manifest.json").read_bytes() == path.read_bytes()
+    assert "config_sha256" not in path.read_text()
+    head = json.loads((run / "privacy_head.json").read_text())
+    with_digest = {**before["weights.npz"]["ledger"], "config_sha256": head["config_sha256"]}  # as runs of before
+    path.write_text(json.dumps({**before, "weights.npz": {**before["weights.npz"], "ledger": with_digest}}))
+    publish(run, tmp_path / "again", KNOWN, evaluation=True)
+    assert json.loads((tmp_path / "again" / "model" / "manifest.json").read_text()) == before

@@ -1,0 +1,138 @@
+"""Where a run's folder has the head of its ledger, who signed it, and what that vouches for besides the statement.
+
+The head holds the vocabulary as well, and the manifest every file for phones; what neither of them names, or what lies
+in the folder of a finished run and should be gone, is said.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from client_model.tflite.export_folder import MANIFEST, SIGNATURE, VerificationError, verify_folder
+from simulation.files import read_json_object
+from simulation.run.artefacts import artefact_of
+from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, SETTINGS_DIGEST, VOCABULARY_DIGEST, head_of
+from simulation.run.noise_secret import NAME as NOISE_SECRET
+from simulation.run.statement_pages import FACTS
+from simulation.studies.privacy_evidence import Evidence
+from simulation.studies.privacy_findings import Findings
+from typefleet.errors import ConfigError, InputError
+from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes
+
+_NOT_THERE = "it is not there"
+_IN_THE_HEAD = ("weights.npz", "vocab.txt")  # of the model's files
+_MAY_LACK = {HEAD: (VOCABULARY_DIGEST,), MANIFEST: (VOCABULARY_DIGEST, SETTINGS_DIGEST)}  # one of before, or by design
+
+
+def check_head(found: Evidence, findings: Findings, key: Ed25519PublicKey | None) -> Sequence[str]:
+    """The head in its own file and in the manifest, and the signature of either if there is a key.
+
+    Returns:
+        The files that the key has signed.
+    """
+    try:
+        head = head_of(found.folder)
+    except InputError as error:
+        findings.not_checkable(HEAD, f"the run has no head ({type(error).__name__})")
+        return []
+    places = ((HEAD, HEAD_SIGNATURE, lambda said: said), (MANIFEST, SIGNATURE, _head_in_manifest))
+    signed = [place[0] for place in places if _check_one_head(found, findings, head, key, place)]
+    if signed:
+        settings = " and settings" if HEAD in signed else ""
+        findings.signed(f"the head of the ledger, with the digest of statement{settings}")
+    elif key is not None:
+        findings.wrong(HEAD_SIGNATURE, "nothing here is signed by this key")
+    return signed
+
+
+def _head_in_manifest(manifest: dict[str, Any]) -> Any:
+    entry = manifest.get("weights.npz")
+    return entry.get("ledger") if isinstance(entry, dict) else None
+
+
+def _check_one_head(
+    found: Evidence,
+    findings: Findings,
+    head: dict[str, Any],
+    key: Ed25519PublicKey | None,
+    place: tuple[str, str, Callable[[dict[str, Any]], Any]],
+) -> bool:
+    """One file that has the head; whether it is signed by the key."""
+    name, signature, part = place
+    folder = found.folder / "model" if name == MANIFEST else found.folder
+    if not (folder / name).exists():
+        findings.not_checkable(name, _NOT_THERE)
+        return False
+    said = part(read_json_object(folder / name, "the head of a ledger"))
+    if said is None and name == MANIFEST:
+        findings.not_checkable(name, "it says nothing of the ledger, as those of earlier versions")
+        return False
+    said = said if isinstance(said, dict) else {}
+    others = [one for one in head if said.get(one) != head[one] and (one in said or one not in _MAY_LACK[name])]
+    if not findings.agree(name, not others, "the head of the ledger", f"another {' and '.join(others)}"):
+        return False
+    if not (folder / signature).exists():
+        return False
+    if key is None:
+        findings.not_checkable(signature, "give --public-key")
+        return False
+    try:
+        key.verify(
+            read_bytes(folder / signature, "a signature", ConfigError, KEY_BYTES),
+            read_bytes(folder / name, "what is signed", ConfigError, RECORD_BYTES),
+        )
+    except InvalidSignature:
+        findings.wrong(signature, "no signature by this key")
+        return False
+    return True
+
+
+def vouches_for_words(folder: Path) -> bool:
+    """Whether the head in a run's folder says which vocabulary is its own."""
+    return (folder / HEAD).exists() and VOCABULARY_DIGEST in read_json_object(folder / HEAD, "the head of a ledger")
+
+
+def check_model_files(found: Evidence, findings: Findings, signed: Sequence[str]) -> None:
+    """Every file of the model is the one that head or manifest name.
+
+    Args:
+        found, findings: of the run.
+        signed: what of the two is signed by the key that is asked for.
+    """
+    model = found.folder / "model"
+    listed: dict[str, dict[str, Any]] = {}
+    if (model / MANIFEST).exists():
+        try:
+            listed = verify_folder(model, None)
+            findings.recomputed(f"model/{MANIFEST}", "sizes and digests of all files")
+        except VerificationError as error:
+            place, _, why = str(error).removeprefix(f"{found.folder}/").partition(": ")
+            findings.wrong(place, why)
+            return
+    in_the_head = _IN_THE_HEAD if vouches_for_words(found.folder) else _IN_THE_HEAD[:1]
+    for path in sorted(model.glob("*")):
+        if path.name in (MANIFEST, SIGNATURE, *in_the_head) or MANIFEST in signed:
+            continue
+        why = "nothing says which one is the run's"
+        if path.name in listed:
+            why = "it is the one of the manifest, and whose that is only a signature says"
+        findings.not_checkable(f"model/{path.name}", why)
+
+
+def check_others(found: Evidence, findings: Findings) -> None:
+    """What else is in the folder is not ours to say, but that the key of the noise is gone."""
+    places = (PurePosixPath(path.relative_to(found.folder).as_posix()) for path in sorted(found.folder.glob("*")))
+    facts = found.statement.get(FACTS)
+    kept = isinstance(facts, dict) and facts.get("noise_secret_kept") is True
+    for place in places:
+        if str(place) == NOISE_SECRET and found.ended and not kept:
+            why = (
+                "a run that has ended leaves none without --privacy.keep-noise-secret: noise can be taken away with it"
+            )
+            findings.wrong(NOISE_SECRET, why)
+        elif str(place) != "model" and artefact_of(place) is None and not place.name.startswith("."):
+            findings.not_checkable(place.name, "no run writes it, and no statement tells of it")
