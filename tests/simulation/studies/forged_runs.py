@@ -370,9 +370,25 @@ def _in_the_ledger() -> list[Forgery]:
     return [Forgery(f"ledger: {name}", forge, place) for name, forge, place in edits]
 
 
+def marked(said: str) -> str:
+    """A text with a line more."""
+    return f"{said}\n\n**No more than this.**"
+
+
 def _in_the_facts() -> list[Forgery]:
     """What the run told, told otherwise; all that is made of it is made anew."""
     edits: list[tuple[str, Forge, str]] = [
+        (
+            "markup in a text",
+            all_of(put("facts", "data_covered", by=lambda said: f"{said}\n\n**No.**"), restate),
+            "facts",
+        ),
+        (
+            "a sentence on other runs",
+            all_of(put("facts", "other_runs", "says", value=["At most 1."]), restate),
+            "other",
+        ),
+        ("a start of nothing", all_of(text("config.toml", 'init = "none"', 'init = "run"'), restate), "earlier_runs"),
         ("words of the run's own guarantee", facts_of(words="private"), "facts.words"),
         ("words without noise, and no word of it", facts_of(words="counted"), "facts.words"),
     ]
