@@ -170,6 +170,9 @@ def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:
     """Each release of the ledger against the line of its round."""
     rounds = {line["round"]: line for line in RunDirectory(found.folder).read_rounds()}
     way = way_to(found.entries, found.line)
+    if way and not rounds:
+        findings.wrong(path.name, f"no round, the ledger has {len(way)} releases")
+        return
     completed = sum(line.get("abandoned") is None for line in rounds.values())
     wrong = 0
     for number in way:

@@ -415,6 +415,8 @@ def _elsewhere() -> list[Forgery]:
         ("a summary of another rho", zero, "summary.json"),
         ("participation", text("participation.json", '"updates": ', '"updates": 1'), "participation.json"),
         ("rounds", text("rounds.jsonl", '"reports": ', '"reports": 1'), "rounds.jsonl"),
+        ("no rounds", lines(lambda said: [], "rounds.jsonl"), "^[^\n]*rounds.jsonl: no round[^\n]*\n$"),
+        ("half a page", lines(lambda said: said[:20], "privacy.md"), "^privacy.md:21: it ends here[^\n]*\n$"),
         ("a round less", lines(lambda said: said[:-1], "rounds.jsonl"), "rounds.jsonl"),
         ("head", text("privacy_head.json", '"lines": 4', '"lines": 5'), "privacy_head.json"),
         ("all but the manifest", keeping("model/manifest.json", others), "manifest.json"),
