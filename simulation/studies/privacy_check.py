@@ -57,7 +57,7 @@ def check_statement(
     for one in findings.wrongs:
         print(f"{printable(one.place)}: {printable(one.why)}", file=errors)
     if not findings.wrongs and not as_json:
-        print("privacy.json agrees", file=out)
+        print(f"privacy.json agrees: {_how_much(findings)}", file=out)
     return not findings.wrongs
 
 
@@ -77,6 +77,13 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     check_model_files(found, findings, signed)
     check_others(found, findings)
     return found, findings
+
+
+def _how_much(findings: Findings) -> str:
+    """On how much of it that stands."""
+    counts = dict(findings.counts())
+    unknown = counts.get(Standing.NOT_CHECKABLE, 0)
+    return f"{len(findings.lines) - unknown} lines hold, {unknown} cannot be checked"
 
 
 def _numbers(found: Evidence) -> dict[str, Any]:

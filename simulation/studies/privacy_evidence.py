@@ -251,6 +251,9 @@ def _compare_page(found: Evidence, findings: Findings, page: str) -> None:
         theirs = str(found.statement.get(key)).removeprefix(f"{program} ")
         page = page.replace(f"{program} {version(program.lower())}", f"{program} {theirs}")
     wanted = page.split("\n")
+    if len(lines) < len(wanted) and lines[:-1] == wanted[: len(lines) - 1]:
+        findings.wrong(f"{PAGE}:{len(lines)}", "it ends here, and the statement goes on")
+        return
     wrong = [n for n, (a, b) in enumerate(zip_longest(lines, wanted), start=1) if a != b]
     for number in wrong[:_SHOWN]:
         why = "a line too many" if number > len(wanted) else "it is missing" if number > len(lines) else "another line"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from client_model.public_start import RANDOM_START
-from client_model.text.population import text_source
 from server_strategy.privacy.ledger import same_plan
 from server_strategy.privacy.ledger_lines import is_bound, participants_of
 from server_strategy.privacy.ledger_paths import way_to
@@ -25,6 +24,7 @@ from simulation.run.statement_pages import FACTS
 from simulation.run.words_outside import origin_by_settings, says_what_is_outside
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
 from simulation.studies.privacy_findings import Findings
+from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs, is_of_source
 from typefleet.errors import InputError
 
 _NOT_THERE = "it is not there"
@@ -123,10 +123,16 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
         ("files", set(facts["files"]) - secret == files - secret),
         ("words", facts["words"] == words),
         ("outside_the_budget", says_what_is_outside(tuple(facts["outside_the_budget"]), config, words)),
-        ("data_covered", text_source(config.data) in facts["data_covered"]),
+        ("data_covered", is_of_source(facts["data_covered"], config)),
+        ("other_runs.earlier_runs", has_earlier_runs(others, facts["outside_the_budget"], config)),
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):
         findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
+    plain = are_plain(facts)
+    findings.agree(f"{STATEMENT}: {FACTS}", plain, "every text is one line", "a text of several lines, or with markup")
+    if others is not None:
+        why = "sentences or totals that do not follow from the costs"
+        findings.agree(f"{STATEMENT}: other_runs", adds_up(found, others), "from its own numbers and the ledger", why)
 
 
 def check_records(found: Evidence, findings: Findings) -> None:
@@ -164,6 +170,9 @@ def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:
     """Each release of the ledger against the line of its round."""
     rounds = {line["round"]: line for line in RunDirectory(found.folder).read_rounds()}
     way = way_to(found.entries, found.line)
+    if way and not rounds:
+        findings.wrong(path.name, f"no round, the ledger has {len(way)} releases")
+        return
     completed = sum(line.get("abandoned") is None for line in rounds.values())
     wrong = 0
     for number in way:

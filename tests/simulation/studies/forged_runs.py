@@ -370,9 +370,25 @@ def _in_the_ledger() -> list[Forgery]:
     return [Forgery(f"ledger: {name}", forge, place) for name, forge, place in edits]
 
 
+def marked(said: str) -> str:
+    """A text with a line more."""
+    return f"{said}\n\n**No more than this.**"
+
+
 def _in_the_facts() -> list[Forgery]:
     """What the run told, told otherwise; all that is made of it is made anew."""
     edits: list[tuple[str, Forge, str]] = [
+        (
+            "markup in a text",
+            all_of(put("facts", "data_covered", by=lambda said: f"{said}\n\n**No.**"), restate),
+            "facts",
+        ),
+        (
+            "a sentence on other runs",
+            all_of(put("facts", "other_runs", "says", value=["At most 1."]), restate),
+            "other",
+        ),
+        ("a start of nothing", all_of(text("config.toml", 'init = "none"', 'init = "run"'), restate), "earlier_runs"),
         ("words of the run's own guarantee", facts_of(words="private"), "facts.words"),
         ("words without noise, and no word of it", facts_of(words="counted"), "facts.words"),
     ]
@@ -399,6 +415,8 @@ def _elsewhere() -> list[Forgery]:
         ("a summary of another rho", zero, "summary.json"),
         ("participation", text("participation.json", '"updates": ', '"updates": 1'), "participation.json"),
         ("rounds", text("rounds.jsonl", '"reports": ', '"reports": 1'), "rounds.jsonl"),
+        ("no rounds", lines(lambda said: [], "rounds.jsonl"), "^[^\n]*rounds.jsonl: no round[^\n]*\n$"),
+        ("half a page", lines(lambda said: said[:20], "privacy.md"), "^privacy.md:21: it ends here[^\n]*\n$"),
         ("a round less", lines(lambda said: said[:-1], "rounds.jsonl"), "rounds.jsonl"),
         ("head", text("privacy_head.json", '"lines": 4', '"lines": 5'), "privacy_head.json"),
         ("all but the manifest", keeping("model/manifest.json", others), "manifest.json"),

@@ -1,0 +1,107 @@
+"""The facts that only the run knew, held to what they can be held to: one line each, and sums that add up.
+
+What is said of other runs is made again from its own numbers, in the cost of the ledger.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
+from client_model.text.population import text_source
+from server_strategy.privacy.account import AccountTotal
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.composition import MADE_UP, SYNTHETIC, EarlierRun
+from server_strategy.privacy.costs import Cost, Terms
+from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
+from simulation.config import RunConfig
+from simulation.studies.privacy_evidence import Evidence, same
+
+_MARKUP = ("**", "](", "<")
+_ROUNDING = 1e-9
+
+
+def are_plain(told: Any) -> bool:
+    """Whether every text of the facts is one line without markup, so that it can be nothing but what it is."""
+    return all(text.isprintable() and not any(mark in text for mark in _MARKUP) for text in _texts(told))
+
+
+def _texts(told: Any) -> Iterator[str]:
+    if isinstance(told, str):
+        yield told
+    elif isinstance(told, dict):
+        yield from (text for pair in told.items() for one in pair for text in _texts(one))
+    elif isinstance(told, list | tuple):
+        yield from (text for one in told for text in _texts(one))
+
+
+def is_of_source(data_covered: str, config: RunConfig) -> bool:
+    """Whether the data covered is said in the words of a run; the number of phones is the text's."""
+    source = re.escape(text_source(config.data))
+    words = rf"the text of the [0-9,]+ training phones of {source}, as far as their phones took part"
+    return re.fullmatch(words, data_covered) is not None
+
+
+def has_earlier_runs(others: dict[str, Any] | None, outside: list[str], config: RunConfig) -> bool:
+    """Whether earlier runs are named where the start is of one, and none where it is of none."""
+    init = config.model.init
+    named = bool((others or {}).get("earlier_runs"))
+    if init is None or init in (RANDOM_START, PUBLIC_START) or Path(init).parent == FOLDER:
+        return not named
+    corpus = any(one.startswith(f"central training on the text of {init.name}") for one in outside)
+    return others is None or named or corpus or config.model.init_is_public
+
+
+def adds_up(found: Evidence, said: dict[str, Any]) -> bool:
+    """Whether sentences and totals about other runs are those of their numbers, and an account has this run's cost."""
+    try:
+        others = _others(found, said)
+        made = json.loads(json.dumps(other_runs_json(others)))
+        return same(said, made) and (others.account is None or _covers(found, others.account.total))
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
+        return False  # no section that a run writes
+
+
+def _others(found: Evidence, said: dict[str, Any]) -> OtherRuns:
+    plan = found.plan
+    population = SYNTHETIC if said["data"] == MADE_UP else said["data"]
+    own = EarlierRun(
+        weights_sha256=found.statement["weights_sha256"],
+        population=population,
+        cost=Cost(found.spent.zcdp_rho, 0.0 if plan.vocabulary is None else plan.vocabulary.delta),
+        terms=Terms(plan.epsilon_is_of, plan.adjacency, plan.delta_left),
+        known_by="its ledger",
+        run=said["run"],
+    )
+    earlier = tuple(_earlier(one, population, number) for number, one in enumerate(said["earlier_runs"]))
+    return OtherRuns(own, earlier, said["vocabulary"], _account(said["account"]))
+
+
+def _earlier(said: dict[str, Any], population: str | None, number: int) -> EarlierRun:
+    other = SYNTHETIC if said["data"] == MADE_UP else None if said["data"] is None else f"text {number}"
+    return EarlierRun(
+        weights_sha256=said["weights_sha256"],
+        population=population if said["same_data"] else other,
+        cost=Cost(said["zcdp_rho"], said["own_delta"]),
+        terms=Terms(said["epsilon_is_of"], said["adjacency"], said["delta"]),
+        known_by=said["known_by"],
+        run=said["run"],
+    )
+
+
+def _account(said: dict[str, Any] | None) -> OnAccount | None:
+    if said is None:
+        return None
+    total = AccountTotal(**{name: said[name] for name in AccountTotal.__dataclass_fields__})
+    return OnAccount(said["file"], said["run"], (said["line"], said["line_sha256"]), total, said["total_epsilon"])
+
+
+def _covers(found: Evidence, total: AccountTotal) -> bool:
+    """Whether a total is at least the run's own cost, and its epsilon that of its rho."""
+    own = found.spent.zcdp_rho
+    if own is None or total.zcdp_rho is None or total.delta is None:
+        return total.epsilon is None or own is None
+    least = epsilon_by_rdp(total.zcdp_rho, total.delta) * (1 - _ROUNDING)
+    return total.zcdp_rho >= own * (1 - _ROUNDING) and total.epsilon is not None and total.epsilon >= least

@@ -1,0 +1,77 @@
+"""What is said of other runs, made again from its own numbers."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from client_model.config import ModelConfig
+from client_model.public_start import PUBLIC_START, RANDOM_START
+from server_strategy.config import CohortConfig
+from server_strategy.privacy.account import AccountTotal
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.composition import SYNTHETIC, EarlierRun
+from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.costs import Cost, Terms
+from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
+from simulation.config import RunConfig
+from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs
+
+PLAN = make_privacy_plan(CohortConfig(goal=10), PrivacyConfig(noise_multiplier=1.0), rounds=3, num_phones=500)
+TERMS = Terms(PLAN.epsilon_is_of, PLAN.adjacency, PLAN.delta)
+RHO = 0.5
+FOUND = SimpleNamespace(plan=PLAN, spent=SimpleNamespace(zcdp_rho=RHO), statement={"weights_sha256": "ab"})
+
+
+def others(population="a file", earlier=(), rho=0.75):
+    own = EarlierRun("ab", population, Cost(RHO), TERMS, "its ledger", "run-1")
+    before = tuple(EarlierRun("cd", one, Cost(0.25), TERMS, "its ledger") for one in earlier)
+    total = AccountTotal(2, rho, PLAN.delta, epsilon_by_rdp(rho, PLAN.delta), 0, 0)
+    account = OnAccount("account.jsonl", "run-1", (3, "0" * 64), total, None)
+    return OtherRuns(own, before, "counted", account)
+
+
+def as_read(said):
+    return json.loads(json.dumps(other_runs_json(said)))
+
+
+@pytest.mark.parametrize("population", ["a file", SYNTHETIC, None])
+@pytest.mark.parametrize("earlier", [(), ("a file",), ("another", SYNTHETIC), (None, "a file")])
+def test_what_a_run_says_adds_up(population, earlier):
+    assert adds_up(FOUND, as_read(others(population, earlier)))
+
+
+def test_sentences_totals_and_accounts_of_others_do_not():
+    said = as_read(others(earlier=("a file",)))
+    assert adds_up(FOUND, said)
+    for wrong in (
+        {"says": ["At most epsilon 0.05."]},
+        {"earlier_runs": []},
+        {"note": "x"},
+        {"with_earlier_runs": None},
+    ):
+        assert not adds_up(FOUND, said | wrong)
+    cheaper = replace(others(), account=replace(others().account, total=others(rho=RHO / 2).account.total))
+    assert not adds_up(FOUND, as_read(cheaper))  # less than the run's own cost
+    total = AccountTotal(**{**asdict(others().account.total), "epsilon": 0.1})
+    assert not adds_up(FOUND, as_read(replace(others(), account=replace(others().account, total=total))))
+
+
+def test_a_start_of_a_run_has_earlier_runs_and_no_other_has():
+    some, none = {"earlier_runs": [{}]}, {"earlier_runs": []}
+    for init, said, expected in (
+        (Path("run"), some, True),
+        (Path("run"), none, False),
+        (RANDOM_START, none, True),
+        (RANDOM_START, some, False),
+        (PUBLIC_START, some, False),
+    ):
+        assert has_earlier_runs(said, [], RunConfig(model=ModelConfig(init=init))) == expected
+
+
+def test_a_text_of_several_lines_or_with_markup_is_not_plain():
+    assert are_plain({"a": ["the text of 3 phones", "`Other runs`"], "b": None, "c": 1})
+    assert not any(are_plain({"a": ["x", text]}) for text in ("a\nb", "a **b**", "<b>", "[a](b)", "a\u2028b"))
