@@ -179,7 +179,7 @@ def test_what_the_statement_says_of_the_run_is_not_changed(planted, tmp_path):
     publish(planted / "run", tmp_path / "out", KNOWN)
     before, after = (read_json_object(at / "privacy.json", "a statement") for at in (planted / "run", tmp_path / "out"))
     differ = {name for name in before if before[name] != after[name]}
-    assert differ == {"files", "recompute"} and before.keys() == after.keys()
+    assert differ == {"files"} and before.keys() == after.keys()
     assert "## What each published file tells" in (tmp_path / "out" / "privacy.md").read_text()
     assert "rounds.jsonl" not in json.dumps(after["files"]) and after["files"]
 
