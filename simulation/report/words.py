@@ -189,7 +189,7 @@ def repeating(noise_source: str | None) -> str:
         return f"The same settings give {same}"
     return (
         "This run had noise of its own, keyed by a secret, and another run has other noise: the same settings give "
-        "other weights, and figures that come again to about the second digit after the point. With "
+        "other weights, and a recall within a few tenths of a point. With "
         f"--privacy.noise-source seeded in both runs they give {same} Seeded noise protects only from who does not "
         "know the seed."
     )
