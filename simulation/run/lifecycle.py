@@ -19,7 +19,7 @@ from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
-from server_strategy.privacy.ledger import releases_on_record
+from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
@@ -235,7 +235,8 @@ def _require_nothing_released(prepared: Prepared, directory: RunDirectory) -> No
         ConfigError: there is a release on record.
     """
     if prepared.plan.noise_source == "secret" and directory.ledger.exists():
-        releases = releases_on_record(directory.ledger)[0]
+        entries, _ = read_ledger(directory.ledger)  # none, where the run was killed before its plan was written
+        releases = max((entry["release"] for entry in entries), default=0)
         if releases:
             found = f"none, and {releases} releases on record; start a new run"
             raise ConfigError(expected(directory.checkpoints, "a checkpoint", found))

@@ -165,6 +165,11 @@ def test_a_folder_without_checkpoints_that_has_released_is_not_started_anew(copi
     folder, prepared = copied
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").mkdir()
+    for torn in (b"", b'{"plan": {"adap'):  # killed before the plan was on record as a whole
+        (folder / "privacy_ledger.jsonl").write_bytes(torn)
+        opened(prepared, resume=True).close()
+        shutil.rmtree(folder / "checkpoints")
+        (folder / "checkpoints").mkdir()
     run = opened(prepared, resume=True)  # nothing was released
     phones = np.arange(8)
     run.strategy.ledger.record(1, phones.astype(np.uint64), run_spent(run, phones), Binding("0" * 64, "0" * 64))
