@@ -1,4 +1,4 @@
-"""What phones give for a common vocabulary: each at most so many words, all of them together of L2 norm 1.
+"""What phones give for a common vocabulary: words up to a limit per phone, all of one phone together of L2 norm 1.
 
 A phone gives the words that it uses most. With as many uses the shorter word goes first, then the one with the smaller
 hash of its letters: nothing that another phone wrote decides which, so that a phone which leaves changes no other

@@ -93,11 +93,8 @@ def accept_input(
     start = open_starting_point(config)
     counts_words = start is None and config.data.vocabulary_path is None
     plan = _privacy_plan(config, parts, spec.num_phones, counts_words)
-    vocabulary = None if start is None else start.vocabulary
-    if start is None and config.data.vocabulary_path is not None:
-        vocabulary = read_vocabulary(config.data.vocabulary_path)
-    if (begun := config.output_dir if resume else of_run) is not None and counts_words:
-        vocabulary = recorded_vocabulary(begun, plan)
+    begun = config.output_dir if resume else of_run
+    vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else _given_vocabulary(config, start)
     with step("setting up the fleet"):
         fleet = Fleet(
             config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
@@ -118,6 +115,13 @@ def accept_input(
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _given_vocabulary(config: RunConfig, start: StartingPoint | None) -> Vocabulary | None:
+    """The words that come with the start, or from a list; None: they are to be counted."""
+    if start is not None:
+        return start.vocabulary
+    return None if config.data.vocabulary_path is None else read_vocabulary(config.data.vocabulary_path)
 
 
 def _metrics(config: RunConfig, parts: Parts) -> MetricTable:

@@ -239,16 +239,7 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
     elif len(deployments) > 1:
         why = "the runs are of different deployments"
     if why is not None:
-        return TuningCost(
-            runs=runs,
-            without_privacy=without,
-            rho=None,
-            epsilon=None,
-            delta=None,
-            epsilon_of_chosen=None,
-            epsilon_is_of=None,
-            why_not=why,
-        )
+        return _no_cost(runs, without, why)
     ((delta, is_of),) = deployments
     # What an unfinished run has spent is of the same deployment: all have the study's settings.
     rho = sum(one["zcdp_rho"] for one in spent)
@@ -263,6 +254,19 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         epsilon_is_of=is_of,
         why_not=None,
         noise_repeats=any(_is_seeded(config.parent) for config in folder.glob("*/*/seed-*/config.toml")),
+    )
+
+
+def _no_cost(runs: int, without_privacy: int, why: str) -> TuningCost:
+    return TuningCost(
+        runs=runs,
+        without_privacy=without_privacy,
+        rho=None,
+        epsilon=None,
+        delta=None,
+        epsilon_of_chosen=None,
+        epsilon_is_of=None,
+        why_not=why,
     )
 
 

@@ -1,6 +1,5 @@
 """The secret of a run's noise: the same bits when the run goes on, others in another run, gone when it has ended."""
 
-import io
 import json
 import shutil
 import stat
@@ -14,22 +13,15 @@ from server_strategy.privacy.ledger_lines import Binding
 from server_strategy.state import branch
 from simulation.flags import parse_simulate
 from simulation.run.checkpoint import RunTotals, load_newest_checkpoint, newest_about
-from simulation.run.lifecycle import checkpoint, start_run
+from simulation.run.lifecycle import checkpoint
 from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
 from simulation.run.preparation import prepare
-from simulation.run.progress import RunProgress
 from tests.simulation.conftest import TINY
+from tests.simulation.run.test_lifecycle import open_run as opened
 from typefleet.errors import ConfigError
 
 FLAGS = [*(str(flag) for flag in TINY), "--privacy.noise-source", "secret"]
-
-
-def opened(prepared, resume):
-    with RunProgress(io.StringIO(), 1, 0) as progress:
-        run = start_run(prepared, resume=resume, progress=progress)
-    run.close()
-    return run
 
 
 @pytest.fixture(scope="module")
