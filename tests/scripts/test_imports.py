@@ -37,6 +37,9 @@ for number, command in enumerate(json.loads(sys.argv[1])):
         try:
             if command[0] == "-c":
                 exec(command[1])
+            elif command[0] == "-m":
+                sys.argv = command[1:]
+                runpy.run_module(command[1], run_name="__main__", alter_sys=True)
             else:
                 runpy.run_path(command[0], run_name="__main__")
         except SystemExit as left:
@@ -81,6 +84,10 @@ def of_refused(tmp_path_factory):
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused_is_refused_before_anything_heavy_is_imported(case, of_refused):
     assert of_refused[case] == (2, set())
+
+
+def test_the_package_is_a_command_too():
+    assert imported([["-m", "simulation", "--help"], ["-m", "simulation", "--rounds", -3]]) == [(0, set()), (2, set())]
 
 
 def test_heavy_modules_would_be_seen():
