@@ -11,7 +11,7 @@ from client_model.tflite.flatbuffer_model import operator_kind, unpack_model
 from client_model.tflite.float_products import with_float_products
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 
-SHAPE = model_shape(ModelConfig(embedding_size=32, units=48), 400)
+SHAPE = model_shape(ModelConfig(embedding_size=32, units=48, sequence_length=4), 400)
 
 
 @pytest.fixture(scope="module")

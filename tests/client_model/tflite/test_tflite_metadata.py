@@ -28,7 +28,7 @@ FILES = [
 
 @pytest.fixture(scope="module")
 def bare():
-    shape = model_shape(ModelConfig(vocabulary_size=60, embedding_size=8, units=10))
+    shape = model_shape(ModelConfig(vocabulary_size=60, embedding_size=8, units=10, sequence_length=4))
     return convert(shape, initial_weights(shape, 0), ("float32",))["float32"]
 
 
@@ -53,7 +53,7 @@ def test_files_are_read_back_by_any_unzip_and_the_model_still_runs(bare):
     assert read_associated_files(file) == {"vocab.txt": "a\nb\n", "card.md": "é"}
     with zipfile.ZipFile(io.BytesIO(file)) as archive:
         assert archive.testzip() is None
-    inputs = {"tokens": np.ones((1, 20), np.int32), "length": np.array([3], np.int32)}
+    inputs = {"tokens": np.ones((1, 4), np.int32), "length": np.array([3], np.int32)}
     found = [open_interpreter(f).get_signature_runner("score")(**inputs) for f in (bare, file)]
     np.testing.assert_array_equal(found[0]["probabilities"], found[1]["probabilities"])
 

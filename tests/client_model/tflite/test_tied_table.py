@@ -29,7 +29,7 @@ def untied(shape, weights, monkeypatch):
 
 @pytest.mark.parametrize("cell", ["cifg", "lstm"])
 def test_one_table_is_kept_and_the_suggestions_stay(cell, monkeypatch):
-    shape = model_shape(ModelConfig(cell=cell, vocabulary_size=300, embedding_size=24, units=40))
+    shape = model_shape(ModelConfig(cell=cell, vocabulary_size=300, embedding_size=24, units=40, sequence_length=4))
     weights = some_weights(shape, seed=1)
     before = untied(shape, weights, monkeypatch)
     after = tie_table(before)
@@ -49,7 +49,7 @@ def test_one_table_is_kept_and_the_suggestions_stay(cell, monkeypatch):
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_weight_of_the_tables_shape_is_not_taken_for_it(backwards, monkeypatch):
     """Three gates of 100 units read 24 numbers: 300 x 24, as the table of 300 words does."""
-    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=100))
+    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=100, sequence_length=4))
     weights = some_weights(shape, seed=1)
     model = unpack_model(untied(shape, weights, monkeypatch))
     if backwards:  # the order in which products stand says nothing
@@ -65,7 +65,7 @@ def test_a_weight_of_the_tables_shape_is_not_taken_for_it(backwards, monkeypatch
 
 
 def test_tables_too_small_to_be_quantised_stay(monkeypatch):
-    shape = model_shape(ModelConfig(vocabulary_size=30, embedding_size=8, units=6))
+    shape = model_shape(ModelConfig(vocabulary_size=30, embedding_size=8, units=6, sequence_length=4))
     before = untied(shape, some_weights(shape, seed=1), monkeypatch)
     after = tie_table(before)
     stored = [{bytes(b.data) for b in unpack_model(file).buffers if b.data is not None} for file in (before, after)]
@@ -79,7 +79,7 @@ def test_tables_too_small_to_be_quantised_stay(monkeypatch):
 
 
 def test_a_model_put_together_otherwise_is_refused(monkeypatch):
-    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=40))
+    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=40, sequence_length=4))
     model = unpack_model(untied(shape, some_weights(shape, seed=1), monkeypatch))
     for graph in model.subgraphs:
         graph.operators = [
@@ -105,7 +105,7 @@ def test_the_published_model_fits_its_sizes(monkeypatch):
 
 
 def test_scales_that_signatures_share_are_stored_once():
-    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=40))
+    shape = model_shape(ModelConfig(vocabulary_size=300, embedding_size=24, units=40, sequence_length=4))
     file = convert(shape, some_weights(shape, seed=1), ("int8",))["int8"]
     scales = [
         tensor.quantization.scale
