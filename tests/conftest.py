@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from importlib import import_module
 from itertools import chain
@@ -18,6 +20,7 @@ from hypothesis import settings
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: F401
 from simulation.flags import run_door
+from tests.waiting import PATIENCE_S
 
 settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
 settings.load_profile("typefleet")
@@ -29,6 +32,8 @@ LONGEST = (  # files whose slow tests take more than some 15 s, longest first
     *("test_places", "test_flower_on_ray", "test_superlink", "test_cell_door", "test_central_comparison"),
     *("test_metric_door", "test_page", "test_fleet_fit", "test_mechanism_comparison", "test_mechanism_door"),
 )
+MEASURED_S = 2.0  # of the processor, for all cases of a test
+_measured_s: defaultdict[str, float] = defaultdict(float)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +61,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         del quick[:room]
         left -= len(stretch)
     items[:] = [*chain.from_iterable(stretches), *quick]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Of the cases of one test, coverage is taken until they have taken some seconds of the processor.
+
+    It makes Python half as slow again, and the many cases of a test that computes reach the same lines.
+    """
+    test = item.nodeid.partition("[")[0]
+    coverage = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    rests = coverage is not None and _measured_s[test] > MEASURED_S
+    if rests:
+        coverage.pause()
+    began = time.process_time()
+    try:
+        return (yield)
+    finally:
+        _measured_s[test] += time.process_time() - began
+        if rests:
+            coverage.resume()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -126,7 +151,7 @@ def real_text() -> Path:
 def script():
     """Run a script as a user would: script("simulate.py", "--rounds", "1")."""
 
-    def run(name: str, *arguments: object, timeout: float = 300, **kwargs) -> subprocess.CompletedProcess:
+    def run(name: str, *arguments: object, timeout: float = PATIENCE_S, **kwargs) -> subprocess.CompletedProcess:
         command = [sys.executable, str(ROOT / "scripts" / name), *(str(a) for a in arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
 

@@ -35,6 +35,7 @@ from simulation.run.trackers.door import TRACKERS
 from simulation.world.availability.door import AVAILABILITY
 from tests.client_model.learning.test_local_training import make_phone
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 from typefleet.doors import Door
 
 PACKAGES = ("typefleet", "client_model", "server_strategy", "simulation")
@@ -234,7 +235,7 @@ def test_the_entry_points_make_the_names_work_on_the_command_line(tmp_path):
     path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(ROOT / "scripts" / "simulate.py"), "--print-config", *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=os.environ | {"PYTHONPATH": path}
+        command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=os.environ | {"PYTHONPATH": path}
     )
     assert done.returncode == 0, done.stderr
     said = tomllib.loads(done.stdout)

@@ -32,7 +32,7 @@ MARKER = "zqxsecret"  # stands in the content of every valid file; tokenised it 
 LONGER = int(os.environ.get("TYPEFLEET_FUZZ_EXAMPLES", 0))  # random changes of each kind; 0: as few as fit in a suite
 TIME_LIMIT_S = 5.0  # of the processor for one case
 _WAIT_TIMES = (
-    12  # as long in all: what waits for ever takes no time of the processor, and a busy machine much of others
+    60  # as long in all: what waits for ever takes no time of the processor, and a busy machine much of others
 )
 MEMORY_LIMIT_BYTES = 3 * 2**30  # more address space than there was before the case
 RESIDENT_LIMIT_BYTES = 400 * 2**20  # more resident memory than ever before the case

@@ -50,7 +50,7 @@ def test_a_script_ends_in_one_line(name, script, tmp_path):
             (tmp_path / file).write_bytes(content.encode() if isinstance(content, str) else content)
     program, *arguments = COMMANDS[name]
     as_text = [os.fsdecode(argument) for argument in arguments]
-    done = script(program, *as_text, timeout=120, cwd=tmp_path, preexec_fn=limited)
+    done = script(program, *as_text, cwd=tmp_path, preexec_fn=limited)
     assert done.returncode == 2, done.stderr
     *_, said = done.stderr.splitlines()
     assert said.startswith("error: ") and ": expected " in said and "Traceback" not in done.stderr

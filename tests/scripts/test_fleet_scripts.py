@@ -17,9 +17,9 @@ def trace(folder, text=INTERVALS):
     return path
 
 
-def test_a_dry_run_on_a_trace(script, tmp_path):
+def test_a_dry_run_on_a_trace(script_here, tmp_path):
     folder = tmp_path / "out"
-    done = script(
+    done = script_here(
         *("fleet_dry_run.py", "--fleet.trace", trace(tmp_path), "--fleet.size", 500, "--cohort.goal", 5),
         *("--days", 1, "--cohort.min-separation-rounds", 2, "--output-dir", folder),
     )
@@ -94,14 +94,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, script_here, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_recorded_phones_are_matched_and_the_fit_is_a_configuration(script, tmp_path):
+def test_the_recorded_phones_are_matched_and_the_fit_is_a_configuration(script_here, tmp_path):
     path, fitted = REAL_DATA / "traces" / "availability_intervals.csv", tmp_path / "fleet.toml"
     if not path.exists():
         pytest.skip("the recorded phones are not part of the project and not on this machine")
-    done = script("fit_fleet.py", path, "-o", fitted)
+    done = script_here("fit_fleet.py", path, "-o", fitted)
     assert done.returncode == 0 and "NOT MET" not in done.stdout, done.stdout + done.stderr
     assert "507 devices" in done.stdout and done.stdout.count(": met") == 8
-    done = script(
+    done = script_here(
         *("fleet_dry_run.py", "--config", fitted, "--fleet.size", 500, "--cohort.goal", 5, "--days", 0.5),
         *("--output-dir", tmp_path / "out"),
     )

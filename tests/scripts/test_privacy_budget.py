@@ -3,10 +3,10 @@ import json
 import pytest
 
 
-def test_the_published_setting_in_and_its_epsilon_out(script, tmp_path):
+def test_the_published_setting_in_and_its_epsilon_out(script_here, tmp_path):
     setting = ("--noise-multiplier", 7, "--cohort", 6500, "--rounds", 2000, "--min-separation-rounds", 314)
     more = ("--max-participations", 6, "--delta", "1e-10", "--output-dir", tmp_path / "out")
-    done = script("privacy_budget.py", "--mechanism", "tree", *setting, *more)
+    done = script_here("privacy_budget.py", "--mechanism", "tree", *setting, *more)
     assert done.returncode == 0, done.stderr
     assert "8.8986" in done.stdout and "2,041,000" in done.stdout
     content = json.loads((tmp_path / "out" / "budget.json").read_text())

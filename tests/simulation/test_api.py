@@ -20,6 +20,7 @@ from simulation.world.availability.base import WorldFacts
 from simulation.world.availability.model import AvailabilityModel, Habits
 from simulation.world.devices import Devices
 from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.engine_in_process import EngineInProcess
 from typefleet import CohortConfig, FleetConfig, ModelConfig, PrivacyConfig, RunConfig, ServerOptimizerConfig
 from typefleet.errors import ConfigError
 
@@ -132,15 +133,15 @@ def test_whether_noise_is_independent_is_asked_of_the_object():
 
 
 @pytest.mark.slow
-def test_who_is_told_of_each_round_may_stop_the_run_which_can_go_on(shared_engine, tmp_path):
+def test_who_is_told_of_each_round_may_stop_the_run_which_can_go_on(tmp_path):
     config, told = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(tmp_path / "run")]).run, []
 
     def on_round(record):
         told.append((record.round, record.loss))
         return len(told) == 2
 
-    stopped = simulate(config, progress=None, engine=shared_engine, on_round=on_round)
+    stopped = simulate(config, progress=None, engine=EngineInProcess(), on_round=on_round)
     assert [number for number, _ in told] == [1, 2] and not stopped.finished
     assert [loss for _, loss in told] == stopped.rounds["loss"]
-    whole = resume(stopped.path, progress=None, engine=shared_engine, on_round=on_round)
+    whole = resume(stopped.path, progress=None, engine=EngineInProcess(), on_round=on_round)
     assert whole.finished and [number for number, _ in told] == [1, 2, 3]

@@ -14,6 +14,7 @@ from rich.console import Console
 from simulation import steps
 from simulation.steps import LiveLine, StepsShown, clock, steps_shown_on
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 from typefleet.steps import each, step
 
 WIDTHS = (40, 60, 80, 120, 200)
@@ -154,7 +155,7 @@ def test_on_a_real_terminal_the_line_fits_and_goes(columns):
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     reader.join()
     os.close(ours)
     text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", b"".join(written).decode())

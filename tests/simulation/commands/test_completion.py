@@ -10,6 +10,7 @@ import pytest
 from simulation.commands.completion import completion_script
 from simulation.commands.completion_options import completed_commands
 from simulation.subcommands import SUBCOMMANDS
+from tests.waiting import PATIENCE_S
 from typefleet import MECHANISMS, Kind
 
 MECHANISM_NAMES = ["gaussian", "tree", "banded", "blt", "none"]
@@ -182,7 +183,7 @@ def offered_in_zsh(zsh_script, folder, *typed):
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     found = {}
     for line in done.stdout.splitlines():

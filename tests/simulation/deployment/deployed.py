@@ -17,9 +17,9 @@ import psutil
 
 from simulation.deployment.keys import make_keys
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE_S
 
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-PATIENCE_S = 120.0
 ADDRESS = "10.0.0.5"  # of the SuperLink, in the documentation
 
 
@@ -116,7 +116,8 @@ class Deployment:
         calls = [
             self.flwr(self.words("flwr supernode register", {"berlin": name}), f"register-{name}") for name in names
         ]
-        assert [call.wait(60) for call in calls] == [0] * len(calls), [self.said(f"register-{n}") for n in names]
+        codes = [call.wait(PATIENCE_S) for call in calls]
+        assert codes == [0] * len(calls), [self.said(f"register-{name}") for name in names]
 
     def start_node(self, name: str, replaced: Mapping[str, str] | None = None, without: str = "") -> subprocess.Popen:
         """A SuperNode with its own copy of the text.
@@ -170,8 +171,8 @@ class Deployment:
             with suppress(psutil.NoSuchProcess):  # it may end by itself meanwhile
                 process.kill()
         for process in self.processes:
-            process.wait(10)
-        _, left = psutil.wait_procs(everybody, timeout=10)
+            process.wait(PATIENCE_S)
+        _, left = psutil.wait_procs(everybody, timeout=PATIENCE_S)
         assert not left, left
 
 

@@ -30,6 +30,7 @@ from simulation.device.keyboard_server import PAGE, KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
 from tests.simulation.device.keyboard_model import SHAPE, VOCABULARY, export_small_model
 from tests.simulation.device.test_model_card import PRIVACY
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 BOTH_ENGINES = pytest.mark.parametrize("server", ["litert", "local"], indirect=True)
@@ -80,7 +81,7 @@ class Page:
     def __init__(self, browser, server):
         self.browser = browser
         browser.get(server.address)
-        WebDriverWait(browser, 60).until(lambda b: self.mark("ready") or self.mark("failed"))
+        WebDriverWait(browser, PATIENCE_S).until(lambda b: self.mark("ready") or self.mark("failed"))
         assert self.mark("ready"), self.shown("engine")
 
     def mark(self, name):
@@ -176,7 +177,7 @@ def test_what_a_file_lacks_stands_first_and_its_facts_below(page):
     digest = page.browser.find_element(By.CSS_SELECTOR, "#facts dd")
     assert digest.get_attribute("title") == "ab" * 32
     digest.find_element(By.TAG_NAME, "button").click()
-    WebDriverWait(page.browser, 10).until(lambda _: "Copied" in digest.text or "ab" * 32 in digest.text)
+    WebDriverWait(page.browser, PATIENCE_S).until(lambda _: "Copied" in digest.text or "ab" * 32 in digest.text)
     assert "keystrokes saved 36.8" in page.shown("models")
     assert "trigram" not in page.shown("models")  # counted on the phones that train, so it is not in the file
 
@@ -294,7 +295,7 @@ def test_without_a_training_file_the_page_says_how_to_get_it_and_a_reload_is_eno
         page.type("see you", Keys.ENTER)
         page.wait_until_idle()
         browser.find_element(By.ID, "learn").click()
-        WebDriverWait(browser, 60).until(lambda _: "nats per token" in page.shown("learning"))
+        WebDriverWait(browser, PATIENCE_S).until(lambda _: "nats per token" in page.shown("learning"))
     finally:
         server.shutdown()
         server.server_close()
@@ -442,7 +443,7 @@ def test_it_learns_from_what_was_typed_and_forgets(page):
         page.type("see you later tonight", Keys.ENTER)
         page.wait_until_idle()
     page.browser.find_element(By.ID, "learn").click()
-    WebDriverWait(page.browser, 60).until(lambda _: "nats per token" in page.shown("learning"))
+    WebDriverWait(page.browser, PATIENCE_S).until(lambda _: "nats per token" in page.shown("learning"))
     first, last = (float(part.split()[0]) for part in page.shown("learning").split("loss ")[1].split("→"))
     assert last < first
     page.type("see you ")
@@ -486,7 +487,7 @@ def test_usable_without_a_mouse_and_with_a_screen_reader(page):
     page.browser.switch_to.active_element.send_keys(Keys.ENTER)
     page.wait_until_idle()
     assert page.text == "S"
-    WebDriverWait(page.browser, 10).until(lambda _: page.strip()[0] in page.announcement())
+    WebDriverWait(page.browser, PATIENCE_S).until(lambda _: page.strip()[0] in page.announcement())
 
 
 def test_nothing_is_asked_of_another_machine(page, server):

@@ -23,6 +23,7 @@ from simulation.processes import listeners
 from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import VOCABULARY
 from tests.simulation.device.test_model_card import PRIVACY
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
 
 
@@ -41,7 +42,7 @@ def server(run):
 
 
 def ask(server, method, path, body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=PATIENCE_S)
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
     return answer.status, answer.read(), dict(answer.getheaders())
@@ -217,7 +218,7 @@ def test_without_npm_the_script_says_so_and_serves_all_the_same(run, tmp_path):
         assert where.startswith(
             "The model runs in this process, not in the page: npm: expected a command of that name, found none"
         )
-        connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"), timeout=30)
+        connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"), timeout=PATIENCE_S)
         connection.request("GET", "/models.json")
         assert (
             json.loads(connection.getresponse().read())["why_local"]
@@ -226,7 +227,7 @@ def test_without_npm_the_script_says_so_and_serves_all_the_same(run, tmp_path):
         assert [one.is_local for one in listeners([process.pid])] == [True]
     finally:
         process.send_signal(signal.SIGTERM)  # Ctrl-C comes to the same
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0 and not errors
 
 

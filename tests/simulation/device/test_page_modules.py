@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from client_model.text.vocabulary import tokenize
+from tests.waiting import PATIENCE_S
 
 JS = Path(__file__).parent / "js"
 OLDEST_NODE = (20, 19)  # the first that takes a file with `import` for a module wherever it lies
@@ -20,7 +21,7 @@ def node() -> str:
     found = shutil.which("node")
     if found is None:
         pytest.skip("Node is not installed (Debian: apt-get install nodejs)")
-    answer = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    answer = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
     version = tuple(int(part) for part in answer.strip().lstrip("v").split(".")[:2])
     if version < OLDEST_NODE:
         oldest = ".".join(map(str, OLDEST_NODE))
@@ -34,9 +35,8 @@ def test_there_are_tests_of_the_page():
 
 @pytest.mark.parametrize("file", sorted(JS.glob("*.test.js")), ids=lambda file: file.name)
 def test_modules(node, file):
-    done = subprocess.run(
-        [node, "--test", "--test-reporter=tap", str(file)], capture_output=True, text=True, timeout=120, check=False
-    )
+    command = [node, "--test", "--test-reporter=tap", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
     assert passed is not None and int(passed[1]) > 1, done.stdout
@@ -59,7 +59,7 @@ def test_any_text_has_the_tokens_that_it_has_in_training(node):
         input=json.dumps(texts),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

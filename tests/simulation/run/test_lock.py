@@ -29,7 +29,7 @@ from simulation.run.lock import only_writer
 with only_writer(Path(sys.argv[1])):
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     print(child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 

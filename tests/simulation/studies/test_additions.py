@@ -69,8 +69,8 @@ def test_the_table_fits_80_columns_and_has_the_gain_with_its_interval():
 
 
 @pytest.mark.slow
-def test_the_script_types_the_messages_of_people_held_out(straight, script):
-    done = script("measure_additions.py", straight[0], "--people", 6, "--newest", 30)
+def test_the_script_types_the_messages_of_people_held_out(straight, script_here):
+    done = script_here("measure_additions.py", straight[0], "--people", 6, "--newest", 30)
     assert done.returncode == 0, done.stderr
     assert "\n6 people, held-out\n" in done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.split()[:1] == ["vocabulary"])

@@ -17,6 +17,7 @@ from simulation.studies.sweeps.desk import CHOSEN, CONFIRMATION, Desk, Places, b
 from simulation.studies.sweeps.display import SweepDisplay
 from simulation.studies.sweeps.search import setting_of
 from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions, read_study
+from tests.waiting import wait_until
 from typefleet.errors import ConfigError
 
 RATE = "training.learning_rate"
@@ -109,7 +110,12 @@ def test_a_retry_that_becomes_the_best_is_confirmed_in_the_place_of_the_former(t
 
 def test_it_is_said_once_that_the_best_is_being_confirmed_and_never_where_it_has_been(tmp_path):
     asked, seen = study({RATE: Choices((0.5, 1.0))}, confirm=True, seeds=2), []
-    desk = Desk(tmp_path, asked, Places(1, 1, lambda log: Process(lambda trial: 0.3)))
+
+    def until_it_was_seen(_):
+        wait_until(lambda: desk.progress.confirming in seen, "a watcher that has looked")
+        return 0.0
+
+    desk = Desk(tmp_path, asked, Places(1, 1, lambda log: Process(until_it_was_seen)))
     desk.carry_out(lambda: seen.append(desk.progress.confirming))
     assert list(dict.fromkeys(seen)) == [None, 4, 3, 2, 1]
     assert carried_out(tmp_path, asked).progress.confirming is None
