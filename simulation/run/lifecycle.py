@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.config import public_shape, starts_publicly
-from client_model.learning.language_model import flatten, weights_sha256
+from client_model.learning.language_model import flatten
 from client_model.text.population import phone_labels, text_source
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
@@ -38,6 +38,7 @@ from simulation.run.checkpoint import (
     save_checkpoint,
     totals_of,
 )
+from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
@@ -64,7 +65,7 @@ class Run:
     directory: RunDirectory
     cohorts: FleetCohorts
     strategy: DPFedAvg
-    flat: NDArray[np.float32]  # [num_weights]
+    weights: CurrentWeights
     salt: str
     began: Mapping[str, str]  # digests of the starting weights and of the noise's key, for a resume to compare
     totals: RunTotals = field(default_factory=RunTotals)
@@ -75,6 +76,11 @@ class Run:
     earlier: Sequence[EarlierRun] = ()  # whose weights it starts from
     on_account: RunOnAccount | None = None  # where it is charged
     held: ExitStack = field(default_factory=ExitStack)  # what ends with the run: the lock on its folder
+
+    @property
+    def flat(self) -> NDArray[np.float32]:
+        """The weights as one vector, [num_weights]."""
+        return self.weights.flat
 
     @property
     def config(self) -> RunConfig:
@@ -157,9 +163,8 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         held.enter_context(only_writer(directory.root))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16) if reserved is None else reserved.salt
-    flat = flatten(weights)
-    start_sha256 = weights_sha256(flat)
-    bound_to = beginning(_fingerprint(prepared), start_sha256)
+    at_start = CurrentWeights(flatten(weights), prepared.shape)
+    bound_to = beginning(_fingerprint(prepared), at_start.sha256)
     noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
     cohorts = prepared.open_world()
     run = Run(
@@ -167,10 +172,10 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         directory=directory,
         cohorts=cohorts,
         strategy=_strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt),
-        flat=flat,
+        weights=at_start,
         salt=salt,
         began={
-            "start_sha256": start_sha256,
+            "start_sha256": at_start.sha256,
             "noise_check": noise.check(),
             **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
         },
@@ -209,7 +214,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         directory=directory,
         cohorts=cohorts,
         strategy=strategy,
-        flat=leaf(stored.state, "weights"),
+        weights=CurrentWeights(leaf(stored.state, "weights"), prepared.shape),
         salt=salt,
         began=began,
         totals=totals,

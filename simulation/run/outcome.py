@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from client_model.learning.language_model import unflatten, weights_sha256
+from client_model.learning.language_model import unflatten
 from client_model.text.population import most_phones_of_a_person, text_source
 from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_account import other_runs_json
@@ -53,7 +53,7 @@ def run_summary(run: Run) -> Summary:
         baselines=run.prepared.baselines(),
         skipped_lines=run.prepared.population.skipped_lines,
         participation=overall(run.cohorts.fleet.may_train, strategy.participation.counts),
-        weights_sha256=weights_sha256(run.flat),
+        weights_sha256=run.weights.sha256,
         peak_driver_rss_bytes=peak_rss_bytes(),
         other_runs=other_runs_json(other_runs_now(run)),
     )
@@ -101,7 +101,7 @@ def statement_facts(run: Run) -> StatementFacts:
         outside_the_budget=tuple(filter(None, (words_outside(data, words), *start_items(run), drawn))),
         recompute=f"{PROGRAM} check RUN_DIR",  # not where it lies: the statement is passed on
         weighting=run.cohorts.weighting,
-        weights_sha256=weights_sha256(run.flat),
+        weights_sha256=run.weights.sha256,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         other_runs=others,
         noise_secret_kept=run.config.privacy.keep_noise_secret,
