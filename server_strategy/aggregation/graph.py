@@ -53,6 +53,7 @@ class Assumptions:
         correctness_bits: eta; a round with so many drop-outs fails with probability at most 2^-eta.
         check_views: the server may show different survivors to different phones; it is caught at it.
         complete_up_to: phones of a round in which all are neighbours, whatever fewer would do.
+        least_phones: that a sum has to be of; phones leave a round with fewer.
     """
 
     corrupted_share: float = 0.05
@@ -61,6 +62,7 @@ class Assumptions:
     correctness_bits: int = 40
     check_views: bool = True
     complete_up_to: int = 64
+    least_phones: int = LEAST_PHONES
 
     def __post_init__(self) -> None:
         for name in ("corrupted_share", "dropped_share"):
@@ -69,6 +71,8 @@ class Assumptions:
         for name in ("security_bits", "correctness_bits"):
             if not 1 <= getattr(self, name) <= 128:
                 raise ConfigError(expected(name, "1 to 128 bits", getattr(self, name)))
+        if not LEAST_PHONES <= self.least_phones <= MOST_PHONES:
+            raise ConfigError(expected("least_phones", f"{LEAST_PHONES} to {MOST_PHONES}", self.least_phones))
 
     def corrupted(self, phones: int) -> int:
         """The most of so many phones that may be corrupted; one at least, unless none is assumed to be."""
@@ -92,12 +96,16 @@ class GraphSize:
         threshold: t, shares that recover a secret.
         least_survivors: phones whose vectors have to be in the sum. In a sparse graph a server that said of more than
             the assumed number that they were gone could cut it into parts.
+        cannot_be_cut: whether the honest phones that stay are connected whoever is corrupted or said to have left, and
+            not only with high probability for those who were so before the order was drawn: there are more neighbours
+            than such phones, and a Harary graph falls apart with no fewer.
     """
 
     phones: int
     neighbours: int
     threshold: int
     least_survivors: int
+    cannot_be_cut: bool
 
     @property
     def complete(self) -> bool:
@@ -110,24 +118,27 @@ def graph_size(phones: int, assumptions: Assumptions) -> GraphSize:
     """The sparsest graph that withstands what is assumed.
 
     Args:
-        phones: n, from 3 to 65,536.
+        phones: n, from the least number that a sum has to be of to 65,536.
         assumptions: what it has to withstand.
 
     Raises:
         ConfigError: no graph does, the complete one neither.
     """
-    if not LEAST_PHONES <= phones <= MOST_PHONES:
-        raise ConfigError(expected("phones of a round", f"{LEAST_PHONES} to {MOST_PHONES}", phones))
+    least = assumptions.least_phones
+    if not least <= phones <= MOST_PHONES:
+        raise ConfigError(expected("phones of a round", f"{least} to {MOST_PHONES}", phones))
     for neighbours in range(2, phones - 1, 2) if phones > assumptions.complete_up_to else ():
         threshold = sparse_threshold(phones, neighbours, assumptions)
         if threshold is not None:
-            return GraphSize(phones, neighbours, threshold, phones - assumptions.dropped(phones))
+            dropped = assumptions.dropped(phones)
+            connected = neighbours > assumptions.corrupted(phones) + dropped
+            return GraphSize(phones, neighbours, threshold, max(phones - dropped, least), connected)
     corrupted, staying = assumptions.corrupted(phones), phones - 1 - assumptions.dropped(phones)
     threshold = _least_threshold(corrupted + 1, phones - 1, assumptions)
     if threshold > staying:
         what = f"corrupted and dropped shares that leave {threshold} neighbours of {phones - 1}"
         raise ConfigError(expected(f"a round of {phones} phones", what, f"{staying} left"))
-    return GraphSize(phones, phones - 1, threshold, threshold + 1)
+    return GraphSize(phones, phones - 1, threshold, max(threshold + 1, least), cannot_be_cut=True)
 
 
 def sparse_threshold(

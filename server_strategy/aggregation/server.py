@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.failures import Cause, FailureCause, ProtocolViolation, round_failed, violation
-from server_strategy.aggregation.graph import LEAST_PHONES, draw_ring, neighbours_on
+from server_strategy.aggregation.graph import draw_ring, neighbours_on
 from server_strategy.aggregation.keys import KeyPair, RunSecret
 from server_strategy.aggregation.masks import Words, add_mask
 from server_strategy.aggregation.messages import (
@@ -237,12 +237,11 @@ class Server:
 
     def _draw_graph(self) -> None:
         count = len(self._advertised)
-        if count < LEAST_PHONES:
-            raise round_failed("too_few_advertised", "phones that advertised keys", f"at least {LEAST_PHONES}", count)
         try:
             size = self._terms.graph_size(count)
         except ConfigError as error:
-            raise round_failed("too_few_advertised", "phones that advertised keys", "enough", count) from error
+            what = "enough for what the round has to withstand"
+            raise round_failed("too_few_advertised", "phones that advertised keys", what, count) from error
         ring = draw_ring(list(self._advertised), self._secret, self._terms.server_round)
         self._neighbours = neighbours_on(ring, size)
 
