@@ -135,6 +135,7 @@ def graph_size(phones: int, assumptions: Assumptions) -> GraphSize:
             return GraphSize(phones, neighbours, threshold, max(phones - dropped, least), connected)
     corrupted, staying = assumptions.corrupted(phones), phones - 1 - assumptions.dropped(phones)
     threshold = _least_threshold(corrupted + 1, phones - 1, assumptions)
+    threshold = max(threshold, min(phones // 2 + 1, staying))  # shares of more than half cost nothing here
     if threshold > staying:
         what = f"corrupted and dropped shares that leave {threshold} neighbours of {phones - 1}"
         raise ConfigError(expected(f"a round of {phones} phones", what, f"{staying} left"))
