@@ -17,6 +17,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Self, TypeVar
 
 from server_strategy.aggregation.failures import violation
@@ -74,6 +75,14 @@ class Reader:
         if (count := self.number()) > self.limits.phones:
             raise violation("oversized", "a list", f"at most {self.limits.phones} phones", count)
         return count
+
+    def phones(self) -> tuple[int, ...]:
+        """A list of phones in ascending order."""
+        count = self.count()
+        found = struct.unpack(f">{count}I", self.take(count * COUNT.size))
+        if any(one >= other for one, other in pairwise(found)):
+            raise violation("malformed", "a list", "phones in ascending order", "others")
+        return found
 
     def by_phone(self, read: Callable[[], Field]) -> dict[int, Field]:
         """A list of fields, each after the number of its phone, in ascending order."""
@@ -217,7 +226,7 @@ class PeerKeys(Message):
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
-        roster = tuple(reader.by_phone(lambda: None))
+        roster = reader.phones()
         bodies = reader.by_phone(lambda: reader.take(KEYS_BYTES))
         keys = {
             phone: AdvertiseKeys._read(Reader(body, reader.limits), server_round, phone)

@@ -210,10 +210,10 @@ class Phone:
         self._expect(Step.UNMASK)
         message = Confirmations.from_bytes(confirmations, self._terms.server_round, SERVER, Limits())
         self._refuse_strangers(message.signatures)
-        agreeing = 0
+        agreeing, view = 0, self._view()
         for peer, signature in message.signatures.items():
             try:
-                keys.verify(self._peers[peer].identity_public, signature, self._view(), "a neighbour's confirmation")
+                keys.verify(self._peers[peer].identity_public, signature, view, "a neighbour's confirmation")
             except ProtocolViolation as error:
                 self.refused[error.cause] += 1
             else:

@@ -95,6 +95,23 @@ def test_with_the_threshold_they_do_learn_the_vector(attack):
     assert (attack.round.terms.ring.decode(left) == 1234).all()
 
 
+def test_a_vector_that_comes_late_stays_masked():
+    """The phone was taken for gone and its mask key recovered; then its vector arrives. The self mask is left on it."""
+    now = as_far_as(Step.MASK, length=LENGTH)
+    now.vectors[TARGET] = np.full(LENGTH, 1234)
+    late = now.masked(TARGET)
+    now.play(Step.MASK, OTHERS)
+    now.play(Step.CONFIRM, OTHERS)
+    now.play(Step.UNMASK, OTHERS)
+    assert now.terms.ring.decode(now.server.sum()).tolist() == sum(now.vectors[n] for n in OTHERS).tolist()
+    for peer in OTHERS:  # the server has every pairwise mask of the phone
+        agreed = keys.agree(now.phones[TARGET]._mask_pair.private, now.server._advertised[peer].mask_public)
+        add_mask(late, keys.mask_key(agreed, 9, TARGET, peer), subtract=peer > TARGET)
+    assert min(pvalues(late)) > 1e-3
+    add_mask(late, keys.self_mask_key(now.phones[TARGET]._seed, 9, TARGET), subtract=True)
+    assert (now.terms.ring.decode(late) == 1234).all()
+
+
 def test_a_failed_round_leaves_nothing_to_unmask(masked_round):
     now = masked_round.copy()
     now.play(Step.CONFIRM)
