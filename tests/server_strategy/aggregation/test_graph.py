@@ -133,6 +133,23 @@ def test_what_no_graph_withstands_is_refused(phones, settings):
         graph_size(phones, Assumptions(**settings))
 
 
+def test_a_graph_that_is_set_is_held_to_the_same_conditions():
+    found = graph_size(200, Assumptions())
+    assert graph_size(200, Assumptions(neighbours=found.neighbours)) == found
+    more = graph_size(200, Assumptions(neighbours=found.neighbours + 8, threshold=found.threshold + 6))
+    assert (more.neighbours, more.threshold) == (found.neighbours + 8, found.threshold + 6)
+    assert graph_size(200, Assumptions(neighbours=500)).complete
+    few = graph_size(20, Assumptions(neighbours=14, check_views=False))  # though so few would all be neighbours
+    assert few.neighbours == 14
+    for neighbours in (found.neighbours - 2, found.neighbours + 1):
+        with pytest.raises(ConfigError, match=f"neighbours in a round of 200 phones: .*, found {neighbours}"):
+            graph_size(200, Assumptions(neighbours=neighbours))
+    for threshold in (4, 8):
+        with pytest.raises(ConfigError, match=f"threshold in a round of 8 phones: expected 5 to 6, found {threshold}"):
+            graph_size(8, Assumptions(threshold=threshold))
+    assert graph_size(8, Assumptions(threshold=6)).threshold == 6
+
+
 @pytest.mark.parametrize("phones", [0, 2, 1 << 17])
 def test_a_round_has_three_to_65536_phones(phones):
     with pytest.raises(ConfigError, match=f"phones of a round: expected 3 to 65536, found {phones}"):
@@ -140,7 +157,14 @@ def test_a_round_has_three_to_65536_phones(phones):
 
 
 @pytest.mark.parametrize(
-    "settings", [dict(corrupted_share=1), dict(dropped_share=-0.1), dict(security_bits=0), dict(least_phones=2)]
+    "settings",
+    [
+        dict(corrupted_share=1),
+        dict(dropped_share=-0.1),
+        dict(security_bits=0),
+        dict(least_phones=2),
+        dict(neighbours=1),
+    ],
 )
 def test_an_assumption_out_of_its_range_is_named(settings):
     with pytest.raises(ConfigError, match=f"{next(iter(settings))}: expected"):
