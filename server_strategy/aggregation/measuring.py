@@ -5,13 +5,12 @@ The real steps of a few phones are taken and timed, with real messages of all th
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from server_strategy.aggregation import keys
+from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, draw_ring, neighbours_on
 from server_strategy.aggregation.keys import Authority, RunSecret
-from server_strategy.aggregation.masks import FULL_RING, Ring, add_mask
+from server_strategy.aggregation.masks import FULL_RING, Ring, add_mask, stream
 from server_strategy.aggregation.messages import (
     SERVER,
     AdvertiseKeys,
@@ -25,7 +24,6 @@ from server_strategy.aggregation.messages import (
 )
 from server_strategy.aggregation.phone import Phone
 from server_strategy.aggregation.round import PhoneCosts, processor_time
-from server_strategy.aggregation.shares import Recovery
 from server_strategy.aggregation.terms import RoundTerms, Step
 
 
@@ -116,29 +114,20 @@ class _Sample:
 
     def server_seconds(self, number: int) -> tuple[float, float]:
         """Of the server: to unmask a survivor, and one that left."""
-        holders = self._neighbours[number][: self.size.threshold]
-        of_seed, of_key = self._shares_held(number, holders)
-        words, terms = self.terms.ring.zeros(self.terms.length), self.terms
-        before = time.process_time()
-        seed = Recovery(holders).secret(of_seed) or b""
-        add_mask(words, keys.self_mask_key(seed, terms.server_round, number), subtract=True)
-        survivor_s = time.process_time() - before
+        words, terms, threshold = self.terms.ring.zeros(self.terms.length), self.terms, self.size.threshold
+        holders = self._neighbours[number][:threshold]
+        randomness = stream(_SECRET.key, shares.coefficient_bytes(threshold))
+        held = shares.split(_SECRET.key, self._neighbours[number], threshold, randomness)
         publics = {peer: self._advertise(peer).mask_public for peer in self._neighbours[number]}
         before = time.process_time()
-        private = Recovery(holders).secret(of_key) or b""
+        seed = shares.Recovery(holders).secret(held) or b""
+        add_mask(words, keys.self_mask_key(seed, terms.server_round, number), subtract=True)
+        survivor_s = time.process_time() - before
+        before = time.process_time()
+        private = shares.Recovery(holders).secret(held) or b""
         for peer, agreed in keys.agree_with_each(private, publics).items():
             add_mask(words, keys.mask_key(agreed, terms.server_round, number, peer), subtract=peer < number)
         return survivor_s, time.process_time() - before
-
-    def _shares_held(self, number: int, holders: Sequence[int]) -> tuple[Mapping[int, int], Mapping[int, int]]:
-        """What neighbours hold of a phone's two secrets."""
-        found = {}
-        for holder in holders:
-            phone = self._phone(holder)
-            phone.advertise()
-            phone.share_keys(self._message_to(holder, Step.SHARE, b""))
-            found[holder] = phone.open_share(number, self._share(number).sealed[holder])
-        return {h: pair[0] for h, pair in found.items()}, {h: pair[1] for h, pair in found.items()}
 
     def _phone(self, number: int) -> Phone:
         return Phone(self._identities[number], self.terms, _SECRET)
