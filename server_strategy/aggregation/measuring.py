@@ -19,7 +19,6 @@ from server_strategy.aggregation.messages import (
     Limits,
     PeerKeys,
     SealedShares,
-    SharedKeys,
     Survivors,
 )
 from server_strategy.aggregation.phone import Phone
@@ -79,17 +78,16 @@ class _Sample:
         self.size = terms.graph_size(count)
         self.ring = draw_ring(range(count), _SECRET, terms.server_round)
         self._neighbours = neighbours_on(self.ring, self.size)
-        authority = Authority.of(_SECRET)
-        self._identities = {number: authority.enrol(number, _SECRET) for number in range(count)}
+        self._authority = Authority.of(_SECRET)
         self._limits = Limits(count, terms.length, terms.ring)
         self._advertised: dict[int, AdvertiseKeys] = {}
-        self._shared: dict[int, SharedKeys] = {}
 
     def costs(self, number: int) -> PhoneCosts:
         """Let a phone take all its steps."""
         costs, terms = PhoneCosts(), self.terms
+        identity = self._authority.enrol(number, _SECRET)
         with processor_time(costs, Step.ADVERTISE):
-            phone = self._phone(number)
+            phone = Phone(identity, terms, _SECRET)
         words = terms.ring.zeros(terms.length)
         survivors = Survivors(terms.server_round, SERVER, tuple(range(len(self.ring))), len(self.ring)).to_bytes()
 
@@ -130,7 +128,7 @@ class _Sample:
         return survivor_s, time.process_time() - before
 
     def _phone(self, number: int) -> Phone:
-        return Phone(self._identities[number], self.terms, _SECRET)
+        return Phone(self._authority.enrol(number, _SECRET), self.terms, _SECRET)
 
     def _advertise(self, number: int) -> AdvertiseKeys:
         if number not in self._advertised:
@@ -138,13 +136,12 @@ class _Sample:
             self._advertised[number] = AdvertiseKeys.from_bytes(said, self.terms.server_round, number, self._limits)
         return self._advertised[number]
 
-    def _share(self, number: int) -> SharedKeys:
-        if number not in self._shared:
-            phone = self._phone(number)
-            phone.advertise()
-            said = phone.share_keys(self._message_to(number, Step.SHARE, b""))
-            self._shared[number] = SharedKeys.from_bytes(said, self.terms.server_round, number, self._limits)
-        return self._shared[number]
+    def _sealed(self, sender: int, addressee: int) -> bytes:
+        """Some shares, sealed as those of a neighbour are."""
+        pair, _ = keys.round_pairs(_SECRET, self.terms.server_round, sender)
+        way = (self.terms.server_round, sender, addressee)
+        agreed = keys.agree(pair.private, self._advertise(addressee).share_public)
+        return shares.seal(keys.share_key(agreed, *way), bytes(2 * shares.SHARE_BYTES), *way)
 
     def _message_to(self, number: int, step: Step, survivors: bytes) -> bytes:
         """What the server says to a phone before a step."""
@@ -155,9 +152,9 @@ class _Sample:
             case Step.SHARE:
                 return PeerKeys(server_round, SERVER, roster, {p: self._advertise(p) for p in peers}).to_bytes()
             case Step.MASK:
-                return SealedShares(server_round, SERVER, {p: self._share(p).sealed[number] for p in peers}).to_bytes()
+                return SealedShares(server_round, SERVER, {p: self._sealed(p, number) for p in peers}).to_bytes()
             case Step.UNMASK if self.terms.assumptions.check_views:
                 view = Confirmation.signed(server_round, roster, roster)
-                signed = {p: self._identities[p].sign(view) for p in peers}
+                signed = {p: self._authority.enrol(p, _SECRET).sign(view) for p in peers}
                 return Confirmations(server_round, SERVER, signed).to_bytes()
         return survivors

@@ -16,7 +16,7 @@ from functools import partial
 
 from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.failures import Cause, ProtocolViolation, violation
-from server_strategy.aggregation.keys import Identity, KeyPair, RunSecret
+from server_strategy.aggregation.keys import Identity, RunSecret
 from server_strategy.aggregation.masks import Words, add_mask, stream
 from server_strategy.aggregation.messages import (
     SERVER,
@@ -60,8 +60,7 @@ class Phone:
         self._random: Callable[..., bytes] = partial(
             secret.material, server_round=terms.server_round, phone=identity.phone
         )
-        self._share_pair = KeyPair.of(self._random("share key"))
-        self._mask_pair = KeyPair.of(self._random("mask key"))
+        self._share_pair, self._mask_pair = keys.round_pairs(secret, terms.server_round, identity.phone)
         self._seed = self._random("seed of the self mask")
         self._roster: tuple[int, ...] = ()
         self._peers: dict[int, AdvertiseKeys] = {}
