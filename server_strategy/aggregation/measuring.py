@@ -11,12 +11,11 @@ from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, draw_ring, neighbours_on
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregation.masks import FULL_RING, Ring, add_mask, stream
+from server_strategy.aggregation.message_format import SERVER, Limits
 from server_strategy.aggregation.messages import (
-    SERVER,
     AdvertiseKeys,
     Confirmation,
     Confirmations,
-    Limits,
     PeerKeys,
     SealedShares,
     Survivors,

@@ -18,12 +18,11 @@ from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.failures import Cause, ProtocolViolation, violation
 from server_strategy.aggregation.keys import Identity, RunSecret
 from server_strategy.aggregation.masks import Words, add_mask, stream
+from server_strategy.aggregation.message_format import SERVER, Limits
 from server_strategy.aggregation.messages import (
-    SERVER,
     AdvertiseKeys,
     Confirmation,
     Confirmations,
-    Limits,
     MaskedInput,
     PeerKeys,
     SealedShares,
