@@ -94,7 +94,7 @@ class PhoneEncoder:
         if not math.isfinite(norm):
             raise NonFiniteUpdateError(expected("update", "finite numbers", f"norm {norm}"))
         units = weight * noise.clip_units / max(norm, clip_norm)
-        scaled = rotate(update * np.float64(units), self._signs_of(server_round))
+        scaled = rotate(update * np.float64(units), self._signs_of(server_round), noise.block)
         rounding = generator_of(self._key, "rounding", server_round, phone, attempt)
         numbers = conditionally_rounded(rounding, scaled, noise.l2_sensitivity)
         rng = generator_of(self._key, noise.kind, server_round, phone, attempt)
@@ -121,7 +121,7 @@ def estimate_sum(
     if total.shape != (noise.padded,):
         raise ValueError(expected("total", f"shape {(noise.padded,)}", total.shape))
     signs = rotation_signs(rotation_seed, server_round, noise.padded)
-    turned_back = rotate_back(from_ring(total, noise.bits), signs)
+    turned_back = rotate_back(from_ring(total, noise.bits), signs, noise.block)
     return turned_back[: noise.dimension] * (clip_norm / noise.clip_units)
 
 

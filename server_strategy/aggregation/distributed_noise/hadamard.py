@@ -5,6 +5,9 @@ coordinate of what comes out is subgaussian with variance proxy |x|^2 / d (Kairo
 so that the sum of many updates fits a ring that no single large coordinate could be let into. The signs are known to
 everybody: they are for the fit, not for privacy.
 
+A long vector may be rotated block by block instead of as a whole: it is then padded to a multiple of the block and not
+to a power of 2, which can spare nearly half of what is sent, and its largest block is spread over fewer coordinates.
+
 The order of the additions is fixed, whatever the processor, so that the same input gives the same bits.
 """
 
@@ -71,23 +74,31 @@ def rotation_signs(seed: int, server_round: int, size: int) -> Floats:
     return 1.0 - 2.0 * bits
 
 
-def rotate(vector: NDArray[Any], signs: Floats) -> Floats:
-    """H D x / sqrt(d): float64 [d], of the same norm but for rounding.
+def rotate(vector: NDArray[Any], signs: Floats, block: int) -> Floats:
+    """H D x / sqrt(block) of each block: float64, as long as the signs, of the same norm but for rounding.
 
     Args:
-        vector: [at most d]; zeros are put behind it.
-        signs: [d], d a power of 2.
+        vector: [at most as many as signs]; zeros are put behind it.
+        signs: of all coordinates, a multiple of the block.
+        block: coordinates that are rotated together, a power of 2.
     """
     padded = np.zeros(len(signs))
     padded[: len(vector)] = vector
-    return walsh_hadamard(padded * signs) / math.sqrt(len(signs))
+    return _each_block(padded * signs, block)
 
 
-def rotate_back(vector: NDArray[Any], signs: Floats) -> Floats:
-    """Inverse of `rotate`: float64 [d].
+def rotate_back(vector: NDArray[Any], signs: Floats, block: int) -> Floats:
+    """Inverse of `rotate`: float64, as long as the signs.
 
     Args:
-        vector: [d].
-        signs: [d], those it was rotated with.
+        vector: as long as the signs.
+        signs, block: those it was rotated with.
     """
-    return walsh_hadamard(vector) * signs / math.sqrt(len(signs))
+    return _each_block(vector, block) * signs
+
+
+def _each_block(vector: NDArray[Any], block: int) -> Floats:
+    turned = np.empty(len(vector))
+    for begin in range(0, len(vector), block):
+        turned[begin : begin + block] = walsh_hadamard(vector[begin : begin + block])
+    return turned / math.sqrt(block)

@@ -8,7 +8,6 @@ from server_strategy.aggregation.distributed_noise.accounting import (
     epsilon_of_whole_orders,
     skellam_rdp,
 )
-from server_strategy.aggregation.distributed_noise.hadamard import padded_size
 from server_strategy.aggregation.distributed_noise.rounding import l1_bound, rounded_norm_bound
 from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from server_strategy.privacy.accounting import epsilon_by_rdp
@@ -27,6 +26,7 @@ class PhoneNoise:
     kind: NoiseKind
     bits: int  # of the ring
     dimension: int  # weights of an update
+    block: int  # coordinates that are rotated together, a power of 2
     phones: int  # in a round, at most; the ring has room for their sum
     counted_on: int  # honest survivors whose noise the claim needs
     clip_units: float  # the clip norm in units of the ring
@@ -35,8 +35,8 @@ class PhoneNoise:
 
     @property
     def padded(self) -> int:
-        """Coordinates of what a phone sends: the next power of 2."""
-        return padded_size(self.dimension)
+        """Coordinates of what a phone sends: the next multiple of the block."""
+        return -(-self.dimension // self.block) * self.block
 
     @property
     def upload_bytes(self) -> int:

@@ -7,13 +7,14 @@ arXiv:2102.06387, Sections 4.2 and 4.4):
 
     2^b = 2 k sqrt(n^2 u^2 / d + n / 4 + n sigma^2),   u = clip_units, sigma = z u / sqrt(t),
 
-with t the honest survivors that are counted on. Discrete Gaussian shares have a whole sigma, so that u is then taken
-down to where sigma is whole: the noise multiplier is met exactly.
+with t the honest survivors that are counted on, and d the coordinates that are rotated together. Discrete Gaussian
+shares have a whole sigma, so that u is then taken down to where sigma is whole: the noise multiplier is met exactly.
 """
 
 import math
 from collections.abc import Callable
 
+from server_strategy.aggregation.distributed_noise.hadamard import padded_size
 from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
 from server_strategy.aggregation.distributed_noise.ring import check_bits
 from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
@@ -34,6 +35,7 @@ def settle(
     threshold: int,
     corrupted: int = 0,
     deviations: float = DEFAULT_DEVIATIONS,
+    block: int | None = None,
 ) -> PhoneNoise:
     """Choose the scale, and with it each phone's share.
 
@@ -46,6 +48,8 @@ def settle(
         threshold: survivors with fewer of whom a round fails.
         corrupted: of those, how many tell the server their own noise, or add none.
         deviations: k.
+        block: coordinates that are rotated together, a power of 2; all of them if None. In the worst case all of an
+            update is in one block, so that a smaller one takes a larger part of the ring for the signal.
 
     Raises:
         ConfigError: numbers out of bounds, or a ring without room.
@@ -58,8 +62,12 @@ def settle(
     for name, value in (("noise_multiplier", noise_multiplier), ("dimension", dimension), ("deviations", deviations)):
         if not (value > 0 and math.isfinite(value)):
             raise ConfigError(expected(name, "a number > 0", value))
+    whole = padded_size(dimension)
+    block = whole if block is None else block
+    if not (0 < block <= whole and padded_size(block) == block):
+        raise ConfigError(expected("block", f"a power of 2, at most {whole}", block))
     counted_on = threshold - corrupted
-    units = _finest_units(noise_multiplier, bits, phones, counted_on, deviations=deviations, dimension=dimension)
+    units = _finest_units(noise_multiplier, bits, phones, counted_on, deviations=deviations, block=block)
     share = units * noise_multiplier / math.sqrt(counted_on)
     if kind == DISCRETE_GAUSSIAN:
         share = float(math.floor(share))
@@ -70,6 +78,7 @@ def settle(
         kind=kind,
         bits=bits,
         dimension=dimension,
+        block=block,
         phones=phones,
         counted_on=counted_on,
         clip_units=units,
@@ -79,19 +88,18 @@ def settle(
 
 
 def _finest_units(
-    noise_multiplier: float, bits: int, phones: int, counted_on: int, *, deviations: float, dimension: int
+    noise_multiplier: float, bits: int, phones: int, counted_on: int, *, deviations: float, block: int
 ) -> float:
     """The clip norm in units of the finest ring that has room for the sum.
 
     Raises:
         ConfigError: rounding alone needs more room.
     """
-    size = 1 << max(dimension - 1, 0).bit_length()
     room = (2 ** (bits - 1) / deviations) ** 2 - phones / 4
     if room <= 0:
         least = f"more, for {deviations:g} standard deviations of what {phones:,} phones round"
         raise ConfigError(expected("bits", least, bits))
-    return math.sqrt(room / (phones**2 / size + phones * noise_multiplier**2 / counted_on))
+    return math.sqrt(room / (phones**2 / block + phones * noise_multiplier**2 / counted_on))
 
 
 def calibrate(

@@ -44,8 +44,9 @@ def test_the_estimate_is_the_clipped_sum_with_noise_of_the_promised_variance(kin
     assert abs(off.mean()) < 5 * promised / 64 and off.std() == pytest.approx(promised, rel=0.06)  # 5 standard errors
 
 
-def test_almost_without_noise_the_mean_is_the_mean():
-    noise, updates = noise_of(z=1e-4, bits=32), updates_of(20, 100)
+@pytest.mark.parametrize("block", [None, 16])
+def test_almost_without_noise_the_mean_is_the_mean(block):
+    noise, updates = noise_of(z=1e-4, bits=32, block=block), updates_of(20, 100)
     total = total_of(PhoneEncoder(noise, KEY, 5), updates, clip_norm=0.7)
     mean = estimate_mean(noise, total, 1, rotation_seed=5, clip_norm=0.7, denominator=25)
     np.testing.assert_allclose(mean, clipped(updates, 0.7).sum(axis=0) / 25, atol=3e-5)
@@ -79,9 +80,10 @@ def test_nothing_wraps_around_with_room_and_much_does_without(kind):
     assert share == pytest.approx(0.617, abs=0.06)  # of a normal number, outside half a deviation
 
 
-def test_in_the_worst_case_that_the_scale_is_for_hardly_anything_wraps_around():
+@pytest.mark.parametrize("block", [None, 64])
+def test_in_the_worst_case_that_the_scale_is_for_hardly_anything_wraps_around(block):
     # All updates the same, as long as may be: the sum is as large as a sum can be.
-    noise = noise_of(z=0.3, dimension=1024, bits=16)
+    noise = noise_of(z=0.3, dimension=1024, bits=16, block=block)
     encoder, update = PhoneEncoder(noise, KEY, 3), np.zeros(1024, np.float32)
     update[5] = 1.0
     sums = sum(encoder.whole_numbers(update, 1, phone, clip_norm=1.0) for phone in range(20))

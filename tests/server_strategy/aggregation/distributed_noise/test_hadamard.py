@@ -34,27 +34,31 @@ def test_what_is_transformed_is_left_as_it_is():
     np.testing.assert_array_equal(vector, whole(64))
 
 
-@given(st.integers(1, 200), st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
-def test_a_rotation_keeps_the_norm_and_is_taken_back(size, seed):
+@given(st.integers(1, 200), st.sampled_from([1, 2, 16, 64, None]), st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_a_rotation_keeps_the_norm_and_is_taken_back(size, block, seed):
+    block = padded_size(size) if block is None else block
     vector = np.random.default_rng(seed).normal(size=size)
-    signs = rotation_signs(seed, 3, padded_size(size))
-    turned = rotate(vector, signs)
+    signs = rotation_signs(seed, 3, -(-size // block) * block)
+    turned = rotate(vector, signs, block)
     assert np.linalg.norm(turned) == pytest.approx(np.linalg.norm(vector), rel=1e-12)
-    back = rotate_back(turned, signs)
+    back = rotate_back(turned, signs, block)
     np.testing.assert_allclose(back[:size], vector, rtol=0, atol=1e-12)
     np.testing.assert_allclose(back[size:], 0, rtol=0, atol=1e-12)
 
 
-def test_a_single_large_coordinate_is_spread_evenly():
-    vector = np.zeros(1024)
+def test_a_single_large_coordinate_is_spread_evenly_over_its_block():
+    vector, signs = np.zeros(1024), rotation_signs(0, 1, 1024)
     vector[77] = 5.0
-    np.testing.assert_allclose(np.abs(rotate(vector, rotation_signs(0, 1, 1024))), 5 / 32, rtol=1e-12)
+    np.testing.assert_allclose(np.abs(rotate(vector, signs, 1024)), 5 / 32, rtol=1e-12)
+    turned = np.abs(rotate(vector, signs, 64))
+    np.testing.assert_allclose(turned[64:128], 5 / 8, rtol=1e-12)
+    assert not turned[:64].any() and not turned[128:].any()
 
 
 def test_a_vector_of_one_sign_is_spread_by_the_signs():
     # Without them all of it would be in the first coordinate.
-    turned = rotate(np.ones(4096), rotation_signs(0, 1, 4096))
+    turned = rotate(np.ones(4096), rotation_signs(0, 1, 4096), 4096)
     assert np.abs(turned).max() < 6  # of a norm of 64; each is nearly normal with deviation 1
 
 

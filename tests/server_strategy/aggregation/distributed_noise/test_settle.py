@@ -105,7 +105,19 @@ def test_with_few_bits_there_is_an_epsilon_that_no_noise_gets_below():
 
 def test_a_vector_has_the_bytes_of_its_bits():
     assert make(dimension=1025, bits=12).upload_bytes == 2048 * 12 // 8
+    assert make(dimension=1025, bits=12, block=64).upload_bytes == 1088 * 12 // 8
     assert make(dimension=3, bits=17).upload_bytes == 9  # 68 bits
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_smaller_blocks_send_less_and_have_more_room_for_the_signal(kind):
+    whole, blocks = make(kind, dimension=1025), make(kind, dimension=1025, block=64)
+    assert (whole.block, whole.padded, blocks.padded) == (2048, 2048, 1088)
+    assert blocks.clip_units < whole.clip_units
+    signal = 100 * blocks.clip_units / 8  # all phones' updates in one block
+    variance = signal**2 + 25 + 100 * blocks.share_stddev**2
+    assert 4 * math.sqrt(variance) <= 2**15 * (1 + 1e-12)
+    assert blocks.noise_multiplier == pytest.approx(whole.noise_multiplier, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +127,8 @@ def test_a_vector_has_the_bytes_of_its_bits():
         ({"threshold": 101}, "threshold: expected a whole number from 1 to 100, the phones of a round"),
         ({"threshold": 0}, "threshold: expected a whole number from 1 to 100"),
         ({"corrupted": 80}, "corrupted: expected a whole number from 0 to 79"),
+        ({"block": 48}, "block: expected a power of 2, at most 1024, found 48"),
+        ({"block": 2048}, "block: expected a power of 2, at most 1024"),
         ({"z": math.nan}, "noise_multiplier: expected a number > 0"),
         ({"bits": 12, "phones": 10**7}, "bits: expected more, for 4 standard deviations of what 10,000,000 phones"),
         ({"kind": "discrete-gaussian", "bits": 12, "phones": 9000, "threshold": 9000, "z": 0.1}, "at least 1 unit"),
