@@ -1,8 +1,8 @@
 """Mean estimation with noise that phones add: its error beside central noise's, over the bits of the ring and epsilon.
 
-The experiment of Kairouz et al. 2021 (arXiv:2102.06387, Section 5.1) and of Agarwal et al. 2021 (arXiv:2110.04995,
-Section 5): vectors of one length in random directions, one per phone; each is encoded, what the phones send is added up
-modulo 2^bits, and the mean is read from the sum. For each kind, bits and epsilon the noise is the least that the
+The distributed mean estimation of Kairouz et al. 2021 (arXiv:2102.06387) and of Agarwal et al. 2021 (arXiv:2110.04995):
+vectors of one length in random directions, one per phone; each is encoded, what the phones send is added up modulo
+2^bits, and the mean is read from the sum. For each kind, bits and epsilon the noise is the least that the
 accounting allows. Central Gaussian noise, of the same Renyi accounting, has the mean squared error (z C / n)^2 exactly,
 for a noise multiplier z and clip norm C; all errors are shown as multiples of it. Nothing is trained.
 """

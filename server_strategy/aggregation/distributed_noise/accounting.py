@@ -6,7 +6,7 @@ on, and the reduction modulo 2^bits, are applied to what is protected already, s
 
 Discrete Gaussian noise of parameter sigma from each of n phones is not discrete Gaussian noise in sum, but so close to
 one of n sigma^2 that their probabilities differ by a factor of at most exp(tau / 2)
-(Kairouz et al. 2021, arXiv:2102.06387, Theorem 8 and Proposition 14), with
+(Kairouz et al. 2021, arXiv:2102.06387, Theorem 1 and Proposition 14), with
 
     tau = 10 sum over k = 1 ... n - 1 of exp(-2 pi^2 sigma^2 k / (k + 1)),
 

@@ -2,8 +2,8 @@
 
 Each coordinate becomes one of its two neighbours, the nearer one more often: the mean is the coordinate itself. The
 norm can grow by sqrt(d), but hardly ever does. Conditional rounding throws again until the norm is within a bound that
-at least 1 - beta of all throws keep (Kairouz et al., arXiv:2102.06387, Section 2.3 and Proposition 22): what is summed
-has this sensitivity always, and the mean is off by little (Lemma 24 there).
+at least 1 - beta of all throws keep (Kairouz et al. 2021, arXiv:2102.06387, Proposition 22): what is summed has this
+sensitivity always, and the mean is off by little.
 """
 
 import math
