@@ -80,7 +80,7 @@ BASE = {
     *("client_model", "client_model.keyed_random", "client_model.public_start", "client_model.quiet"),
     "client_model.text.formats.columns",
     "simulation.plots",
-    *("server_strategy", "server_strategy.state"),
+    *("server_strategy", "server_strategy.state", "server_strategy.update_sum"),
     *(
         "simulation",
         "simulation.settings",
@@ -114,7 +114,7 @@ ARROWS = {
     "client_model.tflite": {*SMALL, "client_model.text", "client_model.metrics", "client_model.learning"},
     "server_strategy.privacy": SMALL,
     "server_strategy.optimizers": SMALL,
-    "server_strategy.aggregation": SMALL,
+    "server_strategy.aggregation": {*SMALL, "server_strategy.privacy"},
     "server_strategy": {
         *(*SMALL, "server_strategy.privacy", "server_strategy.optimizers", "server_strategy.aggregation"),
     },

@@ -76,6 +76,7 @@ def play_round(
     ring: Ring = FULL_RING,
     assumptions: Assumptions = USUAL_ASSUMPTIONS,
     tamper: Tamper | None = None,
+    may_wrap: bool = False,
 ) -> PlayedRound:
     """Play one round.
 
@@ -87,14 +88,16 @@ def play_round(
         ring: that the vectors are added in.
         assumptions: what the round has to withstand.
         tamper: what becomes of a phone's message on its way, from step, phone and message; nothing if None.
+        may_wrap: the sum need not fit into the ring, as one with the phones' own noise in it (`distributed_noise`).
 
     Raises:
-        RingOverflowError: the sum of so many vectors may not fit into the ring.
+        RingOverflowError: the sum of so many vectors may not fit into the ring, and has to.
     """
     length = len(next(iter(vectors.values()), ()))
     if any(vector.shape != (length,) for vector in vectors.values()):
         raise ValueError(expected("vectors", "the same length", "different ones"))
-    ring.refuse_overflow(len(vectors), max((int(np.abs(v).max(initial=0)) for v in vectors.values()), default=0))
+    if not may_wrap:
+        ring.refuse_overflow(len(vectors), max((int(np.abs(v).max(initial=0)) for v in vectors.values()), default=0))
     authority = Authority.of(secret)
     terms = RoundTerms(server_round, length, authority.public, ring, assumptions)
     server = Server(terms, list(vectors), secret)
