@@ -1,75 +1,24 @@
 """Training on a corpus in one place: a starting point for the phones, made from public text.
 
-All sequences of the corpus in random order, with the step size falling to nothing, in the same kernel that trains a
-phone. Kept within one thread, the same corpus and seed give the same weights.
+Plain SGD over all sequences of the corpus in random order, with the step size falling to nothing, in the
+same kernel that trains a phone. Kept within one thread, the same corpus and seed give the same weights.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
-from client_model.learning.local_training import LocalResult, LocalTrainer
-from client_model.text.batches import PackedBatches, last_sequences, pack
+from client_model.learning.local_training import LocalTrainer
+from client_model.text.batches import last_sequences, pack
 from client_model.text.population import Population
 from typefleet.steps import step
 
+_BATCH_SIZE = 16  # sequences
+_BATCHES_AT_ONCE = 64  # between two changes of the step size
 _EVERY_SEQUENCE = 2**31
-_WARM_UP = 300  # steps of Adam, while its second moments are of few gradients
-_FIRST_DECAY, _SECOND_DECAY, _EPSILON = 0.9, 0.99, 1e-8
-
-
-class _Steps(Protocol):
-    """Moves the weights by batches of sequences."""
-
-    batch_size: int  # sequences
-    batches_at_once: int  # between two changes of the step size
-
-    def move(
-        self, flat: NDArray[np.float32], batches: PackedBatches, rate: float
-    ) -> tuple[NDArray[np.float32], LocalResult]:
-        """(the weights after the batches, what training says of them)."""
-        ...
-
-
-class _Sgd:
-    batch_size, batches_at_once = 16, 64
-
-    def __init__(self, trainer: LocalTrainer) -> None:
-        self._trainer = trainer
-
-    def move(
-        self, flat: NDArray[np.float32], batches: PackedBatches, rate: float
-    ) -> tuple[NDArray[np.float32], LocalResult]:
-        result = self._trainer.train(self._trainer.load(unflatten(flat, self._trainer.shape)), batches, rate)
-        return flat + result.update, result
-
-
-class _Adam:
-    """Kingma and Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980, Algorithm 1, after a warm-up."""
-
-    batch_size, batches_at_once = 32, 1  # each step needs the gradient of one batch
-
-    def __init__(self, trainer: LocalTrainer) -> None:
-        self._sgd, self._steps = _Sgd(trainer), 0
-        size = trainer.shape.num_weights
-        self._first, self._second = np.zeros(size, np.float32), np.zeros(size, np.float32)
-
-    def move(
-        self, flat: NDArray[np.float32], batches: PackedBatches, rate: float
-    ) -> tuple[NDArray[np.float32], LocalResult]:
-        _, result = self._sgd.move(flat, batches, 1.0)
-        gradient = -result.update  # a step of size 1
-        self._steps += 1
-        self._first += (1 - _FIRST_DECAY) * (gradient - self._first)
-        self._second += (1 - _SECOND_DECAY) * (gradient * gradient - self._second)
-        first = self._first / (1 - _FIRST_DECAY**self._steps)
-        second = self._second / (1 - _SECOND_DECAY**self._steps)
-        size = np.float32(rate * min(1.0, self._steps / _WARM_UP))
-        return flat - size * first / (np.sqrt(second) + np.float32(_EPSILON)), result
 
 
 def train_centrally(
@@ -84,7 +33,6 @@ def train_centrally(
     seed: int,
     phones: Sequence[int] | None = None,
     passes: Sequence[float] | None = None,
-    adam: bool = False,
     progress: Callable[[float, float], None] | None = None,
     name: str = "central training",
 ) -> Weights:
@@ -102,7 +50,6 @@ def train_centrally(
         phones: whose text it is; everybody's if not given.
         passes: over the text of each of them, times `epochs`; a part of a pass is over so many of its sequences,
             drawn at random. One each if not given.
-        adam: steps of Adam instead of plain SGD.
         progress: told the share that is done and the loss of a token in nats, as it goes.
         name: of this step, to whoever shows progress.
 
@@ -117,20 +64,20 @@ def train_centrally(
     sizes = [len(part[2]) for part in parts]
     order = np.concatenate([one_pass(sizes, passes, rng) for _ in range(epochs)])
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    trainer = LocalTrainer(shape, max_gradient_norm)
-    steps: _Steps = _Adam(trainer) if adam else _Sgd(trainer)
-    flat = flatten(weights)
-    at_once = steps.batch_size * steps.batches_at_once
+    trainer, flat = LocalTrainer(shape, max_gradient_norm), flatten(weights)
+    at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
     with step(name, len(order)) as training:
         for begin in range(0, len(order), at_once):
             chosen = order[begin : begin + at_once]
             pairs = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in chosen])
-            batch = np.arange(len(chosen)) // steps.batch_size
+            batch = np.arange(len(chosen)) // _BATCH_SIZE
             rows = np.arange(len(chosen))
             batches = pack(
                 inputs[pairs], targets[pairs], lengths[chosen], order=rows, batch=batch, sequence_length=length
             )
-            flat, result = steps.move(flat, batches, learning_rate * (1 - begin / len(order)))
+            done = begin / len(order)
+            result = trainer.train(trainer.load(unflatten(flat, shape)), batches, learning_rate * (1 - done))
+            flat = flat + result.update
             training.reached(begin + len(chosen), f"loss {result.loss_sum / result.num_tokens:.3f}")
             if progress is not None:
                 progress((begin + len(chosen)) / len(order), result.loss_sum / result.num_tokens)

@@ -57,11 +57,9 @@ class PublicTraining:
     """Passes over the corpus."""
     source_passes: dict[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
     """How often a pass goes over a source, such as `tatoeba 2`; once over each that is not named."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """What the steps are made by."""
-    learning_rate: Annotated[float, Gt(0)] = 0.002
+    learning_rate: Annotated[float, Gt(0)] = 2.0
     """Step size at the start; it falls to 0."""
-    max_gradient_norm: Annotated[float, Ge(0)] = 1.0
+    max_gradient_norm: Annotated[float, Ge(0)] = 0.5
     """A longer gradient is scaled down to it; 0 for no bound."""
     seed: int = 0
     """Key of the first weights and of the order."""
@@ -224,7 +222,6 @@ def _trained(
         max_gradient_norm=settings.max_gradient_norm,
         seed=settings.seed,
         passes=passes,
-        adam=settings.optimizer == "adam",
         progress=progress,
     )
     return weights, last[1]
