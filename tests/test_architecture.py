@@ -101,7 +101,7 @@ ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", 
 GROUND = {"ground", "base"}
 SMALL = {*GROUND, "doors", "settings"}
 PHONE = {f"client_model.{room}" for room in ("text", "metrics", "suggestions", "learning", "tflite")}
-SERVER = {"server_strategy", "server_strategy.privacy"}
+SERVER = {"server_strategy", "server_strategy.privacy", "server_strategy.aggregation"}
 ARROWS = {
     "ground": set(),
     "base": {"ground"},
@@ -114,7 +114,13 @@ ARROWS = {
     "client_model.tflite": {*SMALL, "client_model.text", "client_model.metrics", "client_model.learning"},
     "server_strategy.privacy": SMALL,
     "server_strategy.optimizers": SMALL,
-    "server_strategy": {*SMALL, "server_strategy.privacy", "server_strategy.optimizers"},
+    "server_strategy.aggregation": SMALL,
+    "server_strategy": {
+        *SMALL,
+        "server_strategy.privacy",
+        "server_strategy.optimizers",
+        "server_strategy.aggregation",
+    },
     "simulation.unused": {*SMALL, "server_strategy.privacy"},
     "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},
     "simulation.config_files": {*SMALL, "server_strategy.privacy", "simulation.config"},

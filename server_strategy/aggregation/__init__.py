@@ -1,0 +1,1 @@
+"""How the updates of one round become a sum that shows no single phone."""
