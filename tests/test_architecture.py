@@ -116,10 +116,7 @@ ARROWS = {
     "server_strategy.optimizers": SMALL,
     "server_strategy.aggregation": SMALL,
     "server_strategy": {
-        *SMALL,
-        "server_strategy.privacy",
-        "server_strategy.optimizers",
-        "server_strategy.aggregation",
+        *(*SMALL, "server_strategy.privacy", "server_strategy.optimizers", "server_strategy.aggregation"),
     },
     "simulation.unused": {*SMALL, "server_strategy.privacy"},
     "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},

@@ -24,7 +24,10 @@ Nothing proves that a ciphertext holds a clipped update, or one of this key: a b
 under masks.
 """
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -58,11 +61,37 @@ def version() -> str:
 
 
 def _tenseal() -> Any:
-    try:
-        import tenseal
-    except ImportError as error:
-        raise ConfigError(expected("homomorphic encryption", f"TenSEAL ({INSTALL})", "it missing")) from error
+    with _own_symbols():
+        try:
+            import tenseal
+        except ImportError as error:
+            raise ConfigError(expected("homomorphic encryption", f"TenSEAL ({INSTALL})", "it missing")) from error
     return tenseal
+
+
+@contextmanager
+def _own_symbols() -> Iterator[None]:
+    """Let what is loaded within prefer its own symbols to those of what is there.
+
+    TensorFlow shows its protobuf to all that is loaded after it, and TenSEAL brings another one: it would call into
+    TensorFlow's and crash.
+
+    Raises:
+        ConfigError: TensorFlow is there, TenSEAL is not, and this system cannot keep them apart.
+    """
+    if "tensorflow" not in sys.modules or "tenseal" in sys.modules:
+        yield
+        return
+    prefer_own = getattr(os, "RTLD_DEEPBIND", None)  # Linux
+    if prefer_own is None:
+        where = "a process without TensorFlow on this system, whose protobuf clashes with that of TenSEAL"
+        raise ConfigError(expected("homomorphic encryption", where, "TensorFlow loaded"))
+    usual = sys.getdlopenflags()
+    sys.setdlopenflags(usual | prefer_own)
+    try:
+        yield
+    finally:
+        sys.setdlopenflags(usual)
 
 
 class KeyHolder:

@@ -1,14 +1,19 @@
 """Runs for real where TenSEAL is installed: `pip install 'typefleet[he]'`."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from server_strategy.aggregation.encryption_parameters import LARGEST, bfv_parameters, ckks_parameters
-from server_strategy.aggregation.homomorphic import EncryptedSum, Encryptor, KeyHolder
+from server_strategy.aggregation.homomorphic import EncryptedSum, Encryptor, KeyHolder, is_installed
 from server_strategy.update_sum import FixedPointSum
-from typefleet.errors import InputError
+from typefleet.errors import ConfigError, InputError
 
-pytest.importorskip("tenseal", reason="the extra he is not installed")
+if not is_installed():  # loads it as it has to be loaded beside TensorFlow
+    pytest.skip("the extra he is not installed", allow_module_level=True)
 
 SIZE = 5000  # two ciphertexts of BFV, the second one not full
 
@@ -85,6 +90,32 @@ def test_a_single_update_decrypts_like_a_sum_which_is_why_the_key_holder_must_be
     parameters, holder = exact
     (update,) = updates_of(1)
     assert np.array_equal(holder.decrypt(Encryptor(parameters, holder.public).encrypt(update), SIZE), update)
+
+
+@pytest.mark.slow
+def test_it_loads_beside_tensorflow_whose_protobuf_is_another():
+    """In whichever order, in processes of their own; the other tests run in one that has loaded TensorFlow or not."""
+    works = (
+        "import numpy as np\n"
+        "from server_strategy.aggregation import homomorphic as h, encryption_parameters as p\n"
+        "chosen = p.bfv_parameters(2)\n"
+        "holder = h.KeyHolder(chosen)\n"
+        "sent = h.Encryptor(chosen, holder.public).encrypt(np.arange(3))\n"
+        "assert holder.decrypt(sent, 3).tolist() == [0, 1, 2]\n"
+        "import tensorflow\n"
+        "assert holder.decrypt(h.Encryptor(chosen, holder.public).encrypt(np.arange(3)), 3).tolist() == [0, 1, 2]\n"
+    )
+    for code in (works, f"import tensorflow\n{works}"):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_where_symbols_cannot_be_kept_apart_tensorflow_is_refused(monkeypatch):
+    monkeypatch.delattr(os, "RTLD_DEEPBIND")
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    monkeypatch.delitem(sys.modules, "tenseal")
+    with pytest.raises(ConfigError, match="homomorphic encryption: expected a process without TensorFlow on this sys"):
+        KeyHolder(bfv_parameters(2))
 
 
 def test_the_same_update_never_looks_the_same(exact):
