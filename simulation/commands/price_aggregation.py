@@ -26,10 +26,14 @@ class Flags:
     """Models, by their sizes."""
     cohorts: Annotated[tuple[int, ...], at.Ge(1), at.Le(4096)] = (8, 64)
     """Phones that a sum has to hold."""
-    schemes: tuple[Literal["plain", "bfv", "ckks"], ...] = ("plain", "bfv", "ckks")
-    """plain: nothing is hidden. bfv: encrypted, the sum exact. ckks: encrypted, the sum with a small error."""
+    schemes: tuple[Literal["plain", "secagg", "secagg16", "bfv", "ckks"], ...] = (
+        *("plain", "secagg", "secagg16"),
+        *("bfv", "ckks"),
+    )
+    """plain: nothing is hidden. secagg: masks that cancel in the sum; secagg16: of 16 bits a coordinate, with noise of
+    phones. bfv: encrypted, the sum exact. ckks: encrypted, the sum with a small error."""
     played: Annotated[int, at.Ge(1), at.Le(4096)] = 16
-    """Phones of each cohort that protect an update here, at most; figures are per phone."""
+    """Phones of each cohort that encrypt an update here, at most; figures are per phone."""
     ckks_error: Annotated[float, at.Gt(0), at.Lt(1)] = 2.0**-24
     """Error of a coordinate of the sum under ckks, at most, as a share of the clip norm."""
     seed: int = 0

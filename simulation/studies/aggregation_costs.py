@@ -5,10 +5,15 @@ protected one phone after another, added up and opened; the sum is held to the p
 error. Seconds are of the processor, of one thread of this machine; bytes are lengths of what is sent.
 
 * plain: float32 weights up and down, as the simulated fleet counts them; the server adds fixed-point numbers.
+* secagg: `server_strategy.aggregation.measuring`, masks modulo 2^64 that cancel in the sum; the bytes of all messages,
+  and the seconds of all steps of a phone. secagg16: the same modulo 2^16, of a vector as long as the next power of two,
+  which is what phones send that add the noise themselves. Opening is the server's, for a round that nobody leaves.
+  That the sum is exact is shown by a whole round of the first coordinates, for up to 64 phones.
 * bfv, ckks: `server_strategy.aggregation.homomorphic`, one key pair, a key holder apart. Up go the ciphertexts; down
   the model and the public key. Opening is the key holder's decryption, once a round.
 """
 
+import itertools
 import os
 import platform
 import time
@@ -31,14 +36,22 @@ from server_strategy.aggregation.encryption_parameters import (
     bfv_parameters,
     ckks_parameters,
 )
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, GraphSize, graph_size
+from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.masks import Ring
+from server_strategy.aggregation.measuring import measure
+from server_strategy.aggregation.round import play_round
 from server_strategy.update_sum import FixedPointSum
 from typefleet.steps import step
 
 Preset = Literal["small", "large", "gboard"]
-SchemeName = Literal["plain", "bfv", "ckks"]
+SchemeName = Literal["plain", "secagg", "secagg16", "bfv", "ckks"]
 SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
-LABELS = {"plain": "plain", "bfv": "BFV", "ckks": "CKKS"}
-_OPENINGS = 3  # times that the sum is opened
+LABELS = {"plain": "plain", "secagg": "secagg", "secagg16": "secagg 16 bits", "bfv": "BFV", "ckks": "CKKS"}
+_RINGS = {"secagg": Ring(64), "secagg16": Ring(16)}
+_REPETITIONS = 3  # times that the sum is opened, and a masked round is measured
+_WHOLE_ROUND = 64  # phones, at most, of a round that is played whole
+_FIRST = 1000  # coordinates that it adds up
 _MEGA = 1e6
 
 T = TypeVar("T")
@@ -159,7 +172,7 @@ def measure_costs(plan: Plan) -> list[Cost]:
         for preset in plan.presets
         for phones in plan.cohorts
     ]
-    parameters = {(cell, name): _parameters(cell, name) for cell in cells for name in plan.schemes}
+    parameters = {(cell, name): _parameters(cell, name) for cell in cells for name in plan.schemes}  # refused early
     missing = "" if homomorphic.is_installed() else f"TenSEAL is not installed: {homomorphic.INSTALL}"
     if missing and set(plan.schemes) <= {"bfv", "ckks"}:
         homomorphic.version()  # raises what a caller who wants nothing else has to read
@@ -169,6 +182,8 @@ def measure_costs(plan: Plan) -> list[Cost]:
             pricing.reached(done, f"{cell.preset}, {cell.phones} phones, {LABELS[name]}")
             if chosen is None:
                 costs.append(_plain(cell))
+            elif isinstance(chosen, GraphSize):
+                costs.append(_masked(cell, name, chosen))
             elif missing:
                 costs.append(cell.cost(name, why=missing, parameters=described(chosen)))
             else:
@@ -177,7 +192,9 @@ def measure_costs(plan: Plan) -> list[Cost]:
     return costs
 
 
-def _parameters(cell: _Cell, scheme: SchemeName) -> EncryptionParameters | None:
+def _parameters(cell: _Cell, scheme: SchemeName) -> EncryptionParameters | GraphSize | None:
+    if scheme in _RINGS:
+        return graph_size(cell.phones, USUAL_ASSUMPTIONS)
     if scheme == "bfv":
         return bfv_parameters(cell.phones)
     return ckks_parameters(cell.phones, tolerance=cell.plan.tolerance) if scheme == "ckks" else None
@@ -211,6 +228,37 @@ def _plain(cell: _Cell) -> Cost:
     )
 
 
+def _masked(cell: _Cell, scheme: SchemeName, size: GraphSize) -> Cost:
+    ring, adding = _RINGS[scheme], Stopwatch()
+    length = cell.weights if scheme == "secagg" else 1 << (cell.weights - 1).bit_length()
+    every = [measure(cell.phones, length, ring, sample=1) for _ in range(_REPETITIONS)]
+    total, words = ring.zeros(length), ring.zeros(length)
+    for _ in every:
+        adding.timed(lambda: np.add(total, words, out=total))
+    protecting = [sum(one.phone.seconds.values()) for one in every]
+    opening = [cell.phones * one.survivor_s for one in every]
+    return cell.cost(
+        scheme,
+        played=1,
+        protect_s=Stopwatch(protecting).spread(),
+        add_s=adding.spread(),
+        open_s=Stopwatch(opening).spread(),
+        upload_mb=sum(every[0].phone.up_bytes.values()) / _MEGA,
+        download_mb=cell.model_mb + sum(every[0].phone.down_bytes.values()) / _MEGA,
+        is_exact=_masks_cancel(cell, ring) if cell.phones <= _WHOLE_ROUND else None,
+        parameters=f"{size.neighbours} neighbours, threshold {size.threshold}, ring {ring.bits} bits",
+    )
+
+
+def _masks_cancel(cell: _Cell, ring: Ring) -> bool:
+    """Whether a whole round of the first coordinates adds up to the plain sum."""
+    updates = itertools.islice(itertools.cycle(cell.updates()), cell.phones)
+    largest = min(ring.largest // cell.phones, LARGEST)
+    vectors = {phone: np.clip(update[:_FIRST], -largest, largest) for phone, update in enumerate(updates)}
+    played = play_round(vectors, RunSecret.fresh(), ring=ring)
+    return played.sum is not None and bool(np.array_equal(played.sum, sum(vectors.values())))
+
+
 def _encrypted(cell: _Cell, parameters: EncryptionParameters) -> Cost:
     holder = homomorphic.KeyHolder(parameters)
     phone = homomorphic.Encryptor(parameters, holder.public)
@@ -223,7 +271,7 @@ def _encrypted(cell: _Cell, parameters: EncryptionParameters) -> Cost:
         sent.append(sum(len(block) for limb in ciphertexts for block in limb))
         adding.timed(lambda own=ciphertexts: server.add(own))  # type: ignore[misc]
     encrypted = server.total()
-    opened = [opening.timed(lambda: holder.decrypt(encrypted, cell.weights)) for _ in range(_OPENINGS)][-1]
+    opened = [opening.timed(lambda: holder.decrypt(encrypted, cell.weights)) for _ in range(_REPETITIONS)][-1]
     is_exact = bool(np.array_equal(opened, total))
     return cell.cost(
         parameters.scheme,

@@ -72,13 +72,15 @@ def print_costs(console: Console, costs: Sequence[Cost], facts: Mapping[str, Any
 
 def _shown(one: Cost) -> list[str]:
     times = (_time(getattr(one, name)) for name in _TIMES)
-    error = "exact" if one.is_exact else f"{one.error:.1e}"
+    error = "exact" if one.is_exact else "-" if one.error is None else f"{one.error:.1e}"
     return [LABELS[one.scheme], f"{one.upload_mb:,.2f}", f"{one.download_mb:,.2f}", *times, error]
 
 
 def _time(spread: Spread | None) -> str:
     if spread is None:
         return "-"
+    if spread.high < 5e-5:
+        return "< 0.0001"
     return f"{_seconds(spread.median)} ({_seconds(spread.low)}-{_seconds(spread.high)})"
 
 
@@ -87,14 +89,17 @@ def _seconds(value: float) -> str:
 
 
 def _how(costs: Sequence[Cost], facts: Mapping[str, Any]) -> str:
-    played = sorted({one.played for one in costs if one.played})
     text = (
         "MB and seconds per phone and round, median and range of processor seconds in one thread; open: whoever reads "
-        f"the sum, once a round. Phones played: {', '.join(map(str, played))}. {facts['processor']}, "
-        f"{facts['cores']} cores, load {facts['load_1_min']:g} to {facts['load_1_min_after']:g}."
+        f"the sum, once a round. {facts['processor']}, {facts['cores']} cores, load {facts['load_1_min']:g} to "
+        f"{facts['load_1_min_after']:g}."
     )
-    bounds = [one.error_bound for one in costs if one.error_bound]
-    return f"{text} Error: of a coordinate, over the clip norm; stated: at most {max(bounds):.1e}." if bounds else text
+    encrypted = [one for one in costs if one.error_bound is not None]
+    if not encrypted:
+        return text
+    bound = max(one.error_bound or 0.0 for one in encrypted)
+    stated = f" Error: of a coordinate, over the clip norm; stated: at most {bound:.1e}." if bound else ""
+    return f"{text} Phones that encrypted: at most {max(one.played for one in encrypted)} of a cohort.{stated}"
 
 
 def _dry_run(one: Cost) -> str:

@@ -15,6 +15,7 @@ from typefleet.errors import ConfigError
 
 WEIGHTS = model_shape(ModelConfig(preset="small")).num_weights
 QUICK = dict(presets=("small",), cohorts=(8,), played=1)
+NO_MASKS = ("plain", "bfv", "ckks")
 FACTS = {**machine_facts(), "load_1_min_after": 1.0}
 
 
@@ -48,6 +49,21 @@ def test_plain_sums_cost_the_bytes_that_the_fleet_counts():
     assert plain.is_exact and plain.add_s.number == 1 and plain.protect_s is None
 
 
+def test_masked_sums_cost_the_bits_of_their_ring_and_little_else():
+    full, short = measure_costs(Plan(schemes=("secagg", "secagg16"), **QUICK))
+    messages = 0.01  # MB, at most, besides the vector
+    assert 0 < full.upload_mb - 8e-6 * WEIGHTS < messages and 0 < short.upload_mb - 2e-6 * 2**19 < messages
+    assert all(0 < one.download_mb - 4e-6 * WEIGHTS < messages for one in (full, short))
+    for one in (full, short):
+        assert one.is_exact and one.error is None and one.parameters.startswith("7 neighbours, threshold ")
+        assert one.protect_s.low > one.add_s.median > 0 and one.open_s.median > 0
+
+
+def test_cohorts_in_which_a_sum_hides_nobody_are_refused_before_anything_is_measured():
+    with pytest.raises(ConfigError, match="phones"):
+        measure_costs(Plan(presets=("small",), cohorts=(64, 2), schemes=("plain", "secagg")))
+
+
 def test_encrypted_sums_are_exact_or_within_the_bound_and_larger():
     if not is_installed():
         pytest.skip("the extra he is not installed")
@@ -62,7 +78,9 @@ def test_encrypted_sums_are_exact_or_within_the_bound_and_larger():
 
 def test_without_the_extra_its_rows_are_left_out_with_the_command_that_installs_it(without_tenseal, tmp_path):
     said = io.StringIO()
-    files = price_and_report(Console(file=said, width=80, markup=False), Plan(**QUICK), tmp_path / "out")
+    files = price_and_report(
+        Console(file=said, width=80, markup=False), Plan(schemes=NO_MASKS, **QUICK), tmp_path / "out"
+    )
     text = " ".join(said.getvalue().split())
     assert "Left out: BFV, CKKS. TenSEAL is not installed: pip install 'typefleet[he]'" in text
     assert "plain" in text and [path.suffix for path in files] == [".csv", ".json", ".png"]
