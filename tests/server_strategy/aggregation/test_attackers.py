@@ -7,7 +7,8 @@ from scipy.stats import chisquare, kstest
 from server_strategy.aggregation import keys
 from server_strategy.aggregation.failures import ProtocolViolation, RoundFailedError
 from server_strategy.aggregation.masks import add_mask
-from server_strategy.aggregation.messages import SERVER, Confirmations, Survivors, UnmaskingShares
+from server_strategy.aggregation.message_format import SERVER
+from server_strategy.aggregation.messages import Confirmations, Survivors, UnmaskingShares
 from server_strategy.aggregation.shares import Recovery
 from server_strategy.aggregation.terms import Step
 from tests.server_strategy.aggregation.conftest import NUMBERS, as_far_as
