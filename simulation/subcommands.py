@@ -45,6 +45,7 @@ SUBCOMMANDS = {
     "distributed-noise": Subcommand(
         "measure_distributed_noise", "measure what it costs that phones add the noise themselves"
     ),
+    "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
     "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
