@@ -25,6 +25,7 @@ from simulation.engine.memory import return_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.phone_host import PhoneHost, host_for
 from simulation.engine.profile import HostClock
+from simulation.engine.summed_shard import SummedShard
 from typefleet.own_parts import calling, kind_and_place
 
 app = ClientApp()
@@ -51,7 +52,8 @@ def train(message: Message, context: Context) -> Message:
     request = TrainRequest.from_content(message.content)
     host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
-    shard = _Shard(_empty_sum(request, host))
+    empty = _empty_sum(request, host)
+    shard = _Shard(empty) if request.aggregation == "none" else SummedShard(empty)
     clock.lap("decode")
     for phone in request.phones.tolist():
         result = _train_phone(host, received, phone, request.server_round, clock)

@@ -27,6 +27,7 @@ from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
 from simulation.run.account import RunOnAccount, open_on_account, run_number
+from simulation.run.aggregation import aggregator_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -143,6 +144,7 @@ def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, *, n
         evaluation_phones=prepared.held_out_phones,
         evaluate_every=config.evaluation.every_rounds,
         message_timeout_s=config.engine.message_timeout_s,
+        aggregator=aggregator_of(config),
     )
 
 

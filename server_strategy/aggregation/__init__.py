@@ -1,0 +1,1 @@
+"""What lies between a phone's update and the sum that the server sees of it."""
