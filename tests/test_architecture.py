@@ -115,7 +115,9 @@ ARROWS = {
     "server_strategy.privacy": SMALL,
     "server_strategy.optimizers": SMALL,
     "server_strategy.aggregation": SMALL,
-    "server_strategy": {*SMALL, *(f"server_strategy.{room}" for room in ("privacy", "optimizers", "aggregation"))},
+    "server_strategy": {
+        *(*SMALL, "server_strategy.privacy", "server_strategy.optimizers", "server_strategy.aggregation"),
+    },
     "simulation.unused": {*SMALL, "server_strategy.privacy"},
     "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},
     "simulation.config_files": {*SMALL, "server_strategy.privacy", "simulation.config"},

@@ -1,1 +1,5 @@
-"""What lies between a phone's update and the sum that the server sees of it."""
+"""Secure aggregation: a server that learns the sum of a round and no phone's own vector.
+
+Pure modules, without Flower, Ray or TensorFlow: `phone` and `server` are the two state machines, `messages` is what
+they say to each other, `round` plays both in one process.
+"""

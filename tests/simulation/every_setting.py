@@ -214,7 +214,7 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
-        "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/lifecycle.py")),
+        "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
         "server_optimizer.name": Try("yogi", steps),
         "server_optimizer.learning_rate": Try(0.5, steps),
         "server_optimizer.schedule": Try("linear", steps),

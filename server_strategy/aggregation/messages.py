@@ -1,0 +1,422 @@
+"""What phones and server say to each other in a round, as bytes of a strict format.
+
+A message is `TSA1`, its kind (1 byte), the round (8), the sender (4; all ones for the server) and a body of numbers and
+fields of fixed lengths, big-endian; lists have their count (4) first. Whoever reads one says of which kind, round and
+sender it has to be and how large it may get, and gets either a whole message or a `ProtocolViolation`.
+
+| step | the server sends | each phone answers |
+|---|---|---|
+| advertise | the terms, with the task | `AdvertiseKeys` |
+| share | `PeerKeys` | `SharedKeys` |
+| mask | `SealedShares` | `MaskedInput` |
+| confirm | `Survivors` | `Confirmation` |
+| unmask | `Confirmations` | `UnmaskingShares` |
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
+
+from server_strategy.aggregation.failures import violation
+from server_strategy.aggregation.graph import MOST_PHONES
+from server_strategy.aggregation.keys import KEY_BYTES, SIGNATURE_BYTES
+from server_strategy.aggregation.masks import FULL_RING, Ring, Words
+from server_strategy.aggregation.shares import PRIME, SHARE_BYTES, TAG_BYTES
+
+SERVER = (1 << 32) - 1
+MAGIC = b"TSA1"
+HEADER = struct.Struct(">4sBQI")
+COUNT = struct.Struct(">I")
+SEALED_BYTES = 2 * SHARE_BYTES + TAG_BYTES
+_KEYS_BYTES = 3 * KEY_BYTES + 2 * SIGNATURE_BYTES
+
+Field = TypeVar("Field")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a message may be.
+
+    Attributes:
+        phones: that take part at most.
+        length: numbers of a vector.
+        ring: that it is of.
+    """
+
+    phones: int = MOST_PHONES
+    length: int = 0
+    ring: Ring = FULL_RING
+
+
+class Reader:
+    """Reads a body from front to back and refuses what is not there, or too much."""
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        self._data = data
+        self._at = 0
+        self.limits = limits
+
+    def take(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        if size > len(self._data) - self._at:
+            raise violation("malformed", "a message", f"{size} more bytes", len(self._data) - self._at)
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def number(self) -> int:
+        """The next number, of 4 bytes."""
+        return int.from_bytes(self.take(COUNT.size), "big")
+
+    def count(self) -> int:
+        """The length of a list, of a phone each."""
+        if (count := self.number()) > self.limits.phones:
+            raise violation("oversized", "a list", f"at most {self.limits.phones} phones", count)
+        return count
+
+    def by_phone(self, read: Callable[[], Field]) -> dict[int, Field]:
+        """A list of fields, each after the number of its phone, in ascending order."""
+        found: dict[int, Field] = {}
+        before = -1
+        for _ in range(self.count()):
+            if (phone := self.number()) <= before:
+                raise violation("malformed", "a list", "phones in ascending order", "others")
+            before = phone
+            found[phone] = read()
+        return found
+
+    def share(self) -> int:
+        """A share of a secret."""
+        if (share := int.from_bytes(self.take(SHARE_BYTES), "big")) >= PRIME:
+            raise violation("malformed", "a share", "a number below the prime", "a larger one")
+        return share
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._at != len(self._data):
+            raise violation("malformed", "a message", "its end", f"{len(self._data) - self._at} more bytes")
+
+
+@dataclass(frozen=True)
+class Message:
+    """What all messages begin with.
+
+    Attributes:
+        server_round: of the round.
+        sender: number of the phone, or `SERVER`.
+    """
+
+    KIND: ClassVar[int]
+    server_round: int
+    sender: int
+
+    def to_bytes(self) -> bytes:
+        """The message as it is sent."""
+        return HEADER.pack(MAGIC, self.KIND, self.server_round, self.sender) + self._body()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, server_round: int, sender: int, limits: Limits) -> Self:
+        """Read a message of this kind.
+
+        Args:
+            data: as it arrived.
+            server_round: that it has to be of.
+            sender: who delivered it, as the channel knows.
+            limits: how large it may be.
+
+        Raises:
+            ProtocolViolation: it is something else, or of another round or sender.
+        """
+        if len(data) > cls._most_bytes(limits):
+            raise violation("oversized", cls.__name__, f"at most {cls._most_bytes(limits)} bytes", len(data))
+        if len(data) < HEADER.size:
+            raise violation("malformed", cls.__name__, f"at least {HEADER.size} bytes", len(data))
+        magic, kind, of_round, of_sender = HEADER.unpack_from(data)
+        if magic != MAGIC or kind not in KINDS:
+            raise violation("malformed", cls.__name__, "a message of this protocol", "something else")
+        if of_round != server_round:
+            raise violation("wrong_round", cls.__name__, f"round {server_round}", of_round)
+        if of_sender != sender:
+            raise violation("wrong_sender", cls.__name__, f"sender {sender}", of_sender)
+        if kind != cls.KIND:
+            over = kind // 2 < cls.KIND // 2  # kinds are in the order of the steps, two of each
+            raise violation("replayed" if over else "malformed", cls.__name__, f"kind {cls.KIND}", kind)
+        reader = Reader(data[HEADER.size :], limits)
+        message = cls._read(reader, server_round, sender)
+        reader.end()
+        return message
+
+    def _body(self) -> bytes:
+        raise NotImplementedError
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        raise NotImplementedError
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        """No honest message of the kind has more; its parts are then checked one by one."""
+        return HEADER.size + COUNT.size + _KEYS_BYTES + limits.phones
+
+    @classmethod
+    def _list_bytes(cls, limits: Limits, *each: int) -> int:
+        return HEADER.size + 2 * COUNT.size + KEY_BYTES + limits.phones * sum(each)
+
+
+@dataclass(frozen=True)
+class AdvertiseKeys(Message):
+    """A phone's public keys of the round, signed with the key that it is known by.
+
+    Attributes:
+        share_public: X25519, for sealing shares.
+        mask_public: X25519, for pairwise masks.
+        identity_public: Ed25519, the phone's own.
+        certificate: the authority's signature of the phone's number and `identity_public`.
+        signature: the phone's, of round, number and both keys.
+    """
+
+    KIND = 1
+    share_public: bytes
+    mask_public: bytes
+    identity_public: bytes
+    certificate: bytes
+    signature: bytes
+
+    @staticmethod
+    def signed(server_round: int, sender: int, share_public: bytes, mask_public: bytes) -> bytes:
+        """What `signature` is of."""
+        return MAGIC + b"keys" + struct.pack(">QI", server_round, sender) + share_public + mask_public
+
+    def _body(self) -> bytes:
+        return self.share_public + self.mask_public + self.identity_public + self.certificate + self.signature
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        keys = (reader.take(KEY_BYTES) for _ in range(3))
+        signatures = (reader.take(SIGNATURE_BYTES) for _ in range(2))
+        return cls(server_round, sender, *keys, *signatures)
+
+
+@dataclass(frozen=True)
+class PeerKeys(Message):
+    """Who takes part, and the keys of a phone's neighbours.
+
+    Attributes:
+        roster: all phones that advertised keys, in ascending order.
+        neighbours: their keys, by phone.
+    """
+
+    KIND = 2
+    roster: tuple[int, ...]
+    neighbours: Mapping[int, AdvertiseKeys]
+
+    def _body(self) -> bytes:
+        roster = struct.pack(f">{len(self.roster) + 1}I", len(self.roster), *self.roster)
+        return roster + _listed((phone, keys._body()) for phone, keys in self.neighbours.items())
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        roster = tuple(reader.by_phone(lambda: None))
+        bodies = reader.by_phone(lambda: reader.take(_KEYS_BYTES))
+        keys = {
+            phone: AdvertiseKeys._read(Reader(body, reader.limits), server_round, phone)
+            for phone, body in bodies.items()
+        }
+        return cls(server_round, sender, roster, keys)
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        return cls._list_bytes(limits, 2 * COUNT.size, _KEYS_BYTES)
+
+
+@dataclass(frozen=True)
+class SharedKeys(Message):
+    """A phone's shares, sealed for each neighbour.
+
+    Attributes:
+        seed_digest: SHA-256 of the seed of the self mask, by which the server knows the right one.
+        sealed: a share of the seed and one of the mask key, by neighbour.
+    """
+
+    KIND = 3
+    seed_digest: bytes
+    sealed: Mapping[int, bytes]
+
+    def _body(self) -> bytes:
+        return self.seed_digest + _listed(self.sealed.items())
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        digest = reader.take(KEY_BYTES)
+        return cls(server_round, sender, digest, reader.by_phone(lambda: reader.take(SEALED_BYTES)))
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        return cls._list_bytes(limits, COUNT.size, SEALED_BYTES)
+
+
+@dataclass(frozen=True)
+class SealedShares(Message):
+    """The shares that a phone's neighbours sealed for it.
+
+    Attributes:
+        sealed: by neighbour; those who are not in it have left.
+    """
+
+    KIND = 4
+    sealed: Mapping[int, bytes]
+
+    def _body(self) -> bytes:
+        return _listed(self.sealed.items())
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        return cls(server_round, sender, reader.by_phone(lambda: reader.take(SEALED_BYTES)))
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        return cls._list_bytes(limits, COUNT.size, SEALED_BYTES)
+
+
+@dataclass(frozen=True)
+class MaskedInput(Message):
+    """A phone's masked vector.
+
+    Attributes:
+        packed: its words, as many bits each as the ring has.
+    """
+
+    KIND = 5
+    packed: bytes
+
+    def words(self, limits: Limits) -> Words:
+        """The vector, a copy."""
+        return limits.ring.unpack(self.packed, limits.length)
+
+    def _body(self) -> bytes:
+        return self.packed
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        ring, length = reader.limits.ring, reader.limits.length
+        packed = reader.take(ring.packed_bytes(length))
+        if (spare := 8 * len(packed) - ring.bits * length) and packed[-1] >> (8 - spare):
+            raise violation("malformed", "a masked vector", "zeros after the last number", "a one")
+        return cls(server_round, sender, packed)
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        return HEADER.size + limits.ring.packed_bytes(limits.length)
+
+
+@dataclass(frozen=True)
+class Survivors(Message):
+    """Whose vectors are in the sum.
+
+    Attributes:
+        places: of these phones in the roster, in ascending order; sent as a bit for each phone of it.
+        roster_size: phones of the roster.
+    """
+
+    KIND = 6
+    places: tuple[int, ...]
+    roster_size: int
+
+    def _body(self) -> bytes:
+        bits = sum(1 << place for place in self.places)
+        return COUNT.pack(self.roster_size) + bits.to_bytes((self.roster_size + 7) // 8, "little")
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        size = reader.count()
+        bits = int.from_bytes(reader.take((size + 7) // 8), "little")
+        if bits >> size:
+            raise violation("malformed", "survivors", "a bit for each phone", "more")
+        return cls(server_round, sender, tuple(i for i, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"), size)
+
+
+@dataclass(frozen=True)
+class Confirmation(Message):
+    """A phone's signature of whose vectors are in the sum, as it was shown."""
+
+    KIND = 7
+    signature: bytes
+
+    @staticmethod
+    def signed(server_round: int, roster: Iterable[int], survivors: Iterable[int]) -> bytes:
+        """What the signature is of: round, everybody, and who survived."""
+        lists = (sorted(roster), sorted(survivors))
+        content = b"".join(struct.pack(f">{len(one) + 1}I", len(one), *one) for one in lists)
+        return MAGIC + b"survivors" + struct.pack(">Q", server_round) + hashlib.sha256(content).digest()
+
+    def _body(self) -> bytes:
+        return self.signature
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        return cls(server_round, sender, reader.take(SIGNATURE_BYTES))
+
+
+@dataclass(frozen=True)
+class Confirmations(Message):
+    """The signatures of a phone's neighbours.
+
+    Attributes:
+        signatures: by neighbour.
+    """
+
+    KIND = 8
+    signatures: Mapping[int, bytes]
+
+    def _body(self) -> bytes:
+        return _listed(self.signatures.items())
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        return cls(server_round, sender, reader.by_phone(lambda: reader.take(SIGNATURE_BYTES)))
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        return cls._list_bytes(limits, COUNT.size, SIGNATURE_BYTES)
+
+
+@dataclass(frozen=True)
+class UnmaskingShares(Message):
+    """A phone's shares of its neighbours' secrets: one of each neighbour's two.
+
+    Attributes:
+        seeds: of self masks, of neighbours whose vectors are in the sum.
+        keys: of mask keys, of neighbours who left after they had shared them.
+    """
+
+    KIND = 9
+    seeds: Mapping[int, int]
+    keys: Mapping[int, int]
+
+    def _body(self) -> bytes:
+        lists = ([(p, s.to_bytes(SHARE_BYTES, "big")) for p, s in some.items()] for some in (self.seeds, self.keys))
+        return b"".join(map(_listed, lists))
+
+    @classmethod
+    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
+        return cls(server_round, sender, reader.by_phone(reader.share), reader.by_phone(reader.share))
+
+    @classmethod
+    def _most_bytes(cls, limits: Limits) -> int:
+        return cls._list_bytes(limits, COUNT.size, SHARE_BYTES)
+
+
+KINDS: dict[int, type[Message]] = {
+    kind.KIND: kind
+    for kind in (
+        *(AdvertiseKeys, PeerKeys, SharedKeys, SealedShares, MaskedInput),
+        *(Survivors, Confirmation, Confirmations, UnmaskingShares),
+    )
+}
+
+
+def _listed(fields: Iterable[tuple[int, bytes]]) -> bytes:
+    """Fields by phone, as `Reader.by_phone` reads them."""
+    ordered = sorted(fields)
+    return COUNT.pack(len(ordered)) + b"".join(COUNT.pack(phone) + field for phone, field in ordered)
