@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan
-from server_strategy.protocol import Briefing, TrainRequest
+from server_strategy.protocol import TrainRequest
 from server_strategy.round_replies import RoundReplies, join_replies, join_summed_replies, read_totals
 
 Exchange: TypeAlias = Callable[[Grid, list[Message], float], Iterable[Message]]
@@ -31,8 +31,8 @@ class Line:
 
     grid: Grid
     nodes: Sequence[int]
-    briefing: Briefing
     timeout_s: float
+    num_weights: int  # of the model
 
 
 class Aggregator(Protocol):
@@ -40,8 +40,8 @@ class Aggregator(Protocol):
 
     protocol: str
 
-    def begin(self, server_round: int, plan: RoundPlan, line: Line) -> None:
-        """Do what comes before the phones train."""
+    def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
+        """Do what comes before the phones train; returns those that may."""
 
     def content(self, request: TrainRequest) -> RecordDict:
         """What a host is sent."""
@@ -62,8 +62,9 @@ class EachPhoneTold:
 
     protocol = "none"
 
-    def begin(self, server_round: int, plan: RoundPlan, line: Line) -> None:
+    def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Nothing comes before training."""
+        return plan.reporters
 
     def content(self, request: TrainRequest) -> RecordDict:
         """The request alone."""

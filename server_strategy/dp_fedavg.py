@@ -234,10 +234,11 @@ class DPFedAvg(Strategy):
             aggregation=self._aggregator.protocol,
             briefing=briefing,
         )
+        line = Line(grid, nodes, self._ttl, _num_weights(arrays))
+        training = plan.only(self._aggregator.begin(server_round, plan, line))
         requests = train_requests(
-            current, plan, self._versions, num_messages=len(nodes), phones_per_message=self._phones_per_message
+            current, training, self._versions, num_messages=len(nodes), phones_per_message=self._phones_per_message
         )
-        self._aggregator.begin(server_round, plan, Line(grid, nodes, briefing, self._ttl))
         return self._messages(MessageType.TRAIN, [self._aggregator.content(request) for request in requests], nodes)
 
     def aggregate_train(

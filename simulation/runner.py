@@ -204,7 +204,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
     messages = strategy.configure_train(totals.server_round, arrays, config, grid)
     watch.lap("plan")
-    replies = exchange(grid, messages, run.config.engine.message_timeout_s)
+    replies = list(run.exchange(grid, list(messages), run.config.engine.message_timeout_s))
     watch.lap("exchange")
     released, _ = strategy.aggregate_train(totals.server_round, replies)
     watch.lap("server_step")

@@ -1,7 +1,9 @@
 """Settings of how updates are added up: what the server sees of a single phone."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Lt
 
 from server_strategy.config import CohortConfig
 from typefleet.errors import ConfigError, expected
@@ -16,9 +18,20 @@ _WHY_NOT_BUFFERED = (
 class AggregationConfig:
     """How the server gets the sum of the updates."""
 
-    protocol: Literal["none", "arithmetic"] = "none"
-    """none: the server sees each host's sum, and the norm, loss and tokens of each phone. arithmetic: it gets sums over
-    phones alone, as it would of masked vectors, without any key or mask; it hides nothing."""
+    protocol: Literal["none", "arithmetic", "secagg"] = "none"
+    """none: the server sees each host's sum, and the norm, loss and tokens of each phone. secagg: each phone masks its
+    vector, by real keys, and the server learns the sum of all alone. arithmetic: the same sums and counts as secagg
+    without any key or mask, for large fleets; it hides nothing."""
+    neighbours: Annotated[int | None, Ge(1)] = None
+    """secagg: phones that each phone shares masks and secrets with; by default the fewest with which the shares below
+    do no harm but with probability 2^-40, and all others in a round of up to 64 phones."""
+    threshold: Annotated[int | None, Ge(2)] = None
+    """secagg: shares of a phone's secret that open it, and so neighbours of each phone that must stay; by default the
+    fewest that are safe."""
+    corrupted_share: Annotated[float | None, Ge(0), Lt(1)] = None
+    """secagg: share of the phones that may side with the server and tell it all they know; by default 0.05."""
+    dropout_share: Annotated[float | None, Ge(0), Lt(1)] = None
+    """secagg: share of the phones that may leave on the way and yet be made up for; by default 0.15."""
 
     @property
     def is_summed(self) -> bool:
@@ -38,3 +51,12 @@ def check_aggregation(aggregation: AggregationConfig, cohort: CohortConfig) -> N
     if aggregation.is_summed and cohort.policy == "buffered":
         flag = f"--aggregation.protocol {aggregation.protocol}"
         raise ConfigError(expected(flag, f"only with rounds that follow one another ({_WHY_NOT_BUFFERED})", "buffered"))
+    if aggregation.protocol != "secagg":
+        return
+    if cohort.goal < 3:
+        least = "a number >= 3 with --aggregation.protocol secagg: of a sum of two, each phone's other is known to it"
+        raise ConfigError(expected("--cohort.goal", least, cohort.goal))
+    neighbours, threshold = aggregation.neighbours, aggregation.threshold
+    if neighbours is not None and threshold is not None and threshold > neighbours:
+        most = f"a number <= --aggregation.neighbours = {neighbours}"
+        raise ConfigError(expected("--aggregation.threshold", most, threshold))

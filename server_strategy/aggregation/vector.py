@@ -32,7 +32,7 @@ from typefleet.errors import InputError, expected
 
 TAIL = 4  # coordinates after those of the update
 FIGURE_BITS = 16  # of the fractions of loss and norm
-MOST_TOKENS = 2**FRACTION_BITS
+LARGEST = MOST_TOKENS = 2**FRACTION_BITS  # of any coordinate
 MOST_NORM = MOST_LOSS = 2.0 ** (FRACTION_BITS - FIGURE_BITS)
 
 Vector = NDArray[np.int64]  # [num_weights + TAIL], modulo 2^64
