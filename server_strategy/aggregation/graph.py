@@ -25,7 +25,7 @@ with certainty.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -53,6 +53,9 @@ class Assumptions:
         correctness_bits: eta; a round with so many drop-outs fails with probability at most 2^-eta.
         check_views: the server may show different survivors to different phones; it is caught at it.
         complete_up_to: phones of a round in which all are neighbours, whatever fewer would do.
+        least_phones: that a sum has to be of; phones leave a round with fewer.
+        neighbours: k, set instead of found; of n phones at most n - 1. It is held to the same conditions.
+        threshold: t, set instead of found, and held to the same conditions.
     """
 
     corrupted_share: float = 0.05
@@ -61,6 +64,9 @@ class Assumptions:
     correctness_bits: int = 40
     check_views: bool = True
     complete_up_to: int = 64
+    least_phones: int = LEAST_PHONES
+    neighbours: int | None = None
+    threshold: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("corrupted_share", "dropped_share"):
@@ -69,6 +75,11 @@ class Assumptions:
         for name in ("security_bits", "correctness_bits"):
             if not 1 <= getattr(self, name) <= 128:
                 raise ConfigError(expected(name, "1 to 128 bits", getattr(self, name)))
+        if not LEAST_PHONES <= self.least_phones <= MOST_PHONES:
+            raise ConfigError(expected("least_phones", f"{LEAST_PHONES} to {MOST_PHONES}", self.least_phones))
+        for name in ("neighbours", "threshold"):
+            if (value := getattr(self, name)) is not None and value < 2:
+                raise ConfigError(expected(name, "a number >= 2", value))
 
     def corrupted(self, phones: int) -> int:
         """The most of so many phones that may be corrupted; one at least, unless none is assumed to be."""
@@ -92,12 +103,16 @@ class GraphSize:
         threshold: t, shares that recover a secret.
         least_survivors: phones whose vectors have to be in the sum. In a sparse graph a server that said of more than
             the assumed number that they were gone could cut it into parts.
+        cannot_be_cut: whether the honest phones that stay are connected whoever is corrupted or said to have left, and
+            not only with high probability for those who were so before the order was drawn: there are more neighbours
+            than such phones, and a Harary graph falls apart with no fewer.
     """
 
     phones: int
     neighbours: int
     threshold: int
     least_survivors: int
+    cannot_be_cut: bool = False
 
     @property
     def complete(self) -> bool:
@@ -110,34 +125,39 @@ def graph_size(phones: int, assumptions: Assumptions) -> GraphSize:
     """The sparsest graph that withstands what is assumed.
 
     Args:
-        phones: n, from 3 to 65,536.
+        phones: n, from the least number that a sum has to be of to 65,536.
         assumptions: what it has to withstand.
 
     Raises:
-        ConfigError: no graph does, the complete one neither.
+        ConfigError: no graph does, the complete one neither, or the one that is set does not.
     """
-    if not LEAST_PHONES <= phones <= MOST_PHONES:
-        raise ConfigError(expected("phones of a round", f"{LEAST_PHONES} to {MOST_PHONES}", phones))
-    for neighbours in range(2, phones - 1, 2) if phones > assumptions.complete_up_to else ():
+    least = assumptions.least_phones
+    if not least <= phones <= MOST_PHONES:
+        raise ConfigError(expected("phones of a round", f"{least} to {MOST_PHONES}", phones))
+    chosen, dropped = assumptions.neighbours, assumptions.dropped(phones)
+    candidates: Iterable[int] = range(2, phones - 1, 2) if phones > assumptions.complete_up_to else ()
+    if chosen is not None:
+        candidates = [chosen] if chosen < phones - 1 else ()
+    for neighbours in candidates:
         threshold = sparse_threshold(phones, neighbours, assumptions)
         if threshold is not None:
-            return GraphSize(phones, neighbours, threshold, phones - assumptions.dropped(phones))
-    corrupted, staying = assumptions.corrupted(phones), phones - 1 - assumptions.dropped(phones)
-    threshold = _least_threshold(corrupted + 1, phones - 1, assumptions)
-    if threshold > staying:
-        what = f"corrupted and dropped shares that leave {threshold} neighbours of {phones - 1}"
-        raise ConfigError(expected(f"a round of {phones} phones", what, f"{staying} left"))
-    return GraphSize(phones, phones - 1, threshold, threshold + 1)
+            connected = neighbours > assumptions.corrupted(phones) + dropped
+            return GraphSize(phones, neighbours, threshold, max(phones - dropped, least), connected)
+    if chosen is not None and chosen < phones - 1:
+        what = f"an even number that withstands what is assumed, or {phones - 1} or more"
+        raise ConfigError(expected(f"neighbours in a round of {phones} phones", what, chosen))
+    threshold = _complete_threshold(phones, assumptions)
+    return GraphSize(phones, phones - 1, threshold, max(threshold + 1, least), cannot_be_cut=True)
 
 
 def sparse_threshold(
     phones: int, neighbours: int, assumptions: Assumptions, *, others: int | None = None
 ) -> int | None:
-    """The smallest safe threshold of a sparse graph, None if there is none.
+    """The smallest safe threshold of a sparse graph, or the one that is set; None if it is not safe, or there is none.
 
     Args:
         phones: n.
-        neighbours: k, even and below n - 1.
+        neighbours: k, below n - 1; no odd number is safe.
         assumptions: what it has to withstand.
         others: phones that neighbours are a sample of, n - 1 if None. Implementations that take all n have slightly
             other numbers; for comparing with them.
@@ -146,15 +166,16 @@ def sparse_threshold(
     bad = assumptions.corrupted(phones) + assumptions.dropped(phones)
     pairs_of_gaps = phones * (phones - neighbours - 1)  # twice their number
     # Twice the bound, for the number of pairs is halved.
-    if pairs_of_gaps * math.comb(bad, neighbours) << assumptions.security_bits > math.comb(phones, neighbours):
+    cut = pairs_of_gaps * math.comb(bad, neighbours) << assumptions.security_bits
+    if neighbours % 2 or cut > math.comb(phones, neighbours):
         return None
     safe = (assumptions.security_bits + 1) * math.log(2) + math.log(phones)
     works = assumptions.correctness_bits * math.log(2) + math.log(phones)
     corrupted, staying = assumptions.corrupted(phones), others - assumptions.dropped(phones)
     least = _first_upper_tail_below(others, corrupted, neighbours, -safe)
     most = _last_lower_tail_below(others, staying, neighbours, -works)
-    threshold = _least_threshold(least, neighbours, assumptions)
-    if threshold > most:
+    threshold = _chosen(_least_threshold(least, neighbours, assumptions), assumptions)
+    if threshold is None or threshold > most:
         return None
     upper = upper_tail(others, corrupted, neighbours, least)
     lower = upper_tail(others, others - staying, neighbours, neighbours - threshold + 1)
@@ -203,6 +224,29 @@ def neighbours_on(ring: Sequence[int], size: GraphSize) -> dict[int, tuple[int, 
         return {phone: tuple(other for other in ordered if other != phone) for phone in ordered}
     steps = [*range(-half, 0), *range(1, half + 1)]
     return {phone: tuple(sorted(ring[(place + step) % n] for step in steps)) for place, phone in enumerate(ring)}
+
+
+def _complete_threshold(phones: int, assumptions: Assumptions) -> int:
+    """The threshold of a graph in which all are neighbours."""
+    staying = phones - 1 - assumptions.dropped(phones)
+    safe = _least_threshold(assumptions.corrupted(phones) + 1, phones - 1, assumptions)
+    if safe > staying:
+        what = f"corrupted and dropped shares that leave {safe} neighbours of {phones - 1}"
+        raise ConfigError(expected(f"a round of {phones} phones", what, f"{staying} left"))
+    if assumptions.threshold is None:
+        return max(safe, min(phones // 2 + 1, staying))  # more than half of the shares, which costs nothing here
+    threshold = _chosen(safe, assumptions)
+    if threshold is None or threshold > staying:
+        what = f"{safe} to {staying}"
+        raise ConfigError(expected(f"threshold in a round of {phones} phones", what, assumptions.threshold))
+    return threshold
+
+
+def _chosen(safe: int, assumptions: Assumptions) -> int | None:
+    """The threshold that is set, None if it is below the smallest safe one; that one if none is set."""
+    if assumptions.threshold is None:
+        return safe
+    return assumptions.threshold if assumptions.threshold >= safe else None
 
 
 def _least_threshold(safe: int, neighbours: int, assumptions: Assumptions) -> int:

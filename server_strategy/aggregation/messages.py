@@ -17,6 +17,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Self, TypeVar
 
 from server_strategy.aggregation.failures import violation
@@ -30,7 +31,7 @@ MAGIC = b"TSA1"
 HEADER = struct.Struct(">4sBQI")
 COUNT = struct.Struct(">I")
 SEALED_BYTES = 2 * SHARE_BYTES + TAG_BYTES
-_KEYS_BYTES = 3 * KEY_BYTES + 2 * SIGNATURE_BYTES
+KEYS_BYTES = 3 * KEY_BYTES + 2 * SIGNATURE_BYTES
 
 Field = TypeVar("Field")
 
@@ -74,6 +75,14 @@ class Reader:
         if (count := self.number()) > self.limits.phones:
             raise violation("oversized", "a list", f"at most {self.limits.phones} phones", count)
         return count
+
+    def phones(self) -> tuple[int, ...]:
+        """A list of phones in ascending order."""
+        count = self.count()
+        found = struct.unpack(f">{count}I", self.take(count * COUNT.size))
+        if any(one >= other for one, other in pairwise(found)):
+            raise violation("malformed", "a list", "phones in ascending order", "others")
+        return found
 
     def by_phone(self, read: Callable[[], Field]) -> dict[int, Field]:
         """A list of fields, each after the number of its phone, in ascending order."""
@@ -128,8 +137,6 @@ class Message:
         Raises:
             ProtocolViolation: it is something else, or of another round or sender.
         """
-        if len(data) > cls._most_bytes(limits):
-            raise violation("oversized", cls.__name__, f"at most {cls._most_bytes(limits)} bytes", len(data))
         if len(data) < HEADER.size:
             raise violation("malformed", cls.__name__, f"at least {HEADER.size} bytes", len(data))
         magic, kind, of_round, of_sender = HEADER.unpack_from(data)
@@ -142,6 +149,8 @@ class Message:
         if kind != cls.KIND:
             over = kind // 2 < cls.KIND // 2  # kinds are in the order of the steps, two of each
             raise violation("replayed" if over else "malformed", cls.__name__, f"kind {cls.KIND}", kind)
+        if len(data) > cls._most_bytes(limits):
+            raise violation("oversized", cls.__name__, f"at most {cls._most_bytes(limits)} bytes", len(data))
         reader = Reader(data[HEADER.size :], limits)
         message = cls._read(reader, server_round, sender)
         reader.end()
@@ -157,7 +166,7 @@ class Message:
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
         """No honest message of the kind has more; its parts are then checked one by one."""
-        return HEADER.size + COUNT.size + _KEYS_BYTES + limits.phones
+        return HEADER.size + COUNT.size + KEYS_BYTES + limits.phones
 
     @classmethod
     def _list_bytes(cls, limits: Limits, *each: int) -> int:
@@ -217,8 +226,8 @@ class PeerKeys(Message):
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
-        roster = tuple(reader.by_phone(lambda: None))
-        bodies = reader.by_phone(lambda: reader.take(_KEYS_BYTES))
+        roster = reader.phones()
+        bodies = reader.by_phone(lambda: reader.take(KEYS_BYTES))
         keys = {
             phone: AdvertiseKeys._read(Reader(body, reader.limits), server_round, phone)
             for phone, body in bodies.items()
@@ -227,7 +236,7 @@ class PeerKeys(Message):
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
-        return cls._list_bytes(limits, 2 * COUNT.size, _KEYS_BYTES)
+        return cls._list_bytes(limits, 2 * COUNT.size, KEYS_BYTES)
 
 
 @dataclass(frozen=True)

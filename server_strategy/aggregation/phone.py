@@ -130,17 +130,24 @@ class Phone:
         self._refuse_strangers(message.sealed)
         self._refuse_few(message.sealed)
         for peer, sealed in message.sealed.items():
-            way = (self._terms.server_round, peer, self.number)
             try:
-                content = shares.unseal(keys.share_key(self._agreed[peer], *way), sealed, *way)
-                pair = (int.from_bytes(content[:_SHARE], "big"), int.from_bytes(content[_SHARE:], "big"))
-                if max(pair) >= shares.PRIME:
-                    raise violation("bad_share", "a share", "a number below the prime", "a larger one")
+                self._held[peer] = self.open_share(peer, sealed)
             except ProtocolViolation as error:
                 self.refused[error.cause] += 1
-            else:
-                self._held[peer] = pair
         self._sharing = tuple(message.sealed)
+
+    def open_share(self, peer: int, sealed: bytes) -> tuple[int, int]:
+        """The shares of a neighbour's seed and of its mask key, that it sealed for this phone.
+
+        Raises:
+            ProtocolViolation: bad_share.
+        """
+        way = (self._terms.server_round, peer, self.number)
+        content = shares.unseal(keys.share_key(self._agreed[peer], *way), sealed, *way)
+        pair = (int.from_bytes(content[:_SHARE], "big"), int.from_bytes(content[_SHARE:], "big"))
+        if max(pair) >= shares.PRIME:
+            raise violation("bad_share", "a share", "a number below the prime", "a larger one")
+        return pair
 
     def mask(self, words: Words) -> None:
         """Add the phone's masks to its vector, in place: modulo 2^64, or what the words wrap around at.
@@ -203,10 +210,10 @@ class Phone:
         self._expect(Step.UNMASK)
         message = Confirmations.from_bytes(confirmations, self._terms.server_round, SERVER, Limits())
         self._refuse_strangers(message.signatures)
-        agreeing = 0
+        agreeing, view = 0, self._view()
         for peer, signature in message.signatures.items():
             try:
-                keys.verify(self._peers[peer].identity_public, signature, self._view(), "a neighbour's confirmation")
+                keys.verify(self._peers[peer].identity_public, signature, view, "a neighbour's confirmation")
             except ProtocolViolation as error:
                 self.refused[error.cause] += 1
             else:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from server_strategy.aggregation.failures import Cause, FailureCause, ProtocolViolation, RoundFailedError
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
-from server_strategy.aggregation.keys import Authority, RunSecret
+from server_strategy.aggregation.keys import Authority, Identity, RunSecret
 from server_strategy.aggregation.masks import FULL_RING, Ring
 from server_strategy.aggregation.phone import Phone
 from server_strategy.aggregation.server import Server
@@ -97,8 +97,11 @@ def play_round(
     ring.refuse_overflow(len(vectors), max((int(np.abs(v).max(initial=0)) for v in vectors.values()), default=0))
     authority = Authority.of(secret)
     terms = RoundTerms(server_round, length, authority.public, ring, assumptions)
-    phones = {number: Phone(authority.enrol(number, secret), terms, secret) for number in vectors}
-    return _Play(terms, phones, vectors, Server(terms, list(vectors), secret)).all_steps(leaves or {}, tamper)
+    server = Server(terms, list(vectors), secret)
+    playing = _Play(terms, vectors, server)
+    for number in vectors:
+        playing.seat(authority.enrol(number, secret), secret)
+    return playing.all_steps(leaves or {}, tamper)
 
 
 class _Play:
@@ -107,15 +110,19 @@ class _Play:
     def __init__(
         self,
         terms: RoundTerms,
-        phones: Mapping[int, Phone],
         vectors: Mapping[int, NDArray[np.signedinteger[Any]]],
         server: Server,
     ) -> None:
         self._terms = terms
-        self._phones = phones
+        self._phones: dict[int, Phone] = {}
         self._vectors = vectors
         self._server = server
-        self._played = PlayedRound(costs={number: PhoneCosts() for number in phones}, refused=server.refused)
+        self._played = PlayedRound(costs={number: PhoneCosts() for number in vectors}, refused=server.refused)
+
+    def seat(self, identity: Identity, secret: RunSecret) -> None:
+        """Let a phone make its keys."""
+        with processor_time(self._played.costs[identity.phone], Step.ADVERTISE):
+            self._phones[identity.phone] = Phone(identity, self._terms, secret)
 
     def all_steps(self, leaves: Mapping[int, Step], tamper: Tamper | None) -> PlayedRound:
         try:
@@ -142,7 +149,7 @@ class _Play:
         heard = b"" if step == Step.ADVERTISE else self._server.message_to(number)
         costs.down_bytes[step] += len(heard)
         try:
-            with _processor_time(costs, step):
+            with processor_time(costs, step):
                 said = self._answer(step, number, heard)
         except ProtocolViolation as error:
             self._played.refused_by_phones[step.word, error.cause] += 1
@@ -169,7 +176,8 @@ class _Play:
 
 
 @contextmanager
-def _processor_time(costs: PhoneCosts, step: Step) -> Iterator[None]:
+def processor_time(costs: PhoneCosts, step: Step) -> Iterator[None]:
+    """Count the processor time of a block as a phone's in a step."""
     before = time.process_time()
     try:
         yield

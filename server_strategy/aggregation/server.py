@@ -9,11 +9,11 @@ left by more phones than the graph withstands ends there, by cause, and nothing 
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.failures import Cause, FailureCause, ProtocolViolation, round_failed, violation
-from server_strategy.aggregation.graph import LEAST_PHONES, draw_ring, neighbours_on
+from server_strategy.aggregation.graph import draw_ring, neighbours_on
 from server_strategy.aggregation.keys import KeyPair, RunSecret
 from server_strategy.aggregation.masks import Words, add_mask
 from server_strategy.aggregation.messages import (
@@ -57,10 +57,12 @@ class Server:
         self._invited = frozenset(invited)
         self._limits = Limits(len(self._invited), terms.length, terms.ring)
         self._advertised: dict[int, AdvertiseKeys] = {}
+        self._roster: tuple[int, ...] = ()  # all that advertised keys, in ascending order
         self._neighbours: dict[int, tuple[int, ...]] = {}
         self._shared: dict[int, SharedKeys] = {}
         self._masked: set[int] = set()
         self._total: Words = terms.ring.zeros(terms.length)
+        self._view = b""  # what a confirmation signs
         self._confirmed: dict[int, Confirmation] = {}
         self._unmasking: dict[int, UnmaskingShares] = {}
 
@@ -127,23 +129,14 @@ class Server:
 
     def expected_phones(self) -> tuple[int, ...]:
         """Who may send a message of the current step, in ascending order: those whose last one was taken."""
-        those = {
-            Step.ADVERTISE: self._invited,
-            Step.SHARE: self._advertised,
-            Step.MASK: self._shared,
-            Step.CONFIRM: self.survivors,
-            Step.UNMASK: self._confirmed if self._terms.assumptions.check_views else self.survivors,
-            Step.DONE: (),
-        }
-        return tuple(sorted(those[self.step]))
+        return tuple(sorted(self._allowed()))
 
     def message_to(self, phone: int) -> bytes:
         """What the server sends a phone of `expected_phones` at the beginning of the current step."""
         number, peers = self._terms.server_round, self._neighbours[phone]
         match self.step:
             case Step.SHARE:
-                roster = tuple(sorted(self._advertised))
-                return PeerKeys(number, SERVER, roster, {p: self._advertised[p] for p in peers}).to_bytes()
+                return PeerKeys(number, SERVER, self._roster, {p: self._advertised[p] for p in peers}).to_bytes()
             case Step.MASK:
                 sealed = {p: self._shared[p].sealed[phone] for p in peers if p in self._shared}
                 return SealedShares(number, SERVER, sealed).to_bytes()
@@ -151,9 +144,8 @@ class Server:
                 signed = {p: self._confirmed[p].signature for p in peers if p in self._confirmed}
                 return Confirmations(number, SERVER, signed).to_bytes()
             case Step.CONFIRM | Step.UNMASK:
-                roster = tuple(sorted(self._advertised))
-                places = tuple(place for place, p in enumerate(roster) if p in self._masked)
-                return Survivors(number, SERVER, places, len(roster)).to_bytes()
+                places = tuple(place for place, p in enumerate(self._roster) if p in self._masked)
+                return Survivors(number, SERVER, places, len(self._roster)).to_bytes()
         raise ValueError(expected("a message", "a step that begins with one", self.step.word))
 
     def neighbours(self, phone: int) -> tuple[int, ...]:
@@ -187,8 +179,10 @@ class Server:
             case Step.CONFIRM:
                 self._expect_from(phone, self._confirmed)
                 confirmation = Confirmation.from_bytes(data, number, phone, limits)
-                view = Confirmation.signed(number, self._advertised, self.survivors)
-                keys.verify(self._advertised[phone].identity_public, confirmation.signature, view, f"phone {phone}")
+                keys.verify(
+                    *(self._advertised[phone].identity_public, confirmation.signature, self._view),
+                    whose=f"phone {phone}",
+                )
                 self._confirmed[phone] = confirmation
             case Step.UNMASK:
                 self._expect_from(phone, self._unmasking)
@@ -196,10 +190,22 @@ class Server:
             case _:
                 raise violation("replayed", "a message", "a round that goes on", "one that is over")
 
+    def _allowed(self) -> Collection[int]:
+        """Whose messages are taken in the current step."""
+        those: dict[Step, Collection[int]] = {
+            Step.ADVERTISE: self._invited,
+            Step.SHARE: self._advertised,
+            Step.MASK: self._shared,
+            Step.CONFIRM: self._masked,
+            Step.UNMASK: self._confirmed if self._terms.assumptions.check_views else self._masked,
+            Step.DONE: (),
+        }
+        return those[self.step]
+
     def _expect_from(self, phone: int, already: Mapping[int, object] | set[int]) -> None:
         if phone in already:
             raise violation("replayed", f"phone {phone}", "one message a step", "a second")
-        if phone not in self.expected_phones():
+        if phone not in self._allowed():
             raise violation("unknown_phone", f"phone {phone}", "one that takes part in this step", "another")
 
     def _expect_vectors(self, phones: Sequence[int]) -> None:
@@ -237,13 +243,13 @@ class Server:
 
     def _draw_graph(self) -> None:
         count = len(self._advertised)
-        if count < LEAST_PHONES:
-            raise round_failed("too_few_advertised", "phones that advertised keys", f"at least {LEAST_PHONES}", count)
         try:
             size = self._terms.graph_size(count)
         except ConfigError as error:
-            raise round_failed("too_few_advertised", "phones that advertised keys", "enough", count) from error
-        ring = draw_ring(list(self._advertised), self._secret, self._terms.server_round)
+            what = "enough for what the round has to withstand"
+            raise round_failed("too_few_advertised", "phones that advertised keys", what, count) from error
+        self._roster = tuple(sorted(self._advertised))
+        ring = draw_ring(self._roster, self._secret, self._terms.server_round)
         self._neighbours = neighbours_on(ring, size)
 
     def _settle_survivors(self) -> None:
@@ -251,6 +257,7 @@ class Server:
         if len(self._masked) < least:
             raise round_failed("too_few_masked", "masked vectors", f"at least {least}", len(self._masked))
         self.survivors = tuple(sorted(self._masked))
+        self._view = Confirmation.signed(self._terms.server_round, self._roster, self.survivors)
         self._refuse_lonely(self._masked, "too_few_masked", of=self._needed())
 
     def _needed(self) -> list[int]:

@@ -30,7 +30,8 @@ class RoundTerms:
     """The terms of one round.
 
     Attributes:
-        server_round: number of the round, so that no message of another is taken for one of it.
+        server_round: number of the round, so that no message of another is taken for one of it. A round that is tried
+            again has another number: under the same keys, the two might together give away both secrets of a phone.
         length: numbers of a vector.
         authority: Ed25519 public key of who certifies the phones' keys.
         ring: what vectors are added in.
