@@ -10,7 +10,7 @@ vectors, and the shares that unmask the sum of all: no vector of a single phone,
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from logging import WARNING, getLogger
 from typing import Any, Literal
 
@@ -45,18 +45,6 @@ WHY_FAILED: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class GraphSettings:
-    """What the graph of a round follows from."""
-
-    assumptions: Assumptions = USUAL_ASSUMPTIONS
-    neighbours: int | None = None
-    threshold: int | None = None
-
-
-USUAL_GRAPH = GraphSettings()
-
-
 def ring_for(most_reports: int) -> Ring:
     """The smallest ring of whole bytes that holds the sum of so many phones' vectors.
 
@@ -79,7 +67,7 @@ class SecAgg:
         authority: public key of who certifies phones.
         order: draws the order of the phones in the graph; the server's own.
         most_reports: of a round, by which the ring is chosen.
-        graph: what a round has to withstand, and neighbours and threshold where they are set.
+        assumptions: what a round has to withstand.
         exchange: sends messages to hosts and gathers their answers.
     """
 
@@ -91,10 +79,10 @@ class SecAgg:
         order: RunSecret,
         *,
         most_reports: int,
-        graph: GraphSettings = USUAL_GRAPH,
+        assumptions: Assumptions = USUAL_ASSUMPTIONS,
         exchange: Exchange = send_and_receive,
     ) -> None:
-        self._authority, self._order, self._graph = authority, order, graph
+        self._authority, self._order, self._assumptions = authority, order, assumptions
         self._ring, self._exchange = ring_for(most_reports), exchange
         self._line: Line | None = None
         self._heard: dict[int, tuple[bytes, ...]] = {}
@@ -108,7 +96,7 @@ class SecAgg:
         length = line.num_weights + TAIL
         self._line, self._heard, self._took, self._failed = line, {}, {}, None
         self._refused = Counter()
-        self._terms = RoundTerms(server_round, length, self._authority, self._ring, **vars(self._graph))
+        self._terms = RoundTerms(server_round, length, self._authority, self._ring, self._assumptions)
         phones = plan.reporters.tolist()
         self._invited = len(phones)
         self._server = Server(self._terms, phones, self._order)

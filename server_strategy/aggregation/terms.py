@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
-from server_strategy.aggregation.chosen_graph import chosen_size
-from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
 from server_strategy.aggregation.masks import FULL_RING, Ring
 from typefleet.errors import expected
 
@@ -36,7 +35,6 @@ class RoundTerms:
         authority: Ed25519 public key of who certifies the phones' keys.
         ring: what vectors are added in.
         assumptions: what the round has to withstand; graph and threshold follow from it.
-        neighbours, threshold: set, in the place of those that follow.
     """
 
     server_round: int
@@ -44,8 +42,6 @@ class RoundTerms:
     authority: bytes
     ring: Ring = FULL_RING
     assumptions: Assumptions = USUAL_ASSUMPTIONS
-    neighbours: int | None = None
-    threshold: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.server_round < 1 << 63:
@@ -55,7 +51,7 @@ class RoundTerms:
 
     def graph_size(self, phones: int) -> GraphSize:
         """Size of the graph of so many phones, which server and phones compute for themselves."""
-        return chosen_size(phones, self.assumptions, self.neighbours, self.threshold)
+        return graph_size(phones, self.assumptions)
 
     def steps(self) -> tuple[Step, ...]:
         """The steps that are taken."""

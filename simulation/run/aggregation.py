@@ -1,15 +1,14 @@
 """What a run makes of the settings of its aggregation."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from server_strategy.aggregation.config import AggregationConfig
-from server_strategy.aggregation.graph import Assumptions
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, graph_size
 from server_strategy.aggregation.keys import Authority, RunSecret
-from server_strategy.aggregation.terms import RoundTerms
 from server_strategy.aggregators import Aggregator, EachPhoneTold, Exchange, SumsAlone
-from server_strategy.secagg_rounds import GraphSettings, SecAgg
+from server_strategy.secagg_rounds import SecAgg
 from simulation.config import RunConfig
 from simulation.engine.exchange import exchange
 from simulation.engine.phone_secret import ExchangeWithPhones
@@ -47,35 +46,32 @@ def aggregation_of(config: RunConfig, most_reports: int) -> Aggregation:
         return Aggregation(SumsAlone())
     phones = RunSecret.fresh()
     on_the_way = ExchangeWithPhones(phones)
-    graph = graph_settings(config.aggregation)
-    terms_of(graph).graph_size(config.cohort.goal)  # refuses one that cannot be
+    assumptions = assumptions_of(config.aggregation)
+    graph_size(config.cohort.goal, assumptions)  # refuses one that cannot be
     aggregator = SecAgg(
         Authority.of(phones).public,
         order_secret(config.seed),
         most_reports=most_reports,
-        graph=graph,
+        assumptions=assumptions,
         exchange=on_the_way,
     )
     return Aggregation(aggregator, on_the_way)
 
 
-def graph_settings(aggregation: AggregationConfig) -> GraphSettings:
-    """What the graph of a round follows from, by the settings.
+def assumptions_of(aggregation: AggregationConfig) -> Assumptions:
+    """What a round has to withstand, by the settings.
 
     Args:
         aggregation: the settings.
     """
-    usual = Assumptions()
     corrupted, dropped = aggregation.corrupted_share, aggregation.dropout_share
-    assumptions = Assumptions(
-        usual.corrupted_share if corrupted is None else corrupted, usual.dropped_share if dropped is None else dropped
+    return replace(
+        USUAL_ASSUMPTIONS,
+        corrupted_share=USUAL_ASSUMPTIONS.corrupted_share if corrupted is None else corrupted,
+        dropped_share=USUAL_ASSUMPTIONS.dropped_share if dropped is None else dropped,
+        neighbours=aggregation.neighbours,
+        threshold=aggregation.threshold,
     )
-    return GraphSettings(assumptions, aggregation.neighbours, aggregation.threshold)
-
-
-def terms_of(graph: GraphSettings) -> RoundTerms:
-    """Terms of some round, for the size of its graph."""
-    return RoundTerms(0, 1, b"", **vars(graph))
 
 
 def order_secret(seed: int) -> RunSecret:
@@ -92,11 +88,11 @@ def aggregation_facts(config: RunConfig) -> dict[str, Any] | None:
     protocol = config.aggregation.protocol
     if protocol != "secagg":
         return {"protocol": protocol} if config.aggregation.is_summed else None
-    graph, phones = graph_settings(config.aggregation), config.cohort.goal
+    assumptions, phones = assumptions_of(config.aggregation), config.cohort.goal
     return {
         "protocol": protocol,
-        **asdict(terms_of(graph).graph_size(phones)),
-        "corrupted": graph.assumptions.corrupted(phones),
-        "dropped": graph.assumptions.dropped(phones),
-        "security_bits": graph.assumptions.security_bits,
+        **asdict(graph_size(phones, assumptions)),
+        "corrupted": assumptions.corrupted(phones),
+        "dropped": assumptions.dropped(phones),
+        "security_bits": assumptions.security_bits,
     }

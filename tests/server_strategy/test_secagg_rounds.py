@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message
 
-from server_strategy.aggregation.graph import Assumptions
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregation.vector import LARGEST
 from server_strategy.cohorts import UniformCohorts
@@ -14,7 +14,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.protocol import TrainRequest
 from server_strategy.protocol_of_sums import with_phone_secret
-from server_strategy.secagg_rounds import GraphSettings, SecAgg, ring_for
+from server_strategy.secagg_rounds import SecAgg, ring_for
 from server_strategy.update_sum import MAX_PHONES, FixedPointSum
 from simulation.engine import phone_steps, summed_shard
 from simulation.run.checkpoint import flattened
@@ -69,14 +69,14 @@ class Hosts:
         return shard.reply(None).to_content()
 
 
-def secagg(hosts, **graph):
+def secagg(hosts, assumptions=USUAL_ASSUMPTIONS):
     authority = Authority.of(SECRET).public
-    return SecAgg(authority, RunSecret(bytes(32)), most_reports=GOAL, graph=GraphSettings(**graph), exchange=hosts)
+    return SecAgg(authority, RunSecret(bytes(32)), most_reports=GOAL, assumptions=assumptions, exchange=hosts)
 
 
-def play(hosts, rounds=2, nodes=3, per_message=None, shuffle=0, graph=None, **own):
+def play(hosts, rounds=2, nodes=3, per_message=None, shuffle=0, assumptions=USUAL_ASSUMPTIONS, **own):
     """(weights after each round, outcomes, strategy)."""
-    strategy, grid = make(aggregator=secagg(hosts, **(graph or {})), nodes=nodes, phones_per_message=per_message, **own)
+    strategy, grid = make(aggregator=secagg(hosts, assumptions), nodes=nodes, phones_per_message=per_message, **own)
     arrays, seen, outcomes, rng = start_arrays(), [], [], np.random.default_rng(shuffle)
     for r in range(1, rounds + 1):
         messages = np.array(list(strategy.configure_train(r, arrays, ConfigRecord(), grid)), object)
@@ -225,6 +225,6 @@ def _bytes_of(message):
 
 
 def test_a_sparse_graph_is_used_where_it_does():
-    graph = {"assumptions": Assumptions(0.0, 0.0, security_bits=1, correctness_bits=1, complete_up_to=3)}
-    _, outcomes, _ = play(Hosts(), rounds=1, graph=graph, **cohort())
+    assumptions = Assumptions(0.0, 0.0, security_bits=1, correctness_bits=1, complete_up_to=3)
+    _, outcomes, _ = play(Hosts(), rounds=1, assumptions=assumptions, **cohort())
     assert outcomes[0].plan.abandoned is None and outcomes[0].aggregation["neighbours"] < GOAL - 1
