@@ -2,7 +2,7 @@
 
 | file | content |
 |---|---|
-| keyboard.tflite | weights in 8 bits, products in float; the tied table stored once |
+| keyboard.tflite | weights in 8 bits, rounded so that errors cancel; products in float; the tied table stored once |
 | keyboard_fp16.tflite | weights in 16 bits |
 | keyboard_fp32.tflite | as trained |
 | keyboard_train.tflite | as trained, and able to learn on the phone |
@@ -30,6 +30,7 @@ from client_model.metrics.keyboard_metrics import TOP1_RECALL, TOP3_RECALL
 from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.vocabulary import FIRST_WORD
+from client_model.tflite.compensated_rounding import with_compensated_rounding
 from client_model.tflite.export_checks import (
     Agreement,
     CheckText,
@@ -126,6 +127,9 @@ def convert(
                 files[kind] = _convert(f"{folder}/learning", list(learning.signatures), kind)
             else:
                 files[kind] = _convert(f"{folder}/constant", list(module.signatures), kind)
+    if "int8" in files:
+        rounded = with_compensated_rounding(tie_table(files["int8"]), shape, weights)
+        files["int8"] = with_float_products(rounded)
     return files
 
 
@@ -139,13 +143,13 @@ def _convert(folder: str, signatures: list[str], kind: str) -> bytes:
     if kind == "training":
         converter.experimental_enable_resource_variables = True
     try:
-        file = converter.convert()
+        file: bytes = converter.convert()
     except ConverterError as error:
         missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", str(error))))
         found = ", ".join(missing) or str(error).partition("\n")[0]
         raise ExportError(f"{kind}: expected builtin operators only, found {found}") from error
     _require_builtin_operators(file, kind)
-    return with_float_products(tie_table(file)) if kind == "int8" else file
+    return file
 
 
 def _require_builtin_operators(file: bytes, kind: str) -> None:

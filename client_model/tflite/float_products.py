@@ -14,10 +14,11 @@ from ai_edge_litert import schema_py_generated as schema
 from client_model.tflite.flatbuffer_model import add_operator_code, operator_kind, pack_model, unpack_model
 
 _DEQUANTIZE_VERSION = 5  # the first that takes a scale for each row
+_STORED = (schema.TensorType.INT8, schema.TensorType.FLOAT16)  # how weights may be
 
 
 def with_float_products(file: bytes) -> bytes:
-    """The same model, whose products with int8 weights do not quantise their inputs."""
+    """The same model, whose products with weights of 8 or 16 bits take floats, and do not quantise their inputs."""
     model = unpack_model(file)
     dequantize = add_operator_code(model, schema.BuiltinOperator.DEQUANTIZE, _DEQUANTIZE_VERSION)
     for graph in model.subgraphs:
@@ -32,7 +33,7 @@ def _dequantise_weights(model: schema.ModelT, graph: schema.SubGraphT, opcode: i
     for op in graph.operators:
         if operator_kind(model, op) == schema.BuiltinOperator.FULLY_CONNECTED:
             weights = int(op.inputs[1])
-            if graph.tensors[weights].type == schema.TensorType.INT8:
+            if graph.tensors[weights].type in _STORED:
                 if weights not in floats:
                     floats[weights] = _float_tensor(graph, weights)
                     operators.append(_dequantize(opcode, weights, floats[weights]))

@@ -37,7 +37,8 @@ def tie_table(file: bytes) -> bytes:
     return pack_model(model)
 
 
-def _is_int8(graph: schema.SubGraphT, tensor: int) -> bool:
+def is_int8(graph: schema.SubGraphT, tensor: int) -> bool:
+    """Whether a tensor, by its number, is of 8-bit integers."""
     return bool(graph.tensors[tensor].type == schema.TensorType.INT8)
 
 
@@ -45,11 +46,11 @@ def _hold_the_same(model: schema.ModelT, one: schema.TensorT, other: schema.Tens
     """Whether two tables are one, as far as their scales can tell; a cell may have a weight of the same shape."""
     if tuple(one.shape) != tuple(other.shape):
         return False
-    (values, step), (others, other_step) = (_dequantised(model, table) for table in (one, other))
+    (values, step), (others, other_step) = (dequantised(model, table) for table in (one, other))
     return bool((np.abs(values - others) <= 0.51 * (step + other_step)).all())  # each is rounded to half a step
 
 
-def _dequantised(model: schema.ModelT, table: schema.TensorT) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def dequantised(model: schema.ModelT, table: schema.TensorT) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(values [rows, columns], what one step is: [rows or 1, 1]) of an int8 tensor without zero points."""
     step = np.asarray(table.quantization.scale, np.float32)[:, None]
     return model.buffers[table.buffer].data.view(np.int8).reshape(tuple(table.shape)) * step, step
@@ -61,10 +62,10 @@ def _rewire(model: schema.ModelT, graph: schema.SubGraphT, lookup: int) -> None:
     tables = [
         op.inputs[1]
         for op in graph.operators
-        if operator_kind(model, op) == kinds.FULLY_CONNECTED and _is_int8(graph, op.inputs[1])
+        if operator_kind(model, op) == kinds.FULLY_CONNECTED and is_int8(graph, op.inputs[1])
     ]
     for op in list(graph.operators):
-        if operator_kind(model, op) != kinds.GATHER or not _is_int8(graph, op.inputs[0]):
+        if operator_kind(model, op) != kinds.GATHER or not is_int8(graph, op.inputs[0]):
             continue
         shape, ids = tuple(graph.tensors[op.inputs[0]].shape), op.inputs[1]
         same = [table for table in tables if _hold_the_same(model, graph.tensors[table], graph.tensors[op.inputs[0]])]
