@@ -17,10 +17,8 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TextIO, TypeAlias
 
-from flwr.app import Array, ArrayRecord
 from flwr.serverapp import Grid
 
-from client_model.learning.language_model import flatten, unflatten, weights_sha256
 from client_model.text.population import phone_labels
 from server_strategy.protocol import Briefing, HostProfile
 from server_strategy.round_outcome import RoundOutcome
@@ -199,12 +197,11 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     watch, cpu_began_s = Stopwatch(), time.process_time()
     totals, strategy = run.totals, run.strategy
     totals.server_round += 1
-    arrays = _arrays(run)
     config = Briefing(host_task, run.config.engine.profile).to_config()
     wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
-    messages = strategy.configure_train(totals.server_round, arrays, config, grid)
+    messages = strategy.configure_train(totals.server_round, run.weights.record, config, grid)
     watch.lap("plan")
-    replies = exchange(grid, messages, run.config.engine.message_timeout_s)
+    replies = list(run.exchange(grid, list(messages), run.config.engine.message_timeout_s))
     watch.lap("exchange")
     released, _ = strategy.aggregate_train(totals.server_round, replies)
     watch.lap("server_step")
@@ -216,11 +213,12 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     if released is None:
         totals.rounds_abandoned += 1
     else:
-        run.flat = flatten([a.numpy() for a in released.values()])
+        run.weights = run.weights.next(released)
         totals.rounds_completed += 1
         totals.devices_trained += outcome.reports
         totals.tokens_trained += outcome.tokens
-        run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
+        if not run.config.aggregation.is_summed:  # else nobody is told what one phone trained on
+            run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
         totals.train_wall_seconds += train_seconds
         evaluated = _evaluate(run, grid, host_task)
     if strategy.budget_reached is not None:
@@ -258,14 +256,9 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         epsilon=spent.epsilon if spent else None,
         epsilon_is_of=run.strategy.plan.epsilon_is_of,
         held_out=run.held_out if evaluated else None,
-        weights_sha256=weights_sha256(run.flat),
+        weights_sha256=run.weights.sha256,
+        aggregation=outcome.aggregation,
     )
-
-
-def _arrays(run: Run) -> ArrayRecord:
-    shape = run.prepared.shape
-    named = zip(shape.weight_shapes(), unflatten(run.flat, shape), strict=True)
-    return ArrayRecord({name: Array(weight) for name, weight in named})
 
 
 def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
@@ -273,7 +266,7 @@ def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     number = run.totals.server_round
     config = Briefing(host_task).to_config()
     wait_for_nodes(grid, run.config.engine.message_timeout_s)
-    messages = list(run.strategy.configure_evaluate(number, _arrays(run), config, grid))
+    messages = list(run.strategy.configure_evaluate(number, run.weights.record, config, grid))
     if not messages:
         return False
     replies = exchange(grid, messages, run.config.engine.message_timeout_s)

@@ -3,7 +3,8 @@
 Ctrl-C (SIGINT), SIGTERM (a service manager, a batch system) and SIGHUP (the terminal has gone) ask for the same. While
 rounds go on, the first of them lets the round finish (`first_signal_finishes`). Any other raises KeyboardInterrupt in
 the main thread, and the process then has `LIMIT_S` seconds, after which it ends with all that it has started. Nothing
-is lost by that: what is on disk is whole at any moment.
+is lost by that: what is on disk is whole at any moment. For the same reason nothing is put away at the end: what Python
+does there takes seconds on a busy machine once TensorFlow is loaded, and no thread could keep a limit on it.
 
 A signal's handler of Python's runs between two steps of the main thread, which may be within native code for long. So
 the limit is kept by a thread of its own, which the kernel's side of the signal wakes at once.
@@ -23,7 +24,7 @@ from typing import TextIO
 from simulation.processes import below, kill
 
 INTERRUPTED = 130  # exit code of what was stopped, as shells have it after Ctrl-C
-LIMIT_S = 3.0
+LIMIT_S = 2.0  # of the three that are promised: the kernel takes its time as well to end a large process
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -158,12 +159,12 @@ def never_ends_by_itself() -> None:
 
 
 def left_with(code: int) -> int:
-    """The exit code of a command that is done; where the process would not end by itself, it ends here.
+    """The exit code of a command that is done; where the process would not end by itself, or has to at once, it does.
 
     Args:
         code: of the command.
     """
-    if _is_stuck.is_set():
+    if _is_stuck.is_set() or is_ending():
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

@@ -42,6 +42,10 @@ SUBCOMMANDS = {
     "fit": Subcommand("fit_fleet", "fit the built-in model of availability to a trace"),
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
     "vocabulary": Subcommand("price_vocabulary", "show what it costs to choose words with noise"),
+    "distributed-noise": Subcommand(
+        "measure_distributed_noise", "measure what it costs that phones add the noise themselves"
+    ),
+    "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
     "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),

@@ -32,6 +32,7 @@ def train_centrally(
     max_gradient_norm: float,
     seed: int,
     phones: Sequence[int] | None = None,
+    passes: Sequence[float] | None = None,
     progress: Callable[[float, float], None] | None = None,
     name: str = "central training",
 ) -> Weights:
@@ -42,11 +43,13 @@ def train_centrally(
         lookup: from the population's types to ids, int32 [types + 1].
         shape: of the model.
         weights: to start from.
-        epochs: passes over the text.
+        epochs: passes over the text, each in an order of its own.
         learning_rate: step size at the start; it falls linearly to 0.
         max_gradient_norm: a longer gradient is scaled down to it; 0 for no bound.
         seed: key of the order.
         phones: whose text it is; everybody's if not given.
+        passes: over the text of each of them, times `epochs`; a part of a pass is over so many of its sequences,
+            drawn at random. One each if not given.
         progress: told the share that is done and the loss of a token in nats, as it goes.
         name: of this step, to whoever shows progress.
 
@@ -58,7 +61,8 @@ def train_centrally(
     parts = [last_sequences(population, lookup, phone, _EVERY_SEQUENCE, length) for phone in read]
     inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
     rng = generator(seed, "central training")
-    order = np.concatenate([rng.permutation(len(lengths)) for _ in range(epochs)])
+    sizes = [len(part[2]) for part in parts]
+    order = np.concatenate([one_pass(sizes, passes, rng) for _ in range(epochs)])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     trainer, flat = LocalTrainer(shape, max_gradient_norm), flatten(weights)
     at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
@@ -78,3 +82,21 @@ def train_centrally(
             if progress is not None:
                 progress((begin + len(chosen)) / len(order), result.loss_sum / result.num_tokens)
     return unflatten(flat, shape)
+
+
+def one_pass(sizes: Sequence[int], passes: Sequence[float] | None, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Numbers of sequences in random order: int64 [sequences of the pass].
+
+    Args:
+        sizes: sequences of each part of the text.
+        passes: over each of them; a part of a pass is over so many of its sequences, drawn at random. One each if None.
+        rng: draws them, and the order.
+    """
+    if passes is None:
+        return rng.permutation(sum(sizes))
+    chosen = []
+    for begin, size, times in zip(np.cumsum(sizes) - sizes, sizes, passes, strict=True):
+        whole = int(times)
+        part = rng.permutation(size)[: round((times - whole) * size)]
+        chosen.append(begin + np.concatenate([np.tile(np.arange(size), whole), part]))
+    return rng.permutation(np.concatenate(chosen))

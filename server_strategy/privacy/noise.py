@@ -90,6 +90,8 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
     def get_noised_result(self, sample_state: Any, global_state: Any) -> tuple[Any, Any, dp_accounting.DpEvent]:
         """Add noise of the release to each tensor of the sum; returns (result, next state, event).
 
+        A sum of float64 arrays gives arrays, one of tensors gives tensors, of the same numbers.
+
         Raises:
             ValueError: the state was used before.
             ConfigError: the mechanism's stream raises, or gives anything but a number for each coordinate.
@@ -104,7 +106,10 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
             draw = self._draw(release, index, tensor.shape, global_state.attempt)
             unit = self._next_unit(noise.stream, draw, tuple(tensor.shape))
             noise.releases += 1
-            noised.append(tensor + tf.cast(unit * global_state.stddev, tensor.dtype))
+            scaled = unit * global_state.stddev
+            # TensorFlow would copy a sum that is an array twice, to add the same numbers.
+            is_array = isinstance(tensor, np.ndarray | np.float64) and tensor.dtype == np.float64
+            noised.append(tensor + (scaled if is_array else tf.cast(scaled, tensor.dtype)))
         result = tf.nest.pack_sequence_as(sample_state, noised)
         return result, global_state._replace(release=release + 1, noises=noises, attempt=0), self._event(global_state)
 

@@ -7,7 +7,6 @@ the clip norm; out comes the protected sum. The clip norm of the next round is r
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from server_strategy.privacy.adjacency import COUNT_SENSITIVITY
@@ -71,12 +70,12 @@ class ProtectedSum:
         """
         if not self._may_release:
             raise RuntimeError(expected("release", "the noise of earlier ones", "a state that has forgotten it"))
-        sample: Any = tf.constant(total)
+        sample: Any = total
         if self._plan.adaptive is not None:
-            sample = (sample, tf.constant(reports_below - reports / 2, tf.float64))
+            sample = (total, np.float64(reports_below - reports / 2))
         noised, self._state, _ = self._query.get_noised_result(sample, self._at(attempt))
         self.releases += 1
-        protected: NDArray[np.float64] = noised.numpy()
+        protected: NDArray[np.float64] = np.asarray(noised)
         return protected
 
     def state(self) -> State:

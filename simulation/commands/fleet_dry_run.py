@@ -16,13 +16,13 @@ import tyro
 
 from simulation.config import RunConfig, check
 from simulation.flags import parse_with_settings
-from simulation.studies.dry_run_settings import ignores
+from simulation.studies.dry_run_settings import NO_PROTECTION, PROTECTION_FLAGS, Protection, ignores
 from simulation.tables import console_for
 
 _OFTEN = (
     *("--days", "--seeds", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability"),
     *("--fleet.trace", "--cohort.goal", "--cohort.policy", "--cohort.deadline-s", "--cohort.min-separation-rounds"),
-    "--model.preset",
+    *("--model.preset", *PROTECTION_FLAGS),
 )
 
 
@@ -35,13 +35,16 @@ class Flags:
     """Simulated days to play."""
     seeds: Annotated[int, at.Ge(1)] = 1
     """Fleets to play, each with a seed of its own, from --seed on; of two or more, figures have 95 % intervals."""
+    protection: Protection = NO_PROTECTION
+    """Of each update from the server; with any, all is played a second time without, and shown beside it."""
     config: Path | None = None
     """TOML file with the settings of a simulation."""
 
 
 def parse(argv: Sequence[str]) -> Flags:
     """Flags over file over defaults."""
-    flags = parse_with_settings(Flags, argv, ("--config", "--days", "--seeds"), ignores, often=_OFTEN)
+    others = ("--config", "--days", "--seeds", *PROTECTION_FLAGS)
+    flags = parse_with_settings(Flags, argv, others, ignores, often=_OFTEN)
     check(flags.run)
     return flags
 
@@ -49,8 +52,14 @@ def parse(argv: Sequence[str]) -> Flags:
 def main(argv: Sequence[str]) -> None:
     """Play the rounds, print the figures and write the files of a dry run."""
     flags = parse(argv)
-    from simulation.studies.dry_run_report import play_and_report  # takes a second to import
+    from simulation.studies.dry_run_protection import play_beside_plain  # takes a second to import
+    from simulation.studies.dry_run_report import play_and_report
 
     console = console_for(sys.stdout)
-    for path in play_and_report(console, flags.run, flags.days, flags.seeds):
+    settings = (console, flags.run, flags.days, flags.seeds)
+    if flags.protection == NO_PROTECTION:
+        files = play_and_report(*settings)
+    else:
+        files = play_beside_plain(*settings, flags.protection)
+    for path in files:
         console.print(str(path))

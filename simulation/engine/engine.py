@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
-from simulation.signals import never_ends_by_itself
+from simulation.signals import is_ending, never_ends_by_itself
 from typefleet.errors import expected
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is KeyboardInterrupt:
+        if kind is KeyboardInterrupt and is_ending() and self.config.address is None:
+            self.end_soon()  # the process ends at once, with all that it has started, and its Ray's guard cleans up
+        elif kind is KeyboardInterrupt:
             self.close(0.0)
         else:
             self.close(_GRACE_S if self._watch.error is None else _GRACE_OF_FAILED_S)

@@ -47,6 +47,7 @@ class RayFolder:
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", ray_guard.__file__, str(self.root)],
             stdin=subprocess.PIPE,  # nobody but this process has it; it is closed whatever ends this process
+            stdout=subprocess.PIPE,  # nothing comes out of it but its end, which is the guard's
             start_new_session=True,  # what a terminal tells its processes is not for this one
         )
 
@@ -63,11 +64,8 @@ class RayFolder:
     def close(self) -> None:
         """End what is left of its Ray, and remove it, unless it is to be kept."""
         self._held.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):  # it goes on by itself
             self._guard.communicate(timeout=_GUARD_S)
-        except subprocess.TimeoutExpired:
-            self._guard.kill()
-            self._guard.wait()
 
 
 def _parent() -> Path:

@@ -1,6 +1,7 @@
 """A small process that waits until the owner of a Ray has ended, however it ended, and leaves nothing of that Ray.
 
-python -I -S ray_guard.py FOLDER, started by `ray_folder` as a process of its own; it imports nothing of ours.
+python -I -S ray_guard.py FOLDER, started by `ray_folder` as a process of its own; it imports nothing of ours. It is no
+child of the owner's, which in a hurry ends with all of those.
 
 The kernel ends two of Ray's processes with the driver that started them. Some of the others notice within a second,
 some not within a minute, and none if Ray's own parts died first. Those of a Ray are told of its folder on their command
@@ -74,6 +75,8 @@ def remove(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if os.fork():
+        os._exit(0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # those are for the owner
     root = Path(sys.argv[1])

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.config import public_shape, starts_publicly
-from client_model.learning.language_model import flatten, weights_sha256
+from client_model.learning.language_model import flatten
 from client_model.text.population import phone_labels, text_source
+from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
@@ -27,6 +28,7 @@ from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
 from simulation.run.account import RunOnAccount, open_on_account, run_number
+from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -38,6 +40,7 @@ from simulation.run.checkpoint import (
     save_checkpoint,
     totals_of,
 )
+from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
@@ -64,7 +67,8 @@ class Run:
     directory: RunDirectory
     cohorts: FleetCohorts
     strategy: DPFedAvg
-    flat: NDArray[np.float32]  # [num_weights]
+    exchange: Exchange  # with the hosts, in training
+    weights: CurrentWeights
     salt: str
     began: Mapping[str, str]  # digests of the starting weights and of the noise's key, for a resume to compare
     totals: RunTotals = field(default_factory=RunTotals)
@@ -75,6 +79,11 @@ class Run:
     earlier: Sequence[EarlierRun] = ()  # whose weights it starts from
     on_account: RunOnAccount | None = None  # where it is charged
     held: ExitStack = field(default_factory=ExitStack)  # what ends with the run: the lock on its folder
+
+    @property
+    def flat(self) -> NDArray[np.float32]:
+        """The weights as one vector, [num_weights]."""
+        return self.weights.flat
 
     @property
     def config(self) -> RunConfig:
@@ -123,7 +132,15 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     return run
 
 
-def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, *, noise: NoiseKey, salt: str) -> DPFedAvg:
+def _strategy(
+    prepared: Prepared,
+    cohorts: FleetCohorts,
+    ledger_path: Path,
+    *,
+    aggregation: Aggregation,
+    noise: NoiseKey,
+    salt: str,
+) -> DPFedAvg:
     config = prepared.config
 
     def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -143,6 +160,7 @@ def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, *, n
         evaluation_phones=prepared.held_out_phones,
         evaluate_every=config.evaluation.every_rounds,
         message_timeout_s=config.engine.message_timeout_s,
+        aggregator=aggregation.aggregator,
     )
 
 
@@ -157,20 +175,22 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         held.enter_context(only_writer(directory.root))
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16) if reserved is None else reserved.salt
-    flat = flatten(weights)
-    start_sha256 = weights_sha256(flat)
-    bound_to = beginning(_fingerprint(prepared), start_sha256)
+    at_start = CurrentWeights(flatten(weights), prepared.shape)
+    bound_to = beginning(_fingerprint(prepared), at_start.sha256)
     noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
     cohorts = prepared.open_world()
+    aggregation = aggregation_of(config, cohorts.most_reports)
+    ledger = directory.ledger
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
-        strategy=_strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt),
-        flat=flat,
+        strategy=_strategy(prepared, cohorts, ledger, aggregation=aggregation, noise=noise, salt=salt),
+        exchange=aggregation.exchange,
+        weights=at_start,
         salt=salt,
         began={
-            "start_sha256": start_sha256,
+            "start_sha256": at_start.sha256,
             "noise_check": noise.check(),
             **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
         },
@@ -202,14 +222,16 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     began = part_of(stored, "began", dict)
     noise = _noise_again(prepared, directory, began, is_over=_is_over(totals, config))
     cohorts = prepared.open_world()
-    strategy = _strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt)
+    aggregation = aggregation_of(config, cohorts.most_reports)
+    strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
     _load_state(stored, prepared, cohorts, strategy)
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
         strategy=strategy,
-        flat=leaf(stored.state, "weights"),
+        exchange=aggregation.exchange,
+        weights=CurrentWeights(leaf(stored.state, "weights"), prepared.shape),
         salt=salt,
         began=began,
         totals=totals,

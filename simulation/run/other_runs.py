@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from client_model.learning.language_model import weights_sha256
 from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
 from client_model.text.vocabulary import read_vocabulary
 from server_strategy.privacy.composition import EarlierRun, composed
@@ -191,7 +190,7 @@ def epsilon_with_earlier(run: "Run") -> str | None:
 
 def other_runs_now(run: "Run") -> OtherRuns:
     """`other_runs` by what a run has spent so far."""
-    return other_runs(run, _spent_by(run), weights_sha256(run.flat))
+    return other_runs(run, _spent_by(run), run.weights.sha256)
 
 
 def settle(run: "Run") -> None:

@@ -22,6 +22,7 @@ from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.parts import Parts
+from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.participation import Grouping, phone_groups
@@ -110,12 +111,15 @@ def tokens_of_phones(
     return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
 
 
-def prepare_dry_run(config: RunConfig, parts: Parts | None = None) -> tuple[DryRun, FleetCohorts]:
+def prepare_dry_run(
+    config: RunConfig, parts: Parts | None = None, protection: Protection = NO_PROTECTION
+) -> tuple[DryRun, FleetCohorts]:
     """Set up the fleet of `config`, or of the parts of it that are handed in; every phone may train.
 
     Args:
         config: of the run that is dry.
         parts: that are handed in.
+        protection: what it adds to each phone's round that the server sees no single update.
 
     Raises:
         ConfigError, DataError: the settings or the files cannot be used.
@@ -130,12 +134,22 @@ def prepare_dry_run(config: RunConfig, parts: Parts | None = None) -> tuple[DryR
     fleet = Fleet(
         config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
     )
-    work = PhoneWork(model_bytes(config), lambda phones, _: tokens[phones])
+    work = _work(config, tokens, protection)
     cohorts = make_cohorts(fleet, config.cohort, work)
     run = DryRun(fleet, ParticipationLog(num_phones), tokens, phone_groups(fleet, tokens))
     fleet.check_ins(0.0)  # the first day's sessions are made at the first query
     run.ready_s = time.perf_counter() - began
     return run, cohorts
+
+
+def _work(config: RunConfig, tokens: NDArray[np.int64], protection: Protection) -> PhoneWork:
+    size = model_bytes(config)
+    return PhoneWork(
+        size + round(protection.download_mb * 1e6),
+        lambda phones, _: tokens[phones],
+        upload_bytes=size + round(protection.upload_mb * 1e6),
+        extra_s=protection.compute_s,
+    )
 
 
 def run_days(

@@ -22,6 +22,7 @@ from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
+from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.tables import print_groupings
 from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.participation import overall, participation_by_group
@@ -32,7 +33,9 @@ _SETTINGS = "config.toml"
 _FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
 
 
-def play_and_report(console: Console, config: RunConfig, days: float, seeds: int = 1) -> list[Path]:
+def play_and_report(
+    console: Console, config: RunConfig, days: float, seeds: int = 1, protection: Protection = NO_PROTECTION
+) -> list[Path]:
     """Play rounds, print the figures and write the files; of several seeds those of each, and their intervals.
 
     Args:
@@ -40,6 +43,7 @@ def play_and_report(console: Console, config: RunConfig, days: float, seeds: int
         config: of the simulation, with the folder for the files.
         days: simulated ones to play.
         seeds: fleets to play, each with a seed of its own, from that of the settings on.
+        protection: what it adds to each phone's round that the server sees no single update.
 
     Returns:
         The files; of several seeds the one of all, and the folder of each.
@@ -51,13 +55,13 @@ def play_and_report(console: Console, config: RunConfig, days: float, seeds: int
         check_output_dir(config.output_dir)
     fleets = seeded(config, seeds)
     with step("preparing the fleet"):
-        opened = prepare_dry_run(fleets[0])
+        opened = prepare_dry_run(fleets[0], protection=protection)
     phones = opened[0].fleet.num_phones
     console.print(f"{phones:,} phones; availability: {opened[0].fleet.origin}")
     was_there = config.output_dir is not None and config.output_dir.exists()
     folder = new_folder(config.output_dir, "fleet-")
     with _emptied_if_nothing_comes_of_it(folder, was_there):
-        return _played_into(folder, console, config, days=days, fleets=fleets, opened=opened)
+        return _played_into(folder, console, config, days=days, fleets=fleets, opened=opened, protection=protection)
 
 
 @contextmanager
@@ -82,6 +86,7 @@ def _played_into(
     days: float,
     fleets: Sequence[RunConfig],
     opened: tuple[DryRun, FleetCohorts],
+    protection: Protection,
 ) -> list[Path]:
     seeds, phones = len(fleets), opened[0].fleet.num_phones
     write_text_atomically(folder / _SETTINGS, to_toml(config))
@@ -92,9 +97,9 @@ def _played_into(
         of_seed, name = (folder, "") if seeds == 1 else (folder / f"seed-{one.seed}", f", seed {one.seed}")
         if summaries:
             with step(f"preparing the fleet{name}"):
-                opened = prepare_dry_run(one)
+                opened = prepare_dry_run(one, protection=protection)
         of_seed.mkdir(exist_ok=True)
-        _play(one, *opened, days=days, name=name)
+        play(one, *opened, days=days, name=name)
         summaries.append(dry_run_summary(opened[0], one.cohort))
         files += write_report(of_seed, opened[0], summaries[-1], f"{title}{name}")
     together = summary_of_seeds(summaries, [one.seed for one in fleets])
@@ -106,7 +111,15 @@ def _played_into(
     return [folder / "summary.json", *(folder / f"seed-{one.seed}" for one in fleets)]
 
 
-def _play(config: RunConfig, run: DryRun, cohorts: FleetCohorts, *, days: float, name: str) -> None:
+def play(config: RunConfig, run: DryRun, cohorts: FleetCohorts, *, days: float, name: str) -> None:
+    """Play the days of one fleet as a step that is seen.
+
+    Args:
+        config: of the run that is dry.
+        run, cohorts: by `prepare_dry_run`.
+        days: simulated ones.
+        name: of the fleet, after a comma.
+    """
     with step(f"playing {days:g} {'day' if days == 1 else 'days'}{name}", days) as playing:
 
         def tick(now: DryRun) -> None:

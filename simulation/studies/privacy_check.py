@@ -16,7 +16,7 @@ from simulation.studies.privacy_files import (
     check_weights,
 )
 from simulation.studies.privacy_findings import Finding, Findings, Standing
-from simulation.studies.privacy_heads import check_head, check_model_files, check_others
+from simulation.studies.privacy_heads import check_head, check_model_files, check_others, require_readable
 from simulation.tables import console_for
 from typefleet.errors import printable
 
@@ -66,6 +66,7 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     from client_model.tflite.export_folder import read_public_key
 
     key = None if public_key is None else read_public_key(public_key)
+    require_readable(folder)
     found, findings = gather(folder), Findings([])
     compare_statement(found, findings)
     check_lines(found, findings)

@@ -19,7 +19,7 @@ from simulation.run.noise_secret import NAME as NOISE_SECRET
 from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import Evidence
 from simulation.studies.privacy_findings import Findings
-from typefleet.errors import ConfigError, InputError
+from typefleet.errors import ConfigError, InputError, unreadable
 from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
@@ -121,6 +121,24 @@ def check_model_files(found: Evidence, findings: Findings, signed: Sequence[str]
         if path.name in listed:
             why = "it is the one of the manifest, and whose that is only a signature says"
         findings.not_checkable(f"model/{path.name}", why)
+
+
+def require_readable(folder: Path) -> None:
+    """Refuse a link in a run's folder that leads nowhere, in the place of a file that a run writes.
+
+    It would be taken for a file that is not there, and what it should hold for not checkable.
+
+    Raises:
+        ConfigError: there is one; it names the place.
+    """
+    for path in sorted((*folder.glob("*"), *folder.glob("model/*"))):
+        place = PurePosixPath(path.relative_to(folder).as_posix())
+        if not path.is_symlink() or (str(place) != "model" and artefact_of(place) is None):
+            continue
+        try:
+            path.stat()
+        except OSError as error:  # a loop, or nothing at its end
+            raise ConfigError(unreadable(path, error)) from error
 
 
 def check_others(found: Evidence, findings: Findings) -> None:

@@ -2,8 +2,9 @@
 
 The vocabulary has the words that are commonest over the corpus's sources, each source counting alike, so that a large
 one does not crowd out the others; words that public English writes with a capital letter inside a sentence are names
-and stay out; and the everyday words of people who write to each other, which books and task dialogues hardly have,
-are in whatever the corpus says. No phone's text plays any part.
+and stay out, unless one of the sources writes them small (task dialogues write *new* for New York, and books *miss* for
+a title; other sources have both as words); and the everyday words of people who write to each other, which books and
+task dialogues hardly have, are in whatever the corpus says. No phone's text plays any part.
 
 The weights are kept in half precision.
 """
@@ -13,7 +14,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,7 +32,8 @@ from client_model.learning.language_model import (
 )
 from client_model.public_start import FOLDER, everyday_words
 from client_model.text.formats.compressed import opened
-from client_model.text.population import open_population, prepare_population
+from client_model.text.population import Population, open_population, prepare_population
+from client_model.text.tokenising import user_digest
 from client_model.text.vocabulary import PUNCTUATION, SPECIAL_TOKENS, Vocabulary, read_vocabulary, tokenize
 from simulation.files import write_atomically, write_text_atomically
 from typefleet.errors import ConfigError, expected, unreadable
@@ -42,6 +44,7 @@ _WRITTEN = re.compile(
     "[^\\W\\d_]+(?:['\N{RIGHT SINGLE QUOTATION MARK}][^\\W\\d_]+)*|[.!?]"
 )  # words as they are spelled, and where sentences end
 _FEWEST_CAPITALS = 3  # of a word, before it is taken for a name
+_ENOUGH_SMALL = 10  # in one source, for a word that is none: a few are how a name was misspelled
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class PublicTraining:
     """small: the default model. deep: `--model.cell stacked`. large: `--model.preset large`."""
     epochs: Annotated[int, Ge(1)] = 2
     """Passes over the corpus."""
+    source_passes: dict[str, Annotated[float, Ge(0)]] = field(default_factory=dict)
+    """How often a pass goes over a source, such as `tatoeba 2`; once over each that is not named."""
     learning_rate: Annotated[float, Gt(0)] = 2.0
     """Step size at the start; it falls to 0."""
     max_gradient_norm: Annotated[float, Ge(0)] = 0.5
@@ -65,11 +70,15 @@ class _Counted:
     """The words of a corpus: how often per source, and how they are spelled inside a sentence."""
 
     by_source: dict[str, Counter[str]]
-    capitals: Counter[str]
-    small: Counter[str]
+    capitals: dict[str, Counter[str]]  # by source
+    small: dict[str, Counter[str]]
 
     def is_name(self, word: str) -> bool:
-        return self.capitals[word] >= _FEWEST_CAPITALS and self.capitals[word] > self.small[word]
+        """Whether the corpus as a whole, and each source that knows the word well, writes it with a capital letter."""
+        capitals, small = (sum(of[word] for of in kind.values()) for kind in (self.capitals, self.small))
+        if capitals < _FEWEST_CAPITALS or capitals <= small:
+            return False
+        return not any(of[word] >= max(_ENOUGH_SMALL, self.capitals[source][word]) for source, of in self.small.items())
 
     def shares(self) -> Counter[str]:
         """The mean over sources of a word's share of their tokens."""
@@ -105,19 +114,18 @@ def public_vocabulary(corpus: Path, size: int, always: Callable[[], list[str]] =
 
 
 def _count(corpus: Path) -> _Counted:
-    counted = _Counted(defaultdict(Counter), Counter(), Counter())
+    counted = _Counted(defaultdict(Counter), defaultdict(Counter), defaultdict(Counter))
     for row in _rows(corpus):
-        text = str(row.get("text", ""))
-        counted.by_source[str(row.get("source", ""))].update(tokenize(text))
+        text, source = str(row.get("text", "")), str(row.get("source", ""))
+        counted.by_source[source].update(tokenize(text))
         begins = True
         for word in _WRITTEN.findall(text):
             if word in ".!?":
                 begins = True
                 continue
             if not begins:
-                (counted.capitals if word[0].isupper() else counted.small)[
-                    word.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-                ] += 1
+                spelled = counted.capitals if word[0].isupper() else counted.small
+                spelled[source][word.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")] += 1
             begins = False
     return counted
 
@@ -195,7 +203,7 @@ def _trained(
     """(weights, the last loss of a token in nats)."""
     from client_model.learning.central_training import train_centrally
 
-    population = open_population(prepare_population(DataConfig(path=corpus), settings.seed, None))
+    population, passes = _population(corpus, settings)
     last: list[float] = [0.0, 0.0]  # share done when it was said, loss
 
     def progress(done: float, loss: float) -> None:
@@ -213,9 +221,24 @@ def _trained(
         learning_rate=settings.learning_rate,
         max_gradient_norm=settings.max_gradient_norm,
         seed=settings.seed,
+        passes=passes,
         progress=progress,
     )
     return weights, last[1]
+
+
+def _population(corpus: Path, settings: PublicTraining) -> tuple[Population, list[float] | None]:
+    """(the text, passes over that of each phone); with passes of its own a source is a phone."""
+    by_source = settings.source_passes
+    config = DataConfig(path=corpus, user_column="source") if by_source else DataConfig(path=corpus)
+    population = open_population(prepare_population(config, settings.seed, None))
+    if not by_source:
+        return population, None
+    named = {user_digest(source): times for source, times in by_source.items()}
+    digests = population.digests().tolist()
+    if unknown := [source for source in by_source if user_digest(source) not in digests]:
+        raise ConfigError(expected("--training.source-passes", f"sources of {corpus}", ", ".join(unknown)))
+    return population, [named.get(digest, 1.0) for digest in digests]
 
 
 def _digest(corpus: Path) -> str:

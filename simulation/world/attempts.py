@@ -47,6 +47,8 @@ def resolve_attempts(
     model_bytes: int,
     seed: int,
     counters: tuple[int, ...],
+    upload_bytes: int | None = None,
+    extra_s: float = 0.0,
 ) -> Attempts:
     """Let phones train, each at its own speed.
 
@@ -55,14 +57,20 @@ def resolve_attempts(
         now_s: when they begin.
         tokens: int64 [attempts], what each trains on.
         devices, world: speeds; shares of failures.
-        model_bytes: size of the download and of the upload.
+        model_bytes: size of the download, and of the upload unless it has its own.
         seed, counters: key of the failures; a phone's next attempt needs others.
+        upload_bytes: size of the upload.
+        extra_s: of computing besides training, on a phone that trains at the settings' median speed; on another one in
+            proportion.
     """
     phone = began.phone
     trained_s = (
         now_s + model_bytes / devices.download_bytes_per_s[phone] + tokens * devices.train_s_per_token[phone]
     )  # [attempts]
-    upload_s = model_bytes / devices.upload_bytes_per_s[phone]  # [attempts]
+    if extra_s:
+        trained_s = trained_s + extra_s * devices.train_s_per_token[phone] / world.train_s_per_token_median
+    upload_size = model_bytes if upload_bytes is None else upload_bytes
+    upload_s = upload_size / devices.upload_bytes_per_s[phone]  # [attempts]
     fails = uniform(purpose_key(seed, "failure", *counters), phone) < world.failure_share
     # Of independent tries, the first n all break off with probability share^n.
     share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", *counters), phone)

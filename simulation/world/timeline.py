@@ -33,8 +33,10 @@ TrainingTokens = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
 class PhoneWork:
     """What a phone that takes part in a round has to do."""
 
-    model_bytes: int  # size of the download and of the upload
+    model_bytes: int  # size of the download, and of the upload unless it has its own
     training_tokens: TrainingTokens  # (phones, round) -> tokens that each would train on, int64 [len(phones)]
+    upload_bytes: int | None = None  # of an update that is larger or smaller than the model
+    extra_s: float = 0.0  # of computing besides training, on a phone of median speed
 
 
 class Timeline:
@@ -94,6 +96,8 @@ class Timeline:
             devices=self.fleet.devices,
             world=self.fleet.config,
             model_bytes=self._work.model_bytes,
+            upload_bytes=self._work.upload_bytes,
+            extra_s=self._work.extra_s,
             seed=seed,
             counters=(server_round, draw),
         )

@@ -127,6 +127,7 @@ def table(files: Path) -> dict[str, Try]:
     quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
     scarce = {"cohort.goal": 40, "cohort.selection_timeout_s": 0.0}
     offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
+    masked = {"aggregation.protocol": "secagg"}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
@@ -214,6 +215,11 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
+        "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
+        "aggregation.neighbours": Try(7, ReadIn("simulation/run/aggregation.py"), masked),
+        "aggregation.threshold": Try(6, ReadIn("simulation/run/aggregation.py"), masked),
+        "aggregation.corrupted_share": Try(0.2, ReadIn("simulation/run/aggregation.py"), masked),
+        "aggregation.dropout_share": Try(0.2, ReadIn("simulation/run/aggregation.py"), masked),
         "server_optimizer.name": Try("yogi", steps),
         "server_optimizer.learning_rate": Try(0.5, steps),
         "server_optimizer.schedule": Try("linear", steps),

@@ -14,8 +14,8 @@ from tests.conftest import ROOT
 
 # A command that says where it is, and counts hashes in native code, which lets no handler of Python's run.
 COMMAND = """
-import hashlib, signal, subprocess, sys, threading, time
-from simulation import signals
+import hashlib, os, signal, subprocess, sys, threading, time
+from simulation import early_signals, signals
 signals.LIMIT_S = 0.5
 if {sigint}:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
@@ -40,14 +40,20 @@ def with_child():
     subprocess.Popen(["sleep", "60"])
     native()
 
+class PutAwaySlowly:  # when Python ends, and no thread of it runs any more
+    def __del__(self, hash_many=hashlib.pbkdf2_hmac, say=os.write):
+        say(1, b"putting away\\n")
+        hash_many("sha256", b"", b"", 60_000_000)
+
 def behind_the_door(body):  # as `run_door` does, which takes longer to import
     with signals.ended_by_signals():
         try:
-            return body()
+            return signals.left_with(body())
         except KeyboardInterrupt:
             signals.was_interrupted()
-            return signals.INTERRUPTED
+            return signals.left_with(signals.INTERRUPTED)
 
+slow = PutAwaySlowly() if {slow_end} else None
 sys.exit(behind_the_door(lambda: {body}))
 """
 
@@ -55,8 +61,8 @@ sys.exit(behind_the_door(lambda: {body}))
 class Started:
     """The command in a session of its own, as it is from a terminal."""
 
-    def __init__(self, body, *, stubborn=False, sigint=True, **how):
-        code = COMMAND.format(body=body, stubborn=stubborn, sigint=sigint)
+    def __init__(self, body, *, stubborn=False, sigint=True, slow_end=False, **how):
+        code = COMMAND.format(body=body, stubborn=stubborn, sigint=sigint, slow_end=slow_end)
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
         self.process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **{**streams, **how})
         if self.process.stdout is not None:
@@ -67,6 +73,14 @@ class Started:
             self.process.send_signal(number)
             time.sleep(0.1)
         return self
+
+    def child(self):
+        """What it has started, once it is in native code."""
+        give_up = time.monotonic() + 30
+        while not (children := below(self.process.pid)) and time.monotonic() < give_up:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        return children[0]
 
     def ended(self):
         began = time.monotonic()
@@ -96,13 +110,17 @@ def test_what_asks_to_end_is_one_line_and_exit_code_130(number):
 
 def test_native_code_that_goes_on_is_ended_with_all_that_was_started():
     started = Started("with_child()")
-    give_up = time.monotonic() + 30
-    while not (children := below(started.process.pid)) and time.monotonic() < give_up:
-        time.sleep(0.01)
-    time.sleep(0.2)  # it is in native code by now
-    (child,) = children
+    child = started.child()
     assert started.send(signal.SIGINT).ended() == (130, "", "interrupted\n")
     assert not runs(child)
+
+
+def test_nothing_is_put_away_after_the_second_signal_nor_waited_for_when_another_comes_later():
+    twice = Started("rounds()", stubborn=True, slow_end=True).send(signal.SIGINT, signal.SIGINT).ended()
+    assert twice == (130, "finishing\n", "interrupted\n")
+    done = Started("print('at work', flush=True) or 0", slow_end=True)
+    assert done.process.stdout.readline() == "putting away\n"
+    assert done.send(signal.SIGINT).ended() == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("number", ASKING)

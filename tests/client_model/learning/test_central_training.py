@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client_model.learning.cells.cifg import Cifg
-from client_model.learning.central_training import train_centrally
+from client_model.learning.central_training import one_pass, train_centrally
 from client_model.learning.language_model import ModelShape, flatten, initial_weights
 from client_model.text.population import type_counts
 from client_model.text.synthetic_text import SyntheticPopulation
@@ -49,3 +51,17 @@ def test_the_seed_is_the_order(corpus):
 def test_a_step_size_near_nothing_leaves_the_weights(corpus):
     weights, _ = train(corpus, learning_rate=1e-12)
     np.testing.assert_allclose(weights, flatten(initial_weights(corpus[2], 5)), atol=1e-9)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.floats(0, 5)), min_size=1, max_size=5), st.integers(0, 9))
+def test_a_pass_reads_each_part_as_often_as_is_said(parts, seed):
+    sizes, passes = (list(column) for column in zip(*parts, strict=True))
+    read = np.bincount(one_pass(sizes, passes, np.random.default_rng(seed)), minlength=sum(sizes))
+    assert len(read) == sum(sizes)
+    for of_part, size, times in zip(np.split(read, np.cumsum(sizes)[:-1]), sizes, passes, strict=True):
+        assert of_part.sum() == int(times) * size + round((times - int(times)) * size)
+        assert ((of_part == int(times)) | (of_part == int(times) + 1)).all()
+
+
+def test_a_pass_over_everything_reads_everything_once():
+    assert sorted(one_pass([3, 0, 4], None, np.random.default_rng(0)).tolist()) == list(range(7))

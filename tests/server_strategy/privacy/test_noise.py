@@ -190,3 +190,21 @@ def test_noise_has_a_number_for_each_weight_or_nothing_is_released(answer, found
     query = KeyedSumQuery(1.0, 1.0, NoiseKey.seeded(0), Odd())
     with pytest.raises(ConfigError, match=f"^mechanism 'gaussian': expected noise of its stream ?{found}"):
         query.get_noised_result(tf.zeros(5, tf.float64), query.initial_global_state())
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_sums_as_arrays_and_as_tensors_have_the_same_noise_bit_for_bit(name):
+    mechanism, sums = make(name, 20, 5, 4), np.random.default_rng(3).normal(size=(5, 300))
+
+    def made():
+        inner = [KeyedSumQuery(1.0, 2.0, NoiseKey.seeded(7), mechanism, purpose) for purpose in ("noise", "count")]
+        return adaptive(*inner, clip=3.0)
+
+    ours, theirs = made(), made()
+    state, their_state = ours.initial_global_state(), theirs.initial_global_state()
+    for total in sums:
+        noised, state, _ = ours.get_noised_result((total, np.float64(1.5)), state)
+        sample = (tf.constant(total), tf.constant(1.5, tf.float64))
+        as_tensor, their_state, _ = theirs.get_noised_result(sample, their_state)
+        assert type(noised) is np.ndarray and noised.tobytes() == as_tensor.numpy().tobytes()
+        assert state.clip_norm == their_state.clip_norm

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from simulation.engine import ray_guard
 from simulation.run.checkpoint import load_newest_checkpoint
 from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
@@ -49,13 +50,14 @@ class Life:
             self.shown, self.leaving = b"", threading.Event()
             self.reader = threading.Thread(target=self._read_terminal, daemon=True)
             self.reader.start()
-        self.members = set()
+        self.temporary, self.members = temporary, set()
 
     def until_a_round_more(self, folder):
         """Wait until it has done one, and see whom it has started."""
         before = self.rounds(folder)
         wait_until(lambda: self.rounds(folder) > before or self.process.poll() is not None, "another round")
-        self.members = {psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)}
+        driver = psutil.Process(self.process.pid)
+        self.members = {driver, *driver.children(recursive=True), *guards_in(self.temporary)}
         assert len(self.members) >= 5  # the driver, its guard, Ray's two, a worker
 
     @staticmethod
@@ -96,6 +98,14 @@ def temporary():
     """The folder for temporary files, with a path that is short enough for sockets."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         yield Path(folder)
+
+
+def guards_in(temporary):
+    """The processes that clean up after a Ray there; nobody's children."""
+    for one in psutil.process_iter(["cmdline"]):
+        command = one.info["cmdline"] or []
+        if str(ray_guard.__file__) in command and Path(command[-1]).parent == temporary:
+            yield one
 
 
 def folders_in(temporary):

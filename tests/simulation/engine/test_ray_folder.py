@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ folder.of_ray.mkdir()
 {more}
 print(folder.root, flush=True)
 input()
+{at_the_end}
 """
 
 
@@ -30,9 +32,9 @@ def parent(monkeypatch):
         yield Path(short)
 
 
-def holder(more=""):
+def holder(more="", at_the_end=""):
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER.format(more=more)],
+        [sys.executable, "-c", HOLDER.format(more=more, at_the_end=at_the_end)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -74,6 +76,19 @@ def test_what_a_killed_owner_left_is_removed_and_nobody_else_s(parent):
     finally:
         alive.kill()
         alive.wait()
+
+
+def test_an_owner_that_ends_at_once_with_all_that_it_has_started_leaves_nothing(parent):
+    in_a_hurry = "import os; from simulation.processes import below, kill; kill(below(os.getpid())); os._exit(130)"
+    owner, folder = holder(at_the_end=in_a_hurry)
+    time.sleep(0.2)  # for the guard to be one
+    assert folder.exists()
+    owner.communicate("\n")
+    assert owner.returncode == 130
+    give_up = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert not list(parent.iterdir())
 
 
 def test_a_parent_whose_path_is_too_long_for_sockets_is_not_used(tmp_path, monkeypatch):

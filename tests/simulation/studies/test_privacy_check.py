@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -91,6 +92,20 @@ def test_weights_that_are_not_there_or_not_named_are_said_and_no_disagreement(tm
     del claim["weights_sha256"]
     (tmp_path / "privacy.json").write_text(json.dumps(claim))
     assert check(tmp_path) and "names no weights" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", ["config.toml", "summary.json", "participation.json", "privacy_head.json", "noise_secret", "model"]
+)
+@pytest.mark.parametrize(("leads_to", "why"), [(None, "Too many levels"), ("nowhere", "No such file")])
+def test_a_link_that_leads_nowhere_is_unreadable_and_not_absent(name, leads_to, why, tmp_path):
+    write_run(tmp_path)
+    path = tmp_path / name
+    if name == "model":
+        shutil.rmtree(path)
+    path.symlink_to(leads_to or name)  # to itself: a loop
+    with pytest.raises(ConfigError, match=rf"{name}: expected a file that can be read, found {why}"):
+        check(tmp_path)
 
 
 def test_a_ledger_of_before_is_said_to_bind_nothing(tmp_path, capsys):

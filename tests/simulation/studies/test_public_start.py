@@ -43,6 +43,18 @@ def test_names_stay_out_and_words_that_begin_sentences_do_not(corpus):
     assert {"the", "then", "please", "house", "table"} <= set(found)
 
 
+def test_a_word_that_one_source_writes_small_is_no_name_though_another_one_does_not(tmp_path):
+    rows = [
+        *[("tasks", "I want a hotel in New York near Park Lane .")] * 50,
+        *[("sentences", "I want a new car .")] * 10,
+        *[("sentences", "They sat in the park .")] * 9,  # too few
+    ]
+    path = tmp_path / "public.jsonl"
+    path.write_text("".join(json.dumps({"user_id": "u", "text": text, "source": s}) + "\n" for s, text in rows))
+    found = words(path, 100)
+    assert "new" in found and not {"york", "lane", "park"} & set(found)
+
+
 def test_each_source_counts_alike(corpus):
     assert {"his", "dog"} & set(words(corpus, 12))  # though the other one has ten times as many messages
 
@@ -103,6 +115,12 @@ def test_the_same_corpus_packed_or_not_gives_the_same_files(script, corpus, tmp_
     train_public_start(packed, PublicTraining(shape="deep", epochs=1), tmp_path / "two", lambda said: None)
     for file in ("deep.npz", "vocab.txt", "deep.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_passes_over_a_source_that_is_none_are_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match=r"--training\.source-passes: expected sources of .*, found newspapers"):
+        train_public_start(corpus, PublicTraining(source_passes={"books": 2.0, "newspapers": 1.0}), tmp_path)
+    assert not list(tmp_path.glob("*.npz"))
 
 
 @pytest.mark.parametrize("name", PUBLIC_SHAPES)

@@ -1,0 +1,121 @@
+"""The settled parameters of noise that phones add, and what they promise."""
+
+import math
+from dataclasses import dataclass
+
+from server_strategy.aggregation.distributed_noise.accounting import (
+    discrete_gaussians_rho,
+    epsilon_of_whole_orders,
+    skellam_rdp,
+)
+from server_strategy.aggregation.distributed_noise.rounding import l1_bound, rounded_norm_bound
+from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
+from server_strategy.privacy.accounting import epsilon_by_rdp
+
+
+@dataclass(frozen=True)
+class PhoneNoise:
+    """What each phone adds; constant over a run, made by `settle`.
+
+    Everything is in units of the ring or of the clip norm, so that a clip norm that adapts changes nothing of it. The
+    claim counts on the noise of `counted_on` phones, whose shares have the claimed variance together. Further survivors
+    add as much each: with all of `phones` there, the sum has phones / counted_on times the claimed variance, and costs
+    no more.
+    """
+
+    kind: NoiseKind
+    bits: int  # of the ring
+    dimension: int  # weights of an update
+    block: int  # coordinates that are rotated together, a power of 2
+    phones: int  # in a round, at most; the ring has room for their sum
+    counted_on: int  # honest survivors whose noise the claim needs
+    clip_units: float  # the clip norm in units of the ring
+    share_stddev: float  # of a phone's noise on each coordinate, in units of the ring
+    deviations: float  # k: how many of its standard deviations the sum has room for, to each side
+
+    @property
+    def padded(self) -> int:
+        """Coordinates of what a phone sends: the next multiple of the block."""
+        return -(-self.dimension // self.block) * self.block
+
+    @property
+    def upload_bytes(self) -> int:
+        """Of the vector that a phone sends, packed to its bits."""
+        return -(-self.padded * self.bits // 8)
+
+    @property
+    def l2_sensitivity(self) -> float:
+        """Norm of what a phone sends, before its noise, at most: of the clip norm and what rounding adds."""
+        return rounded_norm_bound(self.clip_units, self.padded)
+
+    @property
+    def l1_sensitivity(self) -> float:
+        """The same in L1 norm."""
+        return l1_bound(self.l2_sensitivity, self.padded)
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Standard deviation of the claimed noise over the clip norm, as of central noise."""
+        return self.share_stddev * math.sqrt(self.counted_on) / self.clip_units
+
+    @property
+    def charged_noise_multiplier(self) -> float:
+        """The central noise multiplier that costs at least as much per participation, by `zcdp_rho`."""
+        return math.sqrt(1 / (2 * self.zcdp_rho))
+
+    def noise_stddev(self, survivors: int, clip_norm: float) -> float:
+        """Standard deviation of the noise in the sum, in the units of the weights.
+
+        Args:
+            survivors: phones whose vectors are in the sum.
+            clip_norm: of the round.
+        """
+        return self.share_stddev * math.sqrt(survivors) * clip_norm / self.clip_units
+
+    @property
+    def zcdp_rho(self) -> float:
+        """Cost of one participation: zCDP of discrete Gaussian noise; of Skellam noise, for whole Renyi orders only."""
+        if self.kind == DISCRETE_GAUSSIAN:
+            return discrete_gaussians_rho(
+                sigma=self.share_stddev,
+                phones=self.counted_on,
+                l2_sensitivity=self.l2_sensitivity,
+                l1_sensitivity=self.l1_sensitivity,
+                size=self.padded,
+            )
+        # Each of the bounds that the minimum is of, over the order, is largest at 2 or in the limit.
+        variance, squared, l1 = self._variance, self.l2_sensitivity**2, self.l1_sensitivity
+        by_squares = max(1.5 * squared + 3 * l1, 2 * squared) / (4 * variance**2)
+        return squared / (2 * variance) + min(by_squares, 3 * l1 / (4 * variance))
+
+    def rdp(self, order: int) -> float:
+        """Renyi divergence of one participation, at most.
+
+        Args:
+            order: whole, > 1.
+        """
+        if self.kind == DISCRETE_GAUSSIAN:
+            return order * self.zcdp_rho
+        return skellam_rdp(
+            order,
+            variance=self._variance,
+            l2_sensitivity=self.l2_sensitivity,
+            l1_sensitivity=self.l1_sensitivity,
+        )
+
+    def epsilon(self, participations: int, delta: float) -> float:
+        """Epsilon of a phone that takes part so often, whatever the rounds: costs of its participations add up.
+
+        Args:
+            participations: of one phone.
+            delta: of (epsilon, delta).
+        """
+        if participations == 0:
+            return 0.0
+        if self.kind == DISCRETE_GAUSSIAN:
+            return epsilon_by_rdp(participations * self.zcdp_rho, delta)
+        return epsilon_of_whole_orders(lambda order: participations * self.rdp(order), delta)
+
+    @property
+    def _variance(self) -> float:
+        return self.counted_on * self.share_stddev**2

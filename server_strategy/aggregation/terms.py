@@ -1,0 +1,58 @@
+"""What all who take part in a round know before it begins; it comes with the task, before any key."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
+from server_strategy.aggregation.masks import FULL_RING, Ring
+from typefleet.errors import expected
+
+
+class Step(IntEnum):
+    """The steps of a round, in order; a step ends with what the phones send in it."""
+
+    ADVERTISE = 1  # public keys
+    SHARE = 2  # shares of the two secrets, sealed for each neighbour
+    MASK = 3  # the masked vector
+    CONFIRM = 4  # a signature of the survivors; only where views are checked
+    UNMASK = 5  # shares that take the masks off the sum
+    DONE = 6
+
+    @property
+    def word(self) -> str:
+        """The name as records have it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class RoundTerms:
+    """The terms of one round.
+
+    Attributes:
+        server_round: number of the round, so that no message of another is taken for one of it. A round that is tried
+            again has another number: under the same keys, the two might together give away both secrets of a phone.
+        length: numbers of a vector.
+        authority: Ed25519 public key of who certifies the phones' keys.
+        ring: what vectors are added in.
+        assumptions: what the round has to withstand; graph and threshold follow from it.
+    """
+
+    server_round: int
+    length: int
+    authority: bytes
+    ring: Ring = FULL_RING
+    assumptions: Assumptions = USUAL_ASSUMPTIONS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.server_round < 1 << 63:
+            raise ValueError(expected("server_round", "a number from 0", self.server_round))
+        if not 1 <= self.length < 1 << 31:
+            raise ValueError(expected("length", "1 to 2^31 - 1 numbers", self.length))
+
+    def graph_size(self, phones: int) -> GraphSize:
+        """Size of the graph of so many phones, which server and phones compute for themselves."""
+        return graph_size(phones, self.assumptions)
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are taken."""
+        return tuple(s for s in Step if s != Step.DONE and (s != Step.CONFIRM or self.assumptions.check_views))

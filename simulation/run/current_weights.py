@@ -1,0 +1,41 @@
+"""The weights of a run as they are now, and what is made of them: once for each release, whoever asks."""
+
+from functools import cached_property
+
+import numpy as np
+from flwr.app import Array, ArrayRecord
+from numpy.typing import NDArray
+
+from client_model.learning.language_model import ModelShape, flatten, unflatten, weights_sha256
+
+
+class CurrentWeights:
+    """One state of the weights; the next release makes another.
+
+    Args:
+        flat: float32 [num_weights], which nobody changes.
+        shape: of the model.
+
+    Attributes:
+        flat: as given.
+    """
+
+    def __init__(self, flat: NDArray[np.float32], shape: ModelShape) -> None:
+        self.flat, self._shape = flat, shape
+
+    def next(self, released: ArrayRecord) -> "CurrentWeights":
+        """Those of a release, in the order of `record`."""
+        following = CurrentWeights(flatten([array.numpy() for array in released.values()]), self._shape)
+        following.record = released  # as it would be made again
+        return following
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the numbers, see `weights_sha256`."""
+        return weights_sha256(self.flat)
+
+    @cached_property
+    def record(self) -> ArrayRecord:
+        """As messages to hosts have them, each array by its name."""
+        named = zip(self._shape.weight_shapes(), unflatten(self.flat, self._shape), strict=True)
+        return ArrayRecord({name: Array(weight) for name, weight in named})

@@ -1,0 +1,14 @@
+import pytest
+
+REFUSED = [
+    (("--bits", "11"), "--bits: expected a number >= 12"),
+    (("--bits", "33"), "--bits: expected a number <= 32"),
+    (("--lost-share", "0.3", "--threshold-share", "0.8"), "--lost-share: expected at most 1 - --threshold-share = 0.2"),
+    (("--epsilons", "0"), "--epsilons: expected a number > 0"),
+]
+
+
+@pytest.mark.parametrize(("flags", "said"), REFUSED)
+def test_flags_out_of_bounds_are_refused_before_anything_is_measured(script_here, flags, said):
+    done = script_here("measure_distributed_noise.py", *flags)
+    assert done.returncode == 2 and said in done.stderr and not done.stdout
