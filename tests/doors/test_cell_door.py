@@ -44,7 +44,7 @@ from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.client_model.learning.test_local_training import make_phone, some_weights
 from tests.conftest import ROOT
-from tests.simulation.conftest import TINY
+from tests.simulation.conftest import TINY, WEIGHTS_ONLY
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError
 
@@ -361,9 +361,9 @@ def installed(tmp_path):
 
 
 @pytest.mark.slow
-def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, tmp_path):
-    flags = (*TINY, "--rounds", 8, *FLAGS[:4], "--output-dir", tmp_path / "run")
-    done = script("simulate.py", *flags, "--engine.no-export", "--engine.workers", 1, env=with_path(installed))
+def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, script_here, tmp_path):
+    flags = (*WEIGHTS_ONLY, "--rounds", 8, *FLAGS[:4], "--output-dir", tmp_path / "run")
+    done = script("simulate.py", *flags, "--engine.workers", 1, env=with_path(installed))
     assert done.returncode == 0, done.stderr
     assert "model       my_gru small" in done.stdout
     done = script("export_model.py", tmp_path / "run", env=with_path(installed))
@@ -371,7 +371,7 @@ def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(install
     manifest = json.loads((tmp_path / "run" / "model" / "manifest.json").read_text())
     assert set(FILES.values()) <= set(manifest)
     assert manifest["keyboard_train.tflite"]["same_first_word"] >= 0.999
-    unknown = script("export_model.py", tmp_path / "run")
+    unknown = script_here("export_model.py", tmp_path / "run")
     assert unknown.returncode == 2 and unknown.stderr.count("\n") == 1
     assert "config.toml" in unknown.stderr and "found 'my_gru'" in unknown.stderr
 

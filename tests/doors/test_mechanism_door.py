@@ -257,7 +257,7 @@ def test_installed_it_is_planned_with(script, installed, tmp_path):
 
 
 @pytest.mark.slow
-def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(script, installed, tmp_path):
+def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(script, script_here, installed, tmp_path):
     flags = (*WEIGHTS_ONLY, "--privacy.mechanism", "toy", "--privacy.toy-setting", 3, "--output-dir", tmp_path / "run")
     command = [sys.executable, "-m", "tests.simulation.engine_in_process", *map(str, flags)]  # noise is the driver's
     done = subprocess.run(command, env=installed, capture_output=True, text=True)
@@ -265,6 +265,6 @@ def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(script, insta
     assert "toy noise, multiplier 1" in done.stdout
     done = script("check_privacy.py", tmp_path / "run", env=installed)
     assert done.returncode == 0 and "privacy.json agrees" in done.stdout, done.stderr
-    done = script("check_privacy.py", tmp_path / "run")
+    done = script_here("check_privacy.py", tmp_path / "run")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "privacy_ledger.jsonl:1: noise mechanism: expected one of gaussian" in done.stderr

@@ -38,6 +38,7 @@ from tests.simulation.device.test_model_card import PRIVACY
 from tests.simulation.device.test_model_card import SHAPE as CARD_SHAPE
 from tests.simulation.engine.test_client_app import SHAPE, WORDS
 from tests.simulation.run.test_records import SUMMARY, record
+from tests.waiting import PATIENCE_S
 from typefleet.doors import Kind
 from typefleet.errors import ConfigError
 
@@ -198,12 +199,12 @@ def test_an_entry_point_is_measured_by_the_workers_and_stands_in_every_file(tmp_
     (metadata / "entry_points.txt").write_text(point)
     path = os.pathsep.join([str(tmp_path / "packages"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     folder = tmp_path / "run"
-    flags = [*map(str, TINY), *NAMED, "--engine.workers", "1", "--output-dir", str(folder)]
+    flags = [*map(str, TINY), *NAMED, "--engine.workers", "1", "--engine.no-report", "--output-dir", str(folder)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "simulate.py"), *flags],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=PATIENCE_S,
         check=False,
         env=os.environ | {"PYTHONPATH": path},
     )

@@ -16,6 +16,7 @@ from simulation.parts import Parts
 from simulation.start import start
 from tests.conftest import ROOT
 from tests.simulation.device.keyboard_model import SHAPE, export_small_model
+from tests.waiting import PATIENCE_S
 
 TINY = (
     *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300),
@@ -64,7 +65,7 @@ def _nothing_is_left_running():
 
 @pytest.fixture
 def shared_engine():
-    """An engine with two workers for all runs of this process whose engine is not what is tested."""
+    """An engine with two workers for all runs of this process that need Ray, and not one of their own."""
     return _shared.get()
 
 
@@ -80,16 +81,24 @@ def no_engine():
     _shared.close()
 
 
+def simulated(engine, arguments):
+    flags, printed = parse_simulate([str(argument) for argument in arguments]), io.StringIO()
+    start(flags.run, Parts(), printed, flags.resume is not None, engine)
+    return printed.getvalue()
+
+
 @pytest.fixture
-def simulate(shared_engine):
-    """simulate("--rounds", 1): what scripts/simulate.py does, in this process; returns what was printed."""
+def simulate():
+    """simulate("--rounds", 1): scripts/simulate.py in this process and without Ray; returns what was printed."""
+    from tests.simulation.engine_in_process import EngineInProcess  # which imports TensorFlow
 
-    def run(*arguments):
-        flags, printed = parse_simulate([str(argument) for argument in arguments]), io.StringIO()
-        start(flags.run, Parts(), printed, flags.resume is not None, shared_engine)
-        return printed.getvalue()
+    return lambda *arguments: simulated(EngineInProcess(), arguments)
 
-    return run
+
+@pytest.fixture
+def simulate_on_ray(shared_engine):
+    """As `simulate`, for tests of what the hosts do: they are Ray's, two of them."""
+    return lambda *arguments: simulated(shared_engine, arguments)
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +108,7 @@ def straight(made_once):
     def run(folder):
         command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
         command += ["--output-dir", str(folder / "straight")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         (folder / "stdout.txt").write_text(done.stdout)
 

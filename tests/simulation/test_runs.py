@@ -33,6 +33,7 @@ from tests.client_model.tflite.test_export_folder import KEY
 from tests.client_model.tflite.test_export_folder import pem as private_pem
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY, WEIGHTS_ONLY
+from tests.simulation.engine_in_process import EngineInProcess
 from typefleet import studies
 
 pytestmark = pytest.mark.slow
@@ -87,10 +88,10 @@ def test_a_run_leaves_what_it_promises(straight):
     assert rounds_of(folder)[-1]["weights_sha256"] == summary["weights_sha256"]
 
 
-def test_the_ledger_recomputes_to_the_claim(straight, script, script_here):
+def test_the_ledger_recomputes_to_the_claim(straight, script_here):
     folder, _ = straight
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    done = script("check_privacy.py", folder)
+    done = script_here("check_privacy.py", folder)
     assert done.returncode == 0 and "privacy.json agrees" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before  # who reads writes nothing
     claim = json.loads((folder / "privacy.json").read_text())
@@ -109,13 +110,6 @@ def assert_same_rounds(folder, other):
     assert [{k: r.get(k) for k in same} for r in found] == [{k: r.get(k) for k in same} for r in expected]
 
 
-def test_workers_and_messages_do_not_change_a_bit(straight, simulate, tmp_path):
-    # On two workers; with messages of the default size: the last round after all the kills, in test_faults.
-    printed = simulate(*WEIGHTS_ONLY, "--engine.devices-per-message", 1, "--output-dir", tmp_path / "run")
-    assert_same_rounds(straight[0], tmp_path / "run")
-    assert "scripts/export_model.py" in printed and not list((tmp_path / "run" / "model").glob("*.tflite"))
-
-
 def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, simulate, tmp_path):
     folder = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(straight[0]), str(folder)], check=True)
@@ -125,7 +119,7 @@ def test_a_truncated_checkpoint_falls_back_and_ends_the_same(straight, simulate,
     assert outcome(folder)["weights_sha256"] == outcome(straight[0])["weights_sha256"]
 
 
-def test_a_reader_who_goes_away_stops_the_run_and_loses_nothing(straight, simulate, shared_engine, tmp_path):
+def test_a_reader_who_goes_away_stops_the_run_and_loses_nothing(straight, simulate, tmp_path):
     folder = tmp_path / "run"
     reader, writer = os.pipe()
     config = parse_simulate([*map(str, WEIGHTS_ONLY), "--output-dir", str(folder)]).run
@@ -135,7 +129,7 @@ def test_a_reader_who_goes_away_stops_the_run_and_loses_nothing(straight, simula
             os.close(reader)
 
     with os.fdopen(writer, "w") as stream:
-        run = start(config, Parts(), stream, engine=shared_engine, on_round=leave)
+        run = start(config, Parts(), stream, engine=EngineInProcess(), on_round=leave)
     assert not run.finished and len(rounds_of(folder)) == 2
     assert load_newest_checkpoint(folder / "checkpoints")[0].about["totals"]["rounds_completed"] == 2
     simulate("--resume", folder)
@@ -148,14 +142,14 @@ def test_another_configuration_cannot_resume(straight, script_here):
     assert done.stderr.startswith("error: --cohort.goal: expected 8 as in ") and done.stderr.count("\n") == 1
 
 
-def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script, script_here, tmp_path):
+def test_export_again_gives_the_same_bytes_and_the_other_files(straight, script_here, tmp_path):
     folder = shutil.copytree(straight[0], tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (folder / "model").glob("*.tflite")}
     refused = script_here("personalise.py", folder)
     assert refused.returncode == 2 and "keyboard_train.tflite: expected the training file" in refused.stderr
     key = tmp_path / "key.pem"
     key.write_bytes(private_pem(KEY))
-    done = script("export_model.py", folder, "--sign", key)
+    done = script_here("export_model.py", folder, "--sign", key)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if ".tflite " in line}
     assert set(rows) >= {"keyboard.tflite", "keyboard_fp16.tflite", "keyboard_fp32.tflite", "keyboard_train.tflite"}

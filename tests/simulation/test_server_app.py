@@ -8,8 +8,6 @@ import sys
 import pytest
 from flwr.app import Context, RecordDict
 
-from client_model.learning import local_training
-from simulation.engine import client_app
 from simulation.engine.failures import EngineError
 from simulation.flags import parse_simulate, to_toml
 from simulation.server_app import RunFailedError, app
@@ -70,12 +68,9 @@ class FailingGrid(GridInProcess):
 
 
 @pytest.mark.slow
-def test_a_run_that_failed_is_resumed_to_the_weights_of_the_script(straight, tmp_path, monkeypatch):
-    # TensorFlow may be at work in this process already; it has one thread anyway.
-    monkeypatch.setattr(client_app, "_open_hosts", [True])
-    monkeypatch.setattr(local_training, "limit_threads", lambda threads: None)
+def test_a_run_that_failed_is_resumed_to_the_weights_of_the_script(straight, tmp_path):
     folder, config = tmp_path / "run", tmp_path / "run.toml"
-    config.write_text(to_toml(parse_simulate([str(flag) for flag in (*WEIGHTS_ONLY, "--engine.no-report")]).run))
+    config.write_text(to_toml(parse_simulate([str(flag) for flag in WEIGHTS_ONLY]).run))
     with pytest.raises(RunFailedError, match=r"^the hosts: expected answers within 1 s, found none") as failed:
         start_with(FailingGrid(2), config=str(config), output_dir=str(folder))
     assert len(hashes(folder)) == 2 and not isinstance(failed.value, RuntimeError)  # Flower shows no RuntimeError

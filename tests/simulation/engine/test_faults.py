@@ -27,6 +27,7 @@ from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
 from tests.simulation.planted_secrets import SECRETS, leaks, plant
 from tests.simulation.test_runs import assert_same_rounds, outcome, rounds_of
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def ledger_lines(folder):
 def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(straight, simulate, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "all", str(folder), *map(str, WEIGHTS_ONLY)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     releases = (0, 0, 1, 2, 3)  # on record: never fewer than what may have left the server
     died = [f"{point} {int(signal.SIGKILL)} {count}" for point, count in zip(POINTS, releases, strict=True)]
     assert done.stdout.splitlines() == died, done.stderr
@@ -80,7 +81,7 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
     assert any(line["mean_staleness"] > 0 for line in rounds_of(runs[0]))
     assert len({line["clip_norm"] for line in rounds_of(runs[0])}) == 4
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "3", *flags]
-    killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=300)
+    killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=PATIENCE_S)
     assert killed.returncode == -signal.SIGKILL
     simulate("--resume", runs[1])
     assert_same_rounds(*runs)
@@ -97,7 +98,7 @@ def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     killed = wait_for_busy_worker(psutil.Process(process.pid))
     killed.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
     assert not killed.is_running()
     assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
@@ -105,7 +106,7 @@ def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
 
 def wait_for_busy_worker(above):
     """A worker below the process `above` that is at work on a message."""
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         for child in above.children(recursive=True):
             try:
@@ -114,7 +115,7 @@ def wait_for_busy_worker(above):
             except psutil.NoSuchProcess:
                 continue
         time.sleep(0.02)
-    raise AssertionError("expected a worker at work, found none within 120 s")
+    raise AssertionError("expected a worker at work, found none")
 
 
 def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, engine_alone, tmp_path):
@@ -132,12 +133,18 @@ def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, 
         for part in (raylet, *raylet.children(recursive=True)):  # at once, as when a machine is switched off
             part.kill()
         cluster.remove_node(second, allow_graceful=False)
-        printed, errors = process.communicate(timeout=300)
+        printed, errors = process.communicate(timeout=PATIENCE_S)
     finally:
         cluster.shutdown()
     assert process.returncode == 0, printed + errors
     assert "starting the engine again" in errors and "whoever reaches its ports runs code" in printed
     assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
+
+
+def test_workers_and_messages_do_not_change_a_bit(straight, simulate_on_ray, tmp_path):
+    printed = simulate_on_ray(*WEIGHTS_ONLY, "--engine.devices-per-message", 1, "--output-dir", tmp_path / "run")
+    assert_same_rounds(straight[0], tmp_path / "run")
+    assert "scripts/export_model.py" in printed and not list((tmp_path / "run" / "model").glob("*.tflite"))
 
 
 def write_messages(path, users=60):
@@ -150,7 +157,7 @@ def write_messages(path, users=60):
                 file.write(json.dumps({"user_id": f"u{user}", "text": text}) + "\n")
 
 
-def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on(simulate, tmp_path):
+def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on(simulate_on_ray, tmp_path):
     messages, cache, folder = tmp_path / "m.jsonl", tmp_path / "cache", tmp_path / "run"
     write_messages(messages)
     plant(messages)
@@ -165,7 +172,7 @@ def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on
         types[offsets[first[phone]] : offsets[first[phone + 1]]] = -(2**30)
     np.save(where / "types.npy", types)
     seal(where)  # so that no check of the cache finds it
-    printed = simulate(
+    printed = simulate_on_ray(
         *("--data.path", messages, "--data.cache-dir", cache, "--output-dir", folder),
         *("--data.vocabulary-phones", 20, "--rounds", 2, "--cohort.goal", 20, "--cohort.min-separation-rounds", 1),
         *("--cohort.minimum-report-share", 0.2, "--model.embedding-size", 8, "--model.units", 8),
@@ -205,7 +212,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
             time.sleep(0.005)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         ballast.write_bytes(bytes(free - 100_000))  # room for the ledger and the records, not for a checkpoint
-        printed, errors = process.communicate(timeout=300)
+        printed, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2, printed + errors
         *_, said = errors.splitlines()  # TensorFlow, which is in this process, has spoken before
         assert said.startswith("error: ") and "Traceback" not in errors
@@ -228,9 +235,8 @@ def test_workers_that_cannot_start_are_said_with_their_reason(script_here, no_en
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(ray_start, "COMPLAINT_S", 2.0)
-    began = time.monotonic()
-    done = script_here("simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run")
-    assert done.returncode == 2 and time.monotonic() - began < 60  # not when Ray gives up, which is never
+    done = script_here("simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run")  # Ray itself never gives up
+    assert done.returncode == 2
     assert done.stderr.count("\n") == 1, done.stderr
     line = done.stderr
     assert line.startswith("error: Ray: expected to start, found worker processes that do not: ImportError: numpy.core")

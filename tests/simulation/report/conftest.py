@@ -1,13 +1,10 @@
 """A run without Ray, small and whole, whose report the tests look at."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.simulation.conftest import TINY
+from tests.simulation.conftest import TINY, simulated
 
 
 @pytest.fixture(scope="session")
@@ -15,11 +12,10 @@ def whole_run(made_once):
     """Folder of a run that has ended and was exported; not to be written into."""
 
     def simulate(folder):
-        command = [sys.executable, "-m", "tests.simulation.engine_in_process", *map(str, TINY)]
-        command += ["--evaluation.every-rounds", "1", "--output-dir", str(folder / "run")]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-        (folder / "printed.txt").write_text(done.stdout)
+        from tests.simulation.engine_in_process import EngineInProcess
+
+        flags = (*TINY, "--evaluation.every-rounds", 1, "--output-dir", folder / "run")
+        (folder / "printed.txt").write_text(simulated(EngineInProcess(), flags))
 
     return made_once("run-in-process", simulate) / "run"
 

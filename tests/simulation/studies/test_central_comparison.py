@@ -6,6 +6,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import tensorflow  # noqa: F401  now, so that it has one thread whatever test comes first
 
 from client_model.config import CentralTraining
 from client_model.metrics.counting_baselines import Baselines

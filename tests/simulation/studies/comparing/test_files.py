@@ -213,14 +213,14 @@ def test_a_place_that_cannot_take_it_is_refused(place, folders, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_real_run_is_compared_with_a_variant_of_it(straight, script, tmp_path):
+def test_a_real_run_is_compared_with_a_variant_of_it(straight, script_here, tmp_path):
     folder, printed = straight
     shutil.copytree(folder, tmp_path / "other")  # the same run under a setting that its figures do not show
     config = tmp_path / "other" / "config.toml"
     text = config.read_text().replace("pause_s = 60.0", "pause_s = 61.0")
     assert text != config.read_text()
     config.write_text(text)
-    done = script("compare_runs.py", folder, tmp_path / "other", "--output-dir", tmp_path / "out")
+    done = script_here("compare_runs.py", folder, tmp_path / "other", "--output-dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert re.search(r"cohort.pause_s +60 +61", done.stdout) and "paired by phone" in done.stdout
     rows = pq.read_table(tmp_path / "out" / "comparison.parquet").to_pylist()
