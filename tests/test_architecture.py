@@ -80,7 +80,7 @@ BASE = {
     *("client_model", "client_model.keyed_random", "client_model.public_start", "client_model.quiet"),
     "client_model.text.formats.columns",
     "simulation.plots",
-    *("server_strategy", "server_strategy.state", "server_strategy.update_sum"),
+    *("server_strategy", "server_strategy.state", "server_strategy.update_sum", "server_strategy.record_reader"),
     *(
         "simulation",
         "simulation.settings",
