@@ -69,10 +69,13 @@ def main(argv: Sequence[str]) -> None:
         survivors=flags.phones - lost,
         block=flags.block,
     )
-    if flags.expected:
-        rows = study.expect(experiment, flags.bits, flags.epsilons)
-    else:
-        rows = study.measure(experiment, flags.bits, flags.epsilons, range(flags.seeds))
+    try:
+        if flags.expected:
+            rows = study.expect(experiment, flags.bits, flags.epsilons)
+        else:
+            rows = study.measure(experiment, flags.bits, flags.epsilons, range(flags.seeds))
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
     console = console_for(sys.stdout)
     study.print_measured(console, experiment, rows)
     for path in study.write_measured(flags.output_dir, experiment, rows):
