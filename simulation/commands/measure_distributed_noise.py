@@ -37,6 +37,10 @@ class Flags:
     """Share of the phones whose noise is enough for epsilon; a round with fewer fails."""
     deviations: Annotated[float, at.Gt(0), at.Le(20)] = 4.0
     """The ring has room for so many standard deviations of the sum to each side; beyond, it wraps around."""
+    block: Annotated[int | None, at.Ge(1)] = None
+    """Coordinates that are rotated together, a power of 2; by default all, which are padded to a power of 2."""
+    expected: bool = False
+    """Compute the error that is to be expected, and draw nothing: in seconds, for any number of weights."""
     seeds: Annotated[int, at.Ge(1)] = 5
     """Draws of vectors and noise; of two or more, figures have 95 % intervals."""
     output_dir: Path = Path("runs/distributed-noise")
@@ -63,8 +67,15 @@ def main(argv: Sequence[str]) -> None:
         deviations=flags.deviations,
         threshold=threshold,
         survivors=flags.phones - lost,
+        block=flags.block,
     )
-    rows = study.measure(experiment, flags.bits, flags.epsilons, range(flags.seeds))
+    try:
+        if flags.expected:
+            rows = study.expect(experiment, flags.bits, flags.epsilons)
+        else:
+            rows = study.measure(experiment, flags.bits, flags.epsilons, range(flags.seeds))
+    except ConfigError as error:
+        raise ConfigError(f"--{error}") from error
     console = console_for(sys.stdout)
     study.print_measured(console, experiment, rows)
     for path in study.write_measured(flags.output_dir, experiment, rows):

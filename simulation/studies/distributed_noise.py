@@ -11,8 +11,8 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ from client_model.metrics.intervals import Interval, over_seeds, shown_half
 from server_strategy.aggregation.distributed_noise.encoding import PhoneEncoder, estimate_mean
 from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
 from server_strategy.aggregation.distributed_noise.ring import to_ring, wrapped_around
-from server_strategy.aggregation.distributed_noise.settle import calibrate, settle
+from server_strategy.aggregation.distributed_noise.settle import UnreachableError, calibrate, settle
 from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, SKELLAM, NoiseKind
 from server_strategy.privacy.accounting import noise_multiplier_for
 from server_strategy.privacy.noise_key import NoiseKey
 from simulation.files import write_text_atomically
 from simulation.tables import print_table
-from typefleet.errors import ConfigError, InputError, expected
+from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
 KINDS: tuple[NoiseKind, ...] = (DISCRETE_GAUSSIAN, SKELLAM)
@@ -49,6 +49,7 @@ class Experiment:
     deviations: float  # k: how many of its standard deviations the sum has room for, to each side
     threshold: int  # survivors whose noise the claim needs
     survivors: int
+    block: int | None = None  # coordinates that are rotated together; None: all
 
 
 @dataclass(frozen=True)
@@ -82,28 +83,50 @@ def measure(
         kinds: of noise.
 
     Raises:
-        ConfigError: fewer survivors than the threshold.
+        ConfigError: fewer survivors than the threshold, or settings that are out of bounds.
     """
-    if experiment.survivors < experiment.threshold:
-        at_most = f"at most {experiment.phones - experiment.threshold}, or the round is below its threshold"
-        raise ConfigError(expected("lost phones", at_most, experiment.phones - experiment.survivors))
     epsilons = sorted(epsilons)
-    cases = list(product(kinds, sorted(bits), epsilons))
-    settled = {case: _settled(experiment, *case) for case in cases}
+    settled = _all_settled(experiment, bits, epsilons, kinds)
     rows = []
-    with step("estimating means", total=len(seeds) * (len(cases) + len(epsilons))) as estimating:
+    with step("estimating means", total=len(seeds) * (len(settled) + len(epsilons))) as estimating:
         vectors = {seed: _vectors(experiment, seed) for seed in seeds}
         for epsilon in epsilons:
             rows.append(_central(experiment, epsilon, vectors))
             estimating.advance(len(seeds))
-        for case in cases:
+        for case, noise in settled.items():
             found = []
             for seed in seeds:
-                noise = settled[case]
                 if noise is not None:
                     found.append(_errors(noise, vectors[seed], seed, _number_of(case)))
                 estimating.advance()
-            rows.append(_row(experiment, case, settled[case], found))
+            rows.append(_row(experiment, case, noise, found))
+    return rows
+
+
+def expect(
+    experiment: Experiment, bits: Sequence[int], epsilons: Sequence[float], kinds: Sequence[NoiseKind] = KINDS
+) -> list[Measured]:
+    """What `measure` would come to on average, at most, but for what wraps around: computed, nothing is drawn.
+
+    The error has the variance of the survivors' noise and that of their rounding, at most 1/4 each, in units of the
+    ring squared.
+
+    Args:
+        experiment, bits, epsilons, kinds: as of `measure`.
+
+    Raises:
+        ConfigError: fewer survivors than the threshold, or settings that are out of bounds.
+    """
+    epsilons = sorted(epsilons)
+    rows = [
+        _of_case(experiment, (CENTRAL, None, epsilon), None, [central_mse(experiment, epsilon)]) for epsilon in epsilons
+    ]
+    for case, noise in _all_settled(experiment, bits, epsilons, kinds).items():
+        errors = []
+        if noise is not None:
+            unit = _CLIP_NORM / noise.clip_units / experiment.survivors
+            errors = [experiment.survivors * (noise.share_stddev**2 + 1 / 4) * unit**2]
+        rows.append(_of_case(experiment, case, noise, errors))
     return rows
 
 
@@ -118,7 +141,15 @@ def central_mse(experiment: Experiment, epsilon: float) -> float:
     return (z * _CLIP_NORM / experiment.survivors) ** 2
 
 
-@functools.lru_cache(maxsize=256)
+def _all_settled(
+    experiment: Experiment, bits: Sequence[int], epsilons: Sequence[float], kinds: Sequence[NoiseKind]
+) -> dict[tuple[NoiseKind, int, float], PhoneNoise | None]:
+    if experiment.survivors < experiment.threshold:
+        at_most = f"at most {experiment.phones - experiment.threshold}, or the round is below its threshold"
+        raise ConfigError(expected("lost phones", at_most, experiment.phones - experiment.survivors))
+    return {case: _settled(experiment, *case) for case in product(kinds, sorted(bits), epsilons)}
+
+
 def _settled(experiment: Experiment, kind: NoiseKind, bits: int, epsilon: float) -> PhoneNoise | None:
     make = functools.partial(
         settle,
@@ -128,10 +159,11 @@ def _settled(experiment: Experiment, kind: NoiseKind, bits: int, epsilon: float)
         phones=experiment.phones,
         threshold=experiment.threshold,
         deviations=experiment.deviations,
+        block=experiment.block,
     )
     try:
         return calibrate(make, epsilon, experiment.delta)
-    except InputError:
+    except UnreachableError:
         return None
 
 
@@ -160,16 +192,7 @@ def _central(experiment: Experiment, epsilon: float, vectors: dict[int, NDArray[
         float(np.square(_generator(seed, "central", epsilon).normal(0, stddev, experiment.dimension)).mean())
         for seed in vectors
     ]
-    return Measured(
-        kind=CENTRAL,
-        bits=None,
-        epsilon=epsilon,
-        noise_multiplier=noise_multiplier_for(epsilon, experiment.delta, 1.0),
-        upload_bytes=None,
-        mse=over_seeds(errors),
-        times_central=over_seeds([error / expected_mse for error in errors]),
-        wrapped_share=None,
-    )
+    return _of_case(experiment, (CENTRAL, None, epsilon), None, errors)
 
 
 def _errors(noise: PhoneNoise, vectors: NDArray[np.float32], seed: int, number: int) -> tuple[float, float]:
@@ -196,20 +219,26 @@ def _row(
     noise: PhoneNoise | None,
     found: list[tuple[float, float]],
 ) -> Measured:
+    errors, shares = [error for error, _ in found], [share for _, share in found]
+    return replace(_of_case(experiment, case, noise, errors), wrapped_share=float(np.mean(shares)) if shares else None)
+
+
+def _of_case(
+    experiment: Experiment, case: tuple[str, int | None, float], noise: PhoneNoise | None, errors: Sequence[float]
+) -> Measured:
+    """A row of mean squared errors, one per seed; of none where no noise reaches epsilon."""
     kind, bits, epsilon = case
-    if noise is None:
-        return Measured(kind, bits, epsilon, None, None, mse=None, times_central=None, wrapped_share=None)
-    errors, shares = zip(*found, strict=True)
     central = central_mse(experiment, epsilon)
+    z = noise_multiplier_for(epsilon, experiment.delta, 1.0) if kind == CENTRAL else None
     return Measured(
         kind=kind,
         bits=bits,
         epsilon=epsilon,
-        noise_multiplier=noise.noise_multiplier,
-        upload_bytes=noise.upload_bytes,
-        mse=over_seeds(errors),
-        times_central=over_seeds([error / central for error in errors]),
-        wrapped_share=float(np.mean(shares)),
+        noise_multiplier=z if noise is None else noise.noise_multiplier,
+        upload_bytes=None if noise is None else noise.upload_bytes,
+        mse=over_seeds(errors) if errors else None,
+        times_central=over_seeds([error / central for error in errors]) if errors else None,
+        wrapped_share=None,
     )
 
 
@@ -231,20 +260,31 @@ def print_measured(console: Console, experiment: Experiment, rows: Sequence[Meas
         ]
         columns = (f"{bits} bits\n{_kilobytes(sizes.get(bits))}" for bits in all_bits)
         print_table(console, (f"{kind}\nepsilon", "central\nGaussian", *columns), lines)
+    for line in _notes(experiment, rows):
+        console.print(line)
+
+
+def _notes(experiment: Experiment, rows: Sequence[Measured]) -> Iterator[str]:
+    """What the figures are of."""
     seeds = next((row.mse.number for row in rows if row.mse is not None), 0)
-    console.print(
+    over = f"; ±: 95 % over {seeds} seeds" if seeds > 1 else ""
+    yield (
         f"Mean squared error of the mean of {experiment.survivors:,} phones' vectors in {experiment.dimension:,} "
         f"dimensions, as a multiple of what central Gaussian noise has at the same epsilon and delta "
-        f"{experiment.delta:g}; ±: 95 % over {seeds} seeds. kB: that a phone sends. unreachable: no noise gets epsilon "
-        "so low in a ring of so few bits."
+        f"{experiment.delta:g}{over}. kB: that a phone sends. unreachable: no noise gets epsilon so low in a ring of "
+        "so few bits."
     )
     if (extra := experiment.survivors / experiment.threshold) > 1:
-        console.print(
+        yield (
             f"The claim needs the noise of {experiment.threshold:,} survivors; {experiment.survivors:,} add "
             f"{extra:.2f} times its variance."
         )
-    wrapped = max((row.wrapped_share or 0.0 for row in rows), default=0.0)
-    console.print(f"Coordinates that wrapped around: {'none' if not wrapped else f'at most {100 * wrapped:.2g} %'}.")
+    wrapped = [row.wrapped_share for row in rows if row.wrapped_share is not None]
+    if wrapped:
+        share = f"at most {100 * max(wrapped):.2g} %" if max(wrapped) else "none"
+        yield f"Coordinates that wrapped around: {share}."
+    else:
+        yield "Expected, not drawn: at most so much on average, but for coordinates that wrap around."
 
 
 def _kilobytes(size: int | None) -> str:
@@ -296,7 +336,7 @@ def plot(path: Path, experiment: Experiment, rows: Sequence[Measured]) -> None:
         axis.set(title=kind, xlabel="epsilon", xscale="log", yscale="log", xlim=(epsilons[0] / 1.2, epsilons[-1] * 1.2))
         axis.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
         axis.set_xticks([], minor=True)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, loc="upper right")
     top = max([1.25, *(axis.get_ylim()[1] for axis in axes.flat)])
     for axis in axes.flat:
         axis.set_ylim(0.8, top)

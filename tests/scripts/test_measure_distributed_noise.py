@@ -4,6 +4,7 @@ REFUSED = [
     (("--bits", "11"), "--bits: expected a number >= 12"),
     (("--bits", "33"), "--bits: expected a number <= 32"),
     (("--lost-share", "0.3", "--threshold-share", "0.8"), "--lost-share: expected at most 1 - --threshold-share = 0.2"),
+    (("--block", "48"), "--block: expected a power of 2, at most 8192, found 48"),
     (("--epsilons", "0"), "--epsilons: expected a number > 0"),
 ]
 

@@ -25,6 +25,14 @@ _MOST_NOISE = 1e6  # noise multiplier that is tried
 _STEP = 1 + 1e-4  # to which a calibrated noise multiplier is the smallest
 
 
+class NoRoomError(ConfigError):
+    """A ring without room for the sum, or for noise of whole units; with other noise or more bits there may be some."""
+
+
+class UnreachableError(InputError):
+    """An epsilon that no noise gets down to in a ring."""
+
+
 def settle(
     kind: NoiseKind,
     noise_multiplier: float,
@@ -52,7 +60,8 @@ def settle(
             update is in one block, so that a smaller one takes a larger part of the ring for the signal.
 
     Raises:
-        ConfigError: numbers out of bounds, or a ring without room.
+        NoRoomError: a ring without room.
+        ConfigError: numbers out of bounds.
     """
     check_bits(bits)
     if not 1 <= threshold <= phones:
@@ -72,7 +81,7 @@ def settle(
     if kind == DISCRETE_GAUSSIAN:
         share = float(math.floor(share))
         if share < 1:
-            raise ConfigError(expected("bits", "enough for noise of at least 1 unit on each phone", bits))
+            raise NoRoomError(expected("bits", "enough for noise of at least 1 unit on each phone", bits))
         units = share * math.sqrt(counted_on) / noise_multiplier
     return PhoneNoise(
         kind=kind,
@@ -93,12 +102,12 @@ def _finest_units(
     """The clip norm in units of the finest ring that has room for the sum.
 
     Raises:
-        ConfigError: rounding alone needs more room.
+        NoRoomError: rounding alone needs more room.
     """
     room = (2 ** (bits - 1) / deviations) ** 2 - phones / 4
     if room <= 0:
         least = f"more, for {deviations:g} standard deviations of what {phones:,} phones round"
-        raise ConfigError(expected("bits", least, bits))
+        raise NoRoomError(expected("bits", least, bits))
     return math.sqrt(room / (phones**2 / block + phones * noise_multiplier**2 / counted_on))
 
 
@@ -117,13 +126,14 @@ def calibrate(
         participations: of one phone.
 
     Raises:
-        InputError: no noise gets there.
+        UnreachableError: no noise gets there.
+        ConfigError: as of `settle`.
     """
 
     def found(noise_multiplier: float) -> PhoneNoise | None:
         try:
             noise = make(noise_multiplier)
-        except ConfigError:
+        except NoRoomError:
             return None
         return noise if noise.epsilon(participations, delta) <= target_epsilon else None
 
@@ -131,7 +141,9 @@ def calibrate(
     while (best := found(high)) is None:
         low, high = high, high * 1.25
         if high > _MOST_NOISE:
-            raise InputError(expected("epsilon", "one that some noise reaches in this ring", f"{target_epsilon:g}"))
+            raise UnreachableError(
+                expected("epsilon", "one that some noise reaches in this ring", f"{target_epsilon:g}")
+            )
     while high / low > _STEP:
         middle = math.sqrt(low * high)
         if (noise := found(middle)) is None:

@@ -7,6 +7,7 @@ from simulation.studies.distributed_noise import (
     CENTRAL,
     Experiment,
     central_mse,
+    expect,
     measure,
     print_measured,
     write_measured,
@@ -37,6 +38,32 @@ def test_many_bits_are_as_good_as_central_noise_and_few_are_not_at_a_small_epsil
     assert find(rows, kind, 12, 2.0).times_central.mean == pytest.approx(1, abs=0.13)
     poor = find(rows, kind, 12, 0.05)
     assert poor.times_central is None or poor.times_central.mean > 1.5
+
+
+@pytest.mark.parametrize(("epsilon", "kind"), [(0.3, "skellam"), (2.0, "discrete-gaussian")])
+def test_what_is_measured_is_what_was_expected(epsilon, kind):
+    some = experiment(threshold=9, block=128)
+    measured = find(measure(some, (12,), (epsilon,), (0, 1, 2), (kind,)), kind, 12, epsilon)
+    (central, computed) = expect(some, (12,), (epsilon,), (kind,))
+    assert measured.times_central.mean == pytest.approx(computed.times_central.mean, rel=0.13)  # 5 standard errors
+    assert computed.times_central.mean > 12 / 9 and computed.times_central.half_width is None
+    assert computed.upload_bytes == measured.upload_bytes == 1024 * 12 // 8
+    assert central.times_central.mean == 1
+
+
+def test_a_million_weights_are_no_trouble_where_nothing_is_drawn():
+    stream, some = io.StringIO(), experiment(dimension=1_422_250, phones=100, threshold=100, survivors=100)
+    rows = expect(some, (14, 18), (0.5,), ("skellam",))
+    print_measured(console_for(stream), some, rows)
+    assert find(rows, "skellam", 14, 0.5).times_central is None
+    assert 1 < find(rows, "skellam", 18, 0.5).times_central.mean < 1.1
+    assert "Expected, not drawn" in stream.getvalue() and "±" not in stream.getvalue()
+    assert "unreachable" in stream.getvalue()
+
+
+def test_a_block_that_is_none_is_refused_and_not_called_unreachable():
+    with pytest.raises(ConfigError, match="block: expected a power of 2, at most 1024, found 48"):
+        expect(experiment(block=48), (16,), (1.0,))
 
 
 def test_central_noise_is_what_the_others_are_measured_by(rows):
