@@ -97,9 +97,9 @@ def _how(costs: Sequence[Cost], facts: Mapping[str, Any]) -> str:
     encrypted = [one for one in costs if one.error_bound is not None]
     if not encrypted:
         return text
-    bound = max(one.error_bound or 0.0 for one in encrypted)
-    stated = f" Error: of a coordinate, over the clip norm; stated: at most {bound:.1e}." if bound else ""
-    return f"{text} Phones that encrypted: at most {max(one.played for one in encrypted)} of a cohort.{stated}"
+    played, bound = max(one.played for one in encrypted), max(one.error_bound or 0.0 for one in encrypted)
+    text = f"{text} Phones that encrypted, and whose sum was held to the plain one: at most {played} of a cohort."
+    return f"{text} Error: of a coordinate, over the clip norm; stated: at most {bound:.1e}." if bound else text
 
 
 def _dry_run(one: Cost) -> str:

@@ -143,4 +143,4 @@ def _text(one: Interval, factor: float, digits: int) -> str:
 
 def _change(one: Interval, factor: float, digits: int) -> str:
     half = "" if one.half_width is None else f" ± {shown_half(f'{factor * one.half_width:.{digits}f}')}"
-    return f"{factor * one.mean:+,.{digits}f}{half}"
+    return f"{round(factor * one.mean, digits) + 0.0:+,.{digits}f}{half}"  # 0.0: no minus before a zero
