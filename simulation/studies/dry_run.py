@@ -22,6 +22,7 @@ from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.parts import Parts
+from simulation.world.aggregation_settings import steps_of
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.participation import Grouping, phone_groups
@@ -130,7 +131,8 @@ def prepare_dry_run(config: RunConfig, parts: Parts | None = None) -> tuple[DryR
     fleet = Fleet(
         config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
     )
-    work = PhoneWork(model_bytes(config), lambda phones, _: tokens[phones])
+    steps = steps_of(config.aggregation, config.cohort, model_bytes(config) // 4, config.seed)
+    work = PhoneWork(model_bytes(config), lambda phones, _: tokens[phones], steps)
     cohorts = make_cohorts(fleet, config.cohort, work)
     run = DryRun(fleet, ParticipationLog(num_phones), tokens, phone_groups(fleet, tokens))
     fleet.check_ins(0.0)  # the first day's sessions are made at the first query
