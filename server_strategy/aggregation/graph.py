@@ -103,9 +103,9 @@ class GraphSize:
         threshold: t, shares that recover a secret.
         least_survivors: phones whose vectors have to be in the sum. In a sparse graph a server that said of more than
             the assumed number that they were gone could cut it into parts.
-        cannot_be_cut: whether the honest phones that stay are connected whoever is corrupted or said to have left, and
-            not only with high probability for those who were so before the order was drawn: there are more neighbours
-            than such phones, and a Harary graph falls apart with no fewer.
+        cannot_be_cut: whether the honest survivors of any one list are connected, whoever is corrupted or said to have
+            left, and not only with high probability for those who were so before the order was drawn: there are more
+            neighbours than such phones, and a Harary graph falls apart with no fewer.
     """
 
     phones: int

@@ -69,6 +69,12 @@ class KeyPair:
         return KeyPair(private, X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw())
 
 
+def round_pairs(secret: RunSecret, server_round: int, phone: int) -> tuple[KeyPair, KeyPair]:
+    """The two key pairs that a simulated phone makes for a round: for sealing shares, and for masks."""
+    one, other = (KeyPair.of(secret.material(purpose, server_round, phone)) for purpose in ("share key", "mask key"))
+    return one, other
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who a phone is, for longer than a round: an Ed25519 key pair (RFC 8032) and its certificate.

@@ -5,27 +5,23 @@ The real steps of a few phones are taken and timed, with real messages of all th
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from server_strategy.aggregation import keys
+from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, draw_ring, neighbours_on
 from server_strategy.aggregation.keys import Authority, RunSecret
-from server_strategy.aggregation.masks import FULL_RING, Ring, add_mask
+from server_strategy.aggregation.masks import FULL_RING, Ring, add_mask, stream
+from server_strategy.aggregation.message_format import SERVER, Limits
 from server_strategy.aggregation.messages import (
-    SERVER,
     AdvertiseKeys,
     Confirmation,
     Confirmations,
-    Limits,
     PeerKeys,
     SealedShares,
-    SharedKeys,
     Survivors,
 )
 from server_strategy.aggregation.phone import Phone
 from server_strategy.aggregation.round import PhoneCosts, processor_time
-from server_strategy.aggregation.shares import Recovery
 from server_strategy.aggregation.terms import RoundTerms, Step
 
 
@@ -81,17 +77,16 @@ class _Sample:
         self.size = terms.graph_size(count)
         self.ring = draw_ring(range(count), _SECRET, terms.server_round)
         self._neighbours = neighbours_on(self.ring, self.size)
-        authority = Authority.of(_SECRET)
-        self._identities = {number: authority.enrol(number, _SECRET) for number in range(count)}
+        self._authority = Authority.of(_SECRET)
         self._limits = Limits(count, terms.length, terms.ring)
         self._advertised: dict[int, AdvertiseKeys] = {}
-        self._shared: dict[int, SharedKeys] = {}
 
     def costs(self, number: int) -> PhoneCosts:
         """Let a phone take all its steps."""
         costs, terms = PhoneCosts(), self.terms
+        identity = self._authority.enrol(number, _SECRET)
         with processor_time(costs, Step.ADVERTISE):
-            phone = self._phone(number)
+            phone = Phone(identity, terms, _SECRET)
         words = terms.ring.zeros(terms.length)
         survivors = Survivors(terms.server_round, SERVER, tuple(range(len(self.ring))), len(self.ring)).to_bytes()
 
@@ -116,32 +111,23 @@ class _Sample:
 
     def server_seconds(self, number: int) -> tuple[float, float]:
         """Of the server: to unmask a survivor, and one that left."""
-        holders = self._neighbours[number][: self.size.threshold]
-        of_seed, of_key = self._shares_held(number, holders)
-        words, terms = self.terms.ring.zeros(self.terms.length), self.terms
-        before = time.process_time()
-        seed = Recovery(holders).secret(of_seed) or b""
-        add_mask(words, keys.self_mask_key(seed, terms.server_round, number), subtract=True)
-        survivor_s = time.process_time() - before
+        words, terms, threshold = self.terms.ring.zeros(self.terms.length), self.terms, self.size.threshold
+        holders = self._neighbours[number][:threshold]
+        randomness = stream(_SECRET.key, shares.coefficient_bytes(threshold))
+        held = shares.split(_SECRET.key, self._neighbours[number], threshold, randomness)
         publics = {peer: self._advertise(peer).mask_public for peer in self._neighbours[number]}
         before = time.process_time()
-        private = Recovery(holders).secret(of_key) or b""
+        seed = shares.Recovery(holders).secret(held) or b""
+        add_mask(words, keys.self_mask_key(seed, terms.server_round, number), subtract=True)
+        survivor_s = time.process_time() - before
+        before = time.process_time()
+        private = shares.Recovery(holders).secret(held) or b""
         for peer, agreed in keys.agree_with_each(private, publics).items():
             add_mask(words, keys.mask_key(agreed, terms.server_round, number, peer), subtract=peer < number)
         return survivor_s, time.process_time() - before
 
-    def _shares_held(self, number: int, holders: Sequence[int]) -> tuple[Mapping[int, int], Mapping[int, int]]:
-        """What neighbours hold of a phone's two secrets."""
-        found = {}
-        for holder in holders:
-            phone = self._phone(holder)
-            phone.advertise()
-            phone.share_keys(self._message_to(holder, Step.SHARE, b""))
-            found[holder] = phone.open_share(number, self._share(number).sealed[holder])
-        return {h: pair[0] for h, pair in found.items()}, {h: pair[1] for h, pair in found.items()}
-
     def _phone(self, number: int) -> Phone:
-        return Phone(self._identities[number], self.terms, _SECRET)
+        return Phone(self._authority.enrol(number, _SECRET), self.terms, _SECRET)
 
     def _advertise(self, number: int) -> AdvertiseKeys:
         if number not in self._advertised:
@@ -149,13 +135,12 @@ class _Sample:
             self._advertised[number] = AdvertiseKeys.from_bytes(said, self.terms.server_round, number, self._limits)
         return self._advertised[number]
 
-    def _share(self, number: int) -> SharedKeys:
-        if number not in self._shared:
-            phone = self._phone(number)
-            phone.advertise()
-            said = phone.share_keys(self._message_to(number, Step.SHARE, b""))
-            self._shared[number] = SharedKeys.from_bytes(said, self.terms.server_round, number, self._limits)
-        return self._shared[number]
+    def _sealed(self, sender: int, addressee: int) -> bytes:
+        """Some shares, sealed as those of a neighbour are."""
+        pair, _ = keys.round_pairs(_SECRET, self.terms.server_round, sender)
+        way = (self.terms.server_round, sender, addressee)
+        agreed = keys.agree(pair.private, self._advertise(addressee).share_public)
+        return shares.seal(keys.share_key(agreed, *way), bytes(2 * shares.SHARE_BYTES), *way)
 
     def _message_to(self, number: int, step: Step, survivors: bytes) -> bytes:
         """What the server says to a phone before a step."""
@@ -166,9 +151,9 @@ class _Sample:
             case Step.SHARE:
                 return PeerKeys(server_round, SERVER, roster, {p: self._advertise(p) for p in peers}).to_bytes()
             case Step.MASK:
-                return SealedShares(server_round, SERVER, {p: self._share(p).sealed[number] for p in peers}).to_bytes()
+                return SealedShares(server_round, SERVER, {p: self._sealed(p, number) for p in peers}).to_bytes()
             case Step.UNMASK if self.terms.assumptions.check_views:
                 view = Confirmation.signed(server_round, roster, roster)
-                signed = {p: self._identities[p].sign(view) for p in peers}
+                signed = {p: self._authority.enrol(p, _SECRET).sign(view) for p in peers}
                 return Confirmations(server_round, SERVER, signed).to_bytes()
         return survivors

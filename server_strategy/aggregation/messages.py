@@ -1,8 +1,4 @@
-"""What phones and server say to each other in a round, as bytes of a strict format.
-
-A message is `TSA1`, its kind (1 byte), the round (8), the sender (4; all ones for the server) and a body of numbers and
-fields of fixed lengths, big-endian; lists have their count (4) first. Whoever reads one says of which kind, round and
-sender it has to be and how large it may get, and gets either a whole message or a `ProtocolViolation`.
+"""What phones and server say to each other in a round.
 
 | step | the server sends | each phone answers |
 |---|---|---|
@@ -15,162 +11,17 @@ sender it has to be and how large it may get, and gets either a whole message or
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import ClassVar, Self, TypeVar
+from typing import Self
 
 from server_strategy.aggregation.failures import violation
-from server_strategy.aggregation.graph import MOST_PHONES
 from server_strategy.aggregation.keys import KEY_BYTES, SIGNATURE_BYTES
-from server_strategy.aggregation.masks import FULL_RING, Ring, Words
-from server_strategy.aggregation.shares import PRIME, SHARE_BYTES, TAG_BYTES
+from server_strategy.aggregation.masks import Words
+from server_strategy.aggregation.message_format import COUNT, HEADER, KEYS_BYTES, MAGIC, Limits, Message, Reader, listed
+from server_strategy.aggregation.shares import SHARE_BYTES, TAG_BYTES
 
-SERVER = (1 << 32) - 1
-MAGIC = b"TSA1"
-HEADER = struct.Struct(">4sBQI")
-COUNT = struct.Struct(">I")
 SEALED_BYTES = 2 * SHARE_BYTES + TAG_BYTES
-KEYS_BYTES = 3 * KEY_BYTES + 2 * SIGNATURE_BYTES
-
-Field = TypeVar("Field")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large a message may be.
-
-    Attributes:
-        phones: that take part at most.
-        length: numbers of a vector.
-        ring: that it is of.
-    """
-
-    phones: int = MOST_PHONES
-    length: int = 0
-    ring: Ring = FULL_RING
-
-
-class Reader:
-    """Reads a body from front to back and refuses what is not there, or too much."""
-
-    def __init__(self, data: bytes, limits: Limits) -> None:
-        self._data = data
-        self._at = 0
-        self.limits = limits
-
-    def take(self, size: int) -> bytes:
-        """The next `size` bytes."""
-        if size > len(self._data) - self._at:
-            raise violation("malformed", "a message", f"{size} more bytes", len(self._data) - self._at)
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-    def number(self) -> int:
-        """The next number, of 4 bytes."""
-        return int.from_bytes(self.take(COUNT.size), "big")
-
-    def count(self) -> int:
-        """The length of a list, of a phone each."""
-        if (count := self.number()) > self.limits.phones:
-            raise violation("oversized", "a list", f"at most {self.limits.phones} phones", count)
-        return count
-
-    def phones(self) -> tuple[int, ...]:
-        """A list of phones in ascending order."""
-        count = self.count()
-        found = struct.unpack(f">{count}I", self.take(count * COUNT.size))
-        if any(one >= other for one, other in pairwise(found)):
-            raise violation("malformed", "a list", "phones in ascending order", "others")
-        return found
-
-    def by_phone(self, read: Callable[[], Field]) -> dict[int, Field]:
-        """A list of fields, each after the number of its phone, in ascending order."""
-        found: dict[int, Field] = {}
-        before = -1
-        for _ in range(self.count()):
-            if (phone := self.number()) <= before:
-                raise violation("malformed", "a list", "phones in ascending order", "others")
-            before = phone
-            found[phone] = read()
-        return found
-
-    def share(self) -> int:
-        """A share of a secret."""
-        if (share := int.from_bytes(self.take(SHARE_BYTES), "big")) >= PRIME:
-            raise violation("malformed", "a share", "a number below the prime", "a larger one")
-        return share
-
-    def end(self) -> None:
-        """Nothing may follow."""
-        if self._at != len(self._data):
-            raise violation("malformed", "a message", "its end", f"{len(self._data) - self._at} more bytes")
-
-
-@dataclass(frozen=True)
-class Message:
-    """What all messages begin with.
-
-    Attributes:
-        server_round: of the round.
-        sender: number of the phone, or `SERVER`.
-    """
-
-    KIND: ClassVar[int]
-    server_round: int
-    sender: int
-
-    def to_bytes(self) -> bytes:
-        """The message as it is sent."""
-        return HEADER.pack(MAGIC, self.KIND, self.server_round, self.sender) + self._body()
-
-    @classmethod
-    def from_bytes(cls, data: bytes, server_round: int, sender: int, limits: Limits) -> Self:
-        """Read a message of this kind.
-
-        Args:
-            data: as it arrived.
-            server_round: that it has to be of.
-            sender: who delivered it, as the channel knows.
-            limits: how large it may be.
-
-        Raises:
-            ProtocolViolation: it is something else, or of another round or sender.
-        """
-        if len(data) < HEADER.size:
-            raise violation("malformed", cls.__name__, f"at least {HEADER.size} bytes", len(data))
-        magic, kind, of_round, of_sender = HEADER.unpack_from(data)
-        if magic != MAGIC or kind not in KINDS:
-            raise violation("malformed", cls.__name__, "a message of this protocol", "something else")
-        if of_round != server_round:
-            raise violation("wrong_round", cls.__name__, f"round {server_round}", of_round)
-        if of_sender != sender:
-            raise violation("wrong_sender", cls.__name__, f"sender {sender}", of_sender)
-        if kind != cls.KIND:
-            over = kind // 2 < cls.KIND // 2  # kinds are in the order of the steps, two of each
-            raise violation("replayed" if over else "malformed", cls.__name__, f"kind {cls.KIND}", kind)
-        if len(data) > cls._most_bytes(limits):
-            raise violation("oversized", cls.__name__, f"at most {cls._most_bytes(limits)} bytes", len(data))
-        reader = Reader(data[HEADER.size :], limits)
-        message = cls._read(reader, server_round, sender)
-        reader.end()
-        return message
-
-    def _body(self) -> bytes:
-        raise NotImplementedError
-
-    @classmethod
-    def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
-        raise NotImplementedError
-
-    @classmethod
-    def _most_bytes(cls, limits: Limits) -> int:
-        """No honest message of the kind has more; its parts are then checked one by one."""
-        return HEADER.size + COUNT.size + KEYS_BYTES + limits.phones
-
-    @classmethod
-    def _list_bytes(cls, limits: Limits, *each: int) -> int:
-        return HEADER.size + 2 * COUNT.size + KEY_BYTES + limits.phones * sum(each)
 
 
 @dataclass(frozen=True)
@@ -222,7 +73,7 @@ class PeerKeys(Message):
 
     def _body(self) -> bytes:
         roster = struct.pack(f">{len(self.roster) + 1}I", len(self.roster), *self.roster)
-        return roster + _listed((phone, keys._body()) for phone, keys in self.neighbours.items())
+        return roster + listed((phone, keys._body()) for phone, keys in self.neighbours.items())
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
@@ -236,7 +87,7 @@ class PeerKeys(Message):
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
-        return cls._list_bytes(limits, 2 * COUNT.size, KEYS_BYTES)
+        return cls.list_bytes(limits, 2 * COUNT.size, KEYS_BYTES)
 
 
 @dataclass(frozen=True)
@@ -253,7 +104,7 @@ class SharedKeys(Message):
     sealed: Mapping[int, bytes]
 
     def _body(self) -> bytes:
-        return self.seed_digest + _listed(self.sealed.items())
+        return self.seed_digest + listed(self.sealed.items())
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
@@ -262,7 +113,7 @@ class SharedKeys(Message):
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
-        return cls._list_bytes(limits, COUNT.size, SEALED_BYTES)
+        return cls.list_bytes(limits, COUNT.size, SEALED_BYTES)
 
 
 @dataclass(frozen=True)
@@ -277,7 +128,7 @@ class SealedShares(Message):
     sealed: Mapping[int, bytes]
 
     def _body(self) -> bytes:
-        return _listed(self.sealed.items())
+        return listed(self.sealed.items())
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
@@ -285,7 +136,7 @@ class SealedShares(Message):
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
-        return cls._list_bytes(limits, COUNT.size, SEALED_BYTES)
+        return cls.list_bytes(limits, COUNT.size, SEALED_BYTES)
 
 
 @dataclass(frozen=True)
@@ -379,7 +230,7 @@ class Confirmations(Message):
     signatures: Mapping[int, bytes]
 
     def _body(self) -> bytes:
-        return _listed(self.signatures.items())
+        return listed(self.signatures.items())
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
@@ -387,7 +238,7 @@ class Confirmations(Message):
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
-        return cls._list_bytes(limits, COUNT.size, SIGNATURE_BYTES)
+        return cls.list_bytes(limits, COUNT.size, SIGNATURE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -405,7 +256,7 @@ class UnmaskingShares(Message):
 
     def _body(self) -> bytes:
         lists = ([(p, s.to_bytes(SHARE_BYTES, "big")) for p, s in some.items()] for some in (self.seeds, self.keys))
-        return b"".join(map(_listed, lists))
+        return b"".join(map(listed, lists))
 
     @classmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
@@ -413,7 +264,7 @@ class UnmaskingShares(Message):
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:
-        return cls._list_bytes(limits, COUNT.size, SHARE_BYTES)
+        return cls.list_bytes(limits, COUNT.size, SHARE_BYTES)
 
 
 KINDS: dict[int, type[Message]] = {
@@ -423,9 +274,3 @@ KINDS: dict[int, type[Message]] = {
         *(Survivors, Confirmation, Confirmations, UnmaskingShares),
     )
 }
-
-
-def _listed(fields: Iterable[tuple[int, bytes]]) -> bytes:
-    """Fields by phone, as `Reader.by_phone` reads them."""
-    ordered = sorted(fields)
-    return COUNT.pack(len(ordered)) + b"".join(COUNT.pack(phone) + field for phone, field in ordered)

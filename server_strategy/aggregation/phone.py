@@ -16,14 +16,13 @@ from functools import partial
 
 from server_strategy.aggregation import keys, shares
 from server_strategy.aggregation.failures import Cause, ProtocolViolation, violation
-from server_strategy.aggregation.keys import Identity, KeyPair, RunSecret
+from server_strategy.aggregation.keys import Identity, RunSecret
 from server_strategy.aggregation.masks import Words, add_mask, stream
+from server_strategy.aggregation.message_format import SERVER, Limits
 from server_strategy.aggregation.messages import (
-    SERVER,
     AdvertiseKeys,
     Confirmation,
     Confirmations,
-    Limits,
     MaskedInput,
     PeerKeys,
     SealedShares,
@@ -60,8 +59,7 @@ class Phone:
         self._random: Callable[..., bytes] = partial(
             secret.material, server_round=terms.server_round, phone=identity.phone
         )
-        self._share_pair = KeyPair.of(self._random("share key"))
-        self._mask_pair = KeyPair.of(self._random("mask key"))
+        self._share_pair, self._mask_pair = keys.round_pairs(secret, terms.server_round, identity.phone)
         self._seed = self._random("seed of the self mask")
         self._roster: tuple[int, ...] = ()
         self._peers: dict[int, AdvertiseKeys] = {}
@@ -131,23 +129,10 @@ class Phone:
         self._refuse_few(message.sealed)
         for peer, sealed in message.sealed.items():
             try:
-                self._held[peer] = self.open_share(peer, sealed)
+                self._held[peer] = self._open(peer, sealed)
             except ProtocolViolation as error:
                 self.refused[error.cause] += 1
         self._sharing = tuple(message.sealed)
-
-    def open_share(self, peer: int, sealed: bytes) -> tuple[int, int]:
-        """The shares of a neighbour's seed and of its mask key, that it sealed for this phone.
-
-        Raises:
-            ProtocolViolation: bad_share.
-        """
-        way = (self._terms.server_round, peer, self.number)
-        content = shares.unseal(keys.share_key(self._agreed[peer], *way), sealed, *way)
-        pair = (int.from_bytes(content[:_SHARE], "big"), int.from_bytes(content[_SHARE:], "big"))
-        if max(pair) >= shares.PRIME:
-            raise violation("bad_share", "a share", "a number below the prime", "a larger one")
-        return pair
 
     def mask(self, words: Words) -> None:
         """Add the phone's masks to its vector, in place: modulo 2^64, or what the words wrap around at.
@@ -192,6 +177,7 @@ class Phone:
         if self.number not in shown or len(shown) < least:
             raise violation("bad_terms", "survivors", f"this phone and {least} in all", len(shown))
         staying = [peer for peer in self._peers if peer in shown]
+        # A server that hid some neighbours' shares would get a sum of fewer phones than it lists: they share no mask.
         if not set(staying) <= set(self._sharing):
             raise violation("bad_terms", "survivors", "those who had shared their keys", "others too")
         self._refuse_few(staying)
@@ -221,6 +207,15 @@ class Phone:
         if agreeing < (threshold := self._terms.graph_size(len(self._roster)).threshold):
             raise violation("split_view", "survivors", f"signatures of {threshold} neighbours", agreeing)
         return self._give_shares()
+
+    def _open(self, peer: int, sealed: bytes) -> tuple[int, int]:
+        """The shares of a neighbour's seed and of its mask key, that it sealed for this phone."""
+        way = (self._terms.server_round, peer, self.number)
+        content = shares.unseal(keys.share_key(self._agreed[peer], *way), sealed, *way)
+        pair = (int.from_bytes(content[:_SHARE], "big"), int.from_bytes(content[_SHARE:], "big"))
+        if max(pair) >= shares.PRIME:
+            raise violation("bad_share", "a share", "a number below the prime", "a larger one")
+        return pair
 
     def _random_terms(self, of: str, threshold: int) -> bytes:
         """Randomness for the polynomial of one secret."""

@@ -16,12 +16,11 @@ from server_strategy.aggregation.failures import Cause, FailureCause, ProtocolVi
 from server_strategy.aggregation.graph import draw_ring, neighbours_on
 from server_strategy.aggregation.keys import KeyPair, RunSecret
 from server_strategy.aggregation.masks import Words, add_mask
+from server_strategy.aggregation.message_format import SERVER, Limits
 from server_strategy.aggregation.messages import (
-    SERVER,
     AdvertiseKeys,
     Confirmation,
     Confirmations,
-    Limits,
     MaskedInput,
     PeerKeys,
     SealedShares,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from server_strategy.aggregation.graph import GraphSize
 from server_strategy.aggregation.keys import KEY_BYTES, SIGNATURE_BYTES
-from server_strategy.aggregation.messages import COUNT, HEADER, KEYS_BYTES, SEALED_BYTES
+from server_strategy.aggregation.message_format import COUNT, HEADER, KEYS_BYTES
+from server_strategy.aggregation.messages import SEALED_BYTES
 from server_strategy.aggregation.shares import SHARE_BYTES
 from server_strategy.aggregation.terms import RoundTerms, Step
 

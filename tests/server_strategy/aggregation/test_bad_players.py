@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from server_strategy.aggregation import shares
 from server_strategy.aggregation.failures import ProtocolViolation, RoundFailedError
 from server_strategy.aggregation.keys import Authority, KeyPair, RunSecret
-from server_strategy.aggregation.messages import (
-    SERVER,
-    AdvertiseKeys,
-    Limits,
-    PeerKeys,
-    SealedShares,
-    SharedKeys,
-    UnmaskingShares,
-)
+from server_strategy.aggregation.message_format import SERVER, Limits
+from server_strategy.aggregation.messages import AdvertiseKeys, PeerKeys, SealedShares, SharedKeys, UnmaskingShares
 from server_strategy.aggregation.phone import Phone
 from server_strategy.aggregation.terms import Step
 from tests.server_strategy.aggregation.conftest import NUMBERS, SECRET, as_far_as, begun

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from server_strategy.aggregation import messages
 from server_strategy.aggregation.failures import ProtocolViolation
 from server_strategy.aggregation.masks import Ring
-from server_strategy.aggregation.messages import HEADER, KINDS, SERVER, Limits
+from server_strategy.aggregation.message_format import HEADER, KINDS_OF_MESSAGES, SERVER, Limits
+from server_strategy.aggregation.messages import KINDS
+from server_strategy.aggregation.shares import PRIME
 
 LIMITS = Limits(phones=8, length=5, ring=Ring(20))
 
@@ -28,7 +30,7 @@ SAID = [
     messages.Survivors(9, SERVER, (0, 2, 7), 8),
     messages.Confirmation(9, 4, raw(64)),
     messages.Confirmations(9, SERVER, {1: raw(64), 2: raw(64)}),
-    messages.UnmaskingShares(9, 4, {1: 5, 2: messages.PRIME - 1}, {3: 0}),
+    messages.UnmaskingShares(9, 4, {1: 5, 2: PRIME - 1}, {3: 0}),
 ]
 each = pytest.mark.parametrize("message", SAID, ids=lambda m: type(m).__name__)
 
@@ -45,6 +47,7 @@ def refused(*args, **kwargs):
 
 def test_every_kind_is_tried():
     assert [type(message) for message in SAID] == [KINDS[kind] for kind in sorted(KINDS)]
+    assert sorted(KINDS) == [*range(1, KINDS_OF_MESSAGES + 1)]
 
 
 @each
@@ -116,7 +119,7 @@ def test_lists_are_in_order_and_name_each_phone_once():
 
 
 def test_numbers_that_no_honest_phone_sends_are_refused():
-    too_large = messages.UnmaskingShares(9, 4, {1: messages.PRIME}, {})
+    too_large = messages.UnmaskingShares(9, 4, {1: PRIME}, {})
     assert refused(too_large, too_large.to_bytes()) == "malformed"
     spare = messages.MaskedInput(9, 4, raw(12) + b"\x10")  # a bit after the last of five numbers of 20 bits
     assert refused(spare, spare.to_bytes()) == "malformed"
