@@ -6,7 +6,8 @@ round, resolved in simulated time before anything is trained. `simulation` answe
 """
 
 import heapq
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,20 @@ class RoundPlan:
     funnel: Funnel | None = None  # what became of the phones that were asked; None: the source does not know
     started_round: NDArray[np.int64] | None = None  # [reports], whose weights each trains from; None: this one's
     update_weight: NDArray[np.float64] | None = None  # [reports], in (0, 1], of each clipped update; None: all 1
+    leaves: Mapping[int, int] | None = None  # phones that leave secure aggregation, by the step that they do not take
+
+    def only(self, phones: NDArray[np.int64]) -> "RoundPlan":
+        """The same round with some of its reporters alone."""
+        if len(phones) == len(self.reporters):
+            return self
+        own = np.isin(self.reporters, phones)
+        return replace(
+            self,
+            reporters=self.reporters[own],
+            tokens=self.tokens[own],
+            started_round=None if self.started_round is None else self.started_round[own],
+            update_weight=None if self.update_weight is None else self.update_weight[own],
+        )
 
     @staticmethod
     def without_reporters(abandoned: str) -> "RoundPlan":

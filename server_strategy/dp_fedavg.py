@@ -47,6 +47,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
+from server_strategy.aggregators import Aggregator, EachPhoneTold, Line
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, shaped_like
@@ -95,6 +96,7 @@ class DPFedAvg(Strategy):
             `client_model.metrics.table.metric_table().numbers` of the counts of `simulation`'s hosts.
         evaluate_every: releases from one evaluation to the next; the last one is always evaluated.
         message_timeout_s: life of a message; a late reply is then dropped instead of kept for hours.
+        aggregator: makes one sum of the hosts' answers; by default the server is told of each phone.
 
     Raises:
         InputError: contradictory settings, or a target or a sensitivity that cannot be had.
@@ -121,6 +123,7 @@ class DPFedAvg(Strategy):
         metrics: Metrics | None = None,
         evaluate_every: int = 1,
         message_timeout_s: float = 3600.0,
+        aggregator: Aggregator | None = None,
     ) -> None:
         if not 0 < cohort.goal <= num_phones or cohorts.most_reports > MAX_PHONES:
             goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
@@ -156,7 +159,7 @@ class DPFedAvg(Strategy):
         self.last_evaluation: PhoneCounts | None = None
         self._phones_per_message = phones_per_message
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
-        self._metrics = metrics
+        self._metrics, self._aggregator = metrics, aggregator or EachPhoneTold()
         self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
         self._versions = ModelVersions(cohorts.max_staleness)
         self._arrays: ArrayRecord | None = None
@@ -221,19 +224,22 @@ class DPFedAvg(Strategy):
         if plan.abandoned is not None:
             return []
         check_plan(plan, self.cohorts, server_round, admitted)
-        nodes = self._nodes(grid)
+        nodes, briefing = self._nodes(grid), Briefing.from_config(config)
         current = TrainRequest(
             arrays=arrays,
             phones=plan.reporters,
             server_round=server_round,
             clip_norm=self.protected_sum.clip_norm,
             clip_scope=self.plan.clip_scope,
-            briefing=Briefing.from_config(config),
+            aggregation=self._aggregator.protocol,
+            briefing=briefing,
         )
+        line = Line(grid, nodes, self._ttl, _num_weights(arrays))
+        training = plan.only(self._aggregator.begin(server_round, plan, line))
         requests = train_requests(
-            current, plan, self._versions, num_messages=len(nodes), phones_per_message=self._phones_per_message
+            current, training, self._versions, num_messages=len(nodes), phones_per_message=self._phones_per_message
         )
-        return self._messages(MessageType.TRAIN, [request.to_content() for request in requests], nodes)
+        return self._messages(MessageType.TRAIN, [self._aggregator.content(request) for request in requests], nodes)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -242,8 +248,11 @@ class DPFedAvg(Strategy):
         plan, arrays = self._round_plan, self._arrays
         if plan is None or arrays is None:
             raise RuntimeError(expected("aggregate_train", "a round that configure_train began", "none"))
-        came = join_replies([] if plan.abandoned else replies, plan.reporters, _num_weights(arrays))
+        joined = join_replies if plan.abandoned else self._aggregator.join
+        came = joined([] if plan.abandoned else replies, plan.reporters, _num_weights(arrays))
         reported, asked = len(came.reported), 0 if plan.abandoned else len(plan.reporters)
+        facts = None if plan.abandoned else self._aggregator.facts()
+        plan = replace(plan, abandoned=plan.abandoned or came.not_summed)
         if plan.abandoned is None and reported < self.cohort.minimum_report_share * self.cohort.goal:
             reason = f"{reported} usable updates of {len(plan.reporters)} reports"
             if came.failure_causes:
@@ -255,11 +264,11 @@ class DPFedAvg(Strategy):
             if released is None:
                 plan = replace(plan, abandoned=self.budget_reached)
         if released is None:
-            self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm)
+            self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, aggregation=facts)
             return None, MetricRecord({**self.last_round.figures()})
         self._released_now = True
         weights, spent = released
-        self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent)
+        self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent, aggregation=facts)
         return shaped_like(arrays, weights), MetricRecord({**self.last_round.figures()})
 
     # Evaluation -------------------------------------------------------------------------------

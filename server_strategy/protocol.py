@@ -9,6 +9,8 @@ records:
                              clip-norm      L2 bound of an update
                              clip-scope     `update`, or `layer`: each of m layers to clip-norm / sqrt(m)
                              update-weight  in (0, 1], what a clipped update counts; below 1 if it is stale
+                             aggregation-protocol  `arithmetic` or `secagg`, if the answer is to be a
+                                            `protocol_of_sums.SummedReply`
               out  update-sum  one int64 array [num_weights], see `update_sum.FixedPointSum.values`
                    metrics   phone-ids      [reported], phones in the sum; the next three are in this order
                              update-norm    of each update before it was clipped
@@ -56,6 +58,7 @@ _NORM, _LOSS_SUM, _TOKENS, _REJECTED, _FAILED, _CAUSES = (
     *("update-norm", "loss-sum", "tokens", "rejected-ids", "failed-ids", "causes"),
 )
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
+_AGGREGATION, _EACH = "aggregation-protocol", "none"
 
 Ids: TypeAlias = NDArray[np.int64]
 Counts: TypeAlias = Mapping[str, NDArray[Any]]  # [phones] or [phones, n] each, int64 or float64
@@ -87,7 +90,7 @@ class Briefing:
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        ours = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE)
+        ours = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION)
         own = {key: value for key, value in config.items() if key not in ours}
         return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own)
 
@@ -102,6 +105,7 @@ class TrainRequest:
     clip_norm: float
     clip_scope: str
     update_weight: float = 1.0
+    aggregation: str = _EACH  # the answer tells of each phone; else only sums
     briefing: Briefing = field(default_factory=Briefing)
 
     def to_content(self) -> RecordDict:
@@ -112,6 +116,7 @@ class TrainRequest:
             _CLIP_NORM: self.clip_norm,
             _CLIP_SCOPE: self.clip_scope,
             _WEIGHT: self.update_weight,
+            **({} if self.aggregation == _EACH else {_AGGREGATION: self.aggregation}),
         }
         return RecordDict({_ARRAYS: self.arrays, _CONFIG: ConfigRecord({**self.briefing.to_config(), **said})})
 
@@ -130,6 +135,7 @@ class TrainRequest:
             clip_norm=config.number(_CLIP_NORM),
             clip_scope=config.text(_CLIP_SCOPE, "update"),
             update_weight=config.number(_WEIGHT, 1.0),
+            aggregation=config.text(_AGGREGATION, _EACH),
             briefing=Briefing.from_config(config.record),
         )
 
@@ -212,14 +218,14 @@ class TrainReply:
         phones = metrics.integers(_PHONES)
         failed = metrics.integers(_FAILED, missing=())
         found = TrainReply(
-            update_sum=_update_sum(reply.content, where, num_weights),
+            update_sum=update_sum_of(reply.content, where, num_weights),
             phones=phones,
             norms=metrics.numbers(_NORM, len(phones)),
             loss_sums=metrics.numbers(_LOSS_SUM, len(phones)),
             tokens=metrics.integers(_TOKENS, len(phones)),
             rejected=metrics.integers(_REJECTED, missing=()),
             failed=failed,
-            failure_causes=_causes(reply.content, where, len(failed)),
+            failure_causes=causes_of(reply.content, where, len(failed)),
             profile=HostProfile.from_content(reply.content),
         )
         require_asked(where, np.concatenate([found.phones, found.rejected, found.failed]), asked)
@@ -320,7 +326,12 @@ def _opened(content: RecordDict) -> tuple[ArrayRecord, RecordReader]:
     return arrays, RecordReader(where, record_of(content.config_records, _CONFIG, where))
 
 
-def _update_sum(content: RecordDict, where: str, num_weights: int) -> NDArray[np.int64]:
+def update_sum_of(content: RecordDict, where: str, num_weights: int) -> NDArray[np.int64]:
+    """The one array of an answer to train, int64 [num_weights].
+
+    Raises:
+        ProtocolError: there is another.
+    """
     arrays = record_of(content.array_records, _UPDATE_SUM, where).to_numpy_ndarrays()
     if len(arrays) != 1 or arrays[0].dtype != np.int64 or arrays[0].shape != (num_weights,):
         found = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays) or "no array"
@@ -329,7 +340,12 @@ def _update_sum(content: RecordDict, where: str, num_weights: int) -> NDArray[np
     return values
 
 
-def _causes(content: RecordDict, where: str, failures: int) -> tuple[str, ...]:
+def causes_of(content: RecordDict, where: str, failures: int) -> tuple[str, ...]:
+    """Why each of the phones failed that an answer says did.
+
+    Raises:
+        ProtocolError: not as many causes as failures.
+    """
     record = content.config_records.get(_FAILURES, ConfigRecord())
     causes = as_list(record.get(_CAUSES, []))
     if len(causes) != failures or not all(isinstance(cause, str) for cause in causes):

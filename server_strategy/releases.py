@@ -119,7 +119,7 @@ class Releases:
         if self.protected_sum.releases != self.made:
             raise RuntimeError(expected("a further release", "one after the last that went well", "another"))
         labels, clip_norm = self._labels(came.participants), self.protected_sum.clip_norm
-        below = int((came.norms <= clip_norm).sum())
+        below = came.totals(clip_norm).reports_below
         digest = digest_of_sum(
             self._digest_key, came.total, clip_norm=clip_norm, reports=len(came.reported), reports_below=below
         )

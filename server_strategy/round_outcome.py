@@ -1,10 +1,13 @@
 """What came of a round's training, for whoever keeps records of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.vector import UpdateTotals
 from server_strategy.cohorts import RoundPlan
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.round_replies import RoundReplies
@@ -26,6 +29,7 @@ class RoundOutcome:
     loss_per_token: float | None = None  # nats, on the phones' own text, before each step
     clipped_share: float | None = None  # share of reports whose update was longer than clip_norm
     spent: PrivacySpent | None = None
+    aggregation: Mapping[str, Any] | None = None  # what the protocol says of the round; None without one
 
     def figures(self) -> dict[str, int | float]:
         """What Flower's own loop shows of a round."""
@@ -35,7 +39,13 @@ class RoundOutcome:
 
 
 def outcome_of(
-    plan: RoundPlan, came: RoundReplies, *, asked: int, clip_norm: float, spent: PrivacySpent | None = None
+    plan: RoundPlan,
+    came: RoundReplies,
+    *,
+    asked: int,
+    clip_norm: float,
+    spent: PrivacySpent | None = None,
+    aggregation: Mapping[str, Any] | None = None,
 ) -> RoundOutcome:
     """The outcome of a round.
 
@@ -45,6 +55,7 @@ def outcome_of(
         asked: phones that were to report.
         clip_norm: in this round.
         spent: with this release; None if nothing is released.
+        aggregation: what the protocol says of the round.
     """
     outcome = RoundOutcome(
         plan=plan,
@@ -54,14 +65,21 @@ def outcome_of(
         failure_causes=came.failure_causes,
         lost=asked - len(came.participants),
         clip_norm=clip_norm,
+        aggregation=aggregation,
     )
     if spent is None:
         return outcome
-    tokens = int(came.tokens.sum())
+    totals, reports = came.totals(clip_norm), len(came.reported)
     return replace(
         outcome,
-        tokens=tokens,
-        loss_per_token=float(came.loss_sums.sum()) / max(tokens, 1),
-        clipped_share=float((came.norms > clip_norm).mean()),
+        tokens=totals.tokens,
+        loss_per_token=totals.loss_sum / max(totals.tokens, 1),
+        clipped_share=(reports - totals.reports_below) / reports,
         spent=spent,
+        aggregation=None if aggregation is None else {**aggregation, "mean_update_norm": _mean_norm(totals, reports)},
     )
+
+
+def _mean_norm(totals: UpdateTotals, reports: int) -> float | None:
+    """Of the updates before they were clipped."""
+    return None if totals.norm_sum is None else totals.norm_sum / reports

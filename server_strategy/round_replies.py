@@ -1,6 +1,6 @@
 """What the hosts' answers to one round of training add up to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from logging import WARNING, getLogger
 
@@ -8,7 +8,9 @@ import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.vector import TAIL, UpdateTotals, read_sum
 from server_strategy.protocol import TrainReply, require_asked
+from server_strategy.protocol_of_sums import SummedReply
 
 _LOG = getLogger("typefleet")
 
@@ -19,12 +21,14 @@ class RoundReplies:
 
     total: NDArray[np.int64]  # [num_weights], the exact sum of the clipped updates
     reported: NDArray[np.int64]  # phones in the sum, sorted; the next three are in this order
-    norms: NDArray[np.float64]  # of the updates before clipping
+    norms: NDArray[np.float64]  # of the updates before clipping; the three are empty where only sums are told
     loss_sums: NDArray[np.float64]
     tokens: NDArray[np.int64]
     rejected: NDArray[np.int64]  # phones whose update was not finite, sorted
     failed: NDArray[np.int64]  # phones whose training raised, sorted
     failure_causes: tuple[str, ...]  # one for each of `failed`
+    sums: UpdateTotals | None = None  # in the place of the three lists, where only sums are told
+    not_summed: str | None = None  # why `total` is no sum, where the protocol failed
 
     @property
     def participants(self) -> NDArray[np.int64]:
@@ -33,6 +37,17 @@ class RoundReplies:
         A rejected or failed phone added nothing to the sum but is counted, on the conservative side.
         """
         return np.concatenate([self.reported, self.rejected, self.failed])
+
+    def totals(self, clip_norm: float) -> UpdateTotals:
+        """What goes with the sum, over all of its phones.
+
+        Args:
+            clip_norm: of the round.
+        """
+        if self.sums is not None:
+            return self.sums
+        below = int((self.norms <= clip_norm).sum())
+        return UpdateTotals(below, int(self.tokens.sum()), float(self.loss_sums.sum()))
 
 
 def join_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
@@ -43,25 +58,75 @@ def join_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_w
     """
     total, none = np.zeros(num_weights, np.int64), np.zeros(0, np.int64)
     answers: list[TrainReply] = []
-    for reply in replies:
-        if reply.has_error():
-            _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
-            continue
+    for reply in _without_failed_hosts(replies):
         answer = TrainReply.from_message(reply, reporters, num_weights)
         total += answer.update_sum
         answers.append(replace(answer, update_sum=none))  # as large as the model: not kept for each answer
+    joined = _joined(answers, total, reporters)
+    order = np.argsort(np.concatenate([none, *(a.phones for a in answers)]))
+    return replace(
+        joined,
+        norms=np.concatenate([np.zeros(0), *(a.norms for a in answers)])[order],
+        loss_sums=np.concatenate([np.zeros(0), *(a.loss_sums for a in answers)])[order],
+        tokens=np.concatenate([none, *(a.tokens for a in answers)])[order],
+    )
+
+
+def join_summed_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
+    """Add up sums of phones' vectors modulo 2^64; `total` has the coordinates that go with an update at its end.
+
+    Raises:
+        ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
+    """
+    total, none = np.zeros(num_weights + TAIL, np.int64), np.zeros(0, np.int64)
+    answers: list[SummedReply] = []
+    for reply in _without_failed_hosts(replies):
+        answer = SummedReply.from_message(reply, reporters, num_weights)
+        total += answer.total  # wraps around, as it should
+        answers.append(replace(answer, total=none))
+    return _joined(answers, total, reporters)
+
+
+def read_totals(masked: RoundReplies, total: NDArray[np.int64], num_weights: int) -> RoundReplies:
+    """The answers of `join_summed_replies`, read.
+
+    Args:
+        masked: the answers.
+        total: int64 [num_weights + TAIL], their sum without masks.
+        num_weights: of the model.
+
+    Raises:
+        SumError: there is a mask in it still.
+    """
+    update, sums = read_sum(total, num_weights, len(masked.reported))
+    return replace(masked, total=update, sums=sums)
+
+
+def _without_failed_hosts(replies: Iterable[Message]) -> Iterable[Message]:
+    for reply in replies:
+        if reply.has_error():
+            _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)
+        else:
+            yield reply
+
+
+def _joined(
+    answers: Sequence[TrainReply] | Sequence[SummedReply], total: NDArray[np.int64], reporters: NDArray[np.int64]
+) -> RoundReplies:
+    """All that every kind of answer tells."""
+    none = np.zeros(0, np.int64)
     phones = np.concatenate([none, *(a.phones for a in answers)])
     rejected = np.concatenate([none, *(a.rejected for a in answers)])
     causes = {int(p): cause for a in answers for p, cause in zip(a.failed, a.failure_causes, strict=True)}
     failed = np.concatenate([none, *(a.failed for a in answers)])
     require_asked("answers to train", np.concatenate([phones, rejected, failed]), reporters)
-    order, failed = np.argsort(phones), np.sort(failed)
+    failed = np.sort(failed)
     return RoundReplies(
         total=total,
-        reported=phones[order],
-        norms=np.concatenate([np.zeros(0), *(a.norms for a in answers)])[order],
-        loss_sums=np.concatenate([np.zeros(0), *(a.loss_sums for a in answers)])[order],
-        tokens=np.concatenate([none, *(a.tokens for a in answers)])[order],
+        reported=np.sort(phones),
+        norms=np.zeros(0),
+        loss_sums=np.zeros(0),
+        tokens=none,
         rejected=np.sort(rejected),
         failed=failed,
         failure_causes=tuple(causes[phone] for phone in failed.tolist()),

@@ -15,6 +15,7 @@ from annotated_types import Ge, Lt
 from client_model.config import DataConfig, ModelConfig, TrainingConfig, check_model, default_start
 from client_model.metrics.config import EvaluationConfig
 from client_model.public_start import RANDOM_START
+from server_strategy.aggregation.config import AggregationConfig, check_aggregation
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig, check_privacy, with_default_noise
@@ -46,6 +47,7 @@ class RunConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     cohort: CohortConfig = field(default_factory=CohortConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    aggregation: AggregationConfig = field(default_factory=AggregationConfig)
     server_optimizer: ServerOptimizerConfig = field(default_factory=ServerOptimizerConfig)
     fleet: FleetConfig = field(default_factory=FleetConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
@@ -98,5 +100,6 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
     check_privacy(config.privacy, cohort, horizon, mechanism)
     if fleet.size is not None and cohort.goal > fleet.size:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
+    check_aggregation(config.aggregation, cohort)
     check_fleet(fleet)
     check_model(config.model)

@@ -120,8 +120,13 @@ _ABOUT_OTHER_RUNS = (("privacy", "account"), ("privacy", "total_epsilon"), ("mod
 def result_settings(config: RunConfig) -> dict[str, Any]:
     """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
     without = (("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"), *_ABOUT_OTHER_RUNS)
+    rooms = (
+        "engine",
+        "tracking",
+        *(() if config.aggregation.is_summed else ("aggregation",)),
+    )  # as if it were not there
     return {
         ".".join(path): path_setting(value) if isinstance(value, Path) else value
         for path, value in leaves(config).items()
-        if path[0] not in ("engine", "tracking") and path not in without
+        if path[0] not in rooms and path not in without
     }

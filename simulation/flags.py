@@ -277,12 +277,14 @@ def _flag_with(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> 
 
 def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
     now, then = result_settings(run), result_settings(before)
-    for name, value in now.items():
-        if value != then[name]:
+    for name in {**then, **now}:
+        value, earlier = now.get(name), then.get(name)
+        if value != earlier:
             flag = flag_name(tuple(name.split(".")))
-            before_it = f"{'none' if then[name] is None else then[name]} as in {folder / 'config.toml'}"
+            before_it, found = (f"{'none' if one is None else one}" for one in (earlier, value))
+            before_it += f" as in {folder / 'config.toml'}"
             raise ConfigError(
-                expected(flag, before_it, f"{value}; only --engine and --tracking settings may change on resume")
+                expected(flag, before_it, f"{found}; only --engine and --tracking settings may change on resume")
             )
 
 

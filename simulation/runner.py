@@ -204,7 +204,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
     messages = strategy.configure_train(totals.server_round, arrays, config, grid)
     watch.lap("plan")
-    replies = exchange(grid, messages, run.config.engine.message_timeout_s)
+    replies = list(run.exchange(grid, list(messages), run.config.engine.message_timeout_s))
     watch.lap("exchange")
     released, _ = strategy.aggregate_train(totals.server_round, replies)
     watch.lap("server_step")
@@ -220,7 +220,8 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
         totals.rounds_completed += 1
         totals.devices_trained += outcome.reports
         totals.tokens_trained += outcome.tokens
-        run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
+        if not run.config.aggregation.is_summed:  # else nobody is told what one phone trained on
+            run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
         totals.train_wall_seconds += train_seconds
         evaluated = _evaluate(run, grid, host_task)
     if strategy.budget_reached is not None:
@@ -259,6 +260,7 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
         epsilon_is_of=run.strategy.plan.epsilon_is_of,
         held_out=run.held_out if evaluated else None,
         weights_sha256=weights_sha256(run.flat),
+        aggregation=outcome.aggregation,
     )
 
 

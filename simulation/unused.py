@@ -152,6 +152,12 @@ _RULES = (
         lambda c: c.privacy.clip_quantile is not None,
     ),
     _Rule(
+        "aggregation",
+        ("neighbours", "threshold", "corrupted_share", "dropout_share", "step_latency_s"),
+        "with --aggregation.protocol secagg or arithmetic",
+        lambda c: c.aggregation.is_summed,
+    ),
+    _Rule(
         "server_optimizer",
         ("final_learning_rate_share",),
         "with --server-optimizer.schedule linear or cosine",

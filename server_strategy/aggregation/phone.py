@@ -177,6 +177,7 @@ class Phone:
         if self.number not in shown or len(shown) < least:
             raise violation("bad_terms", "survivors", f"this phone and {least} in all", len(shown))
         staying = [peer for peer in self._peers if peer in shown]
+        # A server that hid some neighbours' shares would get a sum of fewer phones than it lists: they share no mask.
         if not set(staying) <= set(self._sharing):
             raise violation("bad_terms", "survivors", "those who had shared their keys", "others too")
         self._refuse_few(staying)

@@ -16,6 +16,7 @@ from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
+from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
 from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_signing import (
@@ -57,6 +58,7 @@ class StatementFacts:
     words: str = "counted"  # where the vocabulary comes from
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
     other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
+    aggregation: Mapping[str, Any] | None = None  # see `statement_aggregation`; None: the server is told of each phone
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -78,7 +80,8 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "epsilon_is_of": plan.epsilon_is_of,
         "unit": _UNIT,
         **adjacency_json(plan, spent, facts.most_phones_of_a_person),
-        "trust_model": _TRUST,
+        "trust_model": trust_model(facts.aggregation, _TRUST),
+        **aggregation_json(facts.aggregation),
         **vocabulary_json(plan),
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
@@ -107,7 +110,11 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
         lines += _mechanism(plan, plan.mechanism, facts)
-    lines += [*vocabulary_markdown(plan), *other_runs_markdown(facts.other_runs)]
+    lines += [
+        *aggregation_markdown(facts.aggregation),
+        *vocabulary_markdown(plan),
+        *other_runs_markdown(facts.other_runs),
+    ]
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
@@ -262,7 +269,7 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         "",
         f"- Unit: {_UNIT}.",
         f"- Adjacency: {adjacency_of(plan)}.",
-        f"- Trust: {_TRUST}.",
+        f"- Trust: {trust_model(facts.aggregation, _TRUST)}.",
         f"- Released: {released(plan)}.",
         f"- Data covered: {facts.data_covered}.",
         f"- Amplification by sampling: {_AMPLIFICATION}.",

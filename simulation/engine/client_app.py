@@ -9,6 +9,7 @@ and would be traced anew each time.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +21,14 @@ from client_model.learning.local_training import LocalResult, limit_threads
 from client_model.metrics.table import stacked
 from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, HostProfile, TrainReply, TrainRequest
+from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.phone_host import PhoneHost, host_for
+from simulation.engine.phone_steps import masks_of, take_steps
 from simulation.engine.profile import HostClock
+from simulation.engine.summed_shard import MaskedShard, SummedShard
 from typefleet.own_parts import calling, kind_and_place
 
 app = ClientApp()
@@ -51,7 +55,7 @@ def train(message: Message, context: Context) -> Message:
     request = TrainRequest.from_content(message.content)
     host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
-    shard = _Shard(_empty_sum(request, host))
+    shard = _shard(message, request, lambda: _empty_sum(request, host))
     clock.lap("decode")
     for phone in request.phones.tolist():
         result = _train_phone(host, received, phone, request.server_round, clock)
@@ -59,6 +63,21 @@ def train(message: Message, context: Context) -> Message:
         clock.lap("clip_and_sum")
     reply = shard.reply(clock.profile() if request.briefing.profile else None)
     return Message(reply.to_content(), reply_to=message)
+
+
+def _shard(
+    message: Message, request: TrainRequest, empty: Callable[[], FixedPointSum]
+) -> "_Shard | SummedShard | MaskedShard":
+    """What the phones of a message are added to, as the server asks for it."""
+    if request.aggregation == "none":
+        return _Shard(empty())
+    return MaskedShard(empty, masks_of(message.content)) if request.aggregation == "secagg" else SummedShard(empty())
+
+
+@app.query(STEP_ACTION)
+def aggregation_step(message: Message, context: Context) -> Message:
+    """Let the phones of a message take their next step of secure aggregation."""
+    return Message(take_steps(message.content).to_content(), reply_to=message)
 
 
 def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:

@@ -26,6 +26,7 @@ from simulation.run.keys import (
     PARTICIPATION,
     PERSONALISATION,
     RECEIVED,
+    RECEIVED_SUMS,
     ROUNDS,
     STATEMENT,
     SUMMARY,
@@ -48,8 +49,9 @@ from simulation.run.sources import (
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
-By: TypeAlias = Literal["run", "export", "report", "central", "tracker", "store", "secret", "script"]
-"""Who writes it: every run, a run by its settings, or a script that is called later, if at all."""
+By: TypeAlias = Literal["run", "each", "sums", "export", "report", "central", "tracker", "store", "secret", "script"]
+"""Who writes it: every run, a run by its settings (`each` and `sums`: by what the server is told of phones), or a
+script that is called later, if at all."""
 
 
 class Artefact(NamedTuple):
@@ -161,7 +163,13 @@ ARTEFACTS = (
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.
 BESIDE = (
-    Artefact("the server's memory", "what hosts answer in each round", RECEIVED),
+    Artefact("the server's memory", "what hosts answer in each round", RECEIVED, by="each"),
+    Artefact(
+        "the server's memory with --aggregation.protocol",
+        "what hosts answer in each round: sums over phones alone",
+        RECEIVED_SUMS,
+        by="sums",
+    ),
     Artefact(
         "what the run prints",
         "loss, tokens and metrics of each round",
@@ -191,6 +199,7 @@ def artefacts_of(config: RunConfig, root: Path) -> list[Artefact]:
     by = {"run", *(("export",) if config.engine.export else ()), *(("report",) if config.engine.report else ())}
     by |= {"central"} if config.evaluation.central else set()
     by |= {"secret"} if any((root / one.name).exists() for one in ARTEFACTS if one.by == "secret") else set()
+    by |= {"sums" if config.aggregation.is_summed else "each"}
     by |= {"store"} if config.tracking.mlflow_store is not None else set()
     trackers = {f"{name}/" for name in config.tracking.trackers}
     return [one for one in (*ARTEFACTS, *BESIDE) if one.by in by or one.name in trackers]

@@ -39,7 +39,7 @@ from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
 
 # What a line says of every round, whatever became of it.
-_EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile"}
+_EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile", "aggregation"}
 _FUNNEL = {f.name for f in fields(Funnel)}
 
 
@@ -132,8 +132,9 @@ def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
             raise ConfigError(expected(where, f"the line of round {number}", f"another value as {name}"))
     if found.keys() & _FUNNEL and not found.keys() >= _FUNNEL:
         raise ConfigError(expected(where, f"the line of round {number}", "a part of its funnel"))
-    if not isinstance(found.get("profile"), dict | None):
-        raise ConfigError(expected(where, f"the line of round {number}", "another value as profile"))
+    for name in ("profile", "aggregation"):
+        if not isinstance(found.get(name), dict | None):
+            raise ConfigError(expected(where, f"the line of round {number}", f"another value as {name}"))
     return found
 
 

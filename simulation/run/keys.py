@@ -34,6 +34,10 @@ _FUNNEL = (
     *("invited", "dropped_failure", "dropped_ineligible", "dropped_upload", "late", "unused", "reported", "closed_s"),
     *("checked_in", "selection_s", "opened_s", "simulated_date"),
 )
+_STEPPED = (
+    *("group", "left_advertise", "left_share", "left_mask", "left_confirm", "left_unmask", "aggregation_s"),
+    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed"),
+)
 _BUFFERED = ("in_flight_before", "stale", "in_flight", "mean_staleness")
 _PRIVACY = ("zcdp_rho", "epsilon", "delta", "epsilon_is_of")
 
@@ -62,9 +66,11 @@ ROUNDS = (
     Keys(("abandoned",), "why nothing was released, the cause of a failure among it", FAILURES),
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
+    Keys(("aggregation.mean_update_norm",), "the mean norm of the round's updates", TRAINED_TEXT),
+    Keys(("aggregation", "aggregation.*"), "how the sum was protected, and what became of it", SCHEDULE),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
-    Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED), "the funnel", SCHEDULE),
+    Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED, *_STEPPED), "the funnel", SCHEDULE),
     Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
 )
@@ -73,6 +79,7 @@ PARTICIPATION = (
     Keys(("by_group.share_of_tokens",), "tokens of each group", SMALL_GROUPS),
     Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
     Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
+    Keys(("not_shown.*",), "what is not shown, and why", SETTINGS),
     Keys(("overall.*",), "how evenly the work fell", SCHEDULE),
 )
 
@@ -154,6 +161,7 @@ CONFIG = (
     Keys(("*",), "the other settings, names of files among them", SETTINGS),
 )
 
+_SUMS = ("aggregation.*", "facts.aggregation.*")
 _FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files", "words")
 _PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
 _SAID = (
@@ -186,7 +194,7 @@ STATEMENT = (
         SETTINGS,
     ),
     Keys(
-        ("planned.*", *_SAID, "vocabulary_from", "files", "files.*", *(f"facts.{name}" for name in _FACTS)),
+        ("planned.*", *_SAID, *_SUMS, "vocabulary_from", "files", "files.*", *(f"facts.{name}" for name in _FACTS)),
         "the plan, and words",
         SETTINGS,
     ),
@@ -251,6 +259,18 @@ RECEIVED = (
         "the exact sum of a host's clipped updates, before the noise",
         ONE_PHONE._replace(cure="secure aggregation, and noise where nobody sees the sum"),
     ),
+    Keys(("profile",), "time and memory of the host", TIMES),
+)
+
+# The same where it is to learn sums alone.
+RECEIVED_SUMS = (
+    Keys(
+        ("total",),
+        "the exact sum of the round's updates, norms, losses and tokens before the noise; with arithmetic of each host",
+        TRAINED_TEXT._replace(cure="noise where nobody sees the sum"),
+    ),
+    Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),
+    Keys(("failure_causes",), "why phones failed", FAILURES),
     Keys(("profile",), "time and memory of the host", TIMES),
 )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from client_model.config import public_shape, starts_publicly
 from client_model.learning.language_model import flatten, weights_sha256
 from client_model.text.population import phone_labels, text_source
+from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
@@ -27,6 +28,7 @@ from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
 from simulation.run.account import RunOnAccount, open_on_account, run_number
+from simulation.run.aggregation import Aggregation, aggregation_of, aggregation_words
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -64,6 +66,7 @@ class Run:
     directory: RunDirectory
     cohorts: FleetCohorts
     strategy: DPFedAvg
+    exchange: Exchange  # with the hosts, in training
     flat: NDArray[np.float32]  # [num_weights]
     salt: str
     began: Mapping[str, str]  # digests of the starting weights and of the noise's key, for a resume to compare
@@ -123,7 +126,15 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
     return run
 
 
-def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, *, noise: NoiseKey, salt: str) -> DPFedAvg:
+def _strategy(
+    prepared: Prepared,
+    cohorts: FleetCohorts,
+    ledger_path: Path,
+    *,
+    aggregation: Aggregation,
+    noise: NoiseKey,
+    salt: str,
+) -> DPFedAvg:
     config = prepared.config
 
     def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -143,6 +154,7 @@ def _strategy(prepared: Prepared, cohorts: FleetCohorts, ledger_path: Path, *, n
         evaluation_phones=prepared.held_out_phones,
         evaluate_every=config.evaluation.every_rounds,
         message_timeout_s=config.engine.message_timeout_s,
+        aggregator=aggregation.aggregator,
     )
 
 
@@ -162,11 +174,14 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     bound_to = beginning(_fingerprint(prepared), start_sha256)
     noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
     cohorts = prepared.open_world()
+    aggregation = aggregation_of(config, cohorts.most_reports)
+    ledger = directory.ledger
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
-        strategy=_strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt),
+        strategy=_strategy(prepared, cohorts, ledger, aggregation=aggregation, noise=noise, salt=salt),
+        exchange=aggregation.exchange,
         flat=flat,
         salt=salt,
         began={
@@ -202,13 +217,15 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     began = part_of(stored, "began", dict)
     noise = _noise_again(prepared, directory, began, is_over=_is_over(totals, config))
     cohorts = prepared.open_world()
-    strategy = _strategy(prepared, cohorts, directory.ledger, noise=noise, salt=salt)
+    aggregation = aggregation_of(config, cohorts.most_reports)
+    strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
     _load_state(stored, prepared, cohorts, strategy)
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
         strategy=strategy,
+        exchange=aggregation.exchange,
         flat=leaf(stored.state, "weights"),
         salt=salt,
         began=began,
@@ -328,6 +345,8 @@ def _introduce(run: Run, progress: RunProgress) -> None:
     if config.engine.address is not None:
         progress.say(warning_of(config.engine.address))
     progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
+    if (words := aggregation_words(config)) is not None:
+        progress.say(words)
     for line in introduction(run):
         progress.say(line)
 

@@ -13,6 +13,7 @@ from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_account import other_runs_json
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
+from simulation.run.aggregation import NOT_SHOWN, aggregation_facts
 from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
 from simulation.run.held_out_phones import write_phone_counts
@@ -62,13 +63,17 @@ def run_summary(run: Run) -> Summary:
 def participation_record(run: Run) -> dict[str, Any]:
     """Who took part and who was left out: the content of participation.json."""
     prepared, fleet = run.prepared, run.cohorts.fleet
-    small = fleet.num_phones <= _MOST_PHONES_READ
-    volume = prepared.work.training_tokens(np.arange(fleet.num_phones), 1) if small else None
+    summed = run.config.aggregation.is_summed
+    grouped = fleet.num_phones <= _MOST_PHONES_READ and not summed
+    volume = prepared.work.training_tokens(np.arange(fleet.num_phones), 1) if grouped else None
     groupings = phone_groups(fleet, volume)
     updates, evaluation = run.strategy.participation.counts, run.strategy.last_evaluation
     return {
         "overall": asdict(overall(fleet.may_train, updates)),
-        "by_group": participation_by_group(groupings, fleet.may_train, updates, run.tokens_by_phone),
+        "by_group": participation_by_group(
+            groupings, fleet.may_train, updates, None if summed else run.tokens_by_phone
+        ),
+        **({"not_shown": NOT_SHOWN} if summed else {}),
         "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation, prepared.metrics),
     }
 
@@ -107,6 +112,7 @@ def statement_facts(run: Run) -> StatementFacts:
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=words,
+        aggregation=aggregation_facts(run.config),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
     )
 

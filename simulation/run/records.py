@@ -45,6 +45,7 @@ class RoundRecord:
     held_out: Mapping[str, Any] | None  # metrics by name; None if the round was not evaluated
     weights_sha256: str  # after the round
     profile: "RoundProfile | None" = None  # None unless asked for
+    aggregation: Mapping[str, Any] | None = None  # what the protocol says of the round; None without one
 
     def as_line(self) -> dict[str, Any]:
         """Flat, as it is written: the parts that do not exist add no keys."""
@@ -53,6 +54,7 @@ class RoundRecord:
             "funnel": {} if self.funnel is None else self.funnel.as_line(),
             "held_out": dict(self.held_out or {}),
             "profile": {} if self.profile is None else {"profile": asdict(self.profile)},
+            "aggregation": {} if self.aggregation is None else {"aggregation": dict(self.aggregation)},
         }
         line: dict[str, Any] = {}
         for name, value in own.items():
@@ -70,14 +72,15 @@ class RoundRecord:
 
         rest = dict(line)
         funnel = {f.name: rest.pop(f.name) for f in fields(Funnel)} if fields(Funnel)[0].name in rest else None
-        profile = rest.pop("profile", None)
-        parts = ("funnel", "held_out", "profile")
+        profile, aggregation = rest.pop("profile", None), rest.pop("aggregation", None)
+        parts = ("funnel", "held_out", "profile", "aggregation")
         own = {f.name: rest.pop(f.name) for f in fields(RoundRecord) if f.name not in parts}
         return RoundRecord(
             **own,
             funnel=None if funnel is None else Funnel(**funnel),
             held_out=rest or None,
             profile=None if profile is None else RoundProfile(**profile),
+            aggregation=aggregation,
         )
 
 

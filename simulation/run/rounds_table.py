@@ -19,7 +19,7 @@ from simulation.run.records import RoundRecord
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PARTS = ("funnel", "held_out", "profile")  # of a record, which stand in a line beside its other keys
+_PARTS = ("funnel", "held_out", "profile", "aggregation")  # of a record, which stand in a line beside its other keys
 
 
 def write_rounds_table(directory: RunDirectory, metrics: MetricTable) -> None:
@@ -51,7 +51,11 @@ def rounds_table(lines: Sequence[Mapping[str, Any]], metrics: MetricTable) -> "p
     """
     import pyarrow as pa
 
-    rows = [{**line, **dotted(line.get("profile") or {}, "profile.")} for line in lines]
+    nested = ("profile", "aggregation")
+    rows = [
+        {**line} | {key: v for name in nested for key, v in dotted(line.get(name) or {}, f"{name}.").items()}
+        for line in lines
+    ]
     types = _fixed_types(metrics)
     for name in dict.fromkeys(name for row in rows for name in row if name not in _PARTS):
         types.setdefault(name, _found_type([row.get(name) for row in rows]))

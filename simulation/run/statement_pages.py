@@ -27,7 +27,8 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    told = {name: value for name, value in asdict(facts).items() if name != _COMMAND}
+    unsaid = {_COMMAND} if facts.aggregation is not None else {_COMMAND, "aggregation"}
+    told = {name: value for name, value in asdict(facts).items() if name not in unsaid}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
 

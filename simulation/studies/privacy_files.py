@@ -18,6 +18,7 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
+from simulation.run.aggregation import aggregation_facts
 from simulation.run.artefacts import ARTEFACTS, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from simulation.run.statement_pages import FACTS
@@ -125,6 +126,7 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
         ("outside_the_budget", says_what_is_outside(tuple(facts["outside_the_budget"]), config, words)),
         ("data_covered", is_of_source(facts["data_covered"], config)),
         ("other_runs.earlier_runs", has_earlier_runs(others, facts["outside_the_budget"], config)),
+        ("aggregation", facts.get("aggregation") == aggregation_facts(config)),
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):
         findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")

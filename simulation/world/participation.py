@@ -53,19 +53,21 @@ def participation_by_group(
     groupings: list[Grouping],
     may_train: NDArray[np.bool_],
     updates: NDArray[np.integer[Any]],
-    tokens_trained: NDArray[np.integer[Any]],
+    tokens_trained: NDArray[np.integer[Any]] | None,
 ) -> list[dict[str, Any]]:
     """A row for each member of each grouping, over the phones that may train.
 
     Args:
         groupings: how to divide them.
         may_train: bool [phones].
-        updates, tokens_trained: [phones], updates in a release and the tokens they were trained on.
+        updates: [phones], updates in a release.
+        tokens_trained: [phones], tokens that they were trained on; None where nobody is told.
     """
     rows: list[dict[str, Any]] = []
     for grouping in groupings:
-        columns = (np.ones(len(may_train)), updates, tokens_trained, updates == 0)
-        phones, done, trained, never = (_add_up(grouping, may_train, column) for column in columns)
+        columns = (np.ones(len(may_train)), updates, updates == 0)
+        phones, done, never = (_add_up(grouping, may_train, column) for column in columns)
+        trained = None if tokens_trained is None else _add_up(grouping, may_train, tokens_trained)
         for i, name in enumerate(grouping.members):
             rows.append(
                 {
@@ -74,7 +76,7 @@ def participation_by_group(
                     "phones": int(phones[i]),
                     "share_of_phones": _over(phones[i], phones.sum()),
                     "share_of_updates": _over(done[i], done.sum()),
-                    "share_of_tokens": _over(trained[i], trained.sum()),
+                    "share_of_tokens": None if trained is None else _over(trained[i], trained.sum()),
                     "updates_per_phone": _over(done[i], phones[i]),
                     "never_used_share": _over(never[i], phones[i]),
                 }

@@ -8,7 +8,7 @@ from server_strategy.aggregation import keys
 from server_strategy.aggregation.failures import ProtocolViolation, RoundFailedError
 from server_strategy.aggregation.masks import add_mask
 from server_strategy.aggregation.message_format import SERVER
-from server_strategy.aggregation.messages import Confirmations, Survivors, UnmaskingShares
+from server_strategy.aggregation.messages import Confirmations, SealedShares, Survivors, UnmaskingShares
 from server_strategy.aggregation.shares import Recovery
 from server_strategy.aggregation.terms import Step
 from tests.server_strategy.aggregation.conftest import NUMBERS, as_far_as
@@ -196,6 +196,18 @@ def test_a_phone_never_gives_both_shares_of_a_neighbour(masked_round):
         assert not now.phones[number]._held
         with pytest.raises(ProtocolViolation):
             now.phones[number].unmask(confirmations)
+
+
+def test_a_phone_refuses_a_survivor_with_whom_it_was_kept_from_sharing_a_mask(shared_round):
+    now = shared_round.copy()
+    sealed = SealedShares.from_bytes(now.hear(2), 9, SERVER, now.server._limits).sealed
+    hidden = SealedShares(9, SERVER, {peer: one for peer, one in sealed.items() if peer != 3})
+    now.phones[2].receive_shares(hidden.to_bytes())
+    now.phones[2].mask(now.terms.ring.encode(now.vectors[2]))
+    with pytest.raises(ProtocolViolation, match="expected those who had shared their keys") as refused:
+        now.phones[2].confirm(shown(now, ()))
+    assert refused.value.cause == "bad_terms"
+    now.phones[2].confirm(shown(now, (3,)))
 
 
 @pytest.mark.parametrize(

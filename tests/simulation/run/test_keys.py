@@ -13,6 +13,7 @@ from client_model.metrics.table import metric_table
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import TrainReply
+from server_strategy.protocol_of_sums import SummedReply
 from simulation.flags import read_config, result_settings
 from simulation.run import keys
 from simulation.run.artefacts import ARTEFACTS, BESIDE, artefact_of
@@ -25,6 +26,7 @@ from simulation.run.sources import Guarantee
 from simulation.run.statement_pages import statement_pages
 from simulation.run.trackers.values import round_values
 from simulation.studies.personalisation import PhoneGroup
+from simulation.world.aggregation_steps import SteppedFunnel
 from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel
 from tests.server_strategy.privacy.test_protected_sum import make_plan
@@ -37,7 +39,9 @@ NAMES = {f.name for f in fields(PhoneGroup)}
 PROFILED = {f"profile.{name}" for name in ("driver_s.plan", "hosts", "worker_s.train")}
 ROUND = {
     *(f.name for f in fields(RoundRecord) if f.name not in ("funnel", "held_out", "profile", "failed")),
-    *(f.name for f in fields(BufferedFunnel)),
+    "aggregation.mean_update_norm",
+    "aggregation.protocol",
+    *(f.name for f in (*fields(BufferedFunnel), *fields(SteppedFunnel))),
     *("failed", "failed.0123456789abcdef", "profile", *MEASURED, *dotted_keys(MEASURED), *PROFILED),
 }
 SUMMED = {
@@ -81,6 +85,7 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit(SUMMED, keys.SUMMARY)
     fit(ROUND, keys.ROUNDS)
     fit({f.name for f in fields(TrainReply)}, keys.RECEIVED)
+    fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_SUMS)
     fit(dotted_keys(asdict(CentralTrained(2, 0.1, MEASURED))), keys.CENTRAL)
     groups = {f"groups.{name}" for name in NAMES}
     fit({*groups, "phones", "phones_with_too_little_text", "rule", "fine_tuning.epochs"}, keys.PERSONALISATION)
@@ -216,5 +221,6 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     found["checkpoints"] |= checkpoint_under_way() | {"strategy/noise/forgotten"}  # where the secret is not kept
     scripts = {"model/manifest.sig", "privacy_head.sig", "personalisation.json", "personalisation.png"}
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
+    found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name

@@ -1,0 +1,213 @@
+"""What hosts answer where the server is to learn sums alone; beside `protocol`, whose words these are.
+
+    train:    out  update-sum  one int64 array [num_weights + 4], the sum of the phones' vectors modulo 2^64, see
+                             `aggregation.vector`; under secagg each phone has masked its own before it was added
+                   metrics   phone-ids      [reported], phones in the sum
+                             rejected-ids   phones that left themselves out, since their update was not finite
+                             failed-ids     phones whose training raised; may be missing
+                   failures  causes         a text for each of failed-ids; may be missing with them
+                   profile   where the host's time went; only if asked for
+
+There is no number of a single phone in it. Under secagg, phones and server say more to each other, see
+`aggregation.messages`, through hosts that have many phones each:
+
+    train:    in   steps     aggregation-terms  of the round, as JSON
+                             heard          what the server has sent each phone in this round, phone by phone
+    query.aggregation_step:
+              in   config    phone-ids      [phones]
+                   steps     aggregation-terms, heard; as above
+              out  metrics   phone-ids      [said], phones that answer
+                   said      messages       theirs, in this order
+                   refused   causes         of phones that leave, since they refuse what they heard; by cause
+
+Phones that are simulated have their randomness of one secret, which whoever simulates them adds on the way:
+
+    train, query.aggregation_step:
+              in   phone-secret  key        32 bytes
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from numpy.typing import NDArray
+
+from server_strategy.aggregation.graph import Assumptions
+from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.masks import Ring
+from server_strategy.aggregation.terms import RoundTerms
+from server_strategy.aggregation.vector import TAIL
+from server_strategy.protocol import HostProfile, Ids, causes_of, require_asked, update_sum_of
+from server_strategy.record_reader import ProtocolError, RecordReader, as_list, record_of
+from typefleet.errors import expected
+
+_SUM, _METRICS, _FAILURES, _PROFILE = "update-sum", "metrics", "failures", "profile"
+_PHONES, _REJECTED, _FAILED, _CAUSES = "phone-ids", "rejected-ids", "failed-ids", "causes"
+_CONFIG, _STEPS, _TERMS, _HEARD = "config", "steps", "aggregation-terms", "heard"
+_SAID, _MESSAGES, _REFUSED = "said", "messages", "refused"
+_SECRET, _KEY = "phone-secret", "key"
+STEP_ACTION = "aggregation_step"  # of a query
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummedReply:
+    """What a host's share of a round came to, without a number of any phone; see the module docstring."""
+
+    total: NDArray[np.int64]  # [num_weights + TAIL], modulo 2^64
+    phones: Ids  # [reported]
+    rejected: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    failed: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    failure_causes: tuple[str, ...] = ()  # one for each of `failed`
+    profile: HostProfile | None = None
+
+    def to_content(self) -> RecordDict:
+        """Inverse of `from_message`."""
+        ids = {_PHONES: self.phones.tolist(), _REJECTED: self.rejected.tolist(), _FAILED: self.failed.tolist()}
+        content = RecordDict({_SUM: ArrayRecord([self.total]), _METRICS: MetricRecord({**ids})})
+        content[_FAILURES] = ConfigRecord({_CAUSES: list(self.failure_causes)})
+        if self.profile is not None:
+            times = {name.replace("_", "-"): value for name, value in asdict(self.profile).items()}
+            content[_PROFILE] = MetricRecord(times)
+        return content
+
+    @staticmethod
+    def from_message(reply: Message, asked: Ids, num_weights: int) -> "SummedReply":
+        """Read an answer.
+
+        Args:
+            reply: without an error.
+            asked: ids of all phones that may be in it.
+            num_weights: of the model.
+
+        Raises:
+            ProtocolError: it is not of this form, or names a phone that was not asked.
+        """
+        where = f"answer of node {reply.metadata.src_node_id} to train"
+        metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
+        failed = metrics.integers(_FAILED, missing=())
+        found = SummedReply(
+            total=update_sum_of(reply.content, where, num_weights + TAIL),
+            phones=metrics.integers(_PHONES),
+            rejected=metrics.integers(_REJECTED, missing=()),
+            failed=failed,
+            failure_causes=causes_of(reply.content, where, len(failed)),
+            profile=HostProfile.from_content(reply.content),
+        )
+        require_asked(where, np.concatenate([found.phones, found.rejected, found.failed]), asked)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRequest:
+    """Let these phones take their next step of secure aggregation; goes with a request to train as well.
+
+    A phone hears everything again that it heard in the round, so that any host can have it.
+    """
+
+    terms: RoundTerms
+    phones: Ids
+    heard: tuple[tuple[bytes, ...], ...]  # [phones], equally many messages each
+
+    def to_content(self, content: RecordDict | None = None) -> RecordDict:
+        """Inverse of `from_content`.
+
+        Args:
+            content: of a request to train these phones, which is added to; None: of a message of its own.
+        """
+        steps = ConfigRecord({_TERMS: _terms_to_json(self.terms)})
+        steps[_HEARD] = [one for own in self.heard for one in own]
+        if content is None:
+            content = RecordDict({_CONFIG: ConfigRecord({_PHONES: self.phones.tolist()})})
+        return RecordDict({**content, _STEPS: steps})
+
+    @staticmethod
+    def from_content(content: RecordDict) -> "StepRequest":
+        """Read what a host was sent.
+
+        Raises:
+            ProtocolError: it is not of this form.
+        """
+        where = "message to a host"
+        phones = RecordReader(where, record_of(content.config_records, _CONFIG, where)).integers(_PHONES)
+        steps = record_of(content.config_records, _STEPS, where)
+        heard = as_list(steps.get(_HEARD, []))
+        each, rest = divmod(len(heard), max(len(phones), 1))
+        if rest or not all(isinstance(one, bytes) for one in heard):
+            raise ProtocolError(expected(where, f"equally many {_HEARD} for each of {len(phones)} phones", "others"))
+        own = tuple(tuple(heard[at * each : (at + 1) * each]) for at in range(len(phones)))
+        return StepRequest(terms=_terms_from_json(steps.get(_TERMS), where), phones=phones, heard=own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReply:
+    """What phones say in a step of secure aggregation."""
+
+    phones: Ids  # [said]
+    said: tuple[bytes, ...]  # in this order
+    refused: tuple[str, ...] = ()  # causes, of phones that leave; whose is not said
+
+    def to_content(self) -> RecordDict:
+        """Inverse of `from_message`."""
+        content = RecordDict({_METRICS: MetricRecord({_PHONES: self.phones.tolist()})})
+        content[_SAID] = ConfigRecord({_MESSAGES: list(self.said)})
+        content[_REFUSED] = ConfigRecord({_CAUSES: list(self.refused)})
+        return content
+
+    @staticmethod
+    def from_message(reply: Message, asked: Ids) -> "StepReply":
+        """Read an answer.
+
+        Args:
+            reply: without an error.
+            asked: ids of all phones that may be in it.
+
+        Raises:
+            ProtocolError: it is not of this form, or names a phone that was not asked.
+        """
+        where = f"answer of node {reply.metadata.src_node_id} to a step"
+        phones = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where)).integers(_PHONES)
+        require_asked(where, phones, asked)
+        said = as_list(record_of(reply.content.config_records, _SAID, where).get(_MESSAGES, []))
+        refused = as_list(record_of(reply.content.config_records, _REFUSED, where).get(_CAUSES, []))
+        if len(said) != len(phones) or not all(isinstance(one, bytes) for one in said):
+            raise ProtocolError(expected(where, f"{_MESSAGES} of {len(phones)} phones", f"{len(said)} values"))
+        if not all(isinstance(one, str) for one in refused):
+            raise ProtocolError(expected(where, f"{_CAUSES} to be texts", "others"))
+        return StepReply(phones=phones, said=tuple(said), refused=tuple(refused))
+
+
+def with_phone_secret(content: RecordDict, secret: RunSecret) -> RecordDict:
+    """What a host is sent, with the secret that stands for the randomness of its simulated phones."""
+    return RecordDict({**content, _SECRET: ConfigRecord({_KEY: secret.key})})
+
+
+def phone_secret_of(content: RecordDict) -> RunSecret:
+    """The secret that `with_phone_secret` added.
+
+    Raises:
+        ProtocolError: there is none.
+    """
+    key = record_of(content.config_records, _SECRET, "message to a host").get(_KEY)
+    if not isinstance(key, bytes):
+        raise ProtocolError(expected("message to a host", f"{_SECRET} to have bytes", type(key).__name__))
+    return RunSecret(key)
+
+
+def _terms_to_json(terms: RoundTerms) -> str:
+    return json.dumps({**asdict(terms), "authority": terms.authority.hex()})
+
+
+def _terms_from_json(text: object, where: str) -> RoundTerms:
+    try:
+        said = json.loads(str(text))
+        return RoundTerms(
+            **{
+                **said,
+                "authority": bytes.fromhex(said["authority"]),
+                "ring": Ring(**said["ring"]),
+                "assumptions": Assumptions(**said["assumptions"]),
+            }
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProtocolError(expected(where, f"{_TERMS} of a round", "others")) from error

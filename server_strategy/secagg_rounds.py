@@ -1,0 +1,170 @@
+"""Secure aggregation in the rounds of the strategy: its steps as exchanges with the hosts.
+
+    before training   advertise, share        two exchanges
+    training          the masked vectors, which each host adds up for its phones
+    after training    confirm, unmask         two exchanges, and the masks are taken off the sum
+
+The server's part is `aggregation.server`. What passes through here are public keys, sealed shares, sums of masked
+vectors, and the shares that unmask the sum of all: no vector of a single phone, and no key that would unmask one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from logging import WARNING, getLogger
+from typing import Any, Literal
+
+import numpy as np
+from flwr.app import Message, MessageType, RecordDict
+from numpy.typing import NDArray
+
+from server_strategy.aggregation.departures import WHY_FAILED
+from server_strategy.aggregation.failures import FailureCause, RoundFailedError
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
+from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.server import Server
+from server_strategy.aggregation.terms import RoundTerms, Step
+from server_strategy.aggregation.vector import TAIL, SumError, ring_for
+from server_strategy.aggregators import Exchange, Line, facts_of, send_and_receive
+from server_strategy.cohorts import RoundPlan
+from server_strategy.protocol import TrainRequest
+from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest
+from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
+
+_LOG = getLogger("typefleet")
+_STEP = f"{MessageType.QUERY}.{STEP_ACTION}"
+
+
+class SecAgg:
+    """The server learns the sum of a round's vectors alone; an `aggregators.Aggregator`.
+
+    Args:
+        authority: public key of who certifies phones.
+        order: draws the order of the phones in the graph; the server's own.
+        most_reports: of a round, by which the ring is chosen.
+        assumptions: what a round has to withstand.
+        exchange: sends messages to hosts and gathers their answers.
+    """
+
+    protocol = "secagg"
+
+    def __init__(
+        self,
+        authority: bytes,
+        order: RunSecret,
+        *,
+        most_reports: int,
+        assumptions: Assumptions = USUAL_ASSUMPTIONS,
+        exchange: Exchange = send_and_receive,
+    ) -> None:
+        self._authority, self._order, self._assumptions = authority, order, assumptions
+        self._ring, self._exchange = ring_for(most_reports), exchange
+        self._line: Line | None = None
+        self._heard: dict[int, tuple[bytes, ...]] = {}
+        self._took: dict[str, int] = {}
+        self._invited = 0
+        self._leaves: dict[int, int] = {}
+        self._refused: Counter[str] = Counter()
+        self._failed: FailureCause | Literal["no_sum"] | None = None
+
+    def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
+        """Have the phones exchange keys and shares; those that did may train."""
+        length = line.num_weights + TAIL
+        self._line, self._heard, self._took, self._failed = line, {}, {}, None
+        self._refused = Counter()
+        self._terms = RoundTerms(server_round, length, self._authority, self._ring, self._assumptions)
+        self._leaves = dict(plan.leaves or {})
+        phones = sorted({*plan.reporters.tolist(), *self._leaves})
+        self._invited = len(phones)
+        self._server = Server(self._terms, phones, self._order)
+        try:
+            self._take(Step.ADVERTISE)
+            self._take(Step.SHARE)
+        except RoundFailedError as error:
+            self._failed = error.cause
+            return np.zeros(0, np.int64)
+        for phone in self._server.expected_phones():
+            self._hear(phone)
+        return self._staying(Step.MASK)
+
+    def content(self, request: TrainRequest) -> RecordDict:
+        """The request, with what the phones have heard of each other."""
+        return self._step_of(request.phones).to_content(request.to_content())
+
+    def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
+        """Add up the masked sums, and have the phones that are left take the masks off the sum of all."""
+        came = join_summed_replies(replies, reporters, num_weights)
+        self._took[Step.MASK.word] = len(came.reported)
+        try:
+            if self._failed is None:
+                total = self._unmasked(came)
+                return read_totals(came, total, num_weights)
+        except RoundFailedError as error:
+            self._failed = error.cause
+        except SumError as error:
+            _LOG.log(WARNING, "%s", error)
+            self._failed = "no_sum"
+        why = f"secure aggregation: {WHY_FAILED[self._failed]}"
+        return replace(came, total=came.total[:num_weights], not_summed=why)
+
+    def _unmasked(self, came: RoundReplies) -> NDArray[np.int64]:
+        """The sum of the vectors: int64 [num_weights + TAIL]."""
+        server, words = self._server, came.total.view(np.uint64).astype(self._ring.dtype)
+        if len(came.reported):
+            server.receive_masked(came.reported.tolist(), words)
+        server.close()
+        for step in (s for s in self._terms.steps() if s > Step.MASK):
+            for phone in server.expected_phones():
+                self._hear(phone)
+            self._take(step)
+        return self._ring.decode(server.sum())
+
+    def facts(self) -> dict[str, Any] | None:
+        """The graph, the phones that took each step, refused messages, and why the round failed, if it did."""
+        refused = sum(self._refused.values()) + sum(self._server.refused.values())
+        took = {Step[word.upper()]: number for word, number in self._took.items()}
+        return facts_of(self.protocol, self._terms, took, invited=self._invited, failed=self._failed, refused=refused)
+
+    def _staying(self, step: Step) -> NDArray[np.int64]:
+        """Who takes a step, of those that may; the others leave in the simulated world."""
+        phones = [p for p in self._server.expected_phones() if self._leaves.get(p, Step.DONE) > step]
+        return np.array(phones, np.int64)
+
+    # Steps ----------------------------------------------------------------------------------------
+
+    def _hear(self, phone: int) -> None:
+        self._heard[phone] = (*self._heard.get(phone, ()), self._server.message_to(phone))
+
+    def _step_of(self, phones: NDArray[np.int64]) -> StepRequest:
+        heard = tuple(self._heard.get(phone, ()) for phone in phones.tolist())
+        return StepRequest(terms=self._terms, phones=phones, heard=heard)
+
+    def _take(self, step: Step) -> None:
+        """One exchange: what the server has for each phone, and what each answers.
+
+        Raises:
+            RoundFailedError: too few did.
+        """
+        server, line = self._server, self._line
+        phones = self._staying(step)
+        if step is Step.SHARE:
+            for phone in phones.tolist():
+                self._hear(phone)
+        taken = 0
+        if line is not None and len(phones):
+            for reply in self._exchange(line.grid, self._messages(line, phones), line.timeout_s):
+                if reply.has_error():
+                    _LOG.log(WARNING, "a host failed, its phones leave the round: %s", reply.error.reason)
+                    continue
+                answer = StepReply.from_message(reply, phones)
+                taken += sum(map(server.receive, answer.phones.tolist(), answer.said))
+                self._refused.update(answer.refused)
+        self._took[step.word] = taken
+        server.close()
+
+    def _messages(self, line: Line, phones: NDArray[np.int64]) -> list[Message]:
+        shards = np.array_split(phones, min(len(line.nodes), len(phones)))
+        return [
+            Message(self._step_of(some).to_content(), dst_node_id=node, message_type=_STEP, ttl=line.timeout_s)
+            for some, node in zip(shards, line.nodes, strict=False)
+        ]

@@ -1,0 +1,41 @@
+"""The secret of the simulated phones, added to messages on their way to the hosts, and nowhere else.
+
+A real phone has randomness of its own. Simulated phones have theirs of one secret, so that any host can simulate any
+phone. It belongs to the simulator and not to the server: the strategy writes its messages without it and reads answers
+without it, and it is in no checkpoint, log or record. It is new whenever a process begins or goes on with a run; masks
+cancel whatever they are, so no result depends on it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+
+from server_strategy.aggregation.keys import RunSecret
+from server_strategy.protocol_of_sums import with_phone_secret
+from simulation.engine.exchange import exchange
+
+
+@dataclass(frozen=True)
+class ExchangeWithPhones:
+    """`exchange`, which lets hosts know the secret of their phones.
+
+    Attributes:
+        secret: of the phones.
+    """
+
+    secret: RunSecret
+
+    def __call__(self, grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[Message]:
+        """Send messages and collect a good answer to each.
+
+        Raises:
+            EngineError: as of `exchange`.
+        """
+        return exchange(grid, map(self._told, messages), timeout_s)
+
+    def _told(self, message: Message) -> Message:
+        meta = message.metadata
+        content = with_phone_secret(message.content, self.secret)
+        return Message(content, dst_node_id=meta.dst_node_id, message_type=meta.message_type, ttl=meta.ttl)
