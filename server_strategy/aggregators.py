@@ -3,8 +3,8 @@
 An aggregator is told of a round when its plan is made, writes what the hosts are sent, and joins what they answer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -12,9 +12,15 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.departures import WHY_FAILED, CountedRound, count_round
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
+from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.terms import RoundTerms, Step
+from server_strategy.aggregation.vector import TAIL
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
 from server_strategy.round_replies import RoundReplies, join_replies, join_summed_replies, read_totals
+from typefleet.errors import ConfigError
 
 Exchange: TypeAlias = Callable[[Grid, list[Message], float], Iterable[Message]]
 """(grid, messages, seconds) -> their answers."""
@@ -82,16 +88,75 @@ class EachPhoneTold:
 class SumsAlone(EachPhoneTold):
     """The same sums as with masks, modulo 2^64, without any mask: where all masks cancel, the sum is the same.
 
-    So it hides nothing: a host that has one phone alone answers with that phone's vector.
+    So it hides nothing: a host that has one phone alone answers with that phone's vector. Phones that leave, and rounds
+    that fail for it, are those of `secagg` under the same assumptions.
+
+    Args:
+        order: draws the order of the phones in the graph.
+        assumptions: what a round has to withstand.
     """
 
     protocol = "arithmetic"
 
+    def __init__(self, order: RunSecret, assumptions: Assumptions = USUAL_ASSUMPTIONS) -> None:
+        self._order, self._assumptions = order, assumptions
+        self._leaves: dict[int, int] = {}
+        self._terms = RoundTerms(0, 1, b"", assumptions=assumptions)
+
+    def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
+        """Remember who leaves when; the others may train."""
+        self._terms = RoundTerms(server_round, line.num_weights + TAIL, b"", assumptions=self._assumptions)
+        self._leaves = dict.fromkeys(plan.reporters.tolist(), int(Step.DONE)) | dict(plan.leaves or {})
+        counted = self._count()
+        before = counted.failed_in is not None and counted.failed_in < Step.MASK
+        return plan.reporters[:0] if before else plan.reporters
+
     def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
         """Add up the hosts' sums of vectors, and read the sum."""
         came = join_summed_replies(replies, reporters, num_weights)
+        gone = set(reporters.tolist()) - set(came.reported.tolist())
+        self._leaves |= {phone: min(self._leaves[phone], int(Step.MASK)) for phone in gone}
+        counted = self._count()
+        if counted.failure is not None:
+            why = f"secure aggregation: {WHY_FAILED[counted.failure]}"
+            return replace(came, total=came.total[:num_weights], not_summed=why)
         return read_totals(came, came.total, num_weights)
 
     def facts(self) -> dict[str, Any] | None:
-        """That it was used."""
-        return {"protocol": self.protocol}
+        """What `secagg` would say."""
+        counted = self._count()
+        return facts_of(self.protocol, self._terms, counted.took, invited=len(self._leaves), failed=counted.failure)
+
+    def _count(self) -> CountedRound:
+        phones = np.array(sorted(self._leaves), np.int64)
+        leaves = np.array([self._leaves[phone] for phone in phones.tolist()], np.int64)
+        return count_round(self._terms, phones, leaves, self._order)
+
+
+def facts_of(
+    protocol: str,
+    terms: RoundTerms,
+    took: Mapping[Step, int],
+    *,
+    invited: int,
+    failed: str | None,
+    refused: int = 0,
+) -> dict[str, Any]:
+    """What the record of a round says of its protocol: the graph, the phones that took each step, what went wrong.
+
+    Args:
+        protocol: its name.
+        terms: of the round.
+        took: phones that took each step.
+        invited: phones that might have.
+        failed: the cause, if there is no sum.
+        refused: messages that were.
+    """
+    names = ("neighbours", "threshold", "least_survivors")
+    try:
+        size = terms.graph_size(took.get(Step.ADVERTISE, 0))
+        graph: dict[str, int | None] = {name: getattr(size, name) for name in names}
+    except ConfigError:
+        graph = dict.fromkeys(names)
+    steps = {step.word: took.get(step, 0) for step in terms.steps()}
+    return {"protocol": protocol, **graph, "took": {"invited": invited, **steps}, "refused": refused, "failed": failed}

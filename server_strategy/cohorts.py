@@ -6,6 +6,7 @@ round, resolved in simulated time before anything is trained. `simulation` answe
 """
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -28,6 +29,7 @@ class RoundPlan:
     funnel: Funnel | None = None  # what became of the phones that were asked; None: the source does not know
     started_round: NDArray[np.int64] | None = None  # [reports], whose weights each trains from; None: this one's
     update_weight: NDArray[np.float64] | None = None  # [reports], in (0, 1], of each clipped update; None: all 1
+    leaves: Mapping[int, int] | None = None  # phones that leave secure aggregation, by the step that they do not take
 
     def only(self, phones: NDArray[np.int64]) -> "RoundPlan":
         """The same round with some of its reporters alone."""

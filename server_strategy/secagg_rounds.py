@@ -9,7 +9,7 @@ vectors, and the shares that unmask the sum of all: no vector of a single phone,
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from logging import WARNING, getLogger
 from typing import Any, Literal
@@ -18,46 +18,21 @@ import numpy as np
 from flwr.app import Message, MessageType, RecordDict
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.departures import WHY_FAILED
 from server_strategy.aggregation.failures import FailureCause, RoundFailedError
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import RunSecret
-from server_strategy.aggregation.masks import Ring
 from server_strategy.aggregation.server import Server
 from server_strategy.aggregation.terms import RoundTerms, Step
-from server_strategy.aggregation.vector import LARGEST, TAIL, SumError
-from server_strategy.aggregators import Exchange, Line, send_and_receive
+from server_strategy.aggregation.vector import TAIL, SumError, ring_for
+from server_strategy.aggregators import Exchange, Line, facts_of, send_and_receive
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest
 from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
-from typefleet.errors import ConfigError
 
 _LOG = getLogger("typefleet")
 _STEP = f"{MessageType.QUERY}.{STEP_ACTION}"
-WHY_FAILED: Mapping[str, str] = {
-    "too_few_advertised": "too few phones sent keys",
-    "too_few_shared": "too few phones shared their secrets",
-    "too_few_masked": "too few masked vectors arrived",
-    "too_few_confirmed": "too few phones confirmed who is in the sum",
-    "too_few_unmasked": "too few phones were left to unmask the sum",
-    "shares_do_not_fit": "shares of a secret do not fit each other",
-    "no_sum": "the sum is none of clipped updates",
-}
-
-
-def ring_for(most_reports: int) -> Ring:
-    """The smallest ring of whole bytes that holds the sum of so many phones' vectors.
-
-    Args:
-        most_reports: of a round.
-
-    Raises:
-        RingOverflowError: none does.
-    """
-    bits = (most_reports * LARGEST).bit_length() + 1
-    ring = Ring(min(-(-bits // 8) * 8, 64))
-    ring.refuse_overflow(most_reports, LARGEST)
-    return ring
 
 
 class SecAgg:
@@ -88,6 +63,7 @@ class SecAgg:
         self._heard: dict[int, tuple[bytes, ...]] = {}
         self._took: dict[str, int] = {}
         self._invited = 0
+        self._leaves: dict[int, int] = {}
         self._refused: Counter[str] = Counter()
         self._failed: FailureCause | Literal["no_sum"] | None = None
 
@@ -97,7 +73,8 @@ class SecAgg:
         self._line, self._heard, self._took, self._failed = line, {}, {}, None
         self._refused = Counter()
         self._terms = RoundTerms(server_round, length, self._authority, self._ring, self._assumptions)
-        phones = plan.reporters.tolist()
+        self._leaves = dict(plan.leaves or {})
+        phones = sorted({*plan.reporters.tolist(), *self._leaves})
         self._invited = len(phones)
         self._server = Server(self._terms, phones, self._order)
         try:
@@ -108,7 +85,7 @@ class SecAgg:
             return np.zeros(0, np.int64)
         for phone in self._server.expected_phones():
             self._hear(phone)
-        return np.array(self._server.expected_phones(), np.int64)
+        return self._staying(Step.MASK)
 
     def content(self, request: TrainRequest) -> RecordDict:
         """The request, with what the phones have heard of each other."""
@@ -144,14 +121,14 @@ class SecAgg:
 
     def facts(self) -> dict[str, Any] | None:
         """The graph, the phones that took each step, refused messages, and why the round failed, if it did."""
-        refused = self._refused + Counter(cause for (_, cause), n in self._server.refused.items() for _ in range(n))
-        return {
-            "protocol": self.protocol,
-            **graph_facts(self._terms, self._took.get(Step.ADVERTISE.word, 0)),
-            "took": {"invited": self._invited, **{s.word: self._took.get(s.word, 0) for s in self._terms.steps()}},
-            "refused": sum(refused.values()),
-            "failed": self._failed,
-        }
+        refused = sum(self._refused.values()) + sum(self._server.refused.values())
+        took = {Step[word.upper()]: number for word, number in self._took.items()}
+        return facts_of(self.protocol, self._terms, took, invited=self._invited, failed=self._failed, refused=refused)
+
+    def _staying(self, step: Step) -> NDArray[np.int64]:
+        """Who takes a step, of those that may; the others leave in the simulated world."""
+        phones = [p for p in self._server.expected_phones() if self._leaves.get(p, Step.DONE) > step]
+        return np.array(phones, np.int64)
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -169,7 +146,7 @@ class SecAgg:
             RoundFailedError: too few did.
         """
         server, line = self._server, self._line
-        phones = np.array(server.expected_phones(), np.int64)
+        phones = self._staying(step)
         if step is Step.SHARE:
             for phone in phones.tolist():
                 self._hear(phone)
@@ -191,17 +168,3 @@ class SecAgg:
             Message(self._step_of(some).to_content(), dst_node_id=node, message_type=_STEP, ttl=line.timeout_s)
             for some, node in zip(shards, line.nodes, strict=False)
         ]
-
-
-def graph_facts(terms: RoundTerms, advertised: int) -> dict[str, int | None]:
-    """Size of a round's graph, for its record; None where too few phones sent keys for one.
-
-    Args:
-        terms: of the round.
-        advertised: phones that sent keys.
-    """
-    try:
-        size = terms.graph_size(advertised)
-    except ConfigError:
-        return {"neighbours": None, "threshold": None, "least_survivors": None}
-    return {name: getattr(size, name) for name in ("neighbours", "threshold", "least_survivors")}

@@ -153,9 +153,9 @@ _RULES = (
     ),
     _Rule(
         "aggregation",
-        ("neighbours", "threshold", "corrupted_share", "dropout_share"),
-        "with --aggregation.protocol secagg",
-        lambda c: c.aggregation.protocol == "secagg",
+        ("neighbours", "threshold", "corrupted_share", "dropout_share", "step_latency_s"),
+        "with --aggregation.protocol secagg or arithmetic",
+        lambda c: c.aggregation.is_summed,
     ),
     _Rule(
         "server_optimizer",

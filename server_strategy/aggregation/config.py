@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 
 from server_strategy.config import CohortConfig
 from typefleet.errors import ConfigError, expected
@@ -23,15 +23,20 @@ class AggregationConfig:
     vector, by real keys, and the server learns the sum of all alone. arithmetic: the same sums and counts as secagg
     without any key or mask, for large fleets; it hides nothing."""
     neighbours: Annotated[int | None, Ge(1)] = None
-    """secagg: phones that each phone shares masks and secrets with; by default the fewest with which the shares below
+    """phones that each phone shares masks and secrets with; by default the fewest with which the shares below
     do no harm but with probability 2^-40, and all others in a round of up to 64 phones."""
     threshold: Annotated[int | None, Ge(2)] = None
-    """secagg: shares of a phone's secret that open it, and so neighbours of each phone that must stay; by default the
+    """shares of a phone's secret that open it, and so neighbours of each phone that must stay; by default the
     fewest that are safe."""
     corrupted_share: Annotated[float | None, Ge(0), Lt(1)] = None
-    """secagg: share of the phones that may side with the server and tell it all they know; by default 0.05."""
+    """share of the phones that may side with the server and tell it all they know; by default 0.05."""
     dropout_share: Annotated[float | None, Ge(0), Lt(1)] = None
-    """secagg: share of the phones that may leave on the way and yet be made up for; by default 0.15."""
+    """share of the phones that may leave on the way and yet be made up for; by default 0.15."""
+
+    step_latency_s: Annotated[float | None, Ge(0), Le(3600)] = None
+    """Let the steps of secure aggregation take simulated time: this many seconds each, beside their bytes; phones that
+    leave meanwhile are made up for, or the round fails. By default they take no time, and lose nobody, so that a run
+    has the same phones, and the same weights, as with --aggregation.protocol none."""
 
     @property
     def is_summed(self) -> bool:
@@ -51,10 +56,10 @@ def check_aggregation(aggregation: AggregationConfig, cohort: CohortConfig) -> N
     if aggregation.is_summed and cohort.policy == "buffered":
         flag = f"--aggregation.protocol {aggregation.protocol}"
         raise ConfigError(expected(flag, f"only with rounds that follow one another ({_WHY_NOT_BUFFERED})", "buffered"))
-    if aggregation.protocol != "secagg":
+    if not aggregation.is_summed:
         return
     if cohort.goal < 3:
-        least = "a number >= 3 with --aggregation.protocol secagg: of a sum of two, each phone's other is known to it"
+        least = "a number >= 3 with --aggregation.protocol: of a sum of two, each phone's other is known to it"
         raise ConfigError(expected("--cohort.goal", least, cohort.goal))
     neighbours, threshold = aggregation.neighbours, aggregation.threshold
     if neighbours is not None and threshold is not None and threshold > neighbours:

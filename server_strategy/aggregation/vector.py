@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.masks import Ring
 from server_strategy.update_sum import FRACTION_BITS, MAX_PHONES
 from typefleet.errors import InputError, expected
 
@@ -107,6 +108,21 @@ def read_sum(total: Vector, num_weights: int, reports: int) -> tuple[NDArray[np.
     if len(update) and max(int(update.max()), -int(update.min())) > largest:
         raise SumError(expected("a sum of vectors", f"{reports} clipped updates", "more: masks are left in it"))
     return update, UpdateTotals(below, tokens, loss * 2.0**-FIGURE_BITS, norm * 2.0**-FIGURE_BITS)
+
+
+def ring_for(most_reports: int) -> Ring:
+    """The smallest ring of whole bytes that holds the sum of so many phones' vectors.
+
+    Args:
+        most_reports: of a round.
+
+    Raises:
+        RingOverflowError: none does.
+    """
+    bits = (most_reports * LARGEST).bit_length() + 1
+    ring = Ring(min(-(-bits // 8) * 8, 64))
+    ring.refuse_overflow(most_reports, LARGEST)
+    return ring
 
 
 def _fixed(value: float, most: float) -> int:

@@ -18,6 +18,7 @@ from simulation.config import RunConfig, check
 from simulation.flags import parse_with_settings
 from simulation.studies.dry_run_settings import NO_PROTECTION, PROTECTION_FLAGS, Protection, ignores
 from simulation.tables import console_for
+from typefleet.errors import ConfigError, expected
 
 _OFTEN = (
     *("--days", "--seeds", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability"),
@@ -46,6 +47,9 @@ def parse(argv: Sequence[str]) -> Flags:
     others = ("--config", "--days", "--seeds", *PROTECTION_FLAGS)
     flags = parse_with_settings(Flags, argv, others, ignores, often=_OFTEN)
     check(flags.run)
+    if flags.protection != NO_PROTECTION and flags.run.aggregation.is_summed:
+        only = "only without --aggregation.protocol, whose steps have costs of their own"
+        raise ConfigError(expected("--protection", only, f"it with {flags.run.aggregation.protocol}"))
     return flags
 
 

@@ -17,6 +17,7 @@ _ENDS = {
     "dropped_ineligible": ("interrupted", "dropped: picked up, off the charger or off the Wi-Fi before it was done"),
     "dropped_upload": ("upload broke", "dropped: the last try of the upload broke off"),
 }
+_LEFT = "left_the_sum"  # where updates are added up in steps
 # What policies and the strategy give as the cause -> what it means; the first number is what there was.
 _CAUSES = (
     (r"([\d,]+) reports?, minimum ([\d,]+)", "fewer phones reported in time than the {} that a round needs"),
@@ -53,7 +54,9 @@ def funnel_totals(rounds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Each count of the funnel, over all rounds that invited anybody."""
     names = ["invited", *_ENDS]
     told = [line for line in rounds if fields(Funnel)[0].name in line]
-    return {name: sum(int(line[name]) for line in told) for name in names} if told else {}
+    totals = {name: sum(int(line[name]) for line in told) for name in names} if told else {}
+    left = sum(int(line["group"]) - int(line["reported"]) for line in told if "group" in line)
+    return {**totals, **({_LEFT: left} if any("group" in line for line in told) else {})}
 
 
 def funnel_rows(totals: Mapping[str, int]) -> list[FunnelRow]:
@@ -66,7 +69,10 @@ def _rows(totals: Mapping[str, int]) -> Iterator[FunnelRow]:
     yield FunnelRow("invited", "invited", invited, None)
     for name, (short, label) in _ENDS.items():
         yield FunnelRow(short, label, totals[name], totals[name] / invited)
-    others = invited - sum(totals[name] for name in _ENDS)
+    left = totals.get(_LEFT, 0)
+    if _LEFT in totals:
+        yield FunnelRow("left the sum", "left while the sum was made, or the sum failed", left, left / invited)
+    others = invited - left - sum(totals[name] for name in _ENDS)
     if others > 0:  # where attempts go on from round to round
         yield FunnelRow("other", "stale, or still under way when the run ended", others, others / invited)
 

@@ -30,6 +30,7 @@ from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
+from simulation.world.aggregation_settings import full_graph
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 from typefleet.steps import step
@@ -77,6 +78,8 @@ def accept_input(
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     make_trackers(config.tracking)
+    if config.aggregation.is_summed:
+        full_graph(config.aggregation, config.cohort)
     if config.output_dir is not None and not resume:
         check_output_dir(config.output_dir)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")

@@ -1,17 +1,15 @@
 """What a run makes of the settings of its aggregation."""
 
-import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from server_strategy.aggregation.config import AggregationConfig
-from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, graph_size
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregators import Aggregator, EachPhoneTold, Exchange, SumsAlone
 from server_strategy.secagg_rounds import SecAgg
 from simulation.config import RunConfig
 from simulation.engine.exchange import exchange
 from simulation.engine.phone_secret import ExchangeWithPhones
+from simulation.world.aggregation_settings import assumptions_of, full_graph, order_secret
 
 _SUMS_ALONE = "under --aggregation.protocol secagg and arithmetic the server learns sums over a round's phones alone"
 NOT_SHOWN = {
@@ -42,41 +40,19 @@ def aggregation_of(config: RunConfig, most_reports: int) -> Aggregation:
     protocol = config.aggregation.protocol
     if protocol == "none":
         return Aggregation(EachPhoneTold())
+    assumptions, order = assumptions_of(config.aggregation), order_secret(config.seed)
     if protocol == "arithmetic":
-        return Aggregation(SumsAlone())
+        return Aggregation(SumsAlone(order, assumptions))
     phones = RunSecret.fresh()
     on_the_way = ExchangeWithPhones(phones)
-    assumptions = assumptions_of(config.aggregation)
-    graph_size(config.cohort.goal, assumptions)  # refuses one that cannot be
     aggregator = SecAgg(
         Authority.of(phones).public,
-        order_secret(config.seed),
+        order,
         most_reports=most_reports,
         assumptions=assumptions,
         exchange=on_the_way,
     )
     return Aggregation(aggregator, on_the_way)
-
-
-def assumptions_of(aggregation: AggregationConfig) -> Assumptions:
-    """What a round has to withstand, by the settings.
-
-    Args:
-        aggregation: the settings.
-    """
-    corrupted, dropped = aggregation.corrupted_share, aggregation.dropout_share
-    return replace(
-        USUAL_ASSUMPTIONS,
-        corrupted_share=USUAL_ASSUMPTIONS.corrupted_share if corrupted is None else corrupted,
-        dropped_share=USUAL_ASSUMPTIONS.dropped_share if dropped is None else dropped,
-        neighbours=aggregation.neighbours,
-        threshold=aggregation.threshold,
-    )
-
-
-def order_secret(seed: int) -> RunSecret:
-    """Draws the order of the phones in each round's graph; nothing that is hidden from anybody."""
-    return RunSecret(hashlib.sha256(f"order of the phones, seed {seed}".encode()).digest())
 
 
 def aggregation_facts(config: RunConfig) -> dict[str, Any] | None:
@@ -91,8 +67,26 @@ def aggregation_facts(config: RunConfig) -> dict[str, Any] | None:
     assumptions, phones = assumptions_of(config.aggregation), config.cohort.goal
     return {
         "protocol": protocol,
-        **asdict(graph_size(phones, assumptions)),
+        **asdict(full_graph(config.aggregation, config.cohort)),
         "corrupted": assumptions.corrupted(phones),
         "dropped": assumptions.dropped(phones),
         "security_bits": assumptions.security_bits,
     }
+
+
+def aggregation_words(config: RunConfig) -> str | None:
+    """What a run says of it when it begins; None where the server is told of each phone.
+
+    Args:
+        config: of the run.
+    """
+    if not config.aggregation.is_summed:
+        return None
+    size = full_graph(config.aggregation, config.cohort)
+    graph = (
+        f"{size.neighbours} neighbours a phone, shares of {size.threshold} open a secret, at least "
+        f"{size.least_survivors} of {size.phones} vectors"
+    )
+    if config.aggregation.protocol == "secagg":
+        return f"sums        secagg: the server learns each round's sum alone\n            {graph}"
+    return f"sums        as under secagg, without keys or masks: nothing is hidden\n            {graph}"

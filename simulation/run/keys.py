@@ -34,6 +34,10 @@ _FUNNEL = (
     *("invited", "dropped_failure", "dropped_ineligible", "dropped_upload", "late", "unused", "reported", "closed_s"),
     *("checked_in", "selection_s", "opened_s", "simulated_date"),
 )
+_STEPPED = (
+    *("group", "left_advertise", "left_share", "left_mask", "left_confirm", "left_unmask", "aggregation_s"),
+    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed"),
+)
 _BUFFERED = ("in_flight_before", "stale", "in_flight", "mean_staleness")
 _PRIVACY = ("zcdp_rho", "epsilon", "delta", "epsilon_is_of")
 
@@ -66,7 +70,7 @@ ROUNDS = (
     Keys(("aggregation", "aggregation.*"), "how the sum was protected, and what became of it", SCHEDULE),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
-    Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED), "the funnel", SCHEDULE),
+    Keys(("round", "completed", "reports", *_FUNNEL, *_BUFFERED, *_STEPPED), "the funnel", SCHEDULE),
     Keys(("zcdp_rho", "epsilon", "epsilon_is_of"), "the cost so far", COST),
     Keys(("clip_norm", "weights_sha256"), "the clip norm, and the digest of the weights", RELEASES),
 )

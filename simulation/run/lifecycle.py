@@ -28,7 +28,7 @@ from simulation.config import RunConfig
 from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
 from simulation.run.account import RunOnAccount, open_on_account, run_number
-from simulation.run.aggregation import Aggregation, aggregation_of
+from simulation.run.aggregation import Aggregation, aggregation_of, aggregation_words
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -350,6 +350,8 @@ def _introduce(run: Run, progress: RunProgress) -> None:
     if config.engine.address is not None:
         progress.say(warning_of(config.engine.address))
     progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
+    if (words := aggregation_words(config)) is not None:
+        progress.say(words)
     for line in introduction(run):
         progress.say(line)
 

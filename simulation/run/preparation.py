@@ -27,6 +27,7 @@ from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocab
 from simulation.run.reservation import Reserved, reserved_for_words, words_alone_if_it_fails
 from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
+from simulation.world.aggregation_settings import steps_of
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
@@ -157,7 +158,11 @@ def _settled(accepted: AcceptedInput) -> Prepared:
         baselines=MeasuredLater(partial(_measure_baselines, accepted, population, vocabulary, shape.sequence_length)),
         task=host_task(config, parts, shape, accepted.spec, vocabulary),
         fleet=accepted.fleet,
-        work=PhoneWork(shape.num_weights * 4, _training_tokens(config, accepted.population, shape)),
+        work=PhoneWork(
+            shape.num_weights * 4,
+            _training_tokens(config, accepted.population, shape),
+            steps_of(config.aggregation, config.cohort, shape.num_weights, config.seed),
+        ),
         start=accepted.start,
         parts=parts,
         metrics=accepted.metrics,

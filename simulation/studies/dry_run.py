@@ -23,6 +23,7 @@ from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.parts import Parts
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
+from simulation.world.aggregation_settings import steps_of
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.participation import Grouping, phone_groups
@@ -149,6 +150,7 @@ def _work(config: RunConfig, tokens: NDArray[np.int64], protection: Protection) 
         lambda phones, _: tokens[phones],
         upload_bytes=size + round(protection.upload_mb * 1e6),
         extra_s=protection.compute_s,
+        steps=steps_of(config.aggregation, config.cohort, size // 4, config.seed),
     )
 
 

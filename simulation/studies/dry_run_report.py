@@ -23,7 +23,9 @@ from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
 from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
+from simulation.studies.dry_run_steps import LEFT, steps_summary, steps_words
 from simulation.tables import print_groupings
+from simulation.world.aggregation_steps import SteppedFunnel
 from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.participation import overall, participation_by_group
 from typefleet.steps import step
@@ -135,6 +137,7 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
     completed_s = np.array([r.funnel.closed_s for r in done])
     invited = sum(r.funnel.invited for r in run.rounds)
     separation = run.log.min_separation or None
+    stepped = [r.funnel for r in run.rounds if isinstance(r.funnel, SteppedFunnel)]
     return {
         "simulated_days": days,
         "rounds_completed": len(done),
@@ -148,8 +151,10 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
         "checked_in": _quantiles(np.array([r.funnel.checked_in for r in run.rounds])),
         "invited": invited,
         "outcome_share": {
-            name: sum(getattr(r.funnel, name, 0) for r in run.rounds) / invited if invited else None for name in _FUNNEL
+            name: sum(getattr(r.funnel, name, 0) for r in run.rounds) / invited if invited else None
+            for name in (*_FUNNEL, *(LEFT if stepped else ()))
         },
+        **({"aggregation": steps_summary(stepped)} if stepped else {}),
         "participation": asdict(overall(run.fleet.may_train, run.log.counts)),
         "max_participations": int(run.log.counts.max(initial=0)),
         "min_separation_rounds": separation,
@@ -222,6 +227,8 @@ def print_summary(console: Console, summary: dict[str, Any], population: int) ->
             "(target: 50 with 1,000,000 phones and a goal of 500)",
         ),
     ]
+    if "aggregation" in summary:
+        rows.insert(3, ("secure aggregation", steps_words(summary["aggregation"])))
     grid = Table.grid(padding=(0, 2))
     for row in rows:
         grid.add_row(*row)

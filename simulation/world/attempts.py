@@ -45,6 +45,7 @@ def resolve_attempts(
     devices: Devices,
     world: FleetConfig,
     model_bytes: int,
+    uploads: bool = True,
     seed: int,
     counters: tuple[int, ...],
     upload_bytes: int | None = None,
@@ -58,6 +59,7 @@ def resolve_attempts(
         tokens: int64 [attempts], what each trains on.
         devices, world: speeds; shares of failures.
         model_bytes: size of the download, and of the upload unless it has its own.
+        uploads: whether an update is uploaded at once; if not, an attempt ends with the training.
         seed, counters: key of the failures; a phone's next attempt needs others.
         upload_bytes: size of the upload.
         extra_s: of computing besides training, on a phone that trains at the settings' median speed; on another one in
@@ -70,12 +72,12 @@ def resolve_attempts(
     if extra_s:
         trained_s = trained_s + extra_s * devices.train_s_per_token[phone] / world.train_s_per_token_median
     upload_size = model_bytes if upload_bytes is None else upload_bytes
-    upload_s = upload_size / devices.upload_bytes_per_s[phone]  # [attempts]
+    upload_s = uploads * upload_size / devices.upload_bytes_per_s[phone]  # [attempts]
     fails = uniform(purpose_key(seed, "failure", *counters), phone) < world.failure_share
     # Of independent tries, the first n all break off with probability share^n.
     share, luck = world.upload_failure_share, uniform(purpose_key(seed, "upload", *counters), phone)
     tries = 1 + sum((luck < share**n).astype(np.int64) for n in range(1, world.upload_tries))
-    breaks_off = luck < share**world.upload_tries
+    breaks_off = uploads & (luck < share**world.upload_tries)
     end_s = np.where(fails, trained_s, trained_s + tries * upload_s)
     outcome = np.where(fails, FAILED, np.where(breaks_off, UPLOAD_FAILED, DONE))
     interrupted = end_s > began.until_s

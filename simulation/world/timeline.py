@@ -19,6 +19,7 @@ from client_model.keyed_random import hash_uint64, purpose_key, uniform
 from server_strategy.config import CohortConfig
 from server_strategy.state import State, branch, leaf
 from simulation.clock import HOUR_S
+from simulation.world.aggregation_steps import AggregationSteps
 from simulation.world.attempts import DONE, Attempts, resolve_attempts
 from simulation.world.check_ins import CheckIns
 from simulation.world.diary import PhoneDiary
@@ -35,6 +36,7 @@ class PhoneWork:
 
     model_bytes: int  # size of the download, and of the upload unless it has its own
     training_tokens: TrainingTokens  # (phones, round) -> tokens that each would train on, int64 [len(phones)]
+    steps: AggregationSteps | None = None  # how its update is added up, where that takes time; None: as it is uploaded
     upload_bytes: int | None = None  # of an update that is larger or smaller than the model
     extra_s: float = 0.0  # of computing besides training, on a phone of median speed
 
@@ -55,6 +57,11 @@ class Timeline:
         self.now_s = 0.0
         self.diary = PhoneDiary(fleet.num_phones)
         self.invitations: list[tuple[float, NDArray[np.int64]]] = []
+
+    @property
+    def steps(self) -> AggregationSteps | None:
+        """How the updates of a round are added up, where that takes time."""
+        return self._work.steps
 
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now and that the participation rule admits."""
@@ -98,6 +105,7 @@ class Timeline:
             model_bytes=self._work.model_bytes,
             upload_bytes=self._work.upload_bytes,
             extra_s=self._work.extra_s,
+            uploads=self._work.steps is None,
             seed=seed,
             counters=(server_round, draw),
         )

@@ -5,6 +5,8 @@ import pytest
 from flwr.app import ConfigRecord, Message
 
 from client_model.learning.local_training import LocalResult
+from server_strategy.aggregation.graph import Assumptions
+from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregators import SumsAlone
 from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig
@@ -24,6 +26,11 @@ MECHANISMS = {
     "blt": {"mechanism": "blt", "noise_multiplier": 1.0},
 }
 ADAPTS = {"clip_quantile": 0.5, "clip_count_stddev": 8.0}
+
+
+def arithmetic():
+    """Of rounds that go on with few phones."""
+    return SumsAlone(RunSecret(bytes(32)), Assumptions(corrupted_share=0.0, check_views=False))
 
 
 def trained(phone, server_round, broken, failing):
@@ -66,7 +73,7 @@ def test_not_one_bit_differs(name, scope, adapts):
     privacy = PrivacyConfig(clip_norm=3.0, clip_scope=scope, **MECHANISMS[name], **own)
     without, outcomes, _ = play(*make(privacy=privacy), broken=(3,), failing=(5,))
     for nodes, per_message, shuffle in ((1, None, 0), (4, 1, 1), (3, 2, 2)):
-        strategy, grid = make(privacy=privacy, nodes=nodes, phones_per_message=per_message, aggregator=SumsAlone())
+        strategy, grid = make(privacy=privacy, nodes=nodes, phones_per_message=per_message, aggregator=arithmetic())
         found, told, _ = play(strategy, grid, shuffle=shuffle, broken=(3,), failing=(5,))
         np.testing.assert_array_equal(found, without)
         for one, other in zip(told, outcomes, strict=True):
@@ -79,7 +86,7 @@ def test_not_one_bit_differs(name, scope, adapts):
 
 
 def test_a_reply_has_no_number_of_a_phone_but_who_reported():
-    strategy, grid = make(aggregator=SumsAlone(), nodes=2)
+    strategy, grid = make(aggregator=arithmetic(), nodes=2)
     _, outcomes, replies = play(strategy, grid, rounds=1)
     for reply in replies:
         assert set(reply.content) == {"update-sum", "metrics", "failures"}
@@ -100,7 +107,7 @@ def test_more_reports_than_the_goal_and_rounds_too_small_come_out_as_without():
 
     cohort = CohortConfig(goal=6, min_separation_rounds=1, minimum_report_share=0.5)
     seen = []
-    for aggregator in (None, SumsAlone()):
+    for aggregator in (None, arithmetic()):
         strategy, grid = make(cohorts=Deadline(6), cohort=cohort, aggregator=aggregator)
         weights, outcomes, _ = play(strategy, grid)
         seen.append(weights)

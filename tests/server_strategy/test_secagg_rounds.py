@@ -1,5 +1,6 @@
 """Secure aggregation under the strategy: not one bit differs, and nothing that the server handles bares an update."""
 
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -8,13 +9,15 @@ from flwr.app import ConfigRecord, Message
 
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import Authority, RunSecret
-from server_strategy.aggregation.vector import LARGEST
+from server_strategy.aggregation.terms import Step
+from server_strategy.aggregation.vector import LARGEST, ring_for
+from server_strategy.aggregators import SumsAlone
 from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.protocol import TrainRequest
 from server_strategy.protocol_of_sums import with_phone_secret
-from server_strategy.secagg_rounds import SecAgg, ring_for
+from server_strategy.secagg_rounds import SecAgg
 from server_strategy.update_sum import MAX_PHONES, FixedPointSum
 from simulation.engine import phone_steps, summed_shard
 from simulation.run.checkpoint import flattened
@@ -228,3 +231,34 @@ def test_a_sparse_graph_is_used_where_it_does():
     assumptions = Assumptions(0.0, 0.0, security_bits=1, correctness_bits=1, complete_up_to=3)
     _, outcomes, _ = play(Hosts(), rounds=1, assumptions=assumptions, **cohort())
     assert outcomes[0].plan.abandoned is None and outcomes[0].aggregation["neighbours"] < GOAL - 1
+
+
+class Leaving(UniformCohorts):
+    """Phones leave in the simulated world, by the step that they do not take any more."""
+
+    def __init__(self, leaves):
+        super().__init__(GOAL, seed=1)
+        object.__setattr__(self, "steps", leaves)
+
+    def plan_round(self, server_round, may_participate):
+        plan = super().plan_round(server_round, may_participate)
+        leaves = dict(zip(plan.reporters.tolist(), self.steps, strict=False))
+        in_sum = np.array([leaves.get(phone, Step.DONE) > Step.MASK for phone in plan.reporters.tolist()])
+        return replace(plan.only(plan.reporters[in_sum]), leaves=leaves)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(), (Step.MASK,), (Step.ADVERTISE, Step.UNMASK), (Step.SHARE, Step.CONFIRM), (Step.CONFIRM, Step.UNMASK)]
+    + [(step,) * 4 for step in (Step.SHARE, Step.MASK, Step.CONFIRM, Step.UNMASK)],
+)
+def test_arithmetic_has_the_same_bits_records_and_counts(steps):
+    order, privacy = RunSecret(bytes(32)), PrivacyConfig("none", clip_norm=3.0)
+    settings = {**cohort(), "cohorts": Leaving(steps), "privacy": privacy}
+    masked, records, _ = play(Hosts(), rounds=1, **settings)
+    counted, told, _ = sums.play(*make(aggregator=SumsAlone(order), **settings), rounds=1)
+    np.testing.assert_array_equal(masked, counted)
+    one, other = records[0], told[0]
+    assert {**one.aggregation, "protocol": ""} == {**other.aggregation, "protocol": ""}
+    assert (one.plan.abandoned, one.reports, one.tokens) == (other.plan.abandoned, other.reports, other.tokens)
+    assert (len(steps) == 4) == (one.plan.abandoned is not None)

@@ -21,6 +21,7 @@ from simulation.config import RunConfig
 from simulation.run.preparation import prepare
 from simulation.settings import choose, flag_name, leaves, selectors, with_values
 from simulation.unused import defaults_beside, without_effect
+from simulation.world.aggregation_settings import steps_of
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
@@ -63,7 +64,8 @@ def settled_part(look: Callable[[RunConfig], str]) -> Callable[[RunConfig], str]
 def rounds(config: RunConfig) -> str:
     """Who reports in each round, when it closes and what became of the others."""
     fleet = Fleet(config.fleet, 300, config.seed, np.arange(300))
-    work = PhoneWork(500_000, lambda phones, _: 400 + 37 * (phones % 50))
+    steps = steps_of(config.aggregation, config.cohort, 125_000, config.seed)
+    work = PhoneWork(500_000, lambda phones, _: 400 + 37 * (phones % 50), steps)
     cohorts, everybody = make_cohorts(fleet, config.cohort, work), np.ones(300, bool)
     played = [cohorts.plan_round(number, everybody) for number in range(1, 13)]
     return repr([(p.reporters.tolist(), p.funnel, p.abandoned, p.update_weight) for p in played])
@@ -127,7 +129,7 @@ def table(files: Path) -> dict[str, Try]:
     quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
     scarce = {"cohort.goal": 40, "cohort.selection_timeout_s": 0.0}
     offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
-    masked = {"aggregation.protocol": "secagg"}
+    masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
@@ -216,10 +218,11 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
-        "aggregation.neighbours": Try(7, ReadIn("simulation/run/aggregation.py"), masked),
-        "aggregation.threshold": Try(6, ReadIn("simulation/run/aggregation.py"), masked),
-        "aggregation.corrupted_share": Try(0.2, ReadIn("simulation/run/aggregation.py"), masked),
-        "aggregation.dropout_share": Try(0.2, ReadIn("simulation/run/aggregation.py"), masked),
+        "aggregation.neighbours": Try(9, rounds, masked, ReadIn("simulation/world/aggregation_settings.py")),
+        "aggregation.threshold": Try(7, rounds, masked),
+        "aggregation.corrupted_share": Try(0.3, rounds, masked, ReadIn("simulation/world/aggregation_settings.py")),
+        "aggregation.dropout_share": Try(0.5, rounds, masked, ReadIn("simulation/world/aggregation_settings.py")),
+        "aggregation.step_latency_s": Try(300.0, rounds, masked),
         "server_optimizer.name": Try("yogi", steps),
         "server_optimizer.learning_rate": Try(0.5, steps),
         "server_optimizer.schedule": Try("linear", steps),

@@ -1,68 +1,204 @@
 """Whole runs in which the server learns sums alone: the same weights, and nothing of a phone in what they leave."""
 
+import io
 import json
+import shutil
+import zipfile
 
+import numpy as np
 import pytest
 
 from server_strategy.privacy.statement_aggregation import trust_model
+from simulation.engine import phone_secret
+from simulation.engine.phone_steps import Masks
+from simulation.flags import parse_simulate
+from simulation.parts import Parts
+from simulation.run.aggregation import aggregation_facts
 from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.start import start
 from simulation.studies.privacy_check import checked
 from tests.simulation.conftest import WEIGHTS_ONLY
-from tests.simulation.engine_in_process import simulate
+from tests.simulation.engine_in_process import EngineInProcess, GridInProcess
+
+FLAGS = (*WEIGHTS_ONLY, "--rounds", 2, "--privacy.clip-quantile", 0.5)
+MASKED = ("--aggregation.protocol", "secagg", "--engine.devices-per-message", 1)
+
+
+class Heard(GridInProcess):
+    """Remembers what the hosts are sent and what they answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent, self.answers = [], []
+
+    def push_messages(self, messages):
+        pushed = list(super().push_messages(some := list(messages)))
+        self.sent += some
+        self.answers += [self._answers[one] for one in pushed]
+        return pushed
+
+
+class Engine(EngineInProcess):
+    def __init__(self):
+        self.grid = Heard()
+
+    def run(self, body):
+        return body(self.grid)
+
+
+def play(*flags):
+    """(what was heard, what was printed) in a run."""
+    parsed, printed, engine = parse_simulate([str(one) for one in flags]), io.StringIO(), Engine()
+    start(parsed.run, Parts(), printed, parsed.resume is not None, engine)
+    return engine.grid, printed.getvalue()
+
+
+class Run:
+    """A run, and, where vectors are masked, what they were before, by phone, and the secret of the phones."""
+
+    def __init__(self, folder, *flags):
+        self.folder, self.vectors, self.secrets = folder, [], set()
+        masked, told = Masks.masked, phone_secret.with_phone_secret
+
+        def seen(masks, number, vector):
+            self.vectors.append(vector)
+            return masked(masks, number, vector)
+
+        def known(content, secret):
+            self.secrets.add(secret.key)
+            return told(content, secret)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Masks, "masked", seen)
+            patch.setattr(phone_secret, "with_phone_secret", known)
+            self.heard, self.printed = play(*FLAGS, *flags, "--output-dir", folder)
+
+    def read(self, name):
+        return json.loads((self.folder / name).read_text())
+
+    def lines(self):
+        return [json.loads(line) for line in (self.folder / "rounds.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The folder of a run by the protocol of the aggregation."""
-    found = {}
-    for protocol, own in (("none", ()), ("arithmetic", ("--engine.devices-per-message", 3))):
-        found[protocol] = tmp_path_factory.mktemp("runs") / protocol
-        flags = (*WEIGHTS_ONLY, *own, "--privacy.clip-quantile", 0.5, "--aggregation.protocol", protocol)
-        simulate([str(one) for one in (*flags, "--output-dir", found[protocol])])
-    return found
+def without(tmp_path_factory):
+    return Run(tmp_path_factory.mktemp("without") / "run")
 
 
-def read(folder, name):
-    return json.loads((folder / name).read_text())
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory):
+    return Run(tmp_path_factory.mktemp("masked") / "run", *MASKED)
 
 
-def lines(folder):
-    return [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
-
-
-def test_weights_reports_and_costs_are_those_of_a_server_that_is_told_everything(runs):
-    without, summed = (lines(runs[protocol]) for protocol in ("none", "arithmetic"))
+def test_weights_reports_and_costs_are_those_of_a_server_that_is_told_everything(without, masked):
     names = ("weights_sha256", "reports", "tokens", "clip_norm", "clipped_share", "epsilon", "reported", "top1_recall")
-    for one, other in zip(without, summed, strict=True):
+    assert len(masked.lines()) == 2
+    for one, other in zip(without.lines(), masked.lines(), strict=True):
         assert {name: one.get(name) for name in names} == {name: other.get(name) for name in names}
         assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
-        assert "aggregation" not in one and other["aggregation"]["protocol"] == "arithmetic"
+        assert "aggregation" not in one and other["aggregation"]["protocol"] == "secagg"
         assert other["aggregation"]["mean_update_norm"] > 0
-    assert (
-        read(runs["none"], "summary.json")["weights_sha256"]
-        == read(runs["arithmetic"], "summary.json")["weights_sha256"]
-    )
+    assert without.read("summary.json")["weights_sha256"] == masked.read("summary.json")["weights_sha256"]
 
 
-def test_what_is_known_of_no_group_is_null_and_says_why(runs):
-    without, summed = (read(runs[protocol], "participation.json") for protocol in ("none", "arithmetic"))
-    assert all(row["share_of_tokens"] is not None for row in without["by_group"]) and "not_shown" not in without
+def contents(folder):
+    """The bytes of every file of a run, of what is packed in it too."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        yield content
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            with zipfile.ZipFile(io.BytesIO(content)) as inside:
+                yield from (inside.read(name) for name in inside.namelist())
+
+
+def in_records(messages):
+    """(arrays, bytes and texts) of messages."""
+    arrays, texts = [], []
+    for message in messages:
+        arrays += [a.numpy() for record in message.content.array_records.values() for a in record.values()]
+        for record in (*message.content.config_records.values(), *message.content.metric_records.values()):
+            for value in record.values():
+                each = value if isinstance(value, list) else [value]
+                texts += [one if isinstance(one, bytes) else str(one).encode() for one in each]
+    return arrays, texts
+
+
+def test_nothing_that_passes_through_the_driver_bares_a_single_update(masked):
+    """Messages, checkpoints and all other files, and what is printed; each message has one phone."""
+    assert len(masked.vectors) == 16 and len(masked.secrets) == 1
+    arrays, texts = in_records([*masked.heard.sent, *masked.heard.answers])
+    for path in (masked.folder / "checkpoints").glob("*.npz"):
+        with np.load(path) as stored:
+            arrays += [stored[name] for name in stored.files]
+    files = [*contents(masked.folder), masked.printed.encode()]
+    sums = [array.ravel() for array in arrays if array.dtype == np.int64 and array.size == masked.vectors[0].size]
+    assert len(sums) == 16
+    for vector in masked.vectors:
+        alike = [np.mean((array ^ vector) & (2**40 - 1) == 0) for array in sums]
+        assert max(alike) < 0.01  # masked, coordinate by coordinate
+        some = vector[np.flatnonzero(vector)[:8]].tobytes()
+        assert not any(some in content for content in (*texts, *files))
+        update = vector[:-4].astype(np.float64)
+        for array in arrays:
+            if array.dtype.kind == "f" and array.size == update.size and np.any(array):
+                assert abs(np.corrcoef(array.ravel(), update)[0, 1]) < 0.95
+    (key,) = masked.secrets
+    for content in (*files, *in_records(masked.heard.answers)[1]):
+        assert key not in content and key.hex().encode() not in content
+    for answer in masked.heard.answers:
+        if answer.metadata.message_type == "train":
+            assert set(answer.content["metrics"]) == {"phone-ids", "rejected-ids", "failed-ids"}
+
+
+def test_what_is_known_of_no_group_is_null_and_says_why(without, masked):
+    told, summed = without.read("participation.json"), masked.read("participation.json")
+    assert all(row["share_of_tokens"] is not None for row in told["by_group"]) and "not_shown" not in told
     assert all(row["share_of_tokens"] is None for row in summed["by_group"])
     assert {row["grouping"] for row in summed["by_group"]} == {"device tier", "time zone", "time eligible"}
     assert all("learns sums over a round's phones alone" in why for why in summed["not_shown"].values())
-    assert summed["overall"] == without["overall"]
-    stored = {p: load_newest_checkpoint(folder / "checkpoints")[0].state for p, folder in runs.items()}
-    assert stored["none"]["tokens_by_phone"].any() and not stored["arithmetic"]["tokens_by_phone"].any()
+    assert summed["overall"] == told["overall"]
+    folders = [run.folder / "checkpoints" for run in (without, masked)]
+    stored = [load_newest_checkpoint(folder)[0].state["tokens_by_phone"] for folder in folders]
+    assert stored[0].any() and not stored[1].any()
 
 
-def test_the_statement_says_who_sees_what_and_can_be_checked(runs):
-    without, summed = (read(runs[protocol], "privacy.json") for protocol in ("none", "arithmetic"))
-    assert "aggregation" not in without and "aggregation" not in without["facts"]
-    assert summed["trust_model"] == trust_model({"protocol": "arithmetic"}, "") != without["trust_model"]
-    page = (runs["arithmetic"] / "privacy.md").read_text()
-    for text in (*summed["aggregation"]["who_sees_what"].values(), *summed["aggregation"]["assumed"]):
+def test_the_statement_says_who_sees_what_and_can_be_checked(without, masked):
+    told, summed = without.read("privacy.json"), masked.read("privacy.json")
+    assert "aggregation" not in told and "aggregation" not in told["facts"]
+    assert summed["trust_model"] == trust_model({"protocol": "secagg"}, "") != told["trust_model"]
+    page = (masked.folder / "privacy.md").read_text()
+    said = summed["aggregation"]
+    for text in (*said["who_sees_what"].values(), *said["assumed"], *said["not_shown_by_a_simulation"]):
         assert text in page
-    assert "the norm of each phone's update" not in page
-    assert "the norm of each phone's update" in (runs["none"] / "privacy.md").read_text()
-    assert "the server's memory with --aggregation.protocol" in page
-    assert not checked(runs["arithmetic"])[1].wrongs
+    assert (said["neighbours"], said["least_survivors"]) == (7, said["threshold"] + 1)
+    assert "the norm of each phone's update" not in page and "with --aggregation.protocol" in page
+    assert "the norm of each phone's update" in (without.folder / "privacy.md").read_text()
+    assert not checked(masked.folder)[1].wrongs
+
+
+@pytest.mark.parametrize("protocol", ["none", "arithmetic", "secagg"])
+def test_what_a_statement_is_told_follows_from_the_settings(protocol):
+    config = parse_simulate(["--aggregation.protocol", protocol]).run
+    facts = aggregation_facts(config)
+    assert (facts or {}).get("protocol") == (None if protocol == "none" else protocol)
+    assert facts == json.loads(json.dumps(facts))
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_from_its_first_round_comes_to_the_same(masked, tmp_path):
+    again = tmp_path / "run"
+    shutil.copytree(masked.folder, again)
+    for path in (again / "checkpoints").glob("checkpoint-*2.npz"):
+        path.unlink()
+    play("--resume", again)
+    summaries = [json.loads((at / "summary.json").read_text()) for at in (masked.folder, again)]
+    for name in ("weights_sha256", "epsilon", "devices_trained", "tokens_trained"):
+        assert summaries[0][name] == summaries[1][name], name
+
+
+@pytest.mark.slow
+def test_workers_of_rays_come_to_the_same(simulate, without, tmp_path):
+    flags = (*FLAGS, "--aggregation.protocol", "secagg", "--engine.workers", 2, "--output-dir", tmp_path / "run")
+    simulate(*flags)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["weights_sha256"] == without.read("summary.json")["weights_sha256"]

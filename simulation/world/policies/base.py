@@ -5,20 +5,24 @@ To add one: a module with a `KIND` like `synchronous`'s, and a line in `simulati
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.departures import WHY_FAILED
+from server_strategy.aggregation.terms import Step
 from server_strategy.cohorts import UNIFORM_WEIGHTS, RoundPlan
 from server_strategy.funnel import Funnel
 from server_strategy.state import State
 from simulation.clock import simulated_date
+from simulation.world.aggregation_steps import AggregationSteps
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
 from simulation.world.timeline import Timeline
 from typefleet.doors import KindSettings
+from typefleet.errors import expected
 
 
 class RoundPolicy(ABC):
@@ -134,9 +138,32 @@ class SuccessiveRounds(RoundPolicy):
             opened_s=opened_s,
             simulated_date=simulated_date(timeline.fleet.config.start_date, closing.closed_s),
         )
-        return RoundPlan(
+        plan = RoundPlan(
             reporters=reporters.phone,
             tokens=reporters.tokens,
             abandoned=None if reported >= minimum else f"{reported} {plural}, minimum {minimum}",
             funnel=funnel,
+        )
+        return plan if timeline.steps is None or plan.abandoned else self._in_steps(plan, timeline.steps, server_round)
+
+    def _in_steps(self, plan: RoundPlan, steps: AggregationSteps, server_round: int) -> RoundPlan:
+        """The round after its group has taken the steps of secure aggregation, and the clock past them."""
+        timeline, funnel = self.timeline, plan.funnel
+        if funnel is None:
+            raise RuntimeError(expected("a round that is resolved", "a funnel", "none"))
+        played = steps.resolve(plan.reporters, funnel.closed_s, server_round, timeline.fleet)
+        timeline.now_s = played.over_s + self.settings.pause_s
+        found = steps.funnel_of(funnel, played, funnel.closed_s)
+        date = simulated_date(timeline.fleet.config.start_date, played.over_s)
+        minimum = int(np.ceil(timeline.cohort.minimum_report_share * timeline.cohort.goal))
+        why = played.counted.failure and f"secure aggregation: {WHY_FAILED[played.counted.failure]}"
+        if why is None and found.reported < minimum:
+            why = f"{found.reported} reports, minimum {minimum}"
+        gone = played.leaves < Step.DONE
+        leaves = dict(zip(plan.reporters[gone].tolist(), played.leaves[gone].tolist(), strict=True))
+        return replace(
+            plan.only(plan.reporters[played.leaves > Step.MASK]),
+            abandoned=why,
+            funnel=replace(found, simulated_date=date),
+            leaves=leaves,
         )

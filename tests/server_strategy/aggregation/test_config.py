@@ -14,9 +14,9 @@ def test_a_buffer_is_refused_with_its_reason(protocol):
     check_aggregation(AggregationConfig(), CohortConfig(policy="buffered"))
 
 
-def test_secagg_wants_three_phones_and_a_threshold_among_the_neighbours():
+def test_masks_want_three_phones_and_a_threshold_among_the_neighbours():
     with pytest.raises(ConfigError, match=r"--cohort.goal: expected a number >= 3"):
         check_aggregation(AggregationConfig("secagg"), CohortConfig(goal=2))
-    check_aggregation(AggregationConfig("arithmetic"), CohortConfig(goal=1))
+    check_aggregation(AggregationConfig("none"), CohortConfig(goal=1))
     with pytest.raises(ConfigError, match=r"--aggregation.threshold: expected a number <= .*neighbours = 4"):
         check_aggregation(AggregationConfig("secagg", neighbours=4, threshold=5), CohortConfig())

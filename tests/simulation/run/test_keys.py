@@ -26,6 +26,7 @@ from simulation.run.sources import Guarantee
 from simulation.run.statement_pages import statement_pages
 from simulation.run.trackers.values import round_values
 from simulation.studies.personalisation import PhoneGroup
+from simulation.world.aggregation_steps import SteppedFunnel
 from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel
 from tests.server_strategy.privacy.test_protected_sum import make_plan
@@ -40,7 +41,7 @@ ROUND = {
     *(f.name for f in fields(RoundRecord) if f.name not in ("funnel", "held_out", "profile", "failed")),
     "aggregation.mean_update_norm",
     "aggregation.protocol",
-    *(f.name for f in fields(BufferedFunnel)),
+    *(f.name for f in (*fields(BufferedFunnel), *fields(SteppedFunnel))),
     *("failed", "failed.0123456789abcdef", "profile", *MEASURED, *dotted_keys(MEASURED), *PROFILED),
 }
 SUMMED = {

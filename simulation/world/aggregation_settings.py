@@ -1,0 +1,75 @@
+"""What the settings of the aggregation come to in a round: assumptions, order of the phones, steps in time."""
+
+import hashlib
+import math
+from dataclasses import replace
+
+from server_strategy.aggregation.config import AggregationConfig
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
+from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.terms import RoundTerms
+from server_strategy.aggregation.vector import TAIL, ring_for
+from server_strategy.config import CohortConfig
+from simulation.world.aggregation_steps import AggregationSteps
+from typefleet.doors import chosen
+from typefleet.errors import ConfigError
+
+
+def assumptions_of(aggregation: AggregationConfig) -> Assumptions:
+    """What a round has to withstand, by the settings.
+
+    Args:
+        aggregation: the settings.
+    """
+    corrupted, dropped = aggregation.corrupted_share, aggregation.dropout_share
+    return replace(
+        USUAL_ASSUMPTIONS,
+        corrupted_share=USUAL_ASSUMPTIONS.corrupted_share if corrupted is None else corrupted,
+        dropped_share=USUAL_ASSUMPTIONS.dropped_share if dropped is None else dropped,
+        neighbours=aggregation.neighbours,
+        threshold=aggregation.threshold,
+    )
+
+
+def order_secret(seed: int) -> RunSecret:
+    """Draws the order of the phones in each round's graph; nothing that is hidden from anybody."""
+    return RunSecret(hashlib.sha256(f"order of the phones, seed {seed}".encode()).digest())
+
+
+def full_graph(aggregation: AggregationConfig, cohort: CohortConfig) -> GraphSize:
+    """The graph of a round that reaches its goal.
+
+    Args:
+        aggregation, cohort: settings.
+
+    Raises:
+        ConfigError: none of so many phones withstands what is assumed, or the one that is set does not.
+    """
+    try:
+        return graph_size(cohort.goal, assumptions_of(aggregation))
+    except ConfigError as error:
+        flags = "--aggregation.corrupted-share, dropout-share, neighbours, threshold"
+        raise ConfigError(f"{flags}: {error}") from error
+
+
+def steps_of(
+    aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, seed: int
+) -> AggregationSteps | None:
+    """The steps of a round in simulated time; None where they take none.
+
+    Args:
+        aggregation, cohort: settings.
+        num_weights: of the model.
+        seed: of the run.
+
+    Raises:
+        ConfigError: a graph of so many phones does not withstand what is assumed.
+    """
+    if not aggregation.is_summed or aggregation.step_latency_s is None:
+        return None
+    assumptions = assumptions_of(aggregation)
+    full_graph(aggregation, cohort)
+    most = math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
+    # Bytes depend on lengths alone, so that any key stands for the authority's.
+    terms = RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions)
+    return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)
