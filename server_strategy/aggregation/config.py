@@ -22,17 +22,16 @@ class AggregationConfig:
     """none: the server sees each host's sum, and the norm, loss and tokens of each phone. secagg: each phone masks its
     vector, by real keys, and the server learns the sum of all alone. arithmetic: the same sums and counts as secagg
     without any key or mask, for large fleets; it hides nothing."""
-    neighbours: Annotated[int | None, Ge(1)] = None
-    """phones that each phone shares masks and secrets with; by default the fewest with which the shares below
+    neighbours: Annotated[int | None, Ge(2)] = None
+    """Phones that each phone shares masks and secrets with; by default the fewest with which the shares below
     do no harm but with probability 2^-40, and all others in a round of up to 64 phones."""
     threshold: Annotated[int | None, Ge(2)] = None
-    """shares of a phone's secret that open it, and so neighbours of each phone that must stay; by default the
+    """Shares of a phone's secret that open it, and so neighbours of each phone that must stay; by default the
     fewest that are safe."""
     corrupted_share: Annotated[float | None, Ge(0), Lt(1)] = None
-    """share of the phones that may side with the server and tell it all they know; by default 0.05."""
+    """Share of the phones that may side with the server and tell it all they know; by default 0.05."""
     dropout_share: Annotated[float | None, Ge(0), Lt(1)] = None
-    """share of the phones that may leave on the way and yet be made up for; by default 0.15."""
-
+    """Share of the phones that may leave on the way and yet be made up for; by default 0.15."""
     step_latency_s: Annotated[float | None, Ge(0), Le(3600)] = None
     """Let the steps of secure aggregation take simulated time: this many seconds each, beside their bytes; phones that
     leave meanwhile are made up for, or the round fails. By default they take no time, and lose nobody, so that a run

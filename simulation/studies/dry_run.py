@@ -130,6 +130,9 @@ def prepare_dry_run(
     num_phones = config.fleet.size or prepare_population(*text).num_phones
     if config.cohort.goal > num_phones:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
+    if config.aggregation.is_summed and config.aggregation.step_latency_s is None:
+        only = "only with --aggregation.step-latency-s in a dry run: else its steps take no time and lose nobody"
+        raise ConfigError(expected("--aggregation.protocol", only, config.aggregation.protocol))
     tokens = tokens_of_phones(config, num_phones, parts.message_format)
     everybody = np.arange(num_phones)
     fleet = Fleet(
