@@ -29,7 +29,7 @@ from benchmarks.soak_results import Comparison, Kill, Results, losses
 from simulation.flags import parse_with_tyro, run_door
 from typefleet.errors import expected
 
-ROUNDS, _GONE_WITHIN_S, _LIFE_S = 30, 5.0, 180.0
+ROUNDS, _GONE_WITHIN_S, _LIFE_S = 30, 5.0, 600.0
 _MARK = "TYPEFLEET_SOAK"  # in the environment of every process of a run, whatever becomes of its parents
 _SMALL = f"""
 --rounds {ROUNDS} --cohort.goal 8 --fleet.size 300 --data.format synthetic --data.vocabulary-phones 100
@@ -285,6 +285,7 @@ class Soak:
         """
         run = self.folder / name
         if not is_done(run):
+            shutil.rmtree(run, ignore_errors=True)  # of a slice that was ended in the middle of it: not undisturbed
             code, *_ = end(begin(flags_for(run, PLANS[name]), self._log(name)))
             if code != 0:
                 raise BenchmarkError(
