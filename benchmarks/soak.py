@@ -3,10 +3,11 @@
 Each run of a plan is carried out twice: undisturbed, and in lives that something ends. It must come to the same bits,
 round by round, with a whole ledger that gives the privacy it claims, and within five seconds of each death no process
 may be left. Prints a line for each kill and a sum at the end; exit code 1 if anything was lost.
+
+In slices: with `--folder`, each kill and comparison is a line of `soak.jsonl` there, and the same command goes on where
+it ended, `--at-most` kills at a time. The plans take turns, so that each slice has some of every one.
 """
 
-import io
-import json
 import os
 import random
 import shutil
@@ -16,8 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,11 +25,11 @@ import psutil
 from annotated_types import Ge
 
 from benchmarks.measure import ROOT, BenchmarkError
+from benchmarks.soak_results import Comparison, Kill, Results, losses
 from simulation.flags import parse_with_tyro, run_door
-from simulation.studies.privacy_check import check_statement
-from typefleet.errors import TypefleetError, expected
+from typefleet.errors import expected
 
-ROUNDS, _GONE_WITHIN_S, _LIFE_S = 30, 5.0, 180.0
+ROUNDS, _GONE_WITHIN_S, _LIFE_S = 30, 5.0, 600.0
 _MARK = "TYPEFLEET_SOAK"  # in the environment of every process of a run, whatever becomes of its parents
 _SMALL = f"""
 --rounds {ROUNDS} --cohort.goal 8 --fleet.size 300 --data.format synthetic --data.vocabulary-phones 100
@@ -53,13 +53,15 @@ class Flags:
     """Kill runs at random moments and see whether anything is lost."""
 
     kills: Annotated[int, Ge(1)] = 100
-    """How many, over all plans."""
+    """How many, over all plans and slices."""
+    at_most: Annotated[int, Ge(1)] | None = None
+    """In this slice; by default all that are left."""
     plans: tuple[str, ...] = tuple(PLANS)
     """Which of the plans."""
     seed: int = 0
     """Of moments and kinds."""
     folder: Path | None = None
-    """Where the runs are left; by default they are removed."""
+    """Where runs and results are left, for another slice to go on with; by default they are removed."""
 
 
 @dataclass
@@ -90,16 +92,6 @@ class Life:
             except psutil.Error:
                 continue
         return found
-
-
-@dataclass
-class Tally:
-    """What became of all kills."""
-
-    kinds: Counter[str] = field(default_factory=Counter)
-    slowest_s: float = 0.0  # from a kill to the end of the driver
-    left: int = 0  # processes, five seconds later
-    lost: list[str] = field(default_factory=list)
 
 
 def _signals(*numbers: signal.Signals) -> Any:
@@ -159,10 +151,10 @@ def begin(flags: list[str], log: Path) -> Life:
     return Life(process, mark)
 
 
-def rounds_of(run: Path) -> list[dict[str, Any]]:
-    """The whole lines of a run's rounds.jsonl."""
+def rounds_done(run: Path) -> int:
+    """How many whole lines a run's rounds.jsonl has; an abandoned round has one, too."""
     path = run / "rounds.jsonl"
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    return path.read_text().count("\n") if path.exists() else 0
 
 
 def flags_for(run: Path, plan: list[str]) -> list[str]:
@@ -178,8 +170,8 @@ def flags_for(run: Path, plan: list[str]) -> list[str]:
     return [*small, *plan, "--output-dir", str(run)]
 
 
-def end(life: Life, tally: Tally) -> int:
-    """Wait for the end of a life, and see that nothing is left of it; its exit code.
+def end(life: Life) -> tuple[int, float, int]:
+    """Wait for the end of a life: its exit code, seconds until then, and processes that are left of it.
 
     Raises:
         BenchmarkError: it does not end.
@@ -192,99 +184,147 @@ def end(life: Life, tally: Tally) -> int:
             one.kill()
         raise BenchmarkError(expected("a life", f"an end within {_LIFE_S:g} s", "none")) from error
     ended = time.monotonic()
-    tally.slowest_s = max(tally.slowest_s, ended - began)
     while (left := life.members()) and time.monotonic() - ended < _GONE_WITHIN_S:
         time.sleep(0.05)
-    tally.left += len(left)
     for one in left:
         print(f"left: {one.pid} {' '.join(one.cmdline())[:80]}", flush=True)
         one.kill()
-    return code
+    return code, ended - began, len(left)
 
 
-def killed_once(run: Path, plan: list[str], log: Path, drawn: random.Random, tally: Tally) -> bool:
-    """One life, and what ends it; whether there was something to kill."""
-    kind = drawn.choice(sorted(KINDS))
-    kill, allowed = KINDS[kind]
-    before = len(rounds_of(run))
-    # In a third of the lives while everything starts, and else after a random round that is left, and somewhere in it.
+def wait_for(life: Life, run: Path, straight: Path, drawn: random.Random) -> None:
+    """A random moment of a life: in a third while everything starts, else after a random round and somewhere in it."""
+    before, began = rounds_done(run), time.monotonic()
     after_s = drawn.uniform(0.3, 6.0) if drawn.random() < 1 / 3 else None
-    lines = len(rounds_of(run.with_name(run.name.rpartition("-")[0])))  # abandoned rounds have lines, too
-    at, later_s = drawn.randint(before + 1, max(before + 1, lines)), drawn.uniform(0.0, 0.3)
-    life, began = begin(flags_for(run, plan), log), time.monotonic()
+    at, later_s = drawn.randint(before + 1, max(before + 1, rounds_done(straight))), drawn.uniform(0.0, 0.3)
     while life.process.poll() is None and time.monotonic() - began < _LIFE_S:
         if after_s is not None and time.monotonic() - began > after_s:
             break
-        if after_s is None and len(rounds_of(run)) >= at:
+        if after_s is None and rounds_done(run) >= at:
             time.sleep(later_s)
             break
         time.sleep(0.01)
+
+
+def killed_once(name: str, run: Path, straight: Path, log: Path, drawn: random.Random) -> Kill:
+    """One life of a run, and what ends it."""
+    kind = drawn.choice(sorted(KINDS))
+    kill, allowed = KINDS[kind]
+    before, began = rounds_done(run), time.monotonic()
+    life = begin(flags_for(run, PLANS[name]), log)
+    wait_for(life, run, straight, drawn)
     moment = time.monotonic()
     hit = life.process.poll() is None and bool(kill(life, drawn))
-    code = end(life, tally)
-    if hit:
-        tally.kinds[kind] += 1
-        done = len(rounds_of(run))
-        print(
-            f"{run.name}: {kind} after {moment - began:.1f} s, rounds {before} -> {done}, exit code {code}", flush=True
-        )
+    code, ended_s, left = end(life)
+    lost = ""
     if code not in (allowed if hit else {0}):
         last = log.read_text().strip().splitlines()[-1:]
-        tally.lost.append(f"{run.name}: {kind}: exit code {code}: {last}")
-    return hit
+        lost = f"{run.name}: {kind}: exit code {code}: {last}"
+    return Kill(
+        plan=name,
+        run=run.name,
+        kind=kind,
+        hit=hit,
+        after_s=round(moment - began, 2),
+        rounds_before=before,
+        rounds_after=rounds_done(run),
+        exit_code=code,
+        ended_s=round(ended_s, 2),
+        left=left,
+        lost=lost,
+        load=round(os.getloadavg()[0], 1),
+    )
 
 
-def compare(run: Path, straight: Path, tally: Tally) -> None:
-    """Hold a run that was killed to the one that was not."""
-    same = ("round", "weights_sha256", "loss", "epsilon", "tokens", "clip_norm", "simulated_date")
-    wanted, found = ([{key: line.get(key) for key in same} for line in rounds_of(one)] for one in (straight, run))
-    if found != wanted:
-        tally.lost.append(f"{run.name}: other rounds than those of the run that was not killed")
-    if (run / "privacy_ledger.jsonl").exists():
-        said = io.StringIO()
-        try:
-            if not check_statement(run, said, said):
-                tally.lost.append(f"{run.name}: {said.getvalue().strip()}")
-        except TypefleetError as error:
-            tally.lost.append(f"{run.name}: {error}")
-    name = "participation.json"
-    if (run / name).read_bytes() != (straight / name).read_bytes():
-        tally.lost.append(f"{run.name}: another {name}")
+def is_done(run: Path) -> bool:
+    """Whether nothing of a run is left to do."""
+    return (run / "participation.json").exists()
 
 
-def soak(folder: Path, flags: Flags) -> Tally:
-    """All plans, each with its share of the kills."""
-    tally, drawn = Tally(), random.Random(flags.seed)
-    for place, name in enumerate(flags.plans):
-        plan, straight, log = PLANS[name], folder / name, folder / f"{name}.log"
-        if end(begin(flags_for(straight, plan), log), Tally()) != 0:
-            raise BenchmarkError(expected(name, "an undisturbed run that ends well", f"another: see {log}"))
-        kills = len(range(place, flags.kills, len(flags.plans)))
-        number = 0
-        while kills:
+class Soak:
+    """Plans that take turns at being killed, in a folder that says what was done before.
+
+    Args:
+        folder: of runs and results.
+        flags: how many, and which.
+    """
+
+    def __init__(self, folder: Path, flags: Flags) -> None:
+        self.folder, self.flags = folder, flags
+        self.results = Results(folder / "soak.jsonl")
+
+    def slice(self) -> None:
+        """Kill as often as is left for this slice, and lead every run that was killed to its end."""
+        total = self.results.number
+        end_at = min(self.flags.kills, total + (self.flags.at_most or self.flags.kills))
+        attempt = len(self.results.kills)
+        while self.results.number < end_at:
+            name = min(self.flags.plans, key=lambda one: self.results.kills_of(one))
+            self._straight(name)
+            run = self._open_run(name)
+            kill = killed_once(
+                name, run, self.folder / name, self._log(name), random.Random(f"{self.flags.seed} {attempt}")
+            )
+            attempt += 1
+            self.results.add(kill)
+            print(kill.told(), flush=True)
+            if is_done(run):
+                self._compare(name, run)
+        for name in self.flags.plans:
+            if (self.folder / name).exists() and (run := self._open_run(name)).exists():
+                self._lead_to_its_end(name, run)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _straight(self, name: str) -> None:
+        """The undisturbed run of a plan, if there is none yet.
+
+        Raises:
+            BenchmarkError: it does not end well.
+        """
+        run = self.folder / name
+        if not is_done(run):
+            shutil.rmtree(run, ignore_errors=True)  # of a slice that was ended in the middle of it: not undisturbed
+            code, *_ = end(begin(flags_for(run, PLANS[name]), self._log(name)))
+            if code != 0:
+                raise BenchmarkError(
+                    expected(name, "an undisturbed run that ends well", f"another: see {self._log(name)}")
+                )
+
+    def _open_run(self, name: str) -> Path:
+        """The run of a plan that is to be killed next: one that is not compared yet, or a new one."""
+        number = 1
+        while f"{name}-{number}" in self.results.compared:
             number += 1
-            run = folder / f"{name}-{number}"
-            while kills and not (run / "participation.json").exists():
-                kills -= killed_once(run, plan, log, drawn, tally)
-            if not (run / "participation.json").exists():
-                end(begin(flags_for(run, plan), log), Tally())
-            compare(run, straight, tally)
-    return tally
+        return self.folder / f"{name}-{number}"
+
+    def _lead_to_its_end(self, name: str, run: Path) -> None:
+        if not is_done(run):
+            code, *_ = end(begin(flags_for(run, PLANS[name]), self._log(name)))
+            if code != 0:
+                self.results.add(Comparison(name, run.name, [f"{run.name}: exit code {code}, killed by nobody"]))
+                return
+        self._compare(name, run)
+
+    def _compare(self, name: str, run: Path) -> None:
+        self.results.add(Comparison(name, run.name, losses(run, self.folder / name)))
 
 
 def main(argv: list[str]) -> int:
     """Kill, compare and sum up; 1 if anything was lost or left."""
     flags = parse_with_tyro(Flags, argv)
+    unknown = [name for name in flags.plans if name not in PLANS]
+    if unknown:
+        raise BenchmarkError(expected("--plans", f"some of {', '.join(PLANS)}", unknown[0]))
     with tempfile.TemporaryDirectory(prefix="soak-") as spare:
         folder = flags.folder or Path(spare)
         folder.mkdir(parents=True, exist_ok=True)
-        tally = soak(folder, flags)
-    kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(tally.kinds.items()))
-    print(f"{tally.kinds.total()} kills ({kinds}); the slowest driver ended after {tally.slowest_s:.1f} s")
-    print(f"{len(tally.lost)} lost, {tally.left} processes left")
-    for one in tally.lost:
-        print(one)
-    return 1 if tally.lost or tally.left else 0
+        soak = Soak(folder, flags)
+        soak.slice()
+    for line in soak.results.told():
+        print(line)
+    return 1 if soak.results.lost or soak.results.left else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Tables on a terminal of any width: a figure that is cut off is worse than a table of another shape."""
 
 import itertools
+import os
 import re
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
@@ -20,10 +21,15 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def console_for(stream: TextIO) -> Console:
-    """As wide as the terminal; in a pipe wide enough for every table."""
+    """As wide as the terminal; in a pipe as wide as COLUMNS says, and else wide enough for every table."""
     return _PlainConsole(
-        file=stream, width=None if stream.isatty() else _IN_A_PIPE, highlight=False, markup=False, emoji=False
+        file=stream, width=None if stream.isatty() else _in_a_pipe(), highlight=False, markup=False, emoji=False
     )
+
+
+def _in_a_pipe() -> int:
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if re.fullmatch("[1-9][0-9]{1,3}", said) else _IN_A_PIPE
 
 
 class _PlainConsole(Console):
@@ -101,6 +107,24 @@ def _table(
 
 def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum
+
+
+def print_named(console: Console, text: str) -> None:
+    """Lines of a name and its value, each broken where the console ends and continued below its value.
+
+    Args:
+        console: where to.
+        text: lines; at least two blanks stand between a name and a value, and a line that continues a value begins
+            with as many blanks as are before it.
+    """
+    for line in text.splitlines():
+        name = re.match(r"(\S+( \S+)*)? {2,}", line)
+        below = " " * (name.end() if name else 0)
+        pieces = textwrap.wrap(
+            line, console.width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False
+        )
+        for piece in pieces:
+            console.print(Text(printable(piece)), soft_wrap=True)
 
 
 class Whole(str):

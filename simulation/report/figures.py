@@ -13,6 +13,7 @@ from simulation.report.tables import time_unit
 
 SHOWN_OVER_TIME = (TOP1_RECALL, KEYSTROKE_SAVINGS)
 _COUNTING = {"bigram": (SECOND, "--"), "trigram": (THIRD, ":")}
+_LEAST_POINTS = 2  # one alone makes no curve; its value is in a table
 _VALUES_SAID = 6  # of a line, in its text alternative
 
 
@@ -21,6 +22,8 @@ def epsilon_over_rounds(facts: RunFacts) -> Drawing | LeftOut:
     spent = [(line["completed"], line["epsilon"]) for line in facts.rounds if line["epsilon"] is not None]
     if not spent:
         return LeftOut("no round has spent any of a privacy budget")
+    if len(spent) == 1:
+        return LeftOut(f"a curve of epsilon, since one round was completed: it is {spent[0][1]:.2f} after it")
     rounds, epsilons = [number for number, _ in spent], [epsilon for _, epsilon in spent]
     lines = [Line(f"ε {epsilons[-1]:.2f}", rounds, epsilons, FIRST, steps=True)]
     budget = None if isinstance(facts.privacy, LeftOut) else facts.privacy.epsilon_budget
@@ -44,19 +47,22 @@ def metrics_over_time(facts: RunFacts) -> list[Drawing] | LeftOut:
     """Recall and keystrokes saved by rounds and by simulated days, with what counting reaches."""
     if not facts.measured:
         return LeftOut("the held-out people were not measured after any round")
+    if len(facts.measured) == 1:
+        after = f"once, after round {facts.measured[0]['completed']:,}"
+        return LeftOut(f"curves over rounds, since the held-out people were measured {after}: the table above has it")
     drawings = []
     for metric in SHOWN_OVER_TIME:
         measured = [line for line in facts.measured if line.get(metric.name) is not None]
-        if not measured:
+        if len(measured) < _LEAST_POINTS:
             continue
         by_round = [(float(line["completed"]), 100 * line[metric.name]) for line in measured]
         drawings.append(_metric_chart(facts, metric, "round", "completed rounds", by_round))
         dated = [line for line in measured if line.get("closed_s") is not None]
-        if dated:
+        if len(dated) >= _LEAST_POINTS:
             unit, unit_s = time_unit(dated[-1]["closed_s"])
             by_time = [(line["closed_s"] / unit_s, 100 * line[metric.name]) for line in dated]
             drawings.append(_metric_chart(facts, metric, unit, f"simulated {unit}s", by_time))
-    return drawings or LeftOut("what the rounds measured has no recall in it")
+    return drawings or LeftOut("curves, since fewer than two of the rounds measured recall or keystrokes")
 
 
 def _metric_chart(facts: RunFacts, metric: Metric, unit: str, x: str, points: Sequence[tuple[float, float]]) -> Drawing:

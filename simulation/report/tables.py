@@ -16,6 +16,7 @@ from simulation.run.progress import percent
 from simulation.settings import choose, leaves, selectors
 
 _MOST_ROUNDS = 12  # rows of the table of measured rounds
+_FEW_COLUMNS, _MOST_COLUMNS = 3, 5  # on a phone's screen: as they are, and close together
 DAY_S = 86_400
 
 
@@ -34,6 +35,13 @@ class Table:
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: int = 1
+
+    @property
+    def on_a_phone(self) -> str:
+        """Its style where the screen is narrow: the cells of a row in a block, columns close together, or nothing."""
+        if self.words and len(self.headings) > _MOST_COLUMNS:
+            return "stacks"
+        return "close" if len(self.headings) > _FEW_COLUMNS else ""
 
     @property
     def groups(self) -> list[tuple[str, list[Sequence[str]]]]:

@@ -6,16 +6,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.config import public_shape, starts_publicly
 from client_model.learning.language_model import flatten
-from client_model.text.population import phone_labels, text_source
+from client_model.text.population import phone_labels
 from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
@@ -25,10 +23,9 @@ from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
-from simulation.engine.clusters import warning_of
 from simulation.flags import result_settings, to_toml
 from simulation.run.account import RunOnAccount, open_on_account, run_number
-from simulation.run.aggregation import Aggregation, aggregation_of, aggregation_words
+from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     Checkpoint,
@@ -42,14 +39,14 @@ from simulation.run.checkpoint import (
 )
 from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
+from simulation.run.introduction import introduction_of
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
 from simulation.run.noise_secret import beginning, erase_noise_secret, noise_of_new_run, noise_of_resumed_run
-from simulation.run.other_runs import facts_of, introduction
+from simulation.run.other_runs import facts_of
 from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
-from simulation.run.report import plan_lines
 from simulation.run.reservation import words_alone_if_it_fails
 from simulation.run.starting_point import starting_weights
 from simulation.world.fleet_cohorts import FleetCohorts
@@ -127,7 +124,7 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
             raise
         keep_private(run.directory.root)
         held.callback(keep_private, run.directory.root)  # what trackers write has the modes that they give it
-        _introduce(run, progress)
+        progress.introduce(introduction_of(run))
         run.held = held.pop_all()
     return run
 
@@ -330,40 +327,6 @@ def _fingerprint(prepared: Prepared) -> dict[str, Any]:
         "parts": prepared.parts.described(),
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
     }
-
-
-def _introduce(run: Run, progress: RunProgress) -> None:
-    prepared, config = run.prepared, run.config
-    source = str(config.data.path or text_source(config.data))
-    skipped = prepared.population.skipped_lines
-    measured = ", measured on validation people" if config.evaluation.people == "validation" else ""
-    further = prepared.task.population.further
-    progress.say(
-        f"Typefleet {version('typefleet')}   {run.directory.root}\n"
-        f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train{measured}), {source}"
-        + (f"\n            {further:,} of them hold text drawn from people who train" if further else "")
-        + (f"; {skipped:,} bad lines skipped" if skipped else "")
-        + f"\navailable   {prepared.fleet.origin}"
-        f"\nmodel       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
-        f"{prepared.shape.num_weights:,} weights{_origin(prepared)}"
-    )
-    if config.engine.address is not None:
-        progress.say(warning_of(config.engine.address))
-    progress.say(plan_lines(run.strategy.plan, prepared.shape.num_weights))
-    if (words := aggregation_words(config)) is not None:
-        progress.say(words)
-    for line in introduction(run):
-        progress.say(line)
-
-
-def _origin(prepared: Prepared) -> str:
-    """Where the weights start."""
-    start = prepared.start
-    if start is None:
-        config, own_cell = prepared.config, prepared.parts.cell is not None
-        of_another_shape = starts_publicly(config.data) and (own_cell or public_shape(config.model) is None)
-        return ", from random weights" + (": no public ones have its shape" if of_another_shape else "")
-    return ", from those of public English" if start.ships_with_us else f", from {start.path.name}"
 
 
 def checkpoint(run: Run, forget_noise: bool = False) -> None:

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: a live line on a terminal, plain lines in a pipe."""
 
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TextIO
 
@@ -10,6 +11,7 @@ from rich.live import Live
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.run.records import RoundRecord
 from simulation.steps import LiveLine, StepsShown, clock
+from simulation.tables import console_for, print_named
 from typefleet.steps import heard_by
 
 _ABANDONED_AT_ONCE = 10  # rounds in a row, for one line
@@ -29,6 +31,7 @@ class RunProgress:
     def __init__(self, stream: TextIO, rounds: int, completed: int) -> None:
         self._terminal = stream.isatty()
         self._console = Console(file=stream, soft_wrap=True, highlight=False)
+        self._wide = console_for(stream)
         self._rounds, self._began_at = rounds, completed
         self._first: tuple[float, int] | None = None  # when the first round was done, and its number
         self._recall = ""
@@ -62,6 +65,16 @@ class RunProgress:
     def has_lost_its_reader(self) -> bool:
         """Whether nobody is there any more to read what is printed; printing it then does no harm."""
         return self._steps.has_lost_its_reader()
+
+    def introduce(self, paragraphs: Iterable[str]) -> None:
+        """Print what is said before the first round, as wide as the terminal.
+
+        Args:
+            paragraphs: see `simulation.tables.print_named`.
+        """
+        self.has_lost_its_reader()
+        for paragraph in paragraphs:
+            print_named(self._wide, paragraph)
 
     def say(self, text: str) -> None:
         """Print a line."""

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from simulation.tables import Whole, console_for, print_facts, print_groupings, print_table
+from simulation.tables import Whole, console_for, print_facts, print_groupings, print_named, print_table
 
 HEADINGS = ("file", "size\nMB", "same first\nword, %", "key press\nmedian, ms")
 ROWS = [[f"keyboard_{i}.tflite", f"{i}.25", f"9{i}.5 >= 97", f"0.0{i}"] for i in range(6)]
@@ -51,6 +51,12 @@ def test_tables_of_groupings_have_their_columns_below_each_other():
     assert [line.split()[0] for line in lines if line.endswith(" phones ")] == ["zone", "tier"]
 
 
+@pytest.mark.parametrize(("said", "width"), [("72", 72), ("0", 160), ("-1", 160), ("wide", 160), ("99999", 160)])
+def test_columns_of_the_environment_count_in_a_pipe_if_they_are_a_width(monkeypatch, said, width):
+    monkeypatch.setenv("COLUMNS", said)
+    assert console_for(io.StringIO()).width == width
+
+
 def test_a_pipe_is_wide_enough():
     assert console_for(io.StringIO()).width == 160
 
@@ -92,3 +98,23 @@ def test_a_number_and_its_percent_sign_stay_on_one_line(width):
     print_facts(Console(file=text, width=width), [("recall", [shares])])
     assert not any(line.split()[:1] in (["%"], ["%,"]) for line in text.getvalue().splitlines())
     assert "\N{NO-BREAK SPACE}" not in text.getvalue()
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 120])
+def test_named_values_break_where_the_terminal_ends_and_go_on_below_the_value(width):
+    """No word is lost or broken, and nothing is wider unless one word alone is."""
+    text = (
+        "Typefleet 0.1.0   /a/path/that/is/long/and/is/copied/so/it/stays/in/one/piece/wherever/it/is/shown\n"
+        "privacy     at most epsilon 6.3 at delta 1.9e-07, of a modelled deployment with 20,000 reports per round:\n"
+        "            gaussian noise, multiplier 2, a phone takes part at most 5 times in 100 rounds"
+    )
+    shown = io.StringIO()
+    print_named(Console(file=shown, width=width), text)
+    lines = shown.getvalue().splitlines()
+    assert " ".join(shown.getvalue().split()) == " ".join(text.split())
+    for line in lines:
+        assert len(line) <= width or len(line.split()) <= 1 + line.startswith(("Typefleet", "privacy"))
+    begin = {"Typefleet": 18, "privacy": 12}
+    below = [line for line in lines if not line.startswith(tuple(begin))]
+    assert {len(line) - len(line.lstrip()) for line in below} <= {12, 18}
+    assert (len(lines) > 3) == (width < 120)

@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 from client_model.config import DataConfig
 from client_model.text.cache import seal
 from client_model.text.population import prepare_population, split_phones
+from server_strategy.privacy.noise_key import NoiseKey
 from simulation.engine import ray_start
 from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
@@ -25,7 +26,7 @@ from simulation.studies.privacy_check import check_statement
 from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
-from tests.simulation.planted_secrets import SECRETS, leaks, plant
+from tests.simulation.planted_secrets import SECRETS, USERS, leaks, leaks_of_bits, plant
 from tests.simulation.test_runs import assert_same_rounds, outcome, rounds_of
 from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
@@ -157,7 +158,17 @@ def write_messages(path, users=60):
                 file.write(json.dumps({"user_id": f"u{user}", "text": text}) + "\n")
 
 
-def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on(simulate_on_ray, tmp_path):
+def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on(
+    simulate_on_ray, tmp_path, monkeypatch
+):
+    of_noise, keyed = [], NoiseKey.secret
+
+    def recorded(secret, bound_to):
+        key = keyed(secret, bound_to)
+        of_noise.extend((secret, key._key))
+        return key
+
+    monkeypatch.setattr(NoiseKey, "secret", recorded)
     messages, cache, folder = tmp_path / "m.jsonl", tmp_path / "cache", tmp_path / "run"
     write_messages(messages)
     plant(messages)
@@ -179,9 +190,11 @@ def test_a_phone_whose_text_is_damaged_is_dropped_and_named_and_the_rounds_go_on
         *("--fleet.eligible-share-alpha", 1e4, "--fleet.eligible-share-beta", 0.01, "--fleet.failure-share", 0),
     )
     assert "left out for errors" in printed
-    # Words of one phone are in what is kept of the messages, and nowhere else.
-    assert leaks(cache) and not leaks(folder) and not leaks(Path(ray_start.session_folder()))
-    assert not any(secret in printed for secret in SECRETS)
+    # Words of one phone are only in what is kept of the messages; who it is, and what keys the noise, is nowhere.
+    session = Path(ray_start.session_folder())
+    assert leaks(cache) and not leaks(folder) and not leaks(session)
+    assert of_noise and not any(leaks_of_bits(where, bits) for where in (folder, cache, session) for bits in of_noise)
+    assert not any(secret in printed for secret in (*SECRETS, *USERS))
     exported = {path.name for path in (folder / "model").iterdir()}
     assert "keyboard_fp32.tflite" in exported and (folder / "report.html").exists()
     failed = [line["failed"] for line in rounds_of(folder)]

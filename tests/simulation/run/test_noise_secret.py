@@ -18,6 +18,7 @@ from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
 from simulation.run.preparation import prepare
 from tests.simulation.conftest import TINY
+from tests.simulation.planted_secrets import leaks_of_bits
 from tests.simulation.run.test_lifecycle import open_run as opened
 from typefleet.errors import ConfigError
 
@@ -63,11 +64,8 @@ def test_it_is_256_bits_that_the_owner_alone_can_read(begun):
 
 def test_it_stands_in_no_other_file(begun):
     folder, _, _ = begun
-    digits = (folder / NAME).read_text().split()[0]
-    for path in folder.rglob("*"):
-        if path.is_file() and path.name != NAME:
-            content = path.read_bytes()
-            assert bytes.fromhex(digits) not in content and digits.encode() not in content, path
+    secret = bytes.fromhex((folder / NAME).read_text().split()[0])
+    assert leaks_of_bits(folder, secret) == [(NAME, "digits")]
 
 
 def test_a_run_that_goes_on_has_the_same_noise(begun, copied):

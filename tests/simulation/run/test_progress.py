@@ -53,3 +53,13 @@ def test_a_step_within_the_rounds_takes_the_line_s_place_and_gives_it_back():
     with step("later"):
         pass
     assert "later" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_what_is_said_before_the_first_round_is_as_wide_as_it_is_allowed_to_be(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = io.StringIO()
+    RunProgress(stream, 100, 0).introduce(["phones      " + "many of them " * 20, "model       one"])
+    lines = stream.getvalue().splitlines()
+    assert len(lines) > 4 and max(map(len, lines)) <= width and lines[-1] == "model       one"
+    assert all(line.startswith(("phones", "model", " " * 12)) for line in lines)

@@ -1,0 +1,60 @@
+"""What is said of a run before its first round: lines of a name and its value, to be broken where the terminal ends."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from client_model.config import public_shape, starts_publicly
+from client_model.text.population import text_source
+from simulation.engine.clusters import warning_of
+from simulation.run.aggregation import aggregation_words
+from simulation.run.other_runs import introduction
+from simulation.run.preparation import Prepared
+from simulation.run.report import plan_lines
+
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
+
+
+def introduction_of(run: "Run") -> Iterator[str]:
+    """Paragraphs: the folder, the phones, when they are available, the model, the privacy, and earlier runs.
+
+    Args:
+        run: that is about to begin or to go on.
+    """
+    prepared, config = run.prepared, run.config
+    yield f"Typefleet {version('typefleet')}   {run.directory.root}"
+    yield from _phones(prepared)
+    yield f"available   {prepared.fleet.origin}"
+    yield (
+        f"model       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
+        f"{prepared.shape.num_weights:,} weights{_start(prepared)}"
+    )
+    if config.engine.address is not None:
+        yield warning_of(config.engine.address)
+    yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
+    if (words := aggregation_words(config)) is not None:
+        yield words
+    yield from introduction(run)
+
+
+def _phones(prepared: Prepared) -> Iterator[str]:
+    config, population = prepared.config, prepared.task.population
+    source = str(config.data.path or text_source(config.data))
+    measured = ", measured on validation people" if config.evaluation.people == "validation" else ""
+    yield f"phones      {len(prepared.digests):,} ({len(prepared.training_phones):,} train{measured}), {source}"
+    skipped = prepared.population.skipped_lines
+    if population.further:
+        yield f"            {population.further:,} of them hold text drawn from people who train"
+    if skipped:
+        yield f"            {skipped:,} bad lines skipped"
+
+
+def _start(prepared: Prepared) -> str:
+    """Where the weights start."""
+    start = prepared.start
+    if start is None:
+        config, own_cell = prepared.config, prepared.parts.cell is not None
+        of_another_shape = starts_publicly(config.data) and (own_cell or public_shape(config.model) is None)
+        return ", from random weights" + (": no public ones have its shape" if of_another_shape else "")
+    return ", from those of public English" if start.ships_with_us else f", from {start.path.name}"

@@ -1,0 +1,33 @@
+"""A curve has at least two points; where there is one, the page says so instead."""
+
+from dataclasses import replace
+
+import pytest
+
+from simulation.report.facts import LeftOut
+from simulation.report.figures import epsilon_over_rounds, metrics_over_time
+from simulation.report.gathering import collect_facts
+from simulation.report.page import render
+
+
+@pytest.fixture(scope="module")
+def facts(whole_run):
+    return collect_facts(whole_run)
+
+
+def test_what_was_measured_once_is_said_and_not_drawn(facts):
+    once = replace(facts, rounds=facts.rounds[:1])
+    charts, epsilon = metrics_over_time(once), epsilon_over_rounds(once)
+    assert isinstance(charts, LeftOut) and "measured once, after round 1" in charts.reason
+    spent = facts.rounds[0]["epsilon"]
+    assert isinstance(epsilon, LeftOut) and epsilon.reason.endswith(f"it is {spent:.2f} after it")
+    page = render(once)
+    assert page.count("<svg") == 1 and charts.reason in page  # the funnel
+
+
+def test_two_measurements_are_a_curve(facts):
+    twice = replace(facts, rounds=facts.rounds[:2])
+    assert len(metrics_over_time(twice)) == 4
+    assert "after round 2" in epsilon_over_rounds(twice).svg
+    dated = [{**facts.rounds[0], "closed_s": None}, facts.rounds[1]]
+    assert len(metrics_over_time(replace(facts, rounds=dated))) == 2  # one moment is known, of two
