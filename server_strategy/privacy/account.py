@@ -12,7 +12,8 @@ et al., arXiv:1605.08294). So each account can have a limit, the smallest that a
 
 Every run on the population counts, whichever phones it held out, since another seed holds out others: for each phone
 the sum over all runs is at least what it lost. Before a run releases anything it puts down the most that it can spend
-(reserved); when it has ended, what it did spend. A run that dies in between stays reserved at the most.
+(reserved); when it has ended, what it did spend. A run that dies in between stays reserved at the most; only one that
+is on record as reserved, and not as begun, has released nothing for certain, or its words alone, and is freed.
 
 Costs of different deployments, or of different adjacencies, are no sums of one currency: a modelled deployment of N
 phones per round is one that adds N / goal times the noise of the run, so its rho says nothing of what the run's own
@@ -24,11 +25,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from server_strategy.privacy.account_charges import Charge as Charge
+from server_strategy.privacy.account_charges import charge_after
 from server_strategy.privacy.account_lines import (
     ABANDONED,
+    BEGUN,
+    DRAWN,
     EARLIER,
+    FREED,
     OPENED,
     REOPENED,
+    RESERVED,
     SETTLED,
     AccountError,
     first_line,
@@ -40,25 +47,6 @@ from server_strategy.privacy.account_lines import (
 from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
 from server_strategy.privacy.costs import Cost, Terms, added_up, covers, unbounded_of
 from typefleet.errors import expected
-
-
-@dataclass(frozen=True)
-class Charge:
-    """What an account has of one run."""
-
-    run: str  # its number, which its folder knows
-    name: str  # of its folder
-    date: str  # on which it was opened
-    state: str  # of its last step
-    cost: Cost  # the most it can spend while it is open, then what it spent
-    terms: Terms
-    spent: float = 0.0  # rho that is certain, for it was settled before
-    releases: int | None = None  # of a run that was settled or abandoned
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the cost is still a bound."""
-        return self.state in (OPENED, REOPENED)
 
 
 @dataclass(frozen=True)
@@ -123,7 +111,9 @@ class Account:
         """The content of the file."""
         return to_text(list(self.entries))
 
-    def opened(self, run: str, cost: Cost, terms: Terms, date: str, **about: Any) -> "Account":
+    def opened(
+        self, run: str, cost: Cost, terms: Terms, date: str, *, place: str | None = None, **about: Any
+    ) -> "Account":
         """With the most that a run can spend, before it spends any.
 
         Args:
@@ -131,6 +121,7 @@ class Account:
             cost: the most.
             terms: in which currency.
             date: YYYY-MM-DD.
+            place: the digest of its folder, of one that says when it has `drawn` its words and when it has begun.
             about: `name`, `phones` and `total_epsilon` of the run.
 
         Raises:
@@ -139,7 +130,47 @@ class Account:
         if run in self.charges:
             return self.reopened(run, cost, date, about["total_epsilon"])
         self.require_room(cost, terms, about["total_epsilon"])
-        return self._grown(OPENED, date, {"run": run, **vars(cost), **vars(terms), **about})
+        line = {"run": run, **vars(cost), **vars(terms), **about}
+        if place is None or cost.zcdp_rho is None:
+            return self._grown(OPENED, date, line)
+        return self._grown(RESERVED, date, {**line, "place": place})
+
+    def drawn(self, run: str, words: Cost, most: Cost, date: str) -> "Account":
+        """With the word of a reserved run that it has drawn its words, before anybody sees them.
+
+        Args:
+            run: its number.
+            words: what they cost.
+            most: it can spend; reserved anew if somebody has freed it, who took it for dead.
+            date: YYYY-MM-DD.
+
+        Raises:
+            AccountError: the run is not on the account, or there is no room for it any more.
+        """
+        if self.require(run).state == RESERVED:
+            return self._grown(DRAWN, date, {"run": run, **vars(words)})
+        return self.reopened(run, most, date)
+
+    def begun_by(self, run: str, date: str) -> "Account":
+        """With the word of a reserved run that it may release anything from here on; the same account of others.
+
+        Raises:
+            AccountError: the run is not on the account.
+        """
+        is_told = self.require(run).state in (RESERVED, DRAWN)
+        return self._grown(BEGUN, date, {"run": run}) if is_told else self
+
+    def freed(self, run: str, date: str) -> "Account":
+        """With the word that a reserved run never came to its words; the same account if it is not known to be one.
+
+        Raises:
+            AccountError: the run is not on the account.
+        """
+        return self._grown(FREED, date, {"run": run}) if self.require(run).state == RESERVED else self
+
+    def place_of(self, folder: Path) -> str:
+        """The digest of a run's folder as this account has it; nobody can try out where runs lie without the file."""
+        return salted(f"place {folder.resolve()}", self.entries[0]["salt"])
 
     def reopened(self, run: str, cost: Cost, date: str, total_epsilon: float | None = None) -> "Account":
         """With the most that a run can spend which goes on; the same account if that is reserved already.
@@ -288,22 +319,9 @@ class Account:
         Raises:
             AccountError: it does not follow from those before it.
         """
-        where, kind, run = f"{self.path}:{entry['line']}", entry["kind"], entry["run"]
-        before, is_new = self.charges.get(run), kind in (OPENED, EARLIER)
-        if is_new != (before is None):
-            raise AccountError(expected(where, "a step of a run in its order", f"a run {kind} out of it"))
-        cost = Cost(entry["zcdp_rho"], entry["own_delta"])
-        if before is None:
-            terms = Terms(entry["deployment"], entry["adjacency"], entry["delta"])
-            charge = Charge(run, entry["name"], entry["date"], kind, cost=cost, terms=terms)
-        else:
-            if (cost.zcdp_rho is None) != (before.cost.zcdp_rho is None) or (cost.zcdp_rho or 0.0) < before.spent:
-                raise AccountError(expected(where, "no less than what was settled before", "less"))
-            charge = replace(before, state=kind, cost=cost, releases=entry.get("releases"))
-        if not charge.is_open:
-            charge = replace(charge, spent=cost.zcdp_rho or 0.0)
-        if cost.zcdp_rho is not None and charge.terms.delta is None:
-            raise AccountError(expected(where, "a cost with its delta", "one without"))
+        where, run = f"{self.path}:{entry['line']}", entry["run"]
+        charge = charge_after(self.charges.get(run), entry, where)
+        cost = charge.cost
         own = self.terms
         if cost.zcdp_rho is not None and own is not None and charge.terms.currency != own.currency:
             raise AccountError(expected(where, "a cost of the account's deployment and adjacency", "one of another"))

@@ -3,6 +3,10 @@
 The first line names the population. Every further one is a step of a run:
 
     opened     the most that it can spend, put down before it releases anything
+    reserved   the same, of a run that says by lines of its own what it may have released so far: nothing yet
+    drawn      its words and nothing else, with what they cost
+    begun      anything
+    freed      that a reserved run never came to its words, and so cost nothing
     reopened   the same, for a run that was closed or can now spend more
     settled    what it did spend, when it ended
     abandoned  what it did spend, of a run that nobody will go on with
@@ -23,6 +27,7 @@ from typefleet.errors import InputError, expected
 from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
 
 OPENED, REOPENED, SETTLED, ABANDONED, EARLIER = "opened", "reopened", "settled", "abandoned", "earlier"
+RESERVED, DRAWN, BEGUN, FREED = "reserved", "drawn", "begun", "freed"
 _POPULATION = "population"
 _NUMBER = (int, float)
 _MAYBE_NUMBER = (int, float, type(None))
@@ -33,6 +38,18 @@ _TERMS = {"delta": _MAYBE_NUMBER, "deployment": (str,), "adjacency": (str,)}
 _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     _POPULATION: {"population": (str,), "salt": (str,), "about": (str,)},
     OPENED: {**_COST, **_TERMS, "name": (str,), "phones": (int,), "total_epsilon": _MAYBE_NUMBER},
+    RESERVED: {
+        **_COST,
+        **_TERMS,
+        "name": (str,),
+        "phones": (int,),
+        "total_epsilon": _MAYBE_NUMBER,
+        "zcdp_rho": _NUMBER,
+        "place": (str,),  # the digest of its folder
+    },
+    DRAWN: {"run": (str,), "zcdp_rho": _NUMBER, "own_delta": _NUMBER},
+    BEGUN: {"run": (str,)},
+    FREED: {"run": (str,)},
     REOPENED: {**_COST, "total_epsilon": _MAYBE_NUMBER},
     SETTLED: {**_COST, "releases": (int,)},
     ABANDONED: {**_COST, "releases": (int,)},

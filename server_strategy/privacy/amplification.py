@@ -10,6 +10,8 @@ computed for whoever asks what a deployment would gain that could sample.
   population. Two rounds of one group are b apart, so no two of their columns meet in a row, and the releases cost at
   most what ceil(rounds / b) sampled Gaussian mechanisms do, with the noise over the largest norm of a column
   (Choquette-Choo et al., arXiv:2306.08153, Theorem 4). One band is the case above.
+  Balls in bins, where each phone draws its group once, is said to gain more. Its epsilon is an estimate by Monte Carlo
+  (arXiv:2410.06266): dp-accounting has none, so that one of our own could be held to nothing, and none is given.
 * Tree and BLT: their columns meet, and no reduction to the sampled Gaussian mechanism is known. Numerical bounds for
   any matrix exist (conditional composition, arXiv:2310.15526; balls in bins by Monte Carlo, arXiv:2410.06266) and are
   not computed here.

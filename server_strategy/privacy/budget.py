@@ -17,55 +17,28 @@ where the model stands: its root mean square over the rounds, in clip norms, div
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho, rho_for
+from server_strategy.privacy.budget_request import BudgetRequest as BudgetRequest
+from server_strategy.privacy.budget_search import (
+    evenly_spaced,
+    horizon_of,
+    mechanism_of,
+    most_participations,
+    most_rounds,
+    rounds_apart,
+    squared_sensitivity,
+    too_large,
+)
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
-from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind
-from server_strategy.privacy.mechanisms.record import made
-from server_strategy.privacy.mechanisms.workload import WorkloadSettings
-from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
+from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError, InputError, expected
-
-MOST_ROUNDS = 20_000  # looked for
-
-
-@dataclass(frozen=True)
-class BudgetRequest:
-    """What is known; None for what is asked."""
-
-    mechanism: Annotated[str, MECHANISMS.choice] = "blt"
-    """The mechanism that the answer is for; all others, with their defaults, are compared with it at equal cost."""
-    mechanism_settings: Annotated[KindSettings, SettingsOf("mechanism", MECHANISMS), FLAT] = KindSettings()
-    """Of the mechanism itself."""
-    epsilon: Annotated[float | None, Gt(0)] = None
-    """Target, by Renyi orders."""
-    rho: Annotated[float | None, Gt(0)] = None
-    """Target in zCDP, instead of epsilon."""
-    noise_multiplier: Annotated[float | None, Gt(0)] = None
-    """Standard deviation of the draws over clip norm."""
-    rounds: Annotated[int | None, Ge(1), Le(MOST_ROUNDS)] = None
-    """Releases."""
-    cohort: Annotated[int | None, Ge(1)] = None
-    """Reports a round."""
-    population: Annotated[int | None, Ge(1)] = None
-    """Phones."""
-    min_separation_rounds: Annotated[int | None, Ge(1)] = None
-    """A phone that took part in round i may next take part in round i plus this."""
-    max_participations: Annotated[int | None, Ge(1)] = None
-    """Most participations of one phone. Without a separation they are taken to be evenly spaced: marked as assumed,
-    with the cost at the worst moments beside it."""
-    delta: Annotated[float | None, Gt(0), Lt(1)] = None
-    """By default population^-1.1, at most 1e-6."""
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """Of the server's SGD; mechanisms with a workload are then optimised for it. 0: for the plain sums."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +112,7 @@ def solve(request: BudgetRequest) -> Budget:
     known = _enough_phones(request)
     evenly = known.min_separation_rounds is None
     _require_possible(known)
-    known = _evenly_spaced(known)
+    known = evenly_spaced(known)
     phones = known.population
     delta = known.delta if known.delta is not None else default_delta(phones or 1)
     if known.epsilon is not None and known.rho is not None:
@@ -148,12 +121,12 @@ def solve(request: BudgetRequest) -> Budget:
     if target is None and known.noise_multiplier is None:
         raise ConfigError(expected("--epsilon", "it, --rho or --noise-multiplier", "none of them"))
     if known.rounds is None:
-        known = _evenly_spaced(replace(known, rounds=_most_rounds(known, target)))
+        known = evenly_spaced(replace(known, rounds=most_rounds(known, target)))
     if known.max_participations is None and target is not None and known.noise_multiplier is not None:
-        known = _evenly_spaced(replace(known, max_participations=_most_participations(known, target)))
-    horizon = _horizon(known)
-    noise = _mechanism(known, horizon)
-    sensitivity = _sensitivity(noise, horizon)
+        known = evenly_spaced(replace(known, max_participations=most_participations(known, target)))
+    horizon = horizon_of(known)
+    noise = mechanism_of(known, horizon)
+    sensitivity = squared_sensitivity(noise, horizon)
     z = known.noise_multiplier
     if z is None:
         z = math.sqrt(sensitivity / (2 * float(target or 0)))
@@ -174,29 +147,6 @@ def solve(request: BudgetRequest) -> Budget:
         assumed=_assumed(request, horizon, evenly=evenly, phones=phones),
         spacing_is_assumed=evenly,
     )
-
-
-def _evenly_spaced(known: BudgetRequest) -> BudgetRequest:
-    """Where nothing says how far apart the participations are: evenly, and as many phones as that needs."""
-    rounds, most = known.rounds, known.max_participations
-    if known.min_separation_rounds is not None or rounds is None or most is None:
-        return known
-    apart, cohort, population = _apart(rounds, most), known.cohort, known.population
-    if cohort is not None and population is not None:
-        apart = min(apart, population // cohort)
-    elif cohort is not None:
-        population = -(-rounds * cohort // most)
-    elif population is not None:
-        cohort = min(population // apart, population * most // rounds)
-        if cohort < 1:
-            raise _too_large("--rounds", population * most, "reports that so many phones may send", rounds)
-    return replace(known, min_separation_rounds=apart, cohort=cohort, population=population)
-
-
-def _apart(rounds: int, participations: int) -> int:
-    """Rounds from one participation to the next if they are even, and no more than lets all of them happen."""
-    evenly = -(-rounds // participations)
-    return max(min(evenly, (rounds - 1) // (participations - 1)), 1) if participations > 1 else evenly
 
 
 def _require_possible(known: BudgetRequest) -> None:
@@ -281,12 +231,12 @@ def with_cohort(budget: Budget, request: BudgetRequest, cohort: int) -> Budget:
     separation, participations = budget.min_separation_rounds, budget.max_participations
     if budget.population is not None:
         if cohort > budget.population:
-            raise _too_large("--cohort", budget.population, "phones", cohort)
+            raise too_large("--cohort", budget.population, "phones", cohort)
         separation = min(budget.population // cohort, budget.rounds)
         participations = Horizon.planned(budget.rounds, separation).max_participations
         if budget.spacing_is_assumed and request.population is not None:  # at their word, unless more are needed
             participations = max(participations, budget.max_participations)
-            separation = min(separation, _apart(budget.rounds, participations))
+            separation = min(separation, rounds_apart(budget.rounds, participations))
     changed = replace(budget, cohort=cohort, min_separation_rounds=separation, max_participations=participations)
     return at_equal_cost(changed, request, budget.mechanism)
 
@@ -301,102 +251,16 @@ def _enough_phones(known: BudgetRequest) -> BudgetRequest:
     if cohort is not None and population is not None:
         widest = population // cohort
         if widest < 1:
-            raise _too_large("--cohort", population, "phones", cohort)
+            raise too_large("--cohort", population, "phones", cohort)
         if separation is None:
             taken_at_its_word = known.max_participations is not None
             return known if taken_at_its_word else replace(known, min_separation_rounds=widest)
         if separation > widest:
-            raise _too_large("--min-separation-rounds", widest, "cohorts that the population has", separation)
+            raise too_large("--min-separation-rounds", widest, "cohorts that the population has", separation)
     elif separation is not None and cohort is not None:
         return replace(known, population=cohort * separation)
     elif separation is not None and population is not None:
         if separation > population:
-            raise _too_large("--min-separation-rounds", population, "phones", separation)
+            raise too_large("--min-separation-rounds", population, "phones", separation)
         return replace(known, cohort=population // separation)
     return known
-
-
-def _too_large(flag: str, most: int, of_what: str, found: int) -> ConfigError:
-    return ConfigError(expected(flag, f"a number <= the {most:,} {of_what}", f"{found:,}"))
-
-
-def _horizon(known: BudgetRequest) -> Horizon:
-    """The run of a request whose rounds are known."""
-    rounds, separation = known.rounds or 1, known.min_separation_rounds
-    if separation is None:
-        if known.max_participations is None:
-            others = "--max-participations, or --cohort and --population"
-            raise ConfigError(expected("--min-separation-rounds", f"it, {others}", "none of them"))
-        separation = _apart(rounds, min(known.max_participations, rounds))
-        if known.cohort is not None and known.population is not None:
-            separation = min(separation, known.population // known.cohort)
-    return Horizon.planned(rounds, min(separation, rounds), known.max_participations, known.momentum)
-
-
-def _mechanism(known: BudgetRequest, horizon: Horizon) -> Mechanism:
-    kind, settings = mechanism_kind(known.mechanism), chosen(known, "mechanism")[1]
-    if horizon.momentum and isinstance(settings, WorkloadSettings):
-        settings = replace(settings, workload="momentum")
-    try:
-        kind.check(settings, horizon)
-    except ConfigError as error:
-        raise ConfigError(f"--{error}") from error
-    mechanism = made(kind.name, settings, horizon)
-    if mechanism is None:
-        raise ConfigError(expected("--mechanism", "one that makes noise", known.mechanism))
-    return mechanism
-
-
-def _sensitivity(mechanism: Mechanism, horizon: Horizon) -> float:
-    return sensitivity_of(mechanism, horizon.rounds, horizon.min_separation_rounds, horizon.max_participations)
-
-
-def _fits(known: BudgetRequest, target: float) -> bool:
-    horizon = _horizon(known)
-    sensitivity = _sensitivity(_mechanism(known, horizon), horizon)
-    return gaussian_rho(known.noise_multiplier or 0.0, sensitivity) <= target
-
-
-def _most_rounds(known: BudgetRequest, target: float | None) -> int:
-    """As many rounds as the noise and the target allow."""
-    if target is None or known.noise_multiplier is None:
-        others = "--noise-multiplier and one of --epsilon and --rho to find it"
-        raise ConfigError(expected("--rounds", f"it, or {others}", "neither"))
-    enough = MOST_ROUNDS
-    if known.min_separation_rounds is None:
-        if known.cohort is None or known.population is None:
-            others = "--cohort and --population, to find --rounds"
-            raise ConfigError(expected("--min-separation-rounds", f"it, or {others}", "neither"))
-        enough = min(known.population * (known.max_participations or 1) // known.cohort, enough)
-    if enough < MOST_ROUNDS and _fits(replace(known, rounds=enough), target):
-        return enough  # looked at first, since fewer rounds may cost more: as many participations are closer together
-    rounds = _largest(lambda n: _fits(replace(known, rounds=n), target), enough)
-    if rounds == 0:
-        fitting = f"a number with which one round fits in rho {target:.4g}"
-        raise ConfigError(expected("--noise-multiplier", fitting, f"{known.noise_multiplier:g}"))
-    if rounds == MOST_ROUNDS:
-        raise ConfigError(expected("--rounds", "a setting in which they cost something", f"that {MOST_ROUNDS:,} fit"))
-    return rounds
-
-
-def _most_participations(known: BudgetRequest, target: float) -> int:
-    """As many participations as the noise and the target allow."""
-    rounds = known.rounds or 1
-    most = Horizon.planned(rounds, min(known.min_separation_rounds or 1, rounds)).max_participations
-    fitting = _largest(lambda k: _fits(replace(known, max_participations=k), target), most)
-    if fitting == 0:
-        least = f"a number with which one participation fits in rho {target:.4g}"
-        raise ConfigError(expected("--noise-multiplier", least, f"{known.noise_multiplier:g}"))
-    return fitting
-
-
-def _largest(fits: Callable[[int], bool], limit: int) -> int:
-    """The largest number up to `limit` that fits, given that smaller ones fit then; 0 if none does."""
-    low, high = 0, 1
-    while high <= limit and fits(high):
-        low, high = high, high * 2
-    high = min(high, limit + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low

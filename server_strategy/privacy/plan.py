@@ -1,11 +1,9 @@
 """The guarantee a run sets out to keep, settled before the first round."""
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho
@@ -19,6 +17,7 @@ from server_strategy.privacy.adjacency import (
 from server_strategy.privacy.config import DEFAULT_CLIP_LEARNING_RATE, PrivacyConfig, check_privacy
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
 from server_strategy.privacy.mechanisms.record import made, name_of, on_record, parameters_of, require_usable
+from server_strategy.privacy.plan_values import no_plan, require_values_of
 from server_strategy.privacy.vocabulary_cost import (
     VocabularyCost,
     delta_beside,
@@ -97,9 +96,9 @@ class PrivacyPlan:
         """
         values = {"vocabulary": None, **values} if isinstance(values, Mapping) else values
         as_dicts = {"parameters": dict | None, "adaptive": dict | None, "vocabulary": dict | None}
-        _require_values_of(cls, values, {"mechanism": str, **as_dicts})
+        require_values_of(cls, values, {"mechanism": str, **as_dicts})
         if values["adaptive"] is not None:
-            _require_values_of(AdaptiveClipping, values["adaptive"], {})
+            require_values_of(AdaptiveClipping, values["adaptive"], {})
         rest = {name: value for name, value in values.items() if name not in ("mechanism", *as_dicts)}
         plan = cls(
             mechanism=on_record(values["mechanism"], values["parameters"], at_hand),
@@ -108,14 +107,14 @@ class PrivacyPlan:
             **rest,
         )
         if not (plan.goal and plan.population and plan.modelled_cohort != 0):
-            raise _no_plan("no phones in a cohort or in the population")
+            raise no_plan("no phones in a cohort or in the population")
         if plan.adjacency not in COUNT_SENSITIVITY:
-            raise _no_plan("an adjacency that none has")
+            raise no_plan("an adjacency that none has")
         if plan.mechanism is not None and not (plan.noise_multiplier and plan.delta and plan.delta < 1):
-            raise _no_plan("a mechanism without its noise and a delta below 1")
+            raise no_plan("a mechanism without its noise and a delta below 1")
         split = plan.adaptive
         if plan.mechanism is not None and split and not (split.update_noise_multiplier and split.count_stddev):
-            raise _no_plan("a clip norm that adapts without its noise")
+            raise no_plan("a clip norm that adapts without its noise")
         return plan
 
     @staticmethod
@@ -210,38 +209,6 @@ class PrivacyPlan:
     def epsilon(self) -> float | None:
         """Bound on the epsilon of the whole run, by Renyi orders; None without privacy."""
         return None if self.zcdp_rho is None else self.epsilon_of(self.zcdp_rho)
-
-
-def _require_values_of(kind: type, values: Any, others: dict[str, Any]) -> None:
-    """Hold what is on record to the fields of a dataclass: those without a default, finite and >= 0, nothing more.
-
-    Args:
-        kind: the dataclass.
-        values: on record.
-        others: types of what stands there in another form, or is no field.
-
-    Raises:
-        ConfigError: something else is on record.
-    """
-    types = get_type_hints(kind) | others
-    if not isinstance(values, Mapping):
-        raise _no_plan("none")
-    needed = {f.name for f in fields(kind) if f.default is MISSING} | others.keys()
-    for name in sorted(needed - values.keys()):
-        raise _no_plan(f"no {name}")
-    if not values.keys() <= types.keys():
-        raise _no_plan("a value that no plan has")
-    for name, value in values.items():
-        hint = types[name]
-        kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
-        if type(value) not in kinds and not (type(value) is int and float in kinds):
-            raise _no_plan(f"{name} of another kind")
-        if isinstance(value, int | float) and not 0 <= value <= sys.float_info.max:
-            raise _no_plan(f"{name} out of its bounds")
-
-
-def _no_plan(found: str) -> ConfigError:
-    return ConfigError(expected("the plan on record", "the plan of a run", found))
 
 
 def make_privacy_plan(

@@ -29,6 +29,7 @@ from server_strategy.privacy.statement_vocabulary import released, vocabulary_js
 
 NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model reveals about a phone."
 
+_LARGEST_SAID = 14  # epsilon whose factor is a number that people read; above a million it is none
 _UNIT = "one phone (its user), over the whole run"
 _TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
@@ -102,10 +103,11 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
     lines = ["# Privacy statement", ""]
     if plan.mechanism is not None and (lacking := not_guaranteed(plan)) is not None:
         lines += ["## What the files of this run do not have", "", lacking, "", f"## What {_whose(plan)} has", ""]
-    lines += [f"**{_headline(plan, spent)}.**", "", *together_markdown(facts.other_runs)]
+    lines += [*_plain_words(plan, spent), f"**{_headline(plan, spent)}.**", ""]
+    lines += together_markdown(facts.other_runs)
     signed = (_UNIT, facts.data_covered, _recompute(plan, facts))
     lines += signing_markdown(plan, spent, signed, not_guaranteed(plan), facts.other_runs)
-    lines += [*_plain_words(plan, spent), *_stamp(plan, facts)]
+    lines += [*_modelled_words(plan, spent), *_stamp(plan, facts)]
     if plan.mechanism is not None:
         lines += [*_planned_and_happened(plan, spent), *_setting(plan, facts)]
         lines += adjacency_markdown(plan, spent, facts.most_phones_of_a_person)
@@ -219,20 +221,26 @@ def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
 def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     if spent.epsilon is None or spent.delta is None:
         return ["Models from this run must not be shared as if they were private.", ""]
-    lines = [
+    times = f" ({math.exp(spent.epsilon):,.3g} times)" if spent.epsilon < _LARGEST_SAID else ""
+    return [
         "In plain words: whatever anybody computes from the released models, replacing everything one phone sent",
-        f"by nothing changes the probability of any outcome by at most a factor of e^{spent.epsilon:.3g}, and an",
-        f"additional {spent.delta:.2g}. This counts every time the phone took part, not one message or one round.",
+        f"by nothing changes the probability of any outcome by at most a factor of e^{spent.epsilon:.3g}{times},",
+        f"and an additional {spent.delta:.2g}. This counts every time the phone took part, not one message or one",
+        "round.",
         "",
     ]
-    if plan.modelled_cohort is not None:
-        lines += [
-            f"This holds for a deployment in which {plan.modelled_cohort:,} phones report per round and no phone takes",
-            f"part more often, or sooner again, than in this run. The run itself had a goal of {plan.goal} and added",
-            "proportionally less noise, to show what accuracy such a deployment would reach.",
-            "",
-        ]
-    return lines
+
+
+def _modelled_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
+    """What a guarantee supposes that is of a modelled deployment; nothing of one that is the run's own."""
+    if spent.epsilon is None or plan.modelled_cohort is None:
+        return []
+    return [
+        f"This holds for a deployment in which {plan.modelled_cohort:,} phones report per round and no phone takes",
+        f"part more often, or sooner again, than in this run. The run itself had a goal of {plan.goal} and added",
+        "proportionally less noise, to show what accuracy such a deployment would reach.",
+        "",
+    ]
 
 
 def _show(value: Any) -> str:

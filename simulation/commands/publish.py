@@ -28,7 +28,7 @@ class Flags(OfFinishedRun):
     """New folder; it must not be there yet."""
     although: tuple[Lack, ...] = ()
     """What the files lack, so that they are published all the same: no-privacy, modelled-deployment (the guarantee is
-    that of another deployment), seeded-noise (repeatable), vocabulary, start (either is not public)."""
+    that of another deployment), seeded-noise (repeatable), vocabulary (not public), start (its cost is not known)."""
     evaluation: bool = False
     """Leave in what was measured on people who never train, who have no guarantee, and an export's signature."""
     sign: Path | None = None

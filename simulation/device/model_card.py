@@ -23,6 +23,7 @@ from client_model.tflite.tflite_metadata import (
     read_associated_files,
 )
 from server_strategy.privacy.statement_noise import REPEATABLE, noise_source_of
+from server_strategy.privacy.statement_together import EARLIER
 from simulation.config import RunConfig
 from simulation.run.records import Summary
 from simulation.subcommands import command
@@ -81,6 +82,7 @@ def model_card(
             # Statements of earlier versions lack these.
             **{name: privacy.get(name) for name in ("assumed_population", "population_rule", "delta_rule")},
             **{name: privacy[name] for name in _OF_THE_STATEMENT},
+            **({} if privacy.get(EARLIER) is None else {EARLIER: privacy[EARLIER]}),
             "ledger": privacy.get("ledger"),
             "noise_source": noise_source_of(privacy),
         },
@@ -151,6 +153,8 @@ def _privacy_lines(privacy: dict[str, Any]) -> list[str]:
         lines += [f"**{lacking}**", ""]
     if lacking is None or not lacking.startswith(privacy["statement"]):  # which says that there is none
         lines += [f"{privacy['statement']}.", ""]
+    if privacy.get(EARLIER) is not None:
+        lines += [f"{privacy[EARLIER]}.", ""]
     if noise_source_of(privacy) == "seeded":
         lines.append(f"- Noise: {REPEATABLE}.")
     if privacy["assumed_population"] is not None and privacy["delta_rule"] is not None:
@@ -197,6 +201,7 @@ _SINCE: dict[tuple[str, ...], Any] = {
     ("metrics_on_held_out_phones", "baseline_bigram_keystroke_savings"): _OPTIONAL_NUMBER,
     ("metrics_on_held_out_phones", "baseline_trigram_keystroke_savings"): _OPTIONAL_NUMBER,
     ("privacy", "not_guaranteed"): _OPTIONAL_TEXT,
+    ("privacy", EARLIER): _OPTIONAL_TEXT,
     ("privacy", "noise_source"): _OPTIONAL_TEXT,
     ("privacy", "assumed_population"): _OPTIONAL_NUMBER,
     ("privacy", "population_rule"): _OPTIONAL_TEXT,

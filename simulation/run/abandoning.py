@@ -12,13 +12,21 @@ from typing import Any
 
 from client_model.learning.language_model import weights_sha256
 from server_strategy.privacy.account import Account
-from server_strategy.privacy.account_lines import OPENED, AccountError
+from server_strategy.privacy.account_lines import OPENED, RESERVED, AccountError
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.state import StateError, branch, leaf
 from simulation.files import read_json_object
-from simulation.run.account import RunOnAccount, close_on, most_of, recorded, run_number, terms_of
+from simulation.run.account import (
+    RunOnAccount,
+    close_on,
+    free_unbegun,
+    most_of,
+    recorded,
+    run_number,
+    terms_of,
+)
 from simulation.run.checkpoint import Checkpoint, CheckpointError, load_newest_checkpoint, part_of
 from simulation.run.directory import RunDirectory
 from simulation.run.lock import only_writer
@@ -28,10 +36,11 @@ _SAME = 1e-6  # share of itself by which a cost may differ that was computed aga
 _STAYS = "; the run stays charged with the most that it could spend"
 
 
-def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
+def abandon(root: Path, account: Path | None = None) -> None:
     """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
 
-    Should somebody go on with it after all, it reserves anew.
+    Should somebody go on with it after all, it reserves anew. One that was killed before its first checkpoint is freed
+    by the place of its folder, which may be gone (`unbegun`).
 
     Args:
         root: folder of the run.
@@ -45,10 +54,15 @@ def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
     from simulation.flags import read_config
 
     directory = RunDirectory(root)
-    if not directory.config.is_file() or not any(directory.checkpoints.glob("checkpoint-*.npz")):
+    is_run, path = directory.config.is_file(), account
+    if path is None and is_run:
+        path = read_config(directory.config).privacy.account
+    if not is_run or not any(directory.checkpoints.glob("checkpoint-*.npz")):
+        if path is not None and path.exists() and free_unbegun(path, root):
+            return
         found = "another one" if root.is_dir() else "none"
-        raise ConfigError(expected(f"--abandon: {root}", "the folder of a run with a checkpoint", found))
-    path = account or read_config(directory.config).privacy.account
+        what = "the folder of a run with a checkpoint, or of one that was killed before it and released nothing"
+        raise ConfigError(expected(f"--abandon: {root}", what, found))
     if path is None:
         raise ConfigError(expected(root, "a run on an account (--privacy.account)", "one without"))
     with only_writer(root):
@@ -58,11 +72,10 @@ def abandon(root: Path, account: Path | None = None) -> RunOnAccount:
         charge = on_record.require(here.run)
         if charge.cost.zcdp_rho is None:
             close_on(here, charge.cost, 0, abandoned=True)
-            return here
+            return
         _require_whole_ledger(directory, stored, on_record, here.run)
         rho, releases = recorded(directory.ledger, None)
         close_on(here, Cost(max(rho, charge.spent), charge.cost.own_delta), releases, abandoned=True)
-    return here
 
 
 def given_up(root: Path) -> None:
@@ -86,7 +99,7 @@ def _require_whole_ledger(directory: RunDirectory, stored: Checkpoint, account: 
     entries = read_ledger(path)[0] if path.exists() else []
     if not entries:
         raise AccountError(expected(path, "the ledger of the run", f"none{_STAYS}"))
-    opened = next(one for one in account.entries if one["kind"] == OPENED and one["run"] == run)
+    opened = next(one for one in account.entries if one["kind"] in (OPENED, RESERVED) and one["run"] == run)
     plan = plan_on_record(path, entries, None)
     most = most_of(plan).zcdp_rho
     is_same = most is not None and math.isclose(most, opened["zcdp_rho"], rel_tol=_SAME)

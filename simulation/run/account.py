@@ -5,6 +5,10 @@ rounds. One that draws its words with noise has its line before them (`reservati
 finds its line by its number and goes on with it; one that never comes back stays charged with the most that it could
 spend, until somebody says that it is abandoned. The account is changed by one process at a time, and replaced as a
 whole.
+
+An account that is gone before the first release of a run is begun anew when the run goes on: of this run nothing was
+released, and it cannot be told from one that was killed before its line. What other runs had cost is gone with the
+file; their own statements still name its lines, and they do not go on without it.
 """
 
 import hashlib
@@ -17,20 +21,22 @@ from typing import Any
 from client_model.text.population import PopulationSpec, text_source
 from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_lines import AccountError
-from server_strategy.privacy.accounting import rho_for
 from server_strategy.privacy.composition import EarlierRun, may_share_people
-from server_strategy.privacy.costs import Cost, Terms
-from server_strategy.privacy.ledger import PrivacySpent, recompute
+from server_strategy.privacy.costs import Cost
+from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
+from simulation.run.account_costs import most_of as most_of
+from simulation.run.account_costs import own_delta_of as own_delta_of
+from simulation.run.account_costs import recorded as recorded
+from simulation.run.account_costs import terms_of as terms_of
 from simulation.run.directory import RunDirectory
 from simulation.run.earlier_runs import SECTION, population_named
 from simulation.run.lock import in_turn
+from simulation.run.unbegun import with_unbegun_freed
 from typefleet.errors import ConfigError, expected, unwritable
-
-_ROUNDING = 1e-8  # by which the rho of a budget is rounded down, and more
 
 
 @dataclass(frozen=True)
@@ -61,30 +67,10 @@ def run_number(salt: str) -> str:
     return hashlib.sha256(f"number on an account {salt}".encode()).hexdigest()[:16]
 
 
-def terms_of(plan: PrivacyPlan) -> Terms:
-    """In which currency a plan states its cost."""
-    left = getattr(plan, "delta_left", plan.delta)  # beside parts with a delta of their own
-    return Terms(plan.epsilon_is_of, plan.adjacency, left)
-
-
-def most_of(plan: PrivacyPlan) -> Cost:
-    """The most that a run with this plan can spend: the plan's, or its budget where it stops before."""
-    rho, delta = plan.zcdp_rho, terms_of(plan).delta
-    if rho is None or delta is None:
-        return Cost(None)
-    if plan.epsilon_budget is not None:
-        rho = min(rho, rho_for(plan.epsilon_budget, delta) * (1 + _ROUNDING))
-    return Cost(rho, own_delta_of(plan))
-
-
-def own_delta_of(plan: PrivacyPlan) -> float:
-    """What parts of a plan add to delta by themselves."""
-    vocabulary = plan.to_json().get("vocabulary")
-    return float(vocabulary.get("delta") or 0.0) if isinstance(vocabulary, dict) else 0.0
-
-
 def check_account(facts: RunFacts) -> None:
     """Refuse a run that its account has no room for, before anything is started; nothing is written.
+
+    What one is charged that was killed in the same folder before it had begun is free for it.
 
     Raises:
         AccountError, ConfigError: the account was changed, is of other data, or has too little left.
@@ -96,7 +82,74 @@ def check_account(facts: RunFacts) -> None:
         found = f"the folder {path}" if path.is_dir() else f"{path}"
         raise ConfigError(expected("--privacy.account", "a file in a folder that is there", found))
     account = Account.read(path) if path.exists() else None
+    if account is not None and facts.config.output_dir is not None:
+        account = with_unbegun_freed(account, facts.config.output_dir, _today())
     _opened(account, path, "of this run", facts, name="this run")
+
+
+def reserve_on_account(facts: RunFacts, salt: str, root: Path) -> RunOnAccount | None:
+    """Charge a run that has released nothing, and says by `drawn_on_account` and `open_on_account` what it may have.
+
+    Those that were killed in the same folder before they had begun are freed.
+
+    Args:
+        facts: of the run.
+        salt: of the run.
+        root: its folder, which need not be there.
+
+    Returns:
+        None without an account.
+
+    Raises:
+        AccountError: the account was changed, is of other data, or has too little left.
+    """
+    path, number = facts.config.privacy.account, run_number(salt)
+    if path is None:
+        return None
+
+    def reserved(account: Account | None) -> Account:
+        account = None if account is None else with_unbegun_freed(account, root, _today())
+        return _opened(account, path, number, facts, name=root.name, root=root)
+
+    _change(path, reserved)
+    return RunOnAccount(path, number)
+
+
+def drawn_on_account(on_account: RunOnAccount, words: Cost, plan: PrivacyPlan) -> None:
+    """Put down that a reserved run has drawn its words, before anybody sees them.
+
+    Raises:
+        AccountError: the account was changed, or is another one; or somebody freed the run, and has used what it left.
+    """
+    run, most = on_account.run, most_of(plan)
+    _change(on_account.path, lambda account: _there(account, on_account).drawn(run, words, most, _today()))
+
+
+def free_unbegun(path: Path, root: Path, *, but: str | None = None) -> bool:
+    """Free what runs are charged that were killed in a folder before they had released anything.
+
+    Args:
+        path: of the account.
+        root: the folder, which need not be there.
+        but: number of a run that is alive.
+
+    Returns:
+        Whether there was any.
+
+    Raises:
+        AccountError, LedgerError: the account or the ledger was changed.
+    """
+    heads = []
+
+    def freed(account: Account | None) -> Account:
+        if account is None:
+            raise AccountError(expected(path, "a privacy account", "none"))
+        after = with_unbegun_freed(account, root, _today(), but=but)
+        heads.extend([account.head, after.head])
+        return after
+
+    _change(path, freed)
+    return heads[0] != heads[1]
 
 
 def open_on_account(
@@ -135,7 +188,7 @@ def open_on_account(
             raise AccountError(expected(path, f"the account that {root} was charged on before its releases", found))
         if account is not None and finished and here.run in account.charges:
             return account
-        return _opened(account, path, here.run, facts, name=root.name)
+        return _opened(account, path, here.run, facts, name=root.name).begun_by(here.run, _today())
 
     _change(path, opened)
     return here
@@ -184,8 +237,10 @@ def read_account(on_account: RunOnAccount) -> Account:
     return account
 
 
-def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, name: str) -> Account:
-    """The account with a run and what it starts from."""
+def _opened(
+    account: Account | None, path: Path, run: str, facts: RunFacts, *, name: str, root: Path | None = None
+) -> Account:
+    """The account with a run and what it starts from; with its folder, as one that has yet to begin."""
     population, date = population_of(facts.population), _today()
     if account is None or run not in account.charges:
         _require_own_noise(facts.plan)
@@ -203,6 +258,7 @@ def _opened(account: Account | None, path: Path, run: str, facts: RunFacts, *, n
         name=name,
         phones=facts.population.num_phones,
         total_epsilon=facts.config.privacy.total_epsilon,
+        place=None if root is None else account.place_of(root),
     )
 
 
@@ -248,19 +304,6 @@ def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
     except OSError as error:
         raise ConfigError(unwritable(f"--privacy.account: {path}", error)) from error
     return after
-
-
-def recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
-    """(rho, releases) of all that a ledger records; of a mechanism that is registered, or is the plan's.
-
-    Raises:
-        LedgerError: the ledger was changed, or its mechanism is not known.
-    """
-    if not ledger.exists() or not ledger.stat().st_size:
-        return 0.0, 0
-    releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)
-    at_hand = None if plan is None else plan.mechanism
-    return recompute(ledger, releases, at_hand, everything=True)["zcdp_rho"] or 0.0, releases
 
 
 def _line_stated(root: Path, number: str) -> tuple[Any, Any] | None:

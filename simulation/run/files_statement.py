@@ -203,17 +203,29 @@ def files_markdown(told: Sequence[Told], *, is_own: bool) -> str:
             lines += [heading, ""]
         for source in dict.fromkeys(one.source for one in own):
             safe = f" Safe with: {source.cure}." if source.cure else ""
-            lines += [f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}", ""]
-            lines += [_line(one) for one in own if one.source == source]
+            said = f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}"
+            by_files = _by_files([one for one in own if one.source == source])
+            if to_pass_on:
+                lines += [said, "", *(f"- {line}" for line in by_files), ""]
+            else:  # one item each: it is to be looked up, and not read by whoever gets the files
+                lines.append(f"- {said} In {'; '.join(by_files)}.")
+        if own and not to_pass_on:
             lines.append("")
     return "\n".join(lines)
 
 
-def _line(one: Told) -> str:
+def _by_files(told: Sequence[Told]) -> list[str]:
+    """What some files tell, in words; those that tell several things are named once."""
+    together: dict[tuple[str, ...], list[str]] = {}
+    for one in told:
+        together.setdefault(one.files, []).append(_what(one))
+    return [f"{', '.join(map(_named, files))}: {', and '.join(what)}" for files, what in together.items()]
+
+
+def _what(one: Told) -> str:
     keys = [f"`{name}`" for name in one.keys if name != "*" and "{" not in name]
     more = ", ..." if len(keys) > _KEYS_SHOWN else ""
-    named = f" ({', '.join(keys[:_KEYS_SHOWN])}{more})" if keys else ""
-    return f"- {', '.join(map(_named, one.files))}: {one.what}{named}"
+    return f"{one.what} ({', '.join(keys[:_KEYS_SHOWN])}{more})" if keys else one.what
 
 
 def folder_table() -> list[str]:

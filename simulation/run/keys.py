@@ -132,7 +132,7 @@ LEDGER = (
 HEAD = (
     Keys(("config_sha256",), "a digest of the settings, by which a small seed can be found", SECRETS),
     Keys(
-        ("lines", "last_hash", "epsilon", "epsilon_is_of", "statement_sha256"),
+        ("lines", "last_hash", "epsilon", "epsilon_is_of", "epsilon_with_earlier_runs", "statement_sha256"),
         "the head of the ledger, the cost, and the digest of the statement",
         COST,
     ),
@@ -204,7 +204,10 @@ CARD = (
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
     Keys(
-        ("privacy.spent.*", "privacy.statement", "privacy.epsilon_exact_gaussian", "privacy.ledger*"),
+        (
+            *("privacy.spent.*", "privacy.statement", "privacy.statement_with_earlier_runs"),
+            *("privacy.epsilon_exact_gaussian", "privacy.ledger*"),
+        ),
         "the cost, and the head of the ledger",
         COST,
     ),

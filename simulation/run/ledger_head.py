@@ -28,6 +28,8 @@ HEAD, HEAD_SIGNATURE = "privacy_head.json", "privacy_head.sig"
 IN_BRIEF = ("lines", "last_hash")
 """What a model card says of the head."""
 SETTINGS_DIGEST, VOCABULARY_DIGEST = "config_sha256", "vocabulary_sha256"
+WITH_EARLIER = "epsilon_with_earlier_runs"
+"""Key of the head of a run that starts from another: its total with all of them, None where it has none."""
 
 
 def head_of(root: Path) -> dict[str, Any]:
@@ -37,9 +39,9 @@ def head_of(root: Path) -> dict[str, Any]:
         root: of a run that has ended.
 
     Returns:
-        lines, last_hash, weights_sha256, epsilon, epsilon_is_of; statement_sha256, of privacy.json with its keys sorted
-        and without spaces; config_sha256, of the bytes of config.toml; vocabulary_sha256, of those of model/vocab.txt,
-        None without one.
+        lines, last_hash, weights_sha256, epsilon, epsilon_is_of; with a start from another run, WITH_EARLIER;
+        statement_sha256, of privacy.json with its keys sorted and without spaces; config_sha256, of the bytes of
+        config.toml; vocabulary_sha256, of those of model/vocab.txt, None without one.
 
     Raises:
         ConfigError, LedgerError: something is missing, or is not what such a run has.
@@ -55,10 +57,17 @@ def head_of(root: Path) -> dict[str, Any]:
         "weights_sha256": said.get("weights_sha256"),
         "epsilon": spent.get("epsilon"),
         "epsilon_is_of": said["epsilon_is_of"],
+        **_with_earlier(said),
         "statement_sha256": hashlib.sha256(statement.encode()).hexdigest(),
         SETTINGS_DIGEST: hashlib.sha256(settings).hexdigest(),
         VOCABULARY_DIGEST: _vocabulary_sha256(root / "model" / "vocab.txt"),
     }
+
+
+def _with_earlier(said: Mapping[str, Any]) -> dict[str, Any]:
+    others = said.get("other_runs")
+    total = others.get("with_earlier_runs") if isinstance(others, dict) else None
+    return {WITH_EARLIER: total.get("epsilon")} if isinstance(total, dict) else {}
 
 
 def _vocabulary_sha256(path: Path) -> str | None:

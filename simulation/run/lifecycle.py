@@ -24,7 +24,7 @@ from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.flags import result_settings, to_toml
-from simulation.run.account import RunOnAccount, open_on_account, run_number
+from simulation.run.account import RunOnAccount, free_unbegun, open_on_account, run_number
 from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
@@ -208,6 +208,9 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
         _require_nothing_released(prepared, directory)
         progress.say(f"{directory.root} was stopped before its first round; starting it anew")
+        account, reserved = config.privacy.account, prepared.reserved
+        if account is not None and account.exists():
+            free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
         _drop_drafts(directory.root)
         return _new_run(prepared, progress, held, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)

@@ -22,6 +22,7 @@ from simulation.config import RunConfig
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
+from simulation.run.account import drawn_on_account
 from simulation.run.model import host_task, shape_of_run
 from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocabulary
 from simulation.run.reservation import Reserved, reserved_for_words, words_alone_if_it_fails
@@ -141,7 +142,10 @@ def settle(accepted: AcceptedInput) -> Prepared:
     """
     reserved = reserved_for_words(accepted)
     with words_alone_if_it_fails(reserved):
-        return replace(_settled(accepted), reserved=reserved)
+        prepared = replace(_settled(accepted), reserved=reserved)
+        if reserved is not None:
+            drawn_on_account(reserved.on_account, reserved.words, accepted.plan)
+        return prepared
 
 
 def _settled(accepted: AcceptedInput) -> Prepared:

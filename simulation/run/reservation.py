@@ -2,7 +2,8 @@
 
 It comes before the run's first checkpoint, which keeps the number that the account has it by. So the number is made
 here and handed on; what fails in between, a selection without words among it, is charged with the words alone. A run
-that is killed in between stays charged with the most that it could spend.
+that is killed in between is freed when it is begun anew in its folder, as far as it can have released nothing
+(`unbegun`).
 """
 
 import secrets
@@ -14,7 +15,7 @@ from pathlib import Path
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.vocabulary_cost import vocabulary_rho
 from simulation.run.accepted_input import AcceptedInput
-from simulation.run.account import RunOnAccount, close_on, open_on_account, own_delta_of
+from simulation.run.account import RunOnAccount, close_on, own_delta_of, reserve_on_account
 from simulation.run.directory import new_folder
 from simulation.run.other_runs import facts_of
 
@@ -42,7 +43,7 @@ def reserved_for_words(accepted: AcceptedInput) -> Reserved | None:
     salt, folder = secrets.token_hex(16), config.output_dir or made
     try:
         facts = facts_of(config, plan, accepted.spec, accepted.start)
-        on_account = open_on_account(facts, salt, folder or Path(), finished=False)
+        on_account = reserve_on_account(facts, salt, folder or Path())
     except BaseException:
         _removed_if_empty(made)
         raise

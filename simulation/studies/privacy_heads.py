@@ -14,7 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from client_model.tflite.export_folder import MANIFEST, SIGNATURE, VerificationError, verify_folder
 from simulation.files import read_json_object
 from simulation.run.artefacts import artefact_of
-from simulation.run.ledger_head import HEAD, HEAD_SIGNATURE, SETTINGS_DIGEST, VOCABULARY_DIGEST, head_of
+from simulation.run.ledger_head import (
+    HEAD,
+    HEAD_SIGNATURE,
+    SETTINGS_DIGEST,
+    VOCABULARY_DIGEST,
+    WITH_EARLIER,
+    head_of,
+)
 from simulation.run.noise_secret import NAME as NOISE_SECRET
 from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import Evidence
@@ -25,7 +32,11 @@ from typefleet.untrusted.opening import read_bytes
 
 _NOT_THERE = "it is not there"
 _IN_THE_HEAD = ("weights.npz", "vocab.txt")  # of the model's files
-_MAY_LACK = {HEAD: (VOCABULARY_DIGEST,), MANIFEST: (VOCABULARY_DIGEST, SETTINGS_DIGEST)}  # one of before, or by design
+# Those of earlier versions, or by design.
+_MAY_LACK = {
+    HEAD: (VOCABULARY_DIGEST, WITH_EARLIER),
+    MANIFEST: (VOCABULARY_DIGEST, SETTINGS_DIGEST, WITH_EARLIER),
+}
 
 
 def check_head(found: Evidence, findings: Findings, key: Ed25519PublicKey | None) -> Sequence[str]:

@@ -132,8 +132,20 @@ def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterato
             yield "seeded-noise", "noise that whoever finds the seed can take away"
     if WORDS[words].guarantee is Guarantee.NOT_COVERED:
         yield "vocabulary", f"a vocabulary from {WORDS[words].words}"
-    if config.model.init not in (None, PUBLIC_START, RANDOM_START):
+    if config.model.init not in (None, PUBLIC_START, RANDOM_START) and not _cost_of_start_is_stated(privacy, config):
         yield "start", _start(privacy, config)
+
+
+def _cost_of_start_is_stated(privacy: Mapping[str, Any], config: RunConfig) -> bool:
+    """Whether what the earlier runs cost is known, and is in the total that stands beneath the headline."""
+    others = privacy.get("other_runs")
+    if config.model.init_is_public or not isinstance(others, dict):
+        return False
+    earlier, total = others.get("earlier_runs"), others.get("with_earlier_runs")
+    is_known = isinstance(earlier, list) and all(
+        isinstance(one, dict) and one.get("known_by") in ("its ledger", "its statement") for one in earlier
+    )
+    return bool(earlier) and is_known and isinstance(total, dict) and total.get("epsilon") is not None
 
 
 def _start(privacy: Mapping[str, Any], config: RunConfig) -> str:
@@ -310,6 +322,9 @@ def _notes(root: Path, privacy: Mapping[str, Any], lacks: Mapping[Lack, str], fi
     if privacy.get("not_guaranteed") is not None:
         yield str(privacy["not_guaranteed"])
     yield from (f"Published although it has {said}." for name, said in lacks.items() if name != "modelled-deployment")
+    others = privacy.get("other_runs")
+    if "start" not in lacks and (with_it := together_json(others if isinstance(others, dict) else None)[EARLIER]):
+        yield f"{with_it}."
     if (root / "model" / SIGNATURE).exists() and f"model/{SIGNATURE}" not in files:
         yield "The run's signature is of other files than the published ones, which --sign KEY signs."
 

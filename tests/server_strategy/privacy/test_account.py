@@ -222,3 +222,24 @@ def test_what_is_spent_beyond_the_reserved_is_put_down_whether_there_is_room_or_
     more = kept(account.outgrown("r1", Cost(0.75), DATE))
     assert more.total.zcdp_rho == 0.75 and more.total.epsilon > 6
     assert more.closed("r1", Cost(0.75), 9, DATE).total.zcdp_rho == 0.75
+
+
+def test_only_a_reserved_run_draws_begins_or_is_freed_and_once(tmp_path):
+    most, words = Cost(0.5), Cost(0.125, 1e-9)
+    account = begun(tmp_path).opened("r", most, TERMS, DATE, place="00", **ABOUT)
+    assert account.charges["r"].is_open and account.charges["r"].place == "00"
+    freed, drawn = account.freed("r", DATE), account.drawn("r", words, most, DATE)
+    going = drawn.begun_by("r", DATE)
+    assert (freed.total.zcdp_rho, freed.total.reserved, freed.charges["r"].releases) == (0.0, 0, 0)
+    assert going.total == drawn.total == account.total and drawn.charges["r"].words == words
+    for told in (drawn, going):
+        assert told.freed("r", DATE) is told  # it may have released something
+    assert freed.freed("r", DATE) is freed and kept(freed).charges == freed.charges
+    assert freed.drawn("r", words, most, DATE).total == account.total  # it was alive
+    assert kept(going).closed("r", Cost(0.25), 3, DATE).total.zcdp_rho == 0.25
+    with_one = with_run(begun(tmp_path), "r", 0.5)
+    assert with_one.freed("r", DATE) is with_one.begun_by("r", DATE) is with_one  # one that tells nothing of this
+    for kind, fields in (("drawn", vars(words)), ("begun", {}), ("freed", {})):
+        for one in (freed, going, with_one, *([drawn] if kind != "begun" else [])):
+            with pytest.raises(AccountError, match=f"a step of a run in its order, found a run {kind} out of it"):
+                kept(one._grown(kind, DATE, {"run": "r", **fields}))

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict, replace
 from importlib.metadata import version
 
@@ -82,7 +83,7 @@ def test_a_modelled_cohort_is_not_this_runs():
     lacking = content["not_guaranteed"]
     assert "a modelled deployment of 4,000 phones per round; the 4 phones per round of this simulation" in lacking
     assert "do not have it. The noise that was added is 1/1,000 of" in lacking
-    assert page.index(lacking) < page.index(content["statement"]) < page.index("In plain words")
+    assert page.index(lacking) < page.index("In plain words") < page.index(content["statement"])
     assert page.index("do not have") < page.index("differential privacy")
 
 
@@ -190,13 +191,23 @@ def test_releases_that_were_made_again_are_said_where_there_are_any():
 @pytest.mark.parametrize("modelled", [None, 4000])
 def test_whoever_signs_is_told_what_they_sign_before_anything_else(modelled):
     plan, spent, content, page = statement(modelled=modelled)
-    top = page[page.index("Who signs this signs that") : page.index("In plain words")]
+    top = page[page.index("Who signs this signs that") : page.index("| |")]
     assert page.index(content["statement"]) < page.index(top) and top.count("\n- ") == 4
     for said in (f"at most {spent.epsilon:.3g}", content["unit"], content["data_covered"], content["recompute"]):
         assert said in top
     assert ("not of these files" in top) == (modelled is not None)
     share = "" if modelled is None else " x 4/4,000"
     assert f"| {plan.noise_stddev:.4g} = 1.5 x {plan.clip_norm:.4g}{share} |" in page
+
+
+@pytest.mark.parametrize("modelled", [None, 4000])
+def test_the_first_screen_says_what_matters_in_plain_words_first(modelled):
+    _, spent, content, page = statement(modelled=modelled)
+    screen = "\n".join(page.splitlines()[:24])
+    said = [content["not_guaranteed"] or "# Privacy statement", "In plain words", content["statement"], "Who signs"]
+    places = [screen.index(text) for text in said]
+    assert places == sorted(places) and f"({math.exp(spent.epsilon):,.3g} times)" in screen
+    assert screen.count("\n- ") == 4  # whole, with the command that checks it
 
 
 def test_a_separation_that_never_happened_is_said_in_words():

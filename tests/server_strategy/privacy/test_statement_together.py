@@ -30,7 +30,7 @@ def test_the_cost_with_the_start_stands_beneath_the_headline():
     assert stated.startswith(f"With the run it starts from: ({total['epsilon']:.3g}, 1e-06)-differential privacy")
     assert "(0.25-zCDP), by the same data" in stated and content["statement_with_account"] is None
     assert f"**{content['statement']}.**\n\n**{stated}.**\n\n" in page
-    assert page.index(stated) < page.index("In plain words")
+    assert page.index("In plain words") < page.index(stated) < page.index("Who signs")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_cost_with_the_start_stands_beneath_the_headline():
 )
 def test_what_is_not_known_is_said_at_the_top(earlier, said):
     content, page = both(*earlier)
-    assert said in content["statement_with_earlier_runs"] and said in page[: page.index("In plain words")]
+    assert said in content["statement_with_earlier_runs"] and said in page[: page.index("Who signs")]
 
 
 def test_an_account_is_said_too_and_nothing_where_there_is_none():

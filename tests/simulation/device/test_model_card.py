@@ -80,6 +80,17 @@ def test_a_card_says_where_the_noise_came_from():
         assert (f"- Noise: {REPEATABLE}." in card_markdown(found, METRICS)) == (said == "seeded")
 
 
+def test_a_card_has_the_total_with_the_start_beside_the_cost_of_the_run_alone():
+    total = (
+        "With the run it starts from: (8.1, 1e-07)-differential privacy for each phone (0.75-zCDP), by the same data"
+    )
+    warm, alone = card(statement_with_earlier_runs=total), card(statement_with_earlier_runs=None)
+    assert warm["privacy"]["statement_with_earlier_runs"] == total and "statement_with_earlier_runs" not in str(alone)
+    page = card_markdown(warm, METRICS)
+    assert page.index(PRIVACY["statement"]) < page.index(f"{total}.") < page.index("Not covered")
+    assert card_markdown(alone, METRICS) == page.replace(f"{total}.\n\n", "")
+
+
 def test_the_page_has_the_metrics_and_what_they_are_and_the_promise():
     page = card_markdown(card(), METRICS)
     for text in (

@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import signal
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +20,9 @@ from simulation.run.lifecycle import checkpoint
 from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
 from simulation.run.preparation import prepare
+from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
+from tests.simulation.engine_in_process import simulate
 from tests.simulation.planted_secrets import leaks_of_bits
 from tests.simulation.run.test_lifecycle import open_run as opened
 from typefleet.errors import ConfigError
@@ -73,6 +78,24 @@ def test_a_run_that_goes_on_has_the_same_noise(begun, copied):
     np.testing.assert_array_equal(noise_of(opened(prepared, resume=True)), begun[2])
     from_its_files = prepare(parse_simulate(["--resume", str(folder)]).run, resume=True)  # as another process would
     np.testing.assert_array_equal(noise_of(opened(from_its_files, resume=True)), begun[2])
+
+
+@pytest.mark.slow
+def test_killed_after_a_release_it_makes_it_again_bit_for_bit(begun, tmp_path):
+    flags = ["--engine.no-export", "--engine.no-report"]
+    whole, killed = (shutil.copytree(begun[0], tmp_path / name) for name in ("whole", "killed"))
+    command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "2", "--resume", str(killed)]
+    died = subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, timeout=300, check=False)
+    ledger = killed / "privacy_ledger.jsonl"
+    assert died.returncode == -signal.SIGKILL and ledger.read_text().count("\n") == 3, died.stderr.decode()
+    assert newest_about(killed / "checkpoints")["totals"]["rounds_completed"] == 1  # the second release is in no other
+    for folder in (killed, whole):
+        simulate(["--resume", str(folder), *flags])
+    assert ledger.read_bytes() == (whole / "privacy_ledger.jsonl").read_bytes()
+    assert ledger.read_text().count("\n") == 4  # the plan and three releases, none of them twice
+    ends = [json.loads((folder / "summary.json").read_text()) for folder in (killed, whole)]
+    assert ends[0]["weights_sha256"] == ends[1]["weights_sha256"] and ends[0]["epsilon"] == ends[1]["epsilon"]
+    assert not (killed / NAME).exists()
 
 
 def test_a_run_of_the_same_settings_has_other_noise(begun, tmp_path):

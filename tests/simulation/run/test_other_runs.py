@@ -13,6 +13,7 @@ from simulation.flags import parse_simulate
 from simulation.run.account import most_of
 from simulation.run.earlier_runs import earlier_runs
 from simulation.run.files_statement import origin_of_start
+from simulation.run.ledger_head import for_manifest, head_of
 from simulation.run.lifecycle import start_run
 from simulation.run.other_runs import epsilon_with_earlier, words_from
 from simulation.run.outcome import finish_run, run_summary, statement_facts, write_outcome
@@ -20,6 +21,7 @@ from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from simulation.run.starting_point import StartingPoint
 from simulation.runner import _of_what
+from simulation.studies.publishing import _lacks, _notes
 from tests.simulation.conftest import TINY
 from typefleet.errors import ConfigError, InputError
 
@@ -80,6 +82,31 @@ def test_the_budget_of_a_start_is_added_up_through_all_generations(first, tmp_pa
     write_outcome(third)
     page = (tmp_path / "third" / "privacy.md").read_text()
     assert "Epsilon above is of this run alone; with 2 earlier runs (rho 0 + 0.25): epsilon" in page
+
+
+def test_the_head_has_the_total_with_the_start_and_publishing_asks_only_where_there_is_none(first, tmp_path):
+    alone, _ = opened("--output-dir", tmp_path / "alone")
+    finish_run(alone)
+    second, _ = started_from(first, "--output-dir", tmp_path / "second", "--seed", 3)
+    finish_run(second)
+    stated = json.loads((tmp_path / "second" / "privacy.json").read_text())
+    total = stated["other_runs"]["with_earlier_runs"]["epsilon"]
+    assert for_manifest(head_of(tmp_path / "second"))["epsilon_with_earlier_runs"] == total > 0
+    assert "epsilon_with_earlier_runs" not in head_of(tmp_path / "alone")
+    words = stated["vocabulary_from"]
+    known = dict(_lacks(stated, words, second.config))
+    assert "start" not in known
+    assert f"{stated['statement_with_earlier_runs']}." in _notes(tmp_path / "second", stated, known, ())
+    (one,) = stated["other_runs"]["earlier_runs"]
+    for name, others in {
+        "no cost": {"earlier_runs": [{**one, "known_by": "nothing"}]},
+        "no total": {"with_earlier_runs": {"epsilon": None, "why_not": "of two deployments"}},
+        "nothing": {"earlier_runs": [], "with_earlier_runs": None},
+    }.items():
+        changed = {**stated, "other_runs": {**stated["other_runs"], **others}}
+        assert "start" in dict(_lacks(changed, words, second.config)), name
+    public = replace(second.config, model=replace(second.config.model, init_is_public=True))
+    assert "declared to be public" in dict(_lacks(stated, words, public))["start"]
 
 
 def test_a_start_with_noise_of_the_same_seed_has_no_total(tmp_path):

@@ -12,6 +12,8 @@ from scipy.stats import beta
 from client_model.text.population import open_population, prepare_population
 from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_lines import AccountError
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import make_privacy_plan
 from server_strategy.privacy.statement_vocabulary import vocabulary_json, vocabulary_markdown
@@ -204,15 +206,20 @@ def test_a_run_is_on_its_account_before_its_words_are_drawn(tmp_path, monkeypatc
     with RunProgress(io.StringIO(), config.rounds, 0) as progress:
         run = start_run(prepared, resume=False, progress=progress)
     run.close()
-    assert list(Account.read(config.privacy.account).charges.values()) == [charge]  # the same one, once
+    now = Account.read(config.privacy.account).charges.values()
+    words = Cost(prepared.plan.vocabulary.rho, prepared.plan.vocabulary.delta)
+    assert charge.state == "reserved"
+    assert list(now) == [replace(charge, state="begun", words=words)]  # the same one, once
     assert run.on_account.run == charge.run
-    second = on_an_account(tmp_path, "--privacy.total-epsilon", "30", name="second")
-    with pytest.raises(AccountError, match="leave of epsilon 30"):
+    account, cost = Account.read(config.privacy.account), prepared.plan.vocabulary
+    room = epsilon_by_rdp(2 * charge.cost.zcdp_rho + 1.5 * cost.rho, account.terms.delta)
+    second = on_an_account(tmp_path, "--privacy.total-epsilon", str(room), name="second")
+    with pytest.raises(AccountError, match="leave of epsilon"):
         for _ in range(9):
-            prepare(second)
-    charges = Account.read(config.privacy.account).charges
-    assert not (tmp_path / "second").exists() and len(charges) < 9
-    assert at_the_draw[-1] == [*charges.values()][-1]  # nothing was drawn for the one that was refused
+            prepare(second)  # and is killed
+    charges = [*Account.read(config.privacy.account).charges.values()]
+    assert not (tmp_path / "second").exists() and [one.state for one in charges] == ["begun", "abandoned", "drawn"]
+    assert len(at_the_draw) == len(charges) + 3  # nothing was drawn for the one that was refused
 
 
 def test_every_selection_without_words_is_charged(tmp_path):

@@ -1,0 +1,29 @@
+"""What the page says of each file: everything of the table, and each thing once."""
+
+import re
+
+import pytest
+
+from simulation.run.artefacts import ARTEFACTS, BESIDE
+from simulation.run.files_statement import WORDS, files_markdown, tellings
+
+PRIVACY = {"epsilon_is_of": "this run", "not_guaranteed": None, "noise_source": "secret", "spent": {"epsilon": 6.3}}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_all_that_any_file_tells_is_on_the_page_and_no_file_is_named_twice_for_one_source(words):
+    told = tellings([*ARTEFACTS, *BESIDE], PRIVACY, words)
+    page = files_markdown(told, is_own=True)
+    text = " ".join(page.split())
+    for one in told:
+        assert one.what in text and one.source.words in text and one.source.cure in text
+        assert all(name in text for name in one.files)
+        shown = [name for name in one.keys if name != "*" and "{" not in name][:6]
+        assert all(f"`{name}`" in text for name in shown)
+    owners = page[page.index("### For the owner of the run alone") :]
+    for item in re.findall(r"^- \*\*.*$", owners, re.MULTILINE):
+        places = item.partition(" In ")[2].split("; ")
+        named = [place.partition(": ")[0] for place in places]
+        assert len(named) == len(set(named)), item
+    items = [one.source for one in told if not one.to_pass_on and not one.later]
+    assert owners.partition("where a script")[0].count("\n- ") == len(set(items))  # one for each source
