@@ -34,7 +34,7 @@ class Kill:
 
     def told(self) -> str:
         """The kill in a line."""
-        what = self.kind if self.hit else f"no {self.kind}, it had ended"
+        what = self.kind if self.hit else f"no {self.kind} there to end"
         return (
             f"{self.run}: {what} after {self.after_s:.1f} s, rounds {self.rounds_before} -> {self.rounds_after}, "
             f"exit code {self.exit_code} after {self.ended_s:.1f} s at load {self.load:g}"

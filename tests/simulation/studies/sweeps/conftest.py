@@ -1,11 +1,14 @@
 """A sweep of tiny runs, whole and undisturbed, and the files and commands of others like it."""
 
+import io
 import json
-import subprocess
 import sys
 
 import pytest
 
+from simulation.studies.sweeps import run_host
+from simulation.studies.sweeps.carry_out import carry_out
+from simulation.studies.sweeps.study_file import read_study
 from tests.conftest import ROOT
 
 STUDY = """
@@ -55,18 +58,21 @@ def command(study, folder, *flags):
     return [sys.executable, str(ROOT / "scripts/sweep.py"), str(study), "--output-dir", str(folder), *flags]
 
 
-def swept(study, folder, *flags):
-    return subprocess.run(command(study, folder, *flags), capture_output=True, text=True, timeout=300)
+def swept(study, folder):
+    """What scripts/sweep.py prints, in this process, with runs in another one and without Ray."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_host, "_MODULE", "tests.simulation.studies.sweeps.trial_without_ray")
+        carry_out(read_study(study), folder, stream=printed)
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="session")
 def whole(made_once):
-    """(file of the study, folder, standard output)."""
+    """(file of the study, folder, what was printed)."""
 
     def make(folder):
-        done = swept(described(folder), folder / "sweep")
-        assert done.returncode == 0, done.stderr
-        (folder / "stdout.txt").write_text(done.stdout)
+        (folder / "stdout.txt").write_text(swept(described(folder), folder / "sweep"))
 
     folder = made_once("sweep", make)
     return folder / "study.toml", folder / "sweep", (folder / "stdout.txt").read_text()

@@ -1,11 +1,14 @@
 """Runs on a cluster are the runs that this machine would have carried out."""
 
+import subprocess
+
 import pytest
 from ray.cluster_utils import Cluster
 
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.study_file import Choices, Study, StudyOptions
-from tests.simulation.studies.sweeps.conftest import described, swept, weights
+from tests.simulation.studies.sweeps.conftest import command, described, weights
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
 
 ASKED = Study(StudyOptions(), {}, {"rounds": Choices((1,))})
@@ -22,7 +25,8 @@ def test_a_cluster_is_filled_and_the_bits_are_the_same(whole, tmp_path):
     try:
         cluster.add_node(**machine)
         assert cluster.address.startswith("127.0.0.1:")
-        done = swept(study, tmp_path / "cluster", "--address", cluster.address)
+        asked = command(study, tmp_path / "cluster", "--address", cluster.address)
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stderr
         assert "whoever reaches its ports runs code" in done.stdout
     finally:
@@ -44,13 +48,16 @@ def test_runs_at_the_same_time_share_the_processors(monkeypatch):
         assert (one.number, one.workers, three.number, three.workers) == (1, None, 3, 2)
 
 
-def test_no_cluster_there_is_said_in_one_line(tmp_path):
-    done = swept(described(tmp_path), tmp_path / "sweep", "--address", "127.0.0.1:1")
-    assert done.returncode == 2 and "error: --address 127.0.0.1:1: expected a cluster" in done.stderr
-    done = swept(described(tmp_path), tmp_path / "sweep", "--address", "203.0.113.7:6379")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "(engine.trust_network = true in the settings joins any), found 203.0.113.7" in done.stderr
+def test_no_cluster_there_is_said_in_one_line(script_here, no_engine, tmp_path):
+    def refused(study, address):
+        done = script_here("sweep.py", study, "--output-dir", tmp_path / "sweep", "--address", address)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1
+        return done.stderr
+
+    assert "error: --address 127.0.0.1:1: expected a cluster" in refused(described(tmp_path), "127.0.0.1:1")
+    said = refused(described(tmp_path), "203.0.113.7:6379")
+    assert "(engine.trust_network = true in the settings joins any), found 203.0.113.7" in said
     trusting = described(tmp_path)
     trusting.write_text(trusting.read_text().replace("workers = 1", "workers = 1\ntrust_network = true"))
-    done = swept(trusting, tmp_path / "sweep", "--address", "0.0.0.0:1")  # tried, though it is not private
-    assert done.returncode == 2 and "expected a cluster that can be joined" in done.stderr
+    # Tried, though it is not private.
+    assert "expected a cluster that can be joined" in refused(trusting, "0.0.0.0:1")
