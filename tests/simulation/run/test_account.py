@@ -121,6 +121,15 @@ def test_a_run_with_releases_does_not_go_on_off_its_account_nor_without_it(known
     opened(one, resume=True)
 
 
+def test_an_account_that_is_gone_before_the_first_release_is_begun_anew_by_the_run_that_goes_on(prepared):
+    one = prepared("one")
+    run, _ = opened(one)
+    one.config.privacy.account.unlink()
+    again, _ = opened(one, resume=True)
+    (charge,) = account_of(one).charges.values()
+    assert charge.run == run.on_account.run == again.on_account.run and charge.cost == most_of(one.plan)
+
+
 def test_of_two_that_begin_at_once_the_one_without_room_keeps_no_secret(prepared):
     opened(prepared("one", total_epsilon=6.0))
     two = prepared("two")
