@@ -57,6 +57,7 @@ QUICK = replace(
 QUICK_EPSILONS = (2.0,)
 QUICK_SEEDS = (0,)
 _APART = 1.025  # so that intervals at one epsilon do not hide each other
+_MODULE = "simulation"  # whose command every run is
 _LAST_EVALUATIONS = 3  # averaged: recall moves from one to the next
 
 
@@ -132,7 +133,7 @@ def _simulate(run: Path, config: Path, mechanism: str, epsilon: float | None, se
             str(run),
         ]
         flags += [] if epsilon is None else ["--privacy.target-epsilon", str(epsilon)]
-    done = subprocess.run([sys.executable, "-m", "simulation", *flags], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", _MODULE, *flags], capture_output=True, text=True, check=False)
     if not done.returncode:
         return None
     return (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]

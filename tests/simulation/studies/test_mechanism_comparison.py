@@ -21,6 +21,7 @@ from simulation.studies.mechanism_verdicts import (
     is_above,
     verdicts,
 )
+from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from typefleet import studies
 from typefleet.doors import Kind
@@ -172,6 +173,8 @@ def test_with_one_seed_it_is_told_over_the_people_held_out():
 @pytest.mark.slow
 def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "private_mechanisms", lambda: ("gaussian",))
+    monkeypatch.setattr(comparison, "_MODULE", "tests.simulation.engine_in_process")
+    monkeypatch.chdir(ROOT)
     run = parse_simulate([str(flag) for flag in WEIGHTS_ONLY]).run
     settings = replace(run, privacy=replace(run.privacy, noise_multiplier=None))
     shutil.copytree(straight[0], tmp_path / "c" / "gaussian-epsilon-4")  # a run with as many rounds, kept
