@@ -138,7 +138,8 @@ def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, 
     finally:
         cluster.shutdown()
     assert process.returncode == 0, printed + errors
-    assert "starting the engine again" in errors and "whoever reaches its ports runs code" in printed
+    assert "starting the engine again" in errors
+    assert "whoever reaches its ports runs code" in " ".join(printed.split())  # broken where the terminal ends
     assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
 
 
