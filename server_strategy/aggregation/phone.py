@@ -237,7 +237,8 @@ class Phone:
         try:
             size = self._terms.graph_size(len(message.roster))
         except ConfigError as error:
-            raise violation("bad_terms", "roster", "phones enough for the terms", len(message.roster)) from error
+            what = f"enough of the {self._terms.phones} phones agreed on"
+            raise violation("bad_terms", "roster", what, len(message.roster)) from error
         if len(message.neighbours) != size.neighbours:
             raise violation("bad_terms", "neighbours", f"{size.neighbours}", len(message.neighbours))
         if self.number not in message.roster or not set(message.neighbours) <= set(message.roster) - {self.number}:

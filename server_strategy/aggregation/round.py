@@ -99,7 +99,7 @@ def play_round(
     if not may_wrap:
         ring.refuse_overflow(len(vectors), max((int(np.abs(v).max(initial=0)) for v in vectors.values()), default=0))
     authority = Authority.of(secret)
-    terms = RoundTerms(server_round, length, authority.public, ring, assumptions)
+    terms = RoundTerms(server_round, length, authority.public, ring, assumptions, phones=len(vectors))
     server = Server(terms, list(vectors), secret)
     playing = _Play(terms, vectors, server)
     for number in vectors:

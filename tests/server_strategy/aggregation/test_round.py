@@ -81,7 +81,7 @@ def test_a_round_gives_the_right_sum_or_none(leaves, bits, check_views):
     else:
         assert played.sum is None
         advertised = left[Step.ADVERTISE]
-        size = graph_size(advertised, Assumptions(check_views=check_views)) if advertised >= 3 else None
+        size = graph_size(advertised, Assumptions(check_views=check_views), 8) if advertised >= 5 else None
         assert size is None or left[Step.MASK] < size.least_survivors or left[Step.UNMASK] <= size.threshold
 
 
