@@ -26,6 +26,7 @@ from typefleet.errors import expected
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 _LABEL = b"typefleet secure aggregation 1"
+_THROW_AWAY = bytes(range(KEY_BYTES))  # a private key that protects nothing
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,15 @@ def agree_with_each(private: bytes, publics: Mapping[int, bytes]) -> dict[int, b
         return {phone: own.exchange(X25519PublicKey.from_public_bytes(public)) for phone, public in publics.items()}
     except ValueError as error:
         raise violation("bad_key", "a public key", "an X25519 key", "one of small order or length") from error
+
+
+def refuse_small_order(public: bytes) -> None:
+    """Refuse a key with which anybody could agree on zeros; whose key it is tried with makes no difference.
+
+    Raises:
+        ProtocolViolation: as of `agree`.
+    """
+    agree(_THROW_AWAY, public)
 
 
 def hkdf(secret: bytes, info: bytes, length: int = KEY_BYTES, salt: bytes | None = None) -> bytes:
