@@ -177,3 +177,19 @@ def test_a_vector_of_another_shape_is_refused(shared_round):
     for words in (now.terms.ring.zeros(4), np.zeros(3, np.uint32)):
         with pytest.raises(ValueError, match="a vector: expected 3 numbers of uint64"):
             now.phones[2].mask(words)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.int8, 12), (np.int16, 16), (np.int32, 32), (np.int64, 64)])
+def test_the_least_number_of_a_type_is_counted_as_large_as_it_is(dtype, bits):
+    """Its absolute value, in numbers of its own type, is negative: a sum of enough of them would wrap around unseen."""
+    least = np.full(1, np.iinfo(dtype).min, dtype)
+    with pytest.raises(RingOverflowError, match="the sum of 17 phones"):
+        play_round(dict.fromkeys(range(17), least), SECRET, ring=Ring(bits))
+    if dtype is np.int8:
+        found = play_round(dict.fromkeys(range(15), least), SECRET, ring=Ring(bits))
+        assert found.sum.tolist() == [15 * -128]
+
+
+def test_vectors_that_would_be_cut_are_refused():
+    with pytest.raises(ValueError, match="a vector: expected whole numbers, found numbers of float64"):
+        play_round(dict.fromkeys(range(4), np.array([1.7])), SECRET)
