@@ -41,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import ConfigError, expected
 
 MOST_PHONES = 1 << 16
@@ -81,13 +82,15 @@ class Assumptions:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(expected(name, "a number from 0 to below 1", getattr(self, name)))
         for name in ("security_bits", "correctness_bits"):
-            if not 1 <= getattr(self, name) <= 128:
+            if not is_whole(getattr(self, name), 1, 128):
                 raise ConfigError(expected(name, "1 to 128 bits", getattr(self, name)))
-        if not LEAST_PHONES <= self.least_phones <= MOST_PHONES:
+        if not is_whole(self.least_phones, LEAST_PHONES, MOST_PHONES):
             raise ConfigError(expected("least_phones", f"{LEAST_PHONES} to {MOST_PHONES}", self.least_phones))
+        if not is_whole(self.complete_up_to, 0):
+            raise ConfigError(expected("complete_up_to", "a whole number >= 0", self.complete_up_to))
         for name in ("neighbours", "threshold"):
-            if (value := getattr(self, name)) is not None and value < 2:
-                raise ConfigError(expected(name, "a number >= 2", value))
+            if (value := getattr(self, name)) is not None and not is_whole(value, 2):
+                raise ConfigError(expected(name, "a whole number >= 2", value))
 
     def corrupted(self, phones: int) -> int:
         """The most of so many phones that may be corrupted; one at least, unless none is assumed to be."""

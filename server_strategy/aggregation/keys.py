@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server_strategy.aggregation.failures import violation
+from server_strategy.aggregation.whole import check_phone
 from typefleet.errors import expected
 
 KEY_BYTES = 32
@@ -118,7 +119,12 @@ class Authority:
         return Authority(private, signing_public_key(private))
 
     def enrol(self, phone: int, secret: RunSecret) -> Identity:
-        """The identity of a simulated phone, the same in every round of the run."""
+        """The identity of a simulated phone, the same in every round of the run.
+
+        Raises:
+            ValueError: a number that no phone has.
+        """
+        check_phone(phone)
         private = secret.material("identity", 0, phone)
         public = signing_public_key(private)
         return Identity(phone, private, public, sign(self.private, certified(phone, public)))

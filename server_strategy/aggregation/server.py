@@ -30,6 +30,7 @@ from server_strategy.aggregation.messages import (
 )
 from server_strategy.aggregation.phone import check_advertised
 from server_strategy.aggregation.terms import RoundTerms, Step
+from server_strategy.aggregation.whole import check_phone
 from typefleet.errors import ConfigError, expected
 
 
@@ -40,6 +41,9 @@ class Server:
         terms: of the round.
         invited: numbers of the phones that may take part.
         secret: of the simulated run, for the random order of the graph.
+
+    Raises:
+        ValueError: a number that no phone has.
 
     Attributes:
         step: in which messages are taken.
@@ -53,7 +57,7 @@ class Server:
         self.survivors: tuple[int, ...] = ()
         self._terms = terms
         self._secret = secret
-        self._invited = frozenset(invited)
+        self._invited = frozenset(map(check_phone, invited))
         self._limits = Limits(len(self._invited), terms.length, terms.ring)
         self._advertised: dict[int, AdvertiseKeys] = {}
         self._keys: set[bytes] = set()  # public ones that phones advertised

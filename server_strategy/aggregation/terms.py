@@ -5,6 +5,7 @@ from enum import IntEnum
 
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
 from server_strategy.aggregation.masks import FULL_RING, Ring
+from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import expected
 
 
@@ -48,12 +49,12 @@ class RoundTerms:
     assumptions: Assumptions = USUAL_ASSUMPTIONS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.server_round < 1 << 63:
-            raise ValueError(expected("server_round", "a number from 0", self.server_round))
-        if not 1 <= self.length < 1 << 31:
+        if not is_whole(self.server_round, 0, (1 << 63) - 1):
+            raise ValueError(expected("server_round", "a whole number from 0 to 2^63 - 1", self.server_round))
+        if not is_whole(self.length, 1, (1 << 31) - 1):
             raise ValueError(expected("length", "1 to 2^31 - 1 numbers", self.length))
-        if not 0 <= self.phones < 1 << 32:
-            raise ValueError(expected("phones", "a number from 0", self.phones))
+        if not is_whole(self.phones, 0):
+            raise ValueError(expected("phones", "a whole number >= 0", self.phones))
 
     def graph_size(self, phones: int) -> GraphSize:
         """Size of the graph of so many phones of those agreed on, which server and phones compute for themselves.

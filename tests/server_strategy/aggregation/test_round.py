@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from server_strategy.aggregation.failures import RoundFailedError
 from server_strategy.aggregation.graph import Assumptions, graph_size
+from server_strategy.aggregation.keys import Authority
 from server_strategy.aggregation.masks import Ring, RingOverflowError
 from server_strategy.aggregation.round import play_round
 from server_strategy.aggregation.terms import Step
@@ -193,3 +194,17 @@ def test_the_least_number_of_a_type_is_counted_as_large_as_it_is(dtype, bits):
 def test_vectors_that_would_be_cut_are_refused():
     with pytest.raises(ValueError, match="a vector: expected whole numbers, found numbers of float64"):
         play_round(dict.fromkeys(range(4), np.array([1.7])), SECRET)
+
+
+@pytest.mark.parametrize("number", [-1, 2.5, 2**32 - 1, 2**32])
+def test_a_number_that_no_phone_has_is_refused(number):
+    with pytest.raises(ValueError, match="the number of a phone: expected a whole number from 0"):
+        play_round(dict.fromkeys((number, 2, 3, 4), np.array([1])), SECRET)
+    with pytest.raises(ValueError, match="the number of a phone: expected a whole number from 0"):
+        Authority.of(SECRET).enrol(number, SECRET)
+
+
+@pytest.mark.parametrize("server_round", [-1, 1.5, 2**63])
+def test_a_number_that_no_round_has_is_refused(server_round):
+    with pytest.raises(ValueError, match="server_round: expected a whole number from 0"):
+        play_round(VECTORS, SECRET, server_round=server_round)
