@@ -101,12 +101,13 @@ class SumsAlone(EachPhoneTold):
     def __init__(self, order: RunSecret, assumptions: Assumptions = USUAL_ASSUMPTIONS) -> None:
         self._order, self._assumptions = order, assumptions
         self._leaves: dict[int, int] = {}
-        self._terms = RoundTerms(0, 1, b"", assumptions=assumptions)
+        self._terms = RoundTerms(0, 1, b"", phones=0, assumptions=assumptions)
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Remember who leaves when; the others may train."""
-        self._terms = RoundTerms(server_round, line.num_weights + TAIL, b"", assumptions=self._assumptions)
         self._leaves = dict.fromkeys(plan.reporters.tolist(), int(Step.DONE)) | dict(plan.leaves or {})
+        length, phones = line.num_weights + TAIL, len(self._leaves)
+        self._terms = RoundTerms(server_round, length, b"", phones=phones, assumptions=self._assumptions)
         counted = self._count()
         before = counted.failed_in is not None and counted.failed_in < Step.MASK
         return plan.reporters[:0] if before else plan.reporters

@@ -72,10 +72,12 @@ class SecAgg:
         length = line.num_weights + TAIL
         self._line, self._heard, self._took, self._failed = line, {}, {}, None
         self._refused = Counter()
-        self._terms = RoundTerms(server_round, length, self._authority, self._ring, self._assumptions)
         self._leaves = dict(plan.leaves or {})
         phones = sorted({*plan.reporters.tolist(), *self._leaves})
         self._invited = len(phones)
+        self._terms = RoundTerms(
+            *(server_round, length, self._authority, self._ring, self._assumptions), phones=self._invited
+        )
         self._server = Server(self._terms, phones, self._order)
         try:
             self._take(Step.ADVERTISE)

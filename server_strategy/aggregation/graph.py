@@ -22,6 +22,14 @@ aggregation for privacy-preserving machine learning", CCS 2017, section 6).
 
 Few phones, and those for which no sparse graph will do, are all neighbours (Bonawitz et al.), and the conditions hold
 with certainty.
+
+Of the N phones that were agreed on, n advertise keys, and the server says which: the roster. Were t to follow from n,
+a server could show every few phones a roster of their own, and have the sum of each. In Bonawitz et al. (section 6) n
+and t are fixed before the round; so here corrupted phones, and in the complete graph the threshold, are those of N. A
+view, roster and survivors together, is confirmed by t neighbours and the phone itself, of which at least t + 1 - c are
+honest, and an honest phone confirms one view. Two views would need 2 (t + 1 - c) of the N - c honest phones, which are
+too few as soon as 2t > N + c - 2; t is larger than half of N - 1 + c. No rosters are accepted that are not larger than
+half of N + c, so that any two have an honest phone in common (`least_roster`).
 """
 
 import math
@@ -33,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import ConfigError, expected
 
 MOST_PHONES = 1 << 16
@@ -73,13 +82,15 @@ class Assumptions:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(expected(name, "a number from 0 to below 1", getattr(self, name)))
         for name in ("security_bits", "correctness_bits"):
-            if not 1 <= getattr(self, name) <= 128:
+            if not is_whole(getattr(self, name), 1, 128):
                 raise ConfigError(expected(name, "1 to 128 bits", getattr(self, name)))
-        if not LEAST_PHONES <= self.least_phones <= MOST_PHONES:
+        if not is_whole(self.least_phones, LEAST_PHONES, MOST_PHONES):
             raise ConfigError(expected("least_phones", f"{LEAST_PHONES} to {MOST_PHONES}", self.least_phones))
+        if not is_whole(self.complete_up_to, 0):
+            raise ConfigError(expected("complete_up_to", "a whole number >= 0", self.complete_up_to))
         for name in ("neighbours", "threshold"):
-            if (value := getattr(self, name)) is not None and value < 2:
-                raise ConfigError(expected(name, "a number >= 2", value))
+            if (value := getattr(self, name)) is not None and not is_whole(value, 2):
+                raise ConfigError(expected(name, "a whole number >= 2", value))
 
     def corrupted(self, phones: int) -> int:
         """The most of so many phones that may be corrupted; one at least, unless none is assumed to be."""
@@ -120,13 +131,25 @@ class GraphSize:
         return self.neighbours == self.phones - 1
 
 
+def least_roster(agreed: int, assumptions: Assumptions) -> int:
+    """Phones that a roster has to have: any two such rosters share more phones than are corrupted.
+
+    Args:
+        agreed: N, phones that were agreed on before the round.
+        assumptions: what it has to withstand.
+    """
+    return max((agreed + assumptions.corrupted(agreed)) // 2 + 1, assumptions.least_phones)
+
+
 @lru_cache(maxsize=1024)
-def graph_size(phones: int, assumptions: Assumptions) -> GraphSize:
+def graph_size(phones: int, assumptions: Assumptions, agreed: int | None = None) -> GraphSize:
     """The sparsest graph that withstands what is assumed.
 
     Args:
         phones: n, from the least number that a sum has to be of to 65,536.
         assumptions: what it has to withstand.
+        agreed: N, phones that were agreed on before the round, n if None. The corrupted are a share of those, for all
+            of them may be among the n.
 
     Raises:
         ConfigError: no graph does, the complete one neither, or the one that is set does not.
@@ -134,24 +157,33 @@ def graph_size(phones: int, assumptions: Assumptions) -> GraphSize:
     least = assumptions.least_phones
     if not least <= phones <= MOST_PHONES:
         raise ConfigError(expected("phones of a round", f"{least} to {MOST_PHONES}", phones))
+    agreed = phones if agreed is None else agreed
+    if not least_roster(agreed, assumptions) <= phones <= agreed:
+        what = f"{least_roster(agreed, assumptions)} to {agreed}, of the {agreed} that were agreed on"
+        raise ConfigError(expected("phones of a round", what, phones))
     chosen, dropped = assumptions.neighbours, assumptions.dropped(phones)
-    candidates: Iterable[int] = range(2, phones - 1, 2) if phones > assumptions.complete_up_to else ()
+    candidates: Iterable[int] = range(2, phones - 1, 2) if agreed > assumptions.complete_up_to else ()
     if chosen is not None:
         candidates = [chosen] if chosen < phones - 1 else ()
     for neighbours in candidates:
-        threshold = sparse_threshold(phones, neighbours, assumptions)
+        threshold = sparse_threshold(phones, neighbours, assumptions, agreed=agreed)
         if threshold is not None:
-            connected = neighbours > assumptions.corrupted(phones) + dropped
+            connected = neighbours > assumptions.corrupted(agreed) + dropped
             return GraphSize(phones, neighbours, threshold, max(phones - dropped, least), connected)
     if chosen is not None and chosen < phones - 1:
         what = f"an even number that withstands what is assumed, or {phones - 1} or more"
         raise ConfigError(expected(f"neighbours in a round of {phones} phones", what, chosen))
-    threshold = _complete_threshold(phones, assumptions)
+    threshold = _complete_threshold(phones, agreed, assumptions)
     return GraphSize(phones, phones - 1, threshold, max(threshold + 1, least), cannot_be_cut=True)
 
 
 def sparse_threshold(
-    phones: int, neighbours: int, assumptions: Assumptions, *, others: int | None = None
+    phones: int,
+    neighbours: int,
+    assumptions: Assumptions,
+    *,
+    others: int | None = None,
+    agreed: int | None = None,
 ) -> int | None:
     """The smallest safe threshold of a sparse graph, or the one that is set; None if it is not safe, or there is none.
 
@@ -161,9 +193,11 @@ def sparse_threshold(
         assumptions: what it has to withstand.
         others: phones that neighbours are a sample of, n - 1 if None. Implementations that take all n have slightly
             other numbers; for comparing with them.
+        agreed: as of `graph_size`.
     """
     others = phones - 1 if others is None else others
-    bad = assumptions.corrupted(phones) + assumptions.dropped(phones)
+    corrupted, staying = assumptions.corrupted(agreed or phones), others - assumptions.dropped(phones)
+    bad = corrupted + assumptions.dropped(phones)
     pairs_of_gaps = phones * (phones - neighbours - 1)  # twice their number
     # Twice the bound, for the number of pairs is halved.
     cut = pairs_of_gaps * math.comb(bad, neighbours) << assumptions.security_bits
@@ -171,7 +205,6 @@ def sparse_threshold(
         return None
     safe = (assumptions.security_bits + 1) * math.log(2) + math.log(phones)
     works = assumptions.correctness_bits * math.log(2) + math.log(phones)
-    corrupted, staying = assumptions.corrupted(phones), others - assumptions.dropped(phones)
     least = _first_upper_tail_below(others, corrupted, neighbours, -safe)
     most = _last_lower_tail_below(others, staying, neighbours, -works)
     threshold = _chosen(_least_threshold(least, neighbours, assumptions), assumptions)
@@ -226,15 +259,15 @@ def neighbours_on(ring: Sequence[int], size: GraphSize) -> dict[int, tuple[int, 
     return {phone: tuple(sorted(ring[(place + step) % n] for step in steps)) for place, phone in enumerate(ring)}
 
 
-def _complete_threshold(phones: int, assumptions: Assumptions) -> int:
-    """The threshold of a graph in which all are neighbours."""
+def _complete_threshold(phones: int, agreed: int, assumptions: Assumptions) -> int:
+    """The threshold of a graph in which all are neighbours: that of all phones that were agreed on."""
     staying = phones - 1 - assumptions.dropped(phones)
-    safe = _least_threshold(assumptions.corrupted(phones) + 1, phones - 1, assumptions)
+    safe = _least_threshold(assumptions.corrupted(agreed) + 1, agreed - 1, assumptions)
     if safe > staying:
         what = f"corrupted and dropped shares that leave {safe} neighbours of {phones - 1}"
         raise ConfigError(expected(f"a round of {phones} phones", what, f"{staying} left"))
     if assumptions.threshold is None:
-        return max(safe, min(phones // 2 + 1, staying))  # more than half of the shares, which costs nothing here
+        return max(safe, min(agreed // 2 + 1, staying))  # more than half of the shares, which costs nothing here
     threshold = _chosen(safe, assumptions)
     if threshold is None or threshold > staying:
         what = f"{safe} to {staying}"

@@ -21,11 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server_strategy.aggregation.failures import violation
+from server_strategy.aggregation.whole import check_phone
 from typefleet.errors import expected
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 _LABEL = b"typefleet secure aggregation 1"
+_THROW_AWAY = bytes(range(KEY_BYTES))  # a private key that protects nothing
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,12 @@ class Authority:
         return Authority(private, signing_public_key(private))
 
     def enrol(self, phone: int, secret: RunSecret) -> Identity:
-        """The identity of a simulated phone, the same in every round of the run."""
+        """The identity of a simulated phone, the same in every round of the run.
+
+        Raises:
+            ValueError: a number that no phone has.
+        """
+        check_phone(phone)
         private = secret.material("identity", 0, phone)
         public = signing_public_key(private)
         return Identity(phone, private, public, sign(self.private, certified(phone, public)))
@@ -148,6 +155,15 @@ def agree_with_each(private: bytes, publics: Mapping[int, bytes]) -> dict[int, b
         return {phone: own.exchange(X25519PublicKey.from_public_bytes(public)) for phone, public in publics.items()}
     except ValueError as error:
         raise violation("bad_key", "a public key", "an X25519 key", "one of small order or length") from error
+
+
+def refuse_small_order(public: bytes) -> None:
+    """Refuse a key with which anybody could agree on zeros; whose key it is tried with makes no difference.
+
+    Raises:
+        ProtocolViolation: as of `agree`.
+    """
+    agree(_THROW_AWAY, public)
 
 
 def hkdf(secret: bytes, info: bytes, length: int = KEY_BYTES, salt: bytes | None = None) -> bytes:

@@ -22,6 +22,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import InputError, expected
 
 LEAST_BITS, MOST_BITS = 12, 64
@@ -47,8 +48,8 @@ class Ring:
     bits: int = MOST_BITS
 
     def __post_init__(self) -> None:
-        if not LEAST_BITS <= self.bits <= MOST_BITS:
-            raise ValueError(expected("bits", f"{LEAST_BITS} to {MOST_BITS}", self.bits))
+        if not is_whole(self.bits, LEAST_BITS, MOST_BITS):
+            raise ValueError(expected("bits", f"a whole number from {LEAST_BITS} to {MOST_BITS}", self.bits))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -82,9 +83,11 @@ class Ring:
         """Signed numbers as words of the ring: a copy.
 
         Raises:
+            ValueError: other than whole numbers.
             RingOverflowError: one of them is too large for the ring.
         """
-        found = max(int(values.max()), -int(values.min()) - 1) if values.size else 0
+        least, most = extremes(values)
+        found = max(most, -least - 1)
         if found > self.largest:
             raise RingOverflowError(expected("a number", f"at most {self.largest}, in {self.bits} bits", found))
         return self.reduce(values.astype(np.int64).view(np.uint64).astype(self.dtype))
@@ -138,6 +141,19 @@ class Ring:
 
 
 FULL_RING = Ring()
+
+
+def extremes(values: NDArray[np.integer[Any]]) -> tuple[int, int]:
+    """The least and the largest of whole numbers, (0, 0) of none: in Python's integers.
+
+    In those of an array, the absolute value of its type's smallest number is that number again.
+
+    Raises:
+        ValueError: other than whole numbers, which would be cut.
+    """
+    if values.dtype.kind not in "iu":
+        raise ValueError(expected("a vector", "whole numbers", f"numbers of {values.dtype}"))
+    return (int(values.min()), int(values.max())) if values.size else (0, 0)
 
 
 def add_mask(words: Words, key: bytes, *, subtract: bool = False) -> None:

@@ -58,7 +58,8 @@ def measure(
         assumptions: what the round has to withstand.
         sample: phones that are measured, neighbours on the ring.
     """
-    playing = _Sample(phones, RoundTerms(1, length, Authority.of(_SECRET).public, ring, assumptions))
+    terms = RoundTerms(1, length, Authority.of(_SECRET).public, ring, assumptions, phones=phones)
+    playing = _Sample(phones, terms)
     every = [playing.costs(number) for number in playing.ring[:sample]]
     least = PhoneCosts(every[0].up_bytes, every[0].down_bytes)
     for step in Step:

@@ -237,13 +237,15 @@ class Phone:
         try:
             size = self._terms.graph_size(len(message.roster))
         except ConfigError as error:
-            raise violation("bad_terms", "roster", "phones enough for the terms", len(message.roster)) from error
+            what = f"enough of the {self._terms.phones} phones agreed on"
+            raise violation("bad_terms", "roster", what, len(message.roster)) from error
         if len(message.neighbours) != size.neighbours:
             raise violation("bad_terms", "neighbours", f"{size.neighbours}", len(message.neighbours))
         if self.number not in message.roster or not set(message.neighbours) <= set(message.roster) - {self.number}:
             raise violation("unknown_phone", "neighbours", "other phones of the same roster", "others")
-        if len({said.mask_public for said in message.neighbours.values()}) < size.neighbours:
-            raise violation("bad_key", "neighbours", "a key each", "the same for two")
+        publics = {public for said in message.neighbours.values() for public in (said.share_public, said.mask_public)}
+        if len(publics) < 2 * size.neighbours:  # which an honest server refuses when they are advertised
+            raise violation("bad_key", "neighbours", "two keys each", "the same for two")
         return size.threshold
 
     def _refuse_strangers(self, phones: Iterable[int]) -> None:

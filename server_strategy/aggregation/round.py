@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from server_strategy.aggregation.failures import Cause, FailureCause, ProtocolViolation, RoundFailedError
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import Authority, Identity, RunSecret
-from server_strategy.aggregation.masks import FULL_RING, Ring
+from server_strategy.aggregation.masks import FULL_RING, Ring, extremes
 from server_strategy.aggregation.phone import Phone
 from server_strategy.aggregation.server import Server
 from server_strategy.aggregation.terms import RoundTerms, Step
@@ -91,15 +91,17 @@ def play_round(
         may_wrap: the sum need not fit into the ring, as one with the phones' own noise in it (`distributed_noise`).
 
     Raises:
+        ValueError: vectors of other than whole numbers, or of several lengths.
         RingOverflowError: the sum of so many vectors may not fit into the ring, and has to.
     """
     length = len(next(iter(vectors.values()), ()))
     if any(vector.shape != (length,) for vector in vectors.values()):
         raise ValueError(expected("vectors", "the same length", "different ones"))
     if not may_wrap:
-        ring.refuse_overflow(len(vectors), max((int(np.abs(v).max(initial=0)) for v in vectors.values()), default=0))
+        bounds = [bound for vector in vectors.values() for bound in extremes(vector)]
+        ring.refuse_overflow(len(vectors), max(map(abs, bounds), default=0))
     authority = Authority.of(secret)
-    terms = RoundTerms(server_round, length, authority.public, ring, assumptions)
+    terms = RoundTerms(server_round, length, authority.public, ring, assumptions, phones=len(vectors))
     server = Server(terms, list(vectors), secret)
     playing = _Play(terms, vectors, server)
     for number in vectors:

@@ -30,6 +30,7 @@ from server_strategy.aggregation.messages import (
 )
 from server_strategy.aggregation.phone import check_advertised
 from server_strategy.aggregation.terms import RoundTerms, Step
+from server_strategy.aggregation.whole import check_phone
 from typefleet.errors import ConfigError, expected
 
 
@@ -40,6 +41,9 @@ class Server:
         terms: of the round.
         invited: numbers of the phones that may take part.
         secret: of the simulated run, for the random order of the graph.
+
+    Raises:
+        ValueError: a number that no phone has.
 
     Attributes:
         step: in which messages are taken.
@@ -53,9 +57,10 @@ class Server:
         self.survivors: tuple[int, ...] = ()
         self._terms = terms
         self._secret = secret
-        self._invited = frozenset(invited)
+        self._invited = frozenset(map(check_phone, invited))
         self._limits = Limits(len(self._invited), terms.length, terms.ring)
         self._advertised: dict[int, AdvertiseKeys] = {}
+        self._keys: set[bytes] = set()  # public ones that phones advertised
         self._roster: tuple[int, ...] = ()  # all that advertised keys, in ascending order
         self._neighbours: dict[int, tuple[int, ...]] = {}
         self._shared: dict[int, SharedKeys] = {}
@@ -166,6 +171,7 @@ class Server:
                 self._expect_from(phone, self._advertised)
                 said = AdvertiseKeys.from_bytes(data, number, phone, limits)
                 check_advertised(said, self._terms.authority)
+                self._check_keys(said)
                 self._advertised[phone] = said
             case Step.SHARE:
                 self._expect_from(phone, self._shared)
@@ -188,6 +194,15 @@ class Server:
                 self._unmasking[phone] = self._unmasking_shares(phone, data)
             case _:
                 raise violation("replayed", "a message", "a round that goes on", "one that is over")
+
+    def _check_keys(self, said: AdvertiseKeys) -> None:
+        """Refuse keys for which every neighbour of the phone would leave: of small order, or of another phone."""
+        own = {said.share_public, said.mask_public}
+        for public in own:
+            keys.refuse_small_order(public)
+        if len(own) < 2 or own & self._keys:
+            raise violation("bad_key", f"keys of phone {said.sender}", "two of its own", "one that is there already")
+        self._keys |= own
 
     def _allowed(self) -> Collection[int]:
         """Whose messages are taken in the current step."""

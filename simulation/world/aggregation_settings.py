@@ -71,5 +71,5 @@ def steps_of(
     full_graph(aggregation, cohort)
     most = math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
     # Bytes depend on lengths alone, so that any key stands for the authority's.
-    terms = RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions)
+    terms = RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions, phones=most)
     return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)

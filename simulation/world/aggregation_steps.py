@@ -67,7 +67,7 @@ class AggregationSteps:
     """Lets the group of a round take its steps.
 
     Attributes:
-        terms: of every round, but for its number.
+        terms: of every round, but for its number and its phones.
         order: the server's secret, which draws the order of the phones in the graph.
         latency_s: of each step, beside its bytes.
     """
@@ -85,7 +85,7 @@ class AggregationSteps:
             server_round: number of the round.
             fleet: whose phones they are.
         """
-        terms = replace(self.terms, server_round=server_round)
+        terms = replace(self.terms, server_round=server_round, phones=len(group))
         until_s, sizes = _until(fleet, group, began_s), self.bytes_of(len(group))
         leaves, now_s, over_s = np.full(len(group), int(Step.DONE)), began_s, {}
         down, up = (speed[group] for speed in (fleet.devices.download_bytes_per_s, fleet.devices.upload_bytes_per_s))
@@ -110,7 +110,7 @@ class AggregationSteps:
     def graph_of(self, phones: int) -> GraphSize | None:
         """Size of the graph of so many phones; None if there is none."""
         try:
-            return self.terms.graph_size(phones)
+            return replace(self.terms, phones=phones).graph_size(phones)
         except ConfigError:
             return None
 

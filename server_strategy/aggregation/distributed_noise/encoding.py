@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.aggregation.distributed_noise.hadamard import Floats, rotate, rotate_back, rotation_signs
-from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise, check_clip_norm
 from server_strategy.aggregation.distributed_noise.ring import Residues, add_to, from_ring, to_ring
 from server_strategy.aggregation.distributed_noise.rounding import conditionally_rounded
 from server_strategy.aggregation.distributed_noise.share import generator_of, noise_share
+from server_strategy.aggregation.whole import check_phone
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.update_sum import NonFiniteUpdateError, l2_norm
 from typefleet.errors import expected
@@ -84,10 +85,13 @@ class PhoneEncoder:
 
         Raises:
             NonFiniteUpdateError: the update is not finite.
+            ValueError: its shape, the weight, the clip norm or the number of the phone is none.
         """
         noise = self.noise
         if update.shape != (noise.dimension,):
             raise ValueError(expected("update", f"shape {(noise.dimension,)}", update.shape))
+        check_clip_norm(clip_norm)
+        check_phone(phone)
         if not 0 < weight <= 1:
             raise ValueError(expected("weight", "a number in (0, 1]", weight))
         norm = l2_norm(update)
@@ -117,7 +121,11 @@ def estimate_sum(
         total: sum of the phones' vectors modulo 2^bits, [padded].
         server_round, rotation_seed: of the rotation.
         clip_norm: that the updates were clipped to.
+
+    Raises:
+        ValueError: the sum's shape, or a clip norm that is none.
     """
+    check_clip_norm(clip_norm)
     if total.shape != (noise.padded,):
         raise ValueError(expected("total", f"shape {(noise.padded,)}", total.shape))
     signs = rotation_signs(rotation_seed, server_round, noise.padded)
@@ -139,6 +147,11 @@ def estimate_mean(
     Args:
         noise, total, server_round, rotation_seed, clip_norm: as of `estimate_sum`.
         denominator: reports that a round waits for.
+
+    Raises:
+        ValueError: as of `estimate_sum`, or a denominator that is none.
     """
+    if not (denominator > 0 and math.isfinite(denominator)):
+        raise ValueError(expected("denominator", "a number > 0", denominator))
     summed = estimate_sum(noise, total, server_round, rotation_seed=rotation_seed, clip_norm=clip_norm)
     return summed / denominator

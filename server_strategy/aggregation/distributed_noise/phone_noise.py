@@ -10,7 +10,19 @@ from server_strategy.aggregation.distributed_noise.accounting import (
 )
 from server_strategy.aggregation.distributed_noise.rounding import l1_bound, rounded_norm_bound
 from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
+from server_strategy.aggregation.whole import is_whole
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from typefleet.errors import ConfigError, expected
+
+
+def check_clip_norm(clip_norm: float) -> None:
+    """Refuse a clip norm that bounds nothing.
+
+    Raises:
+        ValueError: it is no finite number > 0.
+    """
+    if not (clip_norm > 0 and math.isfinite(clip_norm)):
+        raise ValueError(expected("clip_norm", "a number > 0", clip_norm))
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,13 @@ class PhoneNoise:
         Args:
             survivors: phones whose vectors are in the sum.
             clip_norm: of the round.
+
+        Raises:
+            ValueError: no number of survivors, or a clip norm that is none.
         """
+        if not is_whole(survivors, 0):
+            raise ValueError(expected("survivors", "a whole number >= 0", survivors))
+        check_clip_norm(clip_norm)
         return self.share_stddev * math.sqrt(survivors) * clip_norm / self.clip_units
 
     @property
@@ -109,7 +127,14 @@ class PhoneNoise:
         Args:
             participations: of one phone.
             delta: of (epsilon, delta).
+
+        Raises:
+            ConfigError: no number of participations, or a delta that is none.
         """
+        if not is_whole(participations, 0):
+            raise ConfigError(expected("participations", "a whole number >= 0", participations))
+        if not 0 < delta < 1:
+            raise ConfigError(expected("delta", "a number above 0 and below 1", delta))
         if participations == 0:
             return 0.0
         if self.kind == DISCRETE_GAUSSIAN:

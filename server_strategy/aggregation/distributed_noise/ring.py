@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import ConfigError, expected
 
 LEAST_BITS, MOST_BITS = 12, 32
@@ -21,7 +22,7 @@ def check_bits(bits: int) -> int:
     Raises:
         ConfigError: it is out of bounds.
     """
-    if not LEAST_BITS <= bits <= MOST_BITS:
+    if not is_whole(bits, LEAST_BITS, MOST_BITS):
         raise ConfigError(expected("bits", f"a whole number from {LEAST_BITS} to {MOST_BITS}", bits))
     return bits
 

@@ -13,11 +13,13 @@ shares have a whole sigma, so that u is then taken down to where sigma is whole:
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 from server_strategy.aggregation.distributed_noise.hadamard import padded_size
 from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
 from server_strategy.aggregation.distributed_noise.ring import check_bits
 from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
+from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import ConfigError, InputError, expected
 
 DEFAULT_DEVIATIONS = 4.0  # k of the published trainings; their mean estimation has 2
@@ -63,17 +65,22 @@ def settle(
         NoRoomError: a ring without room.
         ConfigError: numbers out of bounds.
     """
+    if kind not in get_args(NoiseKind):
+        raise ConfigError(expected("kind", " or ".join(get_args(NoiseKind)), kind))
     check_bits(bits)
-    if not 1 <= threshold <= phones:
+    for name, value in (("phones", phones), ("dimension", dimension)):
+        if not is_whole(value, 1):
+            raise ConfigError(expected(name, "a whole number >= 1", value))
+    if not is_whole(threshold, 1, phones):
         raise ConfigError(expected("threshold", f"a whole number from 1 to {phones}, the phones of a round", threshold))
-    if not 0 <= corrupted < threshold:
+    if not is_whole(corrupted, 0, threshold - 1):
         raise ConfigError(expected("corrupted", f"a whole number from 0 to {threshold - 1}", corrupted))
-    for name, value in (("noise_multiplier", noise_multiplier), ("dimension", dimension), ("deviations", deviations)):
-        if not (value > 0 and math.isfinite(value)):
-            raise ConfigError(expected(name, "a number > 0", value))
+    for name, number in (("noise_multiplier", noise_multiplier), ("deviations", deviations)):
+        if not (number > 0 and math.isfinite(number)):
+            raise ConfigError(expected(name, "a number > 0", number))
     whole = padded_size(dimension)
     block = whole if block is None else block
-    if not (0 < block <= whole and padded_size(block) == block):
+    if not (is_whole(block, 1, whole) and padded_size(block) == block):
         raise ConfigError(expected("block", f"a power of 2, at most {whole}", block))
     counted_on = threshold - corrupted
     units = _finest_units(noise_multiplier, bits, phones, counted_on, deviations=deviations, block=block)

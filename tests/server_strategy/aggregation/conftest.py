@@ -61,7 +61,7 @@ class Round:
 def begun(length: int = 3, ring: Ring = FULL, numbers=NUMBERS, **assumptions) -> Round:
     """A round that begins."""
     authority = Authority.of(SECRET)
-    terms = RoundTerms(9, length, authority.public, ring, Assumptions(**assumptions))
+    terms = RoundTerms(9, length, authority.public, ring, Assumptions(**assumptions), phones=len(numbers))
     phones = {number: Phone(authority.enrol(number, SECRET), terms, SECRET) for number in numbers}
     generator = np.random.default_rng(5)
     largest = ring.largest // len(numbers)

@@ -1,17 +1,22 @@
 """What a curious server learns together with corrupted phones: below the threshold the sum alone, at it the vector."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
 
 from server_strategy.aggregation import keys
-from server_strategy.aggregation.failures import ProtocolViolation, RoundFailedError
+from server_strategy.aggregation.failures import Cause, ProtocolViolation, RoundFailedError
+from server_strategy.aggregation.graph import Assumptions, graph_size
 from server_strategy.aggregation.masks import add_mask
 from server_strategy.aggregation.message_format import SERVER
 from server_strategy.aggregation.messages import Confirmations, SealedShares, Survivors, UnmaskingShares
+from server_strategy.aggregation.server import Server
 from server_strategy.aggregation.shares import Recovery
 from server_strategy.aggregation.terms import Step
-from tests.server_strategy.aggregation.conftest import NUMBERS, as_far_as
+from tests.server_strategy.aggregation.conftest import NUMBERS, SECRET, as_far_as, begun
+from typefleet.errors import ConfigError
 
 TARGET, LENGTH = 2, 1 << 15
 OTHERS = NUMBERS[1:]
@@ -123,6 +128,71 @@ def test_a_failed_round_leaves_nothing_to_unmask(masked_round):
     assert failed.value.cause == "too_few_unmasked"
     assert not now.server._unmasking and not len(now.server._total) and now.server.step == Step.DONE
     assert not now.server.receive(NUMBERS[5], b"") and now.server.refused["done", "replayed"] == 1
+
+
+# A server that lies about who takes part --------------------------------------------------------------------
+
+
+def played_among(now, members) -> tuple[list[Cause], list[int] | None]:
+    """The causes by which phones refuse a roster of these alone, and the sum that the server gets of them."""
+    causes: list[Cause] = []
+    server = Server(replace(now.terms, phones=len(members)), members, SECRET)  # by itself, it would go on
+    for number in members:
+        assert server.receive(number, now.phones[number].advertise())
+    server.close()
+    for number in members:
+        try:
+            assert server.receive(number, now.phones[number].share_keys(server.message_to(number)))
+        except ProtocolViolation as error:
+            causes.append(error.cause)
+    try:
+        server.close()
+        now.server = server
+        for step in (Step.MASK, Step.CONFIRM, Step.UNMASK):
+            now.play(step, members)
+    except RoundFailedError:
+        return causes, None
+    return causes, now.terms.ring.decode(server.sum()).tolist()
+
+
+@pytest.mark.parametrize("size", [3, 4, 32, 33])
+def test_phones_refuse_a_roster_of_a_part_of_those_agreed_on(size):
+    """64 phones; were n the roster's, 21 groups of three could each be unmasked."""
+    now = begun(numbers=tuple(range(64)))
+    causes, total = played_among(now, tuple(range(size)))
+    assert causes == ["bad_terms"] * size and total is None
+
+
+def test_all_that_were_agreed_on_play_on():
+    now = begun(numbers=tuple(range(12)))
+    causes, total = played_among(now, tuple(range(12)))
+    assert not causes and total == sum(now.vectors.values()).tolist()
+
+
+def test_phones_refuse_a_roster_of_more_than_were_agreed_on():
+    now = begun(numbers=tuple(range(9)))
+    for phone in now.phones.values():
+        phone._terms = replace(now.terms, phones=8)
+    causes, total = played_among(now, tuple(range(9)))
+    assert causes == ["bad_terms"] * 9 and total is None
+
+
+@pytest.mark.parametrize("agreed", [3, 8, 31, 64, 65, 128, 300])
+@pytest.mark.parametrize("corrupted_share", [0.05, 0.3])
+def test_no_two_rosters_have_only_corrupted_phones_in_common(agreed, corrupted_share):
+    """And where all are neighbours, the honest phones are too few to confirm two views, whatever the rosters."""
+    assumptions = Assumptions(corrupted_share, 0.0, complete_up_to=64)
+    corrupted, accepted = assumptions.corrupted(agreed), []
+    for phones in range(agreed + 1):
+        try:
+            accepted.append(graph_size(phones, assumptions, agreed))
+        except ConfigError:
+            continue
+    assert accepted[-1].phones == agreed
+    assert 2 * accepted[0].phones - agreed > corrupted
+    if agreed <= 64:
+        least = min(size.threshold for size in accepted)
+        assert all(size.complete for size in accepted) and 2 * (least + 1 - corrupted) > agreed - corrupted
 
 
 # A server that lies about who survived ---------------------------------------------------------------------

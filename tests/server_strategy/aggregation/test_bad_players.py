@@ -130,8 +130,8 @@ def test_a_server_cannot_put_keys_of_its_own_in_a_neighbours_place():
     now = as_far_as(Step.SHARE)
     message = PeerKeys.from_bytes(now.hear(2), 9, SERVER, Limits())
     theirs = message.neighbours[5]
-    own = KeyPair.of(bytes(range(32)))
-    forged = AdvertiseKeys(9, 5, own.public, own.public, theirs.identity_public, theirs.certificate, theirs.signature)
+    own = (KeyPair.of(bytes(range(32))).public, KeyPair.of(bytes(range(1, 33))).public)
+    forged = AdvertiseKeys(9, 5, *own, theirs.identity_public, theirs.certificate, theirs.signature)
     with pytest.raises(ProtocolViolation) as refused:
         now.phones[2].share_keys(PeerKeys(9, SERVER, message.roster, {**message.neighbours, 5: forged}).to_bytes())
     assert refused.value.cause == "bad_signature"
@@ -165,6 +165,59 @@ def test_a_key_of_small_order_is_refused():
     with pytest.raises(ProtocolViolation) as refused:
         now.phones[2].share_keys(PeerKeys(9, SERVER, message.roster, {**message.neighbours, 5: said}).to_bytes())
     assert refused.value.cause == "bad_key"
+
+
+LOW_ORDER = (bytes(32), (1).to_bytes(32, "little"), (2**255 - 20).to_bytes(32, "little"))  # of X25519; 0, 1 and -1
+
+
+def with_keys(now, number, share=None, mask=None) -> bytes:
+    """What a certified phone advertises if it puts other keys in the place of its own."""
+    said = AdvertiseKeys.from_bytes(now.phones[number].advertise(), 9, number, Limits())
+    publics = share or said.share_public, mask or said.mask_public
+    identity = now.phones[number]._identity
+    signature = identity.sign(AdvertiseKeys.signed(9, number, *publics))
+    return AdvertiseKeys(9, number, *publics, identity.public, identity.certificate, signature).to_bytes()
+
+
+@pytest.mark.parametrize("which", ["share", "mask"])
+@pytest.mark.parametrize("bad", [*LOW_ORDER, "copied share", "copied mask"])
+def test_a_certified_phone_with_bad_keys_is_refused_and_the_round_goes_on(which, bad):
+    now = begun()
+    others = [number for number in NUMBERS if number != 13]
+    for number, said in zip(others, now.take(Step.ADVERTISE, others), strict=True):
+        assert now.server.receive(number, said)
+    first = now.server._advertised[2]
+    copied = {"copied share": first.share_public, "copied mask": first.mask_public}
+    assert not now.server.receive(13, with_keys(now, 13, **{which: copied.get(bad, bad)}))
+    now.server.close()
+    assert rest(now, Step.SHARE) == sum_of(now, others) and now.server.survivors == tuple(sorted(others))
+    assert now.server.refused == Counter({("advertise", "bad_key"): 1})
+
+
+def test_a_phone_with_one_key_for_both_uses_is_refused():
+    now = begun()
+    own = AdvertiseKeys.from_bytes(begun().phones[13].advertise(), 9, 13, Limits())
+    assert not now.server.receive(13, with_keys(now, 13, share=own.mask_public))
+    assert now.server.refused == Counter({("advertise", "bad_key"): 1})
+
+
+def test_a_phone_whose_shares_open_for_nobody_stops_the_round_if_its_vector_is_in_it():
+    """As the documentation says: nobody can take its self mask off, and nothing is unmasked."""
+    now = begun()
+    stolen = KeyPair.of(bytes(range(32))).public  # which it has no private key of
+    for number in NUMBERS:
+        said = with_keys(now, 13, share=stolen) if number == 13 else now.phones[number].advertise()
+        assert now.server.receive(number, said)
+    now.server.close()
+    now.play(Step.SHARE)
+    now.play(Step.MASK)
+    now.play(Step.CONFIRM)
+    for number, said in zip(NUMBERS, now.take(Step.UNMASK, NUMBERS), strict=True):
+        assert now.server.receive(number, said)
+    with pytest.raises(RoundFailedError, match="shares of phone 13") as failed:
+        now.server.close()
+    assert failed.value.cause == "too_few_unmasked"
+    assert all(now.phones[n].refused == Counter({"bad_share": 1}) for n in NUMBERS if n != 13)
 
 
 def test_shares_that_do_not_open_are_done_without():

@@ -18,7 +18,7 @@ def both(leaves, assumptions, server_round):
     vectors = {phone: np.array([phone, -1]) for phone in phones.tolist()}
     gone = {phone: Step(step) for phone, step in zip(phones.tolist(), leaves, strict=True) if step != Step.DONE}
     played = play_round(vectors, ORDER, gone, server_round=server_round, assumptions=assumptions)
-    terms = RoundTerms(server_round, 2, b"", assumptions=assumptions)
+    terms = RoundTerms(server_round, 2, b"", phones=len(leaves), assumptions=assumptions)
     counted = count_round(terms, phones, np.array(leaves), ORDER)
     return played, counted
 
@@ -32,7 +32,7 @@ def test_whoever_leaves_the_failure_is_the_same(graph, views):
     failures = set()
     for number in range(9):
         share = 0.06 * number
-        steps = list(RoundTerms(1, 2, b"", assumptions=usual).steps())
+        steps = list(RoundTerms(1, 2, b"", phones=12, assumptions=usual).steps())
         leaves = np.where(rng.random(12) < share, rng.choice(steps, 12), Step.DONE)
         played, counted = both(leaves.tolist(), usual if graph == "complete" else sparse, number)
         assert counted.failure == played.failure
@@ -45,6 +45,6 @@ def test_whoever_leaves_the_failure_is_the_same(graph, views):
 def test_a_large_round_is_counted_at_once():
     phones = np.arange(5000)
     leaves = np.where(np.random.default_rng(1).random(5000) < 0.05, Step.MASK, Step.DONE)
-    counted = count_round(RoundTerms(1, 2, b""), phones, leaves, ORDER)
+    counted = count_round(RoundTerms(1, 2, b"", phones=5000), phones, leaves, ORDER)
     assert counted.failure is None and counted.took[Step.MASK] == (leaves == Step.DONE).sum()
     assert counted.size is not None and not counted.size.complete

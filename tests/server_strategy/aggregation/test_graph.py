@@ -164,6 +164,12 @@ def test_a_round_has_three_to_65536_phones(phones):
         dict(security_bits=0),
         dict(least_phones=2),
         dict(neighbours=1),
+        dict(corrupted_share=float("nan")),
+        dict(threshold=5.5),
+        dict(neighbours=8.0),
+        dict(security_bits=40.5),
+        dict(least_phones=3.5),
+        dict(complete_up_to=-1),
     ],
 )
 def test_an_assumption_out_of_its_range_is_named(settings):

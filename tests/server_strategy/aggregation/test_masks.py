@@ -86,7 +86,13 @@ def test_the_whole_fixed_point_sum_fits_and_no_more():
         Ring(64).refuse_overflow(2**23, 2**40)
 
 
-@pytest.mark.parametrize("bits", [0, 11, 65])
+@pytest.mark.parametrize("bits", [0, 11, 65, 12.5, 16.0, True, float("nan")])
 def test_a_ring_has_12_to_64_bits(bits):
-    with pytest.raises(ValueError, match="bits: expected 12 to 64"):
+    with pytest.raises(ValueError, match="bits: expected a whole number from 12 to 64"):
         Ring(bits)
+
+
+@pytest.mark.parametrize("values", [np.array([1.7]), np.array([True]), np.array(["1"]), np.array([1], object)])
+def test_a_vector_of_other_than_whole_numbers_is_refused(values):
+    with pytest.raises(ValueError, match="a vector: expected whole numbers, found numbers of"):
+        Ring(16).encode(values)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from server_strategy.aggregation.failures import RoundFailedError
 from server_strategy.aggregation.graph import Assumptions, graph_size
+from server_strategy.aggregation.keys import Authority
 from server_strategy.aggregation.masks import Ring, RingOverflowError
 from server_strategy.aggregation.round import play_round
 from server_strategy.aggregation.terms import Step
@@ -81,7 +82,7 @@ def test_a_round_gives_the_right_sum_or_none(leaves, bits, check_views):
     else:
         assert played.sum is None
         advertised = left[Step.ADVERTISE]
-        size = graph_size(advertised, Assumptions(check_views=check_views)) if advertised >= 3 else None
+        size = graph_size(advertised, Assumptions(check_views=check_views), 8) if advertised >= 5 else None
         assert size is None or left[Step.MASK] < size.least_survivors or left[Step.UNMASK] <= size.threshold
 
 
@@ -177,3 +178,33 @@ def test_a_vector_of_another_shape_is_refused(shared_round):
     for words in (now.terms.ring.zeros(4), np.zeros(3, np.uint32)):
         with pytest.raises(ValueError, match="a vector: expected 3 numbers of uint64"):
             now.phones[2].mask(words)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.int8, 12), (np.int16, 16), (np.int32, 32), (np.int64, 64)])
+def test_the_least_number_of_a_type_is_counted_as_large_as_it_is(dtype, bits):
+    """Its absolute value, in numbers of its own type, is negative: a sum of enough of them would wrap around unseen."""
+    least = np.full(1, np.iinfo(dtype).min, dtype)
+    with pytest.raises(RingOverflowError, match="the sum of 17 phones"):
+        play_round(dict.fromkeys(range(17), least), SECRET, ring=Ring(bits))
+    if dtype is np.int8:
+        found = play_round(dict.fromkeys(range(15), least), SECRET, ring=Ring(bits))
+        assert found.sum.tolist() == [15 * -128]
+
+
+def test_vectors_that_would_be_cut_are_refused():
+    with pytest.raises(ValueError, match="a vector: expected whole numbers, found numbers of float64"):
+        play_round(dict.fromkeys(range(4), np.array([1.7])), SECRET)
+
+
+@pytest.mark.parametrize("number", [-1, 2.5, 2**32 - 1, 2**32])
+def test_a_number_that_no_phone_has_is_refused(number):
+    with pytest.raises(ValueError, match="the number of a phone: expected a whole number from 0"):
+        play_round(dict.fromkeys((number, 2, 3, 4), np.array([1])), SECRET)
+    with pytest.raises(ValueError, match="the number of a phone: expected a whole number from 0"):
+        Authority.of(SECRET).enrol(number, SECRET)
+
+
+@pytest.mark.parametrize("server_round", [-1, 1.5, 2**63])
+def test_a_number_that_no_round_has_is_refused(server_round):
+    with pytest.raises(ValueError, match="server_round: expected a whole number from 0"):
+        play_round(VECTORS, SECRET, server_round=server_round)

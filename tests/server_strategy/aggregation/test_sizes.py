@@ -21,7 +21,7 @@ def test_bytes_are_those_of_the_messages(check_views, bits):
     vectors = {n: np.arange(7) for n in NUMBERS}
     played = play_round(vectors, SECRET, GONE, ring=ring, assumptions=assumptions)
     assert played.failure is None
-    terms = RoundTerms(1, 7, Authority.of(SECRET).public, ring, assumptions)
+    terms = RoundTerms(1, 7, Authority.of(SECRET).public, ring, assumptions, phones=8)
     found = step_bytes(terms, terms.graph_size(8), sharing=6, confirming=5)
     assert set(found) == set(terms.steps())
     costs = played.costs[2]
@@ -30,7 +30,7 @@ def test_bytes_are_those_of_the_messages(check_views, bits):
 
 
 def test_counts_may_be_arrays():
-    terms = RoundTerms(1, 7, Authority.of(SECRET).public)
+    terms = RoundTerms(1, 7, Authority.of(SECRET).public, phones=8)
     sharing = np.array([5, 6, 7])
     many = step_bytes(terms, terms.graph_size(8), sharing=sharing)[Step.UNMASK]
     each = [step_bytes(terms, terms.graph_size(8), sharing=int(n))[Step.UNMASK] for n in sharing]

@@ -124,3 +124,28 @@ def test_what_cannot_be_summed_is_refused():
         encoder.vector(np.zeros(100, np.float32), 1, 0, clip_norm=1.0, weight=1.5)
     with pytest.raises(ValueError, match="total: expected shape"):
         estimate_sum(noise_of(), np.zeros(100, np.uint32), 1, rotation_seed=5, clip_norm=1.0)
+
+
+@pytest.mark.parametrize("clip_norm", [np.nan, np.inf, 0.0, -1.0])
+def test_a_clip_norm_that_bounds_nothing_is_refused(clip_norm):
+    noise = noise_of()
+    with pytest.raises(ValueError, match="clip_norm: expected a number > 0"):
+        PhoneEncoder(noise, KEY, 5).vector(np.zeros(100, np.float32), 1, 0, clip_norm=clip_norm)
+    with pytest.raises(ValueError, match="clip_norm: expected a number > 0"):
+        estimate_sum(noise, np.zeros(noise.padded, np.uint32), 1, rotation_seed=5, clip_norm=clip_norm)
+    with pytest.raises(ValueError, match="clip_norm: expected a number > 0"):
+        noise.noise_stddev(20, clip_norm)
+
+
+@pytest.mark.parametrize("phone", [-1, 1.5, 2**32 - 1, 2**32])
+def test_a_number_that_no_phone_has_is_refused(phone):
+    with pytest.raises(ValueError, match="the number of a phone: expected a whole number from 0"):
+        PhoneEncoder(noise_of(), KEY, 5).vector(np.zeros(100, np.float32), 1, phone, clip_norm=1.0)
+
+
+@pytest.mark.parametrize("denominator", [0, -3, np.nan])
+def test_a_denominator_that_is_none_is_refused(denominator):
+    noise = noise_of()
+    with pytest.raises(ValueError, match="denominator: expected a number > 0"):
+        total = np.zeros(noise.padded, np.uint32)
+        estimate_mean(noise, total, 1, rotation_seed=5, clip_norm=1.0, denominator=denominator)

@@ -31,7 +31,7 @@ def test_what_is_inside_goes_there_and_back(bits, data):
     assert from_ring(residues, bits)[0] == value
 
 
-@pytest.mark.parametrize("bits", [11, 33, 0, -4])
+@pytest.mark.parametrize("bits", [11, 33, 0, -4, 16.5, 16.0])
 def test_a_ring_of_another_size_is_refused(bits):
     with pytest.raises(ConfigError, match="bits: expected a whole number from 12 to 32, found"):
         to_ring(np.zeros(1, np.int64), bits)

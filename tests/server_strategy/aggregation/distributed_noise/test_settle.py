@@ -129,6 +129,13 @@ def test_smaller_blocks_send_less_and_have_more_room_for_the_signal(kind):
         ({"corrupted": 80}, "corrupted: expected a whole number from 0 to 79"),
         ({"block": 48}, "block: expected a power of 2, at most 1024, found 48"),
         ({"block": 2048}, "block: expected a power of 2, at most 1024"),
+        ({"kind": "laplace"}, "kind: expected discrete-gaussian or skellam, found laplace"),
+        ({"bits": 16.5}, "bits: expected a whole number from 12 to 32, found 16.5"),
+        ({"dimension": 63.5}, "dimension: expected a whole number >= 1, found 63.5"),
+        ({"phones": 0, "threshold": 0}, "phones: expected a whole number >= 1, found 0"),
+        ({"threshold": 79.5}, "threshold: expected a whole number from 1 to 100"),
+        ({"corrupted": 0.5}, "corrupted: expected a whole number from 0 to 79"),
+        ({"block": 64.0}, "block: expected a power of 2"),
         ({"z": math.nan}, "noise_multiplier: expected a number > 0"),
         ({"bits": 12, "phones": 10**7}, "bits: expected more, for 4 standard deviations of what 10,000,000 phones"),
         ({"kind": "discrete-gaussian", "bits": 12, "phones": 9000, "threshold": 9000, "z": 0.1}, "at least 1 unit"),
@@ -137,3 +144,13 @@ def test_smaller_blocks_send_less_and_have_more_room_for_the_signal(kind):
 def test_what_cannot_be_is_refused_in_one_line(changes, said):
     with pytest.raises(ConfigError, match=said):
         make(**changes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("participations", "delta", "named"),
+    [(-1, 1e-5, "participations"), (1.5, 1e-5, "participations"), (1, 0.0, "delta"), (1, 1.0, "delta")],
+)
+def test_an_epsilon_of_nonsense_is_refused(kind, participations, delta, named):
+    with pytest.raises(ConfigError, match=f"{named}: expected a"):
+        make(kind).epsilon(participations, delta)
