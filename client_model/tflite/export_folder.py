@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from typefleet.errors import InputError, expected, unreadable
-from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
-from typefleet.untrusted.opening import read_bytes, require_file
+from typefleet.untrusted.limits import KEY_BYTES, MODEL_BYTES, RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes, require_file, size_of
 from typefleet.untrusted.own_json import parse_json, require_object
 
 FILES = {
@@ -55,7 +55,8 @@ def place_files(draft: Path, folder: Path, facts: Mapping[str, Mapping[str, Any]
     weights = {None, *(fact.get("weights_sha256") for fact in facts.values())}
     for name, entry in _former_entries(folder / MANIFEST).items():
         path = folder / name
-        unchanged = path.is_file() and not path.is_symlink() and _digest(path) == entry["sha256"]
+        unchanged = path.is_file() and not path.is_symlink() and path.stat().st_size == entry["bytes"]
+        unchanged = unchanged and _digest(path) == entry["sha256"]
         if unchanged and any(entry.get("weights_sha256") == one for one in weights):
             entries[name] = entry
     new = [file.name for file in draft.iterdir()]
@@ -78,13 +79,16 @@ def _former_entries(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a regular file, however large."""
-    digest = hashlib.sha256()
-    require_file(path, "a file of the manifest", VerificationError)
+    """SHA-256 of a regular file that is no larger than a model is; one that grows meanwhile is read no further."""
+    digest, what = hashlib.sha256(), "a file of the manifest"
+    left = require_file(path, what, VerificationError)
+    if left > MODEL_BYTES:
+        raise VerificationError(expected(path, f"{what} of at most {size_of(MODEL_BYTES)}", f"{left:,} bytes"))
     try:
         with path.open("rb") as file:
-            while part := file.read(1 << 20):
+            while left > 0 and (part := file.read(min(left, 1 << 20))):
                 digest.update(part)
+                left -= len(part)
     except OSError as error:
         raise VerificationError(unreadable(path, error, "a file of the manifest")) from error
     return digest.hexdigest()
@@ -172,12 +176,12 @@ def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[
         path, size, digest = folder / name, entry["bytes"], entry["sha256"]
         if name not in present:
             raise VerificationError(f"{path}: expected a file of the manifest, found none")
-        found_size, found = path.stat().st_size, _digest(path)
-        if (found_size, found) != (size, digest):
-            raise VerificationError(
-                f"{path}: expected {size:,} bytes with sha256 {digest[:16]}..., "
-                f"found {found_size:,} bytes with {found[:16]}..."
-            )
+        what = f"{size:,} bytes with sha256 {digest[:16]}..."
+        found_size = path.stat().st_size
+        if found_size != size:  # before anything is read: a file of holes may be of any size
+            raise VerificationError(expected(path, what, f"{found_size:,} bytes"))
+        if (found := _digest(path)) != digest:
+            raise VerificationError(expected(path, what, f"{found_size:,} bytes with {found[:16]}..."))
     return entries
 
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from server_strategy.privacy.ledger import half_written_line
 from server_strategy.privacy.statement_together import together_json
-from simulation.studies.privacy_evidence import Evidence, check_lines, compare_statement, gather
+from simulation.studies.privacy_evidence import Evidence, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
     check_records,
@@ -17,6 +17,7 @@ from simulation.studies.privacy_files import (
 )
 from simulation.studies.privacy_findings import Finding, Findings, Standing
 from simulation.studies.privacy_heads import check_head, check_model_files, check_others, require_readable
+from simulation.studies.privacy_lines import check_lines
 from simulation.tables import console_for
 from typefleet.errors import printable
 

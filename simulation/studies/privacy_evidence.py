@@ -7,25 +7,22 @@ what the settings say, and are otherwise what only a signature vouches for.
 
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import date
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from server_strategy.privacy.ledger import ParticipationLog, PrivacySpent, privacy_spent, recompute
-from server_strategy.privacy.ledger_lines import is_bound, participants_of, read_ledger
-from server_strategy.privacy.ledger_paths import way_to
+from server_strategy.privacy.ledger import PrivacySpent, recompute
+from server_strategy.privacy.ledger_lines import is_bound, read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts
 from simulation.files import read_json_object
 from simulation.run.statement_pages import FACTS, facts_from, statement_pages
 from simulation.studies.privacy_findings import Findings
-from typefleet.errors import ConfigError, InputError, expected
+from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 from typefleet.untrusted.own_json import json_kind
@@ -260,55 +257,6 @@ def _compare_page(found: Evidence, findings: Findings, page: str) -> None:
         findings.wrong(f"{PAGE}:{number}", why)
     if not wrong:
         findings.recomputed(f"{PAGE}:1-{len(lines) - 1}", "every line from privacy.json's facts and the ledger")
-
-
-def check_lines(found: Evidence, findings: Findings) -> None:
-    """Hold every line of the ledger to the plan and to the participants before it."""
-    everyone = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_labels(found, n) for n in _lines(found))]))
-    log, plan = ParticipationLog(len(everyone)), found.plan
-    one_way = way_to(found.entries, len(found.entries) - 1) == _lines(found)
-    wrong = 0
-    for number in _lines(found):
-        entry = found.entries[number]
-        said = entry["spent"]
-        log.record(entry["release"], np.searchsorted(everyone, _labels(found, number)))
-        if entry["epsilon_is_of"] != plan.epsilon_is_of:
-            findings.wrong(f"{found.ledger.name}:{number + 1}", "another deployment than its plan's")
-            wrong += 1
-        if one_way and said != {
-            name: value for name, value in asdict(_spent(found, log, entry)).items() if name in said
-        }:
-            findings.wrong(f"{found.ledger.name}:{number + 1}", "another cost than its participants come to")
-            wrong += 1
-    if one_way and log.counts.max(initial=0) > plan.max_participations:
-        findings.wrong(found.ledger.name, "a phone more often than the plan admits")
-        wrong += 1
-    if one_way and 0 < log.min_separation < plan.min_separation_rounds:
-        findings.wrong(found.ledger.name, "a phone sooner again than the plan admits")
-        wrong += 1
-    if not wrong:
-        findings.recomputed(f"{found.ledger.name}:2-{len(found.entries)}", "chain, participants and cost of each line")
-    bound = sum(is_bound(entry) for entry in found.entries[1:])
-    if bound < len(found.entries) - 1:
-        findings.not_checkable(found.ledger.name, f"{len(found.entries) - 1 - bound} lines bind no sum and no weights")
-
-
-def _spent(found: Evidence, log: ParticipationLog, entry: dict[str, Any]) -> PrivacySpent:
-    try:
-        return privacy_spent(found.plan, log, entry["release"])
-    except InputError:
-        raise
-    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:  # of the mechanism
-        where = f"{found.ledger}:1"
-        raise ConfigError(expected(where, "a plan whose cost can be computed", "another")) from error
-
-
-def _lines(found: Evidence) -> list[int]:
-    return list(range(1, len(found.entries)))
-
-
-def _labels(found: Evidence, line: int) -> Any:
-    return participants_of(found.ledger, line, found.entries[line])
 
 
 def same(said: Any, computed: Any) -> bool:

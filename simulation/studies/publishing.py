@@ -7,6 +7,7 @@ a file for phones is then written anew, and the manifest with it.
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import zipfile
@@ -109,7 +110,7 @@ def publish(
 def _require_new(root: Path, target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise ConfigError(expected(target, "a folder that is not there yet", "it there"))
-    if target.resolve().is_relative_to(root.resolve()):
+    if Path(os.path.realpath(target)).is_relative_to(os.path.realpath(root)):  # Path.resolve knows no loops of links
         raise ConfigError(expected(target, f"a folder outside of {root}, which is private", "one in it"))
 
 

@@ -45,13 +45,13 @@ def read_bytes(path: Path, what: str, error: type[InputError], most: int) -> byt
     Raises:
         error: it cannot be read, or is longer.
     """
-    require_file(path, what, error)
+    content, is_longer = b"", require_file(path, what, error) > most
     try:
         with path.open("rb") as file:
-            content = file.read(most + 1)
+            content = b"" if is_longer else file.read(most + 1)  # which may have grown
     except OSError as refused:
         raise error(unreadable(path, refused, what)) from refused
-    if len(content) > most:
+    if is_longer or len(content) > most:
         raise error(expected(path, f"{what} of at most {size_of(most)}", "a longer one"))
     return content
 

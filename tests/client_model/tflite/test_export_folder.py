@@ -62,6 +62,20 @@ def rename(folder, name):
     sign_folder(folder, KEY)
 
 
+@pytest.mark.parametrize("stated", [5, 2**40])
+def test_a_file_of_holes_is_refused_before_it_is_read(folder, stated):
+    """One of 1 TiB would be hashed for an hour, whether the manifest fits it or not."""
+    os.truncate(folder / "a.tflite", 2**40)
+    restate(folder, bytes=stated)
+    with pytest.raises(VerificationError, match=r"1,099,511,627,776 bytes$"):
+        verify_folder(folder, None)
+    draft = folder.parent / "next"
+    draft.mkdir()
+    place_files(draft, folder, {}) if stated == 5 else None  # which looks at what is there as well
+    with pytest.raises(VerificationError, match=r"1,099,511,627,776 bytes$" if stated > 5 else r"one more$"):
+        verify_folder(folder, None)
+
+
 def test_a_folder_as_it_was_signed_is_verified(folder):
     entries = verify_folder(folder, KEY.public_key())
     assert set(entries) == {"a.tflite", "vocab.txt"} and entries["a.tflite"]["recall"] == 0.5
@@ -95,7 +109,7 @@ def test_a_folder_as_it_was_signed_is_verified(folder):
             for entry in (None, 3, {}, {"bytes": 5}, {"bytes": "5", "sha256": "x"}, {"bytes": 5, "sha256": None})
         ),
         (lambda f: (f / MANIFEST).write_text("{}"), "expected a manifest of files, found none in it$"),
-        (lambda f: restate(f, bytes=6), "a.tflite: expected 6 bytes with sha256 .*, found 5 bytes with"),
+        (lambda f: restate(f, bytes=6), "a.tflite: expected 6 bytes with sha256 .*, found 5 bytes$"),
         (lambda f: restate(f, bytes=-5), "found a file without$"),
         (lambda f: restate(f, sha256="A" * 64), "found a file without$"),
         (lambda f: (f / "more").mkdir(), "more: expected nothing but files, found a folder$"),

@@ -16,7 +16,7 @@ from simulation.files import read_json_object
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.studies.publishing import publish
 from tests.simulation.planted_secrets import SECRETS, leaks
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, InputError
 
 pytestmark = pytest.mark.slow  # of runs that other tests need as well
 KNOWN = ("modelled-deployment", "seeded-noise", "vocabulary")
@@ -43,6 +43,12 @@ def run(planted, tmp_path):
     """A copy, to be changed."""
     shutil.copytree(planted / "run", tmp_path / "run")
     return tmp_path / "run"
+
+
+def test_a_loop_of_links_is_no_run(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"loop.privacy.json: expected .*, found Too many levels of symbolic links"):
+        publish(tmp_path / "loop", tmp_path / "out")
 
 
 def test_nothing_of_single_phones_is_in_what_is_published(planted, tmp_path):
