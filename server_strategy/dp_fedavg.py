@@ -191,6 +191,10 @@ class DPFedAvg(Strategy):
         """Why no further release is made; None while they may be."""
         return self._releases.budget_reached
 
+    def before_each_release(self, permit: Callable[[PrivacySpent], None]) -> None:
+        """Ask for leave before each release, with what is spent once it is made; who refuses raises."""
+        self._releases.permit = permit
+
     def spent(self, ended: bool) -> PrivacySpent:
         """What is spent so far.
 

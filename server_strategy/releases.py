@@ -82,6 +82,7 @@ class Releases:
         self._noise, self._labels, self._cohort = noise, labels, cohort
         self._settings, self._optimizer = settings, optimizer
         self._optimizer_state: OptimizerState | None = None
+        self.permit: Callable[[PrivacySpent], None] | None = None  # refuses what would be spent, by raising
         self._digest_key = secrets.token_bytes(KEY_BYTES)  # a checkpoint keeps it
 
     def admitted(self) -> NDArray[np.bool_]:
@@ -130,6 +131,8 @@ class Releases:
         spent = self._spent_after(came.participants, self._beside(None))
         if self._exceeds_budget(spent):
             return None
+        if self.permit is not None:
+            self.permit(spent)
         weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(None))
         self.ledger.record(server_round, labels, spent, Binding(digest, weights_digest(weights)))
         self._count(came.participants, state)

@@ -112,7 +112,15 @@ class Account:
         return to_text(list(self.entries))
 
     def opened(
-        self, run: str, cost: Cost, terms: Terms, date: str, *, place: str | None = None, **about: Any
+        self,
+        run: str,
+        cost: Cost,
+        terms: Terms,
+        date: str,
+        *,
+        place: str | None = None,
+        folder: str | None = None,
+        **about: Any,
     ) -> "Account":
         """With the most that a run can spend, before it spends any.
 
@@ -122,6 +130,7 @@ class Account:
             terms: in which currency.
             date: YYYY-MM-DD.
             place: the digest of its folder, of one that says when it has `drawn` its words and when it has begun.
+            folder: what `folder_of` gives for its folder, of one that begins at once.
             about: `name`, `phones` and `total_epsilon` of the run.
 
         Raises:
@@ -132,7 +141,7 @@ class Account:
         self.require_room(cost, terms, about["total_epsilon"])
         line = {"run": run, **vars(cost), **vars(terms), **about}
         if place is None or cost.zcdp_rho is None:
-            return self._grown(OPENED, date, line)
+            return self._grown(OPENED, date, {**line, **({} if folder is None else {"folder": folder})})
         return self._grown(RESERVED, date, {**line, "place": place})
 
     def drawn(self, run: str, words: Cost, most: Cost, date: str) -> "Account":
@@ -151,14 +160,15 @@ class Account:
             return self._grown(DRAWN, date, {"run": run, **vars(words)})
         return self.reopened(run, most, date)
 
-    def begun_by(self, run: str, date: str) -> "Account":
+    def begun_by(self, run: str, date: str, folder: str | None = None) -> "Account":
         """With the word of a reserved run that it may release anything from here on; the same account of others.
 
         Raises:
             AccountError: the run is not on the account.
         """
         is_told = self.require(run).state in (RESERVED, DRAWN)
-        return self._grown(BEGUN, date, {"run": run}) if is_told else self
+        about = {"run": run, **({} if folder is None else {"folder": folder})}
+        return self._grown(BEGUN, date, about) if is_told else self
 
     def freed(self, run: str, date: str) -> "Account":
         """With the word that a reserved run never came to its words; the same account if it is not known to be one.
@@ -172,12 +182,45 @@ class Account:
         """The digest of a run's folder as this account has it; nobody can try out where runs lie without the file."""
         return salted(f"place {folder.resolve()}", self.entries[0]["salt"])
 
+    def folder_of(self, folder: Path) -> str:
+        """The digest of a very folder, by device and inode: no copy of it has the same, wherever it lies."""
+        there = folder.stat()
+        return salted(f"folder {there.st_dev} {there.st_ino}", self.entries[0]["salt"])
+
+    def require_folder(self, run: str, folder: Path) -> None:
+        """Refuse a run's copy: what it has released says nothing of what the run itself has, or will.
+
+        Of one that has yet to begin the path is held to what is on record; lines of earlier versions name neither.
+
+        Raises:
+            AccountError: it is charged in another folder, or the run is not on the account.
+        """
+        charge = self.require(run)
+        is_same = (charge.folder or self.folder_of(folder)) == self.folder_of(folder)
+        if charge.folder is None and charge.place is not None:
+            is_same = charge.place == self.place_of(folder)
+        if not is_same:
+            what = f"the very folder in which {charge.name} was charged on {self.path}"
+            found = "another one: a copy of it, or moved to another disk; the run stays charged as it is"
+            raise AccountError(expected(folder, what, found))
+
+    def require_going(self, run: str) -> None:
+        """Refuse a run that somebody gave up: what it had reserved may be spent by others.
+
+        Raises:
+            AccountError: it was, or it is not on the account.
+        """
+        if (charge := self.require(run)).given_up:
+            found = f"{charge.name}, which was given up; that is for good: start a new run"
+            raise AccountError(expected(f"--privacy.account: {self.path}", "a run that may go on", found))
+
     def reopened(self, run: str, cost: Cost, date: str, total_epsilon: float | None = None) -> "Account":
         """With the most that a run can spend which goes on; the same account if that is reserved already.
 
         Raises:
-            AccountError: it does not fit.
+            AccountError: it does not fit, or was given up.
         """
+        self.require_going(run)
         charge = self.charges[run]
         if charge.is_open and covers(charge.cost, cost):
             return self

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server_strategy.privacy.account_lines import (
+    ABANDONED,
     BEGUN,
     DRAWN,
     EARLIER,
@@ -31,6 +32,8 @@ class Charge:
     releases: int | None = None  # of a run that was settled, abandoned or freed
     place: str | None = None  # the digest of its folder, by which a run that dies early can be told
     words: Cost | None = None  # that it has drawn, before it may have released anything else
+    folder: str | None = None  # the digest of the very folder in which it was begun
+    given_up: bool = False  # for good
 
     @property
     def is_open(self) -> bool:
@@ -56,11 +59,11 @@ def charge_after(before: Charge | None, entry: dict[str, Any], where: str) -> Ch
         terms = Terms(entry["deployment"], entry["adjacency"], entry["delta"])
         cost = Cost(entry["zcdp_rho"], entry["own_delta"])
         charge = Charge(entry["run"], entry["name"], entry["date"], kind, cost=cost, terms=terms)
-        charge = replace(charge, place=entry.get("place"))
+        charge = replace(charge, place=entry.get("place"), folder=entry.get("folder"))
     elif kind in (DRAWN, BEGUN, FREED):
         if before.state not in (RESERVED, *([DRAWN] if kind == BEGUN else [])):
             raise _out_of_order(kind, where)
-        charge = replace(before, state=kind)
+        charge = replace(before, state=kind, folder=entry.get("folder"))
         if kind == FREED:
             charge = replace(charge, cost=Cost(0.0), releases=0)
         elif kind == DRAWN:
@@ -70,6 +73,7 @@ def charge_after(before: Charge | None, entry: dict[str, Any], where: str) -> Ch
         if (cost.zcdp_rho is None) != (before.cost.zcdp_rho is None) or (cost.zcdp_rho or 0.0) < before.spent:
             raise AccountError(expected(where, "no less than what was settled before", "less"))
         charge = replace(before, state=kind, cost=cost, releases=entry.get("releases"))
+        charge = replace(charge, given_up=before.given_up or kind == ABANDONED)
     if charge.cost.zcdp_rho is not None and charge.terms.delta is None:
         raise AccountError(expected(where, "a cost with its delta", "one without"))
     return charge if charge.is_open else replace(charge, spent=charge.cost.zcdp_rho or 0.0)

@@ -9,11 +9,12 @@ The first line names the population. Every further one is a step of a run:
     freed      that a reserved run never came to its words, and so cost nothing
     reopened   the same, for a run that was closed or can now spend more
     settled    what it did spend, when it ended
-    abandoned  what it did spend, of a run that nobody will go on with
+    abandoned  what it did spend, of a run that nobody will go on with: it is closed for good
     earlier    what weights cost that a run starts from and that are of no run of the account
 
-A line is taken only with exactly the fields that it has, each of its kind, and with the hash of the line before it. The
-file is replaced as a whole, so that a crash leaves the old lines or the new: a half of one is damage, and is refused.
+A line is taken only with exactly the fields that it has (one that earlier versions had not may be absent), each of its
+kind, and with the hash of the line before it. The file is replaced as a whole, so that a crash leaves the old lines or
+the new: a half of one is damage, and is refused.
 """
 
 import hashlib
@@ -55,6 +56,8 @@ _FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     ABANDONED: {**_COST, "releases": (int,)},
     EARLIER: {**_COST, **_TERMS, "name": (str,)},
 }
+# The digest of the very folder of a run, which is there when these are written; earlier versions wrote none.
+_WITH_FOLDER, _FOLDER = (OPENED, BEGUN), {"folder": (str,)}
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LARGEST = 1e300
 
@@ -132,6 +135,8 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
     if not isinstance(kind, str) or kind not in _FIELDS or is_first != (kind == _POPULATION):
         raise AccountError(expected(where, what, "another kind of line"))
     types = _CHAIN | _FIELDS[kind]
+    if kind in _WITH_FOLDER and "folder" in found:
+        types = types | _FOLDER
     if absent := next((name for name in types if name not in found), None):
         raise AccountError(expected(where, what, f"no {absent}"))
     if found.keys() != types.keys():

@@ -24,8 +24,8 @@ class Flags:
     """Print JSON instead of a table."""
     abandon: Path | None = None
     """Folder of a run on the account that nobody will go on with: charge what it has spent instead of the most that it
-    could. Should somebody go on with it after all, it reserves anew. Of one that was killed before its first round the
-    folder may be gone; it is freed if it cannot have released anything."""
+    could. That is for good, and of the very folder that was charged, not of a copy. Of one that was killed before its
+    first round the folder may be gone; it is freed if it cannot have released anything."""
 
 
 def main(argv: Sequence[str]) -> None:

@@ -39,8 +39,9 @@ _STAYS = "; the run stays charged with the most that it could spend"
 def abandon(root: Path, account: Path | None = None) -> None:
     """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
 
-    Should somebody go on with it after all, it reserves anew. One that was killed before its first checkpoint is freed
-    by the place of its folder, which may be gone (`unbegun`).
+    It is closed for good: should somebody go on with it after all, it stops before it releases anything. Only the very
+    folder in which it was charged can be given up: of a run of which there is a copy, another process may go on. One
+    that was killed before its first checkpoint is freed by the place of its folder, which may be gone (`unbegun`).
 
     Args:
         root: folder of the run.
@@ -70,6 +71,7 @@ def abandon(root: Path, account: Path | None = None) -> None:
         here = RunOnAccount(path, run_number(part_of(stored, "salt", str)))
         on_record = Account.read(path)
         charge = on_record.require(here.run)
+        on_record.require_folder(here.run, root)
         if charge.cost.zcdp_rho is None:
             close_on(here, charge.cost, 0, abandoned=True)
             return

@@ -168,7 +168,8 @@ def open_on_account(
         None without an account.
 
     Raises:
-        AccountError: the account is missing, was changed, lacks lines, is of other data, or has too little left.
+        AccountError: the account is missing, was changed, lacks lines, is of other data, or has too little left; or
+            the run was given up, or goes on in a copy of its folder.
     """
     path, number = facts.config.privacy.account, run_number(salt)
     line = _line_stated(root, number)
@@ -188,7 +189,10 @@ def open_on_account(
             raise AccountError(expected(path, f"the account that {root} was charged on before its releases", found))
         if account is not None and finished and here.run in account.charges:
             return account
-        return _opened(account, path, here.run, facts, name=root.name).begun_by(here.run, _today())
+        if account is not None and here.run in account.charges:
+            account.require_folder(here.run, root)
+        account = _opened(account, path, here.run, facts, name=root.name, begins_in=root)
+        return account.begun_by(here.run, _today(), account.folder_of(root))
 
     _change(path, opened)
     return here
@@ -226,6 +230,19 @@ def keep_charged(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpen
         _change(on_account.path, lambda now: _there(now, on_account).outgrown(on_account.run, cost, _today()))
 
 
+def charge_next(on_account: RunOnAccount, plan: PrivacyPlan, spent: PrivacySpent) -> None:
+    """Reserve what a run will have spent with its next release, where that is beyond what it reserved.
+
+    Raises:
+        AccountError: there is no room for it, or the run was given up; or the account was changed, or is another one.
+    """
+    run, cost = on_account.run, Cost(spent.zcdp_rho, own_delta_of(plan))
+    account = read_account(on_account)
+    account.require_going(run)
+    if account.reopened(run, cost, _today()) is not account:
+        _change(on_account.path, lambda now: _there(now, on_account).reopened(run, cost, _today()))
+
+
 def read_account(on_account: RunOnAccount) -> Account:
     """The account as it is now.
 
@@ -238,9 +255,16 @@ def read_account(on_account: RunOnAccount) -> Account:
 
 
 def _opened(
-    account: Account | None, path: Path, run: str, facts: RunFacts, *, name: str, root: Path | None = None
+    account: Account | None,
+    path: Path,
+    run: str,
+    facts: RunFacts,
+    *,
+    name: str,
+    root: Path | None = None,
+    begins_in: Path | None = None,
 ) -> Account:
-    """The account with a run and what it starts from; with its folder, as one that has yet to begin."""
+    """The account with a run and what it starts from; with its folder, as one that has yet to begin, or that begins."""
     population, date = population_of(facts.population), _today()
     if account is None or run not in account.charges:
         _require_own_noise(facts.plan)
@@ -259,6 +283,7 @@ def _opened(
         phones=facts.population.num_phones,
         total_epsilon=facts.config.privacy.total_epsilon,
         place=None if root is None else account.place_of(root),
+        folder=None if begins_in is None else account.folder_of(begins_in),
     )
 
 

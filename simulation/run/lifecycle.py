@@ -43,7 +43,7 @@ from simulation.run.introduction import introduction_of
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
 from simulation.run.noise_secret import beginning, erase_noise_secret, noise_of_new_run, noise_of_resumed_run
-from simulation.run.other_runs import facts_of
+from simulation.run.other_runs import ask_account, facts_of
 from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
@@ -122,6 +122,7 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
                 for path in run.directory.checkpoints.iterdir():
                     path.unlink()
             raise
+        ask_account(run)
         keep_private(run.directory.root)
         held.callback(keep_private, run.directory.root)  # what trackers write has the modes that they give it
         progress.introduce(introduction_of(run))

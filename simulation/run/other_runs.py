@@ -22,6 +22,7 @@ from simulation.files import read_json_object
 from simulation.run.accepted_input import AcceptedInput
 from simulation.run.account import (
     RunFacts,
+    charge_next,
     check_account,
     keep_charged,
     most_of,
@@ -211,6 +212,13 @@ def keep_on_account(run: "Run") -> None:
     """
     if run.on_account is not None:
         keep_charged(run.on_account, run.strategy.plan, _spent_by(run))
+
+
+def ask_account(run: "Run") -> None:
+    """Let a run ask its account before each release, from here on."""
+    on_account = run.on_account
+    if on_account is not None:
+        run.strategy.before_each_release(lambda spent: charge_next(on_account, run.strategy.plan, spent))
 
 
 def _spent_by(run: "Run") -> PrivacySpent:

@@ -59,7 +59,7 @@ def words_alone_if_it_fails(reserved: Reserved | None) -> Iterator[None]:
         yield
     except BaseException:
         if reserved is not None:
-            close_on(reserved.on_account, reserved.words, 0, abandoned=True)
+            close_on(reserved.on_account, reserved.words, 0, abandoned=False)
             _removed_if_empty(reserved.made)
         raise
 

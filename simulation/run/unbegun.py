@@ -9,7 +9,8 @@ its words, which nobody sees before; `begun`, anything.
 * Begun, or anything in the folder that such a run does not write (then the account is an older copy of itself): it
   stays charged with the most that it could spend.
 
-Whoever frees a run that is alive takes nothing from the account: it reserves anew before it goes on, or ends.
+Whoever frees a run that is alive takes nothing from the account: it reserves anew before it goes on, or ends; one that
+had drawn its words ends.
 """
 
 from pathlib import Path

@@ -207,6 +207,23 @@ def test_the_run_stops_before_the_release_that_would_exceed_the_budget(mechanism
     assert spent.epsilon == epsilons[1] <= budget
 
 
+def test_what_is_not_permitted_is_not_released(tmp_path):
+    strategy, grid = make(ledger_path=tmp_path / "l")
+    asked: list[float] = []
+
+    def permit(spent):
+        asked.append(spent.zcdp_rho)
+        if len(asked) == 2:
+            raise ConfigError("no further one")
+
+    strategy.before_each_release(permit)
+    arrays = play_round(strategy, grid, 1, start_arrays())
+    assert asked == [strategy.spent(False).zcdp_rho]
+    with pytest.raises(ConfigError, match="no further one"):
+        play_round(strategy, grid, 2, arrays)
+    assert strategy.releases == strategy.ledger.releases == 1 and asked[1] >= asked[0]
+
+
 def test_no_release_beyond_the_planned_rounds():
     strategy, grid = make(privacy=PrivacyConfig("blt", noise_multiplier=1.0), rounds=3)
     arrays = play(strategy, grid, 3)

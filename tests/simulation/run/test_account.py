@@ -196,7 +196,7 @@ def _killed(*_):
     raise KeyboardInterrupt
 
 
-def test_abandoned_a_run_costs_what_its_ledger_records_and_reserves_anew_if_it_goes_on(prepared):
+def test_abandoned_a_run_costs_what_its_ledger_records_and_never_goes_on(prepared):
     one, two = prepared("one", total_epsilon=6.0), prepared("two")
     run, _ = opened(one)
     with pytest.raises(AccountError, match="which 1 before it leave of epsilon 6"):
@@ -206,15 +206,47 @@ def test_abandoned_a_run_costs_what_its_ledger_records_and_reserves_anew_if_it_g
     assert charge.state == "abandoned" and charge.cost == Cost(0.0)
     shutil.rmtree(two.config.output_dir)
     opened(two)
-    with pytest.raises(AccountError, match="which 1 before it leave of epsilon 6"):
-        opened(one, resume=True)
     given_up(two.config.output_dir)
-    opened(one, resume=True)
-    assert account_of(one).total.zcdp_rho == 0.5
+    with pytest.raises(AccountError, match="expected a run that may go on, found one, which was given up; that is for"):
+        opened(one, resume=True)
+    assert account_of(one).total.zcdp_rho == 0.0
     alone, _ = opened(prepared("alone", account=None))
     given_up(alone.directory.root)  # nothing to give up
     with pytest.raises(ConfigError, match="a run on an account"):
         abandon(alone.directory.root)
+
+
+def test_a_copy_of_a_run_is_neither_given_up_nor_gone_on_with_on_its_account(prepared, tmp_path):
+    one = prepared("one", total_epsilon=6.0)
+    run, _ = opened(one)
+    copy = shutil.copytree(run.directory.root, tmp_path / "copy")
+    before = account_of(one)
+    with pytest.raises(AccountError, match=r"copy: expected the very folder in which one was charged on \S+, found an"):
+        abandon(copy)
+    with pytest.raises(AccountError, match="found another one: a copy of it, or moved to another disk; the run stays"):
+        opened(prepared("copy", total_epsilon=6.0), resume=True)
+    run.directory.root.rename(tmp_path / "aside")
+    copy.rename(run.directory.root)  # under its name
+    with pytest.raises(AccountError, match="one: expected the very folder"):
+        abandon(run.directory.root)
+    assert account_of(one) == before
+    abandon(tmp_path / "aside")  # it is the folder that counts, not its name
+    assert account_of(one).total.reserved == 0
+
+
+def test_before_each_release_a_run_asks_its_account(prepared):
+    one = prepared("one", total_epsilon=6.0)
+    run, _ = opened(one)
+    permit, spent = run.strategy._releases.permit, run.strategy.spent(False)
+    permit(replace(spent, zcdp_rho=0.5))
+    permit(replace(spent, zcdp_rho=0.55))  # a release made again, of another sum
+    assert account_of(one).total.zcdp_rho == 0.55
+    with pytest.raises(AccountError, match="which 0 before it leave of epsilon 6"):
+        permit(replace(spent, zcdp_rho=0.8))
+    assert account_of(one).total.zcdp_rho == 0.55
+    abandon(run.directory.root)  # as one can whose lock is lost
+    with pytest.raises(AccountError, match="found one, which was given up"):
+        permit(replace(spent, zcdp_rho=0.1))
 
 
 def releases_made(run, weights):

@@ -209,7 +209,8 @@ def test_a_run_is_on_its_account_before_its_words_are_drawn(tmp_path, monkeypatc
     now = Account.read(config.privacy.account).charges.values()
     words = Cost(prepared.plan.vocabulary.rho, prepared.plan.vocabulary.delta)
     assert charge.state == "reserved"
-    assert list(now) == [replace(charge, state="begun", words=words)]  # the same one, once
+    in_it = Account.read(config.privacy.account).folder_of(run.directory.root)
+    assert list(now) == [replace(charge, state="begun", words=words, folder=in_it)]  # the same one, once
     assert run.on_account.run == charge.run
     account, cost = Account.read(config.privacy.account), prepared.plan.vocabulary
     room = epsilon_by_rdp(2 * charge.cost.zcdp_rho + 1.5 * cost.rho, account.terms.delta)
@@ -230,7 +231,7 @@ def test_every_selection_without_words_is_charged(tmp_path):
         plan = accept_input(config).plan
         charges = Account.read(config.privacy.account).charges.values()
         assert [(one.state, one.cost.zcdp_rho, one.cost.own_delta) for one in charges] == [
-            ("abandoned", plan.vocabulary.rho, plan.vocabulary.delta)
+            ("settled", plan.vocabulary.rho, plan.vocabulary.delta)
         ] * asked
     assert not (tmp_path / "run").exists()
 
@@ -245,4 +246,4 @@ def test_a_run_that_cannot_be_opened_has_spent_its_words(tmp_path, monkeypatch):
         start_run(prepared, resume=False, progress=progress)
     (charge,) = Account.read(config.privacy.account).charges.values()
     assert charge.name == prepared.reserved.made.name
-    assert (charge.state, charge.cost.zcdp_rho) == ("abandoned", prepared.plan.vocabulary.rho)
+    assert (charge.state, charge.cost.zcdp_rho) == ("settled", prepared.plan.vocabulary.rho)
