@@ -30,6 +30,7 @@ from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest
 from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
+from typefleet.errors import expected
 
 _LOG = getLogger("typefleet")
 _STEP = f"{MessageType.QUERY}.{STEP_ACTION}"
@@ -59,6 +60,7 @@ class SecAgg:
     ) -> None:
         self._authority, self._order, self._assumptions = authority, order, assumptions
         self._ring, self._exchange = ring_for(most_reports), exchange
+        self._last_round = -1  # that began
         self._line: Line | None = None
         self._heard: dict[int, tuple[bytes, ...]] = {}
         self._took: dict[str, int] = {}
@@ -68,7 +70,17 @@ class SecAgg:
         self._failed: FailureCause | Literal["no_sum"] | None = None
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
-        """Have the phones exchange keys and shares; those that did may train."""
+        """Have the phones exchange keys and shares; those that did may train.
+
+        Raises:
+            ValueError: a round of this number or a later one has begun: under the same keys, two tries of a round that
+                other phones leave could together give away both secrets of a phone.
+        """
+        if server_round <= self._last_round:
+            raise ValueError(
+                expected("server_round", f"a number above {self._last_round}, for keys of its own", server_round)
+            )
+        self._last_round = server_round
         length = line.num_weights + TAIL
         self._line, self._heard, self._took, self._failed = line, {}, {}, None
         self._refused = Counter()

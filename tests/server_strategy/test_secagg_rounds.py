@@ -16,7 +16,7 @@ from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.protocol import TrainRequest
-from server_strategy.protocol_of_sums import with_phone_secret
+from server_strategy.protocol_of_sums import StepRequest, with_phone_secret
 from server_strategy.secagg_rounds import SecAgg
 from server_strategy.update_sum import MAX_PHONES, FixedPointSum
 from simulation.engine import phone_steps, summed_shard
@@ -95,6 +95,23 @@ def cohort(**own):
         "cohorts": UniformCohorts(GOAL, seed=1),
         "cohort": CohortConfig(goal=GOAL, min_separation_rounds=2, minimum_report_share=0.5, **own),
     }
+
+
+def test_a_round_is_not_begun_again_under_the_same_keys():
+    hosts = Hosts()
+    _, _, strategy = play(hosts, rounds=2, **cohort())
+    sent = len(hosts.sent)
+    for again in (1, 2):
+        with pytest.raises(ValueError, match="server_round: expected a number above 2"):
+            strategy._aggregator.begin(again, strategy._round_plan, strategy._aggregator._line)
+    assert len(hosts.sent) == sent
+
+
+def test_phones_are_told_how_many_are_invited():
+    hosts = Hosts()
+    play(hosts, rounds=1, **cohort())
+    steps = [message for message in hosts.sent if message.metadata.message_type != "train"]
+    assert {StepRequest.from_content(message.content).terms.phones for message in steps} == {GOAL}
 
 
 @pytest.mark.parametrize("name, scope, adapts", COMBINED)

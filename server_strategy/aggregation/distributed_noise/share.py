@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from server_strategy.privacy.discrete_gaussian import discrete_gaussian
 from server_strategy.privacy.noise_key import NoiseKey
+from typefleet.errors import expected
 
 NoiseKind = Literal["discrete-gaussian", "skellam"]
 DISCRETE_GAUSSIAN: NoiseKind = "discrete-gaussian"
 SKELLAM: NoiseKind = "skellam"
+_MOST_VARIANCE = 2.0**63
 
 
 def skellam(rng: np.random.Generator, variance: float, size: int) -> NDArray[np.int64]:
@@ -26,7 +28,12 @@ def skellam(rng: np.random.Generator, variance: float, size: int) -> NDArray[np.
         rng: source of randomness.
         variance: of the differences, > 0.
         size: number of samples.
+
+    Raises:
+        ValueError: a variance of which no Poisson numbers of 63 bits can be drawn.
     """
+    if not 0 < variance <= _MOST_VARIANCE:
+        raise ValueError(expected("variance", "a number above 0, at most 2^63", variance))
     difference: NDArray[np.int64] = rng.poisson(variance / 2, size)
     difference -= rng.poisson(variance / 2, size)
     return difference

@@ -68,3 +68,9 @@ def test_a_share_is_a_function_of_key_purpose_round_phone_and_attempt(kind):
 def test_a_sigma_that_is_not_sampled_exactly_is_refused(sigma):
     with pytest.raises(ValueError, match="sigma: expected a whole number"):
         noise_share(rng(), "discrete-gaussian", sigma, 3)
+
+
+@pytest.mark.parametrize("stddev", [0.0, 1e18, float("nan")])
+def test_a_deviation_that_skellam_noise_cannot_have_is_refused(stddev):
+    with pytest.raises(ValueError, match="variance: expected a number above 0, at most"):
+        noise_share(rng(), "skellam", stddev, 3)
