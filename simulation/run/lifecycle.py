@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -39,6 +38,7 @@ from simulation.run.checkpoint import (
 )
 from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
+from simulation.run.drafts import drop_drafts
 from simulation.run.introduction import introduction_of
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
@@ -226,14 +226,14 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         account, reserved = config.privacy.account, prepared.reserved
         if account is not None and account.exists():
             free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
-        _drop_drafts(directory.root)
+        drop_drafts(directory.root)
         return _new_run(prepared, progress, held, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     _require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
-    _drop_drafts(directory.root)
+    drop_drafts(directory.root)
     began = part_of(stored, "began", dict)
     is_over = _is_over(totals, config)
     noise = _noise_again(prepared, directory, began, is_over=is_over)
@@ -263,11 +263,6 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory.cut_rounds_after(totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
-
-
-def _drop_drafts(root: Path) -> None:
-    for draft in root.glob("**/.*-*"):  # left by a crash in the middle of a write
-        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 def _require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
