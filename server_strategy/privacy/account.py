@@ -46,7 +46,9 @@ from server_strategy.privacy.account_lines import (
 )
 from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
 from server_strategy.privacy.costs import Cost, Terms, added_up, covers, unbounded_of
-from typefleet.errors import expected
+from typefleet.errors import expected, unreadable
+
+_NO_PROTECTION = 1.0  # a delta that allows everything
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,10 @@ class Account:
         """The account in a file.
 
         Raises:
-            AccountError: it is none, or was changed.
+            AccountError: it is none, was changed, or has a second name.
         """
         first, *others = read_account_lines(path)
+        _require_one_name(path)
         account = Account((first,), path=path)
         for entry in others:
             account = account._with(entry)
@@ -295,7 +298,8 @@ class Account:
             beside: a run whose charge it takes the place of.
 
         Raises:
-            AccountError: the limit is above an earlier one, the costs are of two currencies, or they are too much.
+            AccountError: the limit is above an earlier one, the costs are of two currencies, or they are too much; or
+                the deltas add up to 1 or more, which protects nobody.
         """
         if self.limit is not None and total_epsilon is not None and total_epsilon > self.limit:
             most = f"at most {self.limit:g}, with which a run on {self.path} was begun"
@@ -310,6 +314,11 @@ class Account:
                     "has an account of its own",
                 )
             )
+        others = [charge.cost for run, charge in self.charges.items() if run != beside]
+        delta = added_up([*others, cost, Cost(0.0, (own or terms).delta or 0.0)]).own_delta
+        if delta >= _NO_PROTECTION:
+            where, found = f"--privacy.account: {self.path}", f"{delta:.3g} with this one"
+            raise AccountError(expected(where, "runs whose deltas add up to less than 1", found))
         limits = [limit for limit in (self.limit, total_epsilon) if limit is not None]
         if limits:
             self._require_within(min(limits), cost, terms, beside)
@@ -376,3 +385,18 @@ class Account:
             limit=min(limits) if limits else None,
             terms=self.terms or (None if cost.zcdp_rho is None else charge.terms),
         )
+
+
+def _require_one_name(path: Path) -> None:
+    """Refuse a file with hard links: a change replaces it under one name, and under the other it stays as it was.
+
+    Raises:
+        AccountError: it has some, or cannot be looked at.
+    """
+    try:
+        names = path.stat().st_nlink
+    except OSError as error:
+        raise AccountError(unreadable(path, error)) from error
+    if names > 1:
+        found = f"{names}; each would lead to an account of its own: remove the others"
+        raise AccountError(expected(path, "an account with one name (no hard links)", found))

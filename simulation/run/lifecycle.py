@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -39,10 +38,17 @@ from simulation.run.checkpoint import (
 )
 from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
+from simulation.run.drafts import drop_drafts
 from simulation.run.introduction import introduction_of
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
-from simulation.run.noise_secret import beginning, erase_noise_secret, noise_of_new_run, noise_of_resumed_run
+from simulation.run.noise_secret import (
+    beginning,
+    check_of_secret,
+    erase_noise_secret,
+    noise_of_new_run,
+    noise_of_resumed_run,
+)
 from simulation.run.other_runs import ask_account, facts_of
 from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
@@ -53,7 +59,14 @@ from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, InputError, expected, said_of
 
 _AT_START = "held_out_at_start"  # in a checkpoint
+_NOISE_HERE = "noise_key_check"  # among what a run began with: digest of the key that its secret gives in its place
 _ACCOUNT = "account"  # among what a run began with: its number there, if it has one
+
+
+_ELSEWHERE = (
+    "is a copy of the folder in which the run began, or was moved to another disk or restored: it draws noise of its "
+    "own from here on, and releases after its checkpoint that were made there count again"
+)
 
 
 @dataclass
@@ -189,7 +202,8 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         salt=salt,
         began={
             "start_sha256": at_start.sha256,
-            "noise_check": noise.check(),
+            "noise_check": check_of_secret(directory.root, noise, bound_to),
+            _NOISE_HERE: noise.check(),
             **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
         },
         held_out=prepared.metrics.nothing(),
@@ -212,16 +226,21 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         account, reserved = config.privacy.account, prepared.reserved
         if account is not None and account.exists():
             free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
-        _drop_drafts(directory.root)
+        drop_drafts(directory.root)
         return _new_run(prepared, progress, held, directory)
     stored, notes = load_newest_checkpoint(directory.checkpoints)
     for note in notes:
         progress.say(f"note: {note}")
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     _require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
-    _drop_drafts(directory.root)
+    drop_drafts(directory.root)
     began = part_of(stored, "began", dict)
-    noise = _noise_again(prepared, directory, began, is_over=_is_over(totals, config))
+    is_over = _is_over(totals, config)
+    noise = _noise_again(prepared, directory, began, is_over=is_over)
+    if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
+        if began.get(_NOISE_HERE) != noise.check():
+            progress.say(f"note: {directory.root} {_ELSEWHERE}")
+        began = {**began, _NOISE_HERE: noise.check()}
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, cohorts.most_reports)
     strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
@@ -244,11 +263,6 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory.cut_rounds_after(totals.server_round)
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
-
-
-def _drop_drafts(root: Path) -> None:
-    for draft in root.glob("**/.*-*"):  # left by a crash in the middle of a write
-        shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 def _require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:

@@ -2,8 +2,17 @@
 
 It is 256 bits from the operating system in one file of the run's folder, which its owner alone can read and which is
 never meant to be passed on. The key of the noise is derived from it and from what the run began with (settings, text,
-parts, starting weights), so that in another run the same secret gives other noise. Checkpoints have a digest that tells
-whether the key is the one that the run began with, and nothing else of it.
+parts, starting weights), so that in another run the same secret gives other noise. Checkpoints have digests that tell
+whether secret and key are those that the run began with, and nothing else of them.
+
+It is derived from the place as well: device and inode of the folder and of the file, and the file's last change as the
+file system has it (ctime, which no copy keeps). Two copies of one run would otherwise draw the same noise for
+different sums, and who sees both could take it away. So a copy, a run on another disk, or a backup that was put back
+draws noise of its own, and each of its releases is one more. A folder that was only renamed is the same place.
+
+What this cannot tell: a folder in which all but this file was put back, as programs do that skip files which have
+not changed, or a whole disk that was put back from its image. There, what was released after the backup and what is
+released now have the same noise, so where the sums differ it protects neither.
 
 What erasing can promise: the file is overwritten, synced and deleted, so that nobody reads it by its name, or in blocks
 that are written in place. A file system that copies on write, a journal of data, a snapshot, a backup, or a flash drive
@@ -49,15 +58,15 @@ def noise_of_new_run(root: Path, plan: PrivacyPlan, seed: int, bound_to: bytes) 
         write_text_atomically(path, f"{secret.hex()} {_checksum(secret)}\n", private=True)
     except OSError as error:
         raise ConfigError(unwritable(path, error)) from error
-    return NoiseKey.secret(secret, bound_to)
+    return NoiseKey.secret(secret, bound_to + _place(root))
 
 
 def noise_of_resumed_run(root: Path, plan: PrivacyPlan, seed: int, bound_to: bytes, *, check: str) -> NoiseKey:
-    """The key of a run that goes on, the same as before.
+    """The key of a run that goes on: the same as before in the same place, and another in any other.
 
     Args:
         root, plan, seed, bound_to: as of `noise_of_new_run`.
-        check: digest of the key that the run began with, from its checkpoint.
+        check: what `check_of_secret` gave when the run began, from its checkpoint.
 
     Raises:
         ConfigError: the secret is missing, damaged, or another run's. Fresh noise would be a second release of the
@@ -67,10 +76,25 @@ def noise_of_resumed_run(root: Path, plan: PrivacyPlan, seed: int, bound_to: byt
         return NoiseKey.seeded(seed)
     if plan.mechanism is None:
         return NoiseKey.fresh()
-    key = NoiseKey.secret(_read(root / NAME), bound_to)
-    if key.check() != check:
+    secret = _read(root / NAME)
+    if NoiseKey.secret(secret, bound_to).check() != check:
         raise _cannot_go_on(root / NAME, "that of another run, or of another beginning")
-    return key
+    return NoiseKey.secret(secret, bound_to + _place(root))
+
+
+def check_of_secret(root: Path, noise: NoiseKey, bound_to: bytes) -> str:
+    """A digest that tells whether a run has the secret that it began with, in whatever place.
+
+    Args:
+        root: of the run's folder.
+        noise: key of the run; it is its own digest where no secret is kept.
+        bound_to: as of `noise_of_new_run`.
+
+    Raises:
+        ConfigError: the secret is damaged.
+    """
+    is_kept = noise.source == "secret" and (root / NAME).exists()
+    return (NoiseKey.secret(_read(root / NAME), bound_to) if is_kept else noise).check()
 
 
 def beginning(fingerprint: Mapping[str, Any], start_sha256: str) -> bytes:
@@ -126,6 +150,19 @@ def _read(path: Path) -> bytes:
     if len(secret) != SECRET_BYTES or checksum != _checksum(secret):
         raise _cannot_go_on(path, "a damaged one")
     return secret
+
+
+def _place(root: Path) -> bytes:
+    """What tells the very folder and file of a secret from all copies of them.
+
+    Raises:
+        ConfigError: they cannot be looked at.
+    """
+    try:
+        folder, file = root.stat(), (root / NAME).stat()
+    except OSError as error:
+        raise ConfigError(unreadable(root / NAME, error)) from error
+    return f"{folder.st_dev} {folder.st_ino} {file.st_dev} {file.st_ino} {file.st_ctime_ns}".encode()
 
 
 def _cannot_go_on(path: Path, found: str) -> ConfigError:

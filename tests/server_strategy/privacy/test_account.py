@@ -228,6 +228,35 @@ def test_what_is_spent_beyond_the_reserved_is_put_down_whether_there_is_room_or_
     assert more.closed("r1", Cost(0.75), 9, DATE).total.zcdp_rho == 0.75
 
 
+def test_an_account_with_two_names_is_refused(two_runs):
+    kept(two_runs)
+    (other := two_runs.path.with_name("other")).hardlink_to(two_runs.path)
+    for name in (two_runs.path, other):
+        with pytest.raises(
+            AccountError, match=r"expected an account with one name \(no hard links\), found 2; each would"
+        ):
+            Account.read(name)
+    other.unlink()
+    other.symlink_to(two_runs.path)  # leads to the same file, whatever becomes of it
+    assert Account.read(other).charges == two_runs.charges
+
+
+@pytest.mark.parametrize("limit", [None, 20.0])
+def test_deltas_are_added_and_stay_below_1(limit, tmp_path):
+    account = begun(tmp_path)
+    for run in ("r1", "r2", "r3"):
+        account = with_run(account, run, 0.1, limit, own_delta=0.3)
+    assert account.total.delta == pytest.approx(0.9 + 1e-6)
+    with pytest.raises(AccountError, match=r"runs whose deltas add up to less than 1, found 1\.2 with this one"):
+        with_run(account, "r4", 0.1, limit, own_delta=0.3)
+    with pytest.raises(AccountError, match="deltas add up to less than 1"):
+        account.reopened("r1", Cost(0.1, 0.5), DATE)
+    with pytest.raises(AccountError, match=r"found 1\.1 with this one"):
+        with_run(begun(tmp_path), "r1", 0.1, limit, terms=replace(TERMS, delta=0.8), own_delta=0.3)
+    closed = account.closed("r1", Cost(0.1, 0.1), 1, DATE)
+    with_run(closed, "r4", 0.1, limit, own_delta=0.2)
+
+
 def test_only_a_reserved_run_draws_begins_or_is_freed_and_once(tmp_path):
     most, words = Cost(0.5), Cost(0.125, 1e-9)
     account = begun(tmp_path).opened("r", most, TERMS, DATE, place="00", **ABOUT)

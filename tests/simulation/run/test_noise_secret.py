@@ -1,5 +1,6 @@
 """The secret of a run's noise: the same bits when the run goes on, others in another run, gone when it has ended."""
 
+import io
 import json
 import shutil
 import signal
@@ -16,10 +17,11 @@ from server_strategy.privacy.ledger_lines import Binding
 from server_strategy.state import branch
 from simulation.flags import parse_simulate
 from simulation.run.checkpoint import RunTotals, load_newest_checkpoint, newest_about
-from simulation.run.lifecycle import checkpoint
+from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.noise_secret import NAME, beginning, erase_noise_secret
 from simulation.run.outcome import finish_run
 from simulation.run.preparation import prepare
+from simulation.run.progress import RunProgress
 from tests.conftest import ROOT
 from tests.simulation.conftest import TINY
 from tests.simulation.engine_in_process import simulate
@@ -73,29 +75,75 @@ def test_it_stands_in_no_other_file(begun):
     assert leaks_of_bits(folder, secret) == [(NAME, "digits")]
 
 
-def test_a_run_that_goes_on_has_the_same_noise(begun, copied):
-    folder, prepared = copied
-    np.testing.assert_array_equal(noise_of(opened(prepared, resume=True)), begun[2])
+def test_a_run_that_goes_on_has_the_same_noise(begun, tmp_path):
+    folder, prepared = tmp_path / "run", in_folder(begun[1], tmp_path / "run")
+    first = noise_of(opened(prepared, resume=False))
+    np.testing.assert_array_equal(noise_of(opened(prepared, resume=True)), first)
     from_its_files = prepare(parse_simulate(["--resume", str(folder)]).run, resume=True)  # as another process would
-    np.testing.assert_array_equal(noise_of(opened(from_its_files, resume=True)), begun[2])
+    np.testing.assert_array_equal(noise_of(opened(from_its_files, resume=True)), first)
+    renamed = in_folder(prepared, folder.rename(tmp_path / "renamed"))
+    np.testing.assert_array_equal(noise_of(opened(renamed, resume=True)), first)
+
+
+def test_a_copy_of_a_run_has_noise_of_its_own_and_keeps_to_it(begun, copied, tmp_path):
+    folder, prepared = copied
+    noise, said = noise_and_words(prepared)
+    assert (
+        "is a copy of the folder in which the run began, or was moved to another disk or restored: it draws noise"
+        in said
+    )
+    assert abs(np.corrcoef(noise, begun[2])[0, 1]) < 0.05
+    run = opened(prepared, resume=True)
+    checkpoint(run)
+    again, said = noise_and_words(prepared)
+    assert "note:" not in said  # its own checkpoint knows it
+    np.testing.assert_array_equal(again, noise)
+    (folder / NAME).write_bytes((folder / NAME).read_bytes())  # as a backup is put back into a folder
+    restored, said = noise_and_words(prepared)
+    assert "note:" in said and abs(np.corrcoef(restored, noise)[0, 1]) < 0.05
+
+
+def noise_and_words(prepared):
+    said = io.StringIO()
+    with RunProgress(said, 1, 0) as progress:
+        run = start_run(prepared, resume=True, progress=progress)
+    run.close()
+    return noise_of(run), said.getvalue()
 
 
 @pytest.mark.slow
 def test_killed_after_a_release_it_makes_it_again_bit_for_bit(begun, tmp_path):
     flags = ["--engine.no-export", "--engine.no-report"]
-    whole, killed = (shutil.copytree(begun[0], tmp_path / name) for name in ("whole", "killed"))
+    folder = tmp_path / "run"
+    opened(in_folder(begun[1], folder), resume=False)
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    simulate(["--resume", str(folder), *flags, "--privacy.keep-noise-secret"])
+    as_it_began(folder, whole)  # the same place, for its secret is as it was; and in `whole` is what was made there
+    killed = folder
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "2", "--resume", str(killed)]
     died = subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, timeout=300, check=False)
     ledger = killed / "privacy_ledger.jsonl"
     assert died.returncode == -signal.SIGKILL and ledger.read_text().count("\n") == 3, died.stderr.decode()
     assert newest_about(killed / "checkpoints")["totals"]["rounds_completed"] == 1  # the second release is in no other
-    for folder in (killed, whole):
-        simulate(["--resume", str(folder), *flags])
+    simulate(["--resume", str(killed), *flags])
     assert ledger.read_bytes() == (whole / "privacy_ledger.jsonl").read_bytes()
     assert ledger.read_text().count("\n") == 4  # the plan and three releases, none of them twice
     ends = [json.loads((folder / "summary.json").read_text()) for folder in (killed, whole)]
     assert ends[0]["weights_sha256"] == ends[1]["weights_sha256"] and ends[0]["epsilon"] == ends[1]["epsilon"]
     assert not (killed / NAME).exists()
+
+
+def as_it_began(folder, began):
+    """Exchange all but the secret of a folder for what it began with; that folder then has what it had."""
+    made = {path.name for path in folder.iterdir()} - {NAME}
+    at_first = {path.name for path in began.iterdir()} - {NAME}
+    (aside := began.with_name("aside")).mkdir()
+    for name in made:
+        (folder / name).rename(aside / name)
+    for name in at_first:
+        (began / name).rename(folder / name)
+    for name in made:
+        (aside / name).rename(began / name)
 
 
 def test_a_run_of_the_same_settings_has_other_noise(begun, tmp_path):
