@@ -52,13 +52,14 @@ def check_statement(
     numbers = _numbers(found)
     if as_json:
         lines = [one._asdict() for one in findings.lines]
-        print(json.dumps({"agrees": not findings.wrongs, **numbers, "lines": lines}, indent=2), file=out)
+        kind = {"of_an_earlier_version": found.of_before, "bound_to_weights": not found.unbound}
+        print(json.dumps({"agrees": not findings.wrongs, **kind, **numbers, "lines": lines}, indent=2), file=out)
     else:
         _print(out, numbers, findings)
     for one in findings.wrongs:
         print(f"{printable(one.place)}: {printable(one.why)}", file=errors)
     if not findings.wrongs and not as_json:
-        print(f"privacy.json agrees: {_how_much(findings)}", file=out)
+        print(f"privacy.json agrees{_how_much(found, findings)}", file=out)
     return not findings.wrongs
 
 
@@ -81,11 +82,12 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     return found, findings
 
 
-def _how_much(findings: Findings) -> str:
-    """On how much of it that stands."""
-    counts = dict(findings.counts())
-    unknown = counts.get(Standing.NOT_CHECKABLE, 0)
-    return f"{len(findings.lines) - unknown} lines hold, {unknown} cannot be checked"
+def _how_much(found: Evidence, findings: Findings) -> str:
+    """On how much of it that stands, and what a ledger without bindings leaves open."""
+    unknown = dict(findings.counts()).get(Standing.NOT_CHECKABLE, 0)
+    before = ", of an earlier version" if found.of_before else ""
+    unbound = "\nIt is not bound to weights: lines of the ledger do not say what they led to." if found.unbound else ""
+    return f"{before}: {len(findings.lines) - unknown} lines hold, {unknown} cannot be checked{unbound}"
 
 
 def _numbers(found: Evidence) -> dict[str, Any]:

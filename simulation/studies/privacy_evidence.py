@@ -31,9 +31,16 @@ STATEMENT, PAGE = "privacy.json", "privacy.md"
 _VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+)*")
 _NUMBERS = re.compile(r"[0-9][0-9.,e+-]*")
 _BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, which is not here to ask"
-_OF_BEFORE = "words of an earlier version; their figures agree"
+_OF_BEFORE = "words of an earlier version, which are not compared; figures in them agree"
+_KEPT = (  # keys whose words are the same in all versions, but for those of _FORMERLY
+    *("statement", "epsilon_is_of", "not_guaranteed", "unit", "adjacency", "trust_model"),
+    *("amplification_by_sampling", "mechanism"),
+)
+_FORMERLY = {
+    "trust_model": ("central: the server sees each round's sum of clipped updates, adds the noise, and is trusted to",)
+}
 _SINCE = (FACTS, "vocabulary_from", "files")  # keys that a statement of before does not have
-_FIGURES = ("statement", "epsilon_is_of", "not_guaranteed", "population_rule", "delta_rule")  # words that have any
+_FIGURES = ("population_rule", "delta_rule")  # words that have any
 _FROM_SETTINGS = ("files", "words", "noise_secret_kept")  # facts that are held to config.toml
 _SHOWN = 5  # places of a page
 
@@ -48,7 +55,8 @@ class Evidence:
         line: of the release that the statement is of.
         ended: whether the run has, so that nothing may be on record beyond it.
         plan, spent: by the ledger.
-        of_before: the statement or the ledger is an earlier version's: words are not compared, and nothing is bound.
+        of_before: statement and ledger are as an earlier version's: of words, only those that never changed are
+            compared, and nothing is bound.
     """
 
     folder: Path
@@ -64,6 +72,11 @@ class Evidence:
     def ledger(self) -> Path:
         """The path of the ledger."""
         return self.folder / "privacy_ledger.jsonl"
+
+    @property
+    def unbound(self) -> int:
+        """Lines of releases that bind no sum and no weights."""
+        return sum(not is_bound(entry) for entry in self.entries[1:])
 
     @property
     def releases(self) -> int:
@@ -168,7 +181,9 @@ def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, 
             blank[f.name] = empty if f.default is MISSING else f.default
     other, _ = statement_pages(found.plan, found.spent, replace(facts, **blank))
     other = json.loads(json.dumps(other))
-    return {key for key in content if content[key] != other.get(key)} - {"weights_sha256"}
+    return {key for key in content if content[key] != other.get(key)} - (
+        set() if found.unbound else {"weights_sha256"}  # which the last line says as well
+    )
 
 
 def _of_this_version(found: Evidence, content: dict[str, Any], findings: Findings) -> dict[str, Any]:
@@ -191,13 +206,13 @@ def _compare(
     said, content = sides
     place = f"{STATEMENT}: {key}"
     if key not in said:
-        if found.of_before:
+        if found.of_before and (key != "not_guaranteed" or content[key] is None):
             findings.not_checkable(place, "an earlier version's statement, which does not say it")
         else:
             findings.wrong(place, "it is missing")
     elif key not in content:
-        if found.of_before:
-            findings.not_checkable(place, "an earlier version's statement, which alone says it")
+        if found.of_before and key in _SINCE:
+            findings.not_checkable(place, "an earlier version's statement: it cannot be made again")
         else:
             findings.wrong(place, "no statement has it")
     elif isinstance(content[key], dict) and isinstance(said[key], dict) and said[key] and key != FACTS and not told:
@@ -207,7 +222,7 @@ def _compare(
             findings.not_checkable(place, _BY_RUN)
         else:
             findings.recomputed(place, _BY_LEDGER)
-    elif found.of_before and _is_text(said[key]) and _is_text(content[key]) and _agree(key, said[key], content[key]):
+    elif found.of_before and _may_be_of_before(key, said[key], content[key]):
         findings.not_checkable(place, _OF_BEFORE)
     elif found.of_before and told:
         findings.not_checkable(place, _BY_RUN)
@@ -242,7 +257,10 @@ def _compare_page(found: Evidence, findings: Findings, page: str) -> None:
         return
     if found.of_before:
         headline = f"**{found.statement.get('statement')}.**"
-        findings.agree(PAGE, headline in lines, "its headline is that of privacy.json", "another headline")
+        if headline in lines:
+            findings.not_checkable(PAGE, "a page of an earlier version: all but its headline is not compared")
+        else:
+            findings.wrong(PAGE, "another headline")
         return
     for program, key in (("Typefleet", "typefleet_version"), ("dp-accounting", "accountant")):
         theirs = str(found.statement.get(key)).removeprefix(f"{program} ")
@@ -268,8 +286,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
-def _agree(key: str, said: Any, computed: Any) -> bool:
-    """Whether words of another version say the same, where they have figures to say."""
+def _may_be_of_before(key: str, said: Any, computed: Any) -> bool:
+    """Whether an earlier version could have said it: in words that changed, with the same figures, and not nothing."""
+    if key in _KEPT:
+        return said in _FORMERLY.get(key, ())
+    if not (_is_text(said) and _is_text(computed) and bool(said) == bool(computed)):
+        return False
     return key not in _FIGURES or _NUMBERS.findall(json.dumps(said)) == _NUMBERS.findall(json.dumps(computed))
 
 

@@ -341,7 +341,13 @@ def _in_the_ledger() -> list[Forgery]:
     def planned(**changes: Any) -> Forge:
         return all_of(chain(plan_of(**changes)), restate)
 
+    def cheap(entries: list[dict[str, Any]]) -> None:
+        entries.append({**entries[-1], **again})
+        for entry in entries[1:]:
+            entry["spent"] = {**entry["spent"], "epsilon": 0.001, "zcdp_rho": 1e-6}
+
     again = {"attempt": 1, "sum_digest": "0" * 64}
+    before = all_of(chain(unbound), take_out("facts"))
     edits: list[tuple[str, Forge, str]] = [
         ("a line edited", lines(lambda said: [said[0], said[1].replace('"round": 1', '"round": 2'), *said[2:]]), ":2"),
         ("a line missing", lines(lambda said: [said[0], *said[2:]]), ":2"),
@@ -365,6 +371,11 @@ def _in_the_ledger() -> list[Forgery]:
         ("other weights in the last line", chain(line_of(-1, weights_sha256="0" * 64)), "other weights"),
         ("lines that bind nothing", all_of(chain(unbound), put("unit", value="one word")), "unit"),
         ("a run of before", all_of(chain(unbound), take_out("facts"), put("caveats", value=[])), "privacy_head.json"),
+        ("costs of their own, by a release again", all_of(chain(cheap), restate), ":2: another cost"),
+        ("of before, without the warning", all_of(before, take_out("not_guaranteed"), rehead), "not_guaranteed"),
+        ("of before, of these files", all_of(before, put("epsilon_is_of", value="these files"), rehead), "epsilon_is"),
+        ("of before, of another unit", all_of(before, put("unit", value="a word"), rehead), "json: unit"),
+        ("of before, with a key more", all_of(before, put("certified", value=True), rehead), "json: certified"),
         ("another run's ledger", all_of(chain(plan_of(clip_norm=9.0)), chain(invented)), "config.toml"),
     ]
     return [Forgery(f"ledger: {name}", forge, place) for name, forge, place in edits]

@@ -9,8 +9,11 @@ from rich.console import Console
 from client_model.learning.language_model import flatten, weights_sha256
 from server_strategy.privacy.ledger import PrivacyLedger, encode_labels, recompute
 from server_strategy.privacy.ledger_lines import LedgerError
+from server_strategy.privacy.statement import StatementFacts
 from simulation.files import write_npz_atomically
+from simulation.run.statement_pages import statement_pages
 from simulation.studies.privacy_check import check_statement
+from simulation.studies.privacy_evidence import gather
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
 from typefleet.errors import ConfigError
 
@@ -111,6 +114,53 @@ def test_a_link_that_leads_nowhere_is_unreadable_and_not_absent(name, leads_to, 
 def test_a_ledger_of_before_is_said_to_bind_nothing(tmp_path, capsys):
     write_run(tmp_path)
     assert check(tmp_path) and "7 lines bind no sum and no weights" in capsys.readouterr().out
+    check_statement(tmp_path, sys.stdout, sys.stderr, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["of_an_earlier_version"] is True and said["bound_to_weights"] is False and said["agrees"] is True
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epsilon_is_of", "these files, 20,000 reports per round"),
+        ("unit", "all phones of all people together"),
+        ("trust_model", "local: nobody is trusted"),
+        ("adjacency", "any change of any number of phones"),
+        ("statement", "(0.01, 1e-12)-differential privacy"),
+        ("amplification_by_sampling", "none needed"),
+        ("not_guaranteed", "nothing is lacking"),
+        ("caveats", []),
+        ("outside_the_budget", []),
+        ("certified", "by nobody"),
+    ],
+)
+def test_a_statement_of_before_is_held_to_the_words_that_never_changed(key, value, tmp_path, capsys):
+    write_run(tmp_path)
+    path = tmp_path / "privacy.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert not check(tmp_path) and f"privacy.json: {key}: " in capsys.readouterr().err
+
+
+def test_the_words_of_before_that_changed_are_not_recomputed_and_the_last_line_says_so(tmp_path, capsys):
+    write_run(tmp_path)
+    path = tmp_path / "privacy.json"
+    formerly = "central: the server sees each round's sum of clipped updates, adds the noise, and is trusted to"
+    words = {"caveats": ["Other words."], "outside_the_budget": ["Others."], "trust_model": formerly}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **words, "statement": _headline(tmp_path)}))
+    (tmp_path / "privacy.md").write_text(f"**{_headline(tmp_path)}.**\nshare freely\n")
+    assert check(tmp_path)
+    unknown, _, held = capsys.readouterr().out.partition("\nrecomputed\n")
+    assert all(name in unknown for name in (*words, "privacy.md")) and "privacy.md" not in held
+    verdict, last = held.splitlines()[-2:]
+    assert verdict.startswith("privacy.json agrees, of an earlier version: ") and verdict.endswith("cannot be checked")
+    assert last.startswith("It is not bound to weights")
+
+
+def _headline(folder):
+    """What the ledger comes to, in the words that have not changed."""
+    found = gather(folder)
+    facts = StatementFacts("", (), "", "", "", "")
+    return statement_pages(found.plan, found.spent, facts)[0]["statement"]
 
 
 def test_no_line_is_wider_than_the_terminal(tmp_path, capsys, monkeypatch):
