@@ -40,7 +40,7 @@ def aggregation_of(config: RunConfig, most_reports: int) -> Aggregation:
     protocol = config.aggregation.protocol
     if protocol == "none":
         return Aggregation(EachPhoneTold())
-    assumptions, order = assumptions_of(config.aggregation), order_secret(config.seed)
+    assumptions, order = assumptions_of(config.aggregation, config.cohort), order_secret(config.seed)
     if protocol == "arithmetic":
         return Aggregation(SumsAlone(order, assumptions))
     phones = RunSecret.fresh()
@@ -64,7 +64,7 @@ def aggregation_facts(config: RunConfig) -> dict[str, Any] | None:
     protocol = config.aggregation.protocol
     if protocol != "secagg":
         return {"protocol": protocol} if config.aggregation.is_summed else None
-    assumptions, phones = assumptions_of(config.aggregation), config.cohort.goal
+    assumptions, phones = assumptions_of(config.aggregation, config.cohort), config.cohort.goal
     return {
         "protocol": protocol,
         **asdict(full_graph(config.aggregation, config.cohort)),

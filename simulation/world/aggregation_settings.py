@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 from server_strategy.aggregation.config import AggregationConfig
-from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
+from server_strategy.aggregation.graph import LEAST_PHONES, USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
 from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.terms import RoundTerms
 from server_strategy.aggregation.vector import TAIL, ring_for
@@ -15,11 +15,14 @@ from typefleet.doors import chosen
 from typefleet.errors import ConfigError
 
 
-def assumptions_of(aggregation: AggregationConfig) -> Assumptions:
+def assumptions_of(aggregation: AggregationConfig, cohort: CohortConfig) -> Assumptions:
     """What a round has to withstand, by the settings.
 
+    A sum of fewer phones than a round may be released of is not even unmasked: the server would learn it for nothing,
+    and nobody would count it.
+
     Args:
-        aggregation: the settings.
+        aggregation, cohort: the settings.
     """
     corrupted, dropped = aggregation.corrupted_share, aggregation.dropout_share
     return replace(
@@ -28,6 +31,7 @@ def assumptions_of(aggregation: AggregationConfig) -> Assumptions:
         dropped_share=USUAL_ASSUMPTIONS.dropped_share if dropped is None else dropped,
         neighbours=aggregation.neighbours,
         threshold=aggregation.threshold,
+        least_phones=max(LEAST_PHONES, math.ceil(cohort.minimum_report_share * cohort.goal)),
     )
 
 
@@ -46,7 +50,7 @@ def full_graph(aggregation: AggregationConfig, cohort: CohortConfig) -> GraphSiz
         ConfigError: none of so many phones withstands what is assumed, or the one that is set does not.
     """
     try:
-        return graph_size(cohort.goal, assumptions_of(aggregation))
+        return graph_size(cohort.goal, assumptions_of(aggregation, cohort))
     except ConfigError as error:
         flags = "--aggregation.corrupted-share, dropout-share, neighbours, threshold"
         raise ConfigError(f"{flags}: {error}") from error
@@ -67,7 +71,7 @@ def steps_of(
     """
     if not aggregation.is_summed or aggregation.step_latency_s is None:
         return None
-    assumptions = assumptions_of(aggregation)
+    assumptions = assumptions_of(aggregation, cohort)
     full_graph(aggregation, cohort)
     most = math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
     # Bytes depend on lengths alone, so that any key stands for the authority's.

@@ -170,7 +170,7 @@ def test_the_statement_says_who_sees_what_and_can_be_checked(without, masked):
     said = summed["aggregation"]
     for text in (*said["who_sees_what"].values(), *said["assumed"], *said["not_shown_by_a_simulation"]):
         assert text in page
-    assert (said["neighbours"], said["least_survivors"]) == (7, said["threshold"] + 1)
+    assert (said["neighbours"], said["least_survivors"]) == (7, 7)  # 8 phones, of which 80 % have to report
     assert "the norm of each phone's update" not in page and "with --aggregation.protocol" in page
     assert "the norm of each phone's update" in (without.folder / "privacy.md").read_text()
     assert not checked(masked.folder)[1].wrongs
