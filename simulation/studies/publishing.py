@@ -42,6 +42,7 @@ from simulation.run.ledger_head import HEAD, for_manifest
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.privacy_heads import vouches_for_words
+from simulation.studies.publishing_inside import GRAPH, own_card, require_measured, require_own_vectors
 from simulation.studies.publishing_lacks import Lack
 from simulation.subcommands import PROGRAM
 from simulation.tables import console_for
@@ -52,6 +53,9 @@ from typefleet.untrusted.opening import read_bytes
 _STATEMENT = "privacy.json"
 _NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
 _COMMAND = f"{PROGRAM} check RUN_DIR"  # for whoever has the run's folder, and with it the ledger
+_IN_ENTRIES = frozenset(
+    ("bytes", "sha256", "weights_sha256", "same_first_word", "same_three_words", "contexts", "metrics", "ledger")
+)
 _WHAT = "the privacy statement of a run"
 
 
@@ -216,6 +220,8 @@ def _copy_model(source: Path, target: Path, weights_sha256: str, evaluation: boo
             _write_arrays(path, target / path.name)
             continue
         content = read_bytes(path, "a file of the model", VerificationError, MODEL_BYTES)
+        if path.name == "test_vectors.json":
+            require_own_vectors(path)
         if path.suffix == ".tflite":
             content = _checked_file(path, content, weights_sha256, evaluation)
         write_bytes_atomically(target / path.name, content)
@@ -249,6 +255,8 @@ def _copy_manifest(path: Path, target: Path) -> None:
     """
     entries = read_json_object(path, "a manifest of files")
     for name, entry in entries.items():
+        if not _IN_ENTRIES.issuperset(entry):
+            raise VerificationError(expected(path, "entries with what an export says of a file", "one with more"))
         if isinstance(entry.get("ledger"), dict):
             entry["ledger"] = for_manifest(entry["ledger"])
         content = read_bytes(target / name, "a file of the model", VerificationError, MODEL_BYTES)
@@ -262,22 +270,24 @@ def _copy_manifest(path: Path, target: Path) -> None:
 
 
 def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:
-    """A file for phones of these weights, whose card says nothing that is to be left out."""
-    from client_model.tflite.tflite_metadata import with_metadata, without_metadata
+    """A file for phones of these weights, whose card is the run's own and says nothing that is to be left out."""
+    from client_model.tflite.tflite_metadata import read_associated_files, with_metadata, without_metadata
     from simulation.device.model_card import associated_files, read_inside, require_weights
 
     card, vocabulary = read_inside(path, file)
     require_weights(path, card, weights_sha256)
-    counted = any(name.startswith("baseline_") for name in card["metrics_on_held_out_phones"])
-    if evaluation and not counted:
-        return file
-    if evaluation:
+    if evaluation and any(name.startswith("baseline_") for name in card["metrics_on_held_out_phones"]):
         raise ConfigError(expected(path, "a card without what counting words reaches", "one of an earlier version"))
-    measured = card["metrics_on_held_out_phones"]
-    card["metrics_on_held_out_phones"] = {name: None for name in measured if not name.startswith("baseline_")}
-    card["metrics_are"] = _NOT_MEASURED
-    card["trained_on"].pop("tokens", None)
-    return with_metadata(without_metadata(file), *associated_files(card, vocabulary, metric_table()))
+    own = own_card(path, card, vocabulary)
+    if evaluation:
+        require_measured(path, own, card)
+        inside = associated_files(own, vocabulary, metric_table())[1]
+        if read_associated_files(file, path) != {one.name: one.content for one in inside}:
+            raise ConfigError(expected(path, "the vocabulary and the card of its run inside it", "something else"))
+        return file
+    own["metrics_on_held_out_phones"] = dict.fromkeys(own["metrics_on_held_out_phones"])
+    own["metrics_are"] = _NOT_MEASURED
+    return with_metadata(without_metadata(file), *associated_files(own, vocabulary, metric_table()))
 
 
 def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: str, evaluation: bool) -> None:
@@ -297,7 +307,8 @@ def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: st
         HEADING, "## What each published file tells"
     )
     write_text_atomically(draft / _STATEMENT, json.dumps(content, indent=2) + "\n")
-    write_text_atomically(draft / "privacy.md", page + section)
+    graph = f"\n{GRAPH}\n" if any(draft.glob("model/*.tflite")) else ""
+    write_text_atomically(draft / "privacy.md", page + section + graph)
 
 
 def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
@@ -341,3 +352,5 @@ def print_published(stream: TextIO, done: Published, target: Path) -> None:
     console.print(f"{len(done.files)} files in {target}:")
     for name in done.files:
         console.print(f"  {name}")
+    if any(name.endswith(".tflite") for name in done.files) and f"model/{SIGNATURE}" not in done.files:
+        console.print(GRAPH)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from client_model.metrics.table import metric_table
 from client_model.text.population import phone_labels
 from client_model.tflite.export_folder import VerificationError, verify_folder
-from simulation.device.model_card import read_inside
+from simulation.device.model_card import associated_files, read_inside
 from simulation.files import read_json_object
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.studies.publishing import publish
 from tests.simulation.planted_secrets import SECRETS, leaks
+from tests.simulation.studies.forged_runs import relist
 from typefleet.errors import ConfigError, InputError
 
 pytestmark = pytest.mark.slow  # of runs that other tests need as well
@@ -228,3 +230,73 @@ def test_no_manifest_that_is_published_has_a_digest_of_the_settings(run, tmp_pat
     path.write_text(json.dumps({**before, "weights.npz": {**before["weights.npz"], "ledger": with_digest}}))
     publish(run, tmp_path / "again", KNOWN, evaluation=True)
     assert json.loads((tmp_path / "again" / "model" / "manifest.json").read_text()) == before
+
+
+def with_card(run, change, words=None):
+    """Other words inside the files for phones, and a manifest that fits."""
+    from client_model.tflite.tflite_metadata import with_metadata, without_metadata
+
+    for path in (run / "model").glob("*.tflite"):
+        card, vocabulary = read_inside(path, path.read_bytes())
+        change(card)
+        inside = associated_files(card, vocabulary if words is None else words(vocabulary), metric_table())
+        path.write_bytes(with_metadata(without_metadata(path.read_bytes()), *inside))
+    relist(run)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda card: card["privacy"].update(statement="(0.01, 1e-12)-differential privacy"), "privacy.statement"),
+        (lambda card: card["privacy"].update(not_guaranteed="nothing"), "privacy.not_guaranteed"),
+        (lambda card: card["privacy"]["spent"].update(epsilon=0.01), "privacy.spent.epsilon"),
+        (lambda card: card["privacy"].update(caveats=[]), "privacy.caveats"),
+        (lambda card: card.update(note="user3 wrote this"), "a key more"),
+        (lambda card: card["model"].update(note="user3 wrote this"), "model.a key more"),
+        (lambda card: card["trained_on"].update(text="user3 wrote this"), "trained_on.text"),
+    ],
+)
+def test_a_card_that_is_not_the_runs_is_not_published(change, place, run, tmp_path):
+    with_card(run, change)
+    with pytest.raises(
+        ConfigError, match=rf"model_card\.json: {place}: expected what settings, summary and"
+    ) as refused:
+        publish(run, tmp_path / "out", KNOWN)
+    assert "user3" not in str(refused.value) and not (tmp_path / "out").exists()
+
+
+def test_metrics_that_were_not_measured_are_neither_published_nor_their_names(run, tmp_path):
+    with_card(run, lambda card: card["metrics_on_held_out_phones"].update(user3=1.0, top3_recall=1.0))
+    with pytest.raises(ConfigError, match="metrics_on_held_out_phones: expected what summary"):
+        publish(run, tmp_path / "out", KNOWN, evaluation=True)
+    publish(run, tmp_path / "out", KNOWN)
+    assert not any(b"user3" in part for parts in contents(tmp_path / "out").values() for part in parts)
+
+
+def test_words_and_vectors_that_are_not_the_runs_are_not_published(run, tmp_path):
+    vectors = run / "model" / "test_vectors.json"
+    before = vectors.read_text()
+    for key, value in (("leak", "user3 wrote this"), ("about", "user3 wrote this")):
+        vectors.write_text(json.dumps({**json.loads(before), key: value}))
+        relist(run)
+        with pytest.raises(ConfigError, match=r"test_vectors\.json: expected sentences of ours"):
+            publish(run, tmp_path / "out", KNOWN)
+    vectors.write_text(before.replace('"words": ["', '"words": ["user3', 1))
+    relist(run)
+    with pytest.raises(ConfigError, match=r"test_vectors\.json: expected sentences of ours"):
+        publish(run, tmp_path / "out", KNOWN)
+    vectors.write_text(before)
+    with_card(run, lambda card: None, lambda words: words.replace("the\n", "user3\n", 1))
+    with pytest.raises(ConfigError, match=r"the words of vocab\.txt inside it"):
+        publish(run, tmp_path / "out", KNOWN)
+
+
+def test_a_manifest_with_more_in_it_is_not_published_and_the_page_says_what_binds_the_graph(run, tmp_path):
+    publish(run, tmp_path / "out", KNOWN)
+    assert "unless the manifest is signed" in (tmp_path / "out" / "privacy.md").read_text()
+    path = run / "model" / "manifest.json"
+    entries = json.loads(path.read_text())
+    entries["vocab.txt"]["note"] = "user3 wrote this"
+    path.write_text(json.dumps(entries))
+    with pytest.raises(VerificationError, match="entries with what an export says"):
+        publish(run, tmp_path / "again", KNOWN, evaluation=True)
