@@ -1,7 +1,6 @@
 """The reference of settings as Markdown: those of a run, and the flags of each script."""
 
 import ast
-import dataclasses
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,6 @@ from docs_site.settings import ROOT, Setting, settings_of
 from docs_site.text import docstring_markdown, one_line, plain
 from simulation.config import RunConfig
 from simulation.flags import SimulateFlags
-from simulation.settings import flag_name
 
 SETTINGS_PAGE, SCRIPTS_PAGE = "reference/settings.md", "reference/scripts.md"
 SCRIPTS = ROOT / "scripts"
@@ -117,18 +115,14 @@ def _script(path: Path) -> Iterator[str]:
         return
     if run := _run_settings(flags):
         yield f"Takes the [settings of a run]({Path(SETTINGS_PAGE).name}), and:"
-    own = (setting for setting in settings_of(flags) if not (run and _is_of_run(setting)))
+    of_run = {setting.flag for setting in settings_of(RunConfig)} if run else set()
+    own = (setting for setting in settings_of(flags) if setting.flag not in of_run)
     for setting in _entries(own, level=3):
         yield setting.replace("{#", f"{{#{path.stem}.", 1) if setting.startswith("#") else setting
 
 
 def _run_settings(flags: type) -> bool:
     return RunConfig in get_type_hints(flags).values()
-
-
-def _is_of_run(setting: Setting) -> bool:
-    name = setting.flag.split(",")[0]
-    return "." in name or name in {flag_name((field.name,)) for field in dataclasses.fields(RunConfig)}
 
 
 def flags_of(path: Path) -> type | None:

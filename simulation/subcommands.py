@@ -42,7 +42,7 @@ SUBCOMMANDS = {
     "fit": Subcommand("fit_fleet", "fit the built-in model of availability to a trace"),
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
     "vocabulary": Subcommand("price_vocabulary", "show what it costs to choose words with noise"),
-    "distributed-noise": Subcommand(
+    "phone-noise": Subcommand(
         "measure_distributed_noise", "measure what it costs that phones add the noise themselves"
     ),
     "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),

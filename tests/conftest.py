@@ -22,6 +22,8 @@ import simulation  # noqa: F401
 from simulation.flags import run_door
 from tests.waiting import PATIENCE_S
 
+# Readline, which the debugger brings, tells processes of tests how wide a terminal is that they do not write to.
+os.environ.pop("COLUMNS", None)
 settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
 settings.load_profile("typefleet")
 

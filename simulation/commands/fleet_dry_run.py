@@ -7,7 +7,7 @@ over that many fleets.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +36,7 @@ class Flags:
     """Simulated days to play."""
     seeds: Annotated[int, at.Ge(1)] = 1
     """Fleets to play, each with a seed of its own, from --seed on; of two or more, figures have 95 % intervals."""
-    protection: Protection = NO_PROTECTION
+    protection: Protection = field(default_factory=Protection)
     """Of each update from the server; with any, all is played a second time without, and shown beside it."""
     config: Path | None = None
     """TOML file with the settings of a simulation."""

@@ -1,7 +1,6 @@
 """What a run makes of the settings of its aggregation."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregators import Aggregator, EachPhoneTold, Exchange, SumsAlone
@@ -9,14 +8,7 @@ from server_strategy.secagg_rounds import SecAgg
 from simulation.config import RunConfig
 from simulation.engine.exchange import exchange
 from simulation.engine.phone_secret import ExchangeWithPhones
-from simulation.world.aggregation_settings import assumptions_of, full_graph, order_secret
-
-_SUMS_ALONE = "under --aggregation.protocol secagg and arithmetic the server learns sums over a round's phones alone"
-NOT_SHOWN = {
-    "by_group.share_of_tokens": f"null: {_SUMS_ALONE}, so nobody is told what the phones of a group trained on",
-    "by_group, tokens a round": f"left out: {_SUMS_ALONE}, so phones cannot be grouped by how much text they hold",
-}
-"""What participation.json does not show where the server learns sums alone, and why."""
+from simulation.world.aggregation_settings import assumptions_of, order_secret
 
 
 @dataclass(frozen=True)
@@ -53,40 +45,3 @@ def aggregation_of(config: RunConfig, most_reports: int) -> Aggregation:
         exchange=on_the_way,
     )
     return Aggregation(aggregator, on_the_way)
-
-
-def aggregation_facts(config: RunConfig) -> dict[str, Any] | None:
-    """What the privacy statement says of it, see `statement_aggregation`; None where the server is told of each phone.
-
-    Args:
-        config: of the run.
-    """
-    protocol = config.aggregation.protocol
-    if protocol != "secagg":
-        return {"protocol": protocol} if config.aggregation.is_summed else None
-    assumptions, phones = assumptions_of(config.aggregation, config.cohort), config.cohort.goal
-    return {
-        "protocol": protocol,
-        **asdict(full_graph(config.aggregation, config.cohort)),
-        "corrupted": assumptions.corrupted(phones),
-        "dropped": assumptions.dropped(phones),
-        "security_bits": assumptions.security_bits,
-    }
-
-
-def aggregation_words(config: RunConfig) -> str | None:
-    """What a run says of it when it begins; None where the server is told of each phone.
-
-    Args:
-        config: of the run.
-    """
-    if not config.aggregation.is_summed:
-        return None
-    size = full_graph(config.aggregation, config.cohort)
-    graph = (
-        f"{size.neighbours} neighbours a phone, shares of {size.threshold} open a secret, at least "
-        f"{size.least_survivors} of {size.phones} vectors"
-    )
-    if config.aggregation.protocol == "secagg":
-        return f"sums        secagg: the server learns each round's sum alone\n            {graph}"
-    return f"sums        as under secagg, without keys or masks: nothing is hidden\n            {graph}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from client_model.config import public_shape, starts_publicly
 from client_model.text.population import text_source
 from simulation.engine.clusters import warning_of
-from simulation.run.aggregation import aggregation_words
+from simulation.run.aggregation_told import aggregation_words
 from simulation.run.other_runs import introduction
 from simulation.run.preparation import Prepared
 from simulation.run.report import plan_lines

@@ -13,7 +13,7 @@ from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_account import other_runs_json
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
-from simulation.run.aggregation import NOT_SHOWN, aggregation_facts
+from simulation.run.aggregation_told import NOT_SHOWN, aggregation_facts
 from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
 from simulation.run.held_out_phones import write_phone_counts

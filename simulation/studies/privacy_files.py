@@ -18,7 +18,7 @@ from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
-from simulation.run.aggregation import aggregation_facts
+from simulation.run.aggregation_told import aggregation_facts
 from simulation.run.artefacts import ARTEFACTS, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from simulation.run.statement_pages import FACTS

@@ -35,7 +35,7 @@ def test_defaults_are_those_of_the_dataclasses():
     values = {(flag_name(path), _as_written(v)) for tree in [base, *trees] for path, v in leaves(tree).items()}
     for setting in settings_of(RunConfig):
         shown = (setting.default or "").strip("`")
-        as_python = {"none": ("None", "()"), "on": ("True",), "off": ("False",)}.get(shown, (shown,))
+        as_python = {"none": ("None", "()", "none"), "on": ("True",), "off": ("False",)}.get(shown, (shown,))
         given = {value for flag, value in values if flag == setting.flag.split(",")[0]}
         is_selector = setting.flag in {flag_name(path) for path in chosen}
         assert is_selector or given & set(as_python), setting

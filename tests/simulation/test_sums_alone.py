@@ -13,7 +13,7 @@ from simulation.engine import phone_secret
 from simulation.engine.phone_steps import Masks
 from simulation.flags import parse_simulate
 from simulation.parts import Parts
-from simulation.run.aggregation import aggregation_facts
+from simulation.run.aggregation_told import aggregation_facts
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.start import start
 from simulation.studies.privacy_check import checked
