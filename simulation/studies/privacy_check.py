@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from server_strategy.privacy.ledger import half_written_line
 from server_strategy.privacy.statement_together import together_json
+from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import Evidence, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
@@ -113,11 +114,11 @@ def _print(out: TextIO, numbers: dict[str, Any], findings: Findings) -> None:
 
 
 def _whole(findings: Findings) -> set[str]:
-    """Objects of the statement all of whose values stand on the same: they are one name."""
+    """Objects of the statement all of whose values stand on the same: they are one name; not all facts are compared."""
     found: dict[str, set[tuple[str, str]]] = {}
     for line in findings.lines:
         found.setdefault(line.place.rpartition(".")[0], set()).add((line.standing, line.why))
-    return {name for name, stands in found.items() if ": " in name and len(stands) == 1}
+    return {name for name, stands in found.items() if ": " in name and len(stands) == 1 and not name.endswith(FACTS)}
 
 
 def _grouped(lines: list[Finding], whole: set[str]) -> dict[tuple[str, str], list[str]]:

@@ -8,7 +8,7 @@ what the settings say, and are otherwise what only a signature vouches for.
 import json
 import re
 from dataclasses import MISSING, dataclass, fields, replace
-from datetime import date
+from datetime import date, timedelta
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -169,6 +169,8 @@ def _check_date(stated: str, findings: Findings) -> None:
         is_one = False
     if not is_one:
         findings.wrong(f"{STATEMENT}: date", "no day of the form YYYY-MM-DD")
+    elif date.fromisoformat(stated) > date.today() + timedelta(days=1):  # of any time zone
+        findings.wrong(f"{STATEMENT}: date", "a day that is yet to come")
 
 
 def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, Any]) -> set[str]:

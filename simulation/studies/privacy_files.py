@@ -130,6 +130,10 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):
         findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
+    most = facts.get("most_phones_of_a_person")
+    if most is not None and not 1 <= most <= found.plan.population:
+        findings.wrong(f"{STATEMENT}: {FACTS}.most_phones_of_a_person", "no number of phones of this run")
+    findings.not_checkable(f"{STATEMENT}: {FACTS}.weighting", "told by the run, which is not here to ask")
     plain = are_plain(facts)
     findings.agree(f"{STATEMENT}: {FACTS}", plain, "every text is one line", "a text of several lines, or with markup")
     if others is not None:
@@ -165,7 +169,9 @@ def _check_summary(found: Evidence, findings: Findings, path: Path) -> None:
     others = [name for name, value in wanted.items() if said.get(name) != value]
     if "reports a round" in str(said.get("epsilon_is_of")):  # as earlier versions said
         others = [name for name in others if name != "epsilon_is_of"]
-    findings.agree(path.name, not others, "releases, cost and weights", f"another {' and '.join(others)}")
+    findings.agree(
+        path.name, not others, "releases, cost and weights; no other key is compared", f"another {' and '.join(others)}"
+    )
 
 
 def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:
@@ -201,4 +207,6 @@ def _check_participation(found: Evidence, findings: Findings, path: Path) -> Non
     wanted = {"updates": int(counts.sum()), "most_updates_of_a_phone": int(counts.max(initial=0))}
     said = overall if isinstance(overall, dict) else {}
     same = all(said.get(name) == value for name, value in wanted.items())
-    findings.agree(path.name, same, "participations of all phones, and of the busiest", "other participations")
+    findings.agree(
+        path.name, same, "updates, and those of the busiest phone; no other key is compared", "other participations"
+    )

@@ -84,6 +84,7 @@ def _check_one_head(
         return False
     said = said if isinstance(said, dict) else {}
     others = [one for one in head if said.get(one) != head[one] and (one in said or one not in _MAY_LACK[name])]
+    others += ["key more"] if said.keys() - head.keys() else []
     if not findings.agree(name, not others, "the head of the ledger", f"another {' and '.join(others)}"):
         return False
     if not (folder / signature).exists():
@@ -158,10 +159,11 @@ def check_others(found: Evidence, findings: Findings) -> None:
     facts = found.statement.get(FACTS)
     kept = isinstance(facts, dict) and facts.get("noise_secret_kept") is True
     for place in places:
-        if str(place) == NOISE_SECRET and found.ended and not kept:
+        is_draft = place.name.startswith(f".{NOISE_SECRET}")  # of its file, which a crash leaves
+        if found.ended and (is_draft or (str(place) == NOISE_SECRET and not kept)):
             why = (
                 "a run that has ended leaves none without --privacy.keep-noise-secret: noise can be taken away with it"
             )
-            findings.wrong(NOISE_SECRET, why)
+            findings.wrong(place.name if is_draft else NOISE_SECRET, why)
         elif str(place) != "model" and artefact_of(place) is None and not place.name.startswith("."):
             findings.not_checkable(place.name, "no run writes it, and no statement tells of it")

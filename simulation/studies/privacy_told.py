@@ -40,7 +40,8 @@ def _texts(told: Any) -> Iterator[str]:
 def is_of_source(data_covered: str, config: RunConfig) -> bool:
     """Whether the data covered is said in the words of a run; the number of phones is the text's."""
     source = re.escape(text_source(config.data))
-    words = rf"the text of the [0-9,]+ training phones of {source}, as far as their phones took part"
+    number = "[1-9][0-9]{0,2}(,[0-9]{3})*"
+    words = f"the text of the {number} training phones of {source}, as far as their phones took part"
     return re.fullmatch(words, data_covered) is not None
 
 

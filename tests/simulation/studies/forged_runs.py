@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -400,6 +401,13 @@ def _in_the_facts() -> list[Forgery]:
             "other",
         ),
         ("a start of nothing", all_of(text("config.toml", 'init = "none"', 'init = "run"'), restate), "earlier_runs"),
+        ("a day to come", facts_of(date="9999-12-31"), "date: a day that is yet"),
+        ("less than a phone of a person", facts_of(most_phones_of_a_person=-5), "facts.most_phones_of_a_person"),
+        (
+            "commas for a number",
+            all_of(put("facts", "data_covered", by=lambda s: re.sub("[0-9]+", ",,,", s, count=1)), restate),
+            "data_covered",
+        ),
         ("words of the run's own guarantee", facts_of(words="private"), "facts.words"),
         ("words without noise, and no word of it", facts_of(words="counted"), "facts.words"),
     ]
@@ -430,6 +438,8 @@ def _elsewhere() -> list[Forgery]:
         ("half a page", lines(lambda said: said[:20], "privacy.md"), "^privacy.md:21: it ends here[^\n]*\n$"),
         ("a round less", lines(lambda said: said[:-1], "rounds.jsonl"), "rounds.jsonl"),
         ("head", text("privacy_head.json", '"lines": 4', '"lines": 5'), "privacy_head.json"),
+        ("a key more in the head", text("privacy_head.json", "{", '{"certified": 1,'), "another key more"),
+        ("a draft of a key of the noise", zeros(".noise_secret-1a2b"), r"\.noise_secret-1a2b"),
         ("all but the manifest", keeping("model/manifest.json", others), "manifest.json"),
     ]
     signed: list[tuple[str, Forge, str]] = [
