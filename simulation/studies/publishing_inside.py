@@ -27,6 +27,7 @@ GRAPH = (
     "checked again here: who passes the files on can exchange it, unless the manifest is signed."
 )
 _VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+)*")
+_OTHERWISE = "something else"
 _MEASURED = ("metrics_on_held_out_phones", "metrics_are")
 
 
@@ -45,7 +46,7 @@ def own_card(path: Path, card: dict[str, Any], vocabulary: str) -> dict[str, Any
     root, where = path.parents[1], f"{path}: model_card.json"
     words = read_text(path.with_name("vocab.txt"), "a vocabulary", ConfigError, MODEL_BYTES)
     if vocabulary != words:
-        raise ConfigError(_otherwise(path, "the words of vocab.txt inside it", root))
+        raise ConfigError(f"{expected(path, 'the words of vocab.txt inside it', _OTHERWISE)}; {_anew(root)}")
     config, summary = read_config(root / "config.toml"), RunDirectory(root).read_summary()
     privacy = read_json_object(root / "privacy.json", "the privacy statement of a run")
     head = head_of(root)
@@ -56,7 +57,8 @@ def own_card(path: Path, card: dict[str, Any], vocabulary: str) -> dict[str, Any
     if isinstance(version, str) and _VERSION.fullmatch(version):
         own["typefleet_version"] = version  # which may be another one than is installed here
     for place in _differences(own, card):
-        raise ConfigError(_otherwise(f"{where}: {place}", "what settings, summary and statement say", root))
+        what = "what settings, summary and statement say"
+        raise ConfigError(f"{expected(f'{where}: {place}', what, _OTHERWISE)}; {_anew(root)}")
     measured = card["metrics_on_held_out_phones"]
     own["metrics_on_held_out_phones"] |= {n: summary.held_out[n] for n in measured if n in summary.held_out}
     return own
@@ -88,7 +90,8 @@ def require_measured(path: Path, own: dict[str, Any], card: dict[str, Any]) -> N
     """
     for name in _MEASURED:
         if own[name] != card.get(name):
-            raise ConfigError(_otherwise(f"{path}: model_card.json: {name}", "what summary.json says", path.parents[1]))
+            where = f"{path}: model_card.json: {name}"
+            raise ConfigError(f"{expected(where, 'what summary.json says', _OTHERWISE)}; {_anew(path.parents[1])}")
 
 
 def require_own_vectors(path: Path) -> None:
@@ -120,10 +123,9 @@ def require_own_vectors(path: Path) -> None:
     except (KeyError, TypeError, IndexError, AttributeError):
         is_own = False
     if not is_own:
-        raise ConfigError(_otherwise(path, "sentences of ours, and words of the vocabulary", path.parents[1]))
+        what = "sentences of ours, and words of the vocabulary"
+        raise ConfigError(f"{expected(path, what, _OTHERWISE)}; {_anew(path.parents[1])}")
 
 
-def _otherwise(where: object, what: str, root: Path) -> str:
-    return (
-        f"{expected(where, what, 'something else')}; {command('scripts/export_model.py', root)} writes all files anew"
-    )
+def _anew(root: Path) -> str:
+    return f"{command('scripts/export_model.py', root)} writes all files anew"
