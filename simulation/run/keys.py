@@ -99,7 +99,11 @@ CHECKPOINTS = (
     Keys(("strategy/ledger/key",), "the key of the digests of sums", SECRETS),
     Keys(("strategy/ledger/line",), "where in the ledger the run is", SCHEDULE),
     Keys(("strategy/noise/streams/*", "strategy/noise/releases"), "the state of the noise", SECRETS),
-    Keys(("about.began.noise_check",), "a digest of the noise's key, by which a seed can be found", SECRETS),
+    Keys(
+        ("about.began.noise_check", "about.began.noise_key_check"),
+        "a digest of the noise's key, by which a seed can be found",
+        SECRETS,
+    ),
     Keys(("about.fingerprint.settings.*",), "the settings, the seed among them", SECRETS),
     Keys(("tokens_by_phone",), "tokens that each phone trained on", ONE_PHONE),
     Keys(("strategy/participation/*",), "how often each phone took part, and when last", ONE_PHONE),

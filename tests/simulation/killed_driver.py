@@ -63,7 +63,7 @@ def arm(point: str, server_round: int) -> None:
 
         def half_a_file(path: Path, write: Any, **how: Any) -> None:
             if path.name == f"checkpoint-{server_round:06d}.npz":
-                (path.parent / f".{path.name}-half").write_bytes(b"PK\x03\x04 the machine was switched off here")
+                (path.parent / f".{path.name}-0123abcd").write_bytes(b"PK\x03\x04 the machine was switched off here")
                 die()
             original(path, write, **how)
 
