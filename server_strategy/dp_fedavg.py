@@ -125,9 +125,7 @@ class DPFedAvg(Strategy):
         message_timeout_s: float = 3600.0,
         aggregator: Aggregator | None = None,
     ) -> None:
-        if not 0 < cohort.goal <= num_phones or cohorts.most_reports > MAX_PHONES:
-            goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
-            raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {cohorts.most_reports} reports"))
+        _check_goal(cohort, num_phones, cohorts.most_reports)
         self.cohorts, self.cohort = cohorts, cohort
         self.optimizer = typed(optimizer or ServerOptimizerConfig(), ("server_optimizer",))
         self.server_optimizer = self.optimizer.make() if server_optimizer is None else server_optimizer
@@ -340,6 +338,12 @@ class DPFedAvg(Strategy):
         self.last_evaluation = (
             PhoneCounts(leaf(evaluation, "phones"), leaves_of(branch(evaluation, "counts"))) if evaluation else None
         )
+
+
+def _check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> None:
+    if not 0 < cohort.goal <= num_phones or most_reports > MAX_PHONES:
+        goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
+        raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {most_reports} reports"))
 
 
 def _num_weights(arrays: ArrayRecord) -> int:

@@ -32,7 +32,7 @@ from client_model.tflite.tied_table import dequantised, is_int8
 _TOKENS = 4_000  # of made-up messages
 _DAMPING = 0.1  # of the mean second moment, added to each: no direction is free
 _LARGEST = 127
-_SMALL_SHARE = 1 / 25  # of all weights; a matrix of at most so many is kept in 16 bits
+_SMALL_SHARE = 1 / 25  # of all weights; a matrix that has no more is kept in 16 bits
 
 
 @dataclass

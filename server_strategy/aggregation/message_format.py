@@ -6,6 +6,7 @@ sender it has to be and how large it may get, and gets either a whole message or
 """
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -99,7 +100,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Message:
+class Message(ABC):
     """What all messages begin with.
 
     Attributes:
@@ -147,12 +148,14 @@ class Message:
         reader.end()
         return message
 
+    @abstractmethod
     def _body(self) -> bytes:
-        raise NotImplementedError
+        """What follows the header."""
 
     @classmethod
+    @abstractmethod
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
-        raise NotImplementedError
+        """The message of a body; inverse of `_body`."""
 
     @classmethod
     def _most_bytes(cls, limits: Limits) -> int:

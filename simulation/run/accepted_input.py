@@ -84,15 +84,12 @@ def accept_input(
         check_output_dir(config.output_dir)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
-    goal = config.cohort.goal
-    if goal > spec.num_phones:
-        raise ConfigError(expected("--cohort.goal", f"at most the fleet's {spec.num_phones} phones", goal))
+    _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
     people, held_out = split.of(digests[: spec.num_people])
     training = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
-    if goal > len(training):
-        raise ConfigError(expected("--cohort.goal", f"at most the {len(training)} training phones of the fleet", goal))
+    _check_goal(config, len(training), "the {} training phones of the fleet")
     start = open_starting_point(config)
     counts_words = start is None and config.data.vocabulary_path is None
     plan = _privacy_plan(config, parts, spec.num_phones, counts_words)
@@ -118,6 +115,12 @@ def accept_input(
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _check_goal(config: RunConfig, most: int, which: str) -> None:
+    """Refuse a round of more phones than there are; `which` are they, with a place for their number."""
+    if config.cohort.goal > most:
+        raise ConfigError(expected("--cohort.goal", f"at most {which.format(most)}", config.cohort.goal))
 
 
 def _given_vocabulary(config: RunConfig, start: StartingPoint | None) -> Vocabulary | None:

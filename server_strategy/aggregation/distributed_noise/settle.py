@@ -68,13 +68,7 @@ def settle(
     if kind not in get_args(NoiseKind):
         raise ConfigError(expected("kind", " or ".join(get_args(NoiseKind)), kind))
     check_bits(bits)
-    for name, value in (("phones", phones), ("dimension", dimension)):
-        if not is_whole(value, 1):
-            raise ConfigError(expected(name, "a whole number >= 1", value))
-    if not is_whole(threshold, 1, phones):
-        raise ConfigError(expected("threshold", f"a whole number from 1 to {phones}, the phones of a round", threshold))
-    if not is_whole(corrupted, 0, threshold - 1):
-        raise ConfigError(expected("corrupted", f"a whole number from 0 to {threshold - 1}", corrupted))
+    _check_counts(dimension=dimension, phones=phones, threshold=threshold, corrupted=corrupted)
     for name, number in (("noise_multiplier", noise_multiplier), ("deviations", deviations)):
         if not (number > 0 and math.isfinite(number)):
             raise ConfigError(expected(name, "a number > 0", number))
@@ -101,6 +95,21 @@ def settle(
         share_stddev=share,
         deviations=deviations,
     )
+
+
+def _check_counts(*, dimension: int, phones: int, threshold: int, corrupted: int) -> None:
+    """Refuse what is no whole number, or one out of bounds.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for name, value in (("phones", phones), ("dimension", dimension)):
+        if not is_whole(value, 1):
+            raise ConfigError(expected(name, "a whole number >= 1", value))
+    if not is_whole(threshold, 1, phones):
+        raise ConfigError(expected("threshold", f"a whole number from 1 to {phones}, the phones of a round", threshold))
+    if not is_whole(corrupted, 0, threshold - 1):
+        raise ConfigError(expected("corrupted", f"a whole number from 0 to {threshold - 1}", corrupted))
 
 
 def _finest_units(
