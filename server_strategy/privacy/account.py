@@ -44,23 +44,9 @@ from server_strategy.privacy.account_lines import (
     salted,
     to_text,
 )
-from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
-from server_strategy.privacy.costs import Cost, Terms, added_up, covers, unbounded_of
+from server_strategy.privacy.account_sums import AccountTotal, Charged
+from server_strategy.privacy.costs import Cost, Terms, covers
 from typefleet.errors import expected, unreadable
-
-_NO_PROTECTION = 1.0  # a delta that allows everything
-
-
-@dataclass(frozen=True)
-class AccountTotal:
-    """What all of an account costs a phone."""
-
-    runs: int
-    zcdp_rho: float | None  # None: nothing bounds it
-    delta: float | None  # None while no run had privacy
-    epsilon: float | None
-    unbounded: int  # runs without privacy, and starts whose cost is not known
-    reserved: int  # runs whose cost is the most that they can spend
 
 
 @dataclass(frozen=True)
@@ -301,66 +287,20 @@ class Account:
             AccountError: the limit is above an earlier one, the costs are of two currencies, or they are too much; or
                 the deltas add up to 1 or more, which protects nobody.
         """
-        if self.limit is not None and total_epsilon is not None and total_epsilon > self.limit:
-            most = f"at most {self.limit:g}, with which a run on {self.path} was begun"
-            raise AccountError(expected("--privacy.total-epsilon", most, f"{total_epsilon:g}"))
-        own = self.terms
-        if cost.zcdp_rho is not None and own is not None and terms.currency != own.currency:
-            raise AccountError(
-                expected(
-                    f"--privacy.account: {self.path}",
-                    f"runs whose epsilon is of {own.deployment} ({own.adjacency})",
-                    f"one of {terms.deployment} ({terms.adjacency}); costs of two deployments do not add up, so each "
-                    "has an account of its own",
-                )
-            )
-        others = [charge.cost for run, charge in self.charges.items() if run != beside]
-        delta = added_up([*others, cost, Cost(0.0, (own or terms).delta or 0.0)]).own_delta
-        if delta >= _NO_PROTECTION:
-            where, found = f"--privacy.account: {self.path}", f"{delta:.3g} with this one"
-            raise AccountError(expected(where, "runs whose deltas add up to less than 1", found))
-        limits = [limit for limit in (self.limit, total_epsilon) if limit is not None]
-        if limits:
-            self._require_within(min(limits), cost, terms, beside)
-
-    def _require_within(self, limit: float, cost: Cost, terms: Terms, beside: str | None) -> None:
-        delta = (self.terms or terms).delta
-        others = [charge.cost for run, charge in self.charges.items() if run != beside]
-        before, after = added_up(others), added_up([*others, cost])
-        if after.zcdp_rho is not None and delta is not None and epsilon_by_rdp(after.zcdp_rho, delta) <= limit:
-            return
-        where = f"--privacy.total-epsilon: {self.path}"
-        if cost.zcdp_rho is None:
-            raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", "one that nothing bounds"))
-        if before.zcdp_rho is None or delta is None:
-            found = f"{unbounded_of(others)} before it that nothing bounds; nothing is left"
-            raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", found))
-        left = max(rho_for(limit, delta, "--privacy.total-epsilon") - before.zcdp_rho, 0.0)
-        alone = f"epsilon {epsilon_by_rdp(left, delta):.3g} for a run alone" if left else "nothing"
-        fits = f"a run of at most rho {left:.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
-        found = f"one of up to rho {cost.zcdp_rho:.4g} (epsilon {epsilon_by_rdp(cost.zcdp_rho, delta):.3g})"
-        raise AccountError(expected(where, fits, found))
+        self._charged(beside).require_room(cost, terms, total_epsilon)
 
     @property
     def total(self) -> AccountTotal:
         """What all runs together cost a phone, those that are reserved at the most that they can."""
-        costs = [charge.cost for charge in self.charges.values()]
-        together, delta = added_up(costs), None if self.terms is None else self.terms.delta
-        return AccountTotal(
-            runs=len(costs),
-            zcdp_rho=together.zcdp_rho,
-            delta=None if delta is None else delta + together.own_delta,
-            epsilon=None if together.zcdp_rho is None or delta is None else epsilon_by_rdp(together.zcdp_rho, delta),
-            unbounded=unbounded_of(costs),
-            reserved=sum(charge.is_open for charge in self.charges.values()),
-        )
+        return self._charged().total(reserved=sum(charge.is_open for charge in self.charges.values()))
 
     def left(self) -> Cost | None:
         """The largest rho that still fits under the limit; None without a limit, or a delta to translate it at."""
-        if self.limit is None or self.terms is None or self.terms.delta is None:
-            return None
-        spent = self.total.zcdp_rho
-        return Cost(0.0 if spent is None else max(rho_for(self.limit, self.terms.delta) - spent, 0.0))
+        return self._charged().left()
+
+    def _charged(self, beside: str | None = None) -> Charged:
+        costs = tuple(charge.cost for run, charge in self.charges.items() if run != beside)
+        return Charged(costs, self.terms, self.limit, self.path)
 
     def _grown(self, kind: str, date: str, fields: dict[str, Any]) -> "Account":
         return self._with(next_line(list(self.entries), kind, date, fields))

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server_strategy.privacy.account import Account, AccountTotal
+from server_strategy.privacy.account import Account
+from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.composition import EarlierRun, composed
 
 NOT_COUNTED = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
 from client_model.text.population import text_source
-from server_strategy.privacy.account import AccountTotal
+from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.composition import MADE_UP, SYNTHETIC, EarlierRun
 from server_strategy.privacy.costs import Cost, Terms

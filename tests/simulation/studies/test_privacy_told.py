@@ -10,7 +10,7 @@ import pytest
 from client_model.config import ModelConfig
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from server_strategy.config import CohortConfig
-from server_strategy.privacy.account import AccountTotal
+from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.composition import SYNTHETIC, EarlierRun
 from server_strategy.privacy.config import PrivacyConfig
