@@ -109,6 +109,20 @@ def shown_half(text: str) -> str:
     return text if text.strip("0.") else f"< {text[:-1]}1"
 
 
+def value_and_half(found: Interval, metric: Metric) -> str:
+    """A value as people read it, with half of its interval where it has one: `20.25 ± 0.31 %`.
+
+    Args:
+        found: in the unit of the metric's values.
+        metric: which it is of.
+    """
+    text, half = metric.text(found.mean), found.half_width
+    if half is None:
+        return text
+    unit = " %" if text.endswith(" %") else ""
+    return f"{text.removesuffix(unit)} ± {shown_half(metric.bare(half))}{unit}"
+
+
 def difference_between_seeds(
     values: Sequence[float], reference: Sequence[float], confidence: float = CONFIDENCE
 ) -> Interval | None:

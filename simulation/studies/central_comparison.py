@@ -24,6 +24,7 @@ from client_model.metrics.intervals import (
     over_seeds,
     ratio_over_people,
     shown_half,
+    value_and_half,
     why_so_wide,
 )
 from client_model.metrics.keystrokes import keystroke_table
@@ -193,15 +194,7 @@ def over_seeds_of(found: CentralComparison, metric: Metric) -> Interval | None:
 
 
 def _with_half(one: Interval | None, metric: Metric) -> str:
-    if one is None:
-        return "-"
-    text = metric.text(one.mean)
-    half = one.half_width
-    return (
-        text
-        if half is None
-        else f"{text.removesuffix(' %')} ± {shown_half(metric.bare(half))}{' %' if '%' in text else ''}"
-    )
+    return "-" if one is None else value_and_half(one, metric)
 
 
 def _ratio_text(one: Interval | None) -> str:

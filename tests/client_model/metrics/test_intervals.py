@@ -12,6 +12,7 @@ from client_model.metrics.intervals import (
     ratio_over_people,
     share_over_people,
     shown_half,
+    value_and_half,
     why_so_wide,
 )
 from client_model.metrics.keyboard_metrics import PERPLEXITY, TOP1_RECALL
@@ -66,6 +67,14 @@ def test_seeds_that_agree_tell_no_spread(values):
 def test_half_an_interval_is_never_shown_as_nothing():
     shown = [shown_half(text) for text in ("0.00", "0", "0.0", "0.01", "12", "1,700")]
     assert shown == ["< 0.01", "< 1", "< 0.1", "0.01", "12", "1,700"]
+
+
+def test_a_value_stands_with_half_its_interval_and_one_unit():
+    wide, narrow = over_seeds([0.19, 0.2, 0.21]), over_seeds([0.2, 0.2 + 1e-6, 0.2 - 1e-6])
+    assert value_and_half(wide, TOP1_RECALL) == f"20.00 ± {100 * wide.half_width:.2f} %"
+    assert value_and_half(narrow, TOP1_RECALL) == "20.00 ± < 0.01 %"
+    assert value_and_half(over_seeds([0.2]), TOP1_RECALL) == "20.00 %"  # one alone has no interval
+    assert value_and_half(over_seeds([50.0, 54.0]), PERPLEXITY) == "52 ± 25"
 
 
 def test_one_seed_says_nothing_of_its_spread_and_none_nothing_at_all():
