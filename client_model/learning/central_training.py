@@ -5,6 +5,7 @@ same kernel that trains a phone. Kept within one thread, the same corpus and see
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +59,8 @@ def train_centrally(
     """
     length = shape.sequence_length
     read = range(population.num_phones) if phones is None else phones
-    parts = [last_sequences(population, lookup, phone, _EVERY_SEQUENCE, length) for phone in read]
-    inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
+    inputs, targets, lengths, sizes = _text_of(population, lookup, read, length)
     rng = generator(seed, "central training")
-    sizes = [len(part[2]) for part in parts]
     order = np.concatenate([one_pass(sizes, passes, rng) for _ in range(epochs)])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     trainer, flat = LocalTrainer(shape, max_gradient_norm), flatten(weights)
@@ -82,6 +81,15 @@ def train_centrally(
             if progress is not None:
                 progress((begin + len(chosen)) / len(order), result.loss_sum / result.num_tokens)
     return unflatten(flat, shape)
+
+
+def _text_of(
+    population: Population, lookup: NDArray[np.int32], phones: Sequence[int], length: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], list[int]]:
+    """(inputs [pairs], targets [pairs], lengths [sequences], sequences of each phone), one phone after another."""
+    parts = [last_sequences(population, lookup, phone, _EVERY_SEQUENCE, length) for phone in phones]
+    inputs, targets, lengths = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return inputs, targets, lengths, [len(part[2]) for part in parts]
 
 
 def one_pass(sizes: Sequence[int], passes: Sequence[float] | None, rng: np.random.Generator) -> NDArray[np.int64]:
