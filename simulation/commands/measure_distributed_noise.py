@@ -59,6 +59,7 @@ def main(argv: Sequence[str]) -> None:
         at_most = f"at most 1 - --threshold-share = {1 - flags.threshold_share:.4g}, or the round fails"
         raise ConfigError(expected("--lost-share", at_most, f"{flags.lost_share:g}"))
     from simulation.studies import distributed_noise as study  # takes a second to import
+    from simulation.studies.distributed_noise_report import print_measured, write_measured
 
     experiment = study.Experiment(
         phones=flags.phones,
@@ -77,6 +78,6 @@ def main(argv: Sequence[str]) -> None:
     except ConfigError as error:
         raise ConfigError(f"--{error}") from error
     console = console_for(sys.stdout)
-    study.print_measured(console, experiment, rows)
-    for path in study.write_measured(flags.output_dir, experiment, rows):
+    print_measured(console, experiment, rows)
+    for path in write_measured(flags.output_dir, experiment, rows):
         console.print(str(path))

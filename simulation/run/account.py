@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from client_model.text.population import PopulationSpec, text_source
 from server_strategy.privacy.account import Account
@@ -24,16 +23,15 @@ from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun, may_share_people
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger import PrivacySpent
-from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
-from simulation.files import read_json_object, write_text_atomically
+from simulation.files import write_text_atomically
 from simulation.run.account_costs import most_of as most_of
 from simulation.run.account_costs import own_delta_of as own_delta_of
 from simulation.run.account_costs import recorded as recorded
 from simulation.run.account_costs import terms_of as terms_of
-from simulation.run.directory import RunDirectory
-from simulation.run.earlier_runs import SECTION, population_named
+from simulation.run.account_stated import has_released, line_stated, require_what_was_stated
+from simulation.run.earlier_runs import population_named
 from simulation.run.lock import in_turn
 from simulation.run.unbegun import with_unbegun_freed
 from typefleet.errors import ConfigError, expected, unwritable
@@ -172,18 +170,18 @@ def open_on_account(
             the run was given up, or goes on in a copy of its folder.
     """
     path, number = facts.config.privacy.account, run_number(salt)
-    line = _line_stated(root, number)
+    line = line_stated(root, number)
     if path is None:
         if line is None and not began_on_one:
             return None
         what = f"the account that {root if line is None else root / 'privacy.json'} names"
         raise AccountError(expected("--privacy.account", what, "none"))
     here = RunOnAccount(path, number)
-    released = line is not None or (began_on_one and _has_released(root))
+    released = line is not None or (began_on_one and has_released(root))
 
     def opened(account: Account | None) -> Account:
         if account is not None:
-            _require_what_was_stated(account, line, root)
+            require_what_was_stated(account, line, root)
         if released and (account is None or here.run not in account.charges):
             found = "none" if account is None else "one without it"
             raise AccountError(expected(path, f"the account that {root} was charged on before its releases", found))
@@ -329,32 +327,6 @@ def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
     except OSError as error:
         raise ConfigError(unwritable(f"--privacy.account: {path}", error)) from error
     return after
-
-
-def _line_stated(root: Path, number: str) -> tuple[Any, Any] | None:
-    """(number, hash) of the line of an account that the statement of a run names; None if it names none."""
-    if not (root / "privacy.json").exists():
-        return None
-    stated: Any = read_json_object(root / "privacy.json", "the privacy statement of a run").get(SECTION)
-    found = stated.get("account") if isinstance(stated, dict) else None
-    if not isinstance(found, dict) or found.get("run") != number:
-        return None
-    return found.get("line"), found.get("line_sha256")
-
-
-def _has_released(root: Path) -> bool:
-    ledger = RunDirectory(root).ledger
-    return ledger.exists() and any(entry["release"] for entry in read_ledger(ledger)[0])
-
-
-def _require_what_was_stated(account: Account, stated: tuple[Any, Any] | None, root: Path) -> None:
-    """Refuse an account that lacks lines which a statement of this run names: an older copy of it, or another."""
-    if stated is None:
-        return
-    line, digest = stated
-    if type(line) is not int or not 1 <= line <= len(account.entries) or account.entries[line - 1]["hash"] != digest:
-        what = f"the line that {root / 'privacy.json'} names"
-        raise AccountError(expected(f"{account.path}:{line if type(line) is int else 1}", what, "another, or none"))
 
 
 def _today() -> str:

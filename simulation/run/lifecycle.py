@@ -1,6 +1,5 @@
 """A run as an object: made or resumed, kept durable, summed up, finished."""
 
-import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,12 +16,11 @@ from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
-from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
-from simulation.flags import result_settings, to_toml
+from simulation.flags import to_toml
 from simulation.run.account import RunOnAccount, free_unbegun, open_on_account, run_number
 from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
@@ -47,13 +45,13 @@ from simulation.run.noise_secret import (
     check_of_secret,
     erase_noise_secret,
     noise_of_new_run,
-    noise_of_resumed_run,
 )
 from simulation.run.other_runs import ask_account, facts_of
 from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
 from simulation.run.reservation import words_alone_if_it_fails
+from simulation.run.same_beginning import fingerprint, noise_again, require_nothing_released, require_same_beginning
 from simulation.run.starting_point import starting_weights
 from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, InputError, expected, said_of
@@ -187,7 +185,7 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16) if reserved is None else reserved.salt
     at_start = CurrentWeights(flatten(weights), prepared.shape)
-    bound_to = beginning(_fingerprint(prepared), at_start.sha256)
+    bound_to = beginning(fingerprint(prepared), at_start.sha256)
     noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, cohorts.most_reports)
@@ -221,7 +219,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory = RunDirectory(config.output_dir)
     held.enter_context(only_writer(directory.root))  # before anything is read: it may be written this moment
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
-        _require_nothing_released(prepared, directory)
+        require_nothing_released(prepared, directory)
         progress.say(f"{directory.root} was stopped before its first round; starting it anew")
         account, reserved = config.privacy.account, prepared.reserved
         if account is not None and account.exists():
@@ -232,11 +230,11 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     for note in notes:
         progress.say(f"note: {note}")
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
-    _require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
+    require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     drop_drafts(directory.root)
     began = part_of(stored, "began", dict)
     is_over = _is_over(totals, config)
-    noise = _noise_again(prepared, directory, began, is_over=is_over)
+    noise = noise_again(prepared, directory, began, is_over=is_over)
     if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
         if began.get(_NOISE_HERE) != noise.check():
             progress.say(f"note: {directory.root} {_ELSEWHERE}")
@@ -265,36 +263,6 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     return run
 
 
-def _require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
-    """Refuse to start anew what has released something: with another secret that would be a second release.
-
-    Raises:
-        ConfigError: there is a release on record.
-    """
-    if prepared.plan.noise_source == "secret" and directory.ledger.exists():
-        entries, _ = read_ledger(directory.ledger)  # none, where the run was killed before its plan was written
-        releases = max((entry["release"] for entry in entries), default=0)
-        if releases:
-            found = f"none, and {releases} releases on record; start a new run"
-            raise ConfigError(expected(directory.checkpoints, "a checkpoint", found))
-
-
-def _noise_again(prepared: Prepared, directory: RunDirectory, began: dict[str, str], *, is_over: bool) -> NoiseKey:
-    """The key that the run began with; of one that is over any, since nothing more is released.
-
-    Raises:
-        CheckpointError: the checkpoint does not say what the run began with.
-        ConfigError: the secret is missing, damaged, or another run's.
-    """
-    plan, config = prepared.plan, prepared.config
-    if is_over and plan.noise_source == "secret":
-        return NoiseKey.fresh()
-    if not began.keys() >= {"start_sha256", "noise_check"}:
-        raise CheckpointError(expected(directory.checkpoints, "what the run began with", "a part of it"))
-    bound_to = beginning(_fingerprint(prepared), str(began["start_sha256"]))
-    return noise_of_resumed_run(directory.root, plan, config.seed, bound_to, check=str(began["noise_check"]))
-
-
 def _load_state(stored: Checkpoint, prepared: Prepared, cohorts: FleetCohorts, strategy: DPFedAvg) -> None:
     """Let the world and the strategy go on from a checkpoint.
 
@@ -321,32 +289,6 @@ def _load_state(stored: Checkpoint, prepared: Prepared, cohorts: FleetCohorts, s
         raise CheckpointError(expected(stored.path, "the state of such a run", "another one")) from error
 
 
-def _require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path) -> None:
-    """Refuse to go on with other settings, other text or other parts than a run began with."""
-    now = _fingerprint(prepared)
-    given, missed = (found["parts"] or "none" for found in (now, {"parts": {}, **then}))
-    if given != missed:
-        raise ConfigError(expected(f"--resume: {root}", f"the parts that it began with handed in, {missed}", given))
-    if now != then:
-        what = f"the settings, the text and the trace that {root} began with"
-        raise ConfigError(expected("--resume", what, "others"))
-
-
-def _fingerprint(prepared: Prepared) -> dict[str, Any]:
-    """Everything that may change a result: the settings, the text, the vocabulary."""
-    settings = result_settings(prepared.config)
-    folder = prepared.task.population.cache_folder
-    return {
-        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
-        "text": None if folder is None else Path(folder).name,  # named by the file's content
-        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.fleet.availability.files],
-        "start": None if prepared.start is None else prepared.start.digest,
-        "metrics": [repr(metric) for metric in prepared.metrics.metrics],
-        "parts": prepared.parts.described(),
-        "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
-    }
-
-
 def checkpoint(run: Run, forget_noise: bool = False) -> None:
     """Make the run durable.
 
@@ -367,7 +309,7 @@ def checkpoint(run: Run, forget_noise: bool = False) -> None:
             "world": run.cohorts.state(),
         },
         {
-            "fingerprint": _fingerprint(run.prepared),
+            "fingerprint": fingerprint(run.prepared),
             "salt": run.salt,
             "began": dict(run.began),
             "totals": asdict(run.totals),

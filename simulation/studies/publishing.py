@@ -5,26 +5,19 @@ evaluation says is left out of it unless it is asked for, since the people it wa
 a file for phones is then written anew, and the manifest with it.
 """
 
-import hashlib
 import json
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TextIO
 
-import numpy as np
-
-from client_model.metrics.table import metric_table
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from client_model.tflite.export_folder import (
     MANIFEST,
     SIGNATURE,
-    VerificationError,
-    place_files,
     read_private_key,
     sign_folder,
     verify_folder,
@@ -32,18 +25,19 @@ from client_model.tflite.export_folder import (
 from server_strategy.privacy.statement_noise import noise_source_of
 from server_strategy.privacy.statement_together import EARLIER, together_json
 from simulation.config import RunConfig
-from simulation.files import read_json_object, write_bytes_atomically, write_npz_atomically, write_text_atomically
+from simulation.files import read_json_object, write_text_atomically
 from simulation.flags import read_config
-from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on
+from simulation.run.artefacts import ARTEFACTS, artefact_of
 from simulation.run.files_statement import HEADING, WORDS, files_markdown, tellings
 from simulation.run.keys import MANIFEST as MANIFEST_KEYS
 from simulation.run.keys import MANIFEST_ALONE, STATEMENT
-from simulation.run.ledger_head import HEAD, for_manifest
+from simulation.run.ledger_head import HEAD
 from simulation.run.sources import EVALUATION, Guarantee
 from simulation.studies.privacy_check import check_statement
 from simulation.studies.privacy_heads import vouches_for_words
-from simulation.studies.publishing_inside import GRAPH, own_card, require_measured, require_own_vectors
+from simulation.studies.publishing_inside import GRAPH
 from simulation.studies.publishing_lacks import Lack
+from simulation.studies.publishing_model import copy_model, is_vouched_for
 from simulation.subcommands import PROGRAM
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
@@ -51,11 +45,7 @@ from typefleet.untrusted.limits import MODEL_BYTES
 from typefleet.untrusted.opening import read_bytes
 
 _STATEMENT = "privacy.json"
-_NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
 _COMMAND = f"{PROGRAM} check RUN_DIR"  # for whoever has the run's folder, and with it the ledger
-_IN_ENTRIES = frozenset(
-    ("bytes", "sha256", "weights_sha256", "same_first_word", "same_three_words", "contexts", "metrics", "ledger")
-)
 _WHAT = "the privacy statement of a run"
 
 
@@ -97,7 +87,7 @@ def publish(
     draft = target.parent / f".{target.name}-{secrets.token_hex(4)}"
     try:
         (draft / "model").mkdir(parents=True)
-        _copy_model(root / "model", draft / "model", privacy["weights_sha256"], evaluation)
+        copy_model(root / "model", draft / "model", privacy["weights_sha256"], evaluation)
         if signer is not None and (draft / "model" / MANIFEST).exists():
             sign_folder(draft / "model", signer)
         _write_statement(root, draft, privacy, words, evaluation)
@@ -204,92 +194,6 @@ def _require_files(root: Path) -> None:
         raise ConfigError(expected(root / "model" / "vocab.txt", what, "neither"))
 
 
-def _is_vouched_for(path: Path) -> bool:
-    """Whether head or manifest name a file of the model: without a manifest, files for phones could be anybody's."""
-    return path.name in ("weights.npz", "vocab.txt") or path.with_name(MANIFEST).exists()
-
-
-def _copy_model(source: Path, target: Path, weights_sha256: str, evaluation: bool) -> None:
-    """The model's files that are to be passed on."""
-    named = {path.name: path for path in sorted(source.iterdir()) if is_to_pass_on(PurePosixPath("model", path.name))}
-    named = {name: path for name, path in named.items() if _is_vouched_for(path)}
-    manifest = named.pop(MANIFEST, None)
-    named.pop(SIGNATURE, None)
-    for path in named.values():
-        if path.suffix == ".npz":
-            _write_arrays(path, target / path.name)
-            continue
-        content = read_bytes(path, "a file of the model", VerificationError, MODEL_BYTES)
-        if path.name == "test_vectors.json":
-            require_own_vectors(path)
-        if path.suffix == ".tflite":
-            content = _checked_file(path, content, weights_sha256, evaluation)
-        write_bytes_atomically(target / path.name, content)
-    if manifest is None:
-        return
-    if evaluation:
-        _copy_manifest(manifest, target)
-    else:
-        facts = {name: {"weights_sha256": weights_sha256} for name in named if name.endswith(".tflite")}
-        empty = target / ".nothing-new"
-        empty.mkdir()
-        place_files(empty, target, facts, tuple(named))
-        empty.rmdir()
-
-
-def _write_arrays(path: Path, target: Path) -> None:
-    """The numbers alone: what else a zip file may hold is nobody's statement."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise VerificationError(expected(path, "the weights of a run", "a damaged file")) from error
-    write_npz_atomically(target, arrays)
-
-
-def _copy_manifest(path: Path, target: Path) -> None:
-    """The manifest with the signature, if it can stay as it is.
-
-    That of an earlier version has a digest of the settings, by which a small seed can be found; and weights that
-    another version of NumPy wrote are the same numbers in other bytes.
-    """
-    entries = read_json_object(path, "a manifest of files")
-    for name, entry in entries.items():
-        if not _IN_ENTRIES.issuperset(entry):
-            raise VerificationError(expected(path, "entries with what an export says of a file", "one with more"))
-        if isinstance(entry.get("ledger"), dict):
-            entry["ledger"] = for_manifest(entry["ledger"])
-        content = read_bytes(target / name, "a file of the model", VerificationError, MODEL_BYTES)
-        entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    if entries != read_json_object(path, "a manifest of files"):
-        write_text_atomically(target / MANIFEST, json.dumps(entries, indent=2) + "\n")
-        return
-    for name in (MANIFEST, SIGNATURE):
-        if path.with_name(name).exists():
-            shutil.copyfile(path.with_name(name), target / name)
-
-
-def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:
-    """A file for phones of these weights, whose card is the run's own and says nothing that is to be left out."""
-    from client_model.tflite.tflite_metadata import read_associated_files, with_metadata, without_metadata
-    from simulation.device.model_card import associated_files, read_inside, require_weights
-
-    card, vocabulary = read_inside(path, file)
-    require_weights(path, card, weights_sha256)
-    if evaluation and any(name.startswith("baseline_") for name in card["metrics_on_held_out_phones"]):
-        raise ConfigError(expected(path, "a card without what counting words reaches", "one of an earlier version"))
-    own = own_card(path, card, vocabulary)
-    if evaluation:
-        require_measured(path, own, card)
-        inside = associated_files(own, vocabulary, metric_table())[1]
-        if read_associated_files(file, path) != {one.name: one.content for one in inside}:
-            raise ConfigError(expected(path, "the vocabulary and the card of its run inside it", "something else"))
-        return file
-    own["metrics_on_held_out_phones"] = dict.fromkeys(own["metrics_on_held_out_phones"])
-    own["metrics_are"] = _NOT_MEASURED
-    return with_metadata(without_metadata(file), *associated_files(own, vocabulary, metric_table()))
-
-
 def _write_statement(root: Path, draft: Path, privacy: dict[str, Any], words: str, evaluation: bool) -> None:
     """The statement of the run, with what the published files tell in the place of what all files tell."""
     here = [one for one in ARTEFACTS if one.tells is STATEMENT or any(draft.glob(one.name))]
@@ -324,7 +228,7 @@ def _left_out(root: Path, evaluation: bool) -> Iterator[tuple[str, str]]:
         place = PurePosixPath(path.relative_to(root).as_posix())
         if str(place) != "model" and artefact_of(place) is None:
             yield str(place), "nobody knows what"
-        elif place.parts[0] == "model" and len(place.parts) == 2 and not _is_vouched_for(path):
+        elif place.parts[0] == "model" and len(place.parts) == 2 and not is_vouched_for(path):
             yield str(place), f"without {MANIFEST} nothing says that it is the run's"
     if not evaluation:
         yield "metrics in cards, manifest", "evaluation; --evaluation leaves it in"

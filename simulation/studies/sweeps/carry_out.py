@@ -9,8 +9,9 @@ from simulation.engine.clusters import warning_of
 from simulation.run.directory import new_name
 from simulation.signals import first_signal_finishes
 from simulation.studies.account_report import account_lines
-from simulation.studies.sweeps.desk import TRIALS, Desk, is_sweep
+from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.display import SweepDisplay, counted, print_cost_of_starting, print_line, print_result
+from simulation.studies.sweeps.folder import TRIALS, is_sweep
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.results import SweepResult, sweep_result, write_tables
 from simulation.studies.sweeps.study_file import Study

@@ -1,6 +1,5 @@
 """The loop of a sweep: trials to hosts, what they reach to the search, until there are no more."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -11,22 +10,30 @@ from typing import Any
 from optuna.trial import Trial, TrialState
 
 from simulation.config import RunConfig
-from simulation.files import read_json_object, write_text_atomically
-from simulation.flags import read_config, result_settings, to_toml
+from simulation.files import write_text_atomically
+from simulation.flags import to_toml
 from simulation.run.abandoning import given_up
-from simulation.run.directory import check_output_dir
 from simulation.run.lock import only_writer
 from simulation.run.run_messages import RoundNews, RunFailed, RunRequest
+from simulation.studies.sweeps.folder import (
+    BASE,
+    CHOSEN,
+    CONFIRMATION,
+    HELD_OUT,
+    TRIALS,
+    UNCHANGED,
+    check_settings,
+    is_finished,
+    is_of,
+    settings_of,
+    value_of,
+)
 from simulation.studies.sweeps.run_host import Channel, LocalChannel, RunHost, all_closed
 from simulation.studies.sweeps.search import Search, Tried, setting_of
 from simulation.studies.sweeps.study_file import Setting, Study
-from typefleet.errors import ConfigError, MachineError, expected, unwritable
+from typefleet.errors import ConfigError, MachineError, expected
 
 _LOOK_EVERY_S = 0.2
-_BASE, _STUDY = "settings.toml", "study.json"
-CONFIRMATION, TRIALS = "confirmation", "trials"
-CHOSEN, UNCHANGED = "chosen", "unchanged"  # in the confirmation
-_HELD_OUT = {"evaluation__people": "held-out"}
 
 
 @dataclass
@@ -81,7 +88,7 @@ class Desk:
         if self._places.number > 1 and study.options.pruner != "none":
             found = f"{self._places.number} with pruner = {study.options.pruner!r}, which would end whichever is slower"
             raise ConfigError(expected("--parallel", "1", found))
-        _check_settings(folder, study)
+        check_settings(folder, study)
         self._search = Search(folder, study, self._places.number)
         self.progress = Progress(self._search.total)
         self._ended, self._stop = threading.Condition(), threading.Event()
@@ -212,7 +219,7 @@ class Desk:
             began = time.monotonic()
             self.progress.running[name] = "starting"
             request = RunRequest(
-                settings=str(_settings_of(run)),
+                settings=str(settings_of(run)),
                 seed=seed,
                 output_dir=str(run),
                 going_on=(run / "config.toml").exists(),
@@ -233,9 +240,9 @@ class Desk:
         if self._places.workers is not None:
             given["engine__workers"] = self._places.workers
         with self._parsing:
-            config = self.study.config_of(setting, self.folder / _BASE, seed, **given)
+            config = self.study.config_of(setting, self.folder / BASE, seed, **given)
         run.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(_settings_of(run), to_toml(config))
+        write_text_atomically(settings_of(run), to_toml(config))
         return config
 
     def _confirm(self, host: RunHost) -> None:
@@ -250,7 +257,7 @@ class Desk:
         missing = [one for one in runs if not is_finished(one[0])]
         for number, (run, setting, seed) in enumerate(missing):
             self.progress.confirming = len(missing) - number
-            reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **_HELD_OUT)
+            reached = self._value(run, setting, seed, host=host, on_news=lambda _: False, **HELD_OUT)
             if isinstance(reached, RunFailed):
                 raise MachineError(expected(run, "a run that ends well", f"one that failed: {reached.cause}"))
             if reached is None:
@@ -276,26 +283,6 @@ class Desk:
             raise
 
 
-def is_sweep(folder: Path) -> bool:
-    """Whether a sweep was begun in a folder."""
-    return (folder / _STUDY).is_file()
-
-
-def is_of(folder: Path, study: Study, setting: Setting) -> bool:
-    """Whether the runs of a folder in `confirmation/` are of a setting; of every one where nothing was begun.
-
-    Args:
-        folder: of the runs.
-        study: what the sweep asks.
-        setting: values of what is searched over.
-    """
-    written = _settings_of(folder / "seed-0")
-    if not written.exists():
-        return True
-    wanted = study.config_of(setting, folder.parents[1] / _BASE, 0, **_HELD_OUT)
-    return result_settings(read_config(written)) == result_settings(wanted)
-
-
 def best_trial(search: Search, maximize: bool) -> Tried | None:
     """The finished trial with the best mean; of equal ones the first. None without any."""
     done = {t.number: (t, t.value) for t in search.trials() if t.value is not None and t.state == TrialState.COMPLETE}
@@ -303,54 +290,3 @@ def best_trial(search: Search, maximize: bool) -> Tried | None:
         return None
     best, _ = max(done.values(), key=lambda one: (one[1] if maximize else -one[1], -one[0].number))
     return best
-
-
-def _settings_of(run: Path) -> Path:
-    """The file of a run's settings, under a name that is not taken for a run's."""
-    return run.with_name(f"settings-of-{run.name}.toml")
-
-
-def is_finished(run: Path) -> bool:
-    """Whether a folder has a run that has ended by itself."""
-    return (run / "participation.json").exists()  # which a run writes last
-
-
-def value_of(run: Path, metric: str) -> float:
-    """What a finished run reaches.
-
-    Raises:
-        ConfigError: it has no number of that name.
-    """
-    found = read_json_object(run / "summary.json", "the outcome of a finished run").get(metric)
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ConfigError(expected("metric", "a number in the summary of every run", f"none named {metric}"))
-    return float(found)
-
-
-def _check_settings(folder: Path, study: Study) -> None:
-    """Make the folder, or hold what is in it to the study; a grid is tried whole before anything is run."""
-    described = study.digestible
-    if (folder / _STUDY).exists():
-        before = read_json_object(folder / _STUDY, "what a sweep asks")
-        if before != described:
-            raise ConfigError(
-                expected("--output-dir", "a new folder, or one of this sweep", f"another one in {folder}")
-            )
-    else:
-        check_output_dir(folder)
-    is_there_already = folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        study.write_settings(folder / _BASE)
-        try:
-            for setting in ({}, *(study.grid() if study.options.method == "grid" else (study.first(),))):
-                study.config_of(setting, folder / _BASE, 0)
-        except ConfigError:
-            if not (folder / _STUDY).exists():
-                (folder / _BASE).unlink()
-                if not is_there_already:
-                    folder.rmdir()
-            raise
-        write_text_atomically(folder / _STUDY, json.dumps(described, indent=2) + "\n")
-    except OSError as error:
-        raise ConfigError(unwritable(f"--output-dir: {folder}", error)) from error

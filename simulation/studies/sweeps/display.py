@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -12,16 +11,17 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from client_model.metrics.intervals import Interval, shown_half, why_so_wide
+from client_model.metrics.intervals import Interval, shown_half, value_and_half, why_so_wide
 from client_model.metrics.metric import Metric
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.settings import choose, leaves
+from simulation.steps import clock
+from simulation.studies.sweeps.cost import TuningCost
 from simulation.studies.sweeps.desk import Desk
 from simulation.studies.sweeps.results import (
     SweepResult,
     TrialResult,
-    TuningCost,
     is_close_to_best,
     metric_of,
     trial_results,
@@ -94,11 +94,10 @@ class SweepDisplay:
 
     def _time_left(self) -> str:
         done, total = self._done - self._done_before, self._desk.progress.total
-        if done <= 0 or self._done >= total:
-            return "" if done > 0 else "? left"
-        each = (time.monotonic() - self._began) / done
-        left = timedelta(seconds=round(each * max(total - self._done, 0)))
-        return f"{left} left"
+        elapsed_s = time.monotonic() - self._began
+        if done <= 0:
+            return f"{clock(elapsed_s)} so far"
+        return f"{clock(elapsed_s / done * (total - self._done))} left" if self._done < total else ""
 
 
 def counted(number: int, what: str) -> str:
@@ -119,7 +118,7 @@ def trial_line(trial: TrialResult, study: Study) -> str:
         return f"{setting}  failed: {trial.cause}"
     if trial.reached is None:
         return f"{setting}  {trial.state}"
-    return f"{setting}  {metric.short or metric.label} {_interval(trial.reached, metric)}"
+    return f"{setting}  {metric.short or metric.label} {value_and_half(trial.reached, metric)}"
 
 
 def print_result(stream: TextIO, result: SweepResult, files: Sequence[Path]) -> None:
@@ -156,7 +155,7 @@ def _table(result: SweepResult) -> tuple[list[str], list[list[str]]]:
     rank = {trial.number: position for position, trial in enumerate(_by_value(result))}
     rows = []
     for trial in sorted(result.trials, key=lambda t: (rank.get(t.number, len(rank)), t.number)):
-        reached = trial.state if trial.reached is None else _interval(trial.reached, metric)
+        reached = trial.state if trial.reached is None else value_and_half(trial.reached, metric)
         rows.append(
             [
                 str(trial.number),
@@ -226,8 +225,8 @@ def _confirmed(result: SweepResult, metric: Metric) -> list[str]:
     gain = f"{_difference(found.gain, metric)}{' points' if metric.unit == 'percent' else ''}"
     shown = "" if found.gain.leaves_out_zero else "; no difference shown"
     return [
-        f"on people held out: {_interval(found.chosen, metric)} with the chosen setting, "
-        f"{_interval(found.unchanged, metric)} without the search's changes; gain {gain}{shown}"
+        f"on people held out: {value_and_half(found.chosen, metric)} with the chosen setting, "
+        f"{value_and_half(found.unchanged, metric)} without the search's changes; gain {gain}{shown}"
     ]
 
 
@@ -262,17 +261,6 @@ def print_cost_of_starting(console: Console, desk: Desk) -> None:
             f"workers were started once: the first run had its first round after {first:.1f} s, the others after "
             f"{np.median(later):.1f} s",
         )
-
-
-def _interval(found: Interval, metric: Metric) -> str:
-    """A mean and its half width, in the metric's unit."""
-    text = metric.text(found.mean)
-    half = found.half_width
-    return (
-        text
-        if half is None
-        else f"{text.removesuffix(' %')} ± {shown_half(metric.bare(half))}{' %' if '%' in text else ''}"
-    )
 
 
 def _difference(found: Interval, metric: Metric) -> str:

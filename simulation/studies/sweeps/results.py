@@ -14,30 +14,14 @@ from client_model.metrics.door import ALWAYS_MEASURED, METRICS
 from client_model.metrics.intervals import Interval, difference_over_people, over_people, over_seeds
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
-from server_strategy.privacy.accounting import epsilon_by_rdp
-from server_strategy.privacy.ledger import LedgerError, recompute, releases_on_record
-from server_strategy.privacy.ledger_lines import read_ledger
-from server_strategy.privacy.ledger_reading import plan_on_record
-from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
-from server_strategy.privacy.selection import epsilon_of_the_best_of
 from simulation.files import write_atomically, write_text_atomically
-from simulation.flags import read_config
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
-from simulation.run.records import Summary
-from simulation.studies.sweeps.desk import (
-    CHOSEN,
-    CONFIRMATION,
-    TRIALS,
-    UNCHANGED,
-    best_trial,
-    is_finished,
-    is_of,
-    value_of,
-)
+from simulation.studies.sweeps.cost import TuningCost, tuning_cost
+from simulation.studies.sweeps.desk import best_trial
+from simulation.studies.sweeps.folder import CHOSEN, CONFIRMATION, TRIALS, UNCHANGED, is_finished, is_of, value_of
 from simulation.studies.sweeps.search import Search, Tried, setting_of
 from simulation.studies.sweeps.study_file import Setting, Study
-from typefleet.errors import ConfigError
 
 _STATES = {
     TrialState.COMPLETE: "finished",
@@ -66,21 +50,6 @@ class TrialResult:
     def cause(self) -> str | None:
         """Why the last attempt failed; None if it did not."""
         return self.causes[-1] if self.state == "failed" else None
-
-
-@dataclass(frozen=True)
-class TuningCost:
-    """What all runs of a sweep spend together, and what choosing the best of them would cost if drawn at random."""
-
-    runs: int
-    without_privacy: int  # of them
-    rho: float | None  # of all of them together, by composition; None if any had no privacy, or of unlike deployments
-    epsilon: float | None
-    delta: float | None
-    epsilon_of_chosen: float | None  # if the number of settings had been drawn, see `epsilon_of_the_best_of`
-    epsilon_is_of: str | None
-    why_not: str | None  # there is no epsilon
-    noise_repeats: bool = False  # in runs of one seed, since their noise is seeded
 
 
 @dataclass(frozen=True)
@@ -199,113 +168,6 @@ def _confirmation(folder: Path, study: Study, metric: Metric, best: Tried) -> Co
     if gain is None:
         return None
     return Confirmation(interval_of(chosen, metric), interval_of(unchanged, metric), gain)
-
-
-def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
-    """What every run in a sweep's folder has spent, unfinished ones too, from their ledgers.
-
-    Args:
-        folder: of the sweep.
-        settings: that were tried, whatever became of them.
-        seeds: runs of each setting that was tried to its end.
-    """
-    spent, without, deployments = [], 0, set()
-    chosen: list[float] = []
-    of_words = 0.0  # that in any run a word of one phone alone enters its vocabulary
-    why = None
-    for config in sorted(folder.glob("*/*/seed-*/config.toml")):
-        run = config.parent
-        try:
-            found, is_of = _spent(run)
-            of_words += _delta_of_words(run)
-        except LedgerError as error:
-            why = str(error)
-            continue
-        if found is None:
-            without += 1
-            continue
-        spent.append(found)
-        if is_of is not None:
-            deployments.add((found["delta"], is_of))
-        if run.parent.parent.name == TRIALS:
-            chosen.append(found["zcdp_rho"])
-    runs = len(spent) + without
-    if why is not None:
-        pass
-    elif not deployments and not without:
-        why = "no run has finished"
-    elif without:
-        why = f"{without} of {runs} runs had no privacy"
-    elif len(deployments) > 1:
-        why = "the runs are of different deployments"
-    if why is not None:
-        return _no_cost(runs, without, why)
-    ((delta, is_of),) = deployments
-    # What an unfinished run has spent is of the same deployment: all have the study's settings.
-    rho = sum(one["zcdp_rho"] for one in spent)
-    best = epsilon_of_the_best_of(max(chosen) * seeds, settings, delta) if chosen and settings > 1 else None
-    return TuningCost(
-        runs=runs,
-        without_privacy=0,
-        rho=rho,
-        epsilon=epsilon_by_rdp(rho, delta),
-        delta=delta + of_words,  # a tenth of delta for each run, so there may be more of it than of delta
-        epsilon_of_chosen=best,
-        epsilon_is_of=is_of,
-        why_not=None,
-        noise_repeats=any(_is_seeded(config.parent) for config in folder.glob("*/*/seed-*/config.toml")),
-    )
-
-
-def _no_cost(runs: int, without_privacy: int, why: str) -> TuningCost:
-    return TuningCost(
-        runs=runs,
-        without_privacy=without_privacy,
-        rho=None,
-        epsilon=None,
-        delta=None,
-        epsilon_of_chosen=None,
-        epsilon_is_of=None,
-        why_not=why,
-    )
-
-
-def _spent(run: Path) -> tuple[dict[str, Any] | None, str | None]:
-    """What a run has spent, and whose epsilon that is; of an unfinished one all that its ledger records, of nobody."""
-    summary = _summary(run)
-    if summary is not None and is_finished(run):
-        if summary.epsilon is None:
-            return None, None
-        return {"zcdp_rho": summary.zcdp_rho, "delta": summary.delta}, summary.epsilon_is_of
-    if read_config(run / "config.toml").privacy.mechanism == NO_PRIVACY.name:
-        return None, None
-    ledger = run / "privacy_ledger.jsonl"
-    if not ledger.exists() or not ledger.stat().st_size:
-        return {"zcdp_rho": 0.0, "delta": None}, None  # nothing was released before it
-    releases, _ = releases_on_record(ledger)
-    return recompute(ledger, releases), None
-
-
-def _delta_of_words(run: Path) -> float:
-    """What a run's private vocabulary takes of delta."""
-    ledger = run / "privacy_ledger.jsonl"
-    if not ledger.exists() or not ledger.stat().st_size:
-        return 0.0
-    vocabulary = plan_on_record(ledger, read_ledger(ledger)[0], None).vocabulary
-    return 0.0 if vocabulary is None else vocabulary.delta
-
-
-def _is_seeded(run: Path) -> bool:
-    summary = _summary(run)
-    source = read_config(run / "config.toml").privacy.noise_source if summary is None else summary.noise_source
-    return source == "seeded"
-
-
-def _summary(run: Path) -> Summary | None:
-    try:
-        return RunDirectory(run).read_summary()
-    except ConfigError:  # it has none yet
-        return None
 
 
 def tidy_rows(result: SweepResult) -> list[dict[str, Any]]:

@@ -9,9 +9,8 @@ from simulation.studies.distributed_noise import (
     central_mse,
     expect,
     measure,
-    print_measured,
-    write_measured,
 )
+from simulation.studies.distributed_noise_report import print_measured, write_measured
 from simulation.tables import console_for
 from typefleet.errors import ConfigError
 

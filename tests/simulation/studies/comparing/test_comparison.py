@@ -16,7 +16,8 @@ from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.studies.comparing.comparison import compare_runs
 from simulation.studies.comparing.metrics import why_not_the_same_phones
 from simulation.studies.comparing.reading import read_run
-from simulation.studies.comparing.tables import difference_text, print_comparison
+from simulation.studies.comparing.tables import print_comparison
+from simulation.studies.comparing.texts import difference_text
 from tests.conftest import ROOT
 from tests.simulation.studies.run_folders import counts_of, make_run
 from typefleet import studies

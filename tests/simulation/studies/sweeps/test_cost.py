@@ -7,8 +7,7 @@ from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent
 from server_strategy.privacy.selection import epsilon_of_the_best_of
 from server_strategy.privacy.vocabulary_cost import vocabulary_cost
-from simulation.studies.sweeps import results
-from simulation.studies.sweeps.results import tuning_cost
+from simulation.studies.sweeps.cost import tuning_cost
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
 
 
@@ -49,7 +48,9 @@ def test_private_vocabularies_add_their_part_to_delta(tmp_path, monkeypatch):
             1, np.arange(3, dtype=np.uint64), privacy_spent(plan(vocabulary=words), ParticipationLog(3), 1)
         )
     spent = {"zcdp_rho": 0.5, "delta": 1e-6}
-    monkeypatch.setattr(results, "_spent", lambda run: (spent, "this run"))  # as of runs that have finished
+    monkeypatch.setattr(
+        "simulation.studies.sweeps.cost._spent", lambda run: (spent, "this run")
+    )  # as of runs that have finished
     cost = tuning_cost(tmp_path, 1, 2)
     assert cost.rho == 1.0 and cost.epsilon == epsilon_by_rdp(1.0, 1e-6)
     assert cost.delta == pytest.approx(1e-6 + 2 * words.delta) and words.delta > 0

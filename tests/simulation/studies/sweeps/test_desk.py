@@ -13,8 +13,9 @@ from server_strategy.privacy.account import Account
 from simulation.commands import sweep
 from simulation.run.run_messages import Line, RunEnded, RunFailed, RunRequest
 from simulation.studies.account_report import account_lines
-from simulation.studies.sweeps.desk import CHOSEN, CONFIRMATION, Desk, Places, best_trial, is_of
+from simulation.studies.sweeps.desk import Desk, Places, best_trial
 from simulation.studies.sweeps.display import SweepDisplay
+from simulation.studies.sweeps.folder import CHOSEN, CONFIRMATION, is_of
 from simulation.studies.sweeps.search import setting_of
 from simulation.studies.sweeps.study_file import Choices, Range, Study, StudyOptions, read_study
 from tests.waiting import wait_until

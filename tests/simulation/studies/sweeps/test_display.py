@@ -6,8 +6,9 @@ import pytest
 
 from client_model.metrics.intervals import over_seeds
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from simulation.studies.sweeps.cost import TuningCost
 from simulation.studies.sweeps.display import print_result
-from simulation.studies.sweeps.results import SweepResult, TrialResult, TuningCost
+from simulation.studies.sweeps.results import SweepResult, TrialResult
 
 NO_COST = TuningCost(
     runs=0,

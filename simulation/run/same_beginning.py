@@ -1,0 +1,74 @@
+"""What a run began with, and has to have again when it goes on: settings, text, parts and the key of its noise."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from server_strategy.privacy.ledger_lines import read_ledger
+from server_strategy.privacy.noise_key import NoiseKey
+from simulation.flags import result_settings
+from simulation.run.checkpoint import CheckpointError
+from simulation.run.directory import RunDirectory
+from simulation.run.noise_secret import beginning, noise_of_resumed_run
+from simulation.run.preparation import Prepared
+from typefleet.errors import ConfigError, expected
+
+
+def require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
+    """Refuse to start anew what has released something: with another secret that would be a second release.
+
+    Raises:
+        ConfigError: there is a release on record.
+    """
+    if prepared.plan.noise_source == "secret" and directory.ledger.exists():
+        entries, _ = read_ledger(directory.ledger)  # none, where the run was killed before its plan was written
+        releases = max((entry["release"] for entry in entries), default=0)
+        if releases:
+            found = f"none, and {releases} releases on record; start a new run"
+            raise ConfigError(expected(directory.checkpoints, "a checkpoint", found))
+
+
+def noise_again(prepared: Prepared, directory: RunDirectory, began: dict[str, str], *, is_over: bool) -> NoiseKey:
+    """The key that the run began with; of one that is over any, since nothing more is released.
+
+    Raises:
+        CheckpointError: the checkpoint does not say what the run began with.
+        ConfigError: the secret is missing, damaged, or another run's.
+    """
+    plan, config = prepared.plan, prepared.config
+    if is_over and plan.noise_source == "secret":
+        return NoiseKey.fresh()
+    if not began.keys() >= {"start_sha256", "noise_check"}:
+        raise CheckpointError(expected(directory.checkpoints, "what the run began with", "a part of it"))
+    bound_to = beginning(fingerprint(prepared), str(began["start_sha256"]))
+    return noise_of_resumed_run(directory.root, plan, config.seed, bound_to, check=str(began["noise_check"]))
+
+
+def require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path) -> None:
+    """Refuse to go on with other settings, other text or other parts than a run began with.
+
+    Raises:
+        ConfigError: they are.
+    """
+    now = fingerprint(prepared)
+    given, missed = (found["parts"] or "none" for found in (now, {"parts": {}, **then}))
+    if given != missed:
+        raise ConfigError(expected(f"--resume: {root}", f"the parts that it began with handed in, {missed}", given))
+    if now != then:
+        what = f"the settings, the text and the trace that {root} began with"
+        raise ConfigError(expected("--resume", what, "others"))
+
+
+def fingerprint(prepared: Prepared) -> dict[str, Any]:
+    """Everything that may change a result: the settings, the text, the vocabulary."""
+    settings = result_settings(prepared.config)
+    folder = prepared.task.population.cache_folder
+    return {
+        "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+        "text": None if folder is None else Path(folder).name,  # named by the file's content
+        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.fleet.availability.files],
+        "start": None if prepared.start is None else prepared.start.digest,
+        "metrics": [repr(metric) for metric in prepared.metrics.metrics],
+        "parts": prepared.parts.described(),
+        "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
+    }
