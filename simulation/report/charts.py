@@ -61,7 +61,9 @@ class Line:
     bar: tuple[float, float] | None = None  # an interval at the last point
 
 
-def line_chart(name: str, lines: Sequence[Line], *, x: str, y: str, alternative: str, caption: str) -> Drawing:
+def line_chart(
+    name: str, lines: Sequence[Line], *, x: str, y: str, alternative: str, caption: str, y_from_0: bool = False
+) -> Drawing:
     """Lines over one axis, each named where it ends.
 
     Args:
@@ -70,6 +72,7 @@ def line_chart(name: str, lines: Sequence[Line], *, x: str, y: str, alternative:
         x, y: what the axes show.
         alternative: what the drawing says, with the numbers, for whoever does not see it.
         caption: below it.
+        y_from_0: whether the y axis starts at 0, without which small changes fill it.
     """
     with _figure() as figure:
         axes = figure.add_axes((0.15, 0.2, 0.51, 0.74))
@@ -89,6 +92,8 @@ def line_chart(name: str, lines: Sequence[Line], *, x: str, y: str, alternative:
                 axes.vlines(line.x[-1], *line.bar, color=line.colour, linewidth=1.2)
                 axes.plot([line.x[-1]] * 2, line.bar, color=line.colour, linestyle="none", marker="_", markersize=6)
         _finish(axes, x, y, all(float(place).is_integer() for line in lines for place in line.x))
+        if y_from_0:
+            axes.set_ylim(bottom=0)
         _name_ends(axes, lines)
         return Drawing(_svg(figure, name, alternative), caption)
 

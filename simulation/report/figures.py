@@ -40,6 +40,7 @@ def epsilon_over_rounds(facts: RunFacts) -> Drawing | LeftOut:
         y="epsilon",
         alternative=f"Line chart of epsilon, of {whose}, over rounds: {said}.{limit}",
         caption=f"Epsilon spent, of {whose}.",
+        y_from_0=True,
     )
 
 

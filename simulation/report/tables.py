@@ -16,7 +16,7 @@ from simulation.run.progress import percent
 from simulation.settings import choose, leaves, selectors
 
 _MOST_ROUNDS = 12  # rows of the table of measured rounds
-_FEW_COLUMNS, _MOST_COLUMNS = 3, 5  # on a phone's screen: as they are, and close together
+_FEW_COLUMNS, _MOST_COLUMNS = 3, 5  # on a phone's screen: as they are, and close together; of more, smaller too
 DAY_S = 86_400
 
 
@@ -38,9 +38,9 @@ class Table:
 
     @property
     def on_a_phone(self) -> str:
-        """Its style where the screen is narrow: the cells of a row in a block, columns close together, or nothing."""
+        """Its style where the screen is narrow: columns close together, closest where there are many, or nothing."""
         if self.words and len(self.headings) > _MOST_COLUMNS:
-            return "stacks"
+            return "close closest"
         return "close" if len(self.headings) > _FEW_COLUMNS else ""
 
     @property
@@ -78,11 +78,12 @@ def metric_rows(facts: RunFacts) -> Table:
         if metric.unit == "rows":
             continue
         reached = {one.name: facts.summary.reached_by(one.key) for one in metric.baselines}
-        beside = [metric.text(reached.get(name)) for name in names]
-        told = [metric.text(central.metrics.get(metric.name))] if central is not None else []
+        unit, shown = (", %", metric.bare) if metric.unit == "percent" and metric.show is None else ("", metric.text)
+        beside = [shown(reached.get(name)) for name in names]
+        told = [shown(central.metrics.get(metric.name))] if central is not None else []
         value = facts.summary.held_out.get(metric.name)
         spread = [interval_text(facts, metric)] if has_intervals else []
-        rows.append([metric.label.strip(), metric.text(value), *spread, *beside, *told])
+        rows.append([f"{metric.label.strip()}{unit}", shown(value), *spread, *beside, *told])
     heading = ["central training"] if central is not None else []
     people = "people" if facts.people is None else f"{facts.people:,} people"
     return Table(
@@ -97,7 +98,7 @@ def interval_text(facts: RunFacts, metric: Metric) -> str:
     interval = None if isinstance(facts.intervals, LeftOut) else facts.intervals.get(metric.name)
     if interval is None or interval.low is None or interval.high is None or metric.has_diverged(interval.mean):
         return "-"
-    return f"{metric.bare(interval.low)} to {metric.bare(interval.high)}"
+    return f"{metric.bare(interval.low)}\N{NO-BREAK SPACE}to {metric.bare(interval.high)}"  # two lines at the most
 
 
 def measured_rounds(facts: RunFacts) -> Table:

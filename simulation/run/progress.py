@@ -98,24 +98,24 @@ class RunProgress:
         recall = f"  recall {TOP1_RECALL.text(measured)}" if measured is not None else ""
         if self._live is not None:
             self._recall = recall or self._recall
-            self._show(completed, f"{left} left")
+            self._show(completed, left or "timing the rounds")
             self._line.rest = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}"
             self._line.below = f"{loss}{self._recall}  {phones}  {speed}  {date}"
             if recall:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")
         else:
-            now = f"{phones}  {speed}  {loss}{recall}  {epsilon}  {date}  {left} left"
-            self.say(f"round {completed:>4}/{self._rounds}  {now}")
+            now = f"{phones}  {speed}  {loss}{recall}  {epsilon}  {date}  {left}"
+            self.say(f"round {completed:>4}/{self._rounds}  {now}".rstrip())
 
     def _time_left(self, completed: int) -> str:
-        """By the rounds after the first, which also pays for starting the workers."""
+        """By the rounds after the first, which also pays for starting the workers; nothing before there are any."""
         if self._first is None:
             self._first = (time.monotonic(), completed)
         since, first = self._first
         if completed <= first:
-            return "?"
+            return ""
         seconds = (time.monotonic() - since) / (completed - first) * (self._rounds - completed)
-        return clock(seconds)
+        return f"{clock(seconds)} left"
 
 
 def _funnel(record: RoundRecord) -> str:

@@ -10,8 +10,8 @@ from simulation.report.charts import FIRST, SECOND, Line, bar_chart, line_chart
 LETTERS = 10.5
 
 
-def chart(lines, name="one"):
-    return line_chart(name, lines, x="rounds", y="recall, %", alternative='of "a" & <b>', caption="c").svg
+def chart(lines, name="one", **more):
+    return line_chart(name, lines, x="rounds", y="recall, %", alternative='of "a" & <b>', caption="c", **more).svg
 
 
 def test_every_colour_is_the_pages_and_no_letter_is_of_another_font():
@@ -69,6 +69,11 @@ def test_a_long_line_keeps_its_ends_and_little_else():
 def test_a_line_of_one_point_can_be_seen():
     one, two = (chart([Line("a", list(range(n)), [3.0] * n, FIRST, steps=True)]) for n in (1, 2))
     assert [len(re.findall("<use[^>]*--first", svg)) for svg in (one, two)] == [1, 0] and "nan" not in one.lower()
+
+
+def test_a_flat_line_over_an_axis_from_0_is_far_from_it():
+    flat = [Line("a", [1, 2, 3], [2.5, 2.5, 2.5], FIRST)]
+    assert [chart(flat, y_from_0=of_both).count(">0<") for of_both in (False, True)] == [1, 2]
 
 
 def test_bars_of_nobody_are_drawn():

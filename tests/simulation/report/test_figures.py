@@ -1,5 +1,6 @@
 """A curve has at least two points; where there is one, the page says so instead."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -29,5 +30,6 @@ def test_two_measurements_are_a_curve(facts):
     twice = replace(facts, rounds=facts.rounds[:2])
     assert len(metrics_over_time(twice)) == 4
     assert "after round 2" in epsilon_over_rounds(twice).svg
+    assert len(re.findall(r">0(\.0+)?<", epsilon_over_rounds(twice).svg)) == 2  # both axes begin with nothing
     dated = [{**facts.rounds[0], "closed_s": None}, facts.rounds[1]]
     assert len(metrics_over_time(replace(facts, rounds=dated))) == 2  # one moment is known, of two

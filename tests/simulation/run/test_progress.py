@@ -27,6 +27,7 @@ def test_counter_bar_and_time_left_come_first_and_whole(width):
     with RunProgress(Terminal(), 100, 0) as progress:
         assert re.match(r"round 0/100 ─+ starting the workers$", shown(progress, width)[0])
         progress.round_done(record(epsilon=8.0), 1, "")
+        assert re.match(r"round 1/100 ━*─+ timing the rounds( |$)", shown(progress, width)[0])
         progress.round_done(record(epsilon=8.0), 2, "")
         first, second = shown(progress, width)
     assert re.match(r"round 2/100 ━*─+ 0:0\d:\d\d left( |$)", first)
@@ -37,9 +38,12 @@ def test_counter_bar_and_time_left_come_first_and_whole(width):
 def test_a_pipe_gets_a_whole_line_a_round():
     stream = io.StringIO()
     with RunProgress(stream, 100, 0) as progress:
-        progress.round_done(record(epsilon=8.0), 1, "")
-    (line,) = stream.getvalue().splitlines()
-    assert line.startswith("round    1/100  ") and line.endswith(" left") and "epsilon 8.00" in line
+        for completed in (1, 2):
+            progress.round_done(record(epsilon=8.0), completed, "")
+    first, second = stream.getvalue().splitlines()
+    assert first.startswith("round    1/100  ") and "epsilon 8.00" in first
+    assert " left" in second and second.endswith(" left")  # by the second round alone: the first pays for the start
+    assert "?" not in first and not first.endswith("left") and first == first.rstrip()
 
 
 def test_a_step_within_the_rounds_takes_the_line_s_place_and_gives_it_back():
