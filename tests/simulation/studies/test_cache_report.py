@@ -7,6 +7,7 @@ import pytest
 
 from client_model.config import DataConfig
 from client_model.text.population import open_population, prepare_population
+from simulation.commands import show_cache
 from simulation.studies.cache_report import empty_cache, print_cache
 from tests.client_model.text.test_population import GOOD, write_jsonl
 from typefleet.errors import ConfigError
@@ -41,6 +42,13 @@ def test_emptied_it_has_nothing_but_what_is_in_use(spec, tmp_path):
     assert (code, text.count("\n")) == (0, 1) and "removed: 1 file" in text
     assert not list((tmp_path / "cache").iterdir())
     assert "0 files, 0.0 kB" in shown(print_cache, tmp_path / "cache")[1]
+
+
+def test_the_command_shows_it_and_with_empty_removes_it(spec, tmp_path, capsys):
+    cache = ["--cache-dir", str(tmp_path / "cache")]
+    assert show_cache.main(cache) == 0 and Path(spec.cache_folder).name[:8] in capsys.readouterr().out
+    assert show_cache.main([*cache, "--empty"]) == 0 and "removed: 1 file" in capsys.readouterr().out
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_without_a_cache_there_is_nothing_and_a_file_is_none(tmp_path):

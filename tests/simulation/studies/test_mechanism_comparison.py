@@ -10,6 +10,7 @@ from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
 from server_strategy.pooled_evaluation import PhoneCounts
 from server_strategy.privacy.mechanisms.door import MECHANISMS
+from simulation.commands import compare_mechanisms
 from simulation.flags import parse_simulate
 from simulation.plots import kind_styles
 from simulation.studies import mechanism_comparison as comparison
@@ -171,7 +172,7 @@ def test_with_one_seed_it_is_told_over_the_people_held_out():
 
 
 @pytest.mark.slow
-def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
+def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "private_mechanisms", lambda: ("gaussian",))
     monkeypatch.setattr(comparison, "_MODULE", "tests.simulation.engine_in_process")
     monkeypatch.chdir(ROOT)
@@ -185,6 +186,12 @@ def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch):
     assert outcomes[1].rho > 0 and outcomes[1].noise_in_model == pytest.approx(np.sqrt((1 + 2 + 3) / 3) / 500)
     again = studies.compare_mechanisms(tmp_path / "c", settings, (4.0,), said.append)
     assert again == outcomes and len(said) == 1  # nothing ran a second time
+    monkeypatch.setattr(comparison, "QUICK", settings)
+    monkeypatch.setattr(comparison, "QUICK_SEEDS", (settings.seed,))
+    compare_mechanisms.main(["--quick", "--epsilons", "4", "--output-dir", str(tmp_path / "c")])
+    printed = capsys.readouterr().out
+    assert "gaussian" in printed and str(tmp_path / "c" / "comparison.png") in printed and "run 1" not in printed
+    assert (tmp_path / "c" / "comparison.png").stat().st_size
     other = settings.seed + 1
     for name in ("none", "gaussian-epsilon-4"):  # whose summaries have rows and whatever else a run writes
         shutil.copytree(tmp_path / "c" / name, tmp_path / "c" / f"{name}-seed-{other}")
