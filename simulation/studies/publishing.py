@@ -10,17 +10,16 @@ import json
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TextIO
 
-import numpy as np
-
+from client_model.learning.language_model import model_shape
 from client_model.metrics.table import metric_table
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from client_model.tflite.export_folder import (
+    FILES,
     MANIFEST,
     SIGNATURE,
     VerificationError,
@@ -35,6 +34,7 @@ from simulation.config import RunConfig
 from simulation.files import read_json_object, write_bytes_atomically, write_npz_atomically, write_text_atomically
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of, is_to_pass_on
+from simulation.run.directory import read_weights
 from simulation.run.files_statement import HEADING, WORDS, files_markdown, tellings
 from simulation.run.keys import MANIFEST as MANIFEST_KEYS
 from simulation.run.keys import MANIFEST_ALONE, STATEMENT
@@ -48,7 +48,7 @@ from simulation.subcommands import PROGRAM
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.untrusted.limits import MODEL_BYTES
-from typefleet.untrusted.opening import read_bytes
+from typefleet.untrusted.opening import read_bytes, read_text
 
 _STATEMENT = "privacy.json"
 _NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
@@ -238,13 +238,14 @@ def _copy_model(source: Path, target: Path, weights_sha256: str, evaluation: boo
 
 
 def _write_arrays(path: Path, target: Path) -> None:
-    """The numbers alone: what else a zip file may hold is nobody's statement."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise VerificationError(expected(path, "the weights of a run", "a damaged file")) from error
-    write_npz_atomically(target, arrays)
+    """The model's weights alone, float32 under their own names: what else a file may hold is nobody's statement.
+
+    The digest is of float32 numbers in a row, so that neither longer ones, whose last bits it does not know, nor other
+    names and shapes change it.
+    """
+    words = read_text(path.with_name("vocab.txt"), "a vocabulary", ConfigError, MODEL_BYTES)
+    shape = model_shape(read_config(path.parents[1] / "config.toml").model, words.rstrip("\n").count("\n") + 1)
+    write_npz_atomically(target, dict(zip(shape.weight_shapes(), read_weights(path, shape), strict=True)))
 
 
 def _copy_manifest(path: Path, target: Path) -> None:
@@ -271,9 +272,11 @@ def _copy_manifest(path: Path, target: Path) -> None:
 
 def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:
     """A file for phones of these weights, whose card is the run's own and says nothing that is to be left out."""
-    from client_model.tflite.tflite_metadata import read_associated_files, with_metadata, without_metadata
+    from client_model.tflite.tflite_metadata import with_metadata, without_metadata
     from simulation.device.model_card import associated_files, read_inside, require_weights
 
+    if path.name not in FILES.values():
+        raise VerificationError(expected(path, "a file under a name that an export gives", "another name"))
     card, vocabulary = read_inside(path, file)
     require_weights(path, card, weights_sha256)
     if evaluation and any(name.startswith("baseline_") for name in card["metrics_on_held_out_phones"]):
@@ -281,8 +284,7 @@ def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool
     own = own_card(path, card, vocabulary)
     if evaluation:
         require_measured(path, own, card)
-        inside = associated_files(own, vocabulary, metric_table())[1]
-        if read_associated_files(file, path) != {one.name: one.content for one in inside}:
+        if with_metadata(without_metadata(file), *associated_files(own, vocabulary, metric_table())) != file:
             raise ConfigError(expected(path, "the vocabulary and the card of its run inside it", "something else"))
         return file
     own["metrics_on_held_out_phones"] = dict.fromkeys(own["metrics_on_held_out_phones"])

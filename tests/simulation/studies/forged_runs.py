@@ -222,6 +222,14 @@ def relist(folder: Path) -> None:
     path.write_text(json.dumps(content))
 
 
+def relabelled(folder: Path) -> None:
+    """A manifest that says of a file for phones that it is of other weights."""
+    path = folder / "model" / "manifest.json"
+    content = json.loads(path.read_text())
+    content["keyboard.tflite"]["weights_sha256"] = "0" * 64
+    path.write_text(json.dumps(content))
+
+
 def all_of(*parts: Forge) -> Forge:
     """One after another."""
 
@@ -426,6 +434,7 @@ def _elsewhere() -> list[Forgery]:
         ("a word", text("model/vocab.txt", "the", "forged"), "vocab.txt"),
         ("a word, by the manifest", all_of(text("model/vocab.txt", "the", "forged"), relist), "vocabulary_sha256"),
         ("no file for phones", zeros("model/keyboard.tflite"), r"model/keyboard\.tflite"),
+        ("a file of other weights", relabelled, r"model/manifest\.json: a file that is said to be of other weights"),
         ("vectors", text("model/test_vectors.json", "1", "2"), r"model/test_vectors\.json"),
         ("one file more", zeros("model/notes.bin"), r"model/notes\.bin"),
         ("a key of the noise", zeros("noise_secret"), "noise_secret"),
