@@ -222,6 +222,20 @@ def relist(folder: Path) -> None:
     path.write_text(json.dumps(content))
 
 
+def resummed(*place: str, **values: Any) -> Forge:
+    """Other values in summary.json, in the object at a place."""
+
+    def forge(folder: Path) -> None:
+        content = json.loads((folder / "summary.json").read_text())
+        inner = content
+        for name in place:
+            inner = inner[name]
+        inner.update(values)
+        (folder / "summary.json").write_text(json.dumps(content))
+
+    return forge
+
+
 def relabelled(folder: Path) -> None:
     """A manifest that says of a file for phones that it is of other weights."""
     path = folder / "model" / "manifest.json"
@@ -441,6 +455,12 @@ def _elsewhere() -> list[Forgery]:
         ("settings", text("config.toml", "noise_multiplier = 1.0", "noise_multiplier = 2.0"), "config.toml"),
         ("summary", text("summary.json", '"epsilon": ', '"epsilon": 1'), "summary.json"),
         ("a summary of another rho", zero, "summary.json"),
+        ("a summary of other noise", resummed(noise_source="nobody's"), "summary.json: another noise_source"),
+        (
+            "a summary of a start",
+            resummed("other_runs", earlier_runs=[{}]),
+            r"summary.json: another other_runs\.earlier",
+        ),
         ("participation", text("participation.json", '"updates": ', '"updates": 1'), "participation.json"),
         ("rounds", text("rounds.jsonl", '"reports": ', '"reports": 1'), "rounds.jsonl"),
         ("no rounds", lines(lambda said: [], "rounds.jsonl"), "^[^\n]*rounds.jsonl: no round[^\n]*\n$"),
