@@ -67,4 +67,5 @@ def _run(grid: Grid, argv: list[str]) -> None:
         with RunProgress(sys.stdout, rounds, run.totals.rounds_completed) as progress:
             run_rounds(run, grid, progress, threading.Event(), tracking=tracking)
         write_rounds_table(run.directory, run.prepared.metrics)
-        write_results(run, tracking, sys.stdout)
+        if run.finished:  # or nobody is left to tell, and it goes on with the resume setting
+            write_results(run, tracking, sys.stdout)

@@ -17,7 +17,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
-from server_strategy.privacy.statement_epsilon import epsilon_json, epsilon_markdown
+from server_strategy.privacy.statement_epsilon import delta_caveats, epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_signing import (
     separation_that_happened,
@@ -184,7 +184,7 @@ def _stamp(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
 
 
 def _caveats(plan: PrivacyPlan, facts: StatementFacts) -> tuple[str, ...]:
-    caveats = (*noise_caveats(plan, facts.noise_secret_kept), *_CAVEATS)
+    caveats = (*noise_caveats(plan, facts.noise_secret_kept), *delta_caveats(plan), *_CAVEATS)
     if plan.mechanism is None or is_found_everywhere(plan.mechanism):
         return () if plan.mechanism is None else caveats
     only_here = (

@@ -56,6 +56,17 @@ def epsilon_markdown(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     ]
 
 
+def delta_caveats(plan: PrivacyPlan) -> tuple[str, ...]:
+    """What has to be known of a delta that lets single phones go without protection; nothing of a smaller one."""
+    if plan.delta is None or plan.delta * plan.population <= 1:
+        return ()
+    return (
+        f"Delta, {plan.delta:.2g}, is more than one over the {plan.population:,} phones that are assumed: to publish "
+        "all that one phone wrote, drawn among them, would keep such a delta. So epsilon says little here; the curve "
+        "over delta and rho do.",
+    )
+
+
 _LABEL = "Counterfactual, not a claim"
 
 

@@ -16,6 +16,7 @@ from server_strategy.privacy.account_lines import OPENED, RESERVED, AccountError
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
+from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import StateError, branch, leaf
 from simulation.files import read_json_object
 from simulation.run.account import (
@@ -27,10 +28,20 @@ from simulation.run.account import (
     run_number,
     terms_of,
 )
-from simulation.run.checkpoint import Checkpoint, CheckpointError, load_newest_checkpoint, part_of
+from simulation.run.checkpoint import (
+    GIVEN_UP,
+    Checkpoint,
+    CheckpointError,
+    load_newest_checkpoint,
+    part_of,
+    save_checkpoint,
+    totals_of,
+)
 from simulation.run.directory import RunDirectory
 from simulation.run.lock import only_writer
+from simulation.run.noise_secret import erase_noise_secret
 from typefleet.errors import ConfigError, expected, said_of
+from typefleet.untrusted.toml_tables import read_toml
 
 _SAME = 1e-6  # share of itself by which a cost may differ that was computed again
 _STAYS = "; the run stays charged with the most that it could spend"
@@ -39,9 +50,10 @@ _STAYS = "; the run stays charged with the most that it could spend"
 def abandon(root: Path, account: Path | None = None) -> None:
     """Put down what a run has spent that nobody will go on with, so that what it had reserved is free again.
 
-    It is closed for good: should somebody go on with it after all, it stops before it releases anything. Only the very
-    folder in which it was charged can be given up: of a run of which there is a copy, another process may go on. One
-    that was killed before its first checkpoint is freed by the place of its folder, which may be gone (`unbegun`).
+    It is closed for good: its checkpoint says so, whatever account somebody would go on with, and its noise is
+    forgotten, as that of a run that has ended. Only the very folder in which it was charged can be given up: of a run
+    of which there is a copy, another process may go on. One that was killed before its first checkpoint is freed by
+    the place of its folder, which may be gone (`unbegun`).
 
     Args:
         root: folder of the run.
@@ -74,10 +86,32 @@ def abandon(root: Path, account: Path | None = None) -> None:
         on_record.require_folder(here.run, root)
         if charge.cost.zcdp_rho is None:
             close_on(here, charge.cost, 0, abandoned=True)
+            _close_folder(directory, stored)
             return
         _require_whole_ledger(directory, stored, on_record, here.run)
         rho, releases = recorded(directory.ledger, None)
         close_on(here, Cost(max(rho, charge.spent), charge.cost.own_delta), releases, abandoned=True)
+        _close_folder(directory, stored)
+
+
+def _close_folder(directory: RunDirectory, stored: Checkpoint) -> None:
+    """Leave nothing to go on with in the folder of a run that was given up; one whose rounds are done stays as is."""
+    totals, settings = totals_of(stored), read_toml(directory.config, "the settings of a run", ConfigError)
+    if totals.stopped_early is not None or totals.rounds_completed >= settings["rounds"]:
+        return
+    strategy, keeps = branch(stored.state, "strategy"), settings.get("privacy", {}).get("keep_noise_secret", False)
+    if not keeps:
+        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
+    newest = max(directory.checkpoints.glob("checkpoint-*.npz"))  # which may be a damaged one
+    save_checkpoint(
+        directory.checkpoints,
+        int(newest.stem.rpartition("-")[2]),
+        {**stored.state, "strategy": strategy},
+        {**stored.about, "began": {**part_of(stored, "began", dict), GIVEN_UP: "for good"}},
+        keep=1,
+    )
+    if not keeps:
+        erase_noise_secret(directory.root)
 
 
 def given_up(root: Path) -> None:

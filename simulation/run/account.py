@@ -12,6 +12,7 @@ file; their own statements still name its lines, and they do not go on without i
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,8 +77,9 @@ def check_account(facts: RunFacts) -> None:
     path = facts.config.privacy.account
     if path is None:
         return
-    if not path.parent.is_dir() or path.is_dir():
-        found = f"the folder {path}" if path.is_dir() else f"{path}"
+    at = Path(os.path.realpath(path))  # where it is begun, if it is a link to nothing; a loop of links leads to a link
+    if not at.parent.is_dir() or at.is_dir() or at.is_symlink():
+        found = f"the folder {path}" if path.is_dir() else f"{path}{', a loop of links' if at.is_symlink() else ''}"
         raise ConfigError(expected("--privacy.account", "a file in a folder that is there", found))
     account = Account.read(path) if path.exists() else None
     if account is not None and facts.config.output_dir is not None:
@@ -317,7 +319,7 @@ def _there(account: Account | None, on_account: RunOnAccount) -> Account:
 
 def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
     """Replace an account by what follows from it, while nobody else does."""
-    path = path.resolve()  # so that a link goes on leading to it
+    path = Path(os.path.realpath(path))  # so that a link goes on leading to it; Path.resolve knows no loops of links
     try:
         with in_turn(path):
             before = Account.read(path) if path.exists() else None

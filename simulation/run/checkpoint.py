@@ -23,6 +23,7 @@ from typefleet.untrusted.own_json import parse_json, require_object
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"
+GIVEN_UP = "given_up"  # among what a run began with: nobody may go on with it
 
 
 class CheckpointError(MachineError):

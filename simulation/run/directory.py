@@ -232,6 +232,8 @@ def check_output_dir(root: Path) -> None:
         raise ConfigError(expected("--output-dir", "a new or empty folder", f"{root} in use"))
     parent = root
     while not parent.exists():
+        if parent.is_symlink():
+            raise ConfigError(expected("--output-dir", "a new or empty folder", f"{parent}, a link that leads nowhere"))
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise ConfigError(expected("--output-dir", "a folder that can be written", f"{parent} without permission"))

@@ -25,6 +25,7 @@ from simulation.run.account import RunOnAccount, free_unbegun, open_on_account, 
 from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
+    GIVEN_UP,
     Checkpoint,
     CheckpointError,
     RunTotals,
@@ -133,12 +134,23 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
                 for path in run.directory.checkpoints.iterdir():
                     path.unlink()
             raise
+        _keep_to_account(run)
         ask_account(run)
         keep_private(run.directory.root)
         held.callback(keep_private, run.directory.root)  # what trackers write has the modes that they give it
         progress.introduce(introduction_of(run))
         run.held = held.pop_all()
     return run
+
+
+def _keep_to_account(run: Run) -> None:
+    """Let a run that came to an account as it goes on know of it from now on: it does not go on without it.
+
+    An account that it does not know could give it up and hand on what is left, and the run would go on off it.
+    """
+    if run.on_account is not None and _ACCOUNT not in run.began and not run.finished:
+        run.began = {**run.began, _ACCOUNT: run.on_account.run}
+        checkpoint(run)
 
 
 def _strategy(
@@ -233,6 +245,9 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     drop_drafts(directory.root)
     began = part_of(stored, "began", dict)
+    if GIVEN_UP in began:
+        found = "one that was given up; that is for good: start a new run"
+        raise AccountError(expected(f"--resume: {directory.root}", "a run that may go on", found))
     is_over = _is_over(totals, config)
     noise = noise_again(prepared, directory, began, is_over=is_over)
     if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:

@@ -7,6 +7,7 @@ the head of the ledger in its own file and in the manifest, and a signature.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,13 @@ from simulation.run.artefacts import ARTEFACTS, artefacts_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from simulation.run.statement_pages import FACTS
 from simulation.run.words_outside import origin_by_settings, says_what_is_outside
-from simulation.studies.privacy_evidence import STATEMENT, Evidence
+from simulation.studies.privacy_evidence import STATEMENT, Evidence, same
 from simulation.studies.privacy_findings import Findings
 from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs, is_of_source
 from typefleet.errors import InputError
 
 _NOT_THERE = "it is not there"
+_ABOUT_STARTS = ("data", "vocabulary", "earlier_runs", "with_earlier_runs")  # of what is said of other runs
 
 
 def check_weights(found: Evidence, findings: Findings) -> None:
@@ -120,7 +122,7 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
     words = origin_by_settings(config, found.plan, others)
     secret = {one.name for one in ARTEFACTS if one.by == "secret"}  # which may be gone by now
     files = {one.name for one in artefacts_of(config, found.folder)}
-    for name, same in (
+    for name, agrees in (
         ("files", set(facts["files"]) - secret == files - secret),
         ("words", facts["words"] == words),
         ("outside_the_budget", says_what_is_outside(tuple(facts["outside_the_budget"]), config, words)),
@@ -129,7 +131,7 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
         ("aggregation", facts.get("aggregation") == aggregation_facts(config)),
         ("noise_secret_kept", facts["noise_secret_kept"] == config.privacy.keep_noise_secret),
     ):
-        findings.agree(f"{STATEMENT}: {FACTS}.{name}", same, "config.toml says it too", "config.toml says otherwise")
+        findings.agree(f"{STATEMENT}: {FACTS}.{name}", agrees, "config.toml says it too", "config.toml says otherwise")
     most = facts.get("most_phones_of_a_person")
     if most is not None and not 1 <= most <= found.plan.population:
         findings.wrong(f"{STATEMENT}: {FACTS}.most_phones_of_a_person", "no number of phones of this run")
@@ -169,9 +171,28 @@ def _check_summary(found: Evidence, findings: Findings, path: Path) -> None:
     others = [name for name, value in wanted.items() if said.get(name) != value]
     if "reports a round" in str(said.get("epsilon_is_of")):  # as earlier versions said
         others = [name for name in others if name != "epsilon_is_of"]
-    findings.agree(
-        path.name, not others, "releases, cost and weights; no other key is compared", f"another {' and '.join(others)}"
+    if not found.of_before:
+        others += _others_in_summary(found, said)
+    what = "releases, cost, weights, source of the noise and earlier runs; no other key is compared"
+    findings.agree(path.name, not others, what, f"another {' and '.join(others)}")
+
+
+def _others_in_summary(found: Evidence, said: dict[str, Any]) -> list[str]:
+    """What it says otherwise than ledger and statement of where noise and weights come from.
+
+    What else it says of other runs, and of an account that others change as well, is of the moment when it was written.
+    """
+    others, stated = said.get("other_runs"), found.statement.get("other_runs")
+    wrong = (
+        []
+        if said.get("noise_source") == (None if found.plan.mechanism is None else found.plan.noise_source)
+        else ["noise_source"]
     )
+    for name in _ABOUT_STARTS:
+        one, other = (section.get(name) if isinstance(section, dict) else None for section in (others, stated))
+        if not same(one, other):
+            wrong.append(f"other_runs.{name}")
+    return wrong
 
 
 def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:

@@ -120,7 +120,10 @@ def check_model_files(found: Evidence, findings: Findings, signed: Sequence[str]
     if (model / MANIFEST).exists():
         try:
             listed = verify_folder(model, None)
-            findings.recomputed(f"model/{MANIFEST}", "sizes and digests of all files")
+            claimed = found.statement.get("weights_sha256")
+            same = claimed is None or all(one.get("weights_sha256", claimed) == claimed for one in listed.values())
+            by = "sizes and digests of all files, and of which weights they are said to be"
+            findings.agree(f"model/{MANIFEST}", same, by, "a file that is said to be of other weights")
         except VerificationError as error:
             place, _, why = str(error).removeprefix(f"{found.folder}/").partition(": ")
             findings.wrong(place, why)

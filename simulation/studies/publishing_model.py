@@ -3,20 +3,20 @@
 import hashlib
 import json
 import shutil
-import zipfile
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
+from client_model.learning.language_model import model_shape
 from client_model.metrics.table import metric_table
-from client_model.tflite.export_folder import MANIFEST, SIGNATURE, VerificationError, place_files
+from client_model.tflite.export_folder import FILES, MANIFEST, SIGNATURE, VerificationError, place_files
 from simulation.files import read_json_object, write_bytes_atomically, write_npz_atomically, write_text_atomically
+from simulation.flags import read_config
 from simulation.run.artefacts import is_to_pass_on
+from simulation.run.directory import read_weights
 from simulation.run.ledger_head import for_manifest
 from simulation.studies.publishing_inside import own_card, require_measured, require_own_vectors
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import MODEL_BYTES
-from typefleet.untrusted.opening import read_bytes
+from typefleet.untrusted.opening import read_bytes, read_text
 
 _NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
 _IN_ENTRIES = frozenset(
@@ -68,13 +68,14 @@ def copy_model(source: Path, target: Path, weights_sha256: str, evaluation: bool
 
 
 def _write_arrays(path: Path, target: Path) -> None:
-    """The numbers alone: what else a zip file may hold is nobody's statement."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise VerificationError(expected(path, "the weights of a run", "a damaged file")) from error
-    write_npz_atomically(target, arrays)
+    """The model's weights alone, float32 under their own names: what else a file may hold is nobody's statement.
+
+    The digest is of float32 numbers in a row, so that neither longer ones, whose last bits it does not know, nor other
+    names and shapes change it.
+    """
+    words = read_text(path.with_name("vocab.txt"), "a vocabulary", ConfigError, MODEL_BYTES)
+    shape = model_shape(read_config(path.parents[1] / "config.toml").model, words.rstrip("\n").count("\n") + 1)
+    write_npz_atomically(target, dict(zip(shape.weight_shapes(), read_weights(path, shape), strict=True)))
 
 
 def _copy_manifest(path: Path, target: Path) -> None:
@@ -101,9 +102,11 @@ def _copy_manifest(path: Path, target: Path) -> None:
 
 def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:
     """A file for phones of these weights, whose card is the run's own and says nothing that is to be left out."""
-    from client_model.tflite.tflite_metadata import read_associated_files, with_metadata, without_metadata
+    from client_model.tflite.tflite_metadata import with_metadata, without_metadata
     from simulation.device.model_card import associated_files, read_inside, require_weights
 
+    if path.name not in FILES.values():
+        raise VerificationError(expected(path, "a file under a name that an export gives", "another name"))
     card, vocabulary = read_inside(path, file)
     require_weights(path, card, weights_sha256)
     if evaluation and any(name.startswith("baseline_") for name in card["metrics_on_held_out_phones"]):
@@ -111,8 +114,7 @@ def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool
     own = own_card(path, card, vocabulary)
     if evaluation:
         require_measured(path, own, card)
-        inside = associated_files(own, vocabulary, metric_table())[1]
-        if read_associated_files(file, path) != {one.name: one.content for one in inside}:
+        if with_metadata(without_metadata(file), *associated_files(own, vocabulary, metric_table())) != file:
             raise ConfigError(expected(path, "the vocabulary and the card of its run inside it", "something else"))
         return file
     own["metrics_on_held_out_phones"] = dict.fromkeys(own["metrics_on_held_out_phones"])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 
@@ -76,3 +77,16 @@ def test_a_run_that_failed_is_resumed_to_the_weights_of_the_script(straight, tmp
     assert len(hashes(folder)) == 2 and not isinstance(failed.value, RuntimeError)  # Flower shows no RuntimeError
     start_with(resume=str(folder))
     assert hashes(folder) == hashes(straight[0]) and len(hashes(folder)) == 3
+
+
+def test_a_run_that_nobody_is_left_to_read_stops_and_can_go_on(tmp_path, monkeypatch):
+    folder, config = tmp_path / "run", tmp_path / "run.toml"
+    given = (*WEIGHTS_ONLY, "--rounds", 2, "--privacy.noise-source", "secret", "--evaluation.every-rounds", 2)
+    config.write_text(to_toml(parse_simulate([str(flag) for flag in given]).run))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        start_with(config=str(config), output_dir=str(folder))
+    assert len(hashes(folder)) == 1 and (folder / "noise_secret").exists()
+    assert not (folder / "participation.json").exists() and not (folder / "model" / "weights.npz").exists()

@@ -112,6 +112,14 @@ def test_a_delta_that_was_set_is_not_called_the_rules():
     assert content["delta_rule"] == "as set by --privacy.delta" and "^-1.1" not in page
 
 
+def test_a_delta_that_gives_single_phones_away_is_said_to():
+    said = "is more than one over the 40 phones that are assumed"
+    _, _, content, page = statement(delta=0.026)
+    assert any(said in one for one in content["caveats"]) and f"Delta, 0.026, {said}" in page
+    for delta in (0.025, 1e-7, None):
+        assert said not in statement(delta=delta)[3]
+
+
 def test_the_counterfactual_is_there_only_if_asked_for():
     _, spent, content, page = statement()
     assert content["counterfactual_poisson_epsilon"] is content["counterfactual_sampling"] is None

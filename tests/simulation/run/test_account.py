@@ -23,6 +23,7 @@ from simulation.run import account as module
 from simulation.run.abandoning import abandon, given_up
 from simulation.run.accepted_input import accept_input
 from simulation.run.account import most_of
+from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.other_runs import require_admission, settle
 from simulation.run.outcome import write_outcome
@@ -207,13 +208,75 @@ def test_abandoned_a_run_costs_what_its_ledger_records_and_never_goes_on(prepare
     shutil.rmtree(two.config.output_dir)
     opened(two)
     given_up(two.config.output_dir)
-    with pytest.raises(AccountError, match="expected a run that may go on, found one, which was given up; that is for"):
+    with pytest.raises(AccountError, match="expected a run that may go on, found one that was given up; that is for"):
         opened(one, resume=True)
     assert account_of(one).total.zcdp_rho == 0.0
     alone, _ = opened(prepared("alone", account=None))
     given_up(alone.directory.root)  # nothing to give up
     with pytest.raises(ConfigError, match="a run on an account"):
         abandon(alone.directory.root)
+
+
+def test_a_run_that_came_to_an_account_as_it_went_on_does_not_leave_it(prepared):
+    without, one = prepared("one", account=None), prepared("one")
+    write_outcome(opened(without)[0])
+    run, _ = opened(one, resume=True)
+    releases_made(run, ["a" * 64])  # and it is killed before its statement names the account
+    with pytest.raises(AccountError, match=r"--privacy\.account: expected the account that .*one.* names, found none"):
+        opened(without, resume=True)
+    opened(one, resume=True)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_run_that_was_given_up_goes_on_with_no_account_and_its_noise_is_forgotten(keeps, prepared, tmp_path):
+    one = prepared("one", mechanism="blt", keep_noise_secret=keeps)
+    run, _ = opened(one)
+    copy = shutil.copyfile(one.config.privacy.account, tmp_path / "copy.jsonl")
+    abandon(run.directory.root)
+    for account in (one.config.privacy.account, copy, None):
+        with pytest.raises(AccountError, match="expected a run that may go on, found one that was given up"):
+            opened(prepared("one", mechanism="blt", keep_noise_secret=keeps, account=account), resume=True)
+    stored, _ = load_newest_checkpoint(run.directory.checkpoints)
+    assert ("forgotten" in stored.state["strategy"]["noise"]) is not keeps
+    assert (run.directory.root / "noise_secret").exists() is keeps
+    abandon(run.directory.root)  # again, which changes nothing
+    assert account_of(one).total.reserved == 0
+
+
+def test_one_whose_newest_checkpoint_is_damaged_leaves_none_to_go_on_from(prepared):
+    one = prepared("one")
+    run, _ = opened(one)
+    damaged = run.directory.checkpoints / "checkpoint-000009.npz"
+    damaged.write_bytes(b"PK")
+    abandon(run.directory.root)
+    assert [path.name for path in run.directory.checkpoints.iterdir()] == [damaged.name]
+    with pytest.raises(AccountError, match="that was given up"):
+        opened(one, resume=True)
+
+
+def test_loops_of_links_are_no_account_and_no_folder(prepared, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(ConfigError, match=r"--privacy\.account: expected a file in .*, found \S*loop, a loop of links"):
+        require_admission(accept_input(prepared("one", account=loop).config))
+    for folder in (loop, loop / "one"):
+        config = replace(prepared("one").config, output_dir=folder)
+        with pytest.raises(ConfigError, match=r"--output-dir: expected a new or empty folder, found \S*loop, a link"):
+            accept_input(config)
+    opened(one := prepared("one"))
+    with pytest.raises(ConfigError, match=r"--abandon: .*loop: expected the folder of a run"):
+        abandon(loop, one.config.privacy.account)
+
+
+def test_an_account_that_is_a_link_to_nothing_is_begun_where_it_leads(prepared, tmp_path):
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "there.jsonl")
+    one = prepared("one", account=tmp_path / "link.jsonl")
+    require_admission(accept_input(one.config))
+    opened(one)
+    assert (tmp_path / "link.jsonl").is_symlink() and len(Account.read(tmp_path / "there.jsonl").charges) == 1
+    (tmp_path / "away.jsonl").symlink_to(tmp_path / "nowhere" / "there.jsonl")
+    with pytest.raises(ConfigError, match=r"--privacy\.account: expected a file in a folder that is there"):
+        require_admission(accept_input(prepared("two", account=tmp_path / "away.jsonl").config))
 
 
 def test_a_copy_of_a_run_is_neither_given_up_nor_gone_on_with_on_its_account(prepared, tmp_path):

@@ -222,6 +222,28 @@ def relist(folder: Path) -> None:
     path.write_text(json.dumps(content))
 
 
+def resummed(*place: str, **values: Any) -> Forge:
+    """Other values in summary.json, in the object at a place."""
+
+    def forge(folder: Path) -> None:
+        content = json.loads((folder / "summary.json").read_text())
+        inner = content
+        for name in place:
+            inner = inner[name]
+        inner.update(values)
+        (folder / "summary.json").write_text(json.dumps(content))
+
+    return forge
+
+
+def relabelled(folder: Path) -> None:
+    """A manifest that says of a file for phones that it is of other weights."""
+    path = folder / "model" / "manifest.json"
+    content = json.loads(path.read_text())
+    content["keyboard.tflite"]["weights_sha256"] = "0" * 64
+    path.write_text(json.dumps(content))
+
+
 def all_of(*parts: Forge) -> Forge:
     """One after another."""
 
@@ -426,12 +448,19 @@ def _elsewhere() -> list[Forgery]:
         ("a word", text("model/vocab.txt", "the", "forged"), "vocab.txt"),
         ("a word, by the manifest", all_of(text("model/vocab.txt", "the", "forged"), relist), "vocabulary_sha256"),
         ("no file for phones", zeros("model/keyboard.tflite"), r"model/keyboard\.tflite"),
+        ("a file of other weights", relabelled, r"model/manifest\.json: a file that is said to be of other weights"),
         ("vectors", text("model/test_vectors.json", "1", "2"), r"model/test_vectors\.json"),
         ("one file more", zeros("model/notes.bin"), r"model/notes\.bin"),
         ("a key of the noise", zeros("noise_secret"), "noise_secret"),
         ("settings", text("config.toml", "noise_multiplier = 1.0", "noise_multiplier = 2.0"), "config.toml"),
         ("summary", text("summary.json", '"epsilon": ', '"epsilon": 1'), "summary.json"),
         ("a summary of another rho", zero, "summary.json"),
+        ("a summary of other noise", resummed(noise_source="nobody's"), "summary.json: another noise_source"),
+        (
+            "a summary of a start",
+            resummed("other_runs", earlier_runs=[{}]),
+            r"summary.json: another other_runs\.earlier",
+        ),
         ("participation", text("participation.json", '"updates": ', '"updates": 1'), "participation.json"),
         ("rounds", text("rounds.jsonl", '"reports": ', '"reports": 1'), "rounds.jsonl"),
         ("no rounds", lines(lambda said: [], "rounds.jsonl"), "^[^\n]*rounds.jsonl: no round[^\n]*\n$"),

@@ -219,6 +219,57 @@ def test_of_weights_the_numbers_alone_are_published(run, tmp_path):
     assert (tmp_path / "out" / "model" / "weights.npz").read_bytes() == before
 
 
+def named_otherwise(arrays):
+    return {"user3" if name == "embedding" else name: array for name, array in arrays.items()}
+
+
+def with_bits_below(arrays):
+    arrays["embedding"] = arrays["embedding"].astype(np.float64)
+    arrays["embedding"].view(np.uint64)[...] |= 0x33  # which float32 does not have, nor the digest
+    return arrays
+
+
+def in_another_shape(arrays):
+    return {**arrays, "embedding": arrays["embedding"].reshape(-1)}
+
+
+@pytest.mark.parametrize("change", [named_otherwise, with_bits_below, in_another_shape])
+def test_weights_have_the_names_shapes_and_bits_of_the_model_alone(change, run, tmp_path):
+    path = run / "model" / "weights.npz"
+    with np.load(path) as stored:
+        np.savez(path, **change({name: stored[name] for name in stored.files}))
+    relist(run)
+    if change is with_bits_below:
+        publish(run, tmp_path / "out", KNOWN)
+        with np.load(tmp_path / "out" / "model" / "weights.npz") as stored:
+            assert {stored[name].dtype for name in stored.files} == {np.dtype(np.float32)}
+        return
+    with pytest.raises(ConfigError, match=r"weights\.npz: expected \S+ of shape"):
+        publish(run, tmp_path / "out", KNOWN)
+
+
+@pytest.mark.parametrize("evaluation", [False, True])
+def test_a_file_for_phones_under_a_name_of_somebodys_own_is_not_published(evaluation, run, tmp_path):
+    shutil.copyfile(run / "model" / "keyboard.tflite", run / "model" / "keyboard_user3.tflite")
+    path = run / "model" / "manifest.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps({**entries, "keyboard_user3.tflite": entries["keyboard.tflite"]}))
+    with pytest.raises(VerificationError, match=r"expected a file under a name that an export gives, found another"):
+        publish(run, tmp_path / "out", KNOWN, evaluation=evaluation)
+
+
+def test_what_a_file_says_of_itself_is_of_its_run_with_evaluation_too(run, tmp_path):
+    path, said = run / "model" / "keyboard.tflite", b"Suggests the next word"
+    content = path.read_bytes()
+    assert said in content
+    path.write_bytes(content.replace(said, b"user3 wrote this".ljust(len(said)), 1))
+    relist(run)
+    with pytest.raises(ConfigError, match=r"keyboard\.tflite: expected the vocabulary and the card of its run inside"):
+        publish(run, tmp_path / "out", KNOWN, evaluation=True)
+    publish(run, tmp_path / "out", KNOWN)  # which writes it anew
+    assert b"user3" not in (tmp_path / "out" / "model" / "keyboard.tflite").read_bytes()
+
+
 def test_no_manifest_that_is_published_has_a_digest_of_the_settings(run, tmp_path):
     path = run / "model" / "manifest.json"
     before = json.loads(path.read_text())
