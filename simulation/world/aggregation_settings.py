@@ -84,9 +84,18 @@ def steps_of(
     """
     if not aggregation.is_summed or aggregation.step_latency_s is None:
         return None
-    assumptions = assumptions_of(aggregation, cohort)
     full_graph(aggregation, cohort)
+    terms = terms_of_rounds(aggregation, cohort, num_weights)
+    return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)
+
+
+def terms_of_rounds(aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int) -> RoundTerms:
+    """The terms of every round but for its number, for counting phones and bytes.
+
+    Args:
+        aggregation, cohort: settings.
+        num_weights: of the model.
+    """
     most = most_summed(cohort)
     # Bytes depend on lengths alone, so that any key stands for the authority's.
-    terms = RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions, phones=most)
-    return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)
+    return RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions_of(aggregation, cohort), phones=most)
