@@ -15,7 +15,7 @@ import numpy as np
 
 from client_model.metrics.intervals import Interval, over_seeds
 from server_strategy.aggregation.graph import GraphSize
-from server_strategy.aggregation.measuring import measure
+from server_strategy.aggregation.measuring import phone_seconds
 from server_strategy.aggregation.vector import TAIL, ring_for
 from simulation.clock import DAY_S
 from simulation.config import RunConfig, check
@@ -192,7 +192,7 @@ def _cryptography(cells: Sequence[Cell]) -> Mapping[GraphSize, float]:
         aggregation, cohort = cell.config.aggregation, cell.config.cohort
         length = model_bytes(cell.config) // 4 + TAIL
         terms = (size.phones, length, ring_for(size.phones), assumptions_of(aggregation, cohort))
-        found[size] = sum(measure(*terms, sample=1).phone.seconds.values())
+        found[size] = phone_seconds(*terms)
     return found
 
 
