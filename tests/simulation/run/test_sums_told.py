@@ -39,7 +39,7 @@ def test_bytes_are_those_of_the_steps_in_simulated_time():
     assert "no phone's own are counted" in told["not_shown"]["phone_up_bytes, phone_down_bytes"]
 
 
-@pytest.mark.parametrize("rounds", [[], [line("too_few_shared", share=2)], [line(invited=4, advertise=4)]])
+@pytest.mark.parametrize("rounds", [[], [line("too_few_shared", share=2)]])
 def test_without_a_sum_there_are_no_bytes_and_it_says_why(rounds):
     told = sums_summary(parse_simulate(STEPS).run, rounds, WEIGHTS)
     assert told["phone_up_bytes"] is told["phone_down_bytes"] is None
