@@ -67,6 +67,17 @@ def measure(
     return MeasuredCosts(playing.size, least, *playing.server_seconds(playing.ring[0]))
 
 
+def phone_seconds(phones: int, length: int, ring: Ring, assumptions: Assumptions) -> float:
+    """Processor seconds of one phone in one thread, all steps together; without the server's, a fraction of the work.
+
+    Args:
+        phones, length, ring, assumptions: as of `measure`.
+    """
+    terms = RoundTerms(1, length, Authority.of(_SECRET).public, ring, assumptions, phones=phones)
+    playing = _Sample(phones, terms)
+    return sum(playing.costs(playing.ring[0]).seconds.values())
+
+
 _SECRET = RunSecret(hashlib.sha256(b"a round that is measured").digest())
 
 

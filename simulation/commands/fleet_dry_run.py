@@ -2,7 +2,8 @@
 
 Takes the settings of scripts/simulate.py, by flags or --config; flags for what only training needs are refused.
 Prints tables, and writes them, each round's record, and a page of plots. With --seeds 3, each figure with its interval
-over that many fleets.
+over that many fleets. With any flag of --grid, the rounds with and without secure aggregation, over size of the cohort,
+neighbours, threshold and latency.
 """
 
 import sys
@@ -16,14 +17,23 @@ import tyro
 
 from simulation.config import RunConfig, check
 from simulation.flags import parse_with_settings
-from simulation.studies.dry_run_settings import NO_PROTECTION, PROTECTION_FLAGS, Protection, ignores
+from simulation.studies.dry_run_settings import (
+    GRID_FLAGS,
+    NO_GRID,
+    NO_PROTECTION,
+    PROTECTION_FLAGS,
+    Grid,
+    Protection,
+    ignores,
+    require_each_once,
+)
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
 
 _OFTEN = (
     *("--days", "--seeds", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability"),
     *("--fleet.trace", "--cohort.goal", "--cohort.policy", "--cohort.deadline-s", "--cohort.min-separation-rounds"),
-    *("--model.preset", *PROTECTION_FLAGS),
+    *("--model.preset", *PROTECTION_FLAGS, *GRID_FLAGS),
 )
 
 
@@ -38,16 +48,20 @@ class Flags:
     """Fleets to play, each with a seed of its own, from --seed on; of two or more, figures have 95 % intervals."""
     protection: Protection = field(default_factory=Protection)
     """Of each update from the server; with any, all is played a second time without, and shown beside it."""
+    grid: Grid = field(default_factory=Grid)
+    """Cells of secure aggregation, each played by the same fleet as rounds without it."""
     config: Path | None = None
     """TOML file with the settings of a simulation."""
 
 
 def parse(argv: Sequence[str]) -> Flags:
     """Flags over file over defaults."""
-    others = ("--config", "--days", "--seeds", *PROTECTION_FLAGS)
+    others = ("--config", "--days", "--seeds", *PROTECTION_FLAGS, *GRID_FLAGS)
     flags = parse_with_settings(Flags, argv, others, ignores, often=_OFTEN)
     check(flags.run)
-    if flags.protection != NO_PROTECTION and flags.run.aggregation.is_summed:
+    if flags.grid != NO_GRID:
+        require_each_once(flags.grid)
+    elif flags.protection != NO_PROTECTION and flags.run.aggregation.is_summed:
         only = "only without --aggregation.protocol, whose steps have costs of their own"
         raise ConfigError(expected("--protection", only, f"it with {flags.run.aggregation.protocol}"))
     return flags
@@ -56,12 +70,15 @@ def parse(argv: Sequence[str]) -> Flags:
 def main(argv: Sequence[str]) -> None:
     """Play the rounds, print the figures and write the files of a dry run."""
     flags = parse(argv)
-    from simulation.studies.dry_run_protection import play_beside_plain  # takes a second to import
+    from simulation.studies.aggregation_grid_report import play_grid_and_report  # takes a second to import
+    from simulation.studies.dry_run_protection import play_beside_plain
     from simulation.studies.dry_run_report import play_and_report
 
     console = console_for(sys.stdout)
     settings = (console, flags.run, flags.days, flags.seeds)
-    if flags.protection == NO_PROTECTION:
+    if flags.grid != NO_GRID:
+        files = play_grid_and_report(*settings, flags.grid, flags.protection)
+    elif flags.protection == NO_PROTECTION:
         files = play_and_report(*settings)
     else:
         files = play_beside_plain(*settings, flags.protection)

@@ -10,7 +10,7 @@ from client_model.metrics.table import MetricTable
 from client_model.tflite.export_folder import FILES
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
-from simulation.report import figures, tables, words
+from simulation.report import figures, sums, tables, words
 from simulation.report.environment import page_environment
 from simulation.report.facts import KeyPress, LeftOut, RunFacts
 from simulation.report.funnel import pace_of_rounds, why_abandoned
@@ -85,6 +85,7 @@ def render(facts: RunFacts) -> str:
         tables=tables,
         words=words,
         figures=figures,
+        sums=sums,
         pace=pace_of_rounds(facts.rounds),
         abandoned=why_abandoned(facts.rounds),
         version=version("typefleet"),

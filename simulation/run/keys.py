@@ -55,6 +55,7 @@ SUMMARY = (
         SCHEDULE,
     ),
     Keys(("other_runs", "other_runs.*"), "what other runs on the same phones cost", COST),
+    Keys(("aggregation", "aggregation.*"), "what became of the sums, and the bytes of a phone", SCHEDULE),
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),

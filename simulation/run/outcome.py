@@ -23,6 +23,7 @@ from simulation.run.noise_secret import erase_noise_secret
 from simulation.run.other_runs import keep_on_account, other_runs_now, settle, start_items
 from simulation.run.records import Summary
 from simulation.run.statement_pages import statement_pages, write_pages
+from simulation.run.sums_told import sums_summary
 from simulation.run.words_outside import words_outside
 from simulation.subcommands import PROGRAM
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
@@ -57,7 +58,13 @@ def run_summary(run: Run) -> Summary:
         weights_sha256=run.weights.sha256,
         peak_driver_rss_bytes=peak_rss_bytes(),
         other_runs=other_runs_json(other_runs_now(run)),
+        aggregation=sums_summary(run.config, _lines(run), run.prepared.shape.num_weights),
     )
+
+
+def _lines(run: Run) -> list[dict[str, Any]]:
+    """Of rounds.jsonl; not read where nothing is made of them."""
+    return run.directory.read_rounds() if run.config.aggregation.is_summed else []
 
 
 def participation_record(run: Run) -> dict[str, Any]:

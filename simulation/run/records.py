@@ -109,6 +109,7 @@ class Summary:
     weights_sha256: str
     peak_driver_rss_bytes: int
     other_runs: Mapping[str, Any] | None = None  # that it starts from or shares an account with; None: nobody looked
+    aggregation: Mapping[str, Any] | None = None  # what became of the sums; None: the server is told of each phone
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
@@ -121,7 +122,7 @@ class Summary:
                 content |= {f"{_BASELINE}{name}": reached for name, reached in self.baselines._asdict().items()}
             elif f.name == "participation":
                 content[f.name] = asdict(value)
-            else:
+            elif f.name != "aggregation" or value is not None:
                 content[f.name] = value
         return content
 
@@ -156,6 +157,7 @@ class Summary:
             participation = Participation(**rest.pop("participation"))
             others = ("held_out", "baselines", "participation")
             rest.setdefault("other_runs", None)  # which earlier versions did not write
+            rest.setdefault("aggregation", None)
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
@@ -164,10 +166,20 @@ class Summary:
         parts = ((Summary, own), (Participation, asdict(participation)), (Baselines, baselines._asdict()))
         for name in (name for kind, values in parts for name in wrong_values(kind, values)):
             raise ConfigError(expected(where, "the outcome of a finished run", f"another value as {name}"))
+        if not _are_sums(own["aggregation"]):
+            raise ConfigError(expected(where, "the outcome of a finished run", "another value as aggregation"))
         for value in rest.values():
             if not isinstance(value, list | None) and not _is_a_number(value):
                 raise ConfigError(expected(where, "metrics that are numbers, or null", json_kind(value)))
         return Summary(**own, baselines=baselines, participation=participation, held_out=rest)
+
+
+def _are_sums(value: Any) -> bool:
+    """Whether it is what `sums_told.sums_summary` gives, as far as a reader counts on it."""
+    if value is None:
+        return True
+    failed = value.get("rounds_failed") if isinstance(value, Mapping) else None
+    return isinstance(failed, Mapping) and all(isinstance(number, int) for number in failed.values())
 
 
 _PLAIN = {int: (int,), float: (int, float), str: (str,), type(None): (type(None),)}

@@ -5,9 +5,10 @@ protected one phone after another, added up and opened; the sum is held to the p
 error. Seconds are of the processor, of one thread of this machine; bytes are lengths of what is sent.
 
 * plain: float32 weights up and down, as the simulated fleet counts them; the server adds fixed-point numbers.
-* secagg: `server_strategy.aggregation.measuring`, masks modulo 2^64 that cancel in the sum; the bytes of all messages,
-  and the seconds of all steps of a phone. secagg16: the same modulo 2^16, of a vector as long as the next power of two,
-  which is what phones send that add the noise themselves. Opening is the server's, for a round that nobody leaves.
+* secagg: `server_strategy.aggregation.measuring`, masks that cancel in the sum, in the ring and of the vector that a
+  run with so many phones has; the bytes of all messages, and the seconds of all steps of a phone. secagg16: modulo
+  2^16, of a vector as long as the next power of two, which is what phones send that add the noise themselves. Opening
+  is the server's, for a round that nobody leaves.
   That the sum is exact is shown by a whole round of the first coordinates, for up to 64 phones.
 * bfv, ckks: `server_strategy.aggregation.homomorphic`, one key pair, a key holder apart. Up go the ciphertexts; down
   the model and the public key. Opening is the key holder's decryption, once a round.
@@ -41,6 +42,7 @@ from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.masks import Ring
 from server_strategy.aggregation.measuring import measure
 from server_strategy.aggregation.round import play_round
+from server_strategy.aggregation.vector import TAIL, ring_for
 from server_strategy.update_sum import FixedPointSum
 from typefleet.steps import step
 
@@ -48,7 +50,7 @@ Preset = Literal["small", "large", "gboard"]
 SchemeName = Literal["plain", "secagg", "secagg16", "bfv", "ckks"]
 SCHEMES: tuple[SchemeName, ...] = get_args(SchemeName)
 LABELS = {"plain": "plain", "secagg": "secagg", "secagg16": "secagg 16 bits", "bfv": "BFV", "ckks": "CKKS"}
-_RINGS = {"secagg": Ring(64), "secagg16": Ring(16)}
+_MASKED = ("secagg", "secagg16")
 _REPETITIONS = 3  # times that the sum is opened, and a masked round is measured
 _WHOLE_ROUND = 64  # phones, at most, of a round that is played whole
 _FIRST = 1000  # coordinates that it adds up
@@ -193,7 +195,7 @@ def measure_costs(plan: Plan) -> list[Cost]:
 
 
 def _parameters(cell: _Cell, scheme: SchemeName) -> EncryptionParameters | GraphSize | None:
-    if scheme in _RINGS:
+    if scheme in _MASKED:
         return graph_size(cell.phones, USUAL_ASSUMPTIONS)
     if scheme == "bfv":
         return bfv_parameters(cell.phones)
@@ -229,8 +231,11 @@ def _plain(cell: _Cell) -> Cost:
 
 
 def _masked(cell: _Cell, scheme: SchemeName, size: GraphSize) -> Cost:
-    ring, adding = _RINGS[scheme], Stopwatch()
-    length = cell.weights if scheme == "secagg" else 1 << (cell.weights - 1).bit_length()
+    adding = Stopwatch()
+    if scheme == "secagg":
+        ring, length = ring_for(cell.phones), cell.weights + TAIL
+    else:
+        ring, length = Ring(16), 1 << (cell.weights - 1).bit_length()
     every = [measure(cell.phones, length, ring, sample=1) for _ in range(_REPETITIONS)]
     total, words = ring.zeros(length), ring.zeros(length)
     for _ in every:

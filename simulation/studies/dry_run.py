@@ -112,6 +112,64 @@ def tokens_of_phones(
     return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
 
 
+@dataclass(frozen=True)
+class DryFleet:
+    """The phones of dry runs: one fleet may play many, of other cohorts and other ways to add up."""
+
+    fleet: Fleet
+    tokens: NDArray[np.int64]  # [phones], that each trains on in a round
+    groupings: list[Grouping]
+
+
+def prepare_fleet(config: RunConfig, parts: Parts | None = None) -> DryFleet:
+    """Make the fleet of `config`, or of the parts of it that are handed in; every phone may train.
+
+    Args:
+        config: of the run that is dry.
+        parts: that are handed in.
+
+    Raises:
+        ConfigError, DataError: the settings or the files cannot be used.
+    """
+    parts = parts or Parts()
+    text = (config.data, config.seed, None, parts.message_format)
+    num_phones = config.fleet.size or prepare_population(*text).num_phones
+    _require_phones(config, num_phones)
+    tokens = tokens_of_phones(config, num_phones, parts.message_format)
+    everybody = np.arange(num_phones)
+    fleet = Fleet(
+        config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
+    )
+    return DryFleet(fleet, tokens, phone_groups(fleet, tokens))
+
+
+def _require_phones(config: RunConfig, num_phones: int) -> None:
+    if config.cohort.goal > num_phones:
+        raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
+
+
+def rounds_of(
+    config: RunConfig, phones: DryFleet, protection: Protection = NO_PROTECTION
+) -> tuple[DryRun, FleetCohorts]:
+    """A dry run that no round of has been played yet.
+
+    Args:
+        config: of the run that is dry, with the text, the fleet and the seed that the phones were made with.
+        phones: who play it.
+        protection: what it adds to each phone's round that the server sees no single update.
+
+    Raises:
+        ConfigError: the settings cannot be used with so many phones.
+    """
+    fleet, tokens = phones.fleet, phones.tokens
+    _require_phones(config, fleet.num_phones)
+    if config.aggregation.is_summed and config.aggregation.step_latency_s is None:
+        only = "only with --aggregation.step-latency-s in a dry run: else its steps take no time and lose nobody"
+        raise ConfigError(expected("--aggregation.protocol", only, config.aggregation.protocol))
+    cohorts = make_cohorts(fleet, config.cohort, _work(config, tokens, protection))
+    return DryRun(fleet, ParticipationLog(fleet.num_phones), tokens, phones.groupings), cohorts
+
+
 def prepare_dry_run(
     config: RunConfig, parts: Parts | None = None, protection: Protection = NO_PROTECTION
 ) -> tuple[DryRun, FleetCohorts]:
@@ -125,23 +183,9 @@ def prepare_dry_run(
     Raises:
         ConfigError, DataError: the settings or the files cannot be used.
     """
-    began, parts = time.perf_counter(), parts or Parts()
-    text = (config.data, config.seed, None, parts.message_format)
-    num_phones = config.fleet.size or prepare_population(*text).num_phones
-    if config.cohort.goal > num_phones:
-        raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {num_phones}", config.cohort.goal))
-    if config.aggregation.is_summed and config.aggregation.step_latency_s is None:
-        only = "only with --aggregation.step-latency-s in a dry run: else its steps take no time and lose nobody"
-        raise ConfigError(expected("--aggregation.protocol", only, config.aggregation.protocol))
-    tokens = tokens_of_phones(config, num_phones, parts.message_format)
-    everybody = np.arange(num_phones)
-    fleet = Fleet(
-        config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
-    )
-    work = _work(config, tokens, protection)
-    cohorts = make_cohorts(fleet, config.cohort, work)
-    run = DryRun(fleet, ParticipationLog(num_phones), tokens, phone_groups(fleet, tokens))
-    fleet.check_ins(0.0)  # the first day's sessions are made at the first query
+    began = time.perf_counter()
+    run, cohorts = rounds_of(config, prepare_fleet(config, parts), protection)
+    run.fleet.check_ins(0.0)  # the first day's sessions are made at the first query
     run.ready_s = time.perf_counter() - began
     return run, cohorts
 

@@ -1,9 +1,11 @@
 """Which settings of a run a dry run does not look at, and its own; apart, so that they can be refused at once."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
+
+from typefleet.errors import ConfigError, expected
 
 _IGNORED = {
     *("rounds", "evaluation", "privacy", "server_optimizer", "engine", "tracking"),
@@ -33,3 +35,36 @@ class Protection:
 
 NO_PROTECTION = Protection()
 PROTECTION_FLAGS = ("--protection.upload-mb", "--protection.download-mb", "--protection.compute-s")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rounds with and without secure aggregation, over what it can be set to; any of these plays one fleet so."""
+
+    cohorts: Annotated[tuple[int, ...], Ge(3), Le(65_536)] = ()
+    """Sizes of the cohort; by default --cohort.goal alone."""
+    neighbours: Annotated[tuple[int | Literal["fewest", "all"], ...], Ge(2), Le(65_536)] = ()
+    """Phones that each shares masks with: numbers, the fewest that are safe (the default), or all others."""
+    thresholds: Annotated[tuple[float | Literal["fewest"], ...], Ge(0), Le(1)] = ()
+    """Shares that open a secret, as a share of the neighbours, or the fewest that are safe (the default)."""
+    step_latencies_s: Annotated[tuple[float, ...], Ge(0), Le(3600)] = ()
+    """Seconds of each step beside its bytes; by default --aggregation.step-latency-s, or 5."""
+
+
+NO_GRID = Grid()
+GRID_FLAGS = ("--grid.cohorts", "--grid.neighbours", "--grid.thresholds", "--grid.step-latencies-s")
+
+
+def require_each_once(grid: Grid) -> None:
+    """Refuse a grid that names a value twice.
+
+    Args:
+        grid: as it was asked for.
+
+    Raises:
+        ConfigError: names the flag.
+    """
+    for flag, one in zip(GRID_FLAGS, fields(grid), strict=True):
+        values = getattr(grid, one.name)
+        if len(set(values)) < len(values):
+            raise ConfigError(expected(flag, "each value once", " ".join(map(str, values))))

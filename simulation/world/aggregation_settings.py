@@ -14,6 +14,8 @@ from simulation.world.aggregation_steps import AggregationSteps
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError
 
+_UP_TO_THE_GOAL = "synchronous"  # the policy whose later reports are not in the sum
+
 
 def assumptions_of(aggregation: AggregationConfig, cohort: CohortConfig) -> Assumptions:
     """What a round has to withstand, by the settings.
@@ -56,6 +58,17 @@ def full_graph(aggregation: AggregationConfig, cohort: CohortConfig) -> GraphSiz
         raise ConfigError(f"{flags}: {error}") from error
 
 
+def most_summed(cohort: CohortConfig) -> int:
+    """Phones that a sum is of, at most, by which a run chooses the ring; known before there is a policy.
+
+    Args:
+        cohort: settings.
+    """
+    if cohort.policy == _UP_TO_THE_GOAL:
+        return cohort.goal
+    return math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))  # all that are invited
+
+
 def steps_of(
     aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, seed: int
 ) -> AggregationSteps | None:
@@ -71,9 +84,18 @@ def steps_of(
     """
     if not aggregation.is_summed or aggregation.step_latency_s is None:
         return None
-    assumptions = assumptions_of(aggregation, cohort)
     full_graph(aggregation, cohort)
-    most = math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
-    # Bytes depend on lengths alone, so that any key stands for the authority's.
-    terms = RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions, phones=most)
+    terms = terms_of_rounds(aggregation, cohort, num_weights)
     return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)
+
+
+def terms_of_rounds(aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int) -> RoundTerms:
+    """The terms of every round but for its number, for counting phones and bytes.
+
+    Args:
+        aggregation, cohort: settings.
+        num_weights: of the model.
+    """
+    most = most_summed(cohort)
+    # Bytes depend on lengths alone, so that any key stands for the authority's.
+    return RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions_of(aggregation, cohort), phones=most)

@@ -22,6 +22,8 @@ POINTS = {  # and the round
     "during the checkpoint": 3,
 }
 
+IN_THE_STEPS = "before unmasking"  # of a run with masks: its vectors are there, and nothing of their sum is known
+
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
@@ -59,6 +61,13 @@ def arm(point: str, server_round: int) -> None:
         PrivacyLedger.record = dying(PrivacyLedger.record, this_round, after=True)
     elif point == "before the line of the round":
         RunDirectory.append_round = dying(RunDirectory.append_round, this_round)
+    elif point == IN_THE_STEPS:
+        from server_strategy.secagg_rounds import SecAgg
+
+        def unmasking(aggregator: Any, _came: Any) -> bool:
+            return bool(aggregator._last_round == server_round)
+
+        SecAgg._unmasked = dying(SecAgg._unmasked, unmasking)
     elif point == "during the checkpoint":
 
         def half_a_file(path: Path, write: Any, **how: Any) -> None:
@@ -69,7 +78,7 @@ def arm(point: str, server_round: int) -> None:
 
         original, files.write_atomically = files.write_atomically, half_a_file
     else:
-        raise ValueError(f"expected one of {POINTS}, found {point}")
+        raise ValueError(f"expected one of {(*POINTS, IN_THE_STEPS)}, found {point}")
 
 
 def die_everywhere(folder: Path, flags: list[str]) -> None:

@@ -3,6 +3,9 @@
 import io
 import json
 import shutil
+import signal
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -13,12 +16,16 @@ from simulation.engine import phone_secret
 from simulation.engine.phone_steps import Masks
 from simulation.flags import parse_simulate
 from simulation.parts import Parts
+from simulation.report.page import write_report
 from simulation.run.aggregation_told import aggregation_facts
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.start import start
 from simulation.studies.privacy_check import checked
+from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import EngineInProcess, GridInProcess
+from tests.simulation.killed_driver import IN_THE_STEPS
+from tests.waiting import PATIENCE_S
 
 FLAGS = (*WEIGHTS_ONLY, "--rounds", 2, "--privacy.clip-quantile", 0.5)
 MASKED = ("--aggregation.protocol", "secagg", "--engine.devices-per-message", 1)
@@ -182,6 +189,74 @@ def test_what_a_statement_is_told_follows_from_the_settings(protocol):
     facts = aggregation_facts(config)
     assert (facts or {}).get("protocol") == (None if protocol == "none" else protocol)
     assert facts == json.loads(json.dumps(facts))
+
+
+def test_the_outcome_says_what_became_of_the_sums(without, masked, tmp_path):
+    told = masked.read("summary.json")["aggregation"]
+    assert "aggregation" not in without.read("summary.json")
+    assert (told["protocol"], told["rounds_with_a_sum"], told["rounds_failed"]) == ("secagg", 2, {})
+    assert (told["phones_in_sums"], told["phones_recovered"], told["messages_refused"]) == (16, 0, 0)
+    vector, said = 6 * masked.vectors[0].size, masked.heard.answers[0].content["steps"]["said"]  # 48 bits a number
+    assert vector + len(said) < told["phone_up_bytes"] < vector + 3_000 and 0 < told["phone_down_bytes"] < 6_000
+    pages = {}
+    for run in (without, masked):
+        folder = shutil.copytree(run.folder, tmp_path / run.folder.parent.name)
+        pages[run] = write_report(folder).read_text()
+    assert "How their updates were added up" not in pages[without]
+    assert "The server learned the sum of each round alone" in pages[masked]
+    assert f"{told['phone_up_bytes'] / 1e6:,.2f} MB" in pages[masked].replace("\N{NO-BREAK SPACE}", " ")
+
+
+CROWD = ("--rounds", 1, "--cohort.goal", 64, "--fleet.size", 2000, "--engine.devices-per-message", 8)
+LEAVING = ("--aggregation.step-latency-s", 60)  # 64 phones of which some leave, and one round is made up for
+
+
+@pytest.mark.slow
+def test_arithmetic_and_masks_give_the_same_bits_records_and_counts_at_64_phones(tmp_path):
+    runs = {
+        protocol: Run(tmp_path / protocol, *CROWD, "--aggregation.protocol", protocol, *LEAVING)
+        for protocol in ("arithmetic", "secagg")
+    }
+    lines = [[_without_times(line) for line in run.lines()] for run in runs.values()]
+    assert lines[0] == lines[1] and len(lines[0]) >= 1
+    took = lines[0][-1]["aggregation"]["took"]
+    assert took["invited"] == 64 > took["mask"] > lines[0][-1]["aggregation"]["least_survivors"]
+    for name in (
+        "weights_sha256",
+        "epsilon",
+        "devices_trained",
+        "tokens_trained",
+        "participation",
+        "simulated_seconds",
+    ):
+        assert runs["arithmetic"].read("summary.json")[name] == runs["secagg"].read("summary.json")[name], name
+    told, other = (run.read("summary.json")["aggregation"] for run in runs.values())
+    assert {**told, "protocol": ""} == {**other, "protocol": ""} and told["phones_recovered"] > 0
+    assert runs["arithmetic"].read("participation.json") == runs["secagg"].read("participation.json")
+    assert len(runs["secagg"].vectors) >= took["mask"] and not runs["arithmetic"].vectors
+
+
+def _without_times(line):
+    """A line of rounds.jsonl, but for the clock of this machine and the protocol's name."""
+    protocol = {**line["aggregation"], "protocol": ""} if "aggregation" in line else None
+    times = ("train_seconds", "tokens_per_second", "aggregation")
+    return {**{name: value for name, value in line.items() if name not in times}, "aggregation": protocol}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_before_a_sum_is_unmasked_goes_on_to_the_same_bits(without, tmp_path):
+    """The second round is played again under the same number, by phones with other keys."""
+    folder, flags = tmp_path / "run", [str(one) for one in (*FLAGS, *MASKED)]
+    command = [sys.executable, "-m", "tests.simulation.killed_driver", IN_THE_STEPS, "2", *flags]
+    command += ["--output-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len((folder / "rounds.jsonl").read_text().splitlines()) == 1
+    play("--resume", folder)
+    summary, whole = json.loads((folder / "summary.json").read_text()), without.read("summary.json")
+    for name in ("weights_sha256", "epsilon", "devices_trained", "tokens_trained"):
+        assert summary[name] == whole[name], name
+    assert summary["aggregation"]["rounds_with_a_sum"] == 2
 
 
 @pytest.mark.slow

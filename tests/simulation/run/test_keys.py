@@ -50,6 +50,7 @@ SUMMED = {
     *(f"participation.{f.name}" for f in fields(Participation)),
     *dotted_keys(MEASURED),
     *MEASURED,
+    *("aggregation.protocol", "aggregation.rounds_failed.no_sum"),
     *("other_runs", "other_runs.data", "other_runs.earlier_runs.data", "other_runs.says"),
 }
 LINE = {

@@ -132,6 +132,16 @@ def test_the_summary_has_the_keys_that_it_always_had(tmp_path):
     assert directory.read_summary() == SUMMARY
 
 
+def test_what_became_of_the_sums_is_kept_where_there_is_something_to_say(tmp_path):
+    directory, sums = RunDirectory(tmp_path), {"protocol": "secagg", "rounds_failed": {"no_sum": 1}}
+    directory.write_summary(summed := replace(SUMMARY, aggregation=sums))
+    assert directory.read_summary() == summed
+    for damaged in ("secagg", [], {}, {"rounds_failed": {"no_sum": "x"}}):
+        directory.write_summary(replace(SUMMARY, aggregation=damaged))
+        with pytest.raises(ConfigError, match="found another value as aggregation"):
+            directory.read_summary()
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [("{}", "no participation in it"), ("{", "invalid JSON"), (None, "No such file")],

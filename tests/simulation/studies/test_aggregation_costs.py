@@ -9,6 +9,9 @@ from rich.console import Console
 from client_model.config import ModelConfig
 from client_model.learning.language_model import model_shape
 from server_strategy.aggregation.homomorphic import is_installed
+from server_strategy.aggregation.measuring import measure
+from server_strategy.aggregation.vector import TAIL
+from simulation.studies import aggregation_costs
 from simulation.studies.aggregation_costs import Cost, Plan, Spread, machine_facts, measure_costs
 from simulation.studies.aggregation_costs_report import price_and_report, print_costs, write_costs
 from typefleet.errors import ConfigError
@@ -52,8 +55,9 @@ def test_plain_sums_cost_the_bytes_that_the_fleet_counts():
 def test_masked_sums_cost_the_bits_of_their_ring_and_little_else():
     full, short = measure_costs(Plan(schemes=("secagg", "secagg16"), **QUICK))
     messages = 0.01  # MB, at most, besides the vector
-    assert 0 < full.upload_mb - 8e-6 * WEIGHTS < messages and 0 < short.upload_mb - 2e-6 * 2**19 < messages
+    assert 0 < full.upload_mb - 6e-6 * WEIGHTS < messages and 0 < short.upload_mb - 2e-6 * 2**19 < messages
     assert all(0 < one.download_mb - 4e-6 * WEIGHTS < messages for one in (full, short))
+    assert full.parameters.endswith("ring 48 bits") and short.parameters.endswith("ring 16 bits")
     for one in (full, short):
         assert one.is_exact and one.error is None and one.parameters.startswith("7 neighbours, threshold ")
         assert one.protect_s.low > one.add_s.median > 0 and one.open_s.median > 0
@@ -125,6 +129,19 @@ def test_the_table_can_be_read_back(tmp_path):
     assert [row["scheme"] for row in rows] == ["plain", "ckks"]
     assert rows[0]["protect_median_s"] == "" and float(rows[1]["protect_high_s"]) == pytest.approx(0.375)
     assert float(rows[1]["error"]) == 2e-9 and rows[1]["open_repetitions"] == "3"
+
+
+def test_the_ring_that_is_priced_is_that_of_a_run_with_so_many_phones(monkeypatch):
+    """48 bits up to 127 phones, 56 above; the vector has the four figures of an update beside it."""
+    asked = []
+
+    def seen(phones, length, ring, **how):
+        asked.append((phones, length, ring.bits))
+        return measure(phones, 64, ring, **how)  # of a vector that costs nothing
+
+    monkeypatch.setattr(aggregation_costs, "measure", seen)
+    measure_costs(Plan(presets=("small",), cohorts=(127, 128), schemes=("secagg",), played=1))
+    assert set(asked) == {(127, WEIGHTS + TAIL, 48), (128, WEIGHTS + TAIL, 56)}
 
 
 def test_lists_without_anything_and_with_the_same_twice_are_refused(script_here):

@@ -5,6 +5,7 @@ import pytest
 
 from server_strategy.aggregation.config import AggregationConfig
 from server_strategy.aggregation.terms import Step
+from server_strategy.aggregation.vector import ring_for
 from server_strategy.config import CohortConfig
 from simulation.settings import choose
 from simulation.world.aggregation_settings import steps_of
@@ -92,3 +93,14 @@ def test_a_group_too_small_for_any_graph_fails_before_anything_is_sent():
 def test_a_graph_that_withstands_less_than_is_assumed_is_refused_with_its_flags():
     with pytest.raises(ConfigError, match=r"--aggregation.corrupted-share, dropout-share, .*20 phones: expected"):
         cohorts(0.0, corrupted_share=0.4, dropout_share=0.5)
+
+
+@pytest.mark.parametrize("policy", ["synchronous", "deadline"])
+def test_the_ring_of_the_steps_is_that_of_the_run(policy):
+    """100 phones need 48 bits, the 130 that are invited 56."""
+    cohort = choose(CohortConfig(goal=100, policy=policy), {})
+    steps = steps_of(AggregationConfig("arithmetic", step_latency_s=1.0), cohort, WEIGHTS, seed=0)
+    fleet = Fleet(choose(FleetConfig(), {}), PHONES, 0, np.arange(PHONES))
+    world = make_cohorts(fleet, cohort, PhoneWork(4, lambda phones, _: phones, steps))
+    assert steps.terms.ring == ring_for(world.most_reports)
+    assert steps.terms.ring.bits == {"synchronous": 48, "deadline": 56}[policy]
