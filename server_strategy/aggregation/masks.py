@@ -22,8 +22,8 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import InputError, expected
+from typefleet.whole import is_whole
 
 LEAST_BITS, MOST_BITS = 12, 64
 _BLOCK_BYTES = 1 << 17  # of key stream a pass; it stays in the processor's cache

@@ -3,16 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from server_strategy.aggregation.distributed_noise.accounting import (
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.distributed_noise.accounting import (
     discrete_gaussians_rho,
     epsilon_of_whole_orders,
     skellam_rdp,
 )
-from server_strategy.aggregation.distributed_noise.rounding import l1_bound, rounded_norm_bound
-from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
-from server_strategy.aggregation.whole import is_whole
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.distributed_noise.rounding import l1_bound, rounded_norm_bound
+from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from typefleet.errors import ConfigError, expected
+from typefleet.whole import is_whole
 
 
 def check_clip_norm(clip_norm: float) -> None:

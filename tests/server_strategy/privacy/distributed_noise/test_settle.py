@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from server_strategy.aggregation.distributed_noise.settle import calibrate, settle
 from server_strategy.privacy.accounting import epsilon_by_rdp, gaussian_rho
+from server_strategy.privacy.distributed_noise.settle import calibrate, settle
 from typefleet.errors import ConfigError, InputError
 
 KINDS = ("discrete-gaussian", "skellam")

@@ -15,12 +15,12 @@ import math
 from collections.abc import Callable
 from typing import get_args
 
-from server_strategy.aggregation.distributed_noise.hadamard import padded_size
-from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
-from server_strategy.aggregation.distributed_noise.ring import check_bits
-from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
-from server_strategy.aggregation.whole import is_whole
+from server_strategy.privacy.distributed_noise.hadamard import padded_size
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.distributed_noise.ring import check_bits
+from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from typefleet.errors import ConfigError, InputError, expected
+from typefleet.whole import is_whole
 
 DEFAULT_DEVIATIONS = 4.0  # k of the published trainings; their mean estimation has 2
 _MOST_NOISE = 1e6  # noise multiplier that is tried
