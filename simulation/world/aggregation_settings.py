@@ -2,17 +2,23 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 from server_strategy.aggregation.config import AggregationConfig
 from server_strategy.aggregation.graph import LEAST_PHONES, USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
 from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.noised_vectors import noised_ring
 from server_strategy.aggregation.terms import RoundTerms
 from server_strategy.aggregation.vector import TAIL, ring_for
 from server_strategy.config import CohortConfig
+from server_strategy.privacy.config import PHONES, PrivacyConfig
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.distributed_noise.settle import NoRoomError, settle
 from simulation.world.aggregation_steps import AggregationSteps
 from typefleet.doors import chosen
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 
 def assumptions_of(aggregation: AggregationConfig, cohort: CohortConfig) -> Assumptions:
@@ -56,8 +62,69 @@ def full_graph(aggregation: AggregationConfig, cohort: CohortConfig) -> GraphSiz
         raise ConfigError(f"{flags}: {error}") from error
 
 
+def phones_add(
+    privacy: PrivacyConfig, aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int
+) -> Callable[[float], PhoneNoise] | None:
+    """What phones add by a noise multiplier; None where the server adds the noise.
+
+    It is the noise of the cohort that epsilon is of: of the modelled one, if there is one. The claim counts on the
+    fewest phones of which a sum is released, less those that may be corrupted; and the ring has room for the most.
+
+    Args:
+        privacy, aggregation, cohort: settings.
+        num_weights: of the model, at most.
+
+    Raises:
+        ConfigError: by what is returned: a ring without room for the sum of so many phones.
+    """
+    if privacy.noise_place != PHONES:
+        return None
+    scale = Fraction(privacy.modelled_cohort or cohort.goal, cohort.goal)
+    most = math.ceil(most_reports(cohort) * scale)
+    least = max(math.ceil(cohort.minimum_report_share * float(cohort.goal * scale)), LEAST_PHONES)
+    corrupted = assumptions_of(aggregation, cohort).corrupted(most)
+
+    def made(noise_multiplier: float) -> PhoneNoise:
+        if corrupted >= least:
+            less = f"fewer than {least:,}, the fewest phones of a sum"
+            raise ConfigError(expected("--aggregation.corrupted-share: corrupted phones", less, f"{corrupted:,}"))
+        try:
+            return settle(
+                privacy.phone_noise,
+                noise_multiplier,
+                bits=aggregation.bits,
+                dimension=num_weights,
+                phones=most,
+                threshold=least,
+                corrupted=corrupted,
+            )
+        except NoRoomError as error:
+            raise NoRoomError(f"--aggregation.{error}") from error
+
+    return made
+
+
+def most_reports(cohort: CohortConfig) -> int:
+    """Reports of a round, at most.
+
+    Args:
+        cohort: the settings.
+    """
+    return math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
+
+
+def noised_upload_bytes(aggregation: AggregationConfig, cohort: CohortConfig, numbers: int) -> int:
+    """Size of what a phone sends that adds the noise itself, without masks or headers.
+
+    Args:
+        aggregation, cohort: settings.
+        numbers: of its update, as it is rotated.
+    """
+    return noised_ring(aggregation.bits, most_reports(cohort)).packed_bytes(numbers + TAIL)
+
+
 def steps_of(
-    aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, seed: int
+    aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, seed: int, *, noised: int | None = None
 ) -> AggregationSteps | None:
     """The steps of a round in simulated time; None where they take none.
 
@@ -65,6 +132,7 @@ def steps_of(
         aggregation, cohort: settings.
         num_weights: of the model.
         seed: of the run.
+        noised: numbers of an update, as it is rotated, whose phone adds the noise; None: the server does.
 
     Raises:
         ConfigError: a graph of so many phones does not withstand what is assumed.
@@ -73,7 +141,9 @@ def steps_of(
         return None
     assumptions = assumptions_of(aggregation, cohort)
     full_graph(aggregation, cohort)
-    most = math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
+    most = most_reports(cohort)
+    ring = ring_for(most) if noised is None else noised_ring(aggregation.bits, most)
+    length = (num_weights if noised is None else noised) + TAIL
     # Bytes depend on lengths alone, so that any key stands for the authority's.
-    terms = RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions, phones=most)
+    terms = RoundTerms(0, length, b"", ring, assumptions, phones=most)
     return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)

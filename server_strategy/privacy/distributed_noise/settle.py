@@ -128,7 +128,13 @@ def _finest_units(
 
 
 def calibrate(
-    make: Callable[[float], PhoneNoise], target_epsilon: float, delta: float, participations: int = 1
+    make: Callable[[float], PhoneNoise],
+    target_epsilon: float,
+    delta: float,
+    participations: int = 1,
+    *,
+    beside: float = 0.0,
+    of: str = "epsilon",
 ) -> PhoneNoise:
     """The least noise, to a ten-thousandth of it, with which epsilon is within a target.
 
@@ -140,6 +146,8 @@ def calibrate(
         target_epsilon: at delta.
         delta: of (epsilon, delta).
         participations: of one phone.
+        beside: zCDP of something else that it pays for.
+        of: what asks for the epsilon, for the message.
 
     Raises:
         UnreachableError: no noise gets there.
@@ -151,15 +159,13 @@ def calibrate(
             noise = make(noise_multiplier)
         except NoRoomError:
             return None
-        return noise if noise.epsilon(participations, delta) <= target_epsilon else None
+        return noise if noise.epsilon(participations, delta, beside) <= target_epsilon else None
 
     low, high = 1e-3, 2e-3
     while (best := found(high)) is None:
         low, high = high, high * 1.25
         if high > _MOST_NOISE:
-            raise UnreachableError(
-                expected("epsilon", "one that some noise reaches in this ring", f"{target_epsilon:g}")
-            )
+            raise UnreachableError(expected(of, "one that some noise reaches in this ring", f"{target_epsilon:g}"))
     while high / low > _STEP:
         middle = math.sqrt(low * high)
         if (noise := found(middle)) is None:
