@@ -282,6 +282,14 @@ RECEIVED_SUMS = (
     Keys(("profile",), "time and memory of the host", TIMES),
 )
 
+# And where the phones have added the noise to the sum of updates.
+RECEIVED_NOISED = (
+    RECEIVED_SUMS[0]._replace(
+        holds="the round's noised sum of updates, exact sums of norms, losses and tokens; with arithmetic of each host"
+    ),
+    *RECEIVED_SUMS[1:],
+)
+
 
 def row_of(key: str, rows: Iterable[Keys], metrics: MetricTable) -> Keys | None:
     """The first row that names a key; None if none does, and it counts as not covered.

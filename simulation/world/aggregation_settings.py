@@ -105,11 +105,15 @@ def phones_add(
 
 
 def most_reports(cohort: CohortConfig) -> int:
-    """Reports of a round, at most.
+    """Reports of a round, at most: its goal, and where it closes at its deadline all whom it invites.
 
     Args:
         cohort: the settings.
     """
+    return cohort.goal if cohort.policy == "synchronous" else _most_invited(cohort)
+
+
+def _most_invited(cohort: CohortConfig) -> int:
     return math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
 
 
@@ -141,8 +145,8 @@ def steps_of(
         return None
     assumptions = assumptions_of(aggregation, cohort)
     full_graph(aggregation, cohort)
-    most = most_reports(cohort)
-    ring = ring_for(most) if noised is None else noised_ring(aggregation.bits, most)
+    most = _most_invited(cohort)
+    ring = ring_for(most) if noised is None else noised_ring(aggregation.bits, most_reports(cohort))
     length = (num_weights if noised is None else noised) + TAIL
     # Bytes depend on lengths alone, so that any key stands for the authority's.
     terms = RoundTerms(0, length, b"", ring, assumptions, phones=most)

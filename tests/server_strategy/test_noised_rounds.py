@@ -89,7 +89,7 @@ class Hosts:
         for phone in request.phones.tolist():
             result = sums.trained(phone, request.server_round, self.broken, self.failing)
             if self.altered is not None and not isinstance(result, str):
-                result = replace(result, update=self.altered(phone, request.server_round, result.update))
+                result = result._replace(update=self.altered(phone, request.server_round, result.update))
             shard.add(phone, result, request.update_weight)
         return shard.reply(None).to_content()
 
@@ -266,6 +266,7 @@ def test_a_plan_on_record_is_the_plan_and_a_broken_one_is_refused():
         *({name: None} for name in ("bits", "block", "kind")),
         *({"bits": 11}, {"block": 3}, {"kind": "other"}, {"counted_on": 0}, {"counted_on": 9}, {"share_stddev": 2.5}),
         *({"clip_units": 0.0}, {"dimension": 0}, {"more": 1}, {"share_stddev": float("inf")}),
+        *({"clip_units": 1e-300}, {"share_stddev": 1e300}, {"phones": 10**12, "counted_on": 10**12}),
     ):
         with pytest.raises(ConfigError):
             PrivacyPlan.from_json({**values, "phone_noise": {**values["phone_noise"], **change}})
@@ -279,7 +280,8 @@ def test_phones_that_add_other_noise_than_is_accounted_for_are_refused():
         with pytest.raises(ConfigError, match="the noise of phones that the plan has"):
             strategy_of(plan, "arithmetic", Hosts(), aggregator=aggregator)
     with pytest.raises(ConfigError, match="the noise of phones that the plan has"):
-        strategy_of(plan, "arithmetic", Hosts(), plan=plan_of(noise_multiplier=2.0))
+        others = SumsAlone(RunSecret(bytes(32)), USUAL_ASSUMPTIONS, form_of(plan_of(noise_multiplier=2.0)))
+        strategy_of(plan, "arithmetic", Hosts(), aggregator=others)
     with pytest.raises(ConfigError, match="what the phones are to add"):
         make_privacy_plan(
             COHORT, PrivacyConfig(noise_place="phones", noise_multiplier=1.0), rounds=2, num_phones=PHONES

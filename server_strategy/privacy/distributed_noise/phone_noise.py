@@ -15,9 +15,12 @@ from server_strategy.privacy.distributed_noise.ring import check_bits
 from server_strategy.privacy.distributed_noise.rounding import l1_bound, rounded_norm_bound
 from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from server_strategy.privacy.plan_values import no_plan, require_values_of
+from server_strategy.update_sum import MAX_WEIGHTS
 from typefleet.errors import ConfigError, expected
 from typefleet.whole import is_whole
 
+MOST_PHONES = 2**24  # of a round; what their shares' sum differs by is a sum over them
+_LEAST_UNITS, _MOST_UNITS = 2.0**-40, 2.0**64  # of the clip norm and of a share, on record
 _BETWEEN_WHOLE_ORDERS = (8 - 4 * math.sqrt(3)) * (1 + 1e-12)
 
 
@@ -66,9 +69,10 @@ class PhoneNoise:
         noise = cls(**values)
         is_whole_share = noise.kind != DISCRETE_GAUSSIAN or noise.share_stddev == int(noise.share_stddev)
         is_power_of_2 = noise.block > 0 and noise.block & (noise.block - 1) == 0
-        counts = noise.kind in get_args(NoiseKind) and 1 <= noise.counted_on <= noise.phones and noise.dimension
-        if not (counts and is_power_of_2 and is_whole_share and noise.clip_units and noise.share_stddev):
-            raise no_plan("noise of phones that protects nothing")
+        counts = 1 <= noise.counted_on <= noise.phones <= MOST_PHONES and 1 <= noise.dimension <= MAX_WEIGHTS
+        sizes = all(_LEAST_UNITS <= size <= _MOST_UNITS for size in (noise.clip_units, noise.share_stddev))
+        if not (noise.kind in get_args(NoiseKind) and counts and is_power_of_2 and is_whole_share and sizes):
+            raise no_plan("noise of phones that no run has")
         check_bits(noise.bits)
         return noise
 

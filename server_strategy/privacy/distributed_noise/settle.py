@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from server_strategy.privacy.distributed_noise.hadamard import padded_size
-from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.distributed_noise.phone_noise import MOST_PHONES, PhoneNoise
 from server_strategy.privacy.distributed_noise.ring import check_bits
 from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from typefleet.errors import ConfigError, InputError, expected
@@ -103,9 +103,10 @@ def _check_counts(*, dimension: int, phones: int, threshold: int, corrupted: int
     Raises:
         ConfigError: names it.
     """
-    for name, value in (("phones", phones), ("dimension", dimension)):
-        if not is_whole(value, 1):
-            raise ConfigError(expected(name, "a whole number >= 1", value))
+    if not is_whole(dimension, 1):
+        raise ConfigError(expected("dimension", "a whole number >= 1", dimension))
+    if not is_whole(phones, 1, MOST_PHONES):
+        raise ConfigError(expected("phones", f"a whole number from 1 to {MOST_PHONES:,}", phones))
     if not is_whole(threshold, 1, phones):
         raise ConfigError(expected("threshold", f"a whole number from 1 to {phones}, the phones of a round", threshold))
     if not is_whole(corrupted, 0, threshold - 1):
