@@ -17,7 +17,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.lattice_sum import protected_sum_of
 from server_strategy.privacy.mechanisms.door import private_mechanisms
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.tree_aggregation import tree_sensitivity_squared
 from server_strategy.update_sum import FRACTION_BITS
 from simulation.run.checkpoint import flattened

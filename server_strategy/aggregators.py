@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from server_strategy.aggregation.departures import WHY_FAILED, CountedRound, count_round
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.terms import RoundTerms, Step
 from server_strategy.aggregation.vector import TAIL
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
+from server_strategy.protocol_of_sums import with_phone_noise
 from server_strategy.round_replies import RoundReplies, join_replies, join_summed_replies, read_totals
 from typefleet.errors import ConfigError
 
@@ -45,6 +47,7 @@ class Aggregator(Protocol):
     """Makes one sum of what the hosts answer."""
 
     protocol: str
+    noised: NoisedVectors | None  # the form of the vectors, where phones add the noise
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Do what comes before the phones train; returns those that may."""
@@ -67,6 +70,7 @@ class EachPhoneTold:
     """The server gets each host's sum, and of each phone the norm, the loss and the tokens."""
 
     protocol = "none"
+    noised: NoisedVectors | None = None
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Nothing comes before training."""
@@ -94,44 +98,74 @@ class SumsAlone(EachPhoneTold):
     Args:
         order: draws the order of the phones in the graph.
         assumptions: what a round has to withstand.
+        noised: the form of the vectors, where phones add the noise.
+        most_reports: of a round; for the size of vectors.
     """
 
     protocol = "arithmetic"
 
-    def __init__(self, order: RunSecret, assumptions: Assumptions = USUAL_ASSUMPTIONS) -> None:
+    def __init__(
+        self,
+        order: RunSecret,
+        assumptions: Assumptions = USUAL_ASSUMPTIONS,
+        noised: NoisedVectors | None = None,
+        most_reports: int = 1,
+    ) -> None:
         self._order, self._assumptions = order, assumptions
+        self.noised, self._most_reports, self._wrapped = noised, most_reports, None
         self._leaves: dict[int, int] = {}
         self._terms = RoundTerms(0, 1, b"", phones=0, assumptions=assumptions)
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Remember who leaves when; the others may train."""
         self._leaves = dict.fromkeys(plan.reporters.tolist(), int(Step.DONE)) | dict(plan.leaves or {})
-        length, phones = line.num_weights + TAIL, len(self._leaves)
+        length, phones = length_of(self.noised, line.num_weights), len(self._leaves)
+        self._wrapped = None
         self._terms = RoundTerms(server_round, length, b"", phones=phones, assumptions=self._assumptions)
         counted = self._count()
         before = counted.failed_in is not None and counted.failed_in < Step.MASK
         return plan.reporters[:0] if before else plan.reporters
 
+    def content(self, request: TrainRequest) -> RecordDict:
+        """The request, with what phones are to add."""
+        content = request.to_content()
+        return content if self.noised is None else with_phone_noise(content, self.noised)
+
     def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
         """Add up the hosts' sums of vectors, and read the sum."""
-        came = join_summed_replies(replies, reporters, num_weights)
+        came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
         gone = set(reporters.tolist()) - set(came.reported.tolist())
         self._leaves |= {phone: min(self._leaves[phone], int(Step.MASK)) for phone in gone}
         counted = self._count()
         if counted.failure is not None:
             why = f"secure aggregation: {WHY_FAILED[counted.failure]}"
             return replace(came, total=came.total[:num_weights], not_summed=why)
-        return read_totals(came, came.total, num_weights)
+        at = {"server_round": self._terms.server_round, "is_whole": True}
+        read = read_totals(came, came.total, num_weights, self.noised, **at)
+        self._wrapped = read.wrapped
+        return read
 
     def facts(self) -> dict[str, Any] | None:
-        """What `secagg` would say."""
+        """What `secagg` would say, and how many coordinates of a noised sum have wrapped around."""
         counted = self._count()
-        return facts_of(self.protocol, self._terms, counted.took, invited=len(self._leaves), failed=counted.failure)
+        of_vectors = {} if self.noised is None else self.noised.facts(self._most_reports, self._wrapped, is_whole=True)
+        facts = facts_of(self.protocol, self._terms, counted.took, invited=len(self._leaves), failed=counted.failure)
+        return {**facts, **of_vectors}
 
     def _count(self) -> CountedRound:
         phones = np.array(sorted(self._leaves), np.int64)
         leaves = np.array([self._leaves[phone] for phone in phones.tolist()], np.int64)
         return count_round(self._terms, phones, leaves, self._order)
+
+
+def length_of(noised: NoisedVectors | None, num_weights: int) -> int:
+    """Numbers of a vector.
+
+    Args:
+        noised: the form of the vectors, where phones add the noise.
+        num_weights: of the model.
+    """
+    return num_weights + TAIL if noised is None else noised.length
 
 
 def facts_of(

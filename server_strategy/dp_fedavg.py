@@ -60,10 +60,12 @@ from server_strategy.privacy.lattice_sum import LatticeSum
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.noised_sum import NoisedSum
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
-from server_strategy.releases import Releases
+from server_strategy.releases import REPEATED_WITH_ANOTHER_SUM, Releases
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import join_replies
 from server_strategy.state import State, branch, leaf, leaves_of
@@ -158,6 +160,7 @@ class DPFedAvg(Strategy):
         self._phones_per_message = phones_per_message
         self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
         self._metrics, self._aggregator = metrics, aggregator or EachPhoneTold()
+        _check_noise(self.plan, self._aggregator)
         self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
         self._versions = ModelVersions(cohorts.max_staleness)
         self._arrays: ArrayRecord | None = None
@@ -180,7 +183,7 @@ class DPFedAvg(Strategy):
         return self._releases.participation
 
     @property
-    def protected_sum(self) -> ProtectedSum | LatticeSum:
+    def protected_sum(self) -> ProtectedSum | LatticeSum | NoisedSum:
         """What makes the noise."""
         return self._releases.protected_sum
 
@@ -264,7 +267,7 @@ class DPFedAvg(Strategy):
         if plan.abandoned is None:
             released = self._releases.next(server_round, arrays, came)
             if released is None:
-                plan = replace(plan, abandoned=self.budget_reached)
+                plan = replace(plan, abandoned=self.budget_reached or REPEATED_WITH_ANOTHER_SUM)
         if released is None:
             self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, aggregation=facts)
             return None, MetricRecord({**self.last_round.figures()})
@@ -344,6 +347,17 @@ def _check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> Non
     if not 0 < cohort.goal <= num_phones or most_reports > MAX_PHONES:
         goal = f"a number from 1 to the {num_phones} phones, and at most {MAX_PHONES} reports per round"
         raise ConfigError(expected("--cohort.goal", goal, f"{cohort.goal} and {most_reports} reports"))
+
+
+def _check_noise(plan: PrivacyPlan, aggregator: Aggregator) -> None:
+    """Refuse phones that add other noise than the plan counts on, or none.
+
+    Raises:
+        ConfigError: they do.
+    """
+    added = None if aggregator.noised is None else aggregator.noised.noise
+    if added != plan.phone_noise_here:
+        raise ConfigError(expected("aggregator", "the noise of phones that the plan has", "another"))
 
 
 def _num_weights(arrays: ArrayRecord) -> int:

@@ -1,6 +1,6 @@
 """What hosts answer where the server is to learn sums alone; beside `protocol`, whose words these are.
 
-    train:    out  update-sum  one int64 array [num_weights + 4], the sum of the phones' vectors modulo 2^64, see
+    train:    out  update-sum  one int64 array [length], the sum of the phones' vectors modulo 2^64, see
                              `aggregation.vector`; under secagg each phone has masked its own before it was added
                    metrics   phone-ids      [reported], phones in the sum
                              rejected-ids   phones that left themselves out, since their update was not finite
@@ -20,10 +20,16 @@ There is no number of a single phone in it. Under secagg, phones and server say 
                    said      messages       theirs, in this order
                    refused   causes         of phones that leave, since they refuse what they heard; by cause
 
+Where phones add the noise, they are told how; their vectors are then those of `aggregation.noised_vectors`:
+
+    train:    in   phone-noise   form       a `NoisedVectors`, as JSON
+
 Phones that are simulated have their randomness of one secret, which whoever simulates them adds on the way:
 
     train, query.aggregation_step:
-              in   phone-secret  key        32 bytes
+              in   phone-secret  key        32 bytes, of keys and masks
+    train:    in   phone-noise-key  key     32 bytes, of rounding and noise, where phones add it
+                             source         `secret` or `seeded`, as of `NoiseKey`
 """
 
 import json
@@ -36,8 +42,10 @@ from numpy.typing import NDArray
 from server_strategy.aggregation.graph import Assumptions
 from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.masks import Ring
+from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.terms import RoundTerms
-from server_strategy.aggregation.vector import TAIL
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.protocol import HostProfile, Ids, causes_of, require_asked, update_sum_of
 from server_strategy.record_reader import ProtocolError, RecordReader, as_list, record_of
 from typefleet.errors import expected
@@ -47,6 +55,7 @@ _PHONES, _REJECTED, _FAILED, _CAUSES = "phone-ids", "rejected-ids", "failed-ids"
 _CONFIG, _STEPS, _TERMS, _HEARD = "config", "steps", "aggregation-terms", "heard"
 _SAID, _MESSAGES, _REFUSED = "said", "messages", "refused"
 _SECRET, _KEY = "phone-secret", "key"
+_NOISE, _FORM, _NOISE_KEY, _SOURCE = "phone-noise", "form", "phone-noise-key", "source"
 STEP_ACTION = "aggregation_step"  # of a query
 
 
@@ -54,7 +63,7 @@ STEP_ACTION = "aggregation_step"  # of a query
 class SummedReply:
     """What a host's share of a round came to, without a number of any phone; see the module docstring."""
 
-    total: NDArray[np.int64]  # [num_weights + TAIL], modulo 2^64
+    total: NDArray[np.int64]  # [length], modulo 2^64
     phones: Ids  # [reported]
     rejected: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     failed: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -72,13 +81,13 @@ class SummedReply:
         return content
 
     @staticmethod
-    def from_message(reply: Message, asked: Ids, num_weights: int) -> "SummedReply":
+    def from_message(reply: Message, asked: Ids, length: int) -> "SummedReply":
         """Read an answer.
 
         Args:
             reply: without an error.
             asked: ids of all phones that may be in it.
-            num_weights: of the model.
+            length: numbers of a vector.
 
         Raises:
             ProtocolError: it is not of this form, or names a phone that was not asked.
@@ -87,7 +96,7 @@ class SummedReply:
         metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
         failed = metrics.integers(_FAILED, missing=())
         found = SummedReply(
-            total=update_sum_of(reply.content, where, num_weights + TAIL),
+            total=update_sum_of(reply.content, where, length),
             phones=metrics.integers(_PHONES),
             rejected=metrics.integers(_REJECTED, missing=()),
             failed=failed,
@@ -192,6 +201,47 @@ def phone_secret_of(content: RecordDict) -> RunSecret:
     if not isinstance(key, bytes):
         raise ProtocolError(expected("message to a host", f"{_SECRET} to have bytes", type(key).__name__))
     return RunSecret(key)
+
+
+def with_noise_key(content: RecordDict, key: NoiseKey) -> RecordDict:
+    """What a host is sent, with the key that stands for the randomness of its simulated phones' noise."""
+    bits, source = key.exported()
+    return RecordDict({**content, _NOISE_KEY: ConfigRecord({_KEY: bits, _SOURCE: source})})
+
+
+def noise_key_of(content: RecordDict) -> NoiseKey:
+    """The key that `with_noise_key` added.
+
+    Raises:
+        ProtocolError: there is none.
+    """
+    where = "message to a host"
+    record = record_of(content.config_records, _NOISE_KEY, where)
+    bits, source = record.get(_KEY), record.get(_SOURCE)
+    try:
+        return NoiseKey.imported(bits, source)
+    except ValueError as error:
+        raise ProtocolError(expected(where, f"{_NOISE_KEY} to be a key", "none")) from error
+
+
+def with_phone_noise(content: RecordDict, form: NoisedVectors) -> RecordDict:
+    """A request to train phones that add the noise."""
+    return RecordDict({**content, _NOISE: ConfigRecord({_FORM: json.dumps(asdict(form))})})
+
+
+def phone_noise_of(content: RecordDict) -> NoisedVectors | None:
+    """What phones are to add; None if the server does.
+
+    Raises:
+        ProtocolError: it is of another form.
+    """
+    if _NOISE not in content.config_records:
+        return None
+    try:
+        said = json.loads(str(content.config_records[_NOISE].get(_FORM)))
+        return NoisedVectors(**{**said, "noise": PhoneNoise(**said["noise"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ProtocolError(expected("message to a host", f"{_NOISE} of a run", "another")) from error
 
 
 def _terms_to_json(terms: RoundTerms) -> str:

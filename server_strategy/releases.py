@@ -9,6 +9,7 @@ import copy
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord
@@ -35,6 +36,12 @@ from server_strategy.round_replies import RoundReplies
 from server_strategy.state import State, StateError, branch, leaf, leaves_of
 from server_strategy.update_sum import FRACTION_BITS, to_float
 from typefleet.errors import expected
+
+REPEATED_WITH_ANOTHER_SUM = (
+    "this round is on record with another sum, and its phones' noise may protect one sum alone; the next round has "
+    "noise of its own"
+)
+"""Why a sum with the phones' noise is not released."""
 
 Labels = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
 Weights = NDArray[np.float32]  # [num_weights]
@@ -111,7 +118,8 @@ class Releases:
             came: from the hosts.
 
         Returns:
-            (the next weights, what is spent with them); None if that would be above the budget.
+            (the next weights, what is spent with them); None if that would be above the budget, or if the phones have
+            added the noise of a sum that is on record.
 
         Raises:
             ConfigError: the mechanism or the optimizer gives something else than a number for each weight.
@@ -128,6 +136,8 @@ class Releases:
         again = None if line is None else self._again(line, arrays, came, below)
         if again is not None:
             return again
+        if line is None and self.plan.phone_noise is not None and self.ledger.has_round(server_round):
+            return None
         spent = self._spent_after(came.participants, self._beside(None))
         if self._exceeds_budget(spent):
             return None
@@ -157,12 +167,23 @@ class Releases:
     ) -> tuple[Weights, OptimizerState]:
         """The weights after noise and a step of the optimizer, and the optimizer's state then; nothing is kept."""
         rate = learning_rate_at(self._settings, self.made, self.plan.rounds)
-        is_discrete = self.plan.sampler == "discrete"
-        total = came.total if is_discrete else to_float(came.total, self.protected_sum.clip_norm)
-        noised = self.protected_sum.release(total, len(came.reported), below, attempt)
+        noised = self.protected_sum.release(self._summed(came), len(came.reported), below, attempt)
         mean_update = (noised / self._cohort.goal).astype(np.float32)  # [num_weights]
         step, state = checked_step(self._optimizer, rate, mean_update, self._optimizer_state)
         return flat_weights(arrays) + step, state
+
+    def _summed(self, came: RoundReplies) -> NDArray[Any]:
+        """The sum as what protects it takes it: [num_weights].
+
+        Raises:
+            RuntimeError: phones have added noise that the plan does not have, or none.
+        """
+        if (came.noised is None) != (self.plan.phone_noise is None):
+            raise RuntimeError(expected("the sum of a round", "the noise that the plan has", "another"))
+        clip_norm = self.protected_sum.clip_norm
+        if came.noised is not None:
+            return came.noised * clip_norm
+        return came.total if self.plan.sampler == "discrete" else to_float(came.total, clip_norm)
 
     def _count(self, participants: NDArray[np.int64], optimizer_state: OptimizerState) -> None:
         """Take over a release that is on record."""

@@ -8,7 +8,8 @@ import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
-from server_strategy.aggregation.vector import TAIL, UpdateTotals, read_sum
+from server_strategy.aggregation.noised_vectors import NoisedVectors
+from server_strategy.aggregation.vector import UpdateTotals, read_sum
 from server_strategy.protocol import TrainReply, require_asked
 from server_strategy.protocol_of_sums import SummedReply
 
@@ -19,7 +20,7 @@ _LOG = getLogger("typefleet")
 class RoundReplies:
     """Answers of all hosts, joined; nothing in it depends on how phones were sharded."""
 
-    total: NDArray[np.int64]  # [num_weights], the exact sum of the clipped updates
+    total: NDArray[np.int64]  # [num_weights], the exact sum of the clipped updates; [numbers] of noised vectors
     reported: NDArray[np.int64]  # phones in the sum, sorted; the next three are in this order
     norms: NDArray[np.float64]  # of the updates before clipping; the three are empty where only sums are told
     loss_sums: NDArray[np.float64]
@@ -28,6 +29,8 @@ class RoundReplies:
     failed: NDArray[np.int64]  # phones whose training raised, sorted
     failure_causes: tuple[str, ...]  # one for each of `failed`
     sums: UpdateTotals | None = None  # in the place of the three lists, where only sums are told
+    noised: NDArray[np.float64] | None = None  # [num_weights], over the clip norm, where phones have added the noise
+    wrapped: int | None = None  # coordinates of such a sum that are not read as what they are, if it is known
     not_summed: str | None = None  # why `total` is no sum, where the protocol failed
 
     @property
@@ -72,32 +75,51 @@ def join_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_w
     )
 
 
-def join_summed_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
+def join_summed_replies(replies: Iterable[Message], reporters: NDArray[np.int64], length: int) -> RoundReplies:
     """Add up sums of phones' vectors modulo 2^64; `total` has the coordinates that go with an update at its end.
+
+    Args:
+        replies: of the hosts.
+        reporters: phones that were asked.
+        length: numbers of a vector.
 
     Raises:
         ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
     """
-    total, none = np.zeros(num_weights + TAIL, np.int64), np.zeros(0, np.int64)
+    total, none = np.zeros(length, np.int64), np.zeros(0, np.int64)
     answers: list[SummedReply] = []
     for reply in _without_failed_hosts(replies):
-        answer = SummedReply.from_message(reply, reporters, num_weights)
+        answer = SummedReply.from_message(reply, reporters, length)
         total += answer.total  # wraps around, as it should
         answers.append(replace(answer, total=none))
     return _joined(answers, total, reporters)
 
 
-def read_totals(masked: RoundReplies, total: NDArray[np.int64], num_weights: int) -> RoundReplies:
+def read_totals(
+    masked: RoundReplies,
+    total: NDArray[np.int64],
+    num_weights: int,
+    noised: NoisedVectors | None,
+    *,
+    server_round: int,
+    is_whole: bool,
+) -> RoundReplies:
     """The answers of `join_summed_replies`, read.
 
     Args:
         masked: the answers.
-        total: int64 [num_weights + TAIL], their sum without masks.
+        total: int64 [length], their sum without masks.
         num_weights: of the model.
+        noised: the form of the vectors, where phones add the noise.
+        server_round: of the phones.
+        is_whole: nothing was taken modulo less than 2^64.
 
     Raises:
         SumError: there is a mask in it still.
     """
+    if noised is not None:
+        found = noised.read(total, num_weights, server_round, reports=len(masked.reported), is_whole=is_whole)
+        return replace(masked, total=found.residues, sums=found.sums, noised=found.update, wrapped=found.wrapped)
     update, sums = read_sum(total, num_weights, len(masked.reported))
     return replace(masked, total=update, sums=sums)
 

@@ -22,13 +22,14 @@ from server_strategy.aggregation.departures import WHY_FAILED
 from server_strategy.aggregation.failures import FailureCause, RoundFailedError
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.server import Server
 from server_strategy.aggregation.terms import RoundTerms, Step
-from server_strategy.aggregation.vector import TAIL, SumError, ring_for
-from server_strategy.aggregators import Exchange, Line, facts_of, send_and_receive
+from server_strategy.aggregation.vector import SumError, ring_for
+from server_strategy.aggregators import Exchange, Line, facts_of, length_of, send_and_receive
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
-from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest
+from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest, with_phone_noise
 from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
 from typefleet.errors import expected
 
@@ -45,6 +46,7 @@ class SecAgg:
         most_reports: of a round, by which the ring is chosen.
         assumptions: what a round has to withstand.
         exchange: sends messages to hosts and gathers their answers.
+        noised: the form of the vectors, where phones add the noise.
     """
 
     protocol = "secagg"
@@ -57,9 +59,12 @@ class SecAgg:
         most_reports: int,
         assumptions: Assumptions = USUAL_ASSUMPTIONS,
         exchange: Exchange = send_and_receive,
+        noised: NoisedVectors | None = None,
     ) -> None:
         self._authority, self._order, self._assumptions = authority, order, assumptions
-        self._ring, self._exchange = ring_for(most_reports), exchange
+        self.noised, self._most_reports = noised, most_reports
+        self._ring = ring_for(most_reports) if noised is None else noised.ring(most_reports)
+        self._exchange = exchange
         self._last_round = -1  # that began
         self._line: Line | None = None
         self._heard: dict[int, tuple[bytes, ...]] = {}
@@ -81,7 +86,7 @@ class SecAgg:
                 expected("server_round", f"a number above {self._last_round}, for keys of its own", server_round)
             )
         self._last_round = server_round
-        length = line.num_weights + TAIL
+        length = length_of(self.noised, line.num_weights)
         self._line, self._heard, self._took, self._failed = line, {}, {}, None
         self._refused = Counter()
         self._leaves = dict(plan.leaves or {})
@@ -102,17 +107,19 @@ class SecAgg:
         return self._staying(Step.MASK)
 
     def content(self, request: TrainRequest) -> RecordDict:
-        """The request, with what the phones have heard of each other."""
-        return self._step_of(request.phones).to_content(request.to_content())
+        """The request, with what the phones have heard of each other, and what they are to add."""
+        content = self._step_of(request.phones).to_content(request.to_content())
+        return content if self.noised is None else with_phone_noise(content, self.noised)
 
     def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
         """Add up the masked sums, and have the phones that are left take the masks off the sum of all."""
-        came = join_summed_replies(replies, reporters, num_weights)
+        came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
         self._took[Step.MASK.word] = len(came.reported)
         try:
             if self._failed is None:
                 total = self._unmasked(came)
-                return read_totals(came, total, num_weights)
+                at = {"server_round": self._last_round, "is_whole": False}
+                return read_totals(came, total, num_weights, self.noised, **at)
         except RoundFailedError as error:
             self._failed = error.cause
         except SumError as error:
@@ -122,7 +129,7 @@ class SecAgg:
         return replace(came, total=came.total[:num_weights], not_summed=why)
 
     def _unmasked(self, came: RoundReplies) -> NDArray[np.int64]:
-        """The sum of the vectors: int64 [num_weights + TAIL]."""
+        """The sum of the vectors: int64 [length]."""
         server, words = self._server, came.total.view(np.uint64).astype(self._ring.dtype)
         if len(came.reported):
             server.receive_masked(came.reported.tolist(), words)
@@ -137,7 +144,9 @@ class SecAgg:
         """The graph, the phones that took each step, refused messages, and why the round failed, if it did."""
         refused = sum(self._refused.values()) + sum(self._server.refused.values())
         took = {Step[word.upper()]: number for word, number in self._took.items()}
-        return facts_of(self.protocol, self._terms, took, invited=self._invited, failed=self._failed, refused=refused)
+        facts = facts_of(self.protocol, self._terms, took, invited=self._invited, failed=self._failed, refused=refused)
+        of_vectors = {} if self.noised is None else self.noised.facts(self._most_reports, None, is_whole=False)
+        return {**facts, **of_vectors}
 
     def _staying(self, step: Step) -> NDArray[np.int64]:
         """Who takes a step, of those that may; the others leave in the simulated world."""

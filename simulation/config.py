@@ -100,6 +100,6 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
     check_privacy(config.privacy, cohort, horizon, mechanism)
     if fleet.size is not None and cohort.goal > fleet.size:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
-    check_aggregation(config.aggregation, cohort)
+    check_aggregation(config.aggregation, cohort, config.privacy.noise_place)
     check_fleet(fleet)
     check_model(config.model)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from client_model.config import default_start, public_shape
 from client_model.public_start import PUBLIC_START, starting_file
-from server_strategy.privacy.config import with_default_noise
+from server_strategy.privacy.config import PHONES, with_default_noise
 from server_strategy.privacy.mechanisms.door import mechanism_kind
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from simulation.settings import Path, choose, flag_in, flag_name, kind_settings, leaves, selectors, with_values
@@ -72,6 +72,10 @@ def _is_private(config: "RunConfig") -> bool:
     return mechanism_kind(config.privacy.mechanism).private
 
 
+def _has_noise_of_phones(config: "RunConfig") -> bool:
+    return config.privacy.noise_place == PHONES
+
+
 def _may_select_words(config: "RunConfig") -> bool:
     return _is_private(config) and _counts_words_on_phones(config)
 
@@ -116,7 +120,10 @@ _RULES = (
     ),
     _Rule(
         "privacy",
-        ("noise_multiplier", "target_epsilon", "delta", "modelled_cohort", "noise_source", "adjacency", "sampler"),
+        (
+            *("noise_multiplier", "target_epsilon", "delta", "modelled_cohort", "noise_source", "adjacency", "sampler"),
+            "noise_place",
+        ),
         f"without --privacy.mechanism {NO_PRIVACY.name}",
         _is_private,
     ),
@@ -157,6 +164,8 @@ _RULES = (
         "with --aggregation.protocol secagg or arithmetic",
         lambda c: c.aggregation.is_summed,
     ),
+    _Rule("aggregation", ("bits",), "with --privacy.noise-place phones", _has_noise_of_phones),
+    _Rule("privacy", ("phone_noise",), "with --privacy.noise-place phones", _has_noise_of_phones),
     _Rule(
         "server_optimizer",
         ("final_learning_rate_share",),

@@ -37,17 +37,22 @@ class AggregationConfig:
     leave meanwhile are made up for, or the round fails. By default they take no time, and lose nobody, so that a run
     has the same phones, and the same weights, as with --aggregation.protocol none."""
 
+    bits: Annotated[int, Ge(12), Le(32)] = 20
+    """Of each number of an update whose noise the phones add (--privacy.noise-place phones): it is sent and added
+    modulo 2^bits. Fewer are fewer bytes, and a coarser update."""
+
     @property
     def is_summed(self) -> bool:
         """Whether the server gets sums over phones alone, at least by what it is told."""
         return self.protocol != "none"
 
 
-def check_aggregation(aggregation: AggregationConfig, cohort: CohortConfig) -> None:
+def check_aggregation(aggregation: AggregationConfig, cohort: CohortConfig, noise_place: str = "server") -> None:
     """Refuse settings that do not go together, before anything is computed.
 
     Args:
         aggregation, cohort: settings, each within its bounds.
+        noise_place: who adds the noise, as `PrivacyConfig` has it.
 
     Raises:
         ConfigError: names the flag.
@@ -56,6 +61,9 @@ def check_aggregation(aggregation: AggregationConfig, cohort: CohortConfig) -> N
         flag = f"--aggregation.protocol {aggregation.protocol}"
         raise ConfigError(expected(flag, f"only with rounds that follow one another ({_WHY_NOT_BUFFERED})", "buffered"))
     if not aggregation.is_summed:
+        if noise_place == "phones":
+            what = "only with --aggregation.protocol secagg or arithmetic (one phone's noise hides nothing alone)"
+            raise ConfigError(expected("--privacy.noise-place phones", what, "none"))
         return
     if cohort.goal < 3:
         least = "a number >= 3 with --aggregation.protocol: of a sum of two, each phone's other is known to it"

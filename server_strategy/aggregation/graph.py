@@ -41,8 +41,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.aggregation.keys import RunSecret
-from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import ConfigError, expected
+from typefleet.whole import is_whole
 
 MOST_PHONES = 1 << 16
 LEAST_PHONES = 3  # with two, the sum tells each phone the other's vector, and shares would be whole secrets

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server_strategy.aggregation.failures import violation
-from server_strategy.aggregation.whole import check_phone
 from typefleet.errors import expected
+from typefleet.whole import check_phone
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64

@@ -22,8 +22,8 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import InputError, expected
+from typefleet.whole import is_whole
 
 LEAST_BITS, MOST_BITS = 12, 64
 _BLOCK_BYTES = 1 << 17  # of key stream a pass; it stays in the processor's cache
@@ -43,22 +43,32 @@ class Ring:
 
     Attributes:
         bits: from 12 to 64.
+        tail: numbers at the end of each vector that have a ring of their own.
+        tail_bits: of that ring; 0 without a tail.
     """
 
     bits: int = MOST_BITS
+    tail: int = 0
+    tail_bits: int = 0
 
     def __post_init__(self) -> None:
-        if not is_whole(self.bits, LEAST_BITS, MOST_BITS):
-            raise ValueError(expected("bits", f"a whole number from {LEAST_BITS} to {MOST_BITS}", self.bits))
+        for name in ("bits", "tail_bits") if self.tail else ("bits",):
+            if not is_whole(getattr(self, name), LEAST_BITS, MOST_BITS):
+                raise ValueError(
+                    expected(name, f"a whole number from {LEAST_BITS} to {MOST_BITS}", getattr(self, name))
+                )
+        if not is_whole(self.tail, 0) or (self.tail == 0) != (self.tail_bits == 0):
+            raise ValueError(expected("a tail", "a whole number of numbers, and bits if there are any", self.tail))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The smallest unsigned integers that hold the bits, in little-endian order."""
-        return np.dtype("<u2" if self.bits <= 16 else "<u4" if self.bits <= 32 else "<u8")
+        bits = max(self.bits, self.tail_bits)
+        return np.dtype("<u2" if bits <= 16 else "<u4" if bits <= 32 else "<u8")
 
     @property
     def largest(self) -> int:
-        """The largest number that a sum can be read as; the smallest is one below its negative."""
+        """The largest number that a sum can be read as, before the tail; the smallest is one below its negative."""
         return (1 << (self.bits - 1)) - 1
 
     def zeros(self, size: int) -> Words:
@@ -86,29 +96,37 @@ class Ring:
             ValueError: other than whole numbers.
             RingOverflowError: one of them is too large for the ring.
         """
-        least, most = extremes(values)
-        found = max(most, -least - 1)
-        if found > self.largest:
-            raise RingOverflowError(expected("a number", f"at most {self.largest}, in {self.bits} bits", found))
+        for part, bits in self._parts(values):
+            least, most = extremes(part)
+            found, largest = max(most, -least - 1), (1 << (bits - 1)) - 1
+            if found > largest:
+                raise RingOverflowError(expected("a number", f"at most {largest}, in {bits} bits", found))
         return self.reduce(values.astype(np.int64).view(np.uint64).astype(self.dtype))
 
     def decode(self, words: Words) -> NDArray[np.int64]:
         """Words of the ring as signed numbers, int64."""
-        spare = np.int64(MOST_BITS - self.bits)
-        return (words.astype(np.uint64).view(np.int64) << spare) >> spare  # the second shift repeats the sign
+        values = words.astype(np.uint64).view(np.int64)
+        for part, bits in self._parts(values):
+            spare = np.int64(MOST_BITS - bits)
+            part <<= spare
+            part >>= spare  # which repeats the sign
+        return values
 
     def reduce(self, words: Words) -> Words:
         """Take what is above the ring's bits away, in place; returns `words`."""
-        if self.bits < 8 * words.itemsize:
-            words &= words.dtype.type((1 << self.bits) - 1)
+        for part, bits in self._parts(words):
+            if bits < 8 * words.itemsize:
+                part &= words.dtype.type((1 << bits) - 1)
         return words
 
     def packed_bytes(self, size: int) -> int:
-        """Bytes of `size` words as they are sent, without the unused bits."""
-        return (size * self.bits + 7) // 8
+        """Bytes of `size` words as they are sent, without the unused bits; the tail begins with a byte of its own."""
+        return ((size - self.tail) * self.bits + 7) // 8 + (self.tail * self.tail_bits + 7) // 8
 
     def pack(self, words: Words) -> bytes:
         """Words as they are sent: `bits` bits each, the lowest first."""
+        if self.tail:
+            return b"".join(Ring(bits).pack(part.astype(Ring(bits).dtype)) for part, bits in self._parts(words))
         if self.bits == 8 * self.dtype.itemsize:
             return words.astype(self.dtype, copy=False).tobytes()
         each = np.ascontiguousarray(words.astype(self.dtype, copy=False)).view(np.uint8).reshape(len(words), -1)
@@ -125,6 +143,11 @@ class Ring:
         """
         if len(packed) != self.packed_bytes(size):
             raise ValueError(expected("packed words", f"{self.packed_bytes(size)} bytes", len(packed)))
+        if self.tail:
+            head, tail = Ring(self.bits), Ring(self.tail_bits)
+            cut = head.packed_bytes(size - self.tail)
+            parts = head.unpack(packed[:cut], size - self.tail), tail.unpack(packed[cut:], self.tail)
+            return np.concatenate([part.astype(self.dtype) for part in parts])
         if self.bits == 8 * self.dtype.itemsize:
             return np.frombuffer(packed, self.dtype).copy()
         found = np.frombuffer(packed, np.uint8)
@@ -138,6 +161,22 @@ class Ring:
             each = bits[: size * self.bits].reshape(size, self.bits)
             words[:, : (self.bits + 7) // 8] = np.packbits(each, axis=1, bitorder="little")
         return words.reshape(-1).view(self.dtype)
+
+    def has_no_spare_bits(self, packed: bytes, size: int) -> bool:
+        """Whether what is left of a last byte is zero, in `size` packed words."""
+        cut = ((size - self.tail) * self.bits + 7) // 8
+        for some, bits in ((packed[:cut], self.bits * (size - self.tail)), (packed[cut:], self.tail_bits * self.tail)):
+            spare = 8 * len(some) - bits
+            if spare and some[-1] >> (8 - spare):
+                return False
+        return True
+
+    def _parts(self, words: NDArray[Any]) -> list[tuple[NDArray[Any], int]]:
+        """(numbers, bits of each) of a vector, without its tail and in it; views."""
+        if not self.tail:
+            return [(words, self.bits)]
+        cut = len(words) - self.tail
+        return [(words[:cut], self.bits), (words[cut:], self.tail_bits)]
 
 
 FULL_RING = Ring()

@@ -161,7 +161,7 @@ class MaskedInput(Message):
     def _read(cls, reader: Reader, server_round: int, sender: int) -> Self:
         ring, length = reader.limits.ring, reader.limits.length
         packed = reader.take(ring.packed_bytes(length))
-        if (spare := 8 * len(packed) - ring.bits * length) and packed[-1] >> (8 - spare):
+        if not ring.has_no_spare_bits(packed, length):
             raise violation("malformed", "a masked vector", "zeros after the last number", "a one")
         return cls(server_round, sender, packed)
 

@@ -30,8 +30,8 @@ from server_strategy.aggregation.messages import (
 )
 from server_strategy.aggregation.phone import check_advertised
 from server_strategy.aggregation.terms import RoundTerms, Step
-from server_strategy.aggregation.whole import check_phone
 from typefleet.errors import ConfigError, expected
+from typefleet.whole import check_phone
 
 
 class Server:

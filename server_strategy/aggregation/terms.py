@@ -5,8 +5,8 @@ from enum import IntEnum
 
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
 from server_strategy.aggregation.masks import FULL_RING, Ring
-from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import expected
+from typefleet.whole import is_whole
 
 
 class Step(IntEnum):

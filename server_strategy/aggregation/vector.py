@@ -100,14 +100,29 @@ def read_sum(total: Vector, num_weights: int, reports: int) -> tuple[NDArray[np.
     if total.shape != (num_weights + TAIL,) or reports > MAX_PHONES:
         found = f"{list(total.shape)}, of {reports}"
         raise SumError(expected("a sum of vectors", f"[{num_weights + TAIL}], of at most {MAX_PHONES} phones", found))
-    update, (below, tokens, loss, norm) = total[:num_weights], total[num_weights:].tolist()
-    largest = reports * 2**FRACTION_BITS
+    update, sums = total[:num_weights], read_tail(total[num_weights:], reports)
+    largest = reports * LARGEST
+    if len(update) and max(int(update.max()), -int(update.min())) > largest:
+        raise SumError(expected("a sum of vectors", f"{reports} clipped updates", "more: masks are left in it"))
+    return update, sums
+
+
+def read_tail(tail: Vector, reports: int) -> UpdateTotals:
+    """What goes with a sum of updates.
+
+    Args:
+        tail: int64 [TAIL].
+        reports: vectors in it.
+
+    Raises:
+        SumError: it is of none of so many vectors, as where masks are left in it.
+    """
+    below, tokens, loss, norm = tail.tolist()
+    largest = reports * LARGEST
     if not (0 <= below <= reports and all(0 <= figure <= largest for figure in (tokens, loss, norm))):
         what = f"figures of {reports} phones, each within its bound"
         raise SumError(expected("a sum of vectors", what, "others: masks are left in it, or a phone broke a bound"))
-    if len(update) and max(int(update.max()), -int(update.min())) > largest:
-        raise SumError(expected("a sum of vectors", f"{reports} clipped updates", "more: masks are left in it"))
-    return update, UpdateTotals(below, tokens, loss * 2.0**-FIGURE_BITS, norm * 2.0**-FIGURE_BITS)
+    return UpdateTotals(below, tokens, loss * 2.0**-FIGURE_BITS, norm * 2.0**-FIGURE_BITS)
 
 
 def ring_for(most_reports: int) -> Ring:

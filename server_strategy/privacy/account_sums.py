@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server_strategy.privacy.account_lines import AccountError
-from server_strategy.privacy.accounting import epsilon_by_rdp, rho_for
+from server_strategy.privacy.accounting import epsilon_of_several, rho_for
 from server_strategy.privacy.costs import Cost, Terms, added_up, unbounded_of
 from typefleet.errors import expected
 
@@ -77,7 +77,7 @@ class Charged:
         delta = (self.terms or terms).delta
         others = list(self.costs)
         before, after = added_up(others), added_up([*others, cost])
-        if after.zcdp_rho is not None and delta is not None and epsilon_by_rdp(after.zcdp_rho, delta) <= limit:
+        if after.zcdp_rho is not None and delta is not None and epsilon_of_several(after.zcdp_rho, delta) <= limit:
             return
         where = f"--privacy.total-epsilon: {self.path}"
         if cost.zcdp_rho is None:
@@ -86,9 +86,9 @@ class Charged:
             found = f"{unbounded_of(others)} before it that nothing bounds; nothing is left"
             raise AccountError(expected(where, f"runs that fit into epsilon {limit:g}", found))
         left = max(rho_for(limit, delta, "--privacy.total-epsilon") - before.zcdp_rho, 0.0)
-        alone = f"epsilon {epsilon_by_rdp(left, delta):.3g} for a run alone" if left else "nothing"
+        alone = f"epsilon {epsilon_of_several(left, delta):.3g} for a run alone" if left else "nothing"
         fits = f"a run of at most rho {left:.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
-        found = f"one of up to rho {cost.zcdp_rho:.4g} (epsilon {epsilon_by_rdp(cost.zcdp_rho, delta):.3g})"
+        found = f"one of up to rho {cost.zcdp_rho:.4g} (epsilon {epsilon_of_several(cost.zcdp_rho, delta):.3g})"
         raise AccountError(expected(where, fits, found))
 
     def total(self, reserved: int) -> AccountTotal:
@@ -99,7 +99,9 @@ class Charged:
             runs=len(costs),
             zcdp_rho=together.zcdp_rho,
             delta=None if delta is None else delta + together.own_delta,
-            epsilon=None if together.zcdp_rho is None or delta is None else epsilon_by_rdp(together.zcdp_rho, delta),
+            epsilon=None
+            if together.zcdp_rho is None or delta is None
+            else epsilon_of_several(together.zcdp_rho, delta),
             unbounded=unbounded_of(costs),
             reserved=reserved,
         )

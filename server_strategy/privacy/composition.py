@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.accounting import epsilon_of_several
 from server_strategy.privacy.adjacency import ZERO_OUT
 from server_strategy.privacy.costs import Cost, Terms, added_up
 
@@ -110,7 +110,7 @@ def composed(own: EarlierRun, earlier: Sequence[EarlierRun]) -> Composed:
     sums = [added_up(costs) for costs in of_kinds]
     rho = max(one.zcdp_rho or 0.0 for one in sums)
     own_delta = max(one.own_delta for one in sums)
-    return Composed(rho, delta + own_delta, epsilon_by_rdp(rho, delta), rule)
+    return Composed(rho, delta + own_delta, epsilon_of_several(rho, delta), rule)
 
 
 def _rule(own: EarlierRun, earlier: Sequence[EarlierRun]) -> str:

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.adjacency import ZERO_OUT, Adjacency
 from server_strategy.privacy.amplification import has_counterfactual
+from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from server_strategy.privacy.mechanisms.base import Horizon, Mechanism
 from server_strategy.privacy.mechanisms.door import MECHANISMS, mechanism_kind, private_mechanisms
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
@@ -16,6 +17,8 @@ from server_strategy.privacy.noise_key import NoiseSource
 from typefleet.doors import FLAT, KindSettings, SettingsOf, chosen
 from typefleet.errors import ConfigError, expected
 
+NoisePlace = Literal["server", "phones"]
+PHONES: NoisePlace = "phones"
 DEFAULT_MECHANISM = "gaussian"
 DEFAULT_NOISE_MULTIPLIER = 2.0  # with that mechanism
 DEFAULT_TARGET_EPSILON = 6.4  # what that costs in the default run
@@ -59,6 +62,13 @@ class PrivacyConfig:
     sampler: Literal["continuous", "discrete"] = "continuous"
     """continuous: Gaussian noise of floating-point numbers. discrete: whole numbers on the lattice of the exact sum,
     sampled without any rounding, so that no lowest bit tells of the sum; with mechanism gaussian."""
+    noise_place: NoisePlace = "server"
+    """server: it sees the exact sum of each round and adds the noise. phones: each adds its share before secure
+    aggregation, and the server only ever gets the noised sum; with --aggregation.protocol, mechanism gaussian, a clip
+    norm that is fixed and adjacency zero-out."""
+    phone_noise: NoiseKind = DISCRETE_GAUSSIAN
+    """discrete-gaussian: shares of whole deviation, sampled without any rounding. skellam: differences of Poisson
+    numbers, of any deviation, for many phones in few bits."""
     keep_noise_secret: bool = False
     """Keep the secret of the noise in the run's folder when the run has ended; whoever has it can take the noise
     away."""
@@ -130,6 +140,8 @@ def check_privacy(
         _check_named(privacy, horizon)
     if privacy.sampler == "discrete":
         _check_discrete(privacy.mechanism if mechanism is None else mechanism.name, mechanism)
+    if privacy.noise_place == PHONES:
+        _check_at_phones(privacy, mechanism)
     known = _can_be_sampled(privacy.mechanism) if mechanism is None else has_counterfactual(mechanism)
     if privacy.poisson_counterfactual and not (known and privacy.clip_quantile is None):
         names = " or ".join(filter(_can_be_sampled, private_mechanisms()))
@@ -157,6 +169,38 @@ def _check_discrete(name: str, mechanism: Mechanism | None) -> None:
         why = "noise that mixes draws with real weights is on no lattice"
         what = f"only with --privacy.mechanism {DEFAULT_MECHANISM} ({why})"
         raise ConfigError(expected("--privacy.sampler discrete", what, name))
+
+
+def _check_at_phones(privacy: PrivacyConfig, mechanism: Mechanism | None) -> None:
+    """Refuse what noise that each phone of a round adds for itself cannot do."""
+    name = privacy.mechanism if mechanism is None else mechanism.name
+    is_independent = name == DEFAULT_MECHANISM and isinstance(mechanism, IndependentNoise | None)
+    draws = "the others mix draws of several rounds, which no phone of one round has"
+    for found, is_possible, what in (
+        (name, is_independent, f"only with --privacy.mechanism {DEFAULT_MECHANISM} ({draws})"),
+        (
+            f"--privacy.adjacency {privacy.adjacency}",
+            privacy.adjacency == ZERO_OUT,
+            f"only with --privacy.adjacency {ZERO_OUT} (a phone that is not there adds no noise either)",
+        ),
+        (
+            "--privacy.clip-quantile",
+            privacy.clip_quantile is None,
+            "only with a fixed clip norm (no phone adds noise to the count of shorter updates)",
+        ),
+        (
+            "--privacy.sampler discrete",
+            privacy.sampler != "discrete",
+            "no --privacy.sampler, which is the server's (--privacy.phone-noise is the phones')",
+        ),
+        (
+            "--privacy.poisson-counterfactual",
+            not privacy.poisson_counterfactual,
+            "no --privacy.poisson-counterfactual (no such result is known for sums of whole numbers)",
+        ),
+    ):
+        if not is_possible:
+            raise ConfigError(expected(f"--privacy.noise-place {PHONES}", what, found))
 
 
 def _only_with(name: str, other: str) -> ConfigError:

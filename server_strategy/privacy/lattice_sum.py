@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from server_strategy.privacy.discrete_gaussian import MOST_SIGMA, discrete_gaussian
 from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.noised_sum import NoisedSum
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.state import State, leaf
@@ -106,13 +107,15 @@ class LatticeSum:
         return sigma
 
 
-def protected_sum_of(plan: PrivacyPlan, noise: NoiseKey, fraction_bits: int) -> ProtectedSum | LatticeSum:
-    """What makes the releases of a plan, by its sampler.
+def protected_sum_of(plan: PrivacyPlan, noise: NoiseKey, fraction_bits: int) -> ProtectedSum | LatticeSum | NoisedSum:
+    """What makes the releases of a plan, by who adds the noise, and by its sampler.
 
     Args:
         plan: of the run.
         noise: key of the noise.
         fraction_bits: of the sums that a `LatticeSum` gets.
     """
+    if plan.phone_noise is not None:
+        return NoisedSum(plan)
     is_discrete = plan.mechanism is not None and plan.sampler == "discrete"
     return LatticeSum(plan, noise, fraction_bits) if is_discrete else ProtectedSum(plan, noise)

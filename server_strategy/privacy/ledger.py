@@ -167,6 +167,10 @@ class PrivacyLedger:
                 return line
         return None
 
+    def has_round(self, server_round: int) -> bool:
+        """Whether a release of a round of this number is on record, on whichever way."""
+        return any(entry.get("round") == server_round for entry in self._entries)
+
     def attempt(self, line: int | None) -> int:
         """Which noise a release has: that of its line, or, after `head`, one that none on record has."""
         if line is not None:

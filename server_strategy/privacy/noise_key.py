@@ -12,7 +12,7 @@ to one run: of the same bits another run makes other noise.
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -59,6 +59,32 @@ class NoiseKey:
     def seeded(seed: int) -> "NoiseKey":
         """The key that a number gives, to everybody who has it or tries it."""
         return NoiseKey("seeded", int(seed))
+
+    def of_phones(self) -> "NoiseKey":
+        """Key of the noise that simulated phones add: independent of this one, which nobody has who has that."""
+        digest = hashlib.blake2b(repr(self._key).encode(), digest_size=SECRET_BYTES, person=b"noise of phones")
+        return NoiseKey(self.source, digest.digest())
+
+    def exported(self) -> tuple[bytes, str]:
+        """A key of phones as it travels to where they are simulated: (32 bytes, source).
+
+        Raises:
+            ValueError: it is a number.
+        """
+        if isinstance(self._key, int):
+            raise ValueError(expected("a key", "one of phones", "a number"))
+        return self._key, self.source
+
+    @staticmethod
+    def imported(key: object, source: object) -> "NoiseKey":
+        """Inverse of `exported`.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if not (isinstance(key, bytes) and len(key) == SECRET_BYTES and source in get_args(NoiseSource)):
+            raise ValueError(expected("a key of phones", f"{SECRET_BYTES} bytes and their source", "another"))
+        return NoiseKey("seeded" if source == "seeded" else "secret", key)
 
     def check(self) -> str:
         """A digest that tells whether two secret keys are the same, and nothing else of them."""

@@ -2,32 +2,29 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from server_strategy.config import CohortConfig
-from server_strategy.privacy.accounting import default_delta, epsilon_by_rdp, gaussian_rho
+from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussian, gaussian_rho
 from server_strategy.privacy.adjacency import (
     COUNT_SENSITIVITY,
     ZERO_OUT,
     charged_noise_multiplier,
-    default_count_stddev,
-    noise_for_updates,
 )
-from server_strategy.privacy.config import DEFAULT_CLIP_LEARNING_RATE, PrivacyConfig, check_privacy
-from server_strategy.privacy.mechanisms.base import Horizon, Mechanism, sensitivity_of
-from server_strategy.privacy.mechanisms.record import made, name_of, on_record, parameters_of, require_usable
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.mechanisms.base import Mechanism, sensitivity_of
+from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
+from server_strategy.privacy.mechanisms.record import name_of, on_record, parameters_of
 from server_strategy.privacy.plan_values import no_plan, require_values_of
 from server_strategy.privacy.vocabulary_cost import (
     VocabularyCost,
     delta_beside,
-    noise_multiplier_beside,
-    planned_vocabulary,
     vocabulary_rho,
 )
-from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
-from typefleet.setting_types import typed
+
+_OF_PHONES = "phone_noise"  # on record only where there is any
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,14 @@ class PrivacyPlan:
     vocabulary: VocabularyCost | None = None  # of one that is counted on phones, under this guarantee
     noise_source: str = "seeded"  # what keys the noise; plans of before say nothing of it, and had nothing else
     adjacency: str = ZERO_OUT  # what neighbouring data sets differ in; the only one that earlier plans knew
+    phone_noise: PhoneNoise | None = None  # that phones add, each its share, in the cohort that epsilon is of
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ledger and statement have it: the mechanism by its name, its parameters beside it."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != _OF_PHONES}
         return {
             **values,
+            **({} if self.phone_noise is None else {_OF_PHONES: asdict(self.phone_noise)}),
             "mechanism": self.mechanism_name,
             "parameters": self.parameters,
             "adaptive": None if self.adaptive is None else asdict(self.adaptive),
@@ -94,8 +93,8 @@ class PrivacyPlan:
             UnknownKindError: the mechanism is neither registered nor at hand.
             ConfigError: these are not the values of a plan.
         """
-        values = {"vocabulary": None, **values} if isinstance(values, Mapping) else values
-        as_dicts = {"parameters": dict | None, "adaptive": dict | None, "vocabulary": dict | None}
+        values = {"vocabulary": None, _OF_PHONES: None, **values} if isinstance(values, Mapping) else values
+        as_dicts = dict.fromkeys(("parameters", "adaptive", "vocabulary", _OF_PHONES), dict | None)
         require_values_of(cls, values, {"mechanism": str, **as_dicts})
         if values["adaptive"] is not None:
             require_values_of(AdaptiveClipping, values["adaptive"], {})
@@ -104,6 +103,7 @@ class PrivacyPlan:
             mechanism=on_record(values["mechanism"], values["parameters"], at_hand),
             adaptive=None if values["adaptive"] is None else AdaptiveClipping(**values["adaptive"]),
             vocabulary=VocabularyCost.from_json(values["vocabulary"]),
+            phone_noise=PhoneNoise.from_json(values[_OF_PHONES]),
             **rest,
         )
         if not (plan.goal and plan.population and plan.modelled_cohort != 0):
@@ -112,6 +112,8 @@ class PrivacyPlan:
             raise no_plan("an adjacency that none has")
         if plan.mechanism is not None and not (plan.noise_multiplier and plan.delta and plan.delta < 1):
             raise no_plan("a mechanism without its noise and a delta below 1")
+        if plan.phone_noise is not None and (plan.adaptive or plan.mechanism_name != IndependentNoise.name):
+            raise no_plan("noise of phones beside what needs a server's")
         split = plan.adaptive
         if plan.mechanism is not None and split and not (split.update_noise_multiplier and split.count_stddev):
             raise no_plan("a clip norm that adapts without its noise")
@@ -120,7 +122,8 @@ class PrivacyPlan:
     @staticmethod
     def with_defaults(on_record: Mapping[str, Any]) -> dict[str, Any]:
         """A plan on record with the fields that it lacks because an earlier version wrote it."""
-        return {f.name: f.default for f in fields(PrivacyPlan) if f.default is not MISSING} | dict(on_record)
+        defaults = {f.name: f.default for f in fields(PrivacyPlan) if f.default is not MISSING and f.name != _OF_PHONES}
+        return defaults | dict(on_record)
 
     @property
     def mechanism_name(self) -> str:
@@ -148,13 +151,37 @@ class PrivacyPlan:
         if releases == 0 or max_participations == 0:
             return vocabulary_rho(self.vocabulary)
         sensitivity = sensitivity_of(self.mechanism, releases, min_separation_rounds, max_participations)
+        if self.phone_noise is not None:  # the mechanism is independent: that is a number of participations
+            return sensitivity * self.phone_noise.zcdp_rho_from_order_2 + vocabulary_rho(self.vocabulary)
         charged = self._charged_multiplier(self.noise_multiplier)
         return gaussian_rho(charged, sensitivity) + vocabulary_rho(self.vocabulary)
 
     def epsilon_of(self, rho: float) -> float | None:
         """Epsilon, by Renyi orders, of so much zCDP at the plan's delta; None without privacy."""
         left = self.delta_left
-        return None if left is None else epsilon_by_rdp(rho, left)
+        return None if left is None else self.epsilon_at(rho, left)
+
+    def epsilon_at(self, rho: float, delta: float, group: int = 1) -> float:
+        """Epsilon, by Renyi orders, of so much zCDP at another delta.
+
+        Args:
+            rho: of a release or several, the vocabulary included.
+            delta: with which it is translated.
+            group: phones of one owner that `rho` is of.
+        """
+        if self.phone_noise is None:
+            return epsilon_by_rdp(rho, delta)
+        of_words = vocabulary_rho(self.vocabulary) * group**2
+        return self.phone_noise.epsilon_of(max(rho - of_words, 0.0), delta, of_words)
+
+    def exact_gaussian_at(self, rho: float, delta: float) -> float | None:
+        """The smaller epsilon that is exact for Gaussian noise; None where the noise is another: that of phones."""
+        return None if self.phone_noise is not None else epsilon_of_gaussian(rho, delta)
+
+    @property
+    def phone_noise_here(self) -> PhoneNoise | None:
+        """How the phones of this run carry their noise, which may be fewer than epsilon is of."""
+        return None if self.phone_noise is None else self.phone_noise.simulated(self.share_of_the_noise)
 
     @property
     def delta_left(self) -> float | None:
@@ -209,121 +236,3 @@ class PrivacyPlan:
     def epsilon(self) -> float | None:
         """Bound on the epsilon of the whole run, by Renyi orders; None without privacy."""
         return None if self.zcdp_rho is None else self.epsilon_of(self.zcdp_rho)
-
-
-def make_privacy_plan(
-    cohort: CohortConfig,
-    privacy: PrivacyConfig,
-    *,
-    rounds: int,
-    num_phones: int,
-    momentum: float = 0.0,
-    mechanism: Mechanism | None = None,
-    counts_words: bool = False,
-) -> PrivacyPlan:
-    """Settle noise and bounds before the first round.
-
-    Args:
-        cohort, privacy: settings.
-        rounds: releases planned.
-        num_phones: of the training fleet.
-        momentum: of the server, if its weights are a linear function of the updates; mechanisms can be optimised
-            for it.
-        mechanism: makes the noise, in the place of the kind that `privacy` names.
-        counts_words: whether the vocabulary is counted on the phones.
-
-    Raises:
-        ConfigError: settings of another type, that do not go together, or a mechanism that cannot be put on record.
-        InputError: a sensitivity that is not known exactly, or a target that no noise meets.
-    """
-    cohort, privacy = typed(cohort, ("cohort",)), typed(privacy, ("privacy",))
-    horizon = Horizon.planned(rounds, cohort.min_separation_rounds, cohort.max_participations, momentum)
-    if mechanism is not None:
-        require_usable(mechanism)
-    check_privacy(privacy, cohort, horizon, mechanism)
-    modelled = privacy.modelled_cohort
-    plan = PrivacyPlan(
-        mechanism=mechanism or made(privacy.mechanism, chosen(privacy, "mechanism")[1], horizon),
-        clip_norm=privacy.clip_norm,
-        noise_multiplier=None,
-        noise_stddev=None,
-        delta=None,
-        rounds=rounds,
-        goal=cohort.goal,
-        min_separation_rounds=cohort.min_separation_rounds,
-        max_participations=horizon.max_participations,
-        population=num_phones if modelled is None else round(num_phones * modelled / cohort.goal),
-        modelled_cohort=modelled,
-        policy=cohort.policy,
-        clip_scope=privacy.clip_scope,
-        poisson_counterfactual=privacy.poisson_counterfactual,
-        noise_source=privacy.noise_source,
-        adjacency=privacy.adjacency,
-        sampler=privacy.sampler,
-    )
-    if plan.mechanism is not None:
-        plan = _with_noise(plan, privacy, plan.mechanism, counts_words)
-    return _with_adaptive_clipping(plan, privacy)
-
-
-def _with_noise(plan: PrivacyPlan, privacy: PrivacyConfig, mechanism: Mechanism, counts_words: bool) -> PrivacyPlan:
-    """Settle noise multiplier, delta, and the vocabulary's part of both."""
-    if privacy.noise_multiplier is None and privacy.target_epsilon is None:
-        raise ConfigError(expected("--privacy.noise-multiplier", "it or --privacy.target-epsilon", "neither"))
-    sensitivity = _recorded_sensitivity(plan, mechanism)
-    delta = privacy.delta if privacy.delta is not None else default_delta(plan.population)
-    vocabulary = planned_vocabulary(privacy, delta) if counts_words else None
-    z = privacy.noise_multiplier
-    if z is None:
-        z = noise_multiplier_beside(vocabulary, float(privacy.target_epsilon or 0), delta, sensitivity)
-    gaussian_rho(z, sensitivity)  # refuses a noise that costs no number
-    return replace(
-        plan,
-        noise_multiplier=z,
-        delta=delta,
-        noise_stddev=z * plan.clip_norm * plan.share_of_the_noise,
-        vocabulary=vocabulary,
-        epsilon_budget=privacy.target_epsilon,
-    )
-
-
-def _recorded_sensitivity(plan: PrivacyPlan, mechanism: Mechanism) -> float:
-    """The squared sensitivity over the whole run, which the parameters on record must give as well.
-
-    Raises:
-        ConfigError: they give another one: the ledger would claim what the run does not keep.
-    """
-    schedule = (plan.rounds, plan.min_separation_rounds, plan.max_participations)
-    sensitivity = sensitivity_of(mechanism, *schedule)
-    twin = on_record(plan.mechanism_name, plan.parameters, at_hand=mechanism)
-    recorded = 0.0 if twin is None else sensitivity_of(twin, *schedule)
-    if not math.isclose(recorded, sensitivity, rel_tol=1e-12):
-        what = f"parameters that give its squared sensitivity of {sensitivity:.6g} again"
-        raise ConfigError(expected(f"mechanism {mechanism.name!r}", what, f"{recorded:.6g}"))
-    return sensitivity
-
-
-def _with_adaptive_clipping(plan: PrivacyPlan, privacy: PrivacyConfig) -> PrivacyPlan:
-    """Share the noise between updates and count, if the clip norm adapts."""
-    if privacy.clip_quantile is None:
-        return plan
-    given = privacy.clip_learning_rate
-    adaptive = AdaptiveClipping(
-        quantile=privacy.clip_quantile,
-        learning_rate=DEFAULT_CLIP_LEARNING_RATE if given is None else given,
-    )
-    z = plan.noise_multiplier
-    if z is None:
-        return replace(plan, adaptive=adaptive)
-    cohort = plan.modelled_cohort or plan.goal
-    count_stddev = privacy.clip_count_stddev or default_count_stddev(z, cohort, plan.adjacency)
-    z_update = noise_for_updates(z, count_stddev, plan.adjacency)
-    share = plan.share_of_the_noise
-    adaptive = replace(
-        adaptive,
-        update_noise_multiplier=z_update,
-        count_stddev=count_stddev,
-        update_noise_stddev=z_update * share,
-        count_noise_stddev=count_stddev * share,
-    )
-    return replace(plan, adaptive=adaptive, noise_stddev=z_update * plan.clip_norm * share)

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from server_strategy.privacy.accounting import default_delta, epsilon_of_gaussian
+from server_strategy.privacy.accounting import default_delta
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
@@ -19,6 +20,7 @@ from server_strategy.privacy.statement_adjacency import adjacency_json, adjacenc
 from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
 from server_strategy.privacy.statement_epsilon import delta_caveats, epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
+from server_strategy.privacy.statement_phones import phones_json, phones_markdown, phones_rows
 from server_strategy.privacy.statement_signing import (
     separation_that_happened,
     signing_markdown,
@@ -69,6 +71,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "mechanism": plan.mechanism_name,
         "mechanism_parameters": plan.parameters,
         **noise_json(plan, facts.noise_secret_kept),
+        **phones_json(plan),
         "not_guaranteed": not_guaranteed(plan),
         "statement": _headline(plan, spent),
         **together_json(facts.other_runs),
@@ -87,7 +90,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
-        "epsilon_exact_gaussian": _exact(spent.zcdp_rho, plan.delta_left),
+        "epsilon_exact_gaussian": _exact(plan, spent.zcdp_rho),
         "amplification_by_sampling": _AMPLIFICATION,
         **epsilon_json(plan, spent),
         "accountant": _accountant() if has_privacy else None,
@@ -201,8 +204,8 @@ def _recompute(plan: PrivacyPlan, facts: StatementFacts) -> str:
     return "server_strategy.privacy.ledger.recompute(ledger, releases, mechanism)"
 
 
-def _exact(rho: float | None, delta: float | None) -> float | None:
-    return None if rho is None or delta is None else epsilon_of_gaussian(rho, delta)
+def _exact(plan: PrivacyPlan, rho: float | None) -> float | None:
+    return None if rho is None or plan.delta_left is None else plan.exact_gaussian_at(rho, plan.delta_left)
 
 
 def _accountant() -> str:
@@ -250,7 +253,7 @@ def _show(value: Any) -> str:
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
-    exact = (_exact(plan.zcdp_rho, plan.delta_left), _exact(spent.zcdp_rho, plan.delta_left))
+    exact = [("epsilon, exact for Gaussian noise", _exact(plan, plan.zcdp_rho), _exact(plan, spent.zcdp_rho))]
     rows = [
         ("releases", plan.rounds, spent.releases),
         *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
@@ -258,7 +261,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         ("smallest separation, rounds", plan.min_separation_rounds, separation_that_happened(spent)),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
         ("epsilon, by Renyi orders", plan.epsilon, spent.epsilon),
-        ("epsilon, exact for Gaussian noise", *exact),
+        *(exact if plan.phone_noise is None else []),
         ("delta", plan.delta, spent.delta),
     ]
     if plan.epsilon_budget is not None:
@@ -302,21 +305,28 @@ def _mechanism(plan: PrivacyPlan, mechanism: Mechanism, facts: StatementFacts) -
             ("noise multiplier on the updates alone", plan.adaptive.update_noise_multiplier),
             ("deviation on the count of shorter updates", plan.adaptive.count_stddev),
         ]
+    rows += phones_rows(plan)
     rows += [(f"mechanism: {name.replace('_', ' ')}", value) for name, value in (plan.parameters or {}).items()]
     return [
         "## Mechanism",
         "",
-        f"{mechanism.description[:1].upper()}{mechanism.description[1:]}. Updates are clipped {clipped}; "
-        f"{facts.weighting}.",
+        f"{_described(plan, mechanism)}. Updates are clipped {clipped}; {facts.weighting}.",
         "",
+        *phones_markdown(plan),
         "| parameter | value |",
         "|---|---|",
         *(f"| {name} | {_parameter(value)} |" for name, value in rows),
         "",
         f"Accountant: {_accountant()} for the conversion by Renyi orders; the sensitivity is what",
-        f"`{type(mechanism).__module__}` computes.",
+        f"`{type(mechanism).__module__ if plan.phone_noise is None else PhoneNoise.__module__}` computes.",
         "",
     ]
+
+
+def _described(plan: PrivacyPlan, mechanism: Mechanism) -> str:
+    if plan.phone_noise is not None:
+        return "Noise that phones add, drawn anew in each round"
+    return f"{mechanism.description[:1].upper()}{mechanism.description[1:]}"
 
 
 def _parameter(value: Any) -> str:

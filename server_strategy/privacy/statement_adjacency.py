@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussian
 from server_strategy.privacy.adjacency import ADD_OR_REMOVE, COUNT_SENSITIVITY, ZERO_OUT
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
@@ -31,6 +30,8 @@ _NOT_COVERED: dict[str, tuple[str, ...]] = {
 _GROUP_SIZES = (2, 3, 5)
 _GROUP_RULE = "k phones move the releases at most k times as far as one: rho k^2, mu k"
 
+_GROUP_RULE_OF_PHONES = "k phones move the releases at most k times as far as one: Renyi divergences and rho k^2"
+
 
 def adjacency_of(plan: PrivacyPlan) -> str:
     """What neighbouring data sets differ in, in one line."""
@@ -44,7 +45,7 @@ def adjacency_json(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_pers
         plan, spent: of the run.
         most_phones_of_a_person: how many phones of the run hold messages of one person; None if it is not known.
     """
-    has_privacy = plan.mechanism is not None
+    has_privacy, of_server = plan.mechanism is not None, plan.phone_noise is None
     return {
         "adjacency": adjacency_of(plan),
         "adjacency_kind": plan.adjacency,
@@ -53,7 +54,7 @@ def adjacency_json(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_pers
         if not has_privacy or plan.adaptive is None
         else COUNT_SENSITIVITY[plan.adjacency],
         "charged_more_than_planned": plan.charged_more,
-        "group_rule": _GROUP_RULE if has_privacy else None,
+        "group_rule": None if not has_privacy else _GROUP_RULE if of_server else _GROUP_RULE_OF_PHONES,
         "group_privacy": _groups(plan, spent, most_phones_of_a_person),
         "most_phones_of_a_person": most_phones_of_a_person,
     }
@@ -87,8 +88,11 @@ def _groups(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_person: int
     for size, who in groups:
         rho = spent.zcdp_rho * size**2
         left = group_delta_beside(plan.vocabulary, spent.delta, size)
-        epsilons = (None, None) if left is None else (epsilon_by_rdp(rho, left), epsilon_of_gaussian(rho, left))
-        costs = {"zcdp_rho": rho, "gdp_mu": math.sqrt(2 * rho), "epsilon": epsilons[0]}
+        epsilons: tuple[float | None, float | None] = (None, None)
+        if left is not None:
+            epsilons = plan.epsilon_at(rho, left, size), plan.exact_gaussian_at(rho, left)
+        mu = math.sqrt(2 * rho) if plan.phone_noise is None else None
+        costs = {"zcdp_rho": rho, "gdp_mu": mu, "epsilon": epsilons[0]}
         rows.append({"phones": size, "who": who, **costs, "epsilon_exact_gaussian": epsilons[1], "delta": spent.delta})
     return rows
 
@@ -97,16 +101,20 @@ def _groups_markdown(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_pe
     rows = _groups(plan, spent, most_phones_of_a_person)
     if rows is None:
         return []
+
+    def exact(text: str) -> str:
+        return text if plan.phone_noise is None else ""
+
     return [
         "## Several phones of one owner",
         "",
-        f"The unit is one phone. For a group: {_GROUP_RULE}.",
+        f"The unit is one phone. For a group: {_GROUP_RULE if plan.phone_noise is None else _GROUP_RULE_OF_PHONES}.",
         "",
-        "| who | zCDP rho | epsilon, by Renyi orders | exact for Gaussian noise | delta |",
-        "|---|---|---|---|---|",
+        f"| who | zCDP rho | epsilon, by Renyi orders |{exact(' exact for Gaussian noise |')} delta |",
+        f"|---|---|---|{exact('---|')}---|",
         *(
-            f"| {row['who']} | {row['zcdp_rho']:.4g} | {_shown(row['epsilon'])} | "
-            f"{_shown(row['epsilon_exact_gaussian'])} | {row['delta']:.4g} |"
+            f"| {row['who']} | {row['zcdp_rho']:.4g} | {_shown(row['epsilon'])} |"
+            f"{exact(' ' + _shown(row['epsilon_exact_gaussian']) + ' |')} {row['delta']:.4g} |"
             for row in rows
         ),
         "",

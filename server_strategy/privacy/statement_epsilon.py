@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussian
 from server_strategy.privacy.amplification import Counterfactual, counterfactual
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_phones import conversion_of, headline_of
 from server_strategy.privacy.vocabulary_cost import group_delta_beside
 
 DELTAS = tuple(float(f"1e-{digits}") for digits in range(5, 13))
@@ -23,13 +23,13 @@ _HEADLINE = (
 
 def epsilon_json(plan: PrivacyPlan, spent: PrivacySpent) -> dict[str, Any]:
     """Fields of the statement; None where there is no privacy, or nothing was asked for."""
-    has_privacy = plan.mechanism is not None
+    has_privacy, noise = plan.mechanism is not None, plan.phone_noise
     sampled = _counterfactual(plan, spent)
     return {
-        "gdp_mu": None if spent.zcdp_rho is None else math.sqrt(2 * spent.zcdp_rho),
+        "gdp_mu": None if spent.zcdp_rho is None or noise is not None else math.sqrt(2 * spent.zcdp_rho),
         "epsilon_over_delta": _curve(plan, spent),
-        "conversion": _CONVERSION if has_privacy else None,
-        "headline": _HEADLINE if has_privacy else None,
+        "conversion": None if not has_privacy else _CONVERSION if noise is None else conversion_of(noise),
+        "headline": None if not has_privacy else _HEADLINE if noise is None else headline_of(noise),
         "counterfactual_poisson_epsilon": None if sampled is None else sampled.epsilon,
         "counterfactual_sampling": None if sampled is None else f"{_LABEL}: {_words(sampled)}",
     }
@@ -43,6 +43,18 @@ def epsilon_markdown(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     lines = []
     if (sampled := _counterfactual(plan, spent)) is not None:
         lines += [f"{_LABEL}: {_words(sampled)}. It did not happen.", ""]
+    if plan.phone_noise is not None:
+        return [
+            *lines,
+            "What happened, at other values of delta:",
+            "",
+            "| delta | epsilon, by Renyi orders |",
+            "|---|---|",
+            *(f"| {row['delta']:.0e} | {row['epsilon']:.4g} |" for row in rows),
+            "",
+            f"{headline_of(plan.phone_noise)[:1].upper()}{headline_of(plan.phone_noise)[1:]}.",
+            "",
+        ]
     return [
         *lines,
         f"Gaussian DP: mu {math.sqrt(2 * spent.zcdp_rho):.4g}. What happened, at other values of delta:",
@@ -76,14 +88,18 @@ def _words(sampled: Counterfactual) -> str:
     return f"epsilon would be {sampled.epsilon:.4g} with {sampled.sampling} sampling, {sampled.words}"
 
 
-def _curve(plan: PrivacyPlan, spent: PrivacySpent) -> list[dict[str, float]] | None:
+def _curve(plan: PrivacyPlan, spent: PrivacySpent) -> list[dict[str, float | None]] | None:
     """Epsilon at each delta; below what the threshold of a vocabulary takes of it there is none."""
     rho = spent.zcdp_rho
     if rho is None:
         return None
     beside = {d: group_delta_beside(plan.vocabulary, d, 1) for d in DELTAS}
     return [
-        {"delta": d, "epsilon": epsilon_by_rdp(rho, left), "epsilon_exact_gaussian": epsilon_of_gaussian(rho, left)}
+        {
+            "delta": d,
+            "epsilon": plan.epsilon_at(rho, left),
+            "epsilon_exact_gaussian": plan.exact_gaussian_at(rho, left),
+        }
         for d, left in beside.items()
         if left is not None
     ]

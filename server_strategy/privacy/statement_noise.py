@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.statement_phones import sampling_caveat
 
 REPEATABLE = "repeatable: epsilon holds only for who does not know the seed"
 
@@ -39,6 +40,12 @@ _ERASED = (
     "snapshot, a backup or a flash drive may keep older blocks, which only encryption of the disk makes worthless."
 )
 
+_OF_PHONES = (
+    "The phones' noise has to come from randomness of their own, which nobody else has. A simulation cannot show that: "
+    "one key draws all phones' noise, on the hosts that simulate them, so whoever has it can subtract the noise. A "
+    "round that was released and is repeated with another sum is not released again: its phones have the same noise."
+)
+
 
 def noise_source_of(privacy: Mapping[str, Any]) -> str | None:
     """Where the noise came from, of a statement or a card of any version; None without privacy.
@@ -67,7 +74,7 @@ def noise_json(plan: PrivacyPlan, secret_kept: bool) -> dict[str, Any]:
     is_secret = plan.mechanism is not None and plan.noise_source == "secret"
     return {
         "noise_source": None if plan.mechanism is None else plan.noise_source,
-        "noise_sampler": None if plan.mechanism is None else plan.sampler,
+        "noise_sampler": None if plan.mechanism is None else _sampler(plan),
         "noise_secret": ("kept" if secret_kept else "erased when the run ends") if is_secret else None,
     }
 
@@ -76,6 +83,11 @@ def noise_caveats(plan: PrivacyPlan, secret_kept: bool) -> tuple[str, ...]:
     """What has to be known of the noise, by where it comes from; nothing without privacy."""
     if plan.mechanism is None:
         return ()
-    sampled = _DISCRETE if plan.sampler == "discrete" else _CONTINUOUS
     key = (_SECRET, _KEPT if secret_kept else _ERASED) if plan.noise_source == "secret" else (_SEEDED,)
-    return (*key, sampled)
+    if plan.phone_noise is not None:
+        return (*key, _OF_PHONES, sampling_caveat(plan.phone_noise))
+    return (*key, _DISCRETE if plan.sampler == "discrete" else _CONTINUOUS)
+
+
+def _sampler(plan: PrivacyPlan) -> str:
+    return plan.sampler if plan.phone_noise is None else plan.phone_noise.kind

@@ -25,10 +25,11 @@ from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.node_text import OwnText
+from simulation.engine.noised_phones import noised_phones_of
 from simulation.engine.phone_host import PhoneHost, host_for
 from simulation.engine.phone_steps import masks_of, take_steps
 from simulation.engine.profile import HostClock
-from simulation.engine.summed_shard import MaskedShard, SummedShard
+from simulation.engine.summed_shard import MaskedShard, NoisedRound, SummedShard
 from typefleet.own_parts import calling, kind_and_place
 
 app = ClientApp()
@@ -71,7 +72,11 @@ def _shard(
     """What the phones of a message are added to, as the server asks for it."""
     if request.aggregation == "none":
         return _Shard(empty())
-    return MaskedShard(empty, masks_of(message.content)) if request.aggregation == "secagg" else SummedShard(empty())
+    phones = noised_phones_of(message.content)
+    noised = None if phones is None else NoisedRound(phones, request.server_round, empty)
+    if request.aggregation == "secagg":
+        return MaskedShard(empty, masks_of(message.content), noised)
+    return SummedShard(empty(), noised)
 
 
 @app.query(STEP_ACTION)

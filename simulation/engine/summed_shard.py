@@ -12,7 +12,27 @@ from server_strategy.aggregation.vector import TAIL, PhoneFigures, tail_of
 from server_strategy.protocol import HostProfile
 from server_strategy.protocol_of_sums import SummedReply
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from simulation.engine.noised_phones import NoisedPhones
 from simulation.engine.phone_steps import Masks
+
+
+@dataclass(frozen=True)
+class NoisedRound:
+    """The phones of a round that add the noise themselves."""
+
+    phones: NoisedPhones
+    server_round: int
+    empty: Callable[[], FixedPointSum]  # for the update of one
+
+    def numbers(self, phone: int, update: NDArray[np.float32], weight: float) -> tuple[NDArray[np.int64], float]:
+        """(what a phone adds up, before any modulus: int64 [numbers]; the norm of its update before clipping).
+
+        Raises:
+            NonFiniteUpdateError: the update is not finite.
+        """
+        own = self.empty()
+        norm = own.add(update, weight)
+        return self.phones.numbers(own, self.server_round, phone), norm
 
 
 @dataclass
@@ -20,10 +40,12 @@ class SummedShard:
     """The sum of the phones' vectors so far, see `aggregation.vector`, and who is in it."""
 
     total: FixedPointSum
+    noised: NoisedRound | None = None  # None: the server adds the noise
     tail: NDArray[np.int64] = field(default_factory=lambda: np.zeros(TAIL, np.int64))
     phones: list[int] = field(default_factory=list)
     rejected: list[int] = field(default_factory=list)
     failures: dict[int, str] = field(default_factory=dict)  # the cause, by phone
+    _numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))  # of noised updates
 
     def add(self, phone: int, result: LocalResult | str, weight: float) -> None:
         """Add a phone's vector, or say why it is left out."""
@@ -31,7 +53,7 @@ class SummedShard:
             self.failures[phone] = result
             return
         try:
-            norm = self.total.add(result.update, weight)
+            norm = self._add(phone, result.update, weight)
         except NonFiniteUpdateError:
             self.rejected.append(phone)
             return
@@ -39,9 +61,20 @@ class SummedShard:
         self.tail += tail_of(PhoneFigures(norm, result.loss_sum, result.num_tokens, below))
         self.phones.append(phone)
 
+    def _add(self, phone: int, update: NDArray[np.float32], weight: float) -> float:
+        """The norm of the update before clipping."""
+        if self.noised is None:
+            return self.total.add(update, weight)
+        numbers, norm = self.noised.numbers(phone, update, weight)
+        self._numbers = self._numbers + numbers
+        return norm
+
     def vector(self) -> NDArray[np.int64]:
-        """The sum: int64 [num_weights + TAIL], modulo 2^64."""
-        return np.concatenate([self.total.values, self.tail])
+        """The sum: int64 [length], modulo 2^64; of noised updates before any smaller modulus."""
+        if self.noised is None:
+            return np.concatenate([self.total.values, self.tail])
+        size = self.noised.phones.form.noise.padded
+        return np.concatenate([np.broadcast_to(self._numbers, size), self.tail])
 
     def reply(self, profile: HostProfile | None) -> SummedReply:
         """The answer of the host."""
@@ -58,21 +91,24 @@ class SummedShard:
 class MaskedShard:
     """The same under masks: each phone's vector is a sum of its own, and masked before anything is added to it."""
 
-    def __init__(self, empty: Callable[[], FixedPointSum], masks: Masks) -> None:
-        self._empty, self._masks = empty, masks
+    def __init__(self, empty: Callable[[], FixedPointSum], masks: Masks, noised: NoisedRound | None = None) -> None:
+        self._empty, self._masks, self._noised = empty, masks, noised
         self._total = masks.terms.ring.zeros(masks.terms.length)
         self._who = SummedShard(empty())
 
     def add(self, phone: int, result: LocalResult | str, weight: float) -> None:
         """Add a phone's masked vector, or say why it is left out."""
-        own = SummedShard(self._empty())
+        own = SummedShard(self._empty(), self._noised)
         own.add(phone, result, weight)
         self._who.rejected += own.rejected
         self._who.failures |= own.failures
         if not own.phones:
             return
+        vector = own.vector()
+        if self._noised is not None:
+            vector = self._noised.phones.form.within(vector)
         try:
-            self._total += self._masks.masked(phone, own.vector())
+            self._total += self._masks.masked(phone, vector)
         except ProtocolViolation as error:
             self._who.failures[phone] = f"secure aggregation: {error.cause}"
             return

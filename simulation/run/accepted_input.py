@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import hash_uint64, purpose_key
+from client_model.learning.language_model import model_shape
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.population import (
     PeopleSplit,
@@ -20,17 +21,20 @@ from client_model.text.population import (
     prepare_population,
 )
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.config import PHONES
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.config import RunConfig
 from simulation.engine.clusters import check_network
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
+from simulation.run.model import shape_of_run
 from simulation.run.named_cell import with_named_cell
 from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
-from simulation.world.aggregation_settings import full_graph
+from simulation.world.aggregation_settings import full_graph, phones_add
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 from typefleet.steps import step
@@ -92,9 +96,11 @@ def accept_input(
     _check_goal(config, len(training), "the {} training phones of the fleet")
     start = open_starting_point(config)
     counts_words = start is None and config.data.vocabulary_path is None
-    plan = _privacy_plan(config, parts, spec.num_phones, counts_words)
+    listed = None if counts_words else _given_vocabulary(config, start)
+    most_weights = _most_weights(config, parts, listed)
+    plan = _privacy_plan(config, parts, spec.num_phones, most_weights, counts_words=counts_words)
     begun = config.output_dir if resume else of_run
-    vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else _given_vocabulary(config, start)
+    vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else listed
     with step("setting up the fleet"):
         fleet = Fleet(
             config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
@@ -139,7 +145,18 @@ def _metrics(config: RunConfig, parts: Parts) -> MetricTable:
     return metrics
 
 
-def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int, counts_words: bool) -> PrivacyPlan:
+def _most_weights(config: RunConfig, parts: Parts, vocabulary: Vocabulary | None) -> int | None:
+    """Weights of the model, at most: words that are yet to be counted may turn out fewer. None if nobody asks."""
+    if config.privacy.noise_place != PHONES:
+        return None
+    if vocabulary is not None:
+        return shape_of_run(config, parts, len(vocabulary)).num_weights
+    return model_shape(config.model, None, parts.cell).num_weights
+
+
+def _privacy_plan(
+    config: RunConfig, parts: Parts, num_phones: int, most_weights: int | None, *, counts_words: bool
+) -> PrivacyPlan:
     momentum = (parts.server_optimizer or config.server_optimizer.make()).linear_momentum
     return make_privacy_plan(
         config.cohort,
@@ -149,6 +166,9 @@ def _privacy_plan(config: RunConfig, parts: Parts, num_phones: int, counts_words
         momentum=momentum,
         mechanism=parts.mechanism,
         counts_words=counts_words,
+        phones_add=None
+        if most_weights is None
+        else phones_add(config.privacy, config.aggregation, config.cohort, most_weights),
     )
 
 

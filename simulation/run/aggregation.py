@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from server_strategy.aggregation.keys import Authority, RunSecret
+from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregators import Aggregator, EachPhoneTold, Exchange, SumsAlone
+from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.secagg_rounds import SecAgg
 from simulation.config import RunConfig
 from simulation.engine.exchange import exchange
@@ -19,11 +22,13 @@ class Aggregation:
     exchange: Exchange = exchange
 
 
-def aggregation_of(config: RunConfig, most_reports: int) -> Aggregation:
+def aggregation_of(config: RunConfig, plan: PrivacyPlan, noise: NoiseKey, most_reports: int) -> Aggregation:
     """How a run adds updates up, by its settings.
 
     Args:
         config: of the run.
+        plan: it says what phones add.
+        noise: key of the run.
         most_reports: of a round.
 
     Raises:
@@ -33,15 +38,32 @@ def aggregation_of(config: RunConfig, most_reports: int) -> Aggregation:
     if protocol == "none":
         return Aggregation(EachPhoneTold())
     assumptions, order = assumptions_of(config.aggregation, config.cohort), order_secret(config.seed)
+    noised, of_phones = noised_vectors_of(config, plan), None
+    if noised is not None:
+        of_phones = noise.of_phones()
     if protocol == "arithmetic":
-        return Aggregation(SumsAlone(order, assumptions))
+        aggregator = SumsAlone(order, assumptions, noised, most_reports)
+        return Aggregation(aggregator, exchange if noised is None else ExchangeWithPhones(None, of_phones))
     phones = RunSecret.fresh()
-    on_the_way = ExchangeWithPhones(phones)
-    aggregator = SecAgg(
+    on_the_way = ExchangeWithPhones(phones, of_phones)
+    masked = SecAgg(
         Authority.of(phones).public,
         order,
         most_reports=most_reports,
         assumptions=assumptions,
         exchange=on_the_way,
+        noised=noised,
     )
-    return Aggregation(aggregator, on_the_way)
+    return Aggregation(masked, on_the_way)
+
+
+def noised_vectors_of(config: RunConfig, plan: PrivacyPlan) -> NoisedVectors | None:
+    """The form of the phones' vectors where they add the noise; None where the server does.
+
+    Args:
+        config: of the run.
+        plan: of the run.
+    """
+    if plan.phone_noise_here is None:
+        return None
+    return NoisedVectors(plan.phone_noise_here, config.seed, is_modelled=plan.share_of_the_noise < 1)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from server_strategy.privacy.config import PHONES
 from simulation.config import RunConfig
 from simulation.world.aggregation_settings import assumptions_of, full_graph
 
@@ -21,11 +22,13 @@ def aggregation_facts(config: RunConfig) -> dict[str, Any] | None:
         config: of the run.
     """
     protocol = config.aggregation.protocol
+    place = {"noise_place": PHONES} if config.privacy.noise_place == PHONES else {}
     if protocol != "secagg":
-        return {"protocol": protocol} if config.aggregation.is_summed else None
+        return {"protocol": protocol, **place} if config.aggregation.is_summed else None
     assumptions, phones = assumptions_of(config.aggregation, config.cohort), config.cohort.goal
     return {
         "protocol": protocol,
+        **place,
         **asdict(full_graph(config.aggregation, config.cohort)),
         "corrupted": assumptions.corrupted(phones),
         "dropped": assumptions.dropped(phones),

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple, TypeAlias
 
+from server_strategy.privacy.config import PHONES
 from simulation.config import RunConfig
 from simulation.run.keys import (
     CARD,
@@ -26,6 +27,7 @@ from simulation.run.keys import (
     PARTICIPATION,
     PERSONALISATION,
     RECEIVED,
+    RECEIVED_NOISED,
     RECEIVED_SUMS,
     ROUNDS,
     STATEMENT,
@@ -49,8 +51,10 @@ from simulation.run.sources import (
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
-By: TypeAlias = Literal["run", "each", "sums", "export", "report", "central", "tracker", "store", "secret", "script"]
-"""Who writes it: every run, a run by its settings (`each` and `sums`: by what the server is told of phones), or a
+By: TypeAlias = Literal[
+    "run", "each", "sums", "noised", "export", "report", "central", "tracker", "store", "secret", "script"
+]
+"""Who writes it: every run, a run by its settings (`each`, `sums`, `noised`: by what the server is told), or a
 script that is called later, if at all."""
 
 
@@ -171,6 +175,12 @@ BESIDE = (
         by="sums",
     ),
     Artefact(
+        "the server's memory with --privacy.noise-place phones",
+        "what hosts answer in each round: sums over phones alone, with the phones' noise in those of updates",
+        RECEIVED_NOISED,
+        by="noised",
+    ),
+    Artefact(
         "what the run prints",
         "loss, tokens and metrics of each round",
         (Keys((), "loss and tokens", TRAINED_TEXT), Keys((), "the metrics, and what counting reaches", COUNTED)),
@@ -199,7 +209,8 @@ def artefacts_of(config: RunConfig, root: Path) -> list[Artefact]:
     by = {"run", *(("export",) if config.engine.export else ()), *(("report",) if config.engine.report else ())}
     by |= {"central"} if config.evaluation.central else set()
     by |= {"secret"} if any((root / one.name).exists() for one in ARTEFACTS if one.by == "secret") else set()
-    by |= {"sums" if config.aggregation.is_summed else "each"}
+    is_noised = config.privacy.noise_place == PHONES
+    by |= {"noised" if is_noised else "sums" if config.aggregation.is_summed else "each"}
     by |= {"store"} if config.tracking.mlflow_store is not None else set()
     trackers = {f"{name}/" for name in config.tracking.trackers}
     return [one for one in (*ARTEFACTS, *BESIDE) if one.by in by or one.name in trackers]

@@ -68,6 +68,7 @@ ROUNDS = (
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
     Keys(("aggregation.mean_update_norm",), "the mean norm of the round's updates", TRAINED_TEXT),
+    Keys(("aggregation.wrapped_coordinates",), "how many numbers of the noised sum wrapped around", RELEASES),
     Keys(("aggregation", "aggregation.*"), "how the sum was protected, and what became of it", SCHEDULE),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),
@@ -171,7 +172,7 @@ _FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files
 _PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
 _SAID = (
     *("mechanism", "mechanism_parameters", "mechanism_parameters.*", "noise_source", "noise_secret", "noise_sampler"),
-    *("not_guaranteed",),
+    *("not_guaranteed", "noise_place", "phone_noise", "phone_noise.*", "phone_noise_kind"),
     *("date", "typefleet_version", "delta_rule", "epsilon_is_of", "unit", "adjacency", "adjacency_kind", "released"),
     *("adjacency_does_not_cover", "clip_count_sensitivity", "group_rule", "headline", "trust_model", "conversion"),
     *("amplification_by_sampling", "accountant", "outside_the_budget", "caveats"),
@@ -280,6 +281,14 @@ RECEIVED_SUMS = (
     Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),
     Keys(("failure_causes",), "why phones failed", FAILURES),
     Keys(("profile",), "time and memory of the host", TIMES),
+)
+
+# And where the phones have added the noise to the sum of updates.
+RECEIVED_NOISED = (
+    RECEIVED_SUMS[0]._replace(
+        holds="the round's noised sum of updates, exact sums of norms, losses and tokens; with arithmetic of each host"
+    ),
+    *RECEIVED_SUMS[1:],
 )
 
 

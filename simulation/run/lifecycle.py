@@ -200,7 +200,7 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     bound_to = beginning(fingerprint(prepared), at_start.sha256)
     noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
     cohorts = prepared.open_world()
-    aggregation = aggregation_of(config, cohorts.most_reports)
+    aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     ledger = directory.ledger
     run = Run(
         prepared=prepared,
@@ -255,7 +255,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
             progress.say(f"note: {directory.root} {_ELSEWHERE}")
         began = {**began, _NOISE_HERE: noise.check()}
     cohorts = prepared.open_world()
-    aggregation = aggregation_of(config, cohorts.most_reports)
+    aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
     _load_state(stored, prepared, cohorts, strategy)
     run = Run(

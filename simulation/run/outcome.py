@@ -58,7 +58,12 @@ def run_summary(run: Run) -> Summary:
         weights_sha256=run.weights.sha256,
         peak_driver_rss_bytes=peak_rss_bytes(),
         other_runs=other_runs_json(other_runs_now(run)),
-        aggregation=sums_summary(run.config, _lines(run), run.prepared.shape.num_weights),
+        aggregation=sums_summary(
+            run.config,
+            _lines(run),
+            run.prepared.shape.num_weights,
+            noised=None if plan.phone_noise is None else plan.phone_noise.padded,
+        ),
     )
 
 

@@ -28,7 +28,7 @@ from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocab
 from simulation.run.reservation import Reserved, reserved_for_words, words_alone_if_it_fails
 from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
-from simulation.world.aggregation_settings import steps_of
+from simulation.world.aggregation_settings import noised_upload_bytes, steps_of
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.timeline import PhoneWork, TrainingTokens
@@ -162,11 +162,7 @@ def _settled(accepted: AcceptedInput) -> Prepared:
         baselines=MeasuredLater(partial(_measure_baselines, accepted, population, vocabulary, shape.sequence_length)),
         task=host_task(config, parts, shape, accepted.spec, vocabulary),
         fleet=accepted.fleet,
-        work=PhoneWork(
-            shape.num_weights * 4,
-            _training_tokens(config, accepted.population, shape),
-            steps_of(config.aggregation, config.cohort, shape.num_weights, config.seed),
-        ),
+        work=_work(accepted, shape),
         start=accepted.start,
         parts=parts,
         metrics=accepted.metrics,
@@ -175,6 +171,19 @@ def _settled(accepted: AcceptedInput) -> Prepared:
     with step("preparing the choice of phones"):
         prepared.open_world()  # what is wrong with it is said before a folder is made
     return prepared
+
+
+def _work(accepted: AcceptedInput, shape: ModelShape) -> PhoneWork:
+    """What a phone of a round does: where it adds the noise, what it sends is of another size than the model."""
+    config, noise = accepted.config, accepted.plan.phone_noise
+    numbers = None if noise is None else noise.padded
+    size = None if numbers is None else noised_upload_bytes(config.aggregation, config.cohort, numbers)
+    return PhoneWork(
+        shape.num_weights * 4,
+        _training_tokens(config, accepted.population, shape),
+        steps_of(config.aggregation, config.cohort, shape.num_weights, config.seed, noised=numbers),
+        upload_bytes=size,
+    )
 
 
 def _counted_vocabulary(accepted: AcceptedInput, population: Population) -> Vocabulary:

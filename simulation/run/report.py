@@ -23,7 +23,7 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     text = (
         f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
         f"of {plan.epsilon_is_of}:\n{_repeatable(plan)}"
-        f"            {plan.mechanism_name} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
+        f"            {_kind(plan)} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
     )
     if (words := plan.vocabulary) is not None:
@@ -49,6 +49,11 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
             "what a large deployment would reach)"
         )
     return text
+
+
+def _kind(plan: PrivacyPlan) -> str:
+    noise = plan.phone_noise
+    return plan.mechanism_name if noise is None else f"{noise.kind} (added by the phones, in {noise.bits} bits)"
 
 
 def _here(plan: PrivacyPlan, phones: int) -> str:

@@ -22,19 +22,22 @@ NOT_SHOWN = {
 """What the summary does not show of single phones, and why."""
 
 
-def sums_summary(config: RunConfig, rounds: Sequence[Mapping[str, Any]], num_weights: int) -> dict[str, Any] | None:
+def sums_summary(
+    config: RunConfig, rounds: Sequence[Mapping[str, Any]], num_weights: int, noised: int | None = None
+) -> dict[str, Any] | None:
     """Protocol, rounds by their end, phones that were made up for, bytes; None where the server is told of each phone.
 
     Args:
         config: of the run.
         rounds: lines of rounds.jsonl.
         num_weights: of the model.
+        noised: numbers of an update, as it is rotated, whose phone adds the noise; None: the server does.
     """
     if not config.aggregation.is_summed:
         return None
     failed = Counter(cause for line in rounds if (cause := _cause(line)) is not None)
     summed = [line["aggregation"] for line in rounds if line.get("aggregation") and _cause(line) is None]
-    sizes = list(_bytes(config, summed, num_weights))
+    sizes = list(_bytes(config, summed, num_weights, noised))
     return {
         "protocol": config.aggregation.protocol,
         "rounds_with_a_sum": len(summed),
@@ -55,9 +58,11 @@ def _cause(line: Mapping[str, Any]) -> str | None:
     return cause
 
 
-def _bytes(config: RunConfig, summed: Sequence[Mapping[str, Any]], num_weights: int) -> Iterator[tuple[int, int]]:
+def _bytes(
+    config: RunConfig, summed: Sequence[Mapping[str, Any]], num_weights: int, noised: int | None
+) -> Iterator[tuple[int, int]]:
     """(up, down) of a phone in each round."""
-    terms = terms_of_rounds(config.aggregation, config.cohort, num_weights)
+    terms = terms_of_rounds(config.aggregation, config.cohort, num_weights, noised=noised)
     for one in summed:
         took = one["took"]
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from server_strategy.privacy.account import Account, Charge
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.accounting import epsilon_of_several
 from server_strategy.privacy.statement_account import OnAccount, account_line
 from simulation.tables import console_for, print_facts, print_table
 
@@ -64,7 +64,7 @@ def account_json(stream: TextIO, path: Path) -> None:
         "total": vars(account.total),
         "total_epsilon": account.limit,
         "left_zcdp_rho": None if left is None else left.zcdp_rho,
-        "left_epsilon": None if left is None or delta is None else epsilon_by_rdp(left.zcdp_rho or 0.0, delta),
+        "left_epsilon": None if left is None or delta is None else epsilon_of_several(left.zcdp_rho or 0.0, delta),
         "line": line,
         "line_sha256": digest,
     }
@@ -100,7 +100,7 @@ def _totals(account: Account) -> list[tuple[str, list[str]]]:
     ]
     left = account.left()
     if account.limit is not None and left is not None and terms.delta is not None:
-        alone = epsilon_by_rdp(left.zcdp_rho or 0.0, terms.delta)
+        alone = epsilon_of_several(left.zcdp_rho or 0.0, terms.delta)
         rows.append(
             ("left", [f"rho {left.zcdp_rho:.4g} of epsilon {account.limit:g} in all: epsilon {alone:.3g} for one run"])
         )
@@ -115,7 +115,7 @@ def _head(account: Account) -> str:
 def _epsilon(charge: Charge, delta: float | None) -> float | None:
     """Of one run alone, at the account's delta."""
     rho = charge.cost.zcdp_rho
-    return None if rho is None or delta is None else epsilon_by_rdp(rho, delta)
+    return None if rho is None or delta is None else epsilon_of_several(rho, delta)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -25,6 +25,7 @@ _SUPPOSED = (
     "a fixed clip norm, with which zero-out and add-or-remove cost the same",
     "every round is released, and phones may come back as soon as the separation allows",
     "mechanisms not asked for have their default settings",
+    "the server adds the noise; of phones that add it, a run says what it costs when it begins",
 )
 
 

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.metrics.intervals import Interval, over_seeds
-from server_strategy.aggregation.distributed_noise.encoding import PhoneEncoder, estimate_mean
-from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
-from server_strategy.aggregation.distributed_noise.ring import to_ring, wrapped_around
-from server_strategy.aggregation.distributed_noise.settle import UnreachableError, calibrate, settle
-from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, SKELLAM, NoiseKind
 from server_strategy.privacy.accounting import noise_multiplier_for
+from server_strategy.privacy.distributed_noise.encoding import PhoneEncoder, estimate_mean
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.distributed_noise.ring import to_ring, wrapped_around
+from server_strategy.privacy.distributed_noise.settle import UnreachableError, calibrate, settle
+from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, SKELLAM, NoiseKind
 from server_strategy.privacy.noise_key import NoiseKey
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step

@@ -18,6 +18,8 @@ from client_model.text.batches import training_tokens
 from client_model.text.formats.base import MessageFormat
 from client_model.text.population import open_population, prepare_population
 from server_strategy.funnel import Funnel
+from server_strategy.privacy.config import PHONES
+from server_strategy.privacy.distributed_noise.hadamard import padded_size
 from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
@@ -192,12 +194,13 @@ def prepare_dry_run(
 
 def _work(config: RunConfig, tokens: NDArray[np.int64], protection: Protection) -> PhoneWork:
     size = model_bytes(config)
+    noised = padded_size(size // 4) if config.privacy.noise_place == PHONES else None
     return PhoneWork(
         size + round(protection.download_mb * 1e6),
         lambda phones, _: tokens[phones],
         upload_bytes=size + round(protection.upload_mb * 1e6),
         extra_s=protection.compute_s,
-        steps=steps_of(config.aggregation, config.cohort, size // 4, config.seed),
+        steps=steps_of(config.aggregation, config.cohort, size // 4, config.seed, noised=noised),
     )
 
 

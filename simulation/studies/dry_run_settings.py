@@ -14,11 +14,12 @@ _IGNORED = {
     *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),
     ("cohort", "max_abandoned_in_a_row"),
 }
+_LOOKED_AT = {("privacy", "noise_place")}  # of a part that is ignored: it decides how much a phone sends
 
 
 def ignores(path: tuple[str, ...]) -> bool:
     """Does a dry run not look at the setting of this path? It is about training then, or about privacy."""
-    return path[0] in _IGNORED or path[:2] in _IGNORED
+    return path[:2] not in _LOOKED_AT and (path[0] in _IGNORED or path[:2] in _IGNORED)
 
 
 @dataclass(frozen=True)

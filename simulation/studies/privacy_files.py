@@ -15,7 +15,8 @@ from client_model.public_start import RANDOM_START
 from server_strategy.privacy.ledger import same_plan
 from server_strategy.privacy.ledger_lines import is_bound, participants_of
 from server_strategy.privacy.ledger_paths import way_to
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.config import RunConfig
 from simulation.files import read_json_object
 from simulation.flags import read_config
@@ -27,7 +28,9 @@ from simulation.run.words_outside import origin_by_settings, says_what_is_outsid
 from simulation.studies.privacy_evidence import STATEMENT, Evidence, same
 from simulation.studies.privacy_findings import Findings
 from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs, is_of_source
+from simulation.world.aggregation_settings import phones_add
 from typefleet.errors import InputError
+from typefleet.untrusted.archives import read_arrays
 
 _NOT_THERE = "it is not there"
 _ABOUT_STARTS = ("data", "vocabulary", "earlier_runs", "with_earlier_runs")  # of what is said of other runs
@@ -50,6 +53,11 @@ def check_weights(found: Evidence, findings: Findings) -> None:
         stored = stored_weights_sha256(path)
         what = f"privacy.json is of other weights than model/weights.npz, which has {stored[:16]}..."
         findings.agree("model/weights.npz", stored == claimed, f"sha256 {stored[:16]}... of the numbers", what)
+        if found.plan.phone_noise is not None:
+            weights = sum(array.size for array in read_arrays(path, "the weights of a finished run").values())
+            fits = weights <= found.plan.phone_noise.dimension
+            what = f"no more weights than the noise of phones is accounted for, {found.plan.phone_noise.dimension:,}"
+            findings.agree(f"{found.ledger.name}:1: phone_noise.dimension", fits, what, f"{weights:,} weights")
 
 
 def check_end(found: Evidence, findings: Findings) -> None:
@@ -87,6 +95,12 @@ def check_settings(found: Evidence, findings: Findings) -> None:
             num_phones=max(round(plan.population / scale), 1),
             momentum=config.server_optimizer.make().linear_momentum,
             counts_words=config.data.vocabulary_path is None and config.model.init in (None, RANDOM_START),
+            phones_add=phones_add(
+                config.privacy,
+                config.aggregation,
+                config.cohort,
+                1 if plan.phone_noise is None else plan.phone_noise.dimension,
+            ),
         )
     except InputError as error:
         if not found.of_before:

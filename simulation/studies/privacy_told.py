@@ -12,7 +12,7 @@ from typing import Any
 from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
 from client_model.text.population import text_source
 from server_strategy.privacy.account_sums import AccountTotal
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.accounting import epsilon_of_several
 from server_strategy.privacy.composition import MADE_UP, SYNTHETIC, EarlierRun
 from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
@@ -104,5 +104,5 @@ def _covers(found: Evidence, total: AccountTotal) -> bool:
     own = found.spent.zcdp_rho
     if own is None or total.zcdp_rho is None or total.delta is None:
         return total.epsilon is None or own is None
-    least = epsilon_by_rdp(total.zcdp_rho, total.delta) * (1 - _ROUNDING)
+    least = epsilon_of_several(total.zcdp_rho, total.delta) * (1 - _ROUNDING)
     return total.zcdp_rho >= own * (1 - _ROUNDING) and total.epsilon is not None and total.epsilon >= least

@@ -23,7 +23,7 @@ from client_model.text.population import Population
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary, may_enter, read_vocabulary
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.config import RunConfig
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.private_vocabulary import private_vocabulary

@@ -2,17 +2,23 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 from server_strategy.aggregation.config import AggregationConfig
 from server_strategy.aggregation.graph import LEAST_PHONES, USUAL_ASSUMPTIONS, Assumptions, GraphSize, graph_size
 from server_strategy.aggregation.keys import RunSecret
+from server_strategy.aggregation.noised_vectors import noised_ring
 from server_strategy.aggregation.terms import RoundTerms
 from server_strategy.aggregation.vector import TAIL, ring_for
 from server_strategy.config import CohortConfig
+from server_strategy.privacy.config import PHONES, PrivacyConfig
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.distributed_noise.settle import NoRoomError, settle
 from simulation.world.aggregation_steps import AggregationSteps
 from typefleet.doors import chosen
-from typefleet.errors import ConfigError
+from typefleet.errors import ConfigError, expected
 
 _UP_TO_THE_GOAL = "synchronous"  # the policy whose later reports are not in the sum
 
@@ -66,11 +72,67 @@ def most_summed(cohort: CohortConfig) -> int:
     """
     if cohort.policy == _UP_TO_THE_GOAL:
         return cohort.goal
-    return math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))  # all that are invited
+    return _most_invited(cohort)
+
+
+def phones_add(
+    privacy: PrivacyConfig, aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int
+) -> Callable[[float], PhoneNoise] | None:
+    """What phones add by a noise multiplier; None where the server adds the noise.
+
+    It is the noise of the cohort that epsilon is of: of the modelled one, if there is one. The claim counts on the
+    fewest phones of which a sum is released, less those that may be corrupted; and the ring has room for the most.
+
+    Args:
+        privacy, aggregation, cohort: settings.
+        num_weights: of the model, at most.
+
+    Raises:
+        ConfigError: by what is returned: a ring without room for the sum of so many phones.
+    """
+    if privacy.noise_place != PHONES:
+        return None
+    scale = Fraction(privacy.modelled_cohort or cohort.goal, cohort.goal)
+    most = math.ceil(most_summed(cohort) * scale)
+    least = max(math.ceil(cohort.minimum_report_share * float(cohort.goal * scale)), LEAST_PHONES)
+    corrupted = assumptions_of(aggregation, cohort).corrupted(most)
+
+    def made(noise_multiplier: float) -> PhoneNoise:
+        if corrupted >= least:
+            less = f"fewer than {least:,}, the fewest phones of a sum"
+            raise ConfigError(expected("--aggregation.corrupted-share: corrupted phones", less, f"{corrupted:,}"))
+        try:
+            return settle(
+                privacy.phone_noise,
+                noise_multiplier,
+                bits=aggregation.bits,
+                dimension=num_weights,
+                phones=most,
+                threshold=least,
+                corrupted=corrupted,
+            )
+        except NoRoomError as error:
+            raise NoRoomError(f"--aggregation.{error}") from error
+
+    return made
+
+
+def _most_invited(cohort: CohortConfig) -> int:
+    return math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
+
+
+def noised_upload_bytes(aggregation: AggregationConfig, cohort: CohortConfig, numbers: int) -> int:
+    """Size of what a phone sends that adds the noise itself, without masks or headers.
+
+    Args:
+        aggregation, cohort: settings.
+        numbers: of its update, as it is rotated.
+    """
+    return noised_ring(aggregation.bits, most_summed(cohort)).packed_bytes(numbers + TAIL)
 
 
 def steps_of(
-    aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, seed: int
+    aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, seed: int, *, noised: int | None = None
 ) -> AggregationSteps | None:
     """The steps of a round in simulated time; None where they take none.
 
@@ -78,6 +140,7 @@ def steps_of(
         aggregation, cohort: settings.
         num_weights: of the model.
         seed: of the run.
+        noised: numbers of an update, as it is rotated, whose phone adds the noise; None: the server does.
 
     Raises:
         ConfigError: a graph of so many phones does not withstand what is assumed.
@@ -85,17 +148,22 @@ def steps_of(
     if not aggregation.is_summed or aggregation.step_latency_s is None:
         return None
     full_graph(aggregation, cohort)
-    terms = terms_of_rounds(aggregation, cohort, num_weights)
+    terms = terms_of_rounds(aggregation, cohort, num_weights, noised=noised)
     return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)
 
 
-def terms_of_rounds(aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int) -> RoundTerms:
+def terms_of_rounds(
+    aggregation: AggregationConfig, cohort: CohortConfig, num_weights: int, *, noised: int | None = None
+) -> RoundTerms:
     """The terms of every round but for its number, for counting phones and bytes.
 
     Args:
         aggregation, cohort: settings.
         num_weights: of the model.
+        noised: numbers of an update, as it is rotated, whose phone adds the noise; None: the server does.
     """
     most = most_summed(cohort)
+    ring = ring_for(most) if noised is None else noised_ring(aggregation.bits, most)
+    length = (num_weights if noised is None else noised) + TAIL
     # Bytes depend on lengths alone, so that any key stands for the authority's.
-    return RoundTerms(0, num_weights + TAIL, b"", ring_for(most), assumptions_of(aggregation, cohort), phones=most)
+    return RoundTerms(0, length, b"", ring, assumptions_of(aggregation, cohort), phones=_most_invited(cohort))

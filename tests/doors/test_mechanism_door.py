@@ -17,7 +17,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import LedgerError, recompute
 from server_strategy.privacy.mechanisms.base import MechanismKind
 from server_strategy.privacy.mechanisms.door import MECHANISMS
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement import StatementFacts, privacy_json, privacy_markdown
 from simulation.flags import parse_simulate, to_toml
 from simulation.parts import Parts

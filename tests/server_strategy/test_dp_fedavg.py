@@ -16,7 +16,7 @@ from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import privacy_spent, recompute
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 from simulation.run.checkpoint import flattened, nested
 from typefleet.errors import ConfigError

@@ -130,6 +130,7 @@ def table(files: Path) -> dict[str, Try]:
     scarce = {"cohort.goal": 40, "cohort.selection_timeout_s": 0.0}
     offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
+    noised = {"aggregation.protocol": "arithmetic", "privacy.noise_place": "phones"}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
@@ -217,6 +218,9 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
+        "privacy.noise_place": Try("phones", plan, {"aggregation.protocol": "arithmetic"}),
+        "privacy.phone_noise": Try("skellam", plan, noised),
+        "aggregation.bits": Try(24, plan, noised),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
         "aggregation.neighbours": Try(4, rounds, masked),
         "aggregation.threshold": Try(7, rounds, masked),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.accounting import epsilon_of_several
 from server_strategy.privacy.ledger import LedgerError, recompute, releases_on_record
 from server_strategy.privacy.ledger_lines import read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
@@ -79,7 +79,7 @@ def tuning_cost(folder: Path, settings: int, seeds: int) -> TuningCost:
         runs=runs,
         without_privacy=0,
         rho=rho,
-        epsilon=epsilon_by_rdp(rho, delta),
+        epsilon=epsilon_of_several(rho, delta),
         delta=delta + of_words,  # a tenth of delta for each run, so there may be more of it than of delta
         epsilon_of_chosen=best,
         epsilon_is_of=is_of,

@@ -19,7 +19,7 @@ from server_strategy.privacy.accounting import (
 from server_strategy.privacy.budget import BudgetRequest, solve
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.costs import Cost, Terms
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.vocabulary_cost import vocabulary_cost
 from typefleet.errors import InputError
 

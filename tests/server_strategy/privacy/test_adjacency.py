@@ -14,7 +14,8 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent, recompute
 from server_strategy.privacy.ledger_lines import chained
 from server_strategy.privacy.ledger_reading import charged_more
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, encoder
 from typefleet.errors import InputError
 

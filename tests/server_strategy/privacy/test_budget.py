@@ -12,7 +12,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.budget import BudgetRequest, at_equal_cost, solve, with_cohort
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.banded import BandedSettings
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from tests.server_strategy.privacy.mechanisms.dense import PRIVATE, encoder
 
 PUBLISHED = BudgetRequest(

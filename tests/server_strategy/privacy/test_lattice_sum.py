@@ -7,7 +7,7 @@ from server_strategy.privacy.discrete_gaussian import discrete_gaussian
 from server_strategy.privacy.lattice_sum import LatticeSum, protected_sum_of
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.update_sum import FRACTION_BITS
 from simulation.run.checkpoint import flattened, nested

@@ -8,7 +8,7 @@ import pytest
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
 from tests.server_strategy.test_dp_fedavg import PHONES, flat, make, play, update_of
 

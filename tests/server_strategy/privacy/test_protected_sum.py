@@ -5,7 +5,7 @@ import tensorflow as tf
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum, make_query, without_noise
 from simulation.run.checkpoint import flattened, nested
 

@@ -11,7 +11,8 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussian
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import ParticipationLog, privacy_spent
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement import NO_PRIVACY, StatementFacts, privacy_json, privacy_markdown
 
 FACTS = StatementFacts(

@@ -11,7 +11,8 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_gaussian
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, privacy_spent, recompute
-from server_strategy.privacy.plan import PrivacyPlan, make_privacy_plan
+from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown
 from server_strategy.privacy.statement_epsilon import epsilon_json
 from server_strategy.privacy.vocabulary_cost import (

@@ -17,7 +17,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import ParticipationLog, privacy_after, privacy_spent
 from server_strategy.privacy.ledger_lines import Binding
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.flags import parse_simulate
 from simulation.run import account as module
 from simulation.run.abandoning import abandon, given_up

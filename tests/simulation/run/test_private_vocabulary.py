@@ -15,7 +15,7 @@ from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_vocabulary import vocabulary_json, vocabulary_markdown
 from simulation.flags import parse_simulate
 from simulation.run import lifecycle, preparation

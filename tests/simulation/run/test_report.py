@@ -11,7 +11,7 @@ from client_model.metrics.table import metric_table
 from client_model.tflite.export_tflite import Export
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.central import CentralTrained
 from simulation.run.report import print_closing_table

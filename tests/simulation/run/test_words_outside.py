@@ -8,7 +8,7 @@ from client_model.config import DataConfig, ModelConfig
 from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.config import RunConfig
 from simulation.run.files_statement import origin_of_words
 from simulation.run.starting_point import StartingPoint

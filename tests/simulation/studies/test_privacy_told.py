@@ -15,7 +15,7 @@ from server_strategy.privacy.accounting import epsilon_by_rdp
 from server_strategy.privacy.composition import SYNTHETIC, EarlierRun
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.costs import Cost, Terms
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
 from simulation.config import RunConfig
 from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs

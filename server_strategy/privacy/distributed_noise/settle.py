@@ -15,12 +15,12 @@ import math
 from collections.abc import Callable
 from typing import get_args
 
-from server_strategy.aggregation.distributed_noise.hadamard import padded_size
-from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise
-from server_strategy.aggregation.distributed_noise.ring import check_bits
-from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
-from server_strategy.aggregation.whole import is_whole
+from server_strategy.privacy.distributed_noise.hadamard import padded_size
+from server_strategy.privacy.distributed_noise.phone_noise import MOST_PHONES, PhoneNoise
+from server_strategy.privacy.distributed_noise.ring import check_bits
+from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
 from typefleet.errors import ConfigError, InputError, expected
+from typefleet.whole import is_whole
 
 DEFAULT_DEVIATIONS = 4.0  # k of the published trainings; their mean estimation has 2
 _MOST_NOISE = 1e6  # noise multiplier that is tried
@@ -103,9 +103,10 @@ def _check_counts(*, dimension: int, phones: int, threshold: int, corrupted: int
     Raises:
         ConfigError: names it.
     """
-    for name, value in (("phones", phones), ("dimension", dimension)):
-        if not is_whole(value, 1):
-            raise ConfigError(expected(name, "a whole number >= 1", value))
+    if not is_whole(dimension, 1):
+        raise ConfigError(expected("dimension", "a whole number >= 1", dimension))
+    if not is_whole(phones, 1, MOST_PHONES):
+        raise ConfigError(expected("phones", f"a whole number from 1 to {MOST_PHONES:,}", phones))
     if not is_whole(threshold, 1, phones):
         raise ConfigError(expected("threshold", f"a whole number from 1 to {phones}, the phones of a round", threshold))
     if not is_whole(corrupted, 0, threshold - 1):
@@ -128,7 +129,13 @@ def _finest_units(
 
 
 def calibrate(
-    make: Callable[[float], PhoneNoise], target_epsilon: float, delta: float, participations: int = 1
+    make: Callable[[float], PhoneNoise],
+    target_epsilon: float,
+    delta: float,
+    participations: int = 1,
+    *,
+    beside: float = 0.0,
+    of: str = "epsilon",
 ) -> PhoneNoise:
     """The least noise, to a ten-thousandth of it, with which epsilon is within a target.
 
@@ -140,6 +147,8 @@ def calibrate(
         target_epsilon: at delta.
         delta: of (epsilon, delta).
         participations: of one phone.
+        beside: zCDP of something else that it pays for.
+        of: what asks for the epsilon, for the message.
 
     Raises:
         UnreachableError: no noise gets there.
@@ -151,15 +160,13 @@ def calibrate(
             noise = make(noise_multiplier)
         except NoRoomError:
             return None
-        return noise if noise.epsilon(participations, delta) <= target_epsilon else None
+        return noise if noise.epsilon(participations, delta, beside) <= target_epsilon else None
 
     low, high = 1e-3, 2e-3
     while (best := found(high)) is None:
         low, high = high, high * 1.25
         if high > _MOST_NOISE:
-            raise UnreachableError(
-                expected("epsilon", "one that some noise reaches in this ring", f"{target_epsilon:g}")
-            )
+            raise UnreachableError(expected(of, "one that some noise reaches in this ring", f"{target_epsilon:g}"))
     while high / low > _STEP:
         middle = math.sqrt(low * high)
         if (noise := found(middle)) is None:

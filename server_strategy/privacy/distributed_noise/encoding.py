@@ -2,7 +2,7 @@
 
 Example:
     >>> import numpy as np
-    >>> from server_strategy.aggregation.distributed_noise.settle import settle
+    >>> from server_strategy.privacy.distributed_noise.settle import settle
     >>> noise = settle("skellam", 0.01, bits=20, dimension=3, phones=2, threshold=2)
     >>> encoder = PhoneEncoder(noise, NoiseKey.seeded(0), rotation_seed=0)
     >>> total = np.zeros(noise.padded, np.uint32)
@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.aggregation.distributed_noise.hadamard import Floats, rotate, rotate_back, rotation_signs
-from server_strategy.aggregation.distributed_noise.phone_noise import PhoneNoise, check_clip_norm
-from server_strategy.aggregation.distributed_noise.ring import Residues, add_to, from_ring, to_ring
-from server_strategy.aggregation.distributed_noise.rounding import conditionally_rounded
-from server_strategy.aggregation.distributed_noise.share import generator_of, noise_share
-from server_strategy.aggregation.whole import check_phone
+from server_strategy.privacy.distributed_noise.hadamard import Floats, rotate, rotate_back, rotation_signs
+from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise, check_clip_norm
+from server_strategy.privacy.distributed_noise.ring import Residues, add_to, from_ring, to_ring
+from server_strategy.privacy.distributed_noise.rounding import conditionally_rounded
+from server_strategy.privacy.distributed_noise.share import generator_of, noise_share
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.update_sum import NonFiniteUpdateError, l2_norm
 from typefleet.errors import expected
+from typefleet.whole import check_phone
 
 __all__ = ["PhoneEncoder", "add_to", "estimate_mean", "estimate_sum"]
 

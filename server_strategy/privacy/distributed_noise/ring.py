@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.aggregation.whole import is_whole
 from typefleet.errors import ConfigError, expected
+from typefleet.whole import is_whole
 
 LEAST_BITS, MOST_BITS = 12, 32
 Residues = NDArray[np.uint32]

@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from server_strategy.aggregation.distributed_noise.settle import calibrate, settle
-from server_strategy.privacy.accounting import epsilon_by_rdp, gaussian_rho
+from server_strategy.privacy.accounting import epsilon_by_rdp, epsilon_of_several, gaussian_rho
+from server_strategy.privacy.distributed_noise.settle import calibrate, settle
 from typefleet.errors import ConfigError, InputError
 
 KINDS = ("discrete-gaussian", "skellam")
@@ -132,7 +133,7 @@ def test_smaller_blocks_send_less_and_have_more_room_for_the_signal(kind):
         ({"kind": "laplace"}, "kind: expected discrete-gaussian or skellam, found laplace"),
         ({"bits": 16.5}, "bits: expected a whole number from 12 to 32, found 16.5"),
         ({"dimension": 63.5}, "dimension: expected a whole number >= 1, found 63.5"),
-        ({"phones": 0, "threshold": 0}, "phones: expected a whole number >= 1, found 0"),
+        ({"phones": 0, "threshold": 0}, "phones: expected a whole number from 1 to 16,777,216, found 0"),
         ({"threshold": 79.5}, "threshold: expected a whole number from 1 to 100"),
         ({"corrupted": 0.5}, "corrupted: expected a whole number from 0 to 79"),
         ({"block": 64.0}, "block: expected a power of 2"),
@@ -154,3 +155,32 @@ def test_what_cannot_be_is_refused_in_one_line(changes, said):
 def test_an_epsilon_of_nonsense_is_refused(kind, participations, delta, named):
     with pytest.raises(ConfigError, match=f"{named}: expected a"):
         make(kind).epsilon(participations, delta)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cost_that_adds_up_covers_the_chords_between_whole_orders(kind):
+    for bits, z in ((12, 0.4), (16, 1.0), (24, 4.0)):
+        noise = make(kind, z, bits=bits)
+        for order in np.arange(2, 40, 0.05):
+            low = int(order)
+            t = order - low
+            chord = (1 - t) * (low - 1) * noise.rdp(max(low, 2)) + t * low * noise.rdp(low + 1)
+            assert chord / (order - 1) <= order * noise.zcdp_rho_from_order_2 * (1 + 1e-9)
+        assert noise.zcdp_rho <= noise.zcdp_rho_from_order_2 <= noise.zcdp_rho * 1.0719
+        assert noise.epsilon(3, 1e-6) <= epsilon_of_several(3 * noise.zcdp_rho_from_order_2, 1e-6) * (1 + 1e-9)
+
+
+def test_what_something_else_costs_is_added_at_every_order():
+    for kind in KINDS:
+        noise = make(kind)
+        alone, together = noise.epsilon(2, 1e-6), noise.epsilon(2, 1e-6, 0.1)
+        assert alone < together < alone + epsilon_by_rdp(0.1, 1e-6)
+        assert noise.epsilon(0, 1e-6) == 0.0
+        group = noise.epsilon_of(4 * noise.zcdp_rho_from_order_2, 1e-6)
+        assert group == noise.epsilon(4, 1e-6)
+
+
+def test_sums_of_runs_are_translated_by_orders_from_2_on():
+    for rho in (1e-4, 0.1, 1.0, 8.0):
+        assert epsilon_of_several(rho, 1e-6) == epsilon_by_rdp(rho, 1e-6)
+    assert epsilon_of_several(40.0, 1e-6) > epsilon_by_rdp(40.0, 1e-6)

@@ -4,7 +4,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_strategy.aggregation.distributed_noise.hadamard import (
+from server_strategy.privacy.distributed_noise.hadamard import (
     padded_size,
     rotate,
     rotate_back,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from server_strategy.aggregation.distributed_noise.accounting import (
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.distributed_noise.accounting import (
     WHOLE_ORDERS,
     discrete_gaussians_rho,
     epsilon_of_whole_orders,
     skellam_rdp,
     tau,
 )
-from server_strategy.privacy.accounting import epsilon_by_rdp
 
 ORDERS = (2, 3, 5, 8, 16, 32)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_strategy.aggregation.distributed_noise.ring import add_to, from_ring, to_ring, wrapped_around
+from server_strategy.privacy.distributed_noise.ring import add_to, from_ring, to_ring, wrapped_around
 from typefleet.errors import ConfigError
 
 BITS = st.integers(12, 32)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_strategy.aggregation.distributed_noise.encoding import PhoneEncoder, add_to, estimate_mean, estimate_sum
-from server_strategy.aggregation.distributed_noise.ring import from_ring, wrapped_around
-from server_strategy.aggregation.distributed_noise.settle import settle
+from server_strategy.privacy.distributed_noise.encoding import PhoneEncoder, add_to, estimate_mean, estimate_sum
+from server_strategy.privacy.distributed_noise.ring import from_ring, wrapped_around
+from server_strategy.privacy.distributed_noise.settle import settle
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.update_sum import NonFiniteUpdateError
 

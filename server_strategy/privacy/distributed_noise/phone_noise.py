@@ -1,18 +1,27 @@
 """The settled parameters of noise that phones add, and what they promise."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
-from server_strategy.aggregation.distributed_noise.accounting import (
+from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.distributed_noise.accounting import (
     discrete_gaussians_rho,
     epsilon_of_whole_orders,
     skellam_rdp,
 )
-from server_strategy.aggregation.distributed_noise.rounding import l1_bound, rounded_norm_bound
-from server_strategy.aggregation.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
-from server_strategy.aggregation.whole import is_whole
-from server_strategy.privacy.accounting import epsilon_by_rdp
+from server_strategy.privacy.distributed_noise.ring import check_bits
+from server_strategy.privacy.distributed_noise.rounding import l1_bound, rounded_norm_bound
+from server_strategy.privacy.distributed_noise.share import DISCRETE_GAUSSIAN, NoiseKind
+from server_strategy.privacy.plan_values import no_plan, require_values_of
+from server_strategy.update_sum import MAX_WEIGHTS
 from typefleet.errors import ConfigError, expected
+from typefleet.whole import is_whole
+
+MOST_PHONES = 2**24  # of a round; what their shares' sum differs by is a sum over them
+_LEAST_UNITS, _MOST_UNITS = 2.0**-40, 2.0**64  # of the clip norm and of a share, on record
+_BETWEEN_WHOLE_ORDERS = (8 - 4 * math.sqrt(3)) * (1 + 1e-12)
 
 
 def check_clip_norm(clip_norm: float) -> None:
@@ -44,6 +53,41 @@ class PhoneNoise:
     clip_units: float  # the clip norm in units of the ring
     share_stddev: float  # of a phone's noise on each coordinate, in units of the ring
     deviations: float  # k: how many of its standard deviations the sum has room for, to each side
+
+    @classmethod
+    def from_json(cls, values: Any) -> "PhoneNoise | None":
+        """Inverse of `dataclasses.asdict`; None stays None.
+
+        Raises:
+            ConfigError: it is no such noise.
+        """
+        if values is None:
+            return None
+        if not isinstance(values, Mapping):
+            raise no_plan("noise of phones of another kind")
+        require_values_of(cls, values, {"kind": str})
+        noise = cls(**values)
+        is_whole_share = noise.kind != DISCRETE_GAUSSIAN or noise.share_stddev == int(noise.share_stddev)
+        is_power_of_2 = noise.block > 0 and noise.block & (noise.block - 1) == 0
+        counts = 1 <= noise.counted_on <= noise.phones <= MOST_PHONES and 1 <= noise.dimension <= MAX_WEIGHTS
+        sizes = all(_LEAST_UNITS <= size <= _MOST_UNITS for size in (noise.clip_units, noise.share_stddev))
+        if not (noise.kind in get_args(NoiseKind) and counts and is_power_of_2 and is_whole_share and sizes):
+            raise no_plan("noise of phones that no run has")
+        check_bits(noise.bits)
+        return noise
+
+    def simulated(self, share: float) -> "PhoneNoise":
+        """How the phones of a simulation carry this noise that are fewer than those it is for.
+
+        Their units are finer by 1 / sqrt(share), and their noise and their rounding have as many units as ever: so the
+        mean over their sum has the variance that the mean over the sum of all would have. They do not have what this
+        noise promises; it is not computed from what is returned.
+
+        Args:
+            share: phones of the simulation over those that this is for, in (0, 1].
+        """
+        phones, counted_on = (max(round(share * number), 1) for number in (self.phones, self.counted_on))
+        return replace(self, clip_units=self.clip_units / math.sqrt(share), phones=phones, counted_on=counted_on)
 
     @property
     def padded(self) -> int:
@@ -106,6 +150,17 @@ class PhoneNoise:
         by_squares = max(1.5 * squared + 3 * l1, 2 * squared) / (4 * variance**2)
         return squared / (2 * variance) + min(by_squares, 3 * l1 / (4 * variance))
 
+    @property
+    def zcdp_rho_from_order_2(self) -> float:
+        """Cost of one participation that adds up with others' and is translated at any Renyi order from 2 on.
+
+        For Skellam noise: (alpha - 1) times the Renyi divergence of order alpha is convex in alpha (Hoelder), so that
+        between the whole orders k and k + 1 it is at most the chord of (k - 1) k rho and k (k + 1) rho, which is
+        alpha (alpha - 1) rho + t (1 - t) rho at alpha = k + t. From 2 on that is at most 8 - 4 sqrt(3) = 1.0718 times
+        alpha (alpha - 1) rho.
+        """
+        return self.zcdp_rho if self.kind == DISCRETE_GAUSSIAN else self.zcdp_rho * _BETWEEN_WHOLE_ORDERS
+
     def rdp(self, order: int) -> float:
         """Renyi divergence of one participation, at most.
 
@@ -121,12 +176,13 @@ class PhoneNoise:
             l1_sensitivity=self.l1_sensitivity,
         )
 
-    def epsilon(self, participations: int, delta: float) -> float:
+    def epsilon(self, participations: int, delta: float, beside: float = 0.0) -> float:
         """Epsilon of a phone that takes part so often, whatever the rounds: costs of its participations add up.
 
         Args:
             participations: of one phone.
             delta: of (epsilon, delta).
+            beside: zCDP of something else that it pays for.
 
         Raises:
             ConfigError: no number of participations, or a delta that is none.
@@ -135,11 +191,22 @@ class PhoneNoise:
             raise ConfigError(expected("participations", "a whole number >= 0", participations))
         if not 0 < delta < 1:
             raise ConfigError(expected("delta", "a number above 0 and below 1", delta))
-        if participations == 0:
+        return self.epsilon_of(participations * self.zcdp_rho_from_order_2, delta, beside)
+
+    def epsilon_of(self, rho: float, delta: float, beside: float = 0.0) -> float:
+        """Epsilon of so much of `zcdp_rho_from_order_2`; of Skellam noise by its own bound, at whole orders alone.
+
+        Args:
+            rho: of participations, or of several phones of one owner: k of them cost at most k^2 times as much.
+            delta: of (epsilon, delta).
+            beside: zCDP of something else.
+        """
+        if rho + beside == 0:
             return 0.0
         if self.kind == DISCRETE_GAUSSIAN:
-            return epsilon_by_rdp(participations * self.zcdp_rho, delta)
-        return epsilon_of_whole_orders(lambda order: participations * self.rdp(order), delta)
+            return epsilon_by_rdp(rho + beside, delta)
+        times = rho / self.zcdp_rho_from_order_2
+        return epsilon_of_whole_orders(lambda order: times * self.rdp(order) + order * beside, delta)
 
     @property
     def _variance(self) -> float:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server_strategy.aggregation.distributed_noise.rounding import (
+from server_strategy.privacy.distributed_noise.rounding import (
     RETRY_BOUND,
     conditionally_rounded,
     l1_bound,

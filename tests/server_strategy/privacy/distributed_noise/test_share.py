@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from server_strategy.aggregation.distributed_noise.share import generator_of, noise_share
+from server_strategy.privacy.distributed_noise.share import generator_of, noise_share
 from server_strategy.privacy.noise_key import NoiseKey
 
 KEY = NoiseKey.secret(bytes(range(32)), b"a run")

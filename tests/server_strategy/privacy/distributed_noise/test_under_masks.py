@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from server_strategy.aggregation.distributed_noise.encoding import PhoneEncoder, estimate_sum
-from server_strategy.aggregation.distributed_noise.ring import from_ring
-from server_strategy.aggregation.distributed_noise.settle import settle
 from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.masks import Ring
 from server_strategy.aggregation.round import play_round
 from server_strategy.aggregation.terms import Step
+from server_strategy.privacy.distributed_noise.encoding import PhoneEncoder, estimate_sum
+from server_strategy.privacy.distributed_noise.ring import from_ring
+from server_strategy.privacy.distributed_noise.settle import settle
 from server_strategy.privacy.noise_key import NoiseKey
 
 PHONES, DIMENSION, CLIP_NORM = 24, 900, 2.0
