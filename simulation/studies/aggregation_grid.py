@@ -124,7 +124,7 @@ def _graphs(config: RunConfig, grid: Grid) -> Iterator[Cell]:
                 yield Cell(scheme="secagg", config=fewest, why=least)
                 break
             graph = replace(fewest.aggregation, threshold=_threshold(wanted, least))
-            if graph.threshold is not None:  # else the fewest neighbours follow the phones that a round still has
+            if isinstance(wanted, float):  # else the fewest neighbours follow the phones that a round still has
                 graph = replace(graph, neighbours=least.neighbours)
             size = _graph(one := replace(fewest, aggregation=graph))
             if isinstance(size, str):
