@@ -123,7 +123,9 @@ def _graphs(config: RunConfig, grid: Grid) -> Iterator[Cell]:
             if isinstance(least, str):
                 yield Cell(scheme="secagg", config=fewest, why=least)
                 break
-            graph = replace(fewest.aggregation, threshold=_threshold(wanted, least), neighbours=least.neighbours)
+            graph = replace(fewest.aggregation, threshold=_threshold(wanted, least))
+            if isinstance(wanted, float):  # else the fewest neighbours follow the phones that a round still has
+                graph = replace(graph, neighbours=least.neighbours)
             size = _graph(one := replace(fewest, aggregation=graph))
             if isinstance(size, str):
                 yield Cell(scheme="secagg", config=one, why=size)

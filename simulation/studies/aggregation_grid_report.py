@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 from rich.console import Console
 
 from client_model.metrics.intervals import shown_half, why_so_wide
@@ -227,12 +228,13 @@ def _curves(axis: Axes, rows: Sequence[Row], name: str, factor: float, title: st
     axis.set(title=title, ylabel=unit, xlabel="neighbours", xscale="log")
     ticks = sorted({_neighbours(row) for row in rows if row.cell.size is not None})
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=7, rotation=45)
-    axis.minorticks_off()
+    axis.xaxis.set_minor_locator(NullLocator())
     values = [found.mean for row in rows if (found := row.over_seeds(name)) is not None and found.mean]
     if values and max(values) > _WIDE * min(values):
         axis.set_yscale("log")
     else:
         axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_formatter("{x:,g}")
 
 
 def _neighbours(row: Row) -> int:

@@ -63,6 +63,8 @@ def test_there_is_a_cell_for_each_cohort_scheme_graph_and_latency(rows):
     assert len(graphs) == 2 * len(set(graphs))  # each once with each latency
     fewest = graph_size(70, replace(USUAL_ASSUMPTIONS, least_phones=56)).neighbours  # 80 % have to report
     assert {(phones, neighbours) for phones, neighbours, _ in graphs} == {(12, 11), (70, fewest), (70, 69)}
+    adapted = [row.cell for row in rows if row.cell.size and row.cell.config.aggregation.neighbours is None]
+    assert {(cell.phones, cell.size.neighbours) for cell in adapted} == {(12, 11), (70, fewest)}  # round by round
     assert [row.cell.scheme for row in rows if row.cell.size is None and not row.cell.why] == [
         "plain",
         "one message",
