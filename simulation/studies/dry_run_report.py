@@ -325,7 +325,7 @@ def _plot_outcomes(axis: Axes, summary: dict[str, Any]) -> None:
 def _plot_participations(axis: Axes, run: DryRun) -> None:
     phones = np.bincount(run.log.counts[run.fleet.may_train])
     axis.bar(np.arange(len(phones)), phones, 0.9, color=BLUE)
-    axis.set(title="Updates a phone", xlabel="updates in a release", ylabel="phones", yscale="log", ylim=(0.5, None))
+    axis.set(title="Updates per phone", xlabel="updates in a release", ylabel="phones", yscale="log", ylim=(0.5, None))
     separation = run.log.min_separation or "-"
     text = f"most: {len(phones) - 1} updates\nsmallest separation: {separation} rounds"
     axis.text(0.97, 0.95, text, transform=axis.transAxes, ha="right", va="top", fontsize=8)

@@ -211,7 +211,7 @@ def test_central_training_stands_beside_the_run(run_copy):
     )
     (run_copy / "central.json").write_text('{"metrics": {"top1_recall": 0.4321}, "epochs": 7, "learning_rate": 1.0}')
     page = report_of(run_copy)
-    assert "43.21 %" in page.text and "7 epochs over the same" in page.text
+    assert " 43.21 " in page.text and "7 epochs over the same" in page.text
     assert sum("central 43.2" in a["aria-label"] for _, a in page.all("svg")) == 2
 
 
