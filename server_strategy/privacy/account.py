@@ -20,6 +20,7 @@ phones per round is one that adds N / goal times the noise of the run, so its rh
 files cost. One account has one of them, that of its first private run.
 """
 
+import os
 import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,7 +184,7 @@ class Account:
 
     def place_of(self, folder: Path) -> str:
         """The digest of a run's folder as this account has it; nobody can try out where runs lie without the file."""
-        return salted(f"place {folder.resolve()}", self.entries[0]["salt"])
+        return salted(f"place {os.path.realpath(folder)}", self.entries[0]["salt"])
 
     def folder_of(self, folder: Path) -> str:
         """The digest of a very folder, by device and inode: no copy of it has the same, wherever it lies."""

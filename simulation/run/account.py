@@ -12,6 +12,7 @@ file; their own statements still name its lines, and they do not go on without i
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,7 +79,8 @@ def check_account(facts: RunFacts) -> None:
     path = facts.config.privacy.account
     if path is None:
         return
-    if not path.parent.is_dir() or path.is_dir():
+    real = _real(path)
+    if not real.parent.is_dir() or real.is_dir() or real.is_symlink():  # a link still: it leads in a circle
         found = f"the folder {path}" if path.is_dir() else f"{path}"
         raise ConfigError(expected("--privacy.account", "a file in a folder that is there", found))
     account = Account.read(path) if path.exists() else None
@@ -317,9 +319,14 @@ def _there(account: Account | None, on_account: RunOnAccount) -> Account:
     return account
 
 
+def _real(path: Path) -> Path:
+    """Where a path leads through all links; if in a circle, one of them, for which `Path.resolve` has no error."""
+    return Path(os.path.realpath(path))
+
+
 def _change(path: Path, change: Callable[[Account | None], Account]) -> Account:
     """Replace an account by what follows from it, while nobody else does."""
-    path = path.resolve()  # so that a link goes on leading to it
+    path = _real(path)  # so that a link goes on leading to it
     try:
         with in_turn(path):
             before = Account.read(path) if path.exists() else None
