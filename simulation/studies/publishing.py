@@ -49,6 +49,7 @@ from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.untrusted.limits import MODEL_BYTES
 from typefleet.untrusted.opening import read_bytes
+from typefleet.untrusted.own_json import require_object
 
 _STATEMENT = "privacy.json"
 _NOT_MEASURED = "Evaluation was left out when this file was published: people who never train have no guarantee."
@@ -87,6 +88,7 @@ def publish(
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
     privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent", "facts"))
+    require_object(privacy["spent"], f"{root / _STATEMENT}: spent", "what a run has spent")
     if not (root / "model" / "weights.npz").is_file():
         raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
@@ -120,10 +122,10 @@ def _require_new(root: Path, target: Path) -> None:
 
 def _origin_of_words(root: Path, privacy: Mapping[str, Any]) -> str:
     words = privacy.get("vocabulary_from")
-    if words not in WORDS:
+    if not isinstance(words, str) or words not in WORDS:
         found = "one of an earlier version, or a damaged one"
         raise ConfigError(expected(root / _STATEMENT, "a statement that says what each file tells", found))
-    return str(words)
+    return words
 
 
 def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterator[tuple[Lack, str]]:
