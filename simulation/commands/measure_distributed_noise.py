@@ -64,7 +64,10 @@ def main(argv: Sequence[str]) -> None:
     if flags.phones - lost < threshold:
         at_most = f"at most 1 - --threshold-share = {1 - flags.threshold_share:.4g}, or the round fails"
         raise ConfigError(expected("--lost-share", at_most, f"{flags.lost_share:g}"))
+    from simulation.run.directory import check_can_be_written
     from simulation.studies import distributed_noise as study  # takes a second to import
+
+    check_can_be_written(flags.output_dir)
 
     experiment = study.Experiment(
         phones=flags.phones,
