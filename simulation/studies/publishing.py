@@ -12,6 +12,7 @@ import secrets
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TextIO
@@ -97,6 +98,7 @@ def publish(
     _require_files(root)
     _require_statement(root)
     draft = target.parent / f".{target.name}-{secrets.token_hex(4)}"
+    above = [folder for folder in target.parents if not folder.exists()]  # which are made as well
     try:
         (draft / "model").mkdir(parents=True)
         _copy_model(root / "model", draft / "model", privacy["weights_sha256"], evaluation)
@@ -110,6 +112,9 @@ def publish(
         raise ConfigError(unwritable(target, error)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # it is there only if something failed
+        for folder in above:
+            with suppress(OSError):  # what was published lies in it
+                folder.rmdir()
     return Published(files, tuple(_left_out(root, evaluation)), tuple(_notes(root, privacy, lacks, files)))
 
 

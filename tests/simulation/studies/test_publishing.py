@@ -298,7 +298,8 @@ def test_words_and_vectors_that_are_not_the_runs_are_not_published(run, tmp_path
         vectors.write_text(json.dumps({**json.loads(before), key: value}))
         relist(run)
         with pytest.raises(ConfigError, match=r"test_vectors\.json: expected sentences of ours"):
-            publish(run, tmp_path / "out", KNOWN)
+            publish(run, tmp_path / "new" / "out", KNOWN)
+        assert not (tmp_path / "new").exists()
     vectors.write_text(before.replace('"words": ["', '"words": ["user3', 1))
     relist(run)
     with pytest.raises(ConfigError, match=r"test_vectors\.json: expected sentences of ours"):
