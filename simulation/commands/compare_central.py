@@ -18,6 +18,7 @@ from client_model.config import CentralTraining
 from client_model.quiet import import_tensorflow_quietly
 from simulation.commands.run_folder import OfFinishedRun
 from simulation.flags import parse_with_tyro
+from typefleet.untrusted.limits import STUDY_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Flags(OfFinishedRun):
     """How it goes in one place."""
     public_text: Path | None = None
     """Messages that nobody of the run wrote, to count words in too; their format goes by the file's ending."""
-    seeds: Annotated[int, at.Ge(1)] = 1
+    seeds: Annotated[int, at.Ge(1), at.Le(STUDY_SETTINGS)] = 1
     """Central trainings, each with a seed of its own, from the run's on, which orders the text; people are the same."""
 
 

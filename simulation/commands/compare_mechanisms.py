@@ -16,6 +16,7 @@ import annotated_types as at
 from simulation.flags import parse_with_tyro
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import STUDY_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Flags:
     """Fewer rounds, one epsilon and one seed; too short for small differences."""
     epsilons: tuple[float, ...] = ()
     """Instead of those of the script."""
-    seeds: Annotated[int | None, at.Ge(1)] = None
+    seeds: Annotated[int | None, at.Ge(1), at.Le(STUDY_SETTINGS)] = None
     """Runs of each case, of the seeds 0, 1, ..., which hold other people out; 3 if not given, with --quick 1."""
     metrics: tuple[str, ...] = ()
     """Metrics to measure and show beside the built-in ones."""

@@ -19,6 +19,7 @@ from simulation.flags import parse_with_tyro
 from simulation.subcommands import command
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import STUDY_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Flags:
     """When a phone of FLASH events counts as idle."""
     held_out_share: Annotated[float, at.Ge(0), at.Le(0.9)] = 0.0
     """Fit to the others, and compare with this share of the devices too."""
-    seeds: Annotated[int, at.Ge(1)] = 1
+    seeds: Annotated[int, at.Ge(1), at.Le(STUDY_SETTINGS)] = 1
     """Fleets that are simulated to compare with, each with a seed of its own; of two or more, with a 95 % interval."""
 
 

@@ -29,6 +29,7 @@ from simulation.studies.dry_run_settings import (
 )
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import STUDY_SETTINGS
 
 _OFTEN = (
     *("--days", "--seeds", "--config", "--output-dir", "--seed", "--fleet.size", "--fleet.availability"),
@@ -44,7 +45,7 @@ class Flags:
     run: Annotated[RunConfig, tyro.conf.arg(name="")]
     days: Annotated[float, at.Gt(0), at.Le(3660)] = 14.0
     """Simulated days to play."""
-    seeds: Annotated[int, at.Ge(1)] = 1
+    seeds: Annotated[int, at.Ge(1), at.Le(STUDY_SETTINGS)] = 1
     """Fleets to play, each with a seed of its own, from --seed on; of two or more, figures have 95 % intervals."""
     protection: Protection = field(default_factory=Protection)
     """Of each update from the server; with any, all is played a second time without, and shown beside it."""

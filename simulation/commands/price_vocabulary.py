@@ -17,6 +17,7 @@ import tyro
 from simulation.config import RunConfig
 from simulation.flags import parse_with_settings
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import STUDY_SETTINGS
 
 _LOOKED_AT = {("seed",), ("fleet", "size"), ("evaluation", "max_phones"), ("evaluation", "max_sequences")}
 _OFTEN = (
@@ -34,7 +35,7 @@ class Flags:
     """Epsilons of the vocabulary alone, each at the delta of this run's phones."""
     words_per_phone: Annotated[int, at.Ge(1), at.Le(100_000)] = 200
     """Words that one phone gives, at most."""
-    seeds: Annotated[int, at.Ge(1)] = 3
+    seeds: Annotated[int, at.Ge(1), at.Le(STUDY_SETTINGS)] = 3
     """Draws, each with other people held out and other noise; of two or more, figures have 95 % intervals."""
     config: Path | None = None
     """TOML file with the settings of a simulation."""

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from simulation.config import RunConfig
 from simulation.flags import parse_with_tyro
 from simulation.settings import choose, flag_name, leaves
 from typefleet.errors import ConfigError, expected
+from typefleet.untrusted.limits import STUDY_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Flags:
     """TOML file that says what is tried."""
     output_dir: Path | None = None
     """Folder for the runs and results; one that holds a part of the sweep goes on. By default a new one in runs/."""
-    seeds: Annotated[int | None, Ge(1)] = None
+    seeds: Annotated[int | None, Ge(1), Le(STUDY_SETTINGS)] = None
     """Runs of each setting, in the place of the file's."""
-    trials: Annotated[int | None, Ge(1)] = None
+    trials: Annotated[int | None, Ge(1), Le(STUDY_SETTINGS)] = None
     """Settings to try by random or tpe, in the place of the file's."""
     parallel: Annotated[int | None, Ge(1)] = None
     """Runs at the same time, each with its share of the processors; by default one here, and on a cluster as many as

@@ -230,13 +230,19 @@ def check_output_dir(root: Path) -> None:
     """Refuse early, before any work, a folder that cannot take a run."""
     if root.exists() and (not root.is_dir() or any(_entries(root))):
         raise ConfigError(expected("--output-dir", "a new or empty folder", f"{root} in use"))
+    check_can_be_written(root)
+
+
+def check_can_be_written(root: Path) -> None:
+    """Refuse early, before any work, a folder that cannot be made, or written into if it is there."""
     parent = root
     while not parent.exists():
         if parent.is_symlink():
             raise ConfigError(expected("--output-dir", "a new or empty folder", f"{parent}, a link that leads nowhere"))
         parent = parent.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError(expected("--output-dir", "a folder that can be written", f"{parent} without permission"))
+        found = f"{parent} without permission" if parent.is_dir() else f"{parent}, which is none"
+        raise ConfigError(expected("--output-dir", "a folder that can be written", found))
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -81,20 +81,16 @@ def measure(
     """
     epsilons = sorted(epsilons)
     settled = _all_settled(experiment, bits, epsilons, kinds)
-    rows = []
-    with step("estimating means", total=len(seeds) * (len(settled) + len(epsilons))) as estimating:
-        vectors = {seed: _vectors(experiment, seed) for seed in seeds}
-        for epsilon in epsilons:
-            rows.append(_central(experiment, epsilon, vectors))
-            estimating.advance(len(seeds))
-        for case, noise in settled.items():
-            found = []
-            for seed in seeds:
+    found: dict[tuple[NoiseKind, int, float], list[tuple[float, float]]] = {case: [] for case in settled}
+    with step("estimating means", total=len(seeds) * len(settled)) as estimating:
+        for seed in seeds:  # outermost, so that the vectors of one alone take memory
+            vectors = _vectors(experiment, seed)
+            for case, noise in settled.items():
                 if noise is not None:
-                    found.append(_errors(noise, vectors[seed], seed, _number_of(case)))
+                    found[case].append(_errors(noise, vectors, seed, _number_of(case)))
                 estimating.advance()
-            rows.append(_row(experiment, case, noise, found))
-    return rows
+    central = [_central(experiment, epsilon, seeds) for epsilon in epsilons]
+    return central + [_row(experiment, case, noise, found[case]) for case, noise in settled.items()]
 
 
 def expect(
@@ -179,12 +175,12 @@ def _vectors(experiment: Experiment, seed: int) -> NDArray[np.float32]:
     return of_one_length
 
 
-def _central(experiment: Experiment, epsilon: float, vectors: dict[int, NDArray[np.float32]]) -> Measured:
+def _central(experiment: Experiment, epsilon: float, seeds: Sequence[int]) -> Measured:
     expected_mse = central_mse(experiment, epsilon)
     stddev = math.sqrt(expected_mse)
     errors = [
         float(np.square(_generator(seed, "central", epsilon).normal(0, stddev, experiment.dimension)).mean())
-        for seed in vectors
+        for seed in seeds
     ]
     return _of_case(experiment, (CENTRAL, None, epsilon), None, errors)
 

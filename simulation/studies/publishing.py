@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TextIO
@@ -43,6 +44,7 @@ from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.untrusted.limits import MODEL_BYTES
 from typefleet.untrusted.opening import read_bytes
+from typefleet.untrusted.own_json import require_object
 
 _STATEMENT = "privacy.json"
 _COMMAND = f"{PROGRAM} check RUN_DIR"  # for whoever has the run's folder, and with it the ledger
@@ -77,6 +79,7 @@ def publish(
     _require_new(root, target)
     signer = None if key is None else read_private_key(key)
     privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent", "facts"))
+    require_object(privacy["spent"], f"{root / _STATEMENT}: spent", "what a run has spent")
     if not (root / "model" / "weights.npz").is_file():
         raise ConfigError(expected(root, "a finished run", "one without model/weights.npz"))
     words = _origin_of_words(root, privacy)
@@ -85,6 +88,7 @@ def publish(
     _require_files(root)
     _require_statement(root)
     draft = target.parent / f".{target.name}-{secrets.token_hex(4)}"
+    above = [folder for folder in target.parents if not folder.exists()]  # which are made as well
     try:
         (draft / "model").mkdir(parents=True)
         copy_model(root / "model", draft / "model", privacy["weights_sha256"], evaluation)
@@ -98,6 +102,9 @@ def publish(
         raise ConfigError(unwritable(target, error)) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # it is there only if something failed
+        for folder in above:
+            with suppress(OSError):  # what was published lies in it
+                folder.rmdir()
     return Published(files, tuple(_left_out(root, evaluation)), tuple(_notes(root, privacy, lacks, files)))
 
 
@@ -110,10 +117,10 @@ def _require_new(root: Path, target: Path) -> None:
 
 def _origin_of_words(root: Path, privacy: Mapping[str, Any]) -> str:
     words = privacy.get("vocabulary_from")
-    if words not in WORDS:
+    if not isinstance(words, str) or words not in WORDS:
         found = "one of an earlier version, or a damaged one"
         raise ConfigError(expected(root / _STATEMENT, "a statement that says what each file tells", found))
-    return str(words)
+    return words
 
 
 def _lacks(privacy: Mapping[str, Any], words: str, config: RunConfig) -> Iterator[tuple[Lack, str]]:

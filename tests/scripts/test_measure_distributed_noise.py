@@ -6,6 +6,9 @@ REFUSED = [
     (("--lost-share", "0.3", "--threshold-share", "0.8"), "--lost-share: expected at most 1 - --threshold-share = 0.2"),
     (("--block", "48"), "--block: expected a power of 2, at most 8192, found 48"),
     (("--epsilons", "0"), "--epsilons: expected a number > 0"),
+    (("--deviations", "1e-300"), "--deviations: expected a number >= 0.1"),
+    (("--seeds", "1000000000000000"), "--seeds: expected a number <= 10000"),
+    (("--phones", "100000", "--dimension", "4194304"), "--dimension: expected at most 268,435,456 / --phones = 2,684"),
 ]
 
 

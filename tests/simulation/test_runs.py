@@ -241,6 +241,12 @@ BAD_INPUT = {
         "bad.toml: cohort.gaol: expected a setting, found none of that name; did you mean",
     ),
     "folder in use": (["--output-dir", "{tmp}"], "--output-dir: expected a new or empty folder"),
+    "folder in a file": (
+        ["--output-dir", "{tmp}/two.jsonl/run"],
+        "a folder that can be written, found {tmp}/two.jsonl",
+    ),
+    "folder at a link to nothing": (["--output-dir", "{tmp}/link"], "a folder that can be written, found {tmp}/link"),
+    "folder at a link to itself": (["--output-dir", "{tmp}/loop"], "a folder that can be written, found {tmp}/loop"),
     "nothing to resume": (["--resume", "{tmp}/none"], "config.toml: expected a file that can be read"),
 }
 
@@ -251,6 +257,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, script_here, tmp_path):
     (tmp_path / "bad.jsonl").write_text('{"user_id": "a", "text": "b"}\nnot json\n')
     (tmp_path / "two.jsonl").write_text('{"user_id": "a", "text": "b"}\n{"user_id": "b", "text": "b"}\n')
     (tmp_path / "bad.toml").write_text("[cohort]\ngaol = 3\n")
+    (tmp_path / "link").symlink_to("none/run")
+    (tmp_path / "loop").symlink_to("loop")
     arguments, message = BAD_INPUT[case]
     arguments = [a.format(tmp=tmp_path) for a in arguments]
     if "--output-dir" not in arguments and "--resume" not in arguments:
@@ -259,7 +267,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(case, script_here, tmp_path):
         arguments += ["--data.cache-dir", str(tmp_path / "cache")]
     done = script_here("simulate.py", *arguments)
     assert done.returncode == 2
-    assert message in done.stderr and done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+    assert (
+        message.format(tmp=tmp_path) in done.stderr
+        and done.stderr.count("\n") == 1
+        and done.stderr.startswith("error: ")
+    )
     assert not (tmp_path / "run").exists() and not (tmp_path / "none").exists()
 
 

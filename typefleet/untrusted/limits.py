@@ -90,7 +90,7 @@ TABLE = (
     Limit("connections to it at a time", CONNECTIONS, "", "the longest idle one ends"),
     Limit("a file of sentences to type", SENTENCES_BYTES // MIB, "MiB", "refused"),
     Limit("sentences in it", SENTENCES, "", "refused"),
-    Limit("settings that a study tries", STUDY_SETTINGS, "", "refused"),
+    Limit("settings that a study tries, trials, seeds", STUDY_SETTINGS, "", "refused"),
 )
 
 

@@ -23,6 +23,7 @@ from typefleet.errors import ConfigError, InputError, expected
 from typefleet.whole import is_whole
 
 DEFAULT_DEVIATIONS = 4.0  # k of the published trainings; their mean estimation has 2
+_MOST = 1e9  # beyond all use, and squares of it are numbers
 _MOST_NOISE = 1e6  # noise multiplier that is tried
 _STEP = 1 + 1e-4  # to which a calibrated noise multiplier is the smallest
 
@@ -69,9 +70,9 @@ def settle(
         raise ConfigError(expected("kind", " or ".join(get_args(NoiseKind)), kind))
     check_bits(bits)
     _check_counts(dimension=dimension, phones=phones, threshold=threshold, corrupted=corrupted)
-    for name, number in (("noise_multiplier", noise_multiplier), ("deviations", deviations)):
-        if not (number > 0 and math.isfinite(number)):
-            raise ConfigError(expected(name, "a number > 0", number))
+    for name, number, least in (("noise_multiplier", noise_multiplier, 1e-6), ("deviations", deviations, 0.1)):
+        if not least <= number <= _MOST:  # NaN is neither
+            raise ConfigError(expected(name, f"a number from {least:g} to {_MOST:,.0f}", number))
     whole = padded_size(dimension)
     block = whole if block is None else block
     if not (is_whole(block, 1, whole) and padded_size(block) == block):

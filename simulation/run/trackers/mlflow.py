@@ -106,7 +106,7 @@ def _store(setting: str | None, folder: Path) -> tuple[str, str | None]:
     """(address of the store, address of a new experiment's files; None: as the store sees fit)."""
     if setting is not None and "://" in setting:
         return setting, None
-    root = (folder / "mlflow" if setting is None else Path(setting)).resolve()
+    root = Path(os.path.realpath(folder / "mlflow" if setting is None else setting))
     root.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{root / 'mlflow.db'}", (root / "artifacts").as_uri()
 

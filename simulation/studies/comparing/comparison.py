@@ -5,6 +5,7 @@ Runs that differ in their seed alone are a group, or those that agree in the set
 has its interval, every difference to the reference too, and one whose interval holds 0 is not shown as one.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,9 +110,9 @@ def _reference_among(groups: Sequence[RunGroup], reference: str | None) -> int:
     for number, group in enumerate(groups):
         if group.label == reference:
             return number
-    wanted = Path(reference).resolve()
+    wanted = os.path.realpath(reference)
     for number, group in enumerate(groups):
-        if any(run.folder.resolve() == wanted or str(run.folder) == reference for run in group.runs):
+        if any(os.path.realpath(run.folder) == wanted or str(run.folder) == reference for run in group.runs):
             return number
     labels = "; ".join(group.label for group in groups)
     raise ConfigError(expected("--reference", f"one of the runs, or of the groups ({labels})", reference))

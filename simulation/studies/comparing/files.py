@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -49,7 +50,7 @@ def require_folder(folder: Path | None, runs: Sequence[Path] = ()) -> None:
         return
     if folder.exists() and not folder.is_dir():
         raise ConfigError(expected("--output-dir", "a folder", f"the file {folder}"))
-    if (folder / "config.toml").exists() or folder.resolve() in {run.resolve() for run in runs}:
+    if (folder / "config.toml").exists() or os.path.realpath(folder) in map(os.path.realpath, runs):
         raise ConfigError(expected("--output-dir", "a folder for the comparison", f"{folder}, which holds a run"))
 
 

@@ -1,8 +1,8 @@
 """What a comparison reads of a run's folder: its settings, its outcome, its rounds, its privacy, its phones."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +86,12 @@ def read_runs(folders: Sequence[Path], allow_unfinished: bool = False) -> list[C
     """
     if not folders:
         raise ConfigError(expected("RUN", "at least one folder of a run", "none"))
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for folder in folders:
-        if folder.resolve() in seen:
+        real = os.path.realpath(folder)  # where links in a circle are no error, as yet
+        if real in seen:
             raise ConfigError(expected("RUN", "each folder once", f"{folder} again"))
-        seen.add(folder.resolve())
+        seen.add(real)
     return [read_run(folder, allow_unfinished) for folder in folders]
 
 
@@ -150,7 +151,7 @@ def _held_out_of(directory: RunDirectory, summary: Summary, finished: bool) -> "
         ConfigError: they are damaged, or not those that the summary was made of.
     """
     path = directory.held_out_phones
-    if not lexists(path):
+    if not os.path.lexists(path):
         return None, _EARLIER_VERSION if finished else _NOT_YET
     if not finished:
         return None, _NOT_YET

@@ -155,10 +155,12 @@ def test_noise_that_other_runs_share_is_refused_on_an_account(prepared):
     assert not one.config.privacy.account.exists()
 
 
-def test_a_folder_in_the_place_of_an_account_is_refused_under_its_flag(prepared, tmp_path):
-    one = prepared("one", account=tmp_path)
-    with pytest.raises(ConfigError, match=r"--privacy\.account: expected a file .*, found the folder"):
-        require_admission(accept_input(one.config))
+def test_what_cannot_be_an_account_is_refused_under_its_flag(prepared, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("none/account.jsonl")
+    for place in (".", "loop", "nowhere", "loop/account.jsonl"):
+        with pytest.raises(ConfigError, match=r"--privacy\.account: expected a file .*, found .*\S$"):
+            require_admission(accept_input(prepared("one", account=tmp_path / place).config))
 
 
 def test_a_run_that_may_not_fit_is_refused_before_anything_is_started(prepared, tmp_path):
@@ -378,10 +380,15 @@ def test_a_ledger_of_another_plan_frees_nothing(prepared):
 
 
 def test_a_folder_that_is_no_run_is_left_as_it_is(tmp_path):
-    for folder, found in ((tmp_path, "another one"), (tmp_path / "none", "none")):
-        with pytest.raises(ConfigError, match=rf"--abandon: .*: expected the folder of a run .*, found {found}"):
-            abandon(folder, tmp_path / "account.jsonl")
-    assert not any(tmp_path.iterdir())
+    (tmp_path / "loop").symlink_to("loop")
+    account = Account.begun(tmp_path / "account.jsonl", "of nobody", "nothing", "2026-01-05")
+    for there in (False, True):
+        if there:
+            account.path.write_text(account.to_text())
+        for folder, found in ((tmp_path, "another one"), (tmp_path / "none", "none"), (tmp_path / "loop", "none")):
+            with pytest.raises(ConfigError, match=rf"--abandon: .*: expected the folder of a run .*, found {found}"):
+                abandon(folder, account.path)
+    assert account.path.read_text() == account.to_text()
 
 
 def test_an_account_of_other_data_another_deployment_or_without_the_line_of_a_run_is_refused(prepared, tmp_path):

@@ -146,6 +146,24 @@ def test_a_statement_that_does_not_hold_is_published_by_no_word(run, tmp_path):
         publish(run, tmp_path / "out", KNOWN)
 
 
+@pytest.mark.parametrize(
+    ("damage", "said_of_it"),
+    [
+        *(({"vocabulary_from": words}, "that says what each file tells") for words in (["public"], {"public": 1}, 3)),
+        *(({"spent": spent}, r"privacy\.json: spent: expected what a run has spent") for spent in ("much", [1], None)),
+    ],
+)
+def test_a_statement_of_odd_values_is_refused_without_them(damage, said_of_it, tmp_path):
+    root = tmp_path / "run"
+    (root / "model").mkdir(parents=True)
+    (root / "model" / "weights.npz").touch()
+    said = {"epsilon_is_of": "this run", "weights_sha256": "", "spent": {}, "facts": {}, **damage}
+    (root / "privacy.json").write_text(json.dumps(said))
+    with pytest.raises(ConfigError, match=said_of_it) as refused:
+        publish(root, tmp_path / "out")
+    assert "much" not in str(refused.value)
+
+
 def test_a_run_that_has_not_ended_is_not_published(run, tmp_path):
     (run / "model" / "weights.npz").unlink()
     with pytest.raises(ConfigError, match=r"a finished run, found one without model/weights\.npz"):
@@ -331,7 +349,8 @@ def test_words_and_vectors_that_are_not_the_runs_are_not_published(run, tmp_path
         vectors.write_text(json.dumps({**json.loads(before), key: value}))
         relist(run)
         with pytest.raises(ConfigError, match=r"test_vectors\.json: expected sentences of ours"):
-            publish(run, tmp_path / "out", KNOWN)
+            publish(run, tmp_path / "new" / "out", KNOWN)
+        assert not (tmp_path / "new").exists()
     vectors.write_text(before.replace('"words": ["', '"words": ["user3', 1))
     relist(run)
     with pytest.raises(ConfigError, match=r"test_vectors\.json: expected sentences of ours"):

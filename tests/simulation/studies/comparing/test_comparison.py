@@ -294,9 +294,12 @@ def test_an_unfinished_run_is_taken_only_if_asked_and_is_said(runs):
 def test_what_cannot_be_compared_is_refused(runs, tmp_path):
     one = runs("one")
     shutil.copytree(one, tmp_path / "same")
+    (tmp_path / "loop").symlink_to("loop")
     for folders, how, said in (
         ([], {}, "at least one folder of a run, found none"),
         ([one, one], {}, "each folder once"),
+        ([tmp_path / "loop"], {}, "the folder of a run"),
+        ([one], {"reference": str(tmp_path / "loop")}, "--reference: expected one of the runs"),
         ([one, tmp_path / "same"], {}, "runs that differ in a setting or the seed"),
         ([one], {"by": ["engine.workers"]}, "a setting that may change results, found engine.workers"),
         ([one], {"by": ["mechanism"]}, "did you mean privacy.mechanism?"),
