@@ -112,7 +112,8 @@ class SumsAlone(EachPhoneTold):
         most_reports: int = 1,
     ) -> None:
         self._order, self._assumptions = order, assumptions
-        self.noised, self._most_reports, self._wrapped = noised, most_reports, None
+        self.noised, self._most_reports = noised, most_reports
+        self._wrapped: int | None = None
         self._leaves: dict[int, int] = {}
         self._terms = RoundTerms(0, 1, b"", phones=0, assumptions=assumptions)
 
@@ -140,8 +141,8 @@ class SumsAlone(EachPhoneTold):
         if counted.failure is not None:
             why = f"secure aggregation: {WHY_FAILED[counted.failure]}"
             return replace(came, total=came.total[:num_weights], not_summed=why)
-        at = {"server_round": self._terms.server_round, "is_whole": True}
-        read = read_totals(came, came.total, num_weights, self.noised, **at)
+        server_round = self._terms.server_round
+        read = read_totals(came, came.total, num_weights, self.noised, server_round=server_round, is_whole=True)
         self._wrapped = read.wrapped
         return read
 

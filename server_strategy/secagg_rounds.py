@@ -118,8 +118,7 @@ class SecAgg:
         try:
             if self._failed is None:
                 total = self._unmasked(came)
-                at = {"server_round": self._last_round, "is_whole": False}
-                return read_totals(came, total, num_weights, self.noised, **at)
+                return read_totals(came, total, num_weights, self.noised, server_round=self._last_round, is_whole=False)
         except RoundFailedError as error:
             self._failed = error.cause
         except SumError as error:

@@ -24,6 +24,7 @@ Example:
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ class FixedPointSum:
             self._shifted[start:stop] += block.view(np.int64)
 
 
-def l2_norm(update: NDArray[np.float32]) -> float:
+def l2_norm(update: NDArray[np.floating[Any]]) -> float:
     """L2 norm in float64, summed block by block in a fixed order."""
     total = 0.0
     for begin in range(0, len(update), _DOT_BLOCK):

@@ -38,12 +38,13 @@ def aggregation_of(config: RunConfig, plan: PrivacyPlan, noise: NoiseKey, most_r
     if protocol == "none":
         return Aggregation(EachPhoneTold())
     assumptions, order = assumptions_of(config.aggregation, config.cohort), order_secret(config.seed)
-    noised, of_phones = noised_vectors_of(config, plan), None
-    if noised is not None:
-        of_phones = noise.of_phones()
+    noised = noised_vectors_of(config, plan)
+    of_phones = None if noised is None else noise.of_phones()
     if protocol == "arithmetic":
         aggregator = SumsAlone(order, assumptions, noised, most_reports)
-        return Aggregation(aggregator, exchange if noised is None else ExchangeWithPhones(None, of_phones))
+        return (
+            Aggregation(aggregator) if noised is None else Aggregation(aggregator, ExchangeWithPhones(None, of_phones))
+        )
     phones = RunSecret.fresh()
     on_the_way = ExchangeWithPhones(phones, of_phones)
     masked = SecAgg(

@@ -118,7 +118,8 @@ def phones_add(
 
 
 def _most_invited(cohort: CohortConfig) -> int:
-    return math.ceil(cohort.goal * getattr(chosen(cohort, "policy")[1], "over_selection", 1.0))
+    share: float = getattr(chosen(cohort, "policy")[1], "over_selection", 1.0)
+    return math.ceil(cohort.goal * share)
 
 
 def noised_upload_bytes(aggregation: AggregationConfig, cohort: CohortConfig, numbers: int) -> int:

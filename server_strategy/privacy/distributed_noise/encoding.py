@@ -46,7 +46,7 @@ class PhoneEncoder:
 
     def vector(
         self,
-        update: NDArray[np.float32],
+        update: NDArray[np.floating[Any]],
         server_round: int,
         phone: int,
         *,
@@ -66,7 +66,7 @@ class PhoneEncoder:
 
     def whole_numbers(
         self,
-        update: NDArray[np.float32],
+        update: NDArray[np.floating[Any]],
         server_round: int,
         phone: int,
         *,
@@ -77,7 +77,7 @@ class PhoneEncoder:
         """The same before it is reduced modulo 2^bits: int64 [padded]. No phone sends it.
 
         Args:
-            update: float32 [dimension]; it is clipped here.
+            update: float32 or float64 [dimension]; it is clipped here.
             server_round, phone: whose rounding and noise it is.
             clip_norm: bound on the L2 norm of the update.
             weight: in (0, 1], of the clipped update.

@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from client_model.learning.language_model import model_shape
 from server_strategy.aggregation.config import AggregationConfig
+from server_strategy.privacy.distributed_noise.hadamard import padded_size
+from simulation.commands.fleet_dry_run import parse
 from simulation.config import RunConfig
 from simulation.settings import choose
 from simulation.studies.dry_run import prepare_dry_run, run_days
@@ -14,8 +17,9 @@ from simulation.studies.dry_run_steps import steps_words
 from typefleet.errors import ConfigError
 
 
-def played(aggregation):
+def played(aggregation, noise_place="server"):
     config = choose(RunConfig(aggregation=aggregation), {})
+    config = replace(config, privacy=replace(config.privacy, noise_place=noise_place))
     config = replace(
         config,
         cohort=replace(config.cohort, goal=15, min_separation_rounds=2),
@@ -38,6 +42,14 @@ def test_the_summary_says_what_the_steps_cost_and_adds_up():
     assert sum(shares.values()) <= 1 + 1e-9 and {"left_advertise", "left_share", "left_mask"} <= set(shares)
     assert f"{found['rounds']:,} groups came to a sum" in steps_words(found)
     assert json.loads(json.dumps(summary)) == summary
+
+
+def test_phones_that_add_the_noise_send_the_bits_that_they_are_given():
+    flags = ("--privacy.noise-place", "phones", "--aggregation.protocol", "arithmetic", "--aggregation.bits", "12")
+    asked = parse([*flags, "--aggregation.step-latency-s", "60"]).run
+    _, summary = played(asked.aggregation, asked.privacy.noise_place)
+    vector = padded_size(model_shape(RunConfig().model).num_weights) * 12 / 8 / 1e6
+    assert vector < summary["aggregation"]["phone_up_mb"] < vector + 0.1
 
 
 def test_without_a_protocol_nothing_is_said():
