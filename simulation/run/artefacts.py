@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from simulation.config import RunConfig
 from simulation.run.keys import (
+    AUDIT,
     CARD,
     CENTRAL,
     CHECKPOINTS,
@@ -142,6 +143,7 @@ ARTEFACTS = (
     Artefact("held_out.parquet", "what was counted on each held-out phone", HELD_OUT_PHONES),
     Artefact("participation.json", "who took part, in groups of which some may be small", PARTICIPATION),
     Artefact("central.json", "what the same model reaches without privacy", CENTRAL, by="central"),
+    Artefact("audit.json", "what attacks on the run came to", AUDIT, by="script"),
     Artefact(
         "personalisation.json",
         "what held-out phones gain, in groups of which some may be small",

@@ -1,0 +1,8 @@
+"""Audits: attacks on a run, or on settings, and what each came to beside the bound that it should have kept.
+
+* `attack`: what an attack is told (`Subject`), and what it came to (`Attack`), as JSON too.
+* `table`: every attack by name, and where it is; one more is a module here and a line there.
+* `audit`: carries the attacks out, prints a table, writes and reads audit.json.
+
+A passed audit proves nothing: a better attack may come tomorrow. A failed one does: something is other than is claimed.
+"""

@@ -1,0 +1,47 @@
+"""The table of attacks: what each is, in one line, and where it is; imported when it is asked for."""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from simulation.studies.audits.attack import Attack, Subject
+from typefleet.errors import ConfigError, expected
+
+
+class Known(NamedTuple):
+    """An attack that can be asked for."""
+
+    about: str  # in one line
+    place: str  # `module:function`, which takes a Subject and returns what it came to
+    needs_run: bool  # a finished run, and not settings alone
+
+
+# An attack more is a module in this package and a line here.
+ATTACKS: dict[str, Known] = {}
+
+
+def attack_of(name: str) -> Callable[[Subject], Sequence[Attack]]:
+    """The attack of a name, imported now if it was not.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in ATTACKS:
+        raise ConfigError(expected("--attacks", f"one of {', '.join(ATTACKS)}", repr(name)))
+    module, _, function = ATTACKS[name].place.partition(":")
+    found: Callable[[Subject], Sequence[Attack]] = getattr(import_module(module), function)
+    return found
+
+
+def attacks_on(subject: Subject, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """The attacks that are asked for; by default all that the subject allows.
+
+    Raises:
+        ConfigError: an unknown name, or an attack on a run where there are settings alone.
+    """
+    for name in names:
+        attack_of(name)
+        if ATTACKS[name].needs_run and subject.run_dir is None:
+            raise ConfigError(expected(f"--attacks {name}", "RUN_DIR, whose model it attacks", "--config"))
+    possible = (name for name, known in ATTACKS.items() if subject.run_dir is not None or not known.needs_run)
+    return tuple(dict.fromkeys(names)) or tuple(possible)
