@@ -17,7 +17,13 @@ class Known(NamedTuple):
 
 
 # An attack more is a module in this package and a line here.
-ATTACKS: dict[str, Known] = {}
+ATTACKS: dict[str, Known] = {
+    "words": Known(
+        "words of phones, recovered from their updates and from sums of them",
+        "simulation.studies.audits.words_told:words_told",
+        needs_run=False,
+    ),
+}
 
 
 def attack_of(name: str) -> Callable[[Subject], Sequence[Attack]]:
