@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         found = "neither" if flags.run_dir is None else "both"
         raise ConfigError(expected("what is attacked", "RUN_DIR or --config FILE", found))
     from simulation.studies.audits.attack import Subject
-    from simulation.studies.audits.audit import carry_out, print_audit, write_audit
+    from simulation.studies.audits.audit import carry_out, draw_figures, print_audit, write_audit
 
     file = flags.config if flags.run_dir is None else flags.run_dir / "config.toml"
     subject = Subject(settled(read_config(file)), flags.seed, flags.quick, flags.run_dir)
@@ -54,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
     print_audit(console, audit)
     folder = flags.output_dir or flags.run_dir or Path("runs/audit")
     with held(folder):
-        path = write_audit(folder, audit)
-    console.print(str(path))
+        paths = [write_audit(folder, audit), *draw_figures(folder, audit)]
+    for path in paths:
+        console.print(str(path))
     return 1 if audit.fallen else 0

@@ -145,6 +145,12 @@ ARTEFACTS = (
     Artefact("central.json", "what the same model reaches without privacy", CENTRAL, by="central"),
     Artefact("audit.json", "what attacks on the run came to", AUDIT, by="script"),
     Artefact(
+        "words_told.png",
+        "what updates tell of words",
+        (Keys((), "shares of words, recovered from phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
+    Artefact(
         "personalisation.json",
         "what held-out phones gain, in groups of which some may be small",
         PERSONALISATION,

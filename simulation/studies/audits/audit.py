@@ -10,7 +10,7 @@ from rich.console import Console
 
 from simulation.files import read_json_object, write_text_atomically
 from simulation.studies.audits.attack import Attack, Subject
-from simulation.studies.audits.table import attack_of, attacks_on
+from simulation.studies.audits.table import attack_of, attacks_on, figures
 from simulation.tables import print_facts, print_table
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
@@ -110,6 +110,16 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     path = folder / FILE_NAME
     write_text_atomically(path, json.dumps(audit.to_json(), indent=2, allow_nan=False) + "\n", private=True)
     return path
+
+
+def draw_figures(folder: Path, audit: Audit) -> list[Path]:
+    """Draw what there is to be drawn of an audit; returns the paths.
+
+    Args:
+        folder: that is there.
+        audit: what was found.
+    """
+    return [path for draw in figures() for path in draw(folder, audit.attacks)]
 
 
 def read_audit(folder: Path) -> Audit | None:

@@ -1,8 +1,9 @@
 """The table of attacks: what each is, in one line, and where it is; imported when it is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from simulation.studies.audits.attack import Attack, Subject
 from typefleet.errors import ConfigError, expected
@@ -14,6 +15,7 @@ class Known(NamedTuple):
     about: str  # in one line
     place: str  # `module:function`, which takes a Subject and returns what it came to
     needs_run: bool  # a finished run, and not settings alone
+    figure: str = ""  # `module:function`, which draws into a folder what all attacks came to, and returns the paths
 
 
 # An attack more is a module in this package and a line here.
@@ -22,6 +24,7 @@ ATTACKS: dict[str, Known] = {
         "words of phones, recovered from their updates and from sums of them",
         "simulation.studies.audits.words_told:words_told",
         needs_run=False,
+        figure="simulation.studies.audits.words_told_figure:draw",
     ),
 }
 
@@ -34,9 +37,20 @@ def attack_of(name: str) -> Callable[[Subject], Sequence[Attack]]:
     """
     if name not in ATTACKS:
         raise ConfigError(expected("--attacks", f"one of {', '.join(ATTACKS)}", repr(name)))
-    module, _, function = ATTACKS[name].place.partition(":")
-    found: Callable[[Subject], Sequence[Attack]] = getattr(import_module(module), function)
+    found: Callable[[Subject], Sequence[Attack]] = _imported(ATTACKS[name].place)
     return found
+
+
+def figures() -> Iterator[Callable[[Path, Sequence[Attack]], list[Path]]]:
+    """What draws figures, one after the other; where there is nothing to draw, it draws none."""
+    for known in ATTACKS.values():
+        if known.figure:
+            yield _imported(known.figure)
+
+
+def _imported(place: str) -> Any:
+    module, _, function = place.partition(":")
+    return getattr(import_module(module), function)
 
 
 def attacks_on(subject: Subject, names: Sequence[str] = ()) -> tuple[str, ...]:

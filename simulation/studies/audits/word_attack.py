@@ -60,8 +60,8 @@ class WordPrior:
     """How common each word is, as the attacker knows it without any update.
 
     Attributes:
-        columns: of each word, the logarithm of its place in the vocabulary, which is sorted by how common words are, and
-            the log-odds that one of some people wrote it whose updates are not attacked.
+        columns: of each word, the logarithm of its place in the vocabulary, which is sorted by how common words are,
+            and the log-odds that somebody wrote it, from people whose updates are not attacked.
     """
 
     columns: tuple[tuple[float, ...], tuple[float, ...]]

@@ -300,7 +300,7 @@ def _as_attack(one: Told, plan: PrivacyPlan, quick: bool, details: dict[str, Any
         name=f"words{_ASKED[one.whose].name}: {of}{'' if one.protection == SUM else f', {one.protection}'}",
         attacker="whoever reads what is added up",
         sees=_SEES[one.protection].format(of=of),
-        assumes="the starting weights, words of the vocabulary alone, and other people's updates and words to learn from",
+        assumes="words of the vocabulary alone; the starting weights, and other people's updates and words, are known",
         quantity=_ASKED[one.whose].quantity,
         value=None if one.found is None else one.found.mean,
         low=None if one.found is None else one.found.low,

@@ -78,7 +78,7 @@ def _panel(axis: Any, own: Sequence[Mapping[str, Any]], whose: str) -> None:
     axis.fill_between(phones, guessed, found, color=colour, alpha=0.13, lw=0)
     axis.plot(phones, guessed, color=GREY, lw=1.2, ls=(0, (4, 2)), label="guessed without it", zorder=3)
     axis.plot(phones, found, color=colour, lw=2, marker="o", ms=5, label="recovered")
-    for one, at, value in zip(own, phones, found, strict=True):
+    for one, at in zip(own, phones, strict=True):
         interval = one["found_uncommon"]
         if interval["low"] is not None:
             axis.vlines(at, 100 * interval["low"], 100 * interval["high"], color=colour, lw=1.2)

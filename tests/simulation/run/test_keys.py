@@ -222,7 +222,14 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         one.name for at in (straight[0], planted / "run") for one in ARTEFACTS if any(at.glob(one.name.rstrip("/")))
     }
     found["checkpoints"] |= checkpoint_under_way() | {"strategy/noise/forgotten"}  # where the secret is not kept
-    scripts = {"model/manifest.sig", "privacy_head.sig", "personalisation.json", "personalisation.png", "audit.json"}
+    scripts = {
+        "model/manifest.sig",
+        "privacy_head.sig",
+        "personalisation.json",
+        "personalisation.png",
+        "audit.json",
+        "words_told.png",
+    }
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one
