@@ -26,6 +26,12 @@ ATTACKS: dict[str, Known] = {
         needs_run=False,
         figure="simulation.studies.audits.words_told_figure:draw",
     ),
+    "memorisation": Known(
+        "secrets that few phones wrote, read from the file that phones run",
+        "simulation.studies.audits.memorisation:memorisation",
+        needs_run=False,
+        figure="simulation.studies.audits.memorisation_figure:draw",
+    ),
 }
 
 
