@@ -17,7 +17,13 @@ class Known(NamedTuple):
 
 
 # An attack more is a module in this package and a line here.
-ATTACKS: dict[str, Known] = {}
+ATTACKS: dict[str, Known] = {
+    "canaries": Known(
+        "phones with updates that only they send: empirical epsilon beside the claimed one",
+        "simulation.studies.audits.canaries:attack",
+        needs_run=False,
+    ),
+}
 
 
 def attack_of(name: str) -> Callable[[Subject], Sequence[Attack]]:
