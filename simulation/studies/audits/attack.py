@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,10 @@ class Subject:
         """
         from simulation.run.preparation import prepare  # takes seconds to import
 
-        return prepare(self.config, of_run=self.run_dir)
+        config = self.config
+        if self.run_dir is None:  # nothing is released: an account is not charged
+            config = replace(config, privacy=replace(config.privacy, account=None, total_epsilon=None))
+        return prepare(config, of_run=self.run_dir)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,16 +69,26 @@ def print_audit(console: Console, audit: Audit) -> None:
     """
     rows = [[one.name, one.quantity, _shown(one), _number(one.bound), _verdict(one)] for one in audit.attacks]
     print_table(console, ("attack", "what it measures", "measured", "bound", ""), rows, left=(0, 1))
-    print_facts(console, [(one.name, _told(one)) for one in audit.attacks])
+    print_facts(console, [(_and(names), list(told)) for told, names in _told_alike(audit.attacks).items()])
     for one in audit.fallen:
         console.print(f"{one.name}: {_shown(one)} is above {_number(one.bound)}, {one.bound_is}")
     if not audit.fallen:
         console.print(PASSED_PROVES_NOTHING)
 
 
-def _told(one: Attack) -> list[str]:
-    told = [f"{one.attacker}, who sees {one.sees}", f"assumes: {one.assumes}", f"bound: {one.bound_is}"]
-    return [*told, *([one.why] if one.why else [])]
+def _told_alike(attacks: Sequence[Attack]) -> dict[tuple[str, ...], list[str]]:
+    """Names of the attacks of which the same is to be told, by that."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for one in attacks:
+        told = (f"{one.attacker}, who sees {one.sees}", f"assumes: {one.assumes}", f"bound: {one.bound_is}")
+        found.setdefault((*told, one.why) if one.why else told, []).append(one.name)
+    return found
+
+
+def _and(names: Sequence[str]) -> str:
+    """Several names in one: what they begin with alike stands once."""
+    family = names[0].partition(": ")[0]
+    return f"{family}: {', '.join(name.removeprefix(f'{family}: ') for name in names)}"
 
 
 def _verdict(one: Attack) -> str:

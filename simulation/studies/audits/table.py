@@ -20,6 +20,11 @@ class Known(NamedTuple):
 
 # An attack more is a module in this package and a line here.
 ATTACKS: dict[str, Known] = {
+    "canaries": Known(
+        "phones with updates that only they send: empirical epsilon beside the claimed one",
+        "simulation.studies.audits.canaries:attack",
+        needs_run=False,
+    ),
     "words": Known(
         "words of phones, recovered from their updates and from sums of them",
         "simulation.studies.audits.words_told:words_told",
