@@ -151,6 +151,12 @@ ARTEFACTS = (
         by="script",
     ),
     Artefact(
+        "memorisation.png",
+        "what the exported file remembers of secrets",
+        (Keys((), "exposure of sentences, in models of phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
+    Artefact(
         "personalisation.json",
         "what held-out phones gain, in groups of which some may be small",
         PERSONALISATION,

@@ -20,6 +20,7 @@ from client_model.keyed_random import generator
 from client_model.learning.language_model import flatten, unflatten
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from client_model.metrics.table import sum_counts
+from client_model.quiet import import_tensorflow_quietly
 from client_model.text.batches import training_batches
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from server_strategy.optimizers.base import checked_step, learning_rate_at
@@ -86,6 +87,7 @@ def remember(subject: Subject) -> list[Remembered]:
     Raises:
         ConfigError: there are too few phones.
     """
+    import_tensorflow_quietly()
     prepared = subject.prepared
     each, rounds, cohort = _QUICK if subject.quick else (_EACH, _ROUNDS, _COHORT)
     cells = [cell for cell in CELLS for _ in range(each)]

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
 from client_model.metrics.intervals import CONFIDENCE, Interval, share_over_people
+from client_model.quiet import import_tensorflow_quietly
 from client_model.text.vocabulary import FIRST_WORD
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.studies.audits.attack import Attack, Subject
@@ -110,6 +111,7 @@ def tell(subject: Subject) -> list[Told]:
     Raises:
         ConfigError: there are too few phones to attack.
     """
+    import_tensorflow_quietly()
     prepared = subject.prepared
     people = min(_QUICK_PEOPLE if subject.quick else _PEOPLE, len(prepared.training_phones) // 2)
     sizes = [n for n in SIZES if n <= people]

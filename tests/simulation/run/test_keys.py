@@ -229,6 +229,7 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "personalisation.png",
         "audit.json",
         "words_told.png",
+        "memorisation.png",
     }
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
