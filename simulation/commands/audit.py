@@ -62,8 +62,11 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError(expected("--mechanisms", "only with --epsilons", "it without"))
     from simulation.studies.audits.attack import Subject
 
-    file = flags.config or (flags.run_dir or Path()) / "config.toml"
-    subject = Subject(settled(read_config(file)), flags.seed, flags.quick, flags.run_dir)
+    if flags.config is not None:
+        config = settled(read_config(flags.config))
+    else:
+        config = read_config((flags.run_dir or Path()) / "config.toml")  # settled when it began
+    subject = Subject(config, flags.seed, flags.quick, flags.run_dir)
     return _table(flags, subject) if flags.epsilons else _audit(flags, subject)
 
 

@@ -95,6 +95,7 @@ AUDIT = (
         TRAINED_TEXT,
     ),
     Keys(("attacks.bound", "attacks.bound_is", "attacks.why"), "what it is held to", COST),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys(
         (
             *("attacks.name", "attacks.attacker", "attacks.sees", "attacks.assumes", "attacks.quantity"),

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from simulation.files import read_json_object, write_text_atomically
+from simulation.run.directory import RunDirectory
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.table import attack_of, attacks_on, figures
 from simulation.tables import print_facts, print_table
@@ -20,7 +21,7 @@ PASSED_PROVES_NOTHING = (
     "A passed audit proves nothing, since a better attack may come; one that fails does: "
     "something is other than claimed."
 )
-_KEYS = ("seed", "quick", "attacks")
+_KEYS = ("seed", "quick", "weights_sha256", "attacks")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Audit:
 
     seed: int
     quick: bool
+    weights_sha256: str | None  # of the run that was attacked; None: of settings alone
     attacks: tuple[Attack, ...]
 
     @property
@@ -38,7 +40,8 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """As audit.json has it."""
-        return {"seed": self.seed, "quick": self.quick, "attacks": [one.to_json() for one in self.attacks]}
+        told = {"seed": self.seed, "quick": self.quick, "weights_sha256": self.weights_sha256}
+        return {**told, "attacks": [one.to_json() for one in self.attacks]}
 
 
 def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
@@ -51,13 +54,14 @@ def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
     Raises:
         InputError: an unknown name, or settings or files that cannot be used.
     """
-    asked = attacks_on(subject, names)
+    asked, run_dir = attacks_on(subject, names), subject.run_dir
+    weights = None if run_dir is None else RunDirectory(run_dir).read_summary().weights_sha256
     found: list[Attack] = []
     with step("attacking", total=len(asked)) as attacking:
         for name in asked:
             found += attack_of(name)(subject)
             attacking.advance()
-    return Audit(subject.seed, subject.quick, tuple(found))
+    return Audit(subject.seed, subject.quick, weights, tuple(found))
 
 
 def print_audit(console: Console, audit: Audit) -> None:
@@ -142,7 +146,8 @@ def read_audit(folder: Path) -> Audit | None:
     if not path.exists():
         return None
     found = read_json_object(path, "what an audit found", _KEYS)
-    attacks, seed, quick = found["attacks"], found["seed"], found["quick"]
-    if not isinstance(attacks, list) or type(seed) is not int or type(quick) is not bool:
+    attacks, seed, quick, weights = (found[name] for name in ("attacks", "seed", "quick", "weights_sha256"))
+    is_one = isinstance(attacks, list) and type(seed) is int and type(quick) is bool
+    if not is_one or not isinstance(weights, str | None):
         raise ConfigError(expected(path, "what an audit found", "another file"))
-    return Audit(seed, quick, tuple(Attack.from_json(one, path) for one in attacks))
+    return Audit(seed, quick, weights, tuple(Attack.from_json(one, path) for one in attacks))

@@ -36,14 +36,13 @@ from simulation.studies.audits.canary_scores import (
 )
 from simulation.studies.audits.gaussian_estimate import (
     CONFIDENCE,
-    Estimate,
     epsilon_of_mu,
     epsilon_of_two_normals,
     fit,
     shift_ratio,
     through,
 )
-from simulation.studies.audits.lone_canary import play_alone
+from simulation.studies.audits.lone_canary import Alone, play_alone
 from simulation.studies.audits.one_run import (
     SIGNIFICANCE,
     Guesses,
@@ -52,7 +51,7 @@ from simulation.studies.audits.one_run import (
     guesses_both_ways,
     mu_at_least,
 )
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, InputError, expected
 
 _SHARES = (0.05, 0.2, 0.5, 1.0)  # of the canaries that are guessed: fixed here, before anything is seen
 _FEWEST = 20  # canaries, of whom anything can be said
@@ -78,7 +77,7 @@ class Effort:
     @staticmethod
     def of(quick: bool) -> "Effort":
         """Of an audit that is quick, or not."""
-        return Effort(1000, 8192, 256) if quick else Effort(4000, 16_384, 512)
+        return Effort(1000, 8192, 256) if quick else Effort(3000, 16_384, 512)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +177,7 @@ def figures(observed: Observed, claim: Claim) -> Iterator[Attack]:
         observed: the releases.
         claim: that they are held to.
     """
-    included = observed.canaries.included
+    included = observed.included
     if min(int(included.sum()), int((~included).sum())) < _FEWEST:
         yield _too_few(len(included), claim)
         return
@@ -194,7 +193,7 @@ def figures(observed: Observed, claim: Claim) -> Iterator[Attack]:
 
 def _counted(observed: Observed) -> dict[str, Any]:
     releases, dimension = observed.releases.shape
-    included = observed.canaries.included
+    included = observed.included
     return {
         "canaries": len(included),
         "canaries_in": int(included.sum()),
@@ -258,23 +257,34 @@ def _bounded(scores: Scores, included: NDArray[np.bool_], claim: Claim) -> Itera
 def _alone(subject: Subject, delta: float, effort: Effort) -> Attack:
     privacy, prepared = subject.prepared.config.privacy, subject.prepared
     layers = len(prepared.shape.weight_shapes()) if prepared.plan.clip_scope == "layer" else 1
-    return alone(play_alone(privacy, delta, effort.lone_rounds, layers, subject.seed), delta)
+    try:
+        return alone(play_alone(privacy, delta, effort.lone_rounds, layers, subject.seed), delta)
+    except InputError as error:  # a mechanism whose settings are for other rounds than these
+        return replace(_nothing_alone(delta), why=str(error))
 
 
-def alone(played: Any, delta: float) -> Attack:
-    """What a lone canary came to.
-
-    Args:
-        played: by `lone_canary.play_alone`.
-        delta: of the claim.
-    """
-    epsilon: Estimate = through(played.ratio, lambda x: epsilon_of_mu(x * played.shift, delta))
+def _nothing_alone(delta: float) -> Attack:
     return Attack(
         name="canaries: one against everybody",
         attacker="somebody who knows the updates of all phones but one, and chose them",
         sees="each noised mean update of rounds that are played for this, with a claim of mu = 1 for one participation",
         assumes="noise that is normal, with what it has in common over rounds as measured where nobody sends anything",
         quantity=f"epsilon at delta {delta:.2g}, estimated",
+        value=None,
+        bound_is="none: these rounds could not be played",
+    )
+
+
+def alone(played: Alone, delta: float) -> Attack:
+    """What a lone canary came to.
+
+    Args:
+        played: by `lone_canary.play_alone`.
+        delta: of the claim.
+    """
+    epsilon = through(played.ratio, lambda x: epsilon_of_mu(x * played.shift, delta))
+    return replace(
+        _nothing_alone(delta),
         value=epsilon.value,
         low=epsilon.low,
         high=epsilon.high,

@@ -94,9 +94,10 @@ class Observed:
 
     releases: NDArray[np.float32]  # [releases, dimension], noised sums in units of the round's clip norm
     weights: NDArray[np.float64]  # [canaries, releases], what a canary's clipped update counted; 0: took no part
+    directions: NDArray[np.float32]  # [canaries, dimension], of those that took part in a release
+    included: NDArray[np.bool_]  # [canaries], which are in
     last_model: NDArray[np.float32]  # [dimension], less the first
     spent: PrivacySpent  # claimed
-    canaries: Canaries
 
 
 def as_deployed(plan: PrivacyPlan, cohort: CohortConfig) -> tuple[PrivacyPlan, CohortConfig]:
@@ -165,12 +166,15 @@ def play(
         reason = "no round" if strategy.last_round is None else strategy.last_round.plan.abandoned
         raise ConfigError(expected("rounds with canaries", "a release", f"none: {reason}"))
     units = np.array([plan.goal / release.clip_norm for release in releases], np.float32)
+    weights = _weights([release.plan for release in releases], canaries)
+    took_part = weights.any(axis=1)  # a phone of a round without a release did not
     return Observed(
-        releases=np.array(watched.seen) * units[:, None],
-        weights=_weights([release.plan for release in releases], canaries),
+        releases=np.array(watched.seen[: len(releases)]) * units[:, None],
+        weights=weights[took_part],
+        directions=canaries.matrix()[took_part],
+        included=canaries.included[took_part],
         last_model=releases[-1].weights,
         spent=strategy.spent(ended=True),
-        canaries=canaries,
     )
 
 

@@ -41,7 +41,7 @@ def filtered(observed: Observed) -> Scores:
     halves = [covariance(releases[:, half::2]) for half in (0, 1)]
     filters = np.linalg.solve(sum(halves) / 2, weights.T)  # [releases, canaries]
     shifts = np.sqrt(_quadratic(weights, filters))  # [canaries]
-    projections = releases.astype(np.float32) @ observed.canaries.matrix().T  # [releases, canaries]
+    projections = releases.astype(np.float32) @ observed.directions.T  # [releases, canaries]
     scores = (filters * projections).sum(axis=0) / shifts
     choosing, telling = (np.linalg.solve(half, weights.T) for half in halves)
     most = int(_quadratic(weights, choosing).argmax())
@@ -79,7 +79,7 @@ def of_last_model(observed: Observed) -> Scores:
     """
     moved = observed.last_model.astype(np.float64)
     length = float(np.linalg.norm(moved)) / np.sqrt(len(moved))
-    scores = observed.canaries.matrix() @ moved / (length or 1.0)  # [canaries]
+    scores = observed.directions @ moved / (length or 1.0)  # [canaries]
     counts = observed.weights.sum(axis=1)
     return Scores(scores, counts, float(counts.max()))
 
@@ -92,5 +92,5 @@ def largest_cosines(observed: Observed) -> NDArray[np.float64]:
     """
     lengths = np.linalg.norm(observed.releases, axis=1) / np.sqrt(observed.releases.shape[1])  # [releases]
     unit = observed.releases / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
-    found: NDArray[np.float64] = (unit @ observed.canaries.matrix().T).max(axis=0).astype(np.float64)
+    found: NDArray[np.float64] = (unit @ observed.directions.T).max(axis=0).astype(np.float64)
     return found

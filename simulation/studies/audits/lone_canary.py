@@ -112,7 +112,7 @@ def _measured(observed: Observed, common: NDArray[np.float32]) -> Alone:
     rest = observed.releases.astype(np.float64) + np.outer(along, common)
     noise = covariance(rest)  # [rounds, rounds]
     whiten = np.linalg.inv(np.linalg.cholesky(noise))
-    is_in = np.diag(observed.weights)[: len(along)] * observed.canaries.included  # [rounds]; canary r is in round r
+    is_in = np.diag(observed.weights)[: len(along)] * observed.included  # [rounds]; canary r is in round r
     ratio = least_squares(whiten @ is_in, whiten @ along, whiten @ np.ones(len(along)))
     dimension = rest.shape[1]
     # The inverse of a measured covariance is too large on average: that of a Wishart matrix, by d / (d - n - 1).

@@ -89,7 +89,7 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit({f.name for f in fields(TrainReply)}, keys.RECEIVED)
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_SUMS)
     fit(dotted_keys(asdict(CentralTrained(2, 0.1, MEASURED))), keys.CENTRAL)
-    fit(dotted_keys(Audit(0, False, (attack(details={"canaries": 7}),)).to_json()), keys.AUDIT)
+    fit(dotted_keys(Audit(0, False, "ab", (attack(details={"canaries": 7}),)).to_json()), keys.AUDIT)
     groups = {f"groups.{name}" for name in NAMES}
     fit({*groups, "phones", "phones_with_too_little_text", "rule", "fine_tuning.epochs"}, keys.PERSONALISATION)
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)

@@ -65,12 +65,15 @@ def test_another_content_is_refused(change):
 
 
 def test_audit_json_there_and_back(tmp_path):
-    audit = Audit(3, True, (attack(), replace(attack(), low=None, value=None, high=None, why="nothing took part")))
+    audit = Audit(
+        3, True, "ab", (attack(), replace(attack(), low=None, value=None, high=None, why="nothing took part"))
+    )
     assert read_audit(tmp_path) is None
     assert write_audit(tmp_path / "new", audit) == tmp_path / "new" / FILE_NAME
     assert read_audit(tmp_path / "new") == audit
     assert (tmp_path / "new" / FILE_NAME).stat().st_mode & 0o077 == 0
-    for damaged in ("{}", '{"seed": 1, "quick": 1, "attacks": []}', '{"seed": 1, "quick": true, "attacks": [3]}'):
+    told = '"seed": 1, "weights_sha256": null'
+    for damaged in ("{}", f'{{{told}, "quick": 1, "attacks": []}}', f'{{{told}, "quick": true, "attacks": [3]}}'):
         (tmp_path / FILE_NAME).write_text(damaged)
         with pytest.raises(ConfigError, match=FILE_NAME):
             read_audit(tmp_path)
