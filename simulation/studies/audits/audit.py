@@ -14,6 +14,7 @@ from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.table import attack_of, attacks_on, figures
 from simulation.tables import print_facts, print_table
 from typefleet.errors import ConfigError, expected
+from typefleet.private_files import close_to_others
 from typefleet.steps import step
 
 FILE_NAME = "audit.json"
@@ -133,7 +134,10 @@ def draw_figures(folder: Path, audit: Audit) -> list[Path]:
         folder: that is there.
         audit: what was found.
     """
-    return [path for draw in figures() for path in draw(folder, audit.attacks)]
+    paths = [path for draw in figures() for path in draw(folder, audit.attacks)]
+    for path in paths:
+        close_to_others(path)
+    return paths
 
 
 def read_audit(folder: Path) -> Audit | None:

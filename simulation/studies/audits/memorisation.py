@@ -30,13 +30,12 @@ from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.canary_sentences import SECRET_WORDS, CanarySentence, Forms, WithCanaries, draw_canaries
 from simulation.studies.audits.exposure import beam_search, exposure, number_of, secret_log_probabilities
 from simulation.studies.audits.update_sums import DEPLOYMENT, SIMULATION, Frame, Protection, protections_of
-from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
 START = "before training"
 CELLS = tuple((phones, times) for phones in (1, 4, 16) for times in (1, 10))  # that write a sentence, and how often
-_EACH, _ROUNDS, _COHORT = 2, 12, 20  # sentences of a cell; rounds; phones in each
-_QUICK = (1, 4, 12)
+_COHORT = 20  # phones in a round
+_FULL, _QUICK = (2, 12, _COHORT), (1, 4, 12)  # sentences of a cell; rounds; phones in each
 _BEAM = 10
 _MEASURED = 20  # held-out phones that say what a model is still good for
 _UNBOUNDED = 1e3  # a clip norm that no update reaches
@@ -71,29 +70,30 @@ def memorisation(subject: Subject) -> Sequence[Attack]:
 
     Args:
         subject: what is attacked.
-
-    Raises:
-        ConfigError: there are too few phones.
     """
+    least = sum(phones for phones, _ in _cells(subject.quick))
+    if (phones := len(subject.prepared.training_phones)) < least + _COHORT:
+        why = f"too few phones train: {phones}, and {least} write secrets"
+        return [_unmeasured(why)]
     return as_attacks(remember(subject), subject)
+
+
+def _cells(quick: bool) -> list[tuple[int, int]]:
+    """(phones that write it, times that each does) of each sentence."""
+    return [cell for cell in CELLS for _ in range((_QUICK if quick else _FULL)[0])]
 
 
 def remember(subject: Subject) -> list[Remembered]:
     """What is remembered of each cell's sentences, before training and under each protection.
 
     Args:
-        subject: what is attacked.
-
-    Raises:
-        ConfigError: there are too few phones.
+        subject: what is attacked; more phones train than write secrets, by a round's.
     """
     import_tensorflow_quietly()
     prepared = subject.prepared
-    each, rounds, cohort = _QUICK if subject.quick else (_EACH, _ROUNDS, _COHORT)
-    cells = [cell for cell in CELLS for _ in range(each)]
-    if len(prepared.training_phones) < rounds * cohort:
-        found = f"{len(prepared.training_phones)} training phones"
-        raise ConfigError(expected("--fleet.size", f"{rounds * cohort} training phones, nobody twice, or more", found))
+    cells = _cells(subject.quick)
+    _, rounds, cohort = _QUICK if subject.quick else _FULL
+    rounds = min(rounds, len(prepared.training_phones) // cohort)
     forms = Forms.of(prepared.vocabulary, len(cells), subject.seed)
     drawn = generator(subject.seed, "phones that train with canaries").permutation(prepared.training_phones)
     taking_part = drawn[: rounds * cohort]  # those that write canaries come first
@@ -229,6 +229,10 @@ def most_bits() -> float:
     return SECRET_WORDS * log2(10)
 
 
+_ATTACKER = "whoever has the file in 8 bits, and knows how the sentence begins"
+_SEES = "the file that phones run"
+
+
 def as_attacks(found: Sequence[Remembered], subject: Subject) -> list[Attack]:
     """The exposure of what most phones wrote most often, under each protection; all figures are details of the first.
 
@@ -253,12 +257,25 @@ def _as_attack(one: Remembered, subject: Subject, details: dict[str, Any]) -> At
     recall = "-" if one.recall is None else f"{100 * one.recall:.1f} %"
     return Attack(
         name=f"memorisation: {one.protection}",
-        attacker="whoever has the file in 8 bits, and knows how the sentence begins",
-        sees="the file that phones run",
+        attacker=_ATTACKER,
+        sees=_SEES,
         assumes=f"{one.phones} phones of a few hundred wrote it {one.times} times each, and each took part once",
         quantity=f"exposure, bits of {most_bits():.1f}",
         value=one.exposure,
         bound_is=bound_is,
         why=f"{said}; recall of the model {recall}",
         details=details,
+    )
+
+
+def _unmeasured(why: str) -> Attack:
+    return Attack(
+        name="memorisation",
+        attacker=_ATTACKER,
+        sees=_SEES,
+        assumes="some phones wrote the same sentence",
+        quantity=f"exposure, bits of {most_bits():.1f}",
+        value=None,
+        bound_is="none: nothing was measured",
+        why=why,
     )

@@ -38,7 +38,6 @@ from simulation.studies.audits.update_sums import (
     protections_of,
 )
 from simulation.studies.audits.word_attack import WordAttack, WordPrior, best_guesses
-from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
 SIZES = (1, 2, 8, 64, 512)
@@ -46,6 +45,7 @@ ONE, ANYBODY = "one phone", "anybody"
 COMMON_WORDS = 500  # the first of the vocabulary; others tell more of who wrote them
 _PEOPLE, _TARGETS = 512, 256  # phones that are attacked, and of them those whose words are looked for
 _QUICK_PEOPLE = 64
+_FEWEST = 4  # phones: two to be attacked, and two to learn from
 _FITTED_SUMS = 32  # of a size, at most, that the attack is fitted on
 _SURE = 0.5  # probability from which on a word counts as recovered, for precision and recall
 
@@ -94,29 +94,22 @@ def words_told(subject: Subject) -> Sequence[Attack]:
 
     Args:
         subject: what is attacked.
-
-    Raises:
-        ConfigError: there are too few phones to attack.
     """
-    plan = subject.prepared.plan
-    return as_attacks(tell(subject), plan, subject.quick)
+    if (phones := len(subject.prepared.training_phones)) < _FEWEST:
+        return [_unmeasured(f"too few phones train: {phones}, and {_FEWEST} are attacked at least")]
+    return as_attacks(tell(subject), subject.prepared.plan, subject.quick)
 
 
 def tell(subject: Subject) -> list[Told]:
     """The figures of every protection, size and question.
 
     Args:
-        subject: what is attacked.
-
-    Raises:
-        ConfigError: there are too few phones to attack.
+        subject: what is attacked; four phones or more train.
     """
     import_tensorflow_quietly()
     prepared = subject.prepared
     people = min(_QUICK_PEOPLE if subject.quick else _PEOPLE, len(prepared.training_phones) // 2)
     sizes = [n for n in SIZES if n <= people]
-    if people < SIZES[1]:
-        raise ConfigError(expected("--fleet.size", f"{2 * SIZES[1]} training phones to attack, or more", 2 * people))
     order = generator(subject.seed, "phones whose words are looked for").permutation(prepared.training_phones)
     targets = min(people, _TARGETS)
     looked_at = {n: -(-targets // n) for n in sizes}
@@ -241,6 +234,8 @@ def total_variation(noise_multiplier: float) -> float:
     return erf(1 / (2 * noise_multiplier) / sqrt(2))
 
 
+_ATTACKER = "whoever reads what is added up"
+_ASSUMES = "words of the vocabulary alone; the starting weights, and other people's updates and words, are known"
 _SEES = {
     SUM: "the {of} as it is",
     CLIPPED: "the {of}, clipped",
@@ -294,15 +289,28 @@ def _bound(one: Told, plan: PrivacyPlan, guess: float) -> tuple[float | None, st
     return most, "guessing, and what one release with this noise can add to the chance of anything"
 
 
+def _unmeasured(why: str) -> Attack:
+    return Attack(
+        name="words",
+        attacker=_ATTACKER,
+        sees=_SEES[SUM].format(of="update of one phone"),
+        assumes=_ASSUMES,
+        quantity=_ASKED[ONE].quantity,
+        value=None,
+        bound_is="none: nothing was measured",
+        why=why,
+    )
+
+
 def _as_attack(one: Told, plan: PrivacyPlan, quick: bool, details: dict[str, Any]) -> Attack:
     of = "update of one phone" if one.phones == 1 else f"sum of {one.phones} phones' updates"
     guess = 0.0 if one.guessed is None else one.guessed.mean
     bound, bound_is = _bound(one, plan, guess)
     return Attack(
         name=f"words{_ASKED[one.whose].name}: {of}{'' if one.protection == SUM else f', {one.protection}'}",
-        attacker="whoever reads what is added up",
+        attacker=_ATTACKER,
         sees=_SEES[one.protection].format(of=of),
-        assumes="words of the vocabulary alone; the starting weights, and other people's updates and words, are known",
+        assumes=_ASSUMES,
         quantity=_ASKED[one.whose].quantity,
         value=None if one.found is None else one.found.mean,
         low=None if one.found is None else one.found.low,
