@@ -46,7 +46,7 @@ COMMON_WORDS = 500  # the first of the vocabulary; others tell more of who wrote
 _PEOPLE, _TARGETS = 512, 256  # phones that are attacked, and of them those whose words are looked for
 _QUICK_PEOPLE = 64
 _FEWEST = 4  # phones: two to be attacked, and two to learn from
-_FITTED_SUMS = 32  # of a size, at most, that the attack is fitted on
+_FITTED_SUMS = 48  # of a size, at most, that the attack is fitted on
 _SURE = 0.5  # probability from which on a word counts as recovered, for precision and recall
 
 
