@@ -23,7 +23,7 @@ from client_model.metrics.table import sum_counts
 from client_model.quiet import import_tensorflow_quietly
 from client_model.text.batches import training_batches
 from client_model.tflite.interpreter import FileSteps, open_interpreter
-from server_strategy.optimizers.base import checked_step, learning_rate_at
+from server_strategy.optimizers.base import OptimizerState, checked_step, learning_rate_at
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.update_sum import FixedPointSum, to_float
 from simulation.studies.audits.attack import Attack, Subject
@@ -149,7 +149,8 @@ class _Training:
             order: phones of each round, int64 [rounds, cohort].
             protection: of the sums.
         """
-        flat, settings, state = self.start, self.prepared.config.server_optimizer, None
+        flat, settings = self.start, self.prepared.config.server_optimizer
+        state: OptimizerState | None = None
         optimizer, key = settings.make(), NoiseKey.seeded(self.subject.seed)
         layers = Frame.of(self.shape, self.prepared.plan.clip_scope).layer_sizes
         with step(f"training under {protection.name}", total=order.size) as training:

@@ -7,6 +7,7 @@ each word (`word_attack.word_evidence`), of the first sums of each size.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ class Frame:
         by_layer = layers if clip_scope == "layer" else None
         return cls(shape.vocabulary_size, shape.embedding_size, shape.num_weights, by_layer)
 
-    def parts(self, flat: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    def parts(self, flat: NDArray[np.floating[Any]]) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
         """(output bias [V], rows of the embedding [V, D]) of a flat update or sum."""
         return flat[-self.words :], flat[: self.words * self.width].reshape(self.words, self.width)
 

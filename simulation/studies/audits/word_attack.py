@@ -20,6 +20,7 @@ Example:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ _RIDGE = 1.0  # keeps evidence that separates perfectly at a finite weight
 _STEPS, _ENOUGH = 30, 1e-7  # Newton steps at most; what one gains in loss per example, or changes, that ends them
 
 
-def words_by_sign(bias: NDArray[np.floating]) -> NDArray[np.bool_]:
+def words_by_sign(bias: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """The words whose output bias rose: bool [V].
 
     Args:
@@ -42,7 +43,7 @@ def words_by_sign(bias: NDArray[np.floating]) -> NDArray[np.bool_]:
     return rose
 
 
-def word_evidence(bias: NDArray[np.floating], rows: NDArray[np.floating]) -> NDArray[np.float32]:
+def word_evidence(bias: NDArray[np.floating[Any]], rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """What an update, or a sum of updates, says of each word: float32 [V, 2].
 
     Args:
