@@ -5,8 +5,9 @@ is in one sum of every size: phones in order, cut into blocks. What is kept of a
 each word (`word_attack.word_evidence`), of the first sums of each size.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class Observed:
     """What is seen of the sums of one size; they hold phones 0 to n - 1, n to 2n - 1, and so on."""
 
     phones: int  # n
-    evidence: dict[str, NDArray[np.float32]]  # [sums, V, 2], by protection
+    evidence: Mapping[str, NDArray[np.float32]]  # [sums, V, 2], by protection
     rose: NDArray[np.bool_]  # [sums, V]: the words whose output bias rose in the sum itself
 
 
@@ -145,17 +146,19 @@ class _Running:
         """All that was kept."""
         by_protection = zip(*self.evidence, strict=True)
         names = (one.name for one in self.protections)
-        return Observed(self.phones, dict(zip(names, map(np.stack, by_protection), strict=True)), np.stack(self.rose))
+        evidence = dict(zip(names, map(np.stack, by_protection), strict=True))
+        return Observed(self.phones, MappingProxyType(evidence), np.stack(self.rose))
 
 
 def observe(
     updates: Iterable[NDArray[np.float32]],
     frame: Frame,
     protections: Sequence[Protection],
-    most: dict[int, int],
+    most: Mapping[int, int],
+    *,
     seed: int,
     whose: str,
-) -> list[Observed]:
+) -> tuple[Observed, ...]:
     """Add phones' updates up in sums of every size, and keep what each protection leaves to be seen of them.
 
     Args:
@@ -170,10 +173,11 @@ def observe(
         For each size, in the order of `most`.
     """
     key = NoiseKey.seeded(seed)
+    purpose = f"what updates tell: {whose}"
     running = [
-        _Running(frame, protections, phones, kept, key, f"what updates tell: {whose}") for phones, kept in most.items()
+        _Running(frame, protections, phones, most=kept, key=key, purpose=purpose) for phones, kept in most.items()
     ]
     for update in updates:
         for one in running:
             one.add(update)
-    return [one.observed() for one in running]
+    return tuple(one.observed() for one in running)

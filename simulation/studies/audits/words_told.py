@@ -79,7 +79,7 @@ class People:
     """Phones in the order in which they are added up, what they wrote, and what is seen of their sums."""
 
     written: NDArray[np.bool_]  # [people, V]
-    observed: list[Observed]
+    observed: tuple[Observed, ...]
 
     def truth(self, seen: Observed, whose: str) -> NDArray[np.float64]:
         """Share of each sum's phones that wrote each word, or whether anybody did: float64 [sums, V]."""
@@ -112,7 +112,7 @@ def tell(subject: Subject) -> list[Told]:
     sizes = [n for n in SIZES if n <= people]
     order = generator(subject.seed, "phones whose words are looked for").permutation(prepared.training_phones)
     targets = min(people, _TARGETS)
-    looked_at = {n: -(-targets // n) for n in sizes}
+    looked_at = {n: min(-(-targets // n), people // n) for n in sizes}
     fitted_on = {n: min(people // n, _FITTED_SUMS) for n in sizes}
     prior = WordPrior.of(_written_by(subject, prepared.held_out_phones))
     with step("training phones whose words are looked for", total=2 * people) as training:
@@ -163,7 +163,7 @@ def _trained(
             advance()
 
     frame = Frame.of(prepared.shape, prepared.plan.clip_scope)
-    observed = observe(updates(), frame, protections_of(prepared.plan), most, subject.seed, whose)
+    observed = observe(updates(), frame, protections_of(prepared.plan), most, seed=subject.seed, whose=whose)
     written[:, :FIRST_WORD] = False
     return People(written, observed)
 
@@ -178,8 +178,9 @@ def _told_of_size(
     guess = WordAttack.fitted(prior, nothing, share).probabilities(nothing[0])  # [V]
     rank = -np.arange(len(guess), dtype=np.float64)
     sums = len(seen.rose)
-    of_sum = np.arange(targets) // n if whose == ONE else np.arange(sums)  # which sum each row of `truth` is in
-    truth = others.written[:targets] if whose == ONE else others.truth(seen, whose) > 0  # [rows, V]
+    rows = min(targets, sums * n)  # phones that are in a sum
+    of_sum = np.arange(rows) // n if whose == ONE else np.arange(sums)  # which sum each row of `truth` is in
+    truth = others.written[:rows] if whose == ONE else others.truth(seen, whose) > 0  # [rows, V]
     uncommon = FIRST_WORD + min(COMMON_WORDS, (len(guess) - FIRST_WORD) // 2)
     guesses, ranks = (np.broadcast_to(score, truth.shape) for score in (guess, rank))
     by_guess = [_recovered(guesses, truth, first) for first in (FIRST_WORD, uncommon)]

@@ -30,7 +30,7 @@ def updates(phones=PHONES):
 
 
 def seen(protections, most, seed=0, whose="some", frame=FRAME):
-    return observe(iter(updates()), frame, protections, most, seed, whose)
+    return observe(iter(updates()), frame, protections, most, seed=seed, whose=whose)
 
 
 def test_a_sum_is_of_the_phones_that_it_says():
