@@ -81,6 +81,6 @@ def fallen_of(limits: Mapping[str, float | Literal["bound"]], found: Mapping[str
                 yield f"{name}: measured, and held to no bound"
             elif not one.holds:
                 least = one.value if one.low is None else one.low
-                yield f"{name}: {least:.4g} is above {one.bound:.4g}, {one.bound_is}"
+                yield f"{name}: {least:.4g} is above {one.bound:.4g}, its bound in the audit"
         elif (measured := one.value if one.high is None else one.high) > float(limit):
             yield f"{name}: {measured:.4g} is above {float(limit):.4g}"

@@ -53,6 +53,7 @@ def test_numbers_that_json_has_none_of_are_null():
     [
         {"value": "1"},
         {"value": True},
+        {"value": 10**400},
         {"name": None},
         {"details": []},
         {"holds": False},

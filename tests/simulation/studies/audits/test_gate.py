@@ -39,7 +39,7 @@ def audited(tmp_path, monkeypatch):
     ("limit", "found", "said"),
     [
         ("bound", attack(), None),
-        ("bound", attack(low=2.1), "some: figure: 2.1 is above 2, what is claimed"),
+        ("bound", attack(low=2.1), "some: figure: 2.1 is above 2, its bound in the audit"),
         ("bound", attack(bound=None), "some: figure: measured, and held to no bound"),
         ("bound", attack(value=None, low=None, high=None), "some: figure: not measured"),
         (1.5, attack(), None),
