@@ -40,7 +40,7 @@ class Flags:
     """Do less of each: all attacks in minutes, with wider intervals."""
     seed: Annotated[int, at.Ge(0)] = 0
     """Of everything that the attacks draw."""
-    epsilons: tuple[Annotated[float, at.Gt(0)], ...] = ()
+    epsilons: Annotated[tuple[float, ...], at.Gt(0)] = ()
     """With --config: play the canaries for each of these targets, each mechanism and each seed, and nothing else."""
     mechanisms: tuple[str, ...] = ()
     """With --epsilons; by default all that are private."""
