@@ -135,7 +135,7 @@ ARROWS = {
 }
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
 ARROWS["simulation.report"] = {*ARROWS["simulation.device"], "simulation.device"}
-ARROWS["simulation.studies"] = {*ARROWS["simulation.report"], "simulation.report"}
+ARROWS["simulation.studies"] = {*ARROWS["simulation.report"], "simulation.report", "server_strategy.optimizers"}
 ARROWS["simulation.deployment"] = {"base", "ground"}
 ARROWS["entrances"] = ARROWS["simulation.studies"]
 ARROWS["benchmarks"] = {*ARROWS["entrances"], "simulation.studies", "entrances"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -11,6 +12,7 @@ from client_model.quiet import native_messages_aside
 from typefleet.errors import ConfigError, TypefleetError, expected
 
 _TOKEN = "token"
+FileState: TypeAlias = dict[str, NDArray[np.float32]]  # parts by name, each [1, n]
 
 
 def next_name(part: str) -> str:
@@ -56,20 +58,37 @@ class FileSteps:
         with native_messages_aside():
             self.read(np.zeros(1, np.int32))
 
+    @property
+    def start(self) -> FileState:
+        """The state before the first token of a message."""
+        return dict(self._empty)
+
+    def step(self, token: int, state: FileState) -> tuple[NDArray[np.float32], NDArray[np.int32], FileState]:
+        """(logits [V], suggestions [3], state) after one more token.
+
+        Args:
+            token: that is read.
+            state: before it; not changed.
+
+        Raises:
+            ConfigError: the file refuses the token.
+        """
+        with running(self._name):
+            found = self._run(token=np.array([token], np.int32), **state)
+        return found["logits"][0], found["ids"][0], {part: found[next_name(part)] for part in state}
+
     def read(self, inputs: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """(logits [length, V], suggestions [length, 3]) after each token of a message.
 
         Raises:
             ConfigError: the file refuses a token, or suggests what is no token: it is not ours.
         """
-        state = self._empty
+        state = self.start
         logits, ids = [], []
-        with running(self._name):
-            for token in inputs:
-                found = self._run(token=np.array([token], np.int32), **state)
-                state = {part: found[next_name(part)] for part in state}
-                logits.append(found["logits"][0])
-                ids.append(found["ids"][0])
+        for token in inputs.tolist():
+            scored, three, state = self.step(token, state)
+            logits.append(scored)
+            ids.append(three)
         scores, suggested = np.stack(logits), np.stack(ids)
         if (suggested < 0).any() or (suggested >= scores.shape[1]).any():
             raise ConfigError(expected(f"the model file's {self._name}", "suggestions of its vocabulary", "others"))

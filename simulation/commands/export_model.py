@@ -2,7 +2,8 @@
 
 Writes into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite, keyboard_train.tflite, which
 can learn on the phone, and test_vectors.json for ports. Each file is held to the trained weights on held-out text
-first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it.
+first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it. With --require audit.toml
+nothing is exported unless the run's audit (scripts/audit.py) is within the bounds of that file.
 """
 
 import sys
@@ -21,11 +22,17 @@ class Flags(OfFinishedRun):
 
     sign: Path | None = None
     """Ed25519 private key (PEM) to sign the manifest with; openssl genpkey -algorithm ed25519 makes one."""
+    require: Path | None = None
+    """TOML file with what figures of the run's audit may be at most; without such an audit nothing is exported."""
 
 
 def main(argv: Sequence[str]) -> None:
     """Export and print one table of files."""
     flags = parse_with_tyro(Flags, argv)
+    if flags.require is not None:
+        from simulation.studies.audits.gate import require
+
+        require(flags.run_dir, flags.require)
     import_tensorflow_quietly()
     from simulation.device.export import export_folder
     from simulation.device.export_report import print_export_table

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from server_strategy.privacy.config import PHONES
 from simulation.config import RunConfig
 from simulation.run.keys import (
+    AUDIT,
     CARD,
     CENTRAL,
     CHECKPOINTS,
@@ -146,6 +147,19 @@ ARTEFACTS = (
     Artefact("held_out.parquet", "what was counted on each held-out phone", HELD_OUT_PHONES),
     Artefact("participation.json", "who took part, in groups of which some may be small", PARTICIPATION),
     Artefact("central.json", "what the same model reaches without privacy", CENTRAL, by="central"),
+    Artefact("audit.json", "what attacks on the run came to", AUDIT, by="script"),
+    Artefact(
+        "words_told.png",
+        "what updates tell of words",
+        (Keys((), "shares of words, recovered from phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
+    Artefact(
+        "memorisation.png",
+        "what the exported file remembers of secrets",
+        (Keys((), "exposure of sentences, in models of phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
     Artefact(
         "personalisation.json",
         "what held-out phones gain, in groups of which some may be small",

@@ -90,6 +90,24 @@ CENTRAL = (
     Keys(("epochs", "learning_rate"), "how it was trained", SETTINGS),
 )
 
+AUDIT = (
+    Keys(
+        ("attacks.value", "attacks.low", "attacks.high", "attacks.holds", "attacks.details*"),
+        "what attacks come to, of phones that trained among them",
+        TRAINED_TEXT,
+    ),
+    Keys(("attacks.bound", "attacks.bound_is", "attacks.why"), "what it is held to", COST),
+    Keys(("weights_sha256",), "the digest of the weights", RELEASES),
+    Keys(
+        (
+            *("attacks.name", "attacks.attacker", "attacks.sees", "attacks.assumes", "attacks.quantity"),
+            *("attacks.confidence", "seed", "quick"),
+        ),
+        "who attacks, and how",
+        SETTINGS,
+    ),
+)
+
 HELD_OUT_PHONES = (
     Keys(("phone",), "numbers of the phones that never train", ONE_PHONE),
     Keys(("{count}",), "what was counted on each of them", ONE_PHONE),

@@ -25,12 +25,14 @@ from simulation.run.records import RoundRecord, Summary
 from simulation.run.sources import Guarantee
 from simulation.run.statement_pages import statement_pages
 from simulation.run.trackers.values import round_values
+from simulation.studies.audits.audit import Audit
 from simulation.studies.personalisation import PhoneGroup
 from simulation.world.aggregation_steps import SteppedFunnel
 from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel
 from tests.server_strategy.privacy.test_protected_sum import make_plan
 from tests.server_strategy.privacy.test_statement import FACTS, statement
+from tests.simulation.studies.audits.test_attack import attack
 
 METRICS = metric_table()
 ROWS = [{"tokens_before": "0", "positions": 1, "top1_recall": 0.5, "top3_recall": 0.5}]
@@ -88,6 +90,7 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit({f.name for f in fields(TrainReply)}, keys.RECEIVED)
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_SUMS)
     fit(dotted_keys(asdict(CentralTrained(2, 0.1, MEASURED))), keys.CENTRAL)
+    fit(dotted_keys(Audit(0, False, "ab", (attack(details={"canaries": 7}),)).to_json()), keys.AUDIT)
     groups = {f"groups.{name}" for name in NAMES}
     fit({*groups, "phones", "phones_with_too_little_text", "rule", "fine_tuning.epochs"}, keys.PERSONALISATION)
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)
@@ -220,7 +223,15 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         one.name for at in (straight[0], planted / "run") for one in ARTEFACTS if any(at.glob(one.name.rstrip("/")))
     }
     found["checkpoints"] |= checkpoint_under_way() | {"strategy/noise/forgotten"}  # where the secret is not kept
-    scripts = {"model/manifest.sig", "privacy_head.sig", "personalisation.json", "personalisation.png"}
+    scripts = {
+        "model/manifest.sig",
+        "privacy_head.sig",
+        "personalisation.json",
+        "personalisation.png",
+        "audit.json",
+        "words_told.png",
+        "memorisation.png",
+    }
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one

@@ -1,0 +1,93 @@
+"""Attack a run, or settings: python scripts/audit.py RUN_DIR, or --config FILE
+
+Each attack has its attacker, what they see, what was measured with its interval, and the bound that it should have
+kept. Prints a table and writes audit.json into the run's folder, or into --output-dir. Exit code 1: a bound fell.
+With --config and --epsilons: the canaries alone, for each mechanism, epsilon and seed, as a table and canaries.json.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import annotated_types as at
+import tyro
+
+from simulation.commands.run_folder import held
+from simulation.config import settled
+from simulation.flags import parse_with_tyro, read_config
+from simulation.tables import console_for
+from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from simulation.studies.audits.attack import Subject
+
+_FOLDER = Path("runs/audit")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Attack a run, or settings, and hold what comes of it to what is claimed."""
+
+    run_dir: Annotated[Path | None, tyro.conf.Positional] = None
+    """Folder of a finished run."""
+    config: Path | None = None
+    """TOML file with the settings of a simulation, in the place of a run: attacks that need no model."""
+    attacks: tuple[str, ...] = ()
+    """Attacks to carry out; by default all that there can be."""
+    quick: bool = False
+    """Do less of each: all attacks in minutes, with wider intervals."""
+    seed: Annotated[int, at.Ge(0)] = 0
+    """Of everything that the attacks draw."""
+    epsilons: Annotated[tuple[float, ...], at.Gt(0)] = ()
+    """With --config: play the canaries for each of these targets, each mechanism and each seed, and nothing else."""
+    mechanisms: tuple[str, ...] = ()
+    """With --epsilons; by default all that are private."""
+    seeds: Annotated[int, at.Ge(1)] = 3
+    """With --epsilons: fleets, canaries and noise, each with a seed of its own, from --seed on."""
+    output_dir: Path | None = None
+    """Folder for audit.json or canaries.json; by default the run's, or runs/audit with --config."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Attack, print, write; 1 if a bound fell."""
+    flags = parse_with_tyro(Flags, argv)
+    if (flags.run_dir is None) == (flags.config is None):
+        found = "neither" if flags.run_dir is None else "both"
+        raise ConfigError(expected("what is attacked", "RUN_DIR or --config FILE", found))
+    if flags.epsilons and (flags.config is None or flags.attacks):
+        raise ConfigError(expected("--epsilons", "with --config, and without --attacks", "RUN_DIR or --attacks"))
+    if flags.mechanisms and not flags.epsilons:
+        raise ConfigError(expected("--mechanisms", "only with --epsilons", "it without"))
+    from simulation.studies.audits.attack import Subject
+
+    if flags.config is not None:
+        config = settled(read_config(flags.config))
+    else:
+        config = read_config((flags.run_dir or Path()) / "config.toml")  # settled when it began
+    subject = Subject(config, flags.seed, flags.quick, flags.run_dir)
+    return _table(flags, subject) if flags.epsilons else _audit(flags, subject)
+
+
+def _audit(flags: Flags, subject: "Subject") -> int:
+    from simulation.studies.audits.audit import carry_out, draw_figures, print_audit, write_audit
+
+    audit, console = carry_out(subject, flags.attacks), console_for(sys.stdout)
+    print_audit(console, audit)
+    folder = flags.output_dir or flags.run_dir or _FOLDER
+    with held(folder):
+        paths = [write_audit(folder, audit), *draw_figures(folder, audit)]
+    for path in paths:
+        console.print(str(path))
+    return 1 if audit.fallen else 0
+
+
+def _table(flags: Flags, subject: "Subject") -> int:
+    from simulation.studies.audits import canary_table as study
+
+    rows = study.play_table(subject, flags.mechanisms, flags.epsilons, flags.seeds)
+    console = console_for(sys.stdout)
+    study.print_rows(console, rows)
+    console.print(str(study.write_rows(flags.output_dir or _FOLDER, rows)))
+    return 1 if any(row.fallen for row in rows) else 0

@@ -1,0 +1,157 @@
+"""Carries attacks out, one after the other, shows what they came to, and keeps it as audit.json."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from simulation.files import read_json_object, write_text_atomically
+from simulation.run.directory import RunDirectory
+from simulation.studies.audits.attack import Attack, Subject
+from simulation.studies.audits.table import attack_of, attacks_on, figures
+from simulation.tables import print_facts, print_table
+from typefleet.errors import ConfigError, expected
+from typefleet.private_files import close_to_others
+from typefleet.steps import step
+
+FILE_NAME = "audit.json"
+PASSED_PROVES_NOTHING = (
+    "A passed audit proves nothing, since a better attack may come; one that fails does: "
+    "something is other than claimed."
+)
+_KEYS = ("seed", "quick", "weights_sha256", "attacks")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What all attacks came to."""
+
+    seed: int
+    quick: bool
+    weights_sha256: str | None  # of the run that was attacked; None: of settings alone
+    attacks: tuple[Attack, ...]
+
+    @property
+    def fallen(self) -> tuple[Attack, ...]:
+        """Those whose bound does not hold."""
+        return tuple(one for one in self.attacks if one.holds is False)
+
+    def to_json(self) -> dict[str, Any]:
+        """As audit.json has it."""
+        told = {"seed": self.seed, "quick": self.quick, "weights_sha256": self.weights_sha256}
+        return {**told, "attacks": [one.to_json() for one in self.attacks]}
+
+
+def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
+    """Attack a run, or settings, in every way that is asked for.
+
+    Args:
+        subject: what is attacked.
+        names: of attacks; by default all that there can be.
+
+    Raises:
+        InputError: an unknown name, or settings or files that cannot be used.
+    """
+    asked, run_dir = attacks_on(subject, names), subject.run_dir
+    weights = None if run_dir is None else RunDirectory(run_dir).read_summary().weights_sha256
+    found: list[Attack] = []
+    with step("attacking", total=len(asked)) as attacking:
+        for name in asked:
+            found += attack_of(name)(subject)
+            attacking.advance()
+    return Audit(subject.seed, subject.quick, weights, tuple(found))
+
+
+def print_audit(console: Console, audit: Audit) -> None:
+    """A line for each attack, then what each assumes, then the verdict.
+
+    Args:
+        console: where to.
+        audit: what was found.
+    """
+    rows = [[one.name, one.quantity, _shown(one), _number(one.bound), _verdict(one)] for one in audit.attacks]
+    print_table(console, ("attack", "what it measures", "measured", "bound", ""), rows, left=(0, 1))
+    print_facts(console, [(_and(names), list(told)) for told, names in _told_alike(audit.attacks).items()])
+    for one in audit.fallen:
+        console.print(f"{one.name}: {_shown(one)} is above {_number(one.bound)}, {one.bound_is}")
+    if not audit.fallen:
+        console.print(PASSED_PROVES_NOTHING)
+
+
+def _told_alike(attacks: Sequence[Attack]) -> dict[tuple[str, ...], list[str]]:
+    """Names of the attacks of which the same is to be told, by that."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for one in attacks:
+        told = (f"{one.attacker}, who sees {one.sees}", f"assumes: {one.assumes}", f"bound: {one.bound_is}")
+        found.setdefault((*told, one.why) if one.why else told, []).append(one.name)
+    return found
+
+
+def _and(names: Sequence[str]) -> str:
+    """Several names in one: what they begin with alike stands once."""
+    family = names[0].partition(": ")[0]
+    return f"{family}: {', '.join(name.removeprefix(f'{family}: ') for name in names)}"
+
+
+def _verdict(one: Attack) -> str:
+    return {True: "within", False: "ABOVE", None: "-"}[one.holds]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _shown(one: Attack) -> str:
+    if one.value is None:
+        return "-"
+    if one.low is None and one.high is None:
+        return _number(one.value)
+    if one.high is None:
+        return f"at least {_number(one.low)}"
+    return f"{_number(one.value)} ({_number(one.low)} to {_number(one.high)})"
+
+
+def write_audit(folder: Path, audit: Audit) -> Path:
+    """Replace audit.json in a folder, whole or not at all; returns its path.
+
+    Args:
+        folder: of a run, or any; made if it is not there.
+        audit: what was found.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    write_text_atomically(path, json.dumps(audit.to_json(), indent=2, allow_nan=False) + "\n", private=True)
+    return path
+
+
+def draw_figures(folder: Path, audit: Audit) -> list[Path]:
+    """Draw what there is to be drawn of an audit; returns the paths.
+
+    Args:
+        folder: that is there.
+        audit: what was found.
+    """
+    paths = [path for draw in figures() for path in draw(folder, audit.attacks)]
+    for path in paths:
+        close_to_others(path)
+    return paths
+
+
+def read_audit(folder: Path) -> Audit | None:
+    """What audit.json in a folder says; None if there is none.
+
+    Raises:
+        ConfigError: it is damaged, or another file.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    found = read_json_object(path, "what an audit found", _KEYS)
+    attacks, seed, quick, weights = (found[name] for name in ("attacks", "seed", "quick", "weights_sha256"))
+    is_one = isinstance(attacks, list) and type(seed) is int and type(quick) is bool
+    if not is_one or not isinstance(weights, str | None):
+        raise ConfigError(expected(path, "what an audit found", "another file"))
+    return Audit(seed, quick, weights, tuple(Attack.from_json(one, path) for one in attacks))

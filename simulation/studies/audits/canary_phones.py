@@ -1,0 +1,142 @@
+"""Canaries: phones whose update is a direction that only they have, or nothing, by the toss of a coin.
+
+Andrew et al., arXiv:2302.03098, Section 3: updates are random unit vectors, which in many dimensions are nearly
+orthogonal, so that each can be looked for by itself. A canary that is in sends its direction, far longer than the clip
+norm, so that it adds as much as anybody may. One that is out sends zeros, or fails; either way it takes part as before,
+and so do all others. Phones that are no canaries send what the attacker knows of them: zeros, or one common update.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import Message, MessageType
+from numpy.typing import NDArray
+
+from client_model.keyed_random import generator, purpose_key, uniform
+from server_strategy.protocol import TrainReply, TrainRequest
+from server_strategy.update_sum import FixedPointSum
+
+LENGTH = 8.0  # of a canary's update, in clip norms: clipping has to cut it, and without it all could see
+_ABSENT = "a canary that is out"
+
+
+def random_direction(layer_sizes: Sequence[int], seed: int, phone: int) -> NDArray[np.float32]:
+    """A random direction: float32 [sum of layer_sizes], of length 1, with the same length in each layer.
+
+    Args:
+        layer_sizes: weights of each layer.
+        seed, phone: it is keyed by.
+    """
+    drawn = generator(seed, "direction of a canary", phone).standard_normal(sum(layer_sizes))
+    layers = [layer / np.linalg.norm(layer) for layer in np.split(drawn, np.cumsum(layer_sizes)[:-1])]
+    whole: NDArray[np.float32] = (np.concatenate(layers) / np.sqrt(len(layers))).astype(np.float32)
+    return whole
+
+
+@dataclass
+class Canaries:
+    """The canaries of one audit; a phone becomes one when it first takes part, as long as there is room.
+
+    Attributes:
+        layer_sizes: weights of each layer of an update. A direction has the same length in each of them.
+        most: canaries, at most.
+        seed: of directions and coins, each keyed by its phone.
+        below: only phones with ids below it become canaries; None: any.
+        shared: the direction of all of them, float32 [dimension]; None: each has its own.
+        phones: ids of the canaries, in the order in which they took part first.
+        directions: of each, float32 [dimension], of length 1.
+    """
+
+    layer_sizes: Sequence[int]
+    most: int
+    seed: int
+    below: int | None = None
+    shared: NDArray[np.float32] | None = None
+    phones: list[int] = field(default_factory=list)
+    directions: list[NDArray[np.float32]] = field(default_factory=list)
+    _rows: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def dimension(self) -> int:
+        """Weights of an update."""
+        return sum(self.layer_sizes)
+
+    def row_of(self, phone: int) -> int | None:
+        """The place of a phone among the canaries, which it is given now if there is room; None if it is none."""
+        may_be = self.below is None or phone < self.below
+        if phone not in self._rows and may_be and len(self.phones) < self.most:
+            self._rows[phone] = len(self.phones)
+            self.phones.append(phone)
+            own = random_direction(self.layer_sizes, self.seed, phone) if self.shared is None else self.shared
+            self.directions.append(own)
+        return self._rows.get(phone)
+
+    def is_in(self, phones: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool [phones]: the coins; each phone has its own, canary or not."""
+        return np.asarray(uniform(purpose_key(self.seed, "coin of a canary"), phones) < 0.5)
+
+    @property
+    def included(self) -> NDArray[np.bool_]:
+        """bool [canaries]: which are in."""
+        return self.is_in(np.array(self.phones, np.int64))
+
+    def matrix(self) -> NDArray[np.float32]:
+        """float32 [canaries, dimension]: the directions."""
+        return np.array(self.directions, np.float32).reshape(len(self.directions), self.dimension)
+
+
+@dataclass
+class CanaryHosts:
+    """Answers what the strategy asks of hosts: clips and adds up as real hosts do, with canaries' updates.
+
+    Attributes:
+        canaries: among the phones.
+        out_fails: a canary that is out fails, instead of sending zeros.
+        common: what all phones send that are no canaries, float32 [dimension], in clip norms; None: zeros.
+    """
+
+    canaries: Canaries
+    out_fails: bool
+    common: NDArray[np.float32] | None = None
+
+    def answer(self, message: Message) -> Message:
+        """What a host says to a message that asks to train."""
+        request = TrainRequest.from_content(message.content)
+        sizes = list(self.canaries.layer_sizes)
+        layers = sizes if request.clip_scope == "layer" else None
+        total = FixedPointSum(sum(sizes), request.clip_norm, layers)
+        phones, failed, norms = [], [], []
+        coins = self.canaries.is_in(request.phones)
+        for phone, is_in in zip(request.phones.tolist(), coins.tolist(), strict=True):
+            update = self._update(phone, is_in, request.clip_norm)
+            if update is None:
+                failed.append(phone)
+                continue
+            norms.append(total.add(update, request.update_weight))
+            phones.append(phone)
+        reply = TrainReply(
+            update_sum=total.values,
+            phones=np.array(phones, np.int64),
+            norms=np.array(norms, np.float64),
+            loss_sums=np.zeros(len(phones)),
+            tokens=np.zeros(len(phones), np.int64),
+            failed=np.array(failed, np.int64),
+            failure_causes=(_ABSENT,) * len(failed),
+        )
+        return Message(reply.to_content(), dst_node_id=0, message_type=MessageType.TRAIN)
+
+    def _update(self, phone: int, is_in: bool, clip_norm: float) -> NDArray[np.float32] | None:
+        """float32 [dimension]; None of a phone that fails."""
+        row = self.canaries.row_of(phone)
+        if row is None:
+            sent = self.common
+        elif is_in:
+            sent = self.canaries.directions[row] * np.float32(LENGTH)
+        elif self.out_fails:
+            return None
+        else:
+            sent = None
+        if sent is None:
+            return np.zeros(self.canaries.dimension, np.float32)
+        return sent * np.float32(clip_norm)

@@ -1,0 +1,215 @@
+"""Plays rounds with canaries through the real strategy: its cohorts, its clipping, its mechanism, its server step.
+
+Nothing is trained. What the attacker sees is kept: each noised mean update, which is at least as much as each released
+model tells, since the server's step is made of nothing else, and the last model.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message
+from flwr.serverapp import Grid
+from numpy.typing import NDArray
+
+from client_model.keyed_random import purpose_key
+from server_strategy.cohorts import CohortSource, RoundPlan
+from server_strategy.config import CohortConfig
+from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, Vector
+from server_strategy.optimizers.config import ServerOptimizerConfig
+from server_strategy.privacy.adjacency import ADD_OR_REMOVE
+from server_strategy.privacy.ledger import PrivacySpent
+from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.privacy.plan import PrivacyPlan
+from simulation.studies.audits.canary_phones import Canaries, CanaryHosts
+from typefleet.errors import ConfigError, expected
+from typefleet.steps import step
+
+_ANY_SHARE = 1e-9  # canaries that are out may fail: no round is given up for that
+
+
+class _OneNode:
+    """A grid of which the strategy asks nothing but its nodes."""
+
+    def get_node_ids(self) -> Iterable[int]:
+        """One: the hosts are in this process."""
+        return [1]
+
+
+@dataclass
+class _Watched:
+    """A server optimizer, and every mean update that it was given."""
+
+    inner: ServerOptimizer
+    seen: list[Vector] = field(default_factory=list)
+
+    @property
+    def linear_momentum(self) -> float:
+        """Of the optimizer."""
+        return self.inner.linear_momentum
+
+    def initial_state(self, num_weights: int) -> OptimizerState:
+        """Of the optimizer."""
+        return self.inner.initial_state(num_weights)
+
+    def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:
+        """The optimizer's step."""
+        self.seen.append(mean_update)
+        return self.inner.step(learning_rate, mean_update, state)
+
+
+@dataclass(frozen=True)
+class ForFleet:
+    """A fleet's cohorts for a strategy that counts more phones: those of a deployment, of which only these report."""
+
+    inner: CohortSource
+    num_phones: int
+
+    @property
+    def most_reports(self) -> int:
+        """Of the fleet."""
+        return self.inner.most_reports
+
+    @property
+    def max_staleness(self) -> int:
+        """Of the fleet."""
+        return self.inner.max_staleness
+
+    @property
+    def weighting(self) -> str:
+        """Of the fleet."""
+        return self.inner.weighting
+
+    def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
+        """The fleet's round; bool [phones of the strategy]."""
+        return self.inner.plan_round(server_round, may_participate[: self.num_phones])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What there is to see after some releases, and what was claimed of them."""
+
+    releases: NDArray[np.float32]  # [releases, dimension], noised sums in units of the round's clip norm
+    weights: NDArray[np.float64]  # [canaries, releases], what a canary's clipped update counted; 0: took no part
+    directions: NDArray[np.float32]  # [canaries, dimension], of those that took part in a release
+    included: NDArray[np.bool_]  # [canaries], which are in
+    last_model: NDArray[np.float32]  # [dimension], less the first
+    spent: PrivacySpent  # claimed
+
+
+def as_deployed(plan: PrivacyPlan, cohort: CohortConfig) -> tuple[PrivacyPlan, CohortConfig]:
+    """The deployment that a plan models, whose epsilon it claims: all of its noise, its denominator.
+
+    Args:
+        plan, cohort: of a run; given back as they are if no deployment is modelled.
+    """
+    if plan.modelled_cohort is None or plan.noise_multiplier is None:
+        return plan, cohort
+    goal, adaptive, z = plan.modelled_cohort, plan.adaptive, plan.noise_multiplier
+    if adaptive is not None and adaptive.update_noise_multiplier is not None:
+        z = adaptive.update_noise_multiplier
+        adaptive = replace(adaptive, update_noise_stddev=z, count_noise_stddev=adaptive.count_stddev)
+    settled = replace(plan, modelled_cohort=None, goal=goal, noise_stddev=z * plan.clip_norm, adaptive=adaptive)
+    return settled, replace(cohort, goal=goal)
+
+
+def play(
+    plan: PrivacyPlan,
+    cohort: CohortConfig,
+    cohorts: CohortSource,
+    canaries: Canaries,
+    *,
+    num_phones: int,
+    optimizer: ServerOptimizerConfig,
+    out_fails: bool = False,
+    common: NDArray[np.float32] | None = None,
+    most_releases: int | None = None,
+) -> Observed:
+    """Make all releases of a plan, or as many as its budget and its cohorts allow.
+
+    Args:
+        plan: its noise, bounds and number of releases.
+        cohort: settings.
+        cohorts: who takes part.
+        canaries: among the phones; they are chosen on the way.
+        num_phones: size of the id space of the phones.
+        optimizer: of the server.
+        out_fails: what canaries do that are out, see `CanaryHosts`; with add-or-remove adjacency they always fail.
+        common: what phones send that are no canaries, see `CanaryHosts`.
+        most_releases: stop after so many; None: after all that are planned.
+
+    Raises:
+        ConfigError: nothing was released.
+    """
+    watched = _Watched(optimizer.make())
+    if num_phones < cohort.goal:  # of a deployment that is larger than its part that is played
+        cohorts, num_phones = ForFleet(cohorts, num_phones), cohort.goal
+    strategy = DPFedAvg(
+        cohorts,
+        num_phones,
+        cohort=replace(cohort, minimum_report_share=_ANY_SHARE),
+        noise=NoiseKey.seeded(int(purpose_key(canaries.seed, "noise of an audit"))),
+        plan=plan,
+        optimizer=optimizer,
+        server_optimizer=watched,
+    )
+    hosts = CanaryHosts(canaries, out_fails or plan.adjacency == ADD_OR_REMOVE, common)
+    releases, total = [], min(plan.rounds, most_releases or plan.rounds)
+    with step("playing rounds with canaries", total=total) as playing:
+        for release in itertools.islice(_releases(strategy, hosts, cohort.max_abandoned_in_a_row), total):
+            releases.append(release)
+            playing.advance()
+    if not releases:
+        reason = "no round" if strategy.last_round is None else strategy.last_round.plan.abandoned
+        raise ConfigError(expected("rounds with canaries", "a release", f"none: {reason}"))
+    units = np.array([plan.goal / release.clip_norm for release in releases], np.float32)
+    weights = _weights([release.plan for release in releases], canaries)
+    took_part = weights.any(axis=1)  # a phone of a round without a release did not
+    return Observed(
+        releases=np.array(watched.seen[: len(releases)]) * units[:, None],
+        weights=weights[took_part],
+        directions=canaries.matrix()[took_part],
+        included=canaries.included[took_part],
+        last_model=releases[-1].weights,
+        spent=strategy.spent(ended=True),
+    )
+
+
+class _Release(NamedTuple):
+    """One that was made."""
+
+    plan: RoundPlan  # who took part
+    clip_norm: float  # in it
+    weights: NDArray[np.float32]  # [dimension], after it
+
+
+def _releases(strategy: DPFedAvg, hosts: CanaryHosts, most_abandoned: int) -> Iterator[_Release]:
+    """Each release, until there is no further one."""
+    grid, abandoned = cast(Grid, _OneNode()), 0
+    arrays = ArrayRecord({"update": Array(np.zeros(hosts.canaries.dimension, np.float32))})
+    for number in itertools.count(1):
+        messages = strategy.configure_train(number, arrays, ConfigRecord(), grid)
+        answers: list[Message] = [hosts.answer(message) for message in messages]
+        weights, _ = strategy.aggregate_train(number, answers)
+        outcome = strategy.last_round
+        if weights is not None and outcome is not None:
+            arrays, abandoned = weights, 0
+            yield _Release(outcome.plan, outcome.clip_norm, arrays["update"].numpy())
+        else:
+            abandoned += 1
+        if strategy.budget_reached is not None or abandoned >= most_abandoned:
+            return
+
+
+def _weights(taken: list[RoundPlan], canaries: Canaries) -> NDArray[np.float64]:
+    found = np.zeros((len(canaries.phones), len(taken)))
+    for release, plan in enumerate(taken):
+        counted = np.ones(len(plan.reporters)) if plan.update_weight is None else plan.update_weight
+        for phone, weight in zip(plan.reporters.tolist(), counted.tolist(), strict=True):
+            row = canaries.row_of(phone)
+            if row is not None:
+                found[row, release] = weight
+    return found

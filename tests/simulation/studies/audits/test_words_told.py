@@ -1,0 +1,72 @@
+"""Words of real phones: an update tells them, sums tell less of whom, and noise in full tells nothing."""
+
+import json
+
+import pytest
+from scipy.stats import norm
+
+from server_strategy.config import CohortConfig
+from simulation.config import RunConfig, settled
+from simulation.studies.audits.attack import Attack, Subject
+from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM
+from simulation.studies.audits.words_told import ANYBODY, ONE, as_attacks, tell, total_variation, words_told
+from simulation.studies.audits.words_told_figure import draw
+from simulation.world.config import FleetConfig
+
+
+def subject(phones):
+    config = RunConfig(fleet=FleetConfig(size=phones), cohort=CohortConfig(goal=2))
+    return Subject(settled(config), quick=True)
+
+
+@pytest.fixture(scope="module")
+def attacked():
+    some = subject(34)  # 31 train, 15 are attacked: the last of them is in no pair
+    return some, tell(some)
+
+
+def of(told, whose, protection, phones):
+    (one,) = (one for one in told if (one.whose, one.protection, one.phones) == (whose, protection, phones))
+    return one
+
+
+def test_one_update_tells_most_words_and_noise_in_full_hides_them(attacked):
+    _, told = attacked
+    bare = of(told, ONE, SUM, 1)
+    assert bare.found.mean > 0.95 > bare.guessed.mean + 0.3
+    assert bare.found_uncommon.mean > 0.95 and bare.guessed_uncommon.mean < 0.3
+    assert bare.sign_precision.mean > 0.98 and bare.sign_recall.mean > 0.7
+    assert of(told, ONE, CLIPPED, 1).found.mean > 0.95  # which hides no word
+    for phones in (1, 2, 8):
+        hidden = of(told, ONE, DEPLOYMENT, phones)
+        assert hidden.found.mean == pytest.approx(hidden.guessed.mean, abs=0.08)
+
+
+def test_a_sum_hides_whose_words_they_are_and_not_which(attacked):
+    _, told = attacked
+    bare, eight, anybody = of(told, ONE, SUM, 1), of(told, ONE, SUM, 8), of(told, ANYBODY, SUM, 8)
+    assert eight.found.mean < bare.found.mean - 0.3
+    assert anybody.found.mean > 0.9 and anybody.found_uncommon.mean > anybody.guessed_uncommon.mean + 0.3
+    assert of(told, ANYBODY, SIMULATION, 8).found.mean > of(told, ANYBODY, DEPLOYMENT, 8).found.mean + 0.2
+
+
+def test_figures_are_attacks_and_a_picture(attacked, tmp_path):
+    some, told = attacked
+    found = as_attacks(told, some.prepared.plan, quick=True)
+    assert [one.holds for one in found if one.bound is not None] == [True]
+    assert len({one.name for one in found}) == len(found) and all("guessing" in one.why for one in found)
+    read = [Attack.from_json(json.loads(json.dumps(one.to_json())), "a file") for one in found]
+    assert len(read[0].details["told"]) == len(told)
+    (path,) = draw(tmp_path, read)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert draw(tmp_path, read[1:]) == []  # without the details there is nothing to draw
+
+
+@pytest.mark.parametrize("z", [0.1, 0.5, 1.0, 2.0, 10.0])
+def test_what_a_release_can_add_is_the_distance_of_two_normal_distributions(z):
+    assert total_variation(z) == pytest.approx(2 * norm.cdf(1 / (2 * z)) - 1)
+
+
+def test_of_too_few_phones_nothing_is_measured():
+    (one,) = words_told(subject(4))
+    assert one.value is None and one.holds is None and "too few phones train: 3" in one.why
