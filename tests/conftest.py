@@ -6,9 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from itertools import chain
@@ -17,10 +15,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.reached_lines import HandedToCoverage, note_if_asked
+
+note_if_asked()
 # Before TensorFlow: the packages set their environment when they are imported.
-import simulation  # noqa: F401
-from simulation.flags import run_door
-from tests.waiting import PATIENCE_S
+import simulation  # noqa: E402, F401
+from simulation.flags import run_door  # noqa: E402
+from tests.waiting import PATIENCE_S  # noqa: E402
 
 # Readline, which the debugger brings, tells processes of tests how wide a terminal is that they do not write to.
 os.environ.pop("COLUMNS", None)
@@ -34,8 +35,6 @@ LONGEST = (  # files whose slow tests take more than some 15 s, longest first
     *("test_places", "test_flower_on_ray", "test_superlink", "test_cell_door", "test_central_comparison"),
     *("test_metric_door", "test_page", "test_fleet_fit", "test_mechanism_comparison", "test_mechanism_door"),
 )
-MEASURED_S = 2.0  # of the processor, for all cases of a test
-_measured_s: defaultdict[str, float] = defaultdict(float)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,34 +64,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [*chain.from_iterable(stretches), *quick]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Of the cases of one test, coverage is taken until they have taken some seconds of the processor.
-
-    It makes Python half as slow again, and the many cases of a test that computes reach the same lines.
-    """
-    test = item.nodeid.partition("[")[0]
-    coverage = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    rests = coverage is not None and _measured_s[test] > MEASURED_S
-    if rests:
-        coverage.pause()
-    began = time.process_time()
-    try:
-        return (yield)
-    finally:
-        _measured_s[test] += time.process_time() - began
-        if rests:
-            coverage.resume()
-
-
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes do not name tests: those of a gzip or protobuf file differ by the second and from process to process."""
     return argname if isinstance(val, bytes) else None
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """What is imported and collected lives as long as the process: collections need not go over it again and again."""
     gc.disable()
+    config.pluginmanager.register(HandedToCoverage())
 
 
 def pytest_collection_finish() -> None:

@@ -35,7 +35,8 @@ PLANTED = (
     *("--privacy.vocabulary-epsilon", 3),  # so that nearly all of the common words enter
     "--privacy.keep-noise-secret",
 )
-WEIGHTS_ONLY = (*TINY, "--engine.no-export", "--engine.no-report")  # seconds less, for tests that compare weights
+# A second less, a third of which the figures of trackers take: for tests that compare weights.
+WEIGHTS_ONLY = (*TINY, "--engine.no-export", "--engine.no-report", "--tracking.trackers")
 
 
 class _Shared:
