@@ -68,7 +68,7 @@ ROUNDS = (
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
     Keys(("aggregation.mean_update_norm",), "the mean norm of the round's updates", TRAINED_TEXT),
-    Keys(("aggregation.wrapped_coordinates",), "how many numbers of the noised sum wrapped around", RELEASES),
+    Keys(("aggregation.wrapped_coordinates",), "how many numbers of the noised sum wrapped around", TRAINED_TEXT),
     Keys(("aggregation", "aggregation.*"), "how the sum was protected, and what became of it", SCHEDULE),
     Keys(("{metric}", "{metric}.*"), "the metrics", EVALUATION),
     Keys(("train_seconds", "tokens_per_second", "profile", "profile.*"), "time and memory", TIMES),

@@ -43,6 +43,7 @@ ROUND = {
     *(f.name for f in fields(RoundRecord) if f.name not in ("funnel", "held_out", "profile", "failed")),
     "aggregation.mean_update_norm",
     "aggregation.protocol",
+    "aggregation.wrapped_coordinates",
     *(f.name for f in (*fields(BufferedFunnel), *fields(SteppedFunnel))),
     *("failed", "failed.0123456789abcdef", "profile", *MEASURED, *dotted_keys(MEASURED), *PROFILED),
 }
@@ -89,6 +90,7 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit(ROUND, keys.ROUNDS)
     fit({f.name for f in fields(TrainReply)}, keys.RECEIVED)
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_SUMS)
+    fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_NOISED)
     fit(dotted_keys(asdict(CentralTrained(2, 0.1, MEASURED))), keys.CENTRAL)
     fit(dotted_keys(Audit(0, False, "ab", (attack(details={"canaries": 7}),)).to_json()), keys.AUDIT)
     groups = {f"groups.{name}" for name in NAMES}
