@@ -9,6 +9,7 @@ from simulation.studies.audits.attack import Attack
 from simulation.studies.audits.audit import FILE_NAME, Audit, read_audit, write_audit
 from simulation.studies.audits.gate import read_rule
 from tests.fuzz.cases import MARKER, Case, Parser
+from typefleet.errors import ConfigError, expected
 
 RULE_FILE = "audit.toml"
 
@@ -23,7 +24,15 @@ def write_rule(folder: Path) -> None:
     (folder / RULE_FILE).write_text(f'[at_most]\n"{MARKER}: all" = "bound"\n"others" = 2.5\n')
 
 
-AUDIT = Parser("audit", write, FILE_NAME, read_audit)
+def reads(folder: Path) -> Audit:
+    """As the gate does: that there is none is refused as well."""
+    found = read_audit(folder)
+    if found is None:
+        raise ConfigError(expected(FILE_NAME, "an audit", "none"))
+    return found
+
+
+AUDIT = Parser("audit", write, FILE_NAME, reads)
 RULE = Parser("release_rule", write_rule, RULE_FILE, lambda folder: read_rule(folder / RULE_FILE), may_quote=True)
 PARSERS = (AUDIT, RULE)
 

@@ -185,9 +185,10 @@ def figures(observed: Observed, claim: Claim) -> Iterator[Attack]:
     cosines = largest_cosines(observed)
     by_cosine = epsilon_of_two_normals(fit(cosines[~included]), fit(cosines[included]), claim.delta)
     more = {"by_largest_cosine": by_cosine, **_counted(observed)}
-    yield _estimated("all releases", _ALL, scores, included, claim, more)
+    yield _estimated("all releases", _ALL, scores, included=included, claim=claim, details=more)
     last = "the last model and the first; not who took part when"
-    yield _estimated("last model", last, of_last_model(observed), included, claim, _counted(observed))
+    details = _counted(observed)
+    yield _estimated("last model", last, of_last_model(observed), included=included, claim=claim, details=details)
     yield from _bounded(scores, included, claim)
 
 
@@ -204,7 +205,7 @@ def _counted(observed: Observed) -> dict[str, Any]:
 
 
 def _estimated(
-    what: str, sees: str, scores: Scores, included: NDArray[np.bool_], claim: Claim, details: dict[str, Any]
+    what: str, sees: str, scores: Scores, *, included: NDArray[np.bool_], claim: Claim, details: dict[str, Any]
 ) -> Attack:
     ratio = shift_ratio(scores.scores, scores.shifts, included)
     epsilon = through(ratio, lambda x: epsilon_of_mu(x * scores.most, claim.delta))

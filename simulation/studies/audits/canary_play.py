@@ -7,7 +7,7 @@ model tells, since the server's step is made of nothing else, and the last model
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message
@@ -18,7 +18,6 @@ from client_model.keyed_random import purpose_key
 from server_strategy.cohorts import CohortSource, RoundPlan
 from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
-from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, Vector
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.adjacency import ADD_OR_REMOVE
 from server_strategy.privacy.ledger import PrivacySpent
@@ -27,6 +26,9 @@ from server_strategy.privacy.plan import PrivacyPlan
 from simulation.studies.audits.canary_phones import Canaries, CanaryHosts
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
+
+if TYPE_CHECKING:
+    from server_strategy.optimizers.base import OptimizerState, ServerOptimizer, Vector
 
 _ANY_SHARE = 1e-9  # canaries that are out may fail: no round is given up for that
 
@@ -43,19 +45,21 @@ class _OneNode:
 class _Watched:
     """A server optimizer, and every mean update that it was given."""
 
-    inner: ServerOptimizer
-    seen: list[Vector] = field(default_factory=list)
+    inner: "ServerOptimizer"
+    seen: "list[Vector]" = field(default_factory=list)
 
     @property
     def linear_momentum(self) -> float:
         """Of the optimizer."""
         return self.inner.linear_momentum
 
-    def initial_state(self, num_weights: int) -> OptimizerState:
+    def initial_state(self, num_weights: int) -> "OptimizerState":
         """Of the optimizer."""
         return self.inner.initial_state(num_weights)
 
-    def step(self, learning_rate: float, mean_update: Vector, state: OptimizerState) -> tuple[Vector, OptimizerState]:
+    def step(
+        self, learning_rate: float, mean_update: "Vector", state: "OptimizerState"
+    ) -> "tuple[Vector, OptimizerState]":
         """The optimizer's step."""
         self.seen.append(mean_update)
         return self.inner.step(learning_rate, mean_update, state)

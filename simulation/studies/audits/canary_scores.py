@@ -59,7 +59,8 @@ def covariance(releases: NDArray[np.float64]) -> NDArray[np.float64]:
         releases: float64 [releases, dimension].
     """
     gram: NDArray[np.float64] = releases @ releases.T / releases.shape[1]
-    return gram + np.eye(len(gram)) * (_RIDGE * np.trace(gram) / len(gram))
+    gram[np.diag_indices(len(gram))] += _RIDGE * float(np.trace(gram)) / len(gram)
+    return gram
 
 
 def _quadratic(weights: NDArray[np.float64], filters: NDArray[np.float64]) -> NDArray[np.float64]:
