@@ -6,6 +6,7 @@ import pytest
 
 from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from server_strategy.config import CohortConfig
+from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from simulation.config import RunConfig, settled
 from simulation.studies.audits.attack import Attack, Subject
@@ -21,8 +22,9 @@ def subject(phones):
         cohort=CohortConfig(goal=2),
         data=DataConfig(format="synthetic", vocabulary_phones=50),
         model=ModelConfig(vocabulary_size=300, embedding_size=16, units=24),
-        training=TrainingConfig(learning_rate=2.0, max_sequences=20),
+        training=TrainingConfig(learning_rate=4.0, max_sequences=20, epochs=30),
         privacy=PrivacyConfig(mechanism="none"),
+        server_optimizer=ServerOptimizerConfig("sgd", learning_rate=1.0, schedule="constant"),
     )
     return Subject(settled(config), quick=True)
 
