@@ -11,7 +11,7 @@ from rich.console import Console
 
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import private_mechanisms
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.config import settled
 from simulation.files import write_text_atomically
 from simulation.studies.audits.attack import Attack, Subject

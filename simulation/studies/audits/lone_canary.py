@@ -19,7 +19,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.base import sensitivity_of
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.studies.audits.canary_phones import LENGTH, Canaries, random_direction
 from simulation.studies.audits.canary_play import Observed, play
 from simulation.studies.audits.canary_scores import ROWS_A_RELEASE, covariance

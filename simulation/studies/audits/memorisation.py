@@ -100,7 +100,7 @@ def remember(subject: Subject) -> list[Remembered]:
     canaries = draw_canaries(forms, cells, taking_part, subject.seed)
     order = generator(subject.seed, "rounds with canaries").permutation(taking_part).reshape(rounds, cohort)
     protections = protections_of(prepared.plan)
-    found = []
+    found: list[Remembered] = []
     with step("looking for secrets", total=len(protections) + 1) as looking:
         training = _Training(subject, canaries)
         for protection in (None, *protections):

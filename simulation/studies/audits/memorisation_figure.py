@@ -56,7 +56,7 @@ def plot(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
         label = f"{phones} phone{'s' * (phones > 1)}, {times} time{'s' * (times > 1)} each"
         for place, name in enumerate(names):
             at = place - 0.4 + (number + 0.5) * width
-            bits = next((one["exposures"] for one in found if _case(one) == (name, phones, times)), [])
+            bits: list[float] = next((one["exposures"] for one in found if _case(one) == (name, phones, times)), [])
             axis.bar(at, sum(bits) / max(len(bits), 1), 0.9 * width, color=style.colour, alpha=0.3)
             axis.plot([at] * len(bits), bits, "o", color=style.colour, ms=4, label=label if place == 0 else None)
     axis.set_xticks(range(len(names)), [_with_epsilon(name, found) for name in names])

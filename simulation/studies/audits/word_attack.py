@@ -53,7 +53,8 @@ def word_evidence(bias: NDArray[np.floating[Any]], rows: NDArray[np.floating[Any
     Returns:
         The change of the output bias, and the L2 norm of the row's change.
     """
-    return np.stack([bias, np.sqrt(np.square(rows).sum(1))], 1).astype(np.float32)
+    evidence: NDArray[np.float32] = np.stack([bias, np.sqrt(np.square(rows).sum(1))], 1).astype(np.float32)
+    return evidence
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,10 @@ def _unscaled(
     """Features of examples before they are standardised: float64 [examples, features]."""
     rank, share = prior.T
     seen = np.arcsinh(evidence / unit).T  # [2, examples]
-    return np.stack([rank, share, np.square(share), *seen, *(share * seen)], 1).astype(np.float64)
+    features: NDArray[np.float64] = np.stack([rank, share, np.square(share), *seen, *(share * seen)], 1).astype(
+        np.float64
+    )
+    return features
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def tell(subject: Subject) -> list[Told]:
     with step("training phones whose words are looked for", total=2 * people) as training:
         known = _trained(subject, order[people : 2 * people], fitted_on, training.advance, "known")
         attacked = _trained(subject, order[:people], looked_at, training.advance, "attacked")
-    found = []
+    found: list[Told] = []
     with step("looking for words", total=2 * len(sizes)) as looking:
         for own, other in zip(known.observed, attacked.observed, strict=True):
             for whose in (ONE, ANYBODY):

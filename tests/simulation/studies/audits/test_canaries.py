@@ -10,7 +10,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.releases import Releases
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, l2_norm
 from simulation.studies.audits.canaries import Claim, alone, figures

@@ -6,7 +6,7 @@ import pytest
 from client_model.keyed_random import generator
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.privacy.plan import make_privacy_plan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.studies.audits.update_sums import (
     CLIPPED,
     DEPLOYMENT,
