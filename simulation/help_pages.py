@@ -153,7 +153,7 @@ def _read_group(box: str) -> Group:
 
 def _entry(called: str, text: str, is_argument: bool) -> Entry:
     """`--rounds INT`, `... (default: 100)` -> `--rounds`, `... (a whole number; default: 100)`."""
-    flags, what = called, "" if is_argument else _type_of(called)
+    flags, what = called.replace("{None}|", ""), "" if is_argument else _type_of(called)
     if not is_argument:
         flags = ", ".join(dict.fromkeys(re.findall(r"(?<!\S)--?[a-z][\w.-]*", called)))
     text, _, default = text.rpartition(" (") if text.endswith(")") else (text, "", "")
@@ -175,7 +175,7 @@ def _type_of(called: str) -> str:
 
 def _value(value: str, what: str) -> str:
     if not what:
-        return {"True": "on", "False": "off"}.get(value, value)
+        return {"True": "on", "False": "off", "None": "none"}.get(value, value)
     return {"None": "none", "": "none"}.get(value, value)
 
 

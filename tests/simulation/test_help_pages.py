@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from simulation.commands import compare_mechanisms, fit_fleet, fleet_dry_run, report, simulate
+from simulation.commands import audit, compare_mechanisms, fit_fleet, fleet_dry_run, report, simulate
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
 from simulation.settings import choose, flag_name, leaves
@@ -99,6 +99,11 @@ def test_positional_arguments_and_short_flags_are_there(page):
     assert text.startswith("usage: typefleet it [-h]") and "PATH" in text.splitlines()[0]
     assert "-o, --output" in text and "(required)" in text
     assert page(fit_fleet, "-h") == page(fit_fleet, "--help-all") == text
+
+
+def test_an_argument_that_may_be_left_out_is_said_in_words(page):
+    text = page(audit, "--help")
+    assert "[PATH]" in text and "None" not in text
 
 
 def test_an_argument_that_was_given_is_still_on_the_page(page):
