@@ -14,8 +14,8 @@ from server_strategy.privacy.config import PrivacyConfig
 from simulation.clock import DAY_S, HOUR_S
 from simulation.flags import parse_simulate, to_toml
 from simulation.parts import Parts
-from simulation.run.lifecycle import _fingerprint
 from simulation.run.preparation import prepare
+from simulation.run.same_beginning import fingerprint
 from simulation.studies.dry_run import prepare_dry_run, run_days
 from simulation.world.availability.base import Availability, WorldFacts
 from simulation.world.availability.door import AVAILABILITY
@@ -94,7 +94,7 @@ def test_by_object_a_real_run_and_a_dry_run_have_the_same_phones_and_a_resume_as
     prepared = prepare(config, parts=Parts(availability=source))
     assert prepared.fleet.availability is source and prepared.fleet.origin == "FullHours"
     assert max(minutes_of_invitations(prepared.open_world())) < 5
-    assert _fingerprint(prepared)["parts"] == {"availability": f"{__name__}.FullHours"}
+    assert fingerprint(prepared)["parts"] == {"availability": f"{__name__}.FullHours"}
     run, cohorts = prepare_dry_run(config, Parts(availability=source))
     run_days(config, run, cohorts, 0.3)
     assert run.releases > 6 and set(run.by_utc_hour.eligible[:6]) == {0.0}  # looked at in the middle of each hour

@@ -13,8 +13,8 @@ from client_model.text.formats.door import FORMATS
 from client_model.text.population import open_population, prepare_population
 from simulation.flags import parse_simulate, to_toml
 from simulation.parts import Parts
-from simulation.run.lifecycle import _fingerprint
 from simulation.run.preparation import prepare
+from simulation.run.same_beginning import fingerprint
 from simulation.studies.dry_run import prepare_dry_run, run_days
 from typefleet import doors
 from typefleet.doors import Kind, KindSettings
@@ -103,7 +103,7 @@ def test_by_object_it_reads_whatever_the_file_is_called(tmp_path):
     config = parse_simulate(flags(path, tmp_path)).run
     prepared = prepare(config, parts=Parts(message_format=message_format))
     assert len(prepared.digests) == 40
-    assert _fingerprint(prepared)["parts"] == {"message_format": f"{__name__}.TabSeparated"}
+    assert fingerprint(prepared)["parts"] == {"message_format": f"{__name__}.TabSeparated"}
     run, cohorts = prepare_dry_run(config, Parts(message_format=message_format))
     run_days(config, run, cohorts, 0.1)
     assert run.rounds and run.fleet.num_phones == 40
