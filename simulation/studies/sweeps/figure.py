@@ -57,7 +57,7 @@ def _figure(study: Study, result: SweepResult) -> Figure:
         by = _grouping(names, name, done)
         places = _places(study, name, done)
         for group, (value, trials) in enumerate(_groups(by, done)):
-            _draw(axis, trials, name, places, group=group, label="" if by is None else f"{_last(by)} {_text(value)}")
+            _draw(axis, trials, name, places, group=group, label="" if by is None else _text(value))
         axis.set(xlabel=_last(name), ylabel=metric.short or metric.label)
         if metric.unit == "percent":
             axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.1f} %"))
@@ -72,7 +72,8 @@ def _figure(study: Study, result: SweepResult) -> Figure:
             axis.set_xticks(tried, [_text(value) for value in tried])
             axis.set_xticks([], minor=True)
         if by is not None:  # above, where no bar is
-            axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+            close = {"columnspacing": 1.0, "handlelength": 1.6, "handletextpad": 0.4}
+            axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), title=_last(by), ncols=3, frameon=False, **close)
     return figure
 
 
