@@ -130,7 +130,8 @@ def table(files: Path) -> dict[str, Try]:
     scarce = {"cohort.goal": 40, "cohort.selection_timeout_s": 0.0}
     offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
-    noised = {"aggregation.protocol": "arithmetic", "privacy.noise_place": "phones"}
+    summed = {"aggregation.protocol": "arithmetic", "aggregation.step_latency_s": 100.0}
+    noised = {**summed, "privacy.noise_place": "phones"}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
@@ -218,7 +219,7 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.vocabulary_words_per_phone": Try(30, plan),
         "privacy.adjacency": Try("add-or-remove", plan),
         "privacy.poisson_counterfactual": Try(True, plan),
-        "privacy.noise_place": Try("phones", plan, {"aggregation.protocol": "arithmetic"}),
+        "privacy.noise_place": Try("phones", plan, summed),
         "privacy.phone_noise": Try("skellam", plan, noised),
         "aggregation.bits": Try(24, plan, noised),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
@@ -341,6 +342,8 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
         }
     if key == "data.sample_index":
         return {}
+    if key == "privacy.phone_noise" and kind in ("tree", "banded", "blt"):
+        return {"privacy.noise_place": "server"}  # no phone adds their noise
     if (key, kind) == ("model.sequence_length", "transformer"):
         return {"model.window": 5}  # which may not be longer
     if kind in OTHER_FILES:
