@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
     console = console_for(sys.stdout)
     settings = (console, flags.run, flags.days, flags.seeds)
     if flags.grid != NO_GRID:
-        files = play_grid_and_report(*settings, flags.grid, flags.protection)
+        files = play_grid_and_report(*settings, grid=flags.grid, protection=flags.protection)
     elif flags.protection == NO_PROTECTION:
         files = play_and_report(*settings)
     else:

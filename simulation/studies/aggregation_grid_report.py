@@ -45,11 +45,24 @@ _COLUMNS = (
 )
 _WITH_INTERVAL = "rounds_per_day"  # on the terminal; the files have all
 _LINES = ("-", "--", ":", "-.")
+# Place, figure and factor of each panel; below, its title and unit.
+_PANELS = (
+    *(((0, 0), "completed_share", 100.0), ((0, 1), "rounds_per_day", 1.0), ((0, 2), "round_s", 1.0)),
+    *(((1, 0), "upload_mb", 1.0), ((1, 1), "download_mb", 1.0), ((1, 2), "cryptography_s", 1.0)),
+)
+_TITLES = (
+    ("Rounds that completed", "%"),
+    ("Completed rounds", "a simulated day"),
+    ("From the invitation to the end of a round", "seconds, median"),
+    ("A phone sends", "MB a round"),
+    ("A phone hears, with the model", "MB a round"),
+    ("Cryptography of a phone, one thread here", "processor seconds"),
+)
 _WIDE = 8  # so many times as large as the smallest: on a scale of its own, the largest alone would be seen
 
 
 def play_grid_and_report(
-    console: Console, config: RunConfig, days: float, seeds: int, grid: Grid, protection: Protection
+    console: Console, config: RunConfig, days: float, seeds: int, *, grid: Grid, protection: Protection
 ) -> list[Path]:
     """Play the cells, print the tables and write the files.
 
@@ -197,19 +210,13 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
         rows: by `play_grid`.
     """
     figure, axes = new_figure(2, 3, (13, 7.4), "Rounds with secure aggregation, by neighbours of a phone")
-    _curves(axes[0, 0], rows, "completed_share", title="Rounds that completed", unit="%", factor=100.0)
-    _curves(axes[0, 1], rows, "rounds_per_day", title="Completed rounds", unit="a simulated day")
-    _curves(axes[0, 2], rows, "round_s", title="From the invitation to the end of a round", unit="seconds, median")
-    _curves(axes[1, 0], rows, "upload_mb", title="A phone sends", unit="MB a round")
-    _curves(axes[1, 1], rows, "download_mb", title="A phone hears, with the model", unit="MB a round")
-    _curves(
-        axes[1, 2], rows, "cryptography_s", title="Cryptography of a phone, one thread here", unit="processor seconds"
-    )
+    for (place, name, factor), said in zip(_PANELS, _TITLES, strict=True):
+        _curves(axes[place], rows, name, factor, said)
     figure.legend(handles=_legend(rows), loc="outside lower center", ncols=4, fontsize=9)
     save_figure(figure, path)
 
 
-def _curves(axis: Axes, rows: Sequence[Row], name: str, *, title: str, unit: str, factor: float = 1.0) -> None:
+def _curves(axis: Axes, rows: Sequence[Row], name: str, factor: float, said: tuple[str, str]) -> None:
     latencies = list(dict.fromkeys(row.cell.latency_s for row in rows if row.cell.latency_s is not None))
     for number, phones in enumerate(dict.fromkeys(row.cell.phones for row in rows)):
         colour = style_number(number).colour
@@ -227,7 +234,7 @@ def _curves(axis: Axes, rows: Sequence[Row], name: str, *, title: str, unit: str
             others = [(_neighbours(row), factor * _mean(row, name)) for row in some if row not in of_least]
             if others:
                 axis.plot(*zip(*others, strict=True), "o", color=colour, ms=5, mfc="white", zorder=3)
-    axis.set(title=title, ylabel=unit, xlabel="neighbours", xscale="log")
+    axis.set(title=said[0], ylabel=said[1], xlabel="neighbours", xscale="log")
     ticks = sorted({_neighbours(row) for row in rows if row.cell.size is not None})
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=7, rotation=45)
     axis.xaxis.set_minor_locator(NullLocator())

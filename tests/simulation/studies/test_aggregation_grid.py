@@ -146,9 +146,8 @@ def test_tables_fit_and_files_can_be_read_back(rows, tmp_path):
 def test_a_grid_of_nothing_but_latencies_is_that_of_the_settings(config, tmp_path):
     one = replace(config, cohort=replace(config.cohort, goal=12), output_dir=tmp_path / "out")
     said = io.StringIO()
-    files = play_grid_and_report(
-        Console(file=said, width=80), one, 0.02, 1, Grid(step_latencies_s=(0.0,)), NO_PROTECTION
-    )
+    asked = Grid(step_latencies_s=(0.0,))
+    files = play_grid_and_report(Console(file=said, width=80), one, 0.02, 1, grid=asked, protection=NO_PROTECTION)
     assert [path.name for path in files][1:] == [f"aggregation_grid.{ending}" for ending in ("csv", "json", "png")]
     assert [row["scheme"] for row in csv.DictReader(files[1].open(encoding="utf-8"))] == ["plain", "secagg"]
 
