@@ -197,17 +197,24 @@ def plot(path: Path, rows: Sequence[Row]) -> None:
         rows: by `play_grid`.
     """
     figure, axes = new_figure(2, 3, (13, 7.4), "Rounds with secure aggregation, by neighbours of a phone")
-    _curves(axes[0, 0], rows, "completed_share", 100.0, "Rounds that completed", "%")
-    _curves(axes[0, 1], rows, "rounds_per_day", 1.0, "Completed rounds", "a simulated day")
-    _curves(axes[0, 2], rows, "round_s", 1.0, "From the invitation to the end of a round", "seconds, median")
-    _curves(axes[1, 0], rows, "upload_mb", 1.0, "A phone sends", "MB a round")
-    _curves(axes[1, 1], rows, "download_mb", 1.0, "A phone hears, with the model", "MB a round")
-    _curves(axes[1, 2], rows, "cryptography_s", 1.0, "Cryptography of a phone, one thread here", "processor seconds")
+    _curves(axes[0, 0], rows, "completed_share", 100.0, title="Rounds that completed", unit="%")
+    _curves(axes[0, 1], rows, "rounds_per_day", 1.0, title="Completed rounds", unit="a simulated day")
+    _curves(axes[0, 2], rows, "round_s", 1.0, title="From the invitation to the end of a round", unit="seconds, median")
+    _curves(axes[1, 0], rows, "upload_mb", 1.0, title="A phone sends", unit="MB a round")
+    _curves(axes[1, 1], rows, "download_mb", 1.0, title="A phone hears, with the model", unit="MB a round")
+    _curves(
+        axes[1, 2],
+        rows,
+        "cryptography_s",
+        1.0,
+        title="Cryptography of a phone, one thread here",
+        unit="processor seconds",
+    )
     figure.legend(handles=_legend(rows), loc="outside lower center", ncols=4, fontsize=9)
     save_figure(figure, path)
 
 
-def _curves(axis: Axes, rows: Sequence[Row], name: str, factor: float, title: str, unit: str) -> None:
+def _curves(axis: Axes, rows: Sequence[Row], name: str, factor: float, *, title: str, unit: str) -> None:
     latencies = list(dict.fromkeys(row.cell.latency_s for row in rows if row.cell.latency_s is not None))
     for number, phones in enumerate(dict.fromkeys(row.cell.phones for row in rows)):
         colour = style_number(number).colour
