@@ -229,6 +229,9 @@ class DPFedAvg(Strategy):
         if plan.abandoned is not None:
             return []
         check_plan(plan, self.cohorts, server_round, admitted)
+        if not self._releases.may_sum(server_round, plan.reporters):
+            self._round_plan = RoundPlan.without_reporters(str(self.budget_reached))
+            return []
         nodes, briefing = self._nodes(grid), Briefing.from_config(config)
         current = TrainRequest(
             arrays=arrays,

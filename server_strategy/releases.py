@@ -109,6 +109,28 @@ class Releases:
         """
         return privacy_spent(self.plan, self.participation, self.made, self._beside(self.ledger.head, ended))
 
+    def may_sum(self, server_round: int, reporters: NDArray[np.int64]) -> bool:
+        """Whether a sum may be made at all, before any phone is asked.
+
+        Where phones add the noise, the sum itself is what the server learns: one that the budget or an account has no
+        room for must not come to be, and not only not be released. All who are asked are taken to be in it.
+
+        Args:
+            server_round: of the sum.
+            reporters: phones that are to be asked.
+
+        Returns:
+            False if it would exceed the budget; `budget_reached` then says so.
+        """
+        if self.plan.phone_noise is None or self.ledger.has_round(server_round):  # that one is free, or not released
+            return True
+        spent = self._spent_after(reporters, self._beside(None))
+        if self._exceeds_budget(spent):
+            return False
+        if self.permit is not None:
+            self.permit(spent)
+        return True
+
     def next(self, server_round: int, arrays: ArrayRecord, came: RoundReplies) -> tuple[Weights, PrivacySpent] | None:
         """Make the next release: it is on record, durably, when this returns.
 

@@ -296,3 +296,25 @@ def test_a_host_without_the_key_or_with_a_broken_form_says_so():
     message.content["phone-noise"]["form"] = "{}"
     with pytest.raises(ProtocolError, match="phone-noise of a run"):
         noised_phones_of(with_noise_key(message.content, NOISE.of_phones()))
+
+
+@pytest.mark.parametrize("protocol", ["arithmetic", "secagg"])
+def test_a_sum_that_the_budget_has_no_room_for_does_not_come_to_be(protocol):
+    hosts = Hosts()
+    strategy = strategy_of(plan_of(target_epsilon=0.5), protocol, hosts)
+    assert list(strategy.configure_train(1, start_arrays(), ConfigRecord(), Nodes(1))) == []
+    assert not hosts._sent  # no phone has even sent a key
+    assert strategy.aggregate_train(1, [])[0] is None
+    assert "above the budget" in strategy.budget_reached and strategy.spent(ended=True).epsilon == 0
+
+
+def test_an_account_is_asked_before_the_phones_are():
+    strategy = strategy_of(plan_of(), "arithmetic", Hosts())
+
+    def refuse(spent):
+        assert spent.epsilon > 0
+        raise ConfigError("no room")
+
+    strategy.before_each_release(refuse)
+    with pytest.raises(ConfigError, match="no room"):
+        strategy.configure_train(1, start_arrays(), ConfigRecord(), Nodes(1))

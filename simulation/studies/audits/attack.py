@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _WORDS = ("name", "attacker", "sees", "assumes", "quantity", "bound_is", "why")
 _NUMBERS = ("value", "low", "high", "confidence", "bound")
-_LARGEST = 1e300
+LARGEST = 1e300  # no figure, and no bound on one, is as large
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Attack:
             raise ConfigError(expected(where, "what an attack came to", "another object"))
         for name in names:
             value = content[name]
-            is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
             usable = isinstance(value, str) if name in _WORDS else value is None or is_number
             if not (isinstance(value, dict) if name == "details" else usable):
                 raise ConfigError(expected(where, f"what an attack came to, with its {name}", "another value"))

@@ -154,4 +154,7 @@ def read_audit(folder: Path) -> Audit | None:
     is_one = isinstance(attacks, list) and type(seed) is int and type(quick) is bool
     if not is_one or not isinstance(weights, str | None):
         raise ConfigError(expected(path, "what an audit found", "another file"))
-    return Audit(seed, quick, weights, tuple(Attack.from_json(one, path) for one in attacks))
+    told = tuple(Attack.from_json(one, path) for one in attacks)
+    if len({one.name for one in told}) < len(told):
+        raise ConfigError(expected(path, "each figure of an audit once", "one of them twice"))
+    return Audit(seed, quick, weights, told)

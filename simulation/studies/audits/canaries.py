@@ -101,6 +101,8 @@ def attack(subject: Subject) -> list[Attack]:
     plan, config = subject.prepared.plan, subject.prepared.config
     if plan.mechanism is None or plan.delta is None:
         return [_without_a_claim()]
+    if plan.phone_noise is not None:
+        return [_not_played()]
     effort = Effort.of(subject.quick)
     deployed, cohort = as_deployed(plan, config.cohort)
     observed = _play(subject, deployed, cohort, effort)
@@ -235,16 +237,17 @@ def _bounded(scores: Scores, included: NDArray[np.bool_], claim: Claim) -> Itera
     def of_gaussian(one: Guesses) -> float:
         return epsilon_of_mu(mu_at_least(one, each), claim.delta)
 
-    for what, bound in (
-        ("at least, whatever the noise", partial(epsilon_at_least, delta=claim.delta, significance=each)),
-        ("at least, of Gaussian noise", of_gaussian),
+    coins = "nothing but the coins by which canaries are in or out"
+    for what, assumes, bound in (
+        ("at least, whatever the noise", coins, partial(epsilon_at_least, delta=claim.delta, significance=each)),
+        ("at least, of Gaussian noise", f"{coins}, and that the claim is one of Gaussian noise", of_gaussian),
     ):
         least = best_of(tests, bound)
         yield Attack(
             name=f"canaries: {what}",
             attacker=_SERVER,
             sees=_ALL,
-            assumes="nothing but the coins by which canaries are in or out",
+            assumes=assumes,
             quantity=f"epsilon at delta {claim.delta:.2g}, at least",
             value=least,
             low=least,
@@ -318,6 +321,14 @@ def _without_a_claim() -> Attack:
         value=None,
         bound_is="none: there is no noise, and no claim",
         why="without noise whoever knows the other updates reads each from the sum: no epsilon is finite",
+    )
+
+
+def _not_played() -> Attack:
+    return replace(
+        _without_a_claim(),
+        bound_is="none: these rounds could not be played",
+        why="the phones add the noise of this run, and the phones that are played here add none",
     )
 
 

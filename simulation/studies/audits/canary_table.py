@@ -82,6 +82,7 @@ def _row(subject: Subject, mechanism: str, epsilon: float) -> Row:
         noise_multiplier=None,
         target_epsilon=epsilon,
         modelled_cohort=None,
+        noise_place="server",  # the mechanisms are the server's
         poisson_counterfactual=False,
     )
     optimizer = config.server_optimizer.make()

@@ -15,7 +15,7 @@ from typing import Literal
 
 from client_model.tflite.export_folder import VerificationError
 from simulation.run.directory import RunDirectory
-from simulation.studies.audits.attack import Attack
+from simulation.studies.audits.attack import LARGEST, Attack
 from simulation.studies.audits.audit import FILE_NAME, read_audit
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
@@ -60,8 +60,8 @@ def read_rule(rule: Path) -> dict[str, float | Literal["bound"]]:
         raise ConfigError(expected(rule, f"one table [{_TABLE}] with a figure of an audit or more", "another content"))
     for name, limit in limits.items():
         is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
-        if not (limit == BOUND or (is_number and limit >= 0)):
-            raise ConfigError(expected(f"{rule}: {name!r}", f'"{BOUND}" or a number >= 0', "another value"))
+        if not (limit == BOUND or (is_number and 0 <= limit < LARGEST)):
+            raise ConfigError(expected(f"{rule}: {name!r}", f'"{BOUND}" or a finite number >= 0', "another value"))
     return limits
 
 

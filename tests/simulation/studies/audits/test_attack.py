@@ -66,9 +66,8 @@ def test_another_content_is_refused(change):
 
 
 def test_audit_json_there_and_back(tmp_path):
-    audit = Audit(
-        3, True, "ab", (attack(), replace(attack(), low=None, value=None, high=None, why="nothing took part"))
-    )
+    nothing = replace(attack(), name="another", low=None, value=None, high=None, why="nothing took part")
+    audit = Audit(3, True, "ab", (attack(), nothing))
     assert read_audit(tmp_path) is None
     assert write_audit(tmp_path / "new", audit) == tmp_path / "new" / FILE_NAME
     assert read_audit(tmp_path / "new") == audit

@@ -1,10 +1,12 @@
 """The canary audit through the real strategy: what keeps its claim passes, what is broken on purpose is caught."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from server_strategy.aggregation.config import AggregationConfig
 from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
@@ -13,11 +15,12 @@ from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.releases import Releases
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum, l2_norm
-from simulation.studies.audits.canaries import Claim, alone, figures
+from simulation.studies.audits.canaries import Claim, alone, attack, figures
 from simulation.studies.audits.canary_phones import LENGTH, Canaries, CanaryHosts, random_direction
 from simulation.studies.audits.canary_play import Observed, as_deployed, play
 from simulation.studies.audits.canary_scores import filtered
 from simulation.studies.audits.lone_canary import play_alone
+from simulation.world.aggregation_settings import phones_add
 from typefleet.errors import ConfigError
 
 MECHANISMS = ("gaussian", "tree", "banded", "blt")
@@ -217,3 +220,11 @@ def test_too_few_phones_and_no_release_are_said():
             num_phones=PHONES,
             optimizer=ServerOptimizerConfig(),
         )
+
+
+def test_of_noise_that_phones_add_there_is_no_figure_and_it_is_said_why():
+    privacy = PrivacyConfig(noise_place="phones", noise_multiplier=2.0)
+    add = phones_add(privacy, AggregationConfig("arithmetic"), COHORT, 100)
+    plan = make_privacy_plan(COHORT, privacy, rounds=ROUNDS, num_phones=PHONES, phones_add=add)
+    (found,) = attack(SimpleNamespace(prepared=SimpleNamespace(plan=plan, config=None)))
+    assert found.value is None and found.holds is None and "phones add the noise" in found.why

@@ -63,12 +63,15 @@ def test_a_release_needs_an_audit_of_its_own_weights_within_the_rule(audited, ru
         require(audited(attack()), strict)
     require(audited(attack(high=1.1)), strict)
     require(audited(attack()), rule(f'[at_most]\n"{NAME}" = "bound"\n'))
+    with pytest.raises(ConfigError, match=r"audit.json: expected each figure of an audit once"):
+        require(audited(attack(), attack(high=1.1)), strict)
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "[at_most]\n", "[other]\na = 1\n", "at_most = 3\n", "[at_most]\na = true\n", "[at_most]\na = -1\n"]
-    + ['[at_most]\na = "claim"\n', "[at_most]\na = 1\n[more]\n", "[at_most]\na = nan\n", "[at_most"],
+    + ['[at_most]\na = "claim"\n', "[at_most]\na = 1\n[more]\n", "[at_most]\na = nan\n", "[at_most"]
+    + ["[at_most]\na = inf\n", f"[at_most]\na = 1{'0' * 400}\n"],
 )
 def test_what_is_no_rule_is_refused(rule, text):
     with pytest.raises(ConfigError, match=r"audit.toml"):
