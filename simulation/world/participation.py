@@ -43,7 +43,9 @@ def phone_groups(fleet: Fleet, tokens: NDArray[np.int64] | None) -> list[Groupin
 
 
 def _by_volume(fleet: Fleet, tokens: NDArray[np.int64]) -> Grouping:
-    bounds = np.unique(np.quantile(tokens[fleet.may_train], [0.25, 0.5, 0.75]).astype(np.int64))
+    of_training = tokens[fleet.may_train]
+    quartiles = np.quantile(of_training, [0.25, 0.5, 0.75]) if of_training.size else np.empty(0)  # nobody may train
+    bounds = np.unique(quartiles.astype(np.int64))
     edges = ["0", *(f"{bound:,}" for bound in bounds)]
     volumes = [f"{a}-{b}" for a, b in zip(edges, edges[1:], strict=False)] + [f"over {edges[-1]}"]
     return Grouping("tokens a round", tuple(volumes), np.searchsorted(bounds, tokens))
