@@ -40,7 +40,7 @@ class RunConfig:
     rounds: Annotated[int, Ge(1)] = 100
     """Completed rounds to run for; abandoned rounds come on top."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
-    """Key of everything random. Whoever knows it can subtract the noise."""
+    """Key of everything random but secret noise. Whoever knows it can subtract seeded noise."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
