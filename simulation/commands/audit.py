@@ -51,7 +51,7 @@ class Flags:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Attack, print, write; 1 if a bound fell."""
+    """Attack, write, print; 1 if a bound fell."""
     flags = parse_with_tyro(Flags, argv)
     if (flags.run_dir is None) == (flags.config is None):
         found = "neither" if flags.run_dir is None else "both"
@@ -74,10 +74,10 @@ def _audit(flags: Flags, subject: "Subject") -> int:
     from simulation.studies.audits.audit import carry_out, draw_figures, print_audit, write_audit
 
     audit, console = carry_out(subject, flags.attacks), console_for(sys.stdout)
-    print_audit(console, audit)
     folder = flags.output_dir or flags.run_dir or _FOLDER
-    with held(folder):
+    with held(folder):  # before it is shown, in case its reader goes
         paths = [write_audit(folder, audit), *draw_figures(folder, audit)]
+    print_audit(console, audit)
     for path in paths:
         console.print(str(path))
     return 1 if audit.fallen else 0
@@ -87,7 +87,7 @@ def _table(flags: Flags, subject: "Subject") -> int:
     from simulation.studies.audits import canary_table as study
 
     rows = study.play_table(subject, flags.mechanisms, flags.epsilons, flags.seeds)
-    console = console_for(sys.stdout)
+    path, console = study.write_rows(flags.output_dir or _FOLDER, rows), console_for(sys.stdout)
     study.print_rows(console, rows)
-    console.print(str(study.write_rows(flags.output_dir or _FOLDER, rows)))
+    console.print(str(path))
     return 1 if any(row.fallen for row in rows) else 0
