@@ -55,7 +55,8 @@ def main(argv: Sequence[str]) -> int:
     flags = parse_with_tyro(Flags, argv)
     if (flags.run_dir is None) == (flags.config is None):
         found = "neither" if flags.run_dir is None else "both"
-        raise ConfigError(expected("what is attacked", "RUN_DIR or --config FILE", found))
+        one = "RUN_DIR, before any --attacks, or --config FILE" if flags.attacks else "RUN_DIR or --config FILE"
+        raise ConfigError(expected("what is attacked", one, found))
     if flags.epsilons and (flags.config is None or flags.attacks):
         raise ConfigError(expected("--epsilons", "with --config, and without --attacks", "RUN_DIR or --attacks"))
     if flags.mechanisms and not flags.epsilons:

@@ -12,7 +12,7 @@ from simulation.files import read_json_object, write_text_atomically
 from simulation.run.directory import RunDirectory
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.table import attack_of, attacks_on, figures
-from simulation.tables import print_facts, print_table
+from simulation.tables import print_named, print_table
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 from typefleet.steps import step
@@ -74,7 +74,10 @@ def print_audit(console: Console, audit: Audit) -> None:
     """
     rows = [[one.name, one.quantity, _shown(one), _number(one.bound), _verdict(one)] for one in audit.attacks]
     print_table(console, ("attack", "what it measures", "measured", "bound", ""), rows, left=(0, 1))
-    print_facts(console, [(_and(names), list(told)) for told, names in _told_alike(audit.attacks).items()])
+    for told, names in _told_alike(audit.attacks).items():
+        console.print()
+        print_named(console, "\n".join([_and(names), *(f"    {paragraph}" for paragraph in told)]))
+    console.print()
     for one in audit.fallen:
         console.print(f"{one.name}: {_shown(one)} is above {_number(one.bound)}, {one.bound_is}")
     if not audit.fallen:
