@@ -245,8 +245,8 @@ BAD_INPUT = {
         ["--output-dir", "{tmp}/two.jsonl/run"],
         "a folder that can be written, found {tmp}/two.jsonl",
     ),
-    "folder at a link to nothing": (["--output-dir", "{tmp}/link"], "a folder that can be written, found {tmp}/link"),
-    "folder at a link to itself": (["--output-dir", "{tmp}/loop"], "a folder that can be written, found {tmp}/loop"),
+    "folder at a link to nothing": (["--output-dir", "{tmp}/link"], "{tmp}/link, a link that leads nowhere"),
+    "folder at a link to itself": (["--output-dir", "{tmp}/loop"], "{tmp}/loop, a link that leads nowhere"),
     "nothing to resume": (["--resume", "{tmp}/none"], "config.toml: expected a file that can be read"),
 }
 
