@@ -71,6 +71,31 @@ class Population(Protocol):
         """`types` of several whole phones."""
 
 
+class OnAnother:
+    """What a population that stands on another one leaves as it is."""
+
+    inner: Population
+
+    @property
+    def num_phones(self) -> int:
+        """Phones, held-out ones included."""
+        return self.inner.num_phones
+
+    @property
+    def unlisted_word_letters(self) -> int:
+        """Letters of a word past the lexicon's end, on average; 0 where there are none."""
+        return self.inner.unlisted_word_letters
+
+    @property
+    def skipped_lines(self) -> int:
+        """Bad lines that were left out."""
+        return self.inner.skipped_lines
+
+    def digests(self) -> NDArray[np.uint64]:
+        """A digest of each phone's text, as the other one has it: uint64 [num_phones]."""
+        return self.inner.digests()
+
+
 @dataclass(frozen=True)
 class PeopleSplit:
     """Who trains and who is measured, of the people whose text there is."""

@@ -81,19 +81,14 @@ def accept_input(
         check_network(config.engine.address, config.engine.trust_network)
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
-    make_trackers(config.tracking)
-    if config.aggregation.is_summed:
-        full_graph(config.aggregation, config.cohort)
-    if config.output_dir is not None and not resume:
-        check_output_dir(config.output_dir)
+    _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
     people, held_out = split.of(digests[: spec.num_people])
-    training = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
-    _check_goal(config, len(training), "the {} training phones of the fleet")
+    training = _training_phones(config, spec, people)
     start = open_starting_point(config)
     counts_words = start is None and config.data.vocabulary_path is None
     listed = None if counts_words else _given_vocabulary(config, start)
@@ -121,6 +116,20 @@ def accept_input(
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _check_without_text(config: RunConfig, resume: bool) -> None:
+    make_trackers(config.tracking)
+    if config.aggregation.is_summed:
+        full_graph(config.aggregation, config.cohort)
+    if config.output_dir is not None and not resume:
+        check_output_dir(config.output_dir)
+
+
+def _training_phones(config: RunConfig, spec: PopulationSpec, people: NDArray[np.int64]) -> NDArray[np.int64]:
+    training: NDArray[np.int64] = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
+    _check_goal(config, len(training), "the {} training phones of the fleet")
+    return training
 
 
 def _check_goal(config: RunConfig, most: int, which: str) -> None:

@@ -15,7 +15,7 @@ from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.metrics.table import MetricTable
 from client_model.text.batches import training_tokens
-from client_model.text.population import Population
+from client_model.text.population import OnAnother, Population
 from client_model.text.vocabulary import Vocabulary
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
@@ -85,30 +85,15 @@ Text = tuple[NDArray[np.integer[Any]], NDArray[np.int64]]  # types of a phone's 
 
 
 @dataclass
-class _Remembered:
+class _Remembered(OnAnother):
     """A population that keeps the text of the phones it was asked for, for two passes over it."""
 
     inner: Population
     kept: dict[int, Text] = field(default_factory=dict)
 
     @property
-    def num_phones(self) -> int:
-        return self.inner.num_phones
-
-    @property
     def lexicon(self) -> Sequence[str]:
         return self.inner.lexicon
-
-    @property
-    def unlisted_word_letters(self) -> int:
-        return self.inner.unlisted_word_letters
-
-    @property
-    def skipped_lines(self) -> int:
-        return self.inner.skipped_lines
-
-    def digests(self) -> NDArray[np.uint64]:
-        return self.inner.digests()
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         return self.inner.message_lengths(phone)

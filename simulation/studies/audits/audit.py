@@ -11,7 +11,7 @@ from rich.console import Console
 from simulation.files import read_json_object, write_text_atomically
 from simulation.run.directory import RunDirectory
 from simulation.studies.audits.attack import Attack, Subject
-from simulation.studies.audits.table import attack_of, attacks_on, figures
+from simulation.studies.audits.table import attack_of, attacks_on, draw
 from simulation.tables import print_named, print_table
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
@@ -137,7 +137,7 @@ def draw_figures(folder: Path, audit: Audit) -> list[Path]:
         folder: that is there.
         audit: what was found.
     """
-    paths = [path for draw in figures() for path in draw(folder, audit.attacks)]
+    paths = list(draw(folder, audit.attacks))
     for path in paths:
         close_to_others(path)
     return paths

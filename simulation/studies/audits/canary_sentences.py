@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
-from client_model.text.population import Population
+from client_model.text.population import OnAnother, Population
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary
 
 SECRET_WORDS = 4  # of ten each: 10,000 secrets
@@ -88,7 +88,7 @@ def draw_canaries(
 
 
 @dataclass(frozen=True)
-class WithCanaries:
+class WithCanaries(OnAnother):
     """A population in which some phones have written sentences more, after all that they wrote; made by `of`."""
 
     inner: Population
@@ -114,25 +114,6 @@ class WithCanaries:
             own = tuple(types[vocabulary.tokens[i]] for i in one.words)
             by_phone.update(dict.fromkeys(one.phones, (own, one.times)))
         return cls(inner, (*inner.lexicon, *lacking), len(lacking), by_phone)
-
-    @property
-    def num_phones(self) -> int:
-        """Phones, held-out ones included."""
-        return self.inner.num_phones
-
-    @property
-    def unlisted_word_letters(self) -> int:
-        """Letters of a word past the lexicon's end, on average."""
-        return self.inner.unlisted_word_letters
-
-    @property
-    def skipped_lines(self) -> int:
-        """Bad lines that were left out."""
-        return self.inner.skipped_lines
-
-    def digests(self) -> NDArray[np.uint64]:
-        """A digest of each phone's own text: uint64 [num_phones]."""
-        return self.inner.digests()
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         """Tokens of each message of a phone: int64 [messages]."""

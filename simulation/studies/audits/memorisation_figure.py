@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from simulation.plots import GREY, new_figure, save_figure, style_number
-from simulation.studies.audits.attack import Attack
 from simulation.studies.audits.memorisation import START, most_bits
 from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM
 
-FILE_NAME = "memorisation.png"
 _BY_CHANCE = 1.44  # log2(e) bits, of a rank drawn at random
 _LABELS = {
     START: "before\ntraining",
@@ -18,21 +16,6 @@ _LABELS = {
     SIMULATION: "+ noise of\na simulation",
     DEPLOYMENT: "+ noise of\na deployment",
 }
-
-
-def draw(folder: Path, attacks: Sequence[Attack]) -> list[Path]:
-    """Write memorisation.png into a folder; returns its path, or none where there are no figures to draw.
-
-    Args:
-        folder: that is there.
-        attacks: what they came to; the details of one of them have all figures.
-    """
-    found = next((one.details["remembered"] for one in attacks if "remembered" in one.details), None)
-    if found is None:
-        return []
-    path = folder / FILE_NAME
-    plot(path, found)
-    return [path]
 
 
 def plot(path: Path, found: Sequence[Mapping[str, Any]]) -> None:

@@ -9,13 +9,21 @@ from simulation.studies.audits.attack import Attack, Subject
 from typefleet.errors import ConfigError, expected
 
 
+class Figure(NamedTuple):
+    """A picture of what an attack came to."""
+
+    file_name: str
+    of: str  # name, among the details of one of its figures, of all that is drawn
+    place: str  # `module:function`, which takes the path and what is drawn
+
+
 class Known(NamedTuple):
     """An attack that can be asked for."""
 
     about: str  # in one line
     place: str  # `module:function`, which takes a Subject and returns what it came to
     needs_run: bool  # a finished run, and not settings alone
-    figure: str = ""  # `module:function`, which draws into a folder what all attacks came to, and returns the paths
+    figure: Figure | None = None
 
 
 # An attack more is a module in this package and a line here.
@@ -29,13 +37,13 @@ ATTACKS: dict[str, Known] = {
         "words of phones, recovered from their updates and from sums of them",
         "simulation.studies.audits.words_told:words_told",
         needs_run=False,
-        figure="simulation.studies.audits.words_told_figure:draw",
+        figure=Figure("words_told.png", "told", "simulation.studies.audits.words_told_figure:plot"),
     ),
     "memorisation": Known(
         "secrets that few phones wrote, read from the file that phones run",
         "simulation.studies.audits.memorisation:memorisation",
         needs_run=False,
-        figure="simulation.studies.audits.memorisation_figure:draw",
+        figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
     ),
 }
 
@@ -52,11 +60,21 @@ def attack_of(name: str) -> Callable[[Subject], Sequence[Attack]]:
     return found
 
 
-def figures() -> Iterator[Callable[[Path, Sequence[Attack]], list[Path]]]:
-    """What draws figures, one after the other; where there is nothing to draw, it draws none."""
+def draw(folder: Path, attacks: Sequence[Attack]) -> Iterator[Path]:
+    """Draw each picture that there is something for; yields the paths.
+
+    Args:
+        folder: for them, there already.
+        attacks: what they came to.
+    """
     for known in ATTACKS.values():
-        if known.figure:
-            yield _imported(known.figure)
+        if known.figure is None:
+            continue
+        name, of, place = known.figure
+        found = next((one.details[of] for one in attacks if of in one.details), None)
+        if found is not None:
+            _imported(place)(folder / name, found)
+            yield folder / name
 
 
 def _imported(place: str) -> Any:

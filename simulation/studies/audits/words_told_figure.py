@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
-from simulation.studies.audits.attack import Attack
 from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM
 from simulation.studies.audits.words_told import ANYBODY, COMMON_WORDS, ONE
 
-FILE_NAME = "words_told.png"
 _TITLES = {
     SUM: "the sum alone",
     CLIPPED: "+ clipping",
@@ -20,21 +18,6 @@ _ROWS = {
     ONE: ("Which words did\nthis one phone write?", BLUE),
     ANYBODY: ("Which words did\nanybody in the sum write?", ORANGE),
 }
-
-
-def draw(folder: Path, attacks: Sequence[Attack]) -> list[Path]:
-    """Write words_told.png into a folder; returns its path, or none where there are no figures to draw.
-
-    Args:
-        folder: that is there.
-        attacks: what they came to; the details of one of them have all figures.
-    """
-    told = next((one.details["told"] for one in attacks if "told" in one.details), None)
-    if told is None:
-        return []
-    path = folder / FILE_NAME
-    plot(path, told)
-    return [path]
 
 
 def plot(path: Path, told: Sequence[Mapping[str, Any]]) -> None:

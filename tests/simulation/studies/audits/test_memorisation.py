@@ -11,7 +11,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from simulation.config import RunConfig, settled
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.memorisation import CELLS, START, as_attacks, memorisation, most_bits, remember
-from simulation.studies.audits.memorisation_figure import draw
+from simulation.studies.audits.table import draw
 from simulation.studies.audits.update_sums import CLIPPED, SUM
 from simulation.world.config import FleetConfig
 
@@ -54,7 +54,7 @@ def test_figures_are_attacks_and_a_picture(attacked, tmp_path):
     read = [Attack.from_json(json.loads(json.dumps(one.to_json())), "a file") for one in told]
     (path,) = draw(tmp_path, read)
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert draw(tmp_path, read[1:]) == []
+    assert not list(draw(tmp_path, read[1:]))
 
 
 def test_of_too_few_phones_nothing_is_measured():

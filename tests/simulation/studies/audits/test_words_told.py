@@ -8,9 +8,9 @@ from scipy.stats import norm
 from server_strategy.config import CohortConfig
 from simulation.config import RunConfig, settled
 from simulation.studies.audits.attack import Attack, Subject
+from simulation.studies.audits.table import draw
 from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM
 from simulation.studies.audits.words_told import ANYBODY, ONE, as_attacks, tell, total_variation, words_told
-from simulation.studies.audits.words_told_figure import draw
 from simulation.world.config import FleetConfig
 
 
@@ -59,7 +59,7 @@ def test_figures_are_attacks_and_a_picture(attacked, tmp_path):
     assert len(read[0].details["told"]) == len(told)
     (path,) = draw(tmp_path, read)
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert draw(tmp_path, read[1:]) == []  # without the details there is nothing to draw
+    assert not list(draw(tmp_path, read[1:]))  # without the details there is nothing to draw
 
 
 @pytest.mark.parametrize("z", [0.1, 0.5, 1.0, 2.0, 10.0])
