@@ -8,23 +8,17 @@ import pytest
 from simulation.flags import parse_simulate
 from simulation.studies.privacy_check import checked
 from tests.simulation.conftest import WEIGHTS_ONLY
-from tests.simulation.test_sums_alone import contents, in_records, play
+from tests.simulation.test_sums_alone import Files, contents, in_records, play
 from typefleet.errors import ConfigError
 
 FLAGS = (*WEIGHTS_ONLY, "--rounds", 2, "--privacy.noise-place", "phones")
 SKELLAM = ("--privacy.phone-noise", "skellam", "--aggregation.bits", 16)
 
 
-class Run:
+class Run(Files):
     def __init__(self, folder, *flags):
         self.folder = folder
         self.heard, self.printed = play(*FLAGS, *flags, "--output-dir", folder)
-
-    def read(self, name):
-        return json.loads((self.folder / name).read_text())
-
-    def lines(self):
-        return [json.loads(line) for line in (self.folder / "rounds.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,17 @@ def play(*flags):
     return engine.grid, printed.getvalue()
 
 
-class Run:
+class Files:
+    """Of a run in `folder`."""
+
+    def read(self, name):
+        return json.loads((self.folder / name).read_text())
+
+    def lines(self):
+        return [json.loads(line) for line in (self.folder / "rounds.jsonl").read_text().splitlines()]
+
+
+class Run(Files):
     """A run, and, where vectors are masked, what they were before, by phone, and the secret of the phones."""
 
     def __init__(self, folder, *flags):
@@ -79,12 +89,6 @@ class Run:
             patch.setattr(Masks, "masked", seen)
             patch.setattr(phone_secret, "with_phone_secret", known)
             self.heard, self.printed = play(*FLAGS, *flags, "--output-dir", folder)
-
-    def read(self, name):
-        return json.loads((self.folder / name).read_text())
-
-    def lines(self):
-        return [json.loads(line) for line in (self.folder / "rounds.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
