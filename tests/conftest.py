@@ -18,6 +18,8 @@ from hypothesis import settings
 from tests.reached_lines import HandedToCoverage, note_if_asked
 
 note_if_asked()
+# A second thread of numpy's BLAS would wait, busily, for a processor that another process of tests has. Before numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: E402, F401
 from simulation.flags import run_door  # noqa: E402
@@ -80,6 +82,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What a file of tests leaves, of TensorFlow's above all, stays: its converter collects twice for each model."""
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_runtest_setup() -> None:

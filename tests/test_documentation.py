@@ -135,6 +135,9 @@ def test_each_target_of_make_is_a_command_of_the_documentation():
 @pytest.mark.slow
 def test_the_lines_of_python_in_the_readme_run(tmp_path):
     (lines,) = re.findall(r"```python\n(from typefleet.+?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    size = "rounds=10, fleet=FleetConfig(size=3000)"
+    assert size in lines
+    lines = lines.replace(size, "rounds=2, fleet=FleetConfig(size=300)")  # a smoke version
     without_ray = (
         "from functools import partial\nimport typefleet\n"
         "from tests.simulation.engine_in_process import EngineInProcess\n"

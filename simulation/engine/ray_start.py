@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,9 @@ START_TIMEOUT_S = 60.0  # of Ray, and of its first worker process; each takes a 
 COMPLAINT_S = 20.0  # after which a worker process that did not start is looked for
 _MACHINE_LOSS_TIMEOUT_S = 30.0  # Ray takes up to so long to notice that a machine is gone
 _POLL_S = 0.2
+# The raylet insists on an agent, and ends without it. It gives it a pipe, which ends when the raylet does, however that
+# comes; the shell takes the arguments that are added.
+_IDLE_AGENT = "sh -c 'exec cat > /dev/null'"
 _HANDED_ON = (KERAS_SWITCH_AS_FOUND, "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
@@ -109,14 +112,17 @@ def _without_idle_helpers() -> Iterator[None]:
     """Let Ray start only what somebody uses.
 
     Not an autoscaler, for a cluster that cannot grow; not a reader of logs that nobody is shown; not the server of the
-    dashboard that is not there, for which Ray would wait. Each takes the time of a processor while everything starts,
-    and a port. And not the thread that prints what Ray thinks of its own death, which is raised. `ray.init` has no
-    argument for any of them.
+    dashboard that is not there, for which Ray would wait; not the agent of that dashboard on this machine, nor the one
+    that makes environments for workers, of which a Ray of our own makes none. Each takes the time of a processor while
+    everything starts, memory and a port. And not the thread that prints what Ray thinks of its own death, which is
+    raised. `ray.init` has no argument for any of them.
     """
     private: Any = ray._private
     worker, prints_errors = private.worker, private.worker.listen_error_messages
     parameters, node = private.parameter, private.node.Node
     all_of_them, with_server = parameters.RayParams, node.start_api_server
+    services, start_process = private.services, private.services.start_ray_process
+    services.start_ray_process = lambda command, *told, **how: start_process(_without_agents(command), *told, **how)
     parameters.RayParams = partial(all_of_them, no_monitor=True, include_log_monitor=False)
     node.start_api_server = worker.listen_error_messages = lambda *_, **__: None
     try:
@@ -125,6 +131,13 @@ def _without_idle_helpers() -> Iterator[None]:
         worker.listen_error_messages = prints_errors
         parameters.RayParams = all_of_them
         node.start_api_server = with_server
+        services.start_ray_process = start_process
+
+
+def _without_agents(command: Sequence[str]) -> list[str]:
+    """A command that starts a process of Ray's, with something in the place of its agents that does nothing."""
+    agents = ("--dashboard_agent_command", "--runtime_env_agent_command")
+    return [f"{name}={_IDLE_AGENT}" if (name := word.partition("=")[0]) in agents else word for word in command]
 
 
 @contextmanager

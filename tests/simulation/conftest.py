@@ -22,6 +22,7 @@ TINY = (
     *("--rounds", 3, "--cohort.goal", 8, "--fleet.size", 300),
     *("--data.format", "synthetic", "--data.vocabulary-phones", 100),
     *("--model.vocabulary-size", 400, "--model.embedding-size", 32, "--model.units", 48),
+    *("--model.sequence-length", 10),  # each process traces as many steps
     *("--evaluation.max-phones", 10, "--privacy.noise-multiplier", 1, "--privacy.modelled-cohort", 500),
     *("--privacy.noise-source", "seeded"),
     *("--training.learning-rate", 4, "--training.max-sequences", 12, "--server-optimizer.schedule", "constant"),

@@ -4,6 +4,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from client_model.config import ModelConfig
 from client_model.learning.language_model import model_shape
+from client_model.tflite import compensated_rounding
 from client_model.tflite.export_tflite import convert
 from client_model.tflite.flatbuffer_model import operator_kind, pack_model, unpack_model
 from client_model.tflite.interpreter import open_interpreter
@@ -92,6 +93,7 @@ def test_a_model_put_together_otherwise_is_refused(monkeypatch):
 def test_the_published_model_fits_its_sizes(monkeypatch):
     shape = model_shape(ModelConfig(preset="gboard"))
     weights = some_weights(shape, seed=1)  # none of them zero: a table of zeros would not be stored
+    monkeypatch.setattr(compensated_rounding, "_TOKENS", 40)  # how well it is rounded does not change its size
     file = convert(shape, weights, ("int8",))["int8"]
     assert len(file) <= 1_800_000  # step and score
     words = "\n".join(f"word{number:04d}" for number in range(shape.vocabulary_size))  # as long as real ones
