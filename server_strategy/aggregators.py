@@ -28,6 +28,15 @@ Exchange: TypeAlias = Callable[[Grid, list[Message], float], Iterable[Message]]
 """(grid, messages, seconds) -> their answers."""
 
 
+MayLearn: TypeAlias = Callable[[RoundReplies], str | None]
+"""Asked before a sum is learnt, with who is in it: why it must not be, or None."""
+
+
+def learn_any(came: RoundReplies) -> str | None:
+    """Nothing is against it."""
+    return None
+
+
 def send_and_receive(grid: Grid, messages: list[Message], timeout_s: float) -> Iterable[Message]:
     """As Flower does it: an answer to each message, or an error in its place, and none that is repeated."""
     return grid.send_and_receive(messages, timeout=timeout_s)
@@ -55,8 +64,20 @@ class Aggregator(Protocol):
     def content(self, request: TrainRequest) -> RecordDict:
         """What a host is sent."""
 
-    def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
+    def join(
+        self,
+        replies: Iterable[Message],
+        reporters: NDArray[np.int64],
+        num_weights: int,
+        may_learn: MayLearn = learn_any,
+    ) -> RoundReplies:
         """Add up the answers of the round that began last.
+
+        Args:
+            replies: of the hosts.
+            reporters: phones that were asked.
+            num_weights: of the model.
+            may_learn: asked before the server can know the sum, where it does not know each host's anyway.
 
         Raises:
             ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
@@ -80,8 +101,14 @@ class EachPhoneTold:
         """The request alone."""
         return request.to_content()
 
-    def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
-        """Add up the hosts' sums."""
+    def join(
+        self,
+        replies: Iterable[Message],
+        reporters: NDArray[np.int64],
+        num_weights: int,
+        may_learn: MayLearn = learn_any,
+    ) -> RoundReplies:
+        """Add up the hosts' sums, which the server knows as soon as they arrive."""
         return join_replies(replies, reporters, num_weights)
 
     def facts(self) -> dict[str, Any] | None:
@@ -132,14 +159,23 @@ class SumsAlone(EachPhoneTold):
         content = request.to_content()
         return content if self.noised is None else with_phone_noise(content, self.noised)
 
-    def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
-        """Add up the hosts' sums of vectors, and read the sum."""
+    def join(
+        self,
+        replies: Iterable[Message],
+        reporters: NDArray[np.int64],
+        num_weights: int,
+        may_learn: MayLearn = learn_any,
+    ) -> RoundReplies:
+        """Add up the hosts' sums of vectors, and read the sum; a sum that must not be learnt is not looked at."""
         came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
         gone = set(reporters.tolist()) - set(came.reported.tolist())
         self._leaves |= {phone: min(self._leaves[phone], int(Step.MASK)) for phone in gone}
         counted = self._count()
         if counted.failure is not None:
-            why = f"secure aggregation: {WHY_FAILED[counted.failure]}"
+            why: str | None = f"secure aggregation: {WHY_FAILED[counted.failure]}"
+        else:
+            why = may_learn(came)
+        if why is not None:
             return replace(came, total=came.total[:num_weights], not_summed=why)
         server_round = self._terms.server_round
         read = read_totals(came, came.total, num_weights, self.noised, server_round=server_round, is_whole=True)

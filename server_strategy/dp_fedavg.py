@@ -40,6 +40,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from logging import WARNING, getLogger
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -67,7 +68,7 @@ from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
 from server_strategy.releases import REPEATED_WITH_ANOTHER_SUM, Releases
 from server_strategy.round_outcome import RoundOutcome, outcome_of
-from server_strategy.round_replies import join_replies
+from server_strategy.round_replies import RoundReplies, join_replies
 from server_strategy.state import State, branch, leaf, leaves_of
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES
@@ -220,7 +221,7 @@ class DPFedAvg(Strategy):
         if self.budget_reached is not None:
             self._round_plan = RoundPlan.without_reporters(self.budget_reached)
             return []
-        admitted = self._releases.admitted()
+        admitted = self._releases.admitted(server_round)
         with calling(f"cohorts {type(self.cohorts).__name__}", "a plan of the round"):
             plan = self.cohorts.plan_round(server_round, admitted)
         self._round_plan = plan
@@ -256,16 +257,8 @@ class DPFedAvg(Strategy):
         plan, arrays = self._round_plan, self._arrays
         if plan is None or arrays is None:
             raise RuntimeError(expected("aggregate_train", "a round that configure_train began", "none"))
-        joined = join_replies if plan.abandoned else self._aggregator.join
-        came = joined([] if plan.abandoned else replies, plan.reporters, _num_weights(arrays))
-        reported, asked = len(came.reported), 0 if plan.abandoned else len(plan.reporters)
-        facts = None if plan.abandoned else self._aggregator.facts()
-        plan = replace(plan, abandoned=plan.abandoned or came.not_summed)
-        if plan.abandoned is None and reported < self.cohort.minimum_report_share * self.cohort.goal:
-            reason = f"{reported} usable updates of {len(plan.reporters)} reports"
-            if came.failure_causes:
-                reason += f"; phones failed with {came.failure_causes[0]}"
-            plan = replace(plan, abandoned=reason)
+        came, facts, asked = self._came(server_round, plan, replies, _num_weights(arrays))
+        plan = replace(plan, abandoned=plan.abandoned or came.not_summed or self._too_few(came, len(plan.reporters)))
         clip_norm, released = self.protected_sum.clip_norm, None
         if plan.abandoned is None:
             released = self._releases.next(server_round, arrays, came)
@@ -278,6 +271,28 @@ class DPFedAvg(Strategy):
         weights, spent = released
         self.last_round = outcome_of(plan, came, asked=asked, clip_norm=clip_norm, spent=spent, aggregation=facts)
         return shaped_like(arrays, weights), MetricRecord({**self.last_round.figures()})
+
+    def _came(
+        self, server_round: int, plan: RoundPlan, replies: Iterable[Message], num_weights: int
+    ) -> tuple[RoundReplies, dict[str, Any] | None, int]:
+        """(the sum of a round, what its record says of how it was made, the phones that were asked)."""
+        if plan.abandoned is not None:
+            return join_replies([], plan.reporters, num_weights), None, 0
+
+        def may_learn(came: RoundReplies) -> str | None:
+            return self._too_few(came, len(plan.reporters)) or self._releases.may_learn(server_round, came)
+
+        came = self._aggregator.join(replies, plan.reporters, num_weights, may_learn)
+        if came.stayed_hidden:
+            self.ledger.was_hidden()
+        return came, self._aggregator.facts(), len(plan.reporters)
+
+    def _too_few(self, came: RoundReplies, asked: int) -> str | None:
+        """Why there is no release of so few updates; None if they are enough."""
+        if len(came.reported) >= self.cohort.minimum_report_share * self.cohort.goal:
+            return None
+        causes = f"; phones failed with {came.failure_causes[0]}" if came.failure_causes else ""
+        return f"{len(came.reported)} usable updates of {asked} reports{causes}"
 
     # Evaluation -------------------------------------------------------------------------------
 

@@ -38,29 +38,28 @@ Lists of one number may come bare, since Flower's users write them so.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from server_strategy.record_reader import ProtocolError, RecordReader, as_list, record_of
+from server_strategy.record_reader import ProtocolError, RecordReader, record_of
+from server_strategy.shard_reply import HostProfile as HostProfile
+from server_strategy.shard_reply import Ids as Ids
+from server_strategy.shard_reply import ShardReply, read_reply
+from server_strategy.shard_reply import require_asked as require_asked
 from typefleet.errors import expected
 
-_ARRAYS, _CONFIG, _METRICS, _UPDATE_SUM, _FAILURES, _PROFILE = (
-    *("arrays", "config", "metrics", "update-sum", "failures", "profile"),
-)
+_ARRAYS, _CONFIG, _METRICS = "arrays", "config", "metrics"
 _PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT = (
     *("phone-ids", "server-round", "clip-norm", "clip-scope", "update-weight"),
 )
-_NORM, _LOSS_SUM, _TOKENS, _REJECTED, _FAILED, _CAUSES = (
-    *("update-norm", "loss-sum", "tokens", "rejected-ids", "failed-ids", "causes"),
-)
+_NORM, _LOSS_SUM, _TOKENS = "update-norm", "loss-sum", "tokens"
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
 _AGGREGATION, _EACH = "aggregation-protocol", "none"
 
-Ids: TypeAlias = NDArray[np.int64]
 Counts: TypeAlias = Mapping[str, NDArray[Any]]  # [phones] or [phones, n] each, int64 or float64
 
 
@@ -141,65 +140,18 @@ class TrainRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostProfile:
-    """Where a host's time went with one message; seconds, of wall time unless it says otherwise."""
-
-    decode_s: float
-    read_s: float
-    train_s: float
-    clip_and_sum_s: float
-    message_s: float  # all of it, what lies between the phases included
-    cpu_s: float  # processor time
-    peak_rss_bytes: int  # of the worker process, since it started
-    worker: int  # which process that is
-
-    @staticmethod
-    def from_content(content: RecordDict) -> "HostProfile | None":
-        """The profile in an answer; None if there is none.
-
-        Raises:
-            ProtocolError: it is not of this form.
-        """
-        if _PROFILE not in content.metric_records:
-            return None
-        found = RecordReader(f"record {_PROFILE} of a host's answer", content.metric_records[_PROFILE])
-        seconds = {f.name: found.number(_on_the_wire(f.name)) for f in fields(HostProfile) if f.type is float}
-        return HostProfile(
-            **seconds,
-            peak_rss_bytes=found.integer(_on_the_wire("peak_rss_bytes")),
-            worker=found.integer(_on_the_wire("worker")),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainReply:
+class TrainReply(ShardReply):
     """What a host's share of a round came to; see the module docstring."""
 
     update_sum: NDArray[np.int64]  # [num_weights]
-    phones: Ids  # [reported]; the next three are in this order
-    norms: NDArray[np.float64]
+    norms: NDArray[np.float64]  # [reported], as the next two, in the order of `phones`
     loss_sums: NDArray[np.float64]
     tokens: NDArray[np.int64]
-    rejected: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    failed: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    failure_causes: tuple[str, ...] = ()  # one for each of `failed`
-    profile: HostProfile | None = None
 
     def to_content(self) -> RecordDict:
         """Inverse of `from_message`."""
-        metrics = {
-            _PHONES: self.phones.tolist(),
-            _NORM: self.norms.tolist(),
-            _LOSS_SUM: self.loss_sums.tolist(),
-            _TOKENS: self.tokens.tolist(),
-            _REJECTED: self.rejected.tolist(),
-            _FAILED: self.failed.tolist(),
-        }
-        content = RecordDict({_UPDATE_SUM: ArrayRecord([self.update_sum]), _METRICS: MetricRecord(metrics)})
-        content[_FAILURES] = ConfigRecord({_CAUSES: list(self.failure_causes)})
-        if self.profile is not None:
-            content[_PROFILE] = MetricRecord({_on_the_wire(name): v for name, v in asdict(self.profile).items()})
-        return content
+        each = {_NORM: self.norms.tolist(), _LOSS_SUM: self.loss_sums.tolist(), _TOKENS: self.tokens.tolist()}
+        return self.content_with(self.update_sum, each)
 
     @staticmethod
     def from_message(reply: Message, asked: Ids, num_weights: int) -> "TrainReply":
@@ -213,23 +165,15 @@ class TrainReply:
         Raises:
             ProtocolError: it is not of this form, or names a phone that was not asked.
         """
-        where = f"answer of node {reply.metadata.src_node_id} to train"
-        metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
-        phones = metrics.integers(_PHONES)
-        failed = metrics.integers(_FAILED, missing=())
-        found = TrainReply(
-            update_sum=update_sum_of(reply.content, where, num_weights),
-            phones=phones,
-            norms=metrics.numbers(_NORM, len(phones)),
-            loss_sums=metrics.numbers(_LOSS_SUM, len(phones)),
-            tokens=metrics.integers(_TOKENS, len(phones)),
-            rejected=metrics.integers(_REJECTED, missing=()),
-            failed=failed,
-            failure_causes=causes_of(reply.content, where, len(failed)),
-            profile=HostProfile.from_content(reply.content),
+        read = read_reply(reply, asked, num_weights)
+        metrics, reported = read.metrics, len(read.said["phones"])
+        return TrainReply(
+            **read.said,
+            update_sum=read.total,
+            norms=metrics.numbers(_NORM, reported),
+            loss_sums=metrics.numbers(_LOSS_SUM, reported),
+            tokens=metrics.integers(_TOKENS, reported),
         )
-        require_asked(where, np.concatenate([found.phones, found.rejected, found.failed]), asked)
-        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,54 +245,8 @@ class EvaluateReply:
         return EvaluateReply(phones=phones, counts=counts)
 
 
-def require_asked(where: str, found: Ids, asked: Ids) -> None:
-    """Refuse phones that were not asked, or that are named more than once.
-
-    Raises:
-        ProtocolError: there is one.
-    """
-    unknown = found[~np.isin(found, asked)]
-    if len(unknown):
-        raise ProtocolError(expected(where, "only phones that were asked", f"phone {unknown[0]}"))
-    named, times = np.unique(found, return_counts=True)
-    if (times > 1).any():
-        raise ProtocolError(expected(where, "each phone at most once", f"phone {named[times > 1][0]} again"))
-
-
-def _on_the_wire(name: str) -> str:
-    return name.replace("_", "-")
-
-
 def _opened(content: RecordDict) -> tuple[ArrayRecord, RecordReader]:
     """The weights and the config of a request."""
     where = "message to a host"
     arrays: ArrayRecord = record_of(content.array_records, _ARRAYS, where)
     return arrays, RecordReader(where, record_of(content.config_records, _CONFIG, where))
-
-
-def update_sum_of(content: RecordDict, where: str, num_weights: int) -> NDArray[np.int64]:
-    """The one array of an answer to train, int64 [num_weights].
-
-    Raises:
-        ProtocolError: there is another.
-    """
-    arrays = record_of(content.array_records, _UPDATE_SUM, where).to_numpy_ndarrays()
-    if len(arrays) != 1 or arrays[0].dtype != np.int64 or arrays[0].shape != (num_weights,):
-        found = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays) or "no array"
-        raise ProtocolError(expected(where, f"{_UPDATE_SUM} to be one array int64 [{num_weights}]", found))
-    values: NDArray[np.int64] = arrays[0]
-    return values
-
-
-def causes_of(content: RecordDict, where: str, failures: int) -> tuple[str, ...]:
-    """Why each of the phones failed that an answer says did.
-
-    Raises:
-        ProtocolError: not as many causes as failures.
-    """
-    record = content.config_records.get(_FAILURES, ConfigRecord())
-    causes = as_list(record.get(_CAUSES, []))
-    if len(causes) != failures or not all(isinstance(cause, str) for cause in causes):
-        texts = f"{_CAUSES} to be {failures} texts, one for each of {_FAILED}"
-        raise ProtocolError(expected(where, texts, f"{len(causes)} values"))
-    return tuple(causes)

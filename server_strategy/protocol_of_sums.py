@@ -7,6 +7,8 @@
                              failed-ids     phones whose training raised; may be missing
                    failures  causes         a text for each of failed-ids; may be missing with them
                    profile   where the host's time went; only if asked for
+                   vectors   digest         32 bytes, of the vectors in the sum, under a key that the server never has
+                                            (`distributed_noise.vectors_digest`); only where phones add the noise
 
 There is no number of a single phone in it. Under secagg, phones and server say more to each other, see
 `aggregation.messages`, through hosts that have many phones each:
@@ -33,10 +35,10 @@ Phones that are simulated have their randomness of one secret, which whoever sim
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from server_strategy.aggregation.graph import Assumptions
@@ -45,39 +47,33 @@ from server_strategy.aggregation.masks import Ring
 from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.terms import RoundTerms
 from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
+from server_strategy.privacy.distributed_noise.vectors_digest import DIGEST_BYTES
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.protocol import HostProfile, Ids, causes_of, require_asked, update_sum_of
 from server_strategy.record_reader import ProtocolError, RecordReader, as_list, record_of
+from server_strategy.shard_reply import Ids, ShardReply, read_reply, require_asked
 from typefleet.errors import expected
 
-_SUM, _METRICS, _FAILURES, _PROFILE = "update-sum", "metrics", "failures", "profile"
-_PHONES, _REJECTED, _FAILED, _CAUSES = "phone-ids", "rejected-ids", "failed-ids", "causes"
+_METRICS, _PHONES, _CAUSES = "metrics", "phone-ids", "causes"
 _CONFIG, _STEPS, _TERMS, _HEARD = "config", "steps", "aggregation-terms", "heard"
 _SAID, _MESSAGES, _REFUSED = "said", "messages", "refused"
 _SECRET, _KEY = "phone-secret", "key"
 _NOISE, _FORM, _NOISE_KEY, _SOURCE = "phone-noise", "form", "phone-noise-key", "source"
+_VECTORS, _DIGEST = "vectors", "digest"
 STEP_ACTION = "aggregation_step"  # of a query
 
 
 @dataclass(frozen=True, kw_only=True)
-class SummedReply:
+class SummedReply(ShardReply):
     """What a host's share of a round came to, without a number of any phone; see the module docstring."""
 
     total: NDArray[np.int64]  # [length], modulo 2^64
-    phones: Ids  # [reported]
-    rejected: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    failed: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    failure_causes: tuple[str, ...] = ()  # one for each of `failed`
-    profile: HostProfile | None = None
+    vectors_digest: bytes | None = None  # of 32 bytes, where phones add the noise
 
     def to_content(self) -> RecordDict:
         """Inverse of `from_message`."""
-        ids = {_PHONES: self.phones.tolist(), _REJECTED: self.rejected.tolist(), _FAILED: self.failed.tolist()}
-        content = RecordDict({_SUM: ArrayRecord([self.total]), _METRICS: MetricRecord({**ids})})
-        content[_FAILURES] = ConfigRecord({_CAUSES: list(self.failure_causes)})
-        if self.profile is not None:
-            times = {name.replace("_", "-"): value for name, value in asdict(self.profile).items()}
-            content[_PROFILE] = MetricRecord(times)
+        content = self.content_with(self.total, {})
+        if self.vectors_digest is not None:
+            content[_VECTORS] = ConfigRecord({_DIGEST: self.vectors_digest})
         return content
 
     @staticmethod
@@ -92,19 +88,17 @@ class SummedReply:
         Raises:
             ProtocolError: it is not of this form, or names a phone that was not asked.
         """
-        where = f"answer of node {reply.metadata.src_node_id} to train"
-        metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
-        failed = metrics.integers(_FAILED, missing=())
-        found = SummedReply(
-            total=update_sum_of(reply.content, where, length),
-            phones=metrics.integers(_PHONES),
-            rejected=metrics.integers(_REJECTED, missing=()),
-            failed=failed,
-            failure_causes=causes_of(reply.content, where, len(failed)),
-            profile=HostProfile.from_content(reply.content),
-        )
-        require_asked(where, np.concatenate([found.phones, found.rejected, found.failed]), asked)
-        return found
+        read = read_reply(reply, asked, length)
+        return SummedReply(**read.said, total=read.total, vectors_digest=_digest_in(reply.content, read.metrics.where))
+
+
+def _digest_in(content: RecordDict, where: str) -> bytes | None:
+    if _VECTORS not in content.config_records:
+        return None
+    digest = content.config_records[_VECTORS].get(_DIGEST)
+    if not (isinstance(digest, bytes) and len(digest) == DIGEST_BYTES):
+        raise ProtocolError(expected(where, f"{_VECTORS} with a digest of {DIGEST_BYTES} bytes", "another"))
+    return digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,13 +92,17 @@ class Releases:
         self.permit: Callable[[PrivacySpent], None] | None = None  # refuses what would be spent, by raising
         self._digest_key = secrets.token_bytes(KEY_BYTES)  # a checkpoint keeps it
 
-    def admitted(self) -> NDArray[np.bool_]:
-        """bool [num_phones]: those who may take part in the next release."""
+    def admitted(self, server_round: int | None = None) -> NDArray[np.bool_]:
+        """bool [num_phones]: those who may take part in the next release.
+
+        Args:
+            server_round: in which it is made; what is on record of rounds before it cannot be made again.
+        """
         return self.participation.may_participate(
             self.made + 1,
             self._cohort.min_separation_rounds,
             self.plan.max_participations,
-            self._beside(self.ledger.head).counts,
+            self._beside(self.ledger.head, next_round=server_round).counts,
         )
 
     def spent(self, ended: bool) -> PrivacySpent:
@@ -107,7 +111,7 @@ class Releases:
         Args:
             ended: no further release is made: what is on record beyond the last one is counted as well.
         """
-        return privacy_spent(self.plan, self.participation, self.made, self._beside(self.ledger.head, ended))
+        return privacy_spent(self.plan, self.participation, self.made, self._beside(self.ledger.head, ended, sums=True))
 
     def may_sum(self, server_round: int, reporters: NDArray[np.int64]) -> bool:
         """Whether a sum may be made at all, before any phone is asked.
@@ -122,7 +126,8 @@ class Releases:
         Returns:
             False if it would exceed the budget; `budget_reached` then says so.
         """
-        if self.plan.phone_noise is None or self.ledger.has_round(server_round):  # that one is free, or not released
+        self.ledger.let_go()
+        if self.plan.phone_noise is None or self.ledger.has_round(server_round):  # that one is free, or not learnt
             return True
         spent = self._spent_after(reporters, self._beside(None))
         if self._exceeds_budget(spent):
@@ -130,6 +135,29 @@ class Releases:
         if self.permit is not None:
             self.permit(spent)
         return True
+
+    def may_learn(self, server_round: int, came: RoundReplies) -> str | None:
+        """Why the sum of these answers must not be learnt; None if it may be, and it is on record then as a sum.
+
+        Where phones add the noise, learning the sum is the release, whatever becomes of it. What is on record and comes
+        to no release is counted: a run that is killed now has it in its ledger, as has one whose sum cannot be read.
+
+        Args:
+            server_round: of the sum.
+            came: from the hosts, before it is known.
+
+        Raises:
+            RuntimeError: the phones say nothing by which the same sum could be told.
+            OSError: it could not be put on record, and must not be learnt.
+        """
+        if self.plan.phone_noise is None:
+            return None
+        if came.vectors_digest is None:
+            raise RuntimeError(expected("answers of phones that add noise", "a digest of their vectors", "none"))
+        self.ledger.let_go()
+        spent = self._spent_after(came.participants, self._beside(None))
+        labels = self._labels(came.participants)
+        return None if self.ledger.ask(server_round, labels, came.vectors_digest, spent) else REPEATED_WITH_ANOTHER_SUM
 
     def next(self, server_round: int, arrays: ArrayRecord, came: RoundReplies) -> tuple[Weights, PrivacySpent] | None:
         """Make the next release: it is on record, durably, when this returns.
@@ -141,7 +169,7 @@ class Releases:
 
         Returns:
             (the next weights, what is spent with them); None if that would be above the budget, or if the phones have
-            added the noise of a sum that is on record.
+            added the noise of a release of an earlier version that is on record.
 
         Raises:
             ConfigError: the mechanism or the optimizer gives something else than a number for each weight.
@@ -158,7 +186,7 @@ class Releases:
         again = None if line is None else self._again(line, arrays, came, below)
         if again is not None:
             return again
-        if line is None and self.plan.phone_noise is not None and self.ledger.has_round(server_round):
+        if line is None and self.plan.phone_noise is not None and self.ledger.has_round(server_round, released=True):
             return None
         spent = self._spent_after(came.participants, self._beside(None))
         if self._exceeds_budget(spent):
@@ -216,9 +244,10 @@ class Releases:
     def _spent_after(self, participants: NDArray[np.int64], beside: Beside) -> PrivacySpent:
         return privacy_after(self.plan, self.participation, self.made + 1, participants, beside)
 
-    def _beside(self, line: int | None, everything: bool = False) -> Beside:
-        """What was released beside the way to a line, or beside one that is to be written."""
-        return self.ledger.beside(lambda: self._labels(np.arange(len(self.participation.counts))), line, everything)
+    def _beside(self, line: int | None, everything: bool = False, **also: Any) -> Beside:
+        """What was learnt beside the way to a line, or beside one that is to be written."""
+        every = lambda: self._labels(np.arange(len(self.participation.counts)))  # noqa: E731
+        return self.ledger.beside(every, line, everything, **also)
 
     def _exceeds_budget(self, spent: PrivacySpent) -> bool:
         budget = self.plan.epsilon_budget

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.vector import UpdateTotals, read_sum
+from server_strategy.privacy.distributed_noise.vectors_digest import added_digests
 from server_strategy.protocol import TrainReply, require_asked
 from server_strategy.protocol_of_sums import SummedReply
 
@@ -31,6 +32,8 @@ class RoundReplies:
     sums: UpdateTotals | None = None  # in the place of the three lists, where only sums are told
     noised: NDArray[np.float64] | None = None  # [num_weights], over the clip norm, where phones have added the noise
     wrapped: int | None = None  # coordinates of such a sum that are not read as what they are, if it is known
+    vectors_digest: str | None = None  # of the vectors of such a sum, 64 hexadecimal digits
+    stayed_hidden: bool = False  # the sum was about to be learnt, and can be by nobody any more
     not_summed: str | None = None  # why `total` is no sum, where the protocol failed
 
     @property
@@ -92,7 +95,9 @@ def join_summed_replies(replies: Iterable[Message], reporters: NDArray[np.int64]
         answer = SummedReply.from_message(reply, reporters, length)
         total += answer.total  # wraps around, as it should
         answers.append(replace(answer, total=none))
-    return _joined(answers, total, reporters)
+    digests = [answer.vectors_digest for answer in answers]
+    added = added_digests(one or b"" for one in digests).hex() if None not in digests else None
+    return replace(_joined(answers, total, reporters), vectors_digest=added)
 
 
 def read_totals(

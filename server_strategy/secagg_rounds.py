@@ -26,7 +26,15 @@ from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.server import Server
 from server_strategy.aggregation.terms import RoundTerms, Step
 from server_strategy.aggregation.vector import SumError, ring_for
-from server_strategy.aggregators import Exchange, Line, facts_of, length_of, send_and_receive
+from server_strategy.aggregators import (
+    Exchange,
+    Line,
+    MayLearn,
+    facts_of,
+    learn_any,
+    length_of,
+    send_and_receive,
+)
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest, with_phone_noise
@@ -111,29 +119,44 @@ class SecAgg:
         content = self._step_of(request.phones).to_content(request.to_content())
         return content if self.noised is None else with_phone_noise(content, self.noised)
 
-    def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
-        """Add up the masked sums, and have the phones that are left take the masks off the sum of all."""
+    def join(
+        self,
+        replies: Iterable[Message],
+        reporters: NDArray[np.int64],
+        num_weights: int,
+        may_learn: MayLearn = learn_any,
+    ) -> RoundReplies:
+        """Add up the masked sums, and have the phones that are left take the masks off the sum of all.
+
+        `may_learn` is asked before any phone is asked for a share that takes a mask off.
+        """
         came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
         self._took[Step.MASK.word] = len(came.reported)
+        hidden = False
         try:
             if self._failed is None:
-                total = self._unmasked(came)
+                total = self._unmasked(came, may_learn)
+                if isinstance(total, str):
+                    return replace(came, total=came.total[:num_weights], not_summed=total)
                 return read_totals(came, total, num_weights, self.noised, server_round=self._last_round, is_whole=False)
         except RoundFailedError as error:
             self._failed = error.cause
+            hidden = error.cause == "too_few_unmasked"  # while shares that do not fit may yet be put right
         except SumError as error:
             _LOG.log(WARNING, "%s", error)
             self._failed = "no_sum"
         why = f"secure aggregation: {WHY_FAILED[self._failed]}"
-        return replace(came, total=came.total[:num_weights], not_summed=why)
+        return replace(came, total=came.total[:num_weights], not_summed=why, stayed_hidden=hidden)
 
-    def _unmasked(self, came: RoundReplies) -> NDArray[np.int64]:
-        """The sum of the vectors: int64 [length]."""
+    def _unmasked(self, came: RoundReplies, may_learn: MayLearn) -> NDArray[np.int64] | str:
+        """The sum of the vectors, int64 [length]; or why the masks have to stay on."""
         server, words = self._server, came.total.view(np.uint64).astype(self._ring.dtype)
         if len(came.reported):
             server.receive_masked(came.reported.tolist(), words)
         server.close()
         for step in (s for s in self._terms.steps() if s > Step.MASK):
+            if step is Step.UNMASK and (why := may_learn(came)) is not None:
+                return why
             for phone in server.expected_phones():
                 self._hear(phone)
             self._take(step)

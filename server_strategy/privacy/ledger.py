@@ -12,12 +12,14 @@ under-counts; the resumed run makes the same release (same sum, same noise), fin
 it costs nothing. A release of another sum under a line on record has fresh noise and a line of its own, and
 both are counted (`ledger_paths`).
 
+Where phones add the noise, the server learns a noised sum before any of that. A line of the sum is written first, as if
+it were released; the line of the release then follows it. Whatever comes between them, it is counted.
+
 A last line without its newline was not yet on disk as a whole, so its release was not made. The run that goes on cuts
 it off; whoever only reads leaves the file as it is.
 """
 
 import json
-import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,10 +29,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.privacy.ledger_lines import (
+    ASKED,
+    HIDDEN,
+    chained,
+    cut_off,
+    follows_of,
+    is_release,
+    last_release,
+    participants_of,
+    read_ledger,
+)
 from server_strategy.privacy.ledger_lines import Binding as Binding
 from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
 from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
-from server_strategy.privacy.ledger_lines import chained, cut_off, participants_of, read_ledger
 from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
 from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, way_to
@@ -39,7 +51,7 @@ from server_strategy.privacy.ledger_reading import half_written_line as half_wri
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.ledger_reading import recompute as recompute
 from server_strategy.privacy.ledger_reading import releases_on_record as releases_on_record
-from server_strategy.privacy.mechanisms.record import kind_of
+from server_strategy.privacy.ledger_reading import same_plan as same_plan
 from server_strategy.privacy.participation_log import NOTHING_BESIDE
 from server_strategy.privacy.participation_log import Beside as Beside
 from server_strategy.privacy.participation_log import ParticipationLog as ParticipationLog
@@ -50,7 +62,6 @@ from typefleet.errors import expected
 from typefleet.private_files import open_private
 
 _ROUNDING = 1e-9  # of a cost that is computed again for more releases
-_RECOMPUTED = 1e-4  # what the rounding of optimised parameters does to the noise
 
 
 class PrivacyLedger:
@@ -72,6 +83,7 @@ class PrivacyLedger:
         self.path = path
         self._entries: list[dict[str, Any]] = []
         self.plan, self.head, self._is_one_way = plan, 0, True
+        self._asked: int | None = None  # the line of the sum that is being asked for
         self._beside: tuple[list[int], Beside] | None = None  # the last that was asked for
         whole_bytes = None
         if path is not None and path.exists():
@@ -89,7 +101,7 @@ class PrivacyLedger:
     @property
     def releases(self) -> int:
         """The last release on record."""
-        return max(int(entry["release"]) for entry in self._entries)
+        return last_release(self._entries)
 
     def go_on_after(self, releases: int, head: int | None = None) -> None:
         """Take up the ledger where a checkpoint left it.
@@ -103,11 +115,13 @@ class PrivacyLedger:
         """
         if head is None:
             head = next(
-                (i for i, entry in enumerate(self._entries) if entry["release"] == releases), len(self._entries)
+                (i for i, e in enumerate(self._entries) if is_release(e) and e["release"] == releases),
+                len(self._entries),
             )
-        if not (0 <= head < len(self._entries) and self._entries[head]["release"] == releases):
+        there = self._entries[head] if 0 <= head < len(self._entries) else {"sum": HIDDEN}
+        if not (is_release(there) and there["release"] == releases):
             raise LedgerError(expected(self.path, f"at least {releases} releases on record", self.releases))
-        self.head = head
+        self.head, self._asked = head, None
 
     def participation(self, labels: NDArray[np.uint64]) -> ParticipationLog:
         """Who took part on the way to `head`, by what is on record.
@@ -132,21 +146,24 @@ class PrivacyLedger:
             raise LedgerError(expected(f"{self.path}:{line + 1}", "phones of this run", "another"))
         return phones
 
-    def beside(self, labels: Callable[[], NDArray[np.uint64]], line: int | None, everything: bool = False) -> Beside:
+    def beside(
+        self, labels: Callable[[], NDArray[np.uint64]], line: int | None, everything: bool = False, **also: Any
+    ) -> Beside:
         """What was released beside the way to a line.
 
         Args:
             labels: gives those of each phone, uint64 [num_phones]; asked for if there is anything.
-            line: on record; None: one that is to be written after `head`.
+            line: on record; None: one that is to be written.
             everything: also what follows the line, and may still be made again.
+            also: what else of that, as of `given_up`.
 
         Raises:
             LedgerError: a line names a phone that has none of these labels.
         """
-        at = self.head if line is None else line
+        at = self._last if line is None else line
         if at == len(self._entries) - 1 and self._is_one_way:
             return NOTHING_BESIDE
-        lines = given_up(self._entries, at, everything or line is None)
+        lines = given_up(self._entries, at, everything or line is None, **also)
         if not lines:
             return NOTHING_BESIDE
         if self._beside is None or self._beside[0] != lines:
@@ -158,33 +175,98 @@ class PrivacyLedger:
             self._beside = (lines, cost)
         return self._beside[1]
 
-    def line_of(self, server_round: int, participants: NDArray[np.uint64], sum_digest: str) -> int | None:
-        """The line that has this sum on record as the release after `head`; None if none has."""
-        there = {"round": server_round, "participants": encode_labels(participants), "sum_digest": sum_digest}
-        for line in range(self.head + 1, len(self._entries)):
+    @property
+    def _last(self) -> int:
+        """What the next release follows: the line of its sum, or `head`."""
+        return self.head if self._asked is None else self._asked
+
+    def _line_with(self, follows: int, there: dict[str, Any]) -> int | None:
+        """The last line that follows this one and says these values; None if there is none."""
+        for line in range(len(self._entries) - 1, follows, -1):
             entry = self._entries[line]
-            if entry.get("follows") == self.head and all(entry.get(name) == value for name, value in there.items()):
+            if entry.get("follows") == follows and all(entry.get(name) == value for name, value in there.items()):
                 return line
         return None
 
-    def has_round(self, server_round: int) -> bool:
-        """Whether a release of a round of this number is on record, on whichever way."""
-        return any(entry.get("round") == server_round for entry in self._entries)
+    def line_of(self, server_round: int, participants: NDArray[np.uint64], sum_digest: str) -> int | None:
+        """The line that has this sum on record as the next release; None if none has."""
+        there = {"round": server_round, "participants": encode_labels(participants), "sum_digest": sum_digest}
+        return self._line_with(self._last, there)
+
+    def has_round(self, server_round: int, released: bool = False) -> bool:
+        """Whether a release of a round of this number is on record anywhere, or a sum that may have been learnt."""
+        lines = (line for line, entry in enumerate(self._entries) if entry.get("round") == server_round)
+        return any(is_release(self._entries[line]) if released else not self._is_hidden(line) for line in lines)
+
+    def _is_hidden(self, line: int) -> bool:
+        """Whether a line is of a sum that is known to have been learnt by nobody."""
+        said = self._entries[line].get("sum")
+        return said == HIDDEN or (said == ASKED and self._line_with(line, {"sum": HIDDEN}) is not None)
+
+    def ask(
+        self, server_round: int, participants: NDArray[np.uint64], vectors_digest: str, spent: PrivacySpent
+    ) -> bool:
+        """Put on record, durably, that the server is about to learn a sum with the phones' noise.
+
+        Args:
+            server_round: in which the phones drew their noise.
+            participants: labels of the phones.
+            vectors_digest: of what they add up, which nobody can compute without their key.
+            spent: with this sum.
+
+        Returns:
+            False, and nothing is written, if a sum of a round of this number is on record already and this is, or may
+            be, another one: the phones' noise is the same, and must not protect two. The same sum again is free.
+
+        Raises:
+            LedgerError: less is said to be spent than was before.
+            OSError: the line could not be written; the sum must not be learnt.
+        """
+        self.let_go()
+        there = {"round": server_round, "participants": encode_labels(participants)}
+        again = self._line_with(self.head, {**there, "sum": ASKED, "vectors_digest": vectors_digest})
+        if again is not None and not self._is_hidden(again):
+            self._asked = again
+            return True
+        if self.has_round(server_round):  # of earlier versions, which asked for no sum, there are releases alone
+            line = self._line_with(self.head, there)
+            return line is not None and is_release(self._entries[line])
+        self._require_no_less(spent)
+        entry = self._line(server_round, participants, spent)
+        self._write({**entry, "sum": ASKED, "vectors_digest": vectors_digest, "follows": self.head})
+        self._asked = len(self._entries) - 1
+        return True
+
+    def let_go(self) -> None:
+        """The sum that was asked for last, if it is known by now, comes to no release."""
+        self._asked = None
+
+    def was_hidden(self) -> None:
+        """Put on record that the sum that was asked for last stays masked, and can be learnt by nobody.
+
+        Raises:
+            OSError: the line could not be written; the sum stays counted.
+        """
+        line, self._asked = self._asked, None
+        if line is None or self._line_with(line, {}) is not None:  # it is learnt already
+            return
+        asked = self._entries[line]
+        self._write({"release": asked["release"], "round": asked["round"], "sum": HIDDEN, "follows": line})
 
     def attempt(self, line: int | None) -> int:
-        """Which noise a release has: that of its line, or, after `head`, one that none on record has."""
+        """Which noise a release has: that of its line, or, for the next one, noise that none on record has."""
         if line is not None:
             return int(self._entries[line]["attempt"])
-        if self.head == len(self._entries) - 1 and self._is_one_way:
+        if self._last == len(self._entries) - 1 and self._is_one_way:
             return 0
         release = self._entries[self.head]["release"] + 1
-        return sum(entry["release"] == release for entry in self._entries)
+        return sum(is_release(entry) and entry["release"] == release for entry in self._entries)
 
     def repeats(self, line: int, weights_sha256: str) -> bool:
         """Go on to a line on record if it led to these weights; the release is the same, and free."""
         if self._entries[line]["weights_sha256"] != weights_sha256:
             return False
-        self.head = line
+        self.head, self._asked = line, None
         return True
 
     def record(
@@ -203,14 +285,7 @@ class PrivacyLedger:
                 or less is said to be spent than was before.
             OSError: the line could not be written; the release must not be made.
         """
-        entry = {
-            "release": spent.releases,
-            "round": server_round,
-            "reports": len(participants),
-            "participants": encode_labels(participants),
-            "spent": asdict(spent),
-            "epsilon_is_of": self.plan.epsilon_is_of,
-        }
+        entry = self._line(server_round, participants, spent)
         if binding is None and self.head + 1 < len(self._entries):
             there = {k: v for k, v in self._entries[self.head + 1].items() if k not in ("previous", "hash")}
             if there != entry:
@@ -224,14 +299,29 @@ class PrivacyLedger:
             raise LedgerError(expected(self.path, "every phone at most once in a release", "one twice"))
         self._require_no_less(spent)
         if binding is not None:
-            entry |= {**binding._asdict(), "follows": self.head, "attempt": self.attempt(None)}
-        self._is_one_way &= self.head == len(self._entries) - 1
+            entry |= {**binding._asdict(), "follows": self._last, "attempt": self.attempt(None)}
+        self._write(entry)
+        self.head, self._asked = len(self._entries) - 1, None
+
+    def _line(self, server_round: int, participants: NDArray[np.uint64], spent: PrivacySpent) -> dict[str, Any]:
+        return {
+            "release": spent.releases,
+            "round": server_round,
+            "reports": len(participants),
+            "participants": encode_labels(participants),
+            "spent": asdict(spent),
+            "epsilon_is_of": self.plan.epsilon_is_of,
+        }
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        line = len(self._entries)
+        self._is_one_way &= follows_of(entry, line) == line - 1
         self._append(chained(entry, self._entries[-1]["hash"]))
-        self.head = len(self._entries) - 1
 
     def _require_no_less(self, spent: PrivacySpent) -> None:
         """What is spent stays spent, whatever a mechanism says of its cost."""
-        before = self._entries[-1].get("spent", {}).get("zcdp_rho") or 0.0
+        releases = (entry for entry in reversed(self._entries) if is_release(entry))  # others may have been hidden
+        before = next(releases).get("spent", {}).get("zcdp_rho") or 0.0
         if spent.zcdp_rho is not None and spent.zcdp_rho < before * (1 - _ROUNDING):
             raise LedgerError(expected(self.path, f"rho >= {before:.6g}, as already spent", f"{spent.zcdp_rho:.6g}"))
 
@@ -246,39 +336,6 @@ class PrivacyLedger:
             if is_new:
                 _sync_folder(self.path.parent)
         self._entries.append(entry)
-
-
-def same_plan(on_record: Any, plan: PrivacyPlan) -> bool:
-    """Whether a plan on record is this one.
-
-    They are equal but for parameters that an optimiser found, and for what their rounding does to the noise.
-    """
-    planned = plan.to_json()
-    on_record = PrivacyPlan.with_defaults(on_record) if isinstance(on_record, dict) else {}
-    if on_record.keys() != planned.keys():
-        return False
-    kind = None if plan.mechanism is None else kind_of(plan.mechanism)
-    then, now = on_record["parameters"] or {}, planned["parameters"] or {}
-    return (
-        isinstance(then, dict)
-        and then.keys() == now.keys()
-        and all(
-            _close(then[name], now[name], math.inf if kind is not None and name in kind.optimised else 0.0)
-            for name in now
-        )
-        and all(_close(on_record[name], planned[name], _RECOMPUTED) for name in planned if name != "parameters")
-    )
-
-
-def _close(a: Any, b: Any, within: float) -> bool:
-    """Equal, but for numbers with a fraction, which may differ by this share of themselves (inf: at will)."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_close(a[name], b[name], within) for name in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_close(x, y, within) for x, y in zip(a, b, strict=True))
-    if isinstance(a, float) and isinstance(b, float):
-        return within == math.inf or math.isclose(a, b, rel_tol=within)
-    return bool(a == b)
 
 
 def _sync_folder(folder: Path) -> None:

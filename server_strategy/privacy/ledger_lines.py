@@ -11,6 +11,15 @@ The line of a release is bound to what was released:
 | follows | the line, from 0, of the release before it on its way to the model |
 | attempt | how many lines before it are of the same release: it counts the noise that was drawn for it |
 
+Where phones add the noise, the server learns a noised sum as soon as it is unmasked. So a line is written before, of a
+sum that is asked for, which the line of its release follows:
+
+| field | what |
+|---|---|
+| sum | `asked`; `none` in a line that follows it and says that the masks stayed on, so that nobody learnt the sum |
+| vectors_digest | keyed digest of the phones' noised vectors: whether it is the same sum, before anybody knows it |
+| follows | the line of the release before it; of `none`, the line of the sum |
+
 The key of the digest stays with the run: without it nobody can try sums. Lines of earlier versions have none of the
 four and bind nothing; their releases follow each other.
 """
@@ -21,7 +30,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -37,6 +46,10 @@ _CHAIN = {"release": int, "previous": str, "hash": str}
 _FIRST = {"plan": dict}
 _RELEASE = {"round": int, "reports": int, "participants": str, "spent": dict, "epsilon_is_of": str}
 _BINDING = {"sum_digest": str, "weights_sha256": str, "follows": int, "attempt": int}
+_SUM = {"sum": str, "follows": int}
+_ASKED = {**_RELEASE, **_SUM, "vectors_digest": str}
+_HIDDEN = {"round": int, **_SUM}
+ASKED, HIDDEN = "asked", "none"  # what is said of a sum
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEDGER = b"typefleet ledger"
 KEY_BYTES = 32
@@ -57,6 +70,7 @@ class PrivacySpent:
     epsilon: float | None  # by Renyi orders, an upper bound
     delta: float | None
     repeated_releases: int = 0  # made again after a resume, of another sum; their cost is in the numbers above
+    unreleased_sums: int = 0  # that the server learnt with the phones' noise, and that led to no model; in them too
 
 
 class Binding(NamedTuple):
@@ -105,7 +119,7 @@ def read_ledger(path: Path) -> tuple[list[dict[str, Any]], int | None]:
         LedgerError: the file cannot be read, is another one, or was edited.
     """
     entries: list[dict[str, Any]] = []
-    same_release: dict[int, list[dict[str, Any]]] = {}
+    places = _Places()
     whole_bytes = 0
     for number, content, is_whole in read_lines(path, "a privacy ledger", LedgerError):
         if not is_whole:
@@ -115,10 +129,10 @@ def read_ledger(path: Path) -> tuple[list[dict[str, Any]], int | None]:
         body = {name: value for name, value in entry.items() if name not in ("previous", "hash")}
         previous = entries[-1]["hash"] if entries else ""
         intact = entry == chained(body, entry["previous"])
-        if not intact or entry["previous"] != previous or not _has_its_place(entry, entries, same_release):
+        if not intact or entry["previous"] != previous or not places.has(entry, entries):
             raise LedgerError(expected(where, "an unbroken chain", "an edited or missing line"))
         entries.append(entry)
-        same_release.setdefault(entry["release"], []).append(entry)
+        places.take(entry, len(entries) - 1)
         whole_bytes += len(content) + 1
     return entries, None
 
@@ -131,8 +145,7 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
     """
     if not isinstance(found, dict):
         raise LedgerError(expected(where, "a ledger line", json_kind(found)))
-    binds = not is_first and bool(found.keys() & _BINDING.keys())
-    kinds = _CHAIN | (_FIRST if is_first else _RELEASE) | (_BINDING if binds else {})
+    kinds = _CHAIN | (_FIRST if is_first else _kinds_of(found))
     if found.keys() != kinds.keys():
         absent = next((name for name in kinds if name not in found), None)
         raise LedgerError(expected(where, "a ledger line", f"no {absent}" if absent else "something that none has"))
@@ -141,35 +154,76 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
             raise LedgerError(expected(where, "a ledger line", f"{name} of another kind"))
         if kind is int and found[name] < 0:
             raise LedgerError(expected(where, "a ledger line", f"{name} below 0"))
-    if not is_first:
+    if "spent" in found:
         _require_spent(found["spent"], where)
-    if binds and not all(_DIGEST.fullmatch(found[name]) for name in Binding._fields):
+    if not all(_DIGEST.fullmatch(found[name]) for name in (*Binding._fields, "vectors_digest") if name in found):
         raise LedgerError(expected(where, "a ledger line", "a digest that is none"))
     return found
 
 
-def _has_its_place(
-    entry: dict[str, Any], before: list[dict[str, Any]], same_release: dict[int, list[dict[str, Any]]]
-) -> bool:
-    """Whether a line can stand after these: it follows one of the release before its own, and none says the same."""
-    if not before:
-        return bool(entry["release"] == 0)
-    follows, release = follows_of(entry, len(before)), entry["release"]
-    if not is_bound(entry):
-        return bool(release == len(before) and before[-1]["release"] == release - 1)
-    again = same_release.get(release, [])
-    same = ("follows", "round", *Binding._fields)
-    return (
-        follows < len(before)
-        and before[follows]["release"] == release - 1
-        and entry["attempt"] == len(again)
-        and not any(all(one.get(name) == entry[name] for name in same) for one in again)
-    )
+def _kinds_of(found: Mapping[str, Any]) -> dict[str, type]:
+    """What a line after the first has."""
+    if "sum" in found:
+        return _ASKED if found["sum"] == ASKED else _HIDDEN
+    return {**_RELEASE, **(_BINDING if found.keys() & _BINDING.keys() else {})}
+
+
+class _Places:
+    """Where a line can stand: what it follows there may be followed by it, and none says the same."""
+
+    def __init__(self) -> None:
+        self._same_release: dict[int, list[dict[str, Any]]] = {}
+        self._followed: set[int] = set()
+
+    def take(self, entry: dict[str, Any], line: int) -> None:
+        """Remember a line that has its place."""
+        if line:
+            self._followed.add(follows_of(entry, line))
+        if is_release(entry):
+            self._same_release.setdefault(entry["release"], []).append(entry)
+
+    def has(self, entry: dict[str, Any], before: list[dict[str, Any]]) -> bool:
+        """Whether it can stand after these lines."""
+        if not before:
+            return bool(entry["release"] == 0)
+        follows, release = follows_of(entry, len(before)), entry["release"]
+        if not is_bound(entry):
+            return bool(release == len(before) and before[-1]["release"] == release - 1)
+        if follows >= len(before):
+            return False
+        parent = before[follows]
+        if parent.get("sum") == ASKED:
+            if follows in self._followed or entry.get("sum") == ASKED or not _is_of(entry, parent):
+                return False
+        elif "sum" in parent or entry.get("sum", ASKED) != ASKED or parent["release"] != release - 1:
+            return False
+        again = self._same_release.get(release, [])
+        same = ("follows", "round", *Binding._fields)
+        return not is_release(entry) or (
+            entry["attempt"] == len(again)
+            and not any(all(one.get(name) == entry[name] for name in same) for one in again)
+        )
+
+
+def _is_of(entry: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a line says what became of the sum that another asks for."""
+    named = ("release", "round", *(("participants", "reports") if is_release(entry) else ()))
+    return all(entry[name] == asked[name] for name in named)
+
+
+def is_release(entry: Mapping[str, Any]) -> bool:
+    """Whether a line is of a release, or the first; else it says something of a sum."""
+    return "sum" not in entry
+
+
+def last_release(entries: Sequence[Mapping[str, Any]]) -> int:
+    """The number of the last release on record, 0 if there is none."""
+    return max((int(entry["release"]) for entry in entries if is_release(entry)), default=0)
 
 
 def is_bound(entry: Mapping[str, Any]) -> bool:
-    """Whether the line of a release says which sum it was, and to which weights it led."""
-    return "sum_digest" in entry
+    """Whether a line says which sum it is of, and that of a release to which weights it led."""
+    return "sum_digest" in entry or not is_release(entry)
 
 
 def follows_of(entry: Mapping[str, Any], line: int) -> int:

@@ -21,6 +21,10 @@ over these rows, whatever later sums owe to earlier releases.
   from the first release on, whose squared sensitivity is the mechanism's own for as many releases. So each way that
   was given up is charged as a run of its own, and zCDP adds up (Bun and Steinke 2016, arXiv:1605.02065, Lemma 2.3).
   That charges the rows that it shares with the way to the model twice; it is never less than was spent.
+
+Where phones add the noise, a sum that was asked for and has no line after it is such a row too: the server may have
+learnt it before the run was killed, or has it and could make no release of it. The line of a release follows that of
+its sum, and the two are one row.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -29,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.privacy.ledger_lines import follows_of
+from server_strategy.privacy.ledger_lines import ASKED, follows_of, is_release
 from server_strategy.privacy.participation_log import NOTHING_BESIDE, Beside, ParticipationLog, rho_of_way
 from server_strategy.privacy.plan import PrivacyPlan
 
@@ -42,7 +46,11 @@ def is_one_way(entries: Entries) -> bool:
 
 
 def way_to(entries: Entries, head: int) -> list[int]:
-    """The lines from the first release to this one, in their order; none for the line of the plan, 0."""
+    """The lines of releases from the first to this line, in their order; none for the line of the plan, 0."""
+    return [line for line in _all_to(entries, head) if is_release(entries[line])]
+
+
+def _all_to(entries: Entries, head: int) -> list[int]:
     way = []
     while head > 0:
         way.append(head)
@@ -59,11 +67,30 @@ def lines_after(entries: Entries, head: int) -> set[int]:
     return after - {head}
 
 
-def given_up(entries: Entries, head: int, everything: bool) -> list[int]:
-    """The lines that do not lead to `head`; those that follow it may be made again, and are none unless asked for."""
-    way = set(way_to(entries, head))
+def given_up(
+    entries: Entries, head: int, everything: bool, *, sums: bool = False, next_round: int | None = None
+) -> list[int]:
+    """What was learnt and does not lead to `head`: releases, and sums that were asked for and have no line after them.
+
+    Args:
+        entries: of the ledger.
+        head: line of the last release, or of the sum that is asked for.
+        everything: also what follows `head`, and may be made again.
+        sums: also the sums among that.
+        next_round: also what follows `head` and is of a round before this one, so that it cannot be made again.
+    """
+    way = set(_all_to(entries, head))
+    followed = {follows_of(entry, line) for line, entry in enumerate(entries) if line}
     left = set() if everything else lines_after(entries, head)
-    return [line for line in range(1, len(entries)) if line not in way and line not in left]
+    if next_round is not None:
+        left = {line for line in left if entries[line]["round"] >= next_round}
+    if sums:
+        left = {line for line in left if is_release(entries[line])}
+
+    def was_learnt(line: int) -> bool:
+        return is_release(entries[line]) or (entries[line]["sum"] == ASKED and line not in followed)
+
+    return [line for line in range(1, len(entries)) if line not in way and line not in left and was_learnt(line)]
 
 
 def cost_beside(
@@ -95,4 +122,4 @@ def cost_beside(
             for line in way_to(entries, end):
                 log.record(entries[line]["release"], phones(line))
             rho += rho_of_way(plan, log, entries[end]["release"]) or 0.0
-    return Beside(len(lines), counts, rho)
+    return Beside(len(lines), counts, rho, sum(not is_release(entries[line]) for line in lines))

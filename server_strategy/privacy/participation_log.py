@@ -75,14 +75,16 @@ class Beside:
     """What was released beside the way to the model; see `ledger_paths`.
 
     Attributes:
-        lines: how many releases.
+        lines: how many releases, and sums that were learnt without one.
         counts: int32 [num_phones], participations in them; None: there are none.
         rho: zCDP of these ways where noise is shared; 0 where it is independent, and the counts say it.
+        unreleased_sums: of the lines.
     """
 
     lines: int = 0
     counts: NDArray[np.int32] | None = None
     rho: float = 0.0
+    unreleased_sums: int = 0
 
 
 NOTHING_BESIDE = Beside()
@@ -136,5 +138,6 @@ def _spent(plan: PrivacyPlan, log: ParticipationLog, releases: int, beside: Besi
         zcdp_rho=rho if private else None,
         epsilon=plan.epsilon_of(rho) if rho is not None else None,
         delta=plan.delta if private else None,
-        repeated_releases=beside.lines,
+        repeated_releases=beside.lines - beside.unreleased_sums,
+        unreleased_sums=beside.unreleased_sums,
     )

@@ -257,6 +257,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     rows = [
         ("releases", plan.rounds, spent.releases),
         *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
+        *([("sums learnt and not released", 0, spent.unreleased_sums)] if spent.unreleased_sums else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
         ("smallest separation, rounds", plan.min_separation_rounds, separation_that_happened(spent)),
         ("zCDP rho", plan.zcdp_rho, spent.zcdp_rho),
@@ -285,10 +286,16 @@ def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
         f"- Data covered: {facts.data_covered}.",
         f"- Amplification by sampling: {_AMPLIFICATION}.",
         "- Separation and participations are enforced: a phone outside them is not invited. What happened is counted",
-        "  from the ledger, which has every release on record before it is made.",
+        f"  from the ledger, which has every {_on_record(plan)}.",
         *budget,
         "",
     ]
+
+
+def _on_record(plan: PrivacyPlan) -> str:
+    if plan.phone_noise is None:
+        return "release on record before it is made"
+    return "sum on record before the server can know it, released or not"
 
 
 def _mechanism(plan: PrivacyPlan, mechanism: Mechanism, facts: StatementFacts) -> list[str]:

@@ -43,7 +43,8 @@ _ERASED = (
 _OF_PHONES = (
     "The phones' noise has to come from randomness of their own, which nobody else has. A simulation cannot show that: "
     "one key draws all phones' noise, on the hosts that simulate them, so whoever has it can subtract the noise. A "
-    "round that was released and is repeated with another sum is not released again: its phones have the same noise."
+    "noised sum is counted as soon as the server may know it, whether it led to a model or not. A round that is "
+    "repeated has the same noise: the same vectors give the same sum, which is free, and others are not added up."
 )
 
 

@@ -10,25 +10,24 @@ and would be traced anew each time.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from client_model.learning.local_training import LocalResult, limit_threads
 from client_model.metrics.table import stacked
 from client_model.quiet import restore_keras_switch
-from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, HostProfile, TrainReply, TrainRequest
+from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION
-from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from server_strategy.update_sum import FixedPointSum
 from simulation.engine.memory import return_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.noised_phones import noised_phones_of
 from simulation.engine.phone_host import PhoneHost, host_for
 from simulation.engine.phone_steps import masks_of, take_steps
 from simulation.engine.profile import HostClock
+from simulation.engine.shard import ToldShard
 from simulation.engine.summed_shard import MaskedShard, NoisedRound, SummedShard
 from typefleet.own_parts import calling, kind_and_place
 
@@ -68,15 +67,15 @@ def train(message: Message, context: Context) -> Message:
 
 def _shard(
     message: Message, request: TrainRequest, empty: Callable[[], FixedPointSum]
-) -> "_Shard | SummedShard | MaskedShard":
+) -> ToldShard | SummedShard | MaskedShard:
     """What the phones of a message are added to, as the server asks for it."""
     if request.aggregation == "none":
-        return _Shard(empty())
+        return ToldShard(empty())
     phones = noised_phones_of(message.content)
     noised = None if phones is None else NoisedRound(phones, request.server_round, empty)
     if request.aggregation == "secagg":
         return MaskedShard(empty, masks_of(message.content), noised)
-    return SummedShard(empty(), noised)
+    return SummedShard(empty(), noised=noised)
 
 
 @app.query(STEP_ACTION)
@@ -89,48 +88,6 @@ def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:
     shape = host.task.shape
     layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
     return FixedPointSum(shape.num_weights, request.clip_norm, layers if request.clip_scope == "layer" else None)
-
-
-@dataclass
-class _Shard:
-    """What the phones of a message have come to so far; the lists of the summed phones are aligned."""
-
-    total: FixedPointSum
-    phones: list[int] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
-    loss_sums: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    rejected: list[int] = field(default_factory=list)
-    failures: dict[int, str] = field(default_factory=dict)  # the cause, by phone
-
-    def add(self, phone: int, result: LocalResult | str, weight: float) -> None:
-        """Add a phone's update, or say why it is left out."""
-        if isinstance(result, str):
-            self.failures[phone] = result
-            return
-        try:
-            norm = self.total.add(result.update, weight)
-        except NonFiniteUpdateError:
-            self.rejected.append(phone)
-            return
-        self.phones.append(phone)
-        self.norms.append(norm)
-        self.loss_sums.append(result.loss_sum)
-        self.tokens.append(result.num_tokens)
-
-    def reply(self, profile: HostProfile | None) -> TrainReply:
-        """The answer of the host."""
-        return TrainReply(
-            update_sum=self.total.values,
-            phones=np.array(self.phones, np.int64),
-            norms=np.array(self.norms, np.float64),
-            loss_sums=np.array(self.loss_sums, np.float64),
-            tokens=np.array(self.tokens, np.int64),
-            rejected=np.array(self.rejected, np.int64),
-            failed=np.array(list(self.failures), np.int64),
-            failure_causes=tuple(self.failures.values()),
-            profile=profile,
-        )
 
 
 def _train_phone(

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from client_model.learning.local_training import LocalResult
 from server_strategy.aggregation.failures import ProtocolViolation
 from server_strategy.aggregation.vector import TAIL, PhoneFigures, tail_of
+from server_strategy.privacy.distributed_noise.vectors_digest import added_digests, vector_digest
 from server_strategy.protocol import HostProfile
 from server_strategy.protocol_of_sums import SummedReply
-from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from server_strategy.update_sum import FixedPointSum
 from simulation.engine.noised_phones import NoisedPhones
 from simulation.engine.phone_steps import Masks
+from simulation.engine.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -34,40 +36,30 @@ class NoisedRound:
         norm = own.add(update, weight)
         return self.phones.numbers(own, self.server_round, phone), norm
 
+    def digest(self, phone: int, vector: NDArray[np.int64]) -> bytes:
+        """By which a phone's noised vector can be told to be the same again, and nothing else of it: 32 bytes."""
+        return vector_digest(self.phones.key, self.server_round, phone, vector)
+
 
 @dataclass
-class SummedShard:
+class SummedShard(Shard):
     """The sum of the phones' vectors so far, see `aggregation.vector`, and who is in it."""
 
-    total: FixedPointSum
     noised: NoisedRound | None = None  # None: the server adds the noise
     tail: NDArray[np.int64] = field(default_factory=lambda: np.zeros(TAIL, np.int64))
-    phones: list[int] = field(default_factory=list)
-    rejected: list[int] = field(default_factory=list)
-    failures: dict[int, str] = field(default_factory=dict)  # the cause, by phone
+    digests: list[bytes] = field(default_factory=list)  # of noised vectors
     _numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))  # of noised updates
 
-    def add(self, phone: int, result: LocalResult | str, weight: float) -> None:
-        """Add a phone's vector, or say why it is left out."""
-        if isinstance(result, str):
-            self.failures[phone] = result
-            return
-        try:
-            norm = self._add(phone, result.update, weight)
-        except NonFiniteUpdateError:
-            self.rejected.append(phone)
-            return
-        below = norm <= self.total.clip_norm
-        self.tail += tail_of(PhoneFigures(norm, result.loss_sum, result.num_tokens, below))
-        self.phones.append(phone)
-
-    def _add(self, phone: int, update: NDArray[np.float32], weight: float) -> float:
-        """The norm of the update before clipping."""
+    def _take(self, phone: int, result: LocalResult, weight: float) -> None:
         if self.noised is None:
-            return self.total.add(update, weight)
-        numbers, norm = self.noised.numbers(phone, update, weight)
-        self._numbers = self._numbers + numbers
-        return norm
+            numbers, norm = None, self.total.add(result.update, weight)
+        else:
+            numbers, norm = self.noised.numbers(phone, result.update, weight)
+        tail = tail_of(PhoneFigures(norm, result.loss_sum, result.num_tokens, norm <= self.total.clip_norm))
+        self.tail += tail
+        if self.noised is not None and numbers is not None:
+            self._numbers = self._numbers + numbers
+            self.digests.append(self.noised.digest(phone, np.concatenate([numbers, tail])))
 
     def vector(self) -> NDArray[np.int64]:
         """The sum: int64 [length], modulo 2^64; of noised updates before any smaller modulus."""
@@ -78,14 +70,8 @@ class SummedShard:
 
     def reply(self, profile: HostProfile | None) -> SummedReply:
         """The answer of the host."""
-        return SummedReply(
-            total=self.vector(),
-            phones=np.array(self.phones, np.int64),
-            rejected=np.array(self.rejected, np.int64),
-            failed=np.array(list(self.failures), np.int64),
-            failure_causes=tuple(self.failures.values()),
-            profile=profile,
-        )
+        digest = None if self.noised is None else added_digests(self.digests)
+        return SummedReply(**self.who(), total=self.vector(), vectors_digest=digest, profile=profile)
 
 
 class MaskedShard:
@@ -94,11 +80,11 @@ class MaskedShard:
     def __init__(self, empty: Callable[[], FixedPointSum], masks: Masks, noised: NoisedRound | None = None) -> None:
         self._empty, self._masks, self._noised = empty, masks, noised
         self._total = masks.terms.ring.zeros(masks.terms.length)
-        self._who = SummedShard(empty())
+        self._who = SummedShard(empty(), noised=noised)
 
     def add(self, phone: int, result: LocalResult | str, weight: float) -> None:
         """Add a phone's masked vector, or say why it is left out."""
-        own = SummedShard(self._empty(), self._noised)
+        own = SummedShard(self._empty(), noised=self._noised)
         own.add(phone, result, weight)
         self._who.rejected += own.rejected
         self._who.failures |= own.failures
@@ -113,6 +99,7 @@ class MaskedShard:
             self._who.failures[phone] = f"secure aggregation: {error.cause}"
             return
         self._who.phones.append(phone)
+        self._who.digests += own.digests
 
     def reply(self, profile: HostProfile | None) -> SummedReply:
         """The answer of the host."""

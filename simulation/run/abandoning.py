@@ -14,7 +14,7 @@ from client_model.learning.language_model import weights_sha256
 from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_lines import OPENED, RESERVED, AccountError
 from server_strategy.privacy.costs import Cost
-from server_strategy.privacy.ledger_lines import read_ledger
+from server_strategy.privacy.ledger_lines import is_bound, last_release, read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import StateError, branch, leaf
@@ -141,13 +141,13 @@ def _require_whole_ledger(directory: RunDirectory, stored: Checkpoint, account: 
     is_same = most is not None and math.isclose(most, opened["zcdp_rho"], rel_tol=_SAME)
     if not is_same or terms_of(plan).currency != account.charges[run].terms.currency:
         raise AccountError(expected(f"{path}:1", "the plan that the run was opened with", f"another one{_STAYS}"))
-    made = max(int(entry["release"]) for entry in entries)
+    made = last_release(entries)
     for whose, releases in _releases_known(directory, stored):
         if made < releases:
             what = f"at least the {releases} releases that {whose} knows of"
             raise AccountError(expected(path, what, f"{made}{_STAYS}"))
     led_to = {entry["weights_sha256"] for entry in entries if "weights_sha256" in entry}
-    bound = all("weights_sha256" in entry for entry in entries[1:])  # lines of earlier versions name no weights
+    bound = all(is_bound(entry) for entry in entries[1:])  # lines of earlier versions name no weights
     for whose, weights in _weights_known(directory, stored):
         if bound and weights not in led_to:
             what = f"the release that led to the weights of {whose}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from server_strategy.privacy.accounting import rho_for
 from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.ledger import recompute
-from server_strategy.privacy.ledger_lines import read_ledger
+from server_strategy.privacy.ledger_lines import last_release, read_ledger
 from server_strategy.privacy.plan import PrivacyPlan
 
 _ROUNDING = 1e-8  # by which the rho of a budget is rounded down, and more
@@ -41,6 +41,6 @@ def recorded(ledger: Path, plan: PrivacyPlan | None) -> tuple[float, int]:
     """
     if not ledger.exists() or not ledger.stat().st_size:
         return 0.0, 0
-    releases = max((int(entry["release"]) for entry in read_ledger(ledger)[0]), default=0)
+    releases = last_release(read_ledger(ledger)[0])
     at_hand = None if plan is None else plan.mechanism
     return recompute(ledger, releases, at_hand, everything=True)["zcdp_rho"] or 0.0, releases

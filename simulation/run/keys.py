@@ -149,6 +149,8 @@ LEDGER = (
     Keys(("plan.*", "spent.*", "epsilon_is_of"), "the plan, and the cost so far", COST),
     Keys(("release", "round", "reports", "follows", "attempt"), "numbers of the release", SCHEDULE),
     Keys(("sum_digest",), "a digest of the exact sum, of no use without its key in the checkpoints", TRAINED_TEXT),
+    Keys(("sum",), "whether a noised sum may have been learnt, where phones add the noise", SCHEDULE),
+    Keys(("vectors_digest",), "a digest of its vectors, of no use without the key of the noise", TRAINED_TEXT),
     Keys(("weights_sha256",), "the digest of the weights after it", RELEASES),
     Keys(("hash", "previous"), "the chain of hashes, of labels among the rest", LABELS),
 )
@@ -297,6 +299,7 @@ RECEIVED_SUMS = (
         TRAINED_TEXT._replace(cure="noise where nobody sees the sum"),
     ),
     Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),
+    Keys(("vectors_digest",), "where phones add the noise, a digest of no use without their key", TRAINED_TEXT),
     Keys(("failure_causes",), "why phones failed", FAILURES),
     Keys(("profile",), "time and memory of the host", TIMES),
 )

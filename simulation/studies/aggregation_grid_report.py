@@ -58,6 +58,7 @@ _TITLES = (
     ("A phone hears, with the model", "MB a round"),
     ("Cryptography of a phone, one thread here", "processor seconds"),
 )
+_WHOLE: dict[str, Any] = {"clip_on": False, "zorder": 3}  # markers at an edge of the axes are not cut in half
 _WIDE = 8  # so many times as large as the smallest: on a scale of its own, the largest alone would be seen
 
 
@@ -230,10 +231,12 @@ def _curves(axis: Axes, rows: Sequence[Row], name: str, factor: float, said: tup
             some = [row for row in own if row.cell.latency_s == latency_s and row.over_seeds(name) is not None]
             of_least = sorted((row for row in some if row.cell.threshold_is_least), key=_neighbours)
             points = [(_neighbours(row), factor * _mean(row, name)) for row in of_least]
-            axis.plot(*zip(*points, strict=True), "o", ls=_LINES[place % len(_LINES)], color=colour, ms=4, lw=1.2)
+            axis.plot(
+                *zip(*points, strict=True), "o", ls=_LINES[place % len(_LINES)], color=colour, ms=4, lw=1.2, **_WHOLE
+            )
             others = [(_neighbours(row), factor * _mean(row, name)) for row in some if row not in of_least]
             if others:
-                axis.plot(*zip(*others, strict=True), "o", color=colour, ms=5, mfc="white", zorder=3)
+                axis.plot(*zip(*others, strict=True), "o", color=colour, ms=5, mfc="white", **_WHOLE)
     axis.set(title=said[0], ylabel=said[1], xlabel="neighbours", xscale="log")
     ticks = sorted({_neighbours(row) for row in rows if row.cell.size is not None})
     axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=7, rotation=45)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from typefleet.errors import ConfigError, expected
 
@@ -46,7 +46,7 @@ class Grid:
     """Sizes of the cohort; by default --cohort.goal alone."""
     neighbours: Annotated[tuple[int | Literal["fewest", "all"], ...], Ge(2), Le(65_536)] = ()
     """Phones that each shares masks with: numbers, the fewest that are safe (the default), or all others."""
-    thresholds: Annotated[tuple[float | Literal["fewest"], ...], Ge(0), Le(1)] = ()
+    thresholds: Annotated[tuple[float | Literal["fewest"], ...], Gt(0), Le(1)] = ()
     """Shares that open a secret, as a share of the neighbours, or the fewest that are safe (the default)."""
     step_latencies_s: Annotated[tuple[float, ...], Ge(0), Le(3600)] = ()
     """Seconds of each step beside its bytes; by default --aggregation.step-latency-s, or 5."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from server_strategy.privacy.ledger import PrivacySpent, recompute
-from server_strategy.privacy.ledger_lines import is_bound, read_ledger
+from server_strategy.privacy.ledger_lines import is_bound, is_release, read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts
@@ -118,7 +118,7 @@ def gather(folder: Path) -> Evidence:
 
 def _line_of(entries: list[dict[str, Any]], releases: int, weights: Any) -> int | None:
     """The line of a release: the one that led to these weights, if one of several did; None if there is none."""
-    lines = [line for line, entry in enumerate(entries) if entry["release"] == releases]
+    lines = [i for i, entry in enumerate(entries) if is_release(entry) and entry["release"] == releases]
     led = [line for line in lines if entries[line].get("weights_sha256") == weights]
     return next(iter([*led[-1:], *lines[-1:]]), None)
 

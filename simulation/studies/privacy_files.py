@@ -13,7 +13,7 @@ import numpy as np
 
 from client_model.public_start import RANDOM_START
 from server_strategy.privacy.ledger import same_plan
-from server_strategy.privacy.ledger_lines import is_bound, participants_of
+from server_strategy.privacy.ledger_lines import is_bound, last_release, participants_of
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
@@ -62,15 +62,20 @@ def check_weights(found: Evidence, findings: Findings) -> None:
 
 def check_end(found: Evidence, findings: Findings) -> None:
     """Nothing is on record beyond what the statement counts, once a run has ended."""
-    way, last = way_to(found.entries, found.line), max(entry["release"] for entry in found.entries)
+    last = last_release(found.entries)
     place = f"{STATEMENT}: spent.releases"
     if last > found.releases and found.ended and not _stopped_at(found):
         findings.wrong(place, f"privacy.json counts {found.releases} of the {last} releases that the ledger records")
     elif last > found.releases:
         findings.not_checkable(place, f"the run has not ended, and its ledger is ahead by {last - found.releases}")
-    beside = len(found.entries) - 1 - len(way)
-    if beside and found.ended:
-        findings.recomputed(found.ledger.name, f"{beside} releases made again after a resume are counted")
+    if not found.ended:
+        return
+    for number, what in (
+        (found.spent.repeated_releases, "releases made again after a resume"),
+        (found.spent.unreleased_sums, "sums that the server learnt and could not release"),
+    ):
+        if number:
+            findings.recomputed(found.ledger.name, f"{number} {what} are counted")
 
 
 def _stopped_at(found: Evidence) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.privacy.ledger import ParticipationLog, PrivacySpent, privacy_spent
-from server_strategy.privacy.ledger_lines import follows_of, participants_of
+from server_strategy.privacy.ledger_lines import HIDDEN, follows_of, is_release, participants_of
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, way_to
 from server_strategy.privacy.participation_log import NOTHING_BESIDE, Beside
 from simulation.studies.privacy_evidence import Evidence
@@ -26,6 +26,8 @@ def check_lines(found: Evidence, findings: Findings) -> None:
     wrong: dict[str, str] = {}
     for number in range(1, len(found.entries)):
         entry, plan = found.entries[number], found.plan
+        if entry.get("sum") == HIDDEN:  # it names nobody
+            continue
         log, spent = way.go_to(number)
         if entry["epsilon_is_of"] != plan.epsilon_is_of:
             wrong[f"{name}:{number + 1}"] = "another deployment than its plan's"
@@ -51,6 +53,7 @@ class _Way:
         self.labels = {
             number: participants_of(found.ledger, number, found.entries[number])
             for number in range(1, len(found.entries))
+            if "participants" in found.entries[number]
         }
         self.everyone = np.unique(np.concatenate([np.zeros(0, np.uint64), *self.labels.values()]))
         self.log = ParticipationLog(len(self.everyone))
@@ -61,11 +64,13 @@ class _Way:
     def go_to(self, number: int) -> tuple[ParticipationLog, PrivacySpent]:
         """(who took part on the way to a line, its cost with all that was on record before it)."""
         entry = self.found.entries[number]
-        if follows_of(entry, number) != self.at:
+        follows = follows_of(entry, number)
+        if follows != self.at:
             self.branched, self.log = True, ParticipationLog(len(self.everyone))
-            for line in way_to(self.found.entries, follows_of(entry, number)):
+            for line in way_to(self.found.entries, follows):
                 self.log.record(self.found.entries[line]["release"], self.phones(line))
-        self.log.record(entry["release"], self.phones(number))
+        if follows != self.at or is_release(self.found.entries[follows]):  # else counted by the line of the sum
+            self.log.record(entry["release"], self.phones(number))
         self.at = number
         try:
             return self.log, privacy_spent(self.found.plan, self.log, entry["release"], self._beside(number))

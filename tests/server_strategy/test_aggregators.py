@@ -13,7 +13,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.protocol import TrainRequest
 from server_strategy.update_sum import FixedPointSum
-from simulation.engine.client_app import _Shard
+from simulation.engine.shard import ToldShard
 from simulation.engine.summed_shard import SummedShard
 from tests.server_strategy.test_dp_fedavg import SIZE, flat, make, stamp, start_arrays, update_of
 
@@ -46,7 +46,7 @@ def host(message, broken=(), failing=()):
     """What `simulation.engine.client_app` does, with made-up updates."""
     request = TrainRequest.from_content(message.content)
     empty = FixedPointSum(SIZE, request.clip_norm, [9, 3] if request.clip_scope == "layer" else None)
-    shard = _Shard(empty) if request.aggregation == "none" else SummedShard(empty)
+    shard = ToldShard(empty) if request.aggregation == "none" else SummedShard(empty)
     for phone in request.phones.tolist():
         shard.add(phone, trained(phone, request.server_round, broken, failing), request.update_weight)
     return Message(shard.reply(None).to_content(), reply_to=message)

@@ -83,7 +83,7 @@ class Hosts:
             return FixedPointSum(SIZE, request.clip_norm, [9, 3] if request.clip_scope == "layer" else None)
 
         noised = NoisedRound(noised_phones_of(content), request.server_round, empty)
-        shard = SummedShard(empty(), noised)
+        shard = SummedShard(empty(), noised=noised)
         if request.aggregation == "secagg":
             shard = MaskedShard(empty, phone_steps.masks_of(content), noised)
         for phone in request.phones.tolist():

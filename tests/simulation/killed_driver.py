@@ -64,7 +64,7 @@ def arm(point: str, server_round: int) -> None:
     elif point == IN_THE_STEPS:
         from server_strategy.secagg_rounds import SecAgg
 
-        def unmasking(aggregator: Any, _came: Any) -> bool:
+        def unmasking(aggregator: Any, *_: Any) -> bool:
             return bool(aggregator._last_round == server_round)
 
         SecAgg._unmasked = dying(SecAgg._unmasked, unmasking)

@@ -2,13 +2,19 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
+from server_strategy.privacy.ledger import recompute
 from simulation.flags import parse_simulate
 from simulation.studies.privacy_check import checked
+from tests.conftest import ROOT
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.test_sums_alone import Files, contents, in_records, play
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
 
 FLAGS = (*WEIGHTS_ONLY, "--rounds", 2, "--privacy.noise-place", "phones")
@@ -91,6 +97,23 @@ def test_a_run_that_goes_on_from_its_first_round_draws_the_same_noise(masked, tm
     for name in ("weights_sha256", "epsilon", "devices_trained", "tokens_trained", "rounds_abandoned"):
         assert before[name] == after[name], name
     assert not checked(again)[1].wrongs
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_with_the_sum_in_its_memory_has_spent_it_and_repeats_it_for_nothing(counted, tmp_path):
+    folder, flags = tmp_path / "run", (*FLAGS, "--aggregation.protocol", "arithmetic", "--output-dir", tmp_path / "run")
+    command = [sys.executable, "-m", "tests.simulation.killed_driver", "before the ledger", "2", *map(str, flags)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    spent = recompute(folder / "privacy_ledger.jsonl", 1)
+    assert spent["unreleased_sums"] == 1
+    assert spent["epsilon"] >= counted.lines()[0]["epsilon"]
+    play("--resume", folder)
+    before, after = (json.loads((at / "summary.json").read_text()) for at in (counted.folder, folder))
+    for name in ("weights_sha256", "epsilon", "devices_trained", "tokens_trained"):
+        assert before[name] == after[name], name
+    found, findings = checked(folder)
+    assert not findings.wrongs and found.spent.unreleased_sums == 0
 
 
 def test_skellam_noise_of_the_runs_own_phones_and_how_often_the_sum_wrapped_around(tmp_path):

@@ -1,7 +1,8 @@
 """The canary audit: what the releases of one run tell of phones whose updates are known to be in them, or not.
 
 The run's fleet, cohorts, separation, clipping, mechanism and server step are played again; every phone that takes part
-is a canary (`canary_phones`), and nothing is trained. Five figures come of it, each an epsilon at the claim's delta:
+is a canary (`canary_phones`), and nothing is trained. Five figures come of it (`canary_figures`), each an epsilon at
+the claim's delta:
 
 * all releases: estimated from the filter's scores (`canary_scores`, `gaussian_estimate`);
 * the last model alone, estimated as well;
@@ -10,54 +11,27 @@ is a canary (`canary_phones`), and nothing is trained. Five figures come of it, 
 * a lone canary against everybody (`lone_canary`), of one participation.
 
 The epsilon of a modelled deployment is claimed of that deployment, so its noise is what is attacked; of the run itself,
-which has a small part of that noise, one figure more says what it tells.
+which has a small part of that noise, one figure more says what it tells. Where phones add the noise, the phones of the
+audit do, each its share by the run's own code.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.planning import make_privacy_plan
 from simulation.run.directory import RunDirectory
 from simulation.studies.audits.attack import Attack, Subject
+from simulation.studies.audits.canary_figures import Claim as Claim
+from simulation.studies.audits.canary_figures import alone as alone
+from simulation.studies.audits.canary_figures import figures as figures
+from simulation.studies.audits.canary_figures import nothing_alone, without_a_claim
 from simulation.studies.audits.canary_phones import Canaries
 from simulation.studies.audits.canary_play import Observed, as_deployed, play
-from simulation.studies.audits.canary_scores import (
-    ROWS_A_RELEASE,
-    Scores,
-    filtered,
-    largest_cosines,
-    of_last_model,
-)
-from simulation.studies.audits.gaussian_estimate import (
-    CONFIDENCE,
-    epsilon_of_mu,
-    epsilon_of_two_normals,
-    fit,
-    shift_ratio,
-    through,
-)
-from simulation.studies.audits.lone_canary import Alone, play_alone
-from simulation.studies.audits.one_run import (
-    SIGNIFICANCE,
-    Guesses,
-    best_of,
-    epsilon_at_least,
-    guesses_both_ways,
-    mu_at_least,
-)
+from simulation.studies.audits.canary_scores import ROWS_A_RELEASE
+from simulation.studies.audits.lone_canary import play_alone
+from simulation.world.aggregation_settings import assumptions_of, phones_add
 from typefleet.errors import ConfigError, InputError, expected
-
-_SHARES = (0.05, 0.2, 0.5, 1.0)  # of the canaries that are guessed: fixed here, before anything is seen
-_FEWEST = 20  # canaries, of whom anything can be said
-_SERVER = "somebody who is handed every model"
-_ALL = "each noised mean update, which is at least what each released model tells, and which phones took part"
-_RANDOM = "canaries' scores are normal, with one deviation, in and out; the most exposed canary is as all others"
 
 
 @dataclass(frozen=True)
@@ -80,15 +54,6 @@ class Effort:
         return Effort(1000, 8192, 256) if quick else Effort(3000, 16_384, 512)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What is held against the releases."""
-
-    epsilon: float
-    delta: float
-    is_of: str  # whose it is, in words
-
-
 def attack(subject: Subject) -> list[Attack]:
     """Carry out the audit.
 
@@ -100,10 +65,10 @@ def attack(subject: Subject) -> list[Attack]:
     """
     plan, config = subject.prepared.plan, subject.prepared.config
     if plan.mechanism is None or plan.delta is None:
-        return [_without_a_claim()]
-    if plan.phone_noise is not None:
-        return [_not_played()]
+        return [without_a_claim()]
     effort = Effort.of(subject.quick)
+    if plan.phone_noise is not None:
+        return _with_phones_noise(subject, effort)
     deployed, cohort = as_deployed(plan, config.cohort)
     observed = _play(subject, deployed, cohort, effort)
     claim = _claim_of(subject, plan, observed)
@@ -112,6 +77,53 @@ def attack(subject: Subject) -> list[Attack]:
     if plan.modelled_cohort is not None:
         found.append(_of_the_run_itself(_play(subject, plan, config.cohort, effort), plan))
     return found
+
+
+def _with_phones_noise(subject: Subject, effort: Effort) -> list[Attack]:
+    """The figures of a run whose phones add the noise: all that are played add their share, as the run's do.
+
+    A deployment has too many phones to draw noise for, and the claim depends on the dimension, by rounding. So what is
+    played is a deployment of the run's own size and the audit's dimension, with noise of the same multiplier; it has
+    a claim of its own, by the same accounting, and is held to that.
+    """
+    prepared, config = subject.prepared, subject.prepared.config
+    run = prepared.plan
+    own = replace(
+        config.privacy,
+        noise_multiplier=run.noise_multiplier,
+        target_epsilon=None,
+        modelled_cohort=None,
+        delta=run.delta,
+    )
+    dimension = _dimension(run, effort)
+    try:
+        plan = make_privacy_plan(
+            config.cohort,
+            own,
+            rounds=run.rounds,
+            num_phones=prepared.fleet.num_phones,
+            counts_words=False,
+            phones_add=phones_add(own, config.aggregation, config.cohort, dimension),
+        )
+    except InputError as error:
+        return [_not_played(str(error))]
+    observed = _play(subject, plan, config.cohort, effort)
+    if observed.spent.epsilon is None or observed.spent.delta is None:
+        raise ConfigError(expected("the audit of canaries", "a claim of epsilon", "none"))
+    whose = f"claimed of {plan.phone_noise.phones:,} phones a round" if plan.phone_noise is not None else ""
+    claim = Claim(
+        epsilon=observed.spent.epsilon,
+        delta=observed.spent.delta,
+        is_of=f"{whose} in {dimension:,} dimensions, with noise of the run's multiplier, by the accounting of the "
+        "rounds that were played",
+    )
+    why = "a phone that is not there adds no noise either: nothing is claimed of that, and nobody is told whether it is"
+    return [*figures(observed, claim), replace(nothing_alone(claim.delta), why=why)]
+
+
+def _dimension(plan: PrivacyPlan, effort: Effort) -> int:
+    """Weights of an update that is played, at least."""
+    return max(effort.dimension, ROWS_A_RELEASE * plan.rounds)
 
 
 def _play(subject: Subject, plan: PrivacyPlan, cohort: CohortConfig, effort: Effort) -> Observed:
@@ -135,7 +147,9 @@ def play_on_fleet(
     """
     prepared = subject.prepared
     layers = len(prepared.shape.weight_shapes()) if plan.clip_scope == "layer" else 1
-    sizes = [-(-max(effort.dimension, ROWS_A_RELEASE * plan.rounds) // layers)] * layers
+    sizes = [-(-_dimension(plan, effort) // layers)] * layers
+    if plan.phone_noise is not None:  # which is for so many weights, and no more
+        sizes = [plan.phone_noise.dimension // layers] * layers
     return play(
         plan,
         cohort,
@@ -143,6 +157,7 @@ def play_on_fleet(
         Canaries(sizes, effort.canaries, subject.seed),
         num_phones=prepared.fleet.num_phones,
         optimizer=prepared.config.server_optimizer,
+        assumptions=assumptions_of(prepared.config.aggregation, cohort),
         most_releases=most_releases,
     )
 
@@ -169,134 +184,13 @@ def _claim_of(subject: Subject, plan: PrivacyPlan, observed: Observed) -> Claim:
     return Claim(epsilon=epsilon, delta=delta, is_of=whose)
 
 
-# Figures ------------------------------------------------------------------------------------------------
-
-
-def figures(observed: Observed, claim: Claim) -> Iterator[Attack]:
-    """What releases tell of canaries, in four figures.
-
-    Args:
-        observed: the releases.
-        claim: that they are held to.
-    """
-    included = observed.included
-    if min(int(included.sum()), int((~included).sum())) < _FEWEST:
-        yield _too_few(len(included), claim)
-        return
-    scores = filtered(observed)
-    cosines = largest_cosines(observed)
-    by_cosine = epsilon_of_two_normals(fit(cosines[~included]), fit(cosines[included]), claim.delta)
-    more = {"by_largest_cosine": by_cosine, **_counted(observed)}
-    yield _estimated("all releases", _ALL, scores, included=included, claim=claim, details=more)
-    last = "the last model and the first; not who took part when"
-    details = _counted(observed)
-    yield _estimated("last model", last, of_last_model(observed), included=included, claim=claim, details=details)
-    yield from _bounded(scores, included, claim)
-
-
-def _counted(observed: Observed) -> dict[str, Any]:
-    releases, dimension = observed.releases.shape
-    included = observed.included
-    return {
-        "canaries": len(included),
-        "canaries_in": int(included.sum()),
-        "releases": releases,
-        "dimension": dimension,
-        "most_participations": int((observed.weights > 0).sum(axis=1).max()),
-    }
-
-
-def _estimated(
-    what: str, sees: str, scores: Scores, *, included: NDArray[np.bool_], claim: Claim, details: dict[str, Any]
-) -> Attack:
-    ratio = shift_ratio(scores.scores, scores.shifts, included)
-    epsilon = through(ratio, lambda x: epsilon_of_mu(x * scores.most, claim.delta))
-    mu = through(ratio, lambda x: x * scores.most)
-    return Attack(
-        name=f"canaries: {what}",
-        attacker=_SERVER,
-        sees=sees,
-        assumes=_RANDOM,
-        quantity=f"epsilon at delta {claim.delta:.2g}, estimated",
-        value=epsilon.value,
-        low=epsilon.low,
-        high=epsilon.high,
-        confidence=CONFIDENCE,
-        bound=claim.epsilon,
-        bound_is=claim.is_of,
-        details={**details, "mu": mu.value, "mu_low": mu.low, "mu_high": mu.high},
-    )
-
-
-def _bounded(scores: Scores, included: NDArray[np.bool_], claim: Claim) -> Iterator[Attack]:
-    """Bounds that hold whatever the scores; canaries are sorted by what the log-likelihood ratio of normal ones is."""
-    likelier = scores.shifts * (scores.scores - scores.shifts / 2)
-    tests = guesses_both_ways(likelier, included, _SHARES)
-    each = SIGNIFICANCE / len(tests)
-
-    def of_gaussian(one: Guesses) -> float:
-        return epsilon_of_mu(mu_at_least(one, each), claim.delta)
-
-    coins = "nothing but the coins by which canaries are in or out"
-    for what, assumes, bound in (
-        ("at least, whatever the noise", coins, partial(epsilon_at_least, delta=claim.delta, significance=each)),
-        ("at least, of Gaussian noise", f"{coins}, and that the claim is one of Gaussian noise", of_gaussian),
-    ):
-        least = best_of(tests, bound)
-        yield Attack(
-            name=f"canaries: {what}",
-            attacker=_SERVER,
-            sees=_ALL,
-            assumes=assumes,
-            quantity=f"epsilon at delta {claim.delta:.2g}, at least",
-            value=least,
-            low=least,
-            confidence=1 - SIGNIFICANCE,
-            bound=claim.epsilon,
-            bound_is=claim.is_of,
-            details={"guesses": [one.guesses for one in tests], "correct": [one.correct for one in tests]},
-        )
-
-
 def _alone(subject: Subject, delta: float, effort: Effort) -> Attack:
     privacy, prepared = subject.prepared.config.privacy, subject.prepared
     layers = len(prepared.shape.weight_shapes()) if prepared.plan.clip_scope == "layer" else 1
     try:
         return alone(play_alone(privacy, delta, effort.lone_rounds, layers, subject.seed), delta)
     except InputError as error:  # a mechanism whose settings are for other rounds than these
-        return replace(_nothing_alone(delta), why=str(error))
-
-
-def _nothing_alone(delta: float) -> Attack:
-    return Attack(
-        name="canaries: one against everybody",
-        attacker="somebody who knows the updates of all phones but one, and chose them",
-        sees="each noised mean update of rounds that are played for this, with a claim of mu = 1 for one participation",
-        assumes="noise that is normal, with what it has in common over rounds as measured where nobody sends anything",
-        quantity=f"epsilon at delta {delta:.2g}, estimated",
-        value=None,
-        bound_is="none: these rounds could not be played",
-    )
-
-
-def alone(played: Alone, delta: float) -> Attack:
-    """What a lone canary came to.
-
-    Args:
-        played: by `lone_canary.play_alone`.
-        delta: of the claim.
-    """
-    epsilon = through(played.ratio, lambda x: epsilon_of_mu(x * played.shift, delta))
-    return replace(
-        _nothing_alone(delta),
-        value=epsilon.value,
-        low=epsilon.low,
-        high=epsilon.high,
-        confidence=CONFIDENCE,
-        bound=played.observed.spent.epsilon,
-        bound_is="claimed of one participation in these rounds, by their accounting",
-        details={"rounds": len(played.observed.releases), "move": played.ratio.value},
-    )
+        return replace(nothing_alone(delta), why=str(error))
 
 
 def _of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
@@ -311,36 +205,9 @@ def _of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
     )
 
 
-def _without_a_claim() -> Attack:
-    return Attack(
-        name="canaries: all releases",
-        attacker=_SERVER,
-        sees=_ALL,
-        assumes=_RANDOM,
-        quantity="epsilon",
-        value=None,
-        bound_is="none: there is no noise, and no claim",
-        why="without noise whoever knows the other updates reads each from the sum: no epsilon is finite",
-    )
-
-
-def _not_played() -> Attack:
+def _not_played(why: str) -> Attack:
     return replace(
-        _without_a_claim(),
+        without_a_claim(),
         bound_is="none: these rounds could not be played",
-        why="the phones add the noise of this run, and the phones that are played here add none",
-    )
-
-
-def _too_few(canaries: int, claim: Claim) -> Attack:
-    return Attack(
-        name="canaries: all releases",
-        attacker=_SERVER,
-        sees=_ALL,
-        assumes=_RANDOM,
-        quantity=f"epsilon at delta {claim.delta:.2g}, estimated",
-        value=None,
-        bound=claim.epsilon,
-        bound_is=claim.is_of,
-        why=f"{canaries} phones took part, too few for {_FEWEST} that are in and {_FEWEST} that are out",
+        why=why,
     )

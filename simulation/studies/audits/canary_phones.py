@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from flwr.app import Message, MessageType
+from flwr.app import Message, MessageType, RecordDict
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator, purpose_key, uniform
-from server_strategy.protocol import TrainReply, TrainRequest
+from client_model.learning.local_training import LocalResult
+from server_strategy.privacy.noise_key import NoiseKey
+from server_strategy.protocol import TrainRequest
+from server_strategy.protocol_of_sums import with_noise_key
 from server_strategy.update_sum import FixedPointSum
+from simulation.engine.noised_phones import noised_phones_of
+from simulation.engine.shard import ToldShard
+from simulation.engine.summed_shard import NoisedRound, SummedShard
 
 LENGTH = 8.0  # of a canary's update, in clip norms: clipping has to cut it, and without it all could see
 _ABSENT = "a canary that is out"
@@ -94,37 +100,35 @@ class CanaryHosts:
         canaries: among the phones.
         out_fails: a canary that is out fails, instead of sending zeros.
         common: what all phones send that are no canaries, float32 [dimension], in clip norms; None: zeros.
+        noise: key of the noise that all phones add, as the phones of a run do; None where the server adds it.
     """
 
     canaries: Canaries
     out_fails: bool
     common: NDArray[np.float32] | None = None
+    noise: NoiseKey | None = None
 
     def answer(self, message: Message) -> Message:
         """What a host says to a message that asks to train."""
         request = TrainRequest.from_content(message.content)
-        sizes = list(self.canaries.layer_sizes)
-        layers = sizes if request.clip_scope == "layer" else None
-        total = FixedPointSum(sum(sizes), request.clip_norm, layers)
-        phones, failed, norms = [], [], []
+        shard = self._shard(request, message.content)
         coins = self.canaries.is_in(request.phones)
         for phone, is_in in zip(request.phones.tolist(), coins.tolist(), strict=True):
             update = self._update(phone, is_in, request.clip_norm)
-            if update is None:
-                failed.append(phone)
-                continue
-            norms.append(total.add(update, request.update_weight))
-            phones.append(phone)
-        reply = TrainReply(
-            update_sum=total.values,
-            phones=np.array(phones, np.int64),
-            norms=np.array(norms, np.float64),
-            loss_sums=np.zeros(len(phones)),
-            tokens=np.zeros(len(phones), np.int64),
-            failed=np.array(failed, np.int64),
-            failure_causes=(_ABSENT,) * len(failed),
-        )
-        return Message(reply.to_content(), dst_node_id=0, message_type=MessageType.TRAIN)
+            shard.add(phone, _ABSENT if update is None else LocalResult(update, 0.0, 0), request.update_weight)
+        return Message(shard.reply(None).to_content(), dst_node_id=0, message_type=MessageType.TRAIN)
+
+    def _shard(self, request: TrainRequest, content: RecordDict) -> ToldShard | SummedShard:
+        """What phones are added to, as on hosts."""
+
+        def empty() -> FixedPointSum:
+            sizes = list(self.canaries.layer_sizes)
+            return FixedPointSum(sum(sizes), request.clip_norm, sizes if request.clip_scope == "layer" else None)
+
+        if self.noise is None:
+            return ToldShard(empty())
+        phones = noised_phones_of(with_noise_key(content, self.noise))
+        return SummedShard(empty(), noised=phones and NoisedRound(phones, request.server_round, empty))
 
     def _update(self, phone: int, is_in: bool, clip_norm: float) -> NDArray[np.float32] | None:
         """float32 [dimension]; None of a phone that fails."""

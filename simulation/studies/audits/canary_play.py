@@ -15,6 +15,9 @@ from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
 from client_model.keyed_random import purpose_key
+from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
+from server_strategy.aggregation.noised_vectors import NoisedVectors
+from server_strategy.aggregators import SumsAlone
 from server_strategy.cohorts import CohortSource, RoundPlan
 from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
@@ -24,6 +27,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.studies.audits.canary_phones import Canaries, CanaryHosts
+from simulation.world.aggregation_settings import order_secret
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
@@ -128,6 +132,7 @@ def play(
     *,
     num_phones: int,
     optimizer: ServerOptimizerConfig,
+    assumptions: Assumptions = USUAL_ASSUMPTIONS,
     out_fails: bool = False,
     common: NDArray[np.float32] | None = None,
     most_releases: int | None = None,
@@ -141,6 +146,7 @@ def play(
         canaries: among the phones; they are chosen on the way.
         num_phones: size of the id space of the phones.
         optimizer: of the server.
+        assumptions: that rounds withstand, where phones add the noise and only sums are told.
         out_fails: what canaries do that are out, see `CanaryHosts`; with add-or-remove adjacency they always fail.
         common: what phones send that are no canaries, see `CanaryHosts`.
         most_releases: stop after so many; None: after all that are planned.
@@ -151,16 +157,19 @@ def play(
     watched = _Watched(optimizer.make())
     if num_phones < cohort.goal:  # of a deployment that is larger than its part that is played
         cohorts, num_phones = ForFleet(cohorts, num_phones), cohort.goal
+    noise = NoiseKey.seeded(int(purpose_key(canaries.seed, "noise of an audit")))
     strategy = DPFedAvg(
         cohorts,
         num_phones,
         cohort=replace(cohort, minimum_report_share=_ANY_SHARE),
-        noise=NoiseKey.seeded(int(purpose_key(canaries.seed, "noise of an audit"))),
+        noise=noise,
         plan=plan,
         optimizer=optimizer,
         server_optimizer=watched,
+        aggregator=_aggregator(plan, cohorts, assumptions, canaries.seed),
     )
-    hosts = CanaryHosts(canaries, out_fails or plan.adjacency == ADD_OR_REMOVE, common)
+    of_phones = None if plan.phone_noise is None else noise.of_phones()
+    hosts = CanaryHosts(canaries, out_fails or plan.adjacency == ADD_OR_REMOVE, common, of_phones)
     releases, total = [], min(plan.rounds, most_releases or plan.rounds)
     with step("playing rounds with canaries", total=total) as playing:
         for release in itertools.islice(_releases(strategy, hosts, cohort.max_abandoned_in_a_row), total):
@@ -180,6 +189,15 @@ def play(
         last_model=releases[-1].weights,
         spent=strategy.spent(ended=True),
     )
+
+
+def _aggregator(plan: PrivacyPlan, cohorts: CohortSource, assumptions: Assumptions, seed: int) -> SumsAlone | None:
+    """That of a run whose phones add the noise, which masks would change nothing of; None: the server's own."""
+    here = plan.phone_noise_here
+    if here is None:
+        return None
+    form = NoisedVectors(here, rotation_seed=seed, is_modelled=plan.share_of_the_noise < 1)
+    return SumsAlone(order_secret(seed), assumptions, form, cohorts.most_reports)
 
 
 class _Release(NamedTuple):

@@ -11,6 +11,7 @@ from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
+from server_strategy.privacy.distributed_noise import encoding
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.releases import Releases
@@ -222,9 +223,57 @@ def test_too_few_phones_and_no_release_are_said():
         )
 
 
-def test_of_noise_that_phones_add_there_is_no_figure_and_it_is_said_why():
-    privacy = PrivacyConfig(noise_place="phones", noise_multiplier=2.0)
-    add = phones_add(privacy, AggregationConfig("arithmetic"), COHORT, 100)
+def of_phones(kind, **settings):
+    """A plan whose phones add the noise, of updates as `observed` has them."""
+    privacy = PrivacyConfig(noise_place="phones", phone_noise=kind, target_epsilon=6.0, delta=DELTA, **settings)
+    add = phones_add(privacy, AggregationConfig("arithmetic"), COHORT, 4096)
+    return make_privacy_plan(COHORT, privacy, rounds=ROUNDS, num_phones=PHONES, phones_add=add)
+
+
+@pytest.mark.parametrize("kind", ["discrete-gaussian", "skellam"])
+def test_noise_that_phones_add_keeps_its_claim_and_is_not_far_above_it(kind):
+    plan = of_phones(kind)
+    figures = found(plan, most_releases=12)
+    assert [one.holds for one in figures.values()] == [True] * 4
+    every = figures["all releases"]
+    assert every.bound / 2 < every.value < every.bound  # noise of all 50 for that of the fewest
+    assert plan.phone_noise.counted_on < GOAL == plan.phone_noise.phones
+
+
+@pytest.mark.parametrize("broken", ["half of each share", "a share of every fourth phone"])
+def test_phones_noise_that_is_not_what_is_claimed_is_caught(broken, monkeypatch):
+    plan, inner = of_phones("skellam"), encoding.noise_share
+    if broken == "half of each share":
+        monkeypatch.setattr(encoding, "noise_share", lambda rng, kind, stddev, n: inner(rng, kind, stddev / 2, n))
+    else:
+        monkeypatch.setattr(
+            encoding,
+            "noise_share",
+            lambda rng, kind, stddev, n: inner(rng, kind, stddev, n) if rng.random() < 0.25 else np.zeros(n, np.int64),
+        )
+    figures = found(plan)
+    assert figures["all releases"].holds is False
+    assert figures["all releases"].low > figures["all releases"].bound
+
+
+def test_an_audit_of_a_run_whose_phones_add_the_noise_plays_phones_that_do():
+    world = SimpleNamespace(num_phones=PHONES)
+    privacy = PrivacyConfig(
+        noise_place="phones", phone_noise="skellam", target_epsilon=6.0, delta=DELTA, modelled_cohort=5000
+    )
+    aggregation = AggregationConfig("arithmetic")
+    add = phones_add(privacy, aggregation, COHORT, 100_000)
     plan = make_privacy_plan(COHORT, privacy, rounds=ROUNDS, num_phones=PHONES, phones_add=add)
-    (found,) = attack(SimpleNamespace(prepared=SimpleNamespace(plan=plan, config=None)))
-    assert found.value is None and found.holds is None and "phones add the noise" in found.why
+    prepared = SimpleNamespace(
+        plan=plan,
+        config=SimpleNamespace(
+            privacy=privacy, cohort=COHORT, aggregation=aggregation, server_optimizer=ServerOptimizerConfig()
+        ),
+        fleet=world,
+        open_world=lambda: UniformCohorts(GOAL, 1),
+    )
+    shown = attack(SimpleNamespace(prepared=prepared, quick=True, seed=1, run_dir=None))
+    every, *_, lone = shown
+    assert every.name == "canaries: all releases" and every.holds and 3 < every.value < every.bound
+    assert "claimed of 50 phones a round in 8,192 dimensions" in every.bound_is
+    assert lone.value is None and "adds no noise either" in lone.why
