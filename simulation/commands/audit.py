@@ -61,6 +61,7 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError(expected("--epsilons", "with --config, and without --attacks", "RUN_DIR or --attacks"))
     if flags.mechanisms and not flags.epsilons:
         raise ConfigError(expected("--mechanisms", "only with --epsilons", "it without"))
+    _require_private(flags.mechanisms)
     from simulation.studies.audits.attack import Subject
 
     if flags.config is not None:
@@ -69,6 +70,17 @@ def main(argv: Sequence[str]) -> int:
         config = read_config((flags.run_dir or Path()) / "config.toml")  # settled when it began
     subject = Subject(config, flags.seed, flags.quick, flags.run_dir)
     return _table(flags, subject) if flags.epsilons else _audit(flags, subject)
+
+
+def _require_private(mechanisms: Sequence[str]) -> None:
+    """Refuse a mechanism that is none, before anything is read or played."""
+    if not mechanisms:
+        return
+    from server_strategy.privacy.mechanisms.door import private_mechanisms
+
+    for name in mechanisms:
+        if name not in private_mechanisms():
+            raise ConfigError(expected("--mechanisms", f"one of {', '.join(private_mechanisms())}", repr(name)))
 
 
 def _audit(flags: Flags, subject: "Subject") -> int:

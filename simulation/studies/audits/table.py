@@ -45,6 +45,12 @@ ATTACKS: dict[str, Known] = {
         needs_run=False,
         figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
     ),
+    "membership": Known(
+        "who took part, told by how well a model knows people's texts",
+        "simulation.studies.audits.membership:membership",
+        needs_run=False,
+        figure=Figure("membership.png", "inferred", "simulation.studies.audits.membership_figure:plot"),
+    ),
 }
 
 
