@@ -99,24 +99,22 @@ def attack(subject: Subject) -> list[Attack]:
         InputError: settings or files that cannot be used, or no release.
     """
     plan, config = subject.prepared.plan, subject.prepared.config
-    if plan.mechanism is None or plan.delta is None:
-        return [_without_a_claim()]
-    if plan.phone_noise is not None:
-        return [_not_played()]
+    if (nothing := not_playable(plan)) is not None:
+        return [nothing]
     effort = Effort.of(subject.quick)
     deployed, cohort = as_deployed(plan, config.cohort)
     observed = _play(subject, deployed, cohort, effort)
-    claim = _claim_of(subject, plan, observed)
+    claim = claim_of(subject, plan, observed)
     found = list(figures(observed, claim))
     found.append(_alone(subject, claim.delta, effort))
     if plan.modelled_cohort is not None:
-        found.append(_of_the_run_itself(_play(subject, plan, config.cohort, effort), plan))
+        found.append(of_the_run_itself(_play(subject, plan, config.cohort, effort), plan))
     return found
 
 
 def _play(subject: Subject, plan: PrivacyPlan, cohort: CohortConfig, effort: Effort) -> Observed:
     prepared = subject.prepared
-    return play_on_fleet(subject, plan, cohort, effort, _releases_made(subject, prepared.plan))
+    return play_on_fleet(subject, plan, cohort, effort, releases_made(subject, prepared.plan))
 
 
 def play_on_fleet(
@@ -147,7 +145,7 @@ def play_on_fleet(
     )
 
 
-def _releases_made(subject: Subject, plan: PrivacyPlan) -> int:
+def releases_made(subject: Subject, plan: PrivacyPlan) -> int:
     """Of the run, which may have ended early."""
     if subject.run_dir is None:
         return plan.rounds
@@ -157,7 +155,7 @@ def _releases_made(subject: Subject, plan: PrivacyPlan) -> int:
     return made
 
 
-def _claim_of(subject: Subject, plan: PrivacyPlan, observed: Observed) -> Claim:
+def claim_of(subject: Subject, plan: PrivacyPlan, observed: Observed) -> Claim:
     """The run's own claim; of settings alone, what their accounting says of the rounds that were played."""
     epsilon, delta = observed.spent.epsilon, observed.spent.delta
     whose = f"claimed of {plan.epsilon_is_of}, by the accounting of the rounds that were played"
@@ -299,7 +297,7 @@ def alone(played: Alone, delta: float) -> Attack:
     )
 
 
-def _of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
+def of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
     """The same as of the deployment that is modelled, with the noise that the run itself has."""
     claim = Claim(epsilon=0.0, delta=plan.delta or 0.0, is_of="")
     (found, *_) = figures(observed, claim)
@@ -309,6 +307,13 @@ def _of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
         bound=None,
         bound_is=f"none: what is claimed is of {plan.epsilon_is_of}, and not of the run",
     )
+
+
+def not_playable(plan: PrivacyPlan) -> Attack | None:
+    """Why canaries cannot be played under a plan; None: they can."""
+    if plan.mechanism is None or plan.delta is None:
+        return _without_a_claim()
+    return None if plan.phone_noise is None else _not_played()
 
 
 def _without_a_claim() -> Attack:

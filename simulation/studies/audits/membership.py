@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 
 from client_model.keyed_random import generator
 from client_model.quiet import import_tensorflow_quietly
+from server_strategy.privacy.plan import PrivacyPlan
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.membership_of_run import membership_of_run
 from simulation.studies.audits.membership_scores import GaussianNoise
@@ -44,7 +45,7 @@ class Effort:
     @staticmethod
     def of(quick: bool) -> "Effort":
         """Of an audit that is quick, or not."""
-        return Effort(8, 2) if quick else Effort(60, 8)
+        return Effort(6, 2) if quick else Effort(60, 8)
 
 
 def membership(subject: Subject) -> Sequence[Attack]:
@@ -84,10 +85,22 @@ def infer(training: PlayedTraining, effort: Effort) -> list[Inferred]:
         for protection in protections:
             flat = training.trained(order, protection, sends=is_in.reshape(order.shape), goal=GOAL)
             scores = scores_of(training.losses(flat, phones), start, shadows)
-            recall = training.recall(flat)
-            found += [inferred(protection.name, name, score, is_in, recall) for name, score in scores.items()]
+            known = {"limit": limit_of(protection.name, prepared.plan), "recall": training.recall(flat)}
+            found += [inferred(protection.name, name, score, is_in, **known) for name, score in scores.items()]
             looking.advance()
     return found
+
+
+def limit_of(protection: str, plan: PrivacyPlan) -> GaussianNoise | None:
+    """What no attack on one participation does better than; None without noise that is meant for so few phones.
+
+    Args:
+        protection: its name.
+        plan: of the run.
+    """
+    if protection != DEPLOYMENT or plan.noise_multiplier is None:
+        return None
+    return GaussianNoise(1 / plan.noise_multiplier)
 
 
 _TOLD = Told(
@@ -119,8 +132,7 @@ def _told(one: Inferred, found: Sequence[Inferred], subject: Subject) -> Told:
     plan, told = subject.prepared.plan, _TOLD
     if one.model == SIMULATION:
         told = replace(told, limit_is=f"none: the noise is that of {plan.epsilon_is_of}")
-    elif one.model == DEPLOYMENT and plan.noise_multiplier is not None:
-        limit = GaussianNoise(1 / plan.noise_multiplier)
+    elif (limit := limit_of(one.model, plan)) is not None:
         told = replace(told, limit=limit, limit_is="what noise of this size allows of one participation")
     by_score = "; ".join(f"{each.score} {each.area.mean:.3f}" for each in found if each.model == one.model)
     recall = "-" if one.recall is None else f"{100 * one.recall:.1f} %"

@@ -19,8 +19,8 @@ _TITLES = {
     RUN: "the run's own model",
 }
 _SCORES = {
-    SHADOWS: "against models without the person",
-    CALIBRATED: "against the starting weights",
+    SHADOWS: "beside models with and without the person",
+    CALIBRATED: "beside the starting weights",
     LOSS: "by loss alone",
 }
 _LEAST = 1e-3
@@ -35,34 +35,39 @@ def plot(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
     """
     models = [name for name in _TITLES if any(one["model"] == name for one in found)]
     title = "Who took part? What a model tells whoever has a person's text"
-    figure, axes = new_figure(1, len(models), (2.3 * len(models) + 0.8, 3.9), "")
+    figure, axes = new_figure(1, len(models), (2.5 * len(models) + 0.9, 4.1), "")
     figure.suptitle(title, fontsize=12, weight="bold")
     for column, name in enumerate(models):
         axis = axes[0, column]
         _panel(axis, [one for one in found if one["model"] == name])
         axis.set_title(_TITLES[name])
         axis.tick_params(labelleft=column == 0)
+        axis.set_xlabel("others named with them", fontsize=9)
     axes[0, 0].set_ylabel("members who are named")
-    axes[0, 0].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(-0.02, 1.0), handlelength=1.4)
-    figure.supxlabel("others who are named with them (dashed: a coin would)", fontsize=9)
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
     save_figure(figure, path, private=True)
 
 
 def _panel(axis: Any, own: Sequence[Mapping[str, Any]]) -> None:
     chance = np.geomspace(_LEAST, 1, 50)
-    axis.plot(chance, chance, color=GREY, lw=1, ls=(0, (4, 2)))
+    axis.plot(chance, chance, color=GREY, lw=1, ls=(0, (4, 2)), label="by guessing")
+    if allowed := next((one["allowed"] for one in own if one["allowed"]), None):
+        axis.plot(*np.array(allowed).T, color="black", lw=1, ls=":", label="what the noise allows")
     for number, (score, label) in enumerate(_SCORES.items()):
+        colour = style_number(number).colour
         for one in (one for one in own if one["score"] == score):
             false, true = np.array(one["roc"]).T
-            axis.plot(false, np.maximum(true, _LEAST), color=style_number(number).colour, lw=1.6, label=label)
-            area = f"AUC {one['area']['mean']:.2f}"
-            axis.text(0.97, 0.05 + 0.075 * number, area, transform=axis.transAxes, ha="right", fontsize=8,
-                      color=style_number(number).colour)  # fmt: skip
-    ticks = [0.001, 0.01, 0.1, 1]
-    for axis_of in ("x", "y"):
-        axis.set(**{f"{axis_of}scale": "log", f"{axis_of}lim": (_LEAST, 1.1)})
-    axis.set_xticks(ticks, ["0.1 %", "1 %", "10 %", "100 %"])
-    axis.set_yticks(ticks, ["0.1 %", "1 %", "10 %", "100 %"])
+            axis.plot(false, np.maximum(true, _LEAST), color=colour, lw=1.6, label=label)
+            area, at = f"AUC {one['area']['mean']:.2f}", 0.2 - 0.075 * number
+            axis.text(0.97, at, area, transform=axis.transAxes, ha="right", fontsize=8, color=colour)
+    for direction in ("x", "y"):
+        axis.set(**{f"{direction}scale": "log", f"{direction}lim": (_LEAST, 1.1)})
+    ticks, shown = [0.001, 0.01, 0.1, 1], ["0.1", "1", "10", "100 %"]
+    axis.set_xticks(ticks, shown)
+    axis.set_yticks(ticks, shown)
     axis.minorticks_off()
     axis.grid(color="#e6e6e6", lw=0.6)
     axis.set_axisbelow(True)

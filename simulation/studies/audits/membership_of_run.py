@@ -111,24 +111,31 @@ def _inferred(
         others = trained_shadows(training, order, shadows, looking.advance)
         start = training.losses(training.start, people)
         yield inferred(START, LOSS, -start, is_member)
-        recall = training.recall(flatten(weights))
+        recall, limit = training.recall(flatten(weights)), _limit_of(training.subject, run_dir)
         by_model = {RUN: training.losses(flatten(weights), people)}
         if not training.subject.quick:
             by_model[FILE] = training.losses_of_file(weights, people)
         for model, losses in by_model.items():
             for name, score in scores_of(losses, start, others).items():
-                yield inferred(model, name, score, is_member, recall)
+                yield inferred(model, name, score, is_member, limit=limit, recall=recall)
         looking.advance()
+
+
+def _limit_of(subject: Subject, run_dir: Path) -> EpsilonDelta | None:
+    summary = RunDirectory(run_dir).read_summary()
+    if subject.prepared.plan.modelled_cohort is not None or summary.epsilon is None or summary.delta is None:
+        return None
+    return EpsilonDelta(summary.epsilon, summary.delta)
 
 
 def _told(subject: Subject, run_dir: Path, found: Sequence[Inferred]) -> Told:
     plan, summary = subject.prepared.plan, RunDirectory(run_dir).read_summary()
-    limit, limit_is = None, f"none: what is claimed is of {plan.epsilon_is_of}, and not of the run"
-    if summary.epsilon is None or summary.delta is None:
-        limit_is = "none: the run claims no epsilon"
-    elif plan.modelled_cohort is None:
-        limit = EpsilonDelta(summary.epsilon, summary.delta)
+    limit = _limit_of(subject, run_dir)
+    limit_is = f"none: what is claimed is of {plan.epsilon_is_of}, and not of the run"
+    if limit is not None:
         limit_is = "what the epsilon and delta that the run claims allow"
+    elif summary.epsilon is None:
+        limit_is = "none: the run claims no epsilon"
     apart = next(one.area.mean for one in found if one.model == START)
     by_score = "; ".join(f"{one.score} {one.area.mean:.3f}" for one in found if one.model == RUN)
     why = f"by {SHADOWS}; AUC of each score: {by_score}; of the starting weights, which know nobody: {apart:.3f}"

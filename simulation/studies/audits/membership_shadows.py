@@ -5,8 +5,9 @@
   of difficulty calibration in membership inference attacks", arXiv:2111.08440);
 * `SHADOWS`: whether it is nearer to models that were trained in the same way with the person, or to those without: the
   likelihood ratio of two normals of one deviation (Carlini et al. 2022, "Membership inference attacks from first
-  principles", arXiv:2112.03570, section V). There are few such models, so how far apart the two should be for a person
-  is taken half way between the person's own gap and that of all people.
+  principles", arXiv:2112.03570, section V). There are few such models, so what they tell of one person is mixed with
+  what they tell of all: of the gap between the two the person's own and the mean one count alike, of the variance the
+  pooled one counts as four models. (Both were chosen on a fleet of another seed than any that is reported.)
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from simulation.studies.audits.update_sums import SUM, Protection
 
 LOSS, CALIBRATED, SHADOWS = "loss", "calibrated", "shadows"
 COHORT, GOAL = 40, 20  # phones planned in a round; and what its sum is divided by, as many as coins leave in
+_POOLED = 4  # models that the variance of all people counts as
 
 
 class Shadow(NamedTuple):
@@ -65,11 +67,21 @@ def scores_of(
     """
     found = {LOSS: -losses, CALIBRATED: start - losses}
     if shadows:
-        of_all, is_in = np.stack([one.losses for one in shadows]), np.stack([one.is_in for one in shadows])
-        with_person, without = ((of_all * chosen).sum(0) / chosen.sum(0) for chosen in (is_in, ~is_in))  # [people] each
-        gap = without - with_person
-        found[SHADOWS] = (gap + gap.mean()) / 2 * ((with_person + without) / 2 - losses)
+        found[SHADOWS] = _likelihood_ratio(losses, shadows)
     return found
+
+
+def _likelihood_ratio(losses: NDArray[np.float64], shadows: Sequence[Shadow]) -> NDArray[np.float64]:
+    """Logarithm of that of two normals, with a person in and out: float64 [people]."""
+    of_all, is_in = np.stack([one.losses for one in shadows]), np.stack([one.is_in for one in shadows])
+    inside, outside = ((of_all * chosen).sum(0) / chosen.sum(0) for chosen in (is_in, ~is_in))  # [people] each
+    squares = np.square(of_all - np.where(is_in, inside, outside)).sum(0)  # [people]
+    own = len(shadows) - 2  # degrees of freedom: two means are known
+    pooled = squares.mean() / own if own else 1.0
+    variance = (squares + _POOLED * pooled) / (own + _POOLED)
+    gap = outside - inside
+    ratio: NDArray[np.float64] = (gap + gap.mean()) / 2 * ((inside + outside) / 2 - losses) / variance
+    return ratio
 
 
 def trained_shadows(

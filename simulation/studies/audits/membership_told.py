@@ -39,12 +39,20 @@ class Inferred:
     """By the rate of false positives."""
     roc: tuple[tuple[float, float], ...]
     """(false, true positives)."""
+    allowed: tuple[tuple[float, float], ...] | None = None
+    """The same of what the model's limit allows; None: it has none."""
     recall: float | None = None
     """First suggestions of the model that are right, on 20 held-out phones."""
 
 
 def inferred(
-    model: str, score: str, scores: NDArray[np.float64], is_in: NDArray[np.bool_], recall: float | None = None
+    model: str,
+    score: str,
+    scores: NDArray[np.float64],
+    is_in: NDArray[np.bool_],
+    *,
+    limit: Limit | None = None,
+    recall: float | None = None,
 ) -> Inferred:
     """All figures of one score.
 
@@ -52,9 +60,11 @@ def inferred(
         model, score: names.
         scores: float64 [people].
         is_in: bool [people], members; not all, and not none.
+        limit: that the model's claim sets.
         recall: of the model.
     """
     members, others = scores[is_in], scores[~is_in]
+    allowed = None if limit is None else tuple((x, limit.true_positives(x)) for x in np.geomspace(1e-3, 1, 40).tolist())
     return Inferred(
         model=model,
         score=score,
@@ -64,6 +74,7 @@ def inferred(
         accuracy=balanced_accuracy(members, others),
         true_positives={str(rate): true_positives_at(members, others, rate) for rate in RATES},
         roc=tuple(roc(members, others)),
+        allowed=allowed,
         recall=recall,
     )
 
@@ -94,11 +105,11 @@ def figures_of(name: str, one: Inferred, told: Told) -> Iterator[Attack]:
         told: what is said with them.
     """
     limit = told.limit
-    yield _of_interval(f"{name}, {AREA}", _AREA_IS, one.area, told, limit and limit.area)
+    yield _of_interval(f"{name} ({AREA})", _AREA_IS, one.area, told, limit and limit.area)
     accuracy = one.accuracy
-    yield _of_interval(f"{name}, {ACCURACY}", ACCURACY, accuracy, told, limit and limit.balanced_accuracy)
+    yield _of_interval(f"{name} ({ACCURACY})", ACCURACY, accuracy, told, limit and limit.balanced_accuracy)
     for rate in RATES:
-        yield _of_rate(f"{name}, {name_of(rate)}", rate, one, told)
+        yield _of_rate(f"{name} ({name_of(rate)})", rate, one, told)
 
 
 def _attack(name: str, quantity: str, told: Told, **figures: Any) -> Attack:
@@ -137,5 +148,5 @@ def unmeasured(name: str, told: Told, why: str) -> Attack:
         why: there is none.
     """
     return _attack(
-        f"{name}, {AREA}", _AREA_IS, replace(told, limit_is="none: nothing was measured"), value=None, why=why
+        f"{name} ({AREA})", _AREA_IS, replace(told, limit_is="none: nothing was measured"), value=None, why=why
     )
