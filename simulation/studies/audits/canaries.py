@@ -312,29 +312,15 @@ def of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
 def not_playable(plan: PrivacyPlan) -> Attack | None:
     """Why canaries cannot be played under a plan; None: they can."""
     if plan.mechanism is None or plan.delta is None:
-        return _without_a_claim()
-    return None if plan.phone_noise is None else _not_played()
-
-
-def _without_a_claim() -> Attack:
-    return Attack(
-        name="canaries: all releases",
-        attacker=_SERVER,
-        sees=_ALL,
-        assumes=_RANDOM,
-        quantity="epsilon",
-        value=None,
-        bound_is="none: there is no noise, and no claim",
-        why="without noise whoever knows the other updates reads each from the sum: no epsilon is finite",
-    )
-
-
-def _not_played() -> Attack:
-    return replace(
-        _without_a_claim(),
-        bound_is="none: these rounds could not be played",
-        why="the phones add the noise of this run, and the phones that are played here add none",
-    )
+        bound_is = "none: there is no noise, and no claim"
+        why = "without noise whoever knows the other updates reads each from the sum: no epsilon is finite"
+    elif plan.phone_noise is not None:
+        bound_is = "none: these rounds could not be played"
+        why = "the phones add the noise of this run, and the phones that are played here add none"
+    else:
+        return None
+    said = {"attacker": _SERVER, "sees": _ALL, "assumes": _RANDOM, "quantity": "epsilon"}
+    return Attack(name="canaries: all releases", **said, value=None, bound_is=bound_is, why=why)
 
 
 def _too_few(canaries: int, claim: Claim) -> Attack:

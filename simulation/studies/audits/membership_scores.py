@@ -30,7 +30,7 @@ from client_model.metrics.intervals import CONFIDENCE, Interval
 _RESAMPLES = 2_000
 _SEED, _PURPOSE = 0, "bootstrap over members and others"  # the same people are drawn whenever the figure is asked for
 
-Scores = NDArray[np.float64]  # of people: [people]
+Scores = NDArray[np.float64]  # float64, of people: [people]
 
 
 class Limit(Protocol):
@@ -99,20 +99,20 @@ class GaussianNoise:
         return float(scipy.special.ndtr(self.mu / 2))
 
 
-def _wins(members: Scores, others: Scores) -> NDArray[np.float32]:
-    """1 where a member is above another, 1/2 where equal: float32 [members, others]."""
-    above = members[:, None] > others
-    wins: NDArray[np.float32] = above.astype(np.float32) + np.float32(0.5) * (members[:, None] == others)
-    return wins
-
-
 def area_under_roc(members: Scores, others: Scores) -> float:
     """The chance that a member's score is above another's, an equal one counting half (Mann and Whitney's U).
 
     Args:
         members, others: float64 [people], one or more each.
     """
-    return float(_wins(members, others).mean(dtype=np.float64))
+    below, up_to = _places(members, others)
+    return float((below + up_to).mean()) / 2 / len(others)
+
+
+def _places(members: Scores, others: Scores) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How many others are below each member, and how many are not above: int [members] each."""
+    ordered = np.sort(others)
+    return np.searchsorted(ordered, members, "left"), np.searchsorted(ordered, members, "right")
 
 
 def area_over_people(members: Scores, others: Scores) -> Interval:
@@ -121,16 +121,18 @@ def area_over_people(members: Scores, others: Scores) -> Interval:
     Args:
         members, others: float64 [people], one or more each.
     """
-    wins = _wins(members, others)
     own, other = _draws(len(members), len(others))
-    drawn = np.einsum("bn,bn->b", own @ wins, other)  # [draws]
+    shares = np.zeros((_RESAMPLES, len(others) + 1))  # of others among the first 0, 1, 2, ... of them by score
+    np.cumsum(other[:, np.argsort(others)], axis=1, out=shares[:, 1:])
+    below, up_to = _places(members, others)
+    drawn = (own * (shares[:, below] + shares[:, up_to])).sum(1) / 2  # [draws]
     return _interval(area_under_roc(members, others), drawn, len(members) + len(others))
 
 
-def _draws(members: int, others: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Shares that each person has in each draw: float32 [draws, members] and [draws, others]."""
+def _draws(members: int, others: int) -> tuple[Scores, Scores]:
+    """Shares that each person has in each draw: float64 [draws, members] and [draws, others]."""
     rng = generator(_SEED, _PURPOSE, members, others)
-    own, other = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES).astype(np.float32) / n for n in (members, others))
+    own, other = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) / n for n in (members, others))
     return own, other
 
 
@@ -165,7 +167,8 @@ def _best_threshold(members: Scores, others: Scores) -> float:
     cuts = np.unique(np.concatenate([members, others]))
     missed = np.searchsorted(np.sort(members), cuts) / len(members)  # members below
     spared = np.searchsorted(np.sort(others), cuts) / len(others)
-    return float(cuts[int((spared - missed).argmax())])
+    best = int((spared - missed).argmax())
+    return float(cuts[max(best - 1, 0)] + cuts[best]) / 2
 
 
 @dataclass(frozen=True)
