@@ -10,6 +10,7 @@ import pytest
 import simulation.studies.audits.membership_of_run as membership_of_run_module
 from client_model.config import TrainingConfig
 from client_model.learning.language_model import unflatten
+from client_model.text.batches import sequence_table
 from client_model.text.population import phone_labels
 from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
@@ -77,8 +78,10 @@ def test_phones_that_are_out_send_nothing(attacked):
 def test_a_loss_is_that_of_training_that_does_not_move(attacked):
     """One phone's mean over what a round trains on, where that is all it has."""
     training, _ = attacked
-    phones = training.prepared.training_phones
-    few = np.array([p for p in phones if len(training.prepared.population.message_lengths(p)) <= 15][:3])
+    lengths, most = training.prepared.population.message_lengths, training.prepared.config.training.max_sequences
+    sequences = {p: len(sequence_table(lengths(p), 20).length) for p in training.prepared.training_phones.tolist()}
+    few = np.array([phone for phone, number in sequences.items() if number <= most][:3])
+    assert len(few) > 0
     losses = training.losses(training.start, few)
     received = training._host.load(unflatten(training.start, training.shape))
     for phone, loss in zip(few.tolist(), losses, strict=True):
