@@ -319,8 +319,16 @@ def not_playable(plan: PrivacyPlan) -> Attack | None:
         why = "the phones add the noise of this run, and the phones that are played here add none"
     else:
         return None
-    said = {"attacker": _SERVER, "sees": _ALL, "assumes": _RANDOM, "quantity": "epsilon"}
-    return Attack(name="canaries: all releases", **said, value=None, bound_is=bound_is, why=why)
+    return Attack(
+        name="canaries: all releases",
+        attacker=_SERVER,
+        sees=_ALL,
+        assumes=_RANDOM,
+        quantity="epsilon",
+        value=None,
+        bound_is=bound_is,
+        why=why,
+    )
 
 
 def _too_few(canaries: int, claim: Claim) -> Attack:

@@ -59,11 +59,12 @@ def membership(subject: Subject) -> Sequence[Attack]:
         return [unmeasured("membership", _TOLD, f"too few phones train: {phones}, and {_FEWEST} are needed")]
     import_tensorflow_quietly()
     training, effort = PlayedTraining(subject, subject.prepared.population, "membership"), Effort.of(subject.quick)
-    played, of_run = infer(training, effort), ([], [])
+    found = infer(training, effort)
+    attacks = as_attacks(found, subject)
     if subject.run_dir is not None:
-        of_run = membership_of_run(training, subject.run_dir, rounds=effort.rounds, shadows=effort.shadows)
-    attacks = [*as_attacks(played, subject), *of_run[1]]
-    return [replace(attacks[0], details={"inferred": [asdict(one) for one in (*played, *of_run[0])]}), *attacks[1:]]
+        own, told = membership_of_run(training, subject.run_dir, rounds=effort.rounds, shadows=effort.shadows)
+        found, attacks = [*found, *own], [*attacks, *told]
+    return [replace(attacks[0], details={"inferred": [asdict(one) for one in found]}), *attacks[1:]]
 
 
 def infer(training: PlayedTraining, effort: Effort) -> list[Inferred]:
@@ -85,8 +86,11 @@ def infer(training: PlayedTraining, effort: Effort) -> list[Inferred]:
         for protection in protections:
             flat = training.trained(order, protection, sends=is_in.reshape(order.shape), goal=GOAL)
             scores = scores_of(training.losses(flat, phones), start, shadows)
-            known = {"limit": limit_of(protection.name, prepared.plan), "recall": training.recall(flat)}
-            found += [inferred(protection.name, name, score, is_in, **known) for name, score in scores.items()]
+            limit, recall = limit_of(protection.name, prepared.plan), training.recall(flat)
+            found += [
+                inferred(protection.name, name, score, is_in, limit=limit, recall=recall)
+                for name, score in scores.items()
+            ]
             looking.advance()
     return found
 

@@ -104,10 +104,9 @@ def figures_of(name: str, one: Inferred, told: Told) -> Iterator[Attack]:
         one: the figures.
         told: what is said with them.
     """
-    limit = told.limit
-    yield _of_interval(f"{name} ({AREA})", _AREA_IS, one.area, told, limit and limit.area)
-    accuracy = one.accuracy
-    yield _of_interval(f"{name} ({ACCURACY})", ACCURACY, accuracy, told, limit and limit.balanced_accuracy)
+    area, accuracy = (None, None) if told.limit is None else (told.limit.area, told.limit.balanced_accuracy)
+    yield _of_interval(f"{name} ({AREA})", _AREA_IS, one.area, told, area)
+    yield _of_interval(f"{name} ({ACCURACY})", ACCURACY, one.accuracy, told, accuracy)
     for rate in RATES:
         yield _of_rate(f"{name} ({name_of(rate)})", rate, one, told)
 

@@ -8,6 +8,7 @@ import pytest
 import simulation.studies.audits.canaries_trained as canaries_trained
 from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from server_strategy.config import CohortConfig
+from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.update_sum import l2_norm
 from simulation.config import RunConfig, settled
@@ -37,6 +38,7 @@ def subject(**privacy):
         model=ModelConfig(vocabulary_size=300, embedding_size=8, units=8),
         training=TrainingConfig(learning_rate=2.0, max_sequences=5),
         privacy=PrivacyConfig(**privacy),
+        server_optimizer=ServerOptimizerConfig("sgd", 1.0, schedule="constant"),
     )
     return Subject(settled(config))
 
@@ -66,6 +68,8 @@ def test_a_release_is_the_sum_of_clipped_updates_and_of_canaries_that_are_in(pla
     training_phones = len(took_part) - int((seen.weights[:, 0] > 0).sum())
     assert 0 < training_phones < len(took_part) == GOAL
     counts, *_ = np.linalg.lstsq(clipped.T, left, rcond=None)
+    moved = seen.releases.sum(axis=0) * plan.clip_norm / GOAL
+    np.testing.assert_allclose(seen.last_model, moved, atol=1e-5)
     assert sorted(counts.round(3)) == pytest.approx([0] * (GOAL - training_phones) + [1] * training_phones, abs=2e-3)
 
 
