@@ -104,6 +104,9 @@ def figures_of(name: str, one: Inferred, told: Told) -> Iterator[Attack]:
         one: the figures.
         told: what is said with them.
     """
+    lacking = [rate for rate in RATES if one.true_positives[str(rate)] is None]
+    too_few = [f"{one.others:,} others are too few for a rate of {100 * r:g} %: it takes {1 / r:,.0f}" for r in lacking]
+    told = replace(told, why="; ".join([*filter(None, [told.why]), *too_few]))  # with all, so that it is said once
     area, accuracy = (None, None) if told.limit is None else (told.limit.area, told.limit.balanced_accuracy)
     yield _of_interval(f"{name} ({AREA})", _AREA_IS, one.area, told, area)
     yield _of_interval(f"{name} ({ACCURACY})", ACCURACY, one.accuracy, told, accuracy)
@@ -127,8 +130,7 @@ def _of_rate(name: str, rate: float, one: Inferred, told: Told) -> Attack:
     """The bound is at the largest rate of false positives that the threshold may have among people at large."""
     found, quantity = one.true_positives[str(rate)], f"share of members, at {100 * rate:g} % false positives"
     if found is None:
-        why = f"{one.others:,} people who took no part: at least {round(1 / rate):,} can show such a rate"
-        return _attack(name, quantity, told, value=None, why=why)
+        return _attack(name, quantity, told, value=None)
     bound, bound_is = None, told.limit_is
     if told.limit is not None:
         most = found.most_false_positives
