@@ -10,7 +10,7 @@
   `canaries_trained` the same among phones that train.
 * `membership`: who took part. `membership_scores` are figures and what limits them, `membership_shadows` the scores by
   models that the attacker trains, `membership_told` both as attacks, `membership_of_run` the attack on a run's model.
-* `played_training`: rounds as a run's, in one process; `memorisation`, `membership` and `canaries_trained` use them.
+* `played_training`: training as a run's, in one process; `protected_training` in rounds, under each protection.
 
 A passed audit proves nothing: a better attack may come tomorrow. A failed one does: something is other than is claimed.
 """

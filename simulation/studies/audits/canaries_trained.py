@@ -18,7 +18,7 @@ from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.canaries import claim_of, figures, not_playable, of_the_run_itself, releases_made
 from simulation.studies.audits.canary_phones import Canaries
 from simulation.studies.audits.canary_play import Observed, as_deployed, play
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 
 _CANARIES, _SHARE = 300, 0.3  # at most; of phones that may become one
 
@@ -36,7 +36,7 @@ def attack(subject: Subject) -> list[Attack]:
     if (nothing := not_playable(plan)) is not None:
         return [_named(nothing)]
     import_tensorflow_quietly()
-    training = PlayedTraining(subject, subject.prepared.population, "canaries")
+    training = ProtectedTraining(subject, subject.prepared.population, "canaries")
     observed = play_among(training, *as_deployed(plan, config.cohort))
     found = list(figures(observed, claim_of(subject, plan, observed)))
     recalls = [_recall(training, observed.last_model)] * len(found)
@@ -47,7 +47,7 @@ def attack(subject: Subject) -> list[Attack]:
     return [_named(one, recall) for one, recall in zip(found, recalls, strict=True)]
 
 
-def play_among(training: PlayedTraining, plan: PrivacyPlan, cohort: CohortConfig) -> Observed:
+def play_among(training: ProtectedTraining, plan: PrivacyPlan, cohort: CohortConfig) -> Observed:
     """Play rounds of the subject's fleet in which some phones are canaries and all others train.
 
     Args:
@@ -72,7 +72,7 @@ def play_among(training: PlayedTraining, plan: PrivacyPlan, cohort: CohortConfig
     )
 
 
-def _recall(training: PlayedTraining, moved: NDArray[np.float32]) -> str:
+def _recall(training: ProtectedTraining, moved: NDArray[np.float32]) -> str:
     recall = training.recall(training.start + moved)
     return "-" if recall is None else f"{100 * recall:.1f} %"
 

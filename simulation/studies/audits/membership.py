@@ -1,9 +1,9 @@
 """Who took part? Asked by somebody who has the released model and a person's text.
 
-Phones train in rounds from the run's starting weights (`played_training`), each planned in one round of forty; a coin
-says whether it is in: one that is out sends zeros, as a canary does, and every sum is divided by twenty whatever the
-coins say. Members and others are so the same kind of people, drawn by chance, and a claim about one participation is
-exactly about the coin. The final model of each protection is asked for its loss on each person's text, which makes
+Phones train in rounds from the run's starting weights (`protected_training`), each planned in one round of forty; a
+coin says whether it is in: one that is out sends zeros, as a canary does, and every sum is divided by twenty whatever
+the coins say. Members and others are so the same kind of people, drawn by chance, and a claim about one participation
+is exactly about the coin. The final model of each protection is asked for its loss on each person's text, which makes
 three scores (`membership_shadows`). The attacker of the best of them trains models as the run does, and so knows
 everybody's text, and who is planned in which round.
 
@@ -28,7 +28,7 @@ from simulation.studies.audits.membership_shadows import (
     trained_shadows,
 )
 from simulation.studies.audits.membership_told import Inferred, Told, figures_of, inferred, unmeasured
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 from simulation.studies.audits.update_sums import DEPLOYMENT, SIMULATION, protections_of
 from typefleet.steps import step
 
@@ -58,7 +58,7 @@ def membership(subject: Subject) -> Sequence[Attack]:
     if phones < _FEWEST:
         return [unmeasured("membership", _TOLD, f"too few phones train: {phones}, and {_FEWEST} are needed")]
     import_tensorflow_quietly()
-    training, effort = PlayedTraining(subject, subject.prepared.population, "membership"), Effort.of(subject.quick)
+    training, effort = ProtectedTraining(subject, subject.prepared.population, "membership"), Effort.of(subject.quick)
     found = infer(training, effort)
     attacks = as_attacks(found, subject)
     if subject.run_dir is not None:
@@ -67,7 +67,7 @@ def membership(subject: Subject) -> Sequence[Attack]:
     return [replace(attacks[0], details={"inferred": [asdict(one) for one in found]}), *attacks[1:]]
 
 
-def infer(training: PlayedTraining, effort: Effort) -> list[Inferred]:
+def infer(training: ProtectedTraining, effort: Effort) -> list[Inferred]:
     """The figures of every protection and score.
 
     Args:

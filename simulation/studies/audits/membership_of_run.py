@@ -29,7 +29,7 @@ from simulation.studies.audits.membership_shadows import (
     trained_shadows,
 )
 from simulation.studies.audits.membership_told import Inferred, Told, figures_of, inferred, unmeasured
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 from typefleet.errors import expected
 from typefleet.steps import step
 
@@ -45,7 +45,7 @@ _TOLD = Told(
 
 
 def membership_of_run(
-    training: PlayedTraining, run_dir: Path, *, rounds: int, shadows: int
+    training: ProtectedTraining, run_dir: Path, *, rounds: int, shadows: int
 ) -> tuple[list[Inferred], list[Attack]]:
     """(all figures, and those of the best-informed score as attacks).
 
@@ -102,7 +102,7 @@ def members_of(subject: Subject, run_dir: Path) -> NDArray[np.int64]:
 
 
 def _inferred(
-    training: PlayedTraining, run_dir: Path, order: NDArray[np.int64], is_member: NDArray[np.bool_], shadows: int
+    training: ProtectedTraining, run_dir: Path, order: NDArray[np.int64], is_member: NDArray[np.bool_], shadows: int
 ) -> Iterator[Inferred]:
     """Figures of the starting weights, of the final ones and, unless in haste, of the file."""
     people = order.ravel()

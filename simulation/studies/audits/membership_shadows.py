@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 from simulation.studies.audits.update_sums import SUM, Protection
 
 LOSS, CALIBRATED, SHADOWS = "loss", "calibrated", "shadows"
@@ -85,7 +85,7 @@ def _likelihood_ratio(losses: NDArray[np.float64], shadows: Sequence[Shadow]) ->
 
 
 def trained_shadows(
-    training: PlayedTraining, order: NDArray[np.int64], number: int, advance: Callable[[], None]
+    training: ProtectedTraining, order: NDArray[np.int64], number: int, advance: Callable[[], None]
 ) -> list[Shadow]:
     """Models of random halves of people, without protection.
 

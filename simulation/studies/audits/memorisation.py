@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
-from client_model.learning.language_model import unflatten
 from client_model.quiet import import_tensorflow_quietly
 from client_model.tflite.interpreter import FileSteps, open_interpreter
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.canary_sentences import SECRET_WORDS, CanarySentence, Forms, WithCanaries, draw_canaries
 from simulation.studies.audits.exposure import beam_search, exposure, number_of, secret_log_probabilities
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 from simulation.studies.audits.update_sums import DEPLOYMENT, SIMULATION, Protection, protections_of
 from typefleet.steps import step
 
@@ -96,7 +95,7 @@ def remember(subject: Subject) -> list[Remembered]:
     found: list[Remembered] = []
     with step("looking for secrets", total=len(protections) + 1) as looking:
         text = WithCanaries.of(prepared.population, canaries, prepared.vocabulary)
-        training = PlayedTraining(subject, text, "memorisation")
+        training = ProtectedTraining(subject, text, "memorisation")
         for protection in (None, *protections):
             flat = training.start if protection is None else training.trained(order, protection)
             found += _asked(training, flat, canaries, forms, protection)
@@ -105,7 +104,7 @@ def remember(subject: Subject) -> list[Remembered]:
 
 
 def _asked(
-    training: PlayedTraining,
+    training: ProtectedTraining,
     flat: NDArray[np.float32],
     canaries: Sequence[CanarySentence],
     forms: Forms,
@@ -114,7 +113,7 @@ def _asked(
     """Export the weights, and ask the file for every secret."""
     from client_model.tflite.export_tflite import convert  # TensorFlow takes seconds to import
 
-    file = convert(training.shape, unflatten(flat, training.shape), ("int8",))["int8"]
+    file = convert(training.shape, training.weights(flat), ("int8",))["int8"]
     model = FileSteps(open_interpreter(file))
     recall, epsilon = training.recall(flat), epsilon_of(training.subject, protection)
     by_cell: dict[tuple[int, int], list[tuple[float, bool, bool]]] = {}

@@ -1,46 +1,40 @@
-"""Training as a run's, without a fleet's days and in one process: what attacks ask models of.
+"""Training in rounds as a run trains, in one process and without a fleet's days, so that an attack can take part in it.
 
-Phones train from the run's starting weights, by its own local training; their updates are added up, clipped and noised
-as a protection says (`update_sums.Protection`), and the run's server optimizer moves the weights.
+Phones train from the run's starting weights on what they have written, by the run's own settings; the server steps by
+its own optimizer and schedule.
 """
 
+import copy
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-import scipy.special
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import Weights, flatten, unflatten
-from client_model.metrics.keyboard_metrics import TOP1_RECALL
-from client_model.metrics.table import sum_counts
-from client_model.text.batches import evaluation_batches, last_sequences, training_batches
+from client_model.metrics.scored_tokens import TokenScores
+from client_model.metrics.table import stacked
+from client_model.text.batches import PackedBatches, training_batches
 from client_model.text.population import Population
-from client_model.tflite.interpreter import FileSteps, open_interpreter
 from server_strategy.optimizers.base import OptimizerState, checked_step, learning_rate_at
-from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.update_sum import FixedPointSum, to_float
+from server_strategy.optimizers.config import ServerOptimizerConfig
 from simulation.studies.audits.attack import Subject
-from simulation.studies.audits.update_sums import Frame, Protection
-from typefleet.steps import step
-
-_MEASURED = 20  # held-out phones that say what a model is still good for
-_UNBOUNDED = 1e3  # a clip norm that no update reaches
-_SCORED_AT_ONCE = 16  # phones
 
 
 class PlayedTraining:
-    """Rounds of phones on some population; made once a process and attack.
+    """The phones of a subject, which train and are scored here.
 
     Args:
-        subject: whose settings and starting weights.
-        population: with the text; the subject's own or one that stands on it.
-        purpose: of the attack, which keys the noise.
+        subject: whose settings they are.
+        population: the text that they have written; not that of held-out phones, which is the subject's.
 
     Attributes:
-        start: the starting weights, float32 [num_weights].
+        start: weights before training, float32 [num_weights].
+        host: that trains phones.
     """
 
-    def __init__(self, subject: Subject, population: Population, purpose: str) -> None:
+    def __init__(self, subject: Subject, population: Population) -> None:
         from client_model.learning.local_training import limit_threads  # TensorFlow takes seconds to import
         from simulation.engine.phone_host import PhoneHost
         from simulation.run.starting_point import starting_weights
@@ -48,120 +42,110 @@ class PlayedTraining:
         limit_threads(1)  # the same bits on any number of cores
         prepared = subject.prepared
         self.subject, self.prepared, self.shape = subject, prepared, prepared.shape
-        self.start: NDArray[np.float32] = flatten(starting_weights(prepared.start, prepared.config, prepared.shape))
-        self._host, self._purpose = PhoneHost(prepared.task), purpose
+        self.start = flatten(starting_weights(prepared.start, prepared.config, prepared.shape))
+        self.host = PhoneHost(prepared.task)
         self._population = population
         self._lookup = prepared.vocabulary.lookup_table(population.lexicon)
+
+    def with_text(self, population: Population) -> "PlayedTraining":
+        """The same host and weights, and phones that have written something else.
+
+        Args:
+            population: the text that they have written.
+        """
+        other = copy.copy(self)
+        other._population, other._lookup = population, self.prepared.vocabulary.lookup_table(population.lexicon)
+        return other
+
+    def weights(self, flat: NDArray[np.float32]) -> Weights:
+        """Flat weights as the layers have them."""
+        return unflatten(flat, self.shape)
+
+    def batches(self, phone: int, number: int, passes: int = 1) -> PackedBatches:
+        """What a phone trains on in a round, as often as a run's phone goes over it or several times as often.
+
+        Args:
+            phone: whose text it is.
+            number: of the round.
+            passes: for each of a run's phone.
+        """
+        training = self.prepared.config.training
+        return training_batches(
+            self._population,
+            self._lookup,
+            phone,
+            replace(training, epochs=training.epochs * passes),
+            sequence_length=self.shape.sequence_length,
+            seed=self.subject.seed,
+            server_round=number,
+        )
 
     def updates(
         self, flat: NDArray[np.float32], phones: NDArray[np.int64], number: int
     ) -> Iterator[NDArray[np.float32]]:
-        """What each phone makes of the weights: float32 [num_weights].
+        """The updates of phones in a round, one after another: float32 [num_weights] each.
 
         Args:
-            flat: the weights, float32 [num_weights].
-            phones: ids.
-            number: of the round, from 1 on, which keys the order of their text.
+            flat: weights that they begin from, float32 [num_weights].
+            phones: int64 [n].
+            number: of the round.
         """
-        received = self._host.load(unflatten(flat, self.shape))
+        received = self.host.load(self.weights(flat))
         for phone in phones.tolist():
-            batches = training_batches(
-                self._population,
-                self._lookup,
-                phone,
-                self.prepared.config.training,
-                sequence_length=self.shape.sequence_length,
-                seed=self.subject.seed,
-                server_round=number,
-            )
-            yield self._host.train(received, batches).update
+            yield self.train(received, phone, number)
 
-    def trained(
-        self,
-        order: NDArray[np.int64],
-        protection: Protection,
-        *,
-        sends: NDArray[np.bool_] | None = None,
-        goal: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Weights after all rounds under a protection: float32 [num_weights].
+    def train(self, received: list[Any], phone: int, number: int) -> NDArray[np.float32]:
+        """The update of one phone: float32 [num_weights].
 
         Args:
-            order: phones of each round, int64 [rounds, cohort].
-            protection: of the sums.
-            sends: bool [rounds, cohort], which of them send an update; others send zeros. None: all do.
-            goal: that each sum is divided by, however many send; None: the phones of a round.
+            received: weights, as the host has them loaded.
+            phone: that trains.
+            number: of the round.
         """
-        flat, settings = self.start, self.prepared.config.server_optimizer
-        state: OptimizerState | None = None
-        optimizer, key = settings.make(), NoiseKey.seeded(self.subject.seed)
-        layers = Frame.of(self.shape, self.prepared.plan.clip_scope).layer_sizes
-        sending = np.ones(order.shape, np.bool_) if sends is None else sends
-        divisor = order.shape[1] if goal is None else goal
-        with step(f"training under {protection.name}", total=int(sending.sum())) as training:
-            for number, phones in enumerate(order):
-                total = FixedPointSum(len(flat), protection.clip_norm or _UNBOUNDED, layers)
-                for update in self.updates(flat, phones[sending[number]], number + 1):
-                    total.add(update)
-                    training.advance()
-                summed = to_float(total.values, total.clip_norm)
-                if stddev := protection.stddev(divisor):
-                    draws = key.generator(number, 0, purpose=f"{self._purpose}: {protection.name}")
-                    summed = summed + stddev * draws.standard_normal(len(summed))
-                mean = (summed / divisor).astype(np.float32)
-                moved, state = checked_step(optimizer, learning_rate_at(settings, number, len(order)), mean, state)
-                flat = flat + moved
-        return flat
+        return self.host.train(received, self.batches(phone, number)).update
 
-    def recall(self, flat: NDArray[np.float32]) -> float | None:
-        """Of first suggestions, on some held-out phones."""
-        received = self._host.load(unflatten(flat, self.shape))
-        counts = self._host.score(received, self.prepared.held_out_phones[:_MEASURED].tolist())
-        value = TOP1_RECALL.value(sum_counts(counts))
-        return None if value is None else float(value)
-
-    def losses(self, flat: NDArray[np.float32], phones: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Mean cross-entropy of each phone's text, as much as a round trains on: float64 [phones], in nats a token.
+    def scores(self, flat: NDArray[np.float32], batches: PackedBatches) -> TokenScores:
+        """How well a model predicts some tokens.
 
         Args:
-            flat: the weights, float32 [num_weights].
-            phones: ids.
+            flat: weights, float32 [num_weights].
+            batches: that it reads.
         """
-        received = self._host.load(unflatten(flat, self.shape))
-        means = []
-        for begin in range(0, len(phones), _SCORED_AT_ONCE):
-            some = phones[begin : begin + _SCORED_AT_ONCE].tolist()
-            batches, tokens = evaluation_batches(
-                self._population,
-                self._lookup,
-                some,
-                self.prepared.config.training.max_sequences,
-                self.shape.sequence_length,
-            )
-            loss = self._host.trainer.token_losses(received, batches).astype(np.float64)  # [tokens]
-            means.append(np.bincount(tokens.owner, loss, len(some)) / np.bincount(tokens.owner, minlength=len(some)))
-        return np.concatenate([np.zeros(0), *means])
+        host = self.host
+        return host.trainer.score(host.load(self.weights(flat)), batches, host.keystrokes)
 
-    def losses_of_file(self, weights: Weights, phones: NDArray[np.int64]) -> NDArray[np.float64]:
-        """`losses` of the weights as they are exported in 8 bits, in the interpreter of phones: float64 [phones].
+    def counts(self, flat: NDArray[np.float32], phones: int) -> dict[str, NDArray[Any]]:
+        """What is counted on so many held-out phones, each column [phones].
 
         Args:
-            weights: that are exported.
-            phones: ids.
+            flat: weights, float32 [num_weights].
+            phones: at most.
         """
-        from client_model.tflite.export_tflite import convert  # TensorFlow takes seconds to import
+        received = self.host.load(self.weights(flat))
+        return stacked(self.host.score(received, self.prepared.held_out_phones[:phones].tolist()))
 
-        file = FileSteps(open_interpreter(convert(self.shape, weights, ("int8",))["int8"]))
-        length, most = self.shape.sequence_length, self.prepared.config.training.max_sequences
-        means = np.zeros(len(phones))
-        with step("asking the file", total=len(phones)) as asking:
-            for row, phone in enumerate(phones.tolist()):
-                inputs, targets, lengths = last_sequences(self._population, self._lookup, phone, most, length)
-                for sequence in np.split(np.arange(len(inputs)), np.cumsum(lengths)[:-1]):
-                    logits, _ = file.read(inputs[sequence])  # [n, V]
-                    means[row] += float(
-                        -scipy.special.log_softmax(logits, 1)[np.arange(len(sequence)), targets[sequence]].sum()
-                    )
-                means[row] /= len(inputs)
-                asking.advance()
-        return means
+
+class ServerSteps:
+    """What the server makes of the mean update of each round.
+
+    Args:
+        settings: of its optimizer.
+        rounds: that there are to be.
+    """
+
+    def __init__(self, settings: ServerOptimizerConfig, rounds: int) -> None:
+        self._settings, self._rounds, self._optimizer = settings, rounds, settings.make()
+        self._state: OptimizerState | None = None
+        self._made = 0
+
+    def after(self, flat: NDArray[np.float32], mean: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """The weights after the next round: float32 [num_weights].
+
+        Args:
+            flat: before it.
+            mean: update, float [num_weights].
+        """
+        rate = learning_rate_at(self._settings, self._made, self._rounds)
+        moved, self._state = checked_step(self._optimizer, rate, mean.astype(np.float32), self._state)
+        self._made += 1
+        return flat + moved

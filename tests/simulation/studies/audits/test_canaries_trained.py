@@ -16,7 +16,7 @@ from simulation.studies.audits.attack import Subject
 from simulation.studies.audits.canaries import Claim, figures
 from simulation.studies.audits.canaries_trained import attack, play_among
 from simulation.studies.audits.canary_play import as_deployed
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 from simulation.studies.audits.table import ATTACKS, attacks_on
 from simulation.world.config import FleetConfig
 from typefleet.errors import ConfigError
@@ -46,7 +46,7 @@ def subject(**privacy):
 @pytest.fixture(scope="module")
 def played():
     some = subject()
-    return some, PlayedTraining(some, some.prepared.population, "canaries")
+    return some, ProtectedTraining(some, some.prepared.population, "canaries")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_the_claim_stands_among_phones_that_train_and_half_of_the_noise_is_caugh
     assert list(told) == [*WHAT, "this run by itself"] and all(told[what].holds for what in WHAT)
     assert every.bound == pytest.approx(some.prepared.plan.epsilon, rel=0.1) and every.value > every.bound / 2
     assert alone.bound is None and alone.value > 50 and "recall of the last model" in alone.why
-    training = PlayedTraining(some, some.prepared.population, "canaries")
+    training = ProtectedTraining(some, some.prepared.population, "canaries")
     assert every.details["dimension"] == training.shape.num_weights
     plan, cohort = as_deployed(some.prepared.plan, some.prepared.config.cohort)
     halved = play_among(training, replace(plan, noise_stddev=plan.noise_stddev / 2), cohort)

@@ -23,7 +23,7 @@ from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.membership import Effort, as_attacks, infer, membership
 from simulation.studies.audits.membership_of_run import FILE, RUN, START, members_of, membership_of_run
 from simulation.studies.audits.membership_shadows import CALIBRATED, LOSS, SHADOWS
-from simulation.studies.audits.played_training import PlayedTraining
+from simulation.studies.audits.protected_training import ProtectedTraining
 from simulation.studies.audits.table import draw
 from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SUM, Protection
 from simulation.world.config import FleetConfig
@@ -43,7 +43,7 @@ def subject(phones, **privacy):
 @pytest.fixture(scope="module")
 def attacked():
     some = subject(95, noise_multiplier=1.0)  # 85 train
-    training = PlayedTraining(some, some.prepared.population, "membership")
+    training = ProtectedTraining(some, some.prepared.population, "membership")
     return training, infer(training, Effort(rounds=2, shadows=2))
 
 
@@ -83,10 +83,10 @@ def test_a_loss_is_that_of_training_that_does_not_move(attacked):
     few = np.array([phone for phone, number in sequences.items() if number <= most][:3])
     assert len(few) > 0
     losses = training.losses(training.start, few)
-    received = training._host.load(unflatten(training.start, training.shape))
+    received = training.host.load(unflatten(training.start, training.shape))
     for phone, loss in zip(few.tolist(), losses, strict=True):
-        batches = training._host.read(phone, 1)
-        still = training._host.trainer.train(received, batches, 0.0)
+        batches = training.host.read(phone, 1)
+        still = training.host.trainer.train(received, batches, 0.0)
         assert loss == pytest.approx(still.loss_sum / still.num_tokens, rel=1e-5)
 
 
@@ -136,7 +136,7 @@ def test_members_are_those_whom_the_ledger_names(run):
 
 @pytest.mark.slow
 def test_a_run_tells_who_was_a_member_and_its_file_too(run):
-    training = PlayedTraining(run, run.prepared.population, "membership")
+    training = ProtectedTraining(run, run.prepared.population, "membership")
     found, attacks = membership_of_run(training, run.run_dir, rounds=2, shadows=2)
     assert {one.model for one in found} == {START, RUN, FILE}
     area = {(one.model, one.score): one.area for one in found}
