@@ -132,9 +132,9 @@ def save_for_print(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]
     return written[0], written[1]
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG and let go of the figure."""
-    write_bytes_atomically(path, png_of(figure))
+def save_figure(figure: Figure, path: Path, *, private: bool = False) -> None:
+    """Write a PNG, which its owner alone may read if it is private, and let go of the figure."""
+    write_bytes_atomically(path, png_of(figure), private=private)
 
 
 def png_of(figure: Figure) -> bytes:

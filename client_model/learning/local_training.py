@@ -16,6 +16,7 @@ The gradient is that of the mean cross-entropy over the batch's tokens; the test
 automatic differentiation of a plain, padded implementation.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -155,20 +156,31 @@ class LocalTrainer:
 
         One call a batch: the logits of a batch are as large as its tokens times the vocabulary.
         """
-        losses, all_ranks, keystrokes, begin = [], [], [], 0
+        losses, all_ranks, keystrokes = [], [], []
+        for loss, logits, targets in self._scored(received, batches):
+            rank = ranks(logits, targets)  # [n]
+            losses.append(loss)
+            all_ranks.append(rank)
+            keystrokes.append(word_keystrokes(table, logits, targets, rank))
+        return TokenScores(
+            batches.targets, np.concatenate(losses), np.concatenate(all_ranks), np.concatenate(keystrokes)
+        )
+
+    def token_losses(self, received: list[Tensor], batches: PackedBatches) -> NDArray[np.float32]:
+        """Cross-entropy of every token of the batches, in nats: float32 [tokens]; `score` without the rest."""
+        return np.concatenate([loss for loss, _, _ in self._scored(received, batches)])
+
+    def _scored(
+        self, received: list[Tensor], batches: PackedBatches
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]:
+        """(loss [n], logits [n, V], targets [n]) of each batch."""
+        begin = 0
         for rows in batches.step_rows:
             end = begin + int(rows.sum())
             targets = batches.targets[begin:end]  # [n]
             loss, logits = self._score(received, batches.inputs[begin:end], targets, rows)  # [n], [n, V]
-            logits = logits.numpy()
-            rank = ranks(logits, targets)  # [n]
-            losses.append(loss.numpy())
-            all_ranks.append(rank)
-            keystrokes.append(word_keystrokes(table, logits, targets, rank))
+            yield loss.numpy(), logits.numpy(), targets
             begin = end
-        return TokenScores(
-            batches.targets, np.concatenate(losses), np.concatenate(all_ranks), np.concatenate(keystrokes)
-        )
 
     def _named(self, weights: list[Tensor]) -> dict[str, Tensor]:
         return dict(zip(self.shape.weight_shapes(), weights, strict=True))

@@ -35,7 +35,8 @@ class Flags:
     config: Path | None = None
     """TOML file with the settings of a simulation, in the place of a run: attacks that need no model."""
     attacks: tuple[str, ...] = ()
-    """Attacks to carry out: canaries, words, memorisation; by default all that there can be."""
+    """Attacks to carry out: canaries, canaries-trained, words, memorisation, membership; by default all that there can
+    be."""
     quick: bool = False
     """Do less of each: all attacks in minutes, with wider intervals."""
     seed: Annotated[int, at.Ge(0)] = 0
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError(expected("--epsilons", "with --config, and without --attacks", "RUN_DIR or --attacks"))
     if flags.mechanisms and not flags.epsilons:
         raise ConfigError(expected("--mechanisms", "only with --epsilons", "it without"))
+    _require_private(flags.mechanisms)
     from simulation.studies.audits.attack import Subject
 
     if flags.config is not None:
@@ -69,6 +71,17 @@ def main(argv: Sequence[str]) -> int:
         config = read_config((flags.run_dir or Path()) / "config.toml")  # settled when it began
     subject = Subject(config, flags.seed, flags.quick, flags.run_dir)
     return _table(flags, subject) if flags.epsilons else _audit(flags, subject)
+
+
+def _require_private(mechanisms: Sequence[str]) -> None:
+    """Refuse a mechanism that is none, before anything is read or played."""
+    if not mechanisms:
+        return
+    from server_strategy.privacy.mechanisms.door import private_mechanisms
+
+    for name in mechanisms:
+        if name not in private_mechanisms():
+            raise ConfigError(expected("--mechanisms", f"one of {', '.join(private_mechanisms())}", repr(name)))
 
 
 def _audit(flags: Flags, subject: "Subject") -> int:

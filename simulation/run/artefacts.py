@@ -161,6 +161,12 @@ ARTEFACTS = (
         by="script",
     ),
     Artefact(
+        "membership.png",
+        "how well models tell who took part",
+        (Keys((), "rates over people, in models of phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
+    Artefact(
         "personalisation.json",
         "what held-out phones gain, in groups of which some may be small",
         PERSONALISATION,

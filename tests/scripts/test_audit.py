@@ -45,6 +45,9 @@ def config(tmp_path):
         (("--config", "c.toml", "--mechanisms", "tree"), "--mechanisms: expected only with --epsilons"),
         (("--config", "c.toml", "--epsilons", "0"), "--epsilons: expected a number > 0"),
         (("--config", "c.toml", "--epsilons", "2", "--mechanisms", "none"), "--mechanisms: expected one of gaussian"),
+        # Before anything is read.
+        (("--config", "none.toml", "--epsilons", "2", "--mechanisms", "tree", "none"), "--mechanisms: expected one of"),
+        (("--config", "c.toml", "--attacks", "canaries-trained", "--quick"), "expected no --quick, since it takes"),
         (("--config", "c.toml", "--attacks", "wishing"), "--attacks: expected one of canaries"),
         (("none",), "none/config.toml: expected a file"),
     ],
@@ -70,7 +73,9 @@ def test_mechanisms_and_targets_make_a_table(script_here, config):
     flags = ("--epsilons", 3, "--mechanisms", "gaussian", "--seeds", 1, "--quick", "--output-dir", "out")
     done = script_here("audit.py", "--config", config, *flags, cwd=config.parent)
     assert done.returncode == 0 and "0 of 1 measure more than they claim" in done.stdout, done.stderr
-    (row,) = json.loads((config.parent / "out" / "canaries.json").read_text())
+    path = config.parent / "out" / "canaries.json"
+    assert path.stat().st_mode & 0o077 == 0
+    (row,) = json.loads(path.read_text())
     assert row["target_epsilon"] == 3 and all(one["holds"] and one["value"] <= 3.3 for one in row["attacks"])
 
 

@@ -71,11 +71,11 @@ def attack(subject: Subject) -> list[Attack]:
         return _with_phones_noise(subject, effort)
     deployed, cohort = as_deployed(plan, config.cohort)
     observed = _play(subject, deployed, cohort, effort)
-    claim = _claim_of(subject, plan, observed)
+    claim = claim_of(subject, plan, observed)
     found = list(figures(observed, claim))
     found.append(_alone(subject, claim.delta, effort))
     if plan.modelled_cohort is not None:
-        found.append(_of_the_run_itself(_play(subject, plan, config.cohort, effort), plan))
+        found.append(of_the_run_itself(_play(subject, plan, config.cohort, effort), plan))
     return found
 
 
@@ -106,7 +106,7 @@ def _with_phones_noise(subject: Subject, effort: Effort) -> list[Attack]:
             phones_add=phones_add(own, config.aggregation, config.cohort, dimension),
         )
     except InputError as error:
-        return [_not_played(str(error))]
+        return [not_played(str(error))]
     observed = _play(subject, plan, config.cohort, effort)
     if observed.spent.epsilon is None or observed.spent.delta is None:
         raise ConfigError(expected("the audit of canaries", "a claim of epsilon", "none"))
@@ -128,7 +128,7 @@ def _dimension(plan: PrivacyPlan, effort: Effort) -> int:
 
 def _play(subject: Subject, plan: PrivacyPlan, cohort: CohortConfig, effort: Effort) -> Observed:
     prepared = subject.prepared
-    return play_on_fleet(subject, plan, cohort, effort, _releases_made(subject, prepared.plan))
+    return play_on_fleet(subject, plan, cohort, effort, releases_made(subject, prepared.plan))
 
 
 def play_on_fleet(
@@ -162,7 +162,7 @@ def play_on_fleet(
     )
 
 
-def _releases_made(subject: Subject, plan: PrivacyPlan) -> int:
+def releases_made(subject: Subject, plan: PrivacyPlan) -> int:
     """Of the run, which may have ended early."""
     if subject.run_dir is None:
         return plan.rounds
@@ -172,7 +172,7 @@ def _releases_made(subject: Subject, plan: PrivacyPlan) -> int:
     return made
 
 
-def _claim_of(subject: Subject, plan: PrivacyPlan, observed: Observed) -> Claim:
+def claim_of(subject: Subject, plan: PrivacyPlan, observed: Observed) -> Claim:
     """The run's own claim; of settings alone, what their accounting says of the rounds that were played."""
     epsilon, delta = observed.spent.epsilon, observed.spent.delta
     whose = f"claimed of {plan.epsilon_is_of}, by the accounting of the rounds that were played"
@@ -193,7 +193,7 @@ def _alone(subject: Subject, delta: float, effort: Effort) -> Attack:
         return replace(nothing_alone(delta), why=str(error))
 
 
-def _of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
+def of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
     """The same as of the deployment that is modelled, with the noise that the run itself has."""
     claim = Claim(epsilon=0.0, delta=plan.delta or 0.0, is_of="")
     (found, *_) = figures(observed, claim)
@@ -205,7 +205,8 @@ def _of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
     )
 
 
-def _not_played(why: str) -> Attack:
+def not_played(why: str) -> Attack:
+    """The figure of canaries under a plan that they cannot be played under, and why."""
     return replace(
         without_a_claim(),
         bound_is="none: these rounds could not be played",

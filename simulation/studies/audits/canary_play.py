@@ -1,7 +1,7 @@
 """Plays rounds with canaries through the real strategy: its cohorts, its clipping, its mechanism, its server step.
 
-Nothing is trained. What the attacker sees is kept: each noised mean update, which is at least as much as each released
-model tells, since the server's step is made of nothing else, and the last model.
+Nothing is trained, or phones that are no canaries train. What the attacker sees is kept: each noised mean update, which
+is at least as much as each released model tells, since the server's step is made of nothing else, and the last model.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from server_strategy.privacy.adjacency import ADD_OR_REMOVE
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from simulation.studies.audits.canary_phones import Canaries, CanaryHosts
+from simulation.studies.audits.canary_phones import WEIGHTS, Canaries, CanaryHosts, Training
 from simulation.world.aggregation_settings import order_secret
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
@@ -136,6 +136,7 @@ def play(
     out_fails: bool = False,
     common: NDArray[np.float32] | None = None,
     most_releases: int | None = None,
+    training: Training | None = None,
 ) -> Observed:
     """Make all releases of a plan, or as many as its budget and its cohorts allow.
 
@@ -150,6 +151,7 @@ def play(
         out_fails: what canaries do that are out, see `CanaryHosts`; with add-or-remove adjacency they always fail.
         common: what phones send that are no canaries, see `CanaryHosts`.
         most_releases: stop after so many; None: after all that are planned.
+        training: by which phones train that are no canaries, from its starting weights; None: they do not.
 
     Raises:
         ConfigError: nothing was released.
@@ -169,10 +171,12 @@ def play(
         aggregator=_aggregator(plan, cohorts, assumptions, canaries.seed),
     )
     of_phones = None if plan.phone_noise is None else noise.of_phones()
-    hosts = CanaryHosts(canaries, out_fails or plan.adjacency == ADD_OR_REMOVE, common, of_phones)
+    fails = out_fails or plan.adjacency == ADD_OR_REMOVE
+    hosts = CanaryHosts(canaries, fails, common, of_phones, training)
+    start = np.zeros(canaries.dimension, np.float32) if training is None else training.start
     releases, total = [], min(plan.rounds, most_releases or plan.rounds)
     with step("playing rounds with canaries", total=total) as playing:
-        for release in itertools.islice(_releases(strategy, hosts, cohort.max_abandoned_in_a_row), total):
+        for release in itertools.islice(_releases(strategy, hosts, start, cohort.max_abandoned_in_a_row), total):
             releases.append(release)
             playing.advance()
     if not releases:
@@ -186,7 +190,7 @@ def play(
         weights=weights[took_part],
         directions=canaries.matrix()[took_part],
         included=canaries.included[took_part],
-        last_model=releases[-1].weights,
+        last_model=releases[-1].weights - start,
         spent=strategy.spent(ended=True),
     )
 
@@ -208,10 +212,12 @@ class _Release(NamedTuple):
     weights: NDArray[np.float32]  # [dimension], after it
 
 
-def _releases(strategy: DPFedAvg, hosts: CanaryHosts, most_abandoned: int) -> Iterator[_Release]:
+def _releases(
+    strategy: DPFedAvg, hosts: CanaryHosts, start: NDArray[np.float32], most_abandoned: int
+) -> Iterator[_Release]:
     """Each release, until there is no further one."""
     grid, abandoned = cast(Grid, _OneNode()), 0
-    arrays = ArrayRecord({"update": Array(np.zeros(hosts.canaries.dimension, np.float32))})
+    arrays = ArrayRecord({WEIGHTS: Array(start)})
     for number in itertools.count(1):
         messages = strategy.configure_train(number, arrays, ConfigRecord(), grid)
         answers: list[Message] = [hosts.answer(message) for message in messages]
@@ -219,7 +225,7 @@ def _releases(strategy: DPFedAvg, hosts: CanaryHosts, most_abandoned: int) -> It
         outcome = strategy.last_round
         if weights is not None and outcome is not None:
             arrays, abandoned = weights, 0
-            yield _Release(outcome.plan, outcome.clip_norm, arrays["update"].numpy())
+            yield _Release(outcome.plan, outcome.clip_norm, arrays[WEIGHTS].numpy())
         else:
             abandoned += 1
         if strategy.budget_reached is not None or abandoned >= most_abandoned:

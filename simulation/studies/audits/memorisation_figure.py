@@ -47,7 +47,7 @@ def plot(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
     axis.legend(
         title="written by", fontsize=8, title_fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)
     )
-    save_figure(figure, path)
+    save_figure(figure, path, private=True)
 
 
 def _case(one: Mapping[str, Any]) -> tuple[str, int, int]:

@@ -24,6 +24,7 @@ class Known(NamedTuple):
     place: str  # `module:function`, which takes a Subject and returns what it came to
     needs_run: bool  # a finished run, and not settings alone
     figure: Figure | None = None
+    takes_minutes: bool = False  # so that a quick audit leaves it out
 
 
 # An attack more is a module in this package and a line here.
@@ -32,6 +33,12 @@ ATTACKS: dict[str, Known] = {
         "phones with updates that only they send: empirical epsilon beside the claimed one",
         "simulation.studies.audits.canaries:attack",
         needs_run=False,
+    ),
+    "canaries-trained": Known(
+        "the same among phones that train, in all dimensions of the model: minutes",
+        "simulation.studies.audits.canaries_trained:attack",
+        needs_run=False,
+        takes_minutes=True,
     ),
     "words": Known(
         "words of phones, recovered from their updates and from sums of them",
@@ -44,6 +51,12 @@ ATTACKS: dict[str, Known] = {
         "simulation.studies.audits.memorisation:memorisation",
         needs_run=False,
         figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
+    ),
+    "membership": Known(
+        "who took part, told by how well a model knows people's texts",
+        "simulation.studies.audits.membership:membership",
+        needs_run=False,
+        figure=Figure("membership.png", "inferred", "simulation.studies.audits.membership_figure:plot"),
     ),
 }
 
@@ -86,11 +99,16 @@ def attacks_on(subject: Subject, names: Sequence[str] = ()) -> tuple[str, ...]:
     """The attacks that are asked for; by default all that the subject allows.
 
     Raises:
-        ConfigError: an unknown name, or an attack on a run where there are settings alone.
+        ConfigError: an unknown name, an attack on a run where there are settings alone, or one that is not quick.
     """
     for name in names:
         attack_of(name)
         if ATTACKS[name].needs_run and subject.run_dir is None:
             raise ConfigError(expected(f"--attacks {name}", "RUN_DIR, whose model it attacks", "--config"))
-    possible = (name for name, known in ATTACKS.items() if subject.run_dir is not None or not known.needs_run)
-    return tuple(dict.fromkeys(names)) or tuple(possible)
+        if ATTACKS[name].takes_minutes and subject.quick:
+            raise ConfigError(expected(f"--attacks {name}", "no --quick, since it takes minutes", "--quick"))
+    return tuple(dict.fromkeys(names)) or tuple(name for name, known in ATTACKS.items() if _suits(known, subject))
+
+
+def _suits(known: Known, subject: Subject) -> bool:
+    return (subject.run_dir is not None or not known.needs_run) and not (known.takes_minutes and subject.quick)

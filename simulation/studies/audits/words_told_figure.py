@@ -50,7 +50,7 @@ def plot(path: Path, told: Sequence[Mapping[str, Any]]) -> None:
     axes[0, 0].legend(fontsize=8, loc="upper right", bbox_to_anchor=(1.02, 0.88), frameon=False, handlelength=1.6)
     of = f"Share of the words after the {COMMON_WORDS} commonest that are among as many guesses, with 95 % intervals"
     figure.supxlabel(f"phones whose updates are added up\n\n{of}", fontsize=9)
-    save_figure(figure, path)
+    save_figure(figure, path, private=True)
 
 
 def _panel(axis: Any, own: Sequence[Mapping[str, Any]], whose: str) -> None:
