@@ -117,7 +117,8 @@ def krum(points: Points, spoiled: int) -> Vector:
         points: float [B, d].
         spoiled: f.
     """
-    return points[_in_order(points, krum_scores(points, spoiled))[0]].astype(np.float64)
+    best: Vector = points[_in_order(points, krum_scores(points, spoiled))[0]].astype(np.float64)
+    return best
 
 
 def multi_krum(points: Points, spoiled: int) -> Vector:

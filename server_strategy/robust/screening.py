@@ -59,4 +59,5 @@ def screened_mean(points: Points, passed: NDArray[np.bool_]) -> Vector:
         points: float [B, d].
         passed: bool [B].
     """
-    return np.where(passed[:, None], points, 0.0).sum(0) / len(points)
+    mean: Vector = np.where(passed[:, None], points, 0.0).sum(0) / len(points)
+    return mean

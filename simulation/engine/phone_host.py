@@ -29,7 +29,7 @@ class PhoneHost:
         vocabulary = vocabulary_from_text(task.vocabulary)
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
-        self._keystrokes = keystroke_table(vocabulary.tokens)
+        self.keystrokes = keystroke_table(vocabulary.tokens)
         self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
         self.trainer.warm_up()
 
@@ -59,7 +59,7 @@ class PhoneHost:
         batches, tokens = evaluation_batches(
             self._population, self._spelled, phones, self.task.evaluation_sequences, self.task.shape.sequence_length
         )
-        scores = self.trainer.score(received, batches, self._keystrokes)
+        scores = self.trainer.score(received, batches, self.keystrokes)
         found: list[Counts] = []
         for number in range(len(phones)):
             own = tokens.owner == number
@@ -67,7 +67,7 @@ class PhoneHost:
                 scores=TokenScores(*(column[own] for column in scores)),
                 place=tokens.place[own],
                 unknown_letters=tokens.unknown_letters[own],
-                table=self._keystrokes,
+                table=self.keystrokes,
             )
             found.append(self.task.metrics.count(scored))
         return found

@@ -17,18 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
-from client_model.learning.language_model import flatten, unflatten
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
-from client_model.metrics.table import sum_counts
 from client_model.quiet import import_tensorflow_quietly
-from client_model.text.batches import training_batches
 from client_model.tflite.interpreter import FileSteps, open_interpreter
-from server_strategy.optimizers.base import OptimizerState, checked_step, learning_rate_at
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.update_sum import FixedPointSum, to_float
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.canary_sentences import SECRET_WORDS, CanarySentence, Forms, WithCanaries, draw_canaries
 from simulation.studies.audits.exposure import beam_search, exposure, number_of, secret_log_probabilities
+from simulation.studies.audits.played_training import PlayedTraining, ServerSteps
 from simulation.studies.audits.update_sums import DEPLOYMENT, SIMULATION, Frame, Protection, protections_of
 from typefleet.steps import step
 
@@ -110,37 +107,12 @@ def remember(subject: Subject) -> list[Remembered]:
     return found
 
 
-class _Training:
+class _Training(PlayedTraining):
     """Rounds of phones that have written canaries."""
 
     def __init__(self, subject: Subject, canaries: Sequence[CanarySentence]) -> None:
-        from client_model.learning.local_training import limit_threads  # TensorFlow takes seconds to import
-        from simulation.engine.phone_host import PhoneHost
-        from simulation.run.starting_point import starting_weights
-
-        limit_threads(1)  # the same bits on any number of cores
         prepared = subject.prepared
-        self.subject, self.prepared, self.shape = subject, prepared, prepared.shape
-        self.start = flatten(starting_weights(prepared.start, prepared.config, prepared.shape))
-        self._host = PhoneHost(prepared.task)
-        self._population = WithCanaries.of(prepared.population, canaries, prepared.vocabulary)
-        self._lookup = prepared.vocabulary.lookup_table(self._population.lexicon)
-
-    def _updates(
-        self, flat: NDArray[np.float32], phones: NDArray[np.int64], number: int
-    ) -> Iterator[NDArray[np.float32]]:
-        received = self._host.load(unflatten(flat, self.shape))
-        for phone in phones.tolist():
-            batches = training_batches(
-                self._population,
-                self._lookup,
-                phone,
-                self.prepared.config.training,
-                sequence_length=self.shape.sequence_length,
-                seed=self.subject.seed,
-                server_round=number,
-            )
-            yield self._host.train(received, batches).update
+        super().__init__(subject, WithCanaries.of(prepared.population, canaries, prepared.vocabulary))
 
     def trained(self, order: NDArray[np.int64], protection: Protection) -> NDArray[np.float32]:
         """Weights after all rounds under a protection: float32 [num_weights].
@@ -149,30 +121,26 @@ class _Training:
             order: phones of each round, int64 [rounds, cohort].
             protection: of the sums.
         """
-        flat, settings = self.start, self.prepared.config.server_optimizer
-        state: OptimizerState | None = None
-        optimizer, key = settings.make(), NoiseKey.seeded(self.subject.seed)
+        flat, steps = self.start, ServerSteps(self.prepared.config.server_optimizer, len(order))
+        key = NoiseKey.seeded(self.subject.seed)
         layers = Frame.of(self.shape, self.prepared.plan.clip_scope).layer_sizes
         with step(f"training under {protection.name}", total=order.size) as training:
             for number, phones in enumerate(order):
                 total = FixedPointSum(len(flat), protection.clip_norm or _UNBOUNDED, layers)
-                for update in self._updates(flat, phones, number + 1):
+                for update in self.updates(flat, phones, number + 1):
                     total.add(update)
                     training.advance()
                 summed = to_float(total.values, total.clip_norm)
                 if stddev := protection.stddev(len(phones)):
                     draws = key.generator(number, 0, purpose=f"memorisation: {protection.name}")
                     summed = summed + stddev * draws.standard_normal(len(summed))
-                mean = (summed / len(phones)).astype(np.float32)
-                moved, state = checked_step(optimizer, learning_rate_at(settings, number, len(order)), mean, state)
-                flat = flat + moved
+                flat = steps.after(flat, summed / len(phones))
         return flat
 
     def recall(self, flat: NDArray[np.float32]) -> float | None:
         """Of first suggestions, on some held-out phones."""
-        received = self._host.load(unflatten(flat, self.shape))
-        counts = self._host.score(received, self.prepared.held_out_phones[:_MEASURED].tolist())
-        value = TOP1_RECALL.value(sum_counts(counts))
+        counts = self.counts(flat, _MEASURED)
+        value = TOP1_RECALL.value({name: column.sum(0) for name, column in counts.items()})
         return None if value is None else float(value)
 
 
@@ -186,7 +154,7 @@ def _asked(
     """Export the weights, and ask the file for every secret."""
     from client_model.tflite.export_tflite import convert  # TensorFlow takes seconds to import
 
-    file = convert(training.shape, unflatten(flat, training.shape), ("int8",))["int8"]
+    file = convert(training.shape, training.weights(flat), ("int8",))["int8"]
     model = FileSteps(open_interpreter(file))
     recall, epsilon = training.recall(flat), epsilon_of(training.subject, protection)
     by_cell: dict[tuple[int, int], list[tuple[float, bool, bool]]] = {}

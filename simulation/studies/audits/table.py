@@ -45,6 +45,12 @@ ATTACKS: dict[str, Known] = {
         needs_run=False,
         figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
     ),
+    "poison": Known(
+        "phones that push a word or spoil the model, under one defence after the other",
+        "simulation.studies.audits.poison:poison",
+        needs_run=False,
+        figure=Figure("poison.png", "poisoned", "simulation.studies.audits.poison_figure:plot"),
+    ),
 }
 
 
