@@ -16,7 +16,6 @@ Example:
 """
 
 import hashlib
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +42,6 @@ def buckets_of(phones: NDArray[np.int64], number: int, *, seed: int, server_roun
         raise ValueError(expected("number", "at least one bucket", number))
     order = np.array(sorted(phones.tolist(), key=lambda phone: _drawn(seed, server_round, phone)), np.int64)  # [n]
     return [order[first::number] for first in range(min(number, len(phones)))]
-
-
-def spoiled_at_most(attackers_share: float, phones: int, buckets: int) -> int:
-    """Buckets that attackers can be in at most, each of them alone in one.
-
-    Args:
-        attackers_share: of the phones, from 0 to 1.
-        phones: of a round.
-        buckets: of the round.
-    """
-    return min(math.ceil(round(attackers_share * phones, 9)), buckets)
 
 
 def spoiled_on_average(attackers_share: float, phones_in_bucket: int) -> float:

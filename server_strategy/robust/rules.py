@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.robust.config import least_buckets
 from server_strategy.update_sum import NonFiniteUpdateError
 from typefleet.errors import ConfigError, expected
 
@@ -76,11 +77,6 @@ def require_enough(name: str, buckets: int, spoiled: int, where: str = "robust_m
     if spoiled < 0 or buckets < least:
         found = f"{buckets}, of which {spoiled} may be spoiled"
         raise ConfigError(expected(where, f"at least {least} buckets for {name}", found))
-
-
-def least_buckets(name: str, spoiled: int) -> int:
-    """Buckets that a rule needs to withstand that so many are spoiled."""
-    return 2 * spoiled + (3 if "krum" in name else 1)
 
 
 def coordinate_median(points: Points, spoiled: int = 0) -> Vector:

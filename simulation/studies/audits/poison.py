@@ -55,7 +55,9 @@ def poison(subject: Subject) -> Sequence[Attack]:
     least = _setting(subject.quick, 1.0).phones
     if (phones := len(subject.prepared.training_phones)) < least:
         return [unmeasured(f"too few phones train: {phones}, and {least} are to take part")]
-    return as_attacks(poisoned(subject), subject, CLIPPING, _setting(subject.quick, 1.0).assumed_share)
+    robust = subject.config.aggregation.robust
+    own = CLIPPING if robust == "none" else robust
+    return as_attacks(poisoned(subject), subject, own, _setting(subject.quick, 1.0).assumed_share)
 
 
 def cases_of(quick: bool, phones: int) -> list[Case]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from client_model.metrics.keystrokes import SUGGESTIONS
 from simulation.plots import GREY, new_figure, save_figure, style_number
 from simulation.studies.audits.poison_play import CLIPPING, DEFENCES, NOTHING
 from simulation.studies.audits.poisoners import ADAPTIVE, LABELS, NOBODY, REPLACEMENT, SENTENCE
 
+_MARKERS = "osD^"
 _Cases = Sequence[Mapping[str, Any]]
 _PUSH = (SENTENCE, REPLACEMENT, ADAPTIVE)
 _LABELS = {SENTENCE: "write the sentence", REPLACEMENT: "replace the model", ADAPTIVE: "adapt to the clip norm"}
@@ -37,18 +37,21 @@ def plot(path: Path, found: _Cases) -> None:
 
 
 def _by_share(axis: Axes, found: _Cases, shares: Sequence[float]) -> None:
+    axis.axhspan(0.7, SUGGESTIONS, color=GREY, alpha=0.15, lw=0)
+    axis.text(shares[0], 2.0, "suggested", fontsize=8, color=GREY, ha="left", va="center")
     for number, attack in enumerate(_PUSH):
         style = style_number(number)
         for defence, line in ((NOTHING, "--"), (CLIPPING, "-")):
             own = [one for share in shares for one in found if _is(one, attack, defence, share)]
-            success = [one["suggested"] / one["asked"] for one in own]
+            at, ranks = [one["share"] for one in own], [one["rank"] for one in own]
             label = f"{_LABELS[attack]}, {defence}"
-            axis.plot([one["share"] for one in own], success, line, marker="o", ms=4, color=style.colour, label=label)
+            axis.plot(at, ranks, line, marker=_MARKERS[number], ms=5, color=style.colour, label=label)
     axis.set_xscale("log")
+    axis.set_yscale("log")
     axis.set_xticks(shares, [f"{100 * share:g} %" for share in shares])
-    axis.minorticks_off()
-    axis.set(xlabel="attackers among the phones", ylabel="suggested after so many beginnings", ylim=(-0.04, 1.04))
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.tick_params(axis="x", which="minor", bottom=False)
+    axis.set(xlabel="attackers among the phones", ylabel="median rank of the word")
+    axis.set_ylim(axis.get_ylim()[1], 0.7)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
@@ -61,7 +64,7 @@ def _by_defence(axis: Axes, found: _Cases, share: float) -> None:
         style = style_number(number)
         places = [names.index(one["defence"]) - 0.24 + 0.16 * number for one in own]
         label = _LABELS.get(attack, "nobody attacks")
-        axis.plot([one["rank"] for one in own], places, "osD^"[number], ms=5, color=style.colour, label=label)
+        axis.plot([one["rank"] for one in own], places, _MARKERS[number], ms=5, color=style.colour, label=label)
     _defences(axis, names)
     axis.set_xscale("log")
     axis.set(xlabel=f"median rank of the word, of {100 * share:g} % attackers", xlim=(0.7, None))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.robust.buckets import buckets_of, spoiled_at_most
+from server_strategy.robust.buckets import buckets_of
+from server_strategy.robust.config import spoiled_at_most
 from server_strategy.robust.rules import RULES, robust_mean
 from server_strategy.robust.screening import cosines_with_median, passes_norm, screened_mean
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError, to_float
@@ -147,7 +148,14 @@ class PoisonedTraining:
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """(phone, what it sends) of a round, one after another."""
         own = [phone for phone in phones.tolist() if phone in attackers]
-        at = Round(number, len(phones), len(own), self.clip_norm, self.layer_sizes, self.planted)
+        at = Round(
+            number=number,
+            phones=len(phones),
+            attackers=len(own),
+            clip_norm=self.clip_norm,
+            layer_sizes=self.layer_sizes,
+            planted=self.planted,
+        )
         received = self.training.host.load(self.training.weights(flat))
         for phone in phones.tolist():
             if phone in attackers:

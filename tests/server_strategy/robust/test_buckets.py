@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from server_strategy.robust.buckets import buckets_of, spoiled_at_most, spoiled_on_average
+from server_strategy.robust.buckets import buckets_of, spoiled_on_average
+from server_strategy.robust.config import spoiled_at_most
 
 
 @pytest.mark.parametrize(("phones", "number"), itertools.product([1, 2, 7, 40, 101], [1, 3, 10]))

@@ -7,12 +7,12 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import trim_mean
 
+from server_strategy.robust.config import least_buckets
 from server_strategy.robust.rules import (
     RULES,
     geometric_median,
     krum,
     krum_scores,
-    least_buckets,
     multi_krum,
     robust_mean,
     squared_distances,

@@ -5,7 +5,8 @@ from itertools import groupby
 
 import pytest
 
-from server_strategy.robust.rules import RULES, least_buckets
+from server_strategy.robust.config import least_buckets
+from server_strategy.robust.rules import RULES
 from simulation.studies.audits.attack import Attack
 from simulation.studies.audits.poison import _FULL, _QUICK, cases_of, poison, poisoned
 from simulation.studies.audits.poison_attacks import as_attacks
