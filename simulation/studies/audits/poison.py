@@ -91,15 +91,16 @@ def _setting(quick: bool, share: float) -> Setting:
     return replace(usual, cohort=max(usual.cohort, ceil(round(1 / share) / usual.rounds)))
 
 
-def poisoned(subject: Subject) -> list[Poisoned]:
+def poisoned(subject: Subject, only: Sequence[Case] | None = None) -> list[Poisoned]:
     """What came of each training.
 
     Args:
         subject: what is attacked; enough phones train.
+        only: some of the cases that there are, in their order, each with that of nobody attacking before it.
     """
     import_tensorflow_quietly()
     prepared = subject.prepared
-    cases = cases_of(subject.quick, len(prepared.training_phones))
+    cases = cases_of(subject.quick, len(prepared.training_phones)) if only is None else only
     planted = Planted.of(prepared.vocabulary, subject.seed)
     found: list[Poisoned] = []
     with step("poisoning", total=len(cases)) as poisoning:

@@ -10,24 +10,26 @@ from server_strategy.robust.rules import RULES
 from simulation.studies.audits.attack import Attack
 from simulation.studies.audits.poison import _FULL, _QUICK, cases_of, poison, poisoned
 from simulation.studies.audits.poison_attacks import as_attacks
-from simulation.studies.audits.poison_play import CLIPPING, DEFENCES, NORM, NOTHING
+from simulation.studies.audits.poison_play import CLIPPING, NORM, NOTHING
 from simulation.studies.audits.poisoners import ADAPTIVE, ATTACKS, NOBODY, REPLACEMENT
 from simulation.studies.audits.table import draw
 from tests.simulation.studies.audits.test_memorisation import subject
 
+PLAYED = (CLIPPING, NOTHING, NORM, "krum")
+
 
 @pytest.fixture(scope="module")
 def attacked():
-    some = subject(90)
-    return some, poisoned(some)
+    some = subject(90, epochs=6)
+    return some, poisoned(some, [case for case in cases_of(True, 90) if case.defence in PLAYED])
 
 
 @pytest.mark.slow
 def test_boosted_updates_push_a_word_where_nothing_clips_and_not_where_something_does(attacked):
     _, found = attacked
     by_case = {(one.attack, one.defence): one for one in found}
-    assert {defence for _, defence in by_case} == set(DEFENCES)
-    for defence in DEFENCES:
+    assert {defence for _, defence in by_case} == set(PLAYED)
+    for defence in PLAYED:
         untouched = by_case[NOBODY, defence]
         assert untouched.attackers == 0 and untouched.suggested == 0 and 0 <= untouched.recall <= 1
     replaced = by_case[REPLACEMENT, NOTHING]
@@ -42,7 +44,7 @@ def test_figures_are_attacks_and_a_picture(attacked, tmp_path):
     some, found = attacked
     told = as_attacks(found, some, CLIPPING, _QUICK.assumed_share)
     names = [one.name.removeprefix("poison: ") for one in told]
-    others = [f"worst with {defence}" for defence in DEFENCES if defence != CLIPPING]
+    others = [f"worst with {defence}" for defence in PLAYED if defence != CLIPPING]
     assert sorted(names) == sorted([*ATTACKS, *others, "not finite", "huge"])
     by_name = dict(zip(names, told, strict=True))
     assert by_name["not finite"].value == 0 and by_name["not finite"].holds and by_name["huge"].holds
