@@ -57,6 +57,10 @@ class Aggregator(Protocol):
 
     protocol: str
     noised: NoisedVectors | None  # the form of the vectors, where phones add the noise
+    gives_sum: bool  # and nothing else, for which noise may be made
+
+    def groups(self) -> Sequence[NDArray[np.int64]] | None:
+        """Phones of the round that began last that may be added up with each other alone; None: all with all."""
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Do what comes before the phones train; returns those that may."""
@@ -92,6 +96,11 @@ class EachPhoneTold:
 
     protocol = "none"
     noised: NoisedVectors | None = None
+    gives_sum = True
+
+    def groups(self) -> Sequence[NDArray[np.int64]] | None:
+        """All phones may be added up with each other."""
+        return None
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Nothing comes before training."""

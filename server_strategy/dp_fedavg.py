@@ -246,7 +246,12 @@ class DPFedAvg(Strategy):
         line = Line(grid, nodes, self._ttl, _num_weights(arrays))
         training = plan.only(self._aggregator.begin(server_round, plan, line))
         requests = train_requests(
-            current, training, self._versions, num_messages=len(nodes), phones_per_message=self._phones_per_message
+            current,
+            training,
+            self._versions,
+            num_messages=len(nodes),
+            phones_per_message=self._phones_per_message,
+            groups=self._aggregator.groups(),
         )
         return self._messages(MessageType.TRAIN, [self._aggregator.content(request) for request in requests], nodes)
 
@@ -368,7 +373,7 @@ def _check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> Non
 
 
 def _check_noise(plan: PrivacyPlan, aggregator: Aggregator) -> None:
-    """Refuse phones that add other noise than the plan counts on, or none.
+    """Refuse phones that add other noise than the plan counts on, or none, and noise on what is no sum.
 
     Raises:
         ConfigError: they do.
@@ -376,6 +381,8 @@ def _check_noise(plan: PrivacyPlan, aggregator: Aggregator) -> None:
     added = None if aggregator.noised is None else aggregator.noised.noise
     if added != plan.phone_noise_here:
         raise ConfigError(expected("aggregator", "the noise of phones that the plan has", "another"))
+    if plan.noise_multiplier is not None and not aggregator.gives_sum:
+        raise ConfigError(expected("aggregator", "one that gives the sum, for which noise is made", "another"))
 
 
 def _num_weights(arrays: ArrayRecord) -> int:

@@ -1,6 +1,6 @@
 """What the hosts' answers to one round of training add up to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from logging import WARNING, getLogger
 
@@ -56,8 +56,19 @@ class RoundReplies:
         return UpdateTotals(below, int(self.tokens.sum()), float(self.loss_sums.sum()))
 
 
-def join_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
+def join_replies(
+    replies: Iterable[Message],
+    reporters: NDArray[np.int64],
+    num_weights: int,
+    seen: Callable[[TrainReply], None] | None = None,
+) -> RoundReplies:
     """Add up the sums and join the lists; a host that failed is logged, and its phones are missing.
+
+    Args:
+        replies: of the hosts.
+        reporters: phones that were asked.
+        num_weights: of the model.
+        seen: is shown each answer with its sum, before that is added and let go of.
 
     Raises:
         ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
@@ -66,6 +77,8 @@ def join_replies(replies: Iterable[Message], reporters: NDArray[np.int64], num_w
     answers: list[TrainReply] = []
     for reply in _without_failed_hosts(replies):
         answer = TrainReply.from_message(reply, reporters, num_weights)
+        if seen is not None:
+            seen(answer)
         total += answer.update_sum
         answers.append(replace(answer, update_sum=none))  # as large as the model: not kept for each answer
     joined = _joined(answers, total, reporters)

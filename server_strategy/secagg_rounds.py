@@ -58,6 +58,7 @@ class SecAgg:
     """
 
     protocol = "secagg"
+    gives_sum = True
 
     def __init__(
         self,
@@ -113,6 +114,10 @@ class SecAgg:
         for phone in self._server.expected_phones():
             self._hear(phone)
         return self._staying(Step.MASK)
+
+    def groups(self) -> None:
+        """All phones may be added up with each other."""
+        return
 
     def content(self, request: TrainRequest) -> RecordDict:
         """The request, with what the phones have heard of each other, and what they are to add."""

@@ -1,8 +1,10 @@
 """One round's work, split into messages."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server_strategy.cohorts import RoundPlan, balanced_shards
 from server_strategy.model_versions import ModelVersions
@@ -16,6 +18,7 @@ def train_requests(
     *,
     num_messages: int,
     phones_per_message: int | None = None,
+    groups: Sequence[NDArray[np.int64]] | None = None,
 ) -> list[TrainRequest]:
     """What to ask of the hosts, message by message; phones whose updates are of the same round and weight go together.
 
@@ -23,15 +26,19 @@ def train_requests(
         current: what all phones would be asked at once, had they all begun now.
         plan: who reports, from which round's weights, and what each update counts.
         versions: the weights of earlier rounds.
-        num_messages: at least one for each round and weight that there is, and about this many in all.
+        num_messages: at least one for each round, weight and group that there is, and about this many in all.
         phones_per_message: most phones in a message, whatever their number comes to; None for no limit.
+        groups: phones that may be added up with each other alone, all reporters in one of them; None: all with all.
     """
     now, reports = current.server_round, len(plan.reporters)
     started = np.full(reports, now) if plan.started_round is None else plan.started_round
     weights = np.ones(reports) if plan.update_weight is None else plan.update_weight
     requests = []
-    for began, weight in sorted(set(zip(started.tolist(), weights.tolist(), strict=True))):
-        own = (started == began) & (weights == weight)
+    members = np.zeros(reports, np.int64)  # the number of each phone's group
+    for number, phones in enumerate(groups or ()):
+        members[np.isin(plan.reporters, phones)] = number
+    for began, weight, group in sorted(set(zip(started.tolist(), weights.tolist(), members.tolist(), strict=True))):
+        own = (started == began) & (weights == weight) & (members == group)
         share = max(1, round(num_messages * float(own.mean())))
         received = current.arrays if began == now else versions.of(began, current.arrays)
         for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, phones_per_message):

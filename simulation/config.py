@@ -20,6 +20,8 @@ from server_strategy.config import CohortConfig
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.config import PrivacyConfig, check_privacy, with_default_noise
 from server_strategy.privacy.mechanisms.base import Horizon
+from server_strategy.privacy.mechanisms.door import mechanism_kind
+from server_strategy.robust.config import check_robust
 from simulation.engine.config import EngineConfig
 from simulation.run.trackers.config import TrackingConfig
 from simulation.settings import check_bounds, check_kinds, choose, typed
@@ -101,5 +103,7 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
     if fleet.size is not None and cohort.goal > fleet.size:
         raise ConfigError(expected("--cohort.goal", f"a number <= --fleet.size = {fleet.size}", cohort.goal))
     check_aggregation(config.aggregation, cohort, config.privacy.noise_place)
+    is_private = mechanism is not None or mechanism_kind(config.privacy.mechanism).private
+    check_robust(config.aggregation, cohort, is_private)
     check_fleet(fleet)
     check_model(config.model)

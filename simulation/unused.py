@@ -164,6 +164,12 @@ _RULES = (
         "with --aggregation.protocol secagg or arithmetic",
         lambda c: c.aggregation.is_summed,
     ),
+    _Rule(
+        "aggregation",
+        ("bucket_phones", "robust_share"),
+        "with --aggregation.robust",
+        lambda c: c.aggregation.robust != "none",
+    ),
     _Rule("aggregation", ("bits",), "with --privacy.noise-place phones", _has_noise_of_phones),
     _Rule("privacy", ("phone_noise",), "with --privacy.noise-place phones", _has_noise_of_phones),
     _Rule(

@@ -101,7 +101,7 @@ ENTRANCES = {f"simulation.{name}" for name in ("runner", "server_app", "start", 
 GROUND = {"ground", "base"}
 SMALL = {*GROUND, "doors", "settings"}
 PHONE = {f"client_model.{room}" for room in ("text", "metrics", "suggestions", "learning", "tflite")}
-SERVER = {"server_strategy", "server_strategy.privacy", "server_strategy.aggregation"}
+SERVER = {"server_strategy", "server_strategy.privacy", "server_strategy.aggregation", "server_strategy.robust"}
 ARROWS = {
     "ground": set(),
     "base": {"ground"},
@@ -115,8 +115,10 @@ ARROWS = {
     "server_strategy.privacy": SMALL,
     "server_strategy.optimizers": SMALL,
     "server_strategy.aggregation": {*SMALL, "server_strategy.privacy"},
+    "server_strategy.robust": SMALL,
     "server_strategy": {
         *(*SMALL, "server_strategy.privacy", "server_strategy.optimizers", "server_strategy.aggregation"),
+        "server_strategy.robust",
     },
     "simulation.unused": {*SMALL, "server_strategy.privacy"},
     "simulation.config": {*SMALL, "server_strategy.privacy", "simulation.unused"},

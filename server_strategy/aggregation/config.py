@@ -41,6 +41,14 @@ class AggregationConfig:
     """Of each number of an update whose noise the phones add (--privacy.noise-place phones): it is sent and added
     modulo 2^bits. Fewer are fewer bytes, and a coarser update."""
 
+    robust: Literal["none", "median", "trimmed-mean", "krum", "multi-krum", "geometric-median"] = "none"
+    """A rule in the place of the mean, which few attackers cannot move at will: phones are dealt out to buckets, and
+    the rule makes one of the buckets' means. With --privacy.mechanism none alone."""
+    bucket_phones: Annotated[int, Ge(1)] = 4
+    """Phones whose updates are added up before the rule looks at them."""
+    robust_share: Annotated[float, Ge(0), Lt(0.5)] = 0.05
+    """Share of a round's phones that may be attackers; the rule is told that each may spoil a bucket."""
+
     @property
     def is_summed(self) -> bool:
         """Whether the server gets sums over phones alone, at least by what it is told."""

@@ -132,6 +132,13 @@ def table(files: Path) -> dict[str, Try]:
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
     summed = {"aggregation.protocol": "arithmetic", "aggregation.step_latency_s": 100.0}
     noised = {**summed, "privacy.noise_place": "phones"}
+    robust = {
+        "aggregation.robust": "trimmed-mean",
+        "aggregation.bucket_phones": 2,
+        "privacy.mechanism": "none",
+        "privacy.noise_multiplier": None,
+        "privacy.modelled_cohort": None,
+    }
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
@@ -222,6 +229,9 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.noise_place": Try("phones", plan, summed),
         "privacy.phone_noise": Try("skellam", plan, noised),
         "aggregation.bits": Try(24, plan, noised),
+        "aggregation.robust": Try("median", ReadIn("simulation/run/aggregation.py"), robust),
+        "aggregation.bucket_phones": Try(1, ReadIn("simulation/run/aggregation.py"), robust),
+        "aggregation.robust_share": Try(0.1, ReadIn("simulation/run/aggregation.py"), robust),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
         "aggregation.neighbours": Try(4, rounds, masked),
         "aggregation.threshold": Try(7, rounds, masked),

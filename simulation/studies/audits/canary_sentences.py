@@ -94,7 +94,7 @@ class WithCanaries(OnAnother):
     inner: Population
     lexicon: tuple[str, ...]
     added: int  # words at its end, which the inner one lacks
-    sentences: Mapping[int, tuple[tuple[int, ...], int]]  # by phone: types of the words, and how often
+    sentences: Mapping[int, tuple[tuple[int, ...], ...]]  # by phone: types of the words of each
 
     @classmethod
     def of(cls, inner: Population, canaries: Sequence[CanarySentence], vocabulary: Vocabulary) -> "WithCanaries":
@@ -102,24 +102,24 @@ class WithCanaries(OnAnother):
 
         Args:
             inner: the population without them.
-            canaries: no phone of two.
+            canaries: a phone of several writes them one after the other.
             vocabulary: that their words are in.
         """
         known = {word: place for place, word in enumerate(inner.lexicon)}
         words = dict.fromkeys(vocabulary.tokens[i] for one in canaries for i in one.words)
         lacking = tuple(word for word in words if word not in known)
         types = known | {word: len(known) + place for place, word in enumerate(lacking)}
-        by_phone = {}
+        by_phone: dict[int, tuple[tuple[int, ...], ...]] = {}
         for one in canaries:
             own = tuple(types[vocabulary.tokens[i]] for i in one.words)
-            by_phone.update(dict.fromkeys(one.phones, (own, one.times)))
+            for phone in one.phones:
+                by_phone[phone] = by_phone.get(phone, ()) + (own,) * one.times
         return cls(inner, (*inner.lexicon, *lacking), len(lacking), by_phone)
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         """Tokens of each message of a phone: int64 [messages]."""
-        own = self.inner.message_lengths(phone)
-        words, times = self.sentences.get(phone, ((), 0))
-        return np.concatenate([own, np.full(times, len(words), np.int64)])
+        added = [len(words) for words in self.sentences.get(phone, ())]
+        return np.concatenate([self.inner.message_lengths(phone), np.array(added, np.int64)])
 
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
@@ -129,8 +129,8 @@ class WithCanaries(OnAnother):
             flat, offsets = self.inner.types(phone, messages)
             return self._here(flat), offsets
         flat, offsets = self.inner.types(phone)
-        words, times = self.sentences[phone]
-        texts = [*np.split(self._here(flat), offsets[1:-1]), *(np.array(words, np.int64) for _ in range(times))]
+        added = (np.array(words, np.int64) for words in self.sentences[phone])
+        texts = [*np.split(self._here(flat), offsets[1:-1]), *added]
         chosen = texts if messages is None else [texts[i] for i in messages.tolist()]
         lengths = [len(text) for text in chosen]
         return np.concatenate([np.zeros(0, np.int64), *chosen]), np.concatenate(

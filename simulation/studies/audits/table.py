@@ -58,6 +58,12 @@ ATTACKS: dict[str, Known] = {
         needs_run=False,
         figure=Figure("membership.png", "inferred", "simulation.studies.audits.membership_figure:plot"),
     ),
+    "poison": Known(
+        "phones that push a word or spoil the model, under one defence after the other",
+        "simulation.studies.audits.poison:poison",
+        needs_run=False,
+        figure=Figure("poison.png", "poisoned", "simulation.studies.audits.poison_figure:plot"),
+    ),
 }
 
 

@@ -16,13 +16,13 @@ from simulation.studies.audits.update_sums import CLIPPED, SUM
 from simulation.world.config import FleetConfig
 
 
-def subject(phones):
+def subject(phones, epochs=30):
     config = RunConfig(
         fleet=FleetConfig(size=phones),
         cohort=CohortConfig(goal=2),
         data=DataConfig(format="synthetic", vocabulary_phones=50),
         model=ModelConfig(vocabulary_size=300, embedding_size=16, units=24),
-        training=TrainingConfig(learning_rate=4.0, max_sequences=20, epochs=30),
+        training=TrainingConfig(learning_rate=4.0, max_sequences=20, epochs=epochs),
         privacy=PrivacyConfig(mechanism="none"),
         server_optimizer=ServerOptimizerConfig("sgd", learning_rate=1.0, schedule="constant"),
     )

@@ -1,0 +1,65 @@
+"""What a robust rule needs of the settings of a run, and what goes with none."""
+
+import math
+from typing import TYPE_CHECKING
+
+from server_strategy.config import CohortConfig
+from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from server_strategy.aggregation.config import AggregationConfig
+
+MOST_BUCKETS = 64  # whose sums a server keeps at once
+_FLAG = "--aggregation.robust"
+
+
+def least_buckets(name: str, spoiled: int) -> int:
+    """Buckets that a rule needs to withstand that so many are spoiled.
+
+    Args:
+        name: of the rule.
+        spoiled: buckets with an attacker in them.
+    """
+    return 2 * spoiled + (3 if "krum" in name else 1)
+
+
+def spoiled_at_most(attackers_share: float, phones: int, buckets: int) -> int:
+    """Buckets that attackers can be in at most, each of them alone in one.
+
+    Args:
+        attackers_share: of the phones, from 0 to 1.
+        phones: of a round.
+        buckets: of the round.
+    """
+    return min(math.ceil(round(attackers_share * phones, 9)), buckets)
+
+
+def check_robust(aggregation: "AggregationConfig", cohort: CohortConfig, is_private: bool) -> None:
+    """Refuse a rule where it breaks a claim, or cannot do what it is for.
+
+    Args:
+        aggregation, cohort: settings, each within its bounds.
+        is_private: a mechanism adds noise, and epsilon is claimed.
+
+    Raises:
+        ConfigError: names the flag.
+    """
+    rule = aggregation.robust
+    if rule == "none":
+        return
+    flag = f"{_FLAG} {rule}"
+    if is_private:
+        why = "only with --privacy.mechanism none (one phone moves it further than a sum, and noise is made for a sum)"
+        raise ConfigError(expected(flag, why, "noise"))
+    if aggregation.is_summed:
+        why = "only with --aggregation.protocol none (one masked sum a round has no buckets to compare)"
+        raise ConfigError(expected(flag, why, aggregation.protocol))
+    if cohort.policy == "buffered":
+        raise ConfigError(expected(flag, "only with rounds that follow one another", "buffered"))
+    buckets = cohort.goal // aggregation.bucket_phones
+    spoiled = spoiled_at_most(aggregation.robust_share, cohort.goal, buckets)
+    least = max(3, least_buckets(rule, spoiled))
+    if not least <= buckets <= MOST_BUCKETS:
+        few = f"{spoiled} of them may have an attacker" if spoiled else "fewer have no majority"
+        what = f"a number that makes {least} to {MOST_BUCKETS} buckets of {cohort.goal} phones ({few})"
+        raise ConfigError(expected("--aggregation.bucket-phones", what, f"{buckets} buckets"))
