@@ -12,6 +12,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
+    AUDITED,
     CORPUS_WORDS,
     COUNTED_WORDS,
     EARLIER_COUNTED_WORDS,
@@ -149,6 +150,7 @@ def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: s
         )
         for (parts, pass_on, later), names in together.items()
         for part in parts
+        if part.source is not AUDITED or "audit" in privacy or not pass_on
     ]
     order = list(Guarantee)
     return sorted(found, key=lambda told: (order.index(told.source.guarantee), not told.to_pass_on))

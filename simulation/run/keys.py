@@ -18,6 +18,7 @@ from simulation.run.sources import (
     FILE_OF_TEXT,
     LABELS,
     ONE_PHONE,
+    PASSED,
     RELEASES,
     SCHEDULE,
     SECRETS,
@@ -90,6 +91,7 @@ CENTRAL = (
     Keys(("epochs", "learning_rate"), "how it was trained", SETTINGS),
 )
 
+_ATTACK = tuple(f"attacks.{name}" for name in ("name", "attacker", "sees", "assumes", "quantity", "confidence"))
 AUDIT = (
     Keys(
         ("attacks.value", "attacks.low", "attacks.high", "attacks.holds", "attacks.details*"),
@@ -97,15 +99,9 @@ AUDIT = (
         TRAINED_TEXT,
     ),
     Keys(("attacks.bound", "attacks.bound_is", "attacks.why"), "what it is held to", COST),
+    PASSED,
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
-    Keys(
-        (
-            *("attacks.name", "attacks.attacker", "attacks.sees", "attacks.assumes", "attacks.quantity"),
-            *("attacks.confidence", "seed", "quick"),
-        ),
-        "who attacks, and how",
-        SETTINGS,
-    ),
+    Keys((*_ATTACK, "seed", "quick", "settings_sha256"), "who attacks, and how", SETTINGS),
 )
 
 HELD_OUT_PHONES = (
@@ -209,6 +205,7 @@ _COSTS = (
 )
 _OTHERS = ("other_runs", "other_runs.*")  # runs that share its phones, or that it starts from
 STATEMENT = (
+    PASSED,
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
@@ -225,6 +222,7 @@ STATEMENT = (
 )
 
 CARD = (
+    PASSED,
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
     Keys(

@@ -1,15 +1,20 @@
 """Carries attacks out, one after the other, shows what they came to, and keeps it as audit.json."""
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from server_strategy.privacy.statement_audit import ReleaseAudit
+from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
 from simulation.run.directory import RunDirectory
+from simulation.run.statement_pages import built
+from simulation.settings import leaves
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.table import attack_of, attacks_on, draw
 from simulation.tables import print_named, print_table
@@ -23,6 +28,7 @@ PASSED_PROVES_NOTHING = (
     "something is other than claimed."
 )
 _KEYS = ("seed", "quick", "weights_sha256", "attacks")
+_SETTINGS, _RELEASE = "settings_sha256", "release"  # which audits of earlier versions do not have
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class Audit:
     quick: bool
     weights_sha256: str | None  # of the run that was attacked; None: of settings alone
     attacks: tuple[Attack, ...]
+    settings_sha256: str | None = None  # see `settings_digest`; None: an earlier version wrote it
+    release: ReleaseAudit | None = None  # which it allowed; None: no release was held to a rule
 
     @property
     def fallen(self) -> tuple[Attack, ...]:
@@ -41,8 +49,28 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """As audit.json has it."""
+        return {**self._found(), _RELEASE: None if self.release is None else asdict(self.release)}
+
+    def _found(self) -> dict[str, Any]:
         told = {"seed": self.seed, "quick": self.quick, "weights_sha256": self.weights_sha256}
-        return {**told, "attacks": [one.to_json() for one in self.attacks]}
+        return {**told, _SETTINGS: self.settings_sha256, "attacks": [one.to_json() for one in self.attacks]}
+
+    @property
+    def sha256(self) -> str:
+        """Of what was found, as JSON with its keys sorted and without spaces; not of what it was held to later."""
+        found = json.dumps(self._found(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(found.encode()).hexdigest()
+
+
+def settings_digest(config: RunConfig) -> str:
+    """SHA-256 of the settings but for seeds and places of files, so that no seed can be found by it.
+
+    Args:
+        config: of a run, or by itself.
+    """
+    kept = {path: value for path, value in leaves(config).items() if path != ("seed",)}
+    told = {".".join(path): str(value) for path, value in kept.items() if not isinstance(value, Path)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
@@ -62,7 +90,7 @@ def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
         for name in asked:
             found += attack_of(name)(subject)
             attacking.advance()
-    return Audit(subject.seed, subject.quick, weights, tuple(found))
+    return Audit(subject.seed, subject.quick, weights, tuple(found), settings_digest(subject.config))
 
 
 def print_audit(console: Console, audit: Audit) -> None:
@@ -155,9 +183,15 @@ def read_audit(folder: Path) -> Audit | None:
     found = read_json_object(path, "what an audit found", _KEYS)
     attacks, seed, quick, weights = (found[name] for name in ("attacks", "seed", "quick", "weights_sha256"))
     is_one = isinstance(attacks, list) and type(seed) is int and type(quick) is bool
-    if not is_one or not isinstance(weights, str | None):
+    if not is_one or not all(isinstance(one, str | None) for one in (weights, found.get(_SETTINGS))):
         raise ConfigError(expected(path, "what an audit found", "another file"))
     told = tuple(Attack.from_json(one, path) for one in attacks)
     if len({one.name for one in told}) < len(told):
         raise ConfigError(expected(path, "each figure of an audit once", "one of them twice"))
-    return Audit(seed, quick, weights, told)
+    return Audit(seed, quick, weights, told, found.get(_SETTINGS), _release_of(found, path))
+
+
+def _release_of(found: Mapping[str, Any], path: Path) -> ReleaseAudit | None:
+    said = found.get(_RELEASE)
+    release: ReleaseAudit | None = None if said is None else built(ReleaseAudit, said, path)
+    return release
