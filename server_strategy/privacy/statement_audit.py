@@ -1,5 +1,6 @@
 """What a statement says of an audit that allowed a release: which rule it was held to, and which bounds it kept."""
 
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ PROVES = (
     "more. That it passed was computed from the text of the phones, outside the guarantee; what was measured is in "
     "audit.json, for the owner of the run alone."
 )
+_WIDTH = 100  # columns of a page that is read as it is
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,14 @@ def audit_markdown(audit: ReleaseAudit | None) -> list[str]:
     return [
         "## Audit before the release",
         "",
-        f"The release was held to a rule, after {attacks} on these weights, and is within all of its limits:",
+        f"The release was held to a rule, after {attacks} on these weights. All of these are",
+        "within its limits:",
         "",
         "| figure | at most | the limit is |",
         "|---|--:|---|",
         *(f"| {one.figure} | {one.limit:.4g} | {_whose(one)} |" for one in audit.within),
         "",
-        PROVES,
+        *textwrap.wrap(PROVES, _WIDTH),
         "",
         f"- Rule, sha256: `{audit.rule_sha256}`",
         f"- Audit, sha256: `{audit.audit_sha256}`",
@@ -69,4 +72,4 @@ def audit_markdown(audit: ReleaseAudit | None) -> list[str]:
 
 
 def _whose(one: Within) -> str:
-    return "what is claimed, as the audit has it" if one.of_the_audit else "a number of the rule"
+    return "the audit's own bound" if one.of_the_audit else "a number of the rule"

@@ -18,7 +18,6 @@ from simulation.run.sources import (
     FILE_OF_TEXT,
     LABELS,
     ONE_PHONE,
-    PASSED,
     RELEASES,
     SCHEDULE,
     SECRETS,
@@ -29,6 +28,7 @@ from simulation.run.sources import (
     VOCABULARY,
     WITHOUT_NOISE,
     Keys,
+    passed,
 )
 
 _FUNNEL = (
@@ -99,7 +99,7 @@ AUDIT = (
         TRAINED_TEXT,
     ),
     Keys(("attacks.bound", "attacks.bound_is", "attacks.why"), "what it is held to", COST),
-    PASSED,
+    passed("release", "release.*"),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
     Keys((*_ATTACK, "seed", "quick", "settings_sha256"), "who attacks, and how", SETTINGS),
 )
@@ -205,7 +205,7 @@ _COSTS = (
 )
 _OTHERS = ("other_runs", "other_runs.*")  # runs that share its phones, or that it starts from
 STATEMENT = (
-    PASSED,
+    passed("audit.*", "facts.audit.*"),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
@@ -222,7 +222,7 @@ STATEMENT = (
 )
 
 CARD = (
-    PASSED,
+    passed("audit.*"),
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
     Keys(

@@ -124,7 +124,7 @@ def _named(name: str, limit: Limit, found: Mapping[str, Attack]) -> list[Attack]
     """The figures that a limit is for."""
     pattern = re.escape(name).replace(r"\*", ".*")
     own = [one for one in found.values() if re.fullmatch(pattern, one.name)]
-    return [one for one in own if one.bound is not None or limit != BOUND or one.value is None and "*" not in name]
+    return [one for one in own if one.bound is not None or limit != BOUND or (one.value is None and "*" not in name)]
 
 
 def _why_fallen(one: Attack, limit: Limit) -> str | None:

@@ -36,13 +36,11 @@ def record_release(folder: Path, audit: Audit) -> str | None:
         wrong = f"{findings.wrongs[0].place}: {findings.wrongs[0].why}"
         more = f"; {command('scripts/check_privacy.py', folder)} shows it"
         raise VerificationError(expected(path, "a statement that agrees with the ledger", wrong) + more)
-    facts = replace(facts_from(found.statement, path), audit=audit.release)
-    content, page = statement_pages(found.plan, found.spent, facts)
+    facts = facts_from(found.statement, path)
     was_signed = (folder / HEAD_SIGNATURE).exists()
     write_audit(folder, audit)
-    if content != found.statement:
-        write_pages(folder, content, page)
-        write_head(folder)
-        if was_signed:
-            return f"{HEAD_SIGNATURE} was of the statement without the audit, and is gone: sign it again"
-    return None
+    if facts.audit == audit.release:
+        return None  # it says so already, and a signature of it stays one
+    write_pages(folder, *statement_pages(found.plan, found.spent, replace(facts, audit=audit.release)))
+    write_head(folder)
+    return f"{HEAD_SIGNATURE} was of another statement, and is gone: sign it again" if was_signed else None

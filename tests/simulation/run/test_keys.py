@@ -1,7 +1,7 @@
 """Every value that a run leaves anywhere has a row, and every row has a value."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import metric_table
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.privacy.statement_audit import ReleaseAudit, Within
 from server_strategy.protocol import TrainReply
 from server_strategy.protocol_of_sums import SummedReply
 from simulation.flags import read_config, result_settings
@@ -92,7 +93,9 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_SUMS)
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_NOISED)
     fit(dotted_keys(asdict(CentralTrained(2, 0.1, MEASURED))), keys.CENTRAL)
-    fit(dotted_keys(Audit(0, False, "ab", (attack(details={"canaries": 7}),)).to_json()), keys.AUDIT)
+    release = ReleaseAudit("ab", "cd", False, (Within("some: figure", 1.0, True),))
+    audits = [Audit(0, False, "ab", (attack(details={"canaries": 7}),), "ef", one) for one in (None, release)]
+    fit({key for audit in audits for key in dotted_keys(audit.to_json())}, keys.AUDIT)
     groups = {f"groups.{name}" for name in NAMES}
     fit({*groups, "phones", "phones_with_too_little_text", "rule", "fine_tuning.epochs"}, keys.PERSONALISATION)
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)
@@ -102,7 +105,8 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
 def test_what_a_statement_says_has_a_row(mechanism):
     own = {} if mechanism == "none" else {"clip_quantile": 0.5, "modelled": 4000}
     plan, spent, _, _ = statement(mechanism, **own)
-    content, _ = statement_pages(plan, spent, FACTS)
+    release = ReleaseAudit("ab", "cd", False, (Within("some: figure", 1.0, True),))
+    content, _ = statement_pages(plan, spent, replace(FACTS, audit=release))
     assert {key for key in dotted_keys(content) if row_of(key, keys.STATEMENT, METRICS) is None} == set()
 
 

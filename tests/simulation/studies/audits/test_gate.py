@@ -88,7 +88,7 @@ def test_what_is_no_rule_is_refused(rule, text):
 def test_a_quick_audit_is_enough_only_where_the_rule_says_so(audited, rule):
     quick, limit = audited(attack(high=1.1), quick=True), f'[at_most]\n"{NAME}" = 1.2\n'
     for text in (limit, f"quick = false\n{limit}"):
-        with pytest.raises(VerificationError, match="expected an audit without --quick, since audit.toml"):
+        with pytest.raises(VerificationError, match=r"expected an audit without --quick, since audit\.toml"):
             require(quick, rule(text))
     assert require(quick, rule(f"quick = true\n{limit}")).release.quick
     assert not require(audited(attack(high=1.1)), rule(f"quick = true\n{limit}")).release.quick
