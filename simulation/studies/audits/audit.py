@@ -28,6 +28,7 @@ PASSED_PROVES_NOTHING = (
     "something is other than claimed."
 )
 _KEYS = ("seed", "quick", "weights_sha256", "attacks")
+_WHOLE = 1000  # from where on a number is shown in whole
 _SETTINGS, _RELEASE = "settings_sha256", "release"  # which audits of earlier versions do not have
 
 
@@ -69,7 +70,7 @@ def settings_digest(config: RunConfig) -> str:
         config: of a run, or by itself.
     """
     kept = {path: value for path, value in leaves(config).items() if path != ("seed",)}
-    told = {".".join(path): str(value) for path, value in kept.items() if not isinstance(value, Path)}
+    told = {".".join(path): str(value) for path, value in kept.items() if not isinstance(value, Path | None)}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -100,14 +101,14 @@ def print_audit(console: Console, audit: Audit) -> None:
         console: where to.
         audit: what was found.
     """
-    rows = [[one.name, one.quantity, _shown(one), _number(one.bound), _verdict(one)] for one in audit.attacks]
+    rows = [[one.name, one.quantity, shown(one), number(one.bound), _verdict(one)] for one in audit.attacks]
     print_table(console, ("attack", "what it measures", "measured", "bound", ""), rows, left=(0, 1))
     for told, names in _told_alike(audit.attacks).items():
         console.print()
         print_named(console, "\n".join([_and(names), *(f"    {paragraph}" for paragraph in told)]))
     console.print()
     for one in audit.fallen:
-        console.print(f"{one.name}: {_shown(one)} is above {_number(one.bound)}, {one.bound_is}")
+        console.print(f"{one.name}: {shown(one)} is above {number(one.bound)}, {one.bound_is}")
     if not audit.fallen:
         console.print(PASSED_PROVES_NOTHING)
 
@@ -131,18 +132,30 @@ def _verdict(one: Attack) -> str:
     return {True: "within", False: "ABOVE", None: "-"}[one.holds]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+def number(value: float | None) -> str:
+    """A figure in three digits, a large one in all that are before the point; or a dash.
+
+    Args:
+        value: of it.
+    """
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
 
 
-def _shown(one: Attack) -> str:
+def shown(one: Attack) -> str:
+    """What was measured, with its interval.
+
+    Args:
+        one: the figure.
+    """
     if one.value is None:
         return "-"
     if one.low is None and one.high is None:
-        return _number(one.value)
+        return number(one.value)
     if one.high is None:
-        return f"at least {_number(one.low)}"
-    return f"{_number(one.value)} ({_number(one.low)} to {_number(one.high)})"
+        return f"at least {number(one.low)}"
+    return f"{number(one.value)} ({number(one.low)} to {number(one.high)})"
 
 
 def write_audit(folder: Path, audit: Audit) -> Path:

@@ -104,7 +104,8 @@ def _gap(name: str, grouping: Grouping, everybody: DrawnGroup, groups: Sequence[
     below, lowest = worst_below([(everybody, one) for one in groups])
     why = (
         f"best: {_said(best)}; worst: {_said(worst)}; all {everybody.people:,} people: "
-        f"{_POINTS * everybody.value:.1f} %, the worst {_interval(below.value, below.low, below.high)} points below{small}"
+        f"{_POINTS * everybody.value:.1f} %, the worst "
+        f"{_interval(below.value, below.low, below.high)} points below{small}"
     )
     return Attack(
         name=f"fairness: {name}, {grouping.name}",

@@ -7,6 +7,7 @@ from client_model.tflite.export_folder import VerificationError
 from simulation.run.ledger_head import HEAD_SIGNATURE, write_head
 from simulation.run.statement_pages import facts_from, statement_pages, write_pages
 from simulation.studies.audits.audit import Audit, write_audit
+from simulation.studies.audits.page import write_page
 from simulation.studies.privacy_evidence import STATEMENT, compare_statement, gather
 from simulation.studies.privacy_findings import Findings
 from simulation.subcommands import command
@@ -39,6 +40,7 @@ def record_release(folder: Path, audit: Audit) -> str | None:
     facts = facts_from(found.statement, path)
     was_signed = (folder / HEAD_SIGNATURE).exists()
     write_audit(folder, audit)
+    write_page(folder, audit)
     if facts.audit == audit.release:
         return None  # it says so already, and a signature of it stays one
     write_pages(folder, *statement_pages(found.plan, found.spent, replace(facts, audit=audit.release)))
