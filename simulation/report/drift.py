@@ -201,6 +201,17 @@ def shown(statistic: Statistic, value: float) -> str:
     return f"{100 * value:.1f} %" if statistic.unit == "%" else f"{value:.4g} {statistic.unit}".rstrip()
 
 
+def band_shown(alarm: Alarm) -> str:
+    """The band that a value left, with its unit once: `3.49 to 4.38 nats per token`.
+
+    Args:
+        alarm: of the value.
+    """
+    low, high = (shown(alarm.statistic, end) for end in (alarm.low, alarm.high))
+    unit = f" {alarm.statistic.unit}"
+    return f"{low.removesuffix(unit) if low.endswith(unit) and high.endswith(unit) else low} to {high}"
+
+
 def judged(watched: Sequence[Watched]) -> Iterator[str]:
     """`loss in 48 rounds`, for each statistic that had a band in any.
 

@@ -11,6 +11,7 @@ from client_model.tflite.export_folder import FILES
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.report import figures, sums, tables, words
+from simulation.report.drift import alarms, watch
 from simulation.report.environment import REPORT_TEMPLATES, page_environment
 from simulation.report.facts import KeyPress, LeftOut, RunFacts
 from simulation.report.funnel import pace_of_rounds, why_abandoned
@@ -75,6 +76,7 @@ def report_of_folder(root: Path) -> Path:
 
 def render(facts: RunFacts) -> str:
     """The page of these facts, as HTML."""
+    watched = watch(facts.rounds)
     environment = page_environment(REPORT_TEMPLATES)
     environment.tests["left_out"] = lambda value: isinstance(value, LeftOut)
     page = environment.get_template("report.html").render(
@@ -84,6 +86,8 @@ def render(facts: RunFacts) -> str:
         words=words,
         figures=figures,
         sums=sums,
+        watched=watched,
+        alarms=alarms(watched),
         pace=pace_of_rounds(facts.rounds),
         abandoned=why_abandoned(facts.rounds),
         version=version("typefleet"),

@@ -201,7 +201,8 @@ def read_audit(folder: Path) -> Audit | None:
     told = tuple(Attack.from_json(one, path) for one in attacks)
     if len({one.name for one in told}) < len(told):
         raise ConfigError(expected(path, "each figure of an audit once", "one of them twice"))
-    return Audit(seed, quick, weights, told, found.get(_SETTINGS), _release_of(found, path))
+    release = _release_of(found, path)
+    return Audit(seed, quick, weights, told, settings_sha256=found.get(_SETTINGS), release=release)
 
 
 def _release_of(found: Mapping[str, Any], path: Path) -> ReleaseAudit | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from client_model.metrics.groups import LEAST_PEOPLE, DrawnGroup, best_to_worst, draw_groups, worst_below
 from client_model.metrics.intervals import CONFIDENCE
-from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
+from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL, words_of_people
 from client_model.metrics.metric import Metric
 from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.run.directory import RunDirectory
@@ -61,10 +61,10 @@ def groupings_of_text(counted: PhoneCounts) -> list[Grouping]:
     Returns:
         Groupings whose `member` is of the people counted, not of all phones.
     """
-    words = np.asarray(counted.counts["word-positions"], np.float64)
-    unknown = np.asarray(counted.counts["out-of-vocabulary"], np.float64) / np.maximum(words, 1)
+    words, lacking = words_of_people(counted.counts)  # [people]
+    unknown = lacking / np.maximum(words, 1)
     return [
-        Grouping("amount of text", tuple(f"{name} text" for name in _QUARTERS), _quarter(words)),
+        Grouping("amount of text", tuple(f"{name} text" for name in _QUARTERS), _quarter(words.astype(np.float64))),
         Grouping("unknown words", tuple(f"{name} unknown words" for name in _QUARTERS), _quarter(unknown)),
     ]
 

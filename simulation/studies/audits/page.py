@@ -44,10 +44,10 @@ class Bar:
         if one.value is None:
             return None
         ends = [max(end, 0.0) for end in (one.low, one.value, one.high, one.bound) if end is not None]
-        scale = 100 / (_ROOM * max(ends) or 1.0)
+        largest = max(ends) or 1.0
 
         def place(end: float) -> float:
-            return round(max(end, 0.0) * scale, 2)
+            return round(max(end, 0.0) / largest * 100 / _ROOM, 2)
 
         low, high, bound = (None if end is None else place(end) for end in (one.low, one.high, one.bound))
         return cls(low, place(one.value), high, bound)

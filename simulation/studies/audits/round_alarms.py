@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulation.report.drift import FALSE_ALARMS, LEAST, Alarm, alarms, judged, shown, watch
+from simulation.report.drift import FALSE_ALARMS, LEAST, Alarm, alarms, band_shown, judged, shown, watch
 from simulation.run.directory import RunDirectory
 from simulation.studies.audits.attack import Attack, Subject
 
@@ -49,8 +49,7 @@ def alarms_of(rounds: Sequence[Mapping[str, Any]]) -> Attack:
 
 
 def _said(one: Alarm) -> str:
-    value, low, high = (shown(one.statistic, number) for number in (one.value, one.low, one.high))
-    return f"round {one.round:,}: {one.statistic.name} {value}, its band {low} to {high}"
+    return f"round {one.round:,}: {one.statistic.name} {shown(one.statistic, one.value)}, its band {band_shown(one)}"
 
 
 def _as_json(one: Alarm) -> dict[str, Any]:

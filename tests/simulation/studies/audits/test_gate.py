@@ -165,7 +165,7 @@ def test_nothing_that_fell_is_called_within_and_the_other_way_round(drawn, limit
 
 
 def test_the_rule_that_ships_can_be_read_and_refuses_an_audit_that_lacks_what_it_names(audited):
-    shipped = Path(__file__).parents[4] / "configs" / "release_rule.toml"
+    shipped = Path(__file__).parents[4] / "configs" / "rules" / "release.toml"
     rule = read_rule(shipped)
     assert not rule.quick and "bound" in rule.limits.values()
     names = ["memorisation: noise of a deployment", "fairness: recall, best to worst of a", "drift: rounds out of band"]
