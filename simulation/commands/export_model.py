@@ -2,8 +2,8 @@
 
 Writes into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite, keyboard_train.tflite, which
 can learn on the phone, and test_vectors.json for ports. Each file is held to the trained weights on held-out text
-first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it. With --require audit.toml
-nothing is exported unless the run's audit (scripts/audit.py) is within the bounds of that file.
+first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it. With --require
+FILE nothing is exported unless the run's audit (scripts/audit.py) is within the bounds of that file.
 """
 
 import sys
