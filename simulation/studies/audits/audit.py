@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ PASSED_PROVES_NOTHING = (
     "something is other than claimed."
 )
 _KEYS = ("seed", "quick", "weights_sha256", "attacks")
+_OTHER_COLUMNS = 46  # of the table of figures, beside their names
 _WHOLE = 1000  # from where on a number is shown in whole
 _SETTINGS, _RELEASE = "settings_sha256", "release"  # which audits of earlier versions do not have
 
@@ -95,14 +98,20 @@ def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
 
 
 def print_audit(console: Console, audit: Audit) -> None:
-    """A line for each attack, then what each assumes, then the verdict.
+    """A table for all figures of one quantity, then what each assumes, then the verdict.
 
     Args:
         console: where to.
         audit: what was found.
     """
-    rows = [[one.name, one.quantity, shown(one), number(one.bound), _verdict(one)] for one in audit.attacks]
-    print_table(console, ("attack", "what it measures", "measured", "bound", ""), rows, left=(0, 1))
+    room = max(console.width - _OTHER_COLUMNS, 20)
+    for (family, quantity), some in groupby(audit.attacks, lambda one: (one.name.partition(": ")[0], one.quantity)):
+        rows = [
+            ["\n".join(textwrap.wrap(_of_its_family(one), room)), shown(one), number(one.bound), _verdict(one)]
+            for one in some
+        ]
+        print_named(console, f"{family}: {quantity}")
+        print_table(console, ("", "measured", "at most", ""), rows)
     for told, names in _told_alike(audit.attacks).items():
         console.print()
         print_named(console, "\n".join([_and(names), *(f"    {paragraph}" for paragraph in told)]))
@@ -126,6 +135,10 @@ def _and(names: Sequence[str]) -> str:
     """Several names in one: what they begin with alike stands once."""
     family = names[0].partition(": ")[0]
     return f"{family}: {', '.join(name.removeprefix(f'{family}: ') for name in names)}"
+
+
+def _of_its_family(one: Attack) -> str:
+    return one.name.partition(": ")[2] or one.name
 
 
 def _verdict(one: Attack) -> str:
