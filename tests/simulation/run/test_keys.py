@@ -235,11 +235,13 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "personalisation.json",
         "personalisation.png",
         "audit.json",
+        "audit.html",
         "words_told.png",
         "memorisation.png",
     }
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one
+    found["card"].add("audit.quick")  # of a release that an audit allowed
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name
