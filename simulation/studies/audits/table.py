@@ -23,8 +23,8 @@ class Known(NamedTuple):
     about: str  # in one line
     place: str  # `module:function`, which takes a Subject and returns what it came to
     needs_run: bool  # a finished run, and not settings alone
-    figure: Figure | None = None
     means: str = ""  # in plain words for whoever signs: what a high figure is worth to whom
+    figure: Figure | None = None
 
 
 # An attack more is a module in this package and a line here.
@@ -48,16 +48,6 @@ ATTACKS: dict[str, Known] = {
             "the sums tell them nothing; near one, they have read the person's list of words."
         ),
     ),
-    "memorisation": Known(
-        "secrets that few phones wrote, read from the file that phones run",
-        "simulation.studies.audits.memorisation:memorisation",
-        needs_run=False,
-        figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
-        means=(
-            "Whether a secret that few people wrote can be read out of the file on every phone. A secret that nobody "
-            "wrote has an exposure of 1.44 bits; at the most that there can be, the file says it."
-        ),
-    ),
     "fairness": Known(
         "recall and keystrokes saved, by group of the people who never train",
         "simulation.studies.audits.fairness:fairness",
@@ -75,6 +65,16 @@ ATTACKS: dict[str, Known] = {
             "Whether anything happened to the training that its own past does not explain: a broken client, another "
             "kind of text, or somebody who pushes it. It asks for a look at these rounds, and is no verdict."
         ),
+    ),
+    "memorisation": Known(
+        "secrets that few phones wrote, read from the file that phones run",
+        "simulation.studies.audits.memorisation:memorisation",
+        needs_run=False,
+        means=(
+            "Whether a secret that few people wrote can be read out of the file on every phone. A secret that nobody "
+            "wrote has an exposure of 1.44 bits; at the most that there can be, the file says it."
+        ),
+        figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
     ),
 }
 
