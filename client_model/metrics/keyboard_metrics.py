@@ -105,6 +105,15 @@ def known_words(counts: Counts) -> int:
     return int(counts["word-positions"]) - int(counts["out-of-vocabulary"])
 
 
+def words_of_people(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(words of each person, those of them that the vocabulary lacks), int64 [people] each.
+
+    Args:
+        counts: of each person, and not summed over them.
+    """
+    return np.asarray(counts["word-positions"], np.int64), np.asarray(counts["out-of-vocabulary"], np.int64)
+
+
 def _recall(hits: str, counts: Counts) -> float | None:
     positions = known_words(counts)
     return int(counts[hits]) / positions if positions else None

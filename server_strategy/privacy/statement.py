@@ -18,6 +18,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
+from server_strategy.privacy.statement_audit import ReleaseAudit, audit_json, audit_markdown
 from server_strategy.privacy.statement_epsilon import delta_caveats, epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_phones import phones_json, phones_markdown, phones_rows
@@ -62,6 +63,7 @@ class StatementFacts:
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
     other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
     aggregation: Mapping[str, Any] | None = None  # see `statement_aggregation`; None: the server is told of each phone
+    audit: ReleaseAudit | None = None  # that allowed the release; None: it was held to no rule
 
 
 def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> dict[str, Any]:
@@ -86,6 +88,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         **adjacency_json(plan, spent, facts.most_phones_of_a_person),
         "trust_model": trust_model(facts.aggregation, _TRUST),
         **aggregation_json(facts.aggregation),
+        **audit_json(facts.audit),
         **vocabulary_json(plan),
         "data_covered": facts.data_covered,
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
@@ -117,6 +120,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         lines += _mechanism(plan, plan.mechanism, facts)
     lines += [
         *aggregation_markdown(facts.aggregation),
+        *audit_markdown(facts.audit),
         *vocabulary_markdown(plan),
         *other_runs_markdown(facts.other_runs),
     ]

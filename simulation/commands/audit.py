@@ -1,7 +1,8 @@
 """Attack a run, or settings: python scripts/audit.py RUN_DIR, or --config FILE
 
 Each attack has its attacker, what they see, what was measured with its interval, and the bound that it should have
-kept. Prints a table and writes audit.json into the run's folder, or into --output-dir. Exit code 1: a bound fell.
+kept. Prints a table, and writes audit.json, and as a page for a reader who signs audit.html, into the run's folder or
+into --output-dir. Exit code 1: a bound fell.
 With --config and --epsilons: the canaries alone, for each mechanism, epsilon and seed, as a table and canaries.json.
 """
 
@@ -35,8 +36,8 @@ class Flags:
     config: Path | None = None
     """TOML file with the settings of a simulation, in the place of a run: attacks that need no model."""
     attacks: tuple[str, ...] = ()
-    """Attacks to carry out: canaries, canaries-trained, words, memorisation, membership, poison; by default all that
-    there can be."""
+    """Attacks to carry out: canaries, canaries-trained, words, memorisation, membership, poison, fairness, drift; by
+    default all that there can be."""
     quick: bool = False
     """Do less of each: all attacks in minutes, with wider intervals."""
     seed: Annotated[int, at.Ge(0)] = 0
@@ -86,11 +87,13 @@ def _require_private(mechanisms: Sequence[str]) -> None:
 
 def _audit(flags: Flags, subject: "Subject") -> int:
     from simulation.studies.audits.audit import carry_out, draw_figures, print_audit, write_audit
+    from simulation.studies.audits.page import write_page
 
     audit, console = carry_out(subject, flags.attacks), console_for(sys.stdout)
     folder = flags.output_dir or flags.run_dir or _FOLDER
     with held(folder):  # before it is shown, in case its reader goes
         paths = [write_audit(folder, audit), *draw_figures(folder, audit)]
+        paths.append(write_page(folder, audit))
     print_audit(console, audit)
     for path in paths:
         console.print(str(path))

@@ -22,10 +22,12 @@ from client_model.tflite.tflite_metadata import (
     ModelFacts,
     read_associated_files,
 )
+from server_strategy.privacy.statement_audit import ReleaseAudit, audit_markdown
 from server_strategy.privacy.statement_noise import REPEATABLE, noise_source_of
 from server_strategy.privacy.statement_together import EARLIER
 from simulation.config import RunConfig
 from simulation.run.records import Summary
+from simulation.run.statement_pages import built
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.own_json import json_kind, parse_json
@@ -86,6 +88,7 @@ def model_card(
             "ledger": privacy.get("ledger"),
             "noise_source": noise_source_of(privacy),
         },
+        **({"audit": privacy["audit"]} if privacy.get("audit") is not None else {}),
     }
 
 
@@ -143,7 +146,17 @@ def card_markdown(card: dict[str, Any], metrics: MetricTable) -> str:
     lines += ["", "Not covered:", ""]
     lines += [f"- {item}" for item in privacy["outside_the_budget"]]
     lines += [f"- {item}" for item in privacy["caveats"]]
+    lines += _audit_lines(card.get("audit"))
     return "\n".join(lines) + "\n"
+
+
+def _audit_lines(told: dict[str, Any] | None) -> list[str]:
+    """Which rule the release was held to, and passed; nothing where it was held to none."""
+    if told is None:
+        return []
+    audit = {name: value for name, value in told.items() if name != "proves"}
+    release: ReleaseAudit = built(ReleaseAudit, audit, "the privacy statement")
+    return ["", *audit_markdown(release)[:-1]]
 
 
 def _privacy_lines(privacy: dict[str, Any]) -> list[str]:

@@ -3,15 +3,21 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from typefleet.data_files import data_folder
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def page_environment(templates: Path) -> "Environment":
+REPORT_TEMPLATES = data_folder("simulation.report", __file__, "templates") / "templates"
+"""With the style of all pages."""
+
+
+def page_environment(*templates: Path) -> "Environment":
     """Everything is escaped, and a name that is not handed in is an error.
 
     Args:
-        templates: folder of them.
+        templates: folders of them; of two with one name the first is taken.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # which no run needs before its end
 

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
 from client_model.metrics.metric import Metric
 from server_strategy.privacy.statement_noise import repeatable_note
 from simulation.report.charts import FIRST, FOURTH, SECOND, THIRD, Drawing, Line, bar_chart, line_chart
+from simulation.report.drift import Watched, shown
 from simulation.report.facts import LeftOut, RunFacts
 from simulation.report.funnel import funnel_rows, funnel_totals
 from simulation.report.tables import time_unit
@@ -41,6 +44,26 @@ def epsilon_over_rounds(facts: RunFacts) -> Drawing | LeftOut:
         alternative=f"Line chart of epsilon, of {whose}, over rounds: {said}.{limit}",
         caption=f"Epsilon spent, of {whose}.",
         y_from_0=True,
+    )
+
+
+def band_of(one: Watched) -> Drawing:
+    """A statistic over rounds, with the band of each round that has one."""
+    scale = 100.0 if one.statistic.unit == "%" else 1.0
+    has_band = np.isfinite(one.low)
+    numbers = np.asarray(one.rounds, np.float64)
+    ends = [(name, (scale * line[has_band]).tolist()) for name, line in (("low", one.low), ("high", one.high))]
+    name, judged = one.statistic.name, numbers[has_band].tolist()
+    lines = [Line("this run", numbers.tolist(), (scale * one.values).tolist(), FIRST)]
+    lines += [Line(f"band, {end}", judged, values, SECOND, "--") for end, values in ends]
+    out = [f"{shown(one.statistic, float(one.values[i]))} in round {one.rounds[i]}" for i in np.flatnonzero(one.out)]
+    return line_chart(
+        f"band-{name.replace(' ', '-').replace(',', '')}",
+        lines,
+        x="round",
+        y=f"{name}, {one.statistic.unit}".removesuffix(", "),
+        alternative=f"Line chart of {name} over rounds, and the band of each; out of it: {_said(out)}.",
+        caption=f"{name[:1].upper()}{name[1:]} of each round, and the band that the rounds before it give.",
     )
 
 

@@ -11,17 +11,16 @@ from client_model.tflite.export_folder import FILES
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
 from simulation.report import figures, sums, tables, words
-from simulation.report.environment import page_environment
+from simulation.report.drift import alarms, watch
+from simulation.report.environment import REPORT_TEMPLATES, page_environment
 from simulation.report.facts import KeyPress, LeftOut, RunFacts
 from simulation.report.funnel import pace_of_rounds, why_abandoned
 from simulation.report.gathering import collect_facts
 from simulation.run.directory import RunDirectory
 from simulation.subcommands import command
-from typefleet.data_files import data_folder
 from typefleet.errors import ConfigError, expected, unwritable
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_TEMPLATES = data_folder("simulation.report", __file__, "templates") / "templates"
 
 
 def write_report(
@@ -77,7 +76,8 @@ def report_of_folder(root: Path) -> Path:
 
 def render(facts: RunFacts) -> str:
     """The page of these facts, as HTML."""
-    environment = page_environment(_TEMPLATES)
+    watched = watch(facts.rounds)
+    environment = page_environment(REPORT_TEMPLATES)
     environment.tests["left_out"] = lambda value: isinstance(value, LeftOut)
     page = environment.get_template("report.html").render(
         facts=facts,
@@ -86,6 +86,8 @@ def render(facts: RunFacts) -> str:
         words=words,
         figures=figures,
         sums=sums,
+        watched=watched,
+        alarms=alarms(watched),
         pace=pace_of_rounds(facts.rounds),
         abandoned=why_abandoned(facts.rounds),
         version=version("typefleet"),

@@ -10,6 +10,7 @@ from client_model.metrics.metric import Metric
 from client_model.public_start import path_setting
 from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig
+from simulation.report.drift import Alarm, band_shown, shown
 from simulation.report.facts import LeftOut, ModelFile, Participation, RunFacts
 from simulation.report.funnel import funnel_rows, funnel_totals
 from simulation.run.progress import percent
@@ -130,6 +131,22 @@ def funnel(facts: RunFacts) -> Table:
     return Table("Invited phones over all rounds", ["", "phones", "of the invited"], rows)
 
 
+def out_of_band(found: Sequence[Alarm]) -> Table:
+    """The rounds whose statistics left their band, the first and the last of them where they are many."""
+    some = list(found[: _MOST_ROUNDS // 2]) + list(found[-_MOST_ROUNDS // 2 :]) if len(found) > _MOST_ROUNDS else found
+    rows = [
+        [
+            f"{one.round:,}",
+            one.statistic.name,
+            shown(one.statistic, one.value),
+            band_shown(one),
+        ]
+        for one in some
+    ]
+    all_of = "" if len(some) == len(found) else f" ({len(some)} of {len(found)})"
+    return Table(f"Statistics that left their band{all_of}", ["round", "statistic", "value", "its band"], rows, words=2)
+
+
 def took_part(participation: Participation) -> Table:
     """Who took part, by group."""
     rows: list[list[str]] = []
@@ -238,4 +255,8 @@ def speed_rows(facts: RunFacts) -> Iterator[tuple[str, str]]:
     yield "simulated time", simulated_time(summary.simulated_seconds)
     yield "trained", f"{summary.devices_trained:,} updates of phones, {summary.tokens_trained:,} tokens"
     yield "most memory of the driver", f"{summary.peak_driver_rss_bytes / 1e9:.2f} GB"
-    yield "start-up", "left out: a run's folder does not have it"
+    again = "" if facts.finished else "; to go on takes it again, and no round that is done"
+    yield (
+        "not in these times",
+        f"what comes before the first round: text, vocabulary, fleet, loading TensorFlow{again}",
+    )

@@ -15,6 +15,7 @@ from client_model.metrics.metric import Metric
 from client_model.text.population import text_source
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.device.everyday_sentences import SENTENCES
+from simulation.report.drift import FALSE_ALARMS, LEAST, Alarm, Watched, judged
 from simulation.report.facts import LeftOut, Participation, Privacy, RunFacts, TypedWord
 from simulation.report.funnel import funnel_totals
 from simulation.report.tables import simulated_time
@@ -193,6 +194,18 @@ def repeating(noise_source: str | None) -> str:
         f"--privacy.noise-source seeded in both runs they give {same} Seeded noise protects only from who does not "
         "know the seed."
     )
+
+
+def drift(watched: Sequence[Watched], found: Sequence[Alarm]) -> str:
+    """What was watched over the rounds, and whether any of it left its band."""
+    over = ", ".join(judged(watched))
+    if not over:
+        return f"Not judged: no statistic was told of more than {LEAST} rounds, which a band is made of."
+    rate = f"one in {1 / FALSE_ALARMS:.0f} quiet runs has such a value by chance"
+    if not found:
+        return f"No round's statistics left the band that the rounds before it give ({rate}). Watched: {over} rounds."
+    number = "One value" if len(found) == 1 else f"{len(found):,} values"
+    return f"{number} left the band that the rounds before give ({rate}); look at these rounds. Watched: {over} rounds."
 
 
 def participation(found: Participation) -> str:

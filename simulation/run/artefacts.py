@@ -149,6 +149,15 @@ ARTEFACTS = (
     Artefact("central.json", "what the same model reaches without privacy", CENTRAL, by="central"),
     Artefact("audit.json", "what attacks on the run came to", AUDIT, by="script"),
     Artefact(
+        "audit.html",
+        "the same as a page, for a reader who signs",
+        (
+            Keys((), "what attacks come to, of phones that trained among them", TRAINED_TEXT),
+            Keys((), "for which groups of people the keyboard is worse", SMALL_GROUPS),
+        ),
+        by="script",
+    ),
+    Artefact(
         "words_told.png",
         "what updates tell of words",
         (Keys((), "shares of words, recovered from phones that trained", TRAINED_TEXT),),

@@ -4,7 +4,8 @@ It is the last section of privacy.md, and `files` in privacy.json. The files are
 settings, what lies beside its folder, and what scripts may add; what the guarantee does not cover comes first.
 """
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from client_model.config import DataConfig
@@ -12,6 +13,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_noise import noise_source_of
 from simulation.run.artefacts import ARTEFACTS, BESIDE, Artefact
 from simulation.run.sources import (
+    AUDITED,
     CORPUS_WORDS,
     COUNTED_WORDS,
     EARLIER_COUNTED_WORDS,
@@ -58,11 +60,17 @@ _PARTS = (
 )
 
 
-_MEANT, _MEANT_LATER = "To pass on", "Files meant for others once the guarantee is their own"
+_MEANT, _MEANT_LATER = "To pass on", "For others, once the guarantee is their own"
 _UNCOVERED = (
-    "What is called not covered here is in these files all the same: whoever passes them on passes it on with them,",
-    "outside the guarantee.",
+    "What is called not covered here is in these files all the same: whoever passes them on passes it on with them, "
+    "outside the guarantee."
 )
+_INTRODUCTION = (
+    "All that depends on phones is here. What is covered follows from what was released; what is taken as known is of "
+    "the schedule, which the guarantee supposes everybody to know. Whoever holds what is not covered may learn more of "
+    "a phone than epsilon says. `privacy.json` has every key."
+)
+_WIDTH = 80  # columns, of a terminal
 
 
 class Told(NamedTuple):
@@ -149,6 +157,7 @@ def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: s
         )
         for (parts, pass_on, later), names in together.items()
         for part in parts
+        if part.source is not AUDITED or "audit" in privacy or not pass_on
     ]
     order = list(Guarantee)
     return sorted(found, key=lambda told: (order.index(told.source.guarantee), not told.to_pass_on))
@@ -185,41 +194,41 @@ def files_markdown(told: Sequence[Told], *, is_own: bool) -> str:
         told: what the files tell.
         is_own: whether the guarantee is that of the files; if not, nothing is called ready to be passed on.
     """
-    lines = [
-        "",
-        HEADING,
-        "",
-        "All that depends on phones is here. What is covered follows from what was released; what is taken as known is",
-        "of the schedule, which the guarantee supposes everybody to know. Whoever holds what is not covered may learn",
-        "more of a phone than epsilon says. `privacy.json` has every key.",
-        "",
-    ]
+    lines = ["", HEADING, "", *_wrapped(_INTRODUCTION), ""]
     for heading, to_pass_on, later in _PARTS:
         own = [one for one in told if (one.to_pass_on, one.later) == (to_pass_on, later)]
-        if own and to_pass_on:
-            lines += [heading if is_own else heading.replace(_MEANT, _MEANT_LATER), ""]
-            lines += [*_UNCOVERED, ""] if any(one.source.guarantee is Guarantee.NOT_COVERED for one in own) else []
-        elif own:
-            lines += [heading, ""]
+        if not own:
+            continue
+        lines += [heading if is_own or not to_pass_on else heading.replace(_MEANT, _MEANT_LATER), ""]
+        if to_pass_on and any(one.source.guarantee is Guarantee.NOT_COVERED for one in own):
+            lines += [*_wrapped(_UNCOVERED), ""]
         for source in dict.fromkeys(one.source for one in own):
-            safe = f" Safe with: {source.cure}." if source.cure else ""
-            said = f"**{str(source.guarantee).capitalize()}**: {source.words}.{safe}"
-            by_files = _by_files([one for one in own if one.source == source])
-            if to_pass_on:
-                lines += [said, "", *(f"- {line}" for line in by_files), ""]
-            else:  # one item each: it is to be looked up, and not read by whoever gets the files
-                lines.append(f"- {said} In {'; '.join(by_files)}.")
-        if own and not to_pass_on:
-            lines.append("")
+            lines += [*_wrapped(f"**{str(source.guarantee).capitalize()}**: {source.words}.")]
+            lines += [*(_wrapped(f"Safe with: {source.cure}.") if source.cure else []), ""]
+            lines += [*_by_files([one for one in own if one.source == source]), ""]
     return "\n".join(lines)
 
 
-def _by_files(told: Sequence[Told]) -> list[str]:
-    """What some files tell, in words; those that tell several things are named once."""
+def _wrapped(text: str, first: str = "", later: str = "") -> list[str]:
+    """A text in lines as wide as a terminal; names are not broken."""
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _by_files(told: Sequence[Told]) -> Iterator[str]:
+    """What some files tell, as a list; those that tell several things are named once, above a list of these."""
     together: dict[tuple[str, ...], list[str]] = {}
     for one in told:
         together.setdefault(one.files, []).append(_what(one))
-    return [f"{', '.join(map(_named, files))}: {', and '.join(what)}" for files, what in together.items()]
+    for files, what in together.items():
+        named = ", ".join(map(_named, files))
+        if len(what) == 1:
+            yield from _wrapped(f"{named}: {what[0]}", "- ", "  ")
+        else:
+            yield from _wrapped(f"{named}:", "- ", "  ")
+            for each in what:
+                yield from _wrapped(each, "  - ", "    ")
 
 
 def _what(one: Told) -> str:

@@ -28,6 +28,7 @@ from simulation.run.sources import (
     VOCABULARY,
     WITHOUT_NOISE,
     Keys,
+    passed,
 )
 
 _FUNNEL = (
@@ -90,6 +91,7 @@ CENTRAL = (
     Keys(("epochs", "learning_rate"), "how it was trained", SETTINGS),
 )
 
+_ATTACK = tuple(f"attacks.{name}" for name in ("name", "attacker", "sees", "assumes", "quantity", "confidence"))
 AUDIT = (
     Keys(
         ("attacks.value", "attacks.low", "attacks.high", "attacks.holds", "attacks.details*"),
@@ -97,15 +99,9 @@ AUDIT = (
         TRAINED_TEXT,
     ),
     Keys(("attacks.bound", "attacks.bound_is", "attacks.why"), "what it is held to", COST),
+    passed("release", "release.*"),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
-    Keys(
-        (
-            *("attacks.name", "attacks.attacker", "attacks.sees", "attacks.assumes", "attacks.quantity"),
-            *("attacks.confidence", "seed", "quick"),
-        ),
-        "who attacks, and how",
-        SETTINGS,
-    ),
+    Keys((*_ATTACK, "seed", "quick", "settings_sha256"), "who attacks, and how", SETTINGS),
 )
 
 HELD_OUT_PHONES = (
@@ -211,6 +207,7 @@ _COSTS = (
 )
 _OTHERS = ("other_runs", "other_runs.*")  # runs that share its phones, or that it starts from
 STATEMENT = (
+    passed("audit.*", "facts.audit.*"),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
@@ -227,6 +224,7 @@ STATEMENT = (
 )
 
 CARD = (
+    passed("audit.*"),
     Keys(("metrics_on_held_out_phones.{metric}*",), "the metrics", EVALUATION),
     Keys(("trained_on.rounds", "trained_on.updates_of_phones", "trained_on.data_covered"), "the work", SCHEDULE),
     Keys(

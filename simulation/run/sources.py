@@ -64,6 +64,12 @@ EVALUATION = Source(
 CHECKED = Source(
     "checks", "whether it does as the weights do on text of people who never train", _NO, "public text to check on"
 )
+AUDITED = Source(
+    "an audit's verdict",
+    "whether attacks, on text of the phones that trained, came to no more than a rule allows",
+    _NO,
+    "holding the release to no rule",
+)
 WITHOUT_NOISE = Source(
     "a model without noise",
     "the text of the training phones, by a model without noise",
@@ -121,3 +127,12 @@ RELEASES_OF_A_MODEL = Source(
     _NO,
     "a goal as large as modelled",
 )
+
+
+def passed(*names: str) -> Keys:
+    """The row of what a file says of an audit that allowed a release.
+
+    Args:
+        names: patterns of dotted names.
+    """
+    return Keys(names, "that a release passed an audit", AUDITED)

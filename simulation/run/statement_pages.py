@@ -27,7 +27,7 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    unsaid = {_COMMAND} if facts.aggregation is not None else {_COMMAND, "aggregation"}
+    unsaid = {_COMMAND, *(name for name in ("aggregation", "audit") if getattr(facts, name) is None)}
     told = {name: value for name, value in asdict(facts).items() if name not in unsaid}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
@@ -52,18 +52,27 @@ def facts_from(statement: Mapping[str, Any], where: object) -> StatementFacts:
     stated, command = statement[FACTS], statement.get(_COMMAND)
     if isinstance(stated, dict):
         stated = {**stated, _COMMAND: command if isinstance(command, str) else ""}
-    found: StatementFacts = _built(StatementFacts, stated, where)
+    found: StatementFacts = built(StatementFacts, stated, where)
     if found.words not in WORDS:
         raise ConfigError(expected(where, "the facts of a privacy statement", "words of another origin"))
     return found
 
 
-def _built(hint: Any, value: Any, where: object) -> Any:
-    """A value of a type out of what JSON knows: dataclasses, tuples, lists, dictionaries, plain values, or None."""
+def built(hint: Any, value: Any, where: object) -> Any:
+    """A value of a type out of what JSON knows: dataclasses, tuples, lists, dictionaries, plain values, or None.
+
+    Args:
+        hint: the type.
+        value: as JSON has it.
+        where: it was read, for the error.
+
+    Raises:
+        ConfigError: it is no such value.
+    """
     if isinstance(hint, UnionType):
         if value is None and NoneType in get_args(hint):
             return None
-        return _built(next(kind for kind in get_args(hint) if kind is not NoneType), value, where)
+        return built(next(kind for kind in get_args(hint) if kind is not NoneType), value, where)
     if is_dataclass(hint):
         return _dataclass(hint, value, where)
     kind = get_origin(hint) or hint
@@ -71,10 +80,10 @@ def _built(hint: Any, value: Any, where: object) -> Any:
         return value
     if kind is tuple and isinstance(value, list) and ... not in get_args(hint):
         if len(value) == len(get_args(hint)):
-            return tuple(_built(of, one, where) for of, one in zip(get_args(hint), value, strict=True))
+            return tuple(built(of, one, where) for of, one in zip(get_args(hint), value, strict=True))
     elif kind in (tuple, list) and isinstance(value, list):
         of = get_args(hint)[0] if get_args(hint) else Any
-        return kind(_built(of, one, where) for one in value)
+        return kind(built(of, one, where) for one in value)
     if kind in (dict, Mapping) and isinstance(value, dict):
         return value
     if hint is Any or type(value) is hint or (hint is float and type(value) is int):
@@ -87,4 +96,4 @@ def _dataclass(kind: Any, value: Any, where: object) -> Any:
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
     if not isinstance(value, dict) or not needed <= value.keys() <= hints.keys():
         raise ConfigError(expected(where, "the facts of a privacy statement", "others"))
-    return kind(**{name: _built(hints[name], one, where) for name, one in value.items()})
+    return kind(**{name: built(hints[name], one, where) for name, one in value.items()})

@@ -1,15 +1,22 @@
 """Carries attacks out, one after the other, shows what they came to, and keeps it as audit.json."""
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from server_strategy.privacy.statement_audit import ReleaseAudit
+from simulation.config import RunConfig
 from simulation.files import read_json_object, write_text_atomically
 from simulation.run.directory import RunDirectory
+from simulation.run.statement_pages import built
+from simulation.settings import leaves
 from simulation.studies.audits.attack import Attack, Subject
 from simulation.studies.audits.table import attack_of, attacks_on, draw
 from simulation.tables import print_named, print_table
@@ -23,6 +30,9 @@ PASSED_PROVES_NOTHING = (
     "something is other than claimed."
 )
 _KEYS = ("seed", "quick", "weights_sha256", "attacks")
+_OTHER_COLUMNS = 46  # of the table of figures, beside their names
+_WHOLE = 1000  # from where on a number is shown in whole
+_SETTINGS, _RELEASE = "settings_sha256", "release"  # which audits of earlier versions do not have
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Audit:
     quick: bool
     weights_sha256: str | None  # of the run that was attacked; None: of settings alone
     attacks: tuple[Attack, ...]
+    settings_sha256: str | None = None  # see `settings_digest`; None: an earlier version wrote it
+    release: ReleaseAudit | None = None  # which it allowed; None: no release was held to a rule
 
     @property
     def fallen(self) -> tuple[Attack, ...]:
@@ -41,8 +53,28 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """As audit.json has it."""
+        return {**self._found(), _RELEASE: None if self.release is None else asdict(self.release)}
+
+    def _found(self) -> dict[str, Any]:
         told = {"seed": self.seed, "quick": self.quick, "weights_sha256": self.weights_sha256}
-        return {**told, "attacks": [one.to_json() for one in self.attacks]}
+        return {**told, _SETTINGS: self.settings_sha256, "attacks": [one.to_json() for one in self.attacks]}
+
+    @property
+    def sha256(self) -> str:
+        """Of what was found, as JSON with its keys sorted and without spaces; not of what it was held to later."""
+        found = json.dumps(self._found(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(found.encode()).hexdigest()
+
+
+def settings_digest(config: RunConfig) -> str:
+    """SHA-256 of the settings but for seeds and places of files, so that no seed can be found by it.
+
+    Args:
+        config: of a run, or by itself.
+    """
+    kept = {path: value for path, value in leaves(config).items() if path != ("seed",)}
+    told = {".".join(path): str(value) for path, value in kept.items() if not isinstance(value, Path | None)}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
@@ -62,24 +94,30 @@ def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
         for name in asked:
             found += attack_of(name)(subject)
             attacking.advance()
-    return Audit(subject.seed, subject.quick, weights, tuple(found))
+    return Audit(subject.seed, subject.quick, weights, tuple(found), settings_digest(subject.config))
 
 
 def print_audit(console: Console, audit: Audit) -> None:
-    """A line for each attack, then what each assumes, then the verdict.
+    """A table for all figures of one quantity, then what each assumes, then the verdict.
 
     Args:
         console: where to.
         audit: what was found.
     """
-    rows = [[one.name, one.quantity, _shown(one), _number(one.bound), _verdict(one)] for one in audit.attacks]
-    print_table(console, ("attack", "what it measures", "measured", "bound", ""), rows, left=(0, 1))
+    room = max(console.width - _OTHER_COLUMNS, 20)
+    for (family, quantity), some in groupby(audit.attacks, lambda one: (one.name.partition(": ")[0], one.quantity)):
+        rows = [
+            ["\n".join(textwrap.wrap(_of_its_family(one), room)), shown(one), number(one.bound), _verdict(one)]
+            for one in some
+        ]
+        print_named(console, f"{family}: {quantity}")
+        print_table(console, ("", "measured", "at most", ""), rows)
     for told, names in _told_alike(audit.attacks).items():
         console.print()
         print_named(console, "\n".join([_and(names), *(f"    {paragraph}" for paragraph in told)]))
     console.print()
     for one in audit.fallen:
-        console.print(f"{one.name}: {_shown(one)} is above {_number(one.bound)}, {one.bound_is}")
+        console.print(f"{one.name}: {shown(one)} is above {number(one.bound)}, {one.bound_is}")
     if not audit.fallen:
         console.print(PASSED_PROVES_NOTHING)
 
@@ -99,22 +137,38 @@ def _and(names: Sequence[str]) -> str:
     return f"{family}: {', '.join(name.removeprefix(f'{family}: ') for name in names)}"
 
 
+def _of_its_family(one: Attack) -> str:
+    return one.name.partition(": ")[2] or one.name
+
+
 def _verdict(one: Attack) -> str:
     return {True: "within", False: "ABOVE", None: "-"}[one.holds]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+def number(value: float | None) -> str:
+    """A figure in three digits, a large one in all that are before the point; or a dash.
+
+    Args:
+        value: of it.
+    """
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
 
 
-def _shown(one: Attack) -> str:
+def shown(one: Attack) -> str:
+    """What was measured, with its interval.
+
+    Args:
+        one: the figure.
+    """
     if one.value is None:
         return "-"
     if one.low is None and one.high is None:
-        return _number(one.value)
+        return number(one.value)
     if one.high is None:
-        return f"at least {_number(one.low)}"
-    return f"{_number(one.value)} ({_number(one.low)} to {_number(one.high)})"
+        return f"at least {number(one.low)}"
+    return f"{number(one.value)} ({number(one.low)} to {number(one.high)})"
 
 
 def write_audit(folder: Path, audit: Audit) -> Path:
@@ -155,9 +209,16 @@ def read_audit(folder: Path) -> Audit | None:
     found = read_json_object(path, "what an audit found", _KEYS)
     attacks, seed, quick, weights = (found[name] for name in ("attacks", "seed", "quick", "weights_sha256"))
     is_one = isinstance(attacks, list) and type(seed) is int and type(quick) is bool
-    if not is_one or not isinstance(weights, str | None):
+    if not is_one or not all(isinstance(one, str | None) for one in (weights, found.get(_SETTINGS))):
         raise ConfigError(expected(path, "what an audit found", "another file"))
     told = tuple(Attack.from_json(one, path) for one in attacks)
     if len({one.name for one in told}) < len(told):
         raise ConfigError(expected(path, "each figure of an audit once", "one of them twice"))
-    return Audit(seed, quick, weights, told)
+    release = _release_of(found, path)
+    return Audit(seed, quick, weights, told, settings_sha256=found.get(_SETTINGS), release=release)
+
+
+def _release_of(found: Mapping[str, Any], path: Path) -> ReleaseAudit | None:
+    said = found.get(_RELEASE)
+    release: ReleaseAudit | None = None if said is None else built(ReleaseAudit, said, path)
+    return release

@@ -23,6 +23,7 @@ class Known(NamedTuple):
     about: str  # in one line
     place: str  # `module:function`, which takes a Subject and returns what it came to
     needs_run: bool  # a finished run, and not settings alone
+    means: str = ""  # in plain words for whoever signs: what a high figure is worth to whom
     figure: Figure | None = None
     takes_minutes: bool = False  # so that a quick audit leaves it out
 
@@ -33,6 +34,10 @@ ATTACKS: dict[str, Known] = {
         "phones with updates that only they send: empirical epsilon beside the claimed one",
         "simulation.studies.audits.canaries:attack",
         needs_run=False,
+        means=(
+            "Epsilon bounds how much surer anybody can become that a certain phone took part. What was measured is "
+            "what the best known attack gets out of the very releases; above the claim, the claim is wrong."
+        ),
     ),
     "canaries-trained": Known(
         "the same among phones that train, in all dimensions of the model: minutes",
@@ -45,11 +50,37 @@ ATTACKS: dict[str, Known] = {
         "simulation.studies.audits.words_told:words_told",
         needs_run=False,
         figure=Figure("words_told.png", "told", "simulation.studies.audits.words_told_figure:plot"),
+        means=(
+            "The share of a person's words that whoever reads the sums of updates can name. Near what guessing gets, "
+            "the sums tell them nothing; near one, they have read the person's list of words."
+        ),
+    ),
+    "fairness": Known(
+        "recall and keystrokes saved, by group of the people who never train",
+        "simulation.studies.audits.fairness:fairness",
+        needs_run=True,
+        means=(
+            "For whom the keyboard is worse, and by how much. An interval that begins at 0 may be chance; one that "
+            "does not says that the people of one group get less of what all were promised."
+        ),
+    ),
+    "drift": Known(
+        "rounds whose loss, norms, clipped share, survivors or recall left their band",
+        "simulation.studies.audits.round_alarms:drift",
+        needs_run=True,
+        means=(
+            "Whether anything happened to the training that its own past does not explain: a broken client, another "
+            "kind of text, or somebody who pushes it. It asks for a look at these rounds, and is no verdict."
+        ),
     ),
     "memorisation": Known(
         "secrets that few phones wrote, read from the file that phones run",
         "simulation.studies.audits.memorisation:memorisation",
         needs_run=False,
+        means=(
+            "Whether a secret that few people wrote can be read out of the file on every phone. A secret that nobody "
+            "wrote has an exposure of 1.44 bits; at the most that there can be, the file says it."
+        ),
         figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
     ),
     "membership": Known(

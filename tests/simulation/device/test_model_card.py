@@ -5,6 +5,7 @@ from importlib.metadata import version
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.language_model import ModelShape
 from client_model.metrics.table import metric_table
+from server_strategy.privacy.statement_audit import ReleaseAudit, Within, audit_json
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.device.model_card import associated_files, card_markdown, model_card
@@ -146,3 +147,14 @@ def test_nothing_that_differs_between_equal_runs_is_in_it():
     assert facts.version == "ab" * 8
     assert [one.name for one in files] == ["vocab.txt", "model_card.md", "model_card.json"]
     assert json.loads(files[2].content) == json.loads(json.dumps(first))
+
+
+def test_an_audit_that_allowed_the_release_is_on_the_card_and_without_one_there_is_no_word_of_it():
+    release = ReleaseAudit("ab" * 32, "cd" * 32, True, (Within("canaries: all releases", 4.5, True),))
+    told = {**PRIVACY, **audit_json(release)}
+    card = model_card(RunConfig(), SHAPE, SUMMARY, json.loads(json.dumps(told)), METRICS)
+    page = card_markdown(card, METRICS)
+    assert "| canaries: all releases | 4.5 | the audit's own bound |" in page and release.rule_sha256 in page
+    assert card["audit"]["audit_sha256"] == release.audit_sha256 and "short attacks" in page
+    bare = model_card(RunConfig(), SHAPE, SUMMARY, PRIVACY, METRICS)
+    assert "audit" not in bare and "Audit" not in card_markdown(bare, METRICS)

@@ -259,6 +259,7 @@ def test_a_run_that_is_not_finished_says_so(run_copy):
     page = report_of(run_copy)
     assert "This run is not finished: 3 of 30 rounds are" in page.text
     assert f"scripts/simulate.py --resume {run_copy}" in page.text
+    assert "to go on takes it again, and no round that is done" in page.text
 
 
 def test_files_of_other_weights_are_not_shown(run_copy):

@@ -20,10 +20,25 @@ def test_all_that_any_file_tells_is_on_the_page_and_no_file_is_named_twice_for_o
         assert all(name in text for name in one.files)
         shown = [name for name in one.keys if name != "*" and "{" not in name][:6]
         assert all(f"`{name}`" in text for name in shown)
+    for part in re.split(r"^#+ .*$", page, flags=re.MULTILINE):
+        for block in part.split("\n**")[1:]:
+            named = re.findall(r"^- ((?:.|\n  )*?):(?:\n| )", block, re.MULTILINE)
+            assert named and len(named) == len(set(named)), block
     owners = page[page.index("### For the owner of the run alone") :]
-    for item in re.findall(r"^- \*\*.*$", owners, re.MULTILINE):
-        places = item.partition(" In ")[2].split("; ")
-        named = [place.partition(": ")[0] for place in places]
-        assert len(named) == len(set(named)), item
-    items = [one.source for one in told if not one.to_pass_on and not one.later]
-    assert owners.partition("where a script")[0].count("\n- ") == len(set(items))  # one for each source
+    blocks = [one.source for one in told if not one.to_pass_on and not one.later]
+    assert owners.partition("where a script")[0].count("\n**") == len(set(blocks))  # one for each source
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_it_can_be_read_in_a_terminal_and_is_markdown(is_own):
+    page = files_markdown(tellings([*ARTEFACTS, *BESIDE], PRIVACY, "counted"), is_own=is_own)
+    for line in page.splitlines():
+        assert len(line) <= 80 or " " not in line.strip(" -"), line
+        assert line == line.rstrip()
+    above = ""
+    for line in page.splitlines():  # a list begins below an empty line, or goes on; so does what follows it
+        if line.startswith("- "):
+            assert not above or above.startswith(("- ", "  ")), line
+        elif line and not line.startswith(" "):
+            assert not above.startswith(("- ", "  ")), line
+        above = line

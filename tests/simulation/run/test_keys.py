@@ -1,7 +1,7 @@
 """Every value that a run leaves anywhere has a row, and every row has a value."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +12,7 @@ from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import metric_table
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import ProtectedSum
+from server_strategy.privacy.statement_audit import ReleaseAudit, Within
 from server_strategy.protocol import TrainReply
 from server_strategy.protocol_of_sums import SummedReply
 from simulation.flags import read_config, result_settings
@@ -92,7 +93,9 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_SUMS)
     fit({f.name for f in fields(SummedReply)}, keys.RECEIVED_NOISED)
     fit(dotted_keys(asdict(CentralTrained(2, 0.1, MEASURED))), keys.CENTRAL)
-    fit(dotted_keys(Audit(0, False, "ab", (attack(details={"canaries": 7}),)).to_json()), keys.AUDIT)
+    release = ReleaseAudit("ab", "cd", False, (Within("some: figure", 1.0, True),))
+    audits = [Audit(0, False, "ab", (attack(details={"canaries": 7}),), "ef", one) for one in (None, release)]
+    fit({key for audit in audits for key in dotted_keys(audit.to_json())}, keys.AUDIT)
     groups = {f"groups.{name}" for name in NAMES}
     fit({*groups, "phones", "phones_with_too_little_text", "rule", "fine_tuning.epochs"}, keys.PERSONALISATION)
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)
@@ -102,7 +105,8 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
 def test_what_a_statement_says_has_a_row(mechanism):
     own = {} if mechanism == "none" else {"clip_quantile": 0.5, "modelled": 4000}
     plan, spent, _, _ = statement(mechanism, **own)
-    content, _ = statement_pages(plan, spent, FACTS)
+    release = ReleaseAudit("ab", "cd", False, (Within("some: figure", 1.0, True),))
+    content, _ = statement_pages(plan, spent, replace(FACTS, audit=release))
     assert {key for key in dotted_keys(content) if row_of(key, keys.STATEMENT, METRICS) is None} == set()
 
 
@@ -231,6 +235,7 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "personalisation.json",
         "personalisation.png",
         "audit.json",
+        "audit.html",
         "words_told.png",
         "memorisation.png",
         "membership.png",
@@ -239,5 +244,6 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     found["privacy_ledger.jsonl"] |= {"sum", "vectors_digest"}  # where phones add the noise
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one
+    found["card"].add("audit.quick")  # of a release that an audit allowed
     for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
         assert unused(found[name], read(straight[0])[name][1]) == [], name

@@ -1,13 +1,19 @@
 """A release is refused for what is above its limit, or was not measured."""
 
+import hashlib
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client_model.tflite.export_folder import VerificationError
+from server_strategy.privacy.statement_audit import Within
 from simulation.run.directory import RunDirectory
-from simulation.studies.audits.audit import Audit, write_audit
-from simulation.studies.audits.gate import fallen_of, read_rule, require
+from simulation.studies.audits.audit import Audit, read_audit, write_audit
+from simulation.studies.audits.gate import fallen_of, read_rule, require, within_of
 from tests.simulation.studies.audits.test_attack import attack
 from typefleet.errors import ConfigError
 
@@ -28,8 +34,8 @@ def audited(tmp_path, monkeypatch):
     """A folder whose summary says that its weights are `ab`."""
     monkeypatch.setattr(RunDirectory, "read_summary", lambda self: SimpleNamespace(weights_sha256="ab"))
 
-    def written(*attacks, weights="ab"):
-        write_audit(tmp_path / "run", Audit(0, True, weights, attacks))
+    def written(*attacks, weights="ab", quick=False):
+        write_audit(tmp_path / "run", Audit(0, quick, weights, attacks))
         return tmp_path / "run"
 
     return written
@@ -69,10 +75,103 @@ def test_a_release_needs_an_audit_of_its_own_weights_within_the_rule(audited, ru
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[at_most]\n", "[other]\na = 1\n", "at_most = 3\n", "[at_most]\na = true\n", "[at_most]\na = -1\n"]
+    ["", "quick = true\n", 'quick = "yes"\n[at_most]\na = 1\n', "quick = 1\n[at_most]\na = 1\n"]
+    + ["[at_most]\n", "[other]\na = 1\n", "at_most = 3\n", "[at_most]\na = true\n", "[at_most]\na = -1\n"]
     + ['[at_most]\na = "claim"\n', "[at_most]\na = 1\n[more]\n", "[at_most]\na = nan\n", "[at_most"]
     + ["[at_most]\na = inf\n", f"[at_most]\na = 1{'0' * 400}\n"],
 )
 def test_what_is_no_rule_is_refused(rule, text):
     with pytest.raises(ConfigError, match=r"audit.toml"):
         read_rule(rule(text))
+
+
+def test_a_quick_audit_is_enough_only_where_the_rule_says_so(audited, rule):
+    quick, limit = audited(attack(high=1.1), quick=True), f'[at_most]\n"{NAME}" = 1.2\n'
+    for text in (limit, f"quick = false\n{limit}"):
+        with pytest.raises(VerificationError, match=r"expected an audit without --quick, since audit\.toml"):
+            require(quick, rule(text))
+    assert require(quick, rule(f"quick = true\n{limit}")).release.quick
+    assert not require(audited(attack(high=1.1)), rule(f"quick = true\n{limit}")).release.quick
+
+
+def test_what_was_passed_is_kept_with_the_audit(audited, rule):
+    allowed = rule(f'[at_most]\n"{NAME}" = "bound"\n"some: *" = 1.5\n')
+    folder = audited(attack())
+    audit = require(folder, allowed)
+    assert audit.release.rule_sha256 == hashlib.sha256(allowed.read_bytes()).hexdigest()
+    assert audit.release.within == (Within(NAME, 2.0, True), Within(NAME, 1.5, False))
+    write_audit(folder, audit)
+    assert (
+        read_audit(folder) == audit
+        and audit.release.audit_sha256 == audit.sha256 == replace(audit, release=None).sha256
+    )
+    assert require(folder, allowed) == audit, "held to it again, the same comes of it"
+    assert Audit(1, False, "ab", (attack(),)).sha256 != audit.sha256
+
+
+def named(name, **more):
+    return replace(attack(**more), name=name)
+
+
+FIGURES = (
+    named("canaries: a"),
+    named("canaries: b", bound=None, high=50.0),
+    named("words: a [x]", low=2.1),
+    named("membership: auc", value=None, low=None, high=None),
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fallen"),
+    [
+        ({"canaries: *": "bound"}, []),  # passes over what is held to no bound
+        ({"canaries: *": 1.5}, ["canaries: b"]),
+        ({"canaries: *": 50}, []),
+        ({"*: a": "bound"}, []),
+        ({"words: a [x*": "bound"}, ["words: a [x]"]),  # nothing but * has a meaning
+        ({"words: ? [x]": 9}, ["words: ? [x]"]),
+        ({"*": "bound"}, ["words: a [x]", "membership: auc"]),  # what should have been measured was not
+        ({"*: b": "bound"}, ["*: b"]),  # none of them has one
+        ({"poison: *": 1}, ["poison: *"]),
+        ({"canaries: *": "bound", "membership: *": 1}, ["membership: auc"]),
+    ],
+)
+def test_a_name_with_a_star_stands_for_all_that_fit(limits, fallen):
+    found = {one.name: one for one in FIGURES}
+    said = list(fallen_of(limits, found))
+    assert len(said) == len(fallen) and all(one.startswith(f"{name}: ") for one, name in zip(said, fallen, strict=True))
+
+
+finite = st.floats(0, 1e3)
+
+
+@given(st.lists(st.tuples(finite, finite, finite, finite), min_size=1, max_size=5), finite)
+def test_nothing_that_fell_is_called_within_and_the_other_way_round(drawn, limit):
+    figures = [(*sorted(three), bound) for *three, bound in drawn]
+    found = {
+        f"a: {number}": named(f"a: {number}", value=value, low=low, high=high, bound=bound)
+        for number, (low, value, high, bound) in enumerate(figures)
+    }
+    for rule_limit in ("bound", limit):
+        fell = [one.split(": ")[1] for one in fallen_of({"a: *": rule_limit}, found)]
+        harmed = [
+            str(number)
+            for number, (low, _, high, bound) in enumerate(figures)
+            if (low > bound if rule_limit == "bound" else high > limit)
+        ]
+        assert fell == harmed
+        if not fell:
+            assert [one.figure for one in within_of({"a: *": rule_limit}, found)] == list(found)
+
+
+def test_the_rule_that_ships_can_be_read_and_refuses_an_audit_that_lacks_what_it_names(audited):
+    shipped = Path(__file__).parents[4] / "configs" / "rules" / "release.toml"
+    rule = read_rule(shipped)
+    assert not rule.quick and "bound" in rule.limits.values()
+    names = ["memorisation: noise of a deployment", "fairness: recall, best to worst of a", "drift: rounds out of band"]
+    names += ["canaries: all releases", "fairness: keystrokes saved, best to worst of a"]
+    calm = [named(name, value=0.0, low=0.0, high=0.0) for name in names]
+    assert len(require(audited(*calm), shipped).release.within) == 9  # four are held to a number beside their bound
+    for lacking in calm[:3]:
+        with pytest.raises(VerificationError, match="not measured"):
+            require(audited(*(one for one in calm if one is not lacking)), shipped)

@@ -1,0 +1,108 @@
+"""The page of an audit: its verdict, all that was found, what was not, and nothing that leads out of the file."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server_strategy.privacy.statement_audit import ReleaseAudit, Within
+from simulation.config import RunConfig
+from simulation.studies.audits.audit import Audit, settings_digest
+from simulation.studies.audits.page import Bar, page_of, verdict, write_page
+from simulation.studies.audits.table import ATTACKS
+from tests.simulation.studies.audits.test_attack import attack
+
+WITHIN = replace(attack(confidence=0.99), name="canaries: all releases")
+ABOVE = replace(attack(low=2.5, value=3.0, high=3.5), name="canaries: last model")
+NONE = replace(attack(bound=None), name="fairness: recall, <device> tier", why="best: high & low")
+LACKING = replace(attack(value=None, low=None, high=None), name="words: sum", why="too few phones took part")
+ALL = (WITHIN, ABOVE, NONE, LACKING)
+
+
+def page(*attacks, **more):
+    return page_of(Audit(3, False, "ab" * 32, attacks, "cd" * 32, **more), {})
+
+
+@pytest.mark.parametrize(
+    ("attacks", "fell", "said"),
+    [
+        ((WITHIN,), False, "No bound fell: the one figure held to a bound is within it."),
+        ((WITHIN, NONE, LACKING), False, "No bound fell: the one figure held to a bound is within it."),
+        ((WITHIN, replace(WITHIN, name="b")), False, "No bound fell: all 2 figures held to a bound are within it."),
+        (ALL, True, "Failed: 1 of 2 figures held to a bound are above it: canaries: last model."),
+        ((NONE,), False, "Nothing that was measured is held to a bound, so nothing could fail."),
+        ((), False, "Nothing that was measured is held to a bound, so nothing could fail."),
+    ],
+)
+def test_the_verdict_comes_first(attacks, fell, said):
+    audit = Audit(0, False, None, attacks)
+    assert verdict(audit) == (fell, said)
+    text = page_of(audit, {})
+    assert said in text and text.index(said) < text.index("<nav")
+    assert ("This keyboard failed its audit" in text) is fell
+
+
+def test_every_figure_is_there_with_what_its_reader_has_to_know():
+    text = page(*ALL)
+    for one in (WITHIN, ABOVE, NONE):
+        assert one.quantity in text and one.attacker in text and one.assumes in text and one.bound_is in text
+    assert "&lt;device&gt; tier" in text and "<device>" not in text and "Best: high &amp; low." in text
+    assert "3 (2.5 to 3.5)" in text and "99 % interval; at most 2" in text
+    assert text.index("canaries: last model</th>") < text.index("canaries: all releases</th>"), "what fell is first"
+    assert "<dt>words: sum</dt><dd>too few phones took part</dd>" in text
+
+
+def test_what_was_not_carried_out_is_said():
+    text = page(*ALL)
+    for name in ATTACKS:
+        assert (f"<dt>{name}</dt>" in text) is (name not in ("canaries", "fairness", "words"))
+    of_settings = page_of(Audit(0, True, None, (WITHIN,)), {})
+    assert "it needs a finished run" in of_settings and "A short audit" in of_settings
+    assert "A short audit" not in text
+
+
+def test_digests_and_a_place_to_sign_and_the_rule():
+    audit = Audit(3, False, "ab" * 32, (WITHIN,), "cd" * 32)
+    release = ReleaseAudit("ef" * 32, audit.sha256, False, (Within(WITHIN.name, 2.0, True),))
+    bare, held = page_of(audit, {}), page_of(replace(audit, release=release), {})
+    for text in (bare, held):
+        assert all(digest in text for digest in ("ab" * 32, "cd" * 32, audit.sha256)) and "Signature</div>" in text
+    assert "ef" * 32 in held and "each of its 1 limits is kept" in held and "no release has been held to a rule" in bare
+
+
+def test_it_needs_nothing_else_and_runs_nothing(tmp_path):
+    picture = tmp_path / "words_told.png"
+    picture.write_bytes(b"\x89PNG")
+    told = replace(LACKING, name="words: a", value=1.0, details={"told": [], "secret": "my locker"})
+    path = write_page(tmp_path, Audit(0, False, None, (told, *ALL)))
+    text = path.read_text()
+    assert path.stat().st_mode & 0o077 == 0 and path.name == "audit.html"
+    assert "<script" not in text and not re.findall(r'(?:src|href)="(?!data:|#)', text) and "url(" not in text
+    assert 'src="data:image/png;base64,iVBORw==' in text and "my locker" not in text, "details are not on the page"
+    write_page(tmp_path, Audit(0, False, None, (WITHIN,)))
+    assert "data:image" not in path.read_text(), "a picture that an earlier audit left is not of this one"
+    anchors = re.findall(r'href="#([^"]+)"', text)
+    assert anchors and all(f'id="{anchor}"' in text for anchor in anchors)
+
+
+ends = st.floats(0, 1e6) | st.none()
+
+
+@given(st.floats(-10, 1e6), ends, ends, ends)
+def test_a_bar_stays_in_its_room_and_has_everything_in_order(value, low, high, bound):
+    low = None if low is None else min(low, value)
+    high = None if high is None else max(high, value)
+    bar = Bar.of(attack(value, low, high, bound))
+    places = [bar.begin, bar.value, bar.begin + bar.width, 0 if bar.bound is None else bar.bound]
+    assert all(0 <= place <= 100 for place in places) and bar.width >= -1e-9
+    assert bar.begin <= bar.value + 0.01 and bar.begin + bar.width >= bar.value - 0.01
+    if bound is not None and bound > max(value, 0):
+        assert bar.bound >= bar.value - 0.01
+
+
+def test_a_digest_of_settings_tells_no_seed_and_no_place(tmp_path):
+    config = RunConfig()
+    assert settings_digest(config) == settings_digest(replace(config, seed=5, output_dir=tmp_path))
+    assert settings_digest(config) != settings_digest(replace(config, rounds=config.rounds + 1))

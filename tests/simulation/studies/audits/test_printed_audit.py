@@ -1,0 +1,37 @@
+"""What an audit prints: each figure once, in lines that the terminal holds."""
+
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from simulation.studies.audits.audit import Audit, number, print_audit
+from tests.simulation.studies.audits.test_attack import attack
+
+LONG = "words: update of one phone, clipped, noise of a deployment"
+SOME = (
+    attack(),
+    replace(attack(value=0.12345, low=0.11111, high=2642.3), name=LONG, quantity="share of a phone's words"),
+    replace(attack(value=None, low=None, high=None), name="words: sum of 64 phones' updates", why="too few phones"),
+)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_each_figure_has_one_line_or_its_name_is_folded(width):
+    written = StringIO()
+    print_audit(Console(file=written, width=width), Audit(0, True, None, SOME))
+    lines = written.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    (shown,) = (line for line in lines if "0.123 (0.111 to 2,642)" in line)
+    assert "update of one phone, clipped" in shown and "2   within" in shown
+    assert sum("sum of 64 phones' updates" in line and "within" not in line for line in lines) >= 1
+    assert "words: share of a phone's words" in lines
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "-"), (0.12345, "0.123"), (999.4, "999"), (2642.3, "2,642"), (0, "0"), (-1234.5, "-1,234")],
+)
+def test_a_large_figure_is_in_digits_and_not_in_powers(value, said):
+    assert number(value) == said
