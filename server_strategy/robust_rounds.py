@@ -13,7 +13,7 @@ import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
-from server_strategy.aggregators import EachPhoneTold, Line
+from server_strategy.aggregators import EachPhoneTold, Line, MayLearn, learn_any
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainReply
 from server_strategy.record_reader import ProtocolError
@@ -62,7 +62,13 @@ class RobustRounds(EachPhoneTold):
         """The buckets of the round that began last."""
         return self._buckets
 
-    def join(self, replies: Iterable[Message], reporters: NDArray[np.int64], num_weights: int) -> RoundReplies:
+    def join(
+        self,
+        replies: Iterable[Message],
+        reporters: NDArray[np.int64],
+        num_weights: int,
+        may_learn: MayLearn = learn_any,
+    ) -> RoundReplies:
         """Add up each bucket, and make one of their means; none where too few phones are left for the rule."""
         sums = np.zeros((len(self._buckets), num_weights), np.int64)
         bucket_of = {phone: number for number, own in enumerate(self._buckets) for phone in own.tolist()}

@@ -152,7 +152,8 @@ class CanaryHosts:
         if self.noise is None:
             return ToldShard(empty())
         phones = noised_phones_of(with_noise_key(content, self.noise))
-        return SummedShard(empty(), noised=phones and NoisedRound(phones, request.server_round, empty))
+        noised = None if phones is None else NoisedRound(phones, request.server_round, empty)
+        return SummedShard(empty(), noised=noised)
 
     def _others(self, request: TrainRequest) -> Callable[[int], NDArray[np.float32]]:
         """What a phone sends that is no canary, by its id: float32 [dimension]."""
