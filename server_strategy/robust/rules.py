@@ -16,8 +16,8 @@ No product goes through BLAS, whose order of summation depends on the machine's 
 Example:
     >>> import numpy as np
     >>> points = np.array([[1.0], [2.0], [3.0], [1000.0], [2.0], [1.0], [2.0]])
-    >>> [round(float(robust_mean(name, points, 1)[0]), 4) for name in RULES]
-    [2.0, 2.0, 2.0, 2.0, 2.0]
+    >>> {name: round(float(robust_mean(name, points, 1)[0]), 2) for name in RULES}
+    {'median': 2.0, 'trimmed-mean': 2.0, 'krum': 2.0, 'multi-krum': 1.75, 'geometric-median': 2.0}
 """
 
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from server_strategy.robust.buckets import buckets_of
 from server_strategy.robust.rules import RULES, robust_mean
 from server_strategy.robust_rounds import RobustRounds, RobustRule
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum
-from simulation.engine.client_app import _Shard
+from simulation.engine.shard import ToldShard
 from tests.server_strategy.test_aggregators import host, play, trained
 from tests.server_strategy.test_dp_fedavg import SIZE, make, start_arrays, update_of
 from typefleet.errors import ConfigError
@@ -44,13 +44,13 @@ def test_not_one_bit_depends_on_hosts_messages_or_their_order(name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_takes_the_place_of_the_sum_is_the_rule_on_the_buckets_own_means(name):
-    rule = robust(name)
+    rule = robust(name, buckets=5)  # of three phones and of two
     strategy, grid = strategy_of(rule, nodes=3)
     messages = list(strategy.configure_train(1, start_arrays(), ConfigRecord(), grid))
     reporters = strategy._round_plan.reporters
     came = rule.join([host(m, failing=(5,)) for m in messages], reporters, SIZE)
     means = []
-    for own in buckets_of(reporters, 6, seed=5, server_round=1):
+    for own in buckets_of(reporters, 5, seed=5, server_round=1):
         total = FixedPointSum(SIZE, 3.0)
         for phone in own.tolist():
             if phone != 5:
@@ -76,7 +76,7 @@ def test_one_attacker_moves_the_mean_and_not_the_rule():
         reporters, replies = strategy._round_plan.reporters, []
         for message in messages:
             request = TrainRequest.from_content(message.content)
-            shard = _Shard(FixedPointSum(SIZE, request.clip_norm))
+            shard = ToldShard(FixedPointSum(SIZE, request.clip_norm))
             for phone in request.phones.tolist():
                 update = np.float32(0.5) + np.float32(0.01) * update_of(phone, 1)
                 if attacked and phone == reporters[0]:
@@ -97,7 +97,7 @@ def test_phones_of_two_buckets_in_one_answer_are_refused():
     messages = list(strategy.configure_train(1, start_arrays(), ConfigRecord(), grid))
     request = TrainRequest.from_content(messages[0].content)
     assert 1 <= len(request.phones) <= 2
-    shard = _Shard(FixedPointSum(SIZE, 3.0))
+    shard = ToldShard(FixedPointSum(SIZE, 3.0))
     for phone in strategy._round_plan.reporters.tolist():
         shard.add(phone, trained(phone, 1, (), ()), 1.0)
     reply = Message(shard.reply(None).to_content(), reply_to=messages[0])

@@ -70,8 +70,9 @@ def as_attacks(found: Sequence[Poisoned], subject: Subject, own: str, share: flo
     attacks += [_recall_lost(one) for one in usual if one.defence == own and one.attack == LABELS]
     for defence in dict.fromkeys(one.defence for one in usual if one.defence != own):
         under = [one for one in usual if one.defence == defence and one.attack in _PUSH]
-        attacks.append(_worst(max(under, key=lambda one: one.success)))
-    attacks[0] = replace(attacks[0], details={"poisoned": [asdict(one) for one in found], "share": share, "own": own})
+        attacks.append(_worst(max(under, key=lambda one: (one.success, -one.rank))))
+    everything = {"poisoned": [asdict(one) for one in found], "share": share, "own": own}
+    attacks[0] = replace(attacks[0], details={**attacks[0].details, **everything})
     size = subject.prepared.shape.num_weights
     return [*attacks, *_no_updates(size, subject.prepared.plan.clip_norm)]
 
@@ -92,14 +93,16 @@ def _success(one: Poisoned, name: str) -> Attack:
         high=float(interval.high),
         confidence=CONFIDENCE,
         bound_is=_NO_BOUND,
+        why=f"median rank of the word {one.rank:g}, where 1 is the first suggestion",
+        details={"attack": one.attack, "rank": one.rank},
     )
 
 
 def _worst(one: Poisoned) -> Attack:
     """Of the attack that reached most under a defence."""
-    assumes = f"{_share(one)} are attackers', in the best of their ways; which it was is in the details"
+    assumes = f"{_share(one)} are attackers', in the best of their ways; details have which, and the rank"
     name = f"poison: worst with {one.defence}"
-    return replace(_success(one, one.attack), name=name, assumes=assumes, details={"attack": one.attack})
+    return replace(_success(one, one.attack), name=name, assumes=assumes, why="")
 
 
 def _recall_lost(one: Poisoned) -> Attack:

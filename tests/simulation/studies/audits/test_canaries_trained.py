@@ -17,7 +17,7 @@ from simulation.studies.audits.canaries import Claim, figures
 from simulation.studies.audits.canaries_trained import attack, play_among
 from simulation.studies.audits.canary_play import as_deployed
 from simulation.studies.audits.protected_training import ProtectedTraining
-from simulation.studies.audits.table import ATTACKS, attacks_on
+from simulation.studies.audits.table import attacks_on
 from simulation.world.config import FleetConfig
 from typefleet.errors import ConfigError
 
@@ -95,8 +95,8 @@ def test_without_noise_nothing_is_played():
 
 def test_a_quick_audit_leaves_it_out():
     some = subject()
-    assert "canaries-trained" in attacks_on(some) and attacks_on(replace(some, quick=True)) == tuple(
-        name for name in ATTACKS if name != "canaries-trained"
-    )
+    in_full = attacks_on(some)
+    assert "canaries-trained" in in_full
+    assert attacks_on(replace(some, quick=True)) == tuple(name for name in in_full if name != "canaries-trained")
     with pytest.raises(ConfigError, match="--attacks canaries-trained: expected no --quick"):
         attacks_on(replace(some, quick=True), ("canaries-trained",))
