@@ -21,6 +21,7 @@ vocabulary_phones = 100
 vocabulary_size = 400
 embedding_size = 32
 units = 48
+sequence_length = 10
 [privacy]
 mechanism = "blt"
 target_epsilon = 6

@@ -32,6 +32,7 @@ PLANTED = (
     *("--rounds", 2, "--cohort.goal", 4, "--seed", 918273645, "--evaluation.max-phones", 6),
     *("--cohort.policy", "buffered", "--evaluation.central", "--engine.profile"),
     *("--model.embedding-size", 16, "--model.units", 16, "--training.max-sequences", 6),
+    *("--model.sequence-length", 10),
     *("--privacy.mechanism", "blt", "--privacy.clip-quantile", 0.5, "--privacy.target-epsilon", 8),
     *("--privacy.vocabulary-epsilon", 3),  # so that nearly all of the common words enter
     "--privacy.keep-noise-secret",

@@ -14,7 +14,7 @@ root = Path(sys.argv[1])
 config = RunConfig(
     output_dir=root / "first",
     rounds=2,
-    model=ModelConfig(vocabulary_size=400, embedding_size=32, units=48),
+    model=ModelConfig(vocabulary_size=400, embedding_size=32, units=48, sequence_length=10),
     cohort=CohortConfig(goal=8),
     evaluation=EvaluationConfig(every_rounds=1, max_phones=10),
     fleet=FleetConfig(size=300),

@@ -27,6 +27,7 @@ vocabulary_phones = 100
 vocabulary_size = 400
 embedding_size = 32
 units = 48
+sequence_length = 10
 [settings.evaluation]
 max_phones = 10
 every_rounds = 1
