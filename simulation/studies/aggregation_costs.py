@@ -10,6 +10,7 @@ error. Seconds are of the processor, of one thread of this machine; bytes are le
   2^16, of a vector as long as the next power of two, which is what phones send that add the noise themselves. Opening
   is the server's, for a round that nobody leaves.
   That the sum is exact is shown by a whole round of the first coordinates, for up to 64 phones.
+* The server's memory under these: what is allocated while all vectors of the cohort are added up.
 * bfv, ckks: `server_strategy.aggregation.homomorphic`, one key pair, a key holder apart. Up go the ciphertexts; down
   the model and the public key. Opening is the key holder's decryption, once a round.
 """
@@ -44,6 +45,7 @@ from server_strategy.aggregation.measuring import measure
 from server_strategy.aggregation.round import play_round
 from server_strategy.aggregation.vector import TAIL, ring_for
 from server_strategy.update_sum import FixedPointSum
+from simulation.studies.aggregation_memory import kept_messages_mb, summing_peak_mb
 from typefleet.steps import step
 
 Preset = Literal["small", "large", "gboard"]
@@ -82,6 +84,8 @@ class Cost:
     open_s: Spread | None = None  # of whoever reads the sum, once a round
     upload_mb: float | None = None  # per phone and round
     download_mb: float | None = None
+    summing_peak_mb: float | None = None  # of the server, while it adds up the vectors, see `aggregation_memory`
+    kept_messages_mb: float | None = None  # of all phones, that the server has beside it
     is_exact: bool | None = None  # the sum has the bits of the plain one
     error: float | None = None  # the largest of a coordinate, as a share of the clip norm
     error_bound: float | None = None  # as stated by the parameters, for the whole cohort
@@ -226,6 +230,7 @@ def _plain(cell: _Cell) -> Cost:
         add_s=adding.spread(),
         upload_mb=cell.model_mb,
         download_mb=cell.model_mb,
+        summing_peak_mb=summing_peak_mb(cell.phones, cell.weights, told=True),
         is_exact=True,
     )
 
@@ -250,6 +255,8 @@ def _masked(cell: _Cell, scheme: SchemeName, size: GraphSize) -> Cost:
         open_s=Stopwatch(opening).spread(),
         upload_mb=sum(every[0].phone.up_bytes.values()) / _MEGA,
         download_mb=cell.model_mb + sum(every[0].phone.down_bytes.values()) / _MEGA,
+        summing_peak_mb=summing_peak_mb(cell.phones, length, told=False),
+        kept_messages_mb=kept_messages_mb(every[0], cell.phones),
         is_exact=_masks_cancel(cell, ring) if cell.phones <= _WHOLE_ROUND else None,
         parameters=f"{size.neighbours} neighbours, threshold {size.threshold}, ring {ring.bits} bits",
     )

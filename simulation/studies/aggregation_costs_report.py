@@ -55,7 +55,7 @@ def print_costs(console: Console, costs: Sequence[Cost], facts: Mapping[str, Any
         costs: the rows.
         facts: by `machine_facts`.
     """
-    headings = ("scheme", "MB up", "MB down", "protect, s", "add, s", "open, s", "error")
+    headings = ("scheme", "MB up", "MB down", "protect, s", "add, s", "open, s", "server MB", "error")
     for (preset, weights, phones), group in groupby(costs, lambda one: (one.preset, one.weights, one.phones)):
         rows = [one for one in group if not one.why]
         if rows:
@@ -73,7 +73,8 @@ def print_costs(console: Console, costs: Sequence[Cost], facts: Mapping[str, Any
 def _shown(one: Cost) -> list[str]:
     times = (_time(getattr(one, name)) for name in _TIMES)
     error = "exact" if one.is_exact else "-" if one.error is None else f"{one.error:.1e}"
-    return [LABELS[one.scheme], f"{one.upload_mb:,.2f}", f"{one.download_mb:,.2f}", *times, error]
+    memory = "-" if one.summing_peak_mb is None else f"{one.summing_peak_mb + (one.kept_messages_mb or 0.0):,.1f}"
+    return [LABELS[one.scheme], f"{one.upload_mb:,.2f}", f"{one.download_mb:,.2f}", *times, memory, error]
 
 
 def _time(spread: Spread | None) -> str:
@@ -91,7 +92,8 @@ def _seconds(value: float) -> str:
 def _how(costs: Sequence[Cost], facts: Mapping[str, Any]) -> str:
     text = (
         "MB and seconds per phone and round, median and range of processor seconds in one thread; open: whoever reads "
-        f"the sum, once a round. {facts['processor']}, {facts['cores']} cores, load {facts['load_1_min']:g} to "
+        "the sum, once a round; server MB: the most that it holds while it adds all of them up. "
+        f"{facts['processor']}, {facts['cores']} cores, load {facts['load_1_min']:g} to "
         f"{facts['load_1_min_after']:g}."
     )
     encrypted = [one for one in costs if one.error_bound is not None]
