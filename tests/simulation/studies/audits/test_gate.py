@@ -169,9 +169,10 @@ def test_the_rule_that_ships_can_be_read_and_refuses_an_audit_that_lacks_what_it
     rule = read_rule(shipped)
     assert not rule.quick and "bound" in rule.limits.values()
     names = ["memorisation: noise of a deployment", "fairness: recall, best to worst of a", "drift: rounds out of band"]
+    names += ["membership: noise of a deployment (AUC)", "poison: adaptive"]
     names += ["canaries: all releases", "fairness: keystrokes saved, best to worst of a"]
     calm = [named(name, value=0.0, low=0.0, high=0.0) for name in names]
-    assert len(require(audited(*calm), shipped).release.within) == 9  # four are held to a number beside their bound
-    for lacking in calm[:3]:
+    assert len(require(audited(*calm), shipped).release.within) == 13  # six are held to a number beside their bound
+    for lacking in calm[:5]:
         with pytest.raises(VerificationError, match="not measured"):
             require(audited(*(one for one in calm if one is not lacking)), shipped)
