@@ -128,7 +128,7 @@ class CanaryHosts:
         if self.noise is None:
             return ToldShard(empty())
         phones = noised_phones_of(with_noise_key(content, self.noise))
-        return SummedShard(empty(), noised=phones and NoisedRound(phones, request.server_round, empty))
+        return SummedShard(empty(), noised=None if phones is None else NoisedRound(phones, request.server_round, empty))
 
     def _update(self, phone: int, is_in: bool, clip_norm: float) -> NDArray[np.float32] | None:
         """float32 [dimension]; None of a phone that fails."""
