@@ -46,8 +46,10 @@ def _answers(phones: int, length: int, told: bool) -> Iterator[Message]:
     for phone in range(phones):
         own, vector = np.array([phone]), np.full(length, phone, np.int64)
         if told:
-            each = {"norms": np.ones(1), "loss_sums": np.ones(1), "tokens": np.ones(1, np.int64)}
-            content = TrainReply(update_sum=vector, phones=own, **each).to_content()
+            one = np.ones(1)
+            content = TrainReply(
+                update_sum=vector, phones=own, norms=one, loss_sums=one, tokens=np.ones(1, np.int64)
+            ).to_content()
         else:
             content = SummedReply(total=vector, phones=own).to_content()
         yield Message(content, dst_node_id=0, message_type=MessageType.TRAIN)
