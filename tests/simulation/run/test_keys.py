@@ -148,6 +148,8 @@ def test_what_depends_on_phones_is_covered_only_if_it_was_released():
     }
     for key in ("loss", "tokens", "clipped_share", "rejected", "failed.abc", "abandoned"):
         assert row_of(key, keys.ROUNDS, METRICS).source.guarantee is Guarantee.NOT_COVERED
+    for rows in (keys.STATEMENT, keys.CARD):
+        assert row_of("audit.within.figure", rows, METRICS).source.guarantee is Guarantee.NOT_COVERED
     for key in ("baseline_bigram_top1", "tokens_trained", "top1_recall", "skipped_lines", "tokens_per_second"):
         assert row_of(key, keys.SUMMARY, METRICS).source.guarantee is Guarantee.NOT_COVERED
 
