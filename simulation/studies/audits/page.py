@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from simulation.files import write_text_atomically
 from simulation.studies.audits.attack import Attack
-from simulation.studies.audits.audit import PASSED_PROVES_NOTHING, Audit, number, shown
+from simulation.studies.audits.audit import A_BOUND_FELL, PASSED_PROVES_NOTHING, Audit, number, shown
 from simulation.studies.audits.table import ATTACKS
 from simulation.studies.pages import render
 
@@ -222,6 +222,7 @@ def page_of(audit: Audit, pictures: Mapping[str, Path]) -> str:
         families=list(families(audit, pictures)),
         lacking=not_measured(audit),
         proves=PASSED_PROVES_NOTHING,
+        to_do=A_BOUND_FELL,
         version=version("typefleet"),
         number=number,
     )

@@ -23,7 +23,7 @@ class Known(NamedTuple):
     about: str  # in one line
     place: str  # `module:function`, which takes a Subject and returns what it came to
     needs_run: bool  # a finished run, and not settings alone
-    means: str = ""  # in plain words for whoever signs: what a high figure is worth to whom
+    means: str  # in plain words for whoever signs: what a high figure is worth to whom
     figure: Figure | None = None
     takes_minutes: bool = False  # so that a quick audit leaves it out
 
@@ -44,6 +44,10 @@ ATTACKS: dict[str, Known] = {
         "simulation.studies.audits.canaries_trained:attack",
         needs_run=False,
         takes_minutes=True,
+        means=(
+            "The same as canaries, with real updates in the releases and a model that has learned. Above the claim, "
+            "the claim is wrong. Fewer phones are looked for than by canaries, so intervals are wider."
+        ),
     ),
     "words": Known(
         "words of phones, recovered from their updates and from sums of them",
@@ -88,12 +92,20 @@ ATTACKS: dict[str, Known] = {
         "simulation.studies.audits.membership:membership",
         needs_run=False,
         figure=Figure("membership.png", "inferred", "simulation.studies.audits.membership_figure:plot"),
+        means=(
+            "Whether somebody who has the model and a person's text can tell that the person took part. An area of 0.5 "
+            "is a coin's; a high share of members named at few false positives is people named with confidence."
+        ),
     ),
     "poison": Known(
         "phones that push a word or spoil the model, under one defence after the other",
         "simulation.studies.audits.poison:poison",
         needs_run=False,
         figure=Figure("poison.png", "poisoned", "simulation.studies.audits.poison_figure:plot"),
+        means=(
+            "How far people get who own some of the phones and want a word of theirs suggested, or a worse keyboard, "
+            "under each defence. Where it is high under the defence in use, so many phones are enough for them."
+        ),
     ),
 }
 
