@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from server_strategy.privacy.statement_audit import ReleaseAudit, Within
 from simulation.config import RunConfig
-from simulation.studies.audits.audit import A_BOUND_FELL, Audit, settings_digest
-from simulation.studies.audits.page import Bar, page_of, verdict, write_page
+from simulation.studies.audits.attack import BY_ITSELF
+from simulation.studies.audits.audit import A_BOUND_FELL, Audit, settings_digest, verdict
+from simulation.studies.audits.page import Bar, page_of, write_page
 from simulation.studies.audits.table import ATTACKS
 from tests.simulation.studies.audits.test_attack import attack
 
@@ -69,6 +70,18 @@ def test_a_signer_reads_what_each_attack_means_and_what_to_do_about_a_fallen_bou
     for name, known in ATTACKS.items():
         assert known.means in unescape(page(replace(WITHIN, name=f"{name}: a"))), name
         assert known.means.endswith(".") and len(known.means) > 80, name
+
+
+def test_a_signer_reads_at_the_top_that_the_claim_is_not_of_the_run():
+    alone = replace(attack(bound=None), name=f"canaries: {BY_ITSELF}")
+    said = "by itself it comes to epsilon"
+    assert page(WITHIN, alone).index(said) < page(WITHIN, alone).index("<nav")
+    assert said not in page(WITHIN) and said not in page(WITHIN, replace(alone, value=None, low=None, high=None))
+
+
+def test_an_estimate_above_a_bound_that_holds_is_called_that():
+    above = replace(attack(low=1.5, value=2.5, high=3.5), name="canaries: a")
+    assert "by its low end alone" in page(above) and "by its low end alone" not in page(WITHIN, ABOVE)
 
 
 def test_digests_and_a_place_to_sign_and_the_rule():

@@ -6,6 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from simulation.studies.audits.attack import BY_ITSELF
 from simulation.studies.audits.audit import A_BOUND_FELL, Audit, number, print_audit
 from tests.simulation.studies.audits.test_attack import attack
 
@@ -27,6 +28,17 @@ def test_each_figure_has_one_line_or_its_name_is_folded(width):
     assert "update of one phone, clipped" in shown and "2   within" in shown
     assert sum("sum of 64 phones' updates" in line and "within" not in line for line in lines) >= 1
     assert "words: share of a phone's words" in lines
+
+
+def test_what_is_told_alike_stands_once_and_what_is_of_one_figure_behind_its_name():
+    two = [replace(attack(bound=None), name=f"fairness: {name}", why=f"best: {name}") for name in ("a", "b")]
+    alone = replace(attack(bound=None), name=f"canaries: {BY_ITSELF}")
+    written = StringIO()
+    print_audit(Console(file=written, width=80), Audit(0, True, None, (*two, alone)))
+    text = " ".join(written.getvalue().split())
+    assert text.count(f"fairness: a; b attacker: {two[0].attacker}") == 1
+    assert "a: best: a b: best: b" in text and "by itself it comes to epsilon" in text
+    assert "Nothing that was measured is held to a bound" in text
 
 
 def test_figures_of_one_quantity_stand_in_one_table_wherever_they_come():
