@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WORDS = ("name", "attacker", "sees", "assumes", "quantity", "bound_is", "why")
 _NUMBERS = ("value", "low", "high", "confidence", "bound")
+BY_ITSELF = "this run by itself"  # the figure, of any family, of what a run has whose claim is of a modelled deployment
 LARGEST = 1e300  # no figure, and no bound on one, is as large
 
 

@@ -5,7 +5,6 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from simulation.files import read_json_object, write_text_atomically
 from simulation.run.directory import RunDirectory
 from simulation.run.statement_pages import built
 from simulation.settings import leaves
-from simulation.studies.audits.attack import Attack, Subject
+from simulation.studies.audits.attack import BY_ITSELF, Attack, Subject
 from simulation.studies.audits.table import attack_of, attacks_on, draw
 from simulation.tables import print_named, print_table
 from typefleet.errors import ConfigError, expected
@@ -28,6 +27,10 @@ FILE_NAME = "audit.json"
 PASSED_PROVES_NOTHING = (
     "A passed audit proves nothing, since a better attack may come; one that fails does: "
     "something is other than claimed."
+)
+A_BOUND_FELL = (
+    "Release nothing of it before the cause is known. Attack once more, without --quick and with another --seed: what "
+    "falls again is no chance. docs/audits.md (When a bound falls) says where to look for each figure."
 )
 _KEYS = ("seed", "quick", "weights_sha256", "attacks")
 _OTHER_COLUMNS = 46  # of the table of figures, beside their names
@@ -105,36 +108,80 @@ def print_audit(console: Console, audit: Audit) -> None:
         audit: what was found.
     """
     room = max(console.width - _OTHER_COLUMNS, 20)
-    for (family, quantity), some in groupby(audit.attacks, lambda one: (one.name.partition(": ")[0], one.quantity)):
+    of_one_quantity: dict[tuple[str, str], list[Attack]] = {}
+    for one in audit.attacks:
+        of_one_quantity.setdefault((one.name.partition(": ")[0], one.quantity), []).append(one)
+    for (family, quantity), some in of_one_quantity.items():
         rows = [
             ["\n".join(textwrap.wrap(_of_its_family(one), room)), shown(one), number(one.bound), _verdict(one)]
             for one in some
         ]
         print_named(console, f"{family}: {quantity}")
         print_table(console, ("", "measured", "at most", ""), rows)
-    for told, names in _told_alike(audit.attacks).items():
+    for (_, *told), some in _told_alike(audit.attacks).items():
         console.print()
-        print_named(console, "\n".join([_and(names), *(f"    {paragraph}" for paragraph in told)]))
+        paragraphs = (f"    {paragraph}" for paragraph in (*told, *_of_one_alone(some)))
+        print_named(console, "\n".join([_and([one.name for one in some]), *paragraphs]))
     console.print()
+    fell, said = verdict(audit)
     for one in audit.fallen:
-        console.print(f"{one.name}: {shown(one)} is above {number(one.bound)}, {one.bound_is}")
-    if not audit.fallen:
-        console.print(PASSED_PROVES_NOTHING)
+        print_named(console, f"{one.name}: {shown(one)} is above {number(one.bound)}, {one.bound_is}")
+    for sentence in (said, whose_claim(audit), A_BOUND_FELL if fell else PASSED_PROVES_NOTHING):
+        print_named(console, sentence)
 
 
-def _told_alike(attacks: Sequence[Attack]) -> dict[tuple[str, ...], list[str]]:
-    """Names of the attacks of which the same is to be told, by that."""
-    found: dict[tuple[str, ...], list[str]] = {}
+def verdict(audit: Audit) -> tuple[bool, str]:
+    """(whether a bound fell, what came of the audit in a sentence).
+
+    Args:
+        audit: what was found.
+    """
+    held = [one for one in audit.attacks if one.holds is not None]
+    if audit.fallen:
+        which = ", ".join(one.name for one in audit.fallen)
+        return True, f"Failed: {len(audit.fallen)} of {len(held)} figures held to a bound are above it: {which}."
+    if not held:
+        return False, "Nothing that was measured is held to a bound, so nothing could fail."
+    them = "the one figure held to a bound is" if len(held) == 1 else f"all {len(held)} figures held to a bound are"
+    return False, f"No bound fell: {them} within it."
+
+
+def whose_claim(audit: Audit) -> str:
+    """That the claim is not of the run, in a sentence, if what the run itself comes to was measured; else nothing.
+
+    Args:
+        audit: what was found.
+    """
+    for one in audit.attacks:
+        if one.name.endswith(f": {BY_ITSELF}") and one.value is not None:
+            return (
+                "The claim is of the deployment that is modelled, and not of the run itself, whose noise is smaller: "
+                f"by itself it comes to epsilon {shown(one)}. Do not pass its files on as private."
+            )
+    return ""
+
+
+def _told_alike(attacks: Sequence[Attack]) -> dict[tuple[str, ...], list[Attack]]:
+    """The figures of which the same is to be told, by that; what is of one alone is not in it."""
+    found: dict[tuple[str, ...], list[Attack]] = {}
     for one in attacks:
-        told = (f"{one.attacker}, who sees {one.sees}", f"assumes: {one.assumes}", f"bound: {one.bound_is}")
-        found.setdefault((*told, one.why) if one.why else told, []).append(one.name)
+        family = one.name.partition(": ")[0]
+        told = (f"attacker: {one.attacker}", f"sees: {one.sees}", f"assumes: {one.assumes}", f"bound: {one.bound_is}")
+        found.setdefault((family, *told), []).append(one)
     return found
+
+
+def _of_one_alone(some: Sequence[Attack]) -> list[str]:
+    """What is told of each figure by itself, behind its name where there are several."""
+    if len(some) == 1:
+        return [one.why for one in some if one.why]
+    return [f"{_of_its_family(one)}: {one.why}" for one in some if one.why]
 
 
 def _and(names: Sequence[str]) -> str:
     """Several names in one: what they begin with alike stands once."""
     family = names[0].partition(": ")[0]
-    return f"{family}: {', '.join(name.removeprefix(f'{family}: ') for name in names)}"
+    return f"{family}: {'; '.join(name.removeprefix(f'{family}: ') for name in names)}"
 
 
 def _of_its_family(one: Attack) -> str:

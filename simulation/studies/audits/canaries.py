@@ -21,7 +21,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
 from simulation.run.directory import RunDirectory
-from simulation.studies.audits.attack import Attack, Subject
+from simulation.studies.audits.attack import BY_ITSELF, Attack, Subject
 from simulation.studies.audits.canary_figures import Claim as Claim
 from simulation.studies.audits.canary_figures import alone as alone
 from simulation.studies.audits.canary_figures import figures as figures
@@ -199,7 +199,7 @@ def of_the_run_itself(observed: Observed, plan: PrivacyPlan) -> Attack:
     (found, *_) = figures(observed, claim)
     return replace(
         found,
-        name="canaries: this run by itself",
+        name=f"canaries: {BY_ITSELF}",
         bound=None,
         bound_is=f"none: what is claimed is of {plan.epsilon_is_of}, and not of the run",
     )

@@ -32,6 +32,7 @@ from typefleet.untrusted.toml_tables import read_toml
 BOUND: Literal["bound"] = "bound"
 Limit: TypeAlias = float | Literal["bound"]
 _TABLE, _QUICK = "at_most", "quick"
+_LACKING = "not measured"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def require(folder: Path, rule_file: Path) -> Audit:
     found = {one.name: one for one in audit.attacks}
     fallen = list(fallen_of(rule.limits, found))
     if fallen:
-        raise VerificationError(expected(rule_file, "an audit within its bounds", "; ".join(fallen)))
+        more = f"; {again} measures all that there is" if any(one.endswith(_LACKING) for one in fallen) else ""
+        raise VerificationError(expected(rule_file, "an audit within its bounds", "; ".join(fallen)) + more)
     within = tuple(within_of(rule.limits, found))
     return replace(audit, release=ReleaseAudit(rule.sha256, audit.sha256, audit.quick, within))
 
@@ -114,7 +116,7 @@ def fallen_of(limits: Mapping[str, Limit], found: Mapping[str, Attack]) -> Itera
     for name, limit in limits.items():
         own = _named(name, limit, found)
         if not own:
-            yield f"{name}: not measured" if name not in found else f"{name}: measured, and held to no bound"
+            yield f"{name}: {_LACKING}" if name not in found else f"{name}: measured, and held to no bound"
         for one in own:
             if (why := _why_fallen(one, limit)) is not None:
                 yield f"{one.name}: {why}"
@@ -129,7 +131,7 @@ def _named(name: str, limit: Limit, found: Mapping[str, Attack]) -> list[Attack]
 
 def _why_fallen(one: Attack, limit: Limit) -> str | None:
     if one.value is None:
-        return "not measured"
+        return _LACKING
     if limit == BOUND:
         least = one.value if one.low is None else one.low
         return None if one.holds else f"{least:.4g} is above {one.bound:.4g}, its bound in the audit"

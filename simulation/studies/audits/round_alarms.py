@@ -37,7 +37,7 @@ def alarms_of(rounds: Sequence[Mapping[str, Any]]) -> Attack:
         name="drift: rounds out of their band",
         attacker="nobody, or whoever's phones push the rounds elsewhere",
         sees="statistics of each round, which the server has",
-        assumes=f"quiet rounds are normal around a line that bends slowly: then {FALSE_ALARMS:.0%} of runs raise any",
+        assumes=f"quiet runs are normal around a slowly bending line: {100 * FALSE_ALARMS:g} % of them raise any",
         quantity="alarms, over all rounds and statistics",
         value=float(len(found)) if over else None,
         bound_is="none: an alarm asks for a look, and breaks no claim",

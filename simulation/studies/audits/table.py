@@ -48,6 +48,10 @@ ATTACKS: dict[str, Known] = {
             "hides one phone better, or shows it more, than was counted on."
         ),
         takes_minutes=True,
+        means=(
+            "The same as canaries, with real updates in the releases and a model that has learned. Above the claim, "
+            "the claim is wrong. Fewer phones are looked for than by canaries, so intervals are wider."
+        ),
     ),
     "words": Known(
         "words of phones, recovered from their updates and from sums of them",
@@ -96,6 +100,10 @@ ATTACKS: dict[str, Known] = {
             "An AUC of 0.5 is guessing, 1 is certainty; the rate at 1 % says how many are named almost without error."
         ),
         figure=Figure("membership.png", "inferred", "simulation.studies.audits.membership_figure:plot"),
+        means=(
+            "Whether somebody who has the model and a person's text can tell that the person took part. An area of 0.5 "
+            "is a coin's; a high share of members named at few false positives is people named with confidence."
+        ),
     ),
     "poison": Known(
         "phones that push a word or spoil the model, under one defence after the other",
@@ -106,6 +114,10 @@ ATTACKS: dict[str, Known] = {
             "what they cost everybody else. Each figure is of one defence; those of the run are the ones to look at."
         ),
         figure=Figure("poison.png", "poisoned", "simulation.studies.audits.poison_figure:plot"),
+        means=(
+            "How far people get who own some of the phones and want a word of theirs suggested, or a worse keyboard, "
+            "under each defence. Where it is high under the defence in use, so many phones are enough for them."
+        ),
     ),
 }
 

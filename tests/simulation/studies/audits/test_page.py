@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 
 from server_strategy.privacy.statement_audit import ReleaseAudit, Within
 from simulation.config import RunConfig
-from simulation.studies.audits.audit import Audit, settings_digest
-from simulation.studies.audits.page import Bar, page_of, verdict, write_page
+from simulation.studies.audits.attack import BY_ITSELF
+from simulation.studies.audits.audit import A_BOUND_FELL, Audit, settings_digest, verdict
+from simulation.studies.audits.page import Bar, page_of, write_page
 from simulation.studies.audits.table import ATTACKS
 from tests.simulation.studies.audits.test_attack import attack
 
@@ -63,13 +65,32 @@ def test_what_was_not_carried_out_is_said():
     assert "A short audit" not in text
 
 
+def test_a_signer_reads_what_each_attack_means_and_what_to_do_about_a_fallen_bound():
+    assert "What to do." in page(ABOVE) and A_BOUND_FELL in page(ABOVE) and A_BOUND_FELL not in page(WITHIN)
+    for name, known in ATTACKS.items():
+        assert known.means in unescape(page(replace(WITHIN, name=f"{name}: a"))), name
+        assert known.means.endswith(".") and len(known.means) > 80, name
+
+
+def test_a_signer_reads_at_the_top_that_the_claim_is_not_of_the_run():
+    alone = replace(attack(bound=None), name=f"canaries: {BY_ITSELF}")
+    said = "by itself it comes to epsilon"
+    assert page(WITHIN, alone).index(said) < page(WITHIN, alone).index("<nav")
+    assert said not in page(WITHIN) and said not in page(WITHIN, replace(alone, value=None, low=None, high=None))
+
+
+def test_an_estimate_above_a_bound_that_holds_is_called_that():
+    above = replace(attack(low=1.5, value=2.5, high=3.5), name="canaries: a")
+    assert "by its low end alone" in page(above) and "by its low end alone" not in page(WITHIN, ABOVE)
+
+
 def test_digests_and_a_place_to_sign_and_the_rule():
     audit = Audit(3, False, "ab" * 32, (WITHIN,), "cd" * 32)
     release = ReleaseAudit("ef" * 32, audit.sha256, False, (Within(WITHIN.name, 2.0, True),))
     bare, held = page_of(audit, {}), page_of(replace(audit, release=release), {})
     for text in (bare, held):
         assert all(digest in text for digest in ("ab" * 32, "cd" * 32, audit.sha256)) and "Signature</div>" in text
-    assert "ef" * 32 in held and "each of its 1 limits is kept" in held and "no release has been held to a rule" in bare
+    assert "ef" * 32 in held and "its one limit is kept" in held and "no release has been held to a rule" in bare
 
 
 def test_it_needs_nothing_else_and_runs_nothing(tmp_path):
