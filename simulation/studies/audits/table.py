@@ -43,10 +43,6 @@ ATTACKS: dict[str, Known] = {
         "the same among phones that train, in all dimensions of the model: minutes",
         "simulation.studies.audits.canaries_trained:attack",
         needs_run=False,
-        means=(
-            "The same question, asked where most phones send what their own training made: nothing in real updates "
-            "hides one phone better, or shows it more, than was counted on."
-        ),
         takes_minutes=True,
         means=(
             "The same as canaries, with real updates in the releases and a model that has learned. Above the claim, "
@@ -95,10 +91,6 @@ ATTACKS: dict[str, Known] = {
         "who took part, told by how well a model knows people's texts",
         "simulation.studies.audits.membership:membership",
         needs_run=False,
-        means=(
-            "Whether somebody who has the model and a person's text can say that the person took part in training. "
-            "An AUC of 0.5 is guessing, 1 is certainty; the rate at 1 % says how many are named almost without error."
-        ),
         figure=Figure("membership.png", "inferred", "simulation.studies.audits.membership_figure:plot"),
         means=(
             "Whether somebody who has the model and a person's text can tell that the person took part. An area of 0.5 "
@@ -109,10 +101,6 @@ ATTACKS: dict[str, Known] = {
         "phones that push a word or spoil the model, under one defence after the other",
         "simulation.studies.audits.poison:poison",
         needs_run=False,
-        means=(
-            "After how many of a dozen beginnings a few hostile phones make the keyboard suggest a word of theirs, and "
-            "what they cost everybody else. Each figure is of one defence; those of the run are the ones to look at."
-        ),
         figure=Figure("poison.png", "poisoned", "simulation.studies.audits.poison_figure:plot"),
         means=(
             "How far people get who own some of the phones and want a word of theirs suggested, or a worse keyboard, "
