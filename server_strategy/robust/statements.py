@@ -20,7 +20,7 @@ of b phones each (n = B b) one phone moves one bucket's mean by C / b at most. T
   most. It holds in each coordinate, so in L2 norm too. That is B / (B - 2 f) times as far as the mean does.
 * The median is its extreme, with one or two values in the middle: C / b at most, B times as far for an odd B.
 * Krum and multi-Krum jump from one point to another, however little a phone moves its own: 2 C at most, and no less in
-  the worst case, whatever n is: n times as far.
+  the worst case, whatever n is: 2 n times as far.
 * The geometric median can move by more than a bucket does where the points are nearly on one line; we know of no bound
   but the diameter of where the points are, 2 C.
 * Screening by cosine with the round's own median: one phone moves the median, which lets in or leaves out buckets of

@@ -122,6 +122,8 @@ class Attack:
             usable = isinstance(value, str) if name in _WORDS else value is None or is_number
             if not (isinstance(value, dict) if name == "details" else usable):
                 raise ConfigError(expected(where, f"what an attack came to, with its {name}", "another value"))
+        if not content["name"].isprintable() or not content["name"]:  # it stands in a line of a statement
+            raise ConfigError(expected(where, "a name of one line for what an attack came to", "another one"))
         found = cls(**{name: content[name] for name in names})
         if content.get("holds") is not found.holds:
             raise ConfigError(expected(where, "a verdict that its figures give", "another one"))

@@ -12,7 +12,6 @@ passes over the ones that the audit holds to no bound; at least one there has to
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,9 +123,25 @@ def fallen_of(limits: Mapping[str, Limit], found: Mapping[str, Attack]) -> Itera
 
 def _named(name: str, limit: Limit, found: Mapping[str, Attack]) -> list[Attack]:
     """The figures that a limit is for."""
-    pattern = re.escape(name).replace(r"\*", ".*")
-    own = [one for one in found.values() if re.fullmatch(pattern, one.name)]
+    own = [one for one in found.values() if _fits(name, one.name)]
     return [one for one in own if one.bound is not None or limit != BOUND or (one.value is None and "*" not in name)]
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a name fits a pattern; a regular expression would try all ways to deal the name out to many `*`."""
+    first, *others = pattern.split("*")
+    if not others:
+        return name == pattern
+    *inner, last = others
+    end = len(name) - len(last)
+    if not (name.startswith(first) and name.endswith(last)):
+        return False
+    at = len(first)
+    for part in inner:  # each as early as it can be, which leaves most to those after it
+        if (found := name.find(part, at, end)) < 0:
+            return False
+        at = found + len(part)
+    return at <= end
 
 
 def _why_fallen(one: Attack, limit: Limit) -> str | None:
@@ -140,9 +155,8 @@ def _why_fallen(one: Attack, limit: Limit) -> str | None:
 
 
 def _measured(one: Attack) -> float:
-    """What is held to a number of one's own: the high end."""
-    high = one.value if one.high is None else one.high
-    return 0.0 if high is None else high
+    """What is held to a number of one's own: the high end, or what was measured where that is above it."""
+    return max(end for end in (one.value, one.high, 0.0) if end is not None)
 
 
 def within_of(limits: Mapping[str, Limit], found: Mapping[str, Attack]) -> Iterator[Within]:

@@ -176,3 +176,36 @@ def test_the_rule_that_ships_can_be_read_and_refuses_an_audit_that_lacks_what_it
     for lacking in calm[:5]:
         with pytest.raises(VerificationError, match=r"not measured.*; .*audit.py.* measures all that there is$"):
             require(audited(*(one for one in calm if one is not lacking)), shipped)
+
+
+@pytest.mark.parametrize("name", ["some: figure\n", "some: figure\n\n# Another heading", "some: \ud800", ""])
+def test_no_name_of_a_figure_escapes_a_pattern_or_its_line(audited, rule, name):
+    with pytest.raises(ConfigError, match=r"audit.json: expected a name of one line"):
+        require(audited(attack(), replace(attack(low=2.1), name=name)), rule('[at_most]\n"*" = "bound"\n'))
+    assert list(fallen_of({"*": "bound"}, {name: replace(attack(low=2.1), name=name)})) != []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("*", "", True),
+        ("a*", "a", True),
+        ("*a", "a", True),
+        ("a*a", "a", False),
+        ("a*a", "aa", True),
+        ("a*b*c", "a b b c", True),
+        ("a*b*c", "a c", False),
+        ("a*bc*bc", "abc", False),
+        ("a**b", "ab", True),
+        ("a.b", "axb", False),
+        ("a", "aa", False),
+        ("*a" * 40 + "b", "a" * 80, False),  # as a regular expression it would not end
+    ],
+)
+def test_a_star_stands_for_anything(pattern, name, fits):
+    found = {name: replace(attack(value=9.0), name=name)}
+    assert bool([*within_of({pattern: 10.0}, found)]) is fits
+
+
+def test_a_figure_above_its_own_interval_is_held_as_it_is():
+    assert list(fallen_of({NAME: 1.0}, {NAME: attack(value=5.0, high=0.1)})) == ["some: figure: 5 is above 1"]
