@@ -86,15 +86,17 @@ def _require_private(mechanisms: Sequence[str]) -> None:
 
 
 def _audit(flags: Flags, subject: "Subject") -> int:
-    from simulation.studies.audits.audit import carry_out, draw_figures, print_audit, write_audit
+    from simulation.studies.audits import audit as study
     from simulation.studies.audits.page import write_page
 
-    audit, console = carry_out(subject, flags.attacks), console_for(sys.stdout)
     folder = flags.output_dir or flags.run_dir or _FOLDER
+    study.read_audit(folder)  # a damaged one is refused before minutes are spent
+    audit, console = study.carry_out(subject, flags.attacks), console_for(sys.stdout)
     with held(folder):  # before it is shown, in case its reader goes
-        paths = [write_audit(folder, audit), *draw_figures(folder, audit)]
+        audit = study.with_earlier(audit, study.read_audit(folder))
+        paths = [study.write_audit(folder, audit), *study.draw_figures(folder, audit)]
         paths.append(write_page(folder, audit))
-    print_audit(console, audit)
+    study.print_audit(console, audit)
     for path in paths:
         console.print(str(path))
     return 1 if audit.fallen else 0

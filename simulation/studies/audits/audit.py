@@ -4,7 +4,7 @@ import hashlib
 import json
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from simulation.run.directory import RunDirectory
 from simulation.run.statement_pages import built
 from simulation.settings import leaves
 from simulation.studies.audits.attack import BY_ITSELF, Attack, Subject
-from simulation.studies.audits.table import attack_of, attacks_on, draw
+from simulation.studies.audits.table import ATTACKS, attack_of, attacks_on, draw, family_of
 from simulation.tables import print_named, print_table
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
@@ -98,6 +98,23 @@ def carry_out(subject: Subject, names: Sequence[str] = ()) -> Audit:
             found += attack_of(name)(subject)
             attacking.advance()
     return Audit(subject.seed, subject.quick, weights, tuple(found), settings_digest(subject.config))
+
+
+def with_earlier(audit: Audit, earlier: Audit | None) -> Audit:
+    """An audit, and what an earlier one found by other attacks, so that a whole audit can be made of several.
+
+    Nothing is taken from one of other weights or settings, with another seed, or with `--quick` where this one is not.
+
+    Args:
+        audit: what was found now.
+        earlier: what was found before, in the same folder; None: nothing was.
+    """
+    if earlier is None or replace(earlier, attacks=(), release=None) != replace(audit, attacks=()):
+        return audit
+    anew = {family_of(one) for one in audit.attacks}
+    order = {name: place for place, name in enumerate(ATTACKS)}
+    both = [*(one for one in earlier.attacks if family_of(one) not in anew), *audit.attacks]
+    return replace(audit, attacks=tuple(sorted(both, key=lambda one: order.get(family_of(one), len(order)))))
 
 
 def print_audit(console: Console, audit: Audit) -> None:

@@ -18,7 +18,7 @@ from simulation.studies.audits.audit import (
     verdict,
     whose_claim,
 )
-from simulation.studies.audits.table import ATTACKS
+from simulation.studies.audits.table import ATTACKS, family_of
 from simulation.studies.pages import render
 
 FILE_NAME = "audit.html"
@@ -141,8 +141,11 @@ def families(audit: Audit, pictures: Mapping[str, Path]) -> Iterator[Family]:
         audit: what was found.
         pictures: what was drawn, by its file's name.
     """
-    for name in dict.fromkeys(_family(one) for one in audit.attacks):
-        own, known = [one for one in audit.attacks if _family(one) == name and one.value is not None], ATTACKS.get(name)
+    for name in dict.fromkeys(family_of(one) for one in audit.attacks):
+        own, known = (
+            [one for one in audit.attacks if family_of(one) == name and one.value is not None],
+            ATTACKS.get(name),
+        )
         common = _common(own)
         picture = None if known is None or known.figure is None else pictures.get(known.figure.file_name)
         yield Family(
@@ -161,12 +164,6 @@ def _means(one: Attack) -> str:
         return ""
     above = one.holds is True and one.bound is not None and one.value > one.bound
     return _ABOVE_BY_ITSELF if above else _MEANS[one.holds]
-
-
-def _family(one: Attack) -> str:
-    """The attack that a figure is of: what its name begins with, by the table."""
-    begin = one.name.partition(":")[0]
-    return next((name for name in ATTACKS if begin == name or begin.startswith(f"{name} ")), begin)
 
 
 def _told(one: Attack) -> Told:
@@ -196,7 +193,7 @@ def not_measured(audit: Audit) -> list[tuple[str, str]]:
         audit: what was found.
     """
     without = [(one.name, one.why or "no reason is told") for one in audit.attacks if one.value is None]
-    found = {_family(one) for one in audit.attacks}
+    found = {family_of(one) for one in audit.attacks}
     reason = "not carried out in this audit"
     settings = "it needs a finished run, and settings alone were attacked"
     left = [

@@ -122,6 +122,16 @@ def attack_of(name: str) -> Callable[[Subject], Sequence[Attack]]:
     return found
 
 
+def family_of(one: Attack) -> str:
+    """The attack that a figure is of: what its name begins with, by the table.
+
+    Args:
+        one: the figure.
+    """
+    begin = one.name.partition(":")[0]
+    return next((name for name in ATTACKS if begin == name or begin.startswith(f"{name} ")), begin)
+
+
 def draw(folder: Path, attacks: Sequence[Attack]) -> Iterator[Path]:
     """Draw each picture that there is something for; yields the paths.
 
