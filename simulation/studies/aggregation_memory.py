@@ -16,6 +16,7 @@ from server_strategy.aggregation.terms import Step
 from server_strategy.protocol import TrainReply
 from server_strategy.protocol_of_sums import SummedReply
 from server_strategy.round_replies import join_replies, join_summed_replies
+from typefleet.errors import expected
 
 _MEGA = 1e6
 _KEPT = (Step.ADVERTISE, Step.SHARE, Step.CONFIRM, Step.UNMASK)  # until the round is over
@@ -38,7 +39,7 @@ def summing_peak_mb(phones: int, length: int, *, told: bool) -> float:
     finally:
         tracemalloc.stop()
     if len(came.reported) != phones:
-        raise RuntimeError(f"expected the sum of {phones} phones, found {len(came.reported)}")
+        raise RuntimeError(expected("a sum that is measured", f"{phones} phones in it", len(came.reported)))
     return peak / _MEGA
 
 
