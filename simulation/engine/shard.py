@@ -1,5 +1,6 @@
 """What the phones of a message have come to so far: one sum, and who is in it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 
 
 @dataclass
-class Shard:
+class Shard(ABC):
     """Takes in one phone's result after another; those who make a sum of them say what else they keep.
 
     Attributes:
@@ -44,9 +45,9 @@ class Shard:
             return
         self.phones.append(phone)
 
+    @abstractmethod
     def _take(self, phone: int, result: LocalResult, weight: float) -> None:
         """Add it to the sum, or raise NonFiniteUpdateError and change nothing."""
-        raise NotImplementedError
 
     def who(self) -> dict[str, Any]:
         """Of an answer: who is in the sum and who is not."""

@@ -5,7 +5,7 @@ is at least as much as each released model tells, since the server's step is mad
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -182,16 +182,38 @@ def play(
     if not releases:
         reason = "no round" if strategy.last_round is None else strategy.last_round.plan.abandoned
         raise ConfigError(expected("rounds with canaries", "a release", f"none: {reason}"))
-    units = np.array([plan.goal / release.clip_norm for release in releases], np.float32)
+    return _observed(releases, watched.seen, canaries, goal=plan.goal, start=start, spent=strategy.spent(ended=True))
+
+
+def _observed(
+    releases: "Sequence[_Release]",
+    seen: Sequence[NDArray[np.float32]],
+    canaries: Canaries,
+    *,
+    goal: int,
+    start: NDArray[np.float32],
+    spent: PrivacySpent,
+) -> Observed:
+    """What there is to see of releases, of the canaries that took part in one.
+
+    Args:
+        releases: of the play, at least one.
+        seen: the mean update of each, [dimension], and perhaps of more.
+        canaries: of the play.
+        goal: that a sum is divided by.
+        start: the weights that the play began with, [dimension].
+        spent: what is claimed.
+    """
+    units = np.array([goal / release.clip_norm for release in releases], np.float32)
     weights = _weights([release.plan for release in releases], canaries)
     took_part = weights.any(axis=1)  # a phone of a round without a release did not
     return Observed(
-        releases=np.array(watched.seen[: len(releases)]) * units[:, None],
+        releases=np.array(seen[: len(releases)]) * units[:, None],
         weights=weights[took_part],
         directions=canaries.matrix()[took_part],
         included=canaries.included[took_part],
         last_model=releases[-1].weights - start,
-        spent=strategy.spent(ended=True),
+        spent=spent,
     )
 
 
