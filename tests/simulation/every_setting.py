@@ -27,6 +27,7 @@ from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
 from tests.client_model.text.formats.files import write_hdf5, write_leaf, write_saved, write_sqlite
 from tests.conftest import ROOT
+from tests.syntax_trees import nodes_of_file
 from typefleet.errors import ConfigError, InputError
 
 SMALL = {
@@ -106,8 +107,9 @@ class ReadIn:
     module: str
 
     def __call__(self, path: tuple[str, ...]) -> bool:
-        tree = ast.parse((ROOT / self.module).read_text())
-        return any(isinstance(node, ast.Attribute) and node.attr == path[-1] for node in ast.walk(tree))
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == path[-1] for node in nodes_of_file(ROOT / self.module)
+        )
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,7 @@ def test_every_signature_has_an_input(exported):
             assert signature["inputs"], name
 
 
+@ONE_CELL
 def test_a_very_sure_model_keeps_its_order_and_never_suggests_special_tokens_or_punctuation(exported):
     # Probabilities underflow to zero, logits do not; and nothing is as likely as what is no word.
     shape, weights, _ = exported
