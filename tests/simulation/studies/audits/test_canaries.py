@@ -1,6 +1,7 @@
 """The canary audit through the real strategy: what keeps its claim passes, what is broken on purpose is caught."""
 
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +33,7 @@ LAYERS = {"clip_scope": "layer"}
 SAMPLED = {"adjacency": "add-or-remove", "sampler": "discrete"}
 
 
+@cache
 def plan_of(mechanism="gaussian", cohort=COHORT, **settings):
     privacy = PrivacyConfig(mechanism, **{"target_epsilon": 6.0, "delta": DELTA, **settings})
     return make_privacy_plan(cohort, privacy, rounds=ROUNDS, num_phones=PHONES)
