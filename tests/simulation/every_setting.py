@@ -27,6 +27,7 @@ from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
 from tests.client_model.text.formats.files import write_hdf5, write_leaf, write_saved, write_sqlite
 from tests.conftest import ROOT
+from tests.syntax_trees import nodes_of_file
 from typefleet.errors import ConfigError, InputError
 
 SMALL = {
@@ -106,8 +107,9 @@ class ReadIn:
     module: str
 
     def __call__(self, path: tuple[str, ...]) -> bool:
-        tree = ast.parse((ROOT / self.module).read_text())
-        return any(isinstance(node, ast.Attribute) and node.attr == path[-1] for node in ast.walk(tree))
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == path[-1] for node in nodes_of_file(ROOT / self.module)
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def table(files: Path) -> dict[str, Try]:
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
         "rounds": Try(9, plan),
         "seed": Try(1, prepared),
-        "data.path": Try(files / "public.jsonl", prepared, {"data.format": "auto", "fleet.size": None}),
+        "data.path": Try(files / "fewer.jsonl", prepared, text),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
         "data.sample_index": Try(0, prepared, {**text, **mixed, "data.on_bad_line": "skip"}),
         "data.user_column": Try("writer", prepared, text),
@@ -341,9 +343,9 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     """What a kind needs beside it for a setting to have its effect."""
     if kind == "recorded":
         return {"fleet.trace": files / ("trace.json" if key == "fleet.trace_idle" else "trace.csv")}
-    if kind in ("jsonl", "csv", "parquet"):
+    if kind in ("auto", "jsonl", "csv", "parquet"):
         name = "damaged" if key == "data.on_bad_line" else "messages"
-        return {"data.path": files / f"{name}.{kind}", "fleet.size": None}
+        return {"data.path": files / f"{name}.{'jsonl' if kind == 'auto' else kind}", "fleet.size": None}
     if kind == "chitchat":
         return {
             "data.format": kind,
@@ -359,7 +361,9 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     if kind in OTHER_FILES:
         name = "damaged" if key == "data.on_bad_line" else "messages"
         return {"data.format": kind, "data.path": files / f"{name}.{OTHER_FILES[kind]}", "fleet.size": None}
-    return {"data.path": None} if kind == "synthetic" else {}
+    if kind == "synthetic":  # and not the text that is read without a path
+        return {"data.path": None, "data.format": kind, "fleet.size": SMALL["fleet.size"]}
+    return {}
 
 
 OTHER_FILES = {"leaf": "leaf.json", "tff-sqlite": "sqlite", "tff-hdf5": "h5", "huggingface": "saved"}
@@ -372,6 +376,7 @@ def write_files(folder: Path) -> None:
     as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in lines)
     as_csv = "user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines)
     (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
+    (folder / "fewer.jsonl").write_text(as_json[: len(as_json) // 2].rpartition("\n")[0])
     (folder / "table.txt").write_text(as_csv)
     chats = [[{"sender": user, "text": text}] for user, text in lines]
     (folder / "chats.json").write_text(json.dumps({"c": {"messages": chats}}))
