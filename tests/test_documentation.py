@@ -4,7 +4,6 @@ import os
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 import tomllib
 from functools import cache
@@ -15,6 +14,8 @@ import pytest
 from simulation.config import RunConfig
 from simulation.settings import choose, flag_name, leaves, selectors
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
+from tests.waiting import PATIENCE_S
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WITH_FLAGS = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
@@ -145,7 +146,7 @@ def test_the_lines_of_python_in_the_readme_run(tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-c", without_ray + lines]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = run_forked(command, cwd=tmp_path, env=environment, timeout=PATIENCE_S)
     assert done.returncode == 0 and "abandoned: " not in done.stdout, done.stderr
     assert [path.name for path in (tmp_path / "runs").glob("*/model/keyboard.tflite")]
 

@@ -361,12 +361,14 @@ def installed(tmp_path):
 
 
 @pytest.mark.slow
-def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, script_here, tmp_path):
+def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(
+    installed, script_forked, script_here, tmp_path
+):
     flags = (*WEIGHTS_ONLY, "--rounds", 8, *FLAGS[:4], "--output-dir", tmp_path / "run")
-    done = script("simulate.py", *flags, "--engine.workers", 1, env=with_path(installed))
+    done = script_forked("simulate.py", *flags, "--engine.workers", 1, env=with_path(installed))
     assert done.returncode == 0, done.stderr
     assert "model       my_gru small" in done.stdout
-    done = script("export_model.py", tmp_path / "run", env=with_path(installed))
+    done = script_forked("export_model.py", tmp_path / "run", env=with_path(installed))
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((tmp_path / "run" / "model" / "manifest.json").read_text())
     assert set(FILES.values()) <= set(manifest)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, ClassVar
@@ -24,6 +23,7 @@ from simulation.parts import Parts
 from simulation.run.preparation import prepare
 from simulation.settings import flag_name, leaves
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
 from tests.server_strategy.test_dp_fedavg import PHONES, flat, make, play, play_round
 from tests.simulation.conftest import WEIGHTS_ONLY
 from typefleet.doors import KindSettings
@@ -238,10 +238,10 @@ def test_a_run_is_prepared_with_an_object():
     assert prepared.plan.zcdp_rho - vocabulary == pytest.approx((prepare(config).plan.zcdp_rho - vocabulary) / 2)
 
 
-def test_installed_it_is_planned_with(script, installed, tmp_path):
+def test_installed_it_is_planned_with(script_forked, installed, tmp_path):
     setting = ("--noise-multiplier", 2, "--rounds", 60, "--cohort", 10, "--population", 200)
     out = tmp_path / "out"
-    done = script(
+    done = script_forked(
         "privacy_budget.py", "--mechanism", "toy", "--toy-setting", 3, *setting, "--output-dir", out, env=installed
     )
     assert done.returncode == 0, done.stderr
@@ -251,19 +251,19 @@ def test_installed_it_is_planned_with(script, installed, tmp_path):
     assert toy["rho"] == pytest.approx(gaussian["rho"])  # the same noise at the same cost, counted in other draws
     assert toy["error"] == pytest.approx(gaussian["error"])
     assert len(content["cohorts"]["toy"]) == 5
-    done = script("privacy_budget.py", "--toy-setting", 3, *setting, env=installed)
+    done = script_forked("privacy_budget.py", "--toy-setting", 3, *setting, env=installed)
     assert done.returncode == 2
     assert "--toy-setting: expected only with --mechanism toy, found it without" in done.stderr
 
 
 @pytest.mark.slow
-def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(script, script_here, installed, tmp_path):
+def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(script_forked, script_here, installed, tmp_path):
     flags = (*WEIGHTS_ONLY, "--privacy.mechanism", "toy", "--privacy.toy-setting", 3, "--output-dir", tmp_path / "run")
     command = [sys.executable, "-m", "tests.simulation.engine_in_process", *map(str, flags)]  # noise is the driver's
-    done = subprocess.run(command, env=installed, capture_output=True, text=True)
+    done = run_forked(command, env=installed)
     assert done.returncode == 0, done.stderr
     assert "toy noise, multiplier 1" in done.stdout
-    done = script("check_privacy.py", tmp_path / "run", env=installed)
+    done = script_forked("check_privacy.py", tmp_path / "run", env=installed)
     assert done.returncode == 0 and "privacy.json agrees" in done.stdout, done.stderr
     done = script_here("check_privacy.py", tmp_path / "run")
     assert done.returncode == 2 and done.stderr.count("\n") == 1

@@ -21,11 +21,11 @@ from typefleet.errors import ConfigError
 
 
 @pytest.mark.slow
-def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path):
+def test_both_models_are_measured_on_the_same_people(straight, script_forked, tmp_path):
     public = tmp_path / "public.jsonl"
     public.write_text('{"user_id": "a", "text": "see you soon"}\n' * 3, encoding="utf-8")
     run = shutil.copytree(straight[0], tmp_path / "run")
-    done = script("compare_central.py", run, "--training.epochs", 1, "--public-text", public, "--seeds", 2)
+    done = script_forked("compare_central.py", run, "--training.epochs", 1, "--public-text", public, "--seeds", 2)
     assert done.returncode == 0, done.stderr
     rows = {line.split("  ")[0].strip(): re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()}
     federated, central = (float(rows[name][0]) for name in ("federated", "central"))
