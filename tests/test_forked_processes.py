@@ -60,14 +60,15 @@ def test_it_is_looked_at_and_killed_by_its_id_and_leaves_the_others():
 
 def test_a_terminal_of_its_own_interrupts_it():
     ours, theirs = pty.openpty()
-    process = ForkedProcess(
-        [sys.executable, "-c", "print('up', flush=True); input()"], terminal=True, stdin=theirs, stdout=theirs
-    )
+    code = "import time; print('up', flush=True)\nwhile True: time.sleep(0.1)"
+    process = ForkedProcess([sys.executable, "-c", code], terminal=True, stdin=theirs, stdout=theirs)
     os.close(theirs)
-    with open(ours, "r+b", buffering=0) as terminal:
-        assert b"up" in terminal.read(100)
-        terminal.write(b"\x03")
+    try:
+        assert b"up" in os.read(ours, 100)
+        os.write(ours, b"\x03")
         assert process.wait(60) == -signal.SIGINT
+    finally:
+        os.close(ours)
 
 
 def test_it_starts_with_one_thread_and_nothing_begun():
