@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -94,16 +95,19 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
         simulate("--resume", runs[1])
 
 
-def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
-    folder = tmp_path / "run"
-    command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
-    process = ForkedProcess(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    killed = wait_for_busy_worker(psutil.Process(process.pid))
-    killed.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, errors
-    assert not killed.is_running()
-    assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
+def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, simulate_on_ray, tmp_path):
+    killed = []
+
+    def kill_a_busy_worker():
+        killed.append(wait_for_busy_worker(psutil.Process()))
+        killed[0].kill()
+
+    killer = threading.Thread(target=kill_a_busy_worker)
+    killer.start()
+    simulate_on_ray(*WEIGHTS_ONLY, "--output-dir", tmp_path / "run")
+    killer.join()
+    assert not killed[0].is_running()
+    assert outcome(tmp_path / "run")["weights_sha256"] == undisturbed["weights_sha256"]
 
 
 def wait_for_busy_worker(above):
