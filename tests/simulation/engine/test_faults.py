@@ -24,6 +24,7 @@ from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.lock import LOCK
 from simulation.studies.privacy_check import check_statement
 from tests.conftest import ROOT
+from tests.forked_processes import ForkedProcess, run_forked
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
 from tests.simulation.planted_secrets import SECRETS, USERS, leaks, leaks_of_bits, plant
@@ -50,7 +51,7 @@ def ledger_lines(folder):
 def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(straight, simulate, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "all", str(folder), *map(str, WEIGHTS_ONLY)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
     releases = (0, 0, 1, 2, 3)  # on record: never fewer than what may have left the server
     died = [f"{point} {int(signal.SIGKILL)} {count}" for point, count in zip(POINTS, releases, strict=True)]
     assert done.stdout.splitlines() == died, done.stderr
@@ -82,8 +83,8 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
     assert any(line["mean_staleness"] > 0 for line in rounds_of(runs[0]))
     assert len({line["clip_norm"] for line in rounds_of(runs[0])}) == 4
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "3", *flags]
-    killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=PATIENCE_S)
-    assert killed.returncode == -signal.SIGKILL
+    killed = run_forked([*command, "--output-dir", str(runs[1])], cwd=ROOT, timeout=PATIENCE_S)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     simulate("--resume", runs[1])
     assert_same_rounds(*runs)
     whole, resumed = (json.loads((run / "participation.json").read_text()) for run in runs)
@@ -131,7 +132,7 @@ def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, 
         second, folder = cluster.add_node(num_cpus=1), tmp_path / "run"
         command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.address", cluster.address, "--output-dir", str(folder)]
         command.append("--engine.trust-network")  # the machine's own address may be any
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = ForkedProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         raylet = psutil.Process(second.all_processes["raylet"][0].process.pid)
         while not (folder / "rounds.jsonl").exists() and process.poll() is None:
             time.sleep(0.005)
@@ -224,7 +225,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
     try:
         ballast = disk / "ballast"
         command = [*WITHOUT_RAY, *map(str, WEIGHTS_ONLY), "--output-dir", str(disk / "run")]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = ForkedProcess(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         checkpoints = disk / "run" / "checkpoints"
         while not (checkpoints / "checkpoint-000001.npz").exists() and process.poll() is None:
             time.sleep(0.005)
