@@ -87,7 +87,7 @@ def test_an_upload_that_breaks_off_is_a_vector_that_is_lost():
 def test_a_group_too_small_for_any_graph_fails_before_anything_is_sent():
     world = cohorts(1.0, goal=3)
     played = world.timeline.steps.resolve(np.arange(2), 0.0, 1, world.fleet)
-    assert played.counted.failure == "too_few_advertised" and not played.in_sum.any()
+    assert played.failure == "too_few_advertised" and not played.in_sum.any()
 
 
 def test_a_graph_that_withstands_less_than_is_assumed_is_refused_with_its_flags():
