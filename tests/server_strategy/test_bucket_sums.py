@@ -23,6 +23,7 @@ from server_strategy.update_sum import FixedPointSum
 from tests.server_strategy import test_aggregators as sums
 from tests.server_strategy.test_dp_fedavg import PHONES, SIZE, flat, make, start_arrays, update_of
 from tests.server_strategy.test_secagg_rounds import SECRET, Hosts
+from typefleet.errors import ConfigError
 
 GOAL, SEED = 20, 5
 COHORT = CohortConfig(goal=GOAL, min_separation_rounds=1, minimum_report_share=0.5)
@@ -207,3 +208,9 @@ def test_a_round_of_fewer_phones_has_fewer_buckets_and_none_is_smaller(phones, f
     dealt = rule_of().deal(np.arange(phones), seed=0, server_round=3)
     assert len(dealt) == formed and min(map(len, dealt)) >= min(4, phones)
     assert sorted(np.concatenate(dealt).tolist()) == list(range(phones))
+
+
+def test_no_noise_is_added_to_what_is_no_sum():
+    for aggregator in (alone(rule_of()), masked(rule_of(), Hosts())):
+        with pytest.raises(ConfigError, match="aggregator: expected one that gives the sum, for which noise is made"):
+            make(privacy=PrivacyConfig(noise_multiplier=1.0), cohort=COHORT, aggregator=aggregator)
