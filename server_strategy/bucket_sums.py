@@ -27,12 +27,12 @@ from server_strategy.aggregation.vector import SumError, UpdateTotals
 from server_strategy.aggregators import EachPhoneTold, Line, MayLearn, facts_of, learn_any, length_of
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
-from server_strategy.protocol_of_sums import phones_named
 from server_strategy.record_reader import ProtocolError
 from server_strategy.robust.rule import RobustRule
 from server_strategy.robust_rounds import bucket_facts
 from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
 from server_strategy.secagg_rounds import SecAgg
+from server_strategy.shard_reply import phones_named
 from typefleet.errors import expected
 
 _LOG = getLogger("typefleet")
@@ -76,8 +76,8 @@ class Buckets:
 
     def drop_totals(self) -> list[NDArray[np.int64]]:
         """The sums that came, B times int64 [length], which are not kept here: each is as large as the model."""
-        totals = [one.total for one in self.came]
-        self.came = [replace(one, total=one.total[:0]) for one in self.came]
+        totals, none = [one.total for one in self.came], np.zeros(0, np.int64)  # no view, which would keep all of it
+        self.came = [replace(one, total=none) for one in self.came]
         return totals
 
     def too_few(self) -> str | None:
@@ -135,9 +135,11 @@ class Buckets:
         for number, own in enumerate(self.dealt):
             if self.failed[number] is not None:
                 continue
-            came = replace(self.came[number], total=np.zeros(0, np.int64))
             try:
-                read = read_totals(came, sum_of(number), num_weights, None, server_round=server_round, is_whole=False)
+                total = sum_of(number)
+                read = read_totals(
+                    self.came[number], total, num_weights, None, server_round=server_round, is_whole=False
+                )
             except SumError as error:
                 _LOG.log(WARNING, "%s", error)
                 self.failed[number] = "no_sum"

@@ -92,21 +92,6 @@ class SummedReply(ShardReply):
         return SummedReply(**read.said, total=read.total, vectors_digest=_digest_in(reply.content, read.metrics.where))
 
 
-def phones_named(reply: Message) -> Ids:
-    """All phones that an answer names, before anything else of it is read: int64 [n].
-
-    Args:
-        reply: without an error.
-
-    Raises:
-        ProtocolError: it has no lists of phones.
-    """
-    where = f"answer of node {reply.metadata.src_node_id} to train"
-    metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
-    others = (metrics.integers(name, missing=()) for name in ("rejected-ids", "failed-ids"))
-    return np.concatenate([metrics.integers(_PHONES), *others])
-
-
 def _digest_in(content: RecordDict, where: str) -> bytes | None:
     if _VECTORS not in content.config_records:
         return None
