@@ -8,6 +8,7 @@ records:
                              server-round   in which these phones began; with a buffer an earlier one
                              clip-norm      L2 bound of an update
                              clip-scope     `update`, or `layer`: each of m layers to clip-norm / sqrt(m)
+                             longest-norm   before clipping, above which an update counts as zeros; may be missing
                              update-weight  in (0, 1], what a clipped update counts; below 1 if it is stale
                              aggregation-protocol  `arithmetic` or `secagg`, if the answer is to be a
                                             `protocol_of_sums.SummedReply`
@@ -56,6 +57,7 @@ _ARRAYS, _CONFIG, _METRICS = "arrays", "config", "metrics"
 _PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT = (
     *("phone-ids", "server-round", "clip-norm", "clip-scope", "update-weight"),
 )
+_LONGEST = "longest-norm"
 _NORM, _LOSS_SUM, _TOKENS = "update-norm", "loss-sum", "tokens"
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
 _AGGREGATION, _EACH = "aggregation-protocol", "none"
@@ -89,7 +91,10 @@ class Briefing:
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        ours = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION)
+        ours = {
+            _LONGEST,
+            *(_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION),
+        }
         own = {key: value for key, value in config.items() if key not in ours}
         return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own)
 
@@ -105,6 +110,7 @@ class TrainRequest:
     clip_scope: str
     update_weight: float = 1.0
     aggregation: str = _EACH  # the answer tells of each phone; else only sums
+    longest_norm: float | None = None  # before clipping; a longer update counts as zeros
     briefing: Briefing = field(default_factory=Briefing)
 
     def to_content(self) -> RecordDict:
@@ -116,6 +122,7 @@ class TrainRequest:
             _CLIP_SCOPE: self.clip_scope,
             _WEIGHT: self.update_weight,
             **({} if self.aggregation == _EACH else {_AGGREGATION: self.aggregation}),
+            **({} if self.longest_norm is None else {_LONGEST: self.longest_norm}),
         }
         return RecordDict({_ARRAYS: self.arrays, _CONFIG: ConfigRecord({**self.briefing.to_config(), **said})})
 
@@ -135,6 +142,7 @@ class TrainRequest:
             clip_scope=config.text(_CLIP_SCOPE, "update"),
             update_weight=config.number(_WEIGHT, 1.0),
             aggregation=config.text(_AGGREGATION, _EACH),
+            longest_norm=config.number(_LONGEST) if _LONGEST in config.record else None,
             briefing=Briefing.from_config(config.record),
         )
 

@@ -167,8 +167,20 @@ _RULES = (
     _Rule(
         "aggregation",
         ("bucket_phones", "robust_share"),
-        "with --aggregation.robust",
-        lambda c: c.aggregation.robust != "none",
+        "with --aggregation.robust, but for norm-screening of single updates",
+        lambda c: c.aggregation.robust != "none" and not c.aggregation.screens_each,
+    ),
+    _Rule(
+        "aggregation",
+        ("screening_norm",),
+        "with --aggregation.robust norm-screening",
+        lambda c: c.aggregation.robust == "norm-screening",
+    ),
+    _Rule(
+        "aggregation",
+        ("screening_cosine",),
+        "with --aggregation.robust cosine-screening",
+        lambda c: c.aggregation.robust == "cosine-screening",
     ),
     _Rule("aggregation", ("bits",), "with --privacy.noise-place phones", _has_noise_of_phones),
     _Rule("privacy", ("phone_noise",), "with --privacy.noise-place phones", _has_noise_of_phones),

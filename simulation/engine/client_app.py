@@ -87,7 +87,8 @@ def aggregation_step(message: Message, context: Context) -> Message:
 def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:
     shape = host.task.shape
     layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
-    return FixedPointSum(shape.num_weights, request.clip_norm, layers if request.clip_scope == "layer" else None)
+    by_layer = layers if request.clip_scope == "layer" else None
+    return FixedPointSum(shape.num_weights, request.clip_norm, by_layer, request.longest_norm)
 
 
 def _train_phone(

@@ -134,13 +134,8 @@ def table(files: Path) -> dict[str, Try]:
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
     summed = {"aggregation.protocol": "arithmetic", "aggregation.step_latency_s": 100.0}
     noised = {**summed, "privacy.noise_place": "phones"}
-    robust = {
-        "aggregation.robust": "trimmed-mean",
-        "aggregation.bucket_phones": 2,
-        "privacy.mechanism": "none",
-        "privacy.noise_multiplier": None,
-        "privacy.modelled_cohort": None,
-    }
+    unnoised = {"privacy.mechanism": "none", "privacy.noise_multiplier": None, "privacy.modelled_cohort": None}
+    robust = {**unnoised, "aggregation.robust": "trimmed-mean", "aggregation.bucket_phones": 2}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
@@ -232,8 +227,16 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.phone_noise": Try("skellam", plan, noised),
         "aggregation.bits": Try(24, plan, noised),
         "aggregation.robust": Try("median", ReadIn("simulation/run/aggregation.py"), robust),
-        "aggregation.bucket_phones": Try(1, ReadIn("simulation/run/aggregation.py"), robust),
-        "aggregation.robust_share": Try(0.1, ReadIn("simulation/run/aggregation.py"), robust),
+        "aggregation.bucket_phones": Try(1, ReadIn("simulation/world/aggregation_settings.py"), robust),
+        "aggregation.robust_share": Try(0.1, ReadIn("simulation/world/aggregation_settings.py"), robust),
+        "aggregation.screening_norm": Try(
+            3.0, ReadIn("simulation/run/aggregation.py"), {**unnoised, "aggregation.robust": "norm-screening"}
+        ),
+        "aggregation.screening_cosine": Try(
+            0.5,
+            ReadIn("simulation/world/aggregation_settings.py"),
+            {**unnoised, "aggregation.robust": "cosine-screening", "aggregation.bucket_phones": 2},
+        ),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
         "aggregation.neighbours": Try(4, rounds, masked),
         "aggregation.threshold": Try(7, rounds, masked),

@@ -156,7 +156,7 @@ class SuccessiveRounds(RoundPolicy):
         found = steps.funnel_of(funnel, played, funnel.closed_s)
         date = simulated_date(timeline.fleet.config.start_date, played.over_s)
         minimum = int(np.ceil(timeline.cohort.minimum_report_share * timeline.cohort.goal))
-        why = played.counted.failure and f"secure aggregation: {WHY_FAILED[played.counted.failure]}"
+        why = played.failure and f"secure aggregation: {WHY_FAILED[played.failure]}"
         if why is None and found.reported < minimum:
             why = f"{found.reported} reports, minimum {minimum}"
         gone = played.leaves < Step.DONE
