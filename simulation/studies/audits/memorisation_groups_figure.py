@@ -32,7 +32,7 @@ def plot(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
             for place, one in zip(at, some, strict=True):
                 if one["gained"]["low"] is not None:
                     axis.vlines(place, one["gained"]["low"], one["gained"]["high"], color=style.colour, lw=1.4)
-        axis.set_xticks(range(len(groups)), [name.replace(" ", "\n", 1) for name in groups])
+        axis.set_xticks(range(len(groups)), [name.replace(" ", "\n") for name in groups])
         axis.set(title=grouping, xlim=(-0.5, max(len(groups), 1) - 0.5))
         axis.grid(axis="y", color="#e6e6e6", lw=0.6)
         axis.set_axisbelow(True)
