@@ -8,6 +8,7 @@ a sentence was before, and how much the update speaks for it. Their last step, t
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ def search(model: BatchedModel, bag: NDArray[np.int64], length: int) -> list[tup
     return [words for _, words in sorted(found, key=lambda one: (-one[0], one[1]))]
 
 
-def _best(scores: NDArray[np.floating], number: int) -> NDArray[np.int64]:
+def _best(scores: NDArray[np.floating[Any]], number: int) -> NDArray[np.int64]:
     """Places of the highest scores of each row, best first: int64 [rows, number]; of equals, the first."""
     best: NDArray[np.int64] = np.argsort(-scores, axis=1, kind="stable")[:, :number]
     return best

@@ -9,7 +9,7 @@ chance, with a bag of words of the same kind.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ class SentenceReader:
         """Whether a sum is to be read: the one of that number among those of so many phones."""
         return phones in SPELLED_SIZES and (number + 1) * phones <= self.phones
 
-    def read(self, protection: str, phones: int, flat: NDArray[np.floating]) -> None:
+    def read(self, protection: str, phones: int, flat: NDArray[np.floating[Any]]) -> None:
         """Find sentences in a sum.
 
         Args:
@@ -218,13 +218,13 @@ def as_attacks(told: Sequence[SentencesTold], plan: PrivacyPlan, adds: float | N
     found: list[Attack] = []
     for case in _HEADLINES:
         if case in by_case:
-            details = {} if found else {"sentences_told": [asdict(each) for each in told]}
+            details: dict[str, Any] = {} if found else {"sentences_told": [asdict(each) for each in told]}
             found.append(_as_attack(by_case[case], plan, adds, quick=quick, details=details))
     return found
 
 
 def _as_attack(
-    one: SentencesTold, plan: PrivacyPlan, adds: float | None, *, quick: bool, details: dict[str, object]
+    one: SentencesTold, plan: PrivacyPlan, adds: float | None, *, quick: bool, details: dict[str, Any]
 ) -> Attack:
     of = "update of one phone" if one.phones == 1 else f"sum of {one.phones} phones' updates"
     what = "" if one.protection == SUM else f", {one.protection}"
