@@ -317,6 +317,14 @@ class DPFedAvg(Strategy):
         ]
         return self._messages(MessageType.EVALUATE, contents, nodes)
 
+    def measure_on(self, phones: NDArray[np.int64]) -> None:
+        """Evaluate on these held-out phones from now on; none are evaluated if empty.
+
+        Args:
+            phones: int64 [phones], such as those whose owners agree to it now.
+        """
+        self._evaluation_phones = phones
+
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Add the phones' counts up, see `pooled_evaluation.pooled_record`; `last_evaluation` keeps each phone's."""
         replies = list(replies)

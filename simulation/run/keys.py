@@ -33,11 +33,11 @@ from simulation.run.sources import (
 
 _FUNNEL = (
     *("invited", "dropped_failure", "dropped_ineligible", "dropped_upload", "late", "unused", "reported", "closed_s"),
-    *("checked_in", "selection_s", "opened_s", "simulated_date"),
+    *("checked_in", "selection_s", "opened_s", "simulated_date", "withdrawn"),
 )
 _STEPPED = (
     *("group", "left_advertise", "left_share", "left_mask", "left_confirm", "left_unmask", "aggregation_s"),
-    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed"),
+    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed", "left_withdrawn"),
 )
 _BUFFERED = ("in_flight_before", "stale", "in_flight", "mean_staleness")
 _PRIVACY = ("zcdp_rho", "epsilon", "delta", "epsilon_is_of")
@@ -67,6 +67,7 @@ ROUNDS = (
     Keys(("failed", "failed.*"), "why phones failed, each by its label", FAILURES),
     Keys(("abandoned",), "why nothing was released, the cause of a failure among it", FAILURES),
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
+    Keys(("not_told",), "how many phones failed and agree to no record of it", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
     Keys(("aggregation.mean_update_norm",), "the mean norm of the round's updates", TRAINED_TEXT),
     Keys(("aggregation.wrapped_coordinates",), "how many numbers of the noised sum wrapped around", TRAINED_TEXT),

@@ -4,7 +4,7 @@ Each is a dataclass here and flat JSON on disk: what a funnel or a metric adds s
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -46,6 +46,7 @@ class RoundRecord:
     weights_sha256: str  # after the round
     profile: "RoundProfile | None" = None  # None unless asked for
     aggregation: Mapping[str, Any] | None = None  # what the protocol says of the round; None without one
+    not_told: int | None = None  # phones that failed or were rejected, and agree to no record; None: all agree
 
     def as_line(self) -> dict[str, Any]:
         """Flat, as it is written: the parts that do not exist add no keys."""
@@ -55,6 +56,7 @@ class RoundRecord:
             "held_out": dict(self.held_out or {}),
             "profile": {} if self.profile is None else {"profile": asdict(self.profile)},
             "aggregation": {} if self.aggregation is None else {"aggregation": dict(self.aggregation)},
+            "not_told": {} if self.not_told is None else {"not_told": self.not_told},
         }
         line: dict[str, Any] = {}
         for name, value in own.items():
@@ -71,16 +73,19 @@ class RoundRecord:
         from simulation.engine.profile import RoundProfile
 
         rest = dict(line)
-        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel)} if fields(Funnel)[0].name in rest else None
+        told = fields(Funnel)[0].name in rest
+        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel) if told and (f.name in rest or f.default is MISSING)}
         profile, aggregation = rest.pop("profile", None), rest.pop("aggregation", None)
-        parts = ("funnel", "held_out", "profile", "aggregation")
+        parts = ("funnel", "held_out", "profile", "aggregation", "not_told")
+        not_told = rest.pop("not_told", None)
         own = {f.name: rest.pop(f.name) for f in fields(RoundRecord) if f.name not in parts}
         return RoundRecord(
             **own,
-            funnel=None if funnel is None else Funnel(**funnel),
+            funnel=Funnel(**funnel) if told else None,
             held_out=rest or None,
             profile=None if profile is None else RoundProfile(**profile),
             aggregation=aggregation,
+            not_told=not_told,
         )
 
 

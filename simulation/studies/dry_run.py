@@ -16,7 +16,7 @@ from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import model_shape
 from client_model.text.batches import training_tokens
 from client_model.text.formats.base import MessageFormat
-from client_model.text.population import open_population, prepare_population
+from client_model.text.population import PeopleSplit, open_population, prepare_population
 from server_strategy.funnel import Funnel
 from server_strategy.privacy.config import PHONES
 from server_strategy.privacy.distributed_noise.hadamard import padded_size
@@ -24,8 +24,10 @@ from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.parts import Parts
+from simulation.run.accepted_input import phone_names
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.world.aggregation_settings import steps_of
+from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.participation import Grouping, phone_groups
@@ -139,8 +141,19 @@ def prepare_fleet(config: RunConfig, parts: Parts | None = None) -> DryFleet:
     _require_phones(config, num_phones)
     tokens = tokens_of_phones(config, num_phones, parts.message_format)
     everybody = np.arange(num_phones)
+    split = PeopleSplit(config.seed, config.data.held_out_share)
     fleet = Fleet(
-        config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
+        config.fleet,
+        num_phones,
+        config.seed,
+        everybody,
+        availability=parts.availability,
+        devices=parts.devices,
+        consents=consent_source(
+            config.consent,
+            config.seed,
+            lambda: phone_names(prepare_population(config.data, config.seed, num_phones, parts.message_format, split)),
+        ),
     )
     return DryFleet(fleet, tokens, phone_groups(fleet, tokens))
 

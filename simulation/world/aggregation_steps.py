@@ -6,6 +6,11 @@ each a phone hears its messages and sends its own, at its own speed, beside a la
 lost if its eligible session ends first, or, with the masked vector, if the last try of the upload breaks off; the
 server notices at once. Masked vectors take the place of the plain upload at the end of training.
 
+A phone whose owner takes back the consent to train leaves at that moment. Its vector is no part of the sum unless the
+step in which vectors are sent is over: until then the server can count it among those that never came, and its masks
+are taken off like theirs. After that the vectors that are in are agreed on, and asking for other shares would give away
+a phone's own vector; so if anybody withdraws then, before the sum is there, the sum is not unmasked at all.
+
 What the round comes to follows from who leaves when, see `aggregation.departures`. The bytes are those of the messages
 of a phone whose neighbours all stay.
 """
@@ -46,6 +51,7 @@ class SteppedFunnel(Funnel):
     phone_up_bytes: int  # of a phone that takes all steps
     phone_down_bytes: int
     aggregation_failed: str | None = None  # the cause, where there is no sum
+    left_withdrawn: int | None = None  # of those in left_*, the ones that withdrew; None: nobody can
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,19 @@ class SteppedRound:
     counted: CountedRound
     leaves: NDArray[np.int64]  # [group], the step that each does not take any more; Step.DONE for those that stay
     over_s: float  # when the round ended, with a sum or without
+    withdrew: NDArray[np.bool_] | None = None  # bool [group], before that; None: nobody can
 
     @property
     def in_sum(self) -> NDArray[np.bool_]:
         """bool [group]: whose vectors are in the sum; nobody's if there is none."""
-        return (self.leaves > Step.MASK) & (self.counted.failure is None)
+        return (self.leaves > Step.MASK) & (self.counted.failure is None and not self.unmasked_too_late)
+
+    @property
+    def unmasked_too_late(self) -> bool:
+        """Whether there is no sum since somebody withdrew whose vector was counted in it already."""
+        if self.withdrew is None or self.counted.failure is not None:
+            return False
+        return bool((self.withdrew & (self.leaves > Step.MASK)).any())
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,9 @@ class AggregationSteps:
         leaves, now_s, over_s = np.full(len(group), int(Step.DONE)), began_s, {}
         down, up = (speed[group] for speed in (fleet.devices.download_bytes_per_s, fleet.devices.upload_bytes_per_s))
         tries, breaks_off = _tries(fleet, group, server_round)
+        withdrawn_s = fleet.withdrawn_s(group, began_s)
+        if withdrawn_s is not None:
+            until_s = np.minimum(until_s, withdrawn_s)
         for step in terms.steps():
             there = leaves == Step.DONE
             bytes_ = sizes.get(step, StepBytes(0, 0))
@@ -99,8 +116,11 @@ class AggregationSteps:
             leaves[lost] = step
             now_s = float(np.minimum(end_s, np.maximum(until_s, now_s))[there].max(initial=now_s))
             over_s[step] = now_s
+            if step is Step.MASK and withdrawn_s is not None:
+                leaves[(leaves == Step.DONE) & (withdrawn_s <= now_s)] = Step.MASK
         counted = count_round(terms, group, leaves, self.order)
-        return SteppedRound(counted, leaves, now_s if counted.failed_in is None else over_s[counted.failed_in])
+        ended_s = now_s if counted.failed_in is None else over_s[counted.failed_in]
+        return SteppedRound(counted, leaves, ended_s, None if withdrawn_s is None else withdrawn_s <= ended_s)
 
     def bytes_of(self, phones: int) -> dict[Step, StepBytes]:
         """Bytes of a phone in each step of a round of so many; empty where there is no graph of so few."""
@@ -131,7 +151,8 @@ class AggregationSteps:
             aggregation_s=played.over_s - closed_s,
             phone_up_bytes=sum(int(one.up) for one in sizes),
             phone_down_bytes=sum(int(one.down) for one in sizes),
-            aggregation_failed=played.counted.failure,
+            aggregation_failed="withdrawn" if played.unmasked_too_late else played.counted.failure,
+            left_withdrawn=None if played.withdrew is None else int(played.withdrew.sum()),
         )
 
 
