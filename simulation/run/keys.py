@@ -57,6 +57,7 @@ SUMMARY = (
     ),
     Keys(("other_runs", "other_runs.*"), "what other runs on the same phones cost", COST),
     Keys(("aggregation", "aggregation.*"), "what became of the sums, and the bytes of a phone", SCHEDULE),
+    Keys(("consent", "consent.*"), "who agrees to training, and updates of who withdrew", SCHEDULE),
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
@@ -83,6 +84,7 @@ PARTICIPATION = (
     Keys(("by_group.share_of_tokens",), "tokens of each group", SMALL_GROUPS),
     Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
     Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
+    Keys(("consent.*",), "who agrees to what and who leaves, in groups, with the metrics of each", SMALL_GROUPS),
     Keys(("not_shown.*",), "what is not shown, and why", SETTINGS),
     Keys(("overall.*",), "how evenly the work fell", SCHEDULE),
 )
@@ -263,7 +265,11 @@ MANIFEST = (
 )
 
 PERSONALISATION = (
-    Keys(("groups.*", "phones", "phones_with_too_little_text"), "what held-out phones gain, in groups", SMALL_GROUPS),
+    Keys(
+        ("groups.*", "phones", "phones_with_too_little_text", "phones_without_consent"),
+        "what held-out phones gain, in groups",
+        SMALL_GROUPS,
+    ),
     Keys(("fine_tuning.*", "rule"), "how they learned", SETTINGS),
 )
 
