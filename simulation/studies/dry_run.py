@@ -25,6 +25,7 @@ from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.parts import Parts
 from simulation.run.accepted_input import phone_names
+from simulation.studies.dry_run_consent import ConsentDay, consent_day
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.world.aggregation_settings import steps_of
 from simulation.world.consent.source import consent_source
@@ -79,6 +80,7 @@ class DryRun:
     by_utc_hour: HourCounts = field(default_factory=HourCounts)
     by_local_hour: HourCounts = field(default_factory=HourCounts)
     days_looked_at: int = 0  # in which the eligible phones were counted, once an hour
+    consent_days: list[ConsentDay] = field(default_factory=list)  # none where everybody agrees to all
     releases: int = 0
     simulated_s: float = 0.0
     planning_s: float = 0.0  # wall seconds of the rounds
@@ -268,3 +270,5 @@ def _look_at_day(run: DryRun, day: int) -> None:
         run.by_local_hour.eligible += np.bincount(clock.astype(np.int64), minlength=24)
         run.by_utc_hour.eligible[hour] += len(phone)
     run.days_looked_at += 1
+    if (of_day := consent_day(fleet, run.log, day)) is not None:
+        run.consent_days.append(of_day)

@@ -64,7 +64,7 @@ def _origin(config: ConsentConfig) -> str:
     if config.regions_h:
         said.append(f"{len(config.regions_h)} regions differ")
     if config.withdrawn_a_day:
-        said.append(f"{100 * config.withdrawn_a_day:g} % of them withdraw a day")
+        said.append(f"{100 * config.withdrawn_a_day:g} % of who agrees withdraw a day")
     if config.wave_day is not None:
-        said.append(f"{100 * config.wave_share:g} % after day {config.wave_day:g}")
+        said.append(f"{100 * config.wave_share:g} % in a wave from day {config.wave_day:g} on")
     return f"model: {', '.join(said)}"

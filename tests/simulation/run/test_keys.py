@@ -247,6 +247,7 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "membership.png",
     }
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
+    found["participation.json"].add("consent.origin")  # where owners may refuse
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     found["privacy_ledger.jsonl"] |= {"sum", "vectors_digest"}  # where phones add the noise
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one
