@@ -318,6 +318,14 @@ class DPFedAvg(Strategy):
         contents = evaluation.contents(arrays, Briefing.from_config(config), len(nodes))
         return self._messages(MessageType.EVALUATE, contents, nodes)
 
+    def measure_on(self, phones: NDArray[np.int64]) -> None:
+        """Evaluate on these held-out phones from now on; none are evaluated if empty.
+
+        Args:
+            phones: int64 [phones], such as those whose owners agree to it now.
+        """
+        self._evaluation.phones = phones
+
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Add the phones' counts up, see `pooled_evaluation.pooled_record`; `last_evaluation` keeps each phone's."""
         return self._evaluation.pooled(replies)

@@ -205,6 +205,27 @@ _RULES = (
     _Rule(
         "fleet", ("upload_tries",), "with --fleet.upload-failure-share > 0", lambda c: c.fleet.upload_failure_share > 0
     ),
+    _Rule(
+        "consent",
+        (
+            *("train_share", "evaluate_share", "personalise_share", "telemetry_share", "regions_h", "region_factors"),
+            *("withdrawn_a_day", "wave_day"),
+        ),
+        "without --consent.path",
+        lambda c: c.consent.path is None,
+    ),
+    _Rule(
+        "consent",
+        ("wave_share", "wave_mean_days"),
+        "with --consent.wave-day, and without --consent.path",
+        lambda c: c.consent.wave_day is not None and c.consent.path is None,
+    ),
+    _Rule(
+        "consent",
+        ("withdraws",),
+        "with --consent.withdrawn-a-day > 0 or --consent.wave-day, and without --consent.path",
+        lambda c: c.consent.withdrawals and c.consent.path is None,
+    ),
     _Rule("tracking", ("mlflow_store",), "with --tracking.trackers mlflow", lambda c: "mlflow" in c.tracking.trackers),
     _Rule(
         "tracking",

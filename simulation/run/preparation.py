@@ -42,7 +42,7 @@ class Prepared:
     config: RunConfig
     population: Population
     digests: NDArray[np.uint64]  # [phones]
-    training_phones: NDArray[np.int64]
+    training_phones: NDArray[np.int64]  # whose owners ever agree to it
     held_out_phones: NDArray[np.int64]  # those evaluated
     vocabulary: Vocabulary
     baselines: "MeasuredLater"
@@ -184,7 +184,7 @@ def _measure_baselines(
     spelled = spelled_lookup(vocabulary, population)
     return measure_baselines(
         PhonesText(population, spelled, accepted.counted_phones),
-        PhonesText(population, spelled, accepted.held_out_phones),
+        PhonesText(population, spelled, accepted.counted_held_out),
         keystroke_table(vocabulary.tokens),
         max_sequences=accepted.config.evaluation.max_sequences,
         sequence_length=sequence_length,

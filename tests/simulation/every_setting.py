@@ -22,6 +22,8 @@ from simulation.run.preparation import prepare
 from simulation.settings import choose, flag_name, leaves, selectors, with_values
 from simulation.unused import defaults_beside, without_effect
 from simulation.world.aggregation_settings import steps_of
+from simulation.world.consent.labels import PhoneLabels
+from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
@@ -45,6 +47,9 @@ SMALL = {
 }
 
 
+NOBODY = np.zeros(0, np.uint64)  # of the text has a name; phones are called by their number
+
+
 # Where an effect is seen -----------------------------------------------------------------------------
 
 
@@ -64,7 +69,8 @@ def settled_part(look: Callable[[RunConfig], str]) -> Callable[[RunConfig], str]
 @settled_part
 def rounds(config: RunConfig) -> str:
     """Who reports in each round, when it closes and what became of the others."""
-    fleet = Fleet(config.fleet, 300, config.seed, np.arange(300))
+    consents = consent_source(config.consent, config.seed, lambda: PhoneLabels(300, NOBODY, NOBODY))
+    fleet = Fleet(config.fleet, 300, config.seed, np.arange(300), consents=consents)
     steps = steps_of(config.aggregation, config.cohort, 125_000, config.seed)
     work = PhoneWork(500_000, lambda phones, _: 400 + 37 * (phones % 50), steps)
     cohorts, everybody = make_cohorts(fleet, config.cohort, work), np.ones(300, bool)
@@ -131,6 +137,8 @@ def table(files: Path) -> dict[str, Try]:
     quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
     scarce = {"cohort.goal": 40, "cohort.selection_timeout_s": 0.0}
     offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
+    regions = {"consent.regions_h": (-5.0,), "consent.region_factors": (0.0,)}
+    wave = {"consent.wave_day": 0.0}
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
     summed = {"aggregation.protocol": "arithmetic", "aggregation.step_latency_s": 100.0}
     noised = {**summed, "privacy.noise_place": "phones"}
@@ -286,6 +294,20 @@ def table(files: Path) -> dict[str, Try]:
         "fleet.failure_share": Try(0.4, rounds),
         "fleet.upload_failure_share": Try(0.95, rounds),
         "fleet.upload_tries": Try(1, rounds, {"fleet.upload_failure_share": 0.4}),
+        "consent.path": Try(files / "consents.csv", rounds),
+        "consent.train_share": Try(0.5, rounds),
+        "consent.evaluate_share": Try(0.5, prepared),
+        "consent.personalise_share": Try(0.5, ReadIn("simulation/world/consent/config.py")),
+        "consent.telemetry_share": Try(0.5, ReadIn("simulation/world/consent/config.py")),
+        "consent.regions_h": Try((1.0,), rounds, regions),
+        "consent.region_factors": Try((1.0,), rounds, regions),
+        "consent.withdrawn_a_day": Try(0.95, rounds),
+        "consent.wave_day": Try(0.0, rounds),
+        "consent.wave_share": Try(0.9, rounds, {**wave, "consent.wave_mean_days": 0.01}),
+        "consent.wave_mean_days": Try(0.01, rounds, {**wave, "consent.wave_share": 0.9}),
+        "consent.withdraws": Try(
+            "training", ReadIn("simulation/world/consent/model.py"), {"consent.withdrawn_a_day": 0.5}
+        ),
         "engine.address": Try("auto", ReadIn("simulation/engine/ray_start.py")),
         "engine.trust_network": Try(True, ReadIn("simulation/engine/ray_start.py")),
         "engine.workers": Try(3, ReadIn("simulation/engine/config.py")),
@@ -398,6 +420,8 @@ def write_files(folder: Path) -> None:
         write_hdf5(folder / f"{name}.h5", [(user, "\udcff" if text is None else text) for user, text in rows])
         write_saved(folder / f"{name}.saved", rows)
     write_leaf(folder / "mixed.leaf.json", [*lines, *((user, [f"{text} again"]) for user, text in lines)])
+    said = "".join(f"#{phone},train,0,given\n" for phone in range(0, 120, 3))
+    (folder / "consents.csv").write_text("phone,purpose,time_s,consent\n" + said)
     tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_traces(folder)
