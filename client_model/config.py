@@ -52,6 +52,11 @@ class DataConfig:
     order. Without it they stay in the order of the file."""
     on_bad_line: Literal["error", "skip"] = "error"
     """What to do with a line that is not a message: stop, or skip it and report how many."""
+    redact: Literal["off", "mask", "drop"] = "off"
+    """Personal data in messages, taken out on the phone before anything is tokenised; scripts/audit_data.py says what
+    is found. mask: one word outside of every vocabulary stands in its place. drop: the message is left out."""
+    phone_regions: tuple[str, ...] = ("US", "GB")
+    """With --data.redact: countries (two letters) whose telephone numbers are known without a country's prefix."""
     held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Share of the phones that never train; the model is measured on them."""
     vocabulary_path: Path | None = None

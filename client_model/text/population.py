@@ -9,7 +9,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.text.formats.base import BundledFormat, DataError, MessageFormat
+from client_model.text.formats.base import BundledFormat, DataError, Message, MessageFormat
 from client_model.text.formats.by_ending import formats_by_ending, with_columns
 from client_model.text.formats.columns import Columns
 from client_model.text.formats.door import AUTO, FORMATS
 from client_model.text.further_phones import FurtherPhones
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
+from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.doors import Kind, KindSettings, chosen
 from typefleet.errors import expected, unreadable
 from typefleet.steps import each
@@ -199,6 +200,27 @@ def tokenised_text(config: DataConfig, message_format: MessageFormat | None = No
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
     return path, tokenised_folder(config, path, *_format_of(config, path, message_format))
+
+
+def read_text(
+    config: DataConfig, seen: Callable[[Message], None], message_format: MessageFormat | None = None
+) -> Tokenised:
+    """A file's messages as numbers, without a copy in the cache and as they were written, whatever is to be redacted.
+
+    Args:
+        config: where the text comes from.
+        seen: is shown each message.
+        message_format: reads the file, in the place of the one that `config.format` names.
+
+    Raises:
+        DataError: there is no file, or it cannot be read.
+    """
+    if config.is_synthetic:
+        raise DataError(expected("--data.format", "a format of files, whose text can be looked at", config.format))
+    config = replace(config, format=config.format_name)
+    path = config.path or _bundled_file(config, message_format)
+    reads, _ = _format_of(config, path, message_format)
+    return tokenise(path, reads, config.on_bad_line, seen=seen)
 
 
 def text_source(config: DataConfig) -> str:
