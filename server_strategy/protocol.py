@@ -9,6 +9,8 @@ records:
                              clip-norm      L2 bound of an update
                              clip-scope     `update`, or `layer`: each of m layers to clip-norm / sqrt(m)
                              update-weight  in (0, 1], what a clipped update counts; below 1 if it is stale
+                             opened-s       simulated time at which the phones began, where text slides with it; else
+                                            missing
                              aggregation-protocol  `arithmetic` or `secagg`, if the answer is to be a
                                             `protocol_of_sums.SummedReply`
               out  update-sum  one int64 array [num_weights], see `update_sum.FixedPointSum.values`
@@ -58,7 +60,7 @@ _PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT = (
 )
 _NORM, _LOSS_SUM, _TOKENS = "update-norm", "loss-sum", "tokens"
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
-_AGGREGATION, _EACH = "aggregation-protocol", "none"
+_AGGREGATION, _EACH, _OPENED = "aggregation-protocol", "none", "opened-s"
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]  # [phones] or [phones, n] each, int64 or float64
 
@@ -89,7 +91,18 @@ class Briefing:
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        ours = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION)
+        ours = (
+            _PHONES,
+            _ROUND,
+            _CLIP_NORM,
+            _CLIP_SCOPE,
+            _WEIGHT,
+            _UNIT_SIZES,
+            _TASK,
+            _WANTS_PROFILE,
+            _AGGREGATION,
+            _OPENED,
+        )
         own = {key: value for key, value in config.items() if key not in ours}
         return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own)
 
@@ -105,6 +118,7 @@ class TrainRequest:
     clip_scope: str
     update_weight: float = 1.0
     aggregation: str = _EACH  # the answer tells of each phone; else only sums
+    opened_s: float = 0.0  # simulated time, where it decides what a phone still keeps
     briefing: Briefing = field(default_factory=Briefing)
 
     def to_content(self) -> RecordDict:
@@ -116,6 +130,7 @@ class TrainRequest:
             _CLIP_SCOPE: self.clip_scope,
             _WEIGHT: self.update_weight,
             **({} if self.aggregation == _EACH else {_AGGREGATION: self.aggregation}),
+            **({_OPENED: self.opened_s} if self.opened_s else {}),
         }
         return RecordDict({_ARRAYS: self.arrays, _CONFIG: ConfigRecord({**self.briefing.to_config(), **said})})
 
@@ -135,6 +150,7 @@ class TrainRequest:
             clip_scope=config.text(_CLIP_SCOPE, "update"),
             update_weight=config.number(_WEIGHT, 1.0),
             aggregation=config.text(_AGGREGATION, _EACH),
+            opened_s=config.number(_OPENED, 0.0),
             briefing=Briefing.from_config(config.record),
         )
 

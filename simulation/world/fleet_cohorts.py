@@ -1,5 +1,7 @@
 """The simulated world as the server sees it: a fleet under a round policy."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,7 @@ from server_strategy.config import CohortConfig
 from server_strategy.policies import POLICIES
 from server_strategy.state import State, branch
 from simulation.world.fleet import Fleet
-from simulation.world.policies.base import RoundPolicy
+from simulation.world.policies.base import RoundPolicy, SuccessiveRounds
 from simulation.world.timeline import PhoneWork, Timeline
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
@@ -64,7 +66,10 @@ class FleetCohorts:
         """
         self.timeline.invitations = []
         with calling(f"round policy {type(self.policy).__name__}", "a plan of the round"):
-            return self.policy.plan_round(server_round, may_participate)
+            plan = self.policy.plan_round(server_round, may_participate)
+        if self.timeline.text_slides and self.invitations:
+            return replace(plan, text_as_of_s=self.invitations[0][0])
+        return plan
 
     def state(self) -> State:
         """All that a checkpoint needs besides the settings."""
@@ -89,4 +94,8 @@ def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCo
         raise ConfigError(expected("--cohort.goal", f"a number <= the {phones}", cohort.goal))
     kind, settings = chosen(cohort, "policy")
     timeline = Timeline(fleet, cohort, work)
-    return FleetCohorts(timeline, POLICIES.made(kind, settings, timeline))
+    policy = POLICIES.made(kind, settings, timeline)
+    if work.sliding is not None and not isinstance(policy, SuccessiveRounds):
+        what = "with rounds that follow one another (--cohort.policy synchronous or deadline)"
+        raise ConfigError(expected("--data.keep-days", what, f"it with {cohort.policy}"))
+    return FleetCohorts(timeline, policy)

@@ -155,6 +155,10 @@ def table(files: Path) -> dict[str, Try]:
         "data.phone_regions": Try(
             ("FR",), ReadIn("client_model/text/tokenised_file.py"), {**text, "data.redact": "mask"}
         ),
+        "data.purpose": Try("research", ReadIn("client_model/text/population.py"), text),
+        "data.keep_messages": Try(1, prepared),
+        "data.keep_tokens": Try(5, prepared),
+        "data.keep_days": Try(3.0, prepared, text),
         "data.held_out_share": Try(0.3, prepared),
         "data.vocabulary_path": Try(files / "vocab.txt", prepared, {"model.vocabulary_size": None}),
         "data.vocabulary_phones": Try(20, prepared),

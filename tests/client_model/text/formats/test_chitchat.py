@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from client_model.config import DataConfig
 from client_model.text.formats import chitchat
-from client_model.text.formats.base import DataError, Message
+from client_model.text.formats.base import DataError
 from client_model.text.formats.chitchat import ChitChat, Cleaning
 from client_model.text.population import prepare_population, text_source
 
