@@ -96,6 +96,8 @@ _RULES = (
         "with text from a file, or a file of messages as --model.init",
         lambda c: not c.data.is_synthetic or _starts_from_corpus(c),
     ),
+    _Rule("data", ("redact",), "with text from a file", lambda c: not c.data.is_synthetic),
+    _Rule("data", ("phone_regions",), "with --data.redact mask or drop", lambda c: c.data.redact != "off"),
     _Rule(
         "data",
         ("user_column", "text_column", "time_column"),

@@ -33,13 +33,15 @@ from client_model.text.cache import (
 )
 from client_model.text.formats.base import DataError, MessageFormat
 from client_model.text.formats.columns import USUAL
+from client_model.text.personal.redaction import Redaction
+from client_model.text.personal.scanner import redaction_identity
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.errors import expected, unreadable, unwritable
 from typefleet.untrusted.limits import FILES
 from typefleet.untrusted.opening import require_few, require_file
 
 _LOG = logging.getLogger(__name__)
-_CACHE_LAYOUT = 4  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
+_CACHE_LAYOUT = 5  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
 
 
 class TokenisedFile:
@@ -54,6 +56,7 @@ class TokenisedFile:
         weakref.finalize(self, hold(folder).close)  # nobody removes the entry as long as there is this object
         self._types, self._message_offsets = load("types"), load("message_offsets")
         self._first_message, self._digests = load("first_message"), load("digests")
+        self._times_s = load("times_s") if (folder / "times_s.npy").exists() else None
         self._folder = folder
         self._lexicon: list[str] | None = None
         rows = np.arange(len(self._digests))
@@ -79,6 +82,22 @@ class TokenisedFile:
     def skipped_lines(self) -> int:
         """Lines that were no messages when the file was tokenised."""
         return int(json.loads((self._folder / ABOUT).read_text())["skipped_lines"])
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the file says when each message was written."""
+        return self._times_s is not None
+
+    def message_times_s(self, phone: int) -> NDArray[np.float64]:
+        """float64 [messages], when each was written, in seconds since 1970; rising.
+
+        Raises:
+            DataError: the file does not say.
+        """
+        if self._times_s is None:
+            raise DataError(expected("the file of messages", "times that are dates", "none"))
+        first, last = self._message_range(phone)
+        return np.asarray(self._times_s[first:last])
 
     def digests(self) -> NDArray[np.uint64]:
         """uint64 [num_phones], of the user ids."""
@@ -120,16 +139,19 @@ def tokenised_folder(config: DataConfig, path: Path, message_format: MessageForm
         message_format: reads it.
         name: of the format; without one the file is read anew every time, and the folder named by what was read.
     """
-    root = cache_root(config.cache_dir)
+    root, redaction = cache_root(config.cache_dir), None
+    if config.redact != "off":
+        redaction = Redaction.of(config.redact, config.phone_regions)
     if name is None:
-        tokenised = tokenise(path, message_format, config.on_bad_line)
+        tokenised = tokenise(path, message_format, config.on_bad_line, redaction)
         return _in_cache(root / f"{tokenised.digest()}-{_CACHE_LAYOUT}", path, lambda: tokenised)
     try:
         digest = _digest(path)
     except OSError as error:
         raise DataError(unreadable(path, error, "a file of messages")) from error
-    folder = root / f"{digest}-{name}{_columns_part(config)}-{config.on_bad_line}-{_CACHE_LAYOUT}"
-    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line))
+    how = f"{name}{_columns_part(config)}{_redaction_part(config)}-{config.on_bad_line}"
+    folder = root / f"{digest}-{how}-{_CACHE_LAYOUT}"
+    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line, redaction))
 
 
 def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
@@ -159,10 +181,10 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
 
 
 def _write(folder: Path, tokenised: Tokenised) -> None:
-    arrays = ("types", "message_offsets", "first_message", "digests")
-    files: dict[str, Write] = {f"{name}.npy": partial(_save, getattr(tokenised, name)) for name in arrays}
+    files: dict[str, Write] = {f"{name}.npy": partial(_save, array) for name, array in tokenised.arrays.items()}
     files["lexicon.txt"] = partial(_write_lines, tokenised.lexicon)
-    write_entry(folder, files, {"skipped_lines": tokenised.skipped_lines})
+    counted = ("skipped_lines", "masked_places", "dropped_messages")
+    write_entry(folder, files, {name: getattr(tokenised, name) for name in counted})
 
 
 def _save(array: NDArray[Any], file: IO[bytes]) -> None:
@@ -190,3 +212,8 @@ def _columns_part(config: DataConfig) -> str:
     if config.columns == USUAL:
         return ""
     return "-" + hashlib.sha256(json.dumps(config.columns.names).encode()).hexdigest()[:8]
+
+
+def _redaction_part(config: DataConfig) -> str:
+    """Nothing without redaction: the text is then what it was before there was any."""
+    return "" if config.redact == "off" else f"-{config.redact}-{redaction_identity(config.phone_regions)}"

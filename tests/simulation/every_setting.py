@@ -156,6 +156,14 @@ def table(files: Path) -> dict[str, Try]:
         "data.text_column": Try("writer", prepared, text),
         "data.time_column": Try("writer", prepared, text),
         "data.on_bad_line": Try("skip", prepared, {**text, "data.path": files / "damaged.jsonl"}),
+        "data.redact": Try("mask", ReadIn("client_model/text/tokenised_file.py"), text),
+        "data.phone_regions": Try(
+            ("FR",), ReadIn("client_model/text/tokenised_file.py"), {**text, "data.redact": "mask"}
+        ),
+        "data.purpose": Try("research", ReadIn("client_model/text/population.py"), text),
+        "data.keep_messages": Try(1, prepared),
+        "data.keep_tokens": Try(5, prepared),
+        "data.keep_days": Try(3.0, prepared, text),
         "data.held_out_share": Try(0.3, prepared),
         "data.vocabulary_path": Try(files / "vocab.txt", prepared, {"model.vocabulary_size": None}),
         "data.vocabulary_phones": Try(20, prepared),
