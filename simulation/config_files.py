@@ -118,11 +118,12 @@ _ABOUT_OTHER_RUNS = (("privacy", "account"), ("privacy", "total_epsilon"), ("mod
 
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
-    """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
+    """Every setting that may change a result, by dotted name: all but engine, trackers, storage and folders."""
     without = (("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"), *_ABOUT_OTHER_RUNS)
     rooms = (
         "engine",
         "tracking",
+        "storage",
         *(() if config.aggregation.is_summed else ("aggregation",)),
     )  # as if it were not there
     return {

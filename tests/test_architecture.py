@@ -128,11 +128,13 @@ ARROWS = {
         *("simulation.config", "simulation.config_files"),
     },
     "simulation.parts": {*SMALL, "server_strategy.privacy"},
+    "simulation.storage": SMALL,
     "simulation.world": {*SMALL, *SERVER, *PHONE},
     "simulation.engine": {*SMALL, *SERVER, *PHONE},
     "simulation.run": {
         *(SMALL | SERVER | PHONE),
         *("simulation.world", "simulation.engine", "simulation.config", "simulation.flags", "simulation.parts"),
+        "simulation.storage",
     },
 }
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}

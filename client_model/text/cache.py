@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import IO
 
 from typefleet.private_files import make_private_folder
+from typefleet.sealed.envelope import ENVELOPE
 
 LONGEST_UNUSED_DAYS = 30.0
 MOST_BYTES = 10 * 10**9
 
 ABOUT, SEAL = "about.json", "sha256.json"
-_FILES = {"types.npy", "message_offsets.npy", "first_message.npy", "digests.npy", "lexicon.txt", ABOUT, SEAL}
+_UNSEALED = {SEAL, ENVELOPE}  # what is not among the digests: their file, and a key that may be wrapped anew
+_FILES = {"types.npy", "message_offsets.npy", "first_message.npy", "digests.npy", "lexicon.txt", ABOUT, *_UNSEALED}
 # Whoever names a folder of their own as the cache keeps all else that is in it.
 _ENTRY, _DRAFT = re.compile(r"[0-9a-f]{32}-.*\d"), re.compile(r"\.draft-[a-z0-9_]{8}")
 _DRAFT_BEGINS_S = 3600.0  # until then, one without a lock may be about to have it
@@ -102,7 +104,7 @@ def write_entry(folder: Path, files: Mapping[str, Write], about: Mapping[str, in
 
 def seal(folder: Path) -> None:
     """Note the digest of every file of an entry, and make each its owner's alone."""
-    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
+    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name not in _UNSEALED}
     (folder / SEAL).write_text(json.dumps(digests))
     for path in folder.iterdir():
         path.chmod(0o600)
@@ -112,7 +114,7 @@ def is_whole(folder: Path) -> bool:
     """Whether every file of an entry is the one that was written."""
     try:
         digests = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        return bool({path.name: _sha256(path) for path in folder.iterdir() if path.name != SEAL} == digests)
+        return bool({path.name: _sha256(path) for path in folder.iterdir() if path.name not in _UNSEALED} == digests)
     except (OSError, ValueError, RecursionError):  # no seal, or none that anybody wrote
         return False
 

@@ -29,6 +29,7 @@ from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
 from typefleet.doors import Kind, KindSettings, chosen
 from typefleet.errors import expected, unreadable
+from typefleet.sealed.envelope import data_key_of
 from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -136,15 +137,32 @@ class PopulationSpec:
         return PopulationSpec(**{**fields, "split": None if split is None else PeopleSplit(**split)})
 
 
-def open_population(spec: PopulationSpec) -> Population:
-    """Open a population from its description; used by every worker."""
+def open_population(spec: PopulationSpec, text_key: bytes = b"") -> Population:
+    """Open a population from its description; used by every worker.
+
+    Args:
+        spec: of it.
+        text_key: of its text, where that is encrypted, for who was told; else it is asked of the storage key.
+
+    Raises:
+        ConfigError: the text is encrypted, and its key is gone or another.
+    """
     if spec.cache_folder is None:
         return SyntheticPopulation(spec.synthetic_seed, spec.num_phones)
-    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed)
+    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed, text_key=text_key)
     if not spec.further or spec.split is None:
         return file
     training, _ = spec.split.of(file.digests())
     return FurtherPhones(file, training, spec.further, spec.synthetic_seed)
+
+
+def text_key_of(spec: PopulationSpec) -> bytes:
+    """The key of a population's text, for `open_population` in another process; empty: it is not encrypted.
+
+    Raises:
+        ConfigError: the storage key is missing or another.
+    """
+    return b"" if spec.cache_folder is None else data_key_of(Path(spec.cache_folder)) or b""
 
 
 @lru_cache(maxsize=4)
@@ -162,6 +180,8 @@ def prepare_population(
     fleet_size: int | None,
     message_format: MessageFormat | None = None,
     split: PeopleSplit | None = None,
+    *,
+    storage_key: str | None = None,
 ) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
 
@@ -171,6 +191,7 @@ def prepare_population(
         fleet_size: phones; None for as many as there are.
         message_format: reads the file, in the place of the one that `config.format` names.
         split: who trains; with it, a fleet may have more phones than the file.
+        storage_key: place of the key that the tokenised file is encrypted with; None: it is not.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
@@ -181,7 +202,7 @@ def prepare_population(
         if config.path is not None:
             raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
         return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
-    path, folder = tokenised_text(config, message_format)
+    path, folder = tokenised_text(config, message_format, storage_key)
     phones = TokenisedFile(folder).num_phones
     if fleet_size is not None and fleet_size > phones:
         if split is None:
@@ -190,7 +211,9 @@ def prepare_population(
     return PopulationSpec(seed, phones if fleet_size is None else fleet_size, str(folder))
 
 
-def tokenised_text(config: DataConfig, message_format: MessageFormat | None = None) -> tuple[Path, Path]:
+def tokenised_text(
+    config: DataConfig, message_format: MessageFormat | None = None, storage_key: str | None = None
+) -> tuple[Path, Path]:
     """(the file, the cache folder of what is in it), which is tokenised if it was not; see `prepare_population`.
 
     Raises:
@@ -198,7 +221,7 @@ def tokenised_text(config: DataConfig, message_format: MessageFormat | None = No
     """
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
-    return path, tokenised_folder(config, path, *_format_of(config, path, message_format))
+    return path, tokenised_folder(config, path, *_format_of(config, path, message_format), storage_key)
 
 
 def text_source(config: DataConfig) -> str:

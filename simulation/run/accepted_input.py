@@ -34,6 +34,7 @@ from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
+from simulation.storage.run_files import require_storage
 from simulation.world.aggregation_settings import full_graph, phones_add
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
@@ -83,7 +84,10 @@ def accept_input(
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
+    if resume and config.output_dir is not None:
+        require_storage(config.output_dir, config.storage.key)
+    size, key = config.fleet.size, config.storage.key
+    spec = prepare_population(config.data, config.seed, size, parts.message_format, split, storage_key=key)
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
