@@ -128,7 +128,7 @@ ARROWS = {
         *("simulation.config", "simulation.config_files"),
     },
     "simulation.parts": {*SMALL, "server_strategy.privacy"},
-    "simulation.storage": SMALL,
+    "simulation.storage": {*SMALL, "server_strategy.privacy"},
     "simulation.world": {*SMALL, *SERVER, *PHONE},
     "simulation.engine": {*SMALL, *SERVER, *PHONE},
     "simulation.run": {

@@ -15,12 +15,14 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from typefleet.errors import ConfigError, expected
 from typefleet.private_files import make_private_folder
-from typefleet.sealed.envelope import ENVELOPE
+from typefleet.sealed.envelope import ENVELOPE, shred
 
 LONGEST_UNUSED_DAYS = 30.0
 MOST_BYTES = 10 * 10**9
@@ -201,8 +203,27 @@ def remove(entry: Entry) -> bool:
     return True
 
 
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Keep others from reading an entry while something of it is replaced.
+
+    Raises:
+        ConfigError: it is none, or a process reads it.
+    """
+    try:
+        with (folder / ABOUT).open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise ConfigError(expected(folder, "a tokenised file that no process reads", "one at it")) from error
+    except FileNotFoundError as error:
+        raise ConfigError(expected(folder, "the folder of a run or of a tokenised file", "another")) from error
+
+
 def take_away(folder: Path) -> None:
     """Remove an entry at once, in use or not: who has mapped it into memory keeps that.
+
+    Of one that is encrypted the key is erased before its files, so that no copy of them can be read.
 
     Raises:
         OSError: it cannot be removed.
@@ -210,6 +231,7 @@ def take_away(folder: Path) -> None:
     grave = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
     try:
         folder.rename(grave)  # which is empty; so nobody sees a part of it
+        shred(grave)
     except FileNotFoundError:
         pass  # gone already
     finally:

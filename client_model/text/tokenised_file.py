@@ -63,7 +63,7 @@ class TokenisedFile:
         Raises:
             ConfigError: the entry is encrypted, and its key is gone or another.
         """
-        self._key = (text_key or require_data_key(folder)) if is_encrypted(folder) else None
+        self._key = (text_key or require_data_key(folder)) if is_to_be_encrypted(folder) else None
         weakref.finalize(self, hold(folder).close)  # nobody removes the entry as long as there is this object
         self._folder = folder
         self._types, self._message_offsets = self._load("types"), self._load("message_offsets")
@@ -174,12 +174,14 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
     try:
         if (found := whose_else(folder.parent)) is not None:
             raise DataError(expected(f"--data.cache-dir: {folder.parent}", "a folder that is yours alone", found))
-        if folder.exists() and not is_whole(folder):
-            if (folder / SEAL).exists():  # else an earlier version wrote it
+        erased = is_to_be_encrypted(folder) and not is_encrypted(folder)
+        if folder.exists() and (erased or not is_whole(folder)):
+            if not erased and (folder / SEAL).exists():  # else an earlier version wrote it
                 _LOG.warning("%s: its tokenised copy in %s is damaged: it is made anew", path, folder)
             take_away(folder)
-        if storage_key is not None and folder.exists():
+        if storage_key is not None:
             data_key_of(folder, storage_key)
+            _warn_of_plain_copy(folder, path)
     except OSError as error:
         raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
     tokenised = None if folder.exists() else make()
@@ -191,6 +193,12 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
     except OSError as error:
         raise DataError(f"{unwritable(folder.parent, error)}; set --data.cache-dir") from error
     return folder
+
+
+def _warn_of_plain_copy(folder: Path, path: Path) -> None:
+    plain = folder.with_name(folder.name.replace(f"-{ENCRYPTED}-", "-"))
+    if plain.exists():
+        _LOG.warning("%s: an earlier run left a tokenised copy in %s that is not encrypted", path, plain)
 
 
 def _write(folder: Path, tokenised: Tokenised, storage_key: str | None) -> None:
@@ -213,6 +221,11 @@ def _save(array: NDArray[Any], file: IO[bytes]) -> None:
 
 def _write_bytes(content: bytes, file: IO[bytes]) -> None:
     file.write(content)
+
+
+def is_to_be_encrypted(folder: Path) -> bool:
+    """Whether a cache folder is one that is encrypted, by its name: its key may have been erased."""
+    return folder.name.endswith(f"-{ENCRYPTED}-{_CACHE_LAYOUT}")
 
 
 def _digest(path: Path) -> str:

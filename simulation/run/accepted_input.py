@@ -4,7 +4,7 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,8 @@ from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
-from simulation.storage.run_files import require_storage
+from simulation.storage.config import StorageConfig
+from simulation.storage.run_files import place_for, require_storage
 from simulation.world.aggregation_settings import full_graph, phones_add
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
@@ -84,8 +85,7 @@ def accept_input(
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    if resume and config.output_dir is not None:
-        require_storage(config.output_dir, config.storage.key)
+    config = _with_place_of_key(config, resume, of_run)
     size, key = config.fleet.size, config.storage.key
     spec = prepare_population(config.data, config.seed, size, parts.message_format, split, storage_key=key)
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
@@ -120,6 +120,16 @@ def accept_input(
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> RunConfig:
+    """The settings with the place where a run that is there has its storage key, which may have moved."""
+    key = config.storage.key
+    if resume and config.output_dir is not None:
+        key = require_storage(config.output_dir, key)
+    elif of_run is not None:
+        key = place_for(of_run, key)
+    return replace(config, storage=StorageConfig(key))
 
 
 def _check_without_text(config: RunConfig, resume: bool) -> None:

@@ -198,6 +198,12 @@ ARTEFACTS = (
     Artefact(
         "wandb/", "the same for Weights & Biases, with the outcome in numbers", (*CURVES, *_OUTCOME), by="tracker"
     ),
+    Artefact(
+        "deletions.jsonl",
+        "what of the run was deleted, when and why",
+        (Keys((), "names of files and dates", SETTINGS),),
+        by="script",
+    ),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.

@@ -15,15 +15,13 @@ from typefleet.sealed.chunks import SealedFile, is_sealed, read_sealed, seal, se
 from typefleet.sealed.envelope import (
     ENVELOPE,
     data_key_of,
-    fingerprint_of,
     is_encrypted,
+    needed_by,
     new_envelope,
     require_data_key,
     wrapped_anew,
 )
 from typefleet.sealed.storage_key import absolute
-
-_FLAG = "--storage.key"
 
 
 def begin_storage(root: Path, place: str | None) -> None:
@@ -45,7 +43,7 @@ def begin_storage(root: Path, place: str | None) -> None:
         raise ConfigError(unwritable(root / ENVELOPE, error)) from error
 
 
-def require_storage(root: Path, place: str | None) -> None:
+def require_storage(root: Path, place: str | None) -> str | None:
     """Hold a run that goes on to what it began with: with its storage key, or without one.
 
     The key may lie elsewhere than before, if it is the same; the envelope then says so.
@@ -54,22 +52,34 @@ def require_storage(root: Path, place: str | None) -> None:
         root: of the run's folder.
         place: of the storage key; None: nothing is encrypted.
 
+    Returns:
+        Where the key is.
+
     Raises:
-        ConfigError: the run is encrypted and has no key, or the key is missing or another; or the run is not encrypted.
+        ConfigError: the run's key was erased, or the storage key is missing or another; or the run is not encrypted.
     """
-    if place is None and not is_encrypted(root):
-        return
-    if place is None:
-        raise ConfigError(expected(_FLAG, f"the storage key of fingerprint {fingerprint_of(root)}", "none"))
-    if not is_encrypted(root):
-        if any((root / "checkpoints").glob("checkpoint-*")):
+    needed = needed_by(root)
+    if needed is None:
+        if place is not None and any((root / "checkpoints").glob("checkpoint-*")):
             gone = "none: it was erased, and the run with it, or the run began without a storage key"
             raise ConfigError(expected(root / ENVELOPE, "the wrapped key of the run", gone))
-        return
+        return place
+    place = place or needed.place
     data_key_of(root, place)
-    if f'"{absolute(place)}"' not in (root / ENVELOPE).read_text():
+    if absolute(place) != needed.place:
         content, _ = wrapped_anew(root, place, place)
         write_bytes_atomically(root / ENVELOPE, content, private=True)
+    return place
+
+
+def place_for(root: Path | None, place: str | None) -> str | None:
+    """Where the storage key is for who reads a run: where its envelope says, and else where its settings do.
+
+    Raises:
+        ConfigError: the envelope is damaged.
+    """
+    needed = None if root is None else needed_by(root)
+    return place if needed is None else needed.place
 
 
 def seal_of(root: Path, path: Path) -> Seal | None:

@@ -11,9 +11,8 @@ import json
 import os
 import secrets
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.sealed.chunks import opened_bytes, sealed_bytes
@@ -26,6 +25,8 @@ ENVELOPE = "storage_key.json"  # of the file
 DATA_KEY_BYTES = 32
 _LAYOUT = 1
 _WHAT = "the wrapped key of what is encrypted here"
+# Data keys by what their envelopes hold: a run goes on where its storage key is taken away meanwhile.
+_OPENED: dict[bytes, bytes] = {}
 _NAMES = {"layout", "place", "fingerprint", "scrypt", "wrapped"}
 
 
@@ -60,7 +61,10 @@ def data_key_of(folder: Path, place: str | None = None) -> bytes | None:
     path = folder / ENVELOPE
     if not path.exists():
         return None
-    return _opened(read_bytes(path, _WHAT, ConfigError, MOST_BYTES), str(path), place)
+    content = read_bytes(path, _WHAT, ConfigError, MOST_BYTES)
+    if place is not None or content not in _OPENED:
+        _OPENED[content] = _opened(content, path, place)
+    return _OPENED[content]
 
 
 def require_data_key(folder: Path) -> bytes:
@@ -121,8 +125,15 @@ def shred(folder: Path) -> bool:
     return True
 
 
-def fingerprint_of(folder: Path) -> str | None:
-    """Which storage key the envelope of a folder needs, by its fingerprint; None: there is no envelope.
+class Needed(NamedTuple):
+    """Which storage key an envelope needs."""
+
+    place: str  # where it was when the envelope was written
+    fingerprint: str
+
+
+def needed_by(folder: Path) -> Needed | None:
+    """Which storage key the envelope of a folder needs; None: there is no envelope.
 
     Raises:
         ConfigError: it is damaged.
@@ -130,7 +141,8 @@ def fingerprint_of(folder: Path) -> str | None:
     path = folder / ENVELOPE
     if not path.exists():
         return None
-    return str(_read(read_bytes(path, _WHAT, ConfigError, MOST_BYTES), path)["fingerprint"])
+    about = _read(read_bytes(path, _WHAT, ConfigError, MOST_BYTES), path)
+    return Needed(about["place"], about["fingerprint"])
 
 
 def _erase(path: Path) -> None:
@@ -159,9 +171,8 @@ def _name(about: dict[str, Any]) -> str:
     return f"envelope {json.dumps({one: about[one] for one in ('layout', 'fingerprint', 'scrypt')}, sort_keys=True)}"
 
 
-@lru_cache(maxsize=64)
-def _opened(content: bytes, path: str, place: str | None) -> bytes:
-    """What an envelope wraps; asked for once, so that a run goes on where the storage key is taken away meanwhile."""
+def _opened(content: bytes, path: Path, place: str | None) -> bytes:
+    """What an envelope wraps."""
     about = _read(content, path)
     scrypt = None if about["scrypt"] is None else Scrypt.from_json(about["scrypt"], path)
     key = storage_key(place or about["place"], scrypt)

@@ -12,8 +12,8 @@ from typefleet.sealed import storage_key as keys
 from typefleet.sealed.envelope import (
     ENVELOPE,
     data_key_of,
-    fingerprint_of,
     is_encrypted,
+    needed_by,
     new_envelope,
     require_data_key,
     shred,
@@ -48,12 +48,12 @@ def test_an_envelope_gives_its_key_to_who_has_the_storage_key(tmp_path, place, m
     monkeypatch.setenv("MY_KEY", DIGITS)
     assert data_key_of(tmp_path / "run", "env:MY_KEY") == key
     text = (tmp_path / "run" / ENVELOPE).read_text()
-    assert DIGITS not in text and key.hex() not in text and fingerprint_of(tmp_path / "run") in text
+    assert DIGITS not in text and key.hex() not in text and needed_by(tmp_path / "run").fingerprint in text
     assert made(tmp_path / "other", place) != key
 
 
 def test_no_envelope_is_no_key(tmp_path):
-    assert data_key_of(tmp_path) is None and not is_encrypted(tmp_path) and fingerprint_of(tmp_path) is None
+    assert data_key_of(tmp_path) is None and not is_encrypted(tmp_path) and needed_by(tmp_path) is None
     with pytest.raises(ConfigError, match="can be read by nobody"):
         require_data_key(tmp_path)
     with pytest.raises(ConfigError, match="found none"):
@@ -99,7 +99,7 @@ def test_another_wrapping_keeps_the_key_and_refuses_the_old_storage_key(tmp_path
     content, fingerprint = wrapped_anew(tmp_path / "run", new)
     assert path.read_bytes() == before  # until it is written
     write_bytes_atomically(path, content, private=True)
-    assert data_key_of(tmp_path / "run") == key and fingerprint_of(tmp_path / "run") == fingerprint
+    assert data_key_of(tmp_path / "run") == key and needed_by(tmp_path / "run").fingerprint == fingerprint
     with pytest.raises(ConfigError, match="another one"):
         data_key_of(tmp_path / "run", place)
     with pytest.raises(ConfigError, match="another one"):
