@@ -94,8 +94,8 @@ class Briefing:
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        ours = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION)
-        ours = (*ours, _TEXT_KEY)
+        of_requests = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _AGGREGATION)
+        ours = (*of_requests, _TASK, _WANTS_PROFILE, _TEXT_KEY)
         key = config.get(_TEXT_KEY, b"")
         text_key = key if isinstance(key, bytes) else b""
         own = {key: value for key, value in config.items() if key not in ours}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typefleet.errors import expected
 from typefleet.sealed.chunks import SealedError, SealedFile, seal
 
+_NPY: Any = np.lib.format  # which has no types
 _HEADER_BYTES = 128  # that numpy gives an array of one axis
 
 
@@ -28,8 +29,8 @@ class SealedArray:
         self._file = SealedFile(path, key, path.name)
         header = io.BytesIO(self._file.part(0, min(_HEADER_BYTES, self._file.length)))
         try:
-            np.lib.format.read_magic(header)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(header)
+            _NPY.read_magic(header)
+            shape, _, dtype = _NPY.read_array_header_1_0(header)
         except ValueError as error:
             raise SealedError(expected(path, "an array", "something else")) from error
         self._dtype, self._begin = dtype, header.tell()
@@ -43,14 +44,15 @@ class SealedArray:
     def __getitem__(self, place: Any) -> NDArray[Any]:
         if isinstance(place, slice):
             begin, end, step = place.indices(self._length)
-            return self._between(begin, max(begin, end))[::step]
+            found: NDArray[Any] = self._between(begin, max(begin, end))[::step]
+            return found
         if isinstance(place, np.ndarray):
             if not len(place):
                 return np.zeros(0, self._dtype)
             least = int(place.min())
-            return self._between(least, int(place.max()) + 1)[place - least]
-        at = int(place)
-        found: NDArray[Any] = self._between(at, at + 1)[0]
+            found = self._between(least, int(place.max()) + 1)[place - least]
+            return found
+        found = self._between(int(place), int(place) + 1)[0]
         return found
 
     def _between(self, begin: int, end: int) -> NDArray[Any]:
@@ -71,5 +73,5 @@ def write_sealed_array(array: NDArray[Any], name: str, key: bytes, file: IO[byte
         file: takes it.
     """
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    seal(file, [header.getvalue(), memoryview(np.ascontiguousarray(array)).cast("B")], key, name)
+    _NPY.write_array_header_1_0(header, _NPY.header_data_from_array_1_0(array))
+    seal(file, [header.getvalue(), np.ascontiguousarray(array).data], key, name)

@@ -196,7 +196,7 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
 
 
 def _warn_of_plain_copy(folder: Path, path: Path) -> None:
-    plain = folder.with_name(folder.name.replace(f"-{ENCRYPTED}-", "-"))
+    plain = folder.with_name(name_unencrypted(folder))
     if plain.exists():
         _LOG.warning("%s: an earlier run left a tokenised copy in %s that is not encrypted", path, plain)
 
@@ -226,6 +226,13 @@ def _write_bytes(content: bytes, file: IO[bytes]) -> None:
 def is_to_be_encrypted(folder: Path) -> bool:
     """Whether a cache folder is one that is encrypted, by its name: its key may have been erased."""
     return folder.name.endswith(f"-{ENCRYPTED}-{_CACHE_LAYOUT}")
+
+
+def name_unencrypted(folder: Path) -> str:
+    """What a cache folder is called where it is not encrypted."""
+    if not is_to_be_encrypted(folder):
+        return folder.name
+    return f"{folder.name.removesuffix(f'{ENCRYPTED}-{_CACHE_LAYOUT}')}{_CACHE_LAYOUT}"
 
 
 def _digest(path: Path) -> str:

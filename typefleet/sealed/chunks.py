@@ -73,7 +73,7 @@ def seal(file: IO[bytes], parts: Sequence[Piece], key: bytes, name: str, chunk_b
         ValueError: a key of another length, or a content of too many chunks.
         OSError: it cannot be written.
     """
-    views = [memoryview(part).cast("B") for part in parts]
+    views = [view.cast("B") for part in parts if (view := memoryview(part)).nbytes]
     length = sum(len(view) for view in views)
     header = _HEADER.pack(MAGIC, secrets.token_bytes(32), chunk_bytes, length)
     if _chunks_of(length, chunk_bytes) > _MOST_CHUNKS:
