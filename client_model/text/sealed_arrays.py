@@ -41,19 +41,16 @@ class SealedArray:
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, place: Any) -> NDArray[Any]:
+    def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             begin, end, step = place.indices(self._length)
-            found: NDArray[Any] = self._between(begin, max(begin, end))[::step]
-            return found
+            return self._between(begin, max(begin, end))[::step]
         if isinstance(place, np.ndarray):
             if not len(place):
                 return np.zeros(0, self._dtype)
             least = int(place.min())
-            found = self._between(least, int(place.max()) + 1)[place - least]
-            return found
-        found = self._between(int(place), int(place) + 1)[0]
-        return found
+            return self._between(least, int(place.max()) + 1)[place - least]
+        return self._between(int(place), int(place) + 1)[0]
 
     def _between(self, begin: int, end: int) -> NDArray[Any]:
         """Numbers from one place to another: [end - begin]."""

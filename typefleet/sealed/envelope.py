@@ -30,6 +30,10 @@ _OPENED: dict[bytes, bytes] = {}
 _NAMES = {"layout", "place", "fingerprint", "scrypt", "wrapped"}
 
 
+class ErasedError(ConfigError):
+    """What is sealed cannot be read, since its key is gone."""
+
+
 def new_envelope(place: str) -> tuple[bytes, bytes]:
     """(what is to be written as `ENVELOPE`, the new data key that it wraps).
 
@@ -71,12 +75,13 @@ def require_data_key(folder: Path) -> bytes:
     """The data key of a folder in which something is sealed.
 
     Raises:
-        ConfigError: as of `data_key_of`; or there is none: it was erased, and what is sealed with it for good.
+        ConfigError: as of `data_key_of`.
+        ErasedError: there is none: it was erased, and what is sealed with it for good.
     """
     found = data_key_of(folder)
     if found is None:
         gone = "none: what is encrypted here can be read by nobody, if its key was erased and not only moved"
-        raise ConfigError(expected(folder / ENVELOPE, _WHAT, gone))
+        raise ErasedError(expected(folder / ENVELOPE, _WHAT, gone))
     return found
 
 
