@@ -63,6 +63,7 @@ _LONGEST = "longest-norm"
 _NORM, _LOSS_SUM, _TOKENS = "update-norm", "loss-sum", "tokens"
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
 _AGGREGATION, _EACH, _OPENED = "aggregation-protocol", "none", "opened-s"
+_TEXT_KEY = "text-key"
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]  # [phones] or [phones, n] each, int64 or float64
 
@@ -74,12 +75,14 @@ class Briefing:
     Attributes:
         task: what a simulated host needs to know of its run; empty for hosts of another app.
         profile: whether hosts answer with a `HostProfile`.
+        text_key: of the tokenised text on disk, where it is encrypted; empty where it is not.
         own: keys of the caller's own app.
     """
 
     task: str = ""
     profile: bool = False
     own: Mapping[str, Any] = field(default_factory=dict)
+    text_key: bytes = field(default=b"", repr=False)
 
     def to_config(self) -> ConfigRecord:
         """Inverse of `from_config`; says nothing of what is as by default."""
@@ -88,17 +91,19 @@ class Briefing:
             config[_TASK] = self.task
         if self.profile:
             config[_WANTS_PROFILE] = True
+        if self.text_key:
+            config[_TEXT_KEY] = self.text_key
         return config
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        ours = {
-            *(_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION),
-            *(_LONGEST, _OPENED),
-        }
+        of_requests = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _AGGREGATION, _LONGEST, _OPENED)
+        ours = {*of_requests, _TASK, _WANTS_PROFILE, _TEXT_KEY}
+        key = config.get(_TEXT_KEY, b"")
+        text_key = key if isinstance(key, bytes) else b""
         own = {key: value for key, value in config.items() if key not in ours}
-        return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own)
+        return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own, text_key)
 
 
 @dataclass(frozen=True, kw_only=True)

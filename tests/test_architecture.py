@@ -129,6 +129,7 @@ ARROWS = {
         *("simulation.config", "simulation.config_files"),
     },
     "simulation.parts": {*SMALL, "server_strategy.privacy"},
+    "simulation.storage": {*SMALL, "server_strategy.privacy"},
     "simulation.world.traces": {*SMALL},
     "simulation.world.consent": {*SMALL, "client_model.text", "simulation.world.traces"},
     "simulation.world": {*SMALL, *SERVER, *PHONE, "simulation.world.consent", "simulation.world.traces"},
@@ -136,6 +137,7 @@ ARROWS = {
     "simulation.run": {
         *(SMALL | SERVER | PHONE),
         *("simulation.world", "simulation.world.consent", "simulation.world.traces", "simulation.engine"),
+        "simulation.storage",
         *("simulation.config", "simulation.flags", "simulation.parts"),
     },
 }

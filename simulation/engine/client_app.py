@@ -45,7 +45,7 @@ def _open(briefing: Briefing, context: Context) -> PhoneHost:
         return_large_blocks()
         _open_hosts.append(True)
     with calling("a host", "to be set up"):
-        return host_for(briefing.task, OwnText.told(context.node_config))
+        return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)
 
 
 @app.train()

@@ -4,7 +4,7 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
+from simulation.storage.config import StorageConfig
+from simulation.storage.run_files import place_for, require_storage
 from simulation.world.aggregation_settings import full_graph, phones_add
 from simulation.world.consent.config import EVALUATE, TRAIN
 from simulation.world.consent.labels import PhoneLabels
@@ -90,9 +92,10 @@ def accept_input(
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    begins_s = first_day_s(config.fleet.start_date)
+    config = _with_place_of_key(config, resume, of_run)
+    size, key, begins_s = config.fleet.size, config.storage.key, first_day_s(config.fleet.start_date)
     spec = prepare_population(
-        config.data, config.seed, config.fleet.size, parts.message_format, split=split, start_s=begins_s
+        *(config.data, config.seed, size, parts.message_format, split), start_s=begins_s, storage_key=key
     )
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
@@ -138,6 +141,16 @@ def accept_input(
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> RunConfig:
+    """The settings with the place where a run that is there has its storage key, which may have moved."""
+    key = config.storage.key
+    if resume and config.output_dir is not None:
+        key = require_storage(config.output_dir, key)
+    elif of_run is not None:
+        key = place_for(of_run, key)
+    return replace(config, storage=StorageConfig(key))
 
 
 def _check_without_text(config: RunConfig, resume: bool) -> None:

@@ -325,6 +325,7 @@ def table(files: Path) -> dict[str, Try]:
         "engine.keep_checkpoints": Try(1, ReadIn("simulation/run/lifecycle.py")),
         "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
         "engine.profile": Try(True, ReadIn("simulation/runner.py")),
+        "storage.key": Try("env:STORAGE_KEY", ReadIn("simulation/run/lifecycle.py")),
         "tracking.trackers": Try((), ReadIn("simulation/run/trackers/base.py")),
         "tracking.experiment": Try(
             "mine", ReadIn("simulation/run/trackers/mlflow.py"), {"tracking.trackers": ("mlflow",)}
