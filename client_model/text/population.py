@@ -186,7 +186,7 @@ def most_phones_of_a_person(spec: PopulationSpec) -> int:
     """How many phones hold messages of the same person, at most."""
     if not spec.further:  # which is known without opening it
         return 1
-    population = _all_text(spec)
+    population = _all_text(spec, b"")
     return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
 
 

@@ -26,7 +26,7 @@ from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
 from simulation.studies.phone_story.finding import find_phone
-from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.check_ins import CheckIns
 from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.timeline import Timeline
@@ -36,7 +36,12 @@ from typefleet.steps import each
 
 GIVEN, NOISED, COUNTED = "given", "chosen with noise", "counted without noise"  # the words that the model knows
 IN_SUM, NOT_USED = "in the sum", "not used"
-ENDED = {FAILED: "training failed", INELIGIBLE: "taken up or unplugged", UPLOAD_FAILED: "upload broke off"}
+ENDED = {
+    FAILED: "training failed",
+    INELIGIBLE: "taken up or unplugged",
+    UPLOAD_FAILED: "upload broke off",
+    WITHDRAWN: "consent withdrawn",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

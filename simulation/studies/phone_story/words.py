@@ -20,6 +20,7 @@ _WHY = {
     "training failed": "the training failed; nothing was sent",
     "taken up or unplugged": "you took the phone, or unplugged it; nothing was used",
     "upload broke off": "sending broke off; nothing was used",
+    "consent withdrawn": "you said no while it ran; nothing was used",
 }
 
 
@@ -149,7 +150,8 @@ def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if history.held_out:
         return (*said, "The people who run the server do see the counts of this phone.")
     if config.aggregation.protocol == "secagg":
-        said.append("Nobody saw the change from this phone alone. The server can only open the sum of a whole round.")
+        whom = "a whole round" if config.aggregation.robust == "none" else "a small group of phones"
+        said.append(f"Nobody saw the change from this phone alone. The server can only open the sum of {whom}.")
     else:
         said.append(
             "The change from this phone was not hidden from the machine that adds them up. Whoever runs that machine "

@@ -112,5 +112,5 @@ def test_nothing_is_promised_that_the_run_did_not_do():
 
 def test_there_is_a_row_for_each_time():
     rows = story_of(HISTORIES[1], config_of()).sections[2].rows
-    assert [row[0] for row in rows[1:]] == [f"2026-01-05 0{n}:00" for n in range(1, 6)]
-    assert [row[3] for row in rows[1:]] == ["60 seconds", *(f"{n} minutes" for n in range(2, 6))]
+    assert [row[0] for row in rows[1:]] == [f"2026-01-05 0{n}:00" for n in range(1, 7)]
+    assert [row[3] for row in rows[1:]] == ["60 seconds", *(f"{n} minutes" for n in range(2, 7))]
