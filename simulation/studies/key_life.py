@@ -94,7 +94,10 @@ def erase_key(folder: Path) -> Sealed:
         going, is_run = sealed_with(folder), _is_run(folder)
         if is_run:
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}"
-            record_deletion(folder, Deletion(now, ENVELOPE, "key", going.files, going.bytes, None, 0.0, True))
+            record_deletion(
+                folder,
+                Deletion(now, ENVELOPE, "key", going.files, going.bytes, keep_days=None, age_days=0.0, key_erased=True),
+            )
         if not shred(folder):
             raise ConfigError(expected(folder / ENVELOPE, "the wrapped key of what is encrypted here", "none"))
         if not is_run:
