@@ -51,7 +51,7 @@ SUBCOMMANDS = {
     "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
     "rotate-key": Subcommand("rotate_key", "wrap the keys of encrypted runs by another storage key"),
-    "shred": Subcommand("shred", "erase the key of an encrypted run, and with it all that is encrypted there"),
+    "shred": Subcommand("shred", "erase the key of an encrypted run, and the run with it"),
     "retain": Subcommand("retain", "delete what has been kept for as long as a policy says"),
     "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),

@@ -43,6 +43,12 @@ def encrypted_in(folder: Path) -> list[Path]:
     return found
 
 
+def _all_encrypted_in(folders: Sequence[Path]) -> list[Path]:
+    if not folders:
+        raise ConfigError(expected("FOLDER", _WHAT, "none"))
+    return [one for folder in folders for one in encrypted_in(folder)]
+
+
 def rotate(folders: Sequence[Path], new_place: str, old_place: str | None = None) -> list[Path]:
     """Wrap keys by another storage key; nothing that is encrypted is written again.
 
@@ -61,7 +67,7 @@ def rotate(folders: Sequence[Path], new_place: str, old_place: str | None = None
         ConfigError: a folder has no key, a key is missing or another, or cannot be written.
         RunInUseError: a process is working on one.
     """
-    found = [one for folder in folders for one in encrypted_in(folder)]
+    found = _all_encrypted_in(folders)
     with ExitStack() as held:
         for folder in found:
             held.enter_context(_held(folder))
@@ -94,7 +100,10 @@ def erase_key(folder: Path) -> Sealed:
         going, is_run = sealed_with(folder), _is_run(folder)
         if is_run:
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}"
-            record_deletion(folder, Deletion(now, ENVELOPE, "key", going.files, going.bytes, None, 0.0, True))
+            record_deletion(
+                folder,
+                Deletion(now, ENVELOPE, "key", going.files, going.bytes, keep_days=None, age_days=0.0, key_erased=True),
+            )
         if not shred(folder):
             raise ConfigError(expected(folder / ENVELOPE, "the wrapped key of what is encrypted here", "none"))
         if not is_run:
@@ -128,7 +137,7 @@ def shred_all(stream: TextIO, folders: Sequence[Path], *, apply: bool) -> None:
         ConfigError, RunInUseError: as of `erase_key`; those before it are erased.
     """
     console = console_for(stream)
-    for folder in [one for given in folders for one in encrypted_in(given)]:
+    for folder in _all_encrypted_in(folders):
         gone = erase_key(folder) if apply else sealed_with(folder)
         files = f"{gone.files} file{'' if gone.files == 1 else 's'}, {gone.bytes / 1e6:.1f} MB"
         done = "its key is erased, and with it" if apply else "its key would be erased, and with it"

@@ -77,8 +77,16 @@ class Expiry:
     def as_deletion(self, now_s: float) -> Deletion:
         """The line of the log for it."""
         at = f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%dT%H:%M:%S+00:00}"
-        days = {"keep_days": self.keep_days, "age_days": round(self.age_days, 3)}
-        return Deletion(at, self.what, self.category, self.files, self.bytes, **days, key_erased=self.key_erased)
+        return Deletion(
+            at=at,
+            what=self.what,
+            category=self.category,
+            files=self.files,
+            bytes=self.bytes,
+            keep_days=self.keep_days,
+            age_days=round(self.age_days, 3),
+            key_erased=self.key_erased,
+        )
 
 
 def read_policy(path: Path) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import TextIO
 from rich.console import Console
 
 from simulation.studies.retention import (
+    CACHES,
     Expiry,
     delete_from_caches,
     delete_from_run,
@@ -15,9 +16,10 @@ from simulation.studies.retention import (
     look_at_run,
 )
 from simulation.tables import console_for, print_table
+from typefleet.errors import ConfigError, expected
+from typefleet.sealed.envelope import is_encrypted
 
 _HEADINGS = ("what", "category", "size", "age,\ndays", "kept,\ndays", "")
-_LONGEST_NAME = 22  # of a file of a run; names of tokenised files are longer
 
 
 def retain(
@@ -45,6 +47,8 @@ def retain(
     Raises:
         ConfigError, RunInUseError: what cannot be read, written or held; what was deleted before is in the logs.
     """
+    if not runs and CACHES not in policy:
+        raise ConfigError(expected("RUN_DIR", "the folder of a run, or a policy with days for caches", "neither"))
     console, over, left = console_for(stream), 0, list[Expiry]()
     looked = [(root, look_at_run(root, policy)) for root in runs]  # all of them before anything is deleted
     in_caches = look_at_caches(cache_dir, policy)
@@ -69,7 +73,7 @@ def _shown(console: Console, found: Sequence[Expiry], gone: Sequence[Expiry], in
     if found:
         rows = [
             [
-                one.what if len(one.what) < _LONGEST_NAME else f"{one.what[:8]}...",
+                _name(one),
                 one.category,
                 f"{one.bytes / 1e6:,.1f} MB" if one.bytes >= 1e5 else f"{one.bytes / 1e3:.1f} kB",
                 f"{one.age_days:.1f}",
@@ -83,6 +87,13 @@ def _shown(console: Console, found: Sequence[Expiry], gone: Sequence[Expiry], in
         console.print("nothing that the policy speaks of")
     console.print()
     return sum(one.is_over for one in found)
+
+
+def _name(one: Expiry) -> str:
+    """Of a tokenised file, the first digits of its digest."""
+    if one.category != CACHES:
+        return one.what
+    return f"{one.what[:8]}{', encrypted' if is_encrypted(one.folder / one.what) or one.key_erased else ''}"
 
 
 def _verdict(one: Expiry, *, is_gone: bool) -> str:

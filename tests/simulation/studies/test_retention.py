@@ -185,6 +185,8 @@ def test_the_policy_that_comes_along_names_every_category():
 
 
 def test_what_is_no_run_is_refused_and_links_are_left(run, tmp_path):
+    with pytest.raises(ConfigError, match="RUN_DIR: expected the folder of a run, or a policy"):
+        show(io.StringIO(), [], {"reports": 0}, None, apply=False)
     with pytest.raises(ConfigError, match="expected the folder of a run"):
         look_at_run(tmp_path, {"reports": 0})
     (run / "report.html").rename(tmp_path / "elsewhere.html")
