@@ -137,7 +137,7 @@ def _start(listener: socket.socket, folder: Path) -> int:
     """Start a new process, which serves."""
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", __spec__.name, str(folder), str(listener.fileno()), str(os.getpid())],
+            [sys.executable, "-P", "-m", __spec__.name, str(folder), str(listener.fileno()), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

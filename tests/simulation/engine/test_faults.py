@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,9 +257,13 @@ def test_workers_that_cannot_start_are_said_with_their_reason(script_here, no_en
         "    os._exit(1)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)  # which is handed on to the fork server
     monkeypatch.setattr(ray_start, "COMPLAINT_S", 2.0)
     done = script_here("simulate.py", *WEIGHTS_ONLY, "--output-dir", tmp_path / "run")  # Ray itself never gives up
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1, done.stderr
     line = done.stderr
     assert line.startswith("error: Ray: expected to start, found worker processes that do not: ImportError: numpy.core")
+    kept = Path(re.search(r"in (/\S+)", line)[1])
+    assert "started, not forked: " in (kept / "raylet.err").read_text()
+    shutil.rmtree(next(one for one in kept.parents if one.name.startswith("typefleet-ray-")))
