@@ -130,11 +130,16 @@ ARROWS = {
         *("simulation.config", "simulation.config_files"),
     },
     "simulation.parts": {*SMALL, "server_strategy.privacy"},
-    "simulation.world": {*SMALL, *SERVER, *PHONE},
+    "simulation.storage": {*SMALL, "server_strategy.privacy"},
+    "simulation.world.traces": {*SMALL},
+    "simulation.world.consent": {*SMALL, "client_model.text", "simulation.world.traces"},
+    "simulation.world": {*SMALL, *SERVER, *PHONE, "simulation.world.consent", "simulation.world.traces"},
     "simulation.engine": {*SMALL, *SERVER, *PHONE},
     "simulation.run": {
         *(SMALL | SERVER | PHONE),
-        *("simulation.world", "simulation.engine", "simulation.config", "simulation.flags", "simulation.parts"),
+        *("simulation.world", "simulation.world.consent", "simulation.world.traces", "simulation.engine"),
+        "simulation.storage",
+        *("simulation.config", "simulation.flags", "simulation.parts"),
     },
 }
 ARROWS["simulation.device"] = {*ARROWS["simulation.run"], "simulation.run"}
@@ -166,6 +171,8 @@ def room_of(module: str) -> str:
             return "doors"
         if inner[-1] == "config" and len(inner) + (package != "simulation") > 1:
             return "settings"
+    if inner[:2] in (["world", "consent"], ["world", "traces"]):  # rooms within a room, which know nothing of it
+        return ".".join(module.split(".")[:3])
     is_room = FILES[f"{package}.{inner[0]}"].name == "__init__.py"
     return f"{package}.{inner[0]}" if is_room or package == "simulation" else package
 

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass, replace
@@ -42,7 +40,9 @@ from tests.client_model.learning.test_local_training import make_phone, some_wei
 from tests.conftest import ROOT
 from tests.doors import toy_cell
 from tests.doors.toy_cell import KIND, Gru, task_of, update_of_a_phone
-from tests.simulation.conftest import TINY, WEIGHTS_ONLY
+from tests.forked_processes import run_forked
+from tests.simulation.conftest import TINY
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
 
 # Training --------------------------------------------------------------------------------------
@@ -145,7 +145,8 @@ def test_a_name_that_nobody_registered_is_refused(tmp_path):
 def test_an_object_of_another_process_trains_here_as_there():
     """Its file runs as `__main__` there, as a notebook would; its classes cannot be imported under that name here."""
     command = [sys.executable, toy_cell.__file__]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=with_path(), cwd=ROOT)
+    done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
     text, there = done.stdout.splitlines()[-2:]
     task = HostTask.from_json(text)
     assert type(task.shape.cell).__module__ == "__main__" and task.shape.cell.update_bias == 0.25
@@ -153,10 +154,6 @@ def test_an_object_of_another_process_trains_here_as_there():
     np.testing.assert_allclose(found, json.loads(there), rtol=1e-5, atol=1e-7)  # another number of threads
     np.testing.assert_array_equal(found, update_of_a_phone(task_of(Gru(0.25))))
     assert (found != update_of_a_phone(task_of(Gru(0.75)))).any()
-
-
-def with_path(*more):
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *more)))}
 
 
 def test_an_object_that_cannot_leave_the_process_is_refused():
@@ -292,27 +289,12 @@ def test_files_agree_with_its_step_and_learn_as_a_simulated_phone_does():
         assert set(names["outputs"]) == {"ids", "probabilities", "logits", "memory_out"}
 
 
-@pytest.fixture
-def installed(tmp_path):
-    """A folder in which a package with this cell's entry point is installed."""
-    about = tmp_path / "site" / "gru_cell-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gru-cell\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[typefleet.cells]\nmy_gru = tests.doors.toy_cell:KIND\n")
-    return about.parent
-
-
 @pytest.mark.slow
-def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, script_here, tmp_path):
-    flags = (*WEIGHTS_ONLY, "--rounds", 8, *FLAGS[:4], "--output-dir", tmp_path / "run")
-    done = script("simulate.py", *flags, "--engine.workers", 1, env=with_path(installed))
-    assert done.returncode == 0, done.stderr
-    assert "model       my_gru small" in done.stdout
-    done = script("export_model.py", tmp_path / "run", env=with_path(installed))
-    assert done.returncode == 0, done.stdout + done.stderr
-    manifest = json.loads((tmp_path / "run" / "model" / "manifest.json").read_text())
+def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed_run, script_here):
+    assert "model       my_gru small" in installed_run.printed
+    manifest = json.loads((installed_run.folder / "model" / "manifest.json").read_text())
     assert set(FILES.values()) <= set(manifest)
     assert manifest["keyboard_train.tflite"]["same_first_word"] >= 0.999
-    unknown = script_here("export_model.py", tmp_path / "run")
+    unknown = script_here("export_model.py", installed_run.folder)
     assert unknown.returncode == 2 and unknown.stderr.count("\n") == 1
     assert "config.toml" in unknown.stderr and "found 'my_gru'" in unknown.stderr
