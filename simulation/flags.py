@@ -22,6 +22,7 @@ from simulation.config_files import read_config as read_config
 from simulation.config_files import result_settings as result_settings
 from simulation.config_files import to_toml as to_toml
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
+from simulation.named_settings import named_part, whole_again
 from simulation.parser_messages import closest_name, in_one_form, unknown_flag
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.signals import (
@@ -145,8 +146,14 @@ def parse_over(
     base = choose(base, _kinds_given(argv, base))
     reject_unknown(argv, base, others)
     make: Callable[[Any], T] = kind
-    hidden = frozenset(flag_name(path) for path in leaves(base) if ignores(path))
-    return parse_with_tyro(kind, argv, make(base), often, hidden)
+    whole = make(base)
+    if page_wanted(argv) is not None:
+        hidden = frozenset(flag_name(path) for path in leaves(base) if ignores(path))
+        return parse_with_tyro(kind, argv, whole, often, hidden)
+    part = named_part(whole, base, argv)
+    parsed = whole_again(parse_with_tyro(type(part), argv, part), whole)
+    check_bounds(parsed)
+    return parsed
 
 
 def _value_given(argv: Sequence[str], name: str) -> str | None:

@@ -90,6 +90,7 @@ BASE = {
         "simulation.early_signals",
         "simulation.parser_messages",
         "simulation.help_pages",
+        "simulation.named_settings",
         "simulation.processes",
         "simulation.signals",
         "simulation.subcommands",

@@ -66,9 +66,10 @@ def main(argv: Sequence[str]) -> int:
     """Carry out the sweep; 1 if no setting could be."""
     _refuse_settings_of_runs(argv)
     flags = parse_with_tyro(Flags, argv)
-    from simulation.studies.sweeps.carry_out import carry_out
     from simulation.studies.sweeps.study_file import read_study
 
     study = read_study(flags.study, seeds=flags.seeds, trials=flags.trials)
+    from simulation.studies.sweeps.carry_out import carry_out  # seconds of imports, for a study that is accepted
+
     result = carry_out(study, flags.output_dir, flags.parallel, address=flags.address, retry_failed=flags.retry_failed)
     return 0 if result.best is not None or not all(t.state == "failed" for t in result.trials) else 1

@@ -81,6 +81,13 @@ def of_refused(tmp_path_factory):
     return dict(zip(REFUSED, imported(commands), strict=True))
 
 
+def test_a_study_that_is_refused_is_so_before_anything_heavy_is_imported(tmp_path):
+    many = list(range(1, 201))
+    (tmp_path / "study.toml").write_text(f"[search]\n'training.epochs' = {many}\nrounds = {many}\n")
+    ((code, heavy),) = imported([[ROOT / "scripts" / "sweep.py", tmp_path / "study.toml"]])
+    assert (code, heavy & {"tensorflow", "ray", "flwr", "matplotlib"}) == (2, set())
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused_is_refused_before_anything_heavy_is_imported(case, of_refused):
     assert of_refused[case] == (2, set())

@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulation.files import write_text_atomically
@@ -82,6 +82,7 @@ def plain(tree):
     return tree.item() if isinstance(tree, np.ndarray) else {name: plain(value) for name, value in tree.items()}
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text("abc_0", min_size=1), trees))
 def test_a_tree_and_its_paths_say_the_same(tree):
     flat = flattened(tree)

@@ -137,7 +137,7 @@ def test_the_ring_that_is_priced_is_that_of_a_run_with_so_many_phones(monkeypatc
 
     def seen(phones, length, ring, **how):
         asked.append((phones, length, ring.bits))
-        return measure(phones, 64, ring, **how)  # of a vector that costs nothing
+        return measure(3, 64, ring, **how)  # of phones and a vector that cost nothing
 
     monkeypatch.setattr(aggregation_costs, "measure", seen)
     measure_costs(Plan(presets=("small",), cohorts=(127, 128), schemes=("secagg",), played=1))

@@ -5,6 +5,8 @@ import json
 import sys
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from simulation.studies.sweeps import run_host
 from simulation.studies.sweeps.carry_out import carry_out
@@ -66,6 +68,18 @@ def swept(study, folder):
         patch.setattr(run_host, "_MODULE", "tests.simulation.studies.sweeps.trial_without_ray")
         carry_out(read_study(study), folder, stream=printed)
     return printed.getvalue()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_wait_for_the_disk():
+    """What searches keep need not outlive a power cut; each of thousands of commits waits for the disk else."""
+
+    def soon(connection, _):
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", soon)
+    yield
+    event.remove(Engine, "connect", soon)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from server_strategy.privacy.account import Account
 from simulation.commands import sweep
 from simulation.run.run_messages import Line, RunEnded, RunFailed, RunRequest
 from simulation.studies.account_report import account_lines
+from simulation.studies.sweeps import desk as desk_module
 from simulation.studies.sweeps.desk import Desk, Places, best_trial
 from simulation.studies.sweeps.display import SweepDisplay
 from simulation.studies.sweeps.folder import CHOSEN, CONFIRMATION, is_of
@@ -61,8 +62,9 @@ class Process:
 
 
 @pytest.fixture(autouse=True)
-def none_begun():
+def none_begun(monkeypatch):
     LOG.clear()
+    monkeypatch.setattr(desk_module, "_LOOK_EVERY_S", 0.01)
 
 
 def study(search, **options):

@@ -53,7 +53,7 @@ def test_share_of_time_follows_each_phones_own_share():
 
 
 @given(st.lists(st.floats(0, 6 * DAY_S), min_size=1, max_size=12))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_calendar_finds_at_any_moment_what_a_look_at_everybody_finds(moments):
     may_train = np.arange(PHONES) % 7 != 0
     calendar, model = CheckInCalendar(MODEL, may_train), AvailabilityModel(Habits(), WorldFacts(PHONES, seed=1))
