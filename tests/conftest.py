@@ -21,6 +21,9 @@ from tests.reached_lines import HandedToCoverage, note_if_asked
 note_if_asked()
 # A second thread of numpy's BLAS would wait, busily, for a processor that another process of tests has. Before numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Else each of a hundred processes compiles all our modules, and each that runs tests rewrites all their assertions.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: E402, F401
 from simulation.flags import run_door  # noqa: E402

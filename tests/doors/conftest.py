@@ -16,9 +16,9 @@ from tests.waiting import PATIENCE_S
 
 POINTS = """
 [typefleet.cells]
-my_gru = tests.doors.test_cell_door:KIND
+my_gru = tests.doors.toy_cell:KIND
 [typefleet.mechanisms]
-toy = tests.doors.test_mechanism_door:KIND
+toy = tests.doors.toy_mechanism:KIND
 [typefleet.metrics]
 mean_reciprocal_rank = tests.doors.test_metric_door:KIND
 """

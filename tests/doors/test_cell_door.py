@@ -5,22 +5,19 @@ import json
 import sys
 import threading
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from annotated_types import Ge
 
-from client_model.config import ModelConfig, TrainingConfig
-from client_model.learning.cells.base import CellWeight, glorot, starting_at
+from client_model.config import ModelConfig
+from client_model.learning.cells.base import CellWeight, starting_at
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, flatten, initial_weights, model_shape, unflatten
 from client_model.learning.local_training import LocalTrainer
 from client_model.public_start import PUBLIC_START
-from client_model.text.population import PopulationSpec
 from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from client_model.tflite.export_checks import (
     CheckText,
@@ -33,7 +30,6 @@ from client_model.tflite.export_folder import FILES
 from client_model.tflite.export_tflite import check_exportable, convert
 from client_model.tflite.interpreter import open_interpreter
 from simulation.engine.host_task import HostTask
-from simulation.engine.phone_host import PhoneHost
 from simulation.flags import parse_simulate, read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.lifecycle import start_run
@@ -42,47 +38,12 @@ from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.client_model.learning.test_local_training import make_phone, some_weights
 from tests.conftest import ROOT
+from tests.doors import toy_cell
+from tests.doors.toy_cell import KIND, Gru, task_of, update_of_a_phone
 from tests.forked_processes import run_forked
 from tests.simulation.conftest import TINY
 from tests.waiting import PATIENCE_S
-from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError
-
-# The cell --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Gru(KindSettings):
-    """Gated recurrent unit (Cho et al., arXiv:1406.1078) with a projection; gate order: update, reset, candidate."""
-
-    name: ClassVar[str] = "my_gru"
-
-    update_bias: Annotated[float, Ge(0)] = 1.0
-    """Bias of the update gate at the start; a larger one remembers for longer."""
-
-    def weights(self, sizes):
-        d, u = sizes.embedding, sizes.units
-        return {
-            "input_kernel": glorot(d, 3 * u, u),
-            "recurrent_kernel": glorot(u, 3 * u, u),
-            "gate_bias": starting_at((self.update_bias, u), (0.0, 2 * u)),
-            "projection": glorot(u, d),
-        }
-
-    def state_sizes(self, sizes):
-        return {"memory": sizes.units}
-
-    def step(self, weights, x, state):
-        memory = state["memory"]
-        of_input = tf.split(tf.matmul(x, weights["input_kernel"]) + weights["gate_bias"], 3, axis=1)
-        of_memory = tf.split(tf.matmul(memory, weights["recurrent_kernel"]), 3, axis=1)
-        update, reset = (tf.sigmoid(of_input[gate] + of_memory[gate]) for gate in (0, 1))
-        candidate = tf.tanh(of_input[2] + reset * of_memory[2])
-        memory = candidate + update * (memory - candidate)
-        return tf.matmul(memory, weights["projection"]), {"memory": memory}
-
-
-KIND = Kind("my_gru", "gated recurrent unit", make=lambda settings: settings, settings=Gru)
 
 # Training --------------------------------------------------------------------------------------
 
@@ -180,29 +141,10 @@ def test_a_name_that_nobody_registered_is_refused(tmp_path):
 
 # By object -------------------------------------------------------------------------------------
 
-WORDS = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, "the", "to", "you"))
-
-
-def task_of(cell):
-    return HostTask(
-        population=PopulationSpec(0, 40),
-        vocabulary=WORDS.to_text(),
-        shape=ModelShape(cell, len(WORDS), 8, 12, 6),
-        training=TrainingConfig(max_sequences=5),
-        evaluation_sequences=4,
-        seed=0,
-        handed_in={"cell": cell},
-    )
-
-
-def update_of_a_phone(task):
-    host = PhoneHost(task)
-    return host.train(host.load(initial_weights(task.shape, 0)), host.read(3, 1)).update
-
 
 def test_an_object_of_another_process_trains_here_as_there():
-    """This file runs as `__main__` there, as a notebook would; its classes cannot be imported under that name here."""
-    command = [sys.executable, __file__]
+    """Its file runs as `__main__` there, as a notebook would; its classes cannot be imported under that name here."""
+    command = [sys.executable, toy_cell.__file__]
     done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     text, there = done.stdout.splitlines()[-2:]
@@ -356,9 +298,3 @@ def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(install
     unknown = script_here("export_model.py", installed_run.folder)
     assert unknown.returncode == 2 and unknown.stderr.count("\n") == 1
     assert "config.toml" in unknown.stderr and "found 'my_gru'" in unknown.stderr
-
-
-if __name__ == "__main__":
-    task = task_of(Gru(0.25))
-    print(task.to_json())
-    print(json.dumps(update_of_a_phone(task).tolist()))

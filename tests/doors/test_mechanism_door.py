@@ -1,12 +1,10 @@
-"""A noise mechanism of somebody else's: all of it stands in this file, and it goes wherever ours go."""
+"""A noise mechanism of somebody else's: all of it stands in one file, and it goes wherever ours go."""
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
-from annotated_types import Gt
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import gaussian_rho
@@ -20,61 +18,11 @@ from simulation.flags import parse_simulate, to_toml
 from simulation.parts import Parts
 from simulation.run.preparation import prepare
 from simulation.settings import flag_name, leaves
+from tests.doors.toy_mechanism import KIND, Toy, ToySettings
 from tests.server_strategy.test_dp_fedavg import PHONES, flat, make, play, play_round
 from tests.simulation.conftest import WEIGHTS_ONLY
-from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class ToySettings(KindSettings):
-    """Settings of the toy mechanism."""
-
-    toy_setting: Annotated[float, Gt(0)] = 2.0
-    """Variance of its noise, in that of a draw."""
-
-
-@dataclass(frozen=True)
-class Toy:
-    """Independent noise of another variance: a phone pays that much less for each participation."""
-
-    variance: float
-    name: ClassVar[str] = "toy"
-    description: ClassVar[str] = "independent noise of another variance"
-    independent: ClassVar[bool] = True
-    vectors_of_memory: ClassVar[int] = 0
-
-    def sensitivity_squared(self, releases: int, min_separation: int, max_participations: int) -> float:
-        return min(max_participations, -(-releases // min_separation)) / self.variance
-
-    def sum_errors(self, releases: int) -> np.ndarray:
-        return self.variance * np.arange(1.0, releases + 1)
-
-    def stream(self):
-        return ToyStream(self.variance)
-
-
-class ToyStream:
-    def __init__(self, variance):
-        self.variance = variance
-
-    def next(self, draw):
-        return np.sqrt(self.variance) * draw(0)
-
-    def state(self):
-        return {}
-
-    def load_state(self, state):
-        pass
-
-
-KIND = MechanismKind(
-    Toy.name,
-    Toy.description,
-    make=lambda settings, horizon: Toy(settings.toy_setting),
-    settings=ToySettings,
-    makes=Toy,
-)
 PRIVACY = PrivacyConfig(clip_norm=0.5, noise_multiplier=0.8)
 FACTS = StatementFacts(
     data_covered="some text",
@@ -143,7 +91,8 @@ def test_the_statement_says_whose_word_the_cost_is(registered, monkeypatch, is_i
         play(strategy, grid, 2)
         content = privacy_json(strategy.plan, strategy.last_round.spent, FACTS)
         page = privacy_markdown(strategy.plan, strategy.last_round.spent, FACTS)
-        assert "Independent noise of another variance." in page and f"`{__name__}` computes" in page
+        whose = type(mechanism or Toy(2.0)).__module__
+        assert "Independent noise of another variance." in page and f"`{whose}` computes" in page
         can_be_checked = is_installed and mechanism is None
         warning = "is registered where not every process finds it"
         assert (warning in page) == (warning in content["caveats"][-1]) == (not can_be_checked)

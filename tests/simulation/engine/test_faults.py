@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -95,28 +94,29 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
         simulate("--resume", runs[1])
 
 
-def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, simulate_on_ray, tmp_path):
-    killed = []
+def test_a_worker_and_what_it_was_forked_from_killed_in_mid_round_leave_no_mark(undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    killed = wait_for_busy_worker(psutil.Process(process.pid))
+    server = killed.parent()
+    killed.kill()
+    again = wait_for_busy_worker(psutil.Process(process.pid), other_than=(killed, *server.children()))
+    assert server.name() == "fork-server" and again.parent() == server
+    server.kill()  # with which its workers end; others are started in the ordinary way
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, errors
+    assert not any(one.is_running() for one in (killed, again, server))
+    assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
 
-    def kill_a_busy_worker():
-        killed.append(wait_for_busy_worker(psutil.Process()))
-        killed[0].kill()
 
-    killer = threading.Thread(target=kill_a_busy_worker)
-    killer.start()
-    simulate_on_ray(*WEIGHTS_ONLY, "--output-dir", tmp_path / "run")
-    killer.join()
-    assert not killed[0].is_running()
-    assert outcome(tmp_path / "run")["weights_sha256"] == undisturbed["weights_sha256"]
-
-
-def wait_for_busy_worker(above):
+def wait_for_busy_worker(above, other_than=()):
     """A worker below the process `above` that is at work on a message."""
     give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         for child in above.children(recursive=True):
             try:
-                if "ClientAppActor.run" in " ".join(child.cmdline()):  # Ray says what each worker is doing
+                if "ClientAppActor.run" in " ".join(child.cmdline()) and child not in other_than:  # as Ray calls it
                     return child
             except psutil.NoSuchProcess:
                 continue
@@ -247,10 +247,10 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
 
 
 def test_workers_that_cannot_start_are_said_with_their_reason(script_here, no_engine, monkeypatch, tmp_path):
-    # Every Python that begins now works but Ray's workers, as with a broken package.
+    # Every Python that begins now works but Ray's workers and what they are forked from, as with a broken package.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "if 'default_worker' in ' '.join(sys.orig_argv):\n"
+        "if any(name in ' '.join(sys.orig_argv) for name in ('default_worker', 'fork_server')):\n"
         "    os.write(2, b'ImportError: numpy.core.multiarray failed to import\\n')\n"
         "    os._exit(1)\n"
     )
