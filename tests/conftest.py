@@ -37,10 +37,9 @@ settings.load_profile("typefleet")
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
-LONGEST = (  # files whose slow tests take more than some 15 s, longest first
-    *("test_faults", "test_sweep", "test_lives", "test_fleet_scripts", "test_keyboard_page", "test_runs"),
-    *("test_places", "test_flower_on_ray", "test_superlink", "test_cell_door", "test_central_comparison"),
-    *("test_metric_door", "test_page", "test_fleet_fit", "test_mechanism_comparison", "test_mechanism_door"),
+LONGEST = (  # files whose slow tests take more than some 10 s, longest first
+    *("test_faults", "test_lives", "test_superlink", "test_keyboard_page", "test_sweep", "test_runs", "test_places"),
+    *("test_flower_on_ray", "test_cell_door", "test_face", "test_memorisation", "test_fleet_fit", "test_fleet_scripts"),
 )
 
 

@@ -94,6 +94,12 @@ def run_forked(args: Sequence[object], *, timeout: float | None = None, **how: A
     return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)
 
 
+def forking() -> types.SimpleNamespace:
+    """What stands in for the module `subprocess` in a module of ours, whose processes are forked then."""
+    run = lambda args, capture_output, text, check: run_forked(args)  # noqa: E731
+    return types.SimpleNamespace(**{**vars(subprocess), "Popen": ForkedProcess, "run": run})
+
+
 @cache
 def _server() -> socket.socket:
     """The connection to the server of this process; when it closes, the server ends."""

@@ -1,10 +1,12 @@
 """A small exported model for tests of what shows it: random weights, real words, all that a run's export has inside."""
 
 import numpy as np
+import pytest
 
 from client_model.config import ModelConfig
 from client_model.learning.language_model import model_shape
 from client_model.text.vocabulary import BOS, EOS, FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
+from client_model.tflite import compensated_rounding
 from client_model.tflite.export_checks import CheckText
 from client_model.tflite.export_tflite import TARGETS, Target, export_model
 from simulation.config import RunConfig
@@ -20,7 +22,8 @@ call me well good morning night
 WORDS = _WORDS.split()
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, *WORDS, *(f"word{number}" for number in range(120))))
 
-SHAPE = model_shape(ModelConfig(vocabulary_size=len(VOCABULARY), embedding_size=16, units=32), len(VOCABULARY))
+_MODEL = ModelConfig(vocabulary_size=len(VOCABULARY), embedding_size=16, units=32, sequence_length=8)
+SHAPE = model_shape(_MODEL, len(VOCABULARY))
 
 
 def export_small_model(root, seed, kinds, shape=SHAPE):
@@ -35,9 +38,8 @@ def export_small_model(root, seed, kinds, shape=SHAPE):
     card = model_card(RunConfig(), shape, SUMMARY, PRIVACY, METRICS)
     (root / "model").mkdir(parents=True)
     inside = associated_files(card, VOCABULARY.to_text(), METRICS)
-    former = dict(TARGETS)
-    TARGETS.update(dict.fromkeys(TARGETS, Target(0.0, 0.0)))  # random weights are no model to hold to a bound
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in TARGETS:
+            patch.setitem(TARGETS, kind, Target(0.0, 0.0))  # random weights are no model to hold to a bound
+        patch.setattr(compensated_rounding, "_TOKENS", 400)  # nor one to be rounded as well as it can be
         export_model(root / "model", shape, weights, text, kinds, 0.0, inside)
-    finally:
-        TARGETS.update(former)

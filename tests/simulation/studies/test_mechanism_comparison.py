@@ -23,6 +23,7 @@ from simulation.studies.mechanism_verdicts import (
     verdicts,
 )
 from tests.conftest import ROOT
+from tests.forked_processes import forking
 from tests.simulation.conftest import WEIGHTS_ONLY
 from typefleet import studies
 from typefleet.doors import Kind
@@ -175,6 +176,7 @@ def test_with_one_seed_it_is_told_over_the_people_held_out():
 def test_runs_are_made_once_and_kept(straight, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(comparison, "private_mechanisms", lambda: ("gaussian",))
     monkeypatch.setattr(comparison, "_MODULE", "tests.simulation.engine_in_process")
+    monkeypatch.setattr(comparison, "subprocess", forking())
     monkeypatch.chdir(ROOT)
     run = parse_simulate([str(flag) for flag in WEIGHTS_ONLY]).run
     settings = replace(run, privacy=replace(run.privacy, noise_multiplier=None))

@@ -21,7 +21,7 @@ def subject(phones, epochs=30):
         fleet=FleetConfig(size=phones),
         cohort=CohortConfig(goal=2),
         data=DataConfig(format="synthetic", vocabulary_phones=50),
-        model=ModelConfig(vocabulary_size=300, embedding_size=16, units=24),
+        model=ModelConfig(vocabulary_size=300, embedding_size=16, units=24, sequence_length=10),
         training=TrainingConfig(learning_rate=4.0, max_sequences=20, epochs=epochs),
         privacy=PrivacyConfig(mechanism="none"),
         server_optimizer=ServerOptimizerConfig("sgd", learning_rate=1.0, schedule="constant"),

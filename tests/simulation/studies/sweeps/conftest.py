@@ -12,6 +12,7 @@ from simulation.studies.sweeps import run_host
 from simulation.studies.sweeps.carry_out import carry_out
 from simulation.studies.sweeps.study_file import read_study
 from tests.conftest import ROOT
+from tests.forked_processes import forking
 
 STUDY = """
 seeds = 2
@@ -62,9 +63,10 @@ def command(study, folder, *flags):
 
 
 def swept(study, folder):
-    """What scripts/sweep.py prints, in this process, with runs in another one and without Ray."""
+    """What scripts/sweep.py prints, in this process, with runs in a forked one and without Ray."""
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_host, "subprocess", forking())
         patch.setattr(run_host, "_MODULE", "tests.simulation.studies.sweeps.trial_without_ray")
         carry_out(read_study(study), folder, stream=printed)
     return printed.getvalue()

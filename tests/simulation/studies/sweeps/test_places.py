@@ -15,7 +15,10 @@ ASKED = Study(StudyOptions(), {}, {"rounds": Choices((1,))})
 
 @pytest.mark.slow
 def test_a_cluster_is_filled_and_the_bits_are_the_same(whole, tmp_path):
-    """Two runs on two machines at the same time, of settings that the sweep of `whole` had here as well."""
+    """By the script, each run with an engine on Ray of its own: two on two machines at the same time.
+
+    Their settings are among those that the sweep of `whole` had here, without Ray.
+    """
     study = described(tmp_path, "[4.0]", "confirm = false")
     study.write_text(study.read_text().replace("seeds = 2", "seeds = 1"))
     # On loopback alone, which nobody else reaches, and where Ray itself would not look for it.

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,8 +19,9 @@ from simulation.studies.sweeps.carry_out import carry_out
 from simulation.studies.sweeps.results import difference_of, sweep_result
 from simulation.studies.sweeps.search import Search
 from simulation.studies.sweeps.study_file import read_study
+from tests.conftest import ROOT
 from tests.forked_processes import ForkedProcess
-from tests.simulation.studies.sweeps.conftest import command, described, swept, weights
+from tests.simulation.studies.sweeps.conftest import described, swept, weights
 from tests.waiting import wait_until
 from typefleet.errors import ConfigError
 
@@ -87,11 +89,12 @@ def test_the_cost_of_tuning_is_that_of_every_run(whole):
 
 @pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(whole, tmp_path):
-    """By the script and on Ray, with the first seed alone; it goes on without, and has the bits of the whole sweep."""
+    """With the first seed alone; it goes on in another process, and has the bits of the whole sweep."""
     _, straight, _ = whole
     study, folder = described(tmp_path), tmp_path / "sweep"
     study.write_text(study.read_text().replace("seeds = 2", "seeds = 1"))
-    process = ForkedProcess(command(study, folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = [sys.executable, "-m", "tests.simulation.studies.sweeps.sweep_without_ray", study]
+    process = ForkedProcess([*command, "--output-dir", folder], cwd=ROOT, stdout=subprocess.DEVNULL)
     wait_until((folder / "trials/0001/seed-0/summary.json").exists, "a second run that has ended")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
