@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord
 
 from server_strategy.aggregation.graph import Assumptions
 from server_strategy.aggregation.keys import Authority, RunSecret
@@ -179,6 +179,37 @@ def test_leave_to_learn_is_asked_once_and_before_any_bucket_is_unmasked():
     came = strategy._aggregator.join(replies, strategy._round_plan.reporters, SIZE, may_learn)
     assert heard == [(GOAL, 0)] and not unmasked(hosts)
     assert came.not_summed == "not today" and not came.total.any()
+
+
+def test_a_sum_that_is_none_leaves_out_its_bucket_alone():
+    hosts, spoiled = Hosts(), []
+
+    def answer(message):
+        reply = hosts.answer(message)
+        if not spoiled:
+            (total,) = reply.content["update-sum"].to_numpy_ndarrays()
+            reply.content["update-sum"] = ArrayRecord([total + 2**45])  # a host that adds what no phone sent
+            spoiled.append(reply.content["metrics"]["phone-ids"][0])
+        return reply
+
+    _, (outcome,), strategy = play(masked(rule_of(), hosts), answer, rounds=1)
+    assert outcome.aggregation["buckets"]["left_out"] == {"no_sum": 1} and outcome.reports == 16
+    assert strategy.participation.counts[spoiled[0]] == 1
+
+
+def test_no_answer_bares_a_vector_and_what_is_unmasked_is_the_sum_of_each_bucket():
+    hosts = Hosts()
+    _, _, strategy = play(masked(rule_of(), hosts), hosts.answer, rounds=1, per_message=1)
+    vectors = {phone: vector for (_, phone), vector in hosts.vectors.items()}
+    told = [a.content["update-sum"].to_numpy_ndarrays()[0] for a in hosts.answers if "update-sum" in a.content]
+    assert len(told) == len(vectors) == GOAL
+    ring = 2**48 - 1
+    for vector in vectors.values():
+        assert not any(((one ^ vector) & ring == 0).mean() > 0.2 for one in told)
+    sessions = strategy._aggregator._sessions
+    for session in sessions:
+        np.testing.assert_array_equal(session.total(), sum(vectors[phone] for phone in session.phones))
+    assert len(sessions) == 5 and all(len(session.phones) == 4 for session in sessions)
 
 
 def test_every_phone_is_told_the_number_of_its_bucket_and_knows_none_outside():
