@@ -30,7 +30,7 @@ from server_strategy.protocol import TrainRequest
 from server_strategy.record_reader import ProtocolError
 from server_strategy.robust.rule import RobustRule
 from server_strategy.robust_rounds import bucket_facts
-from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
+from server_strategy.round_replies import RoundReplies, SummedAnswers, read_totals, without_failed_hosts
 from server_strategy.secagg_rounds import SecAgg
 from server_strategy.shard_reply import phones_named
 from typefleet.errors import expected
@@ -64,15 +64,13 @@ class Buckets:
         Raises:
             ProtocolError: an answer is malformed, has phones of two buckets, or phones that were not asked.
         """
-        own: list[list[Message]] = [[] for _ in self.dealt]
-        for reply in replies:
-            named = [] if reply.has_error() else phones_named(reply).tolist()
-            where = {self._whose.get(phone, 0) for phone in named} or {0}
+        adding = [SummedAnswers(reporters[np.isin(reporters, phones)], length) for phones in self.dealt]
+        for reply in without_failed_hosts(replies):
+            where = {self._whose.get(phone, 0) for phone in phones_named(reply).tolist()} or {0}
             if len(where) > 1:
                 raise ProtocolError(expected("answer to train", "phones of one bucket", f"those of {len(where)}"))
-            own[where.pop()].append(reply)
-        asked = [reporters[np.isin(reporters, phones)] for phones in self.dealt]
-        self.came = [join_summed_replies(some, phones, length) for some, phones in zip(own, asked, strict=True)]
+            adding[where.pop()].add(reply)
+        self.came = [one.joined() for one in adding]
 
     def drop_totals(self) -> list[NDArray[np.int64]]:
         """The sums that came, B times int64 [length], which are not kept here: each is as large as the model."""

@@ -78,7 +78,7 @@ def join_replies(
     """
     total, none = np.zeros(num_weights, np.int64), np.zeros(0, np.int64)
     answers: list[TrainReply] = []
-    for reply in _without_failed_hosts(replies):
+    for reply in without_failed_hosts(replies):
         answer = TrainReply.from_message(reply, reporters, num_weights)
         if seen is not None:
             seen(answer)
@@ -105,15 +105,43 @@ def join_summed_replies(replies: Iterable[Message], reporters: NDArray[np.int64]
     Raises:
         ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
     """
-    total, none = np.zeros(length, np.int64), np.zeros(0, np.int64)
-    answers: list[SummedReply] = []
-    for reply in _without_failed_hosts(replies):
-        answer = SummedReply.from_message(reply, reporters, length)
-        total += answer.total  # wraps around, as it should
-        answers.append(replace(answer, total=none))
-    digests = [answer.vectors_digest for answer in answers]
-    added = added_digests(one or b"" for one in digests).hex() if None not in digests else None
-    return replace(_joined(answers, total, reporters), vectors_digest=added)
+    adding = SummedAnswers(reporters, length)
+    for reply in without_failed_hosts(replies):
+        adding.add(reply)
+    return adding.joined()
+
+
+class SummedAnswers:
+    """Adds sums of phones' vectors up as they come, and lets go of each.
+
+    Args:
+        reporters: phones that were asked.
+        length: numbers of a vector.
+    """
+
+    def __init__(self, reporters: NDArray[np.int64], length: int) -> None:
+        self._reporters, self._total = reporters, np.zeros(length, np.int64)
+        self._answers: list[SummedReply] = []
+
+    def add(self, reply: Message) -> None:
+        """Add an answer without an error.
+
+        Raises:
+            ProtocolError: it is malformed, or has a phone that was not asked.
+        """
+        answer = SummedReply.from_message(reply, self._reporters, len(self._total))
+        self._total += answer.total  # wraps around, as it should
+        self._answers.append(replace(answer, total=np.zeros(0, np.int64)))
+
+    def joined(self) -> RoundReplies:
+        """All that came; `total` has the coordinates that go with an update at its end.
+
+        Raises:
+            ProtocolError: a phone reported twice.
+        """
+        digests = [answer.vectors_digest for answer in self._answers]
+        added = added_digests(one or b"" for one in digests).hex() if None not in digests else None
+        return replace(_joined(self._answers, self._total, self._reporters), vectors_digest=added)
 
 
 def read_totals(
@@ -145,7 +173,8 @@ def read_totals(
     return replace(masked, total=update, sums=sums)
 
 
-def _without_failed_hosts(replies: Iterable[Message]) -> Iterable[Message]:
+def without_failed_hosts(replies: Iterable[Message]) -> Iterable[Message]:
+    """The answers that are none of a host that failed, which is logged."""
     for reply in replies:
         if reply.has_error():
             _LOG.log(WARNING, "a host failed, its phones count as lost: %s", reply.error.reason)

@@ -8,15 +8,17 @@ neighbours, threshold and latency.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import annotated_types as at
 import tyro
 
+from server_strategy.privacy.config import PrivacyConfig
 from simulation.config import RunConfig, check
 from simulation.flags import parse_with_settings
+from simulation.settings import choose
 from simulation.studies.dry_run_settings import (
     GRID_FLAGS,
     NO_GRID,
@@ -59,6 +61,9 @@ def parse(argv: Sequence[str]) -> Flags:
     """Flags over file over defaults."""
     others = ("--config", "--days", "--seeds", *PROTECTION_FLAGS, *GRID_FLAGS)
     flags = parse_with_settings(Flags, argv, others, ignores, often=_OFTEN)
+    if flags.run.aggregation.robust != "none" and flags.run.privacy == PrivacyConfig():
+        # No flag here says that the run which is played has no noise, without which no rule goes.
+        flags = replace(flags, run=choose(flags.run, {("privacy", "mechanism"): "none"}))
     check(flags.run)
     if flags.grid != NO_GRID:
         require_each_once(flags.grid)

@@ -93,10 +93,10 @@ def aggregation_words(config: RunConfig) -> str | None:
     buckets = config.aggregation.sums_buckets
     graph = (
         f"{size.neighbours} neighbours a phone, shares of {size.threshold} open a secret, at least "
-        f"{size.least_survivors} of {size.phones} vectors{' of a bucket' if buckets else ''}"
+        f"{size.least_survivors} of {size.phones} vectors"
     )
     if config.aggregation.protocol == "secagg":
-        what = f"sums over buckets of {size.phones} phones or more" if buckets else "each round's sum"
+        what = f"sums of buckets of {size.phones} phones or more" if buckets else "each round's sum"
         return f"sums        secagg: the server learns {what} alone\n            {graph}"
     return f"sums        as under secagg, without keys or masks: nothing is hidden\n            {graph}"
 
@@ -115,5 +115,5 @@ def robust_words(config: RunConfig) -> str | None:
             f"robust      {settings.robust}: updates longer than {settings.screening_norm:g} clip norms count as zeros"
         )
     rule = robust_rule_of(settings, config.cohort)
-    each = f"{rule.buckets} buckets, each of {rule.bucket_phones} phones or more"
-    return f"robust      {rule.name} of {each}; attackers in at most {rule.spoiled}"
+    each = f"{rule.buckets} buckets of {rule.bucket_phones} phones or more"
+    return f"robust      {rule.name} of {each}, {rule.spoiled} may be spoiled"

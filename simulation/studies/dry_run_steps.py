@@ -22,6 +22,8 @@ def steps_summary(rounds: Sequence[SteppedFunnel]) -> dict[str, Any]:
     """
     failed = Counter(one.aggregation_failed for one in rounds if one.aggregation_failed is not None)
     group = sum(one.group for one in rounds)
+    out = [one.bucket_left_out for one in rounds if one.bucket_left_out is not None]
+    of_buckets = {"bucket_left_out_share": sum(out) / group} if out else {}
     return {
         "rounds": len(rounds),
         "with_a_sum_share": 1 - sum(failed.values()) / len(rounds),
@@ -30,6 +32,7 @@ def steps_summary(rounds: Sequence[SteppedFunnel]) -> dict[str, Any]:
         "steps_s": {f"p{q}": float(np.percentile([one.aggregation_s for one in rounds], q)) for q in (5, 50, 95)},
         "phone_up_mb": float(np.median([one.phone_up_bytes for one in rounds])) / 1e6,
         "phone_down_mb": float(np.median([one.phone_down_bytes for one in rounds])) / 1e6,
+        **of_buckets,
     }
 
 
@@ -45,5 +48,7 @@ def steps_words(found: dict[str, Any]) -> str:
         f"steps take {seconds['p50']:,.0f} s (5 to 95 %: {seconds['p5']:,.0f} to {seconds['p95']:,.0f} s)",
         f"a phone sends {found['phone_up_mb']:,.2f} MB and hears {found['phone_down_mb']:,.2f} MB in them",
     ]
+    if "bucket_left_out_share" in found:
+        words.append(f"{found['bucket_left_out_share']:.1%} of phones stayed in a bucket without a sum")
     words += [f"{number:,} failed: {WHY_FAILED[cause]}" for cause, number in found["failed"].items()]
     return "; ".join(words)

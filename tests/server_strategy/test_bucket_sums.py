@@ -1,19 +1,23 @@
 """Sums of buckets under a robust rule: the bits of a server that is told all, and nothing learnt but those sums."""
 
+import gc
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
 from server_strategy.aggregation.graph import Assumptions
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregation.terms import Step
+from server_strategy.aggregation.vector import TAIL
+from server_strategy.aggregators import Line
 from server_strategy.bucket_sums import BucketsAlone, SecAggBuckets
-from server_strategy.cohorts import UniformCohorts
+from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
-from server_strategy.protocol_of_sums import StepRequest
+from server_strategy.protocol_of_sums import StepRequest, SummedReply
 from server_strategy.record_reader import ProtocolError
 from server_strategy.robust.buckets import buckets_of
 from server_strategy.robust.rule import RobustRule
@@ -181,6 +185,37 @@ def test_leave_to_learn_is_asked_once_and_before_any_bucket_is_unmasked():
     assert came.not_summed == "not today" and not came.total.any()
 
 
+def test_a_sum_that_is_none_leaves_out_its_bucket_alone():
+    hosts, spoiled = Hosts(), []
+
+    def answer(message):
+        reply = hosts.answer(message)
+        if not spoiled:
+            (total,) = reply.content["update-sum"].to_numpy_ndarrays()
+            reply.content["update-sum"] = ArrayRecord([total + 2**45])  # a host that adds what no phone sent
+            spoiled.append(reply.content["metrics"]["phone-ids"][0])
+        return reply
+
+    _, (outcome,), strategy = play(masked(rule_of(), hosts), answer, rounds=1)
+    assert outcome.aggregation["buckets"]["left_out"] == {"no_sum": 1} and outcome.reports == 16
+    assert strategy.participation.counts[spoiled[0]] == 1
+
+
+def test_no_answer_bares_a_vector_and_what_is_unmasked_is_the_sum_of_each_bucket():
+    hosts = Hosts()
+    _, _, strategy = play(masked(rule_of(), hosts), hosts.answer, rounds=1, per_message=1)
+    vectors = {phone: vector for (_, phone), vector in hosts.vectors.items()}
+    told = [a.content["update-sum"].to_numpy_ndarrays()[0] for a in hosts.answers if "update-sum" in a.content]
+    assert len(told) == len(vectors) == GOAL
+    ring = 2**48 - 1
+    for vector in vectors.values():
+        assert not any(((one ^ vector) & ring == 0).mean() > 0.2 for one in told)
+    sessions = strategy._aggregator._sessions
+    for session in sessions:
+        np.testing.assert_array_equal(session.total(), sum(vectors[phone] for phone in session.phones))
+    assert len(sessions) == 5 and all(len(session.phones) == 4 for session in sessions)
+
+
 def test_every_phone_is_told_the_number_of_its_bucket_and_knows_none_outside():
     hosts = Hosts()
     play(masked(rule_of(), hosts), hosts.answer, rounds=1)
@@ -214,3 +249,29 @@ def test_no_noise_is_added_to_what_is_no_sum():
     for aggregator in (alone(rule_of()), masked(rule_of(), Hosts())):
         with pytest.raises(ConfigError, match="aggregator: expected one that gives the sum, for which noise is made"):
             make(privacy=PrivacyConfig(noise_multiplier=1.0), cohort=COHORT, aggregator=aggregator)
+
+
+def test_the_servers_memory_is_that_of_the_buckets_whatever_the_number_of_phones():
+    """One answer a phone, each let go of once it is added."""
+    weights = 50_000
+
+    def answers(phones):
+        total = np.ones(weights + TAIL, np.int64)
+        for phone in phones.tolist():
+            message = Message(RecordDict(), dst_node_id=1, message_type="train")
+            message.metadata.__dict__["_message_id"] = "one"
+            content = SummedReply(phones=np.array([phone]), total=total.copy()).to_content()
+            yield Message(content, reply_to=message)
+
+    peaks = []
+    for phones in (np.arange(20), np.arange(200)):
+        aggregator = alone(rule_of())
+        plan = RoundPlan(reporters=phones, tokens=np.ones(len(phones), np.int64))
+        aggregator.begin(1, plan, Line(None, [1], 1.0, weights))
+        gc.collect()
+        tracemalloc.start()
+        came = aggregator.join(answers(phones), phones, weights)
+        peaks.append(tracemalloc.get_traced_memory()[1] / 8 / weights)  # in vectors
+        tracemalloc.stop()
+        assert came.not_summed is None and len(came.reported) == len(phones)
+    assert peaks[0] > 5 and peaks[1] < peaks[0] + 4

@@ -8,6 +8,7 @@ from scipy.stats import hypergeom
 
 from server_strategy.robust.statements import DEFENCES, defence_of
 from server_strategy.secagg_rounds import SecAgg
+from simulation.commands.fleet_dry_run import parse as dry_run_flags
 from simulation.flags import parse_simulate, result_settings
 from simulation.report.page import write_report
 from simulation.run.aggregation_told import aggregation_facts
@@ -80,8 +81,8 @@ def test_the_statement_says_what_a_phone_is_hidden_in_and_is_recomputed(masked):
         (forged / "privacy.json").read_text().replace('"bucket_phones": 5', '"bucket_phones": 16')
     )
     assert checked(forged)[1].wrongs
-    assert "sums over buckets of 5 phones or more alone" in masked.printed
-    assert "robust      median of 4 buckets, each of 5 phones or more; attackers in at most 1" in masked.printed
+    assert "sums of buckets of 5 phones or more alone" in masked.printed
+    assert "robust      median of 4 buckets of 5 phones or more, 1 may be spoiled" in masked.printed
 
 
 @pytest.mark.parametrize(
@@ -203,3 +204,11 @@ def test_a_run_that_is_gone_before_any_bucket_is_unmasked_goes_on_to_the_same_bi
     for name in ("weights_sha256", "devices_trained", "tokens_trained", "aggregation"):
         assert summary[name] == whole[name], name
     assert not checked(tmp_path / "run")[1].wrongs
+
+
+def test_a_dry_run_under_a_rule_is_of_a_run_without_noise():
+    flags = ["--aggregation.robust", "median", "--aggregation.protocol", "arithmetic"]
+    flags += ["--aggregation.step-latency-s", "9"]
+    assert dry_run_flags(flags).run.privacy.mechanism == "none" != dry_run_flags([]).run.privacy.mechanism
+    with pytest.raises(ConfigError, match="noise is made for a sum"):
+        dry_run_flags([*flags, "--privacy.noise-place", "phones"])

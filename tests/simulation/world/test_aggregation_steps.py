@@ -11,6 +11,7 @@ from server_strategy.aggregation.vector import ring_for
 from server_strategy.bucket_sums import BucketsAlone
 from server_strategy.config import CohortConfig
 from simulation.settings import choose
+from simulation.studies.dry_run_steps import steps_summary, steps_words
 from simulation.world.aggregation_settings import order_secret, steps_of
 from simulation.world.config import FleetConfig
 from simulation.world.fleet import Fleet
@@ -114,12 +115,13 @@ def bucketed(latency_s, **own):
 
 
 def test_in_buckets_every_phone_of_the_group_is_counted_once_and_only_few_buckets_are_left_out():
-    world, left_out, failed = bucketed(500.0), 0, 0
+    world, left_out, failed, funnels = bucketed(500.0), 0, 0, []
     for number in range(1, 25):
         plan = world.plan_round(number, EVERYBODY)
         funnel = plan.funnel
         if "group" not in funnel.as_line():
             continue  # too few had trained
+        funnels.append(funnel)
         before = funnel.left_advertise + funnel.left_share + funnel.left_mask
         if funnel.aggregation_failed is None:
             assert funnel.group == funnel.reported + before + funnel.bucket_left_out
@@ -129,6 +131,9 @@ def test_in_buckets_every_phone_of_the_group_is_counted_once_and_only_few_bucket
             assert funnel.aggregation_failed == "too_few_buckets" and funnel.reported == 0
         assert len(plan.reporters) + before == funnel.group  # all of them, so that hosts deal out the same buckets
     assert left_out and failed
+    said = steps_summary(funnels)
+    share = sum(one.bucket_left_out for one in funnels) / sum(one.group for one in funnels)
+    assert said["bucket_left_out_share"] == share and f"{share:.1%} of phones stayed in a bucket" in steps_words(said)
 
 
 def test_who_is_in_the_sum_in_simulated_time_is_who_is_in_it_for_the_server():
