@@ -22,6 +22,7 @@ from typefleet.sealed.envelope import (
     wrapped_anew,
 )
 from typefleet.sealed.storage_key import absolute
+from typefleet.untrusted.toml_tables import read_toml
 
 
 def begin_storage(root: Path, place: str | None) -> None:
@@ -46,7 +47,8 @@ def begin_storage(root: Path, place: str | None) -> None:
 def require_storage(root: Path, place: str | None) -> str | None:
     """Hold a run that goes on to what it began with: with its storage key, or without one.
 
-    The key may lie elsewhere than before, if it is the same; the envelope then says so.
+    The key may lie elsewhere than before, if it is the same; the envelope then says so. Its settings say where it was
+    when the run began: where nobody says otherwise, the envelope knows better.
 
     Args:
         root: of the run's folder.
@@ -64,12 +66,20 @@ def require_storage(root: Path, place: str | None) -> str | None:
             gone = "none: it was erased, and the run with it, or the run began without a storage key"
             raise ConfigError(expected(root / ENVELOPE, "the wrapped key of the run", gone))
         return place
-    place = place or needed.place
+    if place is None or place == _recorded(root):
+        place = needed.place
     data_key_of(root, place)
     if absolute(place) != needed.place:
         content, _ = wrapped_anew(root, place, place)
         write_bytes_atomically(root / ENVELOPE, content, private=True)
     return place
+
+
+def _recorded(root: Path) -> str | None:
+    """Where the storage key was when a run began."""
+    storage = read_toml(root / "config.toml", "the settings of a run", ConfigError).get("storage")
+    place = storage.get("key") if isinstance(storage, dict) else None
+    return place if isinstance(place, str) else None
 
 
 def place_for(root: Path | None, place: str | None) -> str | None:

@@ -11,6 +11,7 @@ from simulation.files import write_bytes_atomically
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, newest_about, save_checkpoint
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.storage.run_files import begin_storage, read_secret, require_storage, write_secret
+from simulation.studies.key_life import rotate
 from tests.simulation.storage.encrypted_run import OTHER, TINY, WORDS, key_file, played
 from typefleet.errors import ConfigError
 from typefleet.sealed import envelope
@@ -71,6 +72,15 @@ def test_a_run_goes_on_with_its_key_from_wherever_that_lies_now(stopped, capsys)
     assert json.loads((stopped.run / "summary.json").read_text())["rounds_completed"] == 2
     assert json.loads((stopped.run / ENVELOPE).read_text())["place"] == str(moved)
     assert not (stopped.run / "noise_secret").exists()
+
+
+def test_a_run_whose_key_was_rotated_goes_on_without_a_flag(stopped):
+    new = key_file(stopped.root / "new", OTHER)
+    rotate([stopped.run, stopped.cache], str(new))
+    stopped.key.unlink()
+    envelope._OPENED.clear()
+    played("--resume", stopped.run)
+    assert json.loads((stopped.run / "summary.json").read_text())["rounds_completed"] == 2
 
 
 def test_a_shredded_run_is_read_by_nobody_and_its_statement_still_holds(stopped, capsys):
