@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from os.path import lexists
 from pathlib import Path
@@ -36,6 +37,7 @@ from simulation.run.checkpoint import CheckpointError, newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
+from simulation.run.text_use import TextUse
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, InputError, expected
 
@@ -219,7 +221,12 @@ def _participation(path: Path, metrics: MetricTable) -> Participation:
             )
             for row in found["recall_by_group"] or []
         ],
+        text=_text_use(found.get("text")),  # earlier versions wrote none
     )
+
+
+def _text_use(found: Any) -> TextUse | None:
+    return None if found is None else TextUse(**{f.name: _count(found[f.name]) for f in fields(TextUse)})
 
 
 def _privacy(path: Path) -> Privacy:
