@@ -45,6 +45,7 @@ SUBCOMMANDS = {
     "fit": Subcommand("fit_fleet", "fit the built-in model of availability to a trace"),
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
     "vocabulary": Subcommand("price_vocabulary", "show what it costs to choose words with noise"),
+    "less-text": Subcommand("price_minimisation", "show what it costs that phones keep less text"),
     "phone-noise": Subcommand(
         "measure_distributed_noise", "measure what it costs that phones add the noise themselves"
     ),

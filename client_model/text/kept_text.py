@@ -54,6 +54,10 @@ class KeptText:
         self.num_phones = inner.num_phones
         self._has_text: NDArray[np.bool_] | None = None  # not asked yet
 
+    def all_text(self) -> "Population":
+        """The same phones with all that they wrote."""
+        return self._inner
+
     def on_day(self, day: int) -> "KeptText":
         """The same phones on another day."""
         if self._limits.days is None or day == self.day:

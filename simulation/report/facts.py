@@ -10,6 +10,7 @@ from client_model.metrics.intervals import Interval
 from client_model.metrics.table import MetricTable
 from simulation.config import RunConfig
 from simulation.run.records import Summary
+from simulation.run.text_use import TextUse
 
 
 class KeyPress(NamedTuple):
@@ -105,6 +106,7 @@ class Participation:
     groups: Sequence[Group]
     recalls: Sequence[GroupRecall]  # none where nobody was measured
     consent: ConsentFacts | None = None  # None: everybody agrees to all
+    text: TextUse | None = None  # of a fleet too large to read, and of sums alone, there is none
 
 
 @dataclass(frozen=True)

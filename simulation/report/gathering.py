@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from os.path import lexists
 from pathlib import Path
@@ -39,6 +40,7 @@ from simulation.run.checkpoint import CheckpointError, newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
+from simulation.run.text_use import TextUse
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, InputError, expected
 
@@ -223,6 +225,7 @@ def _participation(path: Path, metrics: MetricTable) -> Participation:
             for row in found["recall_by_group"] or []
         ],
         consent=None if found.get("consent") is None else _consent(found["consent"], metrics),
+        text=_text_use(found.get("text")),  # earlier versions wrote none
     )
 
 
@@ -252,6 +255,10 @@ def _agreeing(name: Any, grouping: str, row: Any) -> Agreeing:
 def _bounds(row: Any, name: str) -> Interval | None:
     value, low, high = (_number(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
     return None if value is None else Interval(value, low, high, _count(row["measured"]), "people")
+
+
+def _text_use(found: Any) -> TextUse | None:
+    return None if found is None else TextUse(**{f.name: _count(found[f.name]) for f in fields(TextUse)})
 
 
 def _privacy(path: Path) -> Privacy:

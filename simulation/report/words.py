@@ -222,6 +222,17 @@ def participation(found: Participation) -> str:
     )
 
 
+def text_use(found: Participation) -> str:
+    """How much of the text was made use of, and where it is said what less of it would do; nothing where unknown."""
+    if found.text is None or found.text.used_share is None:
+        return ""
+    limits = "" if found.text.kept_share == 1 else f" keep {_share(found.text.kept_share)} of it, and"
+    return (
+        f"Phones that may train wrote {found.text.written_tokens:,} tokens;{limits} those that took part hold "
+        f"{_share(found.text.used_share)} of it."
+    )
+
+
 def groupings(found: Participation) -> str:
     """What the groups of phones are, of those that the tables have."""
     low_gb, mid_gb = TIER_BOUNDS_GB

@@ -83,6 +83,7 @@ ROUNDS = (
 PARTICIPATION = (
     Keys(("by_group.share_of_tokens",), "tokens of each group", SMALL_GROUPS),
     Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
+    Keys(("text", "text.*"), "how much text phones that may train wrote, keep, and trained on", TRAINED_TEXT),
     Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
     Keys(("consent.*",), "who agrees to what and who leaves, in groups, with the metrics of each", SMALL_GROUPS),
     Keys(("not_shown.*",), "what is not shown, and why", SETTINGS),

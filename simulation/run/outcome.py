@@ -24,6 +24,7 @@ from simulation.run.other_runs import keep_on_account, other_runs_now, settle, s
 from simulation.run.records import Summary
 from simulation.run.statement_pages import statement_pages, write_pages
 from simulation.run.sums_told import sums_summary
+from simulation.run.text_use import text_use
 from simulation.run.words_outside import words_outside
 from simulation.subcommands import PROGRAM
 from simulation.world.opting_out import by_consent, consent_record, consent_summary
@@ -91,6 +92,7 @@ def participation_record(run: Run) -> dict[str, Any]:
         "by_group": participation_by_group(
             [*groupings, *by_consent(fleet, now_s)], fleet.may_train, updates, None if summed else run.tokens_by_phone
         ),
+        "text": asdict(text_use(prepared.population, prepared.training_phones, updates > 0)) if grouped else None,
         **({"not_shown": NOT_SHOWN} if summed else {}),
         "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation, prepared.metrics),
         **({} if consent is None else {"consent": consent}),

@@ -6,7 +6,7 @@ is trained, and how many tokens a phone trains on is drawn from what a sample of
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,8 @@ def tokens_of_phones(
         message_format: reads the text's file, in the place of the one that is named.
     """
     sample_size = _SAMPLE if config.data.is_synthetic else None
-    spec = prepare_population(config.data, config.seed, sample_size, message_format, storage_key=config.storage.key)
+    data = replace(config.data, keep_days=None)  # no message is trained on, so none is too old
+    spec = prepare_population(data, config.seed, sample_size, message_format, storage_key=config.storage.key)
     population, length = open_population(spec), config.model.sequence_length
 
     def tokens(phone: int) -> int:
@@ -138,7 +139,7 @@ def prepare_fleet(config: RunConfig, parts: Parts | None = None) -> DryFleet:
         ConfigError, DataError: the settings or the files cannot be used.
     """
     parts = parts or Parts()
-    text = (config.data, config.seed, None, parts.message_format)
+    text = (replace(config.data, keep_days=None), config.seed, None, parts.message_format)
     num_phones = config.fleet.size or prepare_population(*text, storage_key=config.storage.key).num_phones
     _require_phones(config, num_phones)
     tokens = tokens_of_phones(config, num_phones, parts.message_format)

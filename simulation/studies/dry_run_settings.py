@@ -9,7 +9,10 @@ from typefleet.errors import ConfigError, expected
 
 _IGNORED = {
     *("rounds", "evaluation", "privacy", "server_optimizer", "engine", "tracking"),
-    *(("data", name) for name in ("held_out_share", "vocabulary_path", "vocabulary_phones", "min_phones_a_word")),
+    *(
+        ("data", name)
+        for name in ("held_out_share", "vocabulary_path", "vocabulary_phones", "min_phones_a_word", "keep_days")
+    ),
     *(("model", name) for name in ("init", "init_epochs", "init_is_public", "init_learning_rate")),
     *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),
     ("cohort", "max_abandoned_in_a_row"),
