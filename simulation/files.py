@@ -1,5 +1,6 @@
 """Files that are whole or not there: a crash in the middle of a write leaves the old content."""
 
+import glob
 import io
 import os
 import secrets
@@ -42,6 +43,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None], *, private:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def clear_drafts(path: Path) -> None:
+    """Remove what a killed process has left of a file; nobody else may be writing it.
+
+    Args:
+        path: of the file.
+    """
+    for draft in path.parent.glob(f".{glob.escape(path.name)}-{'[0-9a-f]' * 8}"):
+        draft.unlink(missing_ok=True)
 
 
 def write_bytes_atomically(path: Path, content: bytes, *, private: bool = False) -> None:

@@ -44,6 +44,11 @@ def audit_json(audit: ReleaseAudit | None) -> dict[str, Any]:
     return {"audit": {**told, "within": [dict(one) for one in told["within"]], "proves": PROVES}}
 
 
+def _cell(text: str) -> str:
+    """A text as it stands in a cell of a table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|")
+
+
 def audit_markdown(audit: ReleaseAudit | None) -> list[str]:
     """The section of the statement and of the card; nothing where no release was held to a rule.
 
@@ -61,7 +66,7 @@ def audit_markdown(audit: ReleaseAudit | None) -> list[str]:
         "",
         "| figure | at most | the limit is |",
         "|---|--:|---|",
-        *(f"| {one.figure} | {one.limit:.4g} | {_whose(one)} |" for one in audit.within),
+        *(f"| {_cell(one.figure)} | {one.limit:.4g} | {_whose(one)} |" for one in audit.within),
         "",
         *textwrap.wrap(PROVES, _WIDTH),
         "",

@@ -94,6 +94,8 @@ def _audit(flags: Flags, subject: "Subject") -> int:
     audit, console = study.carry_out(subject, flags.attacks), console_for(sys.stdout)
     with held(folder):  # before it is shown, in case its reader goes
         audit = study.with_earlier(audit, study.read_audit(folder))
+        if (folder / "config.toml").is_file():  # a run, which nobody else writes to now
+            study.clear_unfinished(folder)
         paths = [study.write_audit(folder, audit), *study.draw_figures(folder, audit)]
         paths.append(write_page(folder, audit))
     study.print_audit(console, audit)

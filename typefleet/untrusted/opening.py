@@ -62,8 +62,17 @@ def read_text(path: Path, what: str, error: type[InputError], most: int) -> str:
     Raises:
         error: it cannot be read, is longer, or no text.
     """
+    return text_of(read_bytes(path, what, error, most), path, what, error)
+
+
+def text_of(content: bytes, path: Path, what: str, error: type[InputError]) -> str:
+    """What was read of a file, decoded from UTF-8, without a byte order mark.
+
+    Raises:
+        error: it is no text.
+    """
     try:
-        return read_bytes(path, what, error, most).decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as refused:
         raise error(unreadable(path, refused, what)) from refused
 

@@ -8,7 +8,7 @@ from typing import Any
 from typefleet.errors import InputError, expected
 from typefleet.untrusted.json_values import levels
 from typefleet.untrusted.limits import SETTINGS_BYTES, SETTINGS_LEVELS, SETTINGS_LINE_CHARACTERS
-from typefleet.untrusted.opening import read_text
+from typefleet.untrusted.opening import read_bytes, text_of
 
 _PLACE = re.compile(r"(.*) \(at line (\d+), column \d+\)", re.DOTALL)
 _REPEATED = re.compile(r"\s*(\(.*\)|'.*'|\".*\")", re.DOTALL)
@@ -25,7 +25,22 @@ def read_toml(path: Path, what: str, error: type[InputError]) -> dict[str, Any]:
     Raises:
         error: it cannot be read, is longer than settings are, no TOML, or nested too deeply.
     """
-    text = read_text(path, what, error, SETTINGS_BYTES)
+    return toml_of(read_bytes(path, what, error, SETTINGS_BYTES), path, what, error)
+
+
+def toml_of(content: bytes, path: Path, what: str, error: type[InputError]) -> dict[str, Any]:
+    """The table that the bytes of a TOML file are, for who needs both; else as `read_toml`.
+
+    Args:
+        content: of the file.
+        path: of it.
+        what: it should be.
+        error: that is raised.
+
+    Raises:
+        error: they are no TOML, or nested too deeply.
+    """
+    text = text_of(content, path, what, error)
     # The parser's work grows with the square of the parts of a dotted key.
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > SETTINGS_LINE_CHARACTERS:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _WORDS = ("name", "attacker", "sees", "assumes", "quantity", "bound_is", "why")
 _NUMBERS = ("value", "low", "high", "confidence", "bound")
 BY_ITSELF = "this run by itself"  # the figure, of any family, of what a run has whose claim is of a modelled deployment
+EVERY_RELEASE = "all releases"  # the figure, of any family, of whoever sees every release; its bound is the claim
 LARGEST = 1e300  # no figure, and no bound on one, is as large
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from server_strategy.privacy.statement_audit import ReleaseAudit
 from simulation.config import RunConfig
-from simulation.files import read_json_object, write_text_atomically
+from simulation.files import clear_drafts, read_json_object, write_text_atomically
 from simulation.run.directory import RunDirectory
 from simulation.run.statement_pages import built
 from simulation.settings import leaves
@@ -23,7 +23,7 @@ from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 from typefleet.steps import step
 
-FILE_NAME = "audit.json"
+FILE_NAME, PAGE_NAME = "audit.json", "audit.html"
 PASSED_PROVES_NOTHING = (
     "A passed audit proves nothing, since a better attack may come; one that fails does: "
     "something is other than claimed."
@@ -246,6 +246,17 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     path = folder / FILE_NAME
     write_text_atomically(path, json.dumps(audit.to_json(), indent=2, allow_nan=False) + "\n", private=True)
     return path
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed audit has left of its files; nobody else may be writing them.
+
+    Args:
+        folder: of the audit.
+    """
+    pictures = [known.figure.file_name for known in ATTACKS.values() if known.figure is not None]
+    for name in (FILE_NAME, PAGE_NAME, *pictures):
+        clear_drafts(folder / name)
 
 
 def draw_figures(folder: Path, audit: Audit) -> list[Path]:

@@ -118,7 +118,14 @@ def _with_phones_noise(subject: Subject, effort: Effort) -> list[Attack]:
         "rounds that were played",
     )
     why = "a phone that is not there adds no noise either: nothing is claimed of that, and nobody is told whether it is"
-    return [*figures(observed, claim), replace(nothing_alone(claim.delta), why=why)]
+    found = [*figures(observed, claim), replace(nothing_alone(claim.delta), why=why)]
+    if run.modelled_cohort is not None:
+        itself = replace(
+            found[0], name=f"canaries: {BY_ITSELF}", value=None, low=None, high=None, bound=None, details={}
+        )
+        is_of = f"none: what is claimed is of {run.epsilon_is_of}, and not of the run"
+        found.append(replace(itself, bound_is=is_of, why="what phones add in the run itself was not played"))
+    return found
 
 
 def _dimension(plan: PrivacyPlan, effort: Effort) -> int:

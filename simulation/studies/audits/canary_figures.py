@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.studies.audits.attack import Attack
+from simulation.studies.audits.attack import EVERY_RELEASE, Attack
 from simulation.studies.audits.canary_play import Observed
 from simulation.studies.audits.canary_scores import Scores, filtered, largest_cosines, of_last_model
 from simulation.studies.audits.gaussian_estimate import (
@@ -60,7 +60,7 @@ def figures(observed: Observed, claim: Claim) -> Iterator[Attack]:
     cosines = largest_cosines(observed)
     by_cosine = epsilon_of_two_normals(fit(cosines[~included]), fit(cosines[included]), claim.delta)
     more = {"by_largest_cosine": by_cosine, **_counted(observed)}
-    yield _estimated("all releases", _ALL, scores, included=included, claim=claim, details=more)
+    yield _estimated(EVERY_RELEASE, _ALL, scores, included=included, claim=claim, details=more)
     last = "the last model and the first; not who took part when"
     details = _counted(observed)
     yield _estimated("last model", last, of_last_model(observed), included=included, claim=claim, details=details)

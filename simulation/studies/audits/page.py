@@ -1,6 +1,7 @@
 """The page of an audit, for a reader who signs: the verdict first, then each attack in plain words, in one file."""
 
 import base64
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,6 +12,7 @@ from simulation.files import write_text_atomically
 from simulation.studies.audits.attack import Attack
 from simulation.studies.audits.audit import (
     A_BOUND_FELL,
+    PAGE_NAME,
     PASSED_PROVES_NOTHING,
     Audit,
     number,
@@ -21,7 +23,6 @@ from simulation.studies.audits.audit import (
 from simulation.studies.audits.table import ATTACKS, family_of
 from simulation.studies.pages import render
 
-FILE_NAME = "audit.html"
 Told: TypeAlias = tuple[tuple[str, str], ...]
 """Names and texts."""
 
@@ -89,7 +90,7 @@ class Figure:
     why: str
     bar: Bar | None
     alternative: str
-    told: Told  # of this figure and not of all of its attack
+    told: Told  # of this figure and not of most of its attack
 
     @classmethod
     def of(cls, one: Attack, common: Told = ()) -> "Figure":
@@ -124,7 +125,7 @@ class Family:
     name: str
     about: str
     means: str
-    told: Told  # of all figures alike
+    told: Told  # of most figures alike
     figures: Sequence[Figure]
     picture: str | None  # as an address that holds it
 
@@ -152,7 +153,7 @@ def families(audit: Audit, pictures: Mapping[str, Path]) -> Iterator[Family]:
             name=name,
             about="" if known is None else known.about,
             means="" if known is None else known.means,
-            told=common,
+            told=_headed(common, own),
             figures=[Figure.of(one, common) for one in own],
             picture=None if picture is None else _inline(picture),
         )
@@ -177,9 +178,18 @@ def _told(one: Attack) -> Told:
 
 
 def _common(attacks: Sequence[Attack]) -> Told:
-    """What is to be told of all of them alike."""
-    first, *others = [_told(one) for one in attacks] or [()]
-    return tuple(pair for pair in first if all(pair in told for told in others))
+    """What is to be told of most of them alike; the others say what holds for them."""
+    times = Counter(pair for one in attacks for pair in _told(one))
+    return tuple(pair for pair, number in times.items() if 2 * number > len(attacks))
+
+
+def _headed(common: Told, attacks: Sequence[Attack]) -> Told:
+    """The same as it stands above all figures."""
+    everywhere = [pair for pair in common if all(pair in _told(one) for one in attacks)]
+    return tuple(
+        (name if (name, text) in everywhere else f"{name}, unless a figure says otherwise", text)
+        for name, text in common
+    )
 
 
 def _inline(picture: Path) -> str:
@@ -240,8 +250,8 @@ def write_page(folder: Path, audit: Audit) -> Path:
     names = [known.figure.file_name for known in ATTACKS.values() if known.figure is not None]
     drawn = {one for one in names if _is_of(audit, one)}
     pictures = {name: folder / name for name in drawn if (folder / name).is_file()}
-    write_text_atomically(folder / FILE_NAME, page_of(audit, pictures), private=True)
-    return folder / FILE_NAME
+    write_text_atomically(folder / PAGE_NAME, page_of(audit, pictures), private=True)
+    return folder / PAGE_NAME
 
 
 def _is_of(audit: Audit, picture: str) -> bool:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_model.tflite.export_folder import VerificationError
-from server_strategy.privacy.statement_audit import Within
+from server_strategy.privacy.statement_audit import ReleaseAudit, Within, audit_markdown
 from simulation.run.directory import RunDirectory
+from simulation.studies.audits.attack import BY_ITSELF
 from simulation.studies.audits.audit import Audit, read_audit, write_audit
 from simulation.studies.audits.gate import fallen_of, read_rule, require, within_of
 from tests.simulation.studies.audits.test_attack import attack
@@ -85,6 +86,14 @@ def test_what_is_no_rule_is_refused(rule, text):
         read_rule(rule(text))
 
 
+def test_a_rule_is_read_once_so_that_its_digest_is_of_what_was_applied(rule, monkeypatch):
+    path, opened, original = rule(f'[at_most]\n"{NAME}" = 1\n'), [], Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *how: opened.append(self) or original(self, *how))
+    digest = read_rule(path).sha256
+    monkeypatch.undo()
+    assert opened == [path] and digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_a_quick_audit_is_enough_only_where_the_rule_says_so(audited, rule):
     quick, limit = audited(attack(high=1.1), quick=True), f'[at_most]\n"{NAME}" = 1.2\n'
     for text in (limit, f"quick = false\n{limit}"):
@@ -142,6 +151,12 @@ def test_a_name_with_a_star_stands_for_all_that_fit(limits, fallen):
     assert len(said) == len(fallen) and all(one.startswith(f"{name}: ") for one, name in zip(said, fallen, strict=True))
 
 
+def test_a_name_with_a_bar_stays_in_its_cell():
+    within = (Within("some | figure \\", 2.0, True),)
+    (row,) = (line for line in audit_markdown(ReleaseAudit("a", "b", False, within)) if "figure \\" in line)
+    assert row == r"| some \| figure \\ | 2 | " + row.rpartition("| 2 | ")[2] and row.count(" | ") == 2
+
+
 finite = st.floats(0, 1e3)
 
 
@@ -176,6 +191,23 @@ def test_the_rule_that_ships_can_be_read_and_refuses_an_audit_that_lacks_what_it
     for lacking in calm[:5]:
         with pytest.raises(VerificationError, match=r"not measured.*; .*audit.py.* measures all that there is$"):
             require(audited(*(one for one in calm if one is not lacking)), shipped)
+
+
+@pytest.mark.parametrize(
+    ("by_itself", "claim", "fallen"),
+    [
+        ([{"value": 8273.0, "low": 8243.0, "high": 8302.0, "bound": None}], 6.3, "8302 is above 10"),
+        ([{"value": None, "low": None, "high": None, "bound": None}], 6.3, "not measured"),
+        ([], 6.3, None),  # the claim is the run's own
+        ([], None, "not measured"),  # nothing is claimed
+    ],
+)
+def test_a_limit_on_the_run_by_itself_stops_files_whose_claim_is_of_a_deployment(by_itself, claim, fallen):
+    name = f"canaries: {BY_ITSELF}"
+    found = [named("canaries: all releases", bound=claim), *(named(name, **one) for one in by_itself)]
+    said = list(fallen_of({name: 10.0}, {one.name: one for one in found}))
+    assert said == ([] if fallen is None else [f"{name}: {fallen}"])
+    assert list(fallen_of({name: 10.0}, {})) == [f"{name}: not measured"], "canaries were not played"
 
 
 @pytest.mark.parametrize("name", ["some: figure\n", "some: figure\n\n# Another heading", "some: \ud800", ""])

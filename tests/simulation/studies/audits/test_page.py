@@ -56,6 +56,16 @@ def test_every_figure_is_there_with_what_its_reader_has_to_know():
     assert "<dt>words: sum</dt><dd>too few phones took part</dd>" in text
 
 
+def test_what_holds_for_most_figures_of_an_attack_is_said_once_and_by_the_others_what_holds_for_them():
+    most = [replace(WITHIN, name=f"canaries: {n}", sees="every release") for n in "abc"]
+    other = replace(WITHIN, name="canaries: d", sees="the last model alone")
+    text = unescape(page(*most, other))
+    assert text.count("every release") == 1 and text.count("the last model alone") == 1
+    assert "What they see, unless a figure says otherwise" in text and text.count("<dd>somebody</dd>") == 1
+    assert "unless a figure" not in page(*most)
+    assert page(most[0], other).count("the last model alone") == page(most[0], other).count("every release") == 1
+
+
 def test_what_was_not_carried_out_is_said():
     text = page(*ALL)
     for name in ATTACKS:
