@@ -4,7 +4,7 @@ The server only passes it on; who resolves the round fills it in. A policy of on
 dataclass from `Funnel`, and its fields stand in rounds.jsonl beside these.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 
@@ -38,3 +38,7 @@ class Funnel:
         """What it adds to a line of rounds.jsonl; a field whose default is None is left out while it is None."""
         unsaid = {f.name for f in fields(self) if f.default is None and getattr(self, f.name) is None}
         return {name: value for name, value in asdict(self).items() if name not in unsaid}
+
+
+ALWAYS_TOLD = frozenset(f.name for f in fields(Funnel) if f.default is MISSING)
+"""The fields that a line of every round has in which anybody was asked."""

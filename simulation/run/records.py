@@ -4,13 +4,13 @@ Each is a dataclass here and flat JSON on disk: what a funnel or a metric adds s
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from client_model.metrics.counting_baselines import Baselines
 from client_model.metrics.table import MetricTable
-from server_strategy.funnel import Funnel
+from server_strategy.funnel import ALWAYS_TOLD, Funnel
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.own_json import json_kind
 
@@ -74,7 +74,7 @@ class RoundRecord:
 
         rest = dict(line)
         told = fields(Funnel)[0].name in rest
-        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel) if told and (f.name in rest or f.default is MISSING)}
+        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel) if told and f.name in ALWAYS_TOLD | rest.keys()}
         profile, aggregation = rest.pop("profile", None), rest.pop("aggregation", None)
         parts = ("funnel", "held_out", "profile", "aggregation", "not_told")
         not_told = rest.pop("not_told", None)

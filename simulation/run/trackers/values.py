@@ -15,7 +15,7 @@ from dataclasses import fields
 from typing import Any
 
 from client_model.metrics.table import MetricTable
-from server_strategy.funnel import Funnel
+from server_strategy.funnel import ALWAYS_TOLD
 from simulation.config import RunConfig
 from simulation.flags import result_settings
 from simulation.run.records import RoundRecord, Summary
@@ -53,8 +53,8 @@ def _round(line: Mapping[str, Any], metrics: MetricTable) -> dict[str, Any]:
     others = {f.name for f in fields(RoundRecord)} | {metric.name for metric in metrics.metrics} | _MOMENTS
     found = {f"round/{name}": value for name, value in line.items() if name not in others}
     found["round/reports"] = line["reports"]
-    found["round/left_out_for_errors"] = len(line["rejected"]) + len(line["failed"])
-    if {f.name for f in fields(Funnel)} <= line.keys():
+    found["round/left_out_for_errors"] = len(line["rejected"]) + len(line["failed"]) + line.get("not_told", 0)
+    if line.keys() >= ALWAYS_TOLD:
         found["round/open_s"] = line["closed_s"] - line["opened_s"]
         found["round/simulated_h"] = line["closed_s"] / 3600
     return found
