@@ -118,11 +118,11 @@ _ABOUT_OTHER_RUNS = (("privacy", "account"), ("privacy", "total_epsilon"), ("mod
 
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
-    """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
+    """Every setting that may change a result, by dotted name: all but engine, trackers, storage and folders."""
     without = {("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"), *_ABOUT_OTHER_RUNS}
     added_up = config.aggregation
     is_as_ever = not added_up.is_summed and added_up.robust == "none"
-    rooms = ("engine", "tracking", *(("aggregation",) if is_as_ever else ()))  # as if it were not there
+    rooms = ("engine", "tracking", "storage", *(("aggregation",) if is_as_ever else ()))  # as if it were not there
     if added_up.robust != "norm-screening":
         without.add(("aggregation", "screening_norm"))
     if added_up.robust != "cosine-screening":

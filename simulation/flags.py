@@ -62,7 +62,7 @@ class SimulateFlags:
     print_config: bool = False
     """Print the resolved configuration as TOML and stop."""
     resume: Path | None = None
-    """Go on with the run in this folder; of the settings only those of engine and tracking may differ."""
+    """Go on with the run in this folder; of the settings only those of engine, tracking and storage may differ."""
 
 
 def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
@@ -285,7 +285,9 @@ def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
             before_it, found = (f"{'none' if one is None else one}" for one in (earlier, value))
             before_it += f" as in {folder / 'config.toml'}"
             raise ConfigError(
-                expected(flag, before_it, f"{found}; only --engine and --tracking settings may change on resume")
+                expected(
+                    flag, before_it, f"{found}; only --engine, --tracking and --storage settings may change on resume"
+                )
             )
 
 

@@ -26,6 +26,8 @@ def introduction_of(run: "Run") -> Iterator[str]:
     yield f"Typefleet {version('typefleet')}   {run.directory.root}"
     yield from _phones(prepared)
     yield f"available   {prepared.fleet.origin}"
+    if prepared.fleet.consents is not None:
+        yield f"consent     {prepared.fleet.consents.origin}"
     yield (
         f"model       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
         f"{prepared.shape.num_weights:,} weights{_start(prepared)}"

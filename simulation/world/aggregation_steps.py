@@ -6,6 +6,11 @@ each a phone hears its messages and sends its own, at its own speed, beside a la
 lost if its eligible session ends first, or, with the masked vector, if the last try of the upload breaks off; the
 server notices at once. Masked vectors take the place of the plain upload at the end of training.
 
+A phone whose owner takes back the consent to train leaves at that moment. Its vector is no part of the sum unless the
+step in which vectors are sent is over: until then the server can count it among those that never came, and its masks
+are taken off like theirs. After that the vectors that are in are agreed on, and asking for other shares would give away
+a phone's own vector; so if anybody withdraws then, before the sum is there, the sum is not unmasked at all.
+
 What the round comes to follows from who leaves when, see `aggregation.departures`. The bytes are those of the messages
 of a phone whose neighbours all stay.
 """
@@ -49,6 +54,7 @@ class SteppedFunnel(Funnel):
     phone_down_bytes: int
     aggregation_failed: str | None = None  # the cause, where there is no sum
     bucket_left_out: int | None = None  # that stayed, and whose bucket has no sum; None where there are no buckets
+    left_withdrawn: int | None = None  # of those in left_*, the ones that withdrew; None: nobody can
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class SteppedRound:
         over_s: when the round ended, with a sum or without.
         phones: of its smallest session: all of the group, or of a bucket.
         left_out: phones whose vectors came and whose bucket has no sum; None where there are no buckets.
+        withdrew: who took back the consent to train before the round ended: bool [group]; None: nobody can.
+        unmasked_too_late: whether there is no sum since somebody withdrew whose vector was counted in it already.
     """
 
     failure: FailureCause | None
@@ -78,6 +86,8 @@ class SteppedRound:
     over_s: float
     phones: int
     left_out: int | None = None
+    withdrew: NDArray[np.bool_] | None = None
+    unmasked_too_late: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,12 +115,22 @@ class AggregationSteps:
             server_round: number of the round.
             fleet: whose phones they are.
         """
-        times = _Times(fleet, _until(fleet, group, began_s), *_tries(fleet, group, server_round))
-        if self.dealing is None:
-            return self._session(group, began_s, server_round, times)
-        rule, found = self.dealing.rule, []
+        withdrawn_s = fleet.withdrawn_s(group, began_s)
+        times = _Times(fleet, _until(fleet, group, began_s), *_tries(fleet, group, server_round), withdrawn_s)
+        played = (
+            self._session(group, began_s, server_round, times)
+            if self.dealing is None
+            else self._in_buckets(self.dealing, group, began_s, server_round, times)
+        )
+        return played if withdrawn_s is None else _held_to_consent(played, withdrawn_s)
+
+    def _in_buckets(
+        self, dealing: Dealing, group: NDArray[np.int64], began_s: float, server_round: int, times: "_Times"
+    ) -> SteppedRound:
+        """The steps of all buckets, each a session of its own."""
+        rule, found = dealing.rule, list[SteppedRound]()
         leaves, in_sum = np.full(len(group), int(Step.DONE)), np.zeros(len(group), bool)
-        for phones in rule.deal(group, seed=self.dealing.seed, server_round=server_round):
+        for phones in rule.deal(group, seed=dealing.seed, server_round=server_round):
             at = np.flatnonzero(np.isin(group, phones))
             found.append(self._session(group[at], began_s, server_round, times.of(at)))
             leaves[at], in_sum[at] = found[-1].leaves, found[-1].in_sum
@@ -129,6 +149,8 @@ class AggregationSteps:
         fleet, until_s, sizes = times.fleet, times.until_s, self.bytes_of(len(group))
         leaves, now_s, over_s = np.full(len(group), int(Step.DONE)), began_s, {}
         down, up = (speed[group] for speed in (fleet.devices.download_bytes_per_s, fleet.devices.upload_bytes_per_s))
+        if times.withdrawn_s is not None:
+            until_s = np.minimum(until_s, times.withdrawn_s)
         for step in terms.steps():
             there = leaves == Step.DONE
             bytes_ = sizes.get(step, StepBytes(0, 0))
@@ -138,6 +160,8 @@ class AggregationSteps:
             leaves[lost] = step
             now_s = float(np.minimum(end_s, np.maximum(until_s, now_s))[there].max(initial=now_s))
             over_s[step] = now_s
+            if step is Step.MASK and times.withdrawn_s is not None:
+                leaves[(leaves == Step.DONE) & (times.withdrawn_s <= now_s)] = Step.MASK
         counted = count_round(terms, group, leaves, self.order)
         in_sum = (leaves > Step.MASK) & (counted.failure is None)  # [group]
         over = now_s if counted.failed_in is None else over_s[counted.failed_in]
@@ -172,8 +196,9 @@ class AggregationSteps:
             aggregation_s=played.over_s - closed_s,
             phone_up_bytes=sum(int(one.up) for one in sizes),
             phone_down_bytes=sum(int(one.down) for one in sizes),
-            aggregation_failed=played.failure,
+            aggregation_failed="withdrawn" if played.unmasked_too_late else played.failure,
             bucket_left_out=played.left_out,
+            left_withdrawn=None if played.withdrew is None else int(played.withdrew.sum()),
         )
 
 
@@ -185,10 +210,26 @@ class _Times:
     until_s: NDArray[np.float64]  # [group], when each session on a charger ends
     tries: NDArray[np.int64]  # [group], of the upload of the vector
     breaks_off: NDArray[np.bool_]  # [group], whether the last of them does too
+    withdrawn_s: NDArray[np.float64] | None  # [group], when each owner takes back the consent to train; None: nobody
 
     def of(self, at: NDArray[np.int64]) -> "_Times":
         """Those of some of the phones, by their places."""
-        return _Times(self.fleet, self.until_s[at], self.tries[at], self.breaks_off[at])
+        withdrawn_s = None if self.withdrawn_s is None else self.withdrawn_s[at]
+        return _Times(self.fleet, self.until_s[at], self.tries[at], self.breaks_off[at], withdrawn_s)
+
+
+def _held_to_consent(played: SteppedRound, withdrawn_s: NDArray[np.float64]) -> SteppedRound:
+    """The round, without its sum if somebody whose vector was counted in one withdrew before it ended.
+
+    In buckets too the whole round is given up: the bucket's sum may be known by then, and nothing is made of it.
+
+    Args:
+        played: the steps.
+        withdrawn_s: float64 [group], when each owner takes back the consent to train.
+    """
+    withdrew = withdrawn_s <= played.over_s  # [group]
+    too_late = played.failure is None and bool((withdrew & (played.leaves > Step.MASK)).any())
+    return replace(played, in_sum=played.in_sum & (not too_late), withdrew=withdrew, unmasked_too_late=too_late)
 
 
 def _until(fleet: Fleet, group: NDArray[np.int64], now_s: float) -> NDArray[np.float64]:
