@@ -58,9 +58,9 @@ def misbehave(monkeypatch, phone, how):
     read, run = PhoneHost.read, PhoneHost.train
     now = []
 
-    def note_phone(self, number, server_round):
+    def note_phone(self, number, *when):
         now[:] = [number]
-        return read(self, number, server_round)
+        return read(self, number, *when)
 
     def train_or_fail(self, received, batches):
         result = run(self, received, batches)

@@ -28,7 +28,7 @@ def test_size_and_age_are_shown_without_a_flag_and_no_text(spec, tmp_path):
     folder = Path(spec.cache_folder)
     os.utime(folder, (0, time.time() - 3 * 86400))
     code, text = shown(print_cache, tmp_path / "cache")
-    assert code == 0 and f"{folder.name[:8]}-jsonl-error-4" in text and "3 days ago" in text and "30 days" in text
+    assert code == 0 and f"{folder.name[:8]}-jsonl-error-5" in text and "3 days ago" in text and "30 days" in text
     assert f"{sum(p.stat().st_size for p in folder.iterdir()) / 1e3:.1f} kB" in text and "hello" not in text
     assert "show_cache.py --cache-dir" in text and folder.exists()
 

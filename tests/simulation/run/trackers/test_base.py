@@ -47,5 +47,5 @@ def test_only_engine_and_trackers_may_change_on_resume(tmp_path):
     (tmp_path / "config.toml").write_text("[cohort]\ngoal = 8\n")
     resumed = parse_simulate(["--resume", str(tmp_path), "--tracking.trackers", "mlflow"])
     assert resumed.run.tracking.trackers == ("mlflow",)
-    with pytest.raises(ConfigError, match=r"only --engine and --tracking settings may change on resume$"):
+    with pytest.raises(ConfigError, match=r"only --engine, --tracking and --storage settings may change on resume$"):
         parse_simulate(["--resume", str(tmp_path), "--cohort.goal", "9"])
