@@ -8,7 +8,10 @@ records:
                              server-round   in which these phones began; with a buffer an earlier one
                              clip-norm      L2 bound of an update
                              clip-scope     `update`, or `layer`: each of m layers to clip-norm / sqrt(m)
+                             longest-norm   before clipping, above which an update counts as zeros; may be missing
                              update-weight  in (0, 1], what a clipped update counts; below 1 if it is stale
+                             opened-s       simulated time at which the phones began, where text slides with it; else
+                                            missing
                              aggregation-protocol  `arithmetic` or `secagg`, if the answer is to be a
                                             `protocol_of_sums.SummedReply`
               out  update-sum  one int64 array [num_weights], see `update_sum.FixedPointSum.values`
@@ -56,9 +59,10 @@ _ARRAYS, _CONFIG, _METRICS = "arrays", "config", "metrics"
 _PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT = (
     *("phone-ids", "server-round", "clip-norm", "clip-scope", "update-weight"),
 )
+_LONGEST = "longest-norm"
 _NORM, _LOSS_SUM, _TOKENS = "update-norm", "loss-sum", "tokens"
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
-_AGGREGATION, _EACH = "aggregation-protocol", "none"
+_AGGREGATION, _EACH, _OPENED = "aggregation-protocol", "none", "opened-s"
 _TEXT_KEY = "text-key"
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]  # [phones] or [phones, n] each, int64 or float64
@@ -94,8 +98,8 @@ class Briefing:
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        of_requests = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _AGGREGATION)
-        ours = (*of_requests, _TASK, _WANTS_PROFILE, _TEXT_KEY)
+        of_requests = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _AGGREGATION, _LONGEST, _OPENED)
+        ours = {*of_requests, _TASK, _WANTS_PROFILE, _TEXT_KEY}
         key = config.get(_TEXT_KEY, b"")
         text_key = key if isinstance(key, bytes) else b""
         own = {key: value for key, value in config.items() if key not in ours}
@@ -113,6 +117,8 @@ class TrainRequest:
     clip_scope: str
     update_weight: float = 1.0
     aggregation: str = _EACH  # the answer tells of each phone; else only sums
+    longest_norm: float | None = None  # before clipping; a longer update counts as zeros
+    opened_s: float = 0.0  # simulated time, where it decides what a phone still keeps
     briefing: Briefing = field(default_factory=Briefing)
 
     def to_content(self) -> RecordDict:
@@ -124,6 +130,8 @@ class TrainRequest:
             _CLIP_SCOPE: self.clip_scope,
             _WEIGHT: self.update_weight,
             **({} if self.aggregation == _EACH else {_AGGREGATION: self.aggregation}),
+            **({} if self.longest_norm is None else {_LONGEST: self.longest_norm}),
+            **({_OPENED: self.opened_s} if self.opened_s else {}),
         }
         return RecordDict({_ARRAYS: self.arrays, _CONFIG: ConfigRecord({**self.briefing.to_config(), **said})})
 
@@ -143,6 +151,8 @@ class TrainRequest:
             clip_scope=config.text(_CLIP_SCOPE, "update"),
             update_weight=config.number(_WEIGHT, 1.0),
             aggregation=config.text(_AGGREGATION, _EACH),
+            longest_norm=config.number(_LONGEST) if _LONGEST in config.record else None,
+            opened_s=config.number(_OPENED, 0.0),
             briefing=Briefing.from_config(config.record),
         )
 

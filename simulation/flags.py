@@ -17,7 +17,7 @@ import tyro
 
 from simulation.config import RunConfig
 from simulation.config import settled as settled
-from simulation.config_files import kinds_in, values_in, with_given
+from simulation.config_files import every_setting, kinds_in, values_in, with_given
 from simulation.config_files import read_config as read_config
 from simulation.config_files import result_settings as result_settings
 from simulation.config_files import to_toml as to_toml
@@ -276,8 +276,9 @@ def _flag_with(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> 
 
 
 def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
-    now, then = result_settings(run), result_settings(before)
-    for name in {**then, **now}:
+    names = {**result_settings(before), **result_settings(run)}
+    now, then = every_setting(run), every_setting(before)
+    for name in names:
         value, earlier = now.get(name), then.get(name)
         if value != earlier:
             flag = flag_name(tuple(name.split(".")))

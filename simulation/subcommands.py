@@ -30,6 +30,8 @@ SUBCOMMANDS = {
     "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
     "check": Subcommand("check_privacy", "recompute a run's epsilon, and hold its privacy statement to it"),
     "audit": Subcommand("audit", "attack a run, and hold what comes of it to what it claims"),
+    "explain": Subcommand("explain_phone", "tell the owner of a phone what left it"),
+    "audit-data": Subcommand("audit_data", "look at a text before anything is trained on it"),
     "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),
     "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),

@@ -29,7 +29,8 @@ MOST_BYTES = 10 * 10**9
 
 ABOUT, SEAL = "about.json", "sha256.json"
 _UNSEALED = {SEAL, ENVELOPE}  # what is not among the digests: their file, and a key that may be wrapped anew
-_FILES = {"types.npy", "message_offsets.npy", "first_message.npy", "digests.npy", "lexicon.txt", ABOUT, *_UNSEALED}
+_ARRAYS = {f"{name}.npy" for name in ("types", "message_offsets", "first_message", "digests", "times_s")}
+_FILES = {*_ARRAYS, "lexicon.txt", ABOUT, *_UNSEALED}
 # Whoever names a folder of their own as the cache keeps all else that is in it.
 _ENTRY, _DRAFT = re.compile(r"[0-9a-f]{32}-.*\d"), re.compile(r"\.draft-[a-z0-9_]{8}")
 _DRAFT_BEGINS_S = 3600.0  # until then, one without a lock may be about to have it

@@ -33,6 +33,8 @@ from client_model.text.cache import (
 )
 from client_model.text.formats.base import DataError, MessageFormat
 from client_model.text.formats.columns import USUAL
+from client_model.text.personal.redaction import Redaction
+from client_model.text.personal.scanner import redaction_identity
 from client_model.text.sealed_arrays import SealedArray, write_sealed_array
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.errors import expected, unreadable, unwritable
@@ -44,8 +46,7 @@ from typefleet.untrusted.opening import require_few, require_file
 _LOG = logging.getLogger(__name__)
 ENCRYPTED = "encrypted"  # in the name of a folder that is
 _LEXICON = "lexicon.txt"
-_ARRAYS = ("types", "message_offsets", "first_message", "digests")
-_CACHE_LAYOUT = 4  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
+_CACHE_LAYOUT = 5  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
 
 
 class TokenisedFile:
@@ -68,6 +69,7 @@ class TokenisedFile:
         self._folder = folder
         self._types, self._message_offsets = self._load("types"), self._load("message_offsets")
         self._first_message, self._digests = self._load("first_message"), self._load("digests")[:]
+        self._times_s = self._load("times_s") if (folder / "times_s.npy").exists() else None
         self._lexicon: list[str] | None = None
         rows = np.arange(len(self._digests))
         if num_phones is not None and num_phones < len(rows):
@@ -103,6 +105,22 @@ class TokenisedFile:
     def skipped_lines(self) -> int:
         """Lines that were no messages when the file was tokenised."""
         return int(json.loads((self._folder / ABOUT).read_text())["skipped_lines"])
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the file says when each message was written."""
+        return self._times_s is not None
+
+    def message_times_s(self, phone: int) -> NDArray[np.float64]:
+        """float64 [messages], when each was written, in seconds since 1970; rising.
+
+        Raises:
+            DataError: the file does not say.
+        """
+        if self._times_s is None:
+            raise DataError(expected("the file of messages", "times that are dates", "none"))
+        first, last = self._message_range(phone)
+        return np.asarray(self._times_s[first:last])
 
     def digests(self) -> NDArray[np.uint64]:
         """uint64 [num_phones], of the user ids."""
@@ -152,16 +170,19 @@ def tokenised_folder(
         storage_key: place of the key that the folder is encrypted with; None: it is not.
     """
     layout = f"{_CACHE_LAYOUT}" if storage_key is None else f"{ENCRYPTED}-{_CACHE_LAYOUT}"
-    root = cache_root(config.cache_dir)
+    root, redaction = cache_root(config.cache_dir), None
+    if config.redact != "off":
+        redaction = Redaction.of(config.redact, config.phone_regions)
     if name is None:
-        tokenised = tokenise(path, message_format, config.on_bad_line)
+        tokenised = tokenise(path, message_format, config.on_bad_line, redaction)
         return _in_cache(root / f"{tokenised.digest()}-{layout}", path, lambda: tokenised, storage_key)
     try:
         digest = _digest(path)
     except OSError as error:
         raise DataError(unreadable(path, error, "a file of messages")) from error
-    folder = root / f"{digest}-{name}{_columns_part(config)}-{config.on_bad_line}-{layout}"
-    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line), storage_key)
+    how = f"{name}{_columns_part(config)}{_redaction_part(config)}-{config.on_bad_line}"
+    folder = root / f"{digest}-{how}-{layout}"
+    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line, redaction), storage_key)
 
 
 def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_key: str | None) -> Path:
@@ -202,7 +223,7 @@ def _warn_of_plain_copy(folder: Path, path: Path) -> None:
 
 
 def _write(folder: Path, tokenised: Tokenised, storage_key: str | None) -> None:
-    arrays, files = {f"{name}.npy": getattr(tokenised, name) for name in _ARRAYS}, dict[str, Write]()
+    arrays, files = {f"{name}.npy": array for name, array in tokenised.arrays.items()}, dict[str, Write]()
     lexicon = "\n".join(tokenised.lexicon).encode()
     if storage_key is None:
         files |= {name: partial(_save, array) for name, array in arrays.items()}
@@ -212,7 +233,8 @@ def _write(folder: Path, tokenised: Tokenised, storage_key: str | None) -> None:
         files[ENVELOPE] = partial(_write_bytes, envelope)
         files |= {name: partial(write_sealed_array, array, name, key) for name, array in arrays.items()}
         files[_LEXICON] = partial(_write_bytes, sealed_bytes(lexicon, key, _LEXICON))
-    write_entry(folder, files, {"skipped_lines": tokenised.skipped_lines})
+    counted = ("skipped_lines", "masked_places", "dropped_messages")
+    write_entry(folder, files, {name: getattr(tokenised, name) for name in counted})
 
 
 def _save(array: NDArray[Any], file: IO[bytes]) -> None:
@@ -252,3 +274,8 @@ def _columns_part(config: DataConfig) -> str:
     if config.columns == USUAL:
         return ""
     return "-" + hashlib.sha256(json.dumps(config.columns.names).encode()).hexdigest()[:8]
+
+
+def _redaction_part(config: DataConfig) -> str:
+    """Nothing without redaction: the text is then what it was before there was any."""
+    return "" if config.redact == "off" else f"-{config.redact}-{redaction_identity(config.phone_regions)}"
