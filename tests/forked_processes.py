@@ -32,12 +32,13 @@ from typing import Any, NoReturn
 from typefleet import doors
 
 ROOT = Path(__file__).parent.parent
-_IMPORTED = (  # and with them what they import only when they are used
-    *("simulation.runner", "simulation.engine.client_app", "simulation.run.preparation", "simulation.run.central"),
+_IMPORTED = (  # and with them what they import only when they are used; not Ray, see `fork_server.can_be_forked`
+    *("simulation.engine.client_app", "simulation.run.preparation", "simulation.run.central", "simulation.start"),
+    *("simulation.report.at_the_end", "simulation.run.already_done"),
     *("client_model.learning.local_training", "client_model.tflite.export_folder", "simulation.device.export"),
     *("server_strategy.secagg_rounds", "simulation.report.page", "simulation.run.trackers.tensorboard"),
-    *("simulation.studies.sweeps.carry_out", "simulation.studies.privacy_check", "simulation.api", "typeguard"),
-    *("simulation.plots", "tensorboard.summary", "simulation.start", "simulation.studies.central_comparison"),
+    *("simulation.plots", "tensorboard.summary", "simulation.studies.central_comparison", "simulation.api"),
+    *("simulation.studies.sweeps.carry_out", "simulation.studies.privacy_check", "flwr.serverapp", "typeguard"),
     *("symspellpy", "pyarrow.parquet", "pyarrow.ipc", "matplotlib.backends.backend_agg", "jinja2"),
 )
 _MAX_REQUEST = 1 << 20  # bytes

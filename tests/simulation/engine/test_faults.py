@@ -99,7 +99,7 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
 def test_a_worker_and_what_it_was_forked_from_killed_in_mid_round_leave_no_mark(undisturbed, tmp_path):
     folder = tmp_path / "run"
     command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = ForkedProcess(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     killed = wait_for_busy_worker(psutil.Process(process.pid))
     server = killed.parent()
     killed.kill()
