@@ -196,7 +196,9 @@ def _by_group(
             if own.any():
                 gained = share_over_people((after - before)[own], np.ones(int(own.sum())))
                 exposures, earlier = (tuple(bits[own].tolist()) for bits in (after, before))
-                yield RememberedOfGroup(protection, grouping.name, group, exposures, earlier, gained)
+                yield RememberedOfGroup(
+                    protection, grouping.name, group, exposures=exposures, before=earlier, gained=gained
+                )
 
 
 EXPOSURE_GAINED = Metric(
