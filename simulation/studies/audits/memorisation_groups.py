@@ -197,7 +197,12 @@ def _by_group(
                 gained = share_over_people((after - before)[own], np.ones(int(own.sum())))
                 exposures, earlier = (tuple(bits[own].tolist()) for bits in (after, before))
                 yield RememberedOfGroup(
-                    protection, grouping.name, group, exposures=exposures, before=earlier, gained=gained
+                    protection=protection,
+                    grouping=grouping.name,
+                    group=group,
+                    exposures=exposures,
+                    before=earlier,
+                    gained=gained,
                 )
 
 
