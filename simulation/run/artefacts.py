@@ -176,9 +176,21 @@ ARTEFACTS = (
         by="script",
     ),
     Artefact(
+        "memorisation_groups.png",
+        "whose secrets a model remembers",
+        (Keys((), "exposure of sentences by group, in models of phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
+    Artefact(
         "membership.png",
         "how well models tell who took part",
         (Keys((), "rates over people, in models of phones that trained", TRAINED_TEXT),),
+        by="script",
+    ),
+    Artefact(
+        "poison.png",
+        "what phones of an attacker reach, under each defence",
+        (Keys((), "ranks and recall, in models of phones that trained", TRAINED_TEXT),),
         by="script",
     ),
     Artefact(

@@ -244,7 +244,9 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "audit.html",
         "words_told.png",
         "memorisation.png",
+        "memorisation_groups.png",
         "membership.png",
+        "poison.png",
     }
     scripts |= {"deletions.jsonl", "storage_key.json"}  # the second only of a run with a storage key
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}

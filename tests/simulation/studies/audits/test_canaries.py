@@ -275,7 +275,8 @@ def test_an_audit_of_a_run_whose_phones_add_the_noise_plays_phones_that_do():
         open_world=lambda: UniformCohorts(GOAL, 1),
     )
     shown = attack(SimpleNamespace(prepared=prepared, quick=True, seed=1, run_dir=None))
-    every, *_, lone = shown
+    every, *_, lone, itself = shown
     assert every.name == "canaries: all releases" and every.holds and 3 < every.value < every.bound
     assert "claimed of 30 phones a round in 8,192 dimensions" in every.bound_is
     assert lone.value is None and "adds no noise either" in lone.why
+    assert itself.name == "canaries: this run by itself" and itself.value is None, "which a rule then misses"

@@ -45,7 +45,8 @@ def subject(phones, quick=True, **training):
 
 
 def remembered(group, bits, before=1.0, protection=SUM):
-    return RememberedOfGroup(protection, "amount of text", group, tuple(bits), (before,) * len(bits), None)
+    exposures = {"exposures": tuple(bits), "before": (before,) * len(bits), "gained": None}
+    return RememberedOfGroup(protection, "amount of text", group, **exposures)
 
 
 @pytest.mark.parametrize(("quick", "secrets"), [(True, 10), (False, 18)])

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html import unescape
+from pathlib import PurePosixPath
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from server_strategy.privacy.statement_audit import ReleaseAudit, Within
 from simulation.config import RunConfig
+from simulation.run.artefacts import artefact_of
 from simulation.studies.audits.attack import BY_ITSELF
 from simulation.studies.audits.audit import A_BOUND_FELL, Audit, settings_digest, verdict
 from simulation.studies.audits.page import Bar, page_of, write_page
@@ -64,6 +66,11 @@ def test_what_holds_for_most_figures_of_an_attack_is_said_once_and_by_the_others
     assert "What they see, unless a figure says otherwise" in text and text.count("<dd>somebody</dd>") == 1
     assert "unless a figure" not in page(*most)
     assert page(most[0], other).count("the last model alone") == page(most[0], other).count("every release") == 1
+
+
+def test_each_picture_is_a_file_of_a_run():
+    figures = [known.figure for known in ATTACKS.values() if known.figure is not None]
+    assert len(figures) >= 5 and all(artefact_of(PurePosixPath(one.file_name)) is not None for one in figures)
 
 
 def test_what_was_not_carried_out_is_said():
