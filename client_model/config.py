@@ -61,12 +61,12 @@ class DataConfig:
     """What the text is used for, one word. A text with a mark beside it (`messages.jsonl.purpose`, a line for each)
     is refused for any other purpose, and so is a start from a run of another."""
     keep_messages: Annotated[int | None, Ge(1)] = None
-    """Newest messages that a phone that trains keeps; it has no others to learn from. None: all."""
+    """Newest messages that a phone that trains keeps; it has no others to learn from. none: all."""
     keep_tokens: Annotated[int | None, Ge(1)] = None
-    """Tokens of its newest messages that a phone that trains keeps, at most, but for one message. None: all."""
+    """Tokens of its newest messages that a phone that trains keeps, at most, but for one message. none: all."""
     keep_days: Annotated[float | None, Gt(0)] = None
     """Age at which a phone that trains deletes a message, on the simulated calendar (--fleet.start-date) and by the
-    messages' own dates; what was written after the simulated day is not there yet. None: it deletes none."""
+    messages' own dates; what was written after the simulated day is not there yet. none: it deletes none."""
     held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Share of the phones that never train; the model is measured on them."""
     vocabulary_path: Path | None = None
