@@ -27,11 +27,12 @@ class Funnel:
     selection_s: float  # waiting for phones to check in, before opened_s
     opened_s: float
     simulated_date: str  # when the round closed
+    withdrawn: int | None = None  # consent to train taken back before the sum was there; None: nobody can
 
     @property
     def dropped(self) -> int:
         """Phones that were invited and ended without an update, whatever the cause."""
-        return self.dropped_failure + self.dropped_ineligible + self.dropped_upload
+        return self.dropped_failure + self.dropped_ineligible + self.dropped_upload + (self.withdrawn or 0)
 
     def as_line(self) -> dict[str, Any]:
         """What it adds to a line of rounds.jsonl; a field whose default is None is left out while it is None."""

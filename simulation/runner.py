@@ -17,7 +17,9 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TextIO, TypeAlias
 
+import numpy as np
 from flwr.serverapp import Grid
+from numpy.typing import NDArray
 
 from client_model.text.population import phone_labels
 from server_strategy.protocol import Briefing, HostProfile
@@ -43,6 +45,7 @@ from simulation.run.rounds_table import write_rounds_table
 from simulation.run.tracking import Tracking, tracked
 from simulation.signals import can_go_on_with, first_signal_finishes
 from simulation.subcommands import command
+from simulation.world.consent.config import EVALUATE, TELEMETRY
 from typefleet.errors import expected, printable
 
 _WHAT_HELPS = (
@@ -197,7 +200,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     watch, cpu_began_s = Stopwatch(), time.process_time()
     totals, strategy = run.totals, run.strategy
     totals.server_round += 1
-    config = Briefing(host_task, run.config.engine.profile).to_config()
+    config = Briefing(host_task, run.config.engine.profile, text_key=run.prepared.text_key).to_config()
     wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
     messages = strategy.configure_train(totals.server_round, run.weights.record, config, grid)
     watch.lap("plan")
@@ -218,7 +221,8 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
         totals.devices_trained += outcome.reports
         totals.tokens_trained += outcome.tokens
         if not run.config.aggregation.is_summed:  # else nobody is told what one phone trained on
-            run.tokens_by_phone[outcome.plan.reporters] += outcome.plan.tokens
+            told = _tell(run, outcome.plan.reporters)
+            run.tokens_by_phone[outcome.plan.reporters[told]] += outcome.plan.tokens[told]
         totals.train_wall_seconds += train_seconds
         evaluated = _evaluate(run, grid, host_task)
     if strategy.budget_reached is not None:
@@ -237,15 +241,19 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
 
 def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bool) -> RoundRecord:
     totals, spent = run.totals, outcome.spent
-    failed = phone_labels(run.salt, run.prepared.digests[outcome.failed])
+    told, rejected_told = (_tell(run, phones) for phones in (outcome.failed, outcome.rejected))
+    failed = phone_labels(run.salt, run.prepared.digests[outcome.failed[told]])
+    causes = [cause for cause, tells in zip(outcome.failure_causes, told.tolist(), strict=True) if tells]
+    untold = int((~told).sum() + (~rejected_told).sum())
     return RoundRecord(
         round=totals.server_round,
         completed=totals.rounds_completed,
         abandoned=outcome.plan.abandoned,
         funnel=outcome.plan.funnel,
         reports=outcome.reports,
-        rejected=phone_labels(run.salt, run.prepared.digests[outcome.rejected]),
-        failed=dict(zip(failed, outcome.failure_causes, strict=True)),
+        rejected=phone_labels(run.salt, run.prepared.digests[outcome.rejected[rejected_told]]),
+        failed=dict(zip(failed, causes, strict=True)),
+        not_told=None if run.cohorts.fleet.consents is None else untold,
         tokens=outcome.tokens,
         loss=outcome.loss_per_token,
         clip_norm=outcome.clip_norm,
@@ -261,11 +269,17 @@ def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bo
     )
 
 
+def _tell(run: Run, phones: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool [len(phones)]: of which there may be records of their own, besides those that accounting needs."""
+    return run.cohorts.fleet.agree(TELEMETRY, phones, run.cohorts.now_s)
+
+
 def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     """Score the held-out phones if the strategy says that it is time."""
     number = run.totals.server_round
-    config = Briefing(host_task).to_config()
+    config = Briefing(host_task, text_key=run.prepared.text_key).to_config()
     wait_for_nodes(grid, run.config.engine.message_timeout_s)
+    run.strategy.measure_on(run.cohorts.fleet.agreeing(EVALUATE, run.prepared.held_out_phones, run.cohorts.now_s))
     messages = list(run.strategy.configure_evaluate(number, run.weights.record, config, grid))
     if not messages:
         return False

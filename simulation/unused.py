@@ -169,8 +169,20 @@ _RULES = (
     _Rule(
         "aggregation",
         ("bucket_phones", "robust_share"),
-        "with --aggregation.robust",
-        lambda c: c.aggregation.robust != "none",
+        "with --aggregation.robust, but for norm-screening of single updates",
+        lambda c: c.aggregation.robust != "none" and not c.aggregation.screens_each,
+    ),
+    _Rule(
+        "aggregation",
+        ("screening_norm",),
+        "with --aggregation.robust norm-screening",
+        lambda c: c.aggregation.robust == "norm-screening",
+    ),
+    _Rule(
+        "aggregation",
+        ("screening_cosine",),
+        "with --aggregation.robust cosine-screening",
+        lambda c: c.aggregation.robust == "cosine-screening",
     ),
     _Rule("aggregation", ("bits",), "with --privacy.noise-place phones", _has_noise_of_phones),
     _Rule("privacy", ("phone_noise",), "with --privacy.noise-place phones", _has_noise_of_phones),
@@ -194,6 +206,27 @@ _RULES = (
     ),
     _Rule(
         "fleet", ("upload_tries",), "with --fleet.upload-failure-share > 0", lambda c: c.fleet.upload_failure_share > 0
+    ),
+    _Rule(
+        "consent",
+        (
+            *("train_share", "evaluate_share", "personalise_share", "telemetry_share", "regions_h", "region_factors"),
+            *("withdrawn_a_day", "wave_day"),
+        ),
+        "without --consent.path",
+        lambda c: c.consent.path is None,
+    ),
+    _Rule(
+        "consent",
+        ("wave_share", "wave_mean_days"),
+        "with --consent.wave-day, and without --consent.path",
+        lambda c: c.consent.wave_day is not None and c.consent.path is None,
+    ),
+    _Rule(
+        "consent",
+        ("withdraws",),
+        "with --consent.withdrawn-a-day > 0 or --consent.wave-day, and without --consent.path",
+        lambda c: c.consent.withdrawals and c.consent.path is None,
     ),
     _Rule("tracking", ("mlflow_store",), "with --tracking.trackers mlflow", lambda c: "mlflow" in c.tracking.trackers),
     _Rule(

@@ -1,5 +1,6 @@
 """How far a figure can be trusted: intervals over seeds, and over the people held out.
 
+A share of people: Wilson's.
 Over seeds: Student's t for the mean of few runs, each with other people held out, other noise, other phones heard.
 Over people: the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), which
 draws people and not words, since the words of one person depend on each other. The difference of two models is taken on
@@ -219,6 +220,35 @@ def share_over_people(some: NDArray[Any], of: NDArray[Any], confidence: float = 
         return float(sums[0]["some"] / sums[0]["of"]) if sums[0]["of"] else None
 
     return _bootstrap(share, (counts,), confidence)
+
+
+def share_of_number(some: int, of: int, confidence: float = CONFIDENCE) -> Interval | None:
+    """A share of so many people, each of whom is one of `some` or not, with its interval by Wilson.
+
+    (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), which has some width at 0 and 1 as well
+    (Wilson, Journal of the American Statistical Association 22, 1927, pages 209-212).
+
+    Args:
+        some: of them, from 0 to `of`.
+        of: people.
+        confidence: of the interval.
+
+    Returns:
+        None of nobody.
+
+    Example:
+        >>> found = share_of_number(0, 10)
+        >>> found.mean, found.low, round(found.high, 3)
+        (0.0, 0.0, 0.278)
+    """
+    if not of:
+        return None
+    from scipy.special import ndtri
+
+    z2, share = float(ndtri((1 + confidence) / 2)) ** 2, some / of
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = sqrt(z2 * (share * (1 - share) / of + z2 / (4 * of**2))) / (1 + z2 / of)
+    return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0), of, "people")
 
 
 def _require_same_people(models: Sequence[PhoneColumns]) -> None:

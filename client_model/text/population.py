@@ -31,6 +31,7 @@ from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.doors import chosen
 from typefleet.errors import expected
+from typefleet.sealed.envelope import data_key_of
 from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -139,9 +140,17 @@ class PopulationSpec:
         return PopulationSpec(**{**fields, "split": None if split is None else PeopleSplit(**split), "limits": limits})
 
 
-def open_population(spec: PopulationSpec) -> Population:
-    """Open a population from its description, with what its phones keep on the first day; used by every worker."""
-    written = _all_text(spec)
+def open_population(spec: PopulationSpec, text_key: bytes = b"") -> Population:
+    """Open a population from its description, with what its phones keep on the first day; used by every worker.
+
+    Args:
+        spec: of it.
+        text_key: of its text, where that is encrypted, for who was told; else it is asked of the storage key.
+
+    Raises:
+        ConfigError: the text is encrypted, and its key is gone or another.
+    """
+    written = _all_text(spec, text_key)
     if spec.limits.are_none:
         return written
     limited = np.ones(spec.num_phones, bool)
@@ -152,15 +161,24 @@ def open_population(spec: PopulationSpec) -> Population:
     return KeptText(written, spec.limits, limited)
 
 
-def _all_text(spec: PopulationSpec) -> Population:
+def _all_text(spec: PopulationSpec, text_key: bytes) -> Population:
     """The population as its phones wrote."""
     if spec.cache_folder is None:
         return SyntheticPopulation(spec.synthetic_seed, spec.num_phones)
-    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed)
+    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed, text_key=text_key)
     if not spec.further or spec.split is None:
         return file
     training, _ = spec.split.of(file.digests())
     return FurtherPhones(file, training, spec.further, spec.synthetic_seed)
+
+
+def text_key_of(spec: PopulationSpec) -> bytes:
+    """The key of a population's text, for `open_population` in another process; empty: it is not encrypted.
+
+    Raises:
+        ConfigError: the storage key is missing or another.
+    """
+    return b"" if spec.cache_folder is None else data_key_of(Path(spec.cache_folder)) or b""
 
 
 @lru_cache(maxsize=4)
@@ -168,7 +186,7 @@ def most_phones_of_a_person(spec: PopulationSpec) -> int:
     """How many phones hold messages of the same person, at most."""
     if not spec.further:  # which is known without opening it
         return 1
-    population = _all_text(spec)
+    population = _all_text(spec, b"")
     return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
 
 
@@ -178,7 +196,9 @@ def prepare_population(
     fleet_size: int | None,
     message_format: MessageFormat | None = None,
     split: PeopleSplit | None = None,
+    *,
     start_s: float = 0.0,
+    storage_key: str | None = None,
 ) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
 
@@ -189,6 +209,7 @@ def prepare_population(
         message_format: reads the file, in the place of the one that `config.format` names.
         split: who trains; with it, a fleet may have more phones than the file.
         start_s: of the first simulated day, in seconds since 1970: from when the age of messages counts.
+        storage_key: place of the key that the tokenised file is encrypted with; None: it is not.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
@@ -201,7 +222,7 @@ def prepare_population(
         check_purpose(config.purpose)
         size = DEFAULT_PHONES if fleet_size is None else fleet_size
         return _limited(PopulationSpec(seed, size), config, start_s, split, is_dated=False)
-    path, folder = tokenised_text(config, message_format)
+    path, folder = tokenised_text(config, message_format, storage_key)
     file = TokenisedFile(folder)
     phones, spec = file.num_phones, PopulationSpec(seed, fleet_size or file.num_phones, str(folder))
     if fleet_size is not None and fleet_size > phones:
@@ -223,7 +244,9 @@ def _limited(
     return replace(spec, limits=limits, split=split)
 
 
-def tokenised_text(config: DataConfig, message_format: MessageFormat | None = None) -> tuple[Path, Path]:
+def tokenised_text(
+    config: DataConfig, message_format: MessageFormat | None = None, storage_key: str | None = None
+) -> tuple[Path, Path]:
     """(the file, the cache folder of what is in it), which is tokenised if it was not; see `prepare_population`.
 
     Raises:
@@ -232,7 +255,7 @@ def tokenised_text(config: DataConfig, message_format: MessageFormat | None = No
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
     require_purpose(path, config.purpose)
-    return path, tokenised_folder(config, path, *format_of(config, path, message_format))
+    return path, tokenised_folder(config, path, *format_of(config, path, message_format), storage_key)
 
 
 def read_text(

@@ -46,14 +46,21 @@ def main(argv: Sequence[str]) -> None:
     console = console_for(sys.stdout)
     run = report.open_exported_run(flags.run_dir)
     played = report.play(run, flags.fine_tuning, flags.phones, flags.most_messages)
-    outcomes = list(each("personalising", played, min(flags.phones, len(run.prepared.held_out_phones))))
+    outcomes = list(each("personalising", played, min(flags.phones, len(run.phones))))
     if not (done := [outcome for outcome in outcomes if outcome is not None]):
-        raise ConfigError(expected(flags.run_dir, f"a held-out phone with {FEWEST_MESSAGES} messages or more", "none"))
+        agrees = "" if run.without_consent is None else ", whose owner agrees to personalisation"
+        what = f"a held-out phone with {FEWEST_MESSAGES} messages or more{agrees}"
+        raise ConfigError(expected(flags.run_dir, what, "none"))
     metrics = run.prepared.metrics
     report.print_groups(console, report.summarise(done, metrics), metrics)
     left_out = len(outcomes) - len(done)
     console.print(f"{left_out} of {len(outcomes)} phones have too little text and are left out.")
+    if run.without_consent is not None:
+        of_all = len(run.prepared.held_out_phones)
+        console.print(f"{run.without_consent} of {of_all} phones are left alone: no consent to personalisation.")
     with held(flags.run_dir):
-        written = report.write_outcomes(flags.run_dir, done, left_out, flags.fine_tuning, metrics)
+        written = report.write_outcomes(
+            flags.run_dir, done, left_out, flags.fine_tuning, metrics, without_consent=run.without_consent
+        )
     for path in written:
         console.print(str(path))

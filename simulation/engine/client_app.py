@@ -45,7 +45,7 @@ def _open(briefing: Briefing, context: Context) -> PhoneHost:
         return_large_blocks()
         _open_hosts.append(True)
     with calling("a host", "to be set up"):
-        return host_for(briefing.task, OwnText.told(context.node_config))
+        return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)
 
 
 @app.train()
@@ -87,7 +87,8 @@ def aggregation_step(message: Message, context: Context) -> Message:
 def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:
     shape = host.task.shape
     layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
-    return FixedPointSum(shape.num_weights, request.clip_norm, layers if request.clip_scope == "layer" else None)
+    by_layer = layers if request.clip_scope == "layer" else None
+    return FixedPointSum(shape.num_weights, request.clip_norm, by_layer, request.longest_norm)
 
 
 def _train_phone(

@@ -24,9 +24,9 @@ from simulation.engine.node_text import NOTHING_TOLD, OwnText, population_here
 class PhoneHost:
     """Trains and scores phones one after another."""
 
-    def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD) -> None:
+    def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD, text_key: bytes = b"") -> None:
         self.task = task
-        self._population = open_population(population_here(task, own))
+        self._population = open_population(population_here(task, own), text_key)
         vocabulary = vocabulary_from_text(task.vocabulary)
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
@@ -81,6 +81,12 @@ class PhoneHost:
 
 
 @lru_cache(maxsize=2)
-def host_for(task_json: str, own: OwnText = NOTHING_TOLD) -> PhoneHost:
-    """The host for a task, made once a process; `own` is what its node was told of its text."""
-    return PhoneHost(HostTask.from_json(task_json), own)
+def host_for(task_json: str, own: OwnText = NOTHING_TOLD, text_key: bytes = b"") -> PhoneHost:
+    """The host for a task, made once a process.
+
+    Args:
+        task_json: the task.
+        own: what its node was told of its text.
+        text_key: of the tokenised text, where that is encrypted.
+    """
+    return PhoneHost(HostTask.from_json(task_json), own, text_key)

@@ -64,6 +64,37 @@ class GroupRecall:
     why_no_value: Mapping[str, str]  # by name, of those that failed on this group
 
 
+class Agreeing(NamedTuple):
+    """Numbers of phones by what has become of consent."""
+
+    name: str  # of the purpose, or of the group
+    grouping: str  # that the group is of; empty for a purpose
+    phones: int
+    given: int  # when the run ended
+    withdrawn: int
+    never_given: int
+
+
+class RecallByConsent(NamedTuple):
+    """How good the model is for people held out, by their consent to train."""
+
+    state: str
+    people: int
+    measured: int
+    values: Mapping[str, Interval | None]  # by metric
+    why: str  # there are no values; empty where there are
+
+
+@dataclass(frozen=True)
+class ConsentFacts:
+    """Who agrees to what, and who leaves."""
+
+    origin: str
+    purposes: Sequence[Agreeing]
+    groups: Sequence[Agreeing]
+    recalls: Sequence[RecallByConsent]
+
+
 @dataclass(frozen=True)
 class Participation:
     """Who took part."""
@@ -74,6 +105,7 @@ class Participation:
     gini: float | None
     groups: Sequence[Group]
     recalls: Sequence[GroupRecall]  # none where nobody was measured
+    consent: ConsentFacts | None = None  # None: everybody agrees to all
     text: TextUse | None = None  # of a fleet too large to read, and of sums alone, there is none
 
 

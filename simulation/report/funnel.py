@@ -17,6 +17,7 @@ _ENDS = {
     "dropped_ineligible": ("interrupted", "dropped: picked up, off the charger or off the Wi-Fi before it was done"),
     "dropped_upload": ("upload broke", "dropped: the last try of the upload broke off"),
 }
+WITHDRAWN = "withdrawn"  # where owners may withdraw
 _LEFT = "left_the_sum"  # where updates are added up in steps
 # What policies and the strategy give as the cause -> what it means; the first number is what there was.
 _CAUSES = (
@@ -55,8 +56,11 @@ def funnel_totals(rounds: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     names = ["invited", *_ENDS]
     told = [line for line in rounds if fields(Funnel)[0].name in line]
     totals = {name: sum(int(line[name]) for line in told) for name in names} if told else {}
-    left = sum(int(line["group"]) - int(line["reported"]) for line in told if "group" in line)
-    return {**totals, **({_LEFT: left} if any("group" in line for line in told) else {})}
+    stepped = [line for line in told if "group" in line]
+    left = sum(line["group"] - line["reported"] - line.get("left_withdrawn", 0) for line in stepped)
+    totals |= {_LEFT: left} if stepped else {}
+    counted = [line.get("withdrawn", 0) + line.get("left_withdrawn", 0) for line in told if "withdrawn" in line]
+    return {**totals, **({WITHDRAWN: sum(counted)} if counted else {})}
 
 
 def funnel_rows(totals: Mapping[str, int]) -> list[FunnelRow]:
@@ -69,10 +73,14 @@ def _rows(totals: Mapping[str, int]) -> Iterator[FunnelRow]:
     yield FunnelRow("invited", "invited", invited, None)
     for name, (short, label) in _ENDS.items():
         yield FunnelRow(short, label, totals[name], totals[name] / invited)
+    withdrawn = totals.get(WITHDRAWN, 0)
+    if WITHDRAWN in totals:
+        label = "dropped: the owner took back the consent to train before the sum was there"
+        yield FunnelRow("withdrew", label, withdrawn, withdrawn / invited)
     left = totals.get(_LEFT, 0)
     if _LEFT in totals:
         yield FunnelRow("left the sum", "left while the sum was made, or the sum failed", left, left / invited)
-    others = invited - left - sum(totals[name] for name in _ENDS)
+    others = invited - withdrawn - left - sum(totals[name] for name in _ENDS)
     if others > 0:  # where attempts go on from round to round
         yield FunnelRow("other", "stale, or still under way when the run ended", others, others / invited)
 

@@ -21,7 +21,9 @@ from simulation.device.keyboard_server import blocked_words
 from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.report.facts import (
+    Agreeing,
     Central,
+    ConsentFacts,
     Group,
     GroupRecall,
     KeyPress,
@@ -29,6 +31,7 @@ from simulation.report.facts import (
     ModelFile,
     Participation,
     Privacy,
+    RecallByConsent,
     RunFacts,
     TypedWord,
 )
@@ -221,8 +224,37 @@ def _participation(path: Path, metrics: MetricTable) -> Participation:
             )
             for row in found["recall_by_group"] or []
         ],
+        consent=None if found.get("consent") is None else _consent(found["consent"], metrics),
         text=_text_use(found.get("text")),  # earlier versions wrote none
     )
+
+
+def _consent(found: Any, metrics: MetricTable) -> ConsentFacts:
+    return ConsentFacts(
+        origin=_text(found["origin"]),
+        purposes=[_agreeing(row["purpose"], "", row) for row in found["purposes"]],
+        groups=[_agreeing(row["group"], _text(row["grouping"]), row) for row in found["by_group"]],
+        recalls=[
+            RecallByConsent(
+                state=_text(row["group"]),
+                people=_count(row["held_out_phones"]),
+                measured=_count(row["measured"]),
+                values={metric.name: _bounds(row, metric.name) for metric in metrics.compared},
+                why=_text(row.get("why_no_value", "")),
+            )
+            for row in found["recall"]
+        ],
+    )
+
+
+def _agreeing(name: Any, grouping: str, row: Any) -> Agreeing:
+    numbers = (_count(row[one]) for one in ("phones", "given", "withdrawn", "never_given"))
+    return Agreeing(_text(name), grouping, *numbers)
+
+
+def _bounds(row: Any, name: str) -> Interval | None:
+    value, low, high = (_number(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return None if value is None else Interval(value, low, high, _count(row["measured"]), "people")
 
 
 def _text_use(found: Any) -> TextUse | None:

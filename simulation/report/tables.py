@@ -6,12 +6,13 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from client_model.config import default_start
+from client_model.metrics.intervals import Interval, share_of_number
 from client_model.metrics.metric import Metric
 from client_model.public_start import path_setting
 from server_strategy.privacy.config import with_default_noise
 from simulation.config import RunConfig
 from simulation.report.drift import Alarm, band_shown, shown
-from simulation.report.facts import LeftOut, ModelFile, Participation, RunFacts
+from simulation.report.facts import ConsentFacts, LeftOut, ModelFile, Participation, RunFacts
 from simulation.report.funnel import funnel_rows, funnel_totals
 from simulation.run.progress import percent
 from simulation.settings import choose, leaves, selectors
@@ -168,6 +169,53 @@ def recall_by_group(facts: RunFacts, participation: Participation) -> Table:
         rows.append([_in_one_line(group.group), f"{group.people:,}", *(m.bare(group.values[m.name]) for m in metrics)])
     headings = ["group", "people", *(metric.heading for metric in metrics)]
     return Table("Recall and keystrokes saved, by group of the people who never trained", headings, rows)
+
+
+def consents(consent: ConsentFacts) -> Table:
+    """Who agrees to what."""
+    rows = [
+        [one.name, f"{one.phones:,}", *(percent(number / one.phones if one.phones else None, 1) for number in one[3:])]
+        for one in consent.purposes
+    ]
+    headings = ["to", "phones", "agree when the run ends", "withdrew", "never agreed"]
+    return Table("Who agrees to what: phones that may train, or are held out", headings, rows)
+
+
+def who_left(consent: ConsentFacts) -> Table:
+    """Who agrees to training and who took it back, by group."""
+    rows: list[list[str]] = []
+    for one in consent.groups:
+        _under_heading(rows, one.grouping)
+        agreed = one.given + one.withdrawn
+        shares = (share_of_number(one.given, one.phones), share_of_number(one.withdrawn, agreed))
+        rows.append([_in_one_line(one.name), f"{one.phones:,}", *map(_share_between, shares)])
+    headings = ["group", "phones", "agree when the run ends", "withdrew, of those who had agreed"]
+    return Table("Consent to training, with 95 % intervals over phones", headings, rows)
+
+
+def recall_by_consent(facts: RunFacts, consent: ConsentFacts) -> Table:
+    """How good the model is for those who stayed, those who left and those who never came."""
+    metrics = facts.metrics.compared
+    rows = [
+        [one.state, f"{one.measured:,} of {one.people:,}", *(_between(m, one.values[m.name]) for m in metrics)]
+        for one in consent.recalls
+    ]
+    headings = ["consent to training", "people measured", *(metric.heading for metric in metrics)]
+    return Table("People who never trained, by consent, with 95 % intervals over people", headings, rows)
+
+
+def _share_between(found: Interval | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return "-"
+    return f"{percent(found.mean, 1)} ({100 * found.low:.1f}\N{NO-BREAK SPACE}to {100 * found.high:.1f})"
+
+
+def _between(metric: Metric, found: Interval | None) -> str:
+    if found is None:
+        return "-"
+    bounds = None in (found.low, found.high)
+    spread = "" if bounds else f" ({metric.bare(found.low)}\N{NO-BREAK SPACE}to {metric.bare(found.high)})"
+    return f"{metric.bare(found.mean)}{spread}"
 
 
 def _in_one_line(name: str) -> str:

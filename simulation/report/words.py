@@ -16,8 +16,8 @@ from client_model.text.population import text_source
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.report.drift import FALSE_ALARMS, LEAST, Alarm, Watched, judged
-from simulation.report.facts import LeftOut, Participation, Privacy, RunFacts, TypedWord
-from simulation.report.funnel import funnel_totals
+from simulation.report.facts import ConsentFacts, LeftOut, Participation, Privacy, RunFacts, TypedWord
+from simulation.report.funnel import WITHDRAWN, funnel_totals
 from simulation.report.tables import simulated_time
 from simulation.world.devices import TIER_BOUNDS_GB
 
@@ -238,12 +238,29 @@ def groupings(found: Participation) -> str:
     low_gb, mid_gb = TIER_BOUNDS_GB
     said = {
         "device tier": f"the device tier is a phone's memory, low below {low_gb:g} GB, mid below {mid_gb:g} GB",
+        "consent to train": "the consent to train is that of the moment at which the run ended",
         "time eligible": "the time eligible is the share of the time in which it is idle, charging and on Wi-Fi",
         "tokens a round": "the tokens a round are the words, punctuation and ends of messages that it would train on",
     }
     there = dict.fromkeys(group.grouping for group in found.groups)
     text = "; ".join(said[name] for name in there if name in said)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def consent(facts: RunFacts, found: ConsentFacts) -> Iterator[str]:
+    """Who agrees to training, what became of withdrawals, and what is not known of those who left."""
+    train = found.purposes[0]
+    withdrawn = funnel_totals(facts.rounds).get(WITHDRAWN, 0)
+    updates = "1 update was" if withdrawn == 1 else f"{withdrawn:,} updates were"
+    yield (
+        f"Where it is from: {found.origin}. Of {train.phones:,} phones that may train, {train.given:,} agree when the "
+        f"run ends, {train.withdrawn:,} agreed and withdrew, {train.never_given:,} never agreed. Nobody is invited who "
+        f"does not agree; {updates} dropped since consent was withdrawn before the sum was there. What was released "
+        "before a withdrawal is not taken back by it. The share of all text is of phones that agree to telemetry."
+    )
+    for one in found.recalls:
+        if one.why and one.people:
+            yield f"No recall of people whose consent was {one.state}: {one.why}."
 
 
 def failed_on_groups(facts: RunFacts, found: Participation) -> Iterator[str]:

@@ -4,7 +4,7 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from client_model.text.population import (
     open_population,
     prepare_population,
 )
+from client_model.text.tokenised_file import TokenisedFile
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from server_strategy.privacy.config import PHONES
 from server_strategy.privacy.plan import PrivacyPlan
@@ -36,7 +37,12 @@ from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
+from simulation.storage.config import StorageConfig
+from simulation.storage.run_files import place_for, require_storage
 from simulation.world.aggregation_settings import full_graph, phones_add
+from simulation.world.consent.config import EVALUATE, TRAIN
+from simulation.world.consent.labels import PhoneLabels
+from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 from typefleet.steps import step
@@ -51,10 +57,11 @@ class AcceptedInput:
     spec: PopulationSpec
     population: Population
     digests: NDArray[np.uint64]  # [phones]
-    training_phones: NDArray[np.int64]
+    training_phones: NDArray[np.int64]  # whose owners ever agree to it
     counted_phones: NDArray[np.int64]  # training phones that vocabulary and baselines are counted on
     held_out_phones: NDArray[np.int64]  # those evaluated
     fleet: Fleet
+    counted_held_out: NDArray[np.int64]  # those of them that baselines are measured on
     plan: PrivacyPlan
     metrics: MetricTable
     start: StartingPoint | None  # None: random weights
@@ -85,9 +92,10 @@ def accept_input(
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    begins_s = first_day_s(config.fleet.start_date)
+    config = _with_place_of_key(config, resume, of_run)
+    size, key, begins_s = config.fleet.size, config.storage.key, first_day_s(config.fleet.start_date)
     spec = prepare_population(
-        config.data, config.seed, config.fleet.size, parts.message_format, split=split, start_s=begins_s
+        *(config.data, config.seed, size, parts.message_format, split), start_s=begins_s, storage_key=key
     )
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
@@ -104,24 +112,45 @@ def accept_input(
     vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else listed
     with step("setting up the fleet"):
         fleet = Fleet(
-            config.fleet, spec.num_phones, config.seed, training, availability=parts.availability, devices=parts.devices
+            config.fleet,
+            spec.num_phones,
+            config.seed,
+            training,
+            availability=parts.availability,
+            devices=parts.devices,
+            consents=consent_source(config.consent, config.seed, lambda: phone_names(spec)),
         )
+        agreeing = _who_agree(fleet, training)
     most_counted, most_evaluated = config.data.vocabulary_phones, config.evaluation.max_phones
+    # Words are counted before the first round: of who agrees from the start.
+    measured = sample_phones(held_out, digests, config.seed, "evaluated phones", most_evaluated)
+    people = fleet.agreeing(TRAIN, people, 0.0)
     return AcceptedInput(
         config=config,
         parts=parts,
         spec=spec,
         population=population,
         digests=digests,
-        training_phones=training,
+        training_phones=agreeing,
         counted_phones=sample_phones(people, digests, config.seed, "vocabulary phones", most_counted),
-        held_out_phones=sample_phones(held_out, digests, config.seed, "evaluated phones", most_evaluated),
+        held_out_phones=measured,
+        counted_held_out=fleet.agreeing(EVALUATE, measured, 0.0),
         fleet=fleet,
         plan=plan,
         metrics=metrics,
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> RunConfig:
+    """The settings with the place where a run that is there has its storage key, which may have moved."""
+    key = config.storage.key
+    if resume and config.output_dir is not None:
+        key = require_storage(config.output_dir, key)
+    elif of_run is not None:
+        key = place_for(of_run, key)
+    return replace(config, storage=StorageConfig(key))
 
 
 def _check_without_text(config: RunConfig, resume: bool) -> None:
@@ -136,6 +165,34 @@ def _training_phones(config: RunConfig, spec: PopulationSpec, people: NDArray[np
     training: NDArray[np.int64] = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
     _check_goal(config, len(training), "the {} training phones of the fleet")
     return training
+
+
+def _who_agree(fleet: Fleet, training: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The training phones whose owners agree to training at any time.
+
+    Raises:
+        ConfigError: nobody does.
+    """
+    if fleet.consents is None:
+        return training
+    agreeing = training[fleet.consents.times[TRAIN].holds_from(training, 0.0)]
+    if not len(agreeing):
+        raise ConfigError(expected("--consent", "somebody who agrees to training", "nobody who ever does"))
+    return agreeing
+
+
+def phone_names(spec: PopulationSpec) -> PhoneLabels:
+    """What the phones of a population are called in a file of consents.
+
+    Args:
+        spec: of the population.
+    """
+    nobody = np.zeros(0, np.uint64)
+    if spec.cache_folder is None:
+        return PhoneLabels(spec.num_phones, nobody, nobody)
+    people = open_population(spec).digests()[: spec.num_people]
+    everybody = TokenisedFile(Path(spec.cache_folder)).digests()
+    return PhoneLabels(spec.num_phones, people, everybody)
 
 
 def _check_kept(config: RunConfig, population: Population, training: NDArray[np.int64]) -> None:

@@ -20,7 +20,7 @@ report.html            all of it as one page, written when the run ends
 import itertools
 import json
 import os
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,9 @@ from typefleet.untrusted.archives import read_arrays
 from typefleet.untrusted.own_json import parse_json, read_lines
 
 # What a line says of every round, whatever became of it.
-_EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile", "aggregation"}
+_EVERY_ROUND = {f.name for f in fields(RoundRecord)} - {"funnel", "held_out", "profile", "aggregation", "not_told"}
 _FUNNEL = {f.name for f in fields(Funnel)}
+_EVERY_FUNNEL = {f.name for f in fields(Funnel) if f.default is MISSING}
 
 
 class RunDirectory:
@@ -130,7 +131,7 @@ def _round_of(line: bytes, number: int, where: str) -> dict[str, Any]:
     for kind in (RoundRecord, Funnel):
         for name in wrong_values(kind, found):
             raise ConfigError(expected(where, f"the line of round {number}", f"another value as {name}"))
-    if found.keys() & _FUNNEL and not found.keys() >= _FUNNEL:
+    if found.keys() & _FUNNEL and not found.keys() >= _EVERY_FUNNEL:
         raise ConfigError(expected(where, f"the line of round {number}", "a part of its funnel"))
     for name in ("profile", "aggregation"):
         if not isinstance(found.get(name), dict | None):

@@ -33,11 +33,11 @@ from simulation.run.sources import (
 
 _FUNNEL = (
     *("invited", "dropped_failure", "dropped_ineligible", "dropped_upload", "late", "unused", "reported", "closed_s"),
-    *("checked_in", "selection_s", "opened_s", "simulated_date"),
+    *("checked_in", "selection_s", "opened_s", "simulated_date", "withdrawn"),
 )
 _STEPPED = (
     *("group", "left_advertise", "left_share", "left_mask", "left_confirm", "left_unmask", "aggregation_s"),
-    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed"),
+    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed", "bucket_left_out", "left_withdrawn"),
 )
 _BUFFERED = ("in_flight_before", "stale", "in_flight", "mean_staleness")
 _PRIVACY = ("zcdp_rho", "epsilon", "delta", "epsilon_is_of")
@@ -57,6 +57,7 @@ SUMMARY = (
     ),
     Keys(("other_runs", "other_runs.*"), "what other runs on the same phones cost", COST),
     Keys(("aggregation", "aggregation.*"), "what became of the sums, and the bytes of a phone", SCHEDULE),
+    Keys(("consent", "consent.*"), "who agrees to training, and updates of who withdrew", SCHEDULE),
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
@@ -67,6 +68,7 @@ ROUNDS = (
     Keys(("failed", "failed.*"), "why phones failed, each by its label", FAILURES),
     Keys(("abandoned",), "why nothing was released, the cause of a failure among it", FAILURES),
     Keys(("rejected",), "labels of phones whose update was not finite", FAILURES),
+    Keys(("not_told",), "how many phones failed and agree to no record of it", FAILURES),
     Keys(("tokens", "loss", "clipped_share"), "tokens, loss and clipped share of the round's phones", TRAINED_TEXT),
     Keys(("aggregation.mean_update_norm",), "the mean norm of the round's updates", TRAINED_TEXT),
     Keys(("aggregation.wrapped_coordinates",), "how many numbers of the noised sum wrapped around", TRAINED_TEXT),
@@ -83,6 +85,7 @@ PARTICIPATION = (
     Keys(("by_group.*",), "phones and updates of each group", SMALL_GROUPS),
     Keys(("text", "text.*"), "how much text phones that may train wrote, keep, and trained on", TRAINED_TEXT),
     Keys(("recall_by_group*",), "the metrics of each group's people", SMALL_GROUPS),
+    Keys(("consent.*",), "who agrees to what and who leaves, in groups, with the metrics of each", SMALL_GROUPS),
     Keys(("not_shown.*",), "what is not shown, and why", SETTINGS),
     Keys(("overall.*",), "how evenly the work fell", SCHEDULE),
 )
@@ -263,7 +266,11 @@ MANIFEST = (
 )
 
 PERSONALISATION = (
-    Keys(("groups.*", "phones", "phones_with_too_little_text"), "what held-out phones gain, in groups", SMALL_GROUPS),
+    Keys(
+        ("groups.*", "phones", "phones_with_too_little_text", "phones_without_consent"),
+        "what held-out phones gain, in groups",
+        SMALL_GROUPS,
+    ),
     Keys(("fine_tuning.*", "rule"), "how they learned", SETTINGS),
 )
 
@@ -294,7 +301,8 @@ RECEIVED = (
 RECEIVED_SUMS = (
     Keys(
         ("total",),
-        "the exact sum of the round's updates, norms, losses and tokens before the noise; with arithmetic of each host",
+        "the exact sum of the round's updates, norms, losses and tokens before the noise, with a robust rule of each "
+        "bucket; with arithmetic of each host",
         TRAINED_TEXT._replace(cure="noise where nobody sees the sum"),
     ),
     Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),

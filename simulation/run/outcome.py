@@ -27,6 +27,7 @@ from simulation.run.sums_told import sums_summary
 from simulation.run.text_use import text_use
 from simulation.run.words_outside import words_outside
 from simulation.subcommands import PROGRAM
+from simulation.world.opting_out import by_consent, consent_record, consent_summary
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
@@ -37,6 +38,7 @@ def run_summary(run: Run) -> Summary:
     plan, strategy, totals = run.strategy.plan, run.strategy, run.totals
     spent = strategy.spent(run.finished)
     rate = totals.tokens_trained / totals.train_wall_seconds if totals.train_wall_seconds else None
+    lines = _lines(run)
     return Summary(
         rounds_completed=totals.rounds_completed,
         rounds_abandoned=totals.rounds_abandoned,
@@ -61,16 +63,18 @@ def run_summary(run: Run) -> Summary:
         other_runs=other_runs_json(other_runs_now(run)),
         aggregation=sums_summary(
             run.config,
-            _lines(run),
+            lines,
             run.prepared.shape.num_weights,
             noised=None if plan.phone_noise is None else plan.phone_noise.padded,
         ),
+        consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
     )
 
 
 def _lines(run: Run) -> list[dict[str, Any]]:
     """Of rounds.jsonl; not read where nothing is made of them."""
-    return run.directory.read_rounds() if run.config.aggregation.is_summed else []
+    told = run.config.aggregation.is_summed or run.cohorts.fleet.consents is not None
+    return run.directory.read_rounds() if told else []
 
 
 def participation_record(run: Run) -> dict[str, Any]:
@@ -81,14 +85,17 @@ def participation_record(run: Run) -> dict[str, Any]:
     volume = prepared.work.training_tokens(np.arange(fleet.num_phones), 1) if grouped else None
     groupings = phone_groups(fleet, volume)
     updates, evaluation = run.strategy.participation.counts, run.strategy.last_evaluation
+    now_s, held_out = run.cohorts.now_s, prepared.held_out_phones
+    consent = consent_record(fleet, now_s, held_out, groupings, evaluation=evaluation, metrics=prepared.metrics)
     return {
         "overall": asdict(overall(fleet.may_train, updates)),
         "by_group": participation_by_group(
-            groupings, fleet.may_train, updates, None if summed else run.tokens_by_phone
+            [*groupings, *by_consent(fleet, now_s)], fleet.may_train, updates, None if summed else run.tokens_by_phone
         ),
         "text": asdict(text_use(prepared.population, prepared.training_phones, updates > 0)) if grouped else None,
         **({"not_shown": NOT_SHOWN} if summed else {}),
         "recall_by_group": None if evaluation is None else recall_by_group(groupings, evaluation, prepared.metrics),
+        **({} if consent is None else {"consent": consent}),
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.metrics.table import MetricTable
 from client_model.text.batches import training_tokens
 from client_model.text.kept_text import KeptText
-from client_model.text.population import OnAnother, Population
+from client_model.text.population import OnAnother, Population, text_key_of
 from client_model.text.vocabulary import Vocabulary
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
@@ -44,7 +44,7 @@ class Prepared:
     config: RunConfig
     population: Population
     digests: NDArray[np.uint64]  # [phones]
-    training_phones: NDArray[np.int64]
+    training_phones: NDArray[np.int64]  # whose owners ever agree to it
     held_out_phones: NDArray[np.int64]  # those evaluated
     vocabulary: Vocabulary
     baselines: "MeasuredLater"
@@ -61,6 +61,11 @@ class Prepared:
     def shape(self) -> ModelShape:
         """The model with the true size of the vocabulary."""
         return self.task.shape
+
+    @cached_property
+    def text_key(self) -> bytes:
+        """Of the tokenised text, for the hosts that read it; empty where it is not encrypted."""
+        return text_key_of(self.task.population)
 
     def open_world(self) -> FleetCohorts:
         """The fleet under the round policy, before the first round.
@@ -189,7 +194,7 @@ def _measure_baselines(
     spelled = spelled_lookup(vocabulary, population)
     return measure_baselines(
         PhonesText(population, spelled, accepted.counted_phones),
-        PhonesText(population, spelled, accepted.held_out_phones),
+        PhonesText(population, spelled, accepted.counted_held_out),
         keystroke_table(vocabulary.tokens),
         max_sequences=accepted.config.evaluation.max_sequences,
         sequence_length=sequence_length,

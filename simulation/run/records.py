@@ -4,7 +4,7 @@ Each is a dataclass here and flat JSON on disk: what a funnel or a metric adds s
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -46,6 +46,7 @@ class RoundRecord:
     weights_sha256: str  # after the round
     profile: "RoundProfile | None" = None  # None unless asked for
     aggregation: Mapping[str, Any] | None = None  # what the protocol says of the round; None without one
+    not_told: int | None = None  # phones that failed or were rejected, and agree to no record; None: all agree
 
     def as_line(self) -> dict[str, Any]:
         """Flat, as it is written: the parts that do not exist add no keys."""
@@ -55,6 +56,7 @@ class RoundRecord:
             "held_out": dict(self.held_out or {}),
             "profile": {} if self.profile is None else {"profile": asdict(self.profile)},
             "aggregation": {} if self.aggregation is None else {"aggregation": dict(self.aggregation)},
+            "not_told": {} if self.not_told is None else {"not_told": self.not_told},
         }
         line: dict[str, Any] = {}
         for name, value in own.items():
@@ -71,16 +73,19 @@ class RoundRecord:
         from simulation.engine.profile import RoundProfile
 
         rest = dict(line)
-        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel)} if fields(Funnel)[0].name in rest else None
+        told = fields(Funnel)[0].name in rest
+        funnel = {f.name: rest.pop(f.name) for f in fields(Funnel) if told and (f.name in rest or f.default is MISSING)}
         profile, aggregation = rest.pop("profile", None), rest.pop("aggregation", None)
-        parts = ("funnel", "held_out", "profile", "aggregation")
+        parts = ("funnel", "held_out", "profile", "aggregation", "not_told")
+        not_told = rest.pop("not_told", None)
         own = {f.name: rest.pop(f.name) for f in fields(RoundRecord) if f.name not in parts}
         return RoundRecord(
             **own,
-            funnel=None if funnel is None else Funnel(**funnel),
+            funnel=Funnel(**funnel) if told else None,
             held_out=rest or None,
             profile=None if profile is None else RoundProfile(**profile),
             aggregation=aggregation,
+            not_told=not_told,
         )
 
 
@@ -110,6 +115,7 @@ class Summary:
     peak_driver_rss_bytes: int
     other_runs: Mapping[str, Any] | None = None  # that it starts from or shares an account with; None: nobody looked
     aggregation: Mapping[str, Any] | None = None  # what became of the sums; None: the server is told of each phone
+    consent: Mapping[str, Any] | None = None  # who agrees to training; None: everybody, always
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
@@ -122,7 +128,7 @@ class Summary:
                 content |= {f"{_BASELINE}{name}": reached for name, reached in self.baselines._asdict().items()}
             elif f.name == "participation":
                 content[f.name] = asdict(value)
-            elif f.name != "aggregation" or value is not None:
+            elif f.name not in ("aggregation", "consent") or value is not None:
                 content[f.name] = value
         return content
 
@@ -158,6 +164,7 @@ class Summary:
             others = ("held_out", "baselines", "participation")
             rest.setdefault("other_runs", None)  # which earlier versions did not write
             rest.setdefault("aggregation", None)
+            rest.setdefault("consent", None)
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None
@@ -166,6 +173,8 @@ class Summary:
         parts = ((Summary, own), (Participation, asdict(participation)), (Baselines, baselines._asdict()))
         for name in (name for kind, values in parts for name in wrong_values(kind, values)):
             raise ConfigError(expected(where, "the outcome of a finished run", f"another value as {name}"))
+        if not _is_of_consent(own["consent"]):
+            raise ConfigError(expected(where, "the outcome of a finished run", "another value as consent"))
         if not _are_sums(own["aggregation"]):
             raise ConfigError(expected(where, "the outcome of a finished run", "another value as aggregation"))
         for value in rest.values():
@@ -180,6 +189,12 @@ def _are_sums(value: Any) -> bool:
         return True
     failed = value.get("rounds_failed") if isinstance(value, Mapping) else None
     return isinstance(failed, Mapping) and all(isinstance(number, int) for number in failed.values())
+
+
+def _is_of_consent(value: Any) -> bool:
+    """Whether it is what `opting_out.consent_summary` gives."""
+    names = ("train_share_at_start", "train_share", "updates_withdrawn")
+    return value is None or (isinstance(value, Mapping) and all(_is_a_number(value.get(name)) for name in names))
 
 
 _PLAIN = {int: (int,), float: (int, float), str: (str,), type(None): (type(None),)}

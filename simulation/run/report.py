@@ -180,7 +180,18 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path, others: OtherRu
         ("time", [f"{days:.1f} simulated days in {summary.wall_seconds:.0f} s{speed}"]),
         ("phones trained", [f"{summary.devices_trained:,} updates, {summary.tokens_trained:,} tokens"]),
         ("phones left out", [f"{left_out}; by group in {folder / 'participation.json'}"]),
+        *_consent_rows(summary),
     ]
+
+
+def _consent_rows(summary: Summary) -> _Rows:
+    """Who agrees to training, where anybody does not."""
+    if (consent := summary.consent) is None:
+        return []
+    first, now = (percent(consent[name], 1) for name in ("train_share_at_start", "train_share"))
+    withdrawn = consent["updates_withdrawn"]
+    dropped = f"{withdrawn:,} {'update was' if withdrawn == 1 else 'updates were'} dropped since their owners withdrew"
+    return [("consent", [f"{first} of them agreed to training at first, {now} do now; {dropped}"])]
 
 
 def _file_rows(export: Export, folder: Path) -> _Rows:

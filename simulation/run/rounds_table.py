@@ -87,7 +87,14 @@ def _fixed_types(metrics: MetricTable) -> dict[str, Any]:
     import pyarrow as pa
 
     number, text = pa.float64(), pa.string()
-    by_hint: dict[Any, Any] = {int: pa.int64(), float: number, float | None: number, str: text, str | None: text}
+    by_hint: dict[Any, Any] = {
+        int: pa.int64(),
+        float: number,
+        float | None: number,
+        int | None: pa.int64(),
+        str: text,
+        str | None: text,
+    }
     by_hint[list[str]] = pa.list_(text)
     own = {f.name: by_hint.get(f.type) for f in fields(RoundRecord) if f.name not in _PARTS}
     funnel = {f.name: by_hint.get(f.type) for f in fields(Funnel)}

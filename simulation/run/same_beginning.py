@@ -66,7 +66,7 @@ def fingerprint(prepared: Prepared) -> dict[str, Any]:
     return {
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "text": None if folder is None else Path(folder).name,  # named by the file's content
-        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.fleet.availability.files],
+        "traces": [hashlib.sha256(path.read_bytes()).hexdigest() for path in prepared.fleet.files],
         "start": None if prepared.start is None else prepared.start.digest,
         "metrics": [repr(metric) for metric in prepared.metrics.metrics],
         "parts": prepared.parts.described(),

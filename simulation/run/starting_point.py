@@ -85,7 +85,7 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
     of_run = config.data
     data = DataConfig(path=path, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir, purpose=of_run.purpose)
-    spec = prepare_population(data, config.seed, None)
+    spec = prepare_population(data, config.seed, None, storage_key=config.storage.key)
     corpus = open_population(spec)
     writers = corpus.num_phones
     # Public or not, what few people wrote is theirs; a book's one writer has nobody to stand out from.

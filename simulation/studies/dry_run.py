@@ -16,7 +16,7 @@ from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import model_shape
 from client_model.text.batches import training_tokens
 from client_model.text.formats.base import MessageFormat
-from client_model.text.population import open_population, prepare_population
+from client_model.text.population import PeopleSplit, open_population, prepare_population
 from server_strategy.funnel import Funnel
 from server_strategy.privacy.config import PHONES
 from server_strategy.privacy.distributed_noise.hadamard import padded_size
@@ -24,8 +24,11 @@ from server_strategy.privacy.ledger import ParticipationLog
 from simulation.clock import DAY_S, HOUR_S, local_hour
 from simulation.config import RunConfig
 from simulation.parts import Parts
+from simulation.run.accepted_input import phone_names
+from simulation.studies.dry_run_consent import ConsentDay, consent_day
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.world.aggregation_settings import steps_of
+from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.participation import Grouping, phone_groups
@@ -77,6 +80,7 @@ class DryRun:
     by_utc_hour: HourCounts = field(default_factory=HourCounts)
     by_local_hour: HourCounts = field(default_factory=HourCounts)
     days_looked_at: int = 0  # in which the eligible phones were counted, once an hour
+    consent_days: list[ConsentDay] = field(default_factory=list)  # none where everybody agrees to all
     releases: int = 0
     simulated_s: float = 0.0
     planning_s: float = 0.0  # wall seconds of the rounds
@@ -102,7 +106,7 @@ def tokens_of_phones(
     """
     sample_size = _SAMPLE if config.data.is_synthetic else None
     data = replace(config.data, keep_days=None)  # no message is trained on, so none is too old
-    spec = prepare_population(data, config.seed, sample_size, message_format)
+    spec = prepare_population(data, config.seed, sample_size, message_format, storage_key=config.storage.key)
     population, length = open_population(spec), config.model.sequence_length
 
     def tokens(phone: int) -> int:
@@ -136,12 +140,23 @@ def prepare_fleet(config: RunConfig, parts: Parts | None = None) -> DryFleet:
     """
     parts = parts or Parts()
     text = (replace(config.data, keep_days=None), config.seed, None, parts.message_format)
-    num_phones = config.fleet.size or prepare_population(*text).num_phones
+    num_phones = config.fleet.size or prepare_population(*text, storage_key=config.storage.key).num_phones
     _require_phones(config, num_phones)
     tokens = tokens_of_phones(config, num_phones, parts.message_format)
     everybody = np.arange(num_phones)
+    split = PeopleSplit(config.seed, config.data.held_out_share)
     fleet = Fleet(
-        config.fleet, num_phones, config.seed, everybody, availability=parts.availability, devices=parts.devices
+        config.fleet,
+        num_phones,
+        config.seed,
+        everybody,
+        availability=parts.availability,
+        devices=parts.devices,
+        consents=consent_source(
+            config.consent,
+            config.seed,
+            lambda: phone_names(prepare_population(config.data, config.seed, num_phones, parts.message_format, split)),
+        ),
     )
     return DryFleet(fleet, tokens, phone_groups(fleet, tokens))
 
@@ -256,3 +271,5 @@ def _look_at_day(run: DryRun, day: int) -> None:
         run.by_local_hour.eligible += np.bincount(clock.astype(np.int64), minlength=24)
         run.by_utc_hour.eligible[hour] += len(phone)
     run.days_looked_at += 1
+    if (of_day := consent_day(fleet, run.log, day)) is not None:
+        run.consent_days.append(of_day)

@@ -21,18 +21,21 @@ from simulation.flags import to_toml
 from simulation.plots import BLUE, GREEN, GREY, ORANGE, new_figure, save_figure
 from simulation.run.directory import check_output_dir, new_folder
 from simulation.studies.dry_run import DryRun, prepare_dry_run, run_days
+from simulation.studies.dry_run_consent import consent_of_days, print_consent
 from simulation.studies.dry_run_seeds import intervals, print_intervals, seeded, summary_of_seeds
 from simulation.studies.dry_run_settings import NO_PROTECTION, Protection
 from simulation.studies.dry_run_steps import LEFT, steps_summary, steps_words
 from simulation.tables import print_groupings
 from simulation.world.aggregation_steps import SteppedFunnel
 from simulation.world.fleet_cohorts import FleetCohorts
+from simulation.world.opting_out import by_consent
 from simulation.world.participation import overall, participation_by_group
 from typefleet.steps import step
 
 _SETTINGS = "config.toml"
 # Of the fields of a funnel, the ways in which an invitation can end; not every policy knows all of them.
-_FUNNEL = ("reported", "unused", "late", "stale", "dropped_failure", "dropped_ineligible", "dropped_upload")
+_DROPPED = ("dropped_failure", "dropped_ineligible", "dropped_upload", "withdrawn")
+_FUNNEL = ("reported", "unused", "late", "stale", *_DROPPED)
 
 
 def play_and_report(
@@ -137,6 +140,7 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
     completed_s = np.array([r.funnel.closed_s for r in done])
     invited = sum(r.funnel.invited for r in run.rounds)
     separation = run.log.min_separation or None
+    consent = consent_of_days(run.fleet, run.consent_days, run.groupings, run.simulated_s)
     stepped = [r.funnel for r in run.rounds if isinstance(r.funnel, SteppedFunnel)]
     return {
         "simulated_days": days,
@@ -151,16 +155,20 @@ def dry_run_summary(run: DryRun, cohort: CohortConfig) -> dict[str, Any]:
         "checked_in": _quantiles(np.array([r.funnel.checked_in for r in run.rounds])),
         "invited": invited,
         "outcome_share": {
-            name: sum(getattr(r.funnel, name, 0) for r in run.rounds) / invited if invited else None
+            name: sum(getattr(r.funnel, name, None) or 0 for r in run.rounds) / invited if invited else None
             for name in (*_FUNNEL, *(LEFT if stepped else ()))
         },
         **({"aggregation": steps_summary(stepped)} if stepped else {}),
+        **({} if consent is None else {"consent": consent}),
         "participation": asdict(overall(run.fleet.may_train, run.log.counts)),
         "max_participations": int(run.log.counts.max(initial=0)),
         "min_separation_rounds": separation,
         "min_separation_rounds_asked": cohort.min_separation_rounds,
         "by_group": participation_by_group(
-            run.groupings, run.fleet.may_train, run.log.counts, run.log.counts * run.tokens
+            [*run.groupings, *by_consent(run.fleet, run.simulated_s)],
+            run.fleet.may_train,
+            run.log.counts,
+            run.log.counts * run.tokens,
         ),
         "hours": {
             name: {"eligible_mean": _mean_eligible(counts, run), "invited": counts.invited.tolist()}
@@ -189,8 +197,8 @@ def write_report(folder: Path, run: DryRun, summary: dict[str, Any], title: str)
     write_text_atomically(
         folder / "rounds.jsonl", "".join(json.dumps(record.as_line()) + "\n" for record in run.rounds)
     )
-    phones = np.bincount(run.log.counts[run.fleet.may_train])
-    rows = [f"{updates},{count}" for updates, count in enumerate(phones.tolist())]
+    phones = np.bincount(run.log.counts[run.fleet.may_train]).tolist()
+    rows = [f"{updates},{count}" for updates, count in enumerate(phones)]
     write_text_atomically(folder / "participations.csv", "\n".join(["updates,phones", *rows]) + "\n")
     plot(folder / "fleet.png", run, summary, title)
     return [folder / name for name in ("summary.json", "rounds.jsonl", "participations.csv", "fleet.png")]
@@ -227,12 +235,13 @@ def print_summary(console: Console, summary: dict[str, Any], population: int) ->
             "(target: 50 with 1,000,000 phones and a goal of 500)",
         ),
     ]
-    if "aggregation" in summary:
-        rows.insert(3, ("secure aggregation", steps_words(summary["aggregation"])))
+    rows[3:3] = [("secure aggregation", steps_words(summary["aggregation"]))] if "aggregation" in summary else []
     grid = Table.grid(padding=(0, 2))
     for row in rows:
         grid.add_row(*row)
     console.print(grid)
+    if "consent" in summary:
+        print_consent(console, summary["consent"])
     print_groups(console, summary["by_group"])
 
 

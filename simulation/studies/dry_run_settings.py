@@ -16,6 +16,8 @@ _IGNORED = {
     *(("model", name) for name in ("init", "init_epochs", "init_is_public", "init_learning_rate")),
     *(("training", name) for name in ("learning_rate", "max_gradient_norm", "batch_size")),
     ("cohort", "max_abandoned_in_a_row"),
+    *(("consent", f"{purpose}_share") for purpose in ("evaluate", "personalise", "telemetry")),
+    ("consent", "withdraws"),
 }
 _LOOKED_AT = {("privacy", "noise_place")}  # of a part that is ignored: it decides how much a phone sends
 

@@ -40,6 +40,7 @@ from simulation.run.preparation import Prepared, prepare
 from simulation.run.progress import percent
 from simulation.subcommands import command
 from simulation.tables import print_table
+from simulation.world.consent.config import PERSONALISE
 from typefleet.errors import ConfigError
 from typefleet.untrusted.limits import MODEL_BYTES
 from typefleet.untrusted.opening import read_bytes
@@ -86,6 +87,14 @@ class OpenedRun:
 
     prepared: Prepared
     keyboard: PersonalKeyboard
+    phones: NDArray[np.int64]
+    """Held-out phones whose owners agree to a model of their own, when the run ends."""
+
+    @property
+    def without_consent(self) -> int | None:
+        """Held-out phones that are left alone; None where everybody agrees to all."""
+        others = len(self.prepared.held_out_phones) - len(self.phones)
+        return None if self.prepared.fleet.consents is None else others
 
 
 def open_exported_run(root: Path) -> OpenedRun:
@@ -104,12 +113,14 @@ def open_exported_run(root: Path) -> OpenedRun:
     except ConfigError as error:
         hint = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(f"{error}; {hint}") from error
-    require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
+    summary = directory.read_summary()
+    require_weights(path, read_inside(path, file)[0], summary.weights_sha256)
     tried = tried_file(path, file)
     prepared = prepare(read_config(root / "config.toml"), of_run=root)
     tried.require_learning(path, prepared.shape)
     table = keystroke_table(prepared.vocabulary.tokens)
-    return OpenedRun(prepared, PersonalKeyboard(file, prepared.shape, table, prepared.metrics))
+    phones = prepared.fleet.agreeing(PERSONALISE, prepared.held_out_phones, summary.simulated_seconds)
+    return OpenedRun(prepared, PersonalKeyboard(file, prepared.shape, table, prepared.metrics), phones)
 
 
 def play(run: OpenedRun, settings: FineTuning, phones: int, most_messages: int) -> Iterator[PersonalOutcome | None]:
@@ -123,7 +134,7 @@ def play(run: OpenedRun, settings: FineTuning, phones: int, most_messages: int) 
     """
     prepared = run.prepared
     spelled = spelled_lookup(prepared.vocabulary, prepared.population)
-    for phone in prepared.held_out_phones[:phones].tolist():
+    for phone in run.phones[:phones].tolist():
         messages = phone_messages(prepared.population, spelled, phone)[-most_messages:]
         if len(messages) < FEWEST_MESSAGES:
             yield None
@@ -221,7 +232,13 @@ def _bare(share: float | None, digits: int = 2) -> str:
 
 
 def write_outcomes(
-    root: Path, outcomes: list[PersonalOutcome], left_out: int, settings: FineTuning, metrics: MetricTable
+    root: Path,
+    outcomes: list[PersonalOutcome],
+    left_out: int,
+    settings: FineTuning,
+    metrics: MetricTable,
+    *,
+    without_consent: int | None = None,
 ) -> list[Path]:
     """personalisation.json and personalisation.png in the run's folder."""
     groups = summarise(outcomes, metrics)
@@ -229,6 +246,7 @@ def write_outcomes(
         "fine_tuning": asdict(settings),
         "phones": len(outcomes),
         "phones_with_too_little_text": left_out,
+        **({} if without_consent is None else {"phones_without_consent": without_consent}),
         "rule": "keep the personal model if the mean cross-entropy of the checked messages has fallen",
         "groups": [asdict(one) for one in groups],
     }

@@ -2,7 +2,8 @@
 
 An attempt downloads the model, trains on the phone's text, and uploads the update; an upload that breaks
 off is tried again. It ends early when its owner picks the phone up, or takes it off the charger or the
-Wi-Fi (its eligible session ends), when its training fails, or when the last upload broke off.
+Wi-Fi (its eligible session ends), when its training fails, when the last upload broke off, or when its owner takes back
+the consent to train before the update is there.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from simulation.world.config import FleetConfig
 from simulation.world.devices import Devices
 
 DONE, FAILED, INELIGIBLE, UPLOAD_FAILED = range(4)
+WITHDRAWN = 5  # 4 is a policy's own, and checkpoints have it
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Attempts:
     phone: NDArray[np.int64]  # [attempts]
     tokens: NDArray[np.int64]  # [attempts], trained on
     end_s: NDArray[np.float64]  # [attempts], when it is over, by success or not
-    outcome: NDArray[np.int64]  # [attempts], DONE, FAILED, INELIGIBLE or UPLOAD_FAILED
+    outcome: NDArray[np.int64]  # [attempts], DONE, FAILED, INELIGIBLE, UPLOAD_FAILED or WITHDRAWN
 
     def pick(self, chosen: NDArray[Any]) -> "Attempts":
         """Some of them, by index or mask."""
@@ -50,6 +52,7 @@ def resolve_attempts(
     counters: tuple[int, ...],
     upload_bytes: int | None = None,
     extra_s: float = 0.0,
+    withdrawn_s: NDArray[np.float64] | None = None,
 ) -> Attempts:
     """Let phones train, each at its own speed.
 
@@ -64,6 +67,7 @@ def resolve_attempts(
         upload_bytes: size of the upload.
         extra_s: of computing besides training, on a phone that trains at the settings' median speed; on another one in
             proportion.
+        withdrawn_s: float64 [attempts], when each owner takes back the consent to train; inf: never. None: nobody.
     """
     phone = began.phone
     trained_s = (
@@ -81,9 +85,8 @@ def resolve_attempts(
     end_s = np.where(fails, trained_s, trained_s + tries * upload_s)
     outcome = np.where(fails, FAILED, np.where(breaks_off, UPLOAD_FAILED, DONE))
     interrupted = end_s > began.until_s
-    return Attempts(
-        phone,
-        tokens,
-        np.where(interrupted, began.until_s, end_s),
-        np.where(interrupted, INELIGIBLE, outcome),
-    )
+    end_s, outcome = np.where(interrupted, began.until_s, end_s), np.where(interrupted, INELIGIBLE, outcome)
+    if withdrawn_s is not None:  # an update that comes at that very moment is not taken
+        gone = withdrawn_s <= end_s
+        end_s, outcome = np.where(gone, withdrawn_s, end_s), np.where(gone, WITHDRAWN, outcome)
+    return Attempts(phone, tokens, end_s, outcome)

@@ -9,6 +9,7 @@ from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
 from server_strategy.policies import POLICIES
 from server_strategy.state import State, branch
+from simulation.world.consent.config import TRAIN
 from simulation.world.fleet import Fleet
 from simulation.world.policies.base import RoundPolicy, SuccessiveRounds
 from simulation.world.timeline import PhoneWork, Timeline
@@ -64,12 +65,31 @@ class FleetCohorts:
         Raises:
             ConfigError: the policy, or the source of availability, raises; names its class.
         """
-        self.timeline.invitations = []
+        self.timeline.invitations, began_s = [], self.timeline.now_s
         with calling(f"round policy {type(self.policy).__name__}", "a plan of the round"):
             plan = self.policy.plan_round(server_round, may_participate)
+        if self.fleet.consents is not None and plan.abandoned is None:
+            plan = self._agreeing(plan, began_s)
         if self.timeline.text_slides and self.invitations:
             return replace(plan, text_as_of_s=self.invitations[0][0])
         return plan
+
+    def _agreeing(self, plan: RoundPlan, began_s: float) -> RoundPlan:
+        """A plan without reporters who withdrew before its sum was there, whoever made it.
+
+        Our policies leave them out themselves, and wait for others; one from outside need not know of consent.
+        """
+        since_s = np.full(len(plan.reporters), began_s)  # [reports], of an attempt from an earlier round the begin
+        for moment_s, phones in self.invitations:
+            since_s[np.isin(plan.reporters, phones)] = moment_s
+        funnel, closed_s = plan.funnel, self.now_s if plan.funnel is None else plan.funnel.closed_s
+        withdrawn_s = self.fleet.withdrawn_s(plan.reporters, since_s)
+        if withdrawn_s is None or (stay := withdrawn_s > closed_s).all():
+            return plan
+        left = int((~stay).sum())
+        if funnel is not None:
+            funnel = replace(funnel, reported=funnel.reported - left, withdrawn=(funnel.withdrawn or 0) + left)
+        return replace(plan.only(plan.reporters[stay]), funnel=funnel)
 
     def state(self) -> State:
         """All that a checkpoint needs besides the settings."""
@@ -88,10 +108,13 @@ def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCo
         ConfigError: fewer phones may train than a round waits for.
         UnknownKindError: no policy has the name.
     """
-    may_train = int(fleet.may_train.sum())
-    if cohort.goal > may_train:
-        phones = f"{may_train} training phones with --fleet.memory-floor-gb {fleet.config.memory_floor_gb:g} or more"
-        raise ConfigError(expected("--cohort.goal", f"a number <= the {phones}", cohort.goal))
+    who, phones = "", np.flatnonzero(fleet.may_train)
+    if fleet.consents is not None:
+        who, phones = " whose owners agree at any time", phones[fleet.consents.times[TRAIN].holds_from(phones, 0.0)]
+    if cohort.goal > len(phones):
+        floor = f"--fleet.memory-floor-gb {fleet.config.memory_floor_gb:g}"
+        most = f"a number <= the {len(phones)} training phones with {floor} or more{who}"
+        raise ConfigError(expected("--cohort.goal", most, cohort.goal))
     kind, settings = chosen(cohort, "policy")
     timeline = Timeline(fleet, cohort, work)
     policy = POLICIES.made(kind, settings, timeline)

@@ -1,7 +1,7 @@
 """The server's dealings with the phones in simulated time: the pieces that every round policy is made of.
 
-* A phone can be invited while it is eligible, unless it trains, or was told to come back later (pace steering), or
-  has done its share for the day.
+* A phone can be invited while it is eligible and its owner agrees to training, unless it trains, or was told to come
+  back later (pace steering), or has done its share for the day.
 * Of those that are there, phones are drawn by (seed, round).
 * Each invited phone downloads, trains and uploads at its own speed, or drops out (`attempts`).
 
@@ -22,6 +22,7 @@ from simulation.clock import HOUR_S
 from simulation.world.aggregation_steps import AggregationSteps
 from simulation.world.attempts import DONE, Attempts, resolve_attempts
 from simulation.world.check_ins import CheckIns
+from simulation.world.consent.config import TRAIN
 from simulation.world.diary import PhoneDiary
 from simulation.world.fleet import Fleet
 from simulation.world.sliding_text import SlidingText
@@ -71,10 +72,12 @@ class Timeline:
         return self._work.sliding is not None
 
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
-        """The phones that are there now and that the participation rule admits."""
+        """The phones that are there now, that the participation rule admits, and whose owners agree to training."""
         phone, until_s = self.fleet.check_ins(self.now_s)
         there = np.flatnonzero(may_participate[phone])
         there = there[self.diary.free_from_s[phone[there]] <= self.now_s]
+        if self.fleet.consents is not None:
+            there = there[self.fleet.consents.holds(TRAIN, phone[there], self.now_s)]
         if self._work.sliding is not None:
             there = there[self._work.sliding.has_text(phone[there], self.now_s)]
         return CheckIns(phone[there], until_s[there])
@@ -117,6 +120,7 @@ class Timeline:
             uploads=self._work.steps is None,
             seed=seed,
             counters=(server_round, draw),
+            withdrawn_s=self.fleet.withdrawn_s(invited.phone, self.now_s),
         )
         self._turn_away(np.delete(checked_in.phone, first), server_round, draw)
         self._send_home(attempts)

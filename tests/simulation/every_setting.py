@@ -22,11 +22,14 @@ from simulation.run.preparation import prepare
 from simulation.settings import choose, flag_name, leaves, selectors, with_values
 from simulation.unused import defaults_beside, without_effect
 from simulation.world.aggregation_settings import steps_of
+from simulation.world.consent.labels import PhoneLabels
+from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
 from tests.client_model.text.formats.files import write_hdf5, write_leaf, write_saved, write_sqlite
 from tests.conftest import ROOT
+from tests.syntax_trees import nodes_of_file
 from typefleet.errors import ConfigError, InputError
 
 SMALL = {
@@ -42,6 +45,9 @@ SMALL = {
     "privacy.noise_multiplier": 1.0,
     "privacy.modelled_cohort": 500,
 }
+
+
+NOBODY = np.zeros(0, np.uint64)  # of the text has a name; phones are called by their number
 
 
 # Where an effect is seen -----------------------------------------------------------------------------
@@ -63,7 +69,8 @@ def settled_part(look: Callable[[RunConfig], str]) -> Callable[[RunConfig], str]
 @settled_part
 def rounds(config: RunConfig) -> str:
     """Who reports in each round, when it closes and what became of the others."""
-    fleet = Fleet(config.fleet, 300, config.seed, np.arange(300))
+    consents = consent_source(config.consent, config.seed, lambda: PhoneLabels(300, NOBODY, NOBODY))
+    fleet = Fleet(config.fleet, 300, config.seed, np.arange(300), consents=consents)
     steps = steps_of(config.aggregation, config.cohort, 125_000, config.seed)
     work = PhoneWork(500_000, lambda phones, _: 400 + 37 * (phones % 50), steps)
     cohorts, everybody = make_cohorts(fleet, config.cohort, work), np.ones(300, bool)
@@ -106,8 +113,9 @@ class ReadIn:
     module: str
 
     def __call__(self, path: tuple[str, ...]) -> bool:
-        tree = ast.parse((ROOT / self.module).read_text())
-        return any(isinstance(node, ast.Attribute) and node.attr == path[-1] for node in ast.walk(tree))
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == path[-1] for node in nodes_of_file(ROOT / self.module)
+        )
 
 
 @dataclass(frozen=True)
@@ -129,22 +137,19 @@ def table(files: Path) -> dict[str, Try]:
     quantile, buffered = {"privacy.clip_quantile": 0.5}, {"cohort.policy": "buffered"}
     scarce = {"cohort.goal": 40, "cohort.selection_timeout_s": 0.0}
     offices = {"fleet.other_best_local_hours": (14.0,), "fleet.other_best_local_hour_shares": (0.5,)}
+    regions = {"consent.regions_h": (-5.0,), "consent.region_factors": (0.0,)}
+    wave = {"consent.wave_day": 0.0}
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
     summed = {"aggregation.protocol": "arithmetic", "aggregation.step_latency_s": 100.0}
     noised = {**summed, "privacy.noise_place": "phones"}
-    robust = {
-        "aggregation.robust": "trimmed-mean",
-        "aggregation.bucket_phones": 2,
-        "privacy.mechanism": "none",
-        "privacy.noise_multiplier": None,
-        "privacy.modelled_cohort": None,
-    }
+    unnoised = {"privacy.mechanism": "none", "privacy.noise_multiplier": None, "privacy.modelled_cohort": None}
+    robust = {**unnoised, "aggregation.robust": "trimmed-mean", "aggregation.bucket_phones": 2}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
         "rounds": Try(9, plan),
         "seed": Try(1, prepared),
-        "data.path": Try(files / "public.jsonl", prepared, {"data.format": "auto", "fleet.size": None}),
+        "data.path": Try(files / "fewer.jsonl", prepared, text),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
         "data.sample_index": Try(0, prepared, {**text, **mixed, "data.on_bad_line": "skip"}),
         "data.user_column": Try("writer", prepared, text),
@@ -238,8 +243,16 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.phone_noise": Try("skellam", plan, noised),
         "aggregation.bits": Try(24, plan, noised),
         "aggregation.robust": Try("median", ReadIn("simulation/run/aggregation.py"), robust),
-        "aggregation.bucket_phones": Try(1, ReadIn("simulation/run/aggregation.py"), robust),
-        "aggregation.robust_share": Try(0.1, ReadIn("simulation/run/aggregation.py"), robust),
+        "aggregation.bucket_phones": Try(1, ReadIn("simulation/world/aggregation_settings.py"), robust),
+        "aggregation.robust_share": Try(0.1, ReadIn("simulation/world/aggregation_settings.py"), robust),
+        "aggregation.screening_norm": Try(
+            3.0, ReadIn("simulation/run/aggregation.py"), {**unnoised, "aggregation.robust": "norm-screening"}
+        ),
+        "aggregation.screening_cosine": Try(
+            0.5,
+            ReadIn("simulation/world/aggregation_settings.py"),
+            {**unnoised, "aggregation.robust": "cosine-screening", "aggregation.bucket_phones": 2},
+        ),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
         "aggregation.neighbours": Try(4, rounds, masked),
         "aggregation.threshold": Try(7, rounds, masked),
@@ -289,6 +302,20 @@ def table(files: Path) -> dict[str, Try]:
         "fleet.failure_share": Try(0.4, rounds),
         "fleet.upload_failure_share": Try(0.95, rounds),
         "fleet.upload_tries": Try(1, rounds, {"fleet.upload_failure_share": 0.4}),
+        "consent.path": Try(files / "consents.csv", rounds),
+        "consent.train_share": Try(0.5, rounds),
+        "consent.evaluate_share": Try(0.5, prepared),
+        "consent.personalise_share": Try(0.5, ReadIn("simulation/world/consent/config.py")),
+        "consent.telemetry_share": Try(0.5, ReadIn("simulation/world/consent/config.py")),
+        "consent.regions_h": Try((1.0,), rounds, regions),
+        "consent.region_factors": Try((1.0,), rounds, regions),
+        "consent.withdrawn_a_day": Try(0.95, rounds),
+        "consent.wave_day": Try(0.0, rounds),
+        "consent.wave_share": Try(0.9, rounds, {**wave, "consent.wave_mean_days": 0.01}),
+        "consent.wave_mean_days": Try(0.01, rounds, {**wave, "consent.wave_share": 0.9}),
+        "consent.withdraws": Try(
+            "training", ReadIn("simulation/world/consent/model.py"), {"consent.withdrawn_a_day": 0.5}
+        ),
         "engine.address": Try("auto", ReadIn("simulation/engine/ray_start.py")),
         "engine.trust_network": Try(True, ReadIn("simulation/engine/ray_start.py")),
         "engine.workers": Try(3, ReadIn("simulation/engine/config.py")),
@@ -298,6 +325,7 @@ def table(files: Path) -> dict[str, Try]:
         "engine.keep_checkpoints": Try(1, ReadIn("simulation/run/lifecycle.py")),
         "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
         "engine.profile": Try(True, ReadIn("simulation/runner.py")),
+        "storage.key": Try("env:STORAGE_KEY", ReadIn("simulation/run/lifecycle.py")),
         "tracking.trackers": Try((), ReadIn("simulation/run/trackers/base.py")),
         "tracking.experiment": Try(
             "mine", ReadIn("simulation/run/trackers/mlflow.py"), {"tracking.trackers": ("mlflow",)}
@@ -349,9 +377,9 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     """What a kind needs beside it for a setting to have its effect."""
     if kind == "recorded":
         return {"fleet.trace": files / ("trace.json" if key == "fleet.trace_idle" else "trace.csv")}
-    if kind in ("jsonl", "csv", "parquet"):
+    if kind in ("auto", "jsonl", "csv", "parquet"):
         name = "damaged" if key == "data.on_bad_line" else "messages"
-        return {"data.path": files / f"{name}.{kind}", "fleet.size": None}
+        return {"data.path": files / f"{name}.{'jsonl' if kind == 'auto' else kind}", "fleet.size": None}
     if kind == "chitchat":
         return {
             "data.format": kind,
@@ -367,7 +395,9 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     if kind in OTHER_FILES:
         name = "damaged" if key == "data.on_bad_line" else "messages"
         return {"data.format": kind, "data.path": files / f"{name}.{OTHER_FILES[kind]}", "fleet.size": None}
-    return {"data.path": None} if kind == "synthetic" else {}
+    if kind == "synthetic":  # and not the text that is read without a path
+        return {"data.path": None, "data.format": kind, "fleet.size": SMALL["fleet.size"]}
+    return {}
 
 
 OTHER_FILES = {"leaf": "leaf.json", "tff-sqlite": "sqlite", "tff-hdf5": "h5", "huggingface": "saved"}
@@ -380,6 +410,7 @@ def write_files(folder: Path) -> None:
     as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in lines)
     as_csv = "user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines)
     (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
+    (folder / "fewer.jsonl").write_text(as_json[: len(as_json) // 2].rpartition("\n")[0])
     (folder / "table.txt").write_text(as_csv)
     chats = [[{"sender": user, "text": text}] for user, text in lines]
     (folder / "chats.json").write_text(json.dumps({"c": {"messages": chats}}))
@@ -398,6 +429,8 @@ def write_files(folder: Path) -> None:
         write_hdf5(folder / f"{name}.h5", [(user, "\udcff" if text is None else text) for user, text in rows])
         write_saved(folder / f"{name}.saved", rows)
     write_leaf(folder / "mixed.leaf.json", [*lines, *((user, [f"{text} again"]) for user, text in lines)])
+    said = "".join(f"#{phone},train,0,given\n" for phone in range(0, 120, 3))
+    (folder / "consents.csv").write_text("phone,purpose,time_s,consent\n" + said)
     tokens = ["<pad>", "<bos>", "<eos>", "<oov>", ".", ",", "?", "!", *(f"w{n}" for n in range(30)), "the", "you"]
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     write_traces(folder)

@@ -19,7 +19,7 @@ from server_strategy.funnel import Funnel
 from server_strategy.state import State
 from simulation.clock import simulated_date
 from simulation.world.aggregation_steps import AggregationSteps
-from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.timeline import Timeline
 from typefleet.doors import KindSettings
 from typefleet.errors import expected
@@ -87,7 +87,7 @@ class SuccessiveRounds(RoundPolicy):
     3. Close as `close` says. With too few reports the round is abandoned: it cost simulated time, changes nothing and
        spends no privacy.
 
-    So every round satisfies invited = reported + dropped + late + unused.
+    So every round satisfies invited = reported + dropped + late + unused; who withdraws before it closes is dropped.
     """
 
     def __init__(self, settings: RoundSettings, timeline: Timeline) -> None:
@@ -118,9 +118,9 @@ class SuccessiveRounds(RoundPolicy):
         done = np.flatnonzero(attempts.outcome == DONE)
         in_time = done[attempts.end_s[done] <= deadline_s]
         in_time = in_time[np.lexsort((attempts.phone[in_time], attempts.end_s[in_time]))]
-        closing = self.close(attempts.pick(in_time), deadline_s)
+        staying, closing = self._closing(attempts, in_time, deadline_s)
         timeline.now_s = closing.closed_s + self.settings.pause_s
-        reporters = attempts.pick(np.sort(in_time[: closing.used]))
+        reporters = attempts.pick(np.sort(staying[: closing.used]))
         reported, cohort = len(reporters.phone), timeline.cohort
         minimum = int(np.ceil(cohort.minimum_report_share * cohort.goal))
         plural = "report" if reported == 1 else "reports"
@@ -130,13 +130,16 @@ class SuccessiveRounds(RoundPolicy):
             dropped_ineligible=attempts.count(INELIGIBLE),
             dropped_upload=attempts.count(UPLOAD_FAILED),
             late=len(done) - len(in_time),
-            unused=len(in_time) - reported,
+            unused=len(staying) - reported,
             reported=reported,
             closed_s=closing.closed_s,
             checked_in=len(checked_in.phone),
             selection_s=opened_s - began_s,
             opened_s=opened_s,
             simulated_date=simulated_date(timeline.fleet.config.start_date, closing.closed_s),
+            withdrawn=None
+            if timeline.fleet.consents is None
+            else attempts.count(WITHDRAWN) + len(in_time) - len(staying),
         )
         plan = RoundPlan(
             reporters=reporters.phone,
@@ -145,6 +148,30 @@ class SuccessiveRounds(RoundPolicy):
             funnel=funnel,
         )
         return plan if timeline.steps is None or plan.abandoned else self._in_steps(plan, timeline.steps, server_round)
+
+    def _closing(
+        self, attempts: Attempts, in_time: NDArray[np.int64], deadline_s: float
+    ) -> tuple[NDArray[np.int64], Closing]:
+        """(the updates in time of phones that do not withdraw before the round closes, how it closes).
+
+        An update that is there is let go of when its phone withdraws, and the round waits for another one: it closes
+        when enough updates are there at the same moment.
+
+        Args:
+            attempts: of the round.
+            in_time: int64 [updates], those that come by the deadline, in the order in which they come.
+            deadline_s: the latest moment to close.
+        """
+        withdrawn_s = self.timeline.fleet.withdrawn_s(attempts.phone, self.timeline.now_s)
+        while True:
+            closing = self.close(attempts.pick(in_time), deadline_s)
+            if withdrawn_s is None:
+                return in_time, closing
+            gone = withdrawn_s[in_time] <= closing.closed_s
+            gone[closing.used :] = False
+            if not gone.any():
+                return in_time, closing
+            in_time = in_time[~gone]
 
     def _in_steps(self, plan: RoundPlan, steps: AggregationSteps, server_round: int) -> RoundPlan:
         """The round after its group has taken the steps of secure aggregation, and the clock past them."""
@@ -156,7 +183,9 @@ class SuccessiveRounds(RoundPolicy):
         found = steps.funnel_of(funnel, played, funnel.closed_s)
         date = simulated_date(timeline.fleet.config.start_date, played.over_s)
         minimum = int(np.ceil(timeline.cohort.minimum_report_share * timeline.cohort.goal))
-        why = played.counted.failure and f"secure aggregation: {WHY_FAILED[played.counted.failure]}"
+        why = played.failure and f"secure aggregation: {WHY_FAILED[played.failure]}"
+        if why is None and played.unmasked_too_late:
+            why = "secure aggregation: a phone withdrew after its vector was counted, so that the sum is not unmasked"
         if why is None and found.reported < minimum:
             why = f"{found.reported} reports, minimum {minimum}"
         gone = played.leaves < Step.DONE

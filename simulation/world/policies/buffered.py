@@ -12,7 +12,8 @@ sensitivity for which the noise is made is therefore C, as without a buffer: an 
 sum is divided by the fixed size of the buffer, not by the sum of the weights, which would depend on who reports.
 
 A phone is in the buffer or in training at most once, and is admitted by the participation rule when it begins; the
-release it ends up in is that one or a later one, so the rule holds there too.
+release it ends up in is that one or a later one, so the rule holds there too. Its update is let go of, from training or
+from the buffer, at the moment at which its owner takes back the consent to train.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -26,7 +27,7 @@ from server_strategy.cohorts import RoundPlan
 from server_strategy.funnel import Funnel
 from server_strategy.state import State, branch, leaf
 from simulation.clock import simulated_date
-from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, Attempts
+from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.policies.base import RoundPolicy
 from simulation.world.timeline import POLL_S, Timeline
 from typefleet.doors import Kind, KindSettings
@@ -78,6 +79,7 @@ class _Counts:
     dropped_failure: int = 0
     dropped_ineligible: int = 0
     dropped_upload: int = 0
+    withdrawn: int | None = None  # None: nobody can withdraw
 
 
 def staleness_weight(staleness: int, exponent: float) -> float:
@@ -111,6 +113,17 @@ _NOBODY = np.zeros(0, np.int64)
 _NO_ATTEMPTS = Attempts(_NOBODY, _NOBODY, np.zeros(0), _NOBODY)
 
 
+def _full_s(attempts: Attempts, withdrawn_s: NDArray[np.float64] | None, goal: int) -> float:
+    """The first moment at which so many updates are in the buffer, which withdrawn ones leave; inf: there is none."""
+    done = attempts.outcome == DONE
+    arrivals_s = np.sort(attempts.end_s[done])
+    there = np.arange(1, len(arrivals_s) + 1)  # [updates], in the buffer when each arrives
+    if withdrawn_s is not None:
+        there = there - np.searchsorted(np.sort(withdrawn_s[done]), arrivals_s, "right")
+    full = np.flatnonzero(there >= goal)
+    return float(arrivals_s[full[0]]) if len(full) else np.inf
+
+
 class Buffered(RoundPolicy):
     """The server aggregates asynchronously; a round is what happens between two releases."""
 
@@ -130,7 +143,7 @@ class Buffered(RoundPolicy):
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Run the world until the buffer is full, or for as long as a round may take."""
         timeline, opened_s = self.timeline, self.timeline.now_s
-        counts = _Counts(in_flight_before=len(self._flight))
+        counts = _Counts(in_flight_before=len(self._flight), withdrawn=None if timeline.fleet.consents is None else 0)
         stale = server_round - self._flight.started_round > self.max_staleness
         counts.stale = int(stale.sum())
         self._flight = self._flight.pick(~stale)
@@ -166,10 +179,12 @@ class Buffered(RoundPolicy):
         while True:
             self._top_up(server_round, draw, may_participate, counts)
             draw += 1
-            arrivals = np.sort(self._flight.attempts.end_s[self._flight.attempts.outcome == DONE])
-            full_s = float(arrivals[goal - 1]) if len(arrivals) >= goal else np.inf
+            attempts = self._flight.attempts
+            # Of phones whose consent holds now, as that of all in the flight does.
+            withdrawn_s = timeline.fleet.withdrawn_s(attempts.phone, timeline.now_s)
+            full_s = _full_s(attempts, withdrawn_s, goal)
             timeline.now_s = max(timeline.now_s, min(full_s, timeline.now_s + POLL_S, give_up_s))
-            self._count_ended(counts)
+            self._count_ended(counts, withdrawn_s)
             if full_s <= timeline.now_s or timeline.now_s >= give_up_s:
                 return full_s <= timeline.now_s
 
@@ -191,10 +206,14 @@ class Buffered(RoundPolicy):
         counts.invited += len(new.phone)
         counts.checked_in = max(counts.checked_in, len(checked_in.phone))
 
-    def _count_ended(self, counts: _Counts) -> None:
-        """Take attempts that ended without an update out of the flight."""
+    def _count_ended(self, counts: _Counts, withdrawn_s: NDArray[np.float64] | None) -> None:
+        """Take attempts that ended without an update out of the flight, and updates of phones that withdrew."""
         attempts = self._flight.attempts
         over = (attempts.outcome != DONE) & (attempts.end_s <= self.timeline.now_s)
+        if counts.withdrawn is not None and withdrawn_s is not None:
+            gone_again = (attempts.outcome == DONE) & (withdrawn_s <= self.timeline.now_s)
+            counts.withdrawn += attempts.pick(over).count(WITHDRAWN) + int(gone_again.sum())
+            over |= gone_again
         gone = attempts.pick(over)
         counts.late += gone.count(LATE)
         counts.dropped_failure += gone.count(FAILED)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.world.traces.trace import PROPERTIES, Trace, TraceError
-from typefleet.errors import expected, unreadable
+from typefleet.errors import ConfigError, expected, unreadable
 from typefleet.untrusted.arrow_columns import arrow_refusals, parquet_batches, values
 from typefleet.untrusted.csv_rows import CsvRows, Fault
 from typefleet.untrusted.limits import COLUMNS, TRACE_BYTES
@@ -26,7 +26,15 @@ Floats = NDArray[np.float64]
 
 
 class Rows:
-    """A table with a place (file and line) for each row."""
+    """A table with a place (file and line) for each row.
+
+    Attributes:
+        error: that is raised of what cannot be used.
+        repeated: columns of few different texts, of which each is kept once.
+    """
+
+    error: type[ConfigError] = TraceError
+    repeated: tuple[str, ...] = ("device_id",)
 
     def __init__(self, path: Path, needed: Sequence[str]) -> None:
         """Read all of it.
@@ -36,20 +44,20 @@ class Rows:
             needed: columns that it must have.
 
         Raises:
-            TraceError: the file is no table, a damaged one, or one without these columns or any row.
+            ConfigError: (its `error`) the file is no table, a damaged one, or one without these columns or any row.
         """
         self.path = path
-        if require_file(path, "a table", TraceError) > TRACE_BYTES:
-            raise TraceError(expected(path, f"a table of at most {size_of(TRACE_BYTES)}", "a longer one"))
+        if require_file(path, "a table", self.error) > TRACE_BYTES:
+            raise self.error(expected(path, f"a table of at most {size_of(TRACE_BYTES)}", "a longer one"))
         self._lines: list[int] = []  # of the rows of a CSV file
         self._columns: Mapping[str, list[Any]] = {}
         self.names: list[str] = []
         try:
             self._read_parquet(needed) if ending(path) == ".parquet" else self._read_csv(needed)
         except OSError as error:
-            raise TraceError(unreadable(path, error, "a table")) from error
+            raise self.error(unreadable(path, error, "a table")) from error
         if not len(self):
-            raise TraceError(expected(path, "at least one row", "none"))
+            raise self.error(expected(path, "at least one row", "none"))
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
@@ -64,67 +72,67 @@ class Rows:
         """A column of ids as text: str [rows].
 
         Raises:
-            TraceError: at the first field that is none.
+            ConfigError: at the first field that is none.
         """
         found = self._columns[name]
         for row, value in enumerate(found):
             if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
-                raise TraceError(expected(self.place(row), f"{name} to be a text or a number", "none or another value"))
+                raise self.error(expected(self.place(row), f"{name} to be a text or a number", "none or another value"))
         return np.array([str(value) for value in found])
 
     def numbers(self, name: str, may_lack: bool = False) -> Floats:
         """A column of finite numbers; NaN for an empty field if it may be.
 
         Raises:
-            TraceError: at the first field that is none.
+            ConfigError: at the first field that is none.
         """
         found = np.full(len(self), np.nan)
         for row, value in enumerate(self._columns[name]):
             if value in (None, ""):
                 if not may_lack:
-                    raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found none")
+                    raise self.error(f"{self.place(row)}: expected {name} to be a finite number, found none")
                 continue
             try:
                 found[row] = math.nan if isinstance(value, bool) else float(value)
             except (TypeError, ValueError, OverflowError) as error:
                 what = "text that is no number" if isinstance(value, str) else "a value that is no such number"
-                raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found {what}") from error
+                raise self.error(f"{self.place(row)}: expected {name} to be a finite number, found {what}") from error
             if not np.isfinite(found[row]):
-                raise TraceError(f"{self.place(row)}: expected {name} to be a finite number, found another one")
+                raise self.error(f"{self.place(row)}: expected {name} to be a finite number, found another one")
         return found
 
     def refuse(self, bad: NDArray[np.bool_], wanted: str, found: str) -> None:
-        """Raise TraceError at the first row that is `bad`; `found` says in which way."""
+        """Raise its `error` at the first row that is `bad`; `found` says in which way."""
         if bad.any():
-            raise TraceError(expected(self.place(int(np.argmax(bad))), wanted, found))
+            raise self.error(expected(self.place(int(np.argmax(bad))), wanted, found))
 
     def _require_columns(self, needed: Sequence[str]) -> None:
         missing = [name for name in needed if name not in self.names]
         if missing:
-            raise TraceError(f"{self.place(None)}: expected the columns {', '.join(needed)}, found no {missing[0]}")
+            raise self.error(f"{self.place(None)}: expected the columns {', '.join(needed)}, found no {missing[0]}")
         if len(self.names) > COLUMNS:
-            raise TraceError(expected(self.place(None), f"at most {COLUMNS:,} columns", f"{len(self.names):,}"))
+            raise self.error(expected(self.place(None), f"at most {COLUMNS:,} columns", f"{len(self.names):,}"))
         if len(set(self.names)) < len(self.names):
-            raise TraceError(f"{self.place(None)}: expected each column once, found one a second time")
+            raise self.error(f"{self.place(None)}: expected each column once, found one a second time")
 
     def _read_parquet(self, needed: Sequence[str]) -> None:
         import pyarrow.parquet  # noqa: F401  # takes a while; before the copy is made, which then has it
 
-        require_survival(self.path, "a table", TraceError, lambda: self._of_parquet(needed))
+        require_survival(self.path, "a table", self.error, lambda: self._of_parquet(needed))
         self._of_parquet(needed)
 
     def _of_parquet(self, needed: Sequence[str]) -> None:
         import pyarrow.parquet
 
         with (
-            arrow_refusals(self.path, "a table", TraceError),
+            arrow_refusals(self.path, "a table", self.error),
             pyarrow.parquet.ParquetFile(self.path) as table,
         ):
             self.names = table.schema_arrow.names
             self._require_columns(needed)
             wanted = [name for name in self.names if name in (*needed, *PROPERTIES)]
             self._columns = {name: [] for name in wanted}
-            for batch in parquet_batches(self.path, table, wanted, TraceError):
+            for batch in parquet_batches(self.path, table, wanted, self.error):
                 for name, column in self._columns.items():
                     column += values(batch.column(batch.schema.names.index(name)))
 
@@ -133,7 +141,7 @@ class Rows:
             rows = self._rows_of(file)
             self.names = next(rows, (1, []))[1]
             if not self.names:
-                raise TraceError(expected(self.path, "a table", "none"))
+                raise self.error(expected(self.path, "a table", "none"))
             self._require_columns(needed)
             wanted = {name: place for place, name in enumerate(self.names) if name in (*needed, *PROPERTIES)}
             columns: dict[str, list[str]] = {name: [] for name in wanted}
@@ -141,20 +149,20 @@ class Rows:
             for number, fields in rows:
                 if len(fields) != len(self.names):
                     found = f"a row of {len(fields)} columns among those of {len(self.names)}"
-                    raise TraceError(expected(f"{self.path}:{number}", "a table", found))
+                    raise self.error(expected(f"{self.path}:{number}", "a table", found))
                 self._lines.append(number)
                 for name, place in wanted.items():
                     value = fields[place]
-                    columns[name].append(known.setdefault(value, value) if name == "device_id" else value)
+                    columns[name].append(known.setdefault(value, value) if name in self.repeated else value)
             self._columns = columns
 
     def _rows_of(self, file: Any) -> Iterator[tuple[int, list[str]]]:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         for number, fields in CsvRows(text):
             if isinstance(fields, Fault):
-                raise TraceError(expected(f"{self.path}:{number}", *fields))
+                raise self.error(expected(f"{self.path}:{number}", *fields))
             if any(not field.isprintable() and not _is_utf8(field) for field in fields):
-                raise TraceError(expected(f"{self.path}:{number}", "a row of a table", "bytes that are not utf-8"))
+                raise self.error(expected(f"{self.path}:{number}", "a row of a table", "bytes that are not utf-8"))
             yield number, fields
 
 

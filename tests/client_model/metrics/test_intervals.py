@@ -10,6 +10,7 @@ from client_model.metrics.intervals import (
     over_people,
     over_seeds,
     ratio_over_people,
+    share_of_number,
     share_over_people,
     shown_half,
     value_and_half,
@@ -189,3 +190,12 @@ def test_a_ratio_is_taken_on_the_same_people_drawn_together():
     assert found.low == pytest.approx(0.5, abs=0.02) and found.high <= 0.5  # however people differ, half is half
     nothing = {**counts, "top1-hits": np.zeros(len(counts["top1-hits"]), np.int64)}
     assert ratio_over_people(TOP1_RECALL, counts, nothing) is None
+
+
+@pytest.mark.parametrize(("some", "of"), [(0, 1), (0, 10), (3, 10), (10, 10), (421, 1000)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_a_share_of_a_number_of_people_is_wilsons(some, of, confidence):
+    found = share_of_number(some, of, confidence)
+    reference = stats.binomtest(some, of).proportion_ci(confidence, method="wilson")
+    assert (found.mean, found.low, found.high) == pytest.approx((some / of, reference.low, reference.high), abs=1e-12)
+    assert share_of_number(0, 0) is None

@@ -17,6 +17,7 @@ SUMMARY = Summary.from_json(
         **dict.fromkeys((f.name for f in fields(Summary) if f.name not in ("held_out", "baselines")), 0),
         "stopped_early": None,
         "aggregation": None,
+        "consent": None,
         "epsilon_is_of": "this run",
         "noise_source": "secret",
         "weights_sha256": "ab" * 32,

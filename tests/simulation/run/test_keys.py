@@ -55,6 +55,7 @@ SUMMED = {
     *dotted_keys(MEASURED),
     *MEASURED,
     *("aggregation.protocol", "aggregation.rounds_failed.no_sum"),
+    "consent.train_share",
     *("other_runs", "other_runs.data", "other_runs.earlier_runs.data", "other_runs.says"),
 }
 LINE = {
@@ -97,7 +98,10 @@ def test_what_is_made_of_dataclasses_has_a_row_for_each_field_and_no_other():
     audits = [Audit(0, False, "ab", (attack(details={"canaries": 7}),), "ef", one) for one in (None, release)]
     fit({key for audit in audits for key in dotted_keys(audit.to_json())}, keys.AUDIT)
     groups = {f"groups.{name}" for name in NAMES}
-    fit({*groups, "phones", "phones_with_too_little_text", "rule", "fine_tuning.epochs"}, keys.PERSONALISATION)
+    fit(
+        {*groups, "phones", "phones_with_too_little_text", "phones_without_consent", "rule", "fine_tuning.epochs"},
+        keys.PERSONALISATION,
+    )
     fit({"phone", *METRICS.counters}, keys.HELD_OUT_PHONES)
 
 
@@ -242,7 +246,9 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "memorisation.png",
         "membership.png",
     }
+    scripts |= {"deletions.jsonl", "storage_key.json"}  # the second only of a run with a storage key
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
+    found["participation.json"].add("consent.origin")  # where owners may refuse
     found["participation.json"].add("not_shown.why")  # with --aggregation.protocol
     found["privacy_ledger.jsonl"] |= {"sum", "vectors_digest"}  # where phones add the noise
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one
