@@ -104,8 +104,9 @@ def write_results(run: Run, tracking: Tracking, stream: TextIO) -> None:
         ExportError: a file for phones cannot be made.
     """
     finish_run(run)
-    export = export_at_the_end(run.directory, run.prepared)
-    central = compare_at_the_end(run.prepared, run.directory.root)
+    at_the_end = replace(run.prepared, asked_at_s=run.cohorts.now_s)
+    export = export_at_the_end(run.directory, at_the_end)
+    central = compare_at_the_end(at_the_end, run.directory.root)
     tracking.end(run)
     page = report_at_the_end(run.directory, run.config, run.prepared.metrics, export)
     print_closing_table(

@@ -26,11 +26,11 @@ _CHECKED_POSITIONS = 12_000  # about as many; long messages need not be as many 
 def held_out_text(prepared: Prepared, most: int = CHECKED_MESSAGES) -> CheckText:
     """The last messages of held-out phones, spread evenly over them as far as they go, each cut to one sequence."""
     spelled = spelled_lookup(prepared.vocabulary, prepared.population)
-    per_phone = max(most // max(len(prepared.held_out_phones), 1), 1)
+    per_phone = max(most // max(len(prepared.people_to_score), 1), 1)
     length = prepared.shape.sequence_length
     messages: list[tuple[Any, Any]] = []
     positions = 0
-    for phone in prepared.held_out_phones:
+    for phone in prepared.people_to_score:
         last = phone_messages(prepared.population, spelled, int(phone))[-per_phone:]
         messages += [(inputs[:length], targets[:length]) for inputs, targets in last]
         positions += sum(min(len(inputs), length) for inputs, _ in last)

@@ -61,7 +61,7 @@ class AcceptedInput:
     counted_phones: NDArray[np.int64]  # training phones that vocabulary and baselines are counted on
     held_out_phones: NDArray[np.int64]  # those evaluated
     fleet: Fleet
-    counted_held_out: NDArray[np.int64]  # those of them that baselines are measured on
+    counted_held_out: NDArray[np.int64]  # those of them whom baselines are measured on
     plan: PrivacyPlan
     metrics: MetricTable
     start: StartingPoint | None  # None: random weights
@@ -122,9 +122,10 @@ def accept_input(
         )
         agreeing = _who_agree(fleet, training)
     most_counted, most_evaluated = config.data.vocabulary_phones, config.evaluation.max_phones
-    # Words are counted before the first round: of who agrees from the start.
+    # Words are counted before the first round, of who agrees then.
     measured = sample_phones(held_out, digests, config.seed, "evaluated phones", most_evaluated)
     people = fleet.agreeing(TRAIN, people, 0.0)
+    scored = _who_is_scored(config, fleet, measured)
     return AcceptedInput(
         config=config,
         parts=parts,
@@ -134,7 +135,7 @@ def accept_input(
         training_phones=agreeing,
         counted_phones=sample_phones(people, digests, config.seed, "vocabulary phones", most_counted),
         held_out_phones=measured,
-        counted_held_out=fleet.agreeing(EVALUATE, measured, 0.0),
+        counted_held_out=scored,
         fleet=fleet,
         plan=plan,
         metrics=metrics,
@@ -179,6 +180,19 @@ def _who_agree(fleet: Fleet, training: NDArray[np.int64]) -> NDArray[np.int64]:
     if not len(agreeing):
         raise ConfigError(expected("--consent", "somebody who agrees to training", "nobody who ever does"))
     return agreeing
+
+
+def _who_is_scored(config: RunConfig, fleet: Fleet, held_out: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The people held out who may be measured before the first round.
+
+    Raises:
+        ConfigError: there is nobody, and files or central training are to be held to their text.
+    """
+    ever = fleet.consents is None or fleet.consents.times[EVALUATE].holds_from(held_out, 0.0).any()
+    if not ever and (config.engine.export or config.evaluation.central):
+        what = "somebody held out who agrees to being measured (or --engine.no-export, and no central training)"
+        raise ConfigError(expected("--consent", what, "nobody"))
+    return fleet.agreeing(EVALUATE, held_out, 0.0)
 
 
 def phone_names(spec: PopulationSpec) -> PhoneLabels:

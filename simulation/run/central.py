@@ -5,9 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from client_model.config import CentralTraining
 from client_model.learning.language_model import Weights
 from client_model.metrics.metric import Counts
@@ -16,7 +13,7 @@ from simulation.engine.phone_host import PhoneHost
 from simulation.files import read_json_object, write_text_atomically
 from simulation.run.preparation import Prepared
 from simulation.run.starting_point import starting_weights
-from simulation.world.consent.config import EVALUATE, TRAIN
+from simulation.world.consent.config import TRAIN
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
@@ -36,7 +33,7 @@ class CentralTrained:
 def train_in_one_place(
     prepared: Prepared, training: CentralTraining, start: Weights, seed: int | None = None
 ) -> Weights:
-    """Train on all text of every training phone whose owner agrees from the start, from the run's start.
+    """Train on all text of every training phone whose owner agrees to it, from the run's start.
 
     Args:
         prepared: of the run.
@@ -56,24 +53,15 @@ def train_in_one_place(
         learning_rate=training.learning_rate,
         max_gradient_norm=config.training.max_gradient_norm,
         seed=config.seed if seed is None else seed,
-        phones=prepared.fleet.agreeing(TRAIN, prepared.training_phones, 0.0).tolist(),
+        phones=prepared.fleet.agreeing(TRAIN, prepared.training_phones, prepared.asked_at_s).tolist(),
     )
 
 
 def counted(prepared: Prepared, weights: Weights) -> list[Counts]:
-    """What is counted on each of the people that the run is measured on, in their order."""
+    """What is counted on each of the people who are measured outside the rounds, in their order."""
     host = PhoneHost(prepared.task)
     with step("scoring the people held out"):
-        return host.score(host.load(weights), people_to_score(prepared).tolist())
-
-
-def people_to_score(prepared: Prepared) -> NDArray[np.int64]:
-    """Who is scored outside the rounds: of the people held out, those who agree to it from the start.
-
-    Args:
-        prepared: of the run.
-    """
-    return prepared.fleet.agreeing(EVALUATE, prepared.held_out_phones, 0.0)
+        return host.score(host.load(weights), prepared.people_to_score.tolist())
 
 
 def measured(prepared: Prepared, weights: Weights) -> dict[str, Any]:

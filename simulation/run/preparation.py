@@ -24,12 +24,14 @@ from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.account import drawn_on_account
+from simulation.run.directory import RunDirectory
 from simulation.run.model import host_task, shape_of_run
 from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocabulary
 from simulation.run.reservation import Reserved, reserved_for_words, words_alone_if_it_fails
 from simulation.run.starting_point import StartingPoint
 from simulation.run.vocabulary import run_vocabulary
 from simulation.world.aggregation_settings import noised_upload_bytes, steps_of
+from simulation.world.consent.config import EVALUATE
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.sliding_text import SlidingText
@@ -56,6 +58,9 @@ class Prepared:
     metrics: MetricTable
     plan: PrivacyPlan
     reserved: Reserved | None = None  # on its account, before its words were drawn
+    asked_at_s: float = (
+        0.0  # simulated moment at which owners are asked outside the rounds: the end of a run that ended
+    )
 
     @property
     def shape(self) -> ModelShape:
@@ -66,6 +71,11 @@ class Prepared:
     def text_key(self) -> bytes:
         """Of the tokenised text, for the hosts that read it; empty where it is not encrypted."""
         return text_key_of(self.task.population)
+
+    @property
+    def people_to_score(self) -> NDArray[np.int64]:
+        """Who is measured outside the rounds: of the people held out, those who agree to it then."""
+        return self.fleet.agreeing(EVALUATE, self.held_out_phones, self.asked_at_s)
 
     def open_world(self) -> FleetCohorts:
         """The fleet under the round policy, before the first round.
@@ -120,7 +130,10 @@ def prepare(
     config: RunConfig, resume: bool = False, parts: Parts | None = None, of_run: Path | None = None
 ) -> Prepared:
     """Accept the input and settle it; see `accept_input` and `settle` for what is asked and raised."""
-    return settle(accept_input(config, resume, parts, of_run))
+    prepared = settle(accept_input(config, resume, parts, of_run))
+    if of_run is None or prepared.fleet.consents is None:
+        return prepared
+    return replace(prepared, asked_at_s=RunDirectory(of_run).read_summary().simulated_seconds)
 
 
 def settle(accepted: AcceptedInput) -> Prepared:

@@ -130,7 +130,7 @@ def count_public_text(corpus: Path, prepared: Prepared) -> Baselines:
     text, population = open_population(spec), prepared.population
     return measure_baselines(
         PhonesText(text, spelled_lookup(prepared.vocabulary, text), np.arange(text.num_phones)),
-        PhonesText(population, spelled_lookup(prepared.vocabulary, population), prepared.held_out_phones),
+        PhonesText(population, spelled_lookup(prepared.vocabulary, population), prepared.people_to_score),
         keystroke_table(prepared.vocabulary.tokens),
         max_sequences=prepared.config.evaluation.max_sequences,
         sequence_length=prepared.shape.sequence_length,
@@ -172,7 +172,7 @@ def print_comparison(stream: Any, found: CentralComparison, prepared: Prepared) 
     rows += [] if found.public is None else _counting_rows("public text", found.public, metrics)
     console = console_for(stream)
     print_table(console, ["", *(metric.label for metric in metrics)], rows)
-    people = len(prepared.held_out_phones)
+    people = len(prepared.people_to_score)
     console.print(
         f"± half of the 95 % bootstrap interval over the {people:,} people; differences are paired by person."
     )

@@ -113,13 +113,12 @@ def open_exported_run(root: Path) -> OpenedRun:
     except ConfigError as error:
         hint = f"{command('scripts/export_model.py', root)} writes it"
         raise ConfigError(f"{error}; {hint}") from error
-    summary = directory.read_summary()
-    require_weights(path, read_inside(path, file)[0], summary.weights_sha256)
+    require_weights(path, read_inside(path, file)[0], directory.read_summary().weights_sha256)
     tried = tried_file(path, file)
     prepared = prepare(read_config(root / "config.toml"), of_run=root)
     tried.require_learning(path, prepared.shape)
     table = keystroke_table(prepared.vocabulary.tokens)
-    phones = prepared.fleet.agreeing(PERSONALISE, prepared.held_out_phones, summary.simulated_seconds)
+    phones = prepared.fleet.agreeing(PERSONALISE, prepared.held_out_phones, prepared.asked_at_s)
     return OpenedRun(prepared, PersonalKeyboard(file, prepared.shape, table, prepared.metrics), phones)
 
 

@@ -83,7 +83,7 @@ def measure_price(config: RunConfig, epsilons: Sequence[float], words_per_phone:
             if case.vocabulary is not None:
                 of_name.append(_figures(accepted, case.vocabulary))
     rows = [_over_seeds(name, needed[name], rows, seeds) for name, rows in found.items()]
-    return Price(rows, len(accepted.counted_phones), len(accepted.held_out_phones))
+    return Price(rows, len(accepted.counted_phones), len(accepted.counted_held_out))
 
 
 def _cases(accepted: AcceptedInput, epsilons: Sequence[float], words_per_phone: int) -> Iterator[_Case]:
@@ -105,7 +105,7 @@ def _cases(accepted: AcceptedInput, epsilons: Sequence[float], words_per_phone: 
 
 def _figures(accepted: AcceptedInput, vocabulary: Vocabulary) -> tuple[float, ...]:
     """(words, coverage, share of all words suggested, keystrokes saved) on the held-out people."""
-    population, held_out = accepted.population, accepted.held_out_phones
+    population, held_out = accepted.population, accepted.counted_held_out
     spelled = spelled_lookup(vocabulary, population)
     evaluation = accepted.config.evaluation
     counting = measure_baselines(

@@ -88,7 +88,7 @@ def test_the_table_has_an_interval_beside_each_figure_and_says_of_what(seeds):
     prepared = SimpleNamespace(
         metrics=SimpleNamespace(compared=[TOP1_RECALL]),
         baselines=lambda: Baselines(bigram_top1=0.1),
-        held_out_phones=range(40),
+        people_to_score=range(40),
     )
     said = io.StringIO()
     print_comparison(said, models(seeds), prepared)
