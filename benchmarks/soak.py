@@ -84,11 +84,11 @@ class Life:
         return found
 
     def named(self, part: str) -> list[psutil.Process]:
-        """Those whose command line has a part."""
+        """Those whose name or command line has a part."""
         found = []
         for one in self.members():
             try:
-                if part in " ".join(one.cmdline()):
+                if part in " ".join([one.name(), *one.cmdline()]):
                     found.append(one)
             except psutil.Error:
                 continue
@@ -127,6 +127,7 @@ def _whole_group(life: Life, _: random.Random) -> bool:
 KINDS: dict[str, tuple[Any, set[int]]] = {
     "driver": (_signals(signal.SIGKILL), {-signal.SIGKILL}),
     "worker": (_kill_one("ray::"), {0}),
+    "fork server": (_kill_one("fork-server"), {0}),
     "raylet": (_kill_one("raylet/raylet"), {0, 2}),
     "gcs": (_kill_one("gcs_server"), {0, 2}),
     "SIGTERM": (_signals(signal.SIGTERM), {0, 130, 143, -signal.SIGTERM}),

@@ -52,6 +52,21 @@ class DataConfig:
     order. Without it they stay in the order of the file."""
     on_bad_line: Literal["error", "skip"] = "error"
     """What to do with a line that is not a message: stop, or skip it and report how many."""
+    redact: Literal["off", "mask", "drop"] = "off"
+    """Personal data in messages, taken out on the phone before anything is tokenised; scripts/audit_data.py says what
+    is found. mask: one word outside of every vocabulary stands in its place. drop: the message is left out."""
+    phone_regions: tuple[str, ...] = ("US", "GB")
+    """With --data.redact: countries (two letters) whose telephone numbers are known without a country's prefix."""
+    purpose: str = "next-word"
+    """What the text is used for, one word. A text with a mark beside it (`messages.jsonl.purpose`, a line for each)
+    is refused for any other purpose, and so is a start from a run of another."""
+    keep_messages: Annotated[int | None, Ge(1)] = None
+    """Newest messages that a phone that trains keeps; it has no others to learn from. None: all."""
+    keep_tokens: Annotated[int | None, Ge(1)] = None
+    """Tokens of its newest messages that a phone that trains keeps, at most, but for one message. None: all."""
+    keep_days: Annotated[float | None, Gt(0)] = None
+    """Age at which a phone that trains deletes a message, on the simulated calendar (--fleet.start-date) and by the
+    messages' own dates; what was written after the simulated day is not there yet. None: it deletes none."""
     held_out_share: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Share of the phones that never train; the model is measured on them."""
     vocabulary_path: Path | None = None

@@ -29,6 +29,7 @@ class RoundPlan:
     funnel: Funnel | None = None  # what became of the phones that were asked; None: the source does not know
     started_round: NDArray[np.int64] | None = None  # [reports], whose weights each trains from; None: this one's
     update_weight: NDArray[np.float64] | None = None  # [reports], in (0, 1], of each clipped update; None: all 1
+    text_as_of_s: float = 0.0  # simulated time at which phones read what they keep; 0: it does not matter
     leaves: Mapping[int, int] | None = None  # phones that leave secure aggregation, by the step that they do not take
 
     def only(self, phones: NDArray[np.int64]) -> "RoundPlan":

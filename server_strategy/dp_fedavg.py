@@ -38,7 +38,7 @@ In a ServerApp, `strategy.start(grid, initial_arrays, num_rounds=30)` then plays
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from logging import WARNING, getLogger
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ from server_strategy.model_versions import ModelVersions, shaped_like
 from server_strategy.optimizers.base import ServerOptimizer
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.optimizers.door import OPTIMIZERS
-from server_strategy.pooled_evaluation import Metrics, PhoneCounts, counts_of_phones, evaluation_shards, pooled_record
+from server_strategy.pooled_evaluation import HeldOutEvaluation, Metrics, PhoneCounts
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.lattice_sum import LatticeSum
 from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, PrivacySpent
@@ -65,11 +65,11 @@ from server_strategy.privacy.noised_sum import NoisedSum
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.protected_sum import ProtectedSum
-from server_strategy.protocol import Briefing, EvaluateRequest, TrainRequest
+from server_strategy.protocol import Briefing, TrainRequest
 from server_strategy.releases import REPEATED_WITH_ANOTHER_SUM, Releases
 from server_strategy.round_outcome import RoundOutcome, outcome_of
 from server_strategy.round_replies import RoundReplies, join_replies
-from server_strategy.state import State, branch, leaf, leaves_of
+from server_strategy.state import State, branch
 from server_strategy.train_requests import train_requests
 from server_strategy.update_sum import MAX_PHONES
 from typefleet.errors import ConfigError, expected
@@ -157,12 +157,11 @@ class DPFedAvg(Strategy):
         )
         self.plan = self._releases.plan  # the one on record
         self.last_round: RoundOutcome | None = None
-        self.last_evaluation: PhoneCounts | None = None
         self._phones_per_message = phones_per_message
-        self._evaluation_phones = np.zeros(0, np.int64) if evaluation_phones is None else evaluation_phones
-        self._metrics, self._aggregator = metrics, aggregator or EachPhoneTold()
+        self._evaluation = HeldOutEvaluation(evaluation_phones, evaluate_every, metrics)
+        self._aggregator = aggregator or EachPhoneTold()
         _check_noise(self.plan, self._aggregator)
-        self._evaluate_every, self._ttl = evaluate_every, message_timeout_s
+        self._ttl = message_timeout_s
         self._versions = ModelVersions(cohorts.max_staleness)
         self._arrays: ArrayRecord | None = None
         self._round_plan: RoundPlan | None = None
@@ -172,6 +171,11 @@ class DPFedAvg(Strategy):
     def releases(self) -> int:
         """Releases made so far."""
         return self._releases.made
+
+    @property
+    def last_evaluation(self) -> PhoneCounts | None:
+        """What was counted on each held-out phone when they were asked last."""
+        return self._evaluation.last
 
     @property
     def ledger(self) -> PrivacyLedger:
@@ -305,16 +309,13 @@ class DPFedAvg(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Messages for the held-out phones when an evaluation is due, else none."""
-        due = self.releases % self._evaluate_every == 0 or self.releases == self.plan.rounds
+        evaluation = self._evaluation
+        due = self.releases % evaluation.every == 0 or self.releases == self.plan.rounds
         first_or_last = server_round == 0 or self.budget_reached is not None
-        if not len(self._evaluation_phones) or not (first_or_last or (self._released_now and due)):
+        if not len(evaluation.phones) or not (first_or_last or (self._released_now and due)):
             return []
         nodes = self._nodes(grid)
-        briefing = Briefing.from_config(config)
-        contents = [
-            EvaluateRequest(arrays=arrays, phones=phones, unit_sizes=sizes, briefing=briefing).to_content()
-            for phones, sizes in evaluation_shards(self._evaluation_phones, len(nodes))
-        ]
+        contents = evaluation.contents(arrays, Briefing.from_config(config), len(nodes))
         return self._messages(MessageType.EVALUATE, contents, nodes)
 
     def measure_on(self, phones: NDArray[np.int64]) -> None:
@@ -323,17 +324,11 @@ class DPFedAvg(Strategy):
         Args:
             phones: int64 [phones], such as those whose owners agree to it now.
         """
-        self._evaluation_phones = phones
+        self._evaluation.phones = phones
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Add the phones' counts up, see `pooled_evaluation.pooled_record`; `last_evaluation` keeps each phone's."""
-        replies = list(replies)
-        for reply in replies:
-            if reply.has_error():
-                _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
-                return None  # a value over some of the phones would not be comparable
-        self.last_evaluation = counts_of_phones(replies, self._evaluation_phones)
-        return pooled_record(self.last_evaluation, self._metrics)
+        return self._evaluation.pooled(replies)
 
     # Messages and state -----------------------------------------------------------------------
 
@@ -352,12 +347,7 @@ class DPFedAvg(Strategy):
 
     def state(self) -> State:
         """All that a checkpoint needs besides the weights and the settings, by owner."""
-        evaluation = self.last_evaluation
-        return {
-            **self._releases.state(),
-            "versions": self._versions.state(),
-            "evaluation": {} if evaluation is None else {"phones": evaluation.phones, "counts": evaluation.counts},
-        }
+        return {**self._releases.state(), "versions": self._versions.state(), "evaluation": self._evaluation.state()}
 
     def load_state(self, state: State) -> None:
         """Go on from what `state` gave.
@@ -368,10 +358,7 @@ class DPFedAvg(Strategy):
         """
         self._releases.load_state(state)
         self._versions.load_state(branch(state, "versions"))
-        evaluation = branch(state, "evaluation")
-        self.last_evaluation = (
-            PhoneCounts(leaf(evaluation, "phones"), leaves_of(branch(evaluation, "counts"))) if evaluation else None
-        )
+        self._evaluation.load_state(branch(state, "evaluation"))
 
 
 def _check_goal(cohort: CohortConfig, num_phones: int, most_reports: int) -> None:

@@ -6,16 +6,20 @@ few, which are the same for any number of nodes, and counts are added up in the 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from logging import WARNING, getLogger
 from typing import Any, TypeAlias
 
 import numpy as np
-from flwr.app import Message, MetricRecord
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
 from server_strategy.cohorts import balanced_shards
-from server_strategy.protocol import Counts, EvaluateReply, Ids, require_asked
+from server_strategy.protocol import Briefing, Counts, EvaluateReply, EvaluateRequest, Ids, require_asked
 from server_strategy.record_reader import ProtocolError
+from server_strategy.state import State, branch, leaf, leaves_of
 from typefleet.errors import expected
+
+_LOG = getLogger("typefleet")
 
 Metrics: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, float]]
 
@@ -88,3 +92,43 @@ def pooled_record(evaluation: PhoneCounts, metrics: Metrics | None) -> MetricRec
     sums = evaluation.sums()
     values = {} if metrics is None else metrics(sums)
     return MetricRecord({**{name: value.tolist() for name, value in sums.items()}, **values})
+
+
+class HeldOutEvaluation:
+    """The held-out phones of a strategy: what they are asked, and what they answered last.
+
+    Attributes:
+        phones: int64 [held-out phones]; empty: nobody is asked.
+        every: releases from one evaluation to the next.
+        last: what was counted; None: nothing yet.
+    """
+
+    def __init__(self, phones: NDArray[np.int64] | None, every: int, metrics: Metrics | None) -> None:
+        self.phones = np.zeros(0, np.int64) if phones is None else phones
+        self.every, self._metrics = every, metrics
+        self.last: PhoneCounts | None = None
+
+    def contents(self, arrays: ArrayRecord, briefing: Briefing, num_nodes: int) -> list[RecordDict]:
+        """What a message to each node asks of its share of the phones."""
+        return [
+            EvaluateRequest(arrays=arrays, phones=phones, unit_sizes=sizes, briefing=briefing).to_content()
+            for phones, sizes in evaluation_shards(self.phones, num_nodes)
+        ]
+
+    def pooled(self, replies: Iterable[Message]) -> MetricRecord | None:
+        """Add the phones' counts up; None if a host failed, or no phone answered."""
+        replies = list(replies)
+        for reply in replies:
+            if reply.has_error():
+                _LOG.log(WARNING, "a host failed to evaluate: %s", reply.error.reason)
+                return None  # a value over some of the phones would not be comparable
+        self.last = counts_of_phones(replies, self.phones)
+        return pooled_record(self.last, self._metrics)
+
+    def state(self) -> State:
+        """What a checkpoint keeps of the last evaluation."""
+        return {} if self.last is None else {"phones": self.last.phones, "counts": self.last.counts}
+
+    def load_state(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        self.last = PhoneCounts(leaf(state, "phones"), leaves_of(branch(state, "counts"))) if state else None

@@ -8,7 +8,10 @@ records:
                              server-round   in which these phones began; with a buffer an earlier one
                              clip-norm      L2 bound of an update
                              clip-scope     `update`, or `layer`: each of m layers to clip-norm / sqrt(m)
+                             longest-norm   before clipping, above which an update counts as zeros; may be missing
                              update-weight  in (0, 1], what a clipped update counts; below 1 if it is stale
+                             opened-s       simulated time at which the phones began, where text slides with it; else
+                                            missing
                              aggregation-protocol  `arithmetic` or `secagg`, if the answer is to be a
                                             `protocol_of_sums.SummedReply`
               out  update-sum  one int64 array [num_weights], see `update_sum.FixedPointSum.values`
@@ -56,9 +59,11 @@ _ARRAYS, _CONFIG, _METRICS = "arrays", "config", "metrics"
 _PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT = (
     *("phone-ids", "server-round", "clip-norm", "clip-scope", "update-weight"),
 )
+_LONGEST = "longest-norm"
 _NORM, _LOSS_SUM, _TOKENS = "update-norm", "loss-sum", "tokens"
 _UNIT_SIZES, _TASK, _WANTS_PROFILE = "unit-sizes", "host-task", "profile"
-_AGGREGATION, _EACH = "aggregation-protocol", "none"
+_AGGREGATION, _EACH, _OPENED = "aggregation-protocol", "none", "opened-s"
+_TEXT_KEY = "text-key"
 
 Counts: TypeAlias = Mapping[str, NDArray[Any]]  # [phones] or [phones, n] each, int64 or float64
 
@@ -70,12 +75,14 @@ class Briefing:
     Attributes:
         task: what a simulated host needs to know of its run; empty for hosts of another app.
         profile: whether hosts answer with a `HostProfile`.
+        text_key: of the tokenised text on disk, where it is encrypted; empty where it is not.
         own: keys of the caller's own app.
     """
 
     task: str = ""
     profile: bool = False
     own: Mapping[str, Any] = field(default_factory=dict)
+    text_key: bytes = field(default=b"", repr=False)
 
     def to_config(self) -> ConfigRecord:
         """Inverse of `from_config`; says nothing of what is as by default."""
@@ -84,14 +91,19 @@ class Briefing:
             config[_TASK] = self.task
         if self.profile:
             config[_WANTS_PROFILE] = True
+        if self.text_key:
+            config[_TEXT_KEY] = self.text_key
         return config
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Briefing":
         """Read a config record, such as the one that a strategy is given."""
-        ours = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _TASK, _WANTS_PROFILE, _AGGREGATION)
+        of_requests = (_PHONES, _ROUND, _CLIP_NORM, _CLIP_SCOPE, _WEIGHT, _UNIT_SIZES, _AGGREGATION, _LONGEST, _OPENED)
+        ours = {*of_requests, _TASK, _WANTS_PROFILE, _TEXT_KEY}
+        key = config.get(_TEXT_KEY, b"")
+        text_key = key if isinstance(key, bytes) else b""
         own = {key: value for key, value in config.items() if key not in ours}
-        return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own)
+        return Briefing(str(config.get(_TASK, "")), bool(config.get(_WANTS_PROFILE, False)), own, text_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +117,8 @@ class TrainRequest:
     clip_scope: str
     update_weight: float = 1.0
     aggregation: str = _EACH  # the answer tells of each phone; else only sums
+    longest_norm: float | None = None  # before clipping; a longer update counts as zeros
+    opened_s: float = 0.0  # simulated time, where it decides what a phone still keeps
     briefing: Briefing = field(default_factory=Briefing)
 
     def to_content(self) -> RecordDict:
@@ -116,6 +130,8 @@ class TrainRequest:
             _CLIP_SCOPE: self.clip_scope,
             _WEIGHT: self.update_weight,
             **({} if self.aggregation == _EACH else {_AGGREGATION: self.aggregation}),
+            **({} if self.longest_norm is None else {_LONGEST: self.longest_norm}),
+            **({_OPENED: self.opened_s} if self.opened_s else {}),
         }
         return RecordDict({_ARRAYS: self.arrays, _CONFIG: ConfigRecord({**self.briefing.to_config(), **said})})
 
@@ -135,6 +151,8 @@ class TrainRequest:
             clip_scope=config.text(_CLIP_SCOPE, "update"),
             update_weight=config.number(_WEIGHT, 1.0),
             aggregation=config.text(_AGGREGATION, _EACH),
+            longest_norm=config.number(_LONGEST) if _LONGEST in config.record else None,
+            opened_s=config.number(_OPENED, 0.0),
             briefing=Briefing.from_config(config.record),
         )
 

@@ -4,39 +4,26 @@ Each message to a host has phones of one bucket alone, so what hosts answer are 
 bucket's mean is its sum over the phones that were asked, so one that fails counts as zeros, as in a plain round. What
 the rule makes of the means, times the round's phones, takes the place of the sum: it is divided by the fixed goal like
 one. A server keeps the sum of each bucket, whose number is that of the settings: its memory does not grow with phones.
+
+Here the server is told of each phone; `bucket_sums` has the same where it learns the buckets' sums alone.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from numpy.typing import NDArray
 
 from server_strategy.aggregators import EachPhoneTold, Line, MayLearn, learn_any
 from server_strategy.cohorts import RoundPlan
-from server_strategy.protocol import TrainReply
+from server_strategy.protocol import TrainReply, TrainRequest
 from server_strategy.record_reader import ProtocolError
-from server_strategy.robust.buckets import buckets_of
-from server_strategy.robust.config import least_buckets
-from server_strategy.robust.rules import robust_mean
+from server_strategy.robust.config import NORM_SCREENING
+from server_strategy.robust.rule import RobustRule
 from server_strategy.round_replies import RoundReplies, join_replies
 from typefleet.errors import expected
-
-
-@dataclass(frozen=True)
-class RobustRule:
-    """How the means of buckets become one.
-
-    Attributes:
-        name: of the rule.
-        buckets: that a round's phones are dealt out to.
-        spoiled: of them, that an attacker may be in.
-    """
-
-    name: str
-    buckets: int
-    spoiled: int
 
 
 class RobustRounds(EachPhoneTold):
@@ -52,10 +39,12 @@ class RobustRounds(EachPhoneTold):
     def __init__(self, rule: RobustRule, seed: int) -> None:
         self._rule, self._seed = rule, seed
         self._buckets: list[NDArray[np.int64]] = []
+        self._screened = 0
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Deal the round's phones out; all of them may train."""
-        self._buckets = buckets_of(plan.reporters, self._rule.buckets, seed=self._seed, server_round=server_round)
+        self._buckets = self._rule.deal(plan.reporters, seed=self._seed, server_round=server_round)
+        self._screened = 0
         return plan.reporters
 
     def groups(self) -> list[NDArray[np.int64]]:
@@ -82,10 +71,80 @@ class RobustRounds(EachPhoneTold):
                 sums[number] += answer.update_sum
 
         came = join_replies(replies, reporters, num_weights, add)
-        rule = self._rule
-        if len(sums) < least_buckets(rule.name, rule.spoiled):
-            return replace(came, not_summed=f"{len(sums)} buckets of phones are too few for {rule.name}")
+        if (few := self._rule.too_few(len(sums))) is not None:
+            return replace(came, not_summed=few)
         sizes = np.array([len(own) for own in self._buckets])
         means = sums / sizes[:, None]  # float64 [B, num_weights], in units of the fixed point
-        found = robust_mean(rule.name, means, rule.spoiled) * len(reporters)
-        return replace(came, total=np.rint(found).astype(np.int64))
+        total, self._screened = self._rule.total(means, len(reporters))
+        return replace(came, total=total)
+
+    def facts(self) -> dict[str, Any] | None:
+        """How many buckets there were, and how many of them were screened out."""
+        sizes = [len(own) for own in self._buckets]
+        return {
+            "protocol": self.protocol,
+            "buckets": bucket_facts(self._rule.name, sizes, in_rule=len(sizes), screened=self._screened),
+        }
+
+
+class NormScreening(EachPhoneTold):
+    """Rounds in which a phone whose update is longer than a bound of the settings counts as zeros.
+
+    Whoever adds up a host's phones leaves it out. What is left is a sum, and one phone moves it by the clip norm at
+    most (`robust.statements`); no noise is added to it all the same, for no statement of a run with noise says so.
+
+    Args:
+        longest: norm of an update before clipping that passes, in clip norms.
+    """
+
+    gives_sum = False
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._bound = float("inf")  # of the round, in units of the weights
+        self._screened = 0
+
+    def content(self, request: TrainRequest) -> RecordDict:
+        """The request, with the bound."""
+        self._bound = self._longest * request.clip_norm
+        return replace(request, longest_norm=self._bound).to_content()
+
+    def join(
+        self,
+        replies: Iterable[Message],
+        reporters: NDArray[np.int64],
+        num_weights: int,
+        may_learn: MayLearn = learn_any,
+    ) -> RoundReplies:
+        """Add up the hosts' sums, and count who is in none of them."""
+        came = join_replies(replies, reporters, num_weights)
+        self._screened = int((came.norms > self._bound).sum())
+        return came
+
+    def facts(self) -> dict[str, Any] | None:
+        """How many phones were screened out."""
+        return {"protocol": self.protocol, "rule": NORM_SCREENING, "phones_screened_out": self._screened}
+
+
+def bucket_facts(
+    rule: str, sizes: list[int], *, in_rule: int, screened: int, left_out: dict[str, int] | None = None
+) -> dict[str, Any]:
+    """What the record of a round says of its buckets.
+
+    Args:
+        rule: its name.
+        sizes: phones that were asked to be in each.
+        in_rule: buckets that the rule was given.
+        screened: of these, that were screened out.
+        left_out: buckets without a sum, by cause; None where none can be.
+    """
+    said = {} if left_out is None else {"left_out": left_out}
+    fewest = min(sizes, default=0)
+    return {
+        "rule": rule,
+        "formed": len(sizes),
+        "fewest_phones": fewest,
+        "in_rule": in_rule,
+        "screened_out": screened,
+        **said,
+    }

@@ -1,7 +1,7 @@
 """What the hosts' answers to one round of training add up to."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from logging import WARNING, getLogger
 
 import numpy as np
@@ -33,6 +33,9 @@ class RoundReplies:
     noised: NDArray[np.float64] | None = None  # [num_weights], over the clip norm, where phones have added the noise
     wrapped: int | None = None  # coordinates of such a sum that are not read as what they are, if it is known
     vectors_digest: str | None = None  # of the vectors of such a sum, 64 hexadecimal digits
+    left_out: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64)
+    )  # whose bucket has no sum, sorted
     stayed_hidden: bool = False  # the sum was about to be learnt, and can be by nobody any more
     not_summed: str | None = None  # why `total` is no sum, where the protocol failed
 
@@ -40,9 +43,9 @@ class RoundReplies:
     def participants(self) -> NDArray[np.int64]:
         """All phones that count as having taken part.
 
-        A rejected or failed phone added nothing to the sum but is counted, on the conservative side.
+        A phone that was rejected, failed or left out added nothing to the sum but is counted, on the conservative side.
         """
-        return np.concatenate([self.reported, self.rejected, self.failed])
+        return np.concatenate([self.reported, self.rejected, self.failed, self.left_out])
 
     def totals(self, clip_norm: float) -> UpdateTotals:
         """What goes with the sum, over all of its phones.
@@ -53,7 +56,7 @@ class RoundReplies:
         if self.sums is not None:
             return self.sums
         below = int((self.norms <= clip_norm).sum())
-        return UpdateTotals(below, int(self.tokens.sum()), float(self.loss_sums.sum()))
+        return UpdateTotals(below, int(self.tokens.sum()), float(self.loss_sums.sum()), float(self.norms.sum()))
 
 
 def join_replies(

@@ -8,22 +8,21 @@ The server's part is `aggregation.server`. What passes through here are public k
 vectors, and the shares that unmask the sum of all: no vector of a single phone, and no key that would unmask one.
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from logging import WARNING, getLogger
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from flwr.app import Message, MessageType, RecordDict
 from numpy.typing import NDArray
 
 from server_strategy.aggregation.departures import WHY_FAILED
-from server_strategy.aggregation.failures import FailureCause, RoundFailedError
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.noised_vectors import NoisedVectors
-from server_strategy.aggregation.server import Server
 from server_strategy.aggregation.terms import RoundTerms, Step
 from server_strategy.aggregation.vector import SumError, ring_for
 from server_strategy.aggregators import (
@@ -37,8 +36,9 @@ from server_strategy.aggregators import (
 )
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
-from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, StepRequest, with_phone_noise
+from server_strategy.protocol_of_sums import STEP_ACTION, StepReply, with_phone_noise
 from server_strategy.round_replies import RoundReplies, join_summed_replies, read_totals
+from server_strategy.secagg_session import Session
 from typefleet.errors import expected
 
 _LOG = getLogger("typefleet")
@@ -76,12 +76,8 @@ class SecAgg:
         self._exchange = exchange
         self._last_round = -1  # that began
         self._line: Line | None = None
-        self._heard: dict[int, tuple[bytes, ...]] = {}
-        self._took: dict[str, int] = {}
-        self._invited = 0
-        self._leaves: dict[int, int] = {}
+        self._sessions: list[Session] = []
         self._refused: Counter[str] = Counter()
-        self._failed: FailureCause | Literal["no_sum"] | None = None
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Have the phones exchange keys and shares; those that did may train.
@@ -94,34 +90,35 @@ class SecAgg:
             raise ValueError(
                 expected("server_round", f"a number above {self._last_round}, for keys of its own", server_round)
             )
-        self._last_round = server_round
-        length = length_of(self.noised, line.num_weights)
-        self._line, self._heard, self._took, self._failed = line, {}, {}, None
-        self._refused = Counter()
-        self._leaves = dict(plan.leaves or {})
-        phones = sorted({*plan.reporters.tolist(), *self._leaves})
-        self._invited = len(phones)
-        self._terms = RoundTerms(
-            *(server_round, length, self._authority, self._ring, self._assumptions), phones=self._invited
-        )
-        self._server = Server(self._terms, phones, self._order)
-        try:
-            self._take(Step.ADVERTISE)
-            self._take(Step.SHARE)
-        except RoundFailedError as error:
-            self._failed = error.cause
-            return np.zeros(0, np.int64)
-        for phone in self._server.expected_phones():
-            self._hear(phone)
-        return self._staying(Step.MASK)
+        self._last_round, self._line, self._refused = server_round, line, Counter()
+        leaves, length = dict(plan.leaves or {}), length_of(self.noised, line.num_weights)
+        invited = np.array(sorted({*plan.reporters.tolist(), *leaves}), np.int64)
+        self._sessions = []
+        for own in self._dealt(server_round, invited):
+            phones = sorted(own.tolist())
+            terms = RoundTerms(
+                *(server_round, length, self._authority, self._ring, self._assumptions), phones=len(phones)
+            )
+            self._sessions.append(Session(terms, phones, leaves, self._order))
+        for step in (Step.ADVERTISE, Step.SHARE):
+            self._take(step)
+        for session in self._sessions:
+            session.hear()
+        return np.sort(np.concatenate([session.staying(Step.MASK) for session in self._sessions]))
 
-    def groups(self) -> None:
+    def _dealt(self, server_round: int, phones: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The phones of each session of a round."""
+        return [phones]
+
+    def groups(self) -> Sequence[NDArray[np.int64]] | None:
         """All phones may be added up with each other."""
-        return
+        return None
 
     def content(self, request: TrainRequest) -> RecordDict:
         """The request, with what the phones have heard of each other, and what they are to add."""
-        content = self._step_of(request.phones).to_content(request.to_content())
+        first = int(request.phones[0])
+        (session,) = (one for one in self._sessions if first in one)
+        content = session.asked(request.phones).to_content(request.to_content())
         return content if self.noised is None else with_phone_noise(content, self.noised)
 
     def join(
@@ -136,85 +133,92 @@ class SecAgg:
         `may_learn` is asked before any phone is asked for a share that takes a mask off.
         """
         came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
-        self._took[Step.MASK.word] = len(came.reported)
-        hidden = False
-        try:
-            if self._failed is None:
-                total = self._unmasked(came, may_learn)
-                if isinstance(total, str):
-                    return replace(came, total=came.total[:num_weights], not_summed=total)
+        (session,) = self._sessions
+        session.receive_masked(came.reported, came.total)
+        if session.failed is None and (why := self._unmask(lambda: may_learn(came))) is not None:
+            return replace(came, total=came.total[:num_weights], not_summed=why)
+        if session.failed is None:
+            try:
+                total = session.total()
                 return read_totals(came, total, num_weights, self.noised, server_round=self._last_round, is_whole=False)
-        except RoundFailedError as error:
-            self._failed = error.cause
-            hidden = error.cause == "too_few_unmasked"  # while shares that do not fit may yet be put right
-        except SumError as error:
-            _LOG.log(WARNING, "%s", error)
-            self._failed = "no_sum"
-        why = f"secure aggregation: {WHY_FAILED[self._failed]}"
+            except SumError as error:
+                _LOG.log(WARNING, "%s", error)
+                session.failed = "no_sum"
+        hidden = session.failed == "too_few_unmasked"  # while shares that do not fit may yet be put right
+        why = f"secure aggregation: {WHY_FAILED[session.failed]}"
         return replace(came, total=came.total[:num_weights], not_summed=why, stayed_hidden=hidden)
 
-    def _unmasked(self, came: RoundReplies, may_learn: MayLearn) -> NDArray[np.int64] | str:
-        """The sum of the vectors, int64 [length]; or why the masks have to stay on."""
-        server, words = self._server, came.total.view(np.uint64).astype(self._ring.dtype)
-        if len(came.reported):
-            server.receive_masked(came.reported.tolist(), words)
-        server.close()
-        for step in (s for s in self._terms.steps() if s > Step.MASK):
-            if step is Step.UNMASK and (why := may_learn(came)) is not None:
+    def _unmask(self, may_learn: Callable[[], str | None]) -> str | None:
+        """The steps after the vectors are there; returns why the masks have to stay on, None if they need not.
+
+        Args:
+            may_learn: is asked before any phone is asked for a share that takes a mask off.
+        """
+        for step in (Step.CONFIRM, Step.UNMASK):
+            if step is Step.CONFIRM and not self._assumptions.check_views:
+                continue
+            if all(session.failed is not None for session in self._sessions):
+                return None
+            if step is Step.UNMASK and (why := may_learn()) is not None:
                 return why
-            for phone in server.expected_phones():
-                self._hear(phone)
+            for session in self._sessions:
+                session.hear()
             self._take(step)
-        return self._ring.decode(server.sum())
+        return None
 
     def facts(self) -> dict[str, Any] | None:
         """The graph, the phones that took each step, refused messages, and why the round failed, if it did."""
-        refused = sum(self._refused.values()) + sum(self._server.refused.values())
-        took = {Step[word.upper()]: number for word, number in self._took.items()}
-        facts = facts_of(self.protocol, self._terms, took, invited=self._invited, failed=self._failed, refused=refused)
+        (session,) = self._sessions
+        took = {Step[word.upper()]: number for word, number in session.took.items()}
+        facts = facts_of(
+            self.protocol,
+            session.terms,
+            took,
+            invited=len(session.phones),
+            failed=session.failed,
+            refused=self._messages_refused(),
+        )
         of_vectors = {} if self.noised is None else self.noised.facts(self._most_reports, None, is_whole=False)
         return {**facts, **of_vectors}
 
-    def _staying(self, step: Step) -> NDArray[np.int64]:
-        """Who takes a step, of those that may; the others leave in the simulated world."""
-        phones = [p for p in self._server.expected_phones() if self._leaves.get(p, Step.DONE) > step]
-        return np.array(phones, np.int64)
+    def _messages_refused(self) -> int:
+        return sum(self._refused.values()) + sum(session.refused for session in self._sessions)
 
     # Steps ----------------------------------------------------------------------------------------
 
-    def _hear(self, phone: int) -> None:
-        self._heard[phone] = (*self._heard.get(phone, ()), self._server.message_to(phone))
-
-    def _step_of(self, phones: NDArray[np.int64]) -> StepRequest:
-        heard = tuple(self._heard.get(phone, ()) for phone in phones.tolist())
-        return StepRequest(terms=self._terms, phones=phones, heard=heard)
-
     def _take(self, step: Step) -> None:
-        """One exchange: what the server has for each phone, and what each answers.
-
-        Raises:
-            RoundFailedError: too few did.
-        """
-        server, line = self._server, self._line
-        phones = self._staying(step)
+        """One exchange for all sessions: what the server has for each phone, and what each answers."""
+        line = self._line
+        if line is None:
+            raise RuntimeError(expected("a step", "a round that began", "none"))
         if step is Step.SHARE:
-            for phone in phones.tolist():
-                self._hear(phone)
-        taken = 0
-        if line is not None and len(phones):
-            for reply in self._exchange(line.grid, self._messages(line, phones), line.timeout_s):
+            for session in self._sessions:
+                session.hear(only_staying=step)
+        taking = [(session, session.staying(step)) for session in self._sessions]
+        whose = {phone: session for session, phones in taking for phone in phones.tolist()}
+        taken = Counter[int]()
+        if whose:
+            asked = np.array(sorted(whose), np.int64)
+            for reply in self._exchange(line.grid, self._messages(line, taking), line.timeout_s):
                 if reply.has_error():
                     _LOG.log(WARNING, "a host failed, its phones leave the round: %s", reply.error.reason)
                     continue
-                answer = StepReply.from_message(reply, phones)
-                taken += sum(map(server.receive, answer.phones.tolist(), answer.said))
+                answer = StepReply.from_message(reply, asked)
+                for phone, said in zip(answer.phones.tolist(), answer.said, strict=True):
+                    taken[id(whose[phone])] += whose[phone].receive(phone, said)
                 self._refused.update(answer.refused)
-        self._took[step.word] = taken
-        server.close()
+        for session in self._sessions:
+            session.end(step, taken[id(session)])
 
-    def _messages(self, line: Line, phones: NDArray[np.int64]) -> list[Message]:
-        shards = np.array_split(phones, min(len(line.nodes), len(phones)))
-        return [
-            Message(self._step_of(some).to_content(), dst_node_id=node, message_type=_STEP, ttl=line.timeout_s)
-            for some, node in zip(shards, line.nodes, strict=False)
-        ]
+    def _messages(self, line: Line, taking: Sequence[tuple[Session, NDArray[np.int64]]]) -> list[Message]:
+        """About one message a node, each with phones of one session."""
+        nodes, found = itertools.cycle(line.nodes), []
+        phones_in_all = sum(len(phones) for _, phones in taking)
+        for session, phones in taking:
+            if not len(phones):
+                continue
+            share = max(1, round(len(line.nodes) * len(phones) / phones_in_all))
+            for some in np.array_split(phones, min(share, len(phones))):
+                content = session.asked(some).to_content()
+                found.append(Message(content, dst_node_id=next(nodes), message_type=_STEP, ttl=line.timeout_s))
+        return found

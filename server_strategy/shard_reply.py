@@ -127,6 +127,21 @@ def read_reply(reply: Message, asked: Ids, length: int) -> ReadReply:
     return ReadReply(metrics, total, said)
 
 
+def phones_named(reply: Message) -> Ids:
+    """All phones that an answer names, before anything else of it is read: int64 [n].
+
+    Args:
+        reply: without an error.
+
+    Raises:
+        ProtocolError: it has no lists of phones.
+    """
+    where = f"answer of node {reply.metadata.src_node_id} to train"
+    metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
+    others = (metrics.integers(name, missing=()) for name in (_REJECTED, _FAILED))
+    return np.concatenate([metrics.integers(_PHONES), *others])
+
+
 def require_asked(where: str, found: Ids, asked: Ids) -> None:
     """Refuse phones that were not asked, or that are named more than once.
 

@@ -42,6 +42,13 @@ def train_requests(
         share = max(1, round(num_messages * float(own.mean())))
         received = current.arrays if began == now else versions.of(began, current.arrays)
         for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, phones_per_message):
-            request = replace(current, arrays=received, phones=shard, server_round=began, update_weight=weight)
+            request = replace(
+                current,
+                arrays=received,
+                phones=shard,
+                server_round=began,
+                update_weight=weight,
+                opened_s=plan.text_as_of_s,
+            )
             requests.append(request)
     return requests

@@ -53,12 +53,15 @@ class FixedPointSum:
         clip_norm: bound on the L2 norm of a clipped update.
         layer_sizes: weights of each of m layers, to clip each of them to clip_norm / sqrt(m); the update is
             clipped as a whole if None. Either way a clipped update has norm at most clip_norm.
+        longest: norm before clipping, as `add` returns it, above which an update counts as zeros; none does if None.
 
     Attributes:
-        count: updates added.
+        count: updates added, those that count as zeros aside.
     """
 
-    def __init__(self, size: int, clip_norm: float, layer_sizes: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, size: int, clip_norm: float, layer_sizes: Sequence[int] | None = None, longest: float | None = None
+    ) -> None:
         if not (clip_norm > 0 and math.isfinite(clip_norm)):
             raise ValueError(expected("clip_norm", "a number > 0", clip_norm))
         if size > MAX_WEIGHTS:
@@ -67,7 +70,7 @@ class FixedPointSum:
             raise ValueError(expected("layer_sizes", f"{size} weights in all", sum(layer_sizes)))
         ends = np.cumsum(layer_sizes or [size]).tolist()
         self._layers = list(zip([0, *ends[:-1]], ends, strict=True))
-        self.clip_norm = clip_norm
+        self.clip_norm, self._longest = clip_norm, longest
         self.count = 0
         self._shifted = np.zeros(size, np.int64)  # each update has added _ROUNDER_BITS to it, modulo 2^64
         self._block = np.empty(min(_BLOCK, size), np.float64)
@@ -96,6 +99,8 @@ class FixedPointSum:
         norms = [l2_norm(update[begin:end]) * math.sqrt(len(self._layers)) for begin, end in self._layers]
         if not all(math.isfinite(norm) for norm in norms):
             raise NonFiniteUpdateError(expected("update", "finite numbers", f"norm {max(norms)}"))
+        if self._longest is not None and max(norms) > self._longest:
+            return max(norms)
         for (begin, end), norm in zip(self._layers, norms, strict=True):
             shrink = 1.0 if norm <= self.clip_norm * _NORM_MARGIN else self.clip_norm * _NORM_MARGIN / norm
             self._add_scaled(update, begin, end, weight * shrink * (2.0**FRACTION_BITS / self.clip_norm))

@@ -17,6 +17,15 @@ def local_hour(now_s: ArrayLike, utc_offset_h: ArrayLike) -> NDArray[np.float64]
     return hour
 
 
+def first_day_s(start_date: str) -> float:
+    """When the simulation begins: seconds since 1970.
+
+    Args:
+        start_date: the first simulated day, YYYY-MM-DD.
+    """
+    return datetime.fromisoformat(start_date).replace(tzinfo=UTC).timestamp()
+
+
 def simulated_date(start_date: str, now_s: float) -> str:
     """Calendar date and time in UTC, to the second.
 

@@ -1,8 +1,8 @@
 """The whole configuration of a run: one frozen tree.
 
 Three kinds of settings never mix. What is learned and how it is protected (data, model, training,
-cohort, privacy, server optimizer) and the simulated world (fleet, consent) change results. The engine and
-the trackers must not change one bit of the result, so they are left out of the fingerprint that a
+cohort, privacy, server optimizer) and the simulated world (fleet, consent) change results. The engine, the
+trackers and the storage must not change one bit of the result, so they are left out of the fingerprint that a
 resume checks.
 """
 
@@ -25,10 +25,12 @@ from server_strategy.robust.config import check_robust
 from simulation.engine.config import EngineConfig
 from simulation.run.trackers.config import TrackingConfig
 from simulation.settings import check_bounds, check_kinds, choose, typed
+from simulation.storage.config import StorageConfig
 from simulation.unused import refuse_replaced, refuse_unused
 from simulation.world.config import FleetConfig, check_fleet
 from simulation.world.consent.config import ConsentConfig, check_consent
 from typefleet.errors import ConfigError, expected
+from typefleet.sealed.storage_key import check_place
 
 if TYPE_CHECKING:
     from simulation.parts import Parts
@@ -56,6 +58,7 @@ class RunConfig:
     consent: ConsentConfig = field(default_factory=ConsentConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    storage: StorageConfig = field(default_factory=StorageConfig)
 
 
 def settled(config: RunConfig, parts: "Parts | None" = None, *, begun: bool = False) -> RunConfig:
@@ -109,4 +112,6 @@ def check(config: RunConfig, parts: "Parts | None" = None) -> None:
     check_robust(config.aggregation, cohort, is_private)
     check_fleet(fleet)
     check_consent(config.consent)
+    if config.storage.key is not None:
+        check_place(config.storage.key)
     check_model(config.model)

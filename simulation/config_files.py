@@ -118,15 +118,22 @@ _ABOUT_OTHER_RUNS = (("privacy", "account"), ("privacy", "total_epsilon"), ("mod
 
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
-    """Every setting that may change a result, by dotted name: all but the engine, the trackers and the folders."""
-    without = (("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"), *_ABOUT_OTHER_RUNS)
-    rooms = (
-        "engine",
-        "tracking",
-        *(() if config.aggregation.is_summed else ("aggregation",)),
-    )  # as if it were not there
+    """Every setting that may change a result, by dotted name: all but engine, trackers, storage and folders."""
+    without = {("output_dir",), ("data", "cache_dir"), ("privacy", "keep_noise_secret"), *_ABOUT_OTHER_RUNS}
+    added_up = config.aggregation
+    is_as_ever = not added_up.is_summed and added_up.robust == "none"
+    rooms = ("engine", "tracking", "storage", *(("aggregation",) if is_as_ever else ()))  # as if it were not there
+    if added_up.robust != "norm-screening":
+        without.add(("aggregation", "screening_norm"))
+    if added_up.robust != "cosine-screening":
+        without.add(("aggregation", "screening_cosine"))
+    left_out = {".".join(path) for path in leaves(config) if path[0] in rooms or path in without}
+    return {name: value for name, value in every_setting(config).items() if name not in left_out}
+
+
+def every_setting(config: RunConfig) -> dict[str, Any]:
+    """Every setting by dotted name, paths as texts."""
     return {
         ".".join(path): path_setting(value) if isinstance(value, Path) else value
         for path, value in leaves(config).items()
-        if path[0] not in rooms and path not in without
     }

@@ -5,13 +5,16 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from typefleet.private_files import PRIVATE_FILE
 from typefleet.untrusted.own_json import read_json_object as read_json_object
+
+Seal: TypeAlias = Callable[[IO[bytes], memoryview], None]
+"""Writes a content into a file so that only who has its key can read it."""
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None], *, private: bool = False) -> None:
@@ -55,16 +58,27 @@ def write_text_atomically(path: Path, text: str, *, private: bool = False) -> No
     write_bytes_atomically(path, text.encode("utf-8"), private=private)
 
 
-def write_npz_atomically(path: Path, arrays: Mapping[str, NDArray[Any]], *, private: bool = False) -> None:
+def write_npz_atomically(
+    path: Path, arrays: Mapping[str, NDArray[Any]], *, private: bool = False, seal: Seal | None = None
+) -> None:
     """`write_atomically` for arrays.
 
     They are put together in memory: numpy's zip file, left half-written by a full disk, complains about
     it once more when it is collected.
+
+    Args:
+        path: of the file.
+        arrays: by name.
+        private: as of `write_atomically`.
+        seal: writes the content, where it is to be encrypted.
     """
     content = io.BytesIO()
     np.savez(content, **arrays)
 
     def write(file: IO[bytes]) -> None:
-        file.write(content.getbuffer())
+        if seal is None:
+            file.write(content.getbuffer())
+        else:
+            seal(file, content.getbuffer())
 
     write_atomically(path, write, private=private)

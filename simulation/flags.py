@@ -17,7 +17,7 @@ import tyro
 
 from simulation.config import RunConfig
 from simulation.config import settled as settled
-from simulation.config_files import kinds_in, values_in, with_given
+from simulation.config_files import every_setting, kinds_in, values_in, with_given
 from simulation.config_files import read_config as read_config
 from simulation.config_files import result_settings as result_settings
 from simulation.config_files import to_toml as to_toml
@@ -62,7 +62,7 @@ class SimulateFlags:
     print_config: bool = False
     """Print the resolved configuration as TOML and stop."""
     resume: Path | None = None
-    """Go on with the run in this folder; of the settings only those of engine and tracking may differ."""
+    """Go on with the run in this folder; of the settings only those of engine, tracking and storage may differ."""
 
 
 def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
@@ -276,15 +276,18 @@ def _flag_with(path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> 
 
 
 def _require_same(run: RunConfig, before: RunConfig, folder: Path) -> None:
-    now, then = result_settings(run), result_settings(before)
-    for name in {**then, **now}:
+    names = {**result_settings(before), **result_settings(run)}
+    now, then = every_setting(run), every_setting(before)
+    for name in names:
         value, earlier = now.get(name), then.get(name)
         if value != earlier:
             flag = flag_name(tuple(name.split(".")))
             before_it, found = (f"{'none' if one is None else one}" for one in (earlier, value))
             before_it += f" as in {folder / 'config.toml'}"
             raise ConfigError(
-                expected(flag, before_it, f"{found}; only --engine and --tracking settings may change on resume")
+                expected(
+                    flag, before_it, f"{found}; only --engine, --tracking and --storage settings may change on resume"
+                )
             )
 
 

@@ -201,7 +201,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     watch, cpu_began_s = Stopwatch(), time.process_time()
     totals, strategy = run.totals, run.strategy
     totals.server_round += 1
-    config = Briefing(host_task, run.config.engine.profile).to_config()
+    config = Briefing(host_task, run.config.engine.profile, text_key=run.prepared.text_key).to_config()
     wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
     messages = strategy.configure_train(totals.server_round, run.weights.record, config, grid)
     watch.lap("plan")
@@ -278,7 +278,7 @@ def _tell(run: Run, phones: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _evaluate(run: Run, grid: Grid, host_task: str) -> bool:
     """Score the held-out phones if the strategy says that it is time."""
     number = run.totals.server_round
-    config = Briefing(host_task).to_config()
+    config = Briefing(host_task, text_key=run.prepared.text_key).to_config()
     wait_for_nodes(grid, run.config.engine.message_timeout_s)
     run.strategy.measure_on(run.cohorts.fleet.agreeing(EVALUATE, run.prepared.held_out_phones, run.cohorts.now_s))
     messages = list(run.strategy.configure_evaluate(number, run.weights.record, config, grid))

@@ -25,7 +25,8 @@ from simulation.processes import below, kill
 
 INTERRUPTED = 130  # exit code of what was stopped, as shells have it after Ctrl-C
 LIMIT_S = 2.0  # of the three that are promised: the kernel takes its time as well to end a large process
-_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WATCHER = "signals"  # name of the thread that waits for them
 
 
 class _Limit:
@@ -38,7 +39,7 @@ class _Limit:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)  # as `signal.set_wakeup_fd` wants it
         self._woken_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, name="signals", daemon=True).start()
+        threading.Thread(target=self._watch, name=WATCHER, daemon=True).start()
 
     @property
     def has_begun(self) -> bool:
@@ -59,7 +60,7 @@ class _Limit:
     def _watch(self) -> None:
         while numbers := os.read(self._read, 64):
             for number in numbers:
-                if number in _ASKING:
+                if number in ASKING:
                     self.patience -= 1
                     if self.patience < 0:
                         self.begin()
@@ -86,7 +87,7 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def _handling(handler: Callable[..., None], numbers: tuple[signal.Signals, ...] = _ASKING) -> Iterator[None]:
+def _handling(handler: Callable[..., None], numbers: tuple[signal.Signals, ...] = ASKING) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in numbers if not _is_to_be_ignored(number)}
     try:
         yield
@@ -112,7 +113,7 @@ def ended_by_signals() -> Iterator[None]:
         return
     _goes_on_with = ""
     ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    numbers = _ASKING[1:] if ignored else _ASKING
+    numbers = ASKING[1:] if ignored else ASKING
     _limit = limit = _Limit()
     try:
         with _handling(_interrupt, numbers):

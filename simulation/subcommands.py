@@ -30,6 +30,8 @@ SUBCOMMANDS = {
     "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
     "check": Subcommand("check_privacy", "recompute a run's epsilon, and hold its privacy statement to it"),
     "audit": Subcommand("audit", "attack a run, and hold what comes of it to what it claims"),
+    "explain": Subcommand("explain_phone", "tell the owner of a phone what left it"),
+    "audit-data": Subcommand("audit_data", "look at a text before anything is trained on it"),
     "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),
     "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
@@ -48,6 +50,9 @@ SUBCOMMANDS = {
     ),
     "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
+    "rotate-key": Subcommand("rotate_key", "wrap the keys of encrypted runs by another storage key"),
+    "shred": Subcommand("shred", "erase the key of an encrypted run, and the run with it"),
+    "retain": Subcommand("retain", "delete what has been kept for as long as a policy says"),
     "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
 }

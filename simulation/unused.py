@@ -96,6 +96,8 @@ _RULES = (
         "with text from a file, or a file of messages as --model.init",
         lambda c: not c.data.is_synthetic or _starts_from_corpus(c),
     ),
+    _Rule("data", ("redact",), "with text from a file", lambda c: not c.data.is_synthetic),
+    _Rule("data", ("phone_regions",), "with --data.redact mask or drop", lambda c: c.data.redact != "off"),
     _Rule(
         "data",
         ("user_column", "text_column", "time_column"),
@@ -167,8 +169,20 @@ _RULES = (
     _Rule(
         "aggregation",
         ("bucket_phones", "robust_share"),
-        "with --aggregation.robust",
-        lambda c: c.aggregation.robust != "none",
+        "with --aggregation.robust, but for norm-screening of single updates",
+        lambda c: c.aggregation.robust != "none" and not c.aggregation.screens_each,
+    ),
+    _Rule(
+        "aggregation",
+        ("screening_norm",),
+        "with --aggregation.robust norm-screening",
+        lambda c: c.aggregation.robust == "norm-screening",
+    ),
+    _Rule(
+        "aggregation",
+        ("screening_cosine",),
+        "with --aggregation.robust cosine-screening",
+        lambda c: c.aggregation.robust == "cosine-screening",
     ),
     _Rule("aggregation", ("bits",), "with --privacy.noise-place phones", _has_noise_of_phones),
     _Rule("privacy", ("phone_noise",), "with --privacy.noise-place phones", _has_noise_of_phones),

@@ -11,6 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,9 +21,13 @@ from tests.reached_lines import HandedToCoverage, note_if_asked
 note_if_asked()
 # A second thread of numpy's BLAS would wait, busily, for a processor that another process of tests has. Before numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Else each of a hundred processes compiles all our modules, and each that runs tests rewrites all their assertions.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: E402, F401
 from simulation.flags import run_door  # noqa: E402
+from tests.forked_processes import run_forked  # noqa: E402
 from tests.waiting import PATIENCE_S  # noqa: E402
 
 # Readline, which the debugger brings, tells processes of tests how wide a terminal is that they do not write to.
@@ -145,6 +150,19 @@ def script():
     def run(name: str, *arguments: object, timeout: float = PATIENCE_S, **kwargs) -> subprocess.CompletedProcess:
         command = [sys.executable, str(ROOT / "scripts" / name), *(str(a) for a in arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
+
+    return run
+
+
+@pytest.fixture
+def script_forked():
+    """As `script`, but of a process that has its imports from another: for what a script does, not for how it starts.
+
+    For what needs a process; what does not is `script_here`.
+    """
+
+    def run(name: str, *arguments: object, timeout: float = PATIENCE_S, **how: Any) -> subprocess.CompletedProcess:
+        return run_forked([sys.executable, ROOT / "scripts" / name, *arguments], timeout=timeout, **how)
 
     return run
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ BUILT_IN = {"ValueError", "RuntimeError", "TypeError", "OSError", "TimeoutError"
 EXCEPTIONS = {"an address that is neither auto nor HOST:PORT": "start_failed says what was expected"}
 
 
+@cache
 def makers() -> set[str]:
     """Names of the functions that return a message in the form and nothing else."""
     functions = [n for path in MODULES for n in nodes_of_file(path) if isinstance(n, ast.FunctionDef)]
@@ -61,6 +63,7 @@ class Made(NamedTuple):
         return f"{self.path.relative_to(ROOT)}:{self.line}"
 
 
+@cache
 def error_classes() -> set[str]:
     """Names of TypefleetError and all that descends from it, wherever it is defined."""
     bases = {
@@ -75,20 +78,24 @@ def error_classes() -> set[str]:
     return found
 
 
-def errors_made() -> Iterator[Made]:
-    ours = error_classes()
-    for path in MODULES:
-        nodes = nodes_of_file(path)
-        raised = {id(node.exc): node for node in nodes if isinstance(node, ast.Raise)}
-        for node in nodes:
-            if not isinstance(node, ast.Call):
-                continue
-            kind = called(node)
-            statement = raised.get(id(node))
-            # Ours wherever they are made, since some are kept for later; Python's where they are raised.
-            if kind in ours or (kind in BUILT_IN and statement is not None):
-                again = statement is not None and statement.cause is not None
-                yield Made(path, node.lineno, kind, node.args[-1] if node.args else None, again)
+@cache
+def errors_made(path: Path) -> tuple[Made, ...]:
+    """Those of a module; read when they are asked for, since to read all modules takes seconds."""
+    return tuple(_errors_made(path))
+
+
+def _errors_made(path: Path) -> Iterator[Made]:
+    nodes = nodes_of_file(path)
+    raised = {id(node.exc): node for node in nodes if isinstance(node, ast.Raise)}
+    for node in nodes:
+        if not isinstance(node, ast.Call):
+            continue
+        kind = called(node)
+        statement = raised.get(id(node))
+        # Ours wherever they are made, since some are kept for later; Python's where they are raised.
+        if kind in error_classes() or (kind in BUILT_IN and statement is not None):
+            again = statement is not None and statement.cause is not None
+            yield Made(path, node.lineno, kind, node.args[-1] if node.args else None, again)
 
 
 def template(message: ast.expr | None) -> str:
@@ -102,16 +109,12 @@ def template(message: ast.expr | None) -> str:
     if isinstance(message, ast.BinOp):
         return template(message.left) + template(message.right)
     if isinstance(message, ast.Call):
-        return "{}: expected {}, found {}" if called(message) in MAKERS else "{}"
+        return "{}: expected {}, found {}" if called(message) in makers() else "{}"
     return "{}"
 
 
 def template_of_value(part: ast.expr) -> str:
     return template(part.value) if isinstance(part, ast.FormattedValue) else "{}"
-
-
-MAKERS = makers()
-MADE = list(errors_made())
 
 
 def has_the_form(made: Made) -> bool:
@@ -121,15 +124,14 @@ def has_the_form(made: Made) -> bool:
     return FORM.match(text) is not None
 
 
-def test_there_are_errors_to_check():
-    assert len(MADE) > 100 and {"ConfigError", "DataError", "LedgerError", "EngineError"} <= {m.kind for m in MADE}
+def test_there_are_errors_to_check_and_every_exception_is_still_there():
+    made = [one for path in MODULES for one in errors_made(path)]
+    assert len(made) > 100 and {"ConfigError", "DataError", "LedgerError", "EngineError"} <= {m.kind for m in made}
+    assert set(EXCEPTIONS) <= {template(one.message) for one in made}
 
 
-@pytest.mark.parametrize("made", MADE, ids=str)
-def test_a_message_says_where_what_was_expected_and_what_was_found(made):
-    if template(made.message) not in EXCEPTIONS:
-        assert has_the_form(made), template(made.message)
-
-
-def test_every_exception_is_still_there():
-    assert set(EXCEPTIONS) <= {template(made.message) for made in MADE}
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_message_says_where_what_was_expected_and_what_was_found(path):
+    said = [(one, template(one.message)) for one in errors_made(path)]
+    wrong = [f"{one}: {text}" for one, text in said if text not in EXCEPTIONS and not has_the_form(one)]
+    assert not wrong, "\n".join(wrong)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from simulation.flags import read_config
     from simulation.run.trackers.config import TrackingConfig
     from simulation.run.trackers.door import TRACKERS
+    from simulation.storage.config import StorageConfig
     from simulation.world.availability.door import AVAILABILITY
     from simulation.world.config import FleetConfig
     from typefleet.doors import Door, Kind, KindSettings, PlotStyle
@@ -67,6 +68,7 @@ _PLACES = {
     "simulation.flags": ("read_config",),
     "simulation.run.trackers.config": ("TrackingConfig",),
     "simulation.run.trackers.door": ("TRACKERS",),
+    "simulation.storage.config": ("StorageConfig",),
     "simulation.world.availability.door": ("AVAILABILITY",),
     "simulation.world.config": ("FleetConfig",),
     "typefleet.doors": ("Door", "Kind", "KindSettings", "PlotStyle"),
@@ -110,6 +112,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "ServerOptimizerConfig",
+    "StorageConfig",
     "TrackingConfig",
     "TrainingConfig",
     "TypefleetError",

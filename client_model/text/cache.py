@@ -15,17 +15,22 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from typefleet.errors import ConfigError, expected
 from typefleet.private_files import make_private_folder
+from typefleet.sealed.envelope import ENVELOPE, shred
 
 LONGEST_UNUSED_DAYS = 30.0
 MOST_BYTES = 10 * 10**9
 
 ABOUT, SEAL = "about.json", "sha256.json"
-_FILES = {"types.npy", "message_offsets.npy", "first_message.npy", "digests.npy", "lexicon.txt", ABOUT, SEAL}
+_UNSEALED = {SEAL, ENVELOPE}  # what is not among the digests: their file, and a key that may be wrapped anew
+_ARRAYS = {f"{name}.npy" for name in ("types", "message_offsets", "first_message", "digests", "times_s")}
+_FILES = {*_ARRAYS, "lexicon.txt", ABOUT, *_UNSEALED}
 # Whoever names a folder of their own as the cache keeps all else that is in it.
 _ENTRY, _DRAFT = re.compile(r"[0-9a-f]{32}-.*\d"), re.compile(r"\.draft-[a-z0-9_]{8}")
 _DRAFT_BEGINS_S = 3600.0  # until then, one without a lock may be about to have it
@@ -102,7 +107,7 @@ def write_entry(folder: Path, files: Mapping[str, Write], about: Mapping[str, in
 
 def seal(folder: Path) -> None:
     """Note the digest of every file of an entry, and make each its owner's alone."""
-    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != SEAL}
+    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name not in _UNSEALED}
     (folder / SEAL).write_text(json.dumps(digests))
     for path in folder.iterdir():
         path.chmod(0o600)
@@ -112,7 +117,7 @@ def is_whole(folder: Path) -> bool:
     """Whether every file of an entry is the one that was written."""
     try:
         digests = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        return bool({path.name: _sha256(path) for path in folder.iterdir() if path.name != SEAL} == digests)
+        return bool({path.name: _sha256(path) for path in folder.iterdir() if path.name not in _UNSEALED} == digests)
     except (OSError, ValueError, RecursionError):  # no seal, or none that anybody wrote
         return False
 
@@ -199,8 +204,27 @@ def remove(entry: Entry) -> bool:
     return True
 
 
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Keep others from reading an entry while something of it is replaced.
+
+    Raises:
+        ConfigError: it is none, or a process reads it.
+    """
+    try:
+        with (folder / ABOUT).open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise ConfigError(expected(folder, "a tokenised file that no process reads", "one at it")) from error
+    except FileNotFoundError as error:
+        raise ConfigError(expected(folder, "the folder of a run or of a tokenised file", "another")) from error
+
+
 def take_away(folder: Path) -> None:
     """Remove an entry at once, in use or not: who has mapped it into memory keeps that.
+
+    Of one that is encrypted the key is erased before its files, so that no copy of them can be read.
 
     Raises:
         OSError: it cannot be removed.
@@ -208,6 +232,7 @@ def take_away(folder: Path) -> None:
     grave = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
     try:
         folder.rename(grave)  # which is empty; so nobody sees a part of it
+        shred(grave)
     except FileNotFoundError:
         pass  # gone already
     finally:

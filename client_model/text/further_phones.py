@@ -69,6 +69,14 @@ class FurtherPhones:
         person, drawn = self._messages_of(phone)
         return self._people.message_lengths(person)[drawn]
 
+    def message_times_s(self, phone: int) -> NDArray[np.float64]:
+        """float64 [messages], when each was written, in seconds since 1970; of people whose messages are dated."""
+        dated: Any = self._people
+        if phone < self._people.num_phones:
+            return np.asarray(dated.message_times_s(phone), np.float64)
+        person, drawn = self._messages_of(phone)
+        return np.asarray(dated.message_times_s(person)[drawn], np.float64)
+
     def types(self, phone: int, messages: NDArray[np.int64] | None = None) -> _Text:
         """(type ids [tokens], offsets [messages + 1]) of all messages of a phone, or of those asked for."""
         if phone < self._people.num_phones:

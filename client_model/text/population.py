@@ -9,7 +9,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,15 +20,18 @@ from numpy.typing import NDArray
 
 from client_model.config import DataConfig
 from client_model.keyed_random import hash_uint64, purpose_key
-from client_model.text.formats.base import BundledFormat, DataError, MessageFormat
-from client_model.text.formats.by_ending import formats_by_ending, with_columns
-from client_model.text.formats.columns import Columns
-from client_model.text.formats.door import AUTO, FORMATS
+from client_model.text.formats.base import BundledFormat, DataError, Message, MessageFormat
+from client_model.text.formats.door import FORMATS
 from client_model.text.further_phones import FurtherPhones
+from client_model.text.kept_text import NO_LIMITS, KeptText, Limits
+from client_model.text.purpose import check_purpose, require_purpose
+from client_model.text.source_format import format_of
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenised_file import TokenisedFile, tokenised_folder
-from typefleet.doors import Kind, KindSettings, chosen
-from typefleet.errors import expected, unreadable
+from client_model.text.tokenising import Tokenised, tokenise
+from typefleet.doors import chosen
+from typefleet.errors import expected
+from typefleet.sealed.envelope import data_key_of
 from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -123,6 +126,7 @@ class PopulationSpec:
     cache_folder: str | None = None  # None: synthetic
     further: int = 0  # the last so many phones hold text drawn from people who train
     split: PeopleSplit | None = None  # says who those are
+    limits: Limits = NO_LIMITS  # of what phones that train keep; all phones, without a split
 
     @property
     def num_people(self) -> int:
@@ -132,19 +136,49 @@ class PopulationSpec:
     @staticmethod
     def from_json(fields: dict[str, Any]) -> "PopulationSpec":
         """Inverse of `dataclasses.asdict`."""
-        split = fields["split"]
-        return PopulationSpec(**{**fields, "split": None if split is None else PeopleSplit(**split)})
+        split, limits = fields["split"], Limits(**fields["limits"])
+        return PopulationSpec(**{**fields, "split": None if split is None else PeopleSplit(**split), "limits": limits})
 
 
-def open_population(spec: PopulationSpec) -> Population:
-    """Open a population from its description; used by every worker."""
+def open_population(spec: PopulationSpec, text_key: bytes = b"") -> Population:
+    """Open a population from its description, with what its phones keep on the first day; used by every worker.
+
+    Args:
+        spec: of it.
+        text_key: of its text, where that is encrypted, for who was told; else it is asked of the storage key.
+
+    Raises:
+        ConfigError: the text is encrypted, and its key is gone or another.
+    """
+    written = _all_text(spec, text_key)
+    if spec.limits.are_none:
+        return written
+    limited = np.ones(spec.num_phones, bool)
+    if spec.split is not None:
+        training, _ = spec.split.of(written.digests()[: spec.num_people])
+        limited[: spec.num_people] = False
+        limited[training] = True
+    return KeptText(written, spec.limits, limited)
+
+
+def _all_text(spec: PopulationSpec, text_key: bytes) -> Population:
+    """The population as its phones wrote."""
     if spec.cache_folder is None:
         return SyntheticPopulation(spec.synthetic_seed, spec.num_phones)
-    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed)
+    file = TokenisedFile(Path(spec.cache_folder), spec.num_people, spec.synthetic_seed, text_key=text_key)
     if not spec.further or spec.split is None:
         return file
     training, _ = spec.split.of(file.digests())
     return FurtherPhones(file, training, spec.further, spec.synthetic_seed)
+
+
+def text_key_of(spec: PopulationSpec) -> bytes:
+    """The key of a population's text, for `open_population` in another process; empty: it is not encrypted.
+
+    Raises:
+        ConfigError: the storage key is missing or another.
+    """
+    return b"" if spec.cache_folder is None else data_key_of(Path(spec.cache_folder)) or b""
 
 
 @lru_cache(maxsize=4)
@@ -152,7 +186,7 @@ def most_phones_of_a_person(spec: PopulationSpec) -> int:
     """How many phones hold messages of the same person, at most."""
     if not spec.further:  # which is known without opening it
         return 1
-    population = open_population(spec)
+    population = _all_text(spec, b"")
     return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
 
 
@@ -162,6 +196,9 @@ def prepare_population(
     fleet_size: int | None,
     message_format: MessageFormat | None = None,
     split: PeopleSplit | None = None,
+    *,
+    start_s: float = 0.0,
+    storage_key: str | None = None,
 ) -> PopulationSpec:
     """Tokenise the file if need be, and settle how many phones there are.
 
@@ -171,6 +208,8 @@ def prepare_population(
         fleet_size: phones; None for as many as there are.
         message_format: reads the file, in the place of the one that `config.format` names.
         split: who trains; with it, a fleet may have more phones than the file.
+        start_s: of the first simulated day, in seconds since 1970: from when the age of messages counts.
+        storage_key: place of the key that the tokenised file is encrypted with; None: it is not.
 
     Raises:
         DataError: a file that is missing, empty or has a bad line, or a fleet larger than its phones.
@@ -180,17 +219,34 @@ def prepare_population(
             raise DataError(expected("--data.path", "a file for the format that is handed in", "none"))
         if config.path is not None:
             raise DataError(expected("--data.format", "a format of files with --data.path", config.format))
-        return PopulationSpec(seed, DEFAULT_PHONES if fleet_size is None else fleet_size)
-    path, folder = tokenised_text(config, message_format)
-    phones = TokenisedFile(folder).num_phones
+        check_purpose(config.purpose)
+        size = DEFAULT_PHONES if fleet_size is None else fleet_size
+        return _limited(PopulationSpec(seed, size), config, start_s, split, is_dated=False)
+    path, folder = tokenised_text(config, message_format, storage_key)
+    file = TokenisedFile(folder)
+    phones, spec = file.num_phones, PopulationSpec(seed, fleet_size or file.num_phones, str(folder))
     if fleet_size is not None and fleet_size > phones:
         if split is None:
             raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))
-        return PopulationSpec(seed, fleet_size, str(folder), fleet_size - phones, split)
-    return PopulationSpec(seed, phones if fleet_size is None else fleet_size, str(folder))
+        spec = replace(spec, further=fleet_size - phones, split=split)
+    return _limited(spec, config, start_s, split, is_dated=file.is_dated)
 
 
-def tokenised_text(config: DataConfig, message_format: MessageFormat | None = None) -> tuple[Path, Path]:
+def _limited(
+    spec: PopulationSpec, config: DataConfig, start_s: float, split: PeopleSplit | None, *, is_dated: bool
+) -> PopulationSpec:
+    limits = Limits(config.keep_messages, config.keep_tokens, config.keep_days, start_s)
+    if limits.are_none:
+        return spec
+    if limits.days is not None and not is_dated:
+        found = "none; name their column with --data.time-column"
+        raise DataError(expected("--data.keep-days", "messages with dates", found))
+    return replace(spec, limits=limits, split=split)
+
+
+def tokenised_text(
+    config: DataConfig, message_format: MessageFormat | None = None, storage_key: str | None = None
+) -> tuple[Path, Path]:
     """(the file, the cache folder of what is in it), which is tokenised if it was not; see `prepare_population`.
 
     Raises:
@@ -198,7 +254,29 @@ def tokenised_text(config: DataConfig, message_format: MessageFormat | None = No
     """
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
-    return path, tokenised_folder(config, path, *_format_of(config, path, message_format))
+    require_purpose(path, config.purpose)
+    return path, tokenised_folder(config, path, *format_of(config, path, message_format), storage_key)
+
+
+def read_text(
+    config: DataConfig, seen: Callable[[Message], None], message_format: MessageFormat | None = None
+) -> Tokenised:
+    """A file's messages as numbers, without a copy in the cache and as they were written, whatever is to be redacted.
+
+    Args:
+        config: where the text comes from.
+        seen: is shown each message.
+        message_format: reads the file, in the place of the one that `config.format` names.
+
+    Raises:
+        DataError: there is no file, or it cannot be read.
+    """
+    if config.is_synthetic:
+        raise DataError(expected("--data.format", "a format of files, whose text can be looked at", config.format))
+    config = replace(config, format=config.format_name)
+    path = config.path or _bundled_file(config, message_format)
+    reads, _ = format_of(config, path, message_format)
+    return tokenise(path, reads, config.on_bad_line, seen=seen)
 
 
 def text_source(config: DataConfig) -> str:
@@ -267,50 +345,3 @@ def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np
         for flat, _ in population.types_of_phones(some):
             counts += np.bincount(np.minimum(flat, size), minlength=size + 1)
     return counts[:size]
-
-
-def _format_of(config: DataConfig, path: Path, handed_in: MessageFormat | None) -> tuple[MessageFormat, str | None]:
-    """(what reads the file, its name with its settings); none for a format from outside: its code may change."""
-    kind, settings = chosen(config, "format")
-    message_format: MessageFormat = handed_in or FORMATS.made(kind, settings)
-    used = [message_format]
-    if kind.name == AUTO and handed_in is None:
-        kinds = {found.name: found for found in _kinds_by_ending(path)}
-        used = [FORMATS.made(found, found.settings()) for found in kinds.values()]
-        if not path.is_dir():
-            (kind,), (message_format,) = kinds.values(), used
-    ours = all(type(one).__module__.startswith(f"{__name__.split('.')[0]}.") for one in used)
-    return with_columns(message_format, _columns(config), path), _name_with(kind, settings) if ours else None
-
-
-def _name_with(kind: Kind[MessageFormat], settings: KindSettings) -> str:
-    """For the name of a folder: settings that are not the usual ones by a digest."""
-    if kind.name == AUTO or settings == kind.settings():
-        return kind.name
-    return f"{kind.name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:8]}"
-
-
-def _kinds_by_ending(path: Path) -> list[Kind[MessageFormat]]:
-    try:
-        return [kind for _, kind in formats_by_ending(path)]
-    except OSError as error:
-        raise DataError(unreadable(path, error, "a file of messages, or a folder of them")) from error
-
-
-def _columns(config: DataConfig) -> Columns:
-    """Those of a configuration.
-
-    Raises:
-        DataError: one has no name, or two have the same.
-    """
-    names = {"user": config.user_column, "text": config.text_column, "time": config.time_column}
-    taken: dict[str, str] = {}
-    for what, name in names.items():
-        if name is None:
-            continue
-        if not name or not name.isprintable():
-            raise DataError(expected(f"--data.{what}-column", "the name of a column", repr(name)))
-        if name in taken:
-            raise DataError(expected(f"--data.{what}-column", f"another than --data.{taken[name]}-column", name))
-        taken[name] = what
-    return config.columns

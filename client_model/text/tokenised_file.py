@@ -33,28 +33,43 @@ from client_model.text.cache import (
 )
 from client_model.text.formats.base import DataError, MessageFormat
 from client_model.text.formats.columns import USUAL
+from client_model.text.personal.redaction import Redaction
+from client_model.text.personal.scanner import redaction_identity
+from client_model.text.sealed_arrays import SealedArray, write_sealed_array
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.errors import expected, unreadable, unwritable
+from typefleet.sealed.chunks import read_sealed, sealed_bytes
+from typefleet.sealed.envelope import ENVELOPE, data_key_of, is_encrypted, new_envelope, require_data_key
 from typefleet.untrusted.limits import FILES
 from typefleet.untrusted.opening import require_few, require_file
 
 _LOG = logging.getLogger(__name__)
-_CACHE_LAYOUT = 4  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
+ENCRYPTED = "encrypted"  # in the name of a folder that is
+_LEXICON = "lexicon.txt"
+_CACHE_LAYOUT = 5  # raise when the tokeniser, the arrays or what is refused change, so that old caches are not used
 
 
 class TokenisedFile:
     """A population read from the cache folder of one file."""
 
-    def __init__(self, folder: Path, num_phones: int | None = None, seed: int = 0) -> None:
-        def load(name: str) -> NDArray[Any]:
-            # As a plain array: a memmap object costs microseconds at every slice.
-            stored: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            return stored.view(np.ndarray)
+    def __init__(self, folder: Path, num_phones: int | None = None, seed: int = 0, *, text_key: bytes = b"") -> None:
+        """Open a file's entry in the cache.
 
+        Args:
+            folder: of it.
+            num_phones: that are chosen from it; None: all.
+            seed: of the choice.
+            text_key: the entry's, if it is encrypted, for who was told; else it is asked of the storage key.
+
+        Raises:
+            ConfigError: the entry is encrypted, and its key is gone or another.
+        """
+        self._key = (text_key or require_data_key(folder)) if is_to_be_encrypted(folder) else None
         weakref.finalize(self, hold(folder).close)  # nobody removes the entry as long as there is this object
-        self._types, self._message_offsets = load("types"), load("message_offsets")
-        self._first_message, self._digests = load("first_message"), load("digests")
         self._folder = folder
+        self._types, self._message_offsets = self._load("types"), self._load("message_offsets")
+        self._first_message, self._digests = self._load("first_message"), self._load("digests")[:]
+        self._times_s = self._load("times_s") if (folder / "times_s.npy").exists() else None
         self._lexicon: list[str] | None = None
         rows = np.arange(len(self._digests))
         if num_phones is not None and num_phones < len(rows):
@@ -63,11 +78,22 @@ class TokenisedFile:
         self._rows = rows
         self.num_phones = len(rows)
 
+    def _load(self, name: str) -> Any:
+        """An array, or one that is decrypted where something is asked of it."""
+        path = self._folder / f"{name}.npy"
+        if self._key is not None:
+            return SealedArray(path, self._key)
+        # As a plain array: a memmap object costs microseconds at every slice.
+        stored: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return stored.view(np.ndarray)
+
     @property
     def lexicon(self) -> list[str]:
         """All types of the file in the order of their ids; read when first asked for."""
         if self._lexicon is None:
-            self._lexicon = (self._folder / "lexicon.txt").read_text(encoding="utf-8").split("\n")
+            path, key = self._folder / _LEXICON, self._key
+            content = path.read_bytes() if key is None else read_sealed(path, key, _LEXICON)
+            self._lexicon = content.decode("utf-8").split("\n")
         return self._lexicon
 
     @property
@@ -79,6 +105,22 @@ class TokenisedFile:
     def skipped_lines(self) -> int:
         """Lines that were no messages when the file was tokenised."""
         return int(json.loads((self._folder / ABOUT).read_text())["skipped_lines"])
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the file says when each message was written."""
+        return self._times_s is not None
+
+    def message_times_s(self, phone: int) -> NDArray[np.float64]:
+        """float64 [messages], when each was written, in seconds since 1970; rising.
+
+        Raises:
+            DataError: the file does not say.
+        """
+        if self._times_s is None:
+            raise DataError(expected("the file of messages", "times that are dates", "none"))
+        first, last = self._message_range(phone)
+        return np.asarray(self._times_s[first:last])
 
     def digests(self) -> NDArray[np.uint64]:
         """uint64 [num_phones], of the user ids."""
@@ -111,7 +153,13 @@ class TokenisedFile:
         return [self.types(int(phone)) for phone in phones]
 
 
-def tokenised_folder(config: DataConfig, path: Path, message_format: MessageFormat, name: str | None) -> Path:
+def tokenised_folder(
+    config: DataConfig,
+    path: Path,
+    message_format: MessageFormat,
+    name: str | None,
+    storage_key: str | None = None,
+) -> Path:
     """The cache folder of a file, filled if it was not; named by what its content depends on.
 
     Args:
@@ -119,38 +167,48 @@ def tokenised_folder(config: DataConfig, path: Path, message_format: MessageForm
         path: the file, or a folder of files.
         message_format: reads it.
         name: of the format; without one the file is read anew every time, and the folder named by what was read.
+        storage_key: place of the key that the folder is encrypted with; None: it is not.
     """
-    root = cache_root(config.cache_dir)
+    layout = f"{_CACHE_LAYOUT}" if storage_key is None else f"{ENCRYPTED}-{_CACHE_LAYOUT}"
+    root, redaction = cache_root(config.cache_dir), None
+    if config.redact != "off":
+        redaction = Redaction.of(config.redact, config.phone_regions)
     if name is None:
-        tokenised = tokenise(path, message_format, config.on_bad_line)
-        return _in_cache(root / f"{tokenised.digest()}-{_CACHE_LAYOUT}", path, lambda: tokenised)
+        tokenised = tokenise(path, message_format, config.on_bad_line, redaction)
+        return _in_cache(root / f"{tokenised.digest()}-{layout}", path, lambda: tokenised, storage_key)
     try:
         digest = _digest(path)
     except OSError as error:
         raise DataError(unreadable(path, error, "a file of messages")) from error
-    folder = root / f"{digest}-{name}{_columns_part(config)}-{config.on_bad_line}-{_CACHE_LAYOUT}"
-    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line))
+    how = f"{name}{_columns_part(config)}{_redaction_part(config)}-{config.on_bad_line}"
+    folder = root / f"{digest}-{how}-{layout}"
+    return _in_cache(folder, path, lambda: tokenise(path, message_format, config.on_bad_line, redaction), storage_key)
 
 
-def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
+def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_key: str | None) -> Path:
     """The folder, with what `make` gives in it: what is there already, if it is whole.
 
     Raises:
         DataError: it cannot be read or written, or others may write into the cache.
+        ConfigError: it is to be encrypted, and the storage key is missing or not the one that it was encrypted with.
     """
     try:
         if (found := whose_else(folder.parent)) is not None:
             raise DataError(expected(f"--data.cache-dir: {folder.parent}", "a folder that is yours alone", found))
-        if folder.exists() and not is_whole(folder):
-            if (folder / SEAL).exists():  # else an earlier version wrote it
+        erased = is_to_be_encrypted(folder) and not is_encrypted(folder)
+        if folder.exists() and (erased or not is_whole(folder)):
+            if not erased and (folder / SEAL).exists():  # else an earlier version wrote it
                 _LOG.warning("%s: its tokenised copy in %s is damaged: it is made anew", path, folder)
             take_away(folder)
+        if storage_key is not None:
+            data_key_of(folder, storage_key)
+            _warn_of_plain_copy(folder, path)
     except OSError as error:
         raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
     tokenised = None if folder.exists() else make()
     try:
         if tokenised is not None:
-            _write(folder, tokenised)
+            _write(folder, tokenised, storage_key)
         note_use(folder)
         expire(folder.parent, folder)
     except OSError as error:
@@ -158,19 +216,45 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised]) -> Path:
     return folder
 
 
-def _write(folder: Path, tokenised: Tokenised) -> None:
-    arrays = ("types", "message_offsets", "first_message", "digests")
-    files: dict[str, Write] = {f"{name}.npy": partial(_save, getattr(tokenised, name)) for name in arrays}
-    files["lexicon.txt"] = partial(_write_lines, tokenised.lexicon)
-    write_entry(folder, files, {"skipped_lines": tokenised.skipped_lines})
+def _warn_of_plain_copy(folder: Path, path: Path) -> None:
+    plain = folder.with_name(name_unencrypted(folder))
+    if plain.exists():
+        _LOG.warning("%s: an earlier run left a tokenised copy in %s that is not encrypted", path, plain)
+
+
+def _write(folder: Path, tokenised: Tokenised, storage_key: str | None) -> None:
+    arrays, files = {f"{name}.npy": array for name, array in tokenised.arrays.items()}, dict[str, Write]()
+    lexicon = "\n".join(tokenised.lexicon).encode()
+    if storage_key is None:
+        files |= {name: partial(_save, array) for name, array in arrays.items()}
+        files[_LEXICON] = partial(_write_bytes, lexicon)
+    else:
+        envelope, key = new_envelope(storage_key)
+        files[ENVELOPE] = partial(_write_bytes, envelope)
+        files |= {name: partial(write_sealed_array, array, name, key) for name, array in arrays.items()}
+        files[_LEXICON] = partial(_write_bytes, sealed_bytes(lexicon, key, _LEXICON))
+    counted = ("skipped_lines", "masked_places", "dropped_messages")
+    write_entry(folder, files, {name: getattr(tokenised, name) for name in counted})
 
 
 def _save(array: NDArray[Any], file: IO[bytes]) -> None:
     np.save(file, array)
 
 
-def _write_lines(lines: list[str], file: IO[bytes]) -> None:
-    file.write("\n".join(lines).encode())
+def _write_bytes(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
+
+
+def is_to_be_encrypted(folder: Path) -> bool:
+    """Whether a cache folder is one that is encrypted, by its name: its key may have been erased."""
+    return folder.name.endswith(f"-{ENCRYPTED}-{_CACHE_LAYOUT}")
+
+
+def name_unencrypted(folder: Path) -> str:
+    """What a cache folder is called where it is not encrypted."""
+    if not is_to_be_encrypted(folder):
+        return folder.name
+    return f"{folder.name.removesuffix(f'{ENCRYPTED}-{_CACHE_LAYOUT}')}{_CACHE_LAYOUT}"
 
 
 def _digest(path: Path) -> str:
@@ -190,3 +274,8 @@ def _columns_part(config: DataConfig) -> str:
     if config.columns == USUAL:
         return ""
     return "-" + hashlib.sha256(json.dumps(config.columns.names).encode()).hexdigest()[:8]
+
+
+def _redaction_part(config: DataConfig) -> str:
+    """Nothing without redaction: the text is then what it was before there was any."""
+    return "" if config.redact == "off" else f"-{config.redact}-{redaction_identity(config.phone_regions)}"

@@ -7,6 +7,7 @@ order of phones, and of times where messages have them.
 import hashlib
 import json
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from client_model.text.formats.base import DataError, Message, MessageFormat, read_messages
 from client_model.text.formats.share_read import watched
+from client_model.text.personal.redaction import Redaction
 from client_model.text.vocabulary import tokenize
 from client_model.text.writing_systems import SpacesBetweenWords
 from typefleet.errors import expected
@@ -45,6 +47,9 @@ class Tokenised:
         digests: uint64 [phones], of the user ids.
         lexicon: the distinct tokens.
         skipped_lines: lines that were no messages.
+        times_s: float64 [messages], when each was written, in seconds since 1970; None: the file does not say.
+        masked_places: where redaction has put a mask.
+        dropped_messages: that redaction has left out.
     """
 
     types: NDArray[np.int32]
@@ -53,27 +58,45 @@ class Tokenised:
     digests: NDArray[np.uint64]
     lexicon: list[str]
     skipped_lines: int
+    times_s: NDArray[np.float64] | None = None
+    masked_places: int = 0
+    dropped_messages: int = 0
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Those that there are, by name."""
+        named = {name: getattr(self, name) for name in ("types", "message_offsets", "first_message", "digests")}
+        return named if self.times_s is None else {**named, "times_s": self.times_s}
 
     def digest(self) -> str:
         """32 hexadecimal digits of all of it."""
         found = hashlib.sha256(json.dumps([self.lexicon, self.skipped_lines]).encode())
-        for numbers in (self.types, self.message_offsets, self.first_message, self.digests):
+        for numbers in self.arrays.values():
             found.update(numbers.tobytes())
         return found.hexdigest()[:32]
 
 
-def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> Tokenised:
+def tokenise(
+    path: Path,
+    message_format: MessageFormat,
+    on_bad_line: str,
+    redaction: Redaction | None = None,
+    seen: Callable[[Message], None] | None = None,
+) -> Tokenised:
     """Read a file and tokenise it.
 
     Args:
         path: the file, or a folder if the format reads folders.
         message_format: reads it.
         on_bad_line: `error` or `skip`.
+        redaction: takes personal data out of each text before it is cut into tokens.
+        seen: is shown each message as it was written.
 
     Raises:
         DataError: the file cannot be read, has a bad line that is not to be skipped, numbers beside dates as times, no
             words, or no spaces between.
     """
+    tokens_of = tokenize if redaction is None else redaction.tokens
     gathered, script, number = _Gathered(), SpacesBetweenWords(path), 0
     with watched() as share, step(f"reading {path.name}") as reading:
         for number, message in enumerate(read_messages(path, message_format), start=1):
@@ -87,11 +110,16 @@ def tokenise(path: Path, message_format: MessageFormat, on_bad_line: str) -> Tok
                 continue
             gathered.check_time(message, f"{path}: message {number}")
             script.look_at(message.text)
-            gathered.add(message)
+            if seen is not None:
+                seen(message)
+            gathered.add(message, tokens_of(message.text))
     script.settle()
     if not gathered.lengths:
         raise DataError(expected(path, "messages", "none with any word"))
-    return gathered.by_phone()
+    tokenised = gathered.by_phone()
+    if redaction is not None:
+        tokenised.masked_places, tokenised.dropped_messages = redaction.masked, redaction.dropped
+    return tokenised
 
 
 class _Gathered:
@@ -117,9 +145,9 @@ class _Gathered:
             raise DataError(expected(where, wanted, kinds[message.is_dated]))
         self.are_dated = message.is_dated
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message, words: list[str]) -> None:
         lexicon = self.lexicon
-        tokens = [lexicon.setdefault(token, len(lexicon)) for token in tokenize(message.text)]
+        tokens = [lexicon.setdefault(token, len(lexicon)) for token in words]
         if not tokens:
             return
         digest = _digest_bytes(message.user_id)
@@ -134,8 +162,8 @@ class _Gathered:
         row = np.empty(len(digests), np.int64)
         row[[self.numbers[digest] for digest in digests]] = np.arange(len(digests))
         row_of_message = row[np.frombuffer(self.phones, np.int32)]
-        order = np.lexsort((np.frombuffer(self.times, np.float64), row_of_message))  # stable
-        lengths = np.frombuffer(self.lengths, np.int32)
+        lengths, times_s = np.frombuffer(self.lengths, np.int32), np.frombuffer(self.times, np.float64)
+        order = np.lexsort((times_s, row_of_message))  # stable
         return Tokenised(
             types=_moved(np.frombuffer(self.types, np.int32), lengths, order),
             message_offsets=_offsets(lengths[order]),
@@ -143,6 +171,7 @@ class _Gathered:
             digests=np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64),
             lexicon=list(self.lexicon),
             skipped_lines=self.skipped,
+            times_s=times_s[order] if self.are_dated else None,
         )
 
 

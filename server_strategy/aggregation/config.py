@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from server_strategy.config import CohortConfig
 from typefleet.errors import ConfigError, expected
@@ -41,13 +41,39 @@ class AggregationConfig:
     """Of each number of an update whose noise the phones add (--privacy.noise-place phones): it is sent and added
     modulo 2^bits. Fewer are fewer bytes, and a coarser update."""
 
-    robust: Literal["none", "median", "trimmed-mean", "krum", "multi-krum", "geometric-median"] = "none"
+    robust: Literal[
+        "none",
+        "median",
+        "trimmed-mean",
+        "krum",
+        "multi-krum",
+        "geometric-median",
+        "norm-screening",
+        "cosine-screening",
+    ] = "none"
     """A rule in the place of the mean, which few attackers cannot move at will: phones are dealt out to buckets, and
-    the rule makes one of the buckets' means. With --privacy.mechanism none alone."""
+    the rule makes one of the buckets' means; under secagg each bucket is a session of its own, and the server learns
+    the buckets' sums. Screening leaves out what is too long, or points another way. With --privacy.mechanism none
+    alone."""
     bucket_phones: Annotated[int, Ge(1)] = 4
-    """Phones whose updates are added up before the rule looks at them."""
+    """Phones whose updates are added up before the rule looks at them: what one of them is hidden in under secagg."""
     robust_share: Annotated[float, Ge(0), Lt(0.5)] = 0.05
     """Share of a round's phones that may be attackers; the rule is told that each may spoil a bucket."""
+    screening_norm: Annotated[float, Gt(0), Le(1000)] = 2.0
+    """Clip norms above which norm-screening leaves out: a phone's update before it is clipped; with secagg or
+    arithmetic, where no single one is seen, the mean of a bucket of clipped updates, so that it has to be below 1."""
+    screening_cosine: Annotated[float, Ge(-1), Lt(1)] = 0.0
+    """Cosine with the buckets' median below which cosine-screening leaves a bucket out."""
+
+    @property
+    def sums_buckets(self) -> bool:
+        """Whether the server gets sums over buckets of a round's phones alone."""
+        return self.is_summed and self.robust != "none"
+
+    @property
+    def screens_each(self) -> bool:
+        """Whether each phone's update is left out or added by its own norm, so that there are no buckets."""
+        return not self.is_summed and self.robust == "norm-screening"
 
     @property
     def is_summed(self) -> bool:
@@ -76,6 +102,9 @@ def check_aggregation(aggregation: AggregationConfig, cohort: CohortConfig, nois
     if cohort.goal < 3:
         least = "a number >= 3 with --aggregation.protocol: of a sum of two, each phone's other is known to it"
         raise ConfigError(expected("--cohort.goal", least, cohort.goal))
+    if aggregation.sums_buckets and aggregation.bucket_phones < 3:
+        least = "a number >= 3 with --aggregation.protocol: of a bucket's sum of two, each phone's other is known to it"
+        raise ConfigError(expected("--aggregation.bucket-phones", least, aggregation.bucket_phones))
     neighbours, threshold = aggregation.neighbours, aggregation.threshold
     if neighbours is not None and threshold is not None and threshold > neighbours:
         most = f"a number <= --aggregation.neighbours = {neighbours}"

@@ -16,6 +16,7 @@ from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.terms import RoundTerms, Step
 from typefleet.errors import ConfigError
 
+TOO_FEW_BUCKETS: FailureCause = "too_few_buckets"
 WHY_FAILED: Mapping[str, str] = {
     "too_few_advertised": "too few phones sent keys",
     "too_few_shared": "too few phones shared their secrets",
@@ -23,6 +24,7 @@ WHY_FAILED: Mapping[str, str] = {
     "too_few_confirmed": "too few phones confirmed who is in the sum",
     "too_few_unmasked": "too few phones were left to unmask the sum",
     "shares_do_not_fit": "shares of a secret do not fit each other",
+    TOO_FEW_BUCKETS: "too few buckets of phones were left for the robust rule",
     "no_sum": "the sum is none of clipped updates",
 }
 _CAUSE: Mapping[Step, FailureCause] = {

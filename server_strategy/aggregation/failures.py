@@ -24,6 +24,7 @@ FailureCause = Literal[
     "too_few_confirmed",
     "too_few_unmasked",
     "shares_do_not_fit",
+    "too_few_buckets",  # of those that a round's phones were dealt out to, each a session of its own
 ]
 
 

@@ -23,6 +23,8 @@ of b phones each (n = B b) one phone moves one bucket's mean by C / b at most. T
   the worst case, whatever n is: 2 n times as far.
 * The geometric median can move by more than a bucket does where the points are nearly on one line; we know of no bound
   but the diameter of where the points are, 2 C.
+* Screening buckets by the norm of their mean, at most L clip norms: one phone takes its whole bucket in or out, so
+  L b times as far as the mean, where that is more than once. (A single phone's own norm is another matter, see above.)
 * Screening by cosine with the round's own median: one phone moves the median, which lets in or leaves out buckets of
   others: 2 C at most.
 
@@ -31,6 +33,8 @@ is known: it is refused, and nothing is claimed of such a run.
 """
 
 from dataclasses import dataclass
+
+from server_strategy.robust.config import NORM_SCREENING
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,11 @@ class Defence:
 
 _OF_ALL = "the goal, fixed"
 _OF_BUCKETS = "a bucket's by the phones that were asked, fixed before they train; who fails counts as zeros"
+_BUCKETS_SCREENED = "the buckets, fixed; one that is left out counts as zeros"
 _REFUSED = "refused with noise"
+
+NORM_SCREENING_OF_BUCKETS = "norm-screening of buckets"
+"""Norm screening where nobody sees a single update."""
 
 DEFENCES: dict[str, Defence] = {
     "clipping": Defence(
@@ -71,12 +79,19 @@ DEFENCES: dict[str, Defence] = {
         privacy="none: what a phone adds is still a function of its own text, and at most the clip norm",
         denominator=f"{_OF_ALL}; who is left out counts as zeros",
     ),
+    NORM_SCREENING_OF_BUCKETS: Defence(
+        "a bucket whose mean is longer than a fixed bound is left out",
+        "after Sun et al. 2019, arXiv:1911.07963",
+        keeps_claim=False,
+        privacy=f"{_REFUSED}: one phone takes its bucket in or out, b times the bound as far as the mean of all phones",
+        denominator=_BUCKETS_SCREENED,
+    ),
     "cosine-screening": Defence(
         "a bucket whose direction is unlike the median's is left out",
         "after Cao et al. 2021, arXiv:2012.13995",
         keeps_claim=False,
         privacy=f"{_REFUSED}: one phone moves the median, and that leaves out others; 2 clip norms at most",
-        denominator="the buckets, fixed; one that is left out counts as zeros",
+        denominator=_BUCKETS_SCREENED,
     ),
     "median": Defence(
         "the median of the buckets' means in each coordinate",
@@ -115,3 +130,13 @@ DEFENCES: dict[str, Defence] = {
     ),
 }
 """By name; the rules' names are those of `rules.RULES`."""
+
+
+def defence_of(rule: str, of_buckets: bool) -> Defence:
+    """What a run's defence is and costs.
+
+    Args:
+        rule: as of --aggregation.robust.
+        of_buckets: it looks at sums of buckets; else at each phone's update.
+    """
+    return DEFENCES[NORM_SCREENING_OF_BUCKETS if of_buckets and rule == NORM_SCREENING else rule]

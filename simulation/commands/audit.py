@@ -36,8 +36,8 @@ class Flags:
     config: Path | None = None
     """TOML file with the settings of a simulation, in the place of a run: attacks that need no model."""
     attacks: tuple[str, ...] = ()
-    """Attacks to carry out: canaries, canaries-trained, words, memorisation, membership, poison, fairness, drift; by
-    default all that there can be."""
+    """Attacks to carry out: canaries, canaries-trained, words, memorisation, memorisation-groups, membership, poison,
+    fairness, drift; by default all that there can be."""
     quick: bool = False
     """Do less of each: all attacks in minutes, with wider intervals."""
     seed: Annotated[int, at.Ge(0)] = 0

@@ -45,7 +45,7 @@ def _open(briefing: Briefing, context: Context) -> PhoneHost:
         return_large_blocks()
         _open_hosts.append(True)
     with calling("a host", "to be set up"):
-        return host_for(briefing.task, OwnText.told(context.node_config))
+        return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)
 
 
 @app.train()
@@ -58,7 +58,7 @@ def train(message: Message, context: Context) -> Message:
     shard = _shard(message, request, lambda: _empty_sum(request, host))
     clock.lap("decode")
     for phone in request.phones.tolist():
-        result = _train_phone(host, received, phone, request.server_round, clock)
+        result = _train_phone(host, received, phone, request, clock)
         shard.add(phone, result, request.update_weight)
         clock.lap("clip_and_sum")
     reply = shard.reply(clock.profile() if request.briefing.profile else None)
@@ -87,11 +87,12 @@ def aggregation_step(message: Message, context: Context) -> Message:
 def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:
     shape = host.task.shape
     layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
-    return FixedPointSum(shape.num_weights, request.clip_norm, layers if request.clip_scope == "layer" else None)
+    by_layer = layers if request.clip_scope == "layer" else None
+    return FixedPointSum(shape.num_weights, request.clip_norm, by_layer, request.longest_norm)
 
 
 def _train_phone(
-    host: PhoneHost, received: list[Any], phone: int, server_round: int, clock: HostClock
+    host: PhoneHost, received: list[Any], phone: int, request: TrainRequest, clock: HostClock
 ) -> LocalResult | str:
     """The phone's result, or the cause of its failure.
 
@@ -99,7 +100,7 @@ def _train_phone(
     whole message, so that it leaves no mark on the result.
     """
     try:
-        batches = host.read(phone, server_round)
+        batches = host.read(phone, request.server_round, request.opened_s)
         clock.lap("read")
         result = host.train(received, batches)
         clock.lap("train")

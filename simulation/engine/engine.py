@@ -1,11 +1,14 @@
 """The engine: Ray, Flower and the hosts, started once for one run or for several, one after another.
 
-Starting takes many seconds, nearly all of them spent on importing libraries in several processes, so it is begun
-early and goes on while the driver prepares:
+Starting takes seconds, nearly all of them spent on importing libraries, so that is done once, and what can go on while
+the driver prepares does:
 
-    this thread     imports Flower and TensorFlow   prepares text and fleet      the rounds
-    a thread        starts Ray                      Flower, and serves messages  until it is let go
-    Ray's workers                                   import Flower and TensorFlow answer messages
+    this thread     imports Flower and TensorFlow   prepares text and fleet                  the rounds
+    a fork of it                                    is forked for each worker (`fork_server`)
+    a thread                                        starts Ray, Flower, and serves messages  until it is let go
+    Ray's workers                                   trace the model                          answer messages
+
+In a process that cannot be forked, Ray starts at once, and the fork server imports for all workers meanwhile.
 
 Only this module may be imported before there is something to run: it imports neither Ray nor Flower by itself.
 """
@@ -13,12 +16,15 @@ Only this module may be imported before there is something to run: it imports ne
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
+from simulation.engine.fork_server import ForkServer, can_be_forked, import_early
+from simulation.engine.ray_folder import RayFolder
 from simulation.signals import is_ending, never_ends_by_itself
 from typefleet.errors import expected
 
@@ -50,6 +56,7 @@ class Engine:
         self.config = config
         self._watch = FailureWatch(_what_is_dead, 0.0 if config.address is None else _ASK_CLUSTER_S)
         self._grid: EngineGrid | None = None
+        self._forks: ForkServer | None = None  # until Ray is started
         self._began = 0.0
         self._closing = False
         self._may_serve, self._is_ray_up, self._ended = threading.Event(), threading.Event(), threading.Event()
@@ -69,15 +76,25 @@ class Engine:
         """Begin to start; returns when this process has imported what it needs, and Ray may still be starting."""
         if self._began:
             return
-        self._began = time.monotonic()
+        if self.config.address is None and can_be_forked():
+            self._forks = self._fork_first()
         with native_messages_aside(), quick_imports():
             # By itself, and before the thread: two threads must not import the parts of one package.
             from simulation.engine import ray_start  # noqa: F401
 
+            self._began = time.monotonic()
             threading.Thread(target=self._live, name="typefleet engine", daemon=True).start()
             from simulation.engine.flower_on_ray import EngineGrid
         self._grid = EngineGrid(self._watch.check)
         self._may_serve.set()
+
+    def _fork_first(self) -> ForkServer | None:
+        """Import what workers need, and fork what they are to be forked from, before this process has threads."""
+        with native_messages_aside():
+            import_early()
+        with suppress(OSError):  # it is said when Ray is started, which needs the same place
+            return ForkServer(RayFolder())
+        return None
 
     def run(self, body: Callable[["Grid"], T]) -> T:
         """Call `body` in this thread with a grid whose hosts can be sent messages.
@@ -105,6 +122,8 @@ class Engine:
         """End, by force if it takes longer than `grace_s`; afterwards nothing is left running."""
         self.end_soon()
         if not self._began:
+            if self._forks is not None:
+                self._forks.end()
             return
         from simulation.engine.ray_start import START_TIMEOUT_S, stop_ray
 
@@ -133,7 +152,8 @@ class Engine:
         from simulation.engine import ray_start
 
         try:
-            workers = ray_start.start_ray(self.config)
+            forks, self._forks = self._forks, None
+            workers = ray_start.start_ray(self.config, forked_by=forks)
         except EngineError as error:
             self._fail(error)
             return False
@@ -181,7 +201,7 @@ class Engine:
             if reason is None and waited > ray_start.START_TIMEOUT_S:
                 reason = f"none within {ray_start.START_TIMEOUT_S:g} s"
             if reason is not None:
-                raise EngineError(ray_start.start_failed(self.config, ray_start.worker_complaint(reason)))
+                self._fail(EngineError(ray_start.start_failed(self.config, ray_start.worker_complaint(reason))))
             time.sleep(_POLL_S)
         heard = ray_start.heard_beyond_this_machine()
         if heard is not None:

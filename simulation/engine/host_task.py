@@ -120,7 +120,7 @@ def _cell_named(name: str, given: dict[str, Any]) -> tuple[Cell, KindSettings]:
     return CELLS.made(kind, settings), settings
 
 
-_OF_THE_TEXT = ("user_column", "text_column", "time_column", "on_bad_line")
+_OF_THE_TEXT = ("user_column", "text_column", "time_column", "on_bad_line", "redact", "phone_regions", "purpose")
 
 
 def _text_to_json(config: DataConfig) -> dict[str, Any]:
@@ -136,4 +136,4 @@ def _text_to_json(config: DataConfig) -> dict[str, Any]:
 def _text_from_json(d: dict[str, Any]) -> DataConfig:
     settings = typed(FORMATS.kind(d["format"]).settings(**d["format_settings"]))
     path = None if d["path"] is None else Path(d["path"])
-    return DataConfig(**{**d, "format_settings": settings, "path": path})
+    return DataConfig(**{**d, "format_settings": settings, "path": path, "phone_regions": tuple(d["phone_regions"])})

@@ -2,7 +2,7 @@
 
 Text never travels in messages. The folder of tokenised text is named by what is in it: the digest of the file, the
 format, the columns. A node that has no folder of the run's name makes it of its own copy of the file, once, and refuses
-if the name comes out different.
+if the name comes out different. Its copy is not encrypted, whatever the run's is.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import Any
 
 from client_model.text.cache import cache_root
 from client_model.text.population import PopulationSpec, tokenised_text
+from client_model.text.tokenised_file import name_unencrypted
 from simulation.engine.host_task import HostTask
 from typefleet.errors import ConfigError, InputError, expected
 
@@ -53,7 +54,7 @@ def population_here(task: HostTask, own: OwnText) -> PopulationSpec:
     spec = task.population
     if spec.cache_folder is None or (own == NOTHING_TOLD and Path(spec.cache_folder).is_dir()):
         return spec
-    name = Path(spec.cache_folder).name
+    name = name_unencrypted(Path(spec.cache_folder))  # the run's key is of its own copy
     if not _NAME.fullmatch(name):
         raise NodeTextError(expected(_WHERE, "the name of a folder in the run's message", "something else"))
     folder = cache_root(Path(own.cache_dir) if own.cache_dir else None) / name

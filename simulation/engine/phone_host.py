@@ -14,7 +14,8 @@ from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Counts
 from client_model.metrics.scored_tokens import ScoredTokens, TokenScores, spelled_lookup
 from client_model.text.batches import PackedBatches, evaluation_batches, training_batches
-from client_model.text.population import open_population
+from client_model.text.kept_text import DAY_S, KeptText
+from client_model.text.population import Population, open_population
 from client_model.text.vocabulary import vocabulary_from_text
 from simulation.engine.host_task import HostTask
 from simulation.engine.node_text import NOTHING_TOLD, OwnText, population_here
@@ -23,9 +24,9 @@ from simulation.engine.node_text import NOTHING_TOLD, OwnText, population_here
 class PhoneHost:
     """Trains and scores phones one after another."""
 
-    def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD) -> None:
+    def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD, text_key: bytes = b"") -> None:
         self.task = task
-        self._population = open_population(population_here(task, own))
+        self._population = open_population(population_here(task, own), text_key)
         vocabulary = vocabulary_from_text(task.vocabulary)
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
@@ -37,11 +38,11 @@ class PhoneHost:
         """Weights as tensors, once for all phones of a message."""
         return self.trainer.load(weights)
 
-    def read(self, phone: int, server_round: int) -> PackedBatches:
-        """What one phone trains on in one round."""
+    def read(self, phone: int, server_round: int, opened_s: float = 0.0) -> PackedBatches:
+        """What one phone trains on in one round, of what it keeps when that opens."""
         task = self.task
         return training_batches(
-            self._population,
+            self._kept(opened_s),
             self._lookup,
             phone,
             task.training,
@@ -49,6 +50,12 @@ class PhoneHost:
             seed=task.seed,
             server_round=server_round,
         )
+
+    def _kept(self, opened_s: float) -> Population:
+        """The phones' text at a moment of simulated time."""
+        if isinstance(self._population, KeptText):
+            self._population = self._population.on_day(int(opened_s // DAY_S))
+        return self._population
 
     def train(self, received: list[Any], batches: PackedBatches) -> LocalResult:
         """One phone's training, from the received weights."""
@@ -74,6 +81,12 @@ class PhoneHost:
 
 
 @lru_cache(maxsize=2)
-def host_for(task_json: str, own: OwnText = NOTHING_TOLD) -> PhoneHost:
-    """The host for a task, made once a process; `own` is what its node was told of its text."""
-    return PhoneHost(HostTask.from_json(task_json), own)
+def host_for(task_json: str, own: OwnText = NOTHING_TOLD, text_key: bytes = b"") -> PhoneHost:
+    """The host for a task, made once a process.
+
+    Args:
+        task_json: the task.
+        own: what its node was told of its text.
+        text_key: of the tokenised text, where that is encrypted.
+    """
+    return PhoneHost(HostTask.from_json(task_json), own, text_key)

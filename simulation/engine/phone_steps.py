@@ -102,14 +102,18 @@ class Masks:
         return words
 
 
-_hosted: list[HostedPhones] = []  # of the round at hand
+_hosted: list[HostedPhones] = []  # of the round at hand, one for all sessions of the same terms
 
 
 def _phones_of(content: RecordDict, request: StepRequest) -> HostedPhones:
-    secret = phone_secret_of(content)
-    if not _hosted or (_hosted[0].secret, _hosted[0].terms) != (secret, request.terms):
-        _hosted[:] = [HostedPhones(secret, request.terms)]
-    return _hosted[0]
+    secret, terms = phone_secret_of(content), request.terms
+    if _hosted and (_hosted[0].secret, _hosted[0].terms.server_round) != (secret, terms.server_round):
+        _hosted.clear()
+    for hosted in _hosted:
+        if hosted.terms == terms:
+            return hosted
+    _hosted.append(HostedPhones(secret, terms))
+    return _hosted[-1]
 
 
 def masks_of(content: RecordDict) -> Masks:

@@ -20,6 +20,7 @@ from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
 from simulation.engine.clusters import check_cluster, loopback_as_given
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError
+from simulation.engine.fork_server import ForkServer
 from simulation.engine.ray_folder import RayFolder
 from simulation.processes import below, kill, listeners
 from typefleet.errors import expected
@@ -36,7 +37,7 @@ _IDLE_AGENT = "sh -c 'exec cat > /dev/null'"
 _HANDED_ON = (KERAS_SWITCH_AS_FOUND, "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH")
 
 
-def start_ray(config: EngineConfig, *, for_hosts: bool = True) -> int:
+def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkServer | None = None) -> int:
     """Start a Ray of our own, or join a cluster; returns the number of workers.
 
     Done here and not left to Flower, so that a failure is seen at once and not after an hour's wait.
@@ -46,10 +47,12 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True) -> int:
     Args:
         config: what is started or joined.
         for_hosts: do the workers of a cluster host phones, so that they import what those need, while they start?
+        forked_by: forks the workers of a Ray of our own; by default one is started.
 
     Raises:
         EngineError: it does not start, cannot be joined, has no processor free, or this process uses one already.
     """
+    global _forks
     if ray.is_initialized():  # whoever started it goes on with it
         found = "that this process uses another one; ray.shutdown() ends it"
         raise EngineError(start_failed(config, found))
@@ -63,7 +66,8 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True) -> int:
         }
     try:
         if config.address is None:
-            settings["_temp_dir"] = str(_own_folder().of_ray)
+            _forks = forked_by or ForkServer(RayFolder())
+            settings["_temp_dir"] = str(_forks.folder.of_ray)
         else:
             settings["address"] = check_cluster(config.address, config.trust_network)
         by_name = nullcontext() if config.address is None else loopback_as_given(settings["address"])
@@ -79,13 +83,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True) -> int:
     return config.workers_here if config.address is None else _cluster_workers(config.address)
 
 
-_folder: RayFolder | None = None  # of the Ray of our own that runs
-
-
-def _own_folder() -> RayFolder:
-    global _folder
-    _folder = _folder or RayFolder()
-    return _folder
+_forks: ForkServer | None = None  # of the Ray of our own that runs, with its folder
 
 
 def start_failed(config: EngineConfig, reason: object) -> str:
@@ -122,7 +120,7 @@ def _without_idle_helpers() -> Iterator[None]:
     parameters, node = private.parameter, private.node.Node
     all_of_them, with_server = parameters.RayParams, node.start_api_server
     services, start_process = private.services, private.services.start_ray_process
-    services.start_ray_process = lambda command, *told, **how: start_process(_without_agents(command), *told, **how)
+    services.start_ray_process = lambda command, *told, **how: start_process(_as_we_want(command), *told, **how)
     parameters.RayParams = partial(all_of_them, no_monitor=True, include_log_monitor=False)
     node.start_api_server = worker.listen_error_messages = lambda *_, **__: None
     try:
@@ -134,9 +132,11 @@ def _without_idle_helpers() -> Iterator[None]:
         services.start_ray_process = start_process
 
 
-def _without_agents(command: Sequence[str]) -> list[str]:
-    """A command that starts a process of Ray's, with something in the place of its agents that does nothing."""
+def _as_we_want(command: Sequence[str]) -> list[str]:
+    """A command that starts a process of Ray's: its agents are something that does nothing, its workers are forked."""
     agents = ("--dashboard_agent_command", "--runtime_env_agent_command")
+    if _forks is not None:
+        command = _forks.instead_of_workers(command)
     return [f"{name}={_IDLE_AGENT}" if (name := word.partition("=")[0]) in agents else word for word in command]
 
 
@@ -262,6 +262,7 @@ def _own_processes() -> dict[str, Any]:
 def heard_beyond_this_machine() -> str | None:
     """Where a Ray of our own can be reached from another machine, which it must not be: it runs what it is sent."""
     own = [one for process in _own_processes().values() for one in (process.pid, *below(process.pid))]
+    own += [] if _forks is None else _forks.processes()
     return next((f"{one.address}:{one.port}" for one in listeners(own) if not one.is_local), None)
 
 
@@ -278,17 +279,15 @@ def stop_ray(keep_logs: bool = False) -> None:
     Args:
         keep_logs: leave the folder of a Ray of our own, to find out why it failed.
     """
-    global _folder
+    global _forks
     node: Any = ray._private.worker._global_node
     if _own_processes():
         # They hold nothing that is needed, and to ask them to end takes seconds.
         node.kill_all_processes = partial(_kill_all, _own_processes(), node.kill_all_processes)
     ray.shutdown()
-    folder, _folder = _folder, None
-    if folder is not None:
-        if keep_logs:
-            folder.keep()
-        folder.close()
+    forks, _forks = _forks, None
+    if forks is not None:
+        forks.end(keep_logs)
 
 
 def _kill_all(own: dict[str, Any], kill_all_processes: Callable[..., None], **_: Any) -> None:

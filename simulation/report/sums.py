@@ -11,6 +11,10 @@ _SAID = {
     "arithmetic": "Sums, failures and bytes are those of secure aggregation, but nothing was masked: the server is "
     "sent the sum of each host's phones.",
 }
+_BUCKETS = (
+    "The server learned the sum of each bucket of a round's phones: in a bucket, phones masked their vectors, and the "
+    "masks left on its sum were taken off. A robust rule made one of the buckets' means."
+)
 _UNKNOWN = (
     "Nobody is told what a single phone sent or trained on, so no table of this page shows it by phone, or by how much "
     "text phones hold."
@@ -20,7 +24,11 @@ _UNKNOWN = (
 def introduction(facts: RunFacts) -> str:
     """What the protocol did; empty where the server is told of each phone."""
     told = facts.summary.aggregation
-    return "" if told is None else f"{_SAID.get(str(told.get('protocol')), '')} {_UNKNOWN}".strip()
+    if told is None:
+        return ""
+    protocol = str(told.get("protocol"))
+    said = _BUCKETS if protocol == "secagg" and told.get("buckets") else _SAID.get(protocol, "")
+    return f"{said} {_UNKNOWN}".strip()
 
 
 def rows(facts: RunFacts) -> Iterator[tuple[str, str]]:
@@ -32,6 +40,13 @@ def rows(facts: RunFacts) -> Iterator[tuple[str, str]]:
     yield "rounds without one", f"{sum(failed.values()):,}"
     for cause, number in failed.items():
         yield f"since {WHY_FAILED.get(cause, cause)}", f"{number:,}"
+    if buckets := told.get("buckets"):
+        yield "buckets of phones", _number(buckets.get("formed"))
+        yield "phones of the smallest bucket", _number(buckets.get("fewest_phones"))
+        yield "buckets that the rule was given", _number(buckets.get("in_the_rule"))
+        yield "of these screened out", _number(buckets.get("screened_out"))
+        for cause, number in (buckets.get("left_out") or {}).items():
+            yield f"left out since {WHY_FAILED.get(cause, cause)}", f"{number:,}"
     yield "vectors in the sums", _number(told.get("phones_in_sums"))
     yield "phones that left, and whose masks were taken off", _number(told.get("phones_recovered"))
     yield "messages refused", _number(told.get("messages_refused"))

@@ -4,7 +4,7 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import model_shape
 from client_model.metrics.table import MetricTable, metric_table
+from client_model.text.kept_text import KeptText
 from client_model.text.population import (
     PeopleSplit,
     Population,
@@ -25,6 +26,7 @@ from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from server_strategy.privacy.config import PHONES
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
+from simulation.clock import first_day_s
 from simulation.config import RunConfig
 from simulation.engine.clusters import check_network
 from simulation.parts import Parts
@@ -35,6 +37,8 @@ from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point
 from simulation.run.trackers.base import make_trackers
+from simulation.storage.config import StorageConfig
+from simulation.storage.run_files import place_for, require_storage
 from simulation.world.aggregation_settings import full_graph, phones_add
 from simulation.world.consent.config import EVALUATE, TRAIN
 from simulation.world.consent.labels import PhoneLabels
@@ -88,12 +92,17 @@ def accept_input(
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    spec = prepare_population(config.data, config.seed, config.fleet.size, parts.message_format, split)
+    config = _with_place_of_key(config, resume, of_run)
+    size, key, begins_s = config.fleet.size, config.storage.key, first_day_s(config.fleet.start_date)
+    spec = prepare_population(
+        *(config.data, config.seed, size, parts.message_format, split), start_s=begins_s, storage_key=key
+    )
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
     people, held_out = split.of(digests[: spec.num_people])
     training = _training_phones(config, spec, people)
+    _check_kept(config, population, training)
     start = open_starting_point(config)
     counts_words = start is None and config.data.vocabulary_path is None
     listed = None if counts_words else _given_vocabulary(config, start)
@@ -133,6 +142,16 @@ def accept_input(
         start=start,
         given_vocabulary=vocabulary,
     )
+
+
+def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> RunConfig:
+    """The settings with the place where a run that is there has its storage key, which may have moved."""
+    key = config.storage.key
+    if resume and config.output_dir is not None:
+        key = require_storage(config.output_dir, key)
+    elif of_run is not None:
+        key = place_for(of_run, key)
+    return replace(config, storage=StorageConfig(key))
 
 
 def _check_without_text(config: RunConfig, resume: bool) -> None:
@@ -188,6 +207,13 @@ def phone_names(spec: PopulationSpec) -> PhoneLabels:
     people = open_population(spec).digests()[: spec.num_people]
     everybody = TokenisedFile(Path(spec.cache_folder)).digests()
     return PhoneLabels(spec.num_phones, people, everybody)
+
+
+def _check_kept(config: RunConfig, population: Population, training: NDArray[np.int64]) -> None:
+    """Refuse a calendar on whose first day every message is too old, or not there yet."""
+    if isinstance(population, KeptText) and not population.has_text()[training].any():
+        day = f"a day on which phones have messages of the last {config.data.keep_days:g} days (--data.keep-days)"
+        raise ConfigError(expected("--fleet.start-date", day, f"{config.fleet.start_date}, when none has any"))
 
 
 def _check_goal(config: RunConfig, most: int, which: str) -> None:

@@ -1,22 +1,21 @@
 """What a run makes of the settings of its aggregation."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from server_strategy.aggregation.config import AggregationConfig
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregators import Aggregator, EachPhoneTold, Exchange, SumsAlone
-from server_strategy.config import CohortConfig
+from server_strategy.bucket_sums import BucketsAlone, SecAggBuckets
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from server_strategy.robust.config import spoiled_at_most
-from server_strategy.robust_rounds import RobustRounds, RobustRule
+from server_strategy.robust.rule import RobustRule
+from server_strategy.robust_rounds import NormScreening, RobustRounds
 from server_strategy.secagg_rounds import SecAgg
 from simulation.config import RunConfig
 from simulation.engine.exchange import exchange
 from simulation.engine.phone_secret import ExchangeWithPhones
-from simulation.world.aggregation_settings import assumptions_of, order_secret
-from typefleet.errors import expected
+from simulation.world.aggregation_settings import assumptions_of, order_secret, robust_rule_of
 
 
 @dataclass(frozen=True)
@@ -39,46 +38,34 @@ def aggregation_of(config: RunConfig, plan: PrivacyPlan, noise: NoiseKey, most_r
     Raises:
         ConfigError: a graph of so many phones does not withstand what is assumed.
     """
-    protocol = config.aggregation.protocol
-    if config.aggregation.robust != "none":
-        return Aggregation(RobustRounds(robust_rule_of(config.aggregation, config.cohort), config.seed))
+    settings = config.aggregation
+    protocol = settings.protocol
+    rule = None if settings.robust == "none" or settings.screens_each else robust_rule_of(settings, config.cohort)
     if protocol == "none":
-        return Aggregation(EachPhoneTold())
-    assumptions, order = assumptions_of(config.aggregation, config.cohort), order_secret(config.seed)
+        return Aggregation(_told(config, rule))
+    assumptions, order = assumptions_of(settings, config.cohort), order_secret(config.seed)
     noised = noised_vectors_of(config, plan)
     of_phones = None if noised is None else noise.of_phones()
     if protocol == "arithmetic":
+        if rule is not None:
+            return Aggregation(BucketsAlone(rule, config.seed, order, assumptions))
         aggregator = SumsAlone(order, assumptions, noised, most_reports)
         return (
             Aggregation(aggregator) if noised is None else Aggregation(aggregator, ExchangeWithPhones(None, of_phones))
         )
     phones = RunSecret.fresh()
-    on_the_way = ExchangeWithPhones(phones, of_phones)
-    masked = SecAgg(
-        Authority.of(phones).public,
-        order,
-        most_reports=most_reports,
-        assumptions=assumptions,
-        exchange=on_the_way,
-        noised=noised,
-    )
-    return Aggregation(masked, on_the_way)
+    on_the_way, authority = ExchangeWithPhones(phones, of_phones), Authority.of(phones).public
+    others: dict[str, Any] = {"most_reports": most_reports, "assumptions": assumptions, "exchange": on_the_way}
+    if rule is not None:
+        return Aggregation(SecAggBuckets(rule, config.seed, authority, order, **others), on_the_way)
+    return Aggregation(SecAgg(authority, order, **others, noised=noised), on_the_way)
 
 
-def robust_rule_of(aggregation: AggregationConfig, cohort: CohortConfig) -> RobustRule:
-    """The rule of a run that has one.
-
-    Args:
-        aggregation, cohort: settings that `check_robust` let pass.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if aggregation.robust == "none":
-        raise ValueError(expected("aggregation", "a robust rule", "none"))
-    buckets = cohort.goal // aggregation.bucket_phones
-    spoiled = spoiled_at_most(aggregation.robust_share, cohort.goal, buckets)
-    return RobustRule(aggregation.robust, buckets, spoiled)
+def _told(config: RunConfig, rule: RobustRule | None) -> Aggregator:
+    """Of a server that is told of each phone."""
+    if rule is not None:
+        return RobustRounds(rule, config.seed)
+    return NormScreening(config.aggregation.screening_norm) if config.aggregation.screens_each else EachPhoneTold()
 
 
 def noised_vectors_of(config: RunConfig, plan: PrivacyPlan) -> NoisedVectors | None:

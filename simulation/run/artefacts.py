@@ -53,7 +53,7 @@ from typefleet.errors import ConfigError, expected
 from typefleet.private_files import close_to_others
 
 By: TypeAlias = Literal[
-    "run", "each", "sums", "noised", "export", "report", "central", "tracker", "store", "secret", "script"
+    "run", "each", "sums", "noised", "export", "report", "central", "tracker", "store", "secret", "storage", "script"
 ]
 """Who writes it: every run, a run by its settings (`each`, `sums`, `noised`: by what the server is told), or a
 script that is called later, if at all."""
@@ -136,6 +136,12 @@ ARTEFACTS = (
     ),
     Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release", LEDGER),
     Artefact(
+        "storage_key.json",
+        "the key of what the run keeps encrypted, wrapped by the storage key; only with --storage.key",
+        (Keys((), "the wrapped key, which needs the storage key", SECRETS),),
+        by="storage",
+    ),
+    Artefact(
         "noise_secret",
         "the key of the noise, which can be taken away with it; erased when the run ends",
         (Keys((), "the key of all noise: with it each release is an exact sum", SECRETS),),
@@ -192,6 +198,12 @@ ARTEFACTS = (
     Artefact(
         "wandb/", "the same for Weights & Biases, with the outcome in numbers", (*CURVES, *_OUTCOME), by="tracker"
     ),
+    Artefact(
+        "deletions.jsonl",
+        "what of the run was deleted, when and why",
+        (Keys((), "names of files and dates", SETTINGS),),
+        by="script",
+    ),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.
@@ -240,6 +252,7 @@ def artefacts_of(config: RunConfig, root: Path) -> list[Artefact]:
     by |= {"secret"} if any((root / one.name).exists() for one in ARTEFACTS if one.by == "secret") else set()
     is_noised = config.privacy.noise_place == PHONES
     by |= {"noised" if is_noised else "sums" if config.aggregation.is_summed else "each"}
+    by |= {"storage"} if config.storage.key is not None else set()
     by |= {"store"} if config.tracking.mlflow_store is not None else set()
     trackers = {f"{name}/" for name in config.tracking.trackers}
     return [one for one in (*ARTEFACTS, *BESIDE) if one.by in by or one.name in trackers]

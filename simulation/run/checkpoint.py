@@ -3,7 +3,7 @@
 A checkpoint is one .npz: every array of a tree of state, named by its path (`strategy/noise/streams/0/ring_3`), and one
 JSON text for the rest. It is written beside and renamed, so a crash leaves either the whole file or none. The zip's
 checksums reveal a damaged file; then the one before it is used. One whose bytes are whole and whose content is not a
-run's is refused.
+run's is refused. In a run with a storage key it is encrypted (`simulation.storage`).
 """
 
 import json
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from server_strategy.state import State
 from simulation.files import write_npz_atomically
+from simulation.storage.run_files import opening_of, seal_of
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
 from typefleet.untrusted.archives import RefusedError, read_arrays
 from typefleet.untrusted.own_json import parse_json, require_object
@@ -61,7 +62,8 @@ def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, An
     path = folder / f"checkpoint-{number:06d}.npz"
     text = np.frombuffer(json.dumps({**about, _LAYOUT: LAYOUT}).encode(), np.uint8)
     try:
-        write_npz_atomically(path, {_ABOUT: text, **flattened(state)}, private=True)
+        arrays = {_ABOUT: text, **flattened(state)}
+        write_npz_atomically(path, arrays, private=True, seal=seal_of(folder.parent, path))
     except OSError as error:
         raise CheckpointError(unwritable(path, error)) from error
     for old in sorted(folder.glob("checkpoint-*.npz"))[:-keep]:
@@ -74,12 +76,13 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
 
     Raises:
         CheckpointError: there is none, or the newest that is whole holds something else.
-        ConfigError: it is of another version of Typefleet.
+        ConfigError: it is of another version of Typefleet; or the run is encrypted, and its key is gone or another.
     """
     damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
+        opened = opening_of(folder.parent, path)
         try:
-            arrays = read_arrays(path, "a checkpoint")
+            arrays = read_arrays(path, "a checkpoint", opened=opened)
             about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
             state = nested(arrays)
         except InputError as error:
@@ -104,12 +107,14 @@ def newest_about(folder: Path) -> dict[str, Any]:
 
     Raises:
         CheckpointError: there is no checkpoint, or the newest is damaged.
+        ConfigError: the run is encrypted, and its key is gone or another.
     """
     newest = max(folder.glob("checkpoint-*.npz"), default=None)
     if newest is None:
         raise CheckpointError(expected(folder, "a checkpoint", "none"))
+    opened = opening_of(folder.parent, newest)
     try:
-        return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,))[_ABOUT])
+        return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,), opened=opened)[_ABOUT])
     except (InputError, KeyError) as error:
         raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
 

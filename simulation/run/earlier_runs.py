@@ -19,6 +19,7 @@ from simulation.files import read_json_object
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, part_of
 from simulation.run.directory import RunDirectory, stored_weights_sha256
 from typefleet.errors import ConfigError, InputError, expected
+from typefleet.sealed.envelope import ErasedError
 from typefleet.untrusted.own_json import require_object
 from typefleet.untrusted.toml_tables import read_toml
 
@@ -76,7 +77,7 @@ def _population_of(folder: Path, statement: Mapping[str, Any]) -> str | None:
     try:
         stored, _ = load_newest_checkpoint(RunDirectory(folder).checkpoints)
         text = part_of(stored, "fingerprint", dict).get("text", "")
-    except CheckpointError:  # they were not passed on
+    except (CheckpointError, ErasedError):  # they were not passed on, or can be read by nobody
         return None
     return population_named(text) if text is None or (isinstance(text, str) and text) else None
 

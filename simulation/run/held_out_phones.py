@@ -2,9 +2,10 @@
 
 A Parquet table with one row per phone: its number in the population, and a column for each count that the metrics are
 made of (a list where a phone has several). Two runs over the same text and seed hold the same phones out, so their
-difference can be taken phone by phone.
+difference can be taken phone by phone. In a run with a storage key it is encrypted.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.pooled_evaluation import PhoneCounts
-from simulation.files import write_atomically
+from simulation.storage.run_files import read_secret, write_secret
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import COLUMNS, COUNTED_PHONES, UNPACKED_BYTES
 from typefleet.untrusted.opening import read_bytes
@@ -33,21 +34,24 @@ def write_phone_counts(path: Path, counted: PhoneCounts) -> None:
     columns = {_PHONE: pa.array(counted.phones)}
     for name, values in counted.counts.items():
         columns[name] = pa.array(values if values.ndim == 1 else values.tolist())
-    table = pa.table(columns)
-    write_atomically(path, lambda file: pq.write_table(table, file), private=True)
+    table, content = pa.table(columns), io.BytesIO()
+    pq.write_table(table, content)
+    write_secret(path.parent, path, content.getvalue())
 
 
 def read_phone_counts(path: Path) -> PhoneCounts:
     """What was counted on each phone.
 
     Raises:
-        ConfigError: the file is missing, damaged, or another one.
+        ConfigError: the file is missing, damaged, or another one; or it is encrypted, and its key is gone or another.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     what = "the counts of a run's held-out phones"
-    content = read_bytes(path, what, ConfigError, UNPACKED_BYTES)
+    content = read_secret(path.parent, path)
+    if content is None:
+        content = read_bytes(path, what, ConfigError, UNPACKED_BYTES)
     try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
             names = file.schema_arrow.names

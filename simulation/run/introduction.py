@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from client_model.config import public_shape, starts_publicly
 from client_model.text.population import text_source
 from simulation.engine.clusters import warning_of
-from simulation.run.aggregation_told import aggregation_words
+from simulation.run.aggregation_told import aggregation_words, robust_words
 from simulation.run.other_runs import introduction
 from simulation.run.preparation import Prepared
 from simulation.run.report import plan_lines
@@ -36,6 +36,8 @@ def introduction_of(run: "Run") -> Iterator[str]:
         yield warning_of(config.engine.address)
     yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
     if (words := aggregation_words(config)) is not None:
+        yield words
+    if (words := robust_words(config)) is not None:
         yield words
     yield from introduction(run)
 

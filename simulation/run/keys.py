@@ -37,7 +37,7 @@ _FUNNEL = (
 )
 _STEPPED = (
     *("group", "left_advertise", "left_share", "left_mask", "left_confirm", "left_unmask", "aggregation_s"),
-    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed", "left_withdrawn"),
+    *("phone_up_bytes", "phone_down_bytes", "aggregation_failed", "bucket_left_out", "left_withdrawn"),
 )
 _BUFFERED = ("in_flight_before", "stale", "in_flight", "mean_staleness")
 _PRIVACY = ("zcdp_rho", "epsilon", "delta", "epsilon_is_of")
@@ -300,7 +300,8 @@ RECEIVED = (
 RECEIVED_SUMS = (
     Keys(
         ("total",),
-        "the exact sum of the round's updates, norms, losses and tokens before the noise; with arithmetic of each host",
+        "the exact sum of the round's updates, norms, losses and tokens before the noise, with a robust rule of each "
+        "bucket; with arithmetic of each host",
         TRAINED_TEXT._replace(cure="noise where nobody sees the sum"),
     ),
     Keys(("phones", "rejected", "failed"), "which phones each answer is of", ONE_PHONE),

@@ -54,6 +54,7 @@ from simulation.run.progress import RunProgress
 from simulation.run.reservation import words_alone_if_it_fails
 from simulation.run.same_beginning import fingerprint, noise_again, require_nothing_released, require_same_beginning
 from simulation.run.starting_point import starting_weights
+from simulation.storage.run_files import begin_storage
 from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, InputError, expected, said_of
 
@@ -194,6 +195,7 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         folder = config.output_dir if reserved is None or reserved.made is None else reserved.made
         directory = new_run_directory(folder, to_toml(config))
         held.enter_context(only_writer(directory.root))
+    begin_storage(directory.root, config.storage.key)
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16) if reserved is None else reserved.salt
     at_start = CurrentWeights(flatten(weights), prepared.shape)

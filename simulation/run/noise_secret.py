@@ -29,7 +29,7 @@ from typing import Any
 
 from server_strategy.privacy.noise_key import SECRET_BYTES, NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
-from simulation.files import write_text_atomically
+from simulation.storage.run_files import read_secret, write_secret
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
 
 NAME = "noise_secret"  # of the file, in the run's folder
@@ -46,7 +46,7 @@ def noise_of_new_run(root: Path, plan: PrivacyPlan, seed: int, bound_to: bytes) 
         bound_to: what the run begins with, see `beginning`.
 
     Raises:
-        ConfigError: the file cannot be written.
+        ConfigError: the file cannot be written, or the run is encrypted, and its storage key is missing or another.
     """
     if plan.noise_source == "seeded":
         return NoiseKey.seeded(seed)
@@ -55,7 +55,7 @@ def noise_of_new_run(root: Path, plan: PrivacyPlan, seed: int, bound_to: bytes) 
     secret = secrets.token_bytes(SECRET_BYTES)
     path = root / NAME
     try:
-        write_text_atomically(path, f"{secret.hex()} {_checksum(secret)}\n", private=True)
+        write_secret(root, path, f"{secret.hex()} {_checksum(secret)}\n".encode())
     except OSError as error:
         raise ConfigError(unwritable(path, error)) from error
     return NoiseKey.secret(secret, bound_to + _place(root))
@@ -136,8 +136,10 @@ def _read(path: Path) -> bytes:
         ConfigError: it is missing or damaged.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(2 * SECRET_BYTES + _CHECK + 3)
+        text = read_secret(path.parent, path) if path.exists() else None
+        if text is None:
+            with path.open("rb") as file:
+                text = file.read(2 * SECRET_BYTES + _CHECK + 3)
     except FileNotFoundError as error:
         raise _cannot_go_on(path, "none") from error
     except OSError as error:

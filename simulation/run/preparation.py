@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.scored_tokens import spelled_lookup
 from client_model.metrics.table import MetricTable
 from client_model.text.batches import training_tokens
-from client_model.text.population import OnAnother, Population
+from client_model.text.kept_text import KeptText
+from client_model.text.population import OnAnother, Population, text_key_of
 from client_model.text.vocabulary import Vocabulary
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
@@ -33,7 +34,8 @@ from simulation.world.aggregation_settings import noised_upload_bytes, steps_of
 from simulation.world.consent.config import EVALUATE
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
-from simulation.world.timeline import PhoneWork, TrainingTokens
+from simulation.world.sliding_text import SlidingText
+from simulation.world.timeline import PhoneWork
 from typefleet.steps import step
 
 
@@ -69,6 +71,11 @@ class Prepared:
     def people_to_score(self) -> NDArray[np.int64]:
         """Who is measured outside the rounds: of the people held out, those who agree to it then."""
         return self.fleet.agreeing(EVALUATE, self.held_out_phones, self.asked_at_s)
+
+    @cached_property
+    def text_key(self) -> bytes:
+        """Of the tokenised text, for the hosts that read it; empty where it is not encrypted."""
+        return text_key_of(self.task.population)
 
     def open_world(self) -> FleetCohorts:
         """The fleet under the round policy, before the first round.
@@ -176,11 +183,14 @@ def _work(accepted: AcceptedInput, shape: ModelShape) -> PhoneWork:
     config, noise = accepted.config, accepted.plan.phone_noise
     numbers = None if noise is None else noise.padded
     size = None if numbers is None else noised_upload_bytes(config.aggregation, config.cohort, numbers)
+    population, tokens_of = accepted.population, partial(_training_tokens, config, shape)
+    sliding = SlidingText(population, tokens_of) if isinstance(population, KeptText) and population.slides else None
     return PhoneWork(
         shape.num_weights * 4,
-        _training_tokens(config, accepted.population, shape),
+        partial(tokens_of, population),
         steps_of(config.aggregation, config.cohort, shape.num_weights, config.seed, noised=numbers),
         upload_bytes=size,
+        sliding=sliding,
     )
 
 
@@ -204,11 +214,9 @@ def _measure_baselines(
     )
 
 
-def _training_tokens(config: RunConfig, population: Population, shape: ModelShape) -> TrainingTokens:
-    def tokens(phones: NDArray[np.int64], server_round: int) -> NDArray[np.int64]:
-        of_round = {"sequence_length": shape.sequence_length, "seed": config.seed, "server_round": server_round}
-        return np.array(
-            [training_tokens(population, phone, config.training, **of_round) for phone in phones.tolist()], np.int64
-        )
-
-    return tokens
+def _training_tokens(
+    config: RunConfig, shape: ModelShape, population: Population, phones: NDArray[np.int64], server_round: int
+) -> NDArray[np.int64]:
+    of_round = {"sequence_length": shape.sequence_length, "seed": config.seed, "server_round": server_round}
+    tokens = [training_tokens(population, phone, config.training, **of_round) for phone in phones.tolist()]
+    return np.array(tokens, np.int64)

@@ -15,12 +15,15 @@ from client_model.config import DataConfig, public_shape
 from client_model.learning.language_model import ModelShape, Weights, initial_weights
 from client_model.public_start import FOLDER, PUBLIC_START, starting_file
 from client_model.text.population import PopulationSpec, open_population, prepare_population
+from client_model.text.purpose import NEXT_WORD
 from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
+from simulation.run.earlier_runs import run_of
 from simulation.run.vocabulary import run_vocabulary
 from typefleet.errors import ConfigError, expected, unreadable
 from typefleet.untrusted.opening import require_file
+from typefleet.untrusted.toml_tables import read_toml
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
         raise ConfigError(expected("--model.init public", f"a model that has public weights ({shapes})", found))
     if path.is_dir():
         path = path / "model" / "weights.npz"
+    _require_same_purpose(config, path)
     try:
         require_file(path, error=ConfigError)  # of a pipe or a device nothing would come, or no end
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -80,14 +84,31 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     if path.suffix == ".npz":
         return StartingPoint(path, _vocabulary_of_weights(config, path), digest, None)
     of_run = config.data
-    data = DataConfig(path=path, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
-    spec = prepare_population(data, config.seed, None)
+    data = DataConfig(path=path, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir, purpose=of_run.purpose)
+    spec = prepare_population(data, config.seed, None, storage_key=config.storage.key)
     corpus = open_population(spec)
     writers = corpus.num_phones
     # Public or not, what few people wrote is theirs; a book's one writer has nobody to stand out from.
     least = min(config.data.min_phones_a_word, writers)
     vocabulary = run_vocabulary(config, corpus, np.arange(writers), f"--model.init: {path}", least)
     return StartingPoint(path, vocabulary, digest, spec)
+
+
+def _require_same_purpose(config: RunConfig, path: Path) -> None:
+    """Refuse weights of a run whose people gave their text for something else.
+
+    Raises:
+        ConfigError: they are.
+    """
+    settings = run_of(path) / "config.toml"
+    if path.suffix != ".npz" or not settings.exists():
+        return
+    data = read_toml(settings, "settings of a run", ConfigError).get("data", {})
+    earlier = data.get("purpose", NEXT_WORD) if isinstance(data, dict) else NEXT_WORD  # there was no other once
+    if earlier != config.data.purpose:
+        raise ConfigError(
+            expected("--data.purpose", f"that of the run that it starts from, {earlier}", config.data.purpose)
+        )
 
 
 def _vocabulary_of_weights(config: RunConfig, path: Path) -> Vocabulary:

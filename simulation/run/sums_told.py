@@ -35,6 +35,7 @@ def sums_summary(
     """
     if not config.aggregation.is_summed:
         return None
+    buckets = [line["aggregation"]["buckets"] for line in rounds if "buckets" in (line.get("aggregation") or {})]
     failed = Counter(cause for line in rounds if (cause := _cause(line)) is not None)
     summed = [line["aggregation"] for line in rounds if line.get("aggregation") and _cause(line) is None]
     sizes = list(_bytes(config, summed, num_weights, noised))
@@ -42,13 +43,41 @@ def sums_summary(
         "protocol": config.aggregation.protocol,
         "rounds_with_a_sum": len(summed),
         "rounds_failed": dict(failed.most_common()),
-        "phones_in_sums": sum(one["took"]["mask"] for one in summed),
+        "phones_in_sums": sum(one["took"]["mask"] - _left_out(one) for one in summed),
         "phones_recovered": sum(one["took"]["share"] - one["took"]["mask"] for one in summed),
         "messages_refused": sum(line["aggregation"]["refused"] for line in rounds if line.get("aggregation")),
+        **_of_buckets(buckets if config.aggregation.sums_buckets else None),
         "phone_up_bytes": round(median(up for up, _ in sizes)) if sizes else None,
         "phone_down_bytes": round(median(down for _, down in sizes)) if sizes else None,
         "not_shown": NOT_SHOWN if sizes else {**NOT_SHOWN, "phone_up_bytes, phone_down_bytes": "no round had a sum"},
     }
+
+
+def _left_out(one: Mapping[str, Any]) -> int:
+    """Vectors that came and are in no sum that was learnt."""
+    found: int = one.get("buckets", {}).get("vectors_left_out", 0)
+    return found
+
+
+def _of_buckets(buckets: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """What became of the buckets of all rounds; nothing where there are none.
+
+    Args:
+        buckets: what each round says of its own; None: there are none by the settings.
+    """
+    if buckets is None:
+        return {}
+    out = Counter[str]()
+    for one in buckets:
+        out.update(one["left_out"])
+    told = {
+        "formed": sum(one["formed"] for one in buckets),
+        "in_the_rule": sum(one["in_rule"] for one in buckets),
+        "screened_out": sum(one["screened_out"] for one in buckets),
+        "left_out": dict(out.most_common()),
+        "fewest_phones": min((one["fewest_phones"] for one in buckets), default=None),
+    }
+    return {"buckets": told}
 
 
 def _cause(line: Mapping[str, Any]) -> str | None:
@@ -65,8 +94,11 @@ def _bytes(
     terms = terms_of_rounds(config.aggregation, config.cohort, num_weights, noised=noised)
     for one in summed:
         took = one["took"]
+        invited, advertised = took["invited"], took["advertise"]
+        if "buckets" in one:  # of the smallest, if all of its phones send keys
+            invited = advertised = one["buckets"]["fewest_phones"]
         try:
-            size = replace(terms, phones=took["invited"]).graph_size(took["advertise"])
+            size = replace(terms, phones=invited).graph_size(advertised)
         except ConfigError:  # a line of other settings than these
             continue
         every = step_bytes(terms, size).values()

@@ -126,7 +126,7 @@ def count_public_text(corpus: Path, prepared: Prepared) -> Baselines:
     """
     of_run = prepared.config.data
     data = DataConfig(path=corpus, on_bad_line=of_run.on_bad_line, cache_dir=of_run.cache_dir)
-    spec = prepare_population(data, prepared.config.seed, None)
+    spec = prepare_population(data, prepared.config.seed, None, storage_key=prepared.config.storage.key)
     text, population = open_population(spec), prepared.population
     return measure_baselines(
         PhonesText(text, spelled_lookup(prepared.vocabulary, text), np.arange(text.num_phones)),

@@ -105,7 +105,7 @@ def tokens_of_phones(
         message_format: reads the text's file, in the place of the one that is named.
     """
     sample_size = _SAMPLE if config.data.is_synthetic else None
-    spec = prepare_population(config.data, config.seed, sample_size, message_format)
+    spec = prepare_population(config.data, config.seed, sample_size, message_format, storage_key=config.storage.key)
     population, length = open_population(spec), config.model.sequence_length
 
     def tokens(phone: int) -> int:
@@ -139,7 +139,7 @@ def prepare_fleet(config: RunConfig, parts: Parts | None = None) -> DryFleet:
     """
     parts = parts or Parts()
     text = (config.data, config.seed, None, parts.message_format)
-    num_phones = config.fleet.size or prepare_population(*text).num_phones
+    num_phones = config.fleet.size or prepare_population(*text, storage_key=config.storage.key).num_phones
     _require_phones(config, num_phones)
     tokens = tokens_of_phones(config, num_phones, parts.message_format)
     everybody = np.arange(num_phones)

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from server_strategy.privacy.ledger import half_written_line
 from server_strategy.privacy.statement_together import together_json
 from simulation.run.statement_pages import FACTS
+from simulation.studies.privacy_deletions import check_deletions
 from simulation.studies.privacy_evidence import Evidence, compare_statement, gather
 from simulation.studies.privacy_files import (
     check_end,
@@ -78,6 +79,7 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     check_settings(found, findings)
     signed = check_head(found, findings, key)  # of what stands above: what follows is in no head
     check_records(found, findings)
+    check_deletions(found, findings)
     check_model_files(found, findings, signed)
     check_others(found, findings)
     return found, findings

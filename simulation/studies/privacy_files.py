@@ -5,6 +5,7 @@ tells it is what was written elsewhere: the weights that the last line led to, t
 the head of the ledger in its own file and in the manifest, and a signature.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs
 from simulation.world.aggregation_settings import phones_add
 from typefleet.errors import InputError
 from typefleet.untrusted.archives import read_arrays
+from typefleet.whole import is_whole
 
 _NOT_THERE = "it is not there"
 _ABOUT_STARTS = ("data", "vocabulary", "earlier_runs", "with_earlier_runs")  # of what is said of other runs
@@ -227,6 +229,7 @@ def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:
         entry = found.entries[number]
         line = rounds.get(entry["round"], {})
         reports = line.get("reports", -1) + len(line.get("rejected") or ()) + len(line.get("failed") or ())
+        reports += _left_out_with_bucket(line)
         if line.get("abandoned") is not None or reports != entry["reports"]:
             findings.wrong(f"{found.ledger.name}:{number + 1}", f"{path.name} has another round {entry['round']}")
             wrong += 1
@@ -237,6 +240,13 @@ def _check_rounds(found: Evidence, findings: Findings, path: Path) -> None:
         findings.wrong(path.name, f"{completed} rounds with a release, the ledger has {len(way)}")
     elif not wrong:
         findings.recomputed(path.name, "the round, the reports and the weights of each release")
+
+
+def _left_out_with_bucket(line: Mapping[str, Any]) -> int:
+    """Phones that count as having taken part in a round, and whose bucket has no sum."""
+    buckets = (line.get("aggregation") or {}).get("buckets") or {}
+    number = buckets.get("vectors_left_out", 0)
+    return number if is_whole(number, 0) else 0
 
 
 def _check_participation(found: Evidence, findings: Findings, path: Path) -> None:

@@ -16,7 +16,9 @@ from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PHONES, PrivacyConfig
 from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
 from server_strategy.privacy.distributed_noise.settle import NoRoomError, settle
-from simulation.world.aggregation_steps import AggregationSteps
+from server_strategy.robust.config import spoiled_at_most
+from server_strategy.robust.rule import RobustRule
+from simulation.world.aggregation_steps import AggregationSteps, Dealing
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
 
@@ -29,9 +31,12 @@ def assumptions_of(aggregation: AggregationConfig, cohort: CohortConfig) -> Assu
     A sum of fewer phones than a round may be released of is not even unmasked: the server would learn it for nothing,
     and nobody would count it.
 
+    Where buckets of phones are summed, it is a bucket's session that has to withstand it.
+
     Args:
         aggregation, cohort: the settings.
     """
+    goal = phones_of_a_sum(aggregation, cohort)
     corrupted, dropped = aggregation.corrupted_share, aggregation.dropout_share
     return replace(
         USUAL_ASSUMPTIONS,
@@ -39,7 +44,38 @@ def assumptions_of(aggregation: AggregationConfig, cohort: CohortConfig) -> Assu
         dropped_share=USUAL_ASSUMPTIONS.dropped_share if dropped is None else dropped,
         neighbours=aggregation.neighbours,
         threshold=aggregation.threshold,
-        least_phones=max(LEAST_PHONES, math.ceil(cohort.minimum_report_share * cohort.goal)),
+        least_phones=max(LEAST_PHONES, math.ceil(cohort.minimum_report_share * goal)),
+    )
+
+
+def phones_of_a_sum(aggregation: AggregationConfig, cohort: CohortConfig) -> int:
+    """Phones that a sum is of which the server learns, where none leaves: of a round, or of a bucket at least.
+
+    Args:
+        aggregation, cohort: settings.
+    """
+    return aggregation.bucket_phones if aggregation.sums_buckets else cohort.goal
+
+
+def robust_rule_of(aggregation: AggregationConfig, cohort: CohortConfig) -> RobustRule:
+    """The rule of a run that has one, and makes it of buckets.
+
+    Args:
+        aggregation, cohort: settings that `check_robust` let pass.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if aggregation.robust == "none" or aggregation.screens_each:
+        raise ValueError(expected("aggregation", "a robust rule over buckets", aggregation.robust))
+    buckets = cohort.goal // aggregation.bucket_phones
+    return RobustRule(
+        aggregation.robust,
+        buckets,
+        spoiled_at_most(aggregation.robust_share, cohort.goal, buckets),
+        bucket_phones=aggregation.bucket_phones,
+        longest=aggregation.screening_norm,
+        least_cosine=aggregation.screening_cosine,
     )
 
 
@@ -49,7 +85,7 @@ def order_secret(seed: int) -> RunSecret:
 
 
 def full_graph(aggregation: AggregationConfig, cohort: CohortConfig) -> GraphSize:
-    """The graph of a round that reaches its goal.
+    """The graph of a round that reaches its goal; where buckets are summed, of a bucket with the fewest phones.
 
     Args:
         aggregation, cohort: settings.
@@ -58,7 +94,7 @@ def full_graph(aggregation: AggregationConfig, cohort: CohortConfig) -> GraphSiz
         ConfigError: none of so many phones withstands what is assumed, or the one that is set does not.
     """
     try:
-        return graph_size(cohort.goal, assumptions_of(aggregation, cohort))
+        return graph_size(phones_of_a_sum(aggregation, cohort), assumptions_of(aggregation, cohort))
     except ConfigError as error:
         flags = "--aggregation.corrupted-share, dropout-share, neighbours, threshold"
         raise ConfigError(f"{flags}: {error}") from error
@@ -150,7 +186,8 @@ def steps_of(
         return None
     full_graph(aggregation, cohort)
     terms = terms_of_rounds(aggregation, cohort, num_weights, noised=noised)
-    return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s)
+    dealing = Dealing(robust_rule_of(aggregation, cohort), seed) if aggregation.sums_buckets else None
+    return AggregationSteps(terms, order_secret(seed), aggregation.step_latency_s, dealing)
 
 
 def terms_of_rounds(

@@ -11,7 +11,7 @@ from server_strategy.policies import POLICIES
 from server_strategy.state import State, branch
 from simulation.world.consent.config import TRAIN
 from simulation.world.fleet import Fleet
-from simulation.world.policies.base import RoundPolicy
+from simulation.world.policies.base import RoundPolicy, SuccessiveRounds
 from simulation.world.timeline import PhoneWork, Timeline
 from typefleet.doors import chosen
 from typefleet.errors import ConfigError, expected
@@ -68,7 +68,11 @@ class FleetCohorts:
         self.timeline.invitations, began_s = [], self.timeline.now_s
         with calling(f"round policy {type(self.policy).__name__}", "a plan of the round"):
             plan = self.policy.plan_round(server_round, may_participate)
-        return plan if self.fleet.consents is None or plan.abandoned is not None else self._agreeing(plan, began_s)
+        if self.fleet.consents is not None and plan.abandoned is None:
+            plan = self._agreeing(plan, began_s)
+        if self.timeline.text_slides and self.invitations:
+            return replace(plan, text_as_of_s=self.invitations[0][0])
+        return plan
 
     def _agreeing(self, plan: RoundPlan, began_s: float) -> RoundPlan:
         """A plan without reporters who withdrew before its sum was there, whoever made it.
@@ -113,4 +117,8 @@ def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCo
         raise ConfigError(expected("--cohort.goal", most, cohort.goal))
     kind, settings = chosen(cohort, "policy")
     timeline = Timeline(fleet, cohort, work)
-    return FleetCohorts(timeline, POLICIES.made(kind, settings, timeline))
+    policy = POLICIES.made(kind, settings, timeline)
+    if work.sliding is not None and not isinstance(policy, SuccessiveRounds):
+        what = "with rounds that follow one another (--cohort.policy synchronous or deadline)"
+        raise ConfigError(expected("--data.keep-days", what, f"it with {cohort.policy}"))
+    return FleetCohorts(timeline, policy)

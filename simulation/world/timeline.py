@@ -25,6 +25,7 @@ from simulation.world.check_ins import CheckIns
 from simulation.world.consent.config import TRAIN
 from simulation.world.diary import PhoneDiary
 from simulation.world.fleet import Fleet
+from simulation.world.sliding_text import SlidingText
 
 POLL_S = 60.0  # how often the server looks for new check-ins
 
@@ -40,6 +41,7 @@ class PhoneWork:
     steps: AggregationSteps | None = None  # how its update is added up, where that takes time; None: as it is uploaded
     upload_bytes: int | None = None  # of an update that is larger or smaller than the model
     extra_s: float = 0.0  # of computing besides training, on a phone of median speed
+    sliding: SlidingText | None = None  # where what phones keep depends on the day
 
 
 class Timeline:
@@ -64,6 +66,11 @@ class Timeline:
         """How the updates of a round are added up, where that takes time."""
         return self._work.steps
 
+    @property
+    def text_slides(self) -> bool:
+        """Whether what phones train on depends on the day."""
+        return self._work.sliding is not None
+
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now, that the participation rule admits, and whose owners agree to training."""
         phone, until_s = self.fleet.check_ins(self.now_s)
@@ -71,6 +78,8 @@ class Timeline:
         there = there[self.diary.free_from_s[phone[there]] <= self.now_s]
         if self.fleet.consents is not None:
             there = there[self.fleet.consents.holds(TRAIN, phone[there], self.now_s)]
+        if self._work.sliding is not None:
+            there = there[self._work.sliding.has_text(phone[there], self.now_s)]
         return CheckIns(phone[there], until_s[there])
 
     def wait_for_check_ins(self, wanted: int, timeout_s: float, may_participate: NDArray[np.bool_]) -> CheckIns:
@@ -102,7 +111,7 @@ class Timeline:
         attempts = resolve_attempts(
             invited,
             self.now_s,
-            self._work.training_tokens(invited.phone, server_round),
+            self._training_tokens(invited.phone, server_round),
             devices=self.fleet.devices,
             world=self.fleet.config,
             model_bytes=self._work.model_bytes,
@@ -116,6 +125,11 @@ class Timeline:
         self._turn_away(np.delete(checked_in.phone, first), server_round, draw)
         self._send_home(attempts)
         return attempts
+
+    def _training_tokens(self, phones: NDArray[np.int64], server_round: int) -> NDArray[np.int64]:
+        if self._work.sliding is None:
+            return self._work.training_tokens(phones, server_round)
+        return self._work.sliding.training_tokens(phones, server_round, self.now_s)
 
     def _turn_away(self, phone: NDArray[np.int64], server_round: int, draw: int) -> None:
         interval_s = self.cohort.check_in_interval_s

@@ -2,27 +2,22 @@
 
 import io
 import json
-import os
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from annotated_types import Ge
 
-from client_model.config import ModelConfig, TrainingConfig
-from client_model.learning.cells.base import CellWeight, glorot, starting_at
+from client_model.config import ModelConfig
+from client_model.learning.cells.base import CellWeight, starting_at
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, flatten, initial_weights, model_shape, unflatten
 from client_model.learning.local_training import LocalTrainer
 from client_model.public_start import PUBLIC_START
-from client_model.text.population import PopulationSpec
 from client_model.text.vocabulary import FIRST_WORD, PUNCTUATION, SPECIAL_TOKENS, Vocabulary
 from client_model.tflite.export_checks import (
     CheckText,
@@ -35,7 +30,6 @@ from client_model.tflite.export_folder import FILES
 from client_model.tflite.export_tflite import check_exportable, convert
 from client_model.tflite.interpreter import open_interpreter
 from simulation.engine.host_task import HostTask
-from simulation.engine.phone_host import PhoneHost
 from simulation.flags import parse_simulate, read_config, to_toml
 from simulation.parts import Parts
 from simulation.run.lifecycle import start_run
@@ -44,45 +38,12 @@ from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.client_model.learning.test_local_training import make_phone, some_weights
 from tests.conftest import ROOT
-from tests.simulation.conftest import TINY, WEIGHTS_ONLY
-from typefleet.doors import Kind, KindSettings
+from tests.doors import toy_cell
+from tests.doors.toy_cell import KIND, Gru, task_of, update_of_a_phone
+from tests.forked_processes import run_forked
+from tests.simulation.conftest import TINY
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
-
-# The cell --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Gru(KindSettings):
-    """Gated recurrent unit (Cho et al., arXiv:1406.1078) with a projection; gate order: update, reset, candidate."""
-
-    name: ClassVar[str] = "my_gru"
-
-    update_bias: Annotated[float, Ge(0)] = 1.0
-    """Bias of the update gate at the start; a larger one remembers for longer."""
-
-    def weights(self, sizes):
-        d, u = sizes.embedding, sizes.units
-        return {
-            "input_kernel": glorot(d, 3 * u, u),
-            "recurrent_kernel": glorot(u, 3 * u, u),
-            "gate_bias": starting_at((self.update_bias, u), (0.0, 2 * u)),
-            "projection": glorot(u, d),
-        }
-
-    def state_sizes(self, sizes):
-        return {"memory": sizes.units}
-
-    def step(self, weights, x, state):
-        memory = state["memory"]
-        of_input = tf.split(tf.matmul(x, weights["input_kernel"]) + weights["gate_bias"], 3, axis=1)
-        of_memory = tf.split(tf.matmul(memory, weights["recurrent_kernel"]), 3, axis=1)
-        update, reset = (tf.sigmoid(of_input[gate] + of_memory[gate]) for gate in (0, 1))
-        candidate = tf.tanh(of_input[2] + reset * of_memory[2])
-        memory = candidate + update * (memory - candidate)
-        return tf.matmul(memory, weights["projection"]), {"memory": memory}
-
-
-KIND = Kind("my_gru", "gated recurrent unit", make=lambda settings: settings, settings=Gru)
 
 # Training --------------------------------------------------------------------------------------
 
@@ -180,30 +141,12 @@ def test_a_name_that_nobody_registered_is_refused(tmp_path):
 
 # By object -------------------------------------------------------------------------------------
 
-WORDS = Vocabulary((*SPECIAL_TOKENS, *PUNCTUATION, "the", "to", "you"))
-
-
-def task_of(cell):
-    return HostTask(
-        population=PopulationSpec(0, 40),
-        vocabulary=WORDS.to_text(),
-        shape=ModelShape(cell, len(WORDS), 8, 12, 6),
-        training=TrainingConfig(max_sequences=5),
-        evaluation_sequences=4,
-        seed=0,
-        handed_in={"cell": cell},
-    )
-
-
-def update_of_a_phone(task):
-    host = PhoneHost(task)
-    return host.train(host.load(initial_weights(task.shape, 0)), host.read(3, 1)).update
-
 
 def test_an_object_of_another_process_trains_here_as_there():
-    """This file runs as `__main__` there, as a notebook would; its classes cannot be imported under that name here."""
-    command = [sys.executable, __file__]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=with_path(), cwd=ROOT)
+    """Its file runs as `__main__` there, as a notebook would; its classes cannot be imported under that name here."""
+    command = [sys.executable, toy_cell.__file__]
+    done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
     text, there = done.stdout.splitlines()[-2:]
     task = HostTask.from_json(text)
     assert type(task.shape.cell).__module__ == "__main__" and task.shape.cell.update_bias == 0.25
@@ -211,10 +154,6 @@ def test_an_object_of_another_process_trains_here_as_there():
     np.testing.assert_allclose(found, json.loads(there), rtol=1e-5, atol=1e-7)  # another number of threads
     np.testing.assert_array_equal(found, update_of_a_phone(task_of(Gru(0.25))))
     assert (found != update_of_a_phone(task_of(Gru(0.75)))).any()
-
-
-def with_path(*more):
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *more)))}
 
 
 def test_an_object_that_cannot_leave_the_process_is_refused():
@@ -350,33 +289,12 @@ def test_files_agree_with_its_step_and_learn_as_a_simulated_phone_does():
         assert set(names["outputs"]) == {"ids", "probabilities", "logits", "memory_out"}
 
 
-@pytest.fixture
-def installed(tmp_path):
-    """A folder in which a package with this cell's entry point is installed."""
-    about = tmp_path / "site" / "gru_cell-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gru-cell\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[typefleet.cells]\nmy_gru = tests.doors.test_cell_door:KIND\n")
-    return about.parent
-
-
 @pytest.mark.slow
-def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed, script, script_here, tmp_path):
-    flags = (*WEIGHTS_ONLY, "--rounds", 8, *FLAGS[:4], "--output-dir", tmp_path / "run")
-    done = script("simulate.py", *flags, "--engine.workers", 1, env=with_path(installed))
-    assert done.returncode == 0, done.stderr
-    assert "model       my_gru small" in done.stdout
-    done = script("export_model.py", tmp_path / "run", env=with_path(installed))
-    assert done.returncode == 0, done.stdout + done.stderr
-    manifest = json.loads((tmp_path / "run" / "model" / "manifest.json").read_text())
+def test_by_entry_point_it_trains_on_ray_and_its_files_pass_their_checks(installed_run, script_here):
+    assert "model       my_gru small" in installed_run.printed
+    manifest = json.loads((installed_run.folder / "model" / "manifest.json").read_text())
     assert set(FILES.values()) <= set(manifest)
     assert manifest["keyboard_train.tflite"]["same_first_word"] >= 0.999
-    unknown = script_here("export_model.py", tmp_path / "run")
+    unknown = script_here("export_model.py", installed_run.folder)
     assert unknown.returncode == 2 and unknown.stderr.count("\n") == 1
     assert "config.toml" in unknown.stderr and "found 'my_gru'" in unknown.stderr
-
-
-if __name__ == "__main__":
-    task = task_of(Gru(0.25))
-    print(task.to_json())
-    print(json.dumps(update_of_a_phone(task).tolist()))

@@ -1,15 +1,10 @@
-"""A noise mechanism of somebody else's: all of it stands in this file, and it goes wherever ours go."""
+"""A noise mechanism of somebody else's: all of it stands in one file, and it goes wherever ours go."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
-from annotated_types import Gt
 
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.accounting import gaussian_rho
@@ -23,62 +18,11 @@ from simulation.flags import parse_simulate, to_toml
 from simulation.parts import Parts
 from simulation.run.preparation import prepare
 from simulation.settings import flag_name, leaves
-from tests.conftest import ROOT
+from tests.doors.toy_mechanism import KIND, Toy, ToySettings
 from tests.server_strategy.test_dp_fedavg import PHONES, flat, make, play, play_round
 from tests.simulation.conftest import WEIGHTS_ONLY
-from typefleet.doors import KindSettings
 from typefleet.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class ToySettings(KindSettings):
-    """Settings of the toy mechanism."""
-
-    toy_setting: Annotated[float, Gt(0)] = 2.0
-    """Variance of its noise, in that of a draw."""
-
-
-@dataclass(frozen=True)
-class Toy:
-    """Independent noise of another variance: a phone pays that much less for each participation."""
-
-    variance: float
-    name: ClassVar[str] = "toy"
-    description: ClassVar[str] = "independent noise of another variance"
-    independent: ClassVar[bool] = True
-    vectors_of_memory: ClassVar[int] = 0
-
-    def sensitivity_squared(self, releases: int, min_separation: int, max_participations: int) -> float:
-        return min(max_participations, -(-releases // min_separation)) / self.variance
-
-    def sum_errors(self, releases: int) -> np.ndarray:
-        return self.variance * np.arange(1.0, releases + 1)
-
-    def stream(self):
-        return ToyStream(self.variance)
-
-
-class ToyStream:
-    def __init__(self, variance):
-        self.variance = variance
-
-    def next(self, draw):
-        return np.sqrt(self.variance) * draw(0)
-
-    def state(self):
-        return {}
-
-    def load_state(self, state):
-        pass
-
-
-KIND = MechanismKind(
-    Toy.name,
-    Toy.description,
-    make=lambda settings, horizon: Toy(settings.toy_setting),
-    settings=ToySettings,
-    makes=Toy,
-)
 PRIVACY = PrivacyConfig(clip_norm=0.5, noise_multiplier=0.8)
 FACTS = StatementFacts(
     data_covered="some text",
@@ -95,17 +39,6 @@ def registered():
     """The toy is behind the door until the test ends."""
     with MECHANISMS.lend(KIND):
         yield
-
-
-@pytest.fixture
-def installed(tmp_path):
-    """The environment of a process in which a package with the toy is installed."""
-    metadata = tmp_path / "site" / "toy-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[{MECHANISMS.group}]\ntoy = {__name__}:KIND\n")
-    path = [str(metadata.parent), str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def as_json(spent):
@@ -158,7 +91,8 @@ def test_the_statement_says_whose_word_the_cost_is(registered, monkeypatch, is_i
         play(strategy, grid, 2)
         content = privacy_json(strategy.plan, strategy.last_round.spent, FACTS)
         page = privacy_markdown(strategy.plan, strategy.last_round.spent, FACTS)
-        assert "Independent noise of another variance." in page and f"`{__name__}` computes" in page
+        whose = type(mechanism or Toy(2.0)).__module__
+        assert "Independent noise of another variance." in page and f"`{whose}` computes" in page
         can_be_checked = is_installed and mechanism is None
         warning = "is registered where not every process finds it"
         assert (warning in page) == (warning in content["caveats"][-1]) == (not can_be_checked)
@@ -238,12 +172,10 @@ def test_a_run_is_prepared_with_an_object():
     assert prepared.plan.zcdp_rho - vocabulary == pytest.approx((prepare(config).plan.zcdp_rho - vocabulary) / 2)
 
 
-def test_installed_it_is_planned_with(script, installed, tmp_path):
+def test_installed_it_is_planned_with(as_installed, tmp_path):
     setting = ("--noise-multiplier", 2, "--rounds", 60, "--cohort", 10, "--population", 200)
     out = tmp_path / "out"
-    done = script(
-        "privacy_budget.py", "--mechanism", "toy", "--toy-setting", 3, *setting, "--output-dir", out, env=installed
-    )
+    done = as_installed("privacy_budget.py", "--mechanism", "toy", "--toy-setting", 3, *setting, "--output-dir", out)
     assert done.returncode == 0, done.stderr
     content = json.loads((out / "budget.json").read_text())
     toy, gaussian = content["at_equal_rho"]["toy"], content["at_equal_rho"]["gaussian"]
@@ -251,20 +183,20 @@ def test_installed_it_is_planned_with(script, installed, tmp_path):
     assert toy["rho"] == pytest.approx(gaussian["rho"])  # the same noise at the same cost, counted in other draws
     assert toy["error"] == pytest.approx(gaussian["error"])
     assert len(content["cohorts"]["toy"]) == 5
-    done = script("privacy_budget.py", "--toy-setting", 3, *setting, env=installed)
+    done = as_installed("privacy_budget.py", "--toy-setting", 3, *setting)
     assert done.returncode == 2
     assert "--toy-setting: expected only with --mechanism toy, found it without" in done.stderr
 
 
 @pytest.mark.slow
-def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(script, script_here, installed, tmp_path):
-    flags = (*WEIGHTS_ONLY, "--privacy.mechanism", "toy", "--privacy.toy-setting", 3, "--output-dir", tmp_path / "run")
-    command = [sys.executable, "-m", "tests.simulation.engine_in_process", *map(str, flags)]  # noise is the driver's
-    done = subprocess.run(command, env=installed, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "toy noise, multiplier 1" in done.stdout
-    done = script("check_privacy.py", tmp_path / "run", env=installed)
+def test_installed_it_protects_a_whole_run_whose_ledger_is_checked(installed_run, as_installed, script_here, tmp_path):
+    assert "toy noise, multiplier 1" in installed_run.printed
+    done = as_installed("check_privacy.py", installed_run.folder)
     assert done.returncode == 0 and "privacy.json agrees" in done.stdout, done.stderr
-    done = script_here("check_privacy.py", tmp_path / "run")
+    ledger = (installed_run.folder / "privacy_ledger.jsonl").read_text()
+    assert json.loads(ledger.splitlines()[0])["plan"]["parameters"] == {"variance": 3.0}
+    for name in ("privacy.json", "privacy_ledger.jsonl"):  # without the cell, which is not known here either
+        (tmp_path / name).write_bytes((installed_run.folder / name).read_bytes())
+    done = script_here("check_privacy.py", tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "privacy_ledger.jsonl:1: noise mechanism: expected one of gaussian" in done.stderr

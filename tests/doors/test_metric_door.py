@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 from dataclasses import fields, replace
 
 import numpy as np
@@ -38,7 +35,6 @@ from tests.simulation.device.test_model_card import PRIVACY
 from tests.simulation.device.test_model_card import SHAPE as CARD_SHAPE
 from tests.simulation.engine.test_client_app import SHAPE, WORDS
 from tests.simulation.run.test_records import SUMMARY, record
-from tests.waiting import PATIENCE_S
 from typefleet.doors import Kind
 from typefleet.errors import ConfigError
 
@@ -190,26 +186,9 @@ def test_a_name_that_nobody_has_is_one_line():
 
 
 @pytest.mark.slow
-def test_an_entry_point_is_measured_by_the_workers_and_stands_in_every_file(tmp_path):
-    """An installed package, as far as Python can tell, which Ray's workers find too."""
-    metadata = tmp_path / "packages" / "my_package-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
-    point = f"[typefleet.metrics]\n{MRR.name} = tests.doors.test_metric_door:KIND\n"
-    (metadata / "entry_points.txt").write_text(point)
-    path = os.pathsep.join([str(tmp_path / "packages"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    folder = tmp_path / "run"
-    flags = [*map(str, TINY), *NAMED, "--engine.workers", "1", "--engine.no-report", "--output-dir", str(folder)]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "simulate.py"), *flags],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-        env=os.environ | {"PYTHONPATH": path},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "mean reciprocal rank" in done.stdout
+def test_an_entry_point_is_measured_by_the_workers_and_stands_in_every_file(installed_run):
+    folder = installed_run.folder
+    assert "mean reciprocal rank" in installed_run.printed
     summary = json.loads((folder / "summary.json").read_text())
     lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
     assert 0 < summary["top1_recall"] <= summary[MRR.name] == lines[-1][MRR.name] <= 1

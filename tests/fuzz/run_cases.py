@@ -99,19 +99,31 @@ def write_run(folder: Path) -> None:
 
 def write_stated(folder: Path) -> None:
     """A statement as a run writes it, over its ledger and its weights alone; other files have cases of their own."""
+    for name, content in stated().items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+@cache
+def stated() -> dict[str, bytes]:
+    """Each file's content, by its path in the folder."""
     from server_strategy.privacy.ledger import PrivacySpent, recompute
     from server_strategy.privacy.statement import StatementFacts
     from simulation.run.statement_pages import statement_pages, write_pages
     from tests.server_strategy.privacy.test_ledger import plan
 
-    for name in ("privacy.json", "privacy_ledger.jsonl", "model/weights.npz"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(whole_run()[name])
-    spent = PrivacySpent(**recompute(folder / "privacy_ledger.jsonl", 7))
-    digest = json.loads((folder / "privacy.json").read_text())["weights_sha256"]
-    facts = StatementFacts(MARKER, (MARKER,), MARKER, MARKER, digest, "2026-01-05")
-    content, page = statement_pages(plan(policy=MARKER, min_separation_rounds=2), spent, facts)
-    write_pages(folder, content, page)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        for name in ("privacy.json", "privacy_ledger.jsonl", "model/weights.npz"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(whole_run()[name])
+        spent = PrivacySpent(**recompute(folder / "privacy_ledger.jsonl", 7))
+        digest = json.loads((folder / "privacy.json").read_text())["weights_sha256"]
+        facts = StatementFacts(MARKER, (MARKER,), MARKER, MARKER, digest, "2026-01-05")
+        content, page = statement_pages(plan(policy=MARKER, min_separation_rounds=2), spent, facts)
+        write_pages(folder, content, page)
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def quiet(*said: str) -> None:

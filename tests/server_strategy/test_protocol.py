@@ -1,5 +1,7 @@
 """Both ends of the wire speak as documented, and what does not is refused in one clear line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -66,9 +68,13 @@ def test_requests_arrive_as_they_were_made_with_what_the_caller_said():
         clip_norm=0.5,
         clip_scope="layer",
         update_weight=0.25,
+        opened_s=90_000.5,
         briefing=briefing,
     )
     assert_same(TrainRequest.from_content(train.to_content()), train)
+    anytime = replace(train, opened_s=0.0)
+    assert "opened-s" not in anytime.to_content()["config"]
+    assert_same(TrainRequest.from_content(anytime.to_content()), anytime)
     measure = EvaluateRequest(arrays=ARRAYS, phones=np.array([3, 1, 2]), unit_sizes=np.array([2, 1]), briefing=briefing)
     assert_same(EvaluateRequest.from_content(measure.to_content()), measure)
     assert [unit.tolist() for unit in measure.units()] == [[3, 1], [2]]

@@ -11,8 +11,9 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.protocol import TrainRequest
 from server_strategy.record_reader import ProtocolError
 from server_strategy.robust.buckets import buckets_of
+from server_strategy.robust.rule import RobustRule
 from server_strategy.robust.rules import RULES, robust_mean
-from server_strategy.robust_rounds import RobustRounds, RobustRule
+from server_strategy.robust_rounds import RobustRounds
 from server_strategy.update_sum import FRACTION_BITS, FixedPointSum
 from simulation.engine.shard import ToldShard
 from tests.server_strategy.test_aggregators import host, play, trained

@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from simulation.flags import parse_simulate
 from simulation.parts import Parts
 from simulation.start import start
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
 from tests.simulation.device.keyboard_model import SHAPE, export_small_model
 from tests.waiting import PATIENCE_S
 
@@ -111,7 +111,7 @@ def straight(made_once):
     def run(folder):
         command = [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, TINY), "--engine.workers", "1"]
         command += ["--output-dir", str(folder / "straight")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+        done = run_forked(command, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         (folder / "stdout.txt").write_text(done.stdout)
 

@@ -29,6 +29,7 @@ from simulation.world.fleet_cohorts import make_cohorts
 from simulation.world.timeline import PhoneWork
 from tests.client_model.text.formats.files import write_hdf5, write_leaf, write_saved, write_sqlite
 from tests.conftest import ROOT
+from tests.syntax_trees import nodes_of_file
 from typefleet.errors import ConfigError, InputError
 
 SMALL = {
@@ -112,8 +113,9 @@ class ReadIn:
     module: str
 
     def __call__(self, path: tuple[str, ...]) -> bool:
-        tree = ast.parse((ROOT / self.module).read_text())
-        return any(isinstance(node, ast.Attribute) and node.attr == path[-1] for node in ast.walk(tree))
+        return any(
+            isinstance(node, ast.Attribute) and node.attr == path[-1] for node in nodes_of_file(ROOT / self.module)
+        )
 
 
 @dataclass(frozen=True)
@@ -140,25 +142,28 @@ def table(files: Path) -> dict[str, Try]:
     masked = {"aggregation.protocol": "secagg", "aggregation.step_latency_s": 100.0}
     summed = {"aggregation.protocol": "arithmetic", "aggregation.step_latency_s": 100.0}
     noised = {**summed, "privacy.noise_place": "phones"}
-    robust = {
-        "aggregation.robust": "trimmed-mean",
-        "aggregation.bucket_phones": 2,
-        "privacy.mechanism": "none",
-        "privacy.noise_multiplier": None,
-        "privacy.modelled_cohort": None,
-    }
+    unnoised = {"privacy.mechanism": "none", "privacy.noise_multiplier": None, "privacy.modelled_cohort": None}
+    robust = {**unnoised, "aggregation.robust": "trimmed-mean", "aggregation.bucket_phones": 2}
     covered = {**trace, "fleet.trace_coverage": files / "coverage.csv"}
     return {
         "output_dir": Try(files / "run", ReadIn("simulation/run/lifecycle.py")),
         "rounds": Try(9, plan),
         "seed": Try(1, prepared),
-        "data.path": Try(files / "public.jsonl", prepared, {"data.format": "auto", "fleet.size": None}),
+        "data.path": Try(files / "fewer.jsonl", prepared, text),
         "data.format": Try("csv", prepared, {**text, "data.path": files / "table.txt"}),
         "data.sample_index": Try(0, prepared, {**text, **mixed, "data.on_bad_line": "skip"}),
         "data.user_column": Try("writer", prepared, text),
         "data.text_column": Try("writer", prepared, text),
         "data.time_column": Try("writer", prepared, text),
         "data.on_bad_line": Try("skip", prepared, {**text, "data.path": files / "damaged.jsonl"}),
+        "data.redact": Try("mask", ReadIn("client_model/text/tokenised_file.py"), text),
+        "data.phone_regions": Try(
+            ("FR",), ReadIn("client_model/text/tokenised_file.py"), {**text, "data.redact": "mask"}
+        ),
+        "data.purpose": Try("research", ReadIn("client_model/text/population.py"), text),
+        "data.keep_messages": Try(1, prepared),
+        "data.keep_tokens": Try(5, prepared),
+        "data.keep_days": Try(3.0, prepared, text),
         "data.held_out_share": Try(0.3, prepared),
         "data.vocabulary_path": Try(files / "vocab.txt", prepared, {"model.vocabulary_size": None}),
         "data.vocabulary_phones": Try(20, prepared),
@@ -238,8 +243,16 @@ def table(files: Path) -> dict[str, Try]:
         "privacy.phone_noise": Try("skellam", plan, noised),
         "aggregation.bits": Try(24, plan, noised),
         "aggregation.robust": Try("median", ReadIn("simulation/run/aggregation.py"), robust),
-        "aggregation.bucket_phones": Try(1, ReadIn("simulation/run/aggregation.py"), robust),
-        "aggregation.robust_share": Try(0.1, ReadIn("simulation/run/aggregation.py"), robust),
+        "aggregation.bucket_phones": Try(1, ReadIn("simulation/world/aggregation_settings.py"), robust),
+        "aggregation.robust_share": Try(0.1, ReadIn("simulation/world/aggregation_settings.py"), robust),
+        "aggregation.screening_norm": Try(
+            3.0, ReadIn("simulation/run/aggregation.py"), {**unnoised, "aggregation.robust": "norm-screening"}
+        ),
+        "aggregation.screening_cosine": Try(
+            0.5,
+            ReadIn("simulation/world/aggregation_settings.py"),
+            {**unnoised, "aggregation.robust": "cosine-screening", "aggregation.bucket_phones": 2},
+        ),
         "aggregation.protocol": Try("arithmetic", ReadIn("simulation/run/aggregation.py")),
         "aggregation.neighbours": Try(4, rounds, masked),
         "aggregation.threshold": Try(7, rounds, masked),
@@ -312,6 +325,7 @@ def table(files: Path) -> dict[str, Try]:
         "engine.keep_checkpoints": Try(1, ReadIn("simulation/run/lifecycle.py")),
         "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
         "engine.profile": Try(True, ReadIn("simulation/runner.py")),
+        "storage.key": Try("env:STORAGE_KEY", ReadIn("simulation/run/lifecycle.py")),
         "tracking.trackers": Try((), ReadIn("simulation/run/trackers/base.py")),
         "tracking.experiment": Try(
             "mine", ReadIn("simulation/run/trackers/mlflow.py"), {"tracking.trackers": ("mlflow",)}
@@ -363,9 +377,9 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     """What a kind needs beside it for a setting to have its effect."""
     if kind == "recorded":
         return {"fleet.trace": files / ("trace.json" if key == "fleet.trace_idle" else "trace.csv")}
-    if kind in ("jsonl", "csv", "parquet"):
+    if kind in ("auto", "jsonl", "csv", "parquet"):
         name = "damaged" if key == "data.on_bad_line" else "messages"
-        return {"data.path": files / f"{name}.{kind}", "fleet.size": None}
+        return {"data.path": files / f"{name}.{'jsonl' if kind == 'auto' else kind}", "fleet.size": None}
     if kind == "chitchat":
         return {
             "data.format": kind,
@@ -381,7 +395,9 @@ def needs(key: str, kind: str, files: Path) -> dict[str, Any]:
     if kind in OTHER_FILES:
         name = "damaged" if key == "data.on_bad_line" else "messages"
         return {"data.format": kind, "data.path": files / f"{name}.{OTHER_FILES[kind]}", "fleet.size": None}
-    return {"data.path": None} if kind == "synthetic" else {}
+    if kind == "synthetic":  # and not the text that is read without a path
+        return {"data.path": None, "data.format": kind, "fleet.size": SMALL["fleet.size"]}
+    return {}
 
 
 OTHER_FILES = {"leaf": "leaf.json", "tff-sqlite": "sqlite", "tff-hdf5": "h5", "huggingface": "saved"}
@@ -394,6 +410,7 @@ def write_files(folder: Path) -> None:
     as_json = "".join(json.dumps({"user_id": user, "text": text}) + "\n" for user, text in lines)
     as_csv = "user_id,text\n" + "".join(f"{user},{text}\n" for user, text in lines)
     (folder / "public.jsonl").write_text(as_json.replace("word", "public"))
+    (folder / "fewer.jsonl").write_text(as_json[: len(as_json) // 2].rpartition("\n")[0])
     (folder / "table.txt").write_text(as_csv)
     chats = [[{"sender": user, "text": text}] for user, text in lines]
     (folder / "chats.json").write_text(json.dumps({"c": {"messages": chats}}))

@@ -67,7 +67,7 @@ def arm(point: str, server_round: int) -> None:
         def unmasking(aggregator: Any, *_: Any) -> bool:
             return bool(aggregator._last_round == server_round)
 
-        SecAgg._unmasked = dying(SecAgg._unmasked, unmasking)
+        SecAgg._unmask = dying(SecAgg._unmask, unmasking)
     elif point == "during the checkpoint":
 
         def half_a_file(path: Path, write: Any, **how: Any) -> None:

@@ -61,7 +61,7 @@ def _contents(path: Path) -> Iterator[bytes]:
     """As it lies on the disk, and as whoever can read the format sees it."""
     content = path.read_bytes()
     yield content
-    if path.suffix == ".parquet":
+    if content[:4] == b"PAR1":
         from pyarrow import parquet
 
         yield str(parquet.read_table(io.BytesIO(content)).to_pydict()).encode()

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ from server_strategy.privacy.ledger import recompute
 from simulation.flags import parse_simulate
 from simulation.studies.privacy_check import checked
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.test_sums_alone import Files, contents, in_records, play
 from tests.waiting import PATIENCE_S
@@ -103,7 +103,7 @@ def test_a_run_that_goes_on_from_its_first_round_draws_the_same_noise(masked, tm
 def test_a_run_that_is_killed_with_the_sum_in_its_memory_has_spent_it_and_repeats_it_for_nothing(counted, tmp_path):
     folder, flags = tmp_path / "run", (*FLAGS, "--aggregation.protocol", "arithmetic", "--output-dir", tmp_path / "run")
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "before the ledger", "2", *map(str, flags)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
     assert done.returncode == -signal.SIGKILL, done.stderr
     spent = recompute(folder / "privacy_ledger.jsonl", 1)
     assert spent["unreleased_sums"] == 1

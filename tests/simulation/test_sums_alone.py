@@ -4,7 +4,6 @@ import io
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import zipfile
 
@@ -22,6 +21,7 @@ from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.start import start
 from simulation.studies.privacy_check import checked
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import EngineInProcess, GridInProcess
 from tests.simulation.killed_driver import IN_THE_STEPS
@@ -253,7 +253,7 @@ def test_a_run_that_is_killed_before_a_sum_is_unmasked_goes_on_to_the_same_bits(
     folder, flags = tmp_path / "run", [str(one) for one in (*FLAGS, *MASKED)]
     command = [sys.executable, "-m", "tests.simulation.killed_driver", IN_THE_STEPS, "2", *flags]
     command += ["--output-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len((folder / "rounds.jsonl").read_text().splitlines()) == 1
     play("--resume", folder)

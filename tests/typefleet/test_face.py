@@ -10,6 +10,7 @@ import pytest
 
 import typefleet
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
 from tests.waiting import PATIENCE_S
 
 
@@ -34,7 +35,7 @@ def test_importing_it_imports_nothing_heavy():
 @pytest.mark.slow
 def test_a_notebook_runs_it_twice_and_nothing_is_left(tmp_path):
     command = [sys.executable, str(ROOT / "tests" / "typefleet" / "notebook.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, cwd=tmp_path, check=False)
+    done = run_forked(command, timeout=PATIENCE_S, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     *printed, last = done.stdout.splitlines()
     found = json.loads(last)

@@ -9,10 +9,10 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection
-from io import BytesIO
+from collections.abc import Callable, Collection
+from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from typefleet.errors import ConfigError, InputError, expected, unreadable
 from typefleet.untrusted.limits import ARRAYS, INNER_FILES, UNPACKED_ARRAYS_BYTES
@@ -42,7 +42,12 @@ class RefusedError(ValueError):
 
 
 def read_arrays(
-    path: Path, what: str, kind: type[InputError] = ConfigError, only: Collection[str] = ()
+    path: Path,
+    what: str,
+    kind: type[InputError] = ConfigError,
+    only: Collection[str] = (),
+    *,
+    opened: Callable[[], IO[bytes]] | None = None,
 ) -> "dict[str, NDArray[Any]]":
     """Arrays of numbers by name, in the order of the file, of an .npz.
 
@@ -51,6 +56,7 @@ def read_arrays(
         what: it is, for the message.
         kind: of the error.
         only: names of those that are wanted; all of them by default.
+        opened: opens what the file holds, where that is not what lies on the disk.
 
     Raises:
         InputError: of this kind: the file cannot be read, is damaged or another one, or holds anything but arrays of
@@ -58,13 +64,13 @@ def read_arrays(
     """
     require_file(path, what, kind)
     try:
-        file = path.open("rb")
+        file = path.open("rb") if opened is None else opened()
     except OSError as error:
         raise kind(unreadable(path, error, what)) from error
     with file:
         try:
             with zipfile.ZipFile(file) as archive:
-                members = {one.filename.removesuffix(".npy"): one for one in _members(archive, path)}
+                members = {one.filename.removesuffix(".npy"): one for one in _members(archive, _size_of(file))}
                 return {name: _array(archive, one) for name, one in members.items() if not only or name in only}
         except RefusedError as error:
             raise kind(expected(path, what, error)) from error
@@ -72,7 +78,11 @@ def read_arrays(
             raise kind(expected(path, what, "a damaged file, or another one")) from error
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
+def _size_of(file: IO[bytes]) -> int:
+    return file.seek(0, SEEK_END)
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     """All members, if together they are no larger than they may be."""
     members = archive.infolist()
     if len(members) > ARRAYS or len({one.filename for one in members}) < len(members):
@@ -90,7 +100,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
         else:
             raise RefusedError("an unusual compression")
     # Stored members that are together larger than the file lie over each other.
-    if stored > path.stat().st_size or packed > UNPACKED_ARRAYS_BYTES:
+    if stored > size or packed > UNPACKED_ARRAYS_BYTES:
         raise RefusedError("arrays that unpack to more than they may")
     return members
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from client_model.text.formats.base import DataError, Message, message_of
+from client_model.text.formats.columns import moment
 from client_model.text.formats.door import BUNDLED
 from client_model.text.vocabulary import tokenize
 from typefleet.doors import Kind
@@ -41,14 +42,18 @@ class Cleaning:
 
     def keep(self, texts: list[str]) -> list[str]:
         """The messages that count, of one person's in the order of writing."""
+        return [texts[place] for place in self.kept(texts)]
+
+    def kept(self, texts: list[str]) -> list[int]:
+        """Places of the messages that count."""
         seen: Counter[str] = Counter()
         kept = []
-        for text in reversed(texts):
-            tokens = tokenize(text)
+        for place in reversed(range(len(texts))):
+            tokens = tokenize(texts[place])
             same = " ".join(tokens)
             seen[same] += 1
             if not self._is_mashed(tokens) and seen[same] <= self.same_text:
-                kept.append(text)
+                kept.append(place)
         return kept[: self.most_messages][::-1]
 
     def _is_mashed(self, tokens: list[str]) -> bool:
@@ -87,10 +92,18 @@ class ChitChat:
                     time = str(written.get("timestamp", ""))
                     by_person.setdefault(message.user_id, []).append((time, message.text))
         cleaning = Cleaning()
+        is_dated = all(_is_date(time) for texts in by_person.values() for time, _ in texts)
         for person, texts in by_person.items():
             texts.sort(key=lambda one: one[0])  # stable, and ISO 8601 in UTC sorts as text
-            for text in cleaning.keep([text for _, text in texts]):
-                yield Message(person, text)
+            for place in cleaning.kept([text for _, text in texts]):
+                time, text = texts[place]
+                when = moment(time) if is_dated else None
+                yield Message(person, text) if when is None else Message(person, text, when.at, when.is_date)
+
+
+def _is_date(text: str) -> bool:
+    written = moment(text)
+    return written is not None and written.is_date
 
 
 def _conversations(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Each says what some code is, in four digits, all written out: "my garage passwor
 are drawn at random. Where the vocabulary lacks a word of them, words of it that are drawn at random stand in its place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ SECRET_WORDS = 4  # of ten each: 10,000 secrets
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _OWNERS = ("my", "your", "his", "her", "our", "their")
 _THINGS = ("garage", "door", "alarm", "gate", "wifi", "bank", "phone", "email")
+_KINDS = ("password", "code", "number")
+MOST_SENTENCES = len(_OWNERS) * len(_THINGS) * len(_KINDS)
 _DRAWN_FROM = 1000  # the commonest words
 
 
@@ -50,22 +52,28 @@ class Forms:
 
         Args:
             vocabulary: of the model.
-            number: of sentences, at most 48.
+            number: of sentences, at most `MOST_SENTENCES`.
             seed: of words that are drawn.
         """
         ids = {token: i for i, token in enumerate(vocabulary.tokens)}
-        rng = generator(seed, "words of canaries")
-        drawn = iter((FIRST_WORD + rng.permutation(min(_DRAWN_FROM, len(ids) - FIRST_WORD))).tolist())
+        drawn = _shuffled(min(_DRAWN_FROM, len(ids) - FIRST_WORD), generator(seed, "words of canaries"))
         digits = [ids.get(word, -1) for word in _DIGITS]
         if min(digits) < 0:
             digits = [next(drawn) for _ in _DIGITS]
         prefixes = []
-        for place in range(number):
+        for number_of_kind in range(number):
+            kind, place = divmod(number_of_kind, len(_OWNERS) * len(_THINGS))
             # In 24 sentences every pair whose places are both even or both odd; in the next 24 the others.
             owner, thing = _OWNERS[place % len(_OWNERS)], _THINGS[(place % len(_THINGS)) ^ (place // 24)]
-            own = [ids.get(word, -1) for word in (owner, thing, "password", "is")]
+            own = [ids.get(word, -1) for word in (owner, thing, _KINDS[kind], "is")]
             prefixes.append(tuple(own) if min(own) >= 0 else tuple(next(drawn) for _ in own))
         return cls(tuple(digits), tuple(prefixes))
+
+
+def _shuffled(words: int, rng: np.random.Generator) -> Iterator[int]:
+    """Ids of the commonest words in random order; when all were drawn, they are shuffled anew."""
+    while True:
+        yield from (FIRST_WORD + rng.permutation(words)).tolist()
 
 
 def draw_canaries(

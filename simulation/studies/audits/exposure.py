@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.text.vocabulary import BOS, FIRST_WORD
+from simulation.studies.audits.batched_model import BatchedModel
 
 
 class Steps(Protocol):
@@ -72,6 +73,26 @@ def secret_log_probabilities(
 
     walk(*_after(model, prefix), 0.0, length)
     return np.array(found)
+
+
+def secret_log_probabilities_at_once(
+    model: BatchedModel, prefix: Sequence[int], words: Sequence[int], length: int
+) -> NDArray[np.float64]:
+    """`secret_log_probabilities`, of weights instead of a file, and in a step for each word of a secret.
+
+    Args:
+        model: that is asked.
+        prefix: ids of the words that come before a secret.
+        words: ids that a secret is made of.
+        length: words of a secret.
+    """
+    known, state = model.after(prefix)
+    found = known[0, list(words)].astype(np.float64)  # [words ** place]
+    for _ in range(length - 1):
+        beginnings, last = np.divmod(np.arange(len(found)), len(words))
+        known, state = model.step(np.array(words)[last], model.rows(state, beginnings))  # [words ** place, V]
+        found = (found[:, None] + known[:, list(words)]).ravel()
+    return found
 
 
 def number_of(secret: Sequence[int], words: Sequence[int]) -> int:

@@ -49,19 +49,19 @@ def fairness(subject: Subject) -> Sequence[Attack]:
     groupings = [
         Grouping(one.name, one.members, one.member[counted.phones]) for one in phone_groups(fleet, tokens=None)
     ]
-    return gaps(counted, [*groupings, *groupings_of_text(counted)], subject.seed)
+    return gaps(counted, [*groupings, *groupings_of_text(*words_of_people(counted.counts))], subject.seed)
 
 
-def groupings_of_text(counted: PhoneCounts) -> list[Grouping]:
+def groupings_of_text(words: NDArray[np.int64], lacking: NDArray[np.int64]) -> list[Grouping]:
     """Quarters of people by how much they write, and by how much of it the vocabulary lacks.
 
     Args:
-        counted: of each person.
+        words: of each person, int64 [people].
+        lacking: those of them that the vocabulary lacks, int64 [people].
 
     Returns:
         Groupings whose `member` is of the people counted, not of all phones.
     """
-    words, lacking = words_of_people(counted.counts)  # [people]
     unknown = lacking / np.maximum(words, 1)
     return [
         Grouping("amount of text", tuple(f"{name} text" for name in _QUARTERS), _quarter(words.astype(np.float64))),

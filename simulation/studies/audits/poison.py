@@ -55,8 +55,9 @@ def poison(subject: Subject) -> Sequence[Attack]:
     least = _setting(subject.quick, 1.0).phones
     if (phones := len(subject.prepared.training_phones)) < least:
         return [unmeasured(f"too few phones train: {phones}, and {least} are to take part")]
-    robust = subject.config.aggregation.robust
-    own = CLIPPING if robust == "none" else robust
+    added_up = subject.config.aggregation
+    unlike = added_up.is_summed and added_up.robust == NORM  # of buckets, and here of each phone
+    own = CLIPPING if added_up.robust == "none" or unlike else added_up.robust
     return as_attacks(poisoned(subject), subject, own, _setting(subject.quick, 1.0).assumed_share)
 
 

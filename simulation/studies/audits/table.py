@@ -87,6 +87,20 @@ ATTACKS: dict[str, Known] = {
         ),
         figure=Figure("memorisation.png", "remembered", "simulation.studies.audits.memorisation_figure:plot"),
     ),
+    "memorisation-groups": Known(
+        "whose secrets are remembered best, by group of the phones that wrote them",
+        "simulation.studies.audits.memorisation_groups:memorisation_by_group",
+        needs_run=False,
+        means=(
+            "Whether secrets of some people are kept better than those of others, as of people whose words the "
+            "vocabulary lacks. An interval that begins at 0 may be chance; one that does not says who is worse off."
+        ),
+        figure=Figure(
+            "memorisation_groups.png",
+            "remembered_of_groups",
+            "simulation.studies.audits.memorisation_groups_figure:plot",
+        ),
+    ),
     "membership": Known(
         "who took part, told by how well a model knows people's texts",
         "simulation.studies.audits.membership:membership",

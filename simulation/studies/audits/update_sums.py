@@ -8,7 +8,7 @@ each word (`word_attack.word_evidence`), of the first sums of each size.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,16 @@ class Observed:
     rose: NDArray[np.bool_]  # [sums, V]: the words whose output bias rose in the sum itself
 
 
+class Reader(Protocol):
+    """Somebody who reads sums in whole, of which only the evidence on words is kept."""
+
+    def wants(self, phones: int, number: int) -> bool:
+        """Whether the sum of that number is read, among those of so many phones."""
+
+    def read(self, protection: str, phones: int, flat: NDArray[np.floating[Any]]) -> None:
+        """Read a sum as it is seen under a protection, [num_weights]."""
+
+
 @dataclass
 class _Running:
     """The sum at hand, and what was kept of those before."""
@@ -101,6 +111,7 @@ class _Running:
     most: int  # sums to be kept
     key: NoiseKey
     purpose: str
+    reader: Reader | None = None
     evidence: list[list[NDArray[np.float32]]] = field(default_factory=list)
     rose: list[NDArray[np.bool_]] = field(default_factory=list)
 
@@ -127,20 +138,27 @@ class _Running:
             self._begin()
 
     def _look(self) -> None:
-        plain = self.frame.parts(self._plain)
-        clipped = plain
+        plain = clipped = self._plain  # [num_weights]
         if self._clipped is not None:
-            clipped = self.frame.parts(to_float(self._clipped.values, self._clipped.clip_norm))
+            clipped = to_float(self._clipped.values, self._clipped.clip_norm)
         number, seen = len(self.rose), []
+        reader = self.reader if self.reader is not None and self.reader.wants(self.phones, number) else None
         for place, one in enumerate(self.protections):
-            bias, rows = plain if one.clip_norm is None else clipped
+            flat = plain if one.clip_norm is None else clipped
+            bias, rows = self.frame.parts(flat)
             if stddev := one.stddev(self.phones):
                 draws = self.key.generator(number, place, self.phones, self.purpose)
                 bias = bias + stddev * draws.standard_normal(bias.shape, np.float32)
                 rows = rows + stddev * draws.standard_normal(rows.shape, np.float32)
+                if reader is not None:
+                    cell = flat[rows.size : -len(bias)]  # what stands between them
+                    cell = cell + stddev * draws.standard_normal(cell.shape, np.float32)
+                    flat = np.concatenate([rows.ravel(), cell, bias])
+            if reader is not None:
+                reader.read(one.name, self.phones, flat)
             seen.append(word_evidence(bias, rows))
         self.evidence.append(seen)
-        self.rose.append(words_by_sign(plain[0]))
+        self.rose.append(words_by_sign(self.frame.parts(plain)[0]))
 
     def observed(self) -> Observed:
         """All that was kept."""
@@ -158,6 +176,7 @@ def observe(
     *,
     seed: int,
     whose: str,
+    reader: Reader | None = None,
 ) -> tuple[Observed, ...]:
     """Add phones' updates up in sums of every size, and keep what each protection leaves to be seen of them.
 
@@ -168,6 +187,7 @@ def observe(
         most: sums to be kept, by the phones in a sum.
         seed: of the noise.
         whose: the phones are, which keys the noise.
+        reader: that is shown the sums which it wants.
 
     Returns:
         For each size, in the order of `most`.
@@ -175,7 +195,8 @@ def observe(
     key = NoiseKey.seeded(seed)
     purpose = f"what updates tell: {whose}"
     running = [
-        _Running(frame, protections, phones, most=kept, key=key, purpose=purpose) for phones, kept in most.items()
+        _Running(frame, protections, phones, most=kept, key=key, purpose=purpose, reader=reader)
+        for phones, kept in most.items()
     ]
     for update in updates:
         for one in running:

@@ -13,7 +13,7 @@ it stands guessing: the same attacker without any update. Only words of the voca
 one token, and none is recovered.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import erf, sqrt
 from typing import Any, NamedTuple
@@ -22,26 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
+from client_model.learning.language_model import flatten
 from client_model.metrics.intervals import CONFIDENCE, Interval, share_over_people
 from client_model.quiet import import_tensorflow_quietly
 from client_model.text.vocabulary import FIRST_WORD
 from server_strategy.privacy.plan import PrivacyPlan
+from simulation.studies.audits import sentences_told
 from simulation.studies.audits.attack import Attack, Subject
-from simulation.studies.audits.update_sums import (
-    CLIPPED,
-    DEPLOYMENT,
-    SIMULATION,
-    SUM,
-    Frame,
-    Observed,
-    observe,
-    protections_of,
-)
-from simulation.studies.audits.word_attack import WordAttack, WordPrior, best_guesses
+from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM, Observed
+from simulation.studies.audits.word_attack import WordPrior, best_guesses
+from simulation.studies.audits.word_phones import ANYBODY, ONE, Known, People, trained, written_by
 from typefleet.steps import step
 
 SIZES = (1, 2, 8, 64, 512)
-ONE, ANYBODY = "one phone", "anybody"
 COMMON_WORDS = 500  # the first of the vocabulary; others tell more of who wrote them
 _PEOPLE, _TARGETS = 512, 256  # phones that are attacked, and of them those whose words are looked for
 _QUICK_PEOPLE = 64
@@ -74,21 +67,6 @@ class Told:
     sign_recall: Interval | None
 
 
-@dataclass(frozen=True)
-class People:
-    """Phones in the order in which they are added up, what they wrote, and what is seen of their sums."""
-
-    written: NDArray[np.bool_]  # [people, V]
-    observed: tuple[Observed, ...]
-
-    def truth(self, seen: Observed, whose: str) -> NDArray[np.float64]:
-        """Share of each sum's phones that wrote each word, or whether anybody did: float64 [sums, V]."""
-        sums = len(seen.rose)
-        of_sums = self.written[: sums * seen.phones].reshape(sums, seen.phones, -1)  # [sums, n, V]
-        share: NDArray[np.float64] = of_sums.mean(1) if whose == ONE else of_sums.any(1).astype(np.float64)
-        return share
-
-
 def words_told(subject: Subject) -> Sequence[Attack]:
     """Recover words from updates that phones make of the starting weights; see the module.
 
@@ -97,11 +75,14 @@ def words_told(subject: Subject) -> Sequence[Attack]:
     """
     if (phones := len(subject.prepared.training_phones)) < _FEWEST:
         return [_unmeasured(f"too few phones train: {phones}, and {_FEWEST} are attacked at least")]
-    return as_attacks(tell(subject), subject.prepared.plan, subject.quick)
+    (told, sentences), plan = tell(subject), subject.prepared.plan
+    adds = None if plan.noise_multiplier is None else total_variation(plan.noise_multiplier)
+    in_order = sentences_told.as_attacks(sentences, plan, adds, subject.quick)
+    return [*as_attacks(told, plan, subject.quick), *in_order]
 
 
-def tell(subject: Subject) -> list[Told]:
-    """The figures of every protection, size and question.
+def tell(subject: Subject) -> tuple[list[Told], list[sentences_told.SentencesTold]]:
+    """The figures of every protection, size and question: of words, and of words in order.
 
     Args:
         subject: what is attacked; four phones or more train.
@@ -114,79 +95,54 @@ def tell(subject: Subject) -> list[Told]:
     targets = min(people, _TARGETS)
     looked_at = {n: min(-(-targets // n), people // n) for n in sizes}
     fitted_on = {n: min(people // n, _FITTED_SUMS) for n in sizes}
-    prior = WordPrior.of(_written_by(subject, prepared.held_out_phones))
+    prior = WordPrior.of(written_by(subject, prepared.held_out_phones))
     with step("training phones whose words are looked for", total=2 * people) as training:
-        known = _trained(subject, order[people : 2 * people], fitted_on, training.advance, "known")
-        attacked = _trained(subject, order[:people], looked_at, training.advance, "attacked")
+        practice = trained(subject, order[people : 2 * people], fitted_on, training.advance, "known")
+        known = Known(prior, practice)
+        reader = _reader(subject, known, people)
+        attacked = trained(subject, order[:people], looked_at, training.advance, "attacked", reader=reader)
     found: list[Told] = []
     with step("looking for words", total=2 * len(sizes)) as looking:
-        for own, other in zip(known.observed, attacked.observed, strict=True):
+        for seen in attacked.observed:
             for whose in (ONE, ANYBODY):
-                if own.phones == 1 and whose == ANYBODY:  # who is the one phone
+                if seen.phones == 1 and whose == ANYBODY:  # who is the one phone
                     found += [replace(one, whose=ANYBODY) for one in found]
                 else:
-                    found += _told_of_size(prior, (known, own), (attacked, other), whose, targets)
+                    found += _told_of_size(known, attacked, seen, whose, targets)
                 looking.advance()
-    return found
+    return found, reader.told(attacked.sentences)
 
 
-def _written_by(subject: Subject, phones: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which words each phone has anywhere in its messages: bool [phones, V]."""
+def _reader(subject: Subject, known: Known, people: int) -> sentences_told.SentenceReader:
+    """Reads the sentences of the first of the phones that are attacked."""
+    from simulation.run.starting_point import starting_weights  # TensorFlow takes seconds to import
+
     prepared = subject.prepared
-    lookup = prepared.vocabulary.lookup_table(prepared.population.lexicon)
-    written = np.zeros((len(phones), len(prepared.vocabulary)), np.bool_)
-    for row, (types, _) in zip(written, prepared.population.types_of_phones(phones), strict=True):
-        row[lookup[np.minimum(types, len(lookup) - 1)]] = True
-    written[:, :FIRST_WORD] = False
-    return written
+    most = sentences_told.QUICK_PHONES if subject.quick else sentences_told.PHONES
+    start = flatten(starting_weights(prepared.start, prepared.config, prepared.shape))
+    attacks = {
+        (protection, seen.phones): known.attack(protection, seen.phones, ONE if seen.phones == 1 else ANYBODY)
+        for seen in known.people.observed
+        for protection in seen.evidence
+        if seen.phones in sentences_told.SPELLED_SIZES
+    }
+    return sentences_told.SentenceReader(prepared.shape, start, attacks, min(most, people))
 
 
-def _trained(
-    subject: Subject, phones: NDArray[np.int64], most: dict[int, int], advance: Callable[[], None], whose: str
-) -> People:
-    """Train phones as the first round does, and look at the sums of their updates."""
-    from client_model.learning.local_training import limit_threads  # TensorFlow takes seconds to import
-    from simulation.engine.phone_host import PhoneHost
-    from simulation.run.starting_point import starting_weights
-
-    limit_threads(1)  # the same bits on any number of cores
-    prepared = subject.prepared
-    host = PhoneHost(prepared.task)
-    received = host.load(starting_weights(prepared.start, prepared.config, prepared.shape))
-    written = np.zeros((len(phones), prepared.shape.vocabulary_size), np.bool_)
-
-    def updates() -> Iterator[NDArray[np.float32]]:
-        for row, phone in zip(written, phones.tolist(), strict=True):
-            batches = host.read(phone, 1)
-            row[batches.inputs] = row[batches.targets] = True
-            yield host.train(received, batches).update
-            advance()
-
-    frame = Frame.of(prepared.shape, prepared.plan.clip_scope)
-    observed = observe(updates(), frame, protections_of(prepared.plan), most, seed=subject.seed, whose=whose)
-    written[:, :FIRST_WORD] = False
-    return People(written, observed)
-
-
-def _told_of_size(
-    prior: WordPrior, known: tuple[People, Observed], attacked: tuple[People, Observed], whose: str, targets: int
-) -> Iterator[Told]:
+def _told_of_size(known: Known, attacked: People, seen: Observed, whose: str, targets: int) -> Iterator[Told]:
     """Of sums of one size, under each protection."""
-    (people, practice), (others, seen) = known, attacked
-    share, n = people.truth(practice, whose), seen.phones
-    nothing = np.zeros_like(next(iter(practice.evidence.values())))
-    guess = WordAttack.fitted(prior, nothing, share).probabilities(nothing[0])  # [V]
+    n, guess = seen.phones, known.guess(seen.phones, whose)  # [V]
     rank = -np.arange(len(guess), dtype=np.float64)
     sums = len(seen.rose)
     rows = min(targets, sums * n)  # phones that are in a sum
     of_sum = np.arange(rows) // n if whose == ONE else np.arange(sums)  # which sum each row of `truth` is in
-    truth = others.written[:rows] if whose == ONE else others.truth(seen, whose) > 0  # [rows, V]
+    truth = attacked.written[:rows] if whose == ONE else attacked.truth(seen, whose) > 0  # [rows, V]
     uncommon = FIRST_WORD + min(COMMON_WORDS, (len(guess) - FIRST_WORD) // 2)
     guesses, ranks = (np.broadcast_to(score, truth.shape) for score in (guess, rank))
     by_guess = [_recovered(guesses, truth, first) for first in (FIRST_WORD, uncommon)]
     by_rank = _recovered(ranks, truth)
     for protection, evidence in seen.evidence.items():
-        attack = WordAttack.fitted(prior, practice.evidence[protection], share)
+        attack = known.attack(protection, n, whose)
         scores = np.stack([attack.probabilities(one) for one in evidence])[of_sum]  # [rows, V]
         precision, recall = _precision_and_recall(scores > _SURE, truth)
         by_sign = _precision_and_recall(seen.rose[of_sum], truth) if protection == SUM else (None, None)

@@ -6,7 +6,8 @@ from typing import Any
 
 from simulation.plots import BLUE, GREY, ORANGE, new_figure, save_figure
 from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM
-from simulation.studies.audits.words_told import ANYBODY, COMMON_WORDS, ONE
+from simulation.studies.audits.word_phones import ANYBODY, ONE
+from simulation.studies.audits.words_told import COMMON_WORDS
 
 _TITLES = {
     SUM: "the sum alone",

@@ -183,7 +183,7 @@ class SuccessiveRounds(RoundPolicy):
         found = steps.funnel_of(funnel, played, funnel.closed_s)
         date = simulated_date(timeline.fleet.config.start_date, played.over_s)
         minimum = int(np.ceil(timeline.cohort.minimum_report_share * timeline.cohort.goal))
-        why = played.counted.failure and f"secure aggregation: {WHY_FAILED[played.counted.failure]}"
+        why = played.failure and f"secure aggregation: {WHY_FAILED[played.failure]}"
         if why is None and played.unmasked_too_late:
             why = "secure aggregation: a phone withdrew after its vector was counted, so that the sum is not unmasked"
         if why is None and found.reported < minimum:

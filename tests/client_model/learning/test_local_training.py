@@ -73,7 +73,7 @@ def padded_logits(shape, weights, x):
     rows = x.shape[0]
     state, cell = tf.zeros([rows, recurrent.shape[0]]), tf.zeros([rows, shape.units])
     logits = []
-    for t in range(T):
+    for t in range(x.shape[1]):
         z = tf.gather(embedding, x[:, t]) @ input_kernel + state @ recurrent + bias
         gates = tf.split(z, {"cifg": 3, "lstm": 4}[shape.cell.name], 1)
         if shape.cell.name == "cifg":
@@ -89,20 +89,20 @@ def padded_logits(shape, weights, x):
     return tf.stack(logits, 1)
 
 
-def make_phone(lengths, batch_size, seed):
-    """(packed batches, [(x, y, mask) padded, a batch]) for random sequences of these lengths."""
+def make_phone(lengths, batch_size, seed, most=T):
+    """(packed batches, [(x, y, mask) padded, a batch]) for random sequences of these lengths, `most` at most."""
     rng = np.random.default_rng(seed)
     lengths = np.array(lengths)
     inputs = rng.integers(1, V, lengths.sum()).astype(np.int32)
     targets = rng.integers(2, V, lengths.sum()).astype(np.int32)
     batch = np.arange(len(lengths)) // batch_size
-    packed = pack(inputs, targets, lengths, order=np.arange(len(lengths)), batch=batch, sequence_length=T)
+    packed = pack(inputs, targets, lengths, order=np.arange(len(lengths)), batch=batch, sequence_length=most)
     padded = []
     starts = np.cumsum(lengths) - lengths
     for b in range(batch[-1] + 1):
         rows = np.flatnonzero(batch == b)
-        x, y = np.zeros((len(rows), T), np.int32), np.zeros((len(rows), T), np.int32)
-        mask = np.zeros((len(rows), T), np.float32)
+        x, y = np.zeros((len(rows), most), np.int32), np.zeros((len(rows), most), np.int32)
+        mask = np.zeros((len(rows), most), np.float32)
         for i, r in enumerate(rows):
             n = lengths[r]
             x[i, :n], y[i, :n] = inputs[starts[r] : starts[r] + n], targets[starts[r] : starts[r] + n]

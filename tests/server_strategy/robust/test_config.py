@@ -2,7 +2,7 @@
 
 import pytest
 
-from server_strategy.aggregation.config import AggregationConfig
+from server_strategy.aggregation.config import AggregationConfig, check_aggregation
 from server_strategy.config import CohortConfig
 from server_strategy.robust.config import check_robust, least_buckets, spoiled_at_most
 from server_strategy.robust.rules import RULES
@@ -13,7 +13,8 @@ from typefleet.errors import ConfigError
     ("given", "goal", "private", "said"),
     [
         ({}, 20, True, "--aggregation.robust median: expected only with --privacy.mechanism none"),
-        ({"protocol": "secagg"}, 20, False, "--aggregation.robust median: expected only with --aggregation.protocol"),
+        ({"robust": "norm-screening"}, 20, True, "statement of a run with noise does not cover what is left out"),
+        ({"robust": "norm-screening", "protocol": "secagg"}, 20, False, "screening-norm: expected a number < 1 with"),
         ({}, 8, False, "expected a number that makes 3 to 64 buckets of 8 phones .1 of them may .*, found 2 buckets"),
         ({"robust_share": 0.0}, 8, False, r"of 8 phones \(fewer have no majority\), found 2 buckets"),
         ({"bucket_phones": 1}, 65, False, "--aggregation.bucket-phones: expected a number that makes 9 to 64 buckets"),
@@ -28,8 +29,26 @@ def test_what_breaks_a_claim_or_is_too_little_is_refused(given, goal, private, s
 
 
 def test_a_buffer_is_refused():
-    with pytest.raises(ConfigError, match="expected only with rounds that follow one another, found buffered"):
-        check_robust(AggregationConfig(robust="krum"), CohortConfig(policy="buffered"), is_private=False)
+    why = r"expected only with rounds that follow one another \(a buffer mixes .* for an attack\), found buffered"
+    for rule in ("krum", "cosine-screening"):
+        with pytest.raises(ConfigError, match=why):
+            check_robust(AggregationConfig(robust=rule), CohortConfig(policy="buffered"), is_private=False)
+
+
+def test_screening_of_each_phone_by_itself_needs_no_buckets_and_goes_with_a_buffer():
+    alone = AggregationConfig(robust="norm-screening")
+    for cohort in (CohortConfig(policy="buffered"), CohortConfig(goal=1), CohortConfig(goal=10_000)):
+        check_robust(alone, cohort, is_private=False)
+    assert alone.screens_each and not AggregationConfig("secagg", robust="norm-screening").screens_each
+
+
+@pytest.mark.parametrize("protocol", ["secagg", "arithmetic"])
+def test_a_bucket_is_no_smaller_than_secure_aggregation_allows(protocol):
+    for phones in (1, 2):
+        settings = AggregationConfig(protocol, robust="median", bucket_phones=phones)
+        with pytest.raises(ConfigError, match=f"--aggregation.bucket-phones: expected a number >= 3 .* found {phones}"):
+            check_aggregation(settings, CohortConfig())
+    check_aggregation(AggregationConfig(protocol, robust="median", bucket_phones=3), CohortConfig())
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -6,7 +6,7 @@ import pytest
 from server_strategy.robust.rules import RULES
 from server_strategy.robust.screening import cosines_with_median, passes_norm, screened_mean
 from server_strategy.robust.statements import DEFENCES
-from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
+from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError, l2_norm
 
 
 @pytest.mark.parametrize(("length", "passes"), [(0.0, True), (1.0, True), (1.001, False), (1e30, False)])
@@ -53,6 +53,10 @@ def test_with_screening_by_norm_one_phone_moves_the_sum_by_the_clip_norm_at_most
         for update in updates:
             if passes_norm(update, most):
                 total.add(update)
+        in_a_run = FixedPointSum(50, clip, longest=most)  # as hosts do it
+        norms = [in_a_run.add(update) for update in updates]
+        assert norms == [np.float64(l2_norm(update)) for update in updates]
+        np.testing.assert_array_equal(in_a_run.values, total.values)
         return total.values * 2.0**-40
 
     with_it = screened_sum([*others, own])

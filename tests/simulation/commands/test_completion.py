@@ -77,7 +77,7 @@ def completed(bash_script, *words, folder=None):
 
 @needs_bash
 def test_bash_knows_subcommands_flags_and_values(bash_script):
-    assert completed(bash_script, "ex") == ["export"]
+    assert completed(bash_script, "exp") == ["explain", "export"]
     assert completed(bash_script, "") == [*SUBCOMMANDS, "--help", "--version"]
     assert completed(bash_script, "run", "--cohort.go") == ["--cohort.goal"]
     assert completed(bash_script, "run", "--model.preset", "g") == ["gboard"]
@@ -201,7 +201,7 @@ def test_zsh_completes_what_is_typed(zsh_script, tmp_path):
     (tmp_path / "run.toml").touch()
     wanted = {
         "typefleet ": list(SUBCOMMANDS),
-        "typefleet ex": ["export"],
+        "typefleet expo": ["export"],
         "typefleet run --privacy.mechanism ": MECHANISM_NAMES,
         "typefleet run --privacy.mechanism=b": ["banded", "blt"],
         "typefleet run --privacy.mechanism blt --privacy.bu": ["--privacy.buffers"],

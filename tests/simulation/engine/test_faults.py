@@ -24,6 +24,7 @@ from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.lock import LOCK
 from simulation.studies.privacy_check import check_statement
 from tests.conftest import ROOT
+from tests.forked_processes import ForkedProcess, run_forked
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.killed_driver import POINTS
 from tests.simulation.planted_secrets import SECRETS, USERS, leaks, leaks_of_bits, plant
@@ -50,7 +51,7 @@ def ledger_lines(folder):
 def test_a_driver_killed_in_every_phase_one_after_another_resumes_bit_for_bit(straight, simulate, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "all", str(folder), *map(str, WEIGHTS_ONLY)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = run_forked(command, cwd=ROOT, timeout=PATIENCE_S)
     releases = (0, 0, 1, 2, 3)  # on record: never fewer than what may have left the server
     died = [f"{point} {int(signal.SIGKILL)} {count}" for point, count in zip(POINTS, releases, strict=True)]
     assert done.stdout.splitlines() == died, done.stderr
@@ -82,8 +83,8 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
     assert any(line["mean_staleness"] > 0 for line in rounds_of(runs[0]))
     assert len({line["clip_norm"] for line in rounds_of(runs[0])}) == 4
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "3", *flags]
-    killed = subprocess.run([*command, "--output-dir", str(runs[1])], cwd=ROOT, capture_output=True, timeout=PATIENCE_S)
-    assert killed.returncode == -signal.SIGKILL
+    killed = run_forked([*command, "--output-dir", str(runs[1])], cwd=ROOT, timeout=PATIENCE_S)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     simulate("--resume", runs[1])
     assert_same_rounds(*runs)
     whole, resumed = (json.loads((run / "participation.json").read_text()) for run in runs)
@@ -93,25 +94,29 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
         simulate("--resume", runs[1])
 
 
-def test_a_worker_killed_in_mid_round_leaves_no_mark(undisturbed, tmp_path):
+def test_a_worker_and_what_it_was_forked_from_killed_in_mid_round_leave_no_mark(undisturbed, tmp_path):
     folder = tmp_path / "run"
     command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     killed = wait_for_busy_worker(psutil.Process(process.pid))
-    killed.send_signal(signal.SIGKILL)
+    server = killed.parent()
+    killed.kill()
+    again = wait_for_busy_worker(psutil.Process(process.pid), other_than=(killed, *server.children()))
+    assert server.name() == "fork-server" and again.parent() == server
+    server.kill()  # with which its workers end; others are started in the ordinary way
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
-    assert not killed.is_running()
+    assert not any(one.is_running() for one in (killed, again, server))
     assert outcome(folder)["weights_sha256"] == undisturbed["weights_sha256"]
 
 
-def wait_for_busy_worker(above):
+def wait_for_busy_worker(above, other_than=()):
     """A worker below the process `above` that is at work on a message."""
     give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         for child in above.children(recursive=True):
             try:
-                if "ClientAppActor.run" in " ".join(child.cmdline()):  # Ray says what each worker is doing
+                if "ClientAppActor.run" in " ".join(child.cmdline()) and child not in other_than:  # as Ray calls it
                     return child
             except psutil.NoSuchProcess:
                 continue
@@ -127,7 +132,7 @@ def test_a_machine_of_a_cluster_killed_in_mid_round_leaves_no_mark(undisturbed, 
         second, folder = cluster.add_node(num_cpus=1), tmp_path / "run"
         command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.address", cluster.address, "--output-dir", str(folder)]
         command.append("--engine.trust-network")  # the machine's own address may be any
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = ForkedProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         raylet = psutil.Process(second.all_processes["raylet"][0].process.pid)
         while not (folder / "rounds.jsonl").exists() and process.poll() is None:
             time.sleep(0.005)
@@ -220,7 +225,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
     try:
         ballast = disk / "ballast"
         command = [*WITHOUT_RAY, *map(str, WEIGHTS_ONLY), "--output-dir", str(disk / "run")]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = ForkedProcess(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         checkpoints = disk / "run" / "checkpoints"
         while not (checkpoints / "checkpoint-000001.npz").exists() and process.poll() is None:
             time.sleep(0.005)
@@ -242,10 +247,10 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
 
 
 def test_workers_that_cannot_start_are_said_with_their_reason(script_here, no_engine, monkeypatch, tmp_path):
-    # Every Python that begins now works but Ray's workers, as with a broken package.
+    # Every Python that begins now works but Ray's workers and what they are forked from, as with a broken package.
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "if 'default_worker' in ' '.join(sys.orig_argv):\n"
+        "if any(name in ' '.join(sys.orig_argv) for name in ('default_worker', 'fork_server')):\n"
         "    os.write(2, b'ImportError: numpy.core.multiarray failed to import\\n')\n"
         "    os._exit(1)\n"
     )

@@ -58,7 +58,7 @@ def own_server_app(engine_alone):
         found["arrays"] = strategy.start(grid, start_arrays(), num_rounds=4).arrays
         found["strategy"] = strategy
 
-    init = {"address": "local", "num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+    init = {"address": "local", "num_cpus": 1, "include_dashboard": False, "log_to_driver": False}
     resources = {"num_cpus": 1, "num_gpus": 0.0}
     run_simulation(app, own_app.app, 3, backend_config={"init_args": init, "client_resources": resources})
     return found

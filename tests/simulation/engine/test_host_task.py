@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from client_model.config import ModelConfig, TrainingConfig
+from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, model_shape
+from client_model.text.kept_text import Limits
 from client_model.text.population import PeopleSplit, PopulationSpec
 from simulation.engine.host_task import HostTask
 from simulation.run.preparation import prepare
@@ -19,17 +20,19 @@ from typefleet.errors import ConfigError
 
 def test_a_task_travels_as_text_and_its_cell_by_name():
     task = HostTask(
-        population=PopulationSpec(3, 40, "somewhere", 30, PeopleSplit(3, 0.1, True)),
+        population=PopulationSpec(3, 40, "somewhere", 30, PeopleSplit(3, 0.1, True), Limits(4, days=2.5)),
         vocabulary=WORDS.to_text(),
         shape=model_shape(ModelConfig(cell="lstm", units=12), len(WORDS)),
         training=TrainingConfig(max_sequences=5),
         evaluation_sequences=4,
         seed=7,
+        text=DataConfig(path=Path("m.jsonl"), redact="mask", phone_regions=("FR", "SG"), purpose="spelling"),
     )
     text = task.to_json()
     again = HostTask.from_json(text)
     assert again.shape == task.shape and again.shape.weight_shapes() == task.shape.weight_shapes()
     assert (again.population, again.training, again.seed) == (task.population, task.training, 7)
+    assert again.text == task.text
     assert again.to_json() == text  # hosts are kept by it
     assert json.loads(text)["cell"] == "lstm" and json.loads(text)["handed_in"] == {}
 

@@ -3,7 +3,6 @@
 `python -m benchmarks.soak` does it at random moments, a hundred times.
 """
 
-import fcntl
 import os
 import pty
 import re
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 from pathlib import Path
 
@@ -22,6 +20,7 @@ import pytest
 from simulation.engine import ray_guard
 from simulation.run.checkpoint import load_newest_checkpoint
 from tests.conftest import ROOT
+from tests.forked_processes import ForkedProcess
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.test_runs import assert_same_rounds, rounds_of
 from tests.waiting import PATIENCE_S, wait_until
@@ -36,13 +35,12 @@ class Life:
     def __init__(self, *flags, temporary, terminal=False):
         self.master, slave = pty.openpty() if terminal else (None, subprocess.PIPE)
         streams = {"stdin": slave} if terminal else {}
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts/simulate.py"), *map(str, flags), "--engine.workers", "1"],
+        self.process = ForkedProcess(
+            [sys.executable, ROOT / "scripts/simulate.py", *flags, "--engine.workers", "1"],
             stdout=slave,
             stderr=slave,
-            start_new_session=True,
             env={**os.environ, "TMPDIR": str(temporary)},
-            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY)) if terminal else None,
+            terminal=terminal,
             **streams,
         )
         if terminal:

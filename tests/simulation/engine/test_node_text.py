@@ -44,6 +44,17 @@ def elsewhere(driver, tmp_path):
     return task, copy
 
 
+def test_a_node_makes_its_own_copy_without_the_key_of_the_run(tmp_path, monkeypatch):
+    (tmp_path / "m.jsonl").write_text('{"user_id": "a", "text": "walnut"}\n{"user_id": "b", "text": "tundra"}\n')
+    monkeypatch.setenv("STORAGE_KEY", "ab" * 32)
+    data = DataConfig(path=tmp_path / "m.jsonl", cache_dir=tmp_path / "here")
+    spec = prepare_population(data, 0, None, storage_key="env:STORAGE_KEY")
+    task = replace(task_with(Lstm()), population=spec, text=data)
+    there = population_here(task, OwnText(str(tmp_path / "m.jsonl"), str(tmp_path / "there")))
+    assert Path(there.cache_folder).parent == tmp_path / "there" and "encrypted" not in there.cache_folder
+    assert open_population(there, bytes(32)).lexicon == open_population(spec).lexicon
+
+
 def test_a_host_that_sees_the_drivers_folder_uses_it(driver):
     task, _ = driver
     assert population_here(task, NOTHING_TOLD) == task.population

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -23,10 +22,12 @@ from simulation.run.outcome import finish_run
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from tests.conftest import ROOT
+from tests.forked_processes import run_forked
 from tests.simulation.conftest import TINY
 from tests.simulation.engine_in_process import simulate
 from tests.simulation.planted_secrets import leaks_of_bits
 from tests.simulation.run.test_lifecycle import open_run as opened
+from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
 
 FLAGS = [*(str(flag) for flag in TINY), "--privacy.noise-source", "secret"]
@@ -121,9 +122,9 @@ def test_killed_after_a_release_it_makes_it_again_bit_for_bit(begun, tmp_path):
     as_it_began(folder, whole)  # the same place, for its secret is as it was; and in `whole` is what was made there
     killed = folder
     command = [sys.executable, "-m", "tests.simulation.killed_driver", "after the ledger", "2", "--resume", str(killed)]
-    died = subprocess.run([*command, *flags], cwd=ROOT, capture_output=True, timeout=300, check=False)
+    died = run_forked([*command, *flags], cwd=ROOT, timeout=PATIENCE_S)
     ledger = killed / "privacy_ledger.jsonl"
-    assert died.returncode == -signal.SIGKILL and ledger.read_text().count("\n") == 3, died.stderr.decode()
+    assert died.returncode == -signal.SIGKILL and ledger.read_text().count("\n") == 3, died.stderr
     assert newest_about(killed / "checkpoints")["totals"]["rounds_completed"] == 1  # the second release is in no other
     simulate(["--resume", str(killed), *flags])
     assert ledger.read_bytes() == (whole / "privacy_ledger.jsonl").read_bytes()

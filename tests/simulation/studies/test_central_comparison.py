@@ -15,17 +15,26 @@ from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from simulation.commands.compare_central import main as compare_central
 from simulation.run.central import CentralTrained, read_central, write_central
 from simulation.studies.central_comparison import CentralComparison, Model, over_seeds_of, print_comparison
-from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.conftest import WEIGHTS_ONLY, simulated
+from tests.simulation.engine_in_process import EngineInProcess
 from tests.simulation.studies.run_folders import counts_of
 from typefleet.errors import ConfigError
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """(folder, what was printed) of a run that asks for central training."""
+    folder, few = tmp_path_factory.mktemp("central") / "run", ("--fleet.size", 150, "--cohort.goal", 4)
+    return folder, simulated(EngineInProcess(), (*WEIGHTS_ONLY, *few, "--evaluation.central", "--output-dir", folder))
+
+
 @pytest.mark.slow
-def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path):
+def test_both_models_are_measured_on_the_same_people(asked, script_forked, tmp_path):
     public = tmp_path / "public.jsonl"
     public.write_text('{"user_id": "a", "text": "see you soon"}\n' * 3, encoding="utf-8")
-    run = shutil.copytree(straight[0], tmp_path / "run")
-    done = script("compare_central.py", run, "--training.epochs", 1, "--public-text", public, "--seeds", 2)
+    run = shutil.copytree(asked[0], tmp_path / "run")
+    (run / "central.json").unlink()
+    done = script_forked("compare_central.py", run, "--training.epochs", 1, "--public-text", public, "--seeds", 2)
     assert done.returncode == 0, done.stderr
     rows = {line.split("  ")[0].strip(): re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()}
     federated, central = (float(rows[name][0]) for name in ("federated", "central"))
@@ -37,9 +46,9 @@ def test_both_models_are_measured_on_the_same_people(straight, script, tmp_path)
     assert (kept.epochs, f"{100 * kept.metrics['top1_recall']:.2f}") == (1, f"{central:.2f}")
     for kind in ("bigram", "trigram"):
         of_people, of_public = (float(rows[f"{kind}, {text}"][0]) for text in ("same people", "public text"))
-        assert re.search(rf"{of_people:.2f} %", straight[1])  # the run counted the same
+        assert re.search(rf"{of_people:.2f} %", asked[1])  # the run counted the same
         assert of_public != of_people
-    assert re.search(rf"recall, first suggestion\s+{federated:.2f} %", straight[1])  # what the run itself said
+    assert re.search(rf"recall, first suggestion\s+{federated:.2f} %", asked[1])  # what the run itself said
 
 
 @pytest.mark.slow
@@ -116,9 +125,8 @@ def test_what_is_kept_is_read_and_another_file_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_asks_for_it_trains_centrally_once(simulate, capsys, tmp_path):
-    run = tmp_path / "run"
-    printed = simulate(*WEIGHTS_ONLY, "--evaluation.central", "--output-dir", run)
+def test_a_run_that_asks_for_it_trains_centrally_once(asked, simulate, capsys):
+    run, printed = asked
     found = read_central(run)
     recall = f"{100 * found.metrics['top1_recall']:.2f} %"
     assert found.epochs == CentralTraining().epochs == 2

@@ -107,10 +107,10 @@ def test_weights_of_another_vocabulary_are_not_left_beside_it(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_same_corpus_packed_or_not_gives_the_same_files(script, corpus, tmp_path):
+def test_the_same_corpus_packed_or_not_gives_the_same_files(script_forked, corpus, tmp_path):
     flags, packed = ("--training.epochs", 1, "--training.shape", "deep"), tmp_path / "packed.jsonl.gz"
     packed.write_bytes(gzip.compress(corpus.read_bytes()))
-    done = script("train_public_start.py", corpus, *flags, "--output-dir", tmp_path / "one")
+    done = script_forked("train_public_start.py", corpus, *flags, "--output-dir", tmp_path / "one")
     assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("100%"), done.stderr
     train_public_start(packed, PublicTraining(shape="deep", epochs=1), tmp_path / "two", lambda said: None)
     for file in ("deep.npz", "vocab.txt", "deep.json"):

@@ -1,14 +1,17 @@
 """The steps of secure aggregation take their time, lose whom the world takes away, and are counted by cause."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from server_strategy.aggregation.config import AggregationConfig
 from server_strategy.aggregation.terms import Step
 from server_strategy.aggregation.vector import ring_for
+from server_strategy.bucket_sums import BucketsAlone
 from server_strategy.config import CohortConfig
 from simulation.settings import choose
-from simulation.world.aggregation_settings import steps_of
+from simulation.world.aggregation_settings import order_secret, steps_of
 from simulation.world.config import FleetConfig
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import make_cohorts
@@ -87,7 +90,7 @@ def test_an_upload_that_breaks_off_is_a_vector_that_is_lost():
 def test_a_group_too_small_for_any_graph_fails_before_anything_is_sent():
     world = cohorts(1.0, goal=3)
     played = world.timeline.steps.resolve(np.arange(2), 0.0, 1, world.fleet)
-    assert played.counted.failure == "too_few_advertised" and not played.in_sum.any()
+    assert played.failure == "too_few_advertised" and not played.in_sum.any()
 
 
 def test_a_graph_that_withstands_less_than_is_assumed_is_refused_with_its_flags():
@@ -104,3 +107,59 @@ def test_the_ring_of_the_steps_is_that_of_the_run(policy):
     world = make_cohorts(fleet, cohort, PhoneWork(4, lambda phones, _: phones, steps))
     assert steps.terms.ring == ring_for(world.most_reports)
     assert steps.terms.ring.bits == {"synchronous": 48, "deadline": 56}[policy]
+
+
+def bucketed(latency_s, **own):
+    return cohorts(latency_s, robust="median", bucket_phones=8, goal=40, **{"robust_share": 0.025, **own})
+
+
+def test_in_buckets_every_phone_of_the_group_is_counted_once_and_only_few_buckets_are_left_out():
+    world, left_out, failed = bucketed(500.0), 0, 0
+    for number in range(1, 25):
+        plan = world.plan_round(number, EVERYBODY)
+        funnel = plan.funnel
+        if "group" not in funnel.as_line():
+            continue  # too few had trained
+        before = funnel.left_advertise + funnel.left_share + funnel.left_mask
+        if funnel.aggregation_failed is None:
+            assert funnel.group == funnel.reported + before + funnel.bucket_left_out
+            left_out += funnel.bucket_left_out
+        else:
+            failed += 1
+            assert funnel.aggregation_failed == "too_few_buckets" and funnel.reported == 0
+        assert len(plan.reporters) + before == funnel.group  # all of them, so that hosts deal out the same buckets
+    assert left_out and failed
+
+
+def test_who_is_in_the_sum_in_simulated_time_is_who_is_in_it_for_the_server():
+    world, compared = bucketed(240.0), 0
+    steps = world.timeline.steps
+    for number in range(1, 20):
+        plan = world.plan_round(number, EVERYBODY)
+        if plan.leaves is None:
+            continue
+        server = BucketsAlone(steps.dealing.rule, steps.dealing.seed, order_secret(0), steps.terms.assumptions)
+        server.begin(number, plan, None)
+        failed = [one.failure for one in server._count()]
+        in_sum = sum(
+            server._leaves[phone] > Step.MASK
+            for own, why in zip(server._round.dealt, failed, strict=True)
+            for phone in own.tolist()
+            if why is None
+        )
+        assert in_sum == plan.funnel.reported or plan.funnel.aggregation_failed is not None
+        compared += any(failed)
+    assert compared
+
+
+def test_a_bucket_takes_its_steps_as_a_round_of_its_own_would():
+    """Messages are those of a bucket, and the round is over with its last bucket."""
+    world = bucketed(7.0)
+    steps, group = world.timeline.steps, np.arange(40)
+    whole = steps.resolve(group, 0.0, 3, world.fleet)
+    own = [
+        replace(steps, dealing=None).resolve(np.sort(phones), 0.0, 3, world.fleet)
+        for phones in steps.dealing.rule.deal(group, seed=0, server_round=3)
+    ]
+    assert whole.over_s == max(one.over_s for one in own) and whole.phones == 8 and len(own) == 5
+    assert whole.in_sum.sum() == sum(one.in_sum.sum() for one in own) or whole.failure is not None

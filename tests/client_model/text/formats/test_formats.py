@@ -37,16 +37,19 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.just("\n"), 
 messages = st.lists(st.builds(Message, texts.filter(bool), texts, st.none(), st.just(False)), max_size=8)
 
 
-@pytest.mark.parametrize("name", WRITERS)
-@settings(max_examples=40)
-@given(written=messages)
-def test_what_was_written_is_read(name, written, tmp_path_factory):
-    path = tmp_path_factory.mktemp("f") / f"m.{name}"
-    WRITERS[name](path, written)
-    kind = FORMATS.kind(name)
-    assert list(read_messages(path, kind.make(kind.settings()))) == written
-    auto = FORMATS.kind("auto")
-    assert list(read_messages(path, auto.make(auto.settings()))) == written
+@pytest.mark.parametrize(("name", "examples"), [("jsonl", 40), ("csv", 40), ("parquet", 12)])
+def test_what_was_written_is_read(name, examples, tmp_path):
+    """Fewer of Parquet, each of which a copy of this process reads first, twice; nothing of its text is escaped."""
+
+    @settings(max_examples=examples)
+    @given(written=messages)
+    def holds(written):
+        path = tmp_path / f"m.{name}"
+        WRITERS[name](path, written)
+        for kind in (FORMATS.kind(name), FORMATS.kind("auto")):
+            assert list(read_messages(path, kind.make(kind.settings()))) == written
+
+    holds()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The canary audit through the real strategy: what keeps its claim passes, what is broken on purpose is caught."""
 
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,13 +26,14 @@ from simulation.world.aggregation_settings import phones_add
 from typefleet.errors import ConfigError
 
 MECHANISMS = ("gaussian", "tree", "banded", "blt")
-PHONES, GOAL, ROUNDS, SEPARATION, DELTA = 500, 50, 40, 10, 1e-6
+PHONES, GOAL, ROUNDS, SEPARATION, DELTA = 300, 30, 40, 10, 1e-6
 COHORT = CohortConfig(goal=GOAL, min_separation_rounds=SEPARATION)
 ADAPTIVE = {"clip_quantile": 0.6}
 LAYERS = {"clip_scope": "layer"}
 SAMPLED = {"adjacency": "add-or-remove", "sampler": "discrete"}
 
 
+@cache
 def plan_of(mechanism="gaussian", cohort=COHORT, **settings):
     privacy = PrivacyConfig(mechanism, **{"target_epsilon": 6.0, "delta": DELTA, **settings})
     return make_privacy_plan(cohort, privacy, rounds=ROUNDS, num_phones=PHONES)
@@ -212,7 +214,7 @@ def test_too_few_phones_and_no_release_are_said():
     (one,) = figures(replace(one_release, **few), Claim(epsilon=1, delta=1e-6, is_of=""))
     assert one.value is None and "10 phones took part" in one.why
     canaries = Canaries([4096], 10, 1)
-    with pytest.raises(ConfigError, match="rounds with canaries: expected a release, found none: 500 phones admitted"):
+    with pytest.raises(ConfigError, match="rounds with canaries: expected a release, found none: 300 phones admitted"):
         play(
             plan_of(),
             replace(COHORT, max_abandoned_in_a_row=2),
@@ -236,7 +238,7 @@ def test_noise_that_phones_add_keeps_its_claim_and_is_not_far_above_it(kind):
     figures = found(plan, most_releases=12)
     assert [one.holds for one in figures.values()] == [True] * 4
     every = figures["all releases"]
-    assert every.bound / 2 < every.value < every.bound  # noise of all 50 for that of the fewest
+    assert every.bound / 2 < every.value < every.bound  # noise of all 30 for that of the fewest
     assert plan.phone_noise.counted_on < GOAL == plan.phone_noise.phones
 
 
@@ -275,5 +277,5 @@ def test_an_audit_of_a_run_whose_phones_add_the_noise_plays_phones_that_do():
     shown = attack(SimpleNamespace(prepared=prepared, quick=True, seed=1, run_dir=None))
     every, *_, lone = shown
     assert every.name == "canaries: all releases" and every.holds and 3 < every.value < every.bound
-    assert "claimed of 50 phones a round in 8,192 dimensions" in every.bound_is
+    assert "claimed of 30 phones a round in 8,192 dimensions" in every.bound_is
     assert lone.value is None and "adds no noise either" in lone.why

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from client_model.metrics.keyboard_metrics import words_of_people
 from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.studies.audits.fairness import gaps, groupings_of_text
 from simulation.world.participation import Grouping
@@ -41,7 +42,7 @@ def test_people_who_write_little_or_what_the_vocabulary_lacks_are_groups(counted
     words, unknown = counted.counts["word-positions"], np.zeros(60, np.int64)
     unknown[:15] = words[:15] // 2
     own = PhoneCounts(counted.phones, {**counted.counts, "out-of-vocabulary": unknown})
-    text, lacking = groupings_of_text(own)
+    text, lacking = groupings_of_text(*words_of_people(own.counts))
     assert (lacking.member[:15] == lacking.member.max()).all() and (lacking.member[15:] == 0).all()
     assert words[text.member == 0].max() <= words[text.member == 3].min() and np.bincount(text.member).min() >= 14
 
@@ -55,5 +56,5 @@ def test_what_cannot_be_compared_is_said_and_one_group_alone_is_no_grouping(coun
 
 def test_nobody_measured_is_no_figure():
     nobody = PhoneCounts(np.zeros(0, np.int64), {name: v[:0] for name, v in counts_of(0, 0.1).counts.items()})
-    found = found_of(nobody, *groupings_of_text(nobody))
+    found = found_of(nobody, *groupings_of_text(*words_of_people(nobody.counts)))
     assert found and all(one.value is None and one.why for one in found.values())

@@ -1,5 +1,7 @@
 """Sums are of the phones that they say, and each protection does what it says."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,24 @@ def test_protections_are_those_that_a_plan_has():
     assert [one.name for one in protections_of(plan(mechanism="none"))] == [SUM, CLIPPED]
     of_the_run = plan(noise_multiplier=2.0, clip_norm=3.0, modelled_cohort=20_000).noise_stddev
     assert modelled[2].stddev(20) == pytest.approx(of_the_run)
+
+
+def test_a_reader_is_shown_whole_sums_with_noise_on_all_weights_and_the_evidence_stays_as_it_was():
+    shown = []
+    reader = SimpleNamespace(
+        wants=lambda phones, number: (phones, number) == (2, 1), read=lambda *one: shown.append(one)
+    )
+    protections, most = (Protection(SUM), Protection(CLIPPED, NORM), Protection(DEPLOYMENT, NORM, 0.3)), {1: 2, 2: 3}
+    (_, alone), (_, read) = (
+        observe(iter(updates()), FRAME, protections, most, seed=0, whose="some", reader=one) for one in (None, reader)
+    )
+    assert all((alone.evidence[one.name] == read.evidence[one.name]).all() for one in protections)
+    assert [(name, phones) for name, phones, _ in shown] == [(SUM, 2), (CLIPPED, 2), (DEPLOYMENT, 2)]
+    plain, clipped, noised = (flat for _, _, flat in shown)
+    assert plain == pytest.approx(np.sum(updates()[2:4], 0), abs=1e-5)
+    assert np.linalg.norm(clipped) < 2 * NORM + 1e-6
+    noise = noised - clipped
+    for part in (noise[: WORDS * WIDTH], noise[WORDS * WIDTH : -WORDS], noise[-WORDS:]):
+        assert 0.05 < np.std(part) < 0.6
+    for name, _, flat in shown:
+        assert read.evidence[name][1] == pytest.approx(word_evidence(*FRAME.parts(flat)), rel=1e-5)

@@ -1,12 +1,11 @@
 """Runs on a cluster are the runs that this machine would have carried out."""
 
-import subprocess
-
 import pytest
 from ray.cluster_utils import Cluster
 
 from simulation.studies.sweeps.places import places_for
 from simulation.studies.sweeps.study_file import Choices, Study, StudyOptions
+from tests.forked_processes import run_forked
 from tests.simulation.studies.sweeps.conftest import command, described, weights
 from tests.waiting import PATIENCE_S
 from typefleet.errors import ConfigError
@@ -26,7 +25,7 @@ def test_a_cluster_is_filled_and_the_bits_are_the_same(whole, tmp_path):
         cluster.add_node(**machine)
         assert cluster.address.startswith("127.0.0.1:")
         asked = command(study, tmp_path / "cluster", "--address", cluster.address)
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        done = run_forked(asked, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         assert "whoever reaches its ports runs code" in done.stdout
     finally:

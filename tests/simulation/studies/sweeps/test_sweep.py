@@ -18,6 +18,7 @@ from simulation.studies.sweeps.carry_out import carry_out
 from simulation.studies.sweeps.results import difference_of, sweep_result
 from simulation.studies.sweeps.search import Search
 from simulation.studies.sweeps.study_file import read_study
+from tests.forked_processes import ForkedProcess
 from tests.simulation.studies.sweeps.conftest import command, described, swept, weights
 from tests.waiting import wait_until
 from typefleet.errors import ConfigError
@@ -90,7 +91,7 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(whole, tmp_path):
     _, straight, _ = whole
     study, folder = described(tmp_path), tmp_path / "sweep"
     study.write_text(study.read_text().replace("seeds = 2", "seeds = 1"))
-    process = subprocess.Popen(command(study, folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = ForkedProcess(command(study, folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     wait_until((folder / "trials/0001/seed-0/summary.json").exists, "a second run that has ended")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,0 +1,40 @@
+"""Which phone of a run somebody means."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.text.population import phone_labels
+from client_model.text.tokenising import user_digest
+from typefleet.errors import ConfigError, expected
+
+_LABEL = re.compile(r"[0-9a-f]{16}")
+_NUMBER = re.compile(r"#(0|[1-9][0-9]{0,11})")
+
+
+def find_phone(name: str, digests: NDArray[np.uint64], salt: str) -> int:
+    """The phone that a name stands for.
+
+    Args:
+        name: a user id as the data has it; or a label as the run's own records show it; or # and the phone's number,
+            from 0, for phones without a user id, as those of synthetic text.
+        digests: uint64 [phones], of the user ids.
+        salt: of the run's labels.
+
+    Raises:
+        ConfigError: no phone has that name, or two have.
+    """
+    if (numbered := _NUMBER.fullmatch(name)) is not None:
+        number = int(numbered[1])
+        if number >= len(digests):
+            raise ConfigError(expected("--phone", f"a number below #{len(digests)}", "a larger one"))
+        return number
+    found: set[int] = set(np.flatnonzero(digests == np.uint64(user_digest(name))).tolist())
+    if _LABEL.fullmatch(name):
+        labels = phone_labels(salt, digests)
+        found.update(number for number, label in enumerate(labels) if label == name)
+    if len(found) != 1:
+        what = "a user id of the data, a label of 16 hexadecimal digits from the run's records, or # and a number"
+        raise ConfigError(expected("--phone", what, "no phone of that name" if not found else "more than one phone"))
+    return found.pop()

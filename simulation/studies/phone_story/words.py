@@ -1,0 +1,218 @@
+"""A phone's part in a run, told to its owner in plain words.
+
+Short sentences, everyday words, one thought each; a word that needs to be known is explained where it first stands.
+What is said follows the settings of the run: nothing is promised that this run did not do.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from server_strategy.privacy.config import PHONES
+from simulation.clock import simulated_date
+from simulation.config import RunConfig
+from simulation.studies.phone_story.history import GIVEN, IN_SUM, NOISED, NOT_USED, Asked, PhoneHistory
+
+_MB = 1e6
+_WHY = {
+    IN_SUM: "it was added in",
+    NOT_USED: "it was not used, and thrown away",
+    "training failed": "the training failed; nothing was sent",
+    "taken up or unplugged": "you took the phone, or unplugged it; nothing was used",
+    "upload broke off": "sending broke off; nothing was used",
+    "consent withdrawn": "you said no while it ran; nothing was used",
+}
+
+
+class Section(NamedTuple):
+    """A part of the story."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = ()  # of a table; the first has the headings
+
+
+@dataclass(frozen=True)
+class Story:
+    """All that is told."""
+
+    title: str
+    sections: tuple[Section, ...]
+
+
+def story_of(history: PhoneHistory, config: RunConfig) -> Story:
+    """What a phone did in a run, and what that means for its owner.
+
+    Args:
+        history: of the phone.
+        config: of the run.
+    """
+    sections = (
+        Section("What this is", _what()),
+        Section("In short", _in_short(history)),
+        Section("When the phone took part", *_when(history, config)),
+        Section("What was sent", _sent(history, config)),
+        Section("What nobody saw", _unseen(history, config)),
+        Section("What can still be learned about you", _cost(history, config)),
+        Section("How to stop, and what that does", _stop(history)),
+    )
+    return Story(f"What left phone {history.label}", sections)
+
+
+def times(number: int) -> str:
+    """So many times, as one says it."""
+    return {0: "not once", 1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+def _what() -> tuple[str, ...]:
+    return (
+        "Phones can learn together to guess your next word, and build one shared keyboard from that. This page is "
+        "about one phone that does. It was played on a computer, with messages from a file. It tells what a real "
+        "phone would have done in its place.",
+    )
+
+
+def _in_short(history: PhoneHistory) -> tuple[str, ...]:
+    if history.held_out:
+        return (
+            "This phone never trained. It was one of those that test the keyboard.",
+            "The model came to it now and then. The phone tried it on your messages and sent back counts: how many "
+            "words there were, and how many the keyboard guessed. These counts had no noise added. Your messages "
+            "stayed on the phone.",
+        )
+    if not history.may_train:
+        return ("This phone was never asked. It has too little memory. Nothing left it.",)
+    up = sum(one.upload_bytes for one in history.asked) / _MB
+    if not history.asked:
+        return ("This phone was never asked. Nothing left it.",)
+    return (
+        f"The phone was asked to train {times(len(history.asked))}. Its work was used {times(len(history.in_sum))}.",
+        f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else "It sent nothing.",
+    )
+
+
+def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    if not history.asked:
+        return ("It did not train.",), ()
+    minutes = sum(one.minutes for one in history.asked)
+    said = [
+        "The phone is only asked while it rests on the charger, on Wi-Fi, and nobody uses it.",
+        f"Training kept it busy for {_minutes(minutes)} in all. It was plugged in all that time.",
+        "In a round, some twenty or more phones train at the same time. A round that gets too few of them is dropped."
+        if config.cohort.goal >= 20
+        else f"In a round, {config.cohort.goal} or more phones train. A round that gets too few of them is dropped.",
+    ]
+    why = Counter(one.outcome for one in history.asked)
+    if why[NOT_USED]:
+        said.append("More phones are asked than are needed, because some drop out. What comes last is not used.")
+    rows: list[tuple[str, ...]] = [("when (UTC)", "round", "words read", "busy for", "what became of it")]
+    rows += [_row(one, config) for one in history.asked]
+    return tuple(said), tuple(rows)
+
+
+def _row(one: Asked, config: RunConfig) -> tuple[str, ...]:
+    date = simulated_date(config.fleet.start_date, one.began_s).removesuffix("Z").replace("T", " ")[:16]
+    return date, f"{one.round:,}", f"{one.tokens:,}", _minutes(one.minutes), _WHY[one.outcome]
+
+
+def _minutes(minutes: float) -> str:
+    if minutes >= 2:
+        return f"{minutes:,.0f} minutes"
+    seconds = max(round(minutes * 60), 1)
+    return f"{seconds} second{'s' * (seconds != 1)}"
+
+
+def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
+    if not history.asked:
+        return ("No change to the keyboard was sent from this phone.",)
+    down = sum(one.download_bytes for one in history.asked) / _MB
+    up = sum(one.upload_bytes for one in history.asked) / _MB
+    said = [
+        f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB.",
+        "It read messages of yours, on the phone, and worked out how the shared keyboard should change to guess them "
+        "better. That change is a long list of numbers.",
+        f"Only these numbers went out: {up:,.1f} MB. If they were too large, the phone first made them smaller. That "
+        "limits what any one phone can do.",
+    ]
+    if config.privacy.noise_place == PHONES and config.privacy.mechanism != "none":
+        said.append("The phone also mixed its own random numbers in before it sent them.")
+    if config.aggregation.protocol == "secagg":
+        counted = "counted" if config.aggregation.step_latency_s is not None else "not counted"
+        said.append(
+            "They were masked: hidden under random numbers that only cancel out once many phones are added up. Some "
+            f"small messages with keys for that went out too, and are {counted} above."
+        )
+    return tuple(said)
+
+
+def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
+    said = ["Nobody saw your messages. They never left the phone.", *_of_words(history)]
+    if history.held_out:
+        return (*said, "The people who run the server do see the counts of this phone.")
+    if config.aggregation.protocol == "secagg":
+        whom = "a whole round" if config.aggregation.robust == "none" else "a small group of phones"
+        said.append(f"Nobody saw the change from this phone alone. The server can only open the sum of {whom}.")
+    else:
+        said.append(
+            "The change from this phone was not hidden from the machine that adds them up. Whoever runs that machine "
+            "could look at it, and could then guess some of the words that you use. Secure adding would close that "
+            "gap. This run did not use it."
+        )
+    return tuple(said)
+
+
+def _of_words(history: PhoneHistory) -> tuple[str, ...]:
+    if history.held_out or history.words == GIVEN:
+        return ()
+    if history.words == NOISED:
+        return ("The list of words that the keyboard knows was made from what phones wrote, with noise mixed in.",)
+    return (
+        "The list of words that the keyboard knows was made by counting what phones wrote. That was done without "
+        "noise. A rare word in the list can show that somebody among them wrote it.",
+    )
+
+
+def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
+    if history.held_out:
+        return ("This phone does not shape the keyboard, so the keyboard cannot give you away.",)
+    if history.plan.mechanism is None:
+        used = "Your phone's part can stand out in it." if history.in_sum else "But nothing from your phone is in it."
+        return (f"No noise was added in this run. So nothing limits what the keyboard can give away. {used}",)
+    said = [
+        "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure whether your phone "
+        "took part, even with all other phones in hand. Epsilon says how sure they could get: 0 means not at all, "
+        "and each 1 more can make the odds of a right guess almost three times as high.",
+        f"For every phone, this run promises epsilon {_number(history.epsilon)} at most. That counts a phone that "
+        f"took part {times(history.most_participations)}. Your phone took part {times(len(history.in_sum))}. For it "
+        f"alone, epsilon is {_number(history.own_epsilon)}.",
+    ]
+    if history.plan.modelled_cohort is not None:
+        said.append(
+            f"These figures are for a real launch with {history.plan.modelled_cohort:,} phones in each round, all of "
+            "whom share one dose of noise. This run is a small model of it. On its own it would protect you far "
+            "less."
+        )
+    if history.plan.noise_source == "seeded":
+        said.append("In this run the noise can be made again by whoever knows its seed. Then it protects nobody.")
+    if (history.own_epsilon or 0.0) > 10:
+        said.append("An epsilon above 10 promises little.")
+    if history.delta is not None:
+        said.append(f"There is a small chance that the promise does not hold: one in {1 / history.delta:,.0f}.")
+    said.append("Other runs on the same phones add to this. They are not counted here.")
+    return tuple(said)
+
+
+def _stop(history: PhoneHistory) -> tuple[str, ...]:
+    said = ["You can leave at any time. From then on the phone is not asked any more, and nothing more goes out."]
+    if history.in_sum:
+        said.append(
+            "What was added in before stays in the keyboard. It cannot be picked out, and it cannot be called back "
+            "from those who have the keyboard already."
+        )
+    return (*said, "Your own keyboard keeps working. It just stops helping to make the shared one.")
+
+
+def _number(epsilon: float | None) -> str:
+    if epsilon is None:
+        return "unknown"
+    return f"{epsilon:,.2f}" if epsilon < 100 else f"{epsilon:,.0f}"

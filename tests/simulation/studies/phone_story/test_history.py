@@ -1,0 +1,114 @@
+"""What comes out when a run's rounds are planned once more, held against what the run itself wrote down."""
+
+import json
+import shutil
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from server_strategy.privacy.ledger_lines import decode_labels
+from simulation.studies.phone_story.history import ENDED, IN_SUM, NOT_USED, RunHistory
+from simulation.world.attempts import FAILED, INELIGIBLE, UPLOAD_FAILED
+from tests.simulation.conftest import WEIGHTS_ONLY
+from tests.simulation.engine_in_process import simulate
+from typefleet.errors import ConfigError
+
+STEPS = ("--aggregation.protocol", "arithmetic", "--aggregation.step-latency-s", 1)
+FAILING = ("--fleet.failure-share", 0.2, "--fleet.upload-failure-share", 0.6, "--fleet.upload-tries", 2)
+
+
+@pytest.fixture(scope="module")
+def histories(planted, made_once):
+    """(folder, history) of a buffered run on a file of messages, and of one with failures and steps in time."""
+
+    def run(folder):
+        arguments = (*WEIGHTS_ONLY, *STEPS, *FAILING, "--output-dir", folder / "run")
+        simulate([str(one) for one in arguments])
+
+    stepped = made_once("stepped", run)
+    return [(root, RunHistory(root)) for root in (planted / "run", stepped / "run")]
+
+
+def _ledger(root):
+    return [json.loads(line) for line in (root / "privacy_ledger.jsonl").read_text().splitlines()[1:]]
+
+
+def _rounds(root):
+    return [json.loads(line) for line in (root / "rounds.jsonl").read_text().splitlines()]
+
+
+def test_all_phones_together_are_what_the_run_counted(histories):
+    for root, history in histories:
+        asked = [one for phone in range(history.num_phones) for one in history.of(f"#{phone}").asked]
+        rounds = _rounds(root)
+        assert len(asked) == sum(line["invited"] for line in rounds)
+        outcomes = Counter(one.outcome for one in asked)
+        in_sums = sum(len(decode_labels(line["participants"])) for line in _ledger(root))
+        assert outcomes[IN_SUM] == in_sums > 0
+        if "in_flight" not in rounds[0]:  # those are still under way
+            for outcome, name in ((FAILED, "failure"), (INELIGIBLE, "ineligible")):
+                assert outcomes[ENDED[outcome]] == sum(line[f"dropped_{name}"] for line in rounds)
+            assert outcomes[ENDED[FAILED]] > 0
+
+
+def test_what_never_went_out_has_no_bytes_and_what_was_used_has(histories):
+    for _, history in histories:
+        for phone in range(history.num_phones):
+            for one in history.of(f"#{phone}").asked:
+                assert one.download_bytes > 0 <= one.minutes
+                if one.outcome in (ENDED[FAILED], ENDED[INELIGIBLE], ENDED[UPLOAD_FAILED]):
+                    assert one.upload_bytes == 0
+                if one.outcome == IN_SUM:
+                    assert one.upload_bytes > 0
+
+
+def test_a_phones_own_epsilon_is_of_its_own_part(histories):
+    for root, history in histories:
+        takes_part = Counter(label for line in _ledger(root) for label in decode_labels(line["participants"]).tolist())
+        everybody = [history.of(f"#{phone}") for phone in range(history.num_phones)]
+        for one in everybody:
+            assert one.epsilon is not None
+            assert len(one.in_sum) == takes_part[int(one.label, 16)] <= one.most_participations
+            assert one.own_epsilon <= one.epsilon * (1 + 1e-9)
+            assert (one.own_epsilon == 0) == (not one.in_sum and one.plan.vocabulary is None)
+        assert max(one.own_epsilon for one in everybody) == pytest.approx(everybody[0].epsilon)
+
+
+def test_those_held_out_are_never_asked(histories):
+    for _, history in histories:
+        everybody = [history.of(f"#{phone}") for phone in range(history.num_phones)]
+        held_out = [one for one in everybody if one.held_out]
+        assert held_out
+        assert all(not one.asked and not one.may_train for one in held_out)
+
+
+def test_a_phone_is_found_by_its_user_id(histories):
+    _, history = histories[0]
+    by_number = {history.of(f"#{number}").label for number in range(history.num_phones)}
+    assert {history.of(f"user{number}").label for number in range(100)} < by_number  # and those with planted words
+
+
+def test_another_ledger_is_said_and_nothing_is_told(histories, tmp_path):
+    root, _ = histories[1]
+    shutil.copytree(root, tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace("failure_share = 0.2", "failure_share = 0.3", 1))
+    with pytest.raises(ConfigError, match=r"^round \d+ of the run: expected to come out as its ledger has it"):
+        RunHistory(tmp_path / "run")
+
+
+def test_no_run_is_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="expected"):
+        RunHistory(tmp_path)
+
+
+def test_not_used_is_what_the_run_did_not_need(histories):
+    root, history = histories[1]
+    asked = [one for phone in range(history.num_phones) for one in history.of(f"#{phone}").asked]
+    rounds = _rounds(root)
+    left = Counter(one.outcome for one in asked)[NOT_USED]
+    reported_in_vain = [line for line in rounds if line["abandoned"]]
+    if not reported_in_vain:
+        gone = np.sum([[line[name] for name in ("late", "unused", "left_mask")] for line in rounds])
+        assert left == gone

@@ -1,0 +1,228 @@
+"""What a policy lets go is gone, recorded and, where it was encrypted, read by nobody; the statement still holds."""
+
+import io
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from client_model.config import DataConfig
+from client_model.text.population import open_population, prepare_population
+from simulation.commands import check_privacy, retain
+from simulation.run.artefacts import ARTEFACTS
+from simulation.run.checkpoint import save_checkpoint
+from simulation.storage.deletion_log import LOG, Deletion, read_log, record_deletion
+from simulation.storage.run_files import begin_storage, read_secret, write_secret
+from simulation.studies.retention import (
+    ALWAYS_KEPT,
+    CATEGORIES,
+    delete_from_caches,
+    delete_from_run,
+    look_at_caches,
+    look_at_run,
+    read_policy,
+)
+from simulation.studies.retention_report import retain as show
+from tests.conftest import ROOT
+from tests.simulation.storage.encrypted_run import DIGITS, TINY, key_file, played, write_messages
+from typefleet.errors import ConfigError, InputError
+from typefleet.sealed.envelope import ENVELOPE, data_key_of, is_encrypted
+
+DAY_S = 86_400.0
+DELETION = Deletion("2026-11-30T10:00:00+00:00", "report.html", "reports", 1, 10, 30.0, 31.5, key_erased=False)
+
+
+def aged(path, days):
+    then = time.time() - days * DAY_S
+    for one in [*path.rglob("*")] if path.is_dir() else [path]:
+        os.utime(one, (then, then))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Files of an encrypted run, as old as a test makes them."""
+    root = tmp_path / "run"
+    (root / "checkpoints").mkdir(parents=True)
+    (root / "tensorboard").mkdir()
+    begin_storage(root, str(key_file(tmp_path / "key", DIGITS)))
+    save_checkpoint(root / "checkpoints", 1, {}, {"n": 1}, 1)
+    write_secret(root, root / "held_out.parquet", b"counts")
+    for name in ("config.toml", "privacy.json", "privacy_head.json", "report.html", "tensorboard/events"):
+        (root / name).write_text("x" * 10)
+    return root
+
+
+def test_every_file_of_a_run_is_in_one_category_or_always_stays():
+    sorted_in = [name for names in CATEGORIES.values() for name in names]
+    assert sorted([*sorted_in, *ALWAYS_KEPT]) == sorted(one.name for one in ARTEFACTS)
+
+
+def test_only_what_is_old_enough_and_named_goes(run):
+    aged(run / "tensorboard", 40)
+    aged(run / "report.html", 10)
+    found = look_at_run(run, {"telemetry": 30, "reports": 30, "people": 30})
+    assert [(one.what, one.is_over) for one in found] == [
+        ("held_out.parquet", False),
+        ("tensorboard/", True),
+        ("report.html", False),
+    ]
+    assert [one.what for one in delete_from_run(run, found)] == ["tensorboard/"]
+    assert not (run / "tensorboard").exists() and (run / "report.html").exists() and is_encrypted(run)
+    ((line, _),) = read_log(run)
+    assert (line.what, line.files, line.bytes, line.keep_days, line.key_erased) == ("tensorboard/", 1, 10, 30, False)
+    assert line.age_days == pytest.approx(40, abs=0.1)
+    assert delete_from_run(run, look_at_run(run, {"telemetry": 30})) == [] and len(read_log(run)) == 1
+
+
+def test_the_key_goes_with_the_last_that_is_encrypted(run):
+    kept = (run / "held_out.parquet").read_bytes(), (run / ENVELOPE).read_bytes()
+    aged(run / "checkpoints", 40)
+    found = look_at_run(run, {"checkpoints": 30})
+    assert [one.key_erased for one in found] == [False]  # what was counted on people is encrypted, and stays
+    delete_from_run(run, found)
+    assert data_key_of(run) and not (run / "checkpoints").exists()
+    assert read_secret(run, run / "held_out.parquet") == b"counts"
+    found = look_at_run(run, {"checkpoints": 0, "people": 0, "reports": 0})
+    assert [(one.what, one.key_erased) for one in found] == [("held_out.parquet", True), ("report.html", False)]
+    delete_from_run(run, found)
+    assert not is_encrypted(run) and [line.key_erased for line, _ in read_log(run)] == [False, True, False]
+    (run / "held_out.parquet").write_bytes(kept[0])  # as from a backup
+    with pytest.raises(ConfigError, match="can be read by nobody"):
+        read_secret(run, run / "held_out.parquet")
+
+
+def test_an_expired_run_still_holds_what_it_claims_and_says_what_is_gone(tmp_path, capsys):
+    messages = write_messages(tmp_path / "m.jsonl")
+    root, key = tmp_path / "run", key_file(tmp_path / "key", DIGITS)
+    played(
+        *TINY,
+        *("--data.path", messages, "--data.cache-dir", tmp_path / "cache"),
+        *("--output-dir", root, "--storage.key", key),
+    )
+    assert check_privacy.main([str(root)]) == 0
+    capsys.readouterr()
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[keep_days]\n" + "".join(f"{name} = 0\n" for name in CATEGORIES))
+    flags = [str(root), "--policy", str(policy), "--cache-dir", str(tmp_path / "cache")]
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    assert retain.main(flags) == 0 and sorted(path.name for path in tmp_path.rglob("*")) == before
+    shown = capsys.readouterr().out
+    assert "nothing was deleted" in shown and "goes, with its key" in shown
+    assert retain.main([*flags, "--apply"]) == 0
+    left = {path.name for path in root.iterdir()}
+    assert left == {
+        *("model", "privacy.json", "privacy.md", "privacy_head.json", "privacy_ledger.jsonl"),
+        *("config.toml", "summary.json", LOG, ".lock"),
+    }
+    capsys.readouterr()
+    key.unlink()
+    assert check_privacy.main([str(root)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "privacy.json agrees" in said and "deleted on 20" in said and "as deletions.jsonl says" in said
+    (root / ENVELOPE).write_text("{}")  # what was erased is there again
+    assert check_privacy.main([str(root)]) == 1 and "was erased, and is there again" in capsys.readouterr().err
+    (root / ENVELOPE).unlink()
+    lines = (root / LOG).read_text().splitlines()
+    (root / LOG).write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    assert check_privacy.main([str(root)]) == 1 and LOG in capsys.readouterr().err
+
+
+def test_a_run_that_has_not_ended_is_left_alone_unless_asked(run):
+    (run / "privacy_head.json").unlink()
+    shown = io.StringIO()
+    show(shown, [run], {"reports": 0}, None, apply=True)
+    assert "has not ended" in shown.getvalue() and (run / "report.html").exists() and not (run / LOG).exists()
+    show(shown, [run], {"reports": 0}, None, apply=True, unfinished=True)
+    assert not (run / "report.html").exists()
+
+
+def test_caches_go_when_nobody_has_used_them_and_nobody_reads_them(tmp_path):
+    (tmp_path / "m.jsonl").write_text('{"user_id": "a", "text": "walnut"}\n{"user_id": "b", "text": "tundra"}\n')
+    config = DataConfig(path=tmp_path / "m.jsonl", cache_dir=tmp_path / "cache")
+    key = str(key_file(tmp_path / "key", DIGITS))
+    plain, sealed = prepare_population(config, 0, None), prepare_population(config, 0, None, storage_key=key)
+    os.link(Path(sealed.cache_folder) / ENVELOPE, tmp_path / "same blocks")
+    found = look_at_caches(tmp_path / "cache", {"caches": 14}, time.time() + 15 * DAY_S)
+    assert len(found) == 2 and all(one.is_over for one in found)
+    assert not any(one.is_over for one in look_at_caches(tmp_path / "cache", {"caches": 14}))
+    assert look_at_caches(tmp_path / "cache", {"reports": 0}) == []
+    reader, shown = open_population(plain), io.StringIO()
+    assert (
+        show(shown, [], {"caches": 14}, tmp_path / "cache", apply=True) == 0 and "stays 14.0 days" in shown.getvalue()
+    )
+    gone, left = delete_from_caches(found)
+    assert [f"{one.folder / one.what}" for one in gone] == [sealed.cache_folder]
+    assert [f"{one.folder / one.what}" for one in left] == [plain.cache_folder] and reader.num_phones == 2
+    assert show(shown, [], {"caches": 0}, tmp_path / "cache", apply=True) == 1 and "in use" in shown.getvalue()
+    assert set((tmp_path / "same blocks").read_bytes()) == {0}  # its key was overwritten, not only unlinked
+    assert [(line.category, line.key_erased) for line, _ in read_log(tmp_path / "cache")] == [("caches", True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "one table keep_days"),
+        ("[keep]\nreports = 1\n", "one table keep_days"),
+        ("[keep_days]\n", "one table keep_days"),
+        ("[keep_days]\nledger = 1\n", "another name"),
+        ("[keep_days]\nreports = -1\n", "days from 0"),
+        ("[keep_days]\nreports = nan\n", "days from 0"),
+        ("[keep_days]\nreports = true\n", "days from 0"),
+        ("[keep_days]\nreports = 'all'\n", "days from 0"),
+    ],
+)
+def test_a_policy_that_is_none_is_refused(tmp_path, text, found):
+    path = tmp_path / "policy.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=found):
+        read_policy(path)
+
+
+def test_the_policy_that_comes_along_names_every_category():
+    assert set(read_policy(ROOT / "configs/rules/retention.toml")) == {*CATEGORIES, "caches"}
+
+
+def test_what_is_no_run_is_refused_and_links_are_left(run, tmp_path):
+    with pytest.raises(ConfigError, match="RUN_DIR: expected the folder of a run, or a policy"):
+        show(io.StringIO(), [], {"reports": 0}, None, apply=False)
+    with pytest.raises(ConfigError, match="expected the folder of a run"):
+        look_at_run(tmp_path, {"reports": 0})
+    (run / "report.html").rename(tmp_path / "elsewhere.html")
+    (run / "report.html").symlink_to(tmp_path / "elsewhere.html")
+    assert look_at_run(run, {"reports": 0}) == []
+
+
+@pytest.mark.parametrize(
+    "change", ["a value", "a line taken out", "two lines turned", "a hash", "another key", "no JSON"]
+)
+def test_a_log_that_was_changed_is_refused(tmp_path, change):
+    for _ in range(3):
+        record_deletion(tmp_path, DELETION)
+    assert [line for line, _ in read_log(tmp_path)] == [DELETION] * 3
+    path = tmp_path / LOG
+    lines = path.read_text().splitlines()
+    entry = json.loads(lines[1])
+    changed = {
+        "a value": [lines[0], json.dumps({**entry, "bytes": 11}), lines[2]],
+        "a line taken out": [lines[0], lines[2]],
+        "two lines turned": [lines[1], lines[0], lines[2]],
+        "a hash": [lines[0], json.dumps({**entry, "hash": "0" * 64}), lines[2]],
+        "another key": [lines[0], json.dumps({**entry, "who": "me"}), lines[2]],
+        "no JSON": [lines[0], "{", lines[2]],
+    }[change]
+    path.write_text("\n".join(changed) + "\n")
+    with pytest.raises(InputError, match=r"deletions\.jsonl:[1-3]"):
+        read_log(tmp_path)
+    with pytest.raises(InputError):
+        record_deletion(tmp_path, DELETION)
+
+
+def test_half_a_line_is_none_and_the_next_one_takes_its_place(tmp_path):
+    record_deletion(tmp_path, DELETION)
+    with (tmp_path / LOG).open("a") as file:
+        file.write('{"number": 2, "at"')
+    assert len(read_log(tmp_path)) == 1
+    record_deletion(tmp_path, DELETION)
+    assert len(read_log(tmp_path)) == 2 and (tmp_path / LOG).stat().st_mode & 0o777 == 0o600
