@@ -58,9 +58,7 @@ class Prepared:
     metrics: MetricTable
     plan: PrivacyPlan
     reserved: Reserved | None = None  # on its account, before its words were drawn
-    asked_at_s: float = (
-        0.0  # simulated moment at which owners are asked outside the rounds: the end of a run that ended
-    )
+    asked_at_s: float = 0.0  # simulated moment at which owners are asked outside the rounds
 
     @property
     def shape(self) -> ModelShape:

@@ -32,7 +32,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "telemetry": ("rounds.jsonl", "rounds.parquet", "tensorboard/", "mlflow/", "wandb/"),
     "reports": (
         *("report.html", "audit.html", "audit.json", "central.json"),
-        *("words_told.png", "memorisation.png", "membership.png"),
+        *("words_told.png", "memorisation.png", "memorisation_groups.png", "membership.png", "poison.png"),
     ),
 }
 """Rows of `simulation.run.artefacts` by category; all others always stay."""
