@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from client_model.text.cache import seal
 from client_model.text.population import prepare_population, split_phones
 from server_strategy.privacy.noise_key import NoiseKey
 from simulation.engine import ray_start
+from simulation.processes import below
 from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.lock import LOCK
@@ -100,10 +102,10 @@ def test_a_worker_and_what_it_was_forked_from_killed_in_mid_round_leave_no_mark(
     folder = tmp_path / "run"
     command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
     process = ForkedProcess(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    killed = wait_for_busy_worker(psutil.Process(process.pid))
+    killed = wait_for_busy_worker(process.pid)
     server = killed.parent()
     killed.kill()
-    again = wait_for_busy_worker(psutil.Process(process.pid), other_than=(killed, *server.children()))
+    again = wait_for_busy_worker(process.pid, other_than=(killed, *server.children()))
     assert server.name() == "fork-server" and again.parent() == server
     server.kill()  # with which its workers end; others are started in the ordinary way
     _, errors = process.communicate(timeout=PATIENCE_S)
@@ -113,16 +115,16 @@ def test_a_worker_and_what_it_was_forked_from_killed_in_mid_round_leave_no_mark(
 
 
 def wait_for_busy_worker(above, other_than=()):
-    """A worker below the process `above` that is at work on a message."""
+    """A worker below the process `above` that is at work on a message; looked for often, since messages are short."""
     give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        for child in above.children(recursive=True):
-            try:
-                if "ClientAppActor.run" in " ".join(child.cmdline()) and child not in other_than:  # as Ray calls it
-                    return child
-            except psutil.NoSuchProcess:
-                continue
-        time.sleep(0.02)
+    while time.monotonic() < give_up and psutil.pid_exists(above):
+        for child in below(above):
+            with suppress(OSError, psutil.NoSuchProcess):
+                if b"ClientAppActor.run" in Path(f"/proc/{child}/cmdline").read_bytes():  # as Ray calls it
+                    found = psutil.Process(child)
+                    if found not in other_than:
+                        return found
+        time.sleep(0.002)
     raise AssertionError("expected a worker at work, found none")
 
 
