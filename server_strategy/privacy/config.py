@@ -57,8 +57,8 @@ class PrivacyConfig:
     """Delta of (epsilon, delta); by default population^-1.1, at most 1e-6."""
     noise_source: NoiseSource = "secret"
     """secret: the noise is keyed by 256 bits from the operating system that the run alone has, and nobody can repeat
-    it. seeded: it is keyed by --seed, and the run repeats bit for bit; epsilon then holds only for who does not know
-    the seed."""
+    it. seeded: it is keyed by --seed, and the run repeats bit for bit; epsilon then holds only against those who do
+    not know the seed."""
     sampler: Literal["continuous", "discrete"] = "continuous"
     """continuous: Gaussian noise of floating-point numbers. discrete: whole numbers on the lattice of the exact sum,
     sampled without any rounding, so that no lowest bit tells of the sum; with mechanism gaussian."""

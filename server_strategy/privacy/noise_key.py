@@ -29,7 +29,7 @@ class NoiseKey:
     """Key of all draws of one run; made by `fresh`, `secret` or `seeded`.
 
     Attributes:
-        source: "secret", or "seeded" where epsilon holds only for who does not know the seed.
+        source: "secret", or "seeded" where epsilon holds only against those who do not know the seed.
     """
 
     source: NoiseSource

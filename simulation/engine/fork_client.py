@@ -14,7 +14,7 @@ import sys
 
 _OWN_ENVIRONMENT = "--serialized-runtime-env-context"  # of the worker, which then is made by the command
 _PATIENCE_S = 30.0  # with a server that imports, or that nobody lets run
-ANSWER = b"+"
+READY, GO, ANSWER = b"?", b"!", b"+"  # the server has heard all; the client still waits; the worker is there
 OOM_SCORE = "/proc/self/oom_score_adj"  # the raylet sets it for each process that it starts
 
 
@@ -44,6 +44,10 @@ def ask(path: str, command: list[str]) -> bool:
         server.connect(path)
         socket.send_fds(server, [len(told).to_bytes(8, "big")], descriptors)
         server.sendall(told)
+        if server.recv(1) != READY:
+            return False
+        server.sendall(GO)  # from here on it is the server that starts the worker, and nobody else
+        server.settimeout(None)
         return server.recv(1) == ANSWER
 
 

@@ -224,10 +224,16 @@ def _serve_one(asked: socket.socket) -> None:
     client, _ = asked.accept()
     client.settimeout(_CLIENT_S)
     with client:
+        descriptors: list[int] = []
         try:
-            wanted, descriptors = _read(client)
+            wanted = _read(client, descriptors)
+            client.sendall(fork_client.READY)
+            if client.recv(1) != fork_client.GO:  # it has given up, and becomes the worker itself
+                raise ValueError("nobody waits")
         except (OSError, ValueError, KeyError) as error:
             print(f"a worker was asked for by half: {type(error).__name__}", file=sys.stderr)
+            for one in descriptors:
+                os.close(one)
             return
         server = os.getpid()
         if not os.fork():
@@ -240,13 +246,15 @@ def _serve_one(asked: socket.socket) -> None:
             client.sendall(fork_client.ANSWER)
 
 
-def _read(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """What a client wants, and the descriptors that it was given."""
-    start, descriptors, _, _ = socket.recv_fds(client, 8, _MOST_DESCRIPTORS)
+def _read(client: socket.socket, descriptors: list[int]) -> dict[str, Any]:
+    """What a client wants; the descriptors that it hands over come into the list, whatever is wrong with the rest."""
+    start, given, _, _ = socket.recv_fds(client, 8, _MOST_DESCRIPTORS)
+    descriptors += given
     told, length = b"", int.from_bytes(start, "big")
     while len(told) < length and (more := client.recv(length - len(told))):
         told += more
-    return json.loads(told), descriptors
+    wanted: dict[str, Any] = json.loads(told)
+    return wanted
 
 
 def _work(wanted: dict[str, Any], descriptors: list[int], server: int) -> None:

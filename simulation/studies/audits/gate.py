@@ -114,21 +114,25 @@ def fallen_of(limits: Mapping[str, Limit], found: Mapping[str, Attack]) -> Itera
     """
     for name, limit in limits.items():
         own = _named(name, limit, found)
-        if not own and not _is_of_the_run(name, found):
+        if not own and (claim := _claim_of_the_run(name, found)) is not None:
+            if limit != BOUND and claim > limit:
+                yield f"{name}: {claim:.4g}, which the run itself claims, is above {limit:.4g}"
+        elif not own:
             yield f"{name}: {_LACKING}" if name not in found else f"{name}: measured, and held to no bound"
         for one in own:
             if (why := _why_fallen(one, limit)) is not None:
                 yield f"{one.name}: {why}"
 
 
-def _is_of_the_run(name: str, found: Mapping[str, Attack]) -> bool:
-    """Whether a limit is on what the run by itself comes to, and the claim is the run's own: it is held to that above.
+def _claim_of_the_run(name: str, found: Mapping[str, Attack]) -> float | None:
+    """What a run claims for itself, where a limit is on what it comes to by itself; None where that is another thing.
 
-    Where a deployment is modelled, the audit has this figure, with a value or without.
+    Where a deployment is modelled, the claim is not the run's own, and the audit has this figure, with a value or
+    without.
     """
     family, _, of = name.partition(": ")
     every = found.get(f"{family}: {EVERY_RELEASE}")
-    return of == BY_ITSELF and name not in found and every is not None and every.bound is not None
+    return every.bound if of == BY_ITSELF and name not in found and every is not None else None
 
 
 def _named(name: str, limit: Limit, found: Mapping[str, Attack]) -> list[Attack]:

@@ -100,12 +100,14 @@ def test_an_asynchronous_run_on_a_trace_killed_in_mid_round_resumes_bit_for_bit(
 
 def test_a_worker_and_what_it_was_forked_from_killed_in_mid_round_leave_no_mark(undisturbed, tmp_path):
     folder = tmp_path / "run"
-    command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "2", "--output-dir", str(folder)]
-    process = ForkedProcess(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # One worker: what it was at is done by whoever comes in its place, whose first message takes a second.
+    command = [*SIMULATE, *map(str, WEIGHTS_ONLY), "--engine.workers", "1", "--output-dir", str(folder)]
+    # Not forked itself: Ray finds no place for its workers' titles then, by which they are known here.
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     killed = wait_for_busy_worker(process.pid)
     server = killed.parent()
     killed.kill()
-    again = wait_for_busy_worker(process.pid, other_than=(killed, *server.children()))
+    again = wait_for_busy_worker(process.pid, other_than=(killed,))
     assert server.name() == "fork-server" and again.parent() == server
     server.kill()  # with which its workers end; others are started in the ordinary way
     _, errors = process.communicate(timeout=PATIENCE_S)

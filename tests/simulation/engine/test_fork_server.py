@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -195,3 +196,23 @@ def test_only_a_process_in_which_nothing_else_goes_on_is_forked(monkeypatch):
     alone.pop()
     monkeypatch.setitem(sys.modules, "ray", sys)
     assert not can_be_forked()
+
+
+@pytest.mark.parametrize("told", [b"{}", b"no JSON", b""], ids=["gives up", "broken", "nothing"])
+def test_who_asks_by_half_gets_no_worker_and_leaves_no_descriptor(tmp_path, monkeypatch, capsys, told):
+    def no_fork():
+        raise AssertionError("expected no fork, found one")
+
+    monkeypatch.setattr(fork_server.os, "fork", no_fork)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "forks"))
+        listener.listen(1)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "forks"))
+            socket.send_fds(client, [len(told).to_bytes(8, "big")], [0, 1, 2])
+            client.sendall(told)
+            client.shutdown(socket.SHUT_WR)
+            fork_server._serve_one(listener)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert "asked for by half" in capsys.readouterr().err

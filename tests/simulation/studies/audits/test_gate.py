@@ -199,6 +199,7 @@ def test_the_rule_that_ships_can_be_read_and_refuses_an_audit_that_lacks_what_it
         ([{"value": 8273.0, "low": 8243.0, "high": 8302.0, "bound": None}], 6.3, "8302 is above 10"),
         ([{"value": None, "low": None, "high": None, "bound": None}], 6.3, "not measured"),
         ([], 6.3, None),  # the claim is the run's own
+        ([], 4224.0, "4224, which the run itself claims, is above 10"),
         ([], None, "not measured"),  # nothing is claimed
     ],
 )
