@@ -229,7 +229,7 @@ def _serve_one(asked: socket.socket) -> None:
             wanted = _read(client, descriptors)
             client.sendall(fork_client.READY)
             if client.recv(1) != fork_client.GO:  # it has given up, and becomes the worker itself
-                raise ValueError("nobody waits")
+                raise TimeoutError
         except (OSError, ValueError, KeyError) as error:
             print(f"a worker was asked for by half: {type(error).__name__}", file=sys.stderr)
             for one in descriptors:

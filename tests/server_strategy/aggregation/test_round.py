@@ -1,5 +1,6 @@
 """The sum is right for whoever survives, whenever others leave; below the threshold there is none."""
 
+from contextlib import suppress
 from itertools import chain, combinations
 
 import numpy as np
@@ -14,6 +15,7 @@ from server_strategy.aggregation.masks import Ring, RingOverflowError
 from server_strategy.aggregation.round import play_round
 from server_strategy.aggregation.terms import Step
 from tests.server_strategy.aggregation.conftest import NUMBERS, SECRET, as_far_as
+from typefleet.errors import ConfigError
 
 SUBSETS = [*chain.from_iterable(combinations(NUMBERS, n) for n in range(9))]
 GENERATOR = np.random.default_rng(1)
@@ -81,8 +83,9 @@ def test_a_round_gives_the_right_sum_or_none(leaves, bits, check_views):
         assert played.sum.tolist() == sum(VECTORS[n] for n in survivors).tolist()
     else:
         assert played.sum is None
-        advertised = left[Step.ADVERTISE]
-        size = graph_size(advertised, Assumptions(check_views=check_views), 8) if advertised >= 5 else None
+        size = None
+        with suppress(ConfigError):  # there is no graph of so few phones
+            size = graph_size(left[Step.ADVERTISE], Assumptions(check_views=check_views), 8)
         assert size is None or left[Step.MASK] < size.least_survivors or left[Step.UNMASK] <= size.threshold
 
 

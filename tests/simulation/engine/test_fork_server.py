@@ -142,7 +142,8 @@ def test_a_forked_worker_is_as_if_it_had_been_started_and_shares_no_randomness(d
     (first, _), (second, _) = told
     assert first["id"] != second["id"]
     assert all(a != b for a, b in zip(first["drawn"], second["drawn"], strict=True))
-    assert driver.server.status() != psutil.STATUS_ZOMBIE and not driver.server.children()
+    wait_until(lambda: not driver.server.children(), "workers that have said all to end")
+    assert driver.server.status() != psutil.STATUS_ZOMBIE
     assert driver.folder.stat().st_mode & 0o777 == 0o700
 
 
