@@ -15,7 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,8 +35,17 @@ _FILES = {*_ARRAYS, "lexicon.txt", ABOUT, *_UNSEALED}
 _ENTRY, _DRAFT = re.compile(r"[0-9a-f]{32}-.*\d"), re.compile(r"\.draft-[a-z0-9_]{8}")
 _DRAFT_BEGINS_S = 3600.0  # until then, one without a lock may be about to have it
 _DAY_S = 86400.0
+_ONE_OF_OURS = "the folder of a run or of a tokenised file"
 
 Write = Callable[[IO[bytes]], None]
+
+
+class EntryInUseError(ConfigError):
+    """A process reads or writes an entry."""
+
+
+class NoEntryError(ConfigError):
+    """There is no such entry, or none that a process could hold."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class Entry:
     path: Path
     size_bytes: int
     unused_s: float  # since it was last used
+    files: int
 
     @property
     def is_draft(self) -> bool:
@@ -71,6 +81,11 @@ def whose_else(root: Path) -> str | None:
     if about.st_uid != os.geteuid():
         return "one of another user"
     return "one that everybody may write into" if about.st_mode & stat.S_IWOTH else None
+
+
+def is_entry_name(name: str) -> bool:
+    """Whether a folder in a cache is by its name an entry, or the draft of one."""
+    return bool(_ENTRY.fullmatch(name) or _DRAFT.fullmatch(name))
 
 
 def write_entry(folder: Path, files: Mapping[str, Write], about: Mapping[str, int]) -> None:
@@ -154,7 +169,7 @@ def entries(root: Path) -> Iterator[Entry]:
     """
     now, own = time.time(), os.geteuid()
     for path in sorted(root.iterdir()) if root.exists() else ():
-        if not (_ENTRY.fullmatch(path.name) or _DRAFT.fullmatch(path.name)) or path.is_symlink():
+        if not is_entry_name(path.name) or path.is_symlink():
             continue
         try:
             state = path.stat()
@@ -162,7 +177,8 @@ def entries(root: Path) -> Iterator[Entry]:
                 continue
             files = list(path.iterdir())
             if {file.name for file in files} <= _FILES:
-                yield Entry(path, sum(file.stat().st_size for file in files), now - state.st_mtime)
+                size_bytes = sum(file.stat().st_size for file in files)
+                yield Entry(path, size_bytes, now - state.st_mtime, len(files))
         except FileNotFoundError:
             continue  # another process has just removed it, or put it into its place
 
@@ -209,16 +225,21 @@ def held_alone(folder: Path) -> Iterator[None]:
     """Keep others from reading an entry while something of it is replaced.
 
     Raises:
-        ConfigError: it is none, or a process reads it.
+        EntryInUseError: a process reads it.
+        NoEntryError: it is none, or has just gone.
     """
-    try:
-        with (folder / ABOUT).open("r+b") as file:
+    with ExitStack() as held:
+        try:
+            file = held.enter_context((folder / ABOUT).open("r+b"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise ConfigError(expected(folder, "a tokenised file that no process reads", "one at it")) from error
-    except FileNotFoundError as error:
-        raise ConfigError(expected(folder, "the folder of a run or of a tokenised file", "another")) from error
+            is_it = os.path.samestat(os.fstat(file.fileno()), (folder / ABOUT).stat())
+        except BlockingIOError as error:
+            raise EntryInUseError(expected(folder, "a tokenised file that no process reads", "one at it")) from error
+        except FileNotFoundError as error:
+            raise NoEntryError(expected(folder, _ONE_OF_OURS, "another")) from error
+        if not is_it:  # taken away, and made anew, between the two
+            raise EntryInUseError(expected(folder, "a tokenised file that no process reads", "a new one"))
+        yield
 
 
 def take_away(folder: Path) -> None:

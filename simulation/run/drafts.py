@@ -6,6 +6,7 @@ folder: what somebody else put there stays, whatever its name begins with. Links
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from simulation.run.artefacts import artefact_of
@@ -22,16 +23,28 @@ def drop_drafts(root: Path) -> None:
     Raises:
         OSError: one cannot be removed.
     """
+    for path in list(drafts_in(root)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def drafts_in(root: Path) -> Iterator[Path]:
+    """The drafts in a run's folder: files, and folders of exports.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     directory = RunDirectory(root)
     for folder in (root, directory.checkpoints, directory.model):
         if folder.is_dir() and (folder == root or not folder.is_symlink()):
             for path in sorted(folder.iterdir()):
                 if path.is_symlink():
                     continue
-                if path.is_file() and _is_draft(path, root):
-                    path.unlink()
-                elif folder == directory.model and path.is_dir() and _OF_AN_EXPORT.fullmatch(path.name):
-                    shutil.rmtree(path)
+                is_export = folder == directory.model and path.is_dir() and _OF_AN_EXPORT.fullmatch(path.name)
+                if is_export or (path.is_file() and _is_draft(path, root)):
+                    yield path
 
 
 def _is_draft(path: Path, root: Path) -> bool:

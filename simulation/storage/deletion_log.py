@@ -6,6 +6,7 @@ hash elsewhere, as a backup of the file does. A line is on disk before what it n
 the two, the next deletion has a line of its own.
 """
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, fields
@@ -56,16 +57,18 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def record_deletion(folder: Path, deletion: Deletion) -> None:
-    """Add a line, and sync it.
+    """Add a line, and sync it; of several processes that do so, each in its turn.
 
     Raises:
         ConfigError: the log was changed, or cannot be written.
     """
-    path, earlier = folder / LOG, read_log(folder)
-    previous = earlier[-1][1] if earlier else ""
-    line = chained({"number": len(earlier) + 1, **asdict(deletion)}, previous)
+    path = folder / LOG
     try:
         with open_private(path, "a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # from reading the last line to writing the next
+            earlier = read_log(folder)
+            previous = earlier[-1][1] if earlier else ""
+            line = chained({"number": len(earlier) + 1, **asdict(deletion)}, previous)
             _drop_half_a_line(file)
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from client_model.text.cache import held_alone, take_away
+from client_model.text.cache import held_alone, is_entry_name, take_away
 from simulation.files import write_bytes_atomically
 from simulation.run.lock import only_writer
 from simulation.storage.deletion_log import Deletion, record_deletion
@@ -27,7 +27,7 @@ class Sealed(NamedTuple):
 
 
 def encrypted_in(folder: Path) -> list[Path]:
-    """The folder itself if it has a key, else the entries of a cache that have one.
+    """The folder itself if it has a key, else the entries of a cache that have one; never the runs below a folder.
 
     Raises:
         ConfigError: neither.
@@ -38,15 +38,21 @@ def encrypted_in(folder: Path) -> list[Path]:
         found = sorted(path for path in folder.iterdir() if not path.is_symlink() and is_encrypted(path))
     except OSError as error:
         raise ConfigError(expected(folder, _WHAT, error.strerror or error)) from error
-    if not found:
-        raise ConfigError(expected(folder, _WHAT, "nothing that is encrypted"))
-    return found
+    in_cache = [path for path in found if is_entry_name(path.name) and not _is_run(path)]
+    if not in_cache:
+        other = "a folder above such; name each of them" if found else "nothing that is encrypted"
+        raise ConfigError(expected(folder, _WHAT, other))
+    return in_cache
 
 
 def _all_encrypted_in(folders: Sequence[Path]) -> list[Path]:
     if not folders:
         raise ConfigError(expected("FOLDER", _WHAT, "none"))
-    return [one for folder in folders for one in encrypted_in(folder)]
+    once: dict[Path, Path] = {}
+    for folder in folders:
+        for one in encrypted_in(folder):
+            once.setdefault(one.resolve(), one)  # what is named twice is one
+    return list(once.values())
 
 
 def rotate(folders: Sequence[Path], new_place: str, old_place: str | None = None) -> list[Path]:
@@ -97,6 +103,8 @@ def erase_key(folder: Path) -> Sealed:
         RunInUseError: a process is working on it.
     """
     with _held(folder):
+        if not is_encrypted(folder):  # erased since it was looked at: the log says so already
+            raise ConfigError(expected(folder / ENVELOPE, "the wrapped key of what is encrypted here", "none"))
         going, is_run = sealed_with(folder), _is_run(folder)
         if is_run:
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S+00:00}"
@@ -104,8 +112,7 @@ def erase_key(folder: Path) -> Sealed:
                 folder,
                 Deletion(now, ENVELOPE, "key", going.files, going.bytes, keep_days=None, age_days=0.0, key_erased=True),
             )
-        if not shred(folder):
-            raise ConfigError(expected(folder / ENVELOPE, "the wrapped key of what is encrypted here", "none"))
+        shred(folder)
         if not is_run:
             take_away(folder)
     return going

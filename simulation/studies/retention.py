@@ -10,17 +10,19 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from client_model.text.cache import cache_root, entries, held_alone, take_away
+from client_model.text.cache import EntryInUseError, NoEntryError, cache_root, entries, held_alone, take_away
 from simulation.run.artefacts import artefact_of
+from simulation.run.drafts import drafts_in
 from simulation.run.ledger_head import HEAD
 from simulation.run.lock import only_writer
 from simulation.storage.deletion_log import Deletion, record_deletion
-from typefleet.errors import ConfigError, InputError, expected, unreadable, unwritable
+from typefleet.errors import ConfigError, expected, unreadable, unwritable
 from typefleet.sealed.chunks import is_sealed
 from typefleet.sealed.envelope import is_encrypted, shred
 from typefleet.untrusted.toml_tables import read_toml
@@ -44,6 +46,7 @@ ALWAYS_KEPT = (
 _TABLE = "keep_days"
 _DAY_S = 86_400.0
 _MOST_DAYS = 36_500.0
+_DRAFT_LEFT_S = 600.0  # a younger draft may be one that a process is writing
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Expiry:
         age_days: since it was last written, or used if it is of a cache.
         keep_days: that the policy says.
         key_erased: whether it goes with its key.
+        is_link: whether it leads elsewhere; it is left, and so is what it leads to.
     """
 
     folder: Path
@@ -68,11 +72,12 @@ class Expiry:
     age_days: float
     keep_days: float
     key_erased: bool = False
+    is_link: bool = False
 
     @property
     def is_over(self) -> bool:
         """Whether it has been kept for long enough."""
-        return self.age_days >= self.keep_days
+        return self.age_days >= self.keep_days and not self.is_link
 
     def as_deletion(self, now_s: float) -> Deletion:
         """The line of the log for it."""
@@ -138,7 +143,7 @@ def look_at_run(root: Path, policy: Mapping[str, float], now_s: float | None = N
 
 
 def look_at_caches(cache_dir: Path | None, policy: Mapping[str, float], now_s: float | None = None) -> list[Expiry]:
-    """What of a cache of tokenised files has not been used for how long.
+    """What of a cache of tokenised files has not been used for how long, and drafts that a killed process left.
 
     Args:
         cache_dir: its folder; None: the usual one.
@@ -152,16 +157,16 @@ def look_at_caches(cache_dir: Path | None, policy: Mapping[str, float], now_s: f
         return []
     root, ahead_s = cache_root(cache_dir), 0.0 if now_s is None else now_s - time.time()
     try:
-        found = [one for one in entries(root) if not one.is_draft]
+        found = [one for one in entries(root) if not one.is_draft or one.unused_s + ahead_s >= _DRAFT_LEFT_S]
         return [
             Expiry(
                 folder=root,
                 what=f"{one.path.name}/",
                 category=CACHES,
-                files=sum(1 for _ in one.path.iterdir()),
+                files=one.files,
                 bytes=one.size_bytes,
                 age_days=(one.unused_s + ahead_s) / _DAY_S,
-                keep_days=policy[CACHES],
+                keep_days=0.0 if one.is_draft else policy[CACHES],
                 key_erased=is_encrypted(one.path),
             )
             for one in found
@@ -171,7 +176,7 @@ def look_at_caches(cache_dir: Path | None, policy: Mapping[str, float], now_s: f
 
 
 def delete_from_run(root: Path, found: Sequence[Expiry], now_s: float | None = None) -> list[Expiry]:
-    """Record what goes, erase the run's key if nothing encrypted stays, and delete.
+    """Record what goes, erase the run's key if nothing encrypted stays, and delete; drafts that a kill left go as well.
 
     Args:
         root: of the run's folder.
@@ -179,7 +184,7 @@ def delete_from_run(root: Path, found: Sequence[Expiry], now_s: float | None = N
         now_s: the time, for the log.
 
     Returns:
-        What is gone.
+        What is gone, by this process or, since it was looked at, by another, whose line it then has.
 
     Raises:
         RunInUseError: a process is working on the run.
@@ -187,20 +192,27 @@ def delete_from_run(root: Path, found: Sequence[Expiry], now_s: float | None = N
             the next time.
     """
     going = [one for one in found if one.is_over]
-    if not going:
+    if not going and not _left_drafts(root):
         return []
     with only_writer(root):
-        for one in going:
+        here = [one for one in going if (root / one.what).exists() and not (root / one.what).is_symlink()]
+        has_key = is_encrypted(root)
+        here = [replace(one, key_erased=one.key_erased and has_key) for one in here]
+        for one in here:
             record_deletion(root, one.as_deletion(time.time() if now_s is None else now_s))
-        if any(one.key_erased for one in going):
+        if any(one.key_erased for one in here):
             shred(root)
-        for one in going:
+        for one in here:
             _delete(root / one.what)
+        for path in _left_drafts(root):
+            _delete(path)
     return going
 
 
 def delete_from_caches(found: Sequence[Expiry], now_s: float | None = None) -> tuple[list[Expiry], list[Expiry]]:
     """(what is gone, what a process reads and is left) of a cache; an encrypted file's key is erased first.
+
+    What another process has let go since it was looked at is gone as well, without a second line in the log.
 
     Raises:
         ConfigError: the log was changed, or something cannot be deleted.
@@ -208,26 +220,51 @@ def delete_from_caches(found: Sequence[Expiry], now_s: float | None = None) -> t
     gone: list[Expiry] = []
     left: list[Expiry] = []
     for one in (one for one in found if one.is_over):
+        path = one.folder / one.what
         try:
-            with held_alone(one.folder / one.what):
-                record_deletion(one.folder, one.as_deletion(time.time() if now_s is None else now_s))
-                take_away(one.folder / one.what)
-        except InputError:
+            with _held_unless_damaged(path):
+                if path.exists():
+                    record_deletion(one.folder, one.as_deletion(time.time() if now_s is None else now_s))
+                    take_away(path)
+        except EntryInUseError:
             left.append(one)
             continue
         except OSError as error:
-            raise ConfigError(unwritable(one.folder / one.what, error)) from error
+            raise ConfigError(unwritable(path, error)) from error
         gone.append(one)
     return gone, left
+
+
+@contextmanager
+def _held_unless_damaged(entry: Path) -> Iterator[None]:
+    """Hold an entry; one without the file that a process would hold is held by none."""
+    with ExitStack() as held:
+        with suppress(NoEntryError):
+            held.enter_context(held_alone(entry))
+        yield
+
+
+def _left_drafts(root: Path) -> list[Path]:
+    """Drafts in a run's folder that a killed process has left there."""
+    left: list[Path] = []
+    try:
+        for path in drafts_in(root):
+            with suppress(FileNotFoundError):  # written, and in its place now
+                if time.time() - path.stat().st_mtime >= _DRAFT_LEFT_S:
+                    left.append(path)
+        return left
+    except OSError as error:
+        raise ConfigError(unreadable(root, error, "the folder of a run")) from error
 
 
 def _of_category(root: Path, category: str, keep_days: float, now_s: float) -> Iterator[Expiry]:
     for name in CATEGORIES[category]:
         path = root / name
-        if path.is_symlink() or not path.exists():
-            continue  # what a link leads to is not the run's
-        files = list(_files_in(path))
-        written_s = max((one.stat().st_mtime for one in files), default=path.stat().st_mtime)
+        is_link = path.is_symlink()
+        if not is_link and not path.exists():
+            continue
+        files = [] if is_link else list(_files_in(path))  # what a link leads to is not the run's
+        written_s = max((one.stat().st_mtime for one in files), default=path.lstat().st_mtime)
         yield Expiry(
             folder=root,
             what=name,
@@ -236,6 +273,7 @@ def _of_category(root: Path, category: str, keep_days: float, now_s: float) -> I
             bytes=sum(one.stat().st_size for one in files),
             age_days=(now_s - written_s) / _DAY_S,
             keep_days=keep_days,
+            is_link=is_link,
         )
 
 
@@ -249,7 +287,9 @@ def _has_sealed(path: Path) -> bool:
 
 
 def _sealed_beside(root: Path, going: Sequence[Path]) -> Iterator[Path]:
-    """Files that are encrypted and stay."""
+    """Files that are encrypted and stay, what a link of the run leads to among them."""
+    links = (root / name for names in CATEGORIES.values() for name in names)
+    yield from (path for path in links if path.is_symlink() and _has_sealed(path.resolve()))
     for path in _files_in(root):
         goes = any(path == one or path.is_relative_to(one) for one in going)
         named = artefact_of(PurePosixPath(path.relative_to(root).as_posix()))

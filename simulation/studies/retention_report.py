@@ -50,7 +50,10 @@ def retain(
     if not runs and CACHES not in policy:
         raise ConfigError(expected("RUN_DIR", "the folder of a run, or a policy with days for caches", "neither"))
     console, over, left = console_for(stream), 0, list[Expiry]()
-    looked = [(root, look_at_run(root, policy)) for root in runs]  # all of them before anything is deleted
+    once: dict[Path, Path] = {}
+    for root in runs:
+        once.setdefault(root.resolve(), root)  # a run that is named twice is one
+    looked = [(root, look_at_run(root, policy)) for root in once.values()]  # all of them before anything is deleted
     in_caches = look_at_caches(cache_dir, policy)
     for root, found in looked:
         console.print(str(root), soft_wrap=True)
@@ -93,10 +96,13 @@ def _name(one: Expiry) -> str:
     """Of a tokenised file, the first digits of its digest."""
     if one.category != CACHES:
         return one.what
-    return f"{one.what[:8]}{', encrypted' if is_encrypted(one.folder / one.what) or one.key_erased else ''}"
+    name = "a draft" if one.what.startswith(".") else one.what[:8]
+    return f"{name}{', encrypted' if is_encrypted(one.folder / one.what) or one.key_erased else ''}"
 
 
 def _verdict(one: Expiry, *, is_gone: bool) -> str:
+    if one.is_link:
+        return "a link; left"
     if not one.is_over:
         return f"stays {one.keep_days - one.age_days:.1f} days"
     return f"{'gone' if is_gone else 'goes'}{', with its key' if one.key_erased else ''}"

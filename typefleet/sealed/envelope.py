@@ -6,7 +6,6 @@ Another storage key is a new wrapping of the same data key: nothing else is writ
 """
 
 import base64
-import binascii
 import json
 import os
 import secrets
@@ -186,7 +185,7 @@ def _opened(content: bytes, path: Path, place: str | None) -> bytes:
         raise ConfigError(expected(path, f"the storage key of fingerprint {about['fingerprint']}", found))
     try:
         wrapped = base64.b64decode(about["wrapped"], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ConfigError(expected(path, _WHAT, "a damaged one")) from error
     return opened_bytes(wrapped, key.key, _name(about), path)
 

@@ -29,6 +29,7 @@ from typefleet.untrusted.opening import read_text
 
 KEY_BYTES = 32
 _DIGITS = re.compile(r"[0-9a-fA-F]{64}")
+_ITSELF = re.compile(r"\s*(0[xX])?[0-9a-fA-F]{64}\s*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FEWEST_CHARACTERS = 12  # of a passphrase
 _FLAG = "--storage.key"
@@ -91,7 +92,7 @@ def check_place(place: str, flag: str = _FLAG) -> None:
         ConfigError: it is none.
     """
     what = "the path of a key file, env:NAME, passphrase:NAME or passphrase:"
-    if _DIGITS.fullmatch(place):
+    if _ITSELF.fullmatch(place):
         raise ConfigError(expected(flag, what, "the key itself, which anybody can read in a list of processes"))
     kind, colon, name = place.partition(":")
     if colon and kind in ("env", "passphrase") and not (_NAME.fullmatch(name) or (kind == "passphrase" and not name)):
@@ -127,8 +128,8 @@ def storage_key(place: str, scrypt: Scrypt | None = None, flag: str = _FLAG) -> 
     if scrypt is not None:
         raise ConfigError(expected(flag, "passphrase:NAME or passphrase:, since the key is made of one", "another"))
     text = os.environ.get(place[4:]) if place.startswith("env:") else _of_file(Path(place), flag)
-    if text is None:
-        raise ConfigError(expected(f"{flag}: {place}", "a variable that is set", "none"))
+    if text is None:  # what stands for the name may be the key itself, and is not repeated
+        raise ConfigError(expected(f"{flag}: env:NAME", "the name of a variable that is set", "another"))
     if not _DIGITS.fullmatch(text.strip()):
         raise ConfigError(expected(f"{flag}: {place}", "64 hexadecimal digits", "something else"))
     return StorageKey(bytes.fromhex(text.strip()))
@@ -148,8 +149,8 @@ def _of_file(path: Path, flag: str) -> str:
 def _passphrase(place: str, flag: str) -> str:
     name = place.partition(":")[2]
     found = os.environ.get(name) if name else _asked(flag)
-    if found is None:
-        raise ConfigError(expected(f"{flag}: {place}", "a variable that is set", "none"))
+    if found is None:  # what stands for the name may be the passphrase itself, and is not repeated
+        raise ConfigError(expected(f"{flag}: passphrase:NAME", "the name of a variable that is set", "another"))
     if len(found) < _FEWEST_CHARACTERS:
         what = f"a passphrase of at least {_FEWEST_CHARACTERS} characters"
         raise ConfigError(expected(f"{flag}: {place}", what, "a shorter one"))

@@ -131,6 +131,24 @@ def test_shredding_is_said_first_and_then_done_and_recorded(runs, capsys, tmp_pa
     assert load_newest_checkpoint(runs[1] / "checkpoints")  # the other run has a key of its own
 
 
+def test_a_run_that_is_named_twice_is_one_and_erased_twice_has_one_line(runs, keys, capsys):
+    twice = [str(runs[0]), str(runs[0].parent / "second" / ".." / "first")]
+    assert key_life.rotate([Path(one) for one in twice], str(keys[1])) == [runs[0]]
+    shred.main([*twice, "--apply"])
+    assert capsys.readouterr().out.count("is erased") == 1
+    with pytest.raises(ConfigError, match="found none"):
+        key_life.erase_key(runs[0])
+    assert len(read_log(runs[0])) == 1
+
+
+def test_the_runs_below_a_folder_are_not_taken_for_a_cache(runs, keys, tmp_path):
+    with pytest.raises(ConfigError, match="found a folder above such; name each of them"):
+        shred.main([str(tmp_path), "--apply"])
+    with pytest.raises(ConfigError, match="name each of them"):
+        key_life.rotate([tmp_path], str(keys[1]))
+    assert all(is_encrypted(root) for root in runs)
+
+
 def test_a_tokenised_file_is_shredded_with_its_copy_and_made_anew_when_it_is_asked_for(tmp_path, keys, spec):
     folder = Path(spec.cache_folder)
     copy, text = tmp_path / "backup" / folder.name, (tmp_path / "m.jsonl")

@@ -4,15 +4,18 @@ import io
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from client_model.config import DataConfig
 from client_model.text.population import open_population, prepare_population
+from server_strategy.privacy.ledger_lines import chained
 from simulation.commands import check_privacy, retain
 from simulation.run.artefacts import ARTEFACTS
-from simulation.run.checkpoint import save_checkpoint
+from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
+from simulation.storage import deletion_log
 from simulation.storage.deletion_log import LOG, Deletion, read_log, record_deletion
 from simulation.storage.run_files import begin_storage, read_secret, write_secret
 from simulation.studies.retention import (
@@ -191,7 +194,84 @@ def test_what_is_no_run_is_refused_and_links_are_left(run, tmp_path):
         look_at_run(tmp_path, {"reports": 0})
     (run / "report.html").rename(tmp_path / "elsewhere.html")
     (run / "report.html").symlink_to(tmp_path / "elsewhere.html")
-    assert look_at_run(run, {"reports": 0}) == []
+    found = look_at_run(run, {"reports": 0})
+    assert [(one.what, one.is_link, one.is_over) for one in found] == [("report.html", True, False)]
+    shown = io.StringIO()
+    show(shown, [run], {"reports": 0}, None, apply=True)
+    assert "a link; left" in shown.getvalue() and (tmp_path / "elsewhere.html").exists() and not (run / LOG).exists()
+
+
+def test_the_key_stays_while_a_link_leads_to_what_it_opens(run, tmp_path):
+    (run / "checkpoints").rename(tmp_path / "elsewhere")
+    (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    found = look_at_run(run, {"people": 0, "checkpoints": 0})
+    assert [(one.what, one.key_erased) for one in found] == [("checkpoints/", False), ("held_out.parquet", False)]
+    delete_from_run(run, found)
+    assert is_encrypted(run) and load_newest_checkpoint(run / "checkpoints") is not None
+
+
+def test_a_run_that_is_named_twice_or_let_go_twice_has_one_line_a_deletion(run):
+    show(io.StringIO(), [run, run / ".." / run.name], {"reports": 0}, None, apply=True)
+    found = look_at_run(run, {"people": 0, "checkpoints": 0})
+    assert delete_from_run(run, found) == delete_from_run(run, found) == found  # gone, whoever did it
+    assert [line.what for line, _ in read_log(run)] == ["report.html", "checkpoints/", "held_out.parquet"]
+
+
+def test_drafts_that_a_kill_left_in_a_run_go_and_fresh_ones_stay(run):
+    for name in (".noise_secret-0123abcd", ".held_out.parquet-0123abcd", ".held_out.parquet-89abcdef"):
+        (run / name).write_bytes(b"secret")
+    aged(run / ".noise_secret-0123abcd", 1)
+    aged(run / ".held_out.parquet-0123abcd", 1)
+    assert delete_from_run(run, look_at_run(run, {"reports": 30})) == []
+    assert [path.name for path in run.glob(".*-*")] == [".held_out.parquet-89abcdef"]
+
+
+def entry(cache, number, days=20, name="{:032x}-1"):
+    """An entry of a cache, by its names alone, with a key."""
+    folder = cache / name.format(number)
+    folder.mkdir(parents=True)
+    for file in ("about.json", "lexicon.txt", ENVELOPE):
+        (folder / file).write_text("x" * 10)
+    aged(folder, days)
+    os.utime(folder, (time.time() - days * DAY_S,) * 2)
+    return folder
+
+
+def test_two_at_once_write_one_log_with_each_deletion_in_it_once(tmp_path, monkeypatch):
+    def chained_slowly(body, previous):
+        time.sleep(0.001)  # between reading the last line and writing the next, so that the other has its turn there
+        return chained(body, previous)
+
+    monkeypatch.setattr(deletion_log, "chained", chained_slowly)
+    for number in range(20):
+        entry(tmp_path, number)
+    found = look_at_caches(tmp_path, {"caches": 14})
+    with ThreadPoolExecutor(2) as pool:  # a lock is an open file's, so that two threads are as two processes
+        for done in [pool.submit(delete_from_caches, half) for half in (found, [*found[10:], *found[:10]])]:
+            done.result()
+    whats = [line.what for line, _ in read_log(tmp_path)]
+    assert sorted(whats) == [one.what for one in found] and [path.name for path in tmp_path.iterdir()] == [LOG]
+
+
+def test_a_log_that_was_changed_is_said_and_no_entry_is_in_use(tmp_path):
+    folder = entry(tmp_path, 1)
+    (tmp_path / LOG).write_text("{}\n")
+    with pytest.raises(InputError, match=r"deletions\.jsonl:1"):
+        delete_from_caches(look_at_caches(tmp_path, {"caches": 14}))
+    assert folder.exists()
+
+
+def test_what_a_killed_one_left_of_an_entry_goes_with_its_key_and_a_fresh_draft_stays(tmp_path):
+    left, damaged = (entry(tmp_path, n, 1, ".draft-{:08x}") for n in (1, 2))
+    fresh = entry(tmp_path, 3, 0, ".draft-{:08x}")
+    (damaged / "about.json").unlink()
+    os.utime(damaged, (time.time() - DAY_S,) * 2)
+    os.link(left / ENVELOPE, tmp_path / "same blocks")
+    shown = io.StringIO()
+    assert show(shown, [], {"caches": 14}, tmp_path, apply=True) == 0 and "a draft" in shown.getvalue()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [fresh.name]
+    assert set((tmp_path / "same blocks").read_bytes()) == {0}
+    assert [line.key_erased for line, _ in read_log(tmp_path)] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_another_storage_key_is_refused_and_nothing_is_lost(tmp_path, place):
     assert OTHER not in str(e.value) and data_key_of(tmp_path / "run", place) == key
 
 
-@pytest.mark.parametrize("name", ["fingerprint", "wrapped", "layout", "scrypt"])
+@pytest.mark.parametrize("name", ["fingerprint", "wrapped", "no ASCII", "layout", "scrypt"])
 def test_an_envelope_that_was_changed_is_refused(tmp_path, place, name):
     made(tmp_path / "run", place)
     path = tmp_path / "run" / ENVELOPE
@@ -78,10 +78,11 @@ def test_an_envelope_that_was_changed_is_refused(tmp_path, place, name):
     changed = {
         "fingerprint": "0" * 16,
         "wrapped": found["wrapped"][:-8] + ("A" * 8 if found["wrapped"][-8:] != "A" * 8 else "B" * 8),
+        "no ASCII": "é" + found["wrapped"][1:],
         "layout": 2,
         "scrypt": {"salt": "0" * 32, "log_n": 30, "r": 8, "p": 1},
     }
-    path.write_text(json.dumps({**found, name: changed[name]}))
+    path.write_text(json.dumps({**found, "wrapped" if name == "no ASCII" else name: changed[name]}))
     with pytest.raises(ConfigError, match="expected"):
         data_key_of(tmp_path / "run")
 
@@ -140,6 +141,8 @@ def test_scrypt_is_that_of_the_standard():
     ("place", "found"),
     [
         (DIGITS, "the key itself"),
+        (f"0x{DIGITS}", "the key itself"),
+        (f"{DIGITS}\n", "the key itself"),
         ("", "nothing"),
         ("env:", "without the name"),
         ("env:a b", "without the name"),
@@ -162,8 +165,9 @@ def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path, place, 
     with pytest.raises(ConfigError, match="found none"):
         storage_key(str(tmp_path / "nothing"))
     for kind in ("env", "passphrase"):
-        with pytest.raises(ConfigError, match="a variable that is set, found none"):
-            storage_key(f"{kind}:NOT_SET_ANYWHERE")
+        with pytest.raises(ConfigError, match="the name of a variable that is set") as caught:
+            storage_key(f"{kind}:mysecretword12345")
+        assert "mysecretword" not in str(caught.value)  # the passphrase itself, where its variable's name belongs
     monkeypatch.setenv("WORDS", "short")
     with pytest.raises(ConfigError, match="at least 12 characters"):
         storage_key("passphrase:WORDS")
