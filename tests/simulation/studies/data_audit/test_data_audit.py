@@ -192,7 +192,8 @@ def test_the_sample_is_the_same_for_a_seed_and_its_labels_are_where_it_says():
 
 
 def test_the_scanner_finds_most_of_each_form_and_is_measured_against_its_labels():
-    checks = {one.kind: one for one in check_scanner(Scanner((), [Kind.CARD, Kind.EMAIL]), 2_000, 0)}
+    looked_for = [Kind.CARD, Kind.EMAIL, Kind.IBAN, Kind.NATIONAL_ID]
+    checks = {one.kind: one for one in check_scanner(Scanner((), looked_for), 1_000, 0)}
     assert checks[Kind.CARD].precision.value > 0.9 and checks[Kind.CARD].recall.value > 0.95
     assert 0.8 < checks[Kind.EMAIL].recall.value < 1  # some are written to be missed
     assert checks[Kind.HOST].recall.value == 0 and checks[Kind.HOST].precision.value is None
