@@ -26,8 +26,9 @@ def mark_of(path: Path) -> Path:
 
 
 def _marks(path: Path) -> Iterator[Path]:
-    """Those that are there: beside the text as it is named, and beside what that leads to."""
-    for place in (path, Path(os.path.realpath(path))):
+    """Those that are there: beside the text as it is named, and beside what that, or a link within it, leads to."""
+    links = [one for one in path.glob("*") if one.is_symlink()]  # none of a file; what cannot be read is refused later
+    for place in (path, *(Path(os.path.realpath(one)) for one in (path, *links))):
         if place.name not in {"", ".."} and (mark := mark_of(place)).exists():
             yield mark
 

@@ -57,6 +57,15 @@ def test_a_link_is_held_to_the_mark_of_what_it_leads_to_and_to_its_own(text):
             require_purpose(link, purpose)
 
 
+def test_a_link_in_a_folder_is_held_to_the_mark_of_what_it_leads_to(text):
+    mark_of(text).write_text("spelling")
+    (text.parent / "folder").mkdir()
+    (text.parent / "folder" / "n.jsonl").symlink_to(text)
+    require_purpose(text.parent / "folder", "spelling")
+    with pytest.raises(DataError, match="found next-word"):
+        require_purpose(text.parent / "folder", NEXT_WORD)
+
+
 @pytest.mark.parametrize("path", [".", "../folder", "sub/.."])
 def test_a_folder_is_known_by_whatever_path_leads_to_it(path, tmp_path, monkeypatch):
     (tmp_path / "folder" / "sub").mkdir(parents=True)
