@@ -65,8 +65,11 @@ def _any(number: str) -> bool:
 
 
 def _whole(pattern: str) -> re.Pattern[str]:
-    """Not as a part of a longer number or word."""
-    return re.compile(rf"(?<![\w])(?<!\d[-. ]){pattern}(?![-. ]?\d)(?!\w)", re.IGNORECASE | re.ASCII)
+    """Not as a part of a word or of digits without a mark between; at each place, so that one may begin within another.
+
+    Other numbers may stand beside it, with a blank, a dot or a hyphen between.
+    """
+    return re.compile(rf"(?<![^\W_])(?=(?P<whole>{pattern})(?![^\W_]))", re.IGNORECASE | re.ASCII)
 
 
 NATIONAL_IDS = (
@@ -97,14 +100,14 @@ _MARKS = str.maketrans("", "", " .-")
 
 
 def national_ids(text: str) -> list[tuple[int, int]]:
-    """Where they stand: (begin, end) of each.
+    """Where they stand: (begin, end) of each. Two may overlap.
 
     Args:
         text: of a message.
     """
     return [
-        found.span()
+        found.span("whole")
         for one in NATIONAL_IDS
         for found in one.pattern.finditer(text)
-        if one.holds(found[0].upper().translate(_MARKS))
+        if one.holds(found["whole"].upper().translate(_MARKS))
     ]

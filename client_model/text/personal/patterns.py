@@ -1,7 +1,7 @@
 """Personal data that has a form of its own: addresses, accounts, cards, dates of birth.
 
-No pattern goes through a text more than a fixed number of times: what can repeat has a bound, so that a message made to
-be slow is not.
+No pattern goes through a text more than a fixed number of times, so that a message made to be slow is not: what can
+repeat has a bound, stands at a pattern's end, or is begun at one place alone.
 """
 
 import ipaddress
@@ -13,22 +13,24 @@ from client_model.text.personal.check_digits import luhn, mod_97
 
 Span = tuple[int, int]
 
-_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
-_URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"']{1,2048}", re.IGNORECASE)
+_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]+@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}")
+_URL = re.compile(r"(?<!\w)(?:https?://|ftp://|www\.)[^\s<>\"']+", re.IGNORECASE)
 # Without http:// or www., only under endings that are hardly a slip of the thumb between two sentences.
 _DOMAIN = re.compile(
     r"(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,6}"
     r"(?:com|net|org|edu|gov|info|biz|io|co\.uk|ac\.uk|org\.uk|co\.in|com\.au|com\.sg|com\.br|de|fr|es|nl|ch|eu)"
-    r"(?![\w-])(?:/[^\s<>\"']{0,2048})?"
-    r"|(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,6}[a-z]{2,24}/[^\s<>\"']{1,2048}",
+    r"(?![\w-])(?:/[^\s<>\"']*)?"
+    r"|(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,6}[a-z]{2,24}/[^\s<>\"']+",
     re.IGNORECASE | re.ASCII,
 )
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)", re.ASCII)
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9a-f:]{0,39}:)[0-9a-f:]{3,39}(?![\w:])", re.IGNORECASE | re.ASCII)
 _TRAILING = ".,;:!?)]}'\"…"  # of the sentence, not of the address
 
-_CARD = re.compile(r"(?<![\d])(?<!\d[ .-])[2-6](?:[ .-]?\d){12,18}(?![ .-]?\d)", re.ASCII)
+_DIGITS = re.compile(r"(?<!\d)\d(?:[ .-]?\d){12,}", re.ASCII)  # a card, or one among other digits
+_GROUP = re.compile(r"\d+", re.ASCII)
 _CARD_DIGITS = range(13, 20)
+_SHORTEST_GROUP = 3  # digits of a card's groups but the last; shorter ones beside each other are lists of numbers
 
 _IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d\d(?=(?:[ -]?[A-Z0-9]){11})", re.IGNORECASE | re.ASCII)
 # Characters of an IBAN by country, of the registry that SWIFT keeps under ISO 13616.
@@ -88,11 +90,28 @@ def _addresses(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
 
 
 def cards(text: str) -> Iterator[Span]:
-    """Payment cards: 13 to 19 digits, perhaps in groups, that begin as cards do and have the digit of ISO/IEC 7812."""
-    for found in _CARD.finditer(text):
-        digits = re.sub(r"\D", "", found[0])
-        if len(digits) in _CARD_DIGITS and len(set(digits)) > 1 and luhn(digits):
-            yield found.span()
+    """Payment cards: 13 to 19 digits, perhaps in groups, that begin as cards do and have the digit of ISO/IEC 7812.
+
+    Other numbers may stand before and behind, as a day of expiry does: of a run of groups, each part that holds is
+    one. Parts may overlap, since which of them is the card cannot be known.
+    """
+    for run in _DIGITS.finditer(text):
+        groups = [(group.start(), group.end()) for group in _GROUP.finditer(text, run.start(), run.end())]
+        for first, (begin, _) in enumerate(groups):
+            if text[begin] in "23456":
+                yield from _cards_from(text, groups, first)
+
+
+def _cards_from(text: str, groups: list[Span], first: int) -> Iterator[Span]:
+    digits, is_list = "", False
+    for last, (begin, end) in enumerate(groups[first:], start=first):
+        digits += text[begin:end]
+        if len(digits) >= _CARD_DIGITS.stop:
+            return
+        is_whole = first == 0 and last == len(groups) - 1
+        if len(digits) in _CARD_DIGITS and (is_whole or not is_list) and len(set(digits)) > 1 and luhn(digits):
+            yield groups[first][0], end
+        is_list = is_list or end - begin < _SHORTEST_GROUP
 
 
 def ibans(text: str) -> Iterator[Span]:

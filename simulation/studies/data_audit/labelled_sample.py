@@ -15,8 +15,14 @@ _SENTENCES: dict[Kind, tuple[str, ...]] = {
     Kind.EMAIL: ("send it to {} please", "My mail is {}.", "{} is the one i use", "write me ({}), ok?"),
     Kind.HOST: ("look at {} lol", "It is on {}, have you seen it?", "{}", "the server is {} now"),
     Kind.IBAN: ("please transfer to {} thanks", "My account: {}.", "IBAN {}"),
-    Kind.NATIONAL_ID: ("my number is {} if they ask", "They wanted {}, so i gave it.", "ssn {}", "id: {}"),
-    Kind.CARD: ("use my card {} exp 12/27", "Card number is {}.", "{} is the visa", "pay with {} ok"),
+    Kind.NATIONAL_ID: (
+        *("my number is {} if they ask", "They wanted {}, so i gave it.", "ssn {}", "id: {}"),
+        *("{} 05/06/1980", "we have 2 {} 3"),
+    ),
+    Kind.CARD: (
+        *("use my card {} exp 12/27", "Card number is {}.", "{} is the visa", "pay with {} ok"),
+        *("{} 12/27", "visa {} 09/28 cvc 321", "2 {}"),
+    ),
     Kind.BIRTH_DATE: ("i was born on {} btw", "My birthday is {}!", "dob {}", "{} is my birthday", "She was born {}."),
     Kind.TELEPHONE: ("call me at {} later", "My new number is {}.", "{} is mum's phone", "txt {} when you are there"),
     Kind.NAME: ("is {} coming tonight?", "{} said hi", "I saw {} yesterday.", "Tell {} that we are late", "thanks {}"),
@@ -42,6 +48,8 @@ _WITHOUT = (
     "half past {hour}, room {price}.{hour}",
     "due on 2019-0{small}-1{small}, paid {price} dollars",
     "10 000 {order} 000",
+    "{order} {order} {hour} {order} {small}00",
+    "won 4 {hour} {price} {hour} {hour} {price} {price} {hour} {price}",
 )
 _PERSONAL_SHARE = 2 / 3
 

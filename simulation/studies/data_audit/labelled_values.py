@@ -35,6 +35,8 @@ _MONTHS = re.findall(
     "January February March April May June July August September October November December ",
 )
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"  # as web pages put it between groups of digits
+
 
 def one_of(rng: Draw, of: Sequence[str]) -> str:
     """One of some texts, each as likely."""
@@ -76,6 +78,7 @@ def _host(rng: Draw) -> str:
         *(f"http://{word}.example.com/{digits_of(rng, 3)}?q={word}", f"https://www.{word}.org", f"www.{word}.com"),
         *(f"{word}.com", f"{word}{one_of(rng, _WORDS)}.co.uk/{word}", ".".join(map(str, byte))),
         *(f"2001:db8::{digits_of(rng, 4)}", f"{word}.ly/{digits_of(rng, 4)}", f"{word} dot com"),
+        *(f"https://{word}.example.com/reset?email={word}@example.org&code=1", f"https://{word}:pw@db.example.com/x"),
     ]
     return one_of(rng, forms)
 
@@ -87,14 +90,26 @@ def _iban(rng: Draw) -> str:
     number = "".join(str(ord(c) - 55) if c.isalpha() else c for c in f"{account}{country}00")
     whole = f"{country}{98 - int(number) % 97:02}{account}"
     grouped = " ".join(whole[i : i + 4] for i in range(0, length, 4))
-    return one_of(rng, [whole, grouped, grouped, grouped.lower(), grouped.replace(" ", "-")])
+    return one_of(
+        rng, [whole, grouped, grouped, grouped.lower(), grouped.replace(" ", "-"), grouped.replace(" ", _NO_BREAK)]
+    )
 
 
 def _card(rng: Draw) -> str:
     first, length = (("4", 16), ("51", 16), ("37", 15), ("4", 16))[int(rng.integers(4))]
     whole = _with_check(first + digits_of(rng, length - 1 - len(first)), _sums_to_ten)
     grouped = " ".join(whole[i : i + 4] for i in range(0, length, 4))
-    return one_of(rng, [whole, grouped, grouped, grouped.replace(" ", "-"), grouped.replace(" ", ".")])
+    return one_of(
+        rng,
+        [
+            whole,
+            grouped,
+            grouped,
+            grouped.replace(" ", "-"),
+            grouped.replace(" ", "."),
+            grouped.replace(" ", _NO_BREAK),
+        ],
+    )
 
 
 def _national_id(rng: Draw) -> str:

@@ -176,7 +176,7 @@ def write_report(folder: Path, audit: DataAudit) -> list[Path]:
         write_text_atomically(figures, json.dumps(asdict(audit), indent=2) + "\n", private=True)
         write_text_atomically(page, _page(audit, sections(audit)), private=True)
     except OSError as error:
-        raise ConfigError(f"--output-dir: {unwritable(folder, error)}") from error
+        raise ConfigError(f"--report-dir: {unwritable(folder, error)}") from error
     return [page, figures]
 
 

@@ -45,6 +45,52 @@ def test_each_kind_is_found_as_a_whole_and_nothing_beside_it(text, wanted):
     assert found(text) == wanted
 
 
+_CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize("before", ["", "2 ", "b 2-", "12 27 "])
+@pytest.mark.parametrize("after", ["", " 12/27", "-3", ".4"])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *(("card", _CARD), ("card", _CARD.replace(" ", "-")), ("card", "378282246310005")),
+        *(("national-id", "219-09-9999"), ("national-id", "AB 12 34 56 C"), ("national-id", "130 692 544")),
+    ],
+)
+def test_digits_beside_a_number_do_not_hide_it(kind, value, before, after):
+    text = f"{before}{value}{after}"
+    place = len(before)
+    assert any(
+        one.kind.value == kind and one.begin <= place and place + len(value) <= one.end
+        for one in Scanner((), FORMS).find(text)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"{_CARD} 5555 5555 5555 4444", [("card", _CARD), ("card", "5555 5555 5555 4444")]),
+        ("aadhaar 2345 6789 0124 5", [("national-id", "2345 6789 0124")]),
+        ("130 130 692 544", [("national-id", "130 692 544")]),
+        (
+            "https://host.example/reset?email=jo.b@mail.co.uk&code=884412",
+            [("host", "https://host.example/reset?email=jo.b@mail.co.uk&code=884412")],
+        ),
+        ("https://user:hunter2@db.example.com/x", [("host", "https://user:hunter2@db.example.com/x")]),
+        ("_jo@example.com_", [("e-mail", "_jo@example.com")]),
+        (f"{'a' * 70}@example.com", [("e-mail", f"{'a' * 70}@example.com")]),
+        (f"http://a.b/{'c/' * 2000}", [("host", f"http://a.b/{'c/' * 2000}")]),
+        *((_CARD.replace(" ", mark), [("card", _CARD.replace(" ", mark))]) for mark in "\u00a0\u202f\u2011"),
+        (
+            "GB82\u00a0WEST\u00a01234\u00a05698\u00a07654\u00a032",
+            [("iban", "GB82\u00a0WEST\u00a01234\u00a05698\u00a07654\u00a032")],
+        ),
+    ],
+)
+def test_nothing_of_what_is_found_is_left_beside_it(text, wanted):
+    assert found(text) == wanted
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -52,6 +98,7 @@ def test_each_kind_is_found_as_a_whole_and_nothing_beside_it(text, wanted):
         "ok.thanks.see you",
         "android 4.4.2, version 1.2.3",
         "256.1.1.1 and 1.2.3.4.5",
+        "4 11 11 11 11 11 11 11 11 and 1 4 11 11 11 11 11 11 11 11 2",  # a list of numbers
         "4111 1111 1111 1112",  # its check digit is another
         "1234567890123456789012345",
         "GB82WEST12345698765433",
