@@ -86,7 +86,7 @@ def times(number: int) -> str:
 def _what() -> tuple[str, ...]:
     return (
         "Phones can learn together to guess your next word, and build one shared keyboard from that. This page is "
-        "about one phone that does. It was played on a computer, with messages from a file. It tells what a real "
+        "about one phone. It was played on a computer, with messages from a file. It tells what a real "
         "phone would have done in its place.",
     )
 
@@ -160,7 +160,7 @@ def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     up = sum(one.upload_bytes for one in history.asked) / _MB
     fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
     if not up:
-        return (fetched, f"Training on your messages began on the phone. {_SENT_NONE}")
+        return (fetched, f"It may have begun to train on your messages. {_SENT_NONE}")
     said = [
         fetched,
         "It read messages of yours, on the phone, and worked out how the shared keyboard should change to guess them "
