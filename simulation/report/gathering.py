@@ -144,6 +144,8 @@ def _over_people(
     for name, interval in intervals.items():
         told = summary.held_out.get(name)
         if told is None or abs(interval.mean - told) > 1e-9 * max(1.0, abs(told)):
+            if summary.consent is not None:
+                return None, LeftOut(f"{directory.held_out_phones.name} lacks owners who do not agree to telemetry")
             reason = f"{directory.held_out_phones.name} is of another measurement than summary.json"
             return len(counted.phones), LeftOut(reason)
     return len(counted.phones), intervals

@@ -2,7 +2,8 @@
 
 A Parquet table with one row per phone: its number in the population, and a column for each count that the metrics are
 made of (a list where a phone has several). Two runs over the same text and seed hold the same phones out, so their
-difference can be taken phone by phone. In a run with a storage key it is encrypted.
+difference can be taken phone by phone. Of an owner who does not agree to telemetry there is no row, though the metrics
+have it in their sums; of nobody there is no file. In a run with a storage key it is encrypted.
 """
 
 import io
@@ -26,8 +27,11 @@ def write_phone_counts(path: Path, counted: PhoneCounts) -> None:
 
     Args:
         path: of the Parquet file.
-        counted: on each phone.
+        counted: on each phone of which there may be a record; of none, an older table is deleted.
     """
+    if not len(counted.phones):
+        path.unlink(missing_ok=True)
+        return
     import pyarrow as pa  # takes longer to import than a small table to write
     import pyarrow.parquet as pq
 

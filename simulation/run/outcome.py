@@ -27,6 +27,7 @@ from simulation.run.sums_told import sums_summary
 from simulation.run.text_use import text_use
 from simulation.run.words_outside import words_outside
 from simulation.subcommands import PROGRAM
+from simulation.world.consent.config import TELEMETRY
 from simulation.world.opting_out import by_consent, consent_record, consent_summary
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
 
@@ -153,8 +154,9 @@ def finish_run(run: Run) -> None:
     write_text_atomically(run.directory.model / "vocab.txt", run.prepared.task.vocabulary)
     settle(run)
     write_outcome(run)
-    if run.strategy.last_evaluation is not None:
-        write_phone_counts(run.directory.held_out_phones, run.strategy.last_evaluation)
+    if (counted := run.strategy.last_evaluation) is not None:
+        told = counted.of(run.cohorts.fleet.agree(TELEMETRY, counted.phones, run.cohorts.now_s))
+        write_phone_counts(run.directory.held_out_phones, told)
     participation = json.dumps(participation_record(run), indent=2)
     write_text_atomically(run.directory.root / "participation.json", participation, private=True)
     write_head(run.directory.root)

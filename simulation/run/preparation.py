@@ -47,6 +47,7 @@ class Prepared:
     population: Population
     digests: NDArray[np.uint64]  # [phones]
     training_phones: NDArray[np.int64]  # whose owners ever agree to it
+    counted_phones: NDArray[np.int64]  # training phones that vocabulary and baselines are counted on
     held_out_phones: NDArray[np.int64]  # those evaluated
     vocabulary: Vocabulary
     baselines: "MeasuredLater"
@@ -160,6 +161,7 @@ def _settled(accepted: AcceptedInput) -> Prepared:
         population=accepted.population,
         digests=accepted.digests,
         training_phones=accepted.training_phones,
+        counted_phones=accepted.counted_phones,
         held_out_phones=accepted.held_out_phones,
         vocabulary=vocabulary,
         baselines=MeasuredLater(partial(_measure_baselines, accepted, population, vocabulary, shape.sequence_length)),

@@ -23,6 +23,7 @@ from client_model.metrics.intervals import shown_half
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable
+from server_strategy.pooled_evaluation import PhoneCounts
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import MECHANISMS, private_mechanisms
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
@@ -35,7 +36,7 @@ from simulation.flags import to_toml
 from simulation.plots import alone, kind_styles, new_figure, save_figure
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
-from simulation.run.records import RoundRecord
+from simulation.run.records import RoundRecord, Summary
 from simulation.studies.mechanism_verdicts import RECALL, Outcome, how_differences_are_told, over_seeds, verdicts
 from simulation.tables import print_table
 from typefleet.errors import ConfigError, MachineError, expected
@@ -161,8 +162,15 @@ def _outcome(run: Path, mechanism: str, epsilon: float | None, seed: int) -> Out
         curve=measured,
         wall_seconds=summary.wall_seconds,
         seeds=(seed,),
-        phones=read_phone_counts(directory.held_out_phones) if directory.held_out_phones.exists() else None,
+        phones=_all_people(directory, summary),
     )
+
+
+def _all_people(directory: RunDirectory, summary: Summary) -> PhoneCounts | None:
+    """None where the table is missing, or may lack owners who do not agree to telemetry."""
+    if summary.consent is not None or not directory.held_out_phones.exists():
+        return None
+    return read_phone_counts(directory.held_out_phones)
 
 
 def _noise_in_model(planned: dict[str, Any]) -> float | None:

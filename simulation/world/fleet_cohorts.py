@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from server_strategy.cohorts import RoundPlan
 from server_strategy.config import CohortConfig
 from server_strategy.policies import POLICIES
-from server_strategy.state import State, branch
+from server_strategy.state import State, branch, leaf
 from simulation.world.consent.config import TRAIN
 from simulation.world.fleet import Fleet
 from simulation.world.policies.base import RoundPolicy, SuccessiveRounds
@@ -28,6 +28,10 @@ class FleetCohorts:
 
     def __init__(self, timeline: Timeline, policy: RoundPolicy) -> None:
         self.timeline, self.policy = timeline, policy
+        # [phones], the moment and the round of each phone's last invitation. 0 where there was none: then consent has
+        # to hold from the start of the run.
+        self._invited_s = np.zeros(timeline.fleet.num_phones)
+        self._invited_round = np.zeros(timeline.fleet.num_phones, np.int64)
 
     @property
     def fleet(self) -> Fleet:
@@ -65,23 +69,27 @@ class FleetCohorts:
         Raises:
             ConfigError: the policy, or the source of availability, raises; names its class.
         """
-        self.timeline.invitations, began_s = [], self.timeline.now_s
+        self.timeline.invitations = []
         with calling(f"round policy {type(self.policy).__name__}", "a plan of the round"):
             plan = self.policy.plan_round(server_round, may_participate)
-        if self.fleet.consents is not None and plan.abandoned is None:
-            plan = self._agreeing(plan, began_s)
+        if self.fleet.consents is not None:
+            for moment_s, phones in self.invitations:
+                self._invited_s[phones], self._invited_round[phones] = moment_s, server_round
+            if plan.abandoned is None:
+                plan = self._agreeing(plan)
         if self.timeline.text_slides and self.invitations:
             return replace(plan, text_as_of_s=self.invitations[0][0])
         return plan
 
-    def _agreeing(self, plan: RoundPlan, began_s: float) -> RoundPlan:
-        """A plan without reporters who withdrew before its sum was there, whoever made it.
+    def _agreeing(self, plan: RoundPlan) -> RoundPlan:
+        """A plan without reporters who withdrew between their invitation and its sum, whoever made it.
 
-        Our policies leave them out themselves, and wait for others; one from outside need not know of consent.
+        Our policies leave them out themselves, and wait for others; one from outside need not know of consent. Of an
+        update from before its phone's last invitation the moment is not known: then consent has to hold from the start.
         """
-        since_s = np.full(len(plan.reporters), began_s)  # [reports], of an attempt from an earlier round the begin
-        for moment_s, phones in self.invitations:
-            since_s[np.isin(plan.reporters, phones)] = moment_s
+        since_s = self._invited_s[plan.reporters]  # [reports]
+        if plan.started_round is not None:
+            since_s[plan.started_round < self._invited_round[plan.reporters]] = 0.0
         funnel, closed_s = plan.funnel, self.now_s if plan.funnel is None else plan.funnel.closed_s
         withdrawn_s = self.fleet.withdrawn_s(plan.reporters, since_s)
         if withdrawn_s is None or (stay := withdrawn_s > closed_s).all():
@@ -93,12 +101,18 @@ class FleetCohorts:
 
     def state(self) -> State:
         """All that a checkpoint needs besides the settings."""
-        return {"timeline": self.timeline.state(), "policy": self.policy.state()}
+        state: State = {"timeline": self.timeline.state(), "policy": self.policy.state()}
+        if self.fleet.consents is None:
+            return state
+        return {**state, "invited": {"moment_s": self._invited_s.copy(), "round": self._invited_round.copy()}}
 
     def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
         self.timeline.load_state(branch(state, "timeline"))
         self.policy.load_state(branch(state, "policy"))
+        if self.fleet.consents is not None:
+            invited = branch(state, "invited")
+            self._invited_s, self._invited_round = leaf(invited, "moment_s"), leaf(invited, "round")
 
 
 def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCohorts:

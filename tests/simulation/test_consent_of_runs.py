@@ -11,6 +11,7 @@ from client_model.text.synthetic_text import SyntheticPopulation
 from server_strategy.privacy.ledger_lines import decode_labels
 from simulation.run.checkpoint import load_newest_checkpoint, newest_about
 from simulation.run.held_out_phones import read_phone_counts
+from simulation.studies.comparing.reading import read_run
 from tests.simulation.conftest import TINY
 from typefleet.errors import ConfigError
 
@@ -56,7 +57,11 @@ def test_a_run_keeps_to_a_file_of_consents(run, simulate):
     assert not tokens[~TELLS].any() and tokens[TELLS & (counts > 0)].all() and counts[~TELLS].any()
 
     measured = read_phone_counts(run / "held_out.parquet").phones
-    assert len(measured) and MEASURED[measured].all()
+    assert len(measured) and MEASURED[measured].all() and TELLS[measured].all()
+    recalls = json.loads((run / "participation.json").read_text())["consent"]["recall"]
+    assert sum(row["measured"] for row in recalls) > len(measured)  # the others count in what is measured
+    assert "lacks owners who do not agree to telemetry" in (run / "report.html").read_text()
+    assert read_run(run).why_no_held_out == "held_out.parquet lacks owners who do not agree to telemetry"
 
     consent = json.loads((run / "participation.json").read_text())["consent"]
     page = (run / "report.html").read_text()

@@ -9,7 +9,9 @@ from typefleet.untrusted.limits import JSON_BYTES, JSON_LEVELS
 from typefleet.untrusted.opening import read_bytes
 
 
-def json_value(raw: bytes, where: object, what: str, error: type[InputError], *, of_file: bool = False) -> Any:
+def json_value(
+    raw: bytes, where: object, what: str, error: type[InputError], *, of_file: bool = False, keys_once: bool = False
+) -> Any:
     """The value of some JSON in UTF-8.
 
     Args:
@@ -18,12 +20,20 @@ def json_value(raw: bytes, where: object, what: str, error: type[InputError], *,
         what: they should be.
         error: that is raised.
         of_file: they are a whole file, so that a fault is said with its line.
+        keys_once: whether a key that stands twice in an object is refused; else the last one counts.
 
     Raises:
         error: they are no JSON, or JSON that nobody writes: too deep, or with a number of thousands of digits.
     """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise error(expected(where, f"{what} with each key once", "a key twice"))
+        return found
+
     try:
-        value = json.loads(raw.decode("utf-8"))
+        value = json.loads(raw.decode("utf-8"), object_pairs_hook=once if keys_once else None)
     except UnicodeDecodeError as fault:
         raise error(expected(where, "UTF-8", f"byte 0x{raw[fault.start]:02x}")) from None
     except json.JSONDecodeError as fault:
@@ -31,6 +41,8 @@ def json_value(raw: bytes, where: object, what: str, error: type[InputError], *,
         raise error(expected(place, what, f"invalid JSON ({fault.msg})")) from None
     except RecursionError:
         raise error(expected(where, what, "invalid JSON (nested too deeply)")) from None
+    except InputError:
+        raise
     except ValueError:  # what Python says of a number that it does not read
         raise error(expected(where, what, "a number with thousands of digits")) from None
     if raw.count(b"[") + raw.count(b"{") > JSON_LEVELS and levels(value, JSON_LEVELS) > JSON_LEVELS:

@@ -41,9 +41,8 @@ def fairness(subject: Subject) -> Sequence[Attack]:
         return []
     path = RunDirectory(subject.run_dir).held_out_phones
     if not path.exists():
-        return [
-            _unmeasured(name, "all groups", f"the run has no {path.name}: nobody was measured") for name, _ in METRICS
-        ]
+        why = f"the run has no {path.name}: nobody was measured, or agrees to a record of that"
+        return [_unmeasured(name, "all groups", why) for name, _ in METRICS]
     counted = read_phone_counts(path)
     fleet = subject.prepared.fleet
     groupings = [

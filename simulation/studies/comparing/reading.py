@@ -28,6 +28,7 @@ _PRIVACY_KEYS: dict[str, type] = {
 _REPEATABLE = "seeded generator"  # in the caveat that a statement has about noise that can be made again
 _EARLIER_VERSION = "no held_out.parquet, which earlier versions did not write"
 _NOT_YET = "no held_out.parquet before the last round"
+_NOT_ALL_TELL = "held_out.parquet lacks owners who do not agree to telemetry"
 _TOLERANCE = 1e-9
 
 
@@ -152,7 +153,9 @@ def _held_out_of(directory: RunDirectory, summary: Summary, finished: bool) -> "
     """
     path = directory.held_out_phones
     if not os.path.lexists(path):
-        return None, _EARLIER_VERSION if finished else _NOT_YET
+        if finished:
+            return None, _EARLIER_VERSION if summary.consent is None else _NOT_ALL_TELL
+        return None, _NOT_YET
     if not finished:
         return None, _NOT_YET
     from simulation.run.held_out_phones import read_phone_counts
@@ -162,6 +165,8 @@ def _held_out_of(directory: RunDirectory, summary: Summary, finished: bool) -> "
     known = TOP1_RECALL.counts.keys() <= counted.counts.keys()
     reached = TOP1_RECALL.value(counted.sums()) if known else None
     if reached is None or said is None or abs(reached - said) > _TOLERANCE:
+        if summary.consent is not None:
+            return None, _NOT_ALL_TELL
         what = f"the counts that {directory.summary.name} was made of"
         raise ConfigError(expected(path, what, "those of another measurement"))
     return counted, ""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.text.population import phone_labels
+from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
 from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, way_to
@@ -28,6 +28,9 @@ from simulation.run.preparation import Prepared, prepare
 from simulation.studies.phone_story.finding import find_phone
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.check_ins import CheckIns
+from simulation.world.consent.config import EVALUATE, TRAIN
+from simulation.world.consent.times import NEVER_GIVEN
+from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts
 from simulation.world.timeline import Timeline
 from typefleet.doors import chosen
@@ -35,6 +38,13 @@ from typefleet.errors import ConfigError, expected
 from typefleet.steps import each
 
 GIVEN, NOISED, COUNTED = "given", "chosen with noise", "counted without noise"  # the words that the model knows
+TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL = (  # what a phone is there for in a run
+    "may be asked to train",
+    "held out, and measured",
+    "held out, and never measured",
+    "its owner does not agree to training",
+    "too little memory",
+)
 IN_SUM, NOT_USED = "in the sum", "not used"
 ENDED = {
     FAILED: "training failed",
@@ -62,8 +72,7 @@ class PhoneHistory:
     """A phone's part in a run."""
 
     label: str  # as the run's records show it
-    held_out: bool  # it never trains
-    may_train: bool  # False: held out, or with too little memory
+    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL
     asked: tuple[Asked, ...]
     rounds: int  # of the run
     releases: int
@@ -73,6 +82,7 @@ class PhoneHistory:
     delta: float | None
     plan: PrivacyPlan
     words: str  # GIVEN, NOISED or COUNTED
+    words_counted: bool  # whether this phone's words were, with noise or without
 
     @property
     def in_sum(self) -> tuple[Asked, ...]:
@@ -143,8 +153,7 @@ class RunHistory:
         spent = self._way[-1]["spent"] if self._way else {"max_participations": 0, "epsilon": None, "delta": None}
         return PhoneHistory(
             label=f"{int(self._labels[phone]):016x}",
-            held_out=bool(phone not in prepared.training_phones),
-            may_train=bool(prepared.fleet.may_train[phone]),
+            role=role_of(prepared, phone),
             asked=tuple(self._replay.told(phone)),
             rounds=self._rounds,
             releases=len(self._way),
@@ -153,8 +162,36 @@ class RunHistory:
             own_epsilon=_own_cost(self._entries, self._last, self._plan, self._labels[phone]),
             delta=spent["delta"],
             plan=self._plan,
-            words=_origin_of_words(prepared),
+            words=(words := _origin_of_words(prepared)),
+            words_counted=words != GIVEN and phone in prepared.counted_phones,
         )
+
+
+def role_of(prepared: Prepared, phone: int) -> str:
+    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL.
+
+    Args:
+        prepared: the run, as of its end.
+        phone: number in the fleet.
+    """
+    config, fleet, one = prepared.config, prepared.fleet, np.array([phone])
+    if phone in prepared.held_out_phones:
+        return MEASURED if _ever_agreed(fleet, EVALUATE, one, prepared.asked_at_s) else HELD_OUT
+    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+    people = len(prepared.digests) - prepared.task.population.further
+    if phone < people and phone not in split.of(prepared.digests[:people])[0]:
+        return HELD_OUT
+    if not _ever_agreed(fleet, TRAIN, one, prepared.asked_at_s):
+        return REFUSED
+    return TRAINS if fleet.may_train[phone] else SMALL
+
+
+def _ever_agreed(fleet: Fleet, purpose: str, one: NDArray[np.int64], end_s: float) -> bool:
+    """Whether a phone's owner agreed to a purpose at some time of a run that ended at `end_s`."""
+    if fleet.consents is None:
+        return True
+    times = fleet.consents.times[purpose]
+    return bool(times.holds_from(one, 0.0)[0] and times.state(one, end_s)[0] != NEVER_GIVEN)
 
 
 def _origin_of_words(prepared: Prepared) -> str:

@@ -11,7 +11,19 @@ from typing import NamedTuple
 from server_strategy.privacy.config import PHONES
 from simulation.clock import simulated_date
 from simulation.config import RunConfig
-from simulation.studies.phone_story.history import GIVEN, IN_SUM, NOISED, NOT_USED, Asked, PhoneHistory
+from simulation.studies.phone_story.history import (
+    COUNTED,
+    HELD_OUT,
+    IN_SUM,
+    MEASURED,
+    NOISED,
+    NOT_USED,
+    REFUSED,
+    SMALL,
+    TRAINS,
+    Asked,
+    PhoneHistory,
+)
 
 _MB = 1e6
 _WHY = {
@@ -22,6 +34,13 @@ _WHY = {
     "upload broke off": "sending broke off; nothing was used",
     "consent withdrawn": "you said no while it ran; nothing was used",
 }
+_WHY_NOT = {
+    TRAINS: "This phone was never asked.",
+    HELD_OUT: "This phone was kept aside. It never trained, and it did not test the keyboard.",
+    REFUSED: "This phone was never asked. Its owner did not agree to training.",
+    SMALL: "This phone was never asked. It has too little memory.",
+}
+_SENT_NONE = "No change from it arrived whole."
 
 
 class Section(NamedTuple):
@@ -67,28 +86,36 @@ def times(number: int) -> str:
 def _what() -> tuple[str, ...]:
     return (
         "Phones can learn together to guess your next word, and build one shared keyboard from that. This page is "
-        "about one phone that does. It was played on a computer, with messages from a file. It tells what a real "
+        "about one phone. It was played on a computer, with messages from a file. It tells what a real "
         "phone would have done in its place.",
     )
 
 
 def _in_short(history: PhoneHistory) -> tuple[str, ...]:
-    if history.held_out:
+    if history.role == MEASURED:
         return (
             "This phone never trained. It was one of those that test the keyboard.",
             "The model came to it now and then. The phone tried it on your messages and sent back counts: how many "
             "words there were, and how many the keyboard guessed. These counts had no noise added. Your messages "
             "stayed on the phone.",
         )
-    if not history.may_train:
-        return ("This phone was never asked. It has too little memory. Nothing left it.",)
-    up = sum(one.upload_bytes for one in history.asked) / _MB
+    left = _words_left(history)
     if not history.asked:
-        return ("This phone was never asked. Nothing left it.",)
+        return (f"{_WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
+    up = sum(one.upload_bytes for one in history.asked) / _MB
+    sent = f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else _SENT_NONE
     return (
         f"The phone was asked to train {times(len(history.asked))}. Its work was used {times(len(history.in_sum))}.",
-        f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else "It sent nothing.",
+        f"{sent} {left}".rstrip(),
     )
+
+
+def _words_left(history: PhoneHistory) -> str:
+    """What counting the words of the keyboard took from the phone; empty: nothing."""
+    if not history.words_counted:
+        return ""
+    noise = "with noise mixed in" if history.words == NOISED else "without noise"
+    return f"Words that you wrote were counted for the keyboard's list of words, {noise}."
 
 
 def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -104,7 +131,11 @@ def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tu
     ]
     why = Counter(one.outcome for one in history.asked)
     if why[NOT_USED]:
-        said.append("More phones are asked than are needed, because some drop out. What comes last is not used.")
+        said.append(
+            "Not all that arrives is used. More phones are asked than are needed, because some drop out, and what "
+            "comes last is left over. Or the round was dropped, or a part of it was left out. Or you said no before "
+            "the sum was there."
+        )
     rows: list[tuple[str, ...]] = [("when (UTC)", "round", "words read", "busy for", "what became of it")]
     rows += [_row(one, config) for one in history.asked]
     return tuple(said), tuple(rows)
@@ -127,8 +158,11 @@ def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         return ("No change to the keyboard was sent from this phone.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
+    fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
+    if not up:
+        return (fetched, f"It may have begun to train on your messages. {_SENT_NONE}")
     said = [
-        f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB.",
+        fetched,
         "It read messages of yours, on the phone, and worked out how the shared keyboard should change to guess them "
         "better. That change is a long list of numbers.",
         f"Only these numbers went out: {up:,.1f} MB. If they were too large, the phone first made them smaller. That "
@@ -147,8 +181,10 @@ def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
 
 def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     said = ["Nobody saw your messages. They never left the phone.", *_of_words(history)]
-    if history.held_out:
+    if history.role == MEASURED:
         return (*said, "The people who run the server do see the counts of this phone.")
+    if not any(one.upload_bytes for one in history.asked):
+        return tuple(said)
     if config.aggregation.protocol == "secagg":
         whom = "a whole round" if config.aggregation.robust == "none" else "a small group of phones"
         said.append(f"Nobody saw the change from this phone alone. The server can only open the sum of {whom}.")
@@ -162,7 +198,7 @@ def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
 
 
 def _of_words(history: PhoneHistory) -> tuple[str, ...]:
-    if history.held_out or history.words == GIVEN:
+    if not history.words_counted:
         return ()
     if history.words == NOISED:
         return ("The list of words that the keyboard knows was made from what phones wrote, with noise mixed in.",)
@@ -173,10 +209,12 @@ def _of_words(history: PhoneHistory) -> tuple[str, ...]:
 
 
 def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
-    if history.held_out:
+    if history.role in (MEASURED, HELD_OUT, REFUSED) and not history.words_counted:
         return ("This phone does not shape the keyboard, so the keyboard cannot give you away.",)
     if history.plan.mechanism is None:
-        used = "Your phone's part can stand out in it." if history.in_sum else "But nothing from your phone is in it."
+        used = "But nothing from your phone is in it."
+        if history.in_sum or history.words_counted:
+            used = "Your phone's part can stand out in it."
         return (f"No noise was added in this run. So nothing limits what the keyboard can give away. {used}",)
     said = [
         "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure whether your phone "
@@ -198,12 +236,17 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         said.append("An epsilon above 10 promises little.")
     if history.delta is not None:
         said.append(f"There is a small chance that the promise does not hold: one in {1 / history.delta:,.0f}.")
+    if history.words_counted and history.words == COUNTED:
+        said.append("Your words in the keyboard's list of words were counted without noise. Epsilon leaves that out.")
     said.append("Other runs on the same phones add to this. They are not counted here.")
     return tuple(said)
 
 
 def _stop(history: PhoneHistory) -> tuple[str, ...]:
-    said = ["You can leave at any time. From then on the phone is not asked any more, and nothing more goes out."]
+    said = [
+        "On a real phone you can leave at any time. From then on the phone is not asked any more, and nothing more "
+        "goes out."
+    ]
     if history.in_sum:
         said.append(
             "What was added in before stays in the keyboard. It cannot be picked out, and it cannot be called back "

@@ -14,6 +14,7 @@ from client_model.metrics.door import ALWAYS_MEASURED, METRICS
 from client_model.metrics.intervals import Interval, difference_over_people, over_people, over_seeds
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
+from server_strategy.pooled_evaluation import PhoneCounts
 from simulation.files import write_atomically, write_text_atomically
 from simulation.run.directory import RunDirectory
 from simulation.run.held_out_phones import read_phone_counts
@@ -140,10 +141,19 @@ def interval_of(runs: Mapping[int, Path], metric: Metric) -> Interval:
     """Of a metric over runs that differ in their seed; over people where there is one."""
     values = [value_of(run, metric.name) for run in runs.values()]
     if len(values) == 1 and metric.counts:
-        found = over_people(metric, read_phone_counts(RunDirectory(next(iter(runs.values()))).held_out_phones).counts)
+        counted = _all_people(next(iter(runs.values())))
+        found = None if counted is None else over_people(metric, counted.counts)
         if found is not None:
             return found
     return over_seeds(values)
+
+
+def _all_people(run: Path) -> PhoneCounts | None:
+    """What was counted on each person that a run was measured on; None where not all need agree to that record."""
+    directory = RunDirectory(run)
+    if directory.read_summary().consent is not None:
+        return None
+    return read_phone_counts(directory.held_out_phones)
 
 
 def difference_of(runs: Mapping[int, Path], reference: Mapping[int, Path], metric: Metric) -> Interval | None:
@@ -152,8 +162,8 @@ def difference_of(runs: Mapping[int, Path], reference: Mapping[int, Path], metri
     if not seeds:
         return None
     if len(seeds) == 1 and metric.counts:
-        own, other = (read_phone_counts(RunDirectory(of[seeds[0]]).held_out_phones) for of in (runs, reference))
-        if own.phones.tolist() == other.phones.tolist():
+        own, other = (_all_people(of[seeds[0]]) for of in (runs, reference))
+        if own is not None and other is not None and own.phones.tolist() == other.phones.tolist():
             return difference_over_people(metric, own.counts, other.counts)
     return over_seeds([value_of(runs[s], metric.name) - value_of(reference[s], metric.name) for s in seeds])
 

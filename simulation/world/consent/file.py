@@ -56,7 +56,8 @@ class _ConsentRows(Rows):
                     raise ConsentError(expected(where, f"a line of at most {LINE_BYTES // MIB} MiB", "a longer one"))
                 if line.isspace():
                     continue
-                found = json_value(line.removeprefix(b"\xef\xbb\xbf"), where, "a JSON object", ConsentError)
+                line = line.removeprefix(b"\xef\xbb\xbf")
+                found = json_value(line, where, "a JSON object", ConsentError, keys_once=True)
                 if not isinstance(found, dict) or not found.keys() >= set(needed):
                     raise ConsentError(expected(where, f"an object with {', '.join(needed)}", "another value"))
                 self._lines.append(number)

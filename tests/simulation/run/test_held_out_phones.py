@@ -26,6 +26,14 @@ def test_what_is_written_is_read(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_of_nobody_there_is_no_table_and_no_older_one(tmp_path):
+    path = tmp_path / "held_out.parquet"
+    write_phone_counts(path, COUNTED)
+    for _ in range(2):
+        write_phone_counts(path, COUNTED.of(np.zeros(3, bool)))
+        assert not path.exists()
+
+
 @pytest.mark.parametrize(
     "table",
     [

@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 
 from server_strategy.privacy.ledger_lines import decode_labels
-from simulation.studies.phone_story.history import ENDED, IN_SUM, NOT_USED, RunHistory
+from simulation.flags import parse_simulate
+from simulation.run.preparation import prepare
+from simulation.studies.phone_story.history import (
+    ENDED,
+    HELD_OUT,
+    IN_SUM,
+    MEASURED,
+    NOT_USED,
+    REFUSED,
+    SMALL,
+    TRAINS,
+    RunHistory,
+    role_of,
+)
 from simulation.world.attempts import FAILED, INELIGIBLE, UPLOAD_FAILED
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import simulate
@@ -16,6 +29,7 @@ from typefleet.errors import ConfigError
 
 STEPS = ("--aggregation.protocol", "arithmetic", "--aggregation.step-latency-s", 1)
 FAILING = ("--fleet.failure-share", 0.2, "--fleet.upload-failure-share", 0.6, "--fleet.upload-tries", 2)
+CONSENT = ("--consent.train-share", 0.5, "--consent.evaluate-share", 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +92,9 @@ def test_a_phones_own_epsilon_is_of_its_own_part(histories):
 def test_those_held_out_are_never_asked(histories):
     for _, history in histories:
         everybody = [history.of(f"#{phone}") for phone in range(history.num_phones)]
-        held_out = [one for one in everybody if one.held_out]
-        assert held_out
-        assert all(not one.asked and not one.may_train for one in held_out)
+        held_out = [one for one in everybody if one.role in (MEASURED, HELD_OUT)]
+        assert held_out and all(not one.asked and not one.words_counted for one in held_out)
+        assert all(one.role == TRAINS for one in everybody if one.asked)
 
 
 def test_a_phone_is_found_by_its_user_id(histories):
@@ -112,3 +126,20 @@ def test_not_used_is_what_the_run_did_not_need(histories):
     if not reported_in_vain:
         gone = np.sum([[line[name] for name in ("late", "unused", "left_mask")] for line in rounds])
         assert left == gone
+
+
+@pytest.mark.parametrize("people", ["held-out", "validation"])
+def test_only_who_was_measured_is_said_to_have_been(people):
+    """Of people held out beyond the number measured, of those who refused, and of those kept for a last test: none."""
+    flags = [f"--evaluation.people={people}", "--evaluation.max-phones=20", "--fleet.memory-floor-gb=4"]
+    config = parse_simulate([*map(str, (*WEIGHTS_ONLY, *CONSENT)), *flags]).run
+    prepared = prepare(config)
+    consents, phones = prepared.fleet.consents, np.arange(len(prepared.digests))
+    roles = np.array([role_of(prepared, phone) for phone in phones.tolist()])
+    agrees = {purpose: consents.holds(purpose, phones, 0.0) for purpose in ("train", "evaluate")}
+    asked = np.isin(phones, prepared.held_out_phones) & agrees["evaluate"]
+    np.testing.assert_array_equal(roles == MEASURED, asked)
+    np.testing.assert_array_equal(roles == TRAINS, prepared.fleet.may_train & agrees["train"])
+    assert (roles[prepared.training_phones] != REFUSED).all() and not agrees["train"][roles == REFUSED].any()
+    assert not prepared.fleet.may_train[roles == HELD_OUT].any()
+    assert set(roles) == {TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL}

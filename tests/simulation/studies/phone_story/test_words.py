@@ -6,7 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 
-from simulation.studies.phone_story.history import COUNTED, ENDED, GIVEN, IN_SUM, NOISED, NOT_USED, Asked, PhoneHistory
+from simulation.studies.phone_story.history import (
+    COUNTED,
+    ENDED,
+    GIVEN,
+    HELD_OUT,
+    IN_SUM,
+    MEASURED,
+    NOISED,
+    NOT_USED,
+    REFUSED,
+    SMALL,
+    TRAINS,
+    Asked,
+    PhoneHistory,
+)
 from simulation.studies.phone_story.words import story_of
 
 VOWELS = re.compile(r"[aeiouy]+")
@@ -36,10 +50,10 @@ def config_of(protocol="none", noise_place="server", latency=None, goal=20):
 
 
 def history_of(
-    outcomes=(), *, epsilon=6.3, modelled=20_000, source="secret", words=GIVEN, held_out=False, may_train=True
+    outcomes=(), *, epsilon=6.3, modelled=20_000, source="secret", words=GIVEN, role=TRAINS, sent=1000, counted=None
 ):
     asked = tuple(
-        Asked(round=n, began_s=3600.0 * n, minutes=n, tokens=75, outcome=one, download_bytes=1000, upload_bytes=1000)
+        Asked(round=n, began_s=3600.0 * n, minutes=n, tokens=75, outcome=one, download_bytes=1000, upload_bytes=sent)
         for n, one in enumerate(outcomes, start=1)
     )
     plan = SimpleNamespace(
@@ -47,8 +61,7 @@ def history_of(
     )
     return PhoneHistory(
         label="00c0ffee00c0ffee",
-        held_out=held_out,
-        may_train=may_train and not held_out,
+        role=role,
         asked=asked,
         rounds=9,
         releases=9,
@@ -58,6 +71,7 @@ def history_of(
         delta=None if epsilon is None else 1e-7,
         plan=plan,
         words=words,
+        words_counted=words != GIVEN if counted is None else counted,
     )
 
 
@@ -71,8 +85,15 @@ HISTORIES = [
     history_of([IN_SUM] * 5, epsilon=4224.0, modelled=None, words=COUNTED),
     history_of([IN_SUM], epsilon=None),
     history_of([IN_SUM], source="seeded"),
-    history_of(held_out=True),
-    history_of(may_train=False),
+    history_of(role=MEASURED),
+    history_of(role=SMALL),
+    history_of(role=HELD_OUT),
+    history_of(role=REFUSED),
+    history_of(role=SMALL, words=NOISED),
+    history_of(words=COUNTED),
+    history_of(words=COUNTED, epsilon=None),
+    history_of(words=COUNTED, counted=False),
+    history_of([*ENDED.values()], sent=0),
 ]
 CONFIGS = [config_of(*one) for one in product(("none", "secagg"), ("server", "phones"), (None, 0.5), (8, 20))]
 
@@ -108,6 +129,40 @@ def test_nothing_is_promised_that_the_run_did_not_do():
     assert "without noise" in told(HISTORIES[2], config_of())  # its words
     assert "20,000 phones" in told(HISTORIES[0], config_of())
     assert "its own random numbers" in told(HISTORIES[1], config_of("secagg", "phones"))
+
+
+def test_nobody_is_told_of_counts_that_was_not_measured():
+    for role in (TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL):
+        text = told(history_of(role=role), config_of())
+        assert ("sent back counts" in text) == ("counts of this phone" in text) == (role == MEASURED)
+        assert ("Nothing left it" in text) == (role != MEASURED)
+        assert ("did not agree to training" in text) == (role == REFUSED)
+        assert ("kept aside" in text) == (role == HELD_OUT) and ("too little memory" in text) == (role == SMALL)
+
+
+@pytest.mark.parametrize("role", [TRAINS, SMALL])
+@pytest.mark.parametrize(("words", "how"), [(NOISED, "with noise mixed in"), (COUNTED, "without noise")])
+def test_words_that_were_counted_have_left_the_phone(role, words, how):
+    text = told(history_of(role=role, words=words), config_of())
+    assert f"Words that you wrote were counted for the keyboard's list of words, {how}" in text
+    assert "Nothing left it" not in text and "nothing from your phone" not in text
+    assert ("Epsilon leaves that out" in text) == (words == COUNTED)
+    other = told(history_of(role=role, words=words, counted=False), config_of())
+    assert "Nothing left it" in other and "list of words" not in other
+
+
+def test_of_a_change_that_was_not_sent_nothing_is_said():
+    for protocol, outcomes in product(("none", "secagg"), ([], [*ENDED.values()])):
+        text = told(history_of(outcomes, sent=0), config_of(protocol))
+        assert "change from this phone" not in text.replace("No change from this phone", "")
+        assert "masked" not in text and "went out:" not in text
+
+
+def test_what_is_not_used_has_more_than_one_reason_and_leaving_is_of_real_phones():
+    text = told(HISTORIES[1], config_of())
+    for reason in ("comes last", "round was dropped", "left out", "said no"):
+        assert reason in text
+    assert "On a real phone you can leave" in text and "You can leave" not in text
 
 
 def test_there_is_a_row_for_each_time():

@@ -97,6 +97,11 @@ def test_what_is_no_such_file_is_refused(tmp_path):
         ("said.csv", "phone,purpose,time_s,consent\nanna,train\n", r"said.csv:2: .*found a row of 2 columns"),
         ("said.jsonl", "[]\n", r"said.jsonl:1: expected an object with phone, purpose, time_s, consent"),
         ("said.jsonl", "\n{\n", r"said.jsonl:2: expected a JSON object, found invalid JSON"),
+        (
+            "said.jsonl",
+            '\n{"phone":"anna","purpose":"train","time_s":0,"consent":"withdrawn","consent":"given"}\n',
+            "said.jsonl:2: expected a JSON object with each key once, found a key twice",
+        ),
         ("said.jsonl", "", "said.jsonl: expected at least one row, found none"),
     ):
         (tmp_path / name).write_text(content)

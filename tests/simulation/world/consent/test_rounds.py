@@ -270,6 +270,57 @@ def test_a_policy_from_outside_is_held_to_it_too():
     assert left_out > 0
 
 
+class TakesLater(RoundPolicy):
+    """A policy that takes in each round what came in the one before, and asks for new updates."""
+
+    most_reports, max_staleness = GOAL, 1
+    waiting = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def plan_round(self, server_round, may_participate):
+        phones, tokens = self.waiting
+        if server_round == 1:
+            attempts = self.timeline.invite(self.timeline.check_ins(may_participate), GOAL, server_round)
+            done = attempts.pick(attempts.outcome == DONE)
+            self.waiting = done.phone, done.tokens
+        self.timeline.now_s += 1000.0
+        return RoundPlan(reporters=phones, tokens=tokens, started_round=np.full(len(phones), server_round - 1))
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_break_of_consent_between_two_rounds_is_a_break(resumed):
+    """Who withdraws after the round of its invitation, and agrees again before the next one, has withdrawn."""
+    everybody = [(phone, 0.0, np.inf) for phone in range(PHONES)]
+    timeline = world(consents_of(everybody)).timeline
+    cohorts = FleetCohorts(timeline, TakesLater(timeline))
+    cohorts.plan_round(1, EVERYBODY)
+    came = cohorts.policy.waiting[0]
+    broke = came[::2]
+    rows = [row for row in everybody if row[0] not in broke]
+    rows += [part for phone in broke.tolist() for part in ((phone, 0.0, 900.0), (phone, 950.0, np.inf))]
+    timeline.fleet.consents = consents_of(rows)
+    if resumed:
+        waiting, state = cohorts.policy.waiting, cohorts.state()
+        cohorts = FleetCohorts(timeline, TakesLater(timeline))
+        cohorts.policy.waiting = waiting
+        cohorts.load_state(state)
+    assert len(broke) > 2
+    np.testing.assert_array_equal(cohorts.plan_round(2, EVERYBODY).reporters, np.setdiff1d(came, broke))
+    timeline.fleet.consents = None
+    assert "invited" not in cohorts.state()  # a checkpoint without consents is as it was
+
+
+def test_an_update_from_before_the_last_invitation_needs_consent_from_the_start():
+    timeline = world(consents_of([(phone, 0.0, np.inf) for phone in range(PHONES)])).timeline
+    cohorts = FleetCohorts(timeline, TakesLater(timeline))
+    cohorts.plan_round(1, EVERYBODY)
+    came = cohorts.policy.waiting[0]
+    again = came[:2]
+    cohorts._invited_s[again], cohorts._invited_round[again] = 960.0, 2
+    rows = [(phone, 0.0, np.inf) for phone in range(PHONES) if phone != again[0]]
+    timeline.fleet.consents = consents_of([*rows, (again[0], 0.0, 900.0), (again[0], 950.0, np.inf)])
+    np.testing.assert_array_equal(cohorts.plan_round(2, EVERYBODY).reporters, came[1:])
+
+
 def test_an_attempt_that_is_withdrawn_is_no_update_even_at_its_last_moment():
     cohorts = world(consents_of([(phone, 0.0, np.inf) for phone in range(PHONES)]))
     there = cohorts.timeline.check_ins(EVERYBODY)
