@@ -70,6 +70,14 @@ def in_turns(what: str, plain: Callable[[], object], sealed: Callable[[], object
     return Pair(what, statistics.median(times[0]), statistics.median(times[1]))
 
 
+def _key_in(root: Path) -> Path:
+    """A new storage key, in a file."""
+    key = root / "key"
+    key.write_text(secrets.token_hex(32))
+    key.chmod(0o600)
+    return key
+
+
 def measure(root: Path, turns: int) -> list[Pair]:
     """All of it, in an empty folder."""
     from client_model.learning.language_model import initial_weights
@@ -78,10 +86,7 @@ def measure(root: Path, turns: int) -> list[Pair]:
     from simulation.run.preparation import prepare
 
     limit_threads(1)
-    key = root / "key"
-    key.write_text(secrets.token_hex(32))
-    key.chmod(0o600)
-    places: dict[str, str | None] = {"plain": None, "sealed": str(key)}
+    places: dict[str, str | None] = {"plain": None, "sealed": str(_key_in(root))}
     config = settled(RunConfig())
     hosts, configs, settled_runs = {}, {}, {}
     for name, place in places.items():

@@ -93,10 +93,7 @@ def accept_input(
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     config = _with_place_of_key(config, resume, of_run)
-    size, key, begins_s = config.fleet.size, config.storage.key, first_day_s(config.fleet.start_date)
-    spec = prepare_population(
-        *(config.data, config.seed, size, parts.message_format, split), start_s=begins_s, storage_key=key
-    )
+    spec = _text_of(config, parts, split)
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
@@ -111,15 +108,7 @@ def accept_input(
     begun = config.output_dir if resume else of_run
     vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else listed
     with step("setting up the fleet"):
-        fleet = Fleet(
-            config.fleet,
-            spec.num_phones,
-            config.seed,
-            training,
-            availability=parts.availability,
-            devices=parts.devices,
-            consents=consent_source(config.consent, config.seed, lambda: phone_names(spec)),
-        )
+        fleet = _fleet_of(config, parts, spec, training)
         agreeing = _who_agree(fleet, training)
     most_counted, most_evaluated = config.data.vocabulary_phones, config.evaluation.max_phones
     # Words are counted before the first round, of who agrees then.
@@ -141,6 +130,27 @@ def accept_input(
         metrics=metrics,
         start=start,
         given_vocabulary=vocabulary,
+    )
+
+
+def _text_of(config: RunConfig, parts: Parts, split: PeopleSplit) -> PopulationSpec:
+    """The text of the phones, tokenised, and how many of them there are."""
+    size, key, begins_s = config.fleet.size, config.storage.key, first_day_s(config.fleet.start_date)
+    return prepare_population(
+        *(config.data, config.seed, size, parts.message_format, split), start_s=begins_s, storage_key=key
+    )
+
+
+def _fleet_of(config: RunConfig, parts: Parts, spec: PopulationSpec, training: NDArray[np.int64]) -> Fleet:
+    """The phones, with what is handed in, and to what their owners agree."""
+    return Fleet(
+        config.fleet,
+        spec.num_phones,
+        config.seed,
+        training,
+        availability=parts.availability,
+        devices=parts.devices,
+        consents=consent_source(config.consent, config.seed, lambda: phone_names(spec)),
     )
 
 
