@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from simulation.audit_trail import has_parsed, paths_in, recorded
 from simulation.config import RunConfig
 from simulation.config import settled as settled
 from simulation.config_files import every_setting, kinds_in, values_in, with_given
@@ -74,6 +75,7 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     """
     others = ("--config", "--print-config", "--no-print-config", "--resume")
     flags = parse_with_settings(SimulateFlags, argv, others, often=_OFTEN)
+    has_parsed("simulate", argv, [] if flags.resume is None else [flags.resume])
     run = settled(flags.run)
     if flags.resume is not None:
         _require_same(run, settled(read_config(flags.resume / "config.toml")), flags.resume)
@@ -213,6 +215,9 @@ def parse_with_tyro(
             raise
         raise ConfigError(in_one_form(errors.getvalue(), argv)) from stop
     check_bounds(parsed)
+    package, _, module = kind.__module__.rpartition(".")
+    if package == "simulation.commands":
+        has_parsed(module, argv, paths_in(parsed))
     return parsed
 
 
@@ -311,7 +316,7 @@ def run_door(body: Callable[[], int | None]) -> int:
     """
     stand_in_for_closed_output()
     with ended_by_signals():
-        return left_with(_behind_the_door(body))
+        return left_with(_behind_the_door(lambda: recorded(lambda: _behind_the_door(body))))
 
 
 def _behind_the_door(body: Callable[[], int | None]) -> int:

@@ -29,6 +29,7 @@ SUBCOMMANDS = {
     "dry-run": Subcommand("fleet_dry_run", "play weeks of rounds of a fleet without training"),
     "budget": Subcommand("privacy_budget", "plan a private run: give what you know, get the rest"),
     "check": Subcommand("check_privacy", "recompute a run's epsilon, and hold its privacy statement to it"),
+    "trail": Subcommand("check_trail", "show who gave which command on a run, and check that record"),
     "audit": Subcommand("audit", "attack a run, and hold what comes of it to what it claims"),
     "explain": Subcommand("explain_phone", "tell the owner of a phone what left it"),
     "audit-data": Subcommand("audit_data", "look at a text before anything is trained on it"),

@@ -2,7 +2,7 @@
 
 When it took part, what it sent and fetched, how long it was busy, what nobody saw, what its part adds to the cost in
 privacy, and how to stop. The rounds of the run are planned once more, so it needs the run's data, and takes seconds.
-Nothing is changed.
+Nothing but the run's audit trail is changed.
 """
 
 import sys

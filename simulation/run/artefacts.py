@@ -33,6 +33,7 @@ from simulation.run.keys import (
     ROUNDS,
     STATEMENT,
     SUMMARY,
+    TRAIL,
     VECTORS,
 )
 from simulation.run.sources import (
@@ -216,6 +217,7 @@ ARTEFACTS = (
         (Keys((), "names of files and dates", SETTINGS),),
         by="script",
     ),
+    Artefact("audit_trail.jsonl", "every command on the run, when and by whom", TRAIL),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.

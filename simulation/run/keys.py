@@ -166,6 +166,22 @@ HEAD = (
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
+TRAIL = (
+    Keys(("at",), "when commands began and ended, and so how long they took", TIMES),
+    Keys(("files.config.toml",), "a digest of the settings, by which a small seed can be found", SECRETS),
+    Keys(("files.model/manifest.json",), "the digest of the manifest", EVALUATION),
+    Keys(("files.model/weights.npz",), "the digest of the weights", RELEASES),
+    Keys(("files.*",), "digests of the head of the ledger, and of what else the statement stands on", COST),
+    Keys(
+        (
+            *("number", "event", "command", "flags", "user", "actor", "version", "of", "exit_code"),
+            *("salt", "previous", "hash"),
+        ),
+        "who gave which command, and what became of it",
+        SETTINGS,
+    ),
+)
+
 # Tags of trackers.
 CURVES = (
     Keys(

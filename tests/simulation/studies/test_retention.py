@@ -117,7 +117,7 @@ def test_an_expired_run_still_holds_what_it_claims_and_says_what_is_gone(tmp_pat
     left = {path.name for path in root.iterdir()}
     assert left == {
         *("model", "privacy.json", "privacy.md", "privacy_head.json", "privacy_ledger.jsonl"),
-        *("config.toml", "summary.json", LOG, ".lock"),
+        *("config.toml", "summary.json", LOG, "audit_trail.jsonl", ".lock"),
     }
     capsys.readouterr()
     key.unlink()

@@ -1,0 +1,22 @@
+"""What a run's audit trail comes to, beside the check of its privacy statement."""
+
+from simulation.audit_trail import TRAIL
+from simulation.studies.privacy_evidence import Evidence
+from simulation.studies.privacy_findings import Findings
+from simulation.studies.trail_check import check_trail
+from typefleet.errors import ConfigError
+
+
+def check_trail_of(found: Evidence, findings: Findings) -> None:
+    """Say that each line of the trail follows the one before it, or which does not."""
+    if not (found.folder / TRAIL).exists():
+        return  # of an earlier version; or taken away, which its head shows where that was kept
+    try:
+        wrongs = check_trail(found.folder).wrongs
+    except ConfigError as error:
+        wrongs = [str(error)]
+    for wrong in wrongs:
+        place, _, why = wrong.removeprefix(f"{found.folder}/").partition(": ")
+        findings.wrong(place, why)
+    if not wrongs:
+        findings.recomputed(TRAIL, "each line follows the one before it")
