@@ -25,7 +25,6 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import fields
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +65,8 @@ class Recording:
         root = run_of(folder)
         if root is None or (root := root.resolve()) in self._begun:
             return
+        from importlib.metadata import version  # ten milliseconds, which not every command is to spend
+
         begins = {
             **_now(BEGIN),
             "command": self.command or "python",
@@ -206,6 +207,13 @@ def files_of(root: Path) -> dict[str, str]:
             if digest := _last_hash(root / name):
                 found[name] = digest
     return found
+
+
+def head_of_trail(root: Path) -> str:
+    """The hash of the last line of a run's trail, to be kept elsewhere; empty where there is none."""
+    with suppress(OSError):
+        return _last_hash(root / TRAIL)
+    return ""
 
 
 def _last_hash(path: Path) -> str:

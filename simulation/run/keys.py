@@ -164,6 +164,7 @@ HEAD = (
     ),
     Keys(("vocabulary_sha256",), "the digest of the vocabulary", VOCABULARY),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
+    Keys(("audit_trail_hash",), "the hash of a line of the audit trail, with a random salt", SETTINGS),
 )
 
 TRAIL = (

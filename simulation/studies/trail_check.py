@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TextIO
 from rich.console import Console
 
 from simulation.audit_trail import BEGIN, FORM, INTERRUPTED, REFUSED, TRAIL, files_of
+from simulation.files import read_json_object
+from simulation.run.ledger_head import HEAD, TRAIL_DIGEST
 from simulation.tables import console_for, print_table
 from typefleet.chained_log import Chain, ChainedLine
 from typefleet.errors import ConfigError, expected, printable
@@ -83,11 +85,21 @@ def check_trail(folder: Path, head: str | None = None) -> TrailCheck:
     wrongs = [] if wrong is None else [str(wrong)]
     steps, unpaired = _steps(chain, path)
     wrongs += unpaired
-    if head is not None and head not in {line.hash for line in chain.lines}:
-        what = "a line whose hash is the head that was kept"
-        found = f"none among {len(chain.lines)}: lines were cut off the end, or written anew"
-        wrongs.append(expected(path, what, found))
+    kept = {} if head is None else {"the head that was kept": head}
+    if (of_the_statement := head_in_statement(folder)) is not None:
+        kept[f"that in {HEAD}"] = of_the_statement
+    for name, one in kept.items():
+        if wrong is None and one not in {line.hash for line in chain.lines}:
+            found = f"none among {len(chain.lines)}: lines were cut off the end, or written anew"
+            wrongs.append(expected(path, f"a line whose hash is {name}", found))
     return TrailCheck(path, chain, steps, wrongs, list(_notes(folder, chain, steps, is_whole=wrong is None)))
+
+
+def head_in_statement(folder: Path) -> str | None:
+    """The hash of a line of the trail that privacy_head.json has, and its signature covers; None without one."""
+    path = folder / HEAD
+    found = read_json_object(path, "the head of a ledger").get(TRAIL_DIGEST) if path.exists() else None
+    return None if found is None else str(found)
 
 
 def _steps(chain: Chain, path: Path) -> tuple[list[Step], list[str]]:
@@ -124,13 +136,13 @@ def _notes(folder: Path, chain: Chain, steps: Sequence[Step], *, is_whole: bool)
 def _at_work(steps: Sequence[Step]) -> set[int]:
     """Lines after which some command is at work; one without an end until the next of its kind, or for good."""
     found: set[int] = set()
-    for place, step in enumerate(steps):
-        later = (
-            one.begin.number for one in steps[place + 1 :] if one.begin.says["command"] == step.begin.says["command"]
-        )
-        last = max((one.end or one.begin).number for one in steps) + 1
-        until = step.end.number if step.end is not None else next(later, last)
+    following: dict[str, int] = {}  # the next line of a command, by its name
+    last = max(((step.end or step.begin).number for step in steps), default=0) + 1
+    for step in reversed(steps):
+        name: str = step.begin.says["command"]
+        until = following.get(name, last) if step.end is None else step.end.number
         found.update(range(step.begin.number, until))
+        following[name] = step.begin.number
     return found
 
 

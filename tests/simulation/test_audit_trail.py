@@ -89,6 +89,7 @@ def test_each_command_that_takes_a_run_is_in_its_trail_with_its_exit_code_and_wi
     arguments = [one.format(run=run, tmp=tmp_path) for one in given]
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     code = run_door(lambda: dispatch([name, *arguments]))
+    assert len(lines_of(run)) == 2, "its arguments may have to be in ARGUMENTS"
     begin, end = lines_of(run)
     assert (begin["event"], begin["command"], end["event"], end["of"]) == ("begin", name, "end", 1)
     assert end["exit_code"] == code, capsys.readouterr().err

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from simulation.audit_trail import ACTOR, TRAIL, begin_on, has_parsed, recording
+from simulation.commands import check_privacy
 from simulation.commands import check_trail as command
 from simulation.flags import run_door
+from simulation.run.ledger_head import TRAIL_DIGEST
 from simulation.studies.trail_check import check_trail
 from tests.conftest import ROOT
 from typefleet.chained_log import chained
@@ -177,8 +179,17 @@ def test_a_run_without_a_trail_is_one_line(tmp_path):
         check_trail(tmp_path)
 
 
+def test_the_head_of_the_statement_holds_the_trail_too(run, capsys):
+    hashes = [json.loads(line)["hash"] for line in raw(run)]
+    (run / "privacy_head.json").write_text(json.dumps({TRAIL_DIGEST: hashes[4]}))
+    assert checked(run, capsys)[0] == 0
+    put(run, raw(run)[:4])
+    code, _, errors = checked(run, capsys)
+    assert code == 1 and "expected a line whose hash is that in privacy_head.json, found none among 5: lines" in errors
+
+
 @pytest.mark.slow
-def test_a_real_run_begins_its_trail_and_its_statement_s_check_holds_it(straight, script_here, tmp_path):
+def test_a_real_run_begins_its_trail_and_its_statement_s_check_holds_it(straight, script_here, tmp_path, capsys):
     from shutil import copytree
 
     run = tmp_path / "run"
@@ -188,9 +199,17 @@ def test_a_real_run_begins_its_trail_and_its_statement_s_check_holds_it(straight
     assert list(first["files"]) == ["config.toml"] and "model/weights.npz" in second["files"]
     done = script_here("check_privacy.py", run)
     assert done.returncode == 0 and "each line follows the one before it" in done.stdout
-    put(run, [*raw(run)[1:]])
+    lines = raw(run)
+    put(run, lines[1:])
     done = script_here("check_privacy.py", run)
     assert done.returncode == 1 and f"{TRAIL}:1: expected line 1 of an audit trail" in done.stderr
+    says = {name: value for name, value in first.items() if name not in ("number", "previous", "hash")}
+    put(run, [json.dumps(chained({"number": 1, **says, "user": "somebody"}, ""))])  # written anew, as a whole
+    done = script_here("check_privacy.py", run)
+    assert done.returncode == 1 and "expected a line whose hash is that in privacy_head.json" in done.stderr
+    (run / TRAIL).unlink()
+    assert check_privacy.main([str(run)]) == 1  # called without the door, which would begin another one
+    assert f"{TRAIL}: it is not there, and privacy_head.json has the hash" in capsys.readouterr().err
 
 
 def test_the_guide_shows_what_is_printed():
