@@ -136,6 +136,7 @@ ARTEFACTS = (
         by="report",
     ),
     Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release", LEDGER),
+    Artefact("audit_trail.jsonl", "every command on the run, when and by whom", TRAIL),
     Artefact(
         "storage_key.json",
         "the key of what the run keeps encrypted, wrapped by the storage key; only with --storage.key",
@@ -217,7 +218,6 @@ ARTEFACTS = (
         (Keys((), "names of files and dates", SETTINGS),),
         by="script",
     ),
-    Artefact("audit_trail.jsonl", "every command on the run, when and by whom", TRAIL),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.

@@ -81,9 +81,9 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     signed = check_head(found, findings, key)  # of what stands above: what follows is in no head
     check_records(found, findings)
     check_deletions(found, findings)
-    check_trail_of(found, findings)
     check_model_files(found, findings, signed)
     check_others(found, findings)
+    check_trail_of(found, findings)
     return found, findings
 
 

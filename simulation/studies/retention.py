@@ -39,17 +39,10 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }
 """Rows of `simulation.run.artefacts` by category; all others always stay."""
 ALWAYS_KEPT = (
+    "audit_trail.jsonl",
     *("model/weights.npz", "model/vocab.txt", "model/keyboard*.tflite", "model/manifest.json", "model/manifest.sig"),
     *("model/test_vectors.json", "privacy.md", "privacy.json", "privacy_head.json", "privacy_head.sig"),
-    *(
-        "summary.json",
-        "config.toml",
-        "privacy_ledger.jsonl",
-        "storage_key.json",
-        "deletions.jsonl",
-        "audit_trail.jsonl",
-        ".lock",
-    ),
+    *("summary.json", "config.toml", "privacy_ledger.jsonl", "storage_key.json", "deletions.jsonl", ".lock"),
 )
 _TABLE = "keep_days"
 _DAY_S = 86_400.0
