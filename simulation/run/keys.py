@@ -166,6 +166,16 @@ HEAD = (
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 
+RELEASE_SIGNATURES = (
+    Keys(("salt",), "a salt: with it a small seed can be found by the digest of the settings; null in model/", SECRETS),
+    Keys(
+        ("signatures.text",),
+        "digests of weights, statement, ledger and files, salted ones of settings and audit, role, key and time",
+        COST,
+    ),
+    Keys(("signatures.ed25519", "signatures.ml-dsa-65", "layout"), "signatures of digests", COST),
+)
+
 # Tags of trackers.
 CURVES = (
     Keys(
