@@ -31,6 +31,7 @@ from simulation.studies.privacy_check import check_statement
 from simulation.tables import console_for, print_facts
 from typefleet.errors import ConfigError, expected
 from typefleet.sealed.chunks import is_sealed
+from typefleet.sealed.envelope import ENVELOPE
 from typefleet.signing.algorithms import ML_DSA_65, sign
 from typefleet.signing.key_files import Role, Signer, SigningKey
 from typefleet.untrusted.limits import RECORD_BYTES
@@ -176,13 +177,13 @@ def _sorted_files(root: Path) -> tuple[list[str], list[str], list[str]]:
         if is_to_pass_on(place):
             passed_on.add(name)
         else:
-            (sealed if is_sealed(path) else plain).add(name)
+            (sealed if is_sealed(path) or name == ENVELOPE else plain).add(name)
     return sorted(plain), sorted(sealed), sorted(passed_on)
 
 
 def _signed(before: Signatures) -> str:
-    each = [f"{one.says.role} at {one.says.signed} (key {one.says.key[:16]}...)" for one in before.each]
-    return f"{'; '.join(each)}: whether they hold, verify_model.py says" if each else "nobody"
+    each = [f"{one.says.role} at {one.says.signed}" for one in before.each]
+    return f"{', '.join(each)}; verify_model.py says whether it holds" if each else "nobody"
 
 
 def terminal_to_ask_on() -> Callable[[str], str] | None:
