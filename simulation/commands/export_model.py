@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client_model.quiet import import_tensorflow_quietly
-from simulation.commands.release_flags import ReleaseFlags
+from simulation.commands.release_flags import SignedRelease
 from simulation.commands.run_folder import OfFinishedRun, held
 from simulation.flags import parse_with_tyro
 from typefleet.errors import ConfigError, expected
@@ -32,7 +32,7 @@ class Flags(OfFinishedRun):
     """Ed25519 private key (PEM) to sign the manifest with; openssl genpkey -algorithm ed25519 makes one."""
     require: Path | None = None
     """TOML file with what figures of the run's audit may be at most; without such an audit nothing is exported."""
-    release: ReleaseFlags = field(default_factory=ReleaseFlags)
+    release: SignedRelease = field(default_factory=SignedRelease)
 
 
 def main(argv: Sequence[str]) -> None:

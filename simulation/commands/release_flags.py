@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReleaseFlags:
+class SignedRelease:
     """Who has to have signed a release."""
 
     signatures: tuple[Role, ...] = ()

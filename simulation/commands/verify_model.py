@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from client_model.tflite.export_folder import MANIFEST, RELEASE_SIGNATURES, SIGNATURE, read_public_key, verify_folder
-from simulation.commands.release_flags import ReleaseFlags
+from simulation.commands.release_flags import SignedRelease
 from simulation.flags import parse_with_tyro
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Flags:
     """A run's folder, or the folder of the files themselves."""
     public_key: Path | None = None
     """Ed25519 public key (PEM) of who is expected to have signed; openssl pkey -pubout makes it from a private one."""
-    release: ReleaseFlags = field(default_factory=ReleaseFlags)
+    release: SignedRelease = field(default_factory=SignedRelease)
 
 
 def main(argv: Sequence[str]) -> int:

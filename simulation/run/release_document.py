@@ -155,7 +155,7 @@ def parsed(text: str, where: object) -> SignedText:
         ConfigError: it is another one.
     """
     first, *lines = text.split("\n")[:-1] or [""]
-    found = dict(one.groups() for line in lines if (one := _LINE.fullmatch(line)) is not None)
+    found = {one[1]: one[2] for line in lines if (one := _LINE.fullmatch(line)) is not None}
     about = [found.pop(name, "") for name in _ABOUT]
     role = next((one for one in ROLES if one == about[0]), None)
     again = "".join(f"{a} {b}\n" for a, b in (*zip(_ABOUT, about, strict=True), *found.items()))

@@ -1,6 +1,8 @@
 """A release that is signed by role, and everybody who would like it to be signed without that."""
 
 import base64
+import hashlib
+import hmac
 import json
 import shutil
 from datetime import UTC, datetime
@@ -8,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from client_model.tflite.export_folder import RELEASE_SIGNATURES
 from simulation.run.ledger_head import write_head
@@ -21,7 +24,7 @@ from simulation.run.release_signatures import (
     write_signatures,
 )
 from simulation.storage.deletion_log import Deletion, record_deletion
-from tests.simulation.studies.signed_runs import export, make_run, signing_key
+from tests.simulation.studies.signed_runs import WEIGHTS, export, make_run, signing_key
 from tests.typefleet.signing.test_algorithms import BOTH, needs_ml_dsa
 from typefleet.errors import ConfigError, InputError
 from typefleet.signing import algorithms
@@ -356,3 +359,38 @@ def test_half_of_a_hybrid_signature_is_none(run, monkeypatch):
         SignatureError, match=r"trainer: expected the package pqcrypto.*to verify ml-dsa-65, found none"
     ):
         verified(run, Wanted(ROLES, wanted.trusted, hybrid=True))
+
+
+@pytest.mark.parametrize("hybrid", BOTH)
+def test_an_app_verifies_it_by_what_the_documentation_says(run, hybrid):
+    """With hashes and the packages of the algorithms alone, as docs/device.md has it."""
+    key = signing_key("trainer", "ann", hybrid=hybrid)
+    content = json.loads(signed(run, key).read_text())
+    (entry,) = content["signatures"]
+    text = entry["text"].encode()
+    lines = text.decode().split("\n")
+    assert lines[:2] == ["typefleet release 1", "role trainer"] and lines[-1] == ""
+    public = key.signer.key
+    assert lines[2] == f"key {hashlib.sha256(public.ed25519 + (public.ml_dsa_65 or b'')).hexdigest()}"
+    assert lines[3] == ("algorithms ed25519 ml-dsa-65" if hybrid else "algorithms ed25519")
+    Ed25519PublicKey.from_public_bytes(public.ed25519).verify(base64.b64decode(entry["ed25519"]), text)
+    if hybrid:
+        from pqcrypto.sign import ml_dsa_65
+
+        ml_dsa_65.verify(public.ml_dsa_65, text, base64.b64decode(entry["ml-dsa-65"]))
+    statement = json.dumps(json.loads((run / "privacy.json").read_text()), sort_keys=True, separators=(",", ":"))
+    ledger = (run / "privacy_ledger.jsonl").read_text().splitlines()
+    salt, (config, audit) = base64.b64decode(content["salt"]), ((run / n) for n in ("config.toml", "audit.json"))
+    keyed = [
+        hmac.digest(salt, f"{path.name}\0".encode() + path.read_bytes(), "sha256").hex() for path in (config, audit)
+    ]
+    assert lines[5:11] == [
+        f"weights {hashlib.sha256(WEIGHTS.tobytes()).hexdigest()}",
+        f"statement {hashlib.sha256(statement.encode()).hexdigest()}",
+        f"ledger-lines {len(ledger)}",
+        f"ledger-head {json.loads(ledger[-1])['hash']}",
+        f"config {keyed[0]}",
+        f"audit {keyed[1]}",
+    ]
+    files = sorted((run / "model").iterdir())
+    assert lines[11:-1] == [f"file {one.name} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]
