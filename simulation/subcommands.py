@@ -35,7 +35,8 @@ SUBCOMMANDS = {
     "audit-data": Subcommand("audit_data", "look at a text before anything is trained on it"),
     "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),
-    "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
+    "sign-off": Subcommand("sign_off", "sign a run for release, in a role"),
+    "verify": Subcommand("verify_model", "verify the digests and the signatures of exported files"),
     "publish": Subcommand("publish", "copy out what a run's guarantee covers, and nothing else"),
     "type": Subcommand("type_sentences", "type everyday sentences on an exported keyboard"),
     "demo": Subcommand("keyboard_demo", "type on an exported keyboard, in the browser"),
@@ -55,7 +56,7 @@ SUBCOMMANDS = {
     "rotate-key": Subcommand("rotate_key", "wrap the keys of encrypted runs by another storage key"),
     "shred": Subcommand("shred", "erase the key of an encrypted run, and the run with it"),
     "retain": Subcommand("retain", "delete what has been kept for as long as a policy says"),
-    "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
+    "keys": Subcommand("make_keys", "make certificates and keys of a deployment, and keys of who signs"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
 }
 

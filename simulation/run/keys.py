@@ -183,6 +183,16 @@ TRAIL = (
     ),
 )
 
+RELEASE_SIGNATURES = (
+    Keys(("salt",), "a salt: with it a small seed can be found by the digest of the settings; null in model/", SECRETS),
+    Keys(
+        ("signatures.text",),
+        "digests of weights, statement, ledger and files, salted ones of settings and audit, role, key and time",
+        COST,
+    ),
+    Keys(("signatures.ed25519", "signatures.ml-dsa-65", "layout"), "signatures of digests", COST),
+)
+
 # Tags of trackers.
 CURVES = (
     Keys(

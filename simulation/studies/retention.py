@@ -42,6 +42,7 @@ ALWAYS_KEPT = (
     "audit_trail.jsonl",
     *("model/weights.npz", "model/vocab.txt", "model/keyboard*.tflite", "model/manifest.json", "model/manifest.sig"),
     *("model/test_vectors.json", "privacy.md", "privacy.json", "privacy_head.json", "privacy_head.sig"),
+    *("release_signatures.json", "model/release_signatures.json"),
     *("summary.json", "config.toml", "privacy_ledger.jsonl", "storage_key.json", "deletions.jsonl", ".lock"),
 )
 _TABLE = "keep_days"

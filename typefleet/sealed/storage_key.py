@@ -16,7 +16,6 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from typefleet.errors import ConfigError, expected
+from typefleet.private_files import require_private
 from typefleet.untrusted.limits import KEY_BYTES as MOST_BYTES
 from typefleet.untrusted.opening import read_text
 
@@ -140,9 +140,7 @@ def _of_file(path: Path, flag: str) -> str:
     text = read_text(path, f"{where}: a file with the key", ConfigError, MOST_BYTES) if path.exists() else None
     if text is None:
         raise ConfigError(expected(where, "a file of 64 hexadecimal digits", "none"))
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ConfigError(expected(where, "a file that its owner alone can read (0600)", f"permissions {mode:04o}"))
+    require_private(path, where)
     return text
 
 
@@ -162,7 +160,7 @@ def _asked(flag: str) -> str:
     """What somebody types, asked for once in a process."""
     if not sys.stdin.isatty():
         raise ConfigError(expected(f"{flag}: passphrase:", "a terminal to ask on", "none; use passphrase:NAME"))
-    return getpass.getpass("passphrase of the storage key: ")
+    return getpass.getpass(f"passphrase ({flag}): ")
 
 
 @lru_cache(maxsize=1)

@@ -239,6 +239,8 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     scripts = {
         "model/manifest.sig",
         "privacy_head.sig",
+        "release_signatures.json",
+        "model/release_signatures.json",
         "personalisation.json",
         "personalisation.png",
         "audit.json",
