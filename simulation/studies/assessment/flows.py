@@ -94,9 +94,10 @@ def _model(run: Gathered, states: dict[str, State]) -> Station:
     bound = "nothing bounds what it tells of a phone"
     if epsilon is not None and delta is not None:
         bound = f"epsilon {epsilon:.3g} at delta {delta:.2g}, of {whose}"
+    lacks = ("the files of this run do not have that guarantee",) if run.at(STATEMENT, "not_guaranteed") else ()
     return Station(
         "Model",
-        (bound,),
+        (bound, *(lacks if epsilon is not None else ())),
         (_of(states, "differential-privacy", "differential privacy"), _of(states, "attacks", "attacked, and measured")),
         "the last model, for phones",
     )

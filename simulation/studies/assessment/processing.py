@@ -140,7 +140,11 @@ def _kinds(run: Gathered) -> Row:
         name = WORDS[Kind(row["kind"])] if row["kind"] in set(Kind) else row["kind"]
         why = None if row["messages"] is not None else str(row.get("why") or "it was not looked for")
         figures.append(Figure(name, row["messages"], "messages", source, why))
-    return Row("personal data inside the messages", "found by pattern and check digit, before training", tuple(figures))
+    return Row(
+        "personal data inside the messages",
+        "in the whole text that the run draws on, by pattern and check digit",
+        tuple(figures),
+    )
 
 
 def recipients(run: Gathered) -> tuple[Row, ...]:

@@ -19,6 +19,8 @@ from simulation.studies.assessment.processing import (
     text_figures,
 )
 from simulation.studies.assessment.safeguards_of_records import safeguards_of_records
+from simulation.studies.audits.attack import Attack
+from simulation.studies.audits.audit import number
 
 
 def safeguards(run: Gathered) -> tuple[Safeguard, ...]:
@@ -267,6 +269,13 @@ def _covered(run: Gathered) -> str:
     return f"{said}, of {run.at(STATEMENT, 'epsilon_is_of')}; other runs on the same phones are not counted{counted}"
 
 
+def _held(one: Attack) -> str:
+    """The name of a figure of an audit, with the bound that it is held to."""
+    if one.bound is None or one.holds is None:
+        return one.name
+    return f"{one.name} (bound {number(one.bound)}: {'within' if one.holds else 'ABOVE'})"
+
+
 def _attacks(run: Gathered) -> Safeguard:
     audit = run.audit
     figures: tuple[Figure, ...] = ()
@@ -277,7 +286,7 @@ def _attacks(run: Gathered) -> Safeguard:
             Figure("figures held to a bound", len(held), "figures", where),
             Figure("bounds that fell", len(audit.fallen), "figures", where),
             Figure("short attacks", audit.quick, "", f"{AUDIT}: quick"),
-            *(Figure(one.name, one.value, one.quantity, where, one.why or None) for one in audit.attacks),
+            *(Figure(_held(one), one.value, one.quantity, where, one.why or None) for one in audit.attacks),
         )
     return Safeguard(
         id="attacks",

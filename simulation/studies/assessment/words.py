@@ -1,6 +1,6 @@
 """Figures and values of an assessment in words, alike on the terminal, in Markdown and on the page."""
 
-from simulation.studies.assessment.parts import NOT_SET, Figure, Kept, Value
+from simulation.studies.assessment.parts import Figure, Kept, Value
 
 NOT_KNOWN = "not known"
 _SAME = ("s", "L2 norm")  # units that are not words of many
@@ -45,8 +45,8 @@ def sentence(text: str) -> str:
 
 def figure_shown(one: Figure) -> str:
     """The value of a figure, or why there is none."""
-    if one.why == NOT_SET:
-        return NOT_SET
+    if one.value is None and (one.why or "").startswith("not "):
+        return str(one.why)
     value = shown(one.value, one.unit)
     return f"{value}: {one.why}" if one.why else value
 
