@@ -1,8 +1,8 @@
 """Write the regulator's file of a run: python scripts/assess.py RUN_DIR
 
 A data protection impact assessment and a record of processing, from what the run really was: assessment.md,
-assessment.html and assessment.json in the run's folder. It needs no key, and works on an expired run. What a person
-must decide is left open and counted. It is no legal advice.
+assessment.html and assessment.json in the run's folder, or in --output-dir. It needs no key, and works on an expired
+run. What a person must decide is left open and counted. It is no legal advice.
 """
 
 import sys
@@ -23,6 +23,8 @@ class Flags(OfRun):
     """data_audit.json of scripts/audit_data.py, of the text that the run trained on, or the folder that it is in."""
     policy: Path | None = None
     """TOML file: days that each category is kept, as scripts/retain.py has it."""
+    output_dir: Path | None = None
+    """Folder for the three files; by default the run's, which may be one that you can only read."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,7 +34,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.assessment.showing import print_assessment, write_assessment
 
     found, console = assess(flags.run_dir, flags.data_audit, flags.policy), console_for(sys.stdout)
-    paths = write_assessment(flags.run_dir, found)
+    paths = write_assessment(flags.output_dir or flags.run_dir, found)
     print_assessment(console, found)
     for path in paths:
         console.print(str(path), soft_wrap=True)

@@ -139,7 +139,8 @@ def _bias(run: Gathered) -> Iterator[Figure]:
         if found is None:
             yield Figure(f"group that agrees {name}", None, "share", source, why or run.why_not(PARTICIPATION))
         else:
-            yield Figure(f"{found[1]['grouping']} {found[1]['group']}, which agrees {name}", found[0], "share", source)
+            group = f"{found[1].get('grouping')} {found[1].get('group')}"
+            yield Figure(f"{group}, which agrees {name}", found[0], "share", source)
     for row in run.rows(PARTICIPATION, "consent.recall"):
         recall, few = row.get("top1_recall"), _count(row, "measured") < LEAST_PHONES
         is_number = isinstance(recall, int | float) and not isinstance(recall, bool) and not few

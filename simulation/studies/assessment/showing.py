@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -40,13 +40,12 @@ def page_of(found: Assessment) -> str:
     )
 
 
-def write_assessment(folder: Path, found: Assessment, held: AbstractContextManager[None] | None = None) -> list[Path]:
-    """Write all three files into a run's folder, each whole or not at all; their owner alone reads them.
+def write_assessment(folder: Path, found: Assessment) -> list[Path]:
+    """Write all three files, each whole or not at all; their owner alone reads them.
 
     Args:
-        folder: of the run.
-        found: what is said of it.
-        held: keeps other writers away meanwhile; None: the lock of the run.
+        folder: of a run, which nobody else may be writing to, or any; made if it is not there.
+        found: what is said of the run.
 
     Raises:
         ConfigError: one cannot be written.
@@ -57,13 +56,14 @@ def write_assessment(folder: Path, found: Assessment, held: AbstractContextManag
         PAGE: page_of(found),
         FIGURES: json.dumps(found.to_json(), indent=2, allow_nan=False) + "\n",
     }
-    with held or only_writer(folder):
-        for name, content in contents.items():
-            try:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_writer(folder) if (folder / "config.toml").is_file() else nullcontext():
+            for name, content in contents.items():
                 clear_drafts(folder / name)
                 write_text_atomically(folder / name, content, private=True)
-            except OSError as error:
-                raise ConfigError(unwritable(folder / name, error)) from error
+    except OSError as error:
+        raise ConfigError(unwritable(folder, error)) from error
     return [folder / name for name in contents]
 
 

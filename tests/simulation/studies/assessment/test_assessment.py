@@ -444,6 +444,19 @@ def test_the_files_are_their_owners_alone_and_nobody_else_writes_meanwhile(asses
     assert {one["what"] for one in again["processing"]["storage"]} >= {TEXT, PAGE, FIGURES}
 
 
+def test_who_may_only_read_the_run_writes_elsewhere(assessed, tmp_path):
+    root, other = copied(assessed, "plain", tmp_path), tmp_path / "auditor" / "files"
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    with only_writer(root):  # and even while a process is at work on it
+        before[root / ".lock"] = (root / ".lock").stat().st_mtime_ns
+        assert command.main([str(root), "--output-dir", str(other)]) is None
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert sorted(path.name for path in other.iterdir()) == sorted((PAGE, TEXT, FIGURES))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file: expected"):
+        command.main([str(root), "--output-dir", str(tmp_path / "file")])
+
+
 def test_it_imports_no_tensorflow_and_no_flower(assessed, tmp_path):
     root = copied(assessed, "safe", tmp_path)
     code = (
