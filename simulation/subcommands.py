@@ -32,6 +32,7 @@ SUBCOMMANDS = {
     "trail": Subcommand("check_trail", "show who gave which command on a run, and check that record"),
     "audit": Subcommand("audit", "attack a run, and hold what comes of it to what it claims"),
     "explain": Subcommand("explain_phone", "tell the owner of a phone what left it"),
+    "assess": Subcommand("assess", "write the regulator's file of a run"),
     "audit-data": Subcommand("audit_data", "look at a text before anything is trained on it"),
     "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),

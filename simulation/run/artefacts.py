@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from server_strategy.privacy.config import PHONES
 from simulation.config import RunConfig
 from simulation.run.keys import (
+    ASSESSMENT,
     AUDIT,
     CARD,
     CENTRAL,
@@ -178,6 +179,18 @@ ARTEFACTS = (
             Keys((), "for which groups of people the keyboard is worse", SMALL_GROUPS),
         ),
         by="script",
+    ),
+    Artefact(
+        "assessment.json",
+        "the data protection impact assessment, in figures",
+        ASSESSMENT,
+        by="script",
+    ),
+    *(
+        Artefact(
+            name, f"the same {form}", (Keys((), "figures of who trained, and of groups", SMALL_GROUPS),), by="script"
+        )
+        for name, form in (("assessment.html", "as a page"), ("assessment.md", "as Markdown"))
     ),
     Artefact(
         "words_told.png",

@@ -108,6 +108,37 @@ AUDIT = (
     Keys((*_ATTACK, "seed", "quick", "settings_sha256"), "who attacks, and how", SETTINGS),
 )
 
+_FIGURES = tuple(f"{of}.{name}" for of in ("run", "processing.subjects") for name in ("name", "unit", "source", "why"))
+ASSESSMENT = (
+    Keys(
+        (
+            *("processing.categories.*", "safeguards.figures*", "safeguards.why"),
+            *("risks.likelihood.*", "risks.severity.*", "risks.score", "risks.band", "counts.risks_by_band.*"),
+            *("open_decisions.known", "processing.subjects.value", "flows.lines", "flows.goes_on"),
+        ),
+        "figures of who trained and of groups, what attacks came to, and risks that follow from them",
+        SMALL_GROUPS,
+    ),
+    Keys(("run.value",), "the digest of the weights, and how many rounds there were", SCHEDULE),
+    Keys(
+        ("processing.storage.*", "processing.files_in_no_table", "provisions.*"),
+        "which files there are, how large and how old",
+        TIMES,
+    ),
+    Keys(
+        (
+            *(*_FIGURES, "schema", "written_on", "typefleet_version", "notice", "simulation", "scale.*"),
+            *("counts.open_decisions", "counts.absent_safeguards", "processing.purpose", "processing.legal_basis*"),
+            *("processing.transfers*", "processing.recipients.*", "flows.name", "flows.protections*"),
+            *("flows.on_the_way*", "safeguards.id", "safeguards.name", "safeguards.state", "safeguards.risk"),
+            *("safeguards.covers", "safeguards.shown_by", "risks.id", "risks.name", "risks.about", "risks.absent"),
+            *("open_decisions.id", "open_decisions.question", "open_decisions.by", "open_decisions.provisions"),
+        ),
+        "the settings, and words",
+        SETTINGS,
+    ),
+)
+
 HELD_OUT_PHONES = (
     Keys(("phone",), "numbers of the phones that never train", ONE_PHONE),
     Keys(("{count}",), "what was counted on each of them", ONE_PHONE),

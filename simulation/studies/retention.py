@@ -34,6 +34,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "telemetry": ("rounds.jsonl", "rounds.parquet", "tensorboard/", "mlflow/", "wandb/"),
     "reports": (
         *("report.html", "audit.html", "audit.json", "central.json"),
+        *("assessment.md", "assessment.html", "assessment.json"),
         *("words_told.png", "memorisation.png", "memorisation_groups.png", "membership.png", "poison.png"),
     ),
 }
