@@ -133,6 +133,21 @@ def accept_input(
     )
 
 
+def user_digests(config: RunConfig, of_run: Path) -> NDArray[np.uint64]:
+    """Of the user ids of a run's phones, uint64 [phones], and of nothing else that its settings name.
+
+    Args:
+        config: the settings of the run.
+        of_run: its folder.
+
+    Raises:
+        InputError: there is no such text.
+    """
+    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+    config, parts = with_named_cell(config, Parts())
+    return open_population(_text_of(_with_place_of_key(config, False, of_run), parts, split)).digests()
+
+
 def _text_of(config: RunConfig, parts: Parts, split: PeopleSplit) -> PopulationSpec:
     """The text of the phones, tokenised, and how many of them there are."""
     size, key, begins_s = config.fleet.size, config.storage.key, first_day_s(config.fleet.start_date)
