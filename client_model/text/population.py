@@ -269,12 +269,13 @@ def read_text(
         message_format: reads the file, in the place of the one that `config.format` names.
 
     Raises:
-        DataError: there is no file, or it cannot be read.
+        DataError: there is no file, it cannot be read, or it is marked for other purposes than this.
     """
     if config.is_synthetic:
         raise DataError(expected("--data.format", "a format of files, whose text can be looked at", config.format))
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
+    require_purpose(path, config.purpose)
     reads, _ = format_of(config, path, message_format)
     return tokenise(path, reads, config.on_bad_line, seen=seen)
 
