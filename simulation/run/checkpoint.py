@@ -7,7 +7,7 @@ run's is refused. In a run with a storage key it is encrypted (`simulation.stora
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from server_strategy.state import State
 from simulation.files import write_npz_atomically
+from simulation.storage.deletion_log import found_gone
 from simulation.storage.run_files import opening_of, seal_of
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
 from typefleet.untrusted.archives import RefusedError, read_arrays
@@ -99,7 +100,7 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
             this_version = "a checkpoint of this version of Typefleet"
             raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
         return Checkpoint(state, about, path), [f"{what}; falling back to the one before" for what in damaged]
-    raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
+    raise _no_checkpoint(folder, damaged)
 
 
 def newest_about(folder: Path) -> dict[str, Any]:
@@ -111,12 +112,17 @@ def newest_about(folder: Path) -> dict[str, Any]:
     """
     newest = max(folder.glob("checkpoint-*.npz"), default=None)
     if newest is None:
-        raise CheckpointError(expected(folder, "a checkpoint", "none"))
+        raise _no_checkpoint(folder)
     opened = opening_of(folder.parent, newest)
     try:
         return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,), opened=opened)[_ABOUT])
     except (InputError, KeyError) as error:
         raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
+
+
+def _no_checkpoint(folder: Path, damaged: Sequence[str] = ()) -> CheckpointError:
+    found = "; ".join(["no usable one", *damaged]) if damaged else found_gone(folder.parent, f"{folder.name}/")
+    return CheckpointError(expected(folder, "a checkpoint", found))
 
 
 def _about_of(path: Path, text: NDArray[Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ who was in the sums before: so its rounds are planned once more, nothing is trai
 the ledger. Where the two do not agree, nothing is told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ from server_strategy.privacy.participation_log import NOTHING_BESIDE, Participat
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.flags import read_config
+from simulation.run.accepted_input import user_digests
 from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
+from simulation.storage.deletion_log import found_gone
 from simulation.studies.phone_story.finding import find_phone
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.check_ins import CheckIns
@@ -104,28 +106,33 @@ class _WatchedTimeline(Timeline):
 class RunHistory:
     """The phones' parts in a run, found again."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, asked_of: Sequence[str] = ()) -> None:
         """Plan the rounds of a run once more.
 
         Args:
             root: folder of the run.
+            asked_of: names of phones, see `find_phone`; one that is nobody's is refused before the rounds are planned.
 
         Raises:
-            ConfigError: there is no run, or its rounds do not come out as they were.
+            ConfigError: there is no run or no such phone, or the rounds do not come out as they were.
             LedgerError, CheckpointError: the run's records are missing or damaged.
         """
         directory = RunDirectory(root)
         config = read_config(directory.config)
         self._salt = str(newest_about(directory.checkpoints)["salt"])
-        self._prepared = prepare(config, of_run=root)
         self._entries, _ = read_ledger(directory.ledger)
+        self._rounds = _rounds_of(directory, self._entries)
+        if asked_of:
+            digests = user_digests(config, root)
+            for name in asked_of:
+                find_phone(name, digests, self._salt)
+        self._prepared = prepare(config, of_run=root)
         self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
         releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])
         self._last = max(releases, default=None)
         self._way = [] if self._last is None else [self._entries[at] for at in way_to(self._entries, self._last)]
         hexadecimal = phone_labels(self._salt, self._prepared.digests)
         self._labels = np.array([int(label, 16) for label in hexadecimal], np.uint64)
-        self._rounds = len(directory.read_rounds())
         self._replay = _Replay(self._prepared, self._plan, _participants(self._way, self._labels))
         self._replay.play(self._rounds)
 
@@ -165,6 +172,20 @@ class RunHistory:
             words=(words := _origin_of_words(prepared)),
             words_counted=words != GIVEN and phone in prepared.counted_phones,
         )
+
+
+def _rounds_of(directory: RunDirectory, entries: Sequence[Mapping[str, Any]]) -> int:
+    """How many rounds a run had.
+
+    Raises:
+        ConfigError: its record of them is gone or short, so that of some rounds nothing could be told.
+    """
+    rounds = len(directory.read_rounds())
+    last = max((entry["round"] for entry in entries if is_release(entry) and entry["release"]), default=0)
+    if rounds < last:
+        found = f"{rounds} of them" if directory.rounds.exists() else found_gone(directory.root, directory.rounds.name)
+        raise ConfigError(expected(directory.rounds, f"the {last} rounds that the run's ledger has", found))
+    return rounds
 
 
 def role_of(prepared: Prepared, phone: int) -> str:

@@ -79,15 +79,16 @@ def story_of(history: PhoneHistory, config: RunConfig) -> Story:
 
 
 def times(number: int) -> str:
-    """So many times, as one says it."""
-    return {0: "not once", 1: "once", 2: "twice"}.get(number, f"{number:,} times")
+    """So many times, at least one, as one says it."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
 
 
 def _what() -> tuple[str, ...]:
     return (
-        "Phones can learn together to guess your next word, and build one shared keyboard from that. This page is "
+        "Phones can learn together to guess your next word, and build one shared keyboard from that. This is "
         "about one phone. It was played on a computer, with messages from a file. It tells what a real "
         "phone would have done in its place.",
+        "A message here is what somebody typed on the phone and sent to other people.",
     )
 
 
@@ -105,9 +106,13 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
     up = sum(one.upload_bytes for one in history.asked) / _MB
     sent = f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else _SENT_NONE
     return (
-        f"The phone was asked to train {times(len(history.asked))}. Its work was used {times(len(history.in_sum))}.",
+        f"The phone was asked to train {times(len(history.asked))}. {_used(len(history.in_sum))}",
         f"{sent} {left}".rstrip(),
     )
+
+
+def _used(number: int) -> str:
+    return f"Its work was used {times(number)}." if number else "Its work was never used."
 
 
 def _words_left(history: PhoneHistory) -> str:
@@ -174,7 +179,7 @@ def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         counted = "counted" if config.aggregation.step_latency_s is not None else "not counted"
         said.append(
             "They were masked: hidden under random numbers that only cancel out once many phones are added up. Some "
-            f"small messages with keys for that went out too, and are {counted} above."
+            f"small packets with keys for that went out too, and are {counted} above."
         )
     return tuple(said)
 
@@ -220,9 +225,7 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure whether your phone "
         "took part, even with all other phones in hand. Epsilon says how sure they could get: 0 means not at all, "
         "and each 1 more can make the odds of a right guess almost three times as high.",
-        f"For every phone, this run promises epsilon {_number(history.epsilon)} at most. That counts a phone that "
-        f"took part {times(history.most_participations)}. Your phone took part {times(len(history.in_sum))}. For it "
-        f"alone, epsilon is {_number(history.own_epsilon)}.",
+        f"{_promised(history)} For it alone, epsilon is {_number(history.own_epsilon)}.",
     ]
     if history.plan.modelled_cohort is not None:
         said.append(
@@ -240,6 +243,18 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         said.append("Your words in the keyboard's list of words were counted without noise. Epsilon leaves that out.")
     said.append("Other runs on the same phones add to this. They are not counted here.")
     return tuple(said)
+
+
+def _promised(history: PhoneHistory) -> str:
+    """What the run promises every phone, and this phone's part."""
+    took = len(history.in_sum)
+    part = f"Your phone took part {times(took)}." if took else "Your phone did not take part."
+    if not history.most_participations:
+        return f"The keyboard has not changed in this run so far. {part}"
+    return (
+        f"For every phone, this run promises epsilon {_number(history.epsilon)} at most. That counts a phone that took "
+        f"part {times(history.most_participations)}. {part}"
+    )
 
 
 def _stop(history: PhoneHistory) -> tuple[str, ...]:

@@ -1,6 +1,9 @@
 """What is told, over all that a run can be."""
 
+import json
 import re
+import sys
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -21,7 +24,9 @@ from simulation.studies.phone_story.history import (
     Asked,
     PhoneHistory,
 )
+from simulation.studies.phone_story.showing import print_story, story_as_json
 from simulation.studies.phone_story.words import story_of
+from simulation.tables import console_for
 
 VOWELS = re.compile(r"[aeiouy]+")
 
@@ -163,6 +168,38 @@ def test_what_is_not_used_has_more_than_one_reason_and_leaving_is_of_real_phones
     for reason in ("comes last", "round was dropped", "left out", "said no"):
         assert reason in text
     assert "On a real phone you can leave" in text and "You can leave" not in text
+
+
+def test_what_never_was_is_said_as_one_says_it():
+    for history, said in ((HISTORIES[-1], "did not take part"), (HISTORIES[1], "took part once")):
+        text = told(history, config_of())
+        assert f"Your phone {said}." in text and "not once" not in text and "0 times" not in text
+    assert "Its work was never used." in told(HISTORIES[-1], config_of())
+    unchanged = told(replace(history_of(), most_participations=0, epsilon=None, plan=history_of().plan), config_of())
+    assert "has not changed in this run so far" in unchanged and "unknown" not in unchanged.split("For it alone")[0]
+
+
+def test_a_message_is_always_what_somebody_typed():
+    for history, config in product(HISTORIES, CONFIGS):
+        text = told(history, config)
+        assert "A message here is what somebody typed" in text and "small messages" not in text
+
+
+def test_the_keyboard_page_has_the_same_words():
+    story = story_of(HISTORIES[1], config_of())
+    shown = json.loads(story_as_json(story))
+    assert shown["title"] == story.title
+    for there, section in zip(shown["sections"], story.sections, strict=True):
+        assert (there["title"], tuple(there["paragraphs"])) == (section.title, section.paragraphs)
+        assert tuple(map(tuple, there["rows"])) == section.rows
+
+
+def test_the_table_keeps_its_shape_on_a_usual_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_story(console_for(sys.stdout), story_of(HISTORIES[1], config_of()))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("words read" in line for line in lines) == 1
 
 
 def test_there_is_a_row_for_each_time():
