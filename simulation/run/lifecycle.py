@@ -29,7 +29,6 @@ from simulation.run.checkpoint import (
     CheckpointError,
     RunTotals,
     load_newest_checkpoint,
-    noise_forgotten,
     part_of,
     require_shapes,
     rewrite_earlier,
@@ -40,8 +39,10 @@ from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.introduction import introduction_of
+from simulation.run.kept_checkpoints import kept_when_over
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
+from simulation.run.noise_forgotten import noise_forgotten
 from simulation.run.noise_secret import (
     beginning,
     check_of_secret,
@@ -324,7 +325,7 @@ def checkpoint(run: Run, forget_noise: bool = False) -> None:
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        state, keep = noise_forgotten(state), 1 if isinstance(keep, int) else keep
+        state, keep = noise_forgotten(state), kept_when_over(keep)
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,
