@@ -17,7 +17,6 @@ from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import State, StateError, branch, leaf
 from simulation.config import RunConfig
 from simulation.flags import to_toml
@@ -32,6 +31,7 @@ from simulation.run.checkpoint import (
     load_newest_checkpoint,
     part_of,
     require_shapes,
+    rewrite_earlier,
     save_checkpoint,
     totals_of,
 )
@@ -39,8 +39,10 @@ from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.introduction import introduction_of
+from simulation.run.kept_checkpoints import kept_when_over
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
+from simulation.run.noise_forgotten import noise_forgotten
 from simulation.run.noise_secret import (
     beginning,
     check_of_secret,
@@ -311,27 +313,27 @@ def checkpoint(run: Run, forget_noise: bool = False) -> None:
 
     Args:
         run: in progress, or over.
-        forget_noise: of one that is over: leave the state of its noise out, and keep no earlier checkpoint.
+        forget_noise: of one that is over: leave the state of its noise out, here and in the earlier checkpoints that
+            are kept to go back to; where those are but a number of the newest, none stays.
     """
-    strategy = run.strategy.state()
+    state = {
+        "weights": run.flat,
+        "tokens_by_phone": run.tokens_by_phone,
+        "strategy": run.strategy.state(),
+        "world": run.cohorts.state(),
+    }
+    keep = run.config.engine.keep_checkpoints
+    folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
-    save_checkpoint(
-        run.directory.checkpoints,
-        run.totals.server_round,
-        {
-            "weights": run.flat,
-            "tokens_by_phone": run.tokens_by_phone,
-            "strategy": strategy,
-            "world": run.cohorts.state(),
-        },
-        {
-            "fingerprint": fingerprint(run.prepared),
-            "salt": run.salt,
-            "began": dict(run.began),
-            "totals": asdict(run.totals),
-            "held_out": run.held_out,
-            _AT_START: run.held_out_at_start,
-        },
-        1 if forget_noise else run.config.engine.keep_checkpoints,
-    )
+        state, keep = noise_forgotten(state), kept_when_over(keep)
+    about = {
+        "fingerprint": fingerprint(run.prepared),
+        "salt": run.salt,
+        "began": dict(run.began),
+        "totals": asdict(run.totals),
+        "held_out": run.held_out,
+        _AT_START: run.held_out_at_start,
+    }
+    save_checkpoint(folder, number, state, about, keep)
+    if forget_noise:
+        rewrite_earlier(folder, number, noise_forgotten)
