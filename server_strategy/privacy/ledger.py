@@ -32,7 +32,6 @@ from numpy.typing import NDArray
 from server_strategy.privacy.ledger_lines import (
     ASKED,
     HIDDEN,
-    chained,
     cut_off,
     follows_of,
     is_release,
@@ -60,6 +59,7 @@ from server_strategy.privacy.participation_log import ParticipationLog as Partic
 from server_strategy.privacy.participation_log import privacy_after as privacy_after
 from server_strategy.privacy.participation_log import privacy_spent as privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan
+from typefleet.chained_log import chained
 from typefleet.errors import expected
 from typefleet.private_files import open_private
 

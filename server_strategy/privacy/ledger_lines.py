@@ -48,6 +48,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from typefleet.chained_log import chained as chained
 from typefleet.errors import InputError, expected
 from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
 
@@ -115,12 +116,6 @@ def encode_labels(labels: NDArray[np.uint64]) -> str:
 def decode_labels(text: str) -> NDArray[np.uint64]:
     """Inverse of `encode_labels`."""
     return np.frombuffer(base64.b64decode(text, validate=True), "<u8")
-
-
-def chained(entry: dict[str, Any], previous: str) -> dict[str, Any]:
-    """A line with the hash of the line before it, and its own."""
-    body = {**entry, "previous": previous}
-    return {**body, "hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
 
 
 def read_ledger(path: Path) -> tuple[list[dict[str, Any]], int | None]:
