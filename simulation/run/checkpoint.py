@@ -7,7 +7,7 @@ run's is refused. In a run with a storage key it is encrypted (`simulation.stora
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,8 +71,14 @@ def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, An
     return path
 
 
-def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
+def load_newest_checkpoint(
+    folder: Path, usable: Callable[[Checkpoint], bool] | None = None
+) -> tuple[Checkpoint, list[str]]:
     """The newest checkpoint that is whole, and a note for each damaged one passed over.
+
+    Args:
+        folder: of the checkpoints.
+        usable: says of one that is whole whether it will do; None: each does.
 
     Raises:
         CheckpointError: there is none, or the newest that is whole holds something else.
@@ -80,26 +86,43 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
     """
     damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
-        opened = opening_of(folder.parent, path)
-        try:
-            arrays = read_arrays(path, "a checkpoint", opened=opened)
-            about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
-            state = nested(arrays)
-        except InputError as error:
-            if isinstance(error.__cause__, RefusedError):
-                raise CheckpointError(str(error)) from error
-            reason = getattr(error.__cause__, "strerror", None)
-            damaged.append(
-                f"{path} is damaged or cannot be read ({reason})"
-                if reason
-                else f"{path} is damaged: cut short, changed, or no checkpoint at all"
-            )
-            continue
-        if about.pop(_LAYOUT, None) != LAYOUT:
-            this_version = "a checkpoint of this version of Typefleet"
-            raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
-        return Checkpoint(state, about, path), [f"{what}; falling back to the one before" for what in damaged]
+        stored = _load(path)
+        if not isinstance(stored, Checkpoint):
+            damaged.append(stored)
+        elif usable is None or usable(stored):
+            return stored, [f"{what}; falling back to the one before" for what in damaged]
     raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
+
+
+def whole_checkpoint(path: Path) -> Checkpoint | None:
+    """What a file holds; None if it is damaged. See `load_newest_checkpoint` for what is raised."""
+    stored = _load(path)
+    return stored if isinstance(stored, Checkpoint) else None
+
+
+def _load(path: Path) -> Checkpoint | str:
+    """What a file holds, or in what way it is damaged.
+
+    Raises:
+        CheckpointError: it is whole and holds something else.
+        ConfigError: it is of another version of Typefleet; or the run is encrypted, and its key is gone or another.
+    """
+    opened = opening_of(path.parent.parent, path)
+    try:
+        arrays = read_arrays(path, "a checkpoint", opened=opened)
+        about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
+        state = nested(arrays)
+    except InputError as error:
+        if isinstance(error.__cause__, RefusedError):
+            raise CheckpointError(str(error)) from error
+        reason = getattr(error.__cause__, "strerror", None)
+        if reason:
+            return f"{path} is damaged or cannot be read ({reason})"
+        return f"{path} is damaged: cut short, changed, or no checkpoint at all"
+    if about.pop(_LAYOUT, None) != LAYOUT:
+        this_version = "a checkpoint of this version of Typefleet"
+        raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
+    return Checkpoint(state, about, path)
 
 
 def newest_about(folder: Path) -> dict[str, Any]:
