@@ -237,7 +237,7 @@ def goes_back(entry: Mapping[str, Any]) -> bool:
 
 
 def life_begins(entries: Sequence[Mapping[str, Any]]) -> int:
-    """The line, from 0, after which all is of the present life of the run: where it went back last; 0 if it never did."""
+    """The line, from 0, after which all is of the run's present life: where it went back last; 0 if it never did."""
     return next((line for line in range(len(entries) - 1, 0, -1) if goes_back(entries[line])), 0)
 
 

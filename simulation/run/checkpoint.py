@@ -7,6 +7,7 @@ run's is refused. In a run with a storage key it is encrypted (`simulation.stora
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.state import State
+from server_strategy.privacy.protected_sum import without_noise
+from server_strategy.state import State, branch
+from simulation.engine.config import KeepCheckpoints
 from simulation.files import write_npz_atomically
+from simulation.run.kept_checkpoints import to_drop
 from simulation.storage.run_files import opening_of, seal_of
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
 from typefleet.untrusted.archives import RefusedError, read_arrays
@@ -24,6 +28,7 @@ from typefleet.untrusted.own_json import parse_json, require_object
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"
+_NAME = re.compile(r"checkpoint-(\d{6,})\.npz")
 GIVEN_UP = "given_up"  # among what a run began with: nobody may go on with it
 
 
@@ -53,21 +58,71 @@ class RunTotals:
     stopped_early: str | None = None  # why, if before all rounds were completed
 
 
-def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, Any], keep: int) -> Path:
-    """Write checkpoint `number` and delete all but the newest `keep`.
+def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, Any], keep: KeepCheckpoints) -> Path:
+    """Write checkpoint `number` and delete those that are not to be kept.
+
+    Args:
+        folder: of the checkpoints.
+        number: of rounds, abandoned ones too, after which it is.
+        state, about: what it holds.
+        keep: see `kept_checkpoints`.
 
     Raises:
         CheckpointError: the disk refused; earlier checkpoints are untouched.
     """
-    path = folder / f"checkpoint-{number:06d}.npz"
+    path = _write(path_of(folder, number), state, about)
+    there = numbered(folder)
+    for old in to_drop(list(there), keep):
+        there[old].unlink()
+    return path
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """Of the checkpoint after so many rounds."""
+    return folder / f"checkpoint-{number:06d}.npz"
+
+
+def numbered(folder: Path) -> dict[int, Path]:
+    """Every checkpoint by the number of rounds after which it is, in order."""
+    found = ((_NAME.fullmatch(path.name), path) for path in folder.glob("checkpoint-*.npz"))
+    return dict(sorted((int(name[1]), path) for name, path in found if name is not None))
+
+
+def rewrite_earlier(folder: Path, number: int, rewritten: Callable[[State], State]) -> None:
+    """Write each checkpoint before `number` again with another state; a damaged one, which may hold anything, goes.
+
+    Args:
+        folder: of the checkpoints.
+        number: of the first that stays as it is.
+        rewritten: what is kept of a state.
+
+    Raises:
+        CheckpointError: the disk refused, or one holds something else.
+        ConfigError: one is of another version of Typefleet; or the run is encrypted, and its key is gone or another.
+    """
+    for earlier, path in numbered(folder).items():
+        if earlier >= number:
+            continue
+        stored = _load(path)
+        if isinstance(stored, Checkpoint):
+            _write(path, rewritten(stored.state), stored.about)
+        else:
+            path.unlink()
+
+
+def noise_forgotten(state: State) -> State:
+    """The state of a checkpoint without that of its noise: nobody can take it off a release, nor go on with it."""
+    strategy = branch(state, "strategy")
+    return {**state, "strategy": {**strategy, "noise": without_noise(branch(strategy, "noise"))}}
+
+
+def _write(path: Path, state: State, about: dict[str, Any]) -> Path:
     text = np.frombuffer(json.dumps({**about, _LAYOUT: LAYOUT}).encode(), np.uint8)
     try:
         arrays = {_ABOUT: text, **flattened(state)}
-        write_npz_atomically(path, arrays, private=True, seal=seal_of(folder.parent, path))
+        write_npz_atomically(path, arrays, private=True, seal=seal_of(path.parent.parent, path))
     except OSError as error:
         raise CheckpointError(unwritable(path, error)) from error
-    for old in sorted(folder.glob("checkpoint-*.npz"))[:-keep]:
-        old.unlink()
     return path
 
 
@@ -228,10 +283,10 @@ def nested(flat: dict[str, NDArray[Any]]) -> State:
     """
     tree: dict[str, Any] = {}
     for path, value in flat.items():
-        *branches, name = path.split("/")
+        *places, name = path.split("/")
         place = tree
-        for branch in branches:
-            place = place.setdefault(branch, {})
+        for inner in places:
+            place = place.setdefault(inner, {})
             if not isinstance(place, dict):
                 raise ConfigError(expected("state", "a name for each array", "one that is a branch as well"))
         if name in place:

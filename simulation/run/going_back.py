@@ -10,20 +10,23 @@ made anew; where the noise is keyed by the seed, the number of the life is part 
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import FORGOTTEN
 from server_strategy.state import State, branch, leaf, leaves_of
+from simulation.engine.config import ALL
 from simulation.run.checkpoint import (
     Checkpoint,
     CheckpointError,
     RunTotals,
     load_newest_checkpoint,
+    numbered,
     part_of,
     save_checkpoint,
     totals_of,
@@ -35,7 +38,6 @@ from simulation.run.preparation import Prepared
 from simulation.run.same_beginning import LIFE, NOISE_HERE, fingerprint, life_of, require_same_beginning
 from typefleet.errors import ConfigError, unwritable
 
-ALL = 10**9  # checkpoints to keep
 # What is made of people who were measured, and of the model. What the run goes on to write replaces the rest.
 _OF_PEOPLE = ("held_out.parquet", "participation.json", "report.html", "personalisation.json", "personalisation.png")
 _OF_THE_MODEL = (
@@ -44,6 +46,9 @@ _OF_THE_MODEL = (
     *("poison.png", "assessment.json", "assessment.md", "assessment.html"),
 )
 _WORDS = "vocab.txt"  # which a run with a vocabulary of its own reads there again
+
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
 
 
 @dataclass(frozen=True)
@@ -200,14 +205,14 @@ def leave_no_other(folder: Path, kept: Path, prepared: Prepared) -> None:
     Raises:
         CheckpointError: the disk refused.
     """
-    for path in sorted(folder.glob("checkpoint-*.npz")):
-        if path.name == kept.name:
+    here = next(number for number, path in numbered(folder).items() if path == kept)
+    for number, path in numbered(folder).items():
+        if number == here:
             continue
-        stored = None if path.name > kept.name else whole_checkpoint(path)
+        stored = None if number > here else whole_checkpoint(path)
         if stored is None or not _will_do(stored, prepared):
             path.unlink()
         else:
-            number = int(path.stem.rpartition("-")[2])
             save_checkpoint(folder, number, _without_phones(stored.state, prepared), stored.about, ALL)
 
 
@@ -235,3 +240,21 @@ def drop_what_was_made(directory: RunDirectory, *, is_over: bool, keeps_words: b
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(unwritable(path, error)) from error
+
+
+def begin_life(run: "Run", save: Callable[[bool], Path]) -> None:
+    """Make it durable that a run goes on without the phones that it is to forget, then delete what they left.
+
+    Args:
+        run: opened where `where_it_goes_on` says.
+        save: writes its checkpoint, without the state of its noise if asked to, and deletes none.
+
+    Raises:
+        CheckpointError, ConfigError: the disk refused.
+    """
+    run.went_back, plan = not run.finished, run.strategy.plan
+    if run.went_back:
+        run.strategy.go_back(len(run.prepared.forgotten.phones), run.totals.server_round)
+    drop_what_was_made(run.directory, is_over=run.finished, keeps_words=plan.vocabulary is not None)
+    kept = save(run.finished and plan.noise_source == "secret" and not run.config.privacy.keep_noise_secret)
+    leave_no_other(run.directory.checkpoints, kept, run.prepared)

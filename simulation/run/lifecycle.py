@@ -17,20 +17,19 @@ from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.protected_sum import without_noise
-from server_strategy.state import State, StateError, branch, leaf
+from server_strategy.state import leaf
 from simulation.config import RunConfig
+from simulation.engine.config import ALL
 from simulation.flags import to_toml
 from simulation.run.account import RunOnAccount, free_unbegun, open_on_account, run_number
 from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     GIVEN_UP,
-    Checkpoint,
-    CheckpointError,
     RunTotals,
+    noise_forgotten,
     part_of,
-    require_shapes,
+    rewrite_earlier,
     save_checkpoint,
     totals_of,
 )
@@ -39,14 +38,13 @@ from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.forgotten import take_over
 from simulation.run.going_back import (
-    ALL,
-    drop_what_was_made,
-    leave_no_other,
+    begin_life,
     noise_of_new_life,
     state_at_the_start,
     where_it_goes_on,
 )
 from simulation.run.introduction import introduction_of
+from simulation.run.loaded_state import load_state
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
 from simulation.run.noise_secret import (
@@ -71,7 +69,7 @@ from simulation.run.same_beginning import (
 from simulation.run.starting_point import starting_weights
 from simulation.storage.run_files import begin_storage
 from simulation.world.fleet_cohorts import FleetCohorts
-from typefleet.errors import ConfigError, InputError, expected, said_of
+from typefleet.errors import ConfigError, expected
 
 _AT_START = "held_out_at_start"  # in a checkpoint
 _ACCOUNT = "account"  # among what a run began with: its number there, if it has one
@@ -285,7 +283,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     if start is not None:
         arrays = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
         stored = stored._replace(state=state_at_the_start(at, strategy.state(), cohorts.state(), arrays))
-    _load_state(stored, prepared, cohorts, strategy)
+    load_state(stored, prepared, cohorts, strategy)
     run = Run(
         prepared=prepared,
         directory=directory,
@@ -303,7 +301,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     )
     directory.cut_rounds_after(totals.server_round)
     if at.is_new_life:
-        _begin_life(run)
+        begin_life(run, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
 
@@ -312,74 +310,37 @@ def _at_start(prepared: Prepared) -> CurrentWeights:
     return CurrentWeights(flatten(starting_weights(prepared.start, prepared.config, prepared.shape)), prepared.shape)
 
 
-def _begin_life(run: Run) -> None:
-    """Make it durable that a run goes on without the phones that it is to forget, and delete what they left."""
-    run.went_back, phones = not run.finished, run.prepared.forgotten.phones
-    if run.went_back:
-        run.strategy.go_back(len(phones), run.totals.server_round)
-    keeps_words = run.strategy.plan.vocabulary is not None
-    drop_what_was_made(run.directory, is_over=run.finished, keeps_words=keeps_words)
-    hides_noise = run.finished and run.strategy.plan.noise_source == "secret"
-    kept = checkpoint(run, hides_noise and not run.config.privacy.keep_noise_secret, keep_all=True)
-    leave_no_other(run.directory.checkpoints, kept, run.prepared)
-
-
-def _load_state(stored: Checkpoint, prepared: Prepared, cohorts: FleetCohorts, strategy: DPFedAvg) -> None:
-    """Let the world and the strategy go on from a checkpoint.
-
-    Raises:
-        CheckpointError: it is not of such a run.
-        LedgerError: the ledger lacks a release that the checkpoint has made.
-    """
-    phones = np.zeros(len(prepared.digests), np.int64)
-    sizes: State = {
-        "weights": np.zeros(prepared.shape.num_weights, np.float32),
-        "tokens_by_phone": phones,
-        "strategy": {"participation": strategy.state()["participation"]},
-        "world": {"timeline": branch(cohorts.state(), "timeline")},
-    }
-    require_shapes(stored, sizes)
-    try:
-        cohorts.load_state(branch(stored.state, "world"))
-        strategy.load_state(branch(stored.state, "strategy"))
-    except StateError as error:
-        raise CheckpointError(said_of(stored.path, error)) from error
-    except InputError:
-        raise
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise CheckpointError(expected(stored.path, "the state of such a run", "another one")) from error
-
-
 def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) -> Path:
     """Make the run durable.
 
     Args:
         run: in progress, or over.
-        forget_noise: of one that is over: leave the state of its noise out, and keep no earlier checkpoint.
+        forget_noise: of one that is over: leave the state of its noise out, here and in the earlier checkpoints that
+            are kept to go back to; where those are but a number of the newest, none stays.
         keep_all: delete none, whatever the settings say.
 
     Returns:
         Where it is.
     """
-    strategy = run.strategy.state()
+    state = {
+        "weights": run.flat,
+        "tokens_by_phone": run.tokens_by_phone,
+        "strategy": run.strategy.state(),
+        "world": run.cohorts.state(),
+    }
+    keep = run.config.engine.keep_checkpoints
+    folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
-    return save_checkpoint(
-        run.directory.checkpoints,
-        run.totals.server_round,
-        {
-            "weights": run.flat,
-            "tokens_by_phone": run.tokens_by_phone,
-            "strategy": strategy,
-            "world": run.cohorts.state(),
-        },
-        {
-            "fingerprint": fingerprint(run.prepared),
-            "salt": run.salt,
-            "began": dict(run.began),
-            "totals": asdict(run.totals),
-            "held_out": run.held_out,
-            _AT_START: run.held_out_at_start,
-        },
-        ALL if keep_all else 1 if forget_noise else run.config.engine.keep_checkpoints,
-    )
+        state, keep = noise_forgotten(state), 1 if isinstance(keep, int) else keep
+    about = {
+        "fingerprint": fingerprint(run.prepared),
+        "salt": run.salt,
+        "began": dict(run.began),
+        "totals": asdict(run.totals),
+        "held_out": run.held_out,
+        _AT_START: run.held_out_at_start,
+    }
+    path = save_checkpoint(folder, number, state, about, ALL if keep_all else keep)
+    if forget_noise:
+        rewrite_earlier(folder, number, noise_forgotten)
+    return path
