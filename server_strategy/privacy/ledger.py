@@ -45,7 +45,7 @@ from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
 from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
 from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
 from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
-from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, way_to
+from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, of_earlier_lives, way_to
 from server_strategy.privacy.ledger_reading import charged_more as charged_more
 from server_strategy.privacy.ledger_reading import half_written_line as half_written_line
 from server_strategy.privacy.ledger_reading import plan_on_record
@@ -253,11 +253,7 @@ class PrivacyLedger:
         return lines_of_release(self._entries, self._entries[self.head]["release"] + 1)
 
     def go_back(self, phones: int, server_round: int) -> None:
-        """Put on record, durably, that the run goes on from `head` without some phones, with noise of another key.
-
-        Args:
-            phones: that it is without.
-            server_round: after which it goes on.
+        """Put on record, durably, that the run goes on from `head`, after a round, without so many phones.
 
         Raises:
             OSError: the line could not be written; the run must not go on.
@@ -265,6 +261,10 @@ class PrivacyLedger:
         entry = {"forgotten": phones, "round": server_round, "follows": self.head}
         if {**self._entries[-1], **entry} != self._entries[-1]:  # else it was killed when it had just said so
             self._write({"release": self._entries[self.head]["release"], **entry})
+
+    def of_earlier_lives(self) -> int:
+        """How many releases on record are of a life before the run went back, and do not lead to `head`."""
+        return of_earlier_lives(self._entries, self.head)
 
     def repeats(self, line: int, weights_sha256: str) -> bool:
         """Go on to a line on record if it led to these weights; the release is the same, and free."""

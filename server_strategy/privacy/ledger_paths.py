@@ -104,6 +104,12 @@ def given_up(
     return [line for line in range(first, len(entries)) if line not in way and line not in left and was_learnt(line)]
 
 
+def of_earlier_lives(entries: Entries, head: int) -> int:
+    """How many releases are of a life before the run went back, and do not lead to `head`."""
+    lines = given_up(entries, head, everything=True)
+    return sum(is_release(entries[line]) for line in lines if line < life_begins(entries))
+
+
 def cost_beside(
     plan: PrivacyPlan,
     entries: Entries,

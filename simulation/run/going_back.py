@@ -25,6 +25,7 @@ from simulation.run.checkpoint import (
     Checkpoint,
     CheckpointError,
     RunTotals,
+    flattened,
     load_newest_checkpoint,
     numbered,
     part_of,
@@ -212,8 +213,13 @@ def leave_no_other(folder: Path, kept: Path, prepared: Prepared) -> None:
         stored = None if number > here else whole_checkpoint(path)
         if stored is None or not _will_do(stored, prepared):
             path.unlink()
-        else:
-            save_checkpoint(folder, number, _without_phones(stored.state, prepared), stored.about, ALL)
+        elif not _same(without := _without_phones(stored.state, prepared), stored.state):
+            save_checkpoint(folder, number, without, stored.about, ALL)
+
+
+def _same(one: State, other: State) -> bool:
+    arrays, others = flattened(one), flattened(other)
+    return arrays.keys() == others.keys() and all(np.array_equal(arrays[name], others[name]) for name in arrays)
 
 
 def drop_what_was_made(directory: RunDirectory, *, is_over: bool, keeps_words: bool) -> None:
@@ -242,16 +248,20 @@ def drop_what_was_made(directory: RunDirectory, *, is_over: bool, keeps_words: b
             raise ConfigError(unwritable(path, error)) from error
 
 
-def begin_life(run: "Run", save: Callable[[bool], Path]) -> None:
+def leave_phones_behind(run: "Run", at: GoesOn, save: Callable[[bool], Path]) -> None:
     """Make it durable that a run goes on without the phones that it is to forget, then delete what they left.
 
     Args:
-        run: opened where `where_it_goes_on` says.
+        run: opened where `at` says.
+        at: where it goes on; if it has begun its life before, only what a kill had left is deleted.
         save: writes its checkpoint, without the state of its noise if asked to, and deletes none.
 
     Raises:
         CheckpointError, ConfigError: the disk refused.
     """
+    if not at.is_new_life:
+        leave_no_other(run.directory.checkpoints, at.stored.path, run.prepared)
+        return
     run.went_back, plan = not run.finished, run.strategy.plan
     if run.went_back:
         run.strategy.go_back(len(run.prepared.forgotten.phones), run.totals.server_round)

@@ -38,7 +38,7 @@ from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.forgotten import take_over
 from simulation.run.going_back import (
-    begin_life,
+    leave_phones_behind,
     noise_of_new_life,
     state_at_the_start,
     where_it_goes_on,
@@ -300,8 +300,8 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
     )
     directory.cut_rounds_after(totals.server_round)
-    if at.is_new_life:
-        begin_life(run, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
+    if prepared.forgotten.life:
+        leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
     return run
 
