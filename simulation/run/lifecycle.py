@@ -281,7 +281,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
     if start is not None:
-        arrays = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
+        arrays: State = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
         stored = stored._replace(state=state_at_the_start(at, strategy.state(), cohorts.state(), arrays))
     load_state(stored, prepared, cohorts, strategy)
     run = Run(
@@ -322,7 +322,7 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     Returns:
         Where it is.
     """
-    state = {
+    state: State = {
         "weights": run.flat,
         "tokens_by_phone": run.tokens_by_phone,
         "strategy": run.strategy.state(),
