@@ -17,7 +17,7 @@ from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.state import leaf
+from server_strategy.state import State, leaf
 from simulation.config import RunConfig
 from simulation.engine.config import ALL
 from simulation.flags import to_toml
