@@ -46,6 +46,7 @@ SUBCOMMANDS = {
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
     "vocabulary": Subcommand("price_vocabulary", "show what it costs to choose words with noise"),
     "less-text": Subcommand("price_minimisation", "show what it costs that phones keep less text"),
+    "forgetting": Subcommand("price_forgetting", "show what it costs to forget phones, and what is left without"),
     "phone-noise": Subcommand(
         "measure_distributed_noise", "measure what it costs that phones add the noise themselves"
     ),

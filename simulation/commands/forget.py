@@ -29,7 +29,7 @@ class Flags(OfRun):
 def main(argv: Sequence[str]) -> int:
     """Forget the phones, or say what it would take; 130 if it was interrupted, and is to be gone on with."""
     flags = parse_with_tyro(Flags, argv)
-    from simulation.studies.forgetting import forget
+    from simulation.studies.forgetting.forget import forget
 
     done = forget(sys.stdout, flags.run_dir, flags.phones, dry_run=flags.dry_run)
     return 0 if done else INTERRUPTED

@@ -32,13 +32,13 @@ from simulation.run.checkpoint import (
     Checkpoint,
     CheckpointError,
     load_newest_checkpoint,
-    noise_forgotten,
     part_of,
     save_checkpoint,
     totals_of,
 )
 from simulation.run.directory import RunDirectory
 from simulation.run.lock import only_writer
+from simulation.run.noise_forgotten import noise_forgotten
 from simulation.run.noise_secret import erase_noise_secret
 from typefleet.errors import ConfigError, expected, said_of
 from typefleet.untrusted.toml_tables import read_toml

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.privacy.protected_sum import without_noise
-from server_strategy.state import State, branch
+from server_strategy.state import State
 from simulation.engine.config import KeepCheckpoints
 from simulation.files import write_npz_atomically
 from simulation.run.kept_checkpoints import to_drop
@@ -108,12 +107,6 @@ def rewrite_earlier(folder: Path, number: int, rewritten: Callable[[State], Stat
             _write(path, rewritten(stored.state), stored.about)
         else:
             path.unlink()
-
-
-def noise_forgotten(state: State) -> State:
-    """The state of a checkpoint without that of its noise: nobody can take it off a release, nor go on with it."""
-    strategy = branch(state, "strategy")
-    return {**state, "strategy": {**strategy, "noise": without_noise(branch(strategy, "noise"))}}
 
 
 def _write(path: Path, state: State, about: dict[str, Any]) -> Path:

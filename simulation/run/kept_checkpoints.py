@@ -54,3 +54,8 @@ def to_drop(numbers: Sequence[int], keep: KeepCheckpoints) -> list[int]:
         else:
             before.append(number)
     return dropped
+
+
+def kept_when_over(keep: KeepCheckpoints) -> KeepCheckpoints:
+    """What is kept of a run that is over and has forgotten its noise: nobody goes on from one of the newest."""
+    return 1 if isinstance(keep, int) else keep

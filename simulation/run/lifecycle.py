@@ -27,7 +27,6 @@ from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     GIVEN_UP,
     RunTotals,
-    noise_forgotten,
     part_of,
     rewrite_earlier,
     save_checkpoint,
@@ -44,9 +43,11 @@ from simulation.run.going_back import (
     where_it_goes_on,
 )
 from simulation.run.introduction import introduction_of
+from simulation.run.kept_checkpoints import kept_when_over
 from simulation.run.loaded_state import load_state
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
+from simulation.run.noise_forgotten import noise_forgotten
 from simulation.run.noise_secret import (
     beginning,
     check_of_secret,
@@ -331,7 +332,7 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        state, keep = noise_forgotten(state), 1 if isinstance(keep, int) else keep
+        state, keep = noise_forgotten(state), kept_when_over(keep)
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
 from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
-from server_strategy.privacy.ledger_paths import cost_beside, given_up, way_to
+from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record
-from server_strategy.privacy.participation_log import NOTHING_BESIDE, ParticipationLog, privacy_spent
+from server_strategy.privacy.participation_log import ParticipationLog
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.flags import read_config
@@ -26,6 +26,7 @@ from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
 from simulation.studies.phone_story.finding import find_phone
+from simulation.studies.phone_story.own_cost import own_cost
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.check_ins import CheckIns
 from simulation.world.consent.config import EVALUATE, TRAIN
@@ -201,23 +202,8 @@ def _origin_of_words(prepared: Prepared) -> str:
 
 
 def _own_cost(entries: list[dict[str, Any]], last: int | None, plan: PrivacyPlan, label: np.uint64) -> float | None:
-    """Epsilon of one phone's own participations, in every release and sum on record; None: nothing bounds it.
-
-    What a phone's data can do to the releases is bounded by the sums that it was in, whatever others were in: the same
-    formulas as of all phones, of a log in which it is alone.
-    """
-
-    def phones(line: int) -> NDArray[np.int64]:
-        return np.zeros(int(label in decode_labels(entries[line]["participants"])), np.int64)
-
-    log, beside, releases = ParticipationLog(1), NOTHING_BESIDE, 0
-    for line in [] if last is None else way_to(entries, last):
-        if len(phones(line)):
-            log.record(entries[line]["release"], phones(line))
-    if last is not None:
-        releases = entries[last]["release"]
-        beside = cost_beside(plan, entries, given_up(entries, last, everything=True, sums=True), phones, 1)
-    spent = privacy_spent(plan, log, releases, beside)
+    """Epsilon of one phone's own participations, in every release and sum on record; None: nothing bounds it."""
+    spent = own_cost(entries, last, plan, np.array([label], np.uint64))
     return 0.0 if spent.zcdp_rho == 0 else spent.epsilon
 
 

@@ -13,7 +13,7 @@ from simulation.flags import parse_simulate
 from simulation.parts import Parts
 from simulation.run.checkpoint import newest_about
 from simulation.start import start
-from simulation.studies.forgetting import forget
+from simulation.studies.forgetting.forget import forget
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import EngineInProcess
 
