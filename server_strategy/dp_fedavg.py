@@ -201,6 +201,15 @@ class DPFedAvg(Strategy):
         """Ask for leave before each release, with what is spent once it is made; who refuses raises."""
         self._releases.permit = permit
 
+    def go_back(self, phones: int, server_round: int) -> None:
+        """Go on from the last release that was made or loaded as if some phones had never come; it is on record then.
+
+        Args:
+            phones: how many the run is without from now on.
+            server_round: after which it goes on.
+        """
+        self._releases.go_back(phones, server_round)
+
     def spent(self, ended: bool) -> PrivacySpent:
         """What is spent so far.
 

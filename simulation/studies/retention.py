@@ -45,6 +45,7 @@ ALWAYS_KEPT = (
     *("model/test_vectors.json", "privacy.md", "privacy.json", "privacy_head.json", "privacy_head.sig"),
     *("release_signatures.json", "model/release_signatures.json"),
     *("summary.json", "config.toml", "privacy_ledger.jsonl", "storage_key.json", "deletions.jsonl", ".lock"),
+    "forgotten.jsonl",
 )
 _TABLE = "keep_days"
 _DAY_S = 86_400.0
