@@ -12,6 +12,9 @@ from client_model.learning.cells.base import Tensor, Tensors
 from client_model.learning.cells.packed import head
 
 
+_ROWS_WORTH_TRANSPOSING = 80
+
+
 class GatedTrace(NamedTuple):
     """What a forward pass keeps for the backward pass; one list entry a time step."""
 
@@ -21,6 +24,32 @@ class GatedTrace(NamedTuple):
     gates: list[tuple[Tensor, ...]]
     states: list[Tensor]  # recurrent inputs fed to the next step: [rows_t, D] or [rows_t, U]
     hidden: Tensor  # [n, U], what the projection reads
+
+
+class TransposedKernel(NamedTuple):
+    """A recurrent kernel R that each step of the backward pass multiplies by transposed.
+
+    A few rows times a transposed matrix of megabytes is the slowest product that oneDNN has, up to three times as slow
+    as with the matrix transposed beforehand. That takes as long as it saves in some 80 rows, so batches of fewer do
+    without it.
+    """
+
+    kernel: Tensor  # R or R'
+    is_transposed: Tensor  # bool []
+
+    @classmethod
+    def of(cls, recurrent: Tensor, trace: GatedTrace) -> "TransposedKernel":
+        """For all steps of a batch."""
+        worth_it = tf.shape(trace.x)[0] - trace.rows[0] >= _ROWS_WORTH_TRANSPOSING
+        return cls(tf.cond(worth_it, lambda: tf.transpose(recurrent), lambda: recurrent), worth_it)
+
+    def product(self, dz: Tensor) -> Tensor:
+        """dz R' [rows, D or U], given dz [rows, G U]."""
+        return tf.cond(
+            self.is_transposed,
+            lambda: tf.matmul(dz, self.kernel),
+            lambda: tf.matmul(dz, self.kernel, transpose_b=True),
+        )
 
 
 def input_products(weights: Tensors, x: Tensor, counts: Tensor) -> list[Tensor]:
