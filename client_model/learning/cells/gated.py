@@ -26,6 +26,14 @@ class GatedTrace(NamedTuple):
     hidden: Tensor  # [n, U], what the projection reads
 
 
+def transposed(matrix: Tensor) -> Tensor:
+    """[columns, rows] as a tensor of its own: products of a few rows with it are faster than with `transpose_b`.
+
+    By three dimensions, since TensorFlow turns the product with a transposed matrix back into `transpose_b`.
+    """
+    return tf.squeeze(tf.transpose(tf.expand_dims(matrix, 0), [0, 2, 1]), 0)
+
+
 class TransposedKernel(NamedTuple):
     """A recurrent kernel R that each step of the backward pass multiplies by transposed.
 
@@ -41,7 +49,7 @@ class TransposedKernel(NamedTuple):
     def of(cls, recurrent: Tensor, trace: GatedTrace) -> "TransposedKernel":
         """For all steps of a batch."""
         worth_it = tf.shape(trace.x)[0] - trace.rows[0] >= _ROWS_WORTH_TRANSPOSING
-        return cls(tf.cond(worth_it, lambda: tf.transpose(recurrent), lambda: recurrent), worth_it)
+        return cls(tf.cond(worth_it, lambda: transposed(recurrent), lambda: recurrent), worth_it)
 
     def product(self, dz: Tensor) -> Tensor:
         """dz R' [rows, D or U], given dz [rows, G U]."""

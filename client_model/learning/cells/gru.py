@@ -88,10 +88,11 @@ class Gru(KindSettings):
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
-        from client_model.learning.cells.gated import gradients
+        from client_model.learning.cells.gated import gradients, transposed
         from client_model.learning.cells.packed import grow
 
-        recurrent, projection, rows = weights["recurrent_kernel"], weights["projection"], trace.rows
+        projection, rows = weights["projection"], trace.rows
+        recurrent = transposed(weights["recurrent_kernel"])  # [3 U, D]
         steps = len(rows)
         d_out = tf.split(d_outputs, trace.counts, num=steps)  # each [rows_t, D]
         dz: list[Tensor] = [None] * steps  # of the sums with the input's products
@@ -101,7 +102,7 @@ class Gru(KindSettings):
         for t in reversed(range(steps)):
             update, reset, recalled, candidate, kept = trace.gates[t]
             last = t == steps - 1
-            d_state = d_out[t] if last else d_out[t] + grow(tf.matmul(dr[t + 1], recurrent, transpose_b=True), rows[t])
+            d_state = d_out[t] if last else d_out[t] + grow(tf.matmul(dr[t + 1], recurrent), rows[t])
             d_memory = tf.matmul(d_state, projection, transpose_b=True)  # [rows_t, U]
             if not last:
                 d_memory += grow(d_kept, rows[t])
