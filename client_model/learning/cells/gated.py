@@ -26,6 +26,16 @@ class GatedTrace(NamedTuple):
     hidden: Tensor  # [n, U], what the projection reads
 
 
+def through_sigmoid(y: Tensor, dy: Tensor) -> Tensor:
+    """Gradient of x, given y = sigmoid(x) and its gradient: dy y (1 - y), in one pass."""
+    return tf.raw_ops.SigmoidGrad(y=y, dy=dy)
+
+
+def through_tanh(y: Tensor, dy: Tensor) -> Tensor:
+    """Gradient of x, given y = tanh(x) and its gradient: dy (1 - y y), in one pass."""
+    return tf.raw_ops.TanhGrad(y=y, dy=dy)
+
+
 def transposed(matrix: Tensor) -> Tensor:
     """[columns, rows] as a tensor of its own: products of a few rows with it are faster than with `transpose_b`.
 

@@ -88,7 +88,7 @@ class Gru(KindSettings):
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
-        from client_model.learning.cells.gated import gradients, transposed
+        from client_model.learning.cells.gated import gradients, through_sigmoid, through_tanh, transposed
         from client_model.learning.cells.packed import grow
 
         projection, rows = weights["projection"], trace.rows
@@ -106,12 +106,12 @@ class Gru(KindSettings):
             d_memory = tf.matmul(d_state, projection, transpose_b=True)  # [rows_t, U]
             if not last:
                 d_memory += grow(d_kept, rows[t])
-            d_update = d_memory * kept * update * (1 - update)  # [rows_t, U]
-            d_candidate = d_memory * (1 - update) * (1 - candidate * candidate)  # [rows_t, U]
-            d_reset = d_candidate * recalled * reset * (1 - reset)  # [rows_t, U]
+            d_update = through_sigmoid(update, d_memory * kept)  # [rows_t, U]
+            d_kept = d_memory * update  # [rows_t, U]
+            d_candidate = through_tanh(candidate, d_memory - d_kept)  # [rows_t, U]
+            d_reset = through_sigmoid(reset, d_candidate * recalled)  # [rows_t, U]
             dz[t] = tf.concat([d_update, d_reset, d_candidate], 1)  # [rows_t, 3 U]
             dr[t] = tf.concat([d_update, d_reset, d_candidate * reset], 1)  # [rows_t, 3 U]
-            d_kept = d_memory * update  # [rows_t, U]
             d_states[t] = d_state
         d_projection = tf.matmul(trace.hidden, tf.concat(d_states, 0), transpose_a=True)
         return gradients(weights, trace, dz, d_projection, of_recurrent=dr)
