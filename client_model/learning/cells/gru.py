@@ -88,10 +88,11 @@ class Gru(KindSettings):
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
-        from client_model.learning.cells.gated import gradients
+        from client_model.learning.cells.gated import gradients, through_sigmoid, through_tanh, transposed
         from client_model.learning.cells.packed import grow
 
-        recurrent, projection, rows = weights["recurrent_kernel"], weights["projection"], trace.rows
+        projection, rows = weights["projection"], trace.rows
+        recurrent = transposed(weights["recurrent_kernel"])  # [3 U, D]
         steps = len(rows)
         d_out = tf.split(d_outputs, trace.counts, num=steps)  # each [rows_t, D]
         dz: list[Tensor] = [None] * steps  # of the sums with the input's products
@@ -101,16 +102,16 @@ class Gru(KindSettings):
         for t in reversed(range(steps)):
             update, reset, recalled, candidate, kept = trace.gates[t]
             last = t == steps - 1
-            d_state = d_out[t] if last else d_out[t] + grow(tf.matmul(dr[t + 1], recurrent, transpose_b=True), rows[t])
+            d_state = d_out[t] if last else d_out[t] + grow(tf.matmul(dr[t + 1], recurrent), rows[t])
             d_memory = tf.matmul(d_state, projection, transpose_b=True)  # [rows_t, U]
             if not last:
                 d_memory += grow(d_kept, rows[t])
-            d_update = d_memory * kept * update * (1 - update)  # [rows_t, U]
-            d_candidate = d_memory * (1 - update) * (1 - candidate * candidate)  # [rows_t, U]
-            d_reset = d_candidate * recalled * reset * (1 - reset)  # [rows_t, U]
+            d_update = through_sigmoid(update, d_memory * kept)  # [rows_t, U]
+            d_kept = d_memory * update  # [rows_t, U]
+            d_candidate = through_tanh(candidate, d_memory - d_kept)  # [rows_t, U]
+            d_reset = through_sigmoid(reset, d_candidate * recalled)  # [rows_t, U]
             dz[t] = tf.concat([d_update, d_reset, d_candidate], 1)  # [rows_t, 3 U]
             dr[t] = tf.concat([d_update, d_reset, d_candidate * reset], 1)  # [rows_t, 3 U]
-            d_kept = d_memory * update  # [rows_t, U]
             d_states[t] = d_state
         d_projection = tf.matmul(trace.hidden, tf.concat(d_states, 0), transpose_a=True)
         return gradients(weights, trace, dz, d_projection, of_recurrent=dr)
