@@ -3,11 +3,12 @@
 Prints one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
 (`roofline`), and the tokens a second of local training alone, on those phones, on a tiny phone, and in scoring; with
 `phone`, only the training; with `autodiff`, the cell's hand-written passes beside automatic differentiation of its
-step, the two in turns. Each is repeated REPEATS times, 12 by default.
+step, the two in turns. Each is repeated REPEATS times, 12 by default. Times are the processor's, but with `phone`.
 """
 
 import json
 import sys
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -22,14 +23,16 @@ from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
 
+_SCORED_TOGETHER, _SCORED_ROWS = 8, 80  # phones, and sentences a batch, as the engine's hosts score them
 
-def phone(sentences: int, tokens: int) -> PackedBatches:
-    """A phone with random text."""
+
+def phone(sentences: int, tokens: int, rows: int = BATCH) -> PackedBatches:
+    """A phone with random text, so many sentences a batch."""
     rng, total = np.random.default_rng(0), sentences * tokens
     inputs, targets = (rng.integers(8, VOCABULARY, total).astype(np.int32) for _ in range(2))
     order = np.arange(sentences)
     lengths = np.full(sentences, tokens)
-    return pack(inputs, targets, lengths, order=order, batch=order // BATCH, sequence_length=TOKENS)
+    return pack(inputs, targets, lengths, order=order, batch=order // rows, sequence_length=TOKENS)
 
 
 def compare_with_autodiff(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
@@ -45,8 +48,8 @@ def compare_with_autodiff(shape: ModelShape, whole: PackedBatches, repeats: int)
     return {**rates, "times_as_long": median_s["automatic"] / median_s["by_hand"]}
 
 
-def rooflines(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
-    """The best rates of this core, and the most tokens a second that they leave to training and scoring of a phone."""
+def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, repeats: int) -> dict[str, Any]:
+    """The best rates of this core, and the most tokens a second that they leave to training and to scoring."""
     columns, rows = shape.vocabulary_size, int(whole.step_rows[0].sum())
     found = {
         "gemm_gflops": product_gflops(max(repeats // 2, 1)),
@@ -54,9 +57,10 @@ def rooflines(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str
         "softmax_ns": softmax_ns(columns, rows, repeats),
     }
     rates = best_rates(found["gemm_gflops"], found["stream_gb_s"], found["softmax_ns"])
-    bytes_read = bytes_per_token(shape.num_weights, len(whole.step_rows), whole.num_tokens, passes=1)
-    training = TokenCost(flop_per_token(shape), columns, 2 * bytes_read).seconds(rates)
-    scoring = TokenCost(flop_per_token(shape) / 3, columns, bytes_read).seconds(rates)
+    bytes_trained = bytes_per_token(shape.num_weights, len(whole.step_rows), whole.num_tokens)
+    bytes_scored = bytes_per_token(shape.num_weights, len(scored.step_rows), scored.num_tokens, passes=1)
+    training = TokenCost(flop_per_token(shape), columns, bytes_trained).seconds(rates)
+    scoring = TokenCost(flop_per_token(shape) / 3, columns, bytes_scored).seconds(rates)
     return found | {
         "products_tokens_per_s": 1 / training["products"],
         "limit_us_per_token": {part: 1e6 * value for part, value in training.items()},
@@ -68,6 +72,7 @@ def rooflines(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str
 def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
     """The limit, and what training and scoring come to without an engine around them."""
     trainer, tiny = LocalTrainer(shape), phone(1, 2)
+    scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
     # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
     spelled = [f"{'abcdefghijklm'[number % 13]}{number}" for number in range(shape.vocabulary_size)]
@@ -75,9 +80,9 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
     total = FixedPointSum(shape.num_weights, 1.0)
     update = trainer.train(received, tiny, LEARNING_RATE).update
     phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
-    limits = rooflines(shape, whole, repeats)
+    limits = rooflines(shape, whole, scored, repeats)
     phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)  # the machine may have changed
-    score_s = seconds(lambda: trainer.score(received, whole, words), repeats)
+    score_s = seconds(lambda: trainer.score(received, scored, words), max(repeats // 4, 1))
     return {
         "weights": shape.num_weights,
         "mflop_per_token": flop_per_token(shape) / 1e6,
@@ -86,15 +91,15 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
         "kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s)),
         "tiny_phone_s": float(np.median(seconds(lambda: trainer.train(received, tiny, LEARNING_RATE), 4 * repeats))),
         "clip_and_sum_s": float(np.median(seconds(lambda: total.add(update), 4 * repeats))),
-        "score_tokens_per_s": whole.num_tokens / float(np.median(score_s)),
+        "score_tokens_per_s": scored.num_tokens / float(np.median(score_s)),
     }
 
 
 def training_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
-    """What training comes to, and nothing else."""
+    """What training comes to by wall time, since two processes may do it at once, and nothing else."""
     trainer = LocalTrainer(shape)
     received = trainer.load(initial_weights(shape, 0))
-    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
+    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats, time.perf_counter)
     return {"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}
 
 
