@@ -4,6 +4,7 @@ Everything that keeps the phones out is the run's own (`simulation.run.forgotten
 the request is on record, whoever resumes the run carries it out. Here is what a person sees of it, and the cache.
 """
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -249,8 +250,9 @@ def _rounds(found: Forecast) -> str:
 def _print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None) -> None:
     """Say what is done, and what is not."""
     rows: list[tuple[str, list[str]]] = [("forgotten", [f"{found.phones:,} phones; {root} never lets them in again"])]
-    if not found.is_free and found.done:
-        rows.append(("not called back", [f"{found.done:,} models that were released with them: who has one keeps it"]))
+    if found.done > found.kept:
+        models = f"{found.done - found.kept:,} models that were released since they came: who has one keeps it"
+        rows.append(("not called back", [models]))
     if epsilon is not None:
         rows.append(("epsilon", [f"{epsilon:.2f}, of all that was ever released"]))
     if found.repeatable and not found.is_free:
@@ -275,6 +277,7 @@ def drop_cache(out: TextIO, spec: PopulationSpec) -> None:
     if spec.cache_folder is None:
         return
     path = Path(spec.cache_folder)
+    gc.collect()  # what this process itself has read of it, and let go of
     try:
         files = [one for one in path.rglob("*") if one.is_file()]
         with held_alone(path):
