@@ -6,11 +6,11 @@ the request is on record, whoever resumes the run carries it out. Here is what a
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,12 @@ from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
 from server_strategy.state import branch, leaf
 from simulation.config import RunConfig
-from simulation.engine.engine import Engine
 from simulation.flags import parse_simulate
-from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import newest_about, totals_of
 from simulation.run.directory import RunDirectory
 from simulation.run.forgotten import Request, record_request
 from simulation.run.lock import only_writer
-from simulation.start import start
 from simulation.steps import steps_shown_on
 from simulation.storage.deletion_log import Deletion, record_deletion
 from simulation.studies.phone_story.finding import find_phone
@@ -43,6 +40,10 @@ from typefleet.steps import step
 from typefleet.untrusted.limits import RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
+
+Play: TypeAlias = "Callable[[RunConfig], Run]"
 _FLAG, _DAY_S = "--phones", 86_400.0
 
 
@@ -90,17 +91,15 @@ class Forecast:
         return self.kept == self.rounds
 
 
-def forget(
-    out: TextIO, root: Path, names: Sequence[str], *, dry_run: bool = False, engine: Engine | None = None
-) -> bool:
+def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run: bool = False) -> bool:
     """Take phones out of a run, or say what that would take.
 
     Args:
         out: where to.
         root: folder of the run.
         names: of the phones, see `find_phone`; or one file with a name a line.
+        play: lets the run of these settings go on, as --resume does.
         dry_run: change nothing.
-        engine: one to use, which is left running; by default one is started.
 
     Returns:
         Whether it is done; False if it was interrupted, and is to be gone on with.
@@ -126,7 +125,7 @@ def forget(
             record_request(root, request)
     spec = accepted.spec
     del accepted
-    run = start(config, Parts(), out, resume=True, engine=engine)
+    run = play(config)
     finished, spent = run.finished, run.strategy.spent(run.finished)
     del run
     if finished:

@@ -147,7 +147,7 @@ def test_a_run_that_is_killed_meanwhile_goes_on_without_them(finished, killed, t
     with monkeypatch.context() as patch:
         stop = KilledError(killed)
         places = {
-            "on_record": "simulation.studies.forgetting.forget.start",
+            "on_record": "tests.simulation.run.forgotten_runs.played_on",
             "life_begun": "simulation.run.going_back.drop_what_was_made",
             "saved": "simulation.run.going_back.leave_no_other",
             "cleared": "simulation.runner.write_outcome",
