@@ -9,10 +9,15 @@ with simulate.py --resume.
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from simulation.commands.run_folder import OfRun
+from simulation.config import RunConfig
 from simulation.flags import parse_with_tyro
 from simulation.signals import INTERRUPTED
+
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,12 @@ class Flags(OfRun):
 def main(argv: Sequence[str]) -> int:
     """Forget the phones, or say what it would take; 130 if it was interrupted, and is to be gone on with."""
     flags = parse_with_tyro(Flags, argv)
+    from simulation.parts import Parts
+    from simulation.start import start
     from simulation.studies.forgetting.forget import forget
 
-    done = forget(sys.stdout, flags.run_dir, flags.phones, dry_run=flags.dry_run)
+    def play(config: RunConfig) -> "Run":
+        return start(config, Parts(), sys.stdout, resume=True)
+
+    done = forget(sys.stdout, flags.run_dir, flags.phones, play=play, dry_run=flags.dry_run)
     return 0 if done else INTERRUPTED

@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.text.population import PopulationSpec, phone_labels, phones_with_text_of
+from simulation.files import read_json_object
 from typefleet.chained_log import ChainedLog
+from typefleet.errors import ConfigError, expected
 
 FILE = "forgotten.jsonl"
 _SALT, _LABEL = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{16}")
@@ -146,3 +148,23 @@ def forgotten_by(requests: Sequence[Request], spec: PopulationSpec, digests: NDA
         return NOBODY
     named = np.unique(np.concatenate([one.rows(digests) for one in requests]))
     return Forgotten(phones_with_text_of(spec, named), tuple(requests))
+
+
+def require_nothing_pending(root: Path, what: str) -> None:
+    """Refuse the model of a run that was told to forget phones and has yet to go back.
+
+    Args:
+        root: folder of the run, or of weights alone.
+        what: would be done with it, as the message begins.
+
+    Raises:
+        ConfigError: the model may still have these phones in it, or the record was changed.
+    """
+    life = Forgotten(requests=read_requests(root)).life
+    if not life:
+        return
+    facts = read_json_object(root / "privacy.json", "the privacy statement of a run").get("facts")
+    told = facts.get("forgotten") if isinstance(facts, dict) else None
+    if not isinstance(told, dict) or told.get("times") != life:
+        found = "one that has yet to go back to before they came: go on with it (simulate.py --resume)"
+        raise ConfigError(expected(f"{what}: {root}", "a run without the phones that it was told to forget", found))

@@ -303,7 +303,8 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     directory.cut_rounds_after(totals.server_round)
     if prepared.forgotten.life:
         leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
-    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
+    left = f", without {len(phones):,} that it is to forget" if len(phones := prepared.forgotten.phones) else ""
+    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}{left}")
     return run
 
 

@@ -4,12 +4,13 @@ Everything that keeps the phones out is the run's own (`simulation.run.forgotten
 the request is on record, whoever resumes the run carries it out. Here is what a person sees of it, and the cache.
 """
 
+import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,12 @@ from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
 from server_strategy.state import branch, leaf
 from simulation.config import RunConfig
-from simulation.engine.engine import Engine
 from simulation.flags import parse_simulate
-from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import newest_about, totals_of
 from simulation.run.directory import RunDirectory
 from simulation.run.forgotten import Request, record_request
 from simulation.run.lock import only_writer
-from simulation.start import start
 from simulation.steps import steps_shown_on
 from simulation.storage.deletion_log import Deletion, record_deletion
 from simulation.studies.phone_story.finding import find_phone
@@ -42,6 +40,10 @@ from typefleet.steps import step
 from typefleet.untrusted.limits import RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
+
+Play: TypeAlias = "Callable[[RunConfig], Run]"
 _FLAG, _DAY_S = "--phones", 86_400.0
 
 
@@ -89,17 +91,15 @@ class Forecast:
         return self.kept == self.rounds
 
 
-def forget(
-    out: TextIO, root: Path, names: Sequence[str], *, dry_run: bool = False, engine: Engine | None = None
-) -> bool:
+def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run: bool = False) -> bool:
     """Take phones out of a run, or say what that would take.
 
     Args:
         out: where to.
         root: folder of the run.
         names: of the phones, see `find_phone`; or one file with a name a line.
+        play: lets the run of these settings go on, as --resume does.
         dry_run: change nothing.
-        engine: one to use, which is left running; by default one is started.
 
     Returns:
         Whether it is done; False if it was interrupted, and is to be gone on with.
@@ -125,7 +125,7 @@ def forget(
             record_request(root, request)
     spec = accepted.spec
     del accepted
-    run = start(config, Parts(), out, resume=True, engine=engine)
+    run = play(config)
     finished, spent = run.finished, run.strategy.spent(run.finished)
     del run
     if finished:
@@ -249,8 +249,9 @@ def _rounds(found: Forecast) -> str:
 def _print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None) -> None:
     """Say what is done, and what is not."""
     rows: list[tuple[str, list[str]]] = [("forgotten", [f"{found.phones:,} phones; {root} never lets them in again"])]
-    if not found.is_free and found.done:
-        rows.append(("not called back", [f"{found.done:,} models that were released with them: who has one keeps it"]))
+    if found.done > found.kept:
+        models = f"{found.done - found.kept:,} models that were released since they came: who has one keeps it"
+        rows.append(("not called back", [models]))
     if epsilon is not None:
         rows.append(("epsilon", [f"{epsilon:.2f}, of all that was ever released"]))
     if found.repeatable and not found.is_free:
@@ -275,6 +276,7 @@ def drop_cache(out: TextIO, spec: PopulationSpec) -> None:
     if spec.cache_folder is None:
         return
     path = Path(spec.cache_folder)
+    gc.collect()  # what this process itself has read of it, and let go of
     try:
         files = [one for one in path.rglob("*") if one.is_file()]
         with held_alone(path):

@@ -43,10 +43,14 @@ def simulate(folder, *flags, resume=False, stop_after=None):
     return start(parsed.run, Parts(), io.StringIO(), resume, EngineInProcess(), on_round=stop)
 
 
+def played_on(config, out):
+    return start(config, Parts(), out, True, EngineInProcess())
+
+
 def forgotten(folder, *names, dry_run=False):
     """What scripts/forget.py does; returns what it prints, whatever the lines."""
     out = io.StringIO()
-    forget(out, folder, [str(one) for one in names], dry_run=dry_run, engine=EngineInProcess())
+    forget(out, folder, [str(one) for one in names], play=lambda config: played_on(config, out), dry_run=dry_run)
     return " ".join(out.getvalue().split())
 
 

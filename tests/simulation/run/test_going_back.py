@@ -1,14 +1,21 @@
 """A run that forgets phones is, bit for bit, one in which they never came, whatever its noise and its rounds."""
 
+import gc
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from client_model.text.population import phones_with_text_of
 from client_model.text.synthetic_text import SyntheticPopulation
+from simulation.engine.phone_host import host_for
+from simulation.flags import parse_simulate
 from simulation.run.checkpoint import load_newest_checkpoint, whole_checkpoint
 from simulation.run.forgotten import read_requests
 from simulation.run.held_out_phones import read_phone_counts
+from simulation.run.preparation import prepare
+from simulation.storage.deletion_log import read_log
 from simulation.studies.privacy_check import checked
 from tests.simulation.run.forgotten_runs import (
     PHONES,
@@ -21,6 +28,7 @@ from tests.simulation.run.forgotten_runs import (
     weights_of,
     who,
 )
+from tests.simulation.storage.encrypted_run import DIGITS, key_file, write_messages
 from typefleet.errors import ConfigError
 
 NOISE = {
@@ -139,7 +147,7 @@ def test_a_run_that_is_killed_meanwhile_goes_on_without_them(finished, killed, t
     with monkeypatch.context() as patch:
         stop = KilledError(killed)
         places = {
-            "on_record": "simulation.studies.forgetting.forget.start",
+            "on_record": "tests.simulation.run.forgotten_runs.played_on",
             "life_begun": "simulation.run.going_back.drop_what_was_made",
             "saved": "simulation.run.going_back.leave_no_other",
             "cleared": "simulation.runner.write_outcome",
@@ -270,3 +278,39 @@ def test_nobody_is_forgotten_by_mistake(finished, names, tmp_path):
     with pytest.raises(ConfigError, match=r"names\.txt:3: expected") as raised:
         forgotten(finished[0], file, dry_run=True)
     assert "nobody-of" not in str(raised.value)
+
+
+def test_text_that_is_encrypted_goes_with_its_key(tmp_path):
+    messages = write_messages(tmp_path / "m.jsonl")
+    key = key_file(tmp_path / "key", DIGITS)
+    text = ("--data.path", messages, "--data.cache-dir", tmp_path / "cache", "--storage.key", key)
+    flags = without(flags_of("gaussian"), "--data.format", "--fleet.size")
+    flags[flags.index("--privacy.noise-source") + 1] = "secret"
+    simulate(tmp_path / "run", *flags, *text, "--privacy.account", tmp_path / "account.jsonl")
+    (entry,) = (path for path in (tmp_path / "cache").iterdir() if path.is_dir())
+    spent = json.loads((tmp_path / "run/summary.json").read_text())["epsilon"]
+    said = forgotten(tmp_path / "run", "user3", "user8")
+    assert "2 of 40" in said and "stays, since a process reads it" in said  # the hosts are in this process
+    host_for.cache_clear()
+    gc.collect()
+    said = forgotten(tmp_path / "run", "user3", "user8")
+    assert "is finished" in said and "erased; it is made anew" in said and not entry.exists()
+    ((deletion, _),) = read_log(tmp_path / "cache")
+    assert deletion.what == f"{entry.name}/" and deletion.category == "forget" and deletion.key_erased
+    assert "user3" not in (tmp_path / "run/forgotten.jsonl").read_text()
+    after = json.loads((tmp_path / "run/summary.json").read_text())
+    assert after["epsilon"] > spent and after["other_runs"]["account"]["epsilon"] >= after["epsilon"]
+    assert checked(tmp_path / "run")[1].wrongs == []
+
+
+def test_further_phones_with_text_of_a_forgotten_person_go_with_it(tmp_path):
+    messages = write_messages(tmp_path / "m.jsonl")
+    text = ("--data.path", messages, "--data.cache-dir", tmp_path / "cache")
+    flags = without(flags_of("gaussian"), "--data.format")
+    simulate(tmp_path / "run", *flags, *text, stop_after=1)
+    spec = prepare(parse_simulate(["--resume", str(tmp_path / "run")]).run, resume=True).task.population
+    holders = [len(phones_with_text_of(spec, np.array([n]))) for n in range(spec.num_people)]
+    most = int(np.argmax(holders))
+    assert holders[most] > 1
+    said = forgotten(tmp_path / "run", f"#{most}", dry_run=True)
+    assert f"1 of {PHONES}, and {holders[most] - 1} that" in said
