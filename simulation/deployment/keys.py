@@ -148,7 +148,7 @@ def _signer_files(folder: Path, signers: Signers) -> list[Draft]:
     drafts: list[Draft] = []
     for signer, private, public in signer_contents(signers.each, signers.passphrase, signers.hybrid):
         path = folder / "signers" / f"{signer.holder}.key"
-        whose = f"{signer.holder} alone, who signs as {signer.role} by {' and '.join(signer.key.algorithms)}"
+        whose = f"{signer.holder}: {signer.role}, {' and '.join(signer.key.algorithms)}"
         drafts.append((Made(path, whose), private, _PRIVATE))
         drafts.append((Made(path.with_suffix(".pub"), "who verifies releases"), public, _PUBLIC))
     return drafts

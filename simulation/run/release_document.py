@@ -32,6 +32,7 @@ from pathlib import Path
 from client_model.tflite.export_folder import FILES, MANIFEST, verify_folder
 from simulation.run.ledger_head import head_of
 from simulation.storage.deletion_log import read_log
+from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
 from typefleet.signing.algorithms import ED25519, ML_DSA_65
 from typefleet.signing.key_files import ROLES, Role, Signer
@@ -88,9 +89,11 @@ def things_of(root: Path, salt: bytes) -> dict[str, str]:
     """
     head = head_of(root)
     model = root / "model"
-    files = things_of_model(model)
+    files = things_of_model(model) if (model / MANIFEST).exists() else {}
     if not any(name in files for name in (f"{_FILE}{one}" for one in FILES.values())):
-        raise ConfigError(expected(model / MANIFEST, "exported files for phones, which the signatures are of", "none"))
+        what = "exported files for phones, which the signatures are of"
+        writes = f"{command('scripts/export_model.py', root)} writes them"
+        raise ConfigError(f"{expected(model / MANIFEST, what, 'none')}; {writes}")
     return {
         "weights": str(head["weights_sha256"]),
         "statement": head["statement_sha256"],

@@ -105,7 +105,8 @@ def read_signatures(path: Path) -> Signatures:
     """
     found = read_json_object(path, _WHAT, ("layout", "salt", "signatures"), ConfigError, KEY_BYTES)
     salt, some = found["salt"], found["signatures"]
-    if found.keys() != {"layout", "salt", "signatures"} or found["layout"] != _LAYOUT or not isinstance(some, list):
+    is_known = found.keys() == {"layout", "salt", "signatures"} and found["layout"] == _LAYOUT
+    if not is_known or type(found["layout"]) is not int or not isinstance(some, list):
         raise ConfigError(expected(path, _WHAT, "a damaged file, or one of another version"))
     each = tuple(_signed(one, f"{path}: signature {number}") for number, one in enumerate(some, start=1))
     if len({one.says.role for one in each}) < len(each):

@@ -227,7 +227,7 @@ def release(root: Path, wanted: Wanted) -> list[Verified]:
 
     Raises:
         ConfigError, LedgerError: something cannot be read.
-        VerificationError, SignatureError: in one line what does not hold; nothing was written.
+        VerificationError, SignatureError: in one line what does not hold; an earlier release is taken back.
     """
     own, model = root / RELEASE_SIGNATURES, root / "model"
     if not own.exists():

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from typefleet.errors import ConfigError, expected
 from typefleet.private_files import require_private
-from typefleet.sealed.chunks import opened_bytes, sealed_bytes
+from typefleet.sealed.chunks import SealedError, opened_bytes, sealed_bytes
 from typefleet.sealed.storage_key import Scrypt, has_passphrase, storage_key
 from typefleet.signing.algorithms import ED25519, ML_DSA_65, PrivateKey, PublicKey, SignatureError, require_key
 from typefleet.untrusted.limits import KEY_BYTES
@@ -123,7 +123,7 @@ def read_signing_key(path: Path, passphrase: str | None = None) -> SigningKey:
         raise ConfigError(expected(PASSPHRASE, f"none, since {path.name} needs none", "one"))
     role, holder, public, private = (found.get(name) for name in ("role", "holder", "public", "private"))
     known = found.keys() == {"layout", "role", "holder", "public", "private"} and found["layout"] == _LAYOUT
-    if not known or not isinstance(public, dict) or not isinstance(private, dict):
+    if not known or type(found["layout"]) is not int or not isinstance(public, dict) or not isinstance(private, dict):
         raise ConfigError(expected(path, _PRIVATE, "a damaged one, or one of another version"))
     signer = _signer({"role": role, "holder": holder, **public}, path)
     key = PrivateKey(signer.key, *_keys(private, path))
@@ -165,7 +165,11 @@ def _unsealed(found: Mapping[str, Any], path: Path, passphrase: str) -> dict[str
     """What a passphrase keeps."""
     _require_passphrase(passphrase)
     scrypt, sealed = Scrypt.from_json(found.get("scrypt"), path), _bytes(found.get("sealed"), path)
-    content = opened_bytes(sealed, storage_key(passphrase, scrypt, PASSPHRASE).key, _SEALED, path)
+    try:
+        content = opened_bytes(sealed, storage_key(passphrase, scrypt, PASSPHRASE).key, _SEALED, path)
+    except SealedError as error:
+        another = "another one, or a file that was changed"
+        raise SignatureError(expected(path, "the passphrase that keeps it", another)) from error
     return require_object(parse_json(content, path, _PRIVATE), path, _PRIVATE)
 
 

@@ -310,8 +310,12 @@ def test_a_run_without_files_for_phones_has_nothing_to_sign(run):
     from client_model.tflite.export_folder import place_files
 
     place_files(run / "empty", run / "model", {}, ("weights.npz", "vocab.txt"))
-    with pytest.raises(ConfigError, match=r"manifest.json: expected exported files for phones, .*, found none"):
-        things_of(run, bytes(32))
+    for _ in range(2):
+        with pytest.raises(
+            ConfigError, match=r"manifest.json: expected exported files for phones, .*, found none; .*export"
+        ):
+            things_of(run, bytes(32))
+        (run / "model" / "manifest.json").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("hybrid", BOTH)

@@ -67,7 +67,7 @@ def test_a_passphrase_keeps_all_of_a_key(tmp_path, monkeypatch, quick_scrypt):
     with pytest.raises(ConfigError, match="--passphrase: passphrase:: expected a terminal to ask on, found none"):
         read_signing_key(path)
     monkeypatch.setenv("TYPEFLEET_TEST_PASSPHRASE", "another passphrase")
-    with pytest.raises(ConfigError, match=r"max\.key: expected"):
+    with pytest.raises(SignatureError, match=r"max\.key: expected the passphrase that keeps it, found another one, or"):
         read_signing_key(path, PLACE)
     with pytest.raises(ConfigError, match="--passphrase: expected passphrase:NAME"):
         read_signing_key(path, "env:TYPEFLEET_TEST_PASSPHRASE")
@@ -91,6 +91,7 @@ def test_a_key_that_was_cut_or_changed_is_one_line(tmp_path, quick_scrypt, monke
     other = signing_key("trainer", "bob")
     for changed in (
         {"layout": 2},
+        {"layout": True},
         {"role": "owner"},
         {"holder": 5},
         {"holder": "../ann"},
