@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
+from server_strategy.privacy import ledger_paths
 from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, way_to
 from server_strategy.privacy.ledger_reading import plan_on_record
@@ -141,8 +142,8 @@ class RunHistory:
         """Sums that a phone was in, and that led to no model, or to one that was given up."""
         if self._last is None:
             return 0
-        lines = given_up(self._entries, self._last, everything=True, sums=True)
-        return sum(_is_in(label, self._entries[line]) for line in lines)
+        lines = ledger_paths.given_up(self._entries, self._last, everything=True, sums=True)
+        return sum(bool(label in decode_labels(self._entries[line]["participants"])) for line in lines)
 
     @property
     def config(self) -> RunConfig:
@@ -197,10 +198,6 @@ def _rounds_of(directory: RunDirectory, way: Sequence[Mapping[str, Any]]) -> int
     return rounds
 
 
-def _is_in(label: np.uint64, line: Mapping[str, Any]) -> bool:
-    return bool(label in decode_labels(line["participants"]))
-
-
 def role_of(prepared: Prepared, phone: int) -> str:
     """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL.
 
@@ -242,7 +239,7 @@ def _own_cost(entries: list[dict[str, Any]], last: int | None, plan: PrivacyPlan
     """
 
     def phones(line: int) -> NDArray[np.int64]:
-        return np.zeros(int(_is_in(label, entries[line])), np.int64)
+        return np.zeros(int(label in decode_labels(entries[line]["participants"])), np.int64)
 
     log, beside, releases = ParticipationLog(1), NOTHING_BESIDE, 0
     for line in [] if last is None else way_to(entries, last):
