@@ -5,6 +5,7 @@ tell. A shorter list is no false one as long as all that it says would be said t
 as nothing that it leaves out is in the run's folder. A list that is silent of what is there does not agree.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +24,15 @@ _ANY = ("{metric}", "{count}", "{tag}")  # in patterns: whatever a run measures
 
 # A heading of the page as it was, and lists in one sentence where they now have a line for each part.
 _FORMERLY = {"### Files meant for others once the guarantee": "### For others, once the guarantee"}
+# Sentences as they were, in statements that say the same, and as they are.
+_SENTENCES = (
+    ("holds only for who does not know the seed", "holds only against those who do not know the seed"),
+    (
+        "a round of ([0-9,]+) with fewer than ([0-9,]+) vectors in it fails, and releases nothing",
+        r"a round of \1 needs \2 vectors in it, and one in which fewer phones have sent keys may do with fewer, but "
+        "never with fewer than the settings ask of a round; else it fails, and releases nothing",
+    ),
+)
 _JOINING = {"", "-", "and", "In"}
 
 
@@ -31,6 +41,13 @@ class LeftOut(NamedTuple):
 
     files: tuple[str, ...]
     keys: tuple[str, ...]  # patterns of their names; empty: the row is of whole files
+
+
+def in_words_of_today(text: str) -> str:
+    """A text with the sentences of earlier builds as this one has them; their figures stay as they are."""
+    for former, today in _SENTENCES:
+        text = re.sub(former, today, text)
+    return text
 
 
 def same_words(said: Iterable[str], made: Iterable[str]) -> bool:

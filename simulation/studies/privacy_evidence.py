@@ -21,7 +21,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts
 from simulation.files import read_json_object
 from simulation.run.statement_pages import FACTS, facts_from, statement_pages
-from simulation.studies.privacy_builds import in_folder, left_out, same_words, unnamed
+from simulation.studies.privacy_builds import in_folder, in_words_of_today, left_out, same_words, unnamed
 from simulation.studies.privacy_findings import Findings
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import RECORD_BYTES
@@ -153,7 +153,7 @@ def compare_statement(found: Evidence, findings: Findings) -> None:
 
 def _shorter_list(found: Evidence, facts: StatementFacts, made: Any, findings: Findings) -> Any:
     """The statement's list of files, if it is a shorter one, held to what it may leave out; None: it is not."""
-    said = found.statement.get("files")
+    said: Any = found.statement.get("files")
     missing = None if found.of_before or same(said, made) else left_out(said, made)
     if missing is None:
         return None
@@ -214,7 +214,10 @@ def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, 
 
 def _of_this_version(found: Evidence, content: dict[str, Any], findings: Findings) -> dict[str, Any]:
     """The statement with the versions that wrote it; another one than is installed here is noted, and nothing more."""
-    said = dict(found.statement)
+    written = json.dumps(found.statement)
+    said: dict[str, Any] = json.loads(in_words_of_today(written))
+    if json.dumps(said) != written:
+        findings.not_checkable(f"{STATEMENT}: words", f"{_EARLIER_BUILD}: compared as this one would say it")
     for key, program in (("typefleet_version", ""), ("accountant", "dp-accounting ")):
         stated, here = said.get(key), content.get(key)
         if key not in said or stated == here or here is None:
@@ -279,12 +282,13 @@ def _compare_page(found: Evidence, findings: Findings, page: str, *, by_earlier_
         findings.not_checkable(PAGE, "it is not there")
         return
     try:
-        lines = read_bytes(path, "a page", ConfigError, RECORD_BYTES).decode("utf-8").split("\n")
+        text = read_bytes(path, "a page", ConfigError, RECORD_BYTES).decode("utf-8")
+        lines = in_words_of_today(text).split("\n")
     except UnicodeDecodeError:
         findings.wrong(PAGE, "no text")
         return
     if found.of_before:
-        headline = f"**{found.statement.get('statement')}.**"
+        headline = in_words_of_today(f"**{found.statement.get('statement')}.**")
         if headline in lines:
             findings.not_checkable(PAGE, "a page of an earlier version: all but its headline is not compared")
         else:

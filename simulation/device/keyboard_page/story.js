@@ -13,7 +13,7 @@ export async function fetchStory(hash) {
 /** What is said where no phone was named, {text, command}: how to name one, or why nothing can be told. */
 export function withoutStory({ phone_command: command }) {
   if (command === null) {
-    return { text: "This folder has no records of the run any more, so what left a phone cannot be told.", command };
+    return { text: "The records of the run are not in this folder, so what left a phone cannot be told.", command };
   }
   return { text: "To read here what left one phone of this run, start the page with the phone's name:", command };
 }

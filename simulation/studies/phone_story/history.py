@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
+from server_strategy.privacy import ledger_paths
 from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record
@@ -76,7 +77,8 @@ class PhoneHistory:
 
     label: str  # as the run's records show it
     role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL
-    asked: tuple[Asked, ...]
+    asked: tuple[Asked, ...]  # in the rounds that led to the model
+    given_up: int  # sums that it was in and that did not: those rounds were played again
     rounds: int  # of the run
     releases: int
     most_participations: int  # that the run's epsilon is of
@@ -122,20 +124,27 @@ class RunHistory:
         config = read_config(directory.config)
         self._salt = str(newest_about(directory.checkpoints)["salt"])
         self._entries, _ = read_ledger(directory.ledger)
-        self._rounds = _rounds_of(directory, self._entries)
+        releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])
+        self._last = max(releases, default=None)
+        self._way = [] if self._last is None else [self._entries[at] for at in way_to(self._entries, self._last)]
+        self._rounds = _rounds_of(directory, self._way)
         if asked_of:
             digests = user_digests(config, root)
             for name in asked_of:
                 find_phone(name, digests, self._salt)
         self._prepared = prepare(config, of_run=root)
         self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
-        releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])
-        self._last = max(releases, default=None)
-        self._way = [] if self._last is None else [self._entries[at] for at in way_to(self._entries, self._last)]
         hexadecimal = phone_labels(self._salt, self._prepared.digests)
         self._labels = np.array([int(label, 16) for label in hexadecimal], np.uint64)
         self._replay = _Replay(self._prepared, self._plan, _participants(self._way, self._labels))
         self._replay.play(self._rounds)
+
+    def _given_up(self, label: np.uint64) -> int:
+        """Sums that a phone was in, and that led to no model, or to one that was given up."""
+        if self._last is None:
+            return 0
+        lines = ledger_paths.given_up(self._entries, self._last, everything=True, sums=True)
+        return sum(bool(label in decode_labels(self._entries[line]["participants"])) for line in lines)
 
     @property
     def config(self) -> RunConfig:
@@ -163,6 +172,7 @@ class RunHistory:
             label=f"{int(self._labels[phone]):016x}",
             role=role_of(prepared, phone),
             asked=tuple(self._replay.told(phone)),
+            given_up=self._given_up(self._labels[phone]),
             rounds=self._rounds,
             releases=len(self._way),
             most_participations=spent["max_participations"],
@@ -175,14 +185,14 @@ class RunHistory:
         )
 
 
-def _rounds_of(directory: RunDirectory, entries: Sequence[Mapping[str, Any]]) -> int:
-    """How many rounds a run had.
+def _rounds_of(directory: RunDirectory, way: Sequence[Mapping[str, Any]]) -> int:
+    """How many rounds a run had whose releases are these.
 
     Raises:
         ConfigError: its record of them is gone or short, so that of some rounds nothing could be told.
     """
     rounds = len(directory.read_rounds())
-    last = max((entry["round"] for entry in entries if is_release(entry) and entry["release"]), default=0)
+    last = max((line["round"] for line in way), default=0)
     if rounds < last:
         found = f"{rounds} of them" if directory.rounds.exists() else found_gone(directory.root, directory.rounds.name)
         raise ConfigError(expected(directory.rounds, f"the {last} rounds that the run's ledger has", found))

@@ -100,14 +100,25 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
             "words there were, and how many the keyboard guessed. These counts had no noise added. Your messages "
             "stayed on the phone.",
         )
-    left = _words_left(history)
+    left = " ".join(filter(None, (_words_left(history), _given_up(history))))
     if not history.asked:
-        return (f"{_WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
+        never = "This phone is in none of the rounds that made this keyboard." if history.given_up else ""
+        return (f"{never or _WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
     up = sum(one.upload_bytes for one in history.asked) / _MB
     sent = f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else _SENT_NONE
     return (
         f"The phone was asked to train {times(len(history.asked))}. {_used(len(history.in_sum))}",
         f"{sent} {left}".rstrip(),
+    )
+
+
+def _given_up(history: PhoneHistory) -> str:
+    """What left the phone in rounds that were played again; empty: nothing."""
+    if not history.given_up:
+        return ""
+    return (
+        f"A change from it was added in {times(history.given_up)} in rounds that were later played again. This "
+        "keyboard was not made from those. But what was sent then had been used, and cannot be called back."
     )
 
 
@@ -160,7 +171,7 @@ def _minutes(minutes: float) -> str:
 
 def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if not history.asked:
-        return ("No change to the keyboard was sent from this phone.",)
+        return (_given_up(history) or "No change to the keyboard was sent from this phone.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
     fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
@@ -188,7 +199,7 @@ def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     said = ["Nobody saw your messages. They never left the phone.", *_of_words(history)]
     if history.role == MEASURED:
         return (*said, "The people who run the server do see the counts of this phone.")
-    if not any(one.upload_bytes for one in history.asked):
+    if not any(one.upload_bytes for one in history.asked) and not history.given_up:
         return tuple(said)
     if config.aggregation.protocol == "secagg":
         whom = "a whole round" if config.aggregation.robust == "none" else "a small group of phones"
@@ -214,11 +225,11 @@ def _of_words(history: PhoneHistory) -> tuple[str, ...]:
 
 
 def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
-    if history.role in (MEASURED, HELD_OUT, REFUSED) and not history.words_counted:
+    if history.role in (MEASURED, HELD_OUT, REFUSED) and not history.words_counted and not history.given_up:
         return ("This phone does not shape the keyboard, so the keyboard cannot give you away.",)
     if history.plan.mechanism is None:
         used = "But nothing from your phone is in it."
-        if history.in_sum or history.words_counted:
+        if history.in_sum or history.words_counted or history.given_up:
             used = "Your phone's part can stand out in it."
         return (f"No noise was added in this run. So nothing limits what the keyboard can give away. {used}",)
     said = [
@@ -247,7 +258,7 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
 
 def _promised(history: PhoneHistory) -> str:
     """What the run promises every phone, and this phone's part."""
-    took = len(history.in_sum)
+    took = len(history.in_sum) + history.given_up
     part = f"Your phone took part {times(took)}." if took else "Your phone did not take part."
     if not history.most_participations:
         return f"The keyboard has not changed in this run so far. {part}"
@@ -264,8 +275,8 @@ def _stop(history: PhoneHistory) -> tuple[str, ...]:
     ]
     if history.in_sum:
         said.append(
-            "What was added in before stays in the keyboard. It cannot be picked out, and it cannot be called back "
-            "from those who have the keyboard already."
+            "What was added in before stays in this keyboard. To take it out, the rounds would have to be played again "
+            "without your phone. And it cannot be called back from those who have the keyboard already."
         )
     return (*said, "Your own keyboard keeps working. It just stops helping to make the shared one.")
 

@@ -6,9 +6,11 @@ import pytest
 
 from server_strategy.privacy.ledger import PrivacyLedger
 from server_strategy.privacy.statement import StatementFacts
+from server_strategy.privacy.statement_aggregation import aggregation_json
+from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.artefacts import ARTEFACTS, BESIDE
 from simulation.run.statement_pages import statement_pages
-from simulation.studies.privacy_builds import left_out, same_words
+from simulation.studies.privacy_builds import in_words_of_today, left_out, same_words
 from simulation.studies.privacy_evidence import compare_statement, gather
 from simulation.studies.privacy_findings import Findings, Standing
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
@@ -134,3 +136,32 @@ def test_words_are_compared_and_not_how_they_are_joined():
 
 def test_every_row_is_of_a_file_or_of_something_beside_the_run():
     assert {one.name for one in BESIDE}.isdisjoint(one.name for one in ARTEFACTS)
+
+
+@pytest.mark.parametrize(
+    ("former", "today"),
+    [
+        ("(6.3)-DP; repeatable: epsilon holds only for who does not know the seed", f"(6.3)-DP; {REPEATABLE}"),
+        (
+            "a round of 1,200 with fewer than 16 vectors in it fails, and releases nothing",
+            "a round of 1,200 needs 16 v",
+        ),
+    ],
+)
+def test_a_sentence_of_before_is_compared_as_this_build_has_it(former, today):
+    assert in_words_of_today(former).startswith(today)
+    assert in_words_of_today(in_words_of_today(former)) == in_words_of_today(former)
+
+
+def test_the_sentences_of_today_are_those_that_a_statement_has():
+    terms = {
+        "phones": 20,
+        "neighbours": 19,
+        "threshold": 11,
+        "least_survivors": 16,
+        "corrupted": 2,
+        "security_bits": 40,
+    }
+    said = " ".join(aggregation_json({"protocol": "secagg", **terms})["aggregation"]["assumed"])
+    assert in_words_of_today("a round of 20 with fewer than 16 vectors in it fails, and releases nothing") in said
+    assert in_words_of_today(said) == said

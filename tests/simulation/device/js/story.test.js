@@ -36,6 +36,6 @@ test("how to name a phone is said, or that nothing can be told", () => {
   assert.match(named.text, /start the page with the phone's name:$/);
   assert.equal(named.command, "python x.py run --phone NAME");
   const gone = withoutStory({ phone_command: null });
-  assert.match(gone.text, /no records of the run.*cannot be told\.$/);
+  assert.match(gone.text, /^The records of the run are not in this folder.*cannot be told\.$/);
   assert.equal(gone.command, null);
 });

@@ -3,12 +3,13 @@
 import json
 import shutil
 from collections import Counter
+from copy import copy
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from server_strategy.privacy.ledger_lines import decode_labels
+from server_strategy.privacy.ledger_lines import decode_labels, read_ledger
 from simulation.flags import parse_simulate
 from simulation.run.checkpoint import CheckpointError
 from simulation.run.preparation import prepare
@@ -91,6 +92,19 @@ def test_a_phones_own_epsilon_is_of_its_own_part(histories):
             assert one.own_epsilon <= one.epsilon * (1 + 1e-9)
             assert (one.own_epsilon == 0) == (not one.in_sum and one.plan.vocabulary is None)
         assert max(one.own_epsilon for one in everybody) == pytest.approx(everybody[0].epsilon)
+
+
+def test_sums_that_were_given_up_are_counted_beside_those_that_led_to_the_model(histories, tmp_path):
+    root, history = histories[1]
+    entries, _ = read_ledger(root / "privacy_ledger.jsonl")
+    last = entries[-1]
+    beside = {**last, "follows": last["follows"], "attempt": 1}  # the last release, made again of another sum
+    history = copy(history)
+    history._entries = [*entries, beside]
+    history._last = len(entries)
+    again = [history.of(f"#{phone}").given_up for phone in range(history.num_phones)]
+    assert sum(again) == len(decode_labels(last["participants"])) > 0 and max(again) == 1
+    assert not any(histories[1][1].of(f"#{phone}").given_up for phone in range(history.num_phones))
 
 
 def test_those_held_out_are_never_asked(histories):

@@ -55,7 +55,16 @@ def config_of(protocol="none", noise_place="server", latency=None, goal=20):
 
 
 def history_of(
-    outcomes=(), *, epsilon=6.3, modelled=20_000, source="secret", words=GIVEN, role=TRAINS, sent=1000, counted=None
+    outcomes=(),
+    *,
+    epsilon=6.3,
+    modelled=20_000,
+    source="secret",
+    words=GIVEN,
+    role=TRAINS,
+    sent=1000,
+    counted=None,
+    given_up=0,
 ):
     asked = tuple(
         Asked(round=n, began_s=3600.0 * n, minutes=n, tokens=75, outcome=one, download_bytes=1000, upload_bytes=sent)
@@ -68,6 +77,7 @@ def history_of(
         label="00c0ffee00c0ffee",
         role=role,
         asked=asked,
+        given_up=given_up,
         rounds=9,
         releases=9,
         most_participations=5,
@@ -99,6 +109,9 @@ HISTORIES = [
     history_of(words=COUNTED, epsilon=None),
     history_of(words=COUNTED, counted=False),
     history_of([*ENDED.values()], sent=0),
+    history_of(given_up=2),
+    history_of([IN_SUM], given_up=1),
+    history_of(role=REFUSED, given_up=1, epsilon=None),
 ]
 CONFIGS = [config_of(*one) for one in product(("none", "secagg"), ("server", "phones"), (None, 0.5), (8, 20))]
 
@@ -171,10 +184,10 @@ def test_what_is_not_used_has_more_than_one_reason_and_leaving_is_of_real_phones
 
 
 def test_what_never_was_is_said_as_one_says_it():
-    for history, said in ((HISTORIES[-1], "did not take part"), (HISTORIES[1], "took part once")):
+    for history, said in ((HISTORIES[13], "did not take part"), (HISTORIES[1], "took part once")):
         text = told(history, config_of())
         assert f"Your phone {said}." in text and "not once" not in text and "0 times" not in text
-    assert "Its work was never used." in told(HISTORIES[-1], config_of())
+    assert "Its work was never used." in told(HISTORIES[13], config_of())
     unchanged = told(replace(history_of(), most_participations=0, epsilon=None, plan=history_of().plan), config_of())
     assert "has not changed in this run so far" in unchanged and "unknown" not in unchanged.split("For it alone")[0]
 
@@ -200,6 +213,24 @@ def test_the_table_keeps_its_shape_on_a_usual_terminal(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("words read" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("role", [TRAINS, REFUSED, HELD_OUT, SMALL])
+@pytest.mark.parametrize("outcomes", [[], [IN_SUM]])
+@pytest.mark.parametrize("epsilon", [6.3, None])
+def test_what_left_in_rounds_that_were_played_again_is_told_as_well(role, outcomes, epsilon):
+    text = told(history_of(outcomes, role=role, given_up=2, epsilon=epsilon), config_of())
+    assert "added in twice in rounds that were later played again" in text and "cannot be called back" in text
+    for untrue in (
+        "Nothing left it",
+        "never asked",
+        "No change to the keyboard",
+        "cannot give you away",
+        "nothing from",
+    ):
+        assert untrue not in text
+    assert "was not hidden" in text
+    assert epsilon is None or f"Your phone took part {'3 times' if outcomes else 'twice'}." in text
 
 
 def test_there_is_a_row_for_each_time():
