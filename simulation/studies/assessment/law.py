@@ -238,9 +238,13 @@ def provisions(run: Gathered) -> tuple[Provision, ...]:
     found = []
     for row in _TABLE:
         where = tuple(one for one in row.where if one not in absent)
-        answer = Answer.IN_PART if where else Answer.NOT
+        answer = Answer.NOT if not where else Answer.BY_A_COMMAND if all(map(_is_command, where)) else Answer.IN_PART
         found.append(Provision(**{**row._asdict(), "where": where}, answer=answer))
     return tuple(found)
+
+
+def _is_command(where: str) -> bool:
+    return where.startswith("scripts/")
 
 
 def _absent(run: Gathered) -> set[str]:

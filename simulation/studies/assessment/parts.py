@@ -107,6 +107,7 @@ class Answer(StrEnum):
     """How far a run answers a provision."""
 
     IN_PART = "in part"
+    BY_A_COMMAND = "by a command alone"  # nothing that the run left speaks to it
     NOT = "not answered by this run"
 
 

@@ -24,7 +24,7 @@ from simulation.studies.assessment.assessment import assess
 from simulation.studies.assessment.drawing import as_svg
 from simulation.studies.assessment.flows import WIDTH, as_text
 from simulation.studies.assessment.gathering import PARTICIPATION, SIGNATURES, STATEMENT, SUMMARY, gather
-from simulation.studies.assessment.parts import State
+from simulation.studies.assessment.parts import Answer, State
 from simulation.studies.assessment.processing import LEAST_PHONES, storage
 from simulation.studies.assessment.risks import residual_risks, total_epsilon
 from simulation.studies.assessment.safeguards import safeguards
@@ -139,9 +139,14 @@ def test_what_is_open_is_counted_marked_and_has_whose_it_is(run):
     assert "is a simulation" in text.partition("## ")[0] and "is a simulation" in page
 
 
-CLAIM = re.compile(r"\b(compl(y|ies|ied|iant|iance)|conform(s|ity|ant)?|certif\w+|lawful|fulfil\w*|satisf\w+)\b", re.I)
+CLAIM = re.compile(
+    r"\b(compl(y|ies|ied|iant|iance)|conform(s|ity|ant)?|certif\w+|lawful|fulfil\w*|satisf\w+|approved|adequate"
+    r"|meets?|in (accordance|line) with|is (legal|safe|anonymous)|guarantees that)\b",
+    re.IGNORECASE,
+)
 NO_CLAIM = (
     "use of data is lawful, fair, and open to the people concerned",
+    "data is safe from others, from loss and from damage",
     "to speak to a provision is not to fulfil it",
 )
 
@@ -153,9 +158,11 @@ def test_no_sentence_claims_that_a_law_is_kept(run):
             content = content.replace(sentence, "")
         assert CLAIM.search(content) is None, CLAIM.search(content)
     said = run.said
-    assert {one["answer"] for one in said["provisions"]} == {"in part", "not answered by this run"}
+    assert {one["answer"] for one in said["provisions"]} == {*Answer}
     assert all(one["left"] for one in said["provisions"])  # nothing is answered as a whole
-    assert all(bool(one["where"]) == (one["answer"] == "in part") for one in said["provisions"])
+    assert all(bool(one["where"]) == (one["answer"] != Answer.NOT) for one in said["provisions"])
+    by_command = [one["where"] for one in said["provisions"] if one["answer"] == Answer.BY_A_COMMAND]
+    assert all(where.startswith("scripts/") for where in chain.from_iterable(by_command))
 
 
 def test_the_provisions_that_were_asked_for_are_there_and_name_what_is_there(run):
