@@ -11,7 +11,6 @@ import tensorflow as tf
 from client_model.learning.cells.base import Tensor, Tensors
 from client_model.learning.cells.packed import RunningRows
 
-
 _ROWS_WORTH_TRANSPOSING = 80
 
 
