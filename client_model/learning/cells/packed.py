@@ -13,7 +13,7 @@ from client_model.learning.cells.base import Cell, CellSizes, HandWrittenPasses,
 
 
 class RunningRows(NamedTuple):
-    """How many rows still run at each step of a batch, in the forms that slicing and padding want, made once a batch."""
+    """How many rows still run at each step, in the forms that slices and paddings want; made once a batch."""
 
     first: Tensor  # rows of step 0, int32 []
     sizes: list[Tensor]  # [rows_t, -1] of each step
