@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from client_model.learning.cells.base import Tensor, Tensors
-from client_model.learning.cells.packed import head
+from client_model.learning.cells.packed import RunningRows
 
 _ROWS_WORTH_TRANSPOSING = 80
 
@@ -18,8 +18,8 @@ class GatedTrace(NamedTuple):
     """What a forward pass keeps for the backward pass; one list entry a time step."""
 
     x: Tensor  # [n, D]
-    rows: list[Tensor]  # still running
-    counts: Tensor  # the same, int32 [T]
+    rows: RunningRows
+    counts: Tensor  # rows still running, int32 [T]
     gates: list[tuple[Tensor, ...]]
     states: list[Tensor]  # recurrent inputs fed to the next step: [rows_t, D] or [rows_t, U]
     hidden: Tensor  # [n, U], what the projection reads
@@ -57,7 +57,7 @@ class TransposedKernel(NamedTuple):
     @classmethod
     def of(cls, recurrent: Tensor, trace: GatedTrace) -> "TransposedKernel":
         """For all steps of a batch."""
-        worth_it = tf.shape(trace.x)[0] - trace.rows[0] >= _ROWS_WORTH_TRANSPOSING
+        worth_it = tf.shape(trace.x)[0] - trace.rows.first >= _ROWS_WORTH_TRANSPOSING
         return cls(tf.cond(worth_it, lambda: transposed(recurrent), lambda: recurrent), worth_it)
 
     def product(self, dz: Tensor) -> Tensor:
@@ -96,8 +96,8 @@ def gradients(
     dz = tf.concat(dz_steps, 0)  # [n, G U]
     dr = dz if of_recurrent is None else tf.concat(of_recurrent, 0)  # [n, G U]
     # Step t + 1 read the state of step t, of the rows still running then.
-    fed = tf.concat([head(trace.states[t], rows[t + 1]) for t in range(len(rows) - 1)], 0)  # [n - rows_0, .]
-    d_recurrent = tf.matmul(fed, dr[rows[0] :], transpose_a=True)  # [D or U, G U]
+    fed = tf.concat([rows.head(trace.states[t], t + 1) for t in range(len(trace.states) - 1)], 0)  # [n - rows_0, .]
+    d_recurrent = tf.matmul(fed, dr[rows.first :], transpose_a=True)  # [D or U, G U]
     d_x = tf.matmul(dz, weights["input_kernel"], transpose_b=True)  # [n, D]
     return d_x, {
         "input_kernel": tf.matmul(trace.x, dz, transpose_a=True),  # [D, G U]
