@@ -162,7 +162,9 @@ def _requests_of(begun: Path | None, start: StartingPoint | None) -> tuple[Reque
     """What phones a run is on record as having forgotten; one that begins, the run whose weights it starts from."""
     if begun is not None:
         return read_requests(begun)
-    return () if start is None or start.corpus is not None or start.ships_with_us else read_requests(run_of(start.path))
+    if start is None or start.corpus is not None or start.ships_with_us:
+        return ()
+    return tuple(replace(one, taken_over=True) for one in read_requests(run_of(start.path)))
 
 
 def _text_of(config: RunConfig, parts: Parts, split: PeopleSplit) -> PopulationSpec:

@@ -96,9 +96,14 @@ def test_it_is_a_run_in_which_they_never_came(noise, policy, tmp_path):
 def stopped_before(run, folder, server_round):
     """A run's folder as it was before a round, had the run been stopped then."""
     shutil.copytree(run, folder)
-    shutil.rmtree(folder / "model")
-    (folder / "model").mkdir()
-    for name in ("participation.json", "held_out.parquet", "privacy_head.json", "summary.json", "privacy.json"):
+    for name in (
+        "model/weights.npz",
+        "participation.json",
+        "held_out.parquet",
+        "privacy_head.json",
+        "summary.json",
+        "privacy.json",
+    ):
         (folder / name).unlink(missing_ok=True)
     for path in (folder / "checkpoints").iterdir():
         if int(path.stem.rpartition("-")[2]) >= server_round:
@@ -243,6 +248,14 @@ def test_phones_that_never_took_part_leave_the_model_as_it_is(finished, tmp_path
     assert (weights_of(folder) == weights).all() and ledger(folder) == lines
     assert held_out[0] not in read_phone_counts(folder / "held_out.parquet").phones
     assert checked(folder)[1].wrongs == []
+
+
+def test_words_that_were_drawn_with_noise_are_not_changed(finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    words = (folder / "model" / "vocab.txt").read_text().splitlines()
+    (folder / "model" / "vocab.txt").write_text("".join(f"{word}\n" for word in words[:-1]))
+    with pytest.raises(ConfigError, match="expected the settings, the text and the trace"):
+        forgotten(folder, *finished[1])
 
 
 def test_a_run_that_starts_from_it_is_without_them(finished, tmp_path):
