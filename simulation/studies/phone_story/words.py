@@ -136,7 +136,7 @@ def _words_left(history: PhoneHistory) -> str:
 
 def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     if not history.asked:
-        return ("It did not train.",), ()
+        return (f"It did not train{' in the rounds that made this keyboard' if history.given_up else ''}.",), ()
     minutes = sum(one.minutes for one in history.asked)
     said = [
         "The phone is only asked while it rests on the charger, on Wi-Fi, and nobody uses it.",
@@ -171,7 +171,8 @@ def _minutes(minutes: float) -> str:
 
 def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if not history.asked:
-        return (_given_up(history) or "No change to the keyboard was sent from this phone.",)
+        since = "In the rounds that made this keyboard, no change was sent from this phone."
+        return (since if history.given_up else "No change to the keyboard was sent from this phone.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
     fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."

@@ -227,6 +227,7 @@ def test_what_left_in_rounds_that_were_played_again_is_told_as_well(role, outcom
         "No change to the keyboard",
         "cannot give you away",
         "nothing from",
+        "did not train.",
     ):
         assert untrue not in text
     assert "was not hidden" in text
