@@ -231,6 +231,11 @@ STATEMENT = (
     passed("audit.*", "facts.audit.*"),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
+    Keys(
+        ("handling.*", "facts.handling", "facts.handling.*"),
+        "who agreed and who left, and what was encrypted",
+        SCHEDULE,
+    ),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
     Keys(
         ("recompute", "facts.recompute"),
