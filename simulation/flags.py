@@ -91,6 +91,7 @@ def parse_with_settings(
     others: Sequence[str],
     ignores: Callable[[tuple[str, ...]], bool] = lambda path: False,
     often: Sequence[str] = (),
+    completed: Callable[[T], T] = lambda flags: flags,
 ) -> T:
     """Parse the flags of a script that takes the settings of a run: default < file < flag.
 
@@ -103,6 +104,8 @@ def parse_with_settings(
         ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs;
             a flag for it is refused, and the help does not show it.
         often: flags that the first page of the help shows.
+        completed: puts what the script's own flags say of a run into the settings, before it is asked which of these
+            have an effect.
 
     Raises:
         ConfigError: anything unknown, malformed, or without effect.
@@ -120,7 +123,7 @@ def parse_with_settings(
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
         left = flagged.keys() - kinds_in(values_in(file), base).keys()
         before = choose(before, {path: leaves(RunConfig())[path] for path in left})
-    parsed: Any = parse_over(kind, argv, base, others, often=often, ignores=ignores)
+    parsed: Any = completed(parse_over(kind, argv, base, others, often=often, ignores=ignores))
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
     given = {argument.split("=")[0] for argument in argv}
 

@@ -32,10 +32,12 @@ SUBCOMMANDS = {
     "trail": Subcommand("check_trail", "show who gave which command on a run, and check that record"),
     "audit": Subcommand("audit", "attack a run, and hold what comes of it to what it claims"),
     "explain": Subcommand("explain_phone", "tell the owner of a phone what left it"),
+    "assess": Subcommand("assess", "write the regulator's file of a run"),
     "audit-data": Subcommand("audit_data", "look at a text before anything is trained on it"),
     "account": Subcommand("account", "show what all runs on an account cost each phone together"),
     "export": Subcommand("export_model", "export a run's model for phones"),
-    "verify": Subcommand("verify_model", "verify the digests and the signature of exported files"),
+    "sign-off": Subcommand("sign_off", "sign a run for release, in a role"),
+    "verify": Subcommand("verify_model", "verify the digests and the signatures of exported files"),
     "publish": Subcommand("publish", "copy out what a run's guarantee covers, and nothing else"),
     "type": Subcommand("type_sentences", "type everyday sentences on an exported keyboard"),
     "demo": Subcommand("keyboard_demo", "type on an exported keyboard, in the browser"),
@@ -47,15 +49,17 @@ SUBCOMMANDS = {
     "population": Subcommand("describe_population", "compare the synthetic population with real messages"),
     "vocabulary": Subcommand("price_vocabulary", "show what it costs to choose words with noise"),
     "less-text": Subcommand("price_minimisation", "show what it costs that phones keep less text"),
+    "forgetting": Subcommand("price_forgetting", "show what it costs to forget phones, and what is left without"),
     "phone-noise": Subcommand(
         "measure_distributed_noise", "measure what it costs that phones add the noise themselves"
     ),
     "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
+    "forget": Subcommand("forget", "take phones out of a run, as if they had never come"),
     "rotate-key": Subcommand("rotate_key", "wrap the keys of encrypted runs by another storage key"),
     "shred": Subcommand("shred", "erase the key of an encrypted run, and the run with it"),
     "retain": Subcommand("retain", "delete what has been kept for as long as a policy says"),
-    "keys": Subcommand("make_keys", "make certificates and keys of a deployment on several machines"),
+    "keys": Subcommand("make_keys", "make certificates and keys of a deployment, and keys of who signs"),
     "completion": Subcommand("completion", "print a script that completes subcommands and flags in a shell"),
 }
 

@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.phone_story.showing import print_story, write_story
     from simulation.studies.phone_story.words import story_of
 
-    run = RunHistory(flags.run_dir)
+    run = RunHistory(flags.run_dir, [flags.phone])
     story = story_of(run.of(flags.phone), run.config)
     print_story(console_for(sys.stdout), story)
     if flags.page is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from client_model.tflite.export_folder import MANIFEST, SIGNATURE, VerificationError, verify_folder
+from client_model.tflite.export_folder import MANIFEST, RELEASE_SIGNATURES, SIGNATURE, VerificationError, verify_folder
 from simulation.files import read_json_object
 from simulation.run.artefacts import artefact_of
 from simulation.run.ledger_head import (
@@ -136,7 +136,7 @@ def check_model_files(found: Evidence, findings: Findings, signed: Sequence[str]
             return
     in_the_head = _IN_THE_HEAD if vouches_for_words(found.folder) else _IN_THE_HEAD[:1]
     for path in sorted(model.glob("*")):
-        if path.name in (MANIFEST, SIGNATURE, *in_the_head) or MANIFEST in signed:
+        if path.name in (MANIFEST, SIGNATURE, RELEASE_SIGNATURES, *in_the_head) or MANIFEST in signed:
             continue
         why = "nothing says which one is the run's"
         if path.name in listed:

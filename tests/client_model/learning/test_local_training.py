@@ -210,6 +210,28 @@ def test_scores_match_the_padded_model(trainer, phone):
     assert ((scores.keystrokes == 1) == (scores.rank < 3) & (scores.targets >= FIRST_WORD)).all()
 
 
+def test_scores_are_exact_where_probabilities_underflow_and_the_same_in_blocks_of_any_size(monkeypatch):
+    shape = CELLS["cifg"]
+    trainer, table = LocalTrainer(shape), keystroke_table([f"w{number}" for number in range(V)])
+    packed, _ = make_phone([6, 4, 7, 2], 4, seed=5)
+    received = trainer.load([400 * w for w in some_weights(shape)])
+    whole = trainer.score(received, packed, table)
+    assert whole.loss.max() > 700 and whole.loss.min() < 60  # one side of what float32 holds, and the other
+    (own,) = [logits.astype(np.float64) for _, logits, _ in trainer._scored(received, packed)]
+    exact = np.logaddexp.reduce(own, axis=1) - own[np.arange(len(own)), packed.targets]
+    np.testing.assert_allclose(whole.loss, exact, rtol=1e-6, atol=1e-5)
+    monkeypatch.setattr("client_model.learning.local_training._LOGIT_ROWS", 3)
+    for column, again in zip(whole, trainer.score(received, packed, table), strict=True):
+        np.testing.assert_allclose(again, column, rtol=1e-5)
+
+
+def test_a_model_that_is_not_finite_gets_no_loss_that_is():
+    shape = CELLS["cifg"]
+    weights, (packed, _) = some_weights(shape), make_phone([3], 1, seed=5)
+    trainer = LocalTrainer(shape)
+    assert np.isnan(trainer.token_losses(trainer.load([np.full_like(w, np.nan) for w in weights]), packed)).all()
+
+
 def test_gboard_preset_has_the_published_size():
     assert model_shape(ModelConfig(preset="gboard")).num_weights == 1_422_250
 

@@ -239,17 +239,22 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     scripts = {
         "model/manifest.sig",
         "privacy_head.sig",
+        "release_signatures.json",
+        "model/release_signatures.json",
         "personalisation.json",
         "personalisation.png",
         "audit.json",
         "audit.html",
+        "assessment.json",
+        "assessment.html",
+        "assessment.md",
         "words_told.png",
         "memorisation.png",
         "memorisation_groups.png",
         "membership.png",
         "poison.png",
     }
-    scripts |= {"deletions.jsonl", "storage_key.json"}  # the second only of a run with a storage key
+    scripts |= {"deletions.jsonl", "forgotten.jsonl", "storage_key.json"}  # the last only of a run with a storage key
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("consent.origin")  # where owners may refuse
     found["participation.json"] |= {"not_shown.why", "text"}  # with --aggregation.protocol, which has null as text
