@@ -14,6 +14,7 @@ from simulation.flags import parse_simulate
 from simulation.run.checkpoint import load_newest_checkpoint, whole_checkpoint
 from simulation.run.forgotten import read_requests
 from simulation.run.held_out_phones import read_phone_counts
+from simulation.run.lock import RunInUseError, only_writer
 from simulation.run.preparation import prepare
 from simulation.storage.deletion_log import read_log
 from simulation.studies.forgetting.forget import drop_cache
@@ -282,6 +283,16 @@ def test_a_dry_run_says_what_it_takes_and_changes_nothing(finished, tmp_path):
     said = forgotten(folder, *names, dry_run=True)
     assert f"{len(names)} of {PHONES}" in said and "spent by now, at most" in said and "for the second time" in said
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_run_that_a_process_works_on_is_left_alone(finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    with only_writer(folder), pytest.raises(RunInUseError):
+        forgotten(folder, *finished[1])
+    assert not (folder / "forgotten.jsonl").exists()
+    with pytest.raises(ConfigError, match=r"--cohort\.goal: expected "):  # nor is one begun that could not go on
+        forgotten(folder, *(f"#{phone}" for phone in range(PHONES - 3)))
+    assert not (folder / "forgotten.jsonl").exists()
 
 
 @pytest.mark.parametrize("names", [["nobody-of-that-name"], ["#9999"], [","], ["a\nb"]])
