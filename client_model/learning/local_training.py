@@ -249,7 +249,7 @@ def _loss_of(
 
     A probability costs a third of a log-sum-exp, and has the same digits until it comes near to what float32 holds.
     """
-    loss = -np.log(np.maximum(of_target, _SURE))  # [n], of a NaN again NaN
+    loss: NDArray[np.float32] = -np.log(np.maximum(of_target, _SURE))  # [n], of a NaN again NaN
     for row in np.flatnonzero(of_target < _SURE):
         exactly = logits[row].astype(np.float64)  # [V]
         highest = exactly.max()

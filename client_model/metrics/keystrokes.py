@@ -119,11 +119,11 @@ def _letters_needed(
     first, last = table.first[target], table.last[target]  # [n, P]
     size = last[:, 0] - first[:, 0]  # [n], words with the same first letter
     begin = np.cumsum(size) - size  # [n]
-    index = np.int32 if logits.size < _INT32 else np.int64  # half as much to move
-    place = np.arange(size.sum(), dtype=index)  # [m]
+    index: Any = np.int32 if logits.size < _INT32 else np.int64  # half as much to move
+    place: NDArray[Any] = np.arange(size.sum(), dtype=index)  # [m]
     place += np.repeat((first[:, 0] - begin).astype(index), size)
     ids = table.alphabetical.take(place)  # [m]
-    row_begins = (late * logits.shape[1]).astype(index)  # [n]
+    row_begins: NDArray[Any] = (late * logits.shape[1]).astype(index)  # [n]
     other = logits.reshape(-1).take(np.repeat(row_begins, size) + ids)  # [m]
     own = np.repeat(logits[late, target], size)  # [m]
     above = other > own  # [m]
