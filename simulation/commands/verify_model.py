@@ -62,4 +62,4 @@ def _print_release(root: Path, folder: Path, wanted: "Wanted") -> None:
     for line in told(found):
         print(line)
     files = "all files of the model as they were signed"
-    print(f"{files}, and so are statement, ledger, settings and audit of the run" if of_the_run else files)
+    print(f"{files}, and so are statement, ledger, settings, audit and trail of the run" if of_the_run else files)

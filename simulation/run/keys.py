@@ -273,6 +273,11 @@ STATEMENT = (
     passed("audit.*", "facts.audit.*"),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
+    Keys(
+        ("handling.*", "facts.handling.*"),
+        "who agreed and who left, and what was encrypted",
+        SCHEDULE,
+    ),
     Keys(_GONE, "how many phones were forgotten, and what had been released by then", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
     Keys(

@@ -11,6 +11,7 @@
     ledger-head ...                        the hash of the last line, and with the chain of all
     config ...                             HMAC-SHA256 of config.toml, keyed with a salt
     audit ...                              HMAC-SHA256 of audit.json likewise, or `none`: there was no audit
+    trail ...                              the hash of the last line of the audit trail then, or `none`
     file keyboard.tflite ...               SHA-256 of each file of model/, the manifest among them
 
 Lines end with a line feed, the last one too; the bytes are ASCII. What is signed is the text as it stands in
@@ -24,12 +25,13 @@ nothing.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from client_model.tflite.export_folder import FILES, MANIFEST, verify_folder
+from simulation.audit_trail import FORM, TRAIL, head_of_trail
 from simulation.run.ledger_head import head_of
 from simulation.storage.deletion_log import read_log
 from simulation.subcommands import command
@@ -40,7 +42,8 @@ from typefleet.untrusted.limits import RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
 FIRST_LINE = "typefleet release 1"
-NO_AUDIT = "none"
+NOTHING = "none"
+TRAIL_LINE = "trail"
 SALT_BYTES = 32
 _ABOUT = ("role", "key", "algorithms", "signed")
 _LINE = re.compile(r"((?:file )?[A-Za-z0-9._-]+) ([ -~]+)")
@@ -54,6 +57,7 @@ _NAMED = {
     "ledger-head": "privacy_ledger.jsonl",
     "config": "config.toml",
     "audit": "audit.json",
+    TRAIL_LINE: TRAIL,
 }
 
 
@@ -98,9 +102,10 @@ def things_of(root: Path, salt: bytes) -> dict[str, str]:
         "weights": str(head["weights_sha256"]),
         "statement": head["statement_sha256"],
         "ledger-lines": str(head["lines"]),
-        "ledger-head": head["last_hash"] or NO_AUDIT,
+        "ledger-head": head["last_hash"] or NOTHING,
         "config": _keyed(root / "config.toml", salt),
         **_audit(root, salt),
+        TRAIL_LINE: head_of_trail(root) or NOTHING,
         **files,
     }
 
@@ -110,7 +115,7 @@ def _audit(root: Path, salt: bytes) -> dict[str, str]:
     path = root / "audit.json"
     if not path.exists() and any(deletion.what == path.name for deletion, _ in read_log(root)):
         return {}
-    return {"audit": _keyed(path, salt) if path.exists() else NO_AUDIT}
+    return {"audit": _keyed(path, salt) if path.exists() else NOTHING}
 
 
 def things_of_model(model: Path) -> dict[str, str]:
@@ -176,15 +181,29 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def changed(signed: SignedText, things: Mapping[str, str]) -> list[str]:
+def ends_of_trail(root: Path) -> frozenset[str]:
+    """How the audit trail of a run ended after each of its lines, and before the first: it goes on once it is signed.
+
+    Args:
+        root: of the run's folder.
+
+    Raises:
+        ConfigError: the trail was changed.
+    """
+    return frozenset((NOTHING, *(line.hash for line in FORM.read(root).lines)))
+
+
+def changed(signed: SignedText, things: Mapping[str, str], trail: Collection[str] = ()) -> list[str]:
     """Names of the things that are others than what was signed, for a reader, each once.
 
     Args:
         signed: what a text says.
         things: as they are now, all of them or those of the model alone; the files are always held to what was signed.
+        trail: how the audit trail has ended so far.
     """
     before = dict(signed.things)
     files = {name for name in before if name.startswith(_FILE)}
     names = [name for name in {**before, **things} if name in files or name in things]
     names = [name for name in names if before.get(name) != things.get(name)]
+    names = [name for name in names if name != TRAIL_LINE or before.get(name) not in trail]
     return list(dict.fromkeys(_NAMED.get(name, f"model/{name.removeprefix(_FILE)}") for name in names))

@@ -10,7 +10,7 @@ each algorithm that the key is for says so, and the text has the digests of what
 import base64
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,13 +146,16 @@ def with_signature(signatures: Signatures, text: str, made: Mapping[str, bytes])
     return Signatures(signatures.salt, (*(one for one in signatures.each if one.says.role != own.says.role), own))
 
 
-def require_signatures(path: Path, wanted: Wanted, things: Mapping[str, str]) -> list[Verified]:
+def require_signatures(
+    path: Path, wanted: Wanted, things: Mapping[str, str], trail: Collection[str] = ()
+) -> list[Verified]:
     """Refuse a release that is not signed as it is.
 
     Args:
         path: of the signatures.
         wanted: who has to have signed.
         things: digests of what is there, of the whole run or of the model alone.
+        trail: of a run, how its audit trail has ended so far.
 
     Returns:
         What holds, by role as they are wanted.
@@ -164,10 +167,16 @@ def require_signatures(path: Path, wanted: Wanted, things: Mapping[str, str]) ->
     if not path.exists():
         raise SignatureError(expected(path, f"signatures by {' and '.join(wanted.roles)}", "none"))
     found = read_signatures(path)
-    return [_verified(path, found.by(role), role, wanted, things) for role in wanted.roles]
+    each = [(role, found.by(role)) for role in wanted.roles]
+    verified = [_verified(path, signed, role, wanted) for role, signed in each]
+    for role, signed in each:
+        if signed is not None and (others := changed(signed.says, things, trail)):
+            another = f"one of another {', '.join(others)}"
+            raise SignatureError(expected(f"{path}: {role}", "a signature of what is here", another))
+    return verified
 
 
-def _verified(path: Path, signed: Signed | None, role: Role, wanted: Wanted, things: Mapping[str, str]) -> Verified:
+def _verified(path: Path, signed: Signed | None, role: Role, wanted: Wanted) -> Verified:
     where = f"{path}: {role}"
     if signed is None:
         raise SignatureError(expected(path, f"a signature by {role}", "none"))
@@ -182,8 +191,6 @@ def _verified(path: Path, signed: Signed | None, role: Role, wanted: Wanted, thi
     unchecked = tuple(one for one in key.algorithms if one not in checked)
     if wanted.hybrid and unchecked:
         raise SignatureError(expected(where, f"{INSTALL}, to verify {ML_DSA_65}", "none"))
-    if others := changed(signed.says, things):
-        raise SignatureError(expected(where, "a signature of what is here", f"one of another {', '.join(others)}"))
     return Verified(signer, signed.says.signed, checked, unchecked)
 
 

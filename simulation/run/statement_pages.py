@@ -33,7 +33,8 @@ def statement_pages(
         facts: of the run around the mechanism.
         listed: rows of a shorter list of files, which an earlier build made; None: all that this one knows of.
     """
-    unsaid = {_COMMAND, *(name for name in ("aggregation", "audit", "forgotten") if getattr(facts, name) is None)}
+    optional = ("aggregation", "audit", "forgotten", "handling")
+    unsaid = {_COMMAND, *(name for name in optional if getattr(facts, name) is None)}
     told = {name: value for name, value in asdict(facts).items() if name not in unsaid}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words, listed)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError
 from simulation.files import read_json_object
 from simulation.run.artefacts import is_to_pass_on
-from simulation.run.release_document import text_of, things_of, things_of_model
+from simulation.run.release_document import ends_of_trail, text_of, things_of, things_of_model
 from simulation.run.release_signatures import (
     Signatures,
     Verified,
@@ -212,7 +212,7 @@ def verify_release(root: Path, model: Path, wanted: Wanted) -> tuple[list[Verifi
     salt = read_signatures(own).salt
     if salt is None:
         raise ConfigError(expected(own, "the run's own signatures, with the salt of its private files", "others"))
-    found = require_signatures(own, wanted, things_of(root, salt))
+    found = require_signatures(own, wanted, things_of(root, salt), ends_of_trail(root))
     if (model / RELEASE_SIGNATURES).exists():
         require_signatures(model / RELEASE_SIGNATURES, wanted, things_of_model(model))
     return found, True

@@ -11,7 +11,7 @@ import tensorflow as tf
 from client_model.learning.cells.base import Tensor, Tensors
 from client_model.learning.cells.packed import RunningRows
 
-_ROWS_WORTH_TRANSPOSING = 80
+ROWS_WORTH_TRANSPOSING = 80
 
 
 class GatedTrace(NamedTuple):
@@ -57,7 +57,7 @@ class TransposedKernel(NamedTuple):
     @classmethod
     def of(cls, recurrent: Tensor, trace: GatedTrace) -> "TransposedKernel":
         """For all steps of a batch."""
-        worth_it = tf.shape(trace.x)[0] - trace.rows.first >= _ROWS_WORTH_TRANSPOSING
+        worth_it = tf.shape(trace.x)[0] - trace.rows.first >= ROWS_WORTH_TRANSPOSING
         return cls(tf.cond(worth_it, lambda: transposed(recurrent), lambda: recurrent), worth_it)
 
     def product(self, dz: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ the request is on record, whoever resumes the run carries it out. Here is what a
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeAlias
@@ -22,8 +22,8 @@ from server_strategy.privacy.ledger_lines import decode_labels, life_begins, rea
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
 from server_strategy.state import branch, leaf
-from simulation.config import RunConfig
-from simulation.flags import parse_simulate
+from simulation.config import RunConfig, settled
+from simulation.flags import read_config
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import newest_about, totals_of
 from simulation.run.directory import RunDirectory
@@ -109,7 +109,7 @@ def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run
         ConfigError: there is no such run or no such phone, or too few are left.
         CheckpointError, LedgerError: the run's records are missing or damaged.
     """
-    config = parse_simulate(["--resume", str(root)]).run
+    config = replace(settled(read_config(root / "config.toml")), output_dir=root)
     import_tensorflow_quietly()
     with steps_shown_on(out), step("preparing text, vocabulary and fleet"):
         accepted = accept_input(config, resume=True)

@@ -42,12 +42,13 @@ from typefleet.errors import ConfigError, expected
 from typefleet.steps import each
 
 GIVEN, NOISED, COUNTED = "given", "chosen with noise", "counted without noise"  # the words that the model knows
-TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL = (  # what a phone is there for in a run
+TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL, FORGOTTEN = (  # what a phone is there for in a run
     "may be asked to train",
     "held out, and measured",
     "held out, and never measured",
     "its owner does not agree to training",
     "too little memory",
+    "taken out of the run",
 )
 IN_SUM, NOT_USED = "in the sum", "not used"
 ENDED = {
@@ -76,7 +77,7 @@ class PhoneHistory:
     """A phone's part in a run."""
 
     label: str  # as the run's records show it
-    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL
+    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN
     asked: tuple[Asked, ...]  # in the rounds that led to the model
     given_up: int  # sums that it was in and that did not: those rounds were played again
     rounds: int  # of the run
@@ -200,13 +201,15 @@ def _rounds_of(directory: RunDirectory, way: Sequence[Mapping[str, Any]]) -> int
 
 
 def role_of(prepared: Prepared, phone: int) -> str:
-    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL.
+    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN.
 
     Args:
         prepared: the run, as of its end.
         phone: number in the fleet.
     """
     config, fleet, one = prepared.config, prepared.fleet, np.array([phone])
+    if phone in prepared.forgotten.phones:
+        return FORGOTTEN
     if phone in prepared.held_out_phones:
         return MEASURED if _ever_agreed(fleet, EVALUATE, one, prepared.asked_at_s) else HELD_OUT
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
@@ -257,7 +260,8 @@ def _not_as_it_was(server_round: int) -> ConfigError:
         expected(
             f"round {server_round} of the run",
             "to come out as its ledger has it when it is planned again, by the settings and the data of the run",
-            "another one: the data has changed, or a round was played again without phones that had failed",
+            "another one: the data has changed, or a round was played again without phones that had failed, or phones "
+            "that it had asked were forgotten since",
         )
     )
 

@@ -13,6 +13,7 @@ from simulation.clock import simulated_date
 from simulation.config import RunConfig
 from simulation.studies.phone_story.history import (
     COUNTED,
+    FORGOTTEN,
     HELD_OUT,
     IN_SUM,
     MEASURED,
@@ -101,6 +102,9 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
             "stayed on the phone.",
         )
     left = " ".join(filter(None, (_words_left(history), _given_up(history))))
+    if history.role == FORGOTTEN:
+        gone = "This phone was taken out of the run. The keyboard was made again as if it had never been asked."
+        return (f"{gone} {left}".rstrip(),)
     if not history.asked:
         never = "This phone is in none of the rounds that made this keyboard." if history.given_up else ""
         return (f"{never or _WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
@@ -136,7 +140,7 @@ def _words_left(history: PhoneHistory) -> str:
 
 def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     if not history.asked:
-        return ("It did not train.",), ()
+        return (f"It did not train{' in the rounds that made this keyboard' if history.given_up else ''}.",), ()
     minutes = sum(one.minutes for one in history.asked)
     said = [
         "The phone is only asked while it rests on the charger, on Wi-Fi, and nobody uses it.",
@@ -171,7 +175,8 @@ def _minutes(minutes: float) -> str:
 
 def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if not history.asked:
-        return (_given_up(history) or "No change to the keyboard was sent from this phone.",)
+        since = "In the rounds that made this keyboard, no change was sent from this phone."
+        return (since if history.given_up else "No change to the keyboard was sent from this phone.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
     fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
@@ -225,7 +230,7 @@ def _of_words(history: PhoneHistory) -> tuple[str, ...]:
 
 
 def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
-    if history.role in (MEASURED, HELD_OUT, REFUSED) and not history.words_counted and not history.given_up:
+    if history.role in (MEASURED, HELD_OUT, REFUSED, FORGOTTEN) and not history.words_counted and not history.given_up:
         return ("This phone does not shape the keyboard, so the keyboard cannot give you away.",)
     if history.plan.mechanism is None:
         used = "But nothing from your phone is in it."
@@ -269,6 +274,8 @@ def _promised(history: PhoneHistory) -> str:
 
 
 def _stop(history: PhoneHistory) -> tuple[str, ...]:
+    if history.role == FORGOTTEN:
+        return ("This phone is out for good. It is never asked again.", "Your own keyboard keeps working.")
     said = [
         "On a real phone you can leave at any time. From then on the phone is not asked any more, and nothing more "
         "goes out."

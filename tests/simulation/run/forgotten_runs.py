@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -9,7 +11,8 @@ from client_model.learning.local_training import LocalResult
 from client_model.text.population import phone_labels
 from client_model.text.synthetic_text import SyntheticPopulation
 from server_strategy.privacy.ledger_lines import decode_labels
-from simulation.flags import parse_simulate
+from simulation.config import settled
+from simulation.flags import parse_simulate, read_config
 from simulation.parts import Parts
 from simulation.run.checkpoint import newest_about
 from simulation.start import start
@@ -35,12 +38,17 @@ def made_up(host, received, phone, request, clock):
     return LocalResult(update=update, loss_sum=1.5, num_tokens=3)
 
 
+@cache
+def settings(flags):
+    return parse_simulate(flags).run
+
+
 def simulate(folder, *flags, resume=False, stop_after=None):
     """A run, stopped after a round if so asked; returns it."""
-    given = ("--resume", folder) if resume else (*flags, "--output-dir", folder)
-    parsed = parse_simulate([str(one) for one in given])
+    config = settled(read_config(folder / "config.toml")) if resume else settings(tuple(map(str, flags)))
+    config = replace(config, output_dir=folder)
     stop = None if stop_after is None else lambda record: record.round >= stop_after
-    return start(parsed.run, Parts(), io.StringIO(), resume, EngineInProcess(), on_round=stop)
+    return start(config, Parts(), io.StringIO(), resume, EngineInProcess(), on_round=stop)
 
 
 def played_on(config, out):

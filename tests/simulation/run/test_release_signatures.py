@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from client_model.tflite.export_folder import RELEASE_SIGNATURES
+from simulation.audit_trail import TRAIL, begin_on, recording
 from simulation.run.ledger_head import write_head
-from simulation.run.release_document import parsed, text_of, things_of, things_of_model
+from simulation.run.release_document import ends_of_trail, parsed, text_of, things_of, things_of_model
 from simulation.run.release_signatures import (
     Wanted,
     new_signatures,
@@ -61,7 +62,8 @@ def signed(root, *keys, signatures=None):
 
 def verified(root, wanted):
     path = root / RELEASE_SIGNATURES
-    return require_signatures(path, wanted, things_of(root, read_signatures(path).salt if path.exists() else bytes(32)))
+    salt = read_signatures(path).salt if path.exists() else bytes(32)
+    return require_signatures(path, wanted, things_of(root, salt), ends_of_trail(root))
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,38 @@ def test_an_audit_that_a_policy_has_deleted_since_is_passed_over_and_one_in_its_
     (run / "audit.json").write_text("{}")
     with pytest.raises(SignatureError, match=r"another audit.json$"):
         verified(run, team.wanted)
+
+
+def noted(run, command):
+    """A command in the audit trail of a run."""
+    with recording(command):
+        begin_on(run)
+
+
+def test_a_trail_goes_on_after_it_was_signed_and_loses_no_line_that_was_there_before(run, team):
+    assert verified(run, team.wanted)  # of a run without one
+    noted(run, "audit")
+    assert verified(run, team.wanted)  # which began since
+    signed(run, *team)
+    path = run / TRAIL
+    at_signing = path.read_text()
+    noted(run, "verify")
+    assert verified(run, team.wanted)
+    gone_on = path.read_text()
+    for shorter in (at_signing.splitlines(keepends=True)[0], ""):
+        path.write_text(shorter)
+        with pytest.raises(SignatureError, match=r"trainer: .* found one of another audit_trail\.jsonl$"):
+            verified(run, team.wanted)
+    path.unlink()
+    noted(run, "audit")  # one that somebody began anew
+    noted(run, "verify")
+    with pytest.raises(SignatureError, match=r"found one of another audit_trail\.jsonl$"):
+        verified(run, team.wanted)
+    path.write_text(gone_on.replace("audit", "forge", 1))
+    with pytest.raises(ConfigError, match=r"audit_trail\.jsonl:1: expected"):
+        verified(run, team.wanted)
+    path.write_text(gone_on)
+    assert verified(run, team.wanted)
 
 
 def edited(run, change):
@@ -388,13 +422,14 @@ def test_an_app_verifies_it_by_what_the_documentation_says(run, hybrid):
     keyed = [
         hmac.digest(salt, f"{path.name}\0".encode() + path.read_bytes(), "sha256").hex() for path in (config, audit)
     ]
-    assert lines[5:11] == [
+    assert lines[5:12] == [
         f"weights {hashlib.sha256(WEIGHTS.tobytes()).hexdigest()}",
         f"statement {hashlib.sha256(statement.encode()).hexdigest()}",
         f"ledger-lines {len(ledger)}",
         f"ledger-head {json.loads(ledger[-1])['hash']}",
         f"config {keyed[0]}",
         f"audit {keyed[1]}",
+        "trail none",
     ]
     files = sorted((run / "model").iterdir())
-    assert lines[11:-1] == [f"file {one.name} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]
+    assert lines[12:-1] == [f"file {one.name} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]

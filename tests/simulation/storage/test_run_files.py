@@ -53,6 +53,9 @@ def test_encryption_changes_no_bit_and_what_is_sealed_shows_no_word(tmp_path, me
         assert checkpoints and all(is_sealed(path) is bool(own) for path in checkpoints)
         assert is_sealed(folder / "run" / "held_out.parquet") is bool(own)
         assert (folder / "run" / ENVELOPE).exists() is bool(own)
+        stated = json.loads((folder / "run" / "privacy.json").read_text())["handling"]
+        assert ("with a key of the run's own that a storage key from a file wraps" in stated["at_rest"]) is bool(own)
+        assert stated["consent"].startswith("Nobody was asked")
         assert len(read_phone_counts(folder / "run" / "held_out.parquet").phones) == 4
     assert found["plain"] == found["sealed"]
     for content in files_in(tmp_path / "sealed").values():

@@ -202,7 +202,7 @@ def test_an_auditor_checks_an_encrypted_run_that_he_cannot_read(keys, tmp_path, 
     assert check_privacy.main([str(run)]) == 0
     assert "release_signatures.json" not in capsys.readouterr().out  # nothing is to be said of it
     assert verify_model.main([str(run), *flags_of(keys)]) == 0
-    assert "so are statement, ledger, settings and audit of the run" in capsys.readouterr().out
+    assert "so are statement, ledger, settings, audit and trail of the run" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"storage\.key: expected"):
         load_newest_checkpoint(run / "checkpoints")
     although = ("modelled-deployment", "vocabulary")

@@ -12,6 +12,7 @@ import pytest
 from simulation.studies.phone_story.history import (
     COUNTED,
     ENDED,
+    FORGOTTEN,
     GIVEN,
     HELD_OUT,
     IN_SUM,
@@ -112,6 +113,8 @@ HISTORIES = [
     history_of(given_up=2),
     history_of([IN_SUM], given_up=1),
     history_of(role=REFUSED, given_up=1, epsilon=None),
+    history_of(role=FORGOTTEN),
+    history_of(role=FORGOTTEN, given_up=2),
 ]
 CONFIGS = [config_of(*one) for one in product(("none", "secagg"), ("server", "phones"), (None, 0.5), (8, 20))]
 
@@ -227,6 +230,7 @@ def test_what_left_in_rounds_that_were_played_again_is_told_as_well(role, outcom
         "No change to the keyboard",
         "cannot give you away",
         "nothing from",
+        "did not train.",
     ):
         assert untrue not in text
     assert "was not hidden" in text
@@ -237,3 +241,10 @@ def test_there_is_a_row_for_each_time():
     rows = story_of(HISTORIES[1], config_of()).sections[2].rows
     assert [row[0] for row in rows[1:]] == [f"2026-01-05 0{n}:00" for n in range(1, 7)]
     assert [row[3] for row in rows[1:]] == ["60 seconds", *(f"{n} minutes" for n in range(2, 7))]
+
+
+def test_a_phone_that_was_taken_out_is_told_so_and_what_went_out_before():
+    gone, never = (told(one, config_of()) for one in (HISTORIES[-1], HISTORIES[-2]))
+    assert "taken out of the run" in gone and "twice" in gone and "cannot be called back" in gone
+    assert "out for good" in gone and "No change to the keyboard was sent from this phone" not in gone
+    assert "cannot be called back" not in never and "does not shape the keyboard" in never
