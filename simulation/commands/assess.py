@@ -23,6 +23,8 @@ class Flags(OfRun):
     """data_audit.json of scripts/audit_data.py, of the text that the run trained on, or the folder that it is in."""
     policy: Path | None = None
     """TOML file: days that each category is kept, as scripts/retain.py has it."""
+    keys: Path | None = None
+    """TOML file with the public keys that are trusted, as scripts/verify_model.py has it: signatures are verified."""
     output_dir: Path | None = None
     """Folder for the three files; by default the run's, which may be one that you can only read."""
 
@@ -33,7 +35,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.assessment.assessment import assess
     from simulation.studies.assessment.showing import print_assessment, write_assessment
 
-    found, console = assess(flags.run_dir, flags.data_audit, flags.policy), console_for(sys.stdout)
+    found, console = assess(flags.run_dir, flags.data_audit, flags.policy, flags.keys), console_for(sys.stdout)
     paths = write_assessment(flags.output_dir or flags.run_dir, found)
     print_assessment(console, found)
     for path in paths:

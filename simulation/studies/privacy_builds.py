@@ -36,6 +36,13 @@ _SENTENCES = (
 _JOINING = {"", "-", "and", "In"}
 
 
+WRITTEN_SINCE = (
+    *("audit_trail.jsonl", "release_signatures.json", "model/release_signatures.json"),
+    *("assessment.json", "assessment.html", "assessment.md"),
+)
+"""What commands of this build write into the folder of a run that an earlier one made, whose list cannot have it."""
+
+
 class LeftOut(NamedTuple):
     """A row of the list, or some of its values, that an earlier build did not have."""
 
@@ -100,7 +107,7 @@ def unnamed(said: Iterable[Mapping[str, Any]], leaves: Iterable[str]) -> Iterato
         leaves: names of all that the run says that it leaves.
     """
     named = {name for row in said for name in row["files"]}
-    return (name for name in leaves if name not in named)
+    return (name for name in leaves if name not in named and name not in WRITTEN_SINCE)
 
 
 def in_folder(folder: Path, missing: Iterable[LeftOut]) -> Iterator[str]:
@@ -118,7 +125,7 @@ def in_folder(folder: Path, missing: Iterable[LeftOut]) -> Iterator[str]:
         if beside.intersection(one.files):
             yield " and ".join(one.files)  # no file, and so never known to be absent
             continue
-        there = [path for name in one.files for path in folder.glob(name.rstrip("/"))]
+        there = [path for name in one.files if name not in WRITTEN_SINCE for path in folder.glob(name.rstrip("/"))]
         told = [path for path in there if path.suffix in (".json", ".jsonl")]
         for path in told:
             if path not in names:

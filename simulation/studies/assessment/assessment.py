@@ -149,18 +149,21 @@ def _risk(one: Risk) -> dict[str, Any]:
     }
 
 
-def assess(folder: Path, text_audit: Path | None = None, policy: Path | None = None) -> Assessment:
+def assess(
+    folder: Path, text_audit: Path | None = None, policy: Path | None = None, keys: Path | None = None
+) -> Assessment:
     """Assess a run by its own plain files.
 
     Args:
         folder: of the run.
         text_audit: data_audit.json of its text, or its folder; None: there is none.
         policy: what is kept for how long; None: nobody said.
+        keys: public keys that are trusted to sign a release; None: no signature is verified.
 
     Raises:
         ConfigError, LedgerError: as of `gather`.
     """
-    run = gather(folder, text_audit, policy)
+    run = gather(folder, text_audit, policy, keys)
     kept, found = storage(run), safeguards(run)
     risks = residual_risks(run, found, kept)
     return Assessment(

@@ -89,7 +89,7 @@ def _about_people(run: Gathered) -> Iterator[Decision]:
         "requests",
         "Who answers a request for access, correction or deletion, by when, and how is it known whose phone it is?",
         CONTROLLER,
-        f"{run.forgotten} entries of forgotten phones are on record"
+        f"{run.forgotten.phones} phones are on record as to be forgotten"
         if run.forgotten is not None
         else "no phone was taken out of this run",
         ("GDPR 15", "GDPR 16", "GDPR 17", "CCPA 1798.105", "CCPA 1798.106", "CCPA 1798.110", "CCPA 1798.130"),

@@ -16,13 +16,21 @@ from simulation.files import read_json_object
 from simulation.flags import read_config
 from simulation.storage.deletion_log import Deletion, read_log
 from simulation.studies.assessment.parts import NOT_SET, Figure, Value
+from simulation.studies.assessment.records import (
+    Forgetting,
+    Signing,
+    Trail,
+    read_forgetting,
+    read_signing,
+    read_trail,
+)
 from simulation.studies.audits.attack import LARGEST
 from simulation.studies.audits.audit import Audit, read_audit, settings_digest
 from simulation.studies.privacy_check import checked
 from simulation.studies.retention import is_finished, read_policy
 from typefleet.errors import ConfigError, expected
 from typefleet.sealed.envelope import Needed, needed_by
-from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
+from typefleet.untrusted.own_json import json_kind
 
 SUMMARY, STATEMENT, PARTICIPATION = "summary.json", "privacy.json", "participation.json"
 AUDIT, FORGOTTEN, TRAIL = "audit.json", "forgotten.jsonl", "audit_trail.jsonl"
@@ -30,7 +38,6 @@ SIGNATURES = "release_signatures.json"
 _RECORDS = {
     SUMMARY: "the outcome of a finished run",
     PARTICIPATION: "who took part in a run",
-    SIGNATURES: "who signed a release",
 }
 _TEXT_AUDIT = "data_audit.json"
 _TEXT_KEYS = ("source", "messages", "phones", "tokens", "personal", "redactable")
@@ -47,7 +54,7 @@ class Gathered:
         records: content of its JSON files, by name; those that are there.
         audit: what attacks on these weights came to; None: `why` says why there is nothing.
         text_audit: what an audit of the text found; None: none was handed in.
-        forgotten, trail: whole lines of these logs; None: there is no log.
+        forgotten, trail, signing: what was forgotten, which commands were given, who signed; None: no record.
         deletions: what the log says was deleted.
         policy: days by category; None: none was handed in.
         needed: the storage key that opens what is encrypted; None: there is no wrapped key here.
@@ -67,8 +74,9 @@ class Gathered:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     audit: Audit | None = None
     text_audit: dict[str, Any] | None = None
-    forgotten: int | None = None
-    trail: int | None = None
+    forgotten: Forgetting | None = None
+    trail: Trail | None = None
+    signing: Signing | None = None
     why: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -136,13 +144,16 @@ class Gathered:
         return Figure(name, value, unit, f"config.toml: {flag}", why)
 
 
-def gather(folder: Path, text_audit: Path | None = None, policy: Path | None = None) -> Gathered:
+def gather(
+    folder: Path, text_audit: Path | None = None, policy: Path | None = None, keys: Path | None = None
+) -> Gathered:
     """Read what there is of a run.
 
     Args:
         folder: of the run.
         text_audit: data_audit.json of scripts/audit_data.py, or its folder; None: there is none.
         policy: what is kept for how long; None: nobody said.
+        keys: public keys that are trusted to sign a release; None: no signature is verified.
 
     Raises:
         ConfigError, LedgerError: it is no run; its privacy statement does not agree with its ledger; a file is damaged.
@@ -165,8 +176,8 @@ def gather(folder: Path, text_audit: Path | None = None, policy: Path | None = N
     for name, what in _RECORDS.items():
         if (folder / name).exists():
             found.records[name] = read_json_object(folder / name, what)
-    found.forgotten = _lines(folder / FORGOTTEN, "what was forgotten")
-    found.trail = _lines(folder / TRAIL, "what was done with a run")
+    found.forgotten = read_forgetting(folder, found.records.get(STATEMENT))
+    found.trail, found.signing = read_trail(folder), read_signing(folder, keys)
     _take_audit(found)
     if text_audit is not None:
         path = text_audit / _TEXT_AUDIT if text_audit.is_dir() else text_audit
@@ -195,19 +206,6 @@ def _take_audit(found: Gathered) -> None:
         found.why[AUDIT] = "audit.json is of other settings than this run's, and counts for nothing here"
     else:
         found.audit = audit
-
-
-def _lines(path: Path, what: str) -> int | None:
-    if not path.exists():
-        return None
-    number = 0
-    for line in read_lines(path, what):
-        if line.is_whole:
-            where = f"{path}:{line.number}"
-            if not isinstance(parse_json(line.content, where, what), dict):
-                raise ConfigError(expected(where, f"a line of {what}", "another value"))
-            number += 1
-    return number
 
 
 def _text_audit(path: Path, source: str) -> dict[str, Any]:

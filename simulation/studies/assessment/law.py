@@ -68,7 +68,7 @@ _TABLE = (
         GDPR,
         "5(2)",
         "whoever is responsible can show all of that",
-        (_LEDGER, TRAIL, SIGNATURES, _CHECK),
+        (_LEDGER, TRAIL, SIGNATURES, _CHECK, "scripts/check_trail.py"),
         "everything outside of the run",
     ),
     _Row(
@@ -103,7 +103,7 @@ _TABLE = (
         GDPR,
         "17",
         "people have their data erased",
-        (FORGOTTEN, _DELETIONS, _SHRED),
+        (FORGOTTEN, _DELETIONS, "scripts/forget.py", _SHRED),
         "models that were released before; who asks",
     ),
     _Row(
@@ -178,7 +178,7 @@ _TABLE = (
         CCPA,
         "1798.105",
         "people have what was collected from them deleted, and those it was passed to are told",
-        (FORGOTTEN, _DELETIONS, _SHRED),
+        (FORGOTTEN, _DELETIONS, "scripts/forget.py", _SHRED),
         "models that were passed on; who asks; what may be kept",
     ),
     _Row(CCPA, "1798.106", "people have wrong data corrected", (), "as under GDPR 16"),

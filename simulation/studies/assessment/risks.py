@@ -5,7 +5,7 @@ from typing import Any
 
 from simulation.run.files_statement import WORDS
 from simulation.run.sources import Guarantee
-from simulation.studies.assessment.gathering import PARTICIPATION, SIGNATURES, STATEMENT, SUMMARY, Gathered
+from simulation.studies.assessment.gathering import PARTICIPATION, STATEMENT, SUMMARY, Gathered
 from simulation.studies.assessment.parts import REAL_PHONES, THIS_MACHINE, Kept, Level, Risk, Safeguard, State
 from simulation.studies.assessment.processing import share_of, text_figures
 from simulation.studies.assessment.scale import STRONG_EPSILON, WEAK_EPSILON, severity_of_text
@@ -200,10 +200,11 @@ def _without_consent(run: Gathered) -> Level:
     if not rows:
         return Level(4, "whether updates of those who left are in the model is not known")
     left = sum(_number(row.get("share_of_updates")) for row in rows if row.get("group") == "withdrawn")
-    if left > 0 and run.forgotten is None:
+    done = run.forgotten if run.forgotten is not None and run.forgotten.pending is None else None
+    if left > 0 and done is None:
         return Level(3, f"{left:.1%} of all updates are of phones whose owners have withdrawn since")
-    if left > 0:
-        return Level(2, f"{left:.1%} of all updates are of owners who withdrew since; {run.forgotten} were forgotten")
+    if left > 0 and done is not None:
+        return Level(3, f"{left:.1%} of all updates are of owners who withdrew since, though phones were forgotten")
     return Level(2, "no update of a phone whose consent was withdrawn is in a sum of this run")
 
 
@@ -282,20 +283,24 @@ def _more_than_needed(run: Gathered) -> Level:
 
 
 def _cannot_delete(run: Gathered, kept: Sequence[Kept]) -> Level:
+    if run.forgotten is not None and run.forgotten.pending is not None:
+        return Level(4, run.forgotten.pending)
     if run.forgotten is not None:
-        return Level(2, f"{run.forgotten} entries of phones that were taken out; earlier releases stay out there")
+        return Level(2, f"{run.forgotten.phones} phones are on record as taken out; earlier releases stay out there")
     if any(one.what == "checkpoints/" for one in kept):
         return Level(3, "checkpoints are here to go back to; nothing shows that it was done")
     return Level(4, "no checkpoint is left to go back to, and nothing shows that it was done")
 
 
 def _unseen_release(run: Gathered) -> Level:
-    if SIGNATURES in run.records:
-        return Level(3, "there are signatures; they were not verified for this assessment")
-    return Level(4, "no signature of those who answer for it is in the run's folder")
+    if run.signing is None:
+        return Level(4, "no signature of those who answer for it is in the run's folder")
+    if run.signing.why is not None:
+        return Level(3, run.signing.why)
+    return Level(2, f"signed by {' and '.join(run.signing.held)}, and verified")
 
 
 def _cannot_show(run: Gathered) -> Level:
     if run.trail is None:
         return Level(4, "no record of commands is in the run's folder")
-    return Level(2, f"{run.trail} commands are on record; who cuts lines off the end is not seen")
+    return Level(2, f"{run.trail.commands} commands are on record; lines cut off the end are not seen by it alone")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from simulation.studies.assessment.gathering import FORGOTTEN, SIGNATURES, TRAIL, Gathered
+from simulation.studies.assessment.gathering import FORGOTTEN, SIGNATURES, STATEMENT, TRAIL, Gathered
 from simulation.studies.assessment.parts import Figure, Safeguard, state_of
 
 
@@ -59,42 +59,65 @@ def _retention(run: Gathered) -> Safeguard:
 
 
 def _forgetting(run: Gathered) -> Safeguard:
-    there = run.forgotten is not None
+    found = run.forgotten
+    figures: tuple[Figure, ...] = ()
+    why = f"{FORGOTTEN} is not there: nobody asked, or nobody was taken out"
+    if found is not None:
+        figures = (
+            Figure("requests on record", found.times, "requests", FORGOTTEN),
+            Figure("phones that they name", found.phones, "phones", FORGOTTEN),
+            run.figure("phones that were taken out", "phones", STATEMENT, "forgotten.phones"),
+            run.figure("models that were released before", "models", STATEMENT, "forgotten.earlier_releases"),
+        )
     return Safeguard(
         id="forgetting",
         name="Phones taken out again after they had trained",
-        state=state_of(there),
+        state=state_of(found is not None and found.pending is None),
         risk="cannot-delete",
         covers="later releases; what was released before cannot be called back, and its epsilon stays spent",
-        figures=(Figure("entries on record", run.forgotten, "lines", FORGOTTEN),) if there else (),
-        why=None if there else f"{FORGOTTEN} is not there: nobody asked, or nobody was taken out",
-        shown_by=FORGOTTEN,
+        figures=figures,
+        why=why if found is None else found.pending,
+        shown_by="scripts/forget.py, privacy.md (Forgotten phones)",
     )
 
 
 def _signatures(run: Gathered) -> Safeguard:
-    there = SIGNATURES in run.records
+    found = run.signing
+    figures: tuple[Figure, ...] = ()
+    if found is not None:
+        figures = (
+            Figure("roles that signed", ", ".join(found.signed) or "none", "", SIGNATURES),
+            Figure("of them, verified and of what is here", ", ".join(found.held) or "none", "", SIGNATURES),
+        )
     return Safeguard(
         id="signatures",
         name="Signatures of those who answer for a release",
-        state=state_of(there),
+        state=state_of(found is not None and found.why is None),
         risk="unseen-release",
-        covers="that they signed; this assessment does not verify the signatures",
-        figures=(Figure("signatures file", True, "", SIGNATURES),) if there else (),
-        why=None if there else run.why_not(SIGNATURES),
-        shown_by=f"{SIGNATURES}, scripts/verify_model.py",
+        covers="that they saw the statement and signed what is here; not what they made of it",
+        figures=figures,
+        why=run.why_not(SIGNATURES) if found is None else found.why,
+        shown_by=f"{SIGNATURES}, scripts/sign_off.py, scripts/verify_model.py",
     )
 
 
 def _trail(run: Gathered) -> Safeguard:
-    there = run.trail is not None
+    found = run.trail
+    figures: tuple[Figure, ...] = ()
+    if found is not None:
+        figures = (
+            Figure("commands on record", found.commands, "commands", TRAIL),
+            Figure("of them, without an end", found.without_end, "commands", TRAIL),
+            Figure("notes that ask for a look", found.notes, "notes", TRAIL),
+        )
     return Safeguard(
         id="audit-trail",
         name="A record of every command on the run",
-        state=state_of(there),
+        state=state_of(found is not None),
         risk="cannot-show",
-        covers="what was done with the project's own commands; lines cut off its end are not seen by it alone",
-        figures=(Figure("commands on record", run.trail, "lines", TRAIL),) if there else (),
-        why=None if there else run.why_not(TRAIL),
-        shown_by=TRAIL,
+        covers="what was done with the project's own commands; lines cut off its end are seen only by a head that was "
+        "kept elsewhere",
+        figures=figures,
+        why=None if found is not None else run.why_not(TRAIL),
+        shown_by="scripts/check_trail.py",
     )

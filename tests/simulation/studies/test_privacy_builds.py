@@ -10,7 +10,7 @@ from server_strategy.privacy.statement_aggregation import aggregation_json
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.artefacts import ARTEFACTS, BESIDE
 from simulation.run.statement_pages import statement_pages
-from simulation.studies.privacy_builds import in_words_of_today, left_out, same_words
+from simulation.studies.privacy_builds import WRITTEN_SINCE, in_words_of_today, left_out, same_words
 from simulation.studies.privacy_evidence import compare_statement, gather
 from simulation.studies.privacy_findings import Findings, Standing
 from tests.server_strategy.privacy.test_ledger import ROUNDS, plan, play
@@ -54,6 +54,14 @@ def without_file(*names):
 
 def without_key(name):
     return lambda row: {**row, "keys": [key for key in row["keys"] if key != name]} if name in row["keys"] else row
+
+
+@pytest.mark.parametrize("name", WRITTEN_SINCE)
+def test_what_a_later_command_wrote_into_the_folder_is_no_silence_of_the_list(run, name):
+    restate(run, without_file(name))
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).write_text('{"number": 1, "schema": 1}\n')
+    assert wrongs(run) == ([], ["privacy.json: files"])
 
 
 def test_what_this_build_writes_is_recomputed_line_by_line(run):

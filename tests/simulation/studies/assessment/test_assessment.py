@@ -1,5 +1,6 @@
 """The regulator's file says what a run's files say and claims nothing; what is absent or unknown makes risks higher."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,19 +14,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from client_model.config import DataConfig
 from simulation.commands import assess as command
+from simulation.run.forgotten import Request, record_request
 from simulation.run.keys import ASSESSMENT, dotted_keys
 from simulation.run.lock import RunInUseError, only_writer
 from simulation.studies.assessment import scale
 from simulation.studies.assessment.assessment import assess
 from simulation.studies.assessment.drawing import as_svg
 from simulation.studies.assessment.flows import WIDTH, as_text
-from simulation.studies.assessment.gathering import PARTICIPATION, SIGNATURES, STATEMENT, SUMMARY, gather
+from simulation.studies.assessment.gathering import PARTICIPATION, SIGNATURES, STATEMENT, SUMMARY, TRAIL, gather
 from simulation.studies.assessment.parts import Answer, State
 from simulation.studies.assessment.processing import LEAST_PHONES, storage
+from simulation.studies.assessment.records import SIGNERS, Forgetting, Signing, read_forgetting
 from simulation.studies.assessment.risks import residual_risks, total_epsilon
 from simulation.studies.assessment.safeguards import safeguards
 from simulation.studies.assessment.showing import FIGURES, PAGE, TEXT, print_assessment
@@ -33,12 +37,15 @@ from simulation.studies.audits.audit import Audit, settings_digest, write_audit
 from simulation.studies.data_audit.audit import audit_text
 from simulation.studies.data_audit.report import write_report
 from simulation.studies.retention import CATEGORIES, delete_from_run, look_at_run
+from simulation.studies.sign_off import sign_off
 from simulation.tables import _PlainConsole
 from tests.conftest import ROOT
 from tests.simulation.run.test_keys import fit
 from tests.simulation.storage.encrypted_run import DIGITS, TINY, key_file, played, write_messages
 from tests.simulation.studies.audits.test_attack import attack
+from tests.simulation.studies.signed_runs import export, make_run, signing_key
 from typefleet.errors import ConfigError
+from typefleet.signing.key_files import public_content
 
 HOSTILE = "<img src=x onerror=alert(1)> *b* [l](j).jsonl"  # the name of a file of messages
 RUNS = ("safe", "plain", "none")
@@ -217,7 +224,8 @@ def test_an_encrypted_run_needs_no_key_and_says_what_is_encrypted(all_written):
     sealed = {one["what"]: one["encrypted"] for one in said["processing"]["storage"]}
     assert sealed["checkpoints/"] and not sealed["config.toml"]
     states = {one["id"]: one["state"] for one in said["safeguards"]}
-    on = {"encryption", "secure-aggregation", "consent", "minimisation", "differential-privacy", "clipping", "purpose"}
+    on = {"encryption", "secure-aggregation", "consent", "minimisation", "differential-privacy"}
+    on |= {"clipping", "purpose", "audit-trail"}
     assert {name for name, state in states.items() if state == "on"} == on
 
 
@@ -304,6 +312,61 @@ def test_a_policy_is_held_against_what_is_there(assessed, tmp_path, days, level)
     assert {one["keep_days"] for one in said["processing"]["storage"]} == {float(days), None}
 
 
+def signed(root, key):
+    seen = hashlib.sha256((root / "privacy.md").read_bytes()).hexdigest()
+    sign_off(StringIO(), root, key.signer.role, key, seen=seen)
+
+
+def test_signatures_count_once_all_have_signed_and_they_are_verified(tmp_path):
+    root, trusted = make_run(tmp_path / "run"), tmp_path / "trusted.toml"
+    keys = [signing_key(role, name) for role, name in zip(SIGNERS, ("ann", "eve"), strict=True)]
+    trusted.write_bytes(b"".join(public_content(key.signer) for key in keys))
+
+    def told(*flags):
+        *_, said = written(root, *flags)
+        state = {one["id"]: (one["state"], one["why"]) for one in said["safeguards"]}["signatures"]
+        return *state, {one["id"]: one["likelihood"]["level"] for one in said["risks"]}["unseen-release"]
+
+    assert told("--keys", trusted) == ("off", f"{SIGNATURES} is not in the run's folder", 4)
+    signed(root, keys[0])
+    assert told("--keys", trusted) == ("off", "no signature by privacy-officer", 3)
+    signed(root, keys[1])
+    assert told() == ("off", "the signatures were not verified: no keys were handed in (--keys)", 3)
+    assert told("--keys", trusted) == ("on", None, 2)
+    export(root, b"another network")
+    state, why, level = told("--keys", trusted)
+    assert (state, level) == ("off", 3) and "one of another" in why
+
+
+def test_a_phone_counts_as_forgotten_once_the_statement_says_so(assessed, tmp_path):
+    root = copied(assessed, "plain", tmp_path)
+    assert gather(root).forgotten is None
+    record_request(root, Request.of(np.arange(3, dtype=np.uint64)))
+    (root / STATEMENT).unlink()  # which would not agree with the record
+    (root / "privacy_head.json").unlink()
+    found = gather(root)
+    assert found.forgotten is not None and (found.forgotten.times, found.forgotten.phones) == (1, 3)
+    assert rated(found)["cannot-delete"].likelihood.level == 4
+    told = replace(found, records={STATEMENT: {"facts": {"forgotten": {"times": 1}}}})
+    told.forgotten = read_forgetting(root, told.records[STATEMENT])
+    assert rated(told)["cannot-delete"].likelihood.level == 2
+    log = root / "forgotten.jsonl"
+    log.write_text(log.read_text().replace('"phones": [', '"phones": ["0123456789abcdef", '))
+    with pytest.raises(ConfigError, match=r"forgotten\.jsonl:1: expected"):
+        gather(root)
+
+
+def test_a_record_of_commands_that_was_changed_is_refused(assessed, tmp_path):
+    root = copied(assessed, "plain", tmp_path)
+    lines = (root / TRAIL).read_text().splitlines(keepends=True)
+    (root / TRAIL).write_text("".join(lines[1:]))
+    with pytest.raises(ConfigError, match=r"audit_trail\.jsonl"):
+        gather(root)
+    (root / STATEMENT).unlink()
+    with pytest.raises(ConfigError, match=r"audit_trail\.jsonl:1: expected"):
+        gather(root)
+
+
 # The scale ------------------------------------------------------------------------------------------------------
 
 
@@ -315,17 +378,16 @@ def rated(run):
 def everything(root):
     """A run of which as much is known as can be."""
     audit_of(root, *(replace(attack(), name=name) for name in ("canaries: a", "fairness: a", "poison: a")))
-    (root / SIGNATURES).write_text("{}")
-    for name in ("forgotten.jsonl", "audit_trail.jsonl"):
-        (root / name).write_text("{}\n")
     run = gather(root)
+    run.forgotten, run.signing = Forgetting(1, 2, None), Signing(SIGNERS, SIGNERS, None)
+    assert run.trail is not None
     kinds = [{"kind": kind, "messages": 0} for kind in ("iban", "national-id", "card", "birth-date")]
     run.text_audit = {"personal": kinds, "redactable": {"messages": 0}}
     run.policy = dict.fromkeys(CATEGORIES, 36_500.0)
     return run
 
 
-LESS = ("audit", "text_audit", "policy", "forgotten", "trail", STATEMENT, SUMMARY, PARTICIPATION, SIGNATURES)
+LESS = ("audit", "text_audit", "policy", "forgotten", "trail", "signing", STATEMENT, SUMMARY, PARTICIPATION)
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -338,7 +400,7 @@ def test_what_is_not_known_or_not_there_makes_no_risk_smaller(assessed, tmp_path
         after = rated(less)
         assert all(after[one].score >= before[one].score for one in before), what
         rises |= {what} if any(after[one].score > before[one].score for one in before) else set()
-    assert rises >= {"text_audit", "policy", "forgotten", "trail", SIGNATURES, "audit"}
+    assert rises >= {"text_audit", "policy", "forgotten", "trail", "signing", "audit"}
 
 
 def test_every_safeguard_that_is_not_there_is_counted_at_its_risk(run):

@@ -1,0 +1,136 @@
+"""What a run has on record of what was done with it: who signed, what was forgotten, which commands were given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError
+from simulation.audit_trail import TRAIL
+from simulation.run.forgotten import Forgotten, read_requests
+from simulation.run.release_document import things_of
+from simulation.run.release_signatures import Wanted, read_signatures, require_signatures
+from simulation.studies.trail_check import check_trail
+from typefleet.errors import ConfigError, InputError
+from typefleet.signing.key_files import ROLES, read_trusted
+
+SIGNERS = ("trainer", "privacy-officer")
+"""Roles that have to sign before a release is one that those who answer for it have seen."""
+
+
+@dataclass(frozen=True)
+class Signing:
+    """Signatures of a release.
+
+    Attributes:
+        signed: roles that signed.
+        held: of them, those whose signature was verified, and is of what is here.
+        why: what keeps it from being signed by all and verified, in words; None: nothing does.
+    """
+
+    signed: tuple[str, ...]
+    held: tuple[str, ...]
+    why: str | None
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """Phones that a run was told to forget.
+
+    Attributes:
+        times: how often it was told.
+        phones: named by all lines together.
+        pending: why it is not known to have been done; None: it was.
+    """
+
+    times: int
+    phones: int
+    pending: str | None
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The record of commands; each line follows the one before it.
+
+    Attributes:
+        commands: that were given.
+        without_end: of them, those that were killed or are at work.
+        notes: that ask for a look, by scripts/check_trail.py.
+    """
+
+    commands: int
+    without_end: int
+    notes: int
+
+
+def read_signing(root: Path, keys: Path | None) -> Signing | None:
+    """Who signed, and whether it holds.
+
+    Args:
+        root: of the run's folder.
+        keys: TOML file with the public keys that are trusted; None: nothing is verified.
+
+    Raises:
+        InputError: a file is damaged, or the keys cannot be used.
+    """
+    trusted = None if keys is None else read_trusted(keys)
+    path = root / RELEASE_SIGNATURES
+    if not path.exists():
+        return None
+    found = read_signatures(path)
+    signed = tuple(role for role in ROLES if found.by(role) is not None)
+    if trusted is None:
+        return Signing(
+            signed, (), _lacking(signed) or "the signatures were not verified: no keys were handed in (--keys)"
+        )
+    if found.salt is None:
+        return Signing(signed, (), "the signatures are those of a release that was passed on")
+    held: list[str] = []
+    try:
+        things = things_of(root, found.salt)
+        for role in (one for one in ROLES if one in signed):
+            require_signatures(path, Wanted((role,), trusted), things)
+            held.append(role)
+    except (InputError, VerificationError) as error:
+        return Signing(signed, tuple(held), str(error).removeprefix(f"{root}/"))
+    return Signing(signed, tuple(held), _lacking(signed))
+
+
+def _lacking(signed: tuple[str, ...]) -> str | None:
+    missing = [role for role in SIGNERS if role not in signed]
+    return f"no signature by {' and '.join(missing)}" if missing else None
+
+
+def read_forgetting(root: Path, statement: Mapping[str, Any] | None) -> Forgetting | None:
+    """What a run was told to forget, and whether it has.
+
+    Args:
+        root: of the run's folder.
+        statement: content of privacy.json, which agrees with the ledger; None: there is none.
+
+    Raises:
+        ConfigError: the record was changed.
+    """
+    requests = read_requests(root)
+    if not requests:
+        return None
+    life, pending = Forgotten(requests=requests).life, None
+    facts = None if statement is None else statement.get("facts")
+    told = facts.get("forgotten") if isinstance(facts, dict) else None
+    if life and (not isinstance(told, dict) or told.get("times") != life):
+        pending = "the run was told to forget phones, and its statement does not say that it has"
+    return Forgetting(len(requests), sum(len(one.phones) for one in requests), pending)
+
+
+def read_trail(root: Path) -> Trail | None:
+    """The commands on record.
+
+    Raises:
+        ConfigError: a line was changed, moved or taken out.
+    """
+    if not (root / TRAIL).exists():
+        return None
+    found = check_trail(root)
+    if found.wrongs:
+        raise ConfigError(found.wrongs[0])
+    return Trail(len(found.steps), sum(one.end is None for one in found.steps), len(found.notes))
