@@ -157,8 +157,9 @@ class Figures:
             key = f"{who}_peak_rss_bytes"
             if "50 rounds" in self._measured:
                 peaks = [r["profile"][key] / 1e9 for r in self._measured["50 rounds"][0]["rounds"]]
-                # A peak never falls: it moves with the two or three sums of 11 MB that happen to be under way.
-                name, grown = f"{who}'s peak, growth from round 5 to 50", peaks[49] - peaks[4]
+                # A peak never falls: it moves with the two or three sums of 11 MB that happen to be under way, and
+                # until the blocks that the C library keeps are there.
+                name, grown = f"{who}'s peak, growth from round 20 to 50", peaks[49] - peaks[19]
                 yield self._figure("50 rounds", "memory", name, "GB", [grown], target=0.03, less_is_better=True)
             if "5,000 phones" in self._measured:
                 peak = max(r["profile"][key] for r in self._measured["5,000 phones"][0]["rounds"]) / 1e9

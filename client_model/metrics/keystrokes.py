@@ -123,7 +123,7 @@ def _letters_needed(
     place: NDArray[np.signedinteger[Any]] = np.arange(size.sum(), dtype=index)  # [m]
     place += np.repeat((first[:, 0] - begin).astype(index), size)
     ids = table.alphabetical.take(place)  # [m]
-    row_begins = (late * logits.shape[1]).astype(index)  # [n]
+    row_begins: NDArray[Any] = (late * logits.shape[1]).astype(index)  # [n]
     other = logits.reshape(-1).take(np.repeat(row_begins, size) + ids)  # [m]
     own = np.repeat(logits[late, target], size)  # [m]
     above = other > own  # [m]
