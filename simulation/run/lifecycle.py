@@ -314,9 +314,10 @@ def checkpoint(run: Run, forget_noise: bool = False) -> None:
     Args:
         run: in progress, or over.
         forget_noise: of one that is over: leave the state of its noise out, here and in the earlier checkpoints that
-            are kept to go back to; where those are but a number of the newest, none stays.
+            are kept to go back to; where those are but a number of the newest, or the noise of later rounds would
+            need that state, none stays.
     """
-    state = {
+    state: State = {
         "weights": run.flat,
         "tokens_by_phone": run.tokens_by_phone,
         "strategy": run.strategy.state(),
@@ -325,7 +326,9 @@ def checkpoint(run: Run, forget_noise: bool = False) -> None:
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        state, keep = noise_forgotten(state), kept_when_over(keep)
+        mechanism = run.strategy.plan.mechanism
+        shared = mechanism is not None and not mechanism.independent
+        state, keep = noise_forgotten(state), kept_when_over(keep, noise_is_shared=shared)
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,
