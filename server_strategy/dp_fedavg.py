@@ -173,6 +173,11 @@ class DPFedAvg(Strategy):
         return self._releases.made
 
     @property
+    def of_earlier_lives(self) -> int:
+        """Releases made before the run went back to forget phones, which did not lead to its weights."""
+        return self.ledger.of_earlier_lives()
+
+    @property
     def last_evaluation(self) -> PhoneCounts | None:
         """What was counted on each held-out phone when they were asked last."""
         return self._evaluation.last
@@ -200,6 +205,15 @@ class DPFedAvg(Strategy):
     def before_each_release(self, permit: Callable[[PrivacySpent], None]) -> None:
         """Ask for leave before each release, with what is spent once it is made; who refuses raises."""
         self._releases.permit = permit
+
+    def go_back(self, phones: int, server_round: int) -> None:
+        """Go on from the last release that was made or loaded as if some phones had never come; it is on record then.
+
+        Args:
+            phones: how many the run is without from now on.
+            server_round: after which it goes on.
+        """
+        self._releases.go_back(phones, server_round)
 
     def spent(self, ended: bool) -> PrivacySpent:
         """What is spent so far.

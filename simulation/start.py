@@ -63,7 +63,7 @@ def _start(
         if not resume:
             require_admission(accepted)
     with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
-        if not (resume and _is_finished(config)):
+        if accepted.forgotten.life or not (resume and _is_finished(config)):
             used.start()
         with step("loading TensorFlow, counting the vocabulary"):
             import_tensorflow_quietly()

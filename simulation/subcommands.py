@@ -52,6 +52,7 @@ SUBCOMMANDS = {
     ),
     "aggregation": Subcommand("price_aggregation", "show what it costs that the server sees no single update"),
     "cache": Subcommand("show_cache", "show what is kept of files of messages, and empty it"),
+    "forget": Subcommand("forget", "take phones out of a run, as if they had never come"),
     "rotate-key": Subcommand("rotate_key", "wrap the keys of encrypted runs by another storage key"),
     "shred": Subcommand("shred", "erase the key of an encrypted run, and the run with it"),
     "retain": Subcommand("retain", "delete what has been kept for as long as a policy says"),

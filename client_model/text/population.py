@@ -184,10 +184,14 @@ def text_key_of(spec: PopulationSpec) -> bytes:
 @lru_cache(maxsize=4)
 def most_phones_of_a_person(spec: PopulationSpec) -> int:
     """How many phones hold messages of the same person, at most."""
-    if not spec.further:  # which is known without opening it
-        return 1
-    population = _all_text(spec, b"")
+    population = _all_text(spec, b"") if spec.further else None  # else it is known without opening it
     return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
+
+
+def phones_with_text_of(spec: PopulationSpec, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some phones, and those that hold messages drawn from theirs: int64, sorted."""
+    population = _all_text(spec, b"") if spec.further else None
+    return population.with_text_of(phones) if isinstance(population, FurtherPhones) else phones
 
 
 def prepare_population(
@@ -223,8 +227,10 @@ def prepare_population(
         size = DEFAULT_PHONES if fleet_size is None else fleet_size
         return _limited(PopulationSpec(seed, size), config, start_s, split, is_dated=False)
     path, folder = tokenised_text(config, message_format, storage_key)
-    file = TokenisedFile(folder)
-    phones, spec = file.num_phones, PopulationSpec(seed, fleet_size or file.num_phones, str(folder))
+    phones, spec = (
+        (file := TokenisedFile(folder)).num_phones,
+        PopulationSpec(seed, fleet_size or file.num_phones, str(folder)),
+    )
     if fleet_size is not None and fleet_size > phones:
         if split is None:
             raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))

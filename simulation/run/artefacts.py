@@ -216,6 +216,12 @@ ARTEFACTS = (
         (Keys((), "names of files and dates", SETTINGS),),
         by="script",
     ),
+    Artefact(
+        "forgotten.jsonl",
+        "which phones are never let in again, by labels of their own",
+        (Keys((), "digests of user ids, and the salt that they are made with", ONE_PHONE),),
+        by="script",
+    ),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),
 )
 # What depends on phones and lies elsewhere, or nowhere but in memory.

@@ -119,8 +119,14 @@ def _write(path: Path, state: State, about: dict[str, Any]) -> Path:
     return path
 
 
-def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
+def load_newest_checkpoint(
+    folder: Path, usable: Callable[[Checkpoint], bool] | None = None
+) -> tuple[Checkpoint, list[str]]:
     """The newest checkpoint that is whole, and a note for each damaged one passed over.
+
+    Args:
+        folder: of the checkpoints.
+        usable: says of one that is whole whether it will do; None: each does.
 
     Raises:
         CheckpointError: there is none, or the newest that is whole holds something else.
@@ -129,10 +135,17 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
     damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
         stored = _load(path)
-        if isinstance(stored, Checkpoint):
+        if not isinstance(stored, Checkpoint):
+            damaged.append(stored)
+        elif usable is None or usable(stored):
             return stored, [f"{what}; falling back to the one before" for what in damaged]
-        damaged.append(stored)
     raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
+
+
+def whole_checkpoint(path: Path) -> Checkpoint | None:
+    """What a file holds; None if it is damaged. See `load_newest_checkpoint` for what is raised."""
+    stored = _load(path)
+    return stored if isinstance(stored, Checkpoint) else None
 
 
 def _load(path: Path) -> Checkpoint | str:

@@ -188,6 +188,7 @@ CONFIG = (
 )
 
 _SUMS = ("aggregation.*", "facts.aggregation.*")
+_GONE = ("forgotten.*", "facts.forgotten.*")
 _FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files", "words")
 _PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
 _SAID = (
@@ -214,6 +215,7 @@ STATEMENT = (
     passed("audit.*", "facts.audit.*"),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
+    Keys(_GONE, "how many phones were forgotten, and what had been released by then", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
     Keys(
         ("recompute", "facts.recompute"),

@@ -11,6 +11,7 @@ from client_model.learning.language_model import unflatten
 from client_model.text.population import most_phones_of_a_person, text_source
 from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_account import other_runs_json
+from server_strategy.privacy.statement_forgotten import PhonesForgotten
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.aggregation_told import NOT_SHOWN, aggregation_facts
@@ -135,7 +136,21 @@ def statement_facts(run: Run) -> StatementFacts:
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=words,
         aggregation=aggregation_facts(run.config),
+        forgotten=phones_forgotten(run),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
+    )
+
+
+def phones_forgotten(run: Run) -> PhonesForgotten | None:
+    """What the statement says of phones that the run is without for good; None: nobody was forgotten."""
+    gone = run.prepared.forgotten
+    if not gone.requests:
+        return None
+    return PhonesForgotten(
+        phones=len(gone.phones),
+        times=gone.life,
+        earlier_releases=run.strategy.of_earlier_lives,
+        of_earlier_runs=sum(len(one.phones) for one in gone.requests if one.taken_over),
     )
 
 

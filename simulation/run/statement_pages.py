@@ -27,7 +27,7 @@ def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFact
         spent: so far.
         facts: of the run around the mechanism.
     """
-    unsaid = {_COMMAND, *(name for name in ("aggregation", "audit") if getattr(facts, name) is None)}
+    unsaid = {_COMMAND, *(name for name in ("aggregation", "audit", "forgotten") if getattr(facts, name) is None)}
     told = {name: value for name, value in asdict(facts).items() if name not in unsaid}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
     return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)

@@ -42,6 +42,7 @@ ALWAYS_KEPT = (
     *("model/weights.npz", "model/vocab.txt", "model/keyboard*.tflite", "model/manifest.json", "model/manifest.sig"),
     *("model/test_vectors.json", "privacy.md", "privacy.json", "privacy_head.json", "privacy_head.sig"),
     *("summary.json", "config.toml", "privacy_ledger.jsonl", "storage_key.json", "deletions.jsonl", ".lock"),
+    "forgotten.jsonl",
 )
 _TABLE = "keep_days"
 _DAY_S = 86_400.0

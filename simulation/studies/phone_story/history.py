@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
-from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
-from server_strategy.privacy.ledger_paths import way_to
+from server_strategy.privacy.ledger_lines import decode_labels, is_release, life_begins, read_ledger
+from server_strategy.privacy.ledger_paths import given_up, way_to
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.participation_log import ParticipationLog
 from server_strategy.privacy.plan import PrivacyPlan
@@ -39,12 +39,13 @@ from typefleet.errors import ConfigError, expected
 from typefleet.steps import each
 
 GIVEN, NOISED, COUNTED = "given", "chosen with noise", "counted without noise"  # the words that the model knows
-TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL = (  # what a phone is there for in a run
+TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL, FORGOTTEN = (  # what a phone is there for in a run
     "may be asked to train",
     "held out, and measured",
     "held out, and never measured",
     "its owner does not agree to training",
     "too little memory",
+    "taken out of the run",
 )
 IN_SUM, NOT_USED = "in the sum", "not used"
 ENDED = {
@@ -73,8 +74,9 @@ class PhoneHistory:
     """A phone's part in a run."""
 
     label: str  # as the run's records show it
-    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL
+    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN
     asked: tuple[Asked, ...]
+    before: int  # times that its update was in a sum before the run went back to forget phones, which is not kept
     rounds: int  # of the run
     releases: int
     most_participations: int  # that the run's epsilon is of
@@ -156,6 +158,7 @@ class RunHistory:
             label=f"{int(self._labels[phone]):016x}",
             role=role_of(prepared, phone),
             asked=tuple(self._replay.told(phone)),
+            before=self._before(self._labels[phone]),
             rounds=self._rounds,
             releases=len(self._way),
             most_participations=spent["max_participations"],
@@ -167,15 +170,25 @@ class RunHistory:
             words_counted=words != GIVEN and phone in prepared.counted_phones,
         )
 
+    def _before(self, label: np.uint64) -> int:
+        """How many releases of an earlier life of the run a phone is in, which did not lead to its weights."""
+        entries, ends = self._entries, life_begins(self._entries)
+        lines = [] if self._last is None else given_up(entries, self._last, everything=True)
+        return sum(
+            line < ends and bool((decode_labels(entries[line]["participants"]) == label).any()) for line in lines
+        )
+
 
 def role_of(prepared: Prepared, phone: int) -> str:
-    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL.
+    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN.
 
     Args:
         prepared: the run, as of its end.
         phone: number in the fleet.
     """
     config, fleet, one = prepared.config, prepared.fleet, np.array([phone])
+    if phone in prepared.forgotten.phones:
+        return FORGOTTEN
     if phone in prepared.held_out_phones:
         return MEASURED if _ever_agreed(fleet, EVALUATE, one, prepared.asked_at_s) else HELD_OUT
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
@@ -226,7 +239,8 @@ def _not_as_it_was(server_round: int) -> ConfigError:
         expected(
             f"round {server_round} of the run",
             "to come out as its ledger has it when it is planned again, by the settings and the data of the run",
-            "another one: the data has changed, or a round was played again without phones that had failed",
+            "another one: the data has changed, or a round was played again without phones that had failed, or phones "
+            "that it had asked were forgotten since",
         )
     )
 

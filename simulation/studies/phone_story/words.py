@@ -13,6 +13,7 @@ from simulation.clock import simulated_date
 from simulation.config import RunConfig
 from simulation.studies.phone_story.history import (
     COUNTED,
+    FORGOTTEN,
     HELD_OUT,
     IN_SUM,
     MEASURED,
@@ -100,6 +101,14 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
             "stayed on the phone.",
         )
     left = _words_left(history)
+    if history.role == FORGOTTEN:
+        gone = "This phone was taken out of the run. The keyboard was made again as if it had never been asked."
+        return (" ".join((gone, *_before(history))),)
+    if not history.asked and history.before:
+        again = (
+            "Other phones were taken out of the run, and the keyboard was made again. This phone was not asked for it."
+        )
+        return (" ".join((again, *_before(history), left)).rstrip(),)
     if not history.asked:
         return (f"{_WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
     up = sum(one.upload_bytes for one in history.asked) / _MB
@@ -107,6 +116,17 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
     return (
         f"The phone was asked to train {times(len(history.asked))}. Its work was used {times(len(history.in_sum))}.",
         f"{sent} {left}".rstrip(),
+        *(f"Later, other phones were taken out. The keyboard was made again. {text}" for text in _before(history)),
+    )
+
+
+def _before(history: PhoneHistory) -> tuple[str, ...]:
+    """What the phone did before the run went back to take some phones out."""
+    if not history.before:
+        return ()
+    return (
+        f"Before that, its work was used {times(history.before)}. Keyboards that went out then cannot be called back. "
+        "When it was asked then is not kept any more.",
     )
 
 
@@ -120,7 +140,7 @@ def _words_left(history: PhoneHistory) -> str:
 
 def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     if not history.asked:
-        return ("It did not train.",), ()
+        return ("It did not train." if not history.before else "When it trained is not kept any more.",), ()
     minutes = sum(one.minutes for one in history.asked)
     said = [
         "The phone is only asked while it rests on the charger, on Wi-Fi, and nobody uses it.",
@@ -155,7 +175,8 @@ def _minutes(minutes: float) -> str:
 
 def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if not history.asked:
-        return ("No change to the keyboard was sent from this phone.",)
+        sent = "No change to the keyboard was sent from this phone."
+        return (sent if not history.before else "How much it sent is not kept any more.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
     fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
@@ -183,7 +204,7 @@ def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     said = ["Nobody saw your messages. They never left the phone.", *_of_words(history)]
     if history.role == MEASURED:
         return (*said, "The people who run the server do see the counts of this phone.")
-    if not any(one.upload_bytes for one in history.asked):
+    if not any(one.upload_bytes for one in history.asked) and not history.before:
         return tuple(said)
     if config.aggregation.protocol == "secagg":
         whom = "a whole round" if config.aggregation.robust == "none" else "a small group of phones"
@@ -209,19 +230,21 @@ def _of_words(history: PhoneHistory) -> tuple[str, ...]:
 
 
 def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
-    if history.role in (MEASURED, HELD_OUT, REFUSED) and not history.words_counted:
+    never = history.role in (MEASURED, HELD_OUT, REFUSED) or (history.role == FORGOTTEN and not history.before)
+    if never and not history.words_counted:
         return ("This phone does not shape the keyboard, so the keyboard cannot give you away.",)
     if history.plan.mechanism is None:
         used = "But nothing from your phone is in it."
         if history.in_sum or history.words_counted:
             used = "Your phone's part can stand out in it."
         return (f"No noise was added in this run. So nothing limits what the keyboard can give away. {used}",)
+    own = len(history.in_sum) + history.before
     said = [
         "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure whether your phone "
         "took part, even with all other phones in hand. Epsilon says how sure they could get: 0 means not at all, "
         "and each 1 more can make the odds of a right guess almost three times as high.",
         f"For every phone, this run promises epsilon {_number(history.epsilon)} at most. That counts a phone that "
-        f"took part {times(history.most_participations)}. Your phone took part {times(len(history.in_sum))}. For it "
+        f"took part {times(history.most_participations)}. Your phone took part {times(own)}. For it "
         f"alone, epsilon is {_number(history.own_epsilon)}.",
     ]
     if history.plan.modelled_cohort is not None:
@@ -243,6 +266,8 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
 
 
 def _stop(history: PhoneHistory) -> tuple[str, ...]:
+    if history.role == FORGOTTEN:
+        return ("This phone is out for good. It is never asked again.", "Your own keyboard keeps working.")
     said = [
         "On a real phone you can leave at any time. From then on the phone is not asked any more, and nothing more "
         "goes out."

@@ -248,7 +248,7 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         "membership.png",
         "poison.png",
     }
-    scripts |= {"deletions.jsonl", "storage_key.json"}  # the second only of a run with a storage key
+    scripts |= {"deletions.jsonl", "forgotten.jsonl", "storage_key.json"}  # the last only of a run with a storage key
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("consent.origin")  # where owners may refuse
     found["participation.json"] |= {"not_shown.why", "text"}  # with --aggregation.protocol, which has null as text

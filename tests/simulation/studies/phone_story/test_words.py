@@ -9,6 +9,7 @@ import pytest
 from simulation.studies.phone_story.history import (
     COUNTED,
     ENDED,
+    FORGOTTEN,
     GIVEN,
     HELD_OUT,
     IN_SUM,
@@ -50,7 +51,16 @@ def config_of(protocol="none", noise_place="server", latency=None, goal=20):
 
 
 def history_of(
-    outcomes=(), *, epsilon=6.3, modelled=20_000, source="secret", words=GIVEN, role=TRAINS, sent=1000, counted=None
+    outcomes=(),
+    *,
+    before=0,
+    epsilon=6.3,
+    modelled=20_000,
+    source="secret",
+    words=GIVEN,
+    role=TRAINS,
+    sent=1000,
+    counted=None,
 ):
     asked = tuple(
         Asked(round=n, began_s=3600.0 * n, minutes=n, tokens=75, outcome=one, download_bytes=1000, upload_bytes=sent)
@@ -63,6 +73,7 @@ def history_of(
         label="00c0ffee00c0ffee",
         role=role,
         asked=asked,
+        before=before,
         rounds=9,
         releases=9,
         most_participations=5,
@@ -94,6 +105,10 @@ HISTORIES = [
     history_of(words=COUNTED, epsilon=None),
     history_of(words=COUNTED, counted=False),
     history_of([*ENDED.values()], sent=0),
+    history_of(role=FORGOTTEN),
+    history_of(role=FORGOTTEN, before=2),
+    history_of([IN_SUM], before=1),
+    history_of(before=1),
 ]
 CONFIGS = [config_of(*one) for one in product(("none", "secagg"), ("server", "phones"), (None, 0.5), (8, 20))]
 
@@ -169,3 +184,13 @@ def test_there_is_a_row_for_each_time():
     rows = story_of(HISTORIES[1], config_of()).sections[2].rows
     assert [row[0] for row in rows[1:]] == [f"2026-01-05 0{n}:00" for n in range(1, 7)]
     assert [row[3] for row in rows[1:]] == ["60 seconds", *(f"{n} minutes" for n in range(2, 7))]
+
+
+def test_a_phone_that_was_taken_out_is_told_so_and_what_went_out_before():
+    gone, never, other = (told(one, config_of()) for one in (HISTORIES[-3], HISTORIES[-4], HISTORIES[-2]))
+    assert "taken out of the run" in gone and "used twice" in gone and "cannot be called back" in gone
+    assert "out for good" in gone and "No change to the keyboard was sent" not in gone and "was not hidden" in gone
+    assert "cannot be called back" not in never and "does not shape the keyboard" in never
+    left = told(HISTORIES[-1], config_of())
+    assert "never asked" not in left and "Nothing left it" not in left and "used once" in left
+    assert "other phones were taken out" in other and "Your phone took part twice" in other
