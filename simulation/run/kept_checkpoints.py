@@ -56,6 +56,11 @@ def to_drop(numbers: Sequence[int], keep: KeepCheckpoints) -> list[int]:
     return dropped
 
 
-def kept_when_over(keep: KeepCheckpoints) -> KeepCheckpoints:
-    """What is kept of a run that is over and has forgotten its noise: nobody goes on from one of the newest."""
-    return 1 if isinstance(keep, int) else keep
+def kept_when_over(keep: KeepCheckpoints, *, noise_is_shared: bool) -> KeepCheckpoints:
+    """What is kept of a run that is over and has forgotten its noise: what can still be gone back to, and the last.
+
+    Args:
+        keep: while the run went on.
+        noise_is_shared: between releases; then nobody goes on from an earlier state without that of its noise.
+    """
+    return 1 if noise_is_shared or isinstance(keep, int) else keep

@@ -318,7 +318,8 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     Args:
         run: in progress, or over.
         forget_noise: of one that is over: leave the state of its noise out, here and in the earlier checkpoints that
-            are kept to go back to; where those are but a number of the newest, none stays.
+            are kept to go back to; where those are but a number of the newest, or the noise of later rounds would
+            need that state, none stays.
         keep_all: delete none, whatever the settings say.
 
     Returns:
@@ -333,7 +334,8 @@ def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) 
     keep = run.config.engine.keep_checkpoints
     folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        state, keep = noise_forgotten(state), kept_when_over(keep)
+        shared = not getattr(run.strategy.plan.mechanism, "independent", True)
+        state, keep = noise_forgotten(state), kept_when_over(keep, noise_is_shared=shared)
     about = {
         "fingerprint": fingerprint(run.prepared),
         "salt": run.salt,

@@ -1,5 +1,6 @@
-"""What it costs to forget phones exactly, and what is cheaper and not exact.
+"""Forgetting phones: exactly, what that costs, and what is cheaper and not exact.
 
+`forget` takes phones out of a run, and shows what that means.
 `arrivals` says when phones first took part, in a run or in a dry one; `replay_cost` what it costs to play the rounds
 since again, by the checkpoints that are kept; `remains` what differential privacy leaves to be known of a phone that
 stays in. `unlearning` is an approximate method, and `leak` what an attacker still learns after it, after a retraining

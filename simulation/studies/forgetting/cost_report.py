@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from server_strategy.privacy.mechanisms.door import mechanism_kind
 from simulation.config import RunConfig
 from simulation.studies.forgetting.arrivals import Arrivals, arrivals_of_dry_run, arrivals_of_run
 from simulation.studies.forgetting.remains import FALSE_POSITIVES, Remains, what_remains
 from simulation.studies.forgetting.replay_cost import (
     KEEPS,
     Kept,
+    NoiseForgotten,
     mean_share,
     mean_when_asked,
     shares_by_arrival,
@@ -38,19 +40,25 @@ def price(stream: TextIO, config: RunConfig, root: Path | None) -> None:
         print_remains(stream, what_remains(root))
 
 
-def forgets_noise(config: RunConfig) -> bool:
-    """Whether a run takes the state of its noise off its disk when it is over."""
+def forgets_noise(config: RunConfig) -> NoiseForgotten | None:
+    """What becomes of the state of a run's noise when it is over; None: it stays, or there is none.
+
+    Args:
+        config: of the run.
+    """
     privacy = config.privacy
-    return privacy.mechanism != "none" and privacy.noise_source == "secret" and not privacy.keep_noise_secret
+    if privacy.mechanism == "none" or privacy.noise_source != "secret" or privacy.keep_noise_secret:
+        return None
+    return NoiseForgotten(is_shared=not getattr(mechanism_kind(privacy.mechanism).makes, "independent", False))
 
 
-def print_costs(stream: TextIO, arrivals: Arrivals, forgets: bool) -> None:
+def print_costs(stream: TextIO, arrivals: Arrivals, forgets: NoiseForgotten | None) -> None:
     """Print both tables.
 
     Args:
         stream: where to.
         arrivals: who came when.
-        forgets: the run forgets its noise when it is over.
+        forgets: what becomes of the state of the run's noise when it is over; None: it stays.
     """
     console, rounds = console_for(stream), arrivals.rounds
     every = [Kept(keep, arrivals.written) for keep in KEEPS]
@@ -74,10 +82,9 @@ def print_costs(stream: TextIO, arrivals: Arrivals, forgets: bool) -> None:
     print_table(console, ("first\ntook part", "of the\nphones, %", *names), rows)
     console.print("Rounds to play again, on average over phones, if they ask while the run goes on:")
     print_table(console, ("asks so many\nrounds later", *map(str, KEEPS)), _asked_later(arrivals, every))
-    if forgets:
-        console.print(
-            "The noise of such a run is secret: when it is over, of a number of newest checkpoints the last one stays."
-        )
+    if forgets is not None:
+        of_what = "however many were kept" if forgets.is_shared else "of a number of newest checkpoints"
+        console.print(f"The noise of such a run is secret: when it is over, {of_what}, the last one stays.")
 
 
 def _asked_later(arrivals: Arrivals, every: Sequence[Kept]) -> list[list[str]]:

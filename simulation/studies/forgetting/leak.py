@@ -6,6 +6,10 @@ and everybody's text, and tells the forgotten phones from people who never took 
 loss beside that of the starting weights, and beside models of the attacker's own), and by two models, the one from
 before beside the one from after, as whoever has both releases does.
 
+Unlearned is a model after the ascent of `unlearning`, until the forgotten phones' text is predicted no better than that
+of people who never took part, and some rounds of phones that stay; halted one on the way there, as far as it still
+keeps most of what it has learnt.
+
 Trained again means exactly: the same rounds, in which the forgotten phones send nothing, with fresh noise. It knows
 nothing of them, so what an attacker seems to find in it is chance, and what the two models together tell is what a
 deletion gives away by itself (Chen et al. 2021, "When machine unlearning jeopardizes privacy", arXiv:2005.02205).
@@ -40,8 +44,9 @@ from simulation.studies.forgetting.unlearning import Ascent, Flat, ascend, recov
 from typefleet.errors import ConfigError, expected
 from typefleet.steps import step
 
-BEFORE, UNLEARNED, ASCENT, AGAIN = "as it was", "unlearned", "ascent alone", "trained again"
+BEFORE, HALTED, UNLEARNED, AGAIN = "as it was", "ascent, halted", "unlearned", "trained again"
 BOTH = "two models"
+_KEPT = 0.8  # of what people gained by the training, while an ascent that is to leave a model goes on
 SCORES = (LOSS, CALIBRATED, SHADOWS, BOTH)
 
 
@@ -150,10 +155,10 @@ def _leak(
     again = training.trained(
         order, protection, sends=stay.reshape(order.shape), goal=GOAL, purpose="trained again without some"
     )
-    ascent = _ascent(training, people, before, protection, effort)
+    ascent, halted = _ascent(training, people, before, protection, effort)
     some = phones[stay][: effort.recovery_rounds * GOAL]
     unlearned = recovered(training, ascent.flat, some[: len(some) // GOAL * GOAL].reshape(-1, GOAL), protection)
-    models = {BEFORE: before, ASCENT: ascent.flat, UNLEARNED: unlearned, AGAIN: again}
+    models = {BEFORE: before, HALTED: halted, UNLEARNED: unlearned, AGAIN: again}
     return Leak(
         protection="clipping alone" if protection.name == CLIPPED else protection.name,
         told=tuple(_told(training, people, models, shadows, effort)),
@@ -166,17 +171,25 @@ def _leak(
 
 def _ascent(
     training: ProtectedTraining, people: _People, before: Flat, protection: Protection, effort: Effort
-) -> Ascent:
-    """Ended by people who are held out, whom the server may measure on, and not by those whom the attacker asks of."""
+) -> tuple[Ascent, Flat]:
+    """(the ascent until the phones are forgotten, the last weights on its way that are still of use: [num_weights]).
+
+    Both are judged by people who are held out, on whom the server may measure, not by those whom the attacker asks of.
+    """
     forgotten = people.order.ravel()[people.is_forgotten]
     strangers = training.prepared.held_out_phones[: effort.held_out]
-    start = {name: training.losses(training.start, who).mean() for name, who in (("f", forgotten), ("s", strangers))}
+    at_start = [training.losses(training.start, who).mean() for who in (forgotten, strangers)]
+    way: list[tuple[float, Flat]] = []  # (what strangers gain, in weights)
 
     def done(flat: Flat) -> bool:
-        gain = start["f"] - training.losses(flat, forgotten).mean()
-        return bool(gain <= start["s"] - training.losses(flat, strangers).mean())
+        gains = [
+            float(loss - training.losses(flat, who).mean())
+            for loss, who in zip(at_start, (forgotten, strangers), strict=True)
+        ]
+        way.append((gains[1], flat))
+        return gains[0] <= gains[1]
 
-    return ascend(
+    ascent = ascend(
         training,
         before,
         forgotten,
@@ -186,6 +199,8 @@ def _ascent(
         most_passes=effort.passes,
         rate=effort.rate,
     )
+    of_use = [flat for gain, flat in way if gain >= _KEPT * way[0][0]]
+    return ascent, of_use[-1] if of_use else before
 
 
 def _told(

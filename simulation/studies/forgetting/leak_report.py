@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TextIO
 
-from client_model.metrics.intervals import Interval
+from client_model.metrics.intervals import Interval, shown_half
 from simulation.studies.forgetting.leak import AGAIN, SCORES, Leak, Told
 from simulation.tables import console_for, print_table
 
@@ -19,29 +19,27 @@ def print_leaks(stream: TextIO, leaks: Sequence[Leak]) -> None:
     some = leaks[0]
     console.print(
         f"What is told of {some.forgotten:,} forgotten phones of {some.took_part:,} that took part once, among "
-        f"{some.others:,} that never did: area under the ROC curve, with its 95 % interval. 0.5 tells nothing; below "
-        "it is told as much as above."
+        f"{some.others:,} that never did: area under the ROC curve ± half of its 95 % interval. 0.5 tells "
+        "nothing; below it is told as much as above."
     )
     for leak in leaks:
         console.print(f"\nUnder {leak.protection}:")
-        headings = ("", "recall, %", *(f"by {score}" for score in SCORES))
+        headings = ("", "recall,\n%", "lost,\npoints", *(f"by\n{score}" for score in SCORES))
         print_table(console, headings, [_row(one) for one in leak.told])
         console.print(_in_words(leak))
 
 
 def _row(one: Told) -> list[str]:
     recall = "-" if one.recall is None else f"{100 * one.recall.mean:.1f}"
-    if one.recall_lost is not None and one.recall_lost.half_width is not None:
-        recall += f" (lost {100 * one.recall_lost.mean:.1f} ±{100 * one.recall_lost.half_width:.1f})"
-    return [one.model, recall, *(_area(one.areas.get(score)) for score in SCORES)]
+    return [one.model, recall, _with_half(one.recall_lost, 100, 1), *(_with_half(one.areas.get(s)) for s in SCORES)]
 
 
-def _area(found: Interval | None) -> str:
+def _with_half(found: Interval | None, times: int = 1, digits: int = 2) -> str:
     if found is None:
         return "-"
-    if found.low is None or found.high is None:
-        return f"{found.mean:.2f}"
-    return f"{found.mean:.2f} ({found.low:.2f}-{found.high:.2f})"
+    value = f"{round(times * found.mean, digits) + 0.0:.{digits}f}"  # not -0.0
+    half = found.half_width
+    return value if half is None else f"{value} ±{shown_half(f'{times * half:.{digits}f}')}"
 
 
 def _in_words(leak: Leak) -> str:

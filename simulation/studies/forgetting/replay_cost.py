@@ -20,6 +20,13 @@ KEEPS: tuple[KeepCheckpoints, ...] = (1, 2, 5, "spaced", "all")
 
 
 @dataclass(frozen=True)
+class NoiseForgotten:
+    """That a run's noise was secret, and its state is gone when the run is over."""
+
+    is_shared: bool  # between releases
+
+
+@dataclass(frozen=True)
 class Kept:
     """What is there under one rule as a run goes on."""
 
@@ -42,14 +49,16 @@ class Kept:
         """The largest number of checkpoints that ever are there after a write."""
         return max(map(len, self.after))
 
-    def when_over(self, forgets_noise: bool) -> tuple[int, ...]:
+    def when_over(self, forgets: NoiseForgotten | None) -> tuple[int, ...]:
         """What is left when the run is over.
 
         Args:
-            forgets_noise: its noise was secret, and its secret is erased.
+            forgets: what becomes of the state of its noise then; None: it stays.
         """
         there = self.after[-1]
-        dropped = set(to_drop(there, kept_when_over(self.keep))) if forgets_noise else set()
+        if forgets is None:
+            return there
+        dropped = set(to_drop(there, kept_when_over(self.keep, noise_is_shared=forgets.is_shared)))
         return tuple(one for one in there if one not in dropped)
 
     def at(self, moment: int) -> tuple[int, ...]:

@@ -13,8 +13,9 @@ from simulation.flags import parse_simulate, read_config
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.studies.audits.membership_scores import EpsilonDelta
 from simulation.studies.forgetting.arrivals import Arrivals, arrivals_of_dry_run, arrivals_of_run
-from simulation.studies.forgetting.cost_report import print_costs, print_remains
+from simulation.studies.forgetting.cost_report import forgets_noise, print_costs, print_remains
 from simulation.studies.forgetting.remains import what_remains
+from simulation.studies.forgetting.replay_cost import NoiseForgotten
 from simulation.studies.phone_story.own_cost import own_cost
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import simulate
@@ -106,12 +107,12 @@ def test_who_took_part_less_often_is_bounded_more(run):
 
 def test_the_tables_say_whose_guarantee_it_is_and_what_is_on_the_disk(run):
     out = io.StringIO()
-    print_costs(out, arrivals_of_run(run, read_config(run / "config.toml")), forgets=True)
+    print_costs(out, arrivals_of_run(run, read_config(run / "config.toml")), NoiseForgotten(is_shared=False))
     print_remains(out, what_remains(run))
     text = " ".join(out.getvalue().split())
     assert "first of the on took part phones, % 1 2 5 spaced all disk" in text
     assert "in a modelled deployment with 500 reports per round" in text and "nothing is promised" in text
-    assert "of a number of newest checkpoints the last one stays" in text
+    assert "of a number of newest checkpoints, the last one stays" in text
 
 
 def test_a_script_takes_a_run_or_settings_and_neither_or_both_is_one_line(run, script_here, tmp_path):
@@ -129,5 +130,19 @@ def test_a_script_takes_a_run_or_settings_and_neither_or_both_is_one_line(run, s
 
 def test_a_run_without_noise_bounds_nothing():
     out = io.StringIO()
-    print_costs(out, Arrivals(np.array([1, 2]), np.array([1, 2]), 2, 1), forgets=False)
+    print_costs(out, Arrivals(np.array([1, 2]), np.array([1, 2]), 2, 1), None)
     assert "the last one stays" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("flags", "forgets"),
+    [
+        (("--privacy.mechanism", "blt"), NoiseForgotten(is_shared=True)),
+        (("--privacy.mechanism", "gaussian"), NoiseForgotten(is_shared=False)),
+        (("--privacy.keep-noise-secret",), None),
+        (("--privacy.noise-source", "seeded"), None),
+        (("--privacy.mechanism", "none"), None),
+    ],
+)
+def test_secret_noise_is_forgotten_when_a_run_is_over(flags, forgets):
+    assert forgets_noise(parse_simulate(flags).run) == forgets

@@ -11,7 +11,7 @@ from simulation.studies.audits.membership_scores import area_difference, area_ov
 from simulation.studies.audits.membership_shadows import COHORT, SHADOWS
 from simulation.studies.audits.protected_training import ProtectedTraining
 from simulation.studies.audits.update_sums import Protection
-from simulation.studies.forgetting.leak import AGAIN, ASCENT, BEFORE, BOTH, UNLEARNED, Effort, leak_of, measure_leak
+from simulation.studies.forgetting.leak import AGAIN, BEFORE, BOTH, HALTED, UNLEARNED, Effort, leak_of, measure_leak
 from simulation.studies.forgetting.leak_report import print_leaks
 from simulation.studies.forgetting.unlearning import RADIUS, ascend, projected, recovered, reference_weights
 from tests.simulation.studies.audits.test_membership import subject
@@ -70,7 +70,7 @@ def test_a_model_tells_of_its_phones_until_it_is_trained_again_without_them(trai
     assert leak.protection == "clipping alone"
     assert leak.took_part + leak.others == 2 * COHORT and 8 < leak.forgotten < leak.took_part
     told = {one.model: one for one in leak.told}
-    assert list(told) == [BEFORE, ASCENT, UNLEARNED, AGAIN]
+    assert list(told) == [BEFORE, HALTED, UNLEARNED, AGAIN]
     assert told[BEFORE].areas[SHADOWS].low > 0.6 > told[AGAIN].areas[SHADOWS].low
     assert told[BEFORE].beside_again[SHADOWS].low > 0 and BOTH not in told[BEFORE].areas
     assert told[AGAIN].areas[BOTH].low > 0.5  # who is gone is told by the two together

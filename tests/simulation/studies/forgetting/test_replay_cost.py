@@ -10,11 +10,14 @@ from simulation.studies.forgetting.arrivals import Arrivals
 from simulation.studies.forgetting.replay_cost import (
     KEEPS,
     Kept,
+    NoiseForgotten,
     mean_share,
     mean_when_asked,
     rounds_again,
     shares_by_arrival,
 )
+
+FORGETS = NoiseForgotten(is_shared=False)
 
 
 @st.composite
@@ -36,7 +39,7 @@ def test_a_checkpoint_is_written_before_the_first_round_every_so_many_completed_
 def test_what_it_costs_one_phone_after_the_other(arrivals):
     for keep in KEEPS:
         kept = Kept(keep, arrivals.written)
-        there = kept.when_over(forgets_noise=True)
+        there = kept.when_over(FORGETS)
         cost = [arrivals.rounds - max([0, *(n for n in there if n < one)]) for one in arrivals.first.tolist()]
         assert rounds_again(arrivals.first, arrivals.rounds, there).tolist() == cost
         assert mean_share(arrivals, there) == pytest.approx(np.mean(cost) / arrivals.rounds)
@@ -76,7 +79,7 @@ def test_of_several_at_once_the_earliest_decides():
     from itertools import combinations
 
     arrivals = Arrivals(np.array([1, 3, 3, 8, 10]), np.arange(1, 13), 12, 3)
-    there = Kept("all", arrivals.written).when_over(forgets_noise=True)
+    there = Kept("all", arrivals.written).when_over(FORGETS)
     of_each = [12 - max(n for n in there if n < min(some)) for some in combinations([1, 3, 3, 8, 10], 3)]
     assert mean_share(arrivals, there, together=3) == pytest.approx(np.mean(of_each) / 12)
     assert mean_share(arrivals, there, together=5) == 1
@@ -85,5 +88,6 @@ def test_of_several_at_once_the_earliest_decides():
 
 def test_what_is_over_and_has_forgotten_its_noise_has_the_last_alone_of_a_number():
     kept = Kept(5, tuple(range(0, 60, 5)))
-    assert kept.when_over(forgets_noise=True) == (55,) and kept.when_over(forgets_noise=False) == (35, 40, 45, 50, 55)
-    assert Kept("spaced", kept.written).when_over(forgets_noise=True) == Kept("spaced", kept.written).after[-1]
+    assert kept.when_over(FORGETS) == (55,) and kept.when_over(None) == (35, 40, 45, 50, 55)
+    assert Kept("spaced", kept.written).when_over(FORGETS) == Kept("spaced", kept.written).after[-1]
+    assert Kept("spaced", kept.written).when_over(NoiseForgotten(is_shared=True)) == (55,)
