@@ -8,10 +8,10 @@ FORM = 2  # of the JSON file; 1 had no spread, no machine, and no number of its 
 UNITS = {
     "share": "{:.1%}",
     "ratio": "{:.2f}",
-    "tokens/s": "{:,.0f} tokens/s",
+    "tokens/s": "{:,.0f} tok/s",
     "rounds/s": "{:,.0f} rounds/s",
     "MFLOP": "{:.2f} MFLOP",
-    "GFLOP/s": "{:.1f} GFLOP/s",
+    "GFLOP/s": "{:.0f} GFLOP/s",
     "GB/s": "{:.1f} GB/s",
     "GB": "{:.3f} GB",
     "s": "{:.3g} s",
@@ -57,7 +57,7 @@ class Figure:
     @property
     def measured(self) -> str:
         """The median as it is written, with a star if other work was in the way."""
-        return UNITS[self.unit].format(self.median) + (" *" if self.is_loaded else "")
+        return UNITS[self.unit].format(self.median) + ("*" if self.is_loaded else "")
 
     @property
     def spread(self) -> str:
@@ -65,14 +65,14 @@ class Figure:
         if len(self.values) == 1:
             return "once"
         low, high = (UNITS[self.unit].format(end) for end in (min(self.values), max(self.values)))
-        return f"{low.partition(' ')[0]} .. {high.partition(' ')[0]}"
+        return f"{low.partition(' ')[0]}..{high.partition(' ')[0]}"
 
     @property
     def wanted(self) -> str:
-        """The target as it is written."""
+        """The target as it is written, in the same unit."""
         if self.target is None:
             return ""
-        return f"{'<=' if self.less_is_better else '>='} {UNITS[self.unit].format(self.target)}"
+        return f"{'<=' if self.less_is_better else '>='}{UNITS[self.unit].format(self.target).partition(' ')[0]}"
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file, the median with it."""
@@ -83,4 +83,4 @@ class Figure:
         if not old.median:
             return ""
         ranges_meet = min(self.values) <= max(old.values) and min(old.values) <= max(self.values)
-        return f"{self.median / old.median:.2f}" + (" ~" if ranges_meet else "")
+        return f"{self.median / old.median:.2f}" + ("~" if ranges_meet else "")

@@ -41,18 +41,18 @@ class Figures:
             if of not in self._measured:
                 continue
             rows = self._measured[of]
-            group = f"{cell}, the kernel alone on one thread"
+            group = f"{cell}, kernel alone, 1 thread"
             of_limit = [row["kernel_tokens_per_s"] / row["limit_tokens_per_s"] for row in rows]
             of_products = [row["kernel_tokens_per_s"] / row["products_tokens_per_s"] for row in rows]
             times = [row["score_tokens_per_s"] / row["kernel_tokens_per_s"] for row in rows]
             scored_of_limit = [row["score_tokens_per_s"] / row["scoring_limit_tokens_per_s"] for row in rows]
             for name, unit, values in (
-                ("operations of products, a token", "MFLOP", self._column(of, "mflop_per_token")),
+                ("products, operations a token", "MFLOP", self._column(of, "mflop_per_token")),
                 ("float32 product, one core", "GFLOP/s", [max(row["gemm_gflops"].values()) for row in rows]),
                 ("memory stream, one core", "GB/s", [max(row["stream_gb_s"].values()) for row in rows]),
                 ("softmax, a logit", "ns", [min(row["softmax_ns"].values()) for row in rows]),
                 ("so the limit of a core", "tokens/s", self._column(of, "limit_tokens_per_s")),
-                ("products alone, as the limit was before", "tokens/s", self._column(of, "products_tokens_per_s")),
+                ("products alone, older limit", "tokens/s", self._column(of, "products_tokens_per_s")),
                 ("training", "tokens/s", self._column(of, "kernel_tokens_per_s")),
                 ("  of the limit of a core", "share", of_limit),
                 ("  of products alone", "share", of_products),
@@ -63,15 +63,15 @@ class Figures:
             yield self._figure(of, group, "  of the training rate", "ratio", times, target=3.0)
 
     def _start_up(self) -> Iterator[Figure]:
-        of, group = "start-up", "the default run, to the end of a small first round"
+        of, group = "start-up", "default run, small first round"
         cpu = [values[0] for values in self._column(of, "cpu_s_at_round")]
         before = [a - b for a, b in zip(self._column(of, "start_up_s"), self._scoring_first(), strict=True)]
-        yield self._figure(of, group, "start-up: imports, Ray, text, fleet, tracing", "s", before, less_is_better=True)
+        yield self._figure(of, group, "start-up, to the first scoring", "s", before, less_is_better=True)
         for name, values in (
             ("scoring the starting weights", self._scoring_first()),
             ("the first round", self._first_rounds()),
-            ("all of it, wall time", self._column(of, "first_round_s")),
-            ("all of it, processor time of all processes", cpu),
+            ("all of it", self._column(of, "first_round_s")),
+            ("all of it, processor time", cpu),
         ):
             yield self._figure(of, group, name, "s", values, less_is_better=True)
 
@@ -83,7 +83,7 @@ class Figures:
         return [end - begin for end, begin in zip(ends, begins, strict=True)]
 
     def _simulation(self) -> Iterator[Figure]:
-        group = f"simulation, phones of {SENTENCES} x {TOKENS} tokens"
+        group = f"phones of {SENTENCES} x {TOKENS} tokens"
         both = self._column("two kernels", "tokens_per_s")
         yield self._figure("two kernels", group, "cifg, two kernels at once", "tokens/s", both)
         alone = median(self._column("kernel cifg", "kernel_tokens_per_s"))
@@ -101,7 +101,7 @@ class Figures:
 
     def _one_simulation(self, of: str, group: str, cell: str, workers: int) -> Iterator[Figure]:
         (found,), name = self._measured[of], f"{cell}, {workers} {'worker' if workers == 1 else 'workers'}"
-        rates = found["tokens_per_s"]
+        rates, short = found["tokens_per_s"], f"{cell}, {workers}"
         yield self._figure(of, group, f"{name}: training", "tokens/s", rates)
         kernel = self._measured.get(f"kernel {cell}")
         if kernel is not None:
@@ -110,36 +110,34 @@ class Figures:
                 workers * median(row[key] for row in kernel)
                 for key in ("limit_tokens_per_s", "products_tokens_per_s", "kernel_tokens_per_s")
             )
-            yield self._figure(of, group, f"  {name}, {cores}", "share", [rate / limit for rate in rates])
+            yield self._figure(of, group, f"  {cell}: {cores}", "share", [rate / limit for rate in rates])
             is_goal = (cell, workers) == ("cifg", 2)
             shares = [rate / products for rate in rates]
             target = 0.58 if is_goal else None
-            yield self._figure(of, group, f"  {name}, of products alone", "share", shares, target=target)
+            yield self._figure(of, group, f"  {short}: of products alone", "share", shares, target=target)
             times, target = [rate / alone for rate in rates], 0.92 if is_goal else None
-            yield self._figure(of, group, f"  {name}, of as many kernels alone", "ratio", times, target=target)
+            yield self._figure(of, group, f"  {short}: of kernels alone", "ratio", times, target=target)
         if cell == "cifg" and workers == 2:
             both = median(self._column("two kernels", "tokens_per_s"))
-            yield self._figure(of, group, f"  {name}, of two kernels at once", "ratio", [r / both for r in rates])
+            yield self._figure(of, group, f"  {short}: of two kernels at once", "ratio", [r / both for r in rates])
         cpu, target = found["cpu_s_a_phone"], 0.45 if cell == "lstm" else None
-        yield self._figure(of, group, f"  {name}, processor time a phone", "s", cpu, target=target, less_is_better=True)
+        yield self._figure(of, group, f"  {short}: processor time", "s", cpu, target=target, less_is_better=True)
 
     def _scoring(self, of: str, group: str) -> Iterator[Figure]:
-        (found,), name = self._measured[of], "cifg, 2 workers: scoring held-out text"
+        (found,), name = self._measured[of], "cifg, 2 workers: scoring"
         yield self._figure(of, group, name, "tokens/s", found["tokens_per_s"])
         alone = 2 * median(self._column("kernel cifg", "score_tokens_per_s"))
         times = [rate / alone for rate in found["tokens_per_s"]]
-        yield self._figure(of, group, "  scoring, of as many kernels alone", "ratio", times)
+        yield self._figure(of, group, "  scoring: of kernels alone", "ratio", times)
 
     def _textbook(self, of: str, group: str, cell: str) -> Iterator[Figure]:
         (found,) = self._measured[of]
         cpu = found["cpu_s_a_phone"]
-        yield self._figure(
-            of, group, f"{cell}, the textbook way: processor time a phone", "s", cpu, less_is_better=True
-        )
+        yield self._figure(of, group, f"{cell}, textbook: processor time", "s", cpu, less_is_better=True)
         ours = self._measured.get(f"simulation {cell} 2")
         if ours is not None:
             times = [value / median(ours[0]["cpu_s_a_phone"]) for value in cpu]
-            yield self._figure(of, group, f"  {cell}, of ours", "ratio", times, target=5.0)
+            yield self._figure(of, group, f"  {cell}, textbook: times ours", "ratio", times, target=5.0)
 
     def _small(self) -> Iterator[Figure]:
         if "tiny" not in self._measured:
@@ -147,10 +145,10 @@ class Figures:
         group, (found,) = "phones of one word", self._measured["tiny"]
         whole = [1e3 * value for value in found["cpu_s_a_phone"]]
         kernel = [1e3 * value for value in self._column("kernel cifg", "tiny_phone_s")]
-        yield self._figure("tiny", group, "processor time a phone, all processes", "ms", whole, less_is_better=True)
-        yield self._figure("kernel cifg", group, "of it training (kernel alone)", "ms", kernel, less_is_better=True)
+        yield self._figure("tiny", group, "processor time a phone", "ms", whole, less_is_better=True)
+        yield self._figure("kernel cifg", group, "of it training", "ms", kernel, less_is_better=True)
         own = [value - median(kernel) for value in whole]
-        yield self._figure("tiny", group, "the engine's own cost a phone", "ms", own, target=5.0, less_is_better=True)
+        yield self._figure("tiny", group, "the engine's own", "ms", own, target=5.0, less_is_better=True)
 
     def _memory(self) -> Iterator[Figure]:
         for who in ("driver", "worker"):
@@ -159,11 +157,11 @@ class Figures:
                 peaks = [r["profile"][key] / 1e9 for r in self._measured["50 rounds"][0]["rounds"]]
                 # A peak never falls: it moves with the two or three sums of 11 MB that happen to be under way, and
                 # until the blocks that the C library keeps are there.
-                name, grown = f"{who}'s peak, growth from round 20 to 50", peaks[49] - peaks[19]
+                name, grown = f"{who}'s growth, rounds 20-50", peaks[49] - peaks[19]
                 yield self._figure("50 rounds", "memory", name, "GB", [grown], target=0.03, less_is_better=True)
             if "5,000 phones" in self._measured:
                 peak = max(r["profile"][key] for r in self._measured["5,000 phones"][0]["rounds"]) / 1e9
-                name = f"{who}'s peak in a round of 5,000 phones"
+                name = f"{who}'s peak, 5,000 phones"
                 yield self._figure("5,000 phones", "memory", name, "GB", [peak], target=1.2, less_is_better=True)
 
     def _fleets(self) -> Iterator[Figure]:

@@ -11,6 +11,8 @@ from benchmarks.earlier import Benchmarked
 from benchmarks.figures import Figure
 from benchmarks.machine import BUSY_CORES
 
+_VERDICTS = {None: "", True: "met", False: "short"}
+
 
 def print_machine(console: Console, machine: Mapping[str, Any], load: float) -> None:
     """What it ran on, and whether the machine was its own."""
@@ -25,27 +27,24 @@ def print_machine(console: Console, machine: Mapping[str, Any], load: float) -> 
 
 def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmarked | None = None) -> None:
     """The table; beside an earlier benchmark, its medians and the ratios."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", min_width=36)
-    last = ("earlier", "ratio") if earlier is not None else ("target", "")
-    for name in ("median", "range", *last):
-        table.add_column(name, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for name in ("median", "range", "target") if earlier is None else ("now", "earlier", "ratio"):
+        table.add_column(name, justify="right", no_wrap=True)
     group = ""
     for figure in figures:
         if figure.group != group:
             group = figure.group
             table.add_row(f"[bold]{group}[/bold]")
         if earlier is None:
-            ends = [figure.wanted, {None: "", True: "met", False: "NOT MET"}[figure.met]]
+            ends = [figure.spread, f"{figure.wanted} {_VERDICTS[figure.met]}".strip()]
         else:
             old = earlier.figures.get((group, figure.name))
             ends = ["none", ""] if old is None else [old.measured, figure.beside(old)]
-        table.add_row(f"  {figure.name}", figure.measured, figure.spread, *ends)
+        table.add_row(f" {figure.name}", figure.measured, *ends)
     console.print(table)
     if any(figure.is_loaded for figure in figures):
-        console.print(
-            f"* while others' work kept more than {BUSY_CORES:g} of a core busy: the machine does better alone"
-        )
+        console.print(f"* beside others' work on over {BUSY_CORES:g} of a core: better on its own")
     if earlier is not None:
         console.print("~ the two ranges meet, so the difference may be chance")
 

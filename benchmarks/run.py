@@ -17,7 +17,6 @@ from benchmarks.workload import SENTENCES, TOKENS, Simulated, simulate_flags, wr
 from typefleet.errors import expected
 
 _TIMEOUT_S = 900.0
-_HELD_OUT = 64  # phones of each file that are only scored
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Sizes:
     kernel_repeats: int  # of a phone's training in each repetition, twice
     work: int  # phones that hold the published amount of text
     tiny: int  # phones that hold one word
+    held_out: int  # phones of each file besides, which are only scored
     cells: tuple[str, ...]
     start_up: Mapping[str, int]  # settings beside those of the default run
     simulated: Mapping[tuple[str, int], int]  # (cell, workers) -> phones a round
@@ -45,6 +45,7 @@ FULL = Sizes(
     kernel_repeats=12,
     work=180,
     tiny=5000,
+    held_out=64,
     cells=("cifg", "lstm"),
     start_up=_START_UP,
     simulated={("cifg", 1): 90, ("cifg", 2): 180, ("lstm", 2): 100},
@@ -59,6 +60,7 @@ QUICK = Sizes(
     kernel_repeats=6,
     work=80,
     tiny=400,
+    held_out=64,
     cells=("cifg", "lstm"),
     start_up=_START_UP,
     simulated={("cifg", 1): 40, ("cifg", 2): 80, ("lstm", 2): 40},
@@ -73,6 +75,7 @@ SMOKE = Sizes(
     kernel_repeats=1,
     work=4,
     tiny=4,
+    held_out=16,
     cells=("cifg",),
     start_up=_START_UP | {"fleet.size": 300, "cohort.goal": 2, "evaluation.max-phones": 4},
     simulated={("cifg", 2): 4},
@@ -101,9 +104,9 @@ class Benchmark:
         """Everything; returns the results as they go into the JSON file, but for the figures made of them."""
         told = {"sizes": self.sizes.name, "machine": machine_facts(), "load_at_start": load_at_start()}
         self.say("writing the workload ...")
-        write_messages(self._work, self.sizes.work + _HELD_OUT)
+        write_messages(self._work, self.sizes.work + self.sizes.held_out)
         if self.sizes.tiny_rounds:
-            write_messages(self._tiny, self.sizes.tiny + _HELD_OUT, sentences=1, words=1)
+            write_messages(self._tiny, self.sizes.tiny + self.sizes.held_out, sentences=1, words=1)
         for repetition in range(1, self.sizes.repetitions + 1):
             self._processes(repetition)
         for (cell, workers), phones in self.sizes.simulated.items():
@@ -166,9 +169,9 @@ class Benchmark:
 
     def _scoring(self) -> dict[str, Any]:
         """Scoring after each round of next to no training."""
-        of = self._of(rounds=self.sizes.repetitions + 1, scored=_HELD_OUT)
+        of = self._of(rounds=self.sizes.repetitions + 1, scored=self.sizes.held_out)
         found = self._simulate("scoring cifg 2", self._work, of)
-        return asdict(found) | {"tokens_per_s": found.scored_tokens_per_s(_HELD_OUT * SENTENCES * TOKENS)}
+        return asdict(found) | {"tokens_per_s": found.scored_tokens_per_s(self.sizes.held_out * SENTENCES * TOKENS)}
 
     def _tiny_phones(self, name: str, phones: int, rounds: int) -> dict[str, Any]:
         of = self._of(phones=phones, rounds=rounds, scores_every=rounds, tiny=True)
@@ -178,9 +181,9 @@ class Benchmark:
 
     def _of(self, *, tiny: bool = False, workers: int = 2, **settings: Any) -> Simulated:
         """A simulation of two workers that trains few phones, but for what is told."""
-        users = (self.sizes.tiny if tiny else self.sizes.work) + _HELD_OUT
-        usual = {"cell": "cifg", "phones": 2, "scored": 8 * 2 * workers, "scores_every": 1}
-        return Simulated(**{**usual, "workers": workers, "held_out_share": _HELD_OUT / users, **settings})
+        users = (self.sizes.tiny if tiny else self.sizes.work) + self.sizes.held_out
+        usual = {"cell": "cifg", "phones": 2, "scored": min(8 * 2 * workers, self.sizes.held_out), "scores_every": 1}
+        return Simulated(**{**usual, "workers": workers, "held_out_share": self.sizes.held_out / users, **settings})
 
     def _simulate(self, name: str, messages: Path, of: Simulated) -> Measured:
         output = self.folder / name.replace(" ", "-").replace(",", "")

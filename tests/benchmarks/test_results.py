@@ -15,6 +15,7 @@ from simulation.flags import run_door
 from tests.conftest import ROOT
 from typefleet.errors import InputError
 
+PHONES = "phones of 50 x 20 tokens"
 SPLIT = {"plan": 0.1, "exchange": 1.0, "server_step": 0.2, "evaluation": 0.5}
 HOSTS = {"decode": 0.01, "read": 0.02, "train": 1.5, "clip_and_sum": 0.1, "other": 0.05}
 PROFILE = {
@@ -91,22 +92,22 @@ def by_name(found):
     return {(figure.group.partition(",")[0], figure.name): figure for figure in Figures(found).all()}
 
 
-def shown(*of):
+def shown(*of, width=120):
     text = io.StringIO()
-    show(Console(file=text, width=120, highlight=False), *of)
+    show(Console(file=text, width=width, highlight=False), *of)
     return text.getvalue()
 
 
 def test_a_figure_has_the_median_and_the_range_of_its_repetitions():
     figure = Figure("group", "name", "tokens/s", (1300.0, 1100.0, 1200.0), target=1250.0)
-    assert (figure.median, figure.measured, figure.spread) == (1200, "1,200 tokens/s", "1,100 .. 1,300")
-    assert figure.met is False and figure.wanted == ">= 1,250 tokens/s"
+    assert (figure.median, figure.measured, figure.spread) == (1200, "1,200 tok/s", "1,100..1,300")
+    assert figure.met is False and figure.wanted == ">=1,250"
     least = Figure("group", "name", "s", (2.0,), target=2.0, less_is_better=True, is_loaded=True)
-    assert (least.met, least.spread, least.measured, least.wanted) == (True, "once", "2 s *", "<= 2 s")
+    assert (least.met, least.spread, least.measured, least.wanted) == (True, "once", "2 s*", "<=2")
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [((2.0, 3.0, 4.0), "1.50 ~"), ((4.0, 5.0, 6.0), "2.50"), ((0.5, 1.0, 1.2), "0.50")]
+    ("values", "said"), [((2.0, 3.0, 4.0), "1.50~"), ((4.0, 5.0, 6.0), "2.50"), ((0.5, 1.0, 1.2), "0.50")]
 )
 def test_beside_an_old_one_a_ratio_says_whether_it_may_be_chance(values, said):
     assert Figure("g", "n", "s", values).beside(Figure("g", "n", "s", (1.5, 2.0, 3.5))) == said
@@ -114,16 +115,16 @@ def test_beside_an_old_one_a_ratio_says_whether_it_may_be_chance(values, said):
 
 def test_what_two_measurements_come_to():
     figures = by_name(found_of())
-    limit = figures["simulation", "  cifg, 2 workers, of the limit of two cores"]
+    limit = figures[PHONES, "  cifg: of the limit of two cores"]
     assert limit.values == (12_000 / 20_000, 13_000 / 20_000, 14_000 / 20_000)  # of twice the median limit
-    assert figures["simulation", "  cifg, 2 workers, of products alone"].median == 13_000 / 25_000
+    assert figures[PHONES, "  cifg, 2: of products alone"].median == 13_000 / 25_000
     assert figures["cifg", "  of the limit of a core"].values == (
         0.8,
         8 / 11,
         1.0,
     )  # each of its own repetition's limit
-    assert figures["the default run", "start-up: imports, Ray, text, fleet, tracing"].median == 7.0
-    assert figures["simulation", "  cifg, of ours"].median == pytest.approx(10.0)
+    assert figures["default run", "start-up, to the first scoring"].median == 7.0
+    assert figures[PHONES, "  cifg, textbook: times ours"].median == pytest.approx(10.0)
     assert len(Figures(found_of()).all()) == len(figures)  # by group and name each is there once
     assert {figure.unit for figure in figures.values()} <= UNITS.keys()
 
@@ -131,7 +132,7 @@ def test_what_two_measurements_come_to():
 def test_less_is_measured_and_fewer_figures_come_of_it():
     found = found_of()
     found["measured"] = {name: found["measured"][name] for name in ("kernel cifg", "two kernels", "start-up")}
-    assert {group for group, _ in by_name(found)} == {"cifg", "the default run", "simulation"}
+    assert {group for group, _ in by_name(found)} == {"cifg", "default run", PHONES}
 
 
 def test_figures_of_a_busy_machine_are_marked():
@@ -151,11 +152,14 @@ def test_a_file_is_read_as_it_was_written_and_compared(tmp_path):
     ours, earlier = read_benchmark(new), read_benchmark(old)
     assert list(ours.figures.values()) == Figures(found_of()).all()
     alone, both = shown(ours, None, found_of()), shown(ours, earlier)
-    assert "NOT MET" in alone and "last round of cifg with 2 workers" in alone and "another" not in alone
-    (line,) = [line.split() for line in both.splitlines() if "cifg, 2 workers, of the limit" in line]
-    assert line[-4:] == ["70.0%", "32.5%", "*", "2.00"]  # end of the range, the old median, its mark, the ratio
+    assert "short" in alone and "last round of cifg with 2 workers" in alone and "another" not in alone
+    (line,) = [line.split() for line in both.splitlines() if "cifg: of the limit of two cores" in line]
+    assert line[-3:] == ["65.0%", "32.5%*", "2.00"]  # the medians, the old one with its mark, and the ratio
     assert "processor: another then, one now" in both and "amounts of work differ" in both
     assert "3.00 then, 0.10 now" in both
+    for told in ((ours,), (earlier,), (ours, earlier)):  # nothing is cut off on a terminal of 80 columns
+        assert "…" not in shown(*told, width=80)
+        assert all(name in shown(*told, width=80) for _, name in ours.figures)
 
 
 @pytest.mark.parametrize(
