@@ -1,21 +1,21 @@
-"""The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [phone|autodiff]
+"""The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [all|phone|autodiff] [REPEATS]
 
-Prints one JSON object: the best float32 matrix product of this core, and the tokens a second of local
-training alone, on the workload's phones, on a tiny phone, and in scoring; with `phone`, only the
-second, for half a minute; with `autodiff`, the cell's hand-written passes beside automatic differentiation of its step,
-the two in turns.
+Prints one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
+(`roofline`), and the tokens a second of local training alone, on those phones, on a tiny phone, and in scoring; with
+`phone`, only the training; with `autodiff`, the cell's hand-written passes beside automatic differentiation of its
+step, the two in turns. Each is repeated REPEATS times, 12 by default. Times are the processor's, but with `phone`.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
+from benchmarks.roofline import TokenCost, bytes_per_token
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
@@ -23,89 +23,91 @@ from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
 
-
-def seconds(body: Callable[[], object], repeats: int) -> list[float]:
-    """Times of `repeats` calls, after one that is not counted."""
-    body()
-    found = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        body()
-        found.append(time.perf_counter() - began)
-    return found
+_SCORED_TOGETHER, _SCORED_ROWS = 8, 80  # phones, and sentences a batch, as the engine's hosts score them
 
 
-def gemm_gflops() -> dict[str, float]:
-    """The fastest square float32 product, by TensorFlow (oneDNN) and by numpy (its BLAS)."""
-    rates = {"tensorflow": 0.0, "numpy": 0.0}
-    product = tf.function(tf.matmul)
-    for n in (1024, 2048):
-        pair = [np.random.default_rng(i).random((n, n), np.float32) for i in (0, 1)]
-        tensors, out = [tf.constant(x) for x in pair], np.empty((n, n), np.float32)
-        of = {"tensorflow": partial(product, *tensors), "numpy": partial(np.matmul, *pair, out=out)}
-        for name, body in of.items():
-            rates[name] = max(rates[name], 2 * n**3 / min(seconds(body, 9)) / 1e9)
-    return rates
-
-
-def phone(sentences: int, tokens: int) -> PackedBatches:
-    """A phone with random text."""
+def phone(sentences: int, tokens: int, rows: int = BATCH) -> PackedBatches:
+    """A phone with random text, so many sentences a batch."""
     rng, total = np.random.default_rng(0), sentences * tokens
     inputs, targets = (rng.integers(8, VOCABULARY, total).astype(np.int32) for _ in range(2))
     order = np.arange(sentences)
     lengths = np.full(sentences, tokens)
-    return pack(inputs, targets, lengths, order=order, batch=order // BATCH, sequence_length=TOKENS)
+    return pack(inputs, targets, lengths, order=order, batch=order // rows, sequence_length=TOKENS)
 
 
-def compare_with_autodiff(shape: ModelShape) -> dict[str, float]:
+def compare_with_autodiff(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
     """Tokens a second of both ways to train a cell, and how many times as long the automatic one takes."""
     by_hand, automatic = LocalTrainer(shape), LocalTrainer(replace(shape, cell=StepOnly(shape.cell)))
-    received, whole = by_hand.load(initial_weights(shape, 0)), phone(SENTENCES, TOKENS)
+    received = by_hand.load(initial_weights(shape, 0))
     taken: dict[str, list[float]] = {"by_hand": [], "automatic": []}
     for _ in range(5):
-        taken["by_hand"] += seconds(lambda: by_hand.train(received, whole, LEARNING_RATE), 6)
-        taken["automatic"] += seconds(lambda: automatic.train(received, whole, LEARNING_RATE), 6)
+        taken["by_hand"] += seconds(lambda: by_hand.train(received, whole, LEARNING_RATE), max(repeats // 2, 1))
+        taken["automatic"] += seconds(lambda: automatic.train(received, whole, LEARNING_RATE), max(repeats // 2, 1))
     median_s = {name: float(np.median(values)) for name, values in taken.items()}
     rates = {f"{name}_tokens_per_s": whole.num_tokens / value for name, value in median_s.items()}
     return {**rates, "times_as_long": median_s["automatic"] / median_s["by_hand"]}
 
 
-def main(cell: str, only: str = "") -> None:
-    """Measure and print."""
-    limit_threads(1)
-    shape = shape_of(cell)
-    if only == "autodiff":
-        print(json.dumps(compare_with_autodiff(shape)))
-        return
-    trainer = LocalTrainer(shape)
+def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, repeats: int) -> dict[str, Any]:
+    """The best rates of this core, and the most tokens a second that they leave to training and to scoring."""
+    columns, rows = shape.vocabulary_size, int(whole.step_rows[0].sum())
+    found = {
+        "gemm_gflops": product_gflops(max(repeats // 2, 1)),
+        "stream_gb_s": stream_gb_s(max(repeats // 4, 1)),
+        "softmax_ns": softmax_ns(columns, rows, repeats),
+    }
+    rates = best_rates(found["gemm_gflops"], found["stream_gb_s"], found["softmax_ns"])
+    bytes_trained = bytes_per_token(shape.num_weights, len(whole.step_rows), whole.num_tokens)
+    bytes_scored = bytes_per_token(shape.num_weights, len(scored.step_rows), scored.num_tokens, passes=1)
+    training = TokenCost(flop_per_token(shape), columns, bytes_trained).seconds(rates)
+    scoring = TokenCost(flop_per_token(shape) / 3, columns, bytes_scored).seconds(rates)
+    return found | {
+        "products_tokens_per_s": 1 / training["products"],
+        "limit_us_per_token": {part: 1e6 * value for part, value in training.items()},
+        "limit_tokens_per_s": 1 / sum(training.values()),
+        "scoring_limit_tokens_per_s": 1 / sum(scoring.values()),
+    }
+
+
+def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
+    """The limit, and what training and scoring come to without an engine around them."""
+    trainer, tiny = LocalTrainer(shape), phone(1, 2)
+    scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
-    whole, tiny = phone(SENTENCES, TOKENS), phone(1, 2)
-    if only == "phone":
-        phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), 100)
-        print(json.dumps({"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}))
-        return
     # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
     spelled = [f"{'abcdefghijklm'[number % 13]}{number}" for number in range(shape.vocabulary_size)]
     words = keystroke_table(spelled)
     total = FixedPointSum(shape.num_weights, 1.0)
     update = trainer.train(received, tiny, LEARNING_RATE).update
-    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), 15)
-    gemm = gemm_gflops()
-    phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), 15)
-    found = {
-        "cell": cell,
+    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
+    limits = rooflines(shape, whole, scored, repeats)
+    phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)  # the machine may have changed
+    score_s = seconds(lambda: trainer.score(received, scored, words), max(repeats // 4, 1))
+    return {
         "weights": shape.num_weights,
         "mflop_per_token": flop_per_token(shape) / 1e6,
-        "gemm_gflops": gemm,
-        "limit_tokens_per_s": max(gemm.values()) * 1e9 / flop_per_token(shape),
+        **limits,
         "kernel_phone_s": float(np.median(phone_s)),
         "kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s)),
-        "tiny_phone_s": float(np.median(seconds(lambda: trainer.train(received, tiny, LEARNING_RATE), 50))),
-        "clip_and_sum_s": float(np.median(seconds(lambda: total.add(update), 50))),
-        "score_tokens_per_s": whole.num_tokens
-        / float(np.median(seconds(lambda: trainer.score(received, whole, words), 9))),
+        "tiny_phone_s": float(np.median(seconds(lambda: trainer.train(received, tiny, LEARNING_RATE), 4 * repeats))),
+        "clip_and_sum_s": float(np.median(seconds(lambda: total.add(update), 4 * repeats))),
+        "score_tokens_per_s": scored.num_tokens / float(np.median(score_s)),
     }
-    print(json.dumps(found))
+
+
+def training_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
+    """What training comes to by wall time, since two processes may do it at once, and nothing else."""
+    trainer = LocalTrainer(shape)
+    received = trainer.load(initial_weights(shape, 0))
+    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats, time.perf_counter)
+    return {"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}
+
+
+def main(cell: str, what: str = "all", repeats: str = "12") -> None:
+    """Measure and print."""
+    limit_threads(1)
+    measured = {"all": kernel_alone, "phone": training_alone, "autodiff": compare_with_autodiff}[what]
+    print(json.dumps({"cell": cell, **measured(shape_of(cell), phone(SENTENCES, TOKENS), int(repeats))}))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +34,29 @@ class Measured:
     worker_peak_rss: int = 0
 
     @property
-    def phones(self) -> int:
-        """Trained after the first round, which also pays for tracing and imports."""
-        return sum(r["reports"] for r in self.rounds[1:])
+    def start_up_s(self) -> float | None:
+        """Wall seconds from the command to the beginning of the first round; None without its profile."""
+        if not self.rounds or "profile" not in self.rounds[0]:
+            return None
+        first_round_s: float = sum(self.rounds[0]["profile"]["driver_s"].values())
+        return self.first_round_s - first_round_s
 
-    @property
-    def cpu_s_a_phone(self) -> float:
-        """Processor seconds of all processes for a phone, after the first round."""
-        return (self.cpu_s_at_round[-1] - self.cpu_s_at_round[0]) / self.phones
+    def cpu_s_a_phone(self) -> list[float]:
+        """Processor seconds of all processes for a phone, of each round but the first, which pays for tracing too.
 
-    def tokens_per_s(self, tokens_a_phone: int, skip: int = 0) -> float:
-        """Over the seconds of all rounds but the first `skip`."""
-        rounds = self.rounds[skip:]
-        return float(tokens_a_phone * sum(r["reports"] for r in rounds) / sum(r["train_seconds"] for r in rounds))
+        Scoring after the round is among them.
+        """
+        of_rounds = zip(self.rounds[1:], pairwise(self.cpu_s_at_round), strict=True)
+        return [(after - before) / r["reports"] for r, (before, after) in of_rounds]
+
+    def trained_tokens_per_s(self, tokens_a_phone: int) -> list[float]:
+        """Of each round but the first."""
+        return [tokens_a_phone * r["reports"] / r["train_seconds"] for r in self.rounds[1:]]
+
+    def scored_tokens_per_s(self, tokens: int) -> list[float]:
+        """Of the scoring after each round but the first; none without profiles."""
+        seconds = [r["profile"]["driver_s"]["evaluation"] for r in self.rounds[1:] if "profile" in r]
+        return [tokens / value for value in seconds]
 
 
 @dataclass

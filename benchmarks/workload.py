@@ -95,22 +95,43 @@ def vocabulary_of(messages: Path) -> Path:
     return messages.with_suffix(".vocab.txt")
 
 
-def simulate_flags(
-    messages: Path, cache: Path, cell: str, *, phones: int, rounds: int, workers: int, held_out_share: float
-) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Simulated:
+    """One simulation of this work.
+
+    Attributes:
+        cell: of the model.
+        phones: that train in a round.
+        rounds: of the run.
+        workers: of the engine.
+        held_out_share: of the phones, which are only scored.
+        scored: phones at most that are scored each time; two units of eight for each worker wake them all.
+        scores_every: rounds; also before the first and after the last.
+    """
+
+    cell: str
+    phones: int
+    rounds: int
+    workers: int
+    held_out_share: float
+    scored: int
+    scores_every: int
+
+
+def simulate_flags(messages: Path, cache: Path, of: Simulated) -> list[str]:
     """Flags of scripts/simulate.py for this work: everybody is there, nobody drops out, all are used."""
     flags = {
         "data.path": messages,
         "data.cache-dir": cache,
-        "data.held-out-share": held_out_share,
+        "data.held-out-share": of.held_out_share,
         "data.vocabulary-path": vocabulary_of(messages),
         "data.vocabulary-phones": _COUNTED_PHONES,
         "model.preset": "gboard",
-        "model.cell": cell,
+        "model.cell": of.cell,
         "training.batch-size": BATCH,
         "training.max-gradient-norm": 0,
         "training.learning-rate": LEARNING_RATE,
-        "cohort.goal": phones,
+        "cohort.goal": of.phones,
         "cohort.over-selection": 1,
         "cohort.min-separation-rounds": 1,
         "cohort.deadline-s": 1e9,
@@ -119,10 +140,13 @@ def simulate_flags(
         "fleet.eligible-share-alpha": 1e4,
         "fleet.eligible-share-beta": 1e-2,
         "privacy.noise-multiplier": 1,
-        "rounds": rounds,
-        "engine.workers": workers,
-        "engine.checkpoint-every-rounds": rounds,
-        "evaluation.every-rounds": rounds,
-        "evaluation.max-phones": 8 * 4 * workers,  # enough to wake every worker before the first round
+        "rounds": of.rounds,
+        "engine.workers": of.workers,
+        "engine.checkpoint-every-rounds": of.rounds,
+        "evaluation.every-rounds": of.scores_every,
+        "evaluation.max-sequences": SENTENCES,
+        "evaluation.max-phones": of.scored,
     }
-    return [part for name, value in flags.items() for part in (f"--{name}", str(value))] + ["--engine.profile"]
+    named = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    # An export takes longer than the smaller of these runs, and nothing of it is measured.
+    return [*named, "--engine.profile", "--engine.no-export", "--engine.no-report", "--tracking.trackers"]

@@ -48,7 +48,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from server_strategy.aggregators import Aggregator, EachPhoneTold, Line
+from server_strategy.aggregators import Aggregator, Asked, EachPhoneTold, Line
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, shaped_like
@@ -305,7 +305,7 @@ class DPFedAvg(Strategy):
         def may_learn(came: RoundReplies) -> str | None:
             return self._too_few(came, len(plan.reporters)) or self._releases.may_learn(server_round, came)
 
-        came = self._aggregator.join(replies, plan.reporters, num_weights, may_learn)
+        came = self._aggregator.join(replies, Asked(plan.reporters, num_weights, may_learn))
         if came.stayed_hidden:
             self.ledger.was_hidden()
         return came, self._aggregator.facts(), len(plan.reporters)

@@ -29,7 +29,7 @@ from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import wait_for_nodes
-from simulation.engine.memory import return_large_blocks
+from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
 from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
@@ -81,7 +81,7 @@ def run_to_the_end(
         ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
         EngineError, ExportError: the machine failed; the run can be resumed.
     """
-    return_large_blocks()
+    reuse_large_blocks()
     run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
     was_finished = run.finished
     with can_go_on_with(printable(_resuming(run))), closing(run), tracked(run) as tracking:

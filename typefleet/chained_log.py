@@ -71,13 +71,27 @@ class ChainedLog:
         Raises:
             ConfigError: a line was changed, is missing between others, is in another place, or is none.
         """
+        found, wrong = self.read_while_whole(folder)
+        if wrong is not None:
+            raise wrong
+        return found
+
+    def read_while_whole(self, folder: Path) -> tuple[Chain, ConfigError | None]:
+        """The lines before the first that does not follow, and what is wrong with that one; None if all follow.
+
+        Raises:
+            ConfigError: the log cannot be read.
+        """
         path = folder / self.name
         lines: list[ChainedLine] = []
         for line in read_lines(path, self.what) if path.exists() else ():
             if not line.is_whole:
-                return Chain(lines, line.number)
-            lines.append(self._checked(line, lines[-1] if lines else None, path))
-        return Chain(lines)
+                return Chain(lines, line.number), None
+            try:
+                lines.append(self._checked(line, lines[-1] if lines else None, path))
+            except ConfigError as error:
+                return Chain(lines), error
+        return Chain(lines), None
 
     def append(self, folder: Path, says: Mapping[str, Any], *, verify: bool = True) -> ChainedLine:
         """Add a line and sync it; of several processes that do so, each in its turn.

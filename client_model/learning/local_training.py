@@ -32,6 +32,8 @@ from client_model.text.batches import PackedBatches
 from typefleet.errors import MachineError, expected
 
 _SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
+_SURE = 1e-30  # a probability above it has all its digits
+_LOGIT_ROWS = 400  # tokens whose logits are there at a time, in scoring: 16 MB of 10,000 words
 
 
 class LocalResult(NamedTuple):
@@ -113,18 +115,24 @@ class LocalTrainer:
     def __init__(self, shape: ModelShape, max_gradient_norm: float = 0.0) -> None:
         self.shape, self._max_gradient_norm = shape, max_gradient_norm
         self._passes = passes_of(shape.cell, shape.cell_sizes)
-        weight_specs = [tf.TensorSpec(dims, tf.float32) for dims in shape.weight_shapes().values()]
+        by_name = {name: tf.TensorSpec(dims, tf.float32) for name, dims in shape.weight_shapes().items()}
+        weight_specs = list(by_name.values())
         tokens = tf.TensorSpec([None], tf.int32)
         step_rows = tf.TensorSpec([None, shape.sequence_length], tf.int32)
         rate = tf.TensorSpec([], tf.float32)
         self._train = tf.function(
             self._train_graph, input_signature=[weight_specs, tokens, tokens, step_rows, rate], autograph=False
         )
-        self._score = tf.function(
-            self._score_graph,
-            input_signature=[weight_specs, tokens, tokens, tf.TensorSpec([shape.sequence_length], tf.int32)],
+        self._outputs = tf.function(
+            self._outputs_graph,
+            input_signature=[weight_specs, tokens, tf.TensorSpec([shape.sequence_length], tf.int32)],
             autograph=False,
         )
+        by_width = tf.TensorSpec([None, None], tf.float32)
+        self._readout = tf.function(
+            _readout_graph, input_signature=[weight_specs[0], weight_specs[-1]], autograph=False
+        )
+        self._predict = tf.function(_predict_graph, input_signature=[by_width, by_width, tokens], autograph=False)
 
     @property
     def trace_count(self) -> int:
@@ -154,7 +162,8 @@ class LocalTrainer:
     def score(self, received: list[Tensor], batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
         """Predict every token of the batches; nothing is trained.
 
-        One call a batch: the logits of a batch are as large as its tokens times the vocabulary.
+        The recurrence goes over a batch at a time, and so does best with large ones; logits, which are as large as
+        their tokens times the vocabulary, are made and used up a few hundred tokens at a time.
         """
         losses, all_ranks, keystrokes = [], [], []
         for loss, logits, targets in self._scored(received, batches):
@@ -173,13 +182,19 @@ class LocalTrainer:
     def _scored(
         self, received: list[Tensor], batches: PackedBatches
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]:
-        """(loss [n], logits [n, V], targets [n]) of each batch."""
+        """(loss [n], logits [n, V], targets [n]) of at most `_LOGIT_ROWS` tokens at a time."""
+        named = self._named(received)
+        readout = self._readout(named["embedding"], named["output_bias"])  # [D + 1, V]
         begin = 0
         for rows in batches.step_rows:
             end = begin + int(rows.sum())
-            targets = batches.targets[begin:end]  # [n]
-            loss, logits = self._score(received, batches.inputs[begin:end], targets, rows)  # [n], [n, V]
-            yield loss.numpy(), logits.numpy(), targets
+            outputs = self._outputs(received, batches.inputs[begin:end], rows)  # [tokens, D + 1]
+            for first in range(begin, end, _LOGIT_ROWS):
+                targets = batches.targets[first : min(first + _LOGIT_ROWS, end)]  # [n]
+                some = outputs[first - begin : first - begin + len(targets)]  # [n, D + 1]
+                # As arrays that share the tensors' memory: 16 MB are better not copied.
+                of_target, logits = map(np.asarray, self._predict(some, readout, targets))  # [n], [n, V]
+                yield _loss_of(of_target, logits, targets), logits, targets
             begin = end
 
     def _named(self, weights: list[Tensor]) -> dict[str, Tensor]:
@@ -197,7 +212,7 @@ class LocalTrainer:
             )
             step_size = rate
             if self._max_gradient_norm:
-                norm = tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
+                norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(g) for g in gradients]))  # its loss is half the squares
                 step_size = rate * tf.minimum(1.0, self._max_gradient_norm / tf.maximum(norm, 1e-12))
             stepped = [w - step_size * g for w, g in zip(weights, gradients, strict=True)]
             return i + 1, end, loss_sum + loss, stepped
@@ -209,12 +224,34 @@ class LocalTrainer:
         flat = [tf.reshape(w - r, [-1]) for w, r in zip(trained, received, strict=True)]
         return tf.concat(flat, 0), loss_sum  # [num_weights], []
 
-    def _score_graph(
-        self, weights: list[Tensor], inputs: Tensor, targets: Tensor, rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _outputs_graph(self, weights: list[Tensor], inputs: Tensor, rows: Tensor) -> Tensor:
+        """Of the cell, each with a 1 that takes the bias: [n, D + 1]."""
         named = self._named(weights)
-        x = tf.gather(named["embedding"], inputs)  # [n, D]
-        outputs, _ = self._passes.forward(cell_weights(named), x, rows)  # [n, D]
-        logits = tf.matmul(outputs, named["embedding"], transpose_b=True) + named["output_bias"]  # [n, V]
-        loss = tf.reduce_logsumexp(logits, 1) - tf.gather(logits, targets, batch_dims=1)  # [n]
-        return loss, logits
+        outputs, _ = self._passes.forward(cell_weights(named), tf.gather(named["embedding"], inputs), rows)  # [n, D]
+        return tf.pad(outputs, [[0, 0], [0, 1]], constant_values=1.0)
+
+
+def _readout_graph(embedding: Tensor, output_bias: Tensor) -> Tensor:
+    """What turns outputs into logits, laid out as their product reads it: [D + 1, V]."""
+    return tf.concat([tf.transpose(embedding), output_bias[None, :]], 0)
+
+
+def _predict_graph(outputs: Tensor, readout: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(probability of each target [n], logits [n, V])."""
+    logits = tf.matmul(outputs, readout)  # [n, V]
+    return tf.gather(tf.nn.softmax(logits), targets, batch_dims=1), logits
+
+
+def _loss_of(
+    of_target: NDArray[np.float32], logits: NDArray[np.float32], targets: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Cross-entropy in nats [n] from the probability of each target [n], or from its logits [n, V] where that is tiny.
+
+    A probability costs a third of a log-sum-exp, and has the same digits until it comes near to what float32 holds.
+    """
+    loss: NDArray[np.float32] = -np.log(np.maximum(of_target, _SURE))  # [n], of a NaN again NaN
+    for row in np.flatnonzero(of_target < _SURE):
+        exactly = logits[row].astype(np.float64)  # [V]
+        highest = exactly.max()
+        loss[row] = np.log(np.exp(exactly - highest).sum()) + highest - exactly[targets[row]]
+    return loss

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from client_model.text.vocabulary import FIRST_WORD, OOV, SPECIAL_TOKENS
 
 SUGGESTIONS = 3  # shown at once
+_ROWS_AT_A_TIME = 16
+_INT32 = 2**31
 
 
 class KeystrokeTable(NamedTuple):
@@ -77,12 +79,17 @@ def _alike(one: Sequence[str], other: Sequence[str]) -> int:
 def ranks(logits: NDArray[np.floating[Any]], targets: NDArray[np.int32]) -> NDArray[np.int64]:
     """Words ranked above each target: [n] from logits [n, V]; of equal logits the lower id comes first."""
     own = logits[np.arange(len(targets)), targets][:, None]  # [n, 1]
-    words = logits[:, FIRST_WORD:]  # [n, V - FIRST_WORD]
-    above: NDArray[np.int64] = np.count_nonzero(words > own, axis=1).astype(np.int64)  # [n]
-    at_least = np.count_nonzero(words >= own, axis=1)  # [n]
-    for row in np.flatnonzero(at_least - above > (targets >= FIRST_WORD)):  # equal to another word: rare
-        equal = np.flatnonzero(words[row] == own[row]) + FIRST_WORD
-        above[row] += np.count_nonzero(equal < targets[row])
+    words, is_word = logits[:, FIRST_WORD:], targets >= FIRST_WORD  # [n, V - FIRST_WORD], [n]
+    above = np.zeros(len(targets), np.int64)
+    holds = np.empty((_ROWS_AT_A_TIME, words.shape[1]), np.bool_)  # small enough for the cache
+    for begin in range(0, len(targets), _ROWS_AT_A_TIME):
+        some = slice(begin, begin + _ROWS_AT_A_TIME)
+        here = np.greater(words[some], own[some], out=holds[: len(own[some])])
+        above[some] = [np.count_nonzero(row) for row in here]  # numpy counts a row much faster than rows
+        np.equal(words[some], own[some], out=here)
+        if np.count_nonzero(here) > np.count_nonzero(is_word[some]):  # equal to another word: rare
+            for place, row in enumerate(here, begin):
+                above[place] += np.count_nonzero(row[: max(targets[place] - FIRST_WORD, 0)])
     return above
 
 
@@ -112,13 +119,18 @@ def _letters_needed(
     first, last = table.first[target], table.last[target]  # [n, P]
     size = last[:, 0] - first[:, 0]  # [n], words with the same first letter
     begin = np.cumsum(size) - size  # [n]
-    ids = table.alphabetical[np.arange(size.sum()) + np.repeat(first[:, 0] - begin, size)]  # [m]
-    other = logits[np.repeat(late, size), ids]  # [m]
+    index: type[np.signedinteger[Any]] = np.int32 if logits.size < _INT32 else np.int64  # half as much to move
+    place: NDArray[np.signedinteger[Any]] = np.arange(size.sum(), dtype=index)  # [m]
+    place += np.repeat((first[:, 0] - begin).astype(index), size)
+    ids = table.alphabetical.take(place)  # [m]
+    row_begins: NDArray[Any] = (late * logits.shape[1]).astype(index)  # [n]
+    other = logits.reshape(-1).take(np.repeat(row_begins, size) + ids)  # [m]
     own = np.repeat(logits[late, target], size)  # [m]
     above = other > own  # [m]
     equal = np.flatnonzero(other == own)
     above[equal] = ids[equal] < np.repeat(target, size)[equal]
-    before = np.concatenate([[0], np.cumsum(above)])  # [m + 1]
+    before = np.zeros(len(above) + 1, np.int32)  # [m + 1]
+    np.cumsum(above, out=before[1:])
     shift = (begin - first[:, 0])[:, None]  # [n, 1]
     shorter = np.arange(1, first.shape[1] + 1) < table.letters[target][:, None]  # [n, P], prefixes of the word
     left, right = np.where(shorter, first + shift, 0), np.where(shorter, last + shift, 0)

@@ -32,6 +32,7 @@ from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.doors import chosen
 from typefleet.errors import expected
 from typefleet.sealed.envelope import data_key_of
+from typefleet.sealed.storage_key import require_key
 from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -258,6 +259,8 @@ def tokenised_text(
     Raises:
         DataError: a file that is missing, empty or has a bad line.
     """
+    if storage_key is not None:
+        require_key(storage_key)  # before the text is read for it
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
     require_purpose(path, config.purpose)
@@ -275,12 +278,13 @@ def read_text(
         message_format: reads the file, in the place of the one that `config.format` names.
 
     Raises:
-        DataError: there is no file, or it cannot be read.
+        DataError: there is no file, it cannot be read, or it is marked for other purposes than this.
     """
     if config.is_synthetic:
         raise DataError(expected("--data.format", "a format of files, whose text can be looked at", config.format))
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
+    require_purpose(path, config.purpose)
     reads, _ = format_of(config, path, message_format)
     return tokenise(path, reads, config.on_bad_line, seen=seen)
 

@@ -21,6 +21,7 @@ from server_strategy.privacy.statement_aggregation import aggregation_json, aggr
 from server_strategy.privacy.statement_audit import ReleaseAudit, audit_json, audit_markdown
 from server_strategy.privacy.statement_epsilon import delta_caveats, epsilon_json, epsilon_markdown
 from server_strategy.privacy.statement_forgotten import PhonesForgotten, forgotten_json, forgotten_markdown
+from server_strategy.privacy.statement_handling import Handling, handling_json, handling_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_phones import phones_json, phones_markdown, phones_rows
 from server_strategy.privacy.statement_signing import separation_that_happened, signing_markdown, stddev_of_the_draws
@@ -57,6 +58,7 @@ class StatementFacts:
     noise_secret_kept: bool = False  # after the run's end
     files: tuple[str, ...] = ()  # that the run leaves
     words: str = "counted"  # where the vocabulary comes from
+    handling: Handling | None = None  # of consent and of what is kept; None: it was not told
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
     other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
     aggregation: Mapping[str, Any] | None = None  # see `statement_aggregation`; None: the server is told of each phone
@@ -90,6 +92,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         **forgotten_json(plan, facts.forgotten),
         **vocabulary_json(plan),
         "data_covered": facts.data_covered,
+        **handling_json(facts.handling),
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
         "epsilon_exact_gaussian": _exact(plan, spent.zcdp_rho),
@@ -124,6 +127,7 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         *forgotten_markdown(plan, facts.forgotten),
         *other_runs_markdown(facts.other_runs),
     ]
+    lines += handling_markdown(facts.handling)
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:

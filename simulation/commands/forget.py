@@ -27,6 +27,9 @@ class Flags(OfRun):
     phones: tuple[str, ...]
     """Which: user ids of the data; or labels in the run's records, 16 hexadecimal digits; or # and a number, from 0,
     for phones that have no user id. Or one file with such a name a line."""
+    ends_early: bool = False
+    """Go back even if the run's budget of epsilon may have no room for all rounds; it then ends where the budget does,
+    maybe at once. Without, such a run is left as it is."""
     dry_run: bool = False
     """Say what it would take, and change nothing."""
 
@@ -41,5 +44,6 @@ def main(argv: Sequence[str]) -> int:
     def play(config: RunConfig) -> "Run":
         return start(config, Parts(), sys.stdout, resume=True)
 
-    done = forget(sys.stdout, flags.run_dir, flags.phones, play=play, dry_run=flags.dry_run)
+    how = {"dry_run": flags.dry_run, "ends_early": flags.ends_early}
+    done = forget(sys.stdout, flags.run_dir, flags.phones, play=play, **how)
     return 0 if done else INTERRUPTED

@@ -21,7 +21,7 @@ from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum
-from simulation.engine.memory import return_large_blocks
+from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.noised_phones import noised_phones_of
 from simulation.engine.phone_host import PhoneHost, host_for
@@ -42,7 +42,7 @@ def _open(briefing: Briefing, context: Context) -> PhoneHost:
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
         limit_threads(1)
-        return_large_blocks()
+        reuse_large_blocks()
         _open_hosts.append(True)
     with calling("a host", "to be set up"):
         return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)

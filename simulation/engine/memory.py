@@ -5,8 +5,9 @@ import resource
 import sys
 from pathlib import Path
 
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # glibc's malloc.h
-_LARGE_BYTES = 1 << 20
+# glibc's malloc.h; it takes no larger limit for blocks that it maps one by one.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LARGEST_KEPT_BYTES, _KEPT_FREE_BYTES = 32 << 20, 64 << 20
 
 
 def peak_rss_bytes() -> int:
@@ -22,13 +23,16 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def return_large_blocks() -> None:
-    """Let the C library give every large freed block back to the system at once.
+def reuse_large_blocks() -> None:
+    """Let the C library keep large blocks that were freed for the next of their kind, up to a limit.
 
-    By default glibc raises its limit for this with the blocks it sees, and keeps a heap for each thread;
-    sums of some megabytes that come and go on many threads then leave holes, and a long run grows.
+    Weights and sums of some megabytes come and go with each message. A block that the system has to give anew costs
+    a page fault for each 4 kB and a time of writing zeros, more than all that is done with some of them. So freed ones
+    stay, 64 MB of them at the end of a heap; and there are two heaps, where glibc would make one for each of many
+    threads, whose holes would grow.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_FREE_BYTES)
         mallopt(_M_ARENA_MAX, 2)

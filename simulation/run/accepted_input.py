@@ -48,6 +48,7 @@ from simulation.world.consent.labels import PhoneLabels
 from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.sealed.storage_key import require_key
 from typefleet.steps import step
 
 
@@ -97,6 +98,8 @@ def accept_input(
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
+    if config.storage.key is not None and not resume and of_run is None:  # else the run's envelope says where it is
+        require_key(config.storage.key)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     config = _with_place_of_key(config, resume, of_run)
     spec = _text_of(config, parts, split)
@@ -138,6 +141,21 @@ def accept_input(
         given_vocabulary=vocabulary,
         forgotten=forgotten,
     )
+
+
+def user_digests(config: RunConfig, of_run: Path) -> NDArray[np.uint64]:
+    """Of the user ids of a run's phones, uint64 [phones], and of nothing else that its settings name.
+
+    Args:
+        config: the settings of the run.
+        of_run: its folder.
+
+    Raises:
+        InputError: there is no such text.
+    """
+    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+    config, parts = with_named_cell(config, Parts())
+    return open_population(_text_of(_with_place_of_key(config, False, of_run), parts, split)).digests()
 
 
 def _requests_of(begun: Path | None, start: StartingPoint | None) -> tuple[Request, ...]:

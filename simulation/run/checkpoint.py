@@ -8,7 +8,7 @@ run's is refused. In a run with a storage key it is encrypted (`simulation.stora
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from server_strategy.state import State
 from simulation.engine.config import KeepCheckpoints
 from simulation.files import write_npz_atomically
 from simulation.run.kept_checkpoints import to_drop
+from simulation.storage.deletion_log import found_gone
 from simulation.storage.run_files import opening_of, seal_of
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
 from typefleet.untrusted.archives import RefusedError, read_arrays
@@ -139,7 +140,7 @@ def load_newest_checkpoint(
             damaged.append(stored)
         elif usable is None or usable(stored):
             return stored, [f"{what}; falling back to the one before" for what in damaged]
-    raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
+    raise _no_checkpoint(folder, damaged)
 
 
 def whole_checkpoint(path: Path) -> Checkpoint | None:
@@ -182,12 +183,17 @@ def newest_about(folder: Path) -> dict[str, Any]:
     """
     newest = max(folder.glob("checkpoint-*.npz"), default=None)
     if newest is None:
-        raise CheckpointError(expected(folder, "a checkpoint", "none"))
+        raise _no_checkpoint(folder)
     opened = opening_of(folder.parent, newest)
     try:
         return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,), opened=opened)[_ABOUT])
     except (InputError, KeyError) as error:
         raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
+
+
+def _no_checkpoint(folder: Path, damaged: Sequence[str] = ()) -> CheckpointError:
+    found = "; ".join(["no usable one", *damaged]) if damaged else found_gone(folder.parent, f"{folder.name}/")
+    return CheckpointError(expected(folder, "a checkpoint", found))
 
 
 def _about_of(path: Path, text: NDArray[Any]) -> dict[str, Any]:

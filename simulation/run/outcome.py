@@ -17,6 +17,7 @@ from simulation.files import write_text_atomically
 from simulation.run.aggregation_told import NOT_SHOWN, aggregation_facts
 from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
+from simulation.run.handling_told import handling_of
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run, checkpoint
@@ -71,6 +72,10 @@ def run_summary(run: Run) -> Summary:
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
     )
+
+
+def _consent_so_far(run: Run) -> dict[str, Any] | None:
+    return consent_summary(run.cohorts.fleet, run.cohorts.now_s, _lines(run))
 
 
 def _lines(run: Run) -> list[dict[str, Any]]:
@@ -135,6 +140,7 @@ def statement_facts(run: Run) -> StatementFacts:
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=words,
+        handling=handling_of(run.config, run.directory.root, _consent_so_far(run)),
         aggregation=aggregation_facts(run.config),
         forgotten=phones_forgotten(run),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),

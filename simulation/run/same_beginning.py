@@ -12,6 +12,7 @@ from simulation.run.checkpoint import CheckpointError
 from simulation.run.directory import RunDirectory
 from simulation.run.noise_secret import beginning, noise_of_resumed_run
 from simulation.run.preparation import Prepared
+from simulation.storage.deletion_log import found_gone
 from typefleet.errors import ConfigError, expected
 
 NOISE_HERE = "noise_key_check"  # among what a run began with: digest of the key that its secret gives in its place
@@ -33,7 +34,8 @@ def require_nothing_released(prepared: Prepared, directory: RunDirectory) -> Non
         entries, _ = read_ledger(directory.ledger)  # none, where the run was killed before its plan was written
         releases = max((entry["release"] for entry in entries), default=0)
         if releases:
-            found = f"none, and {releases} releases on record; start a new run"
+            gone = found_gone(directory.root, f"{directory.checkpoints.name}/")
+            found = f"{gone}, and {releases} releases on record; start a new run"
             raise ConfigError(expected(directory.checkpoints, "a checkpoint", found))
 
 

@@ -69,6 +69,20 @@ def read_log(folder: Path) -> list[tuple[Deletion, str]]:
     return [(Deletion(**line.says), line.hash) for line in _FORM.read(folder).lines]
 
 
+def found_gone(folder: Path, what: str) -> str:
+    """What is found in the place of something that is not there: since when, if the log says that it was deleted.
+
+    Args:
+        folder: of the log.
+        what: path in it, as the log has it; a folder ends with /.
+
+    Raises:
+        ConfigError: the log was changed.
+    """
+    days = [line.at[:10] for line, _ in read_log(folder) if line.what == what]
+    return f"none: deleted on {days[-1]}, as {LOG} says" if days else "none"
+
+
 def _is_deletion(says: Mapping[str, Any]) -> bool:
     if says.keys() != _KINDS.keys():
         return False

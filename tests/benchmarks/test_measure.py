@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import BenchmarkError, measure
-from benchmarks.workload import TOKENS, simulate_flags, write_messages
+from benchmarks.measure import BenchmarkError, Measured, measure
+from benchmarks.workload import TOKENS, Simulated, simulate_flags, write_messages
 from client_model.text.vocabulary import read_vocabulary
 from simulation.flags import parse_simulate
 
@@ -19,7 +19,8 @@ lines.parent.mkdir()
 time.sleep(0.5)
 for number in (1, 2):
     with lines.open("a") as file:
-        file.write(json.dumps({"round": number, "reports": 4, "train_seconds": 0.25}) + "\\n")
+        profile = {"driver_s": {"exchange": 0.25, "evaluation": 0.125}}
+        file.write(json.dumps({"round": number, "reports": 4, "train_seconds": 0.25, "profile": profile}) + "\\n")
     time.sleep(0.5)
 """
 
@@ -27,10 +28,19 @@ for number in (1, 2):
 def test_rounds_and_the_time_to_the_first_are_seen(tmp_path):
     lines = tmp_path / "run" / "rounds.jsonl"
     found = measure([sys.executable, "-c", ROUNDS, str(lines)], lines, 60.0)
-    assert [line["round"] for line in found.rounds] == [1, 2] and found.phones == 4
-    assert found.first_round_s > 0.5 and len(found.cpu_s_at_round) == 2
-    assert found.tokens_per_s(TOKENS) == pytest.approx(8 * TOKENS / 0.5)
+    assert [line["round"] for line in found.rounds] == [1, 2] and len(found.cpu_s_at_round) == 2
+    assert found.first_round_s > 0.5 and found.first_round_s - found.start_up_s == pytest.approx(0.375)
+    assert found.trained_tokens_per_s(TOKENS) == [pytest.approx(4 * TOKENS / 0.25)]  # of the second round alone
+    assert found.scored_tokens_per_s(800) == [pytest.approx(800 / 0.125)]
+    (cpu_s,) = found.cpu_s_a_phone()
+    assert cpu_s == (found.cpu_s_at_round[1] - found.cpu_s_at_round[0]) / 4
     json.dumps(found.rounds)
+
+
+def test_without_profiles_nothing_is_said_of_start_up_and_scoring():
+    found = Measured([{"reports": 2, "train_seconds": 1.0}] * 3, [1.0, 3.0, 7.0], 5.0)
+    assert found.start_up_s is None and found.scored_tokens_per_s(10) == []
+    assert found.cpu_s_a_phone() == [1.0, 2.0]
 
 
 def test_a_failure_says_how_it_ended_and_names_no_file_that_is_gone(tmp_path):
@@ -43,8 +53,8 @@ def test_a_failure_says_how_it_ended_and_names_no_file_that_is_gone(tmp_path):
 
 
 def test_in_the_workload_all_phones_train(tmp_path):
-    settings = {"phones": 7, "rounds": 2, "workers": 1, "held_out_share": 0.1}
-    run = parse_simulate(simulate_flags(tmp_path / "m.jsonl", tmp_path, "cifg", **settings)).run
+    of = Simulated(cell="cifg", phones=7, rounds=2, workers=1, held_out_share=0.1, scored=8, scores_every=2)
+    run = parse_simulate(simulate_flags(tmp_path / "m.jsonl", tmp_path, of)).run
     write_messages(tmp_path / "m.jsonl", 8)
     words = (tmp_path / "m.jsonl").read_text().split('"text": "')[1].split('"')[0].split()
     assert set(words) <= set(read_vocabulary(run.data.vocabulary_path).tokens)

@@ -90,8 +90,15 @@ class Forecast:
         """Whether the model stays, since the phones are not in it."""
         return self.kept == self.rounds
 
+    @property
+    def above_budget(self) -> bool:
+        """Whether the run may come to its budget before it is over."""
+        return self.budget is not None and not self.is_free and (self.most_epsilon or 0.0) > self.budget
 
-def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run: bool = False) -> bool:
+
+def forget(
+    out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run: bool = False, ends_early: bool = False
+) -> bool:
     """Take phones out of a run, or say what that would take.
 
     Args:
@@ -100,6 +107,7 @@ def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run
         names: of the phones, see `find_phone`; or one file with a name a line.
         play: lets the run of these settings go on, as --resume does.
         dry_run: change nothing.
+        ends_early: whether the run may end before its last round, where its budget of epsilon does.
 
     Returns:
         Whether it is done; False if it was interrupted, and is to be gone on with.
@@ -120,6 +128,8 @@ def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run
     print_forecast(out, root, forecast)
     if dry_run:
         return True
+    if request is not None and forecast.above_budget and not ends_early:
+        raise ConfigError(_no_room(forecast, root))
     if request is not None:
         with only_writer(root):
             record_request(root, request)
@@ -227,9 +237,17 @@ def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
             else f", at most {found.most_epsilon:.2f} afterwards: what was released before is counted as well, for good"
         )
         rows.append(("epsilon", [most]))
-    if found.budget is not None and (found.most_epsilon or 0.0) > found.budget:
-        rows.append(("budget", [f"{found.budget:.4g}: the run keeps to it, and ends early if it comes to it"]))
+    if found.above_budget:
+        kept = f"{found.budget:.4g}: the run keeps to it, and may end as early as after round {found.back_to:,}"
+        rows.append(("budget", [kept]))
     print_facts(console_for(out), rows)
+
+
+def _no_room(found: Forecast, root: Path) -> str:
+    """Why a run is not gone back with whose budget may end it."""
+    what = f"room for what was released and what is to be in its epsilon budget of {found.budget:.4g}"
+    why = f"{found.epsilon:.4g} spent and at most {found.most_epsilon:.4g} in the end"
+    return f"{expected(root, what, why)}; --ends-early lets it end where the budget does"
 
 
 def _place(found: Forecast) -> str:

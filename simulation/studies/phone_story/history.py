@@ -5,7 +5,7 @@ who was in the sums before: so its rounds are planned once more, nothing is trai
 the ledger. Where the two do not agree, nothing is told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 
 from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
-from server_strategy.privacy.ledger_lines import decode_labels, is_release, life_begins, read_ledger
-from server_strategy.privacy.ledger_paths import given_up, way_to
+from server_strategy.privacy import ledger_paths
+from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
+from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.participation_log import ParticipationLog
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.flags import read_config
+from simulation.run.accepted_input import user_digests
 from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
+from simulation.storage.deletion_log import found_gone
 from simulation.studies.phone_story.finding import find_phone
 from simulation.studies.phone_story.own_cost import own_cost
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
@@ -75,8 +78,8 @@ class PhoneHistory:
 
     label: str  # as the run's records show it
     role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN
-    asked: tuple[Asked, ...]
-    before: int  # times that its update was in a sum before the run went back to forget phones, which is not kept
+    asked: tuple[Asked, ...]  # in the rounds that led to the model
+    given_up: int  # sums that it was in and that did not: those rounds were played again
     rounds: int  # of the run
     releases: int
     most_participations: int  # that the run's epsilon is of
@@ -107,30 +110,42 @@ class _WatchedTimeline(Timeline):
 class RunHistory:
     """The phones' parts in a run, found again."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, asked_of: Sequence[str] = ()) -> None:
         """Plan the rounds of a run once more.
 
         Args:
             root: folder of the run.
+            asked_of: names of phones, see `find_phone`; one that is nobody's is refused before the rounds are planned.
 
         Raises:
-            ConfigError: there is no run, or its rounds do not come out as they were.
+            ConfigError: there is no run or no such phone, or the rounds do not come out as they were.
             LedgerError, CheckpointError: the run's records are missing or damaged.
         """
         directory = RunDirectory(root)
         config = read_config(directory.config)
         self._salt = str(newest_about(directory.checkpoints)["salt"])
-        self._prepared = prepare(config, of_run=root)
         self._entries, _ = read_ledger(directory.ledger)
-        self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
         releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])
         self._last = max(releases, default=None)
         self._way = [] if self._last is None else [self._entries[at] for at in way_to(self._entries, self._last)]
+        self._rounds = _rounds_of(directory, self._way)
+        if asked_of:
+            digests = user_digests(config, root)
+            for name in asked_of:
+                find_phone(name, digests, self._salt)
+        self._prepared = prepare(config, of_run=root)
+        self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
         hexadecimal = phone_labels(self._salt, self._prepared.digests)
         self._labels = np.array([int(label, 16) for label in hexadecimal], np.uint64)
-        self._rounds = len(directory.read_rounds())
         self._replay = _Replay(self._prepared, self._plan, _participants(self._way, self._labels))
         self._replay.play(self._rounds)
+
+    def _given_up(self, label: np.uint64) -> int:
+        """Sums that a phone was in, and that led to no model, or to one that was given up."""
+        if self._last is None:
+            return 0
+        lines = ledger_paths.given_up(self._entries, self._last, everything=True, sums=True)
+        return sum(bool(label in decode_labels(self._entries[line]["participants"])) for line in lines)
 
     @property
     def config(self) -> RunConfig:
@@ -158,7 +173,7 @@ class RunHistory:
             label=f"{int(self._labels[phone]):016x}",
             role=role_of(prepared, phone),
             asked=tuple(self._replay.told(phone)),
-            before=self._before(self._labels[phone]),
+            given_up=self._given_up(self._labels[phone]),
             rounds=self._rounds,
             releases=len(self._way),
             most_participations=spent["max_participations"],
@@ -170,13 +185,19 @@ class RunHistory:
             words_counted=words != GIVEN and phone in prepared.counted_phones,
         )
 
-    def _before(self, label: np.uint64) -> int:
-        """How many releases of an earlier life of the run a phone is in, which did not lead to its weights."""
-        entries, ends = self._entries, life_begins(self._entries)
-        lines = [] if self._last is None else given_up(entries, self._last, everything=True)
-        return sum(
-            line < ends and bool((decode_labels(entries[line]["participants"]) == label).any()) for line in lines
-        )
+
+def _rounds_of(directory: RunDirectory, way: Sequence[Mapping[str, Any]]) -> int:
+    """How many rounds a run had whose releases are these.
+
+    Raises:
+        ConfigError: its record of them is gone or short, so that of some rounds nothing could be told.
+    """
+    rounds = len(directory.read_rounds())
+    last = max((line["round"] for line in way), default=0)
+    if rounds < last:
+        found = f"{rounds} of them" if directory.rounds.exists() else found_gone(directory.root, directory.rounds.name)
+        raise ConfigError(expected(directory.rounds, f"the {last} rounds that the run's ledger has", found))
+    return rounds
 
 
 def role_of(prepared: Prepared, phone: int) -> str:

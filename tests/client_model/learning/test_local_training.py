@@ -9,6 +9,7 @@ import tensorflow as tf
 from benchmarks.workload import StepOnly
 from client_model.config import ModelConfig
 from client_model.learning.cells.cifg import Cifg
+from client_model.learning.cells.gated import ROWS_WORTH_TRANSPOSING
 from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
@@ -134,6 +135,7 @@ PHONES = {
     "one token": ([1], 1),
     "equal short rows": ([2, 2, 2, 2], 4),
     "many batches": ([5, 1, 7, 2, 3, 3, 6, 1, 1, 4], 2),
+    "a batch of many tokens": ([7] * 13 + [5], 14),  # more than gated.ROWS_WORTH_TRANSPOSING
 }
 
 
@@ -147,6 +149,14 @@ def test_update_matches_automatic_differentiation(trainer, phone):
     assert error < 1e-4
     assert result.loss_sum == pytest.approx(loss_sum, rel=1e-5)
     assert result.num_tokens == sum(PHONES[phone][0])
+
+
+def test_phones_are_trained_on_both_sides_of_where_the_kernel_is_transposed():
+    rows = [
+        int(batches[0].sum() - batches[0, 0])
+        for batches in (make_phone(*p, seed=1)[0].step_rows for p in PHONES.values())
+    ]
+    assert min(rows) < ROWS_WORTH_TRANSPOSING <= max(rows)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -208,6 +218,28 @@ def test_scores_match_the_padded_model(trainer, phone):
     np.testing.assert_allclose(scores.loss, loss, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(scores.rank, ranks)
     assert ((scores.keystrokes == 1) == (scores.rank < 3) & (scores.targets >= FIRST_WORD)).all()
+
+
+def test_scores_are_exact_where_probabilities_underflow_and_the_same_in_blocks_of_any_size(monkeypatch):
+    shape = CELLS["cifg"]
+    trainer, table = LocalTrainer(shape), keystroke_table([f"w{number}" for number in range(V)])
+    packed, _ = make_phone([6, 4, 7, 2], 4, seed=5)
+    received = trainer.load([400 * w for w in some_weights(shape)])
+    whole = trainer.score(received, packed, table)
+    assert whole.loss.max() > 700 and whole.loss.min() < 60  # one side of what float32 holds, and the other
+    (own,) = [logits.astype(np.float64) for _, logits, _ in trainer._scored(received, packed)]
+    exact = np.logaddexp.reduce(own, axis=1) - own[np.arange(len(own)), packed.targets]
+    np.testing.assert_allclose(whole.loss, exact, rtol=1e-6, atol=1e-5)
+    monkeypatch.setattr("client_model.learning.local_training._LOGIT_ROWS", 3)
+    for column, again in zip(whole, trainer.score(received, packed, table), strict=True):
+        np.testing.assert_allclose(again, column, rtol=1e-5)
+
+
+def test_a_model_that_is_not_finite_gets_no_loss_that_is():
+    shape = CELLS["cifg"]
+    weights, (packed, _) = some_weights(shape), make_phone([3], 1, seed=5)
+    trainer = LocalTrainer(shape)
+    assert np.isnan(trainer.token_losses(trainer.load([np.full_like(w, np.nan) for w in weights]), packed)).all()
 
 
 def test_gboard_preset_has_the_published_size():

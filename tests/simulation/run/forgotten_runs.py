@@ -55,10 +55,10 @@ def played_on(config, out):
     return start(config, Parts(), out, True, EngineInProcess())
 
 
-def forgotten(folder, *names, dry_run=False):
+def forgotten(folder, *names, **how):
     """What scripts/forget.py does; returns what it prints, whatever the lines."""
     out = io.StringIO()
-    forget(out, folder, [str(one) for one in names], play=lambda config: played_on(config, out), dry_run=dry_run)
+    forget(out, folder, [str(one) for one in names], play=lambda config: played_on(config, out), **how)
     return " ".join(out.getvalue().split())
 
 

@@ -180,9 +180,13 @@ def test_a_run_that_is_killed_meanwhile_goes_on_without_them(finished, killed, t
     assert (weights_of(folder) == weights_of(done)).all()
     assert sorted(p.name for p in folder.rglob("*")) == sorted(p.name for p in done.rglob("*"))
     assert sum("forgotten" in line for line in ledger(folder)) == 1 and len(read_requests(folder)) == 1
-    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    before = all_but_the_trail(folder)
     assert "is finished" in forgotten(folder, *names[::-1])  # and once more changes nothing
-    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert all_but_the_trail(folder) == before
+
+
+def all_but_the_trail(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "audit_trail.jsonl"}
 
 
 class KilledError(Exception):
@@ -283,6 +287,20 @@ def test_a_dry_run_says_what_it_takes_and_changes_nothing(finished, tmp_path):
     said = forgotten(folder, *names, dry_run=True)
     assert f"{len(names)} of {PHONES}" in said and "spent by now, at most" in said and "for the second time" in said
     assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_a_budget_without_room_for_both_lives_is_kept_to(tmp_path):
+    flags = without(flags_of("gaussian"), "--privacy.noise-multiplier")
+    simulate(tmp_path / "run", *flags, "--privacy.target-epsilon", 8)
+    phones, _ = late(tmp_path / "run")
+    names, before = [f"#{phone}" for phone in phones], ledger(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"expected room for what was released and what is to be .* --ends-early"):
+        forgotten(tmp_path / "run", *names)
+    assert ledger(tmp_path / "run") == before and not (tmp_path / "run" / "forgotten.jsonl").exists()
+    forgotten(tmp_path / "run", *names, ends_early=True)
+    said = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert said["epsilon"] <= 8 and "privacy budget" in said["stopped_early"]
+    assert checked(tmp_path / "run")[1].wrongs == []
 
 
 def test_a_run_that_a_process_works_on_is_left_alone(finished, tmp_path):

@@ -117,7 +117,7 @@ def test_an_expired_run_still_holds_what_it_claims_and_says_what_is_gone(tmp_pat
     left = {path.name for path in root.iterdir()}
     assert left == {
         *("model", "privacy.json", "privacy.md", "privacy_head.json", "privacy_ledger.jsonl"),
-        *("config.toml", "summary.json", LOG, ".lock"),
+        *("config.toml", "summary.json", LOG, "audit_trail.jsonl", ".lock"),
     }
     capsys.readouterr()
     key.unlink()
@@ -125,7 +125,7 @@ def test_an_expired_run_still_holds_what_it_claims_and_says_what_is_gone(tmp_pat
     said = " ".join(capsys.readouterr().out.split())
     assert "privacy.json agrees" in said and "deleted on 20" in said and "as deletions.jsonl says" in said
     (root / ENVELOPE).write_text("{}")  # what was erased is there again
-    assert check_privacy.main([str(root)]) == 1 and "was erased, and is there again" in capsys.readouterr().err
+    assert check_privacy.main([str(root)]) == 1 and "was to be erased, and is there" in capsys.readouterr().err
     (root / ENVELOPE).unlink()
     lines = (root / LOG).read_text().splitlines()
     (root / LOG).write_text("\n".join([lines[0], *lines[2:]]) + "\n")

@@ -1,0 +1,191 @@
+"""From what was measured to figures with their spread, to a file, and to the tables: nothing is measured here."""
+
+import io
+import json
+import runpy
+
+import pytest
+from rich.console import Console
+
+from benchmarks.earlier import read_benchmark
+from benchmarks.figures import FORM, UNITS, Figure
+from benchmarks.findings import Figures
+from benchmarks.results import show, write
+from simulation.flags import run_door
+from tests.conftest import ROOT
+from typefleet.errors import InputError
+
+SPLIT = {"plan": 0.1, "exchange": 1.0, "server_step": 0.2, "evaluation": 0.5}
+HOSTS = {"decode": 0.01, "read": 0.02, "train": 1.5, "clip_and_sum": 0.1, "other": 0.05}
+PROFILE = {
+    "driver_s": SPLIT,
+    "hosts_s": HOSTS,
+    "transport_s": 0.1,
+    "checkpoint_s": 0.0,
+    "driver_cpu_s": 0.4,
+    "hosts_cpu_s": 1.6,
+    "driver_peak_rss_bytes": 5e8,
+    "worker_peak_rss_bytes": 4e8,
+}
+
+
+def kernel(pace):
+    return {
+        "weights": 1000,
+        "mflop_per_token": 8.0,
+        "gemm_gflops": {"tensorflow": 100 * pace, "numpy": 90.0},
+        "stream_gb_s": {"copy": 20.0, "add": 21.0},
+        "softmax_ns": {"in the cache": 0.3, "of a batch": 0.4},
+        "products_tokens_per_s": 12_500 * pace,
+        "limit_tokens_per_s": 10_000 * pace,
+        "scoring_limit_tokens_per_s": 40_000.0,
+        "kernel_tokens_per_s": 8000.0,
+        "score_tokens_per_s": 20_000.0,
+        "tiny_phone_s": 0.002,
+    }
+
+
+def simulation(rates):
+    rounds = [{"reports": 10, "train_seconds": 1.3, "profile": PROFILE} for _ in range(50)]
+    return {
+        "rounds": rounds,
+        "tokens_per_s": rates,
+        "cpu_s_a_phone": [0.1] * len(rates),
+        "start_up_s": 9.0,
+    }
+
+
+def found_of(load=0.1, others=0.0):
+    """What a benchmark of three repetitions might have measured."""
+    fleet = {"ready_s": 10.0, "peak_rss_bytes": 8e8, "check_in_slowest_s": 0.01, "dry_run_rounds_per_s": 200.0}
+    start = {"first_round_s": 12.0, "start_up_s": 10.0, "scoring_first_s": 3.0, "cpu_s_at_round": [14.0]}
+    measured = {
+        "kernel cifg": [kernel(pace) for pace in (1.0, 1.1, 0.8)],
+        "kernel lstm": [kernel(1.0)] * 3,
+        "two kernels": [{"tokens_per_s": value} for value in (15_000.0, 15_500.0, 14_000.0)],
+        "start-up": [start] * 3,
+        "simulation cifg 1": [simulation([7000.0, 7100.0, 6900.0])],
+        "simulation cifg 2": [simulation([12_000.0, 13_000.0, 14_000.0])],
+        "simulation lstm 2": [simulation([6000.0] * 3)],
+        "scoring cifg 2": [{"tokens_per_s": [30_000.0, 32_000.0, 34_000.0]}],
+        "textbook cifg": [{"cpu_s_a_phone": [0.9, 1.0, 1.1]}],
+        "tiny": [simulation([100.0] * 3)],
+        "50 rounds": [simulation([100.0] * 49)],
+        "5,000 phones": [simulation([100.0])],
+        "fleet 1000000": [fleet] * 3,
+        "fleet 10000000": [{name: fleet[name] for name in list(fleet)[:3]}],
+    }
+    machine = {"processor": "one", "cores": 2, "cores_allowed": 2, "caches": {"L1 data": "48K"}, "governor": None}
+    machine |= {"libraries": {"numpy": "2.0"}, "blas_of_numpy": "blas 1", "mhz_at_start": 2000.0}
+    return {
+        "sizes": "quick",
+        "machine": machine,
+        "load_at_start": load,
+        "seconds": {},
+        "others_cores": {name: others if name == "two kernels" else 0.0 for name in measured},
+        "measured": measured,
+    }
+
+
+def by_name(found):
+    return {(figure.group.partition(",")[0], figure.name): figure for figure in Figures(found).all()}
+
+
+def shown(*of):
+    text = io.StringIO()
+    show(Console(file=text, width=120, highlight=False), *of)
+    return text.getvalue()
+
+
+def test_a_figure_has_the_median_and_the_range_of_its_repetitions():
+    figure = Figure("group", "name", "tokens/s", (1300.0, 1100.0, 1200.0), target=1250.0)
+    assert (figure.median, figure.measured, figure.spread) == (1200, "1,200 tokens/s", "1,100 .. 1,300")
+    assert figure.met is False and figure.wanted == ">= 1,250 tokens/s"
+    least = Figure("group", "name", "s", (2.0,), target=2.0, less_is_better=True, is_loaded=True)
+    assert (least.met, least.spread, least.measured, least.wanted) == (True, "once", "2 s *", "<= 2 s")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"), [((2.0, 3.0, 4.0), "1.50 ~"), ((4.0, 5.0, 6.0), "2.50"), ((0.5, 1.0, 1.2), "0.50")]
+)
+def test_beside_an_old_one_a_ratio_says_whether_it_may_be_chance(values, said):
+    assert Figure("g", "n", "s", values).beside(Figure("g", "n", "s", (1.5, 2.0, 3.5))) == said
+
+
+def test_what_two_measurements_come_to():
+    figures = by_name(found_of())
+    limit = figures["simulation", "  cifg, 2 workers, of the limit of two cores"]
+    assert limit.values == (12_000 / 20_000, 13_000 / 20_000, 14_000 / 20_000)  # of twice the median limit
+    assert figures["simulation", "  cifg, 2 workers, of products alone"].median == 13_000 / 25_000
+    assert figures["cifg", "  of the limit of a core"].values == (
+        0.8,
+        8 / 11,
+        1.0,
+    )  # each of its own repetition's limit
+    assert figures["the default run", "start-up: imports, Ray, text, fleet, tracing"].median == 7.0
+    assert figures["simulation", "  cifg, of ours"].median == pytest.approx(10.0)
+    assert len(Figures(found_of()).all()) == len(figures)  # by group and name each is there once
+    assert {figure.unit for figure in figures.values()} <= UNITS.keys()
+
+
+def test_less_is_measured_and_fewer_figures_come_of_it():
+    found = found_of()
+    found["measured"] = {name: found["measured"][name] for name in ("kernel cifg", "two kernels", "start-up")}
+    assert {group for group, _ in by_name(found)} == {"cifg", "the default run", "simulation"}
+
+
+def test_figures_of_a_busy_machine_are_marked():
+    assert not any(figure.is_loaded for figure in Figures(found_of(load=0.5)).all())
+    assert all(figure.is_loaded for figure in Figures(found_of(load=0.51)).all())
+    marked = {figure.name for figure in Figures(found_of(others=0.6)).all() if figure.is_loaded}
+    assert marked == {"cifg, two kernels at once", "  of twice one alone"}  # busy just before these alone
+
+
+def test_a_file_is_read_as_it_was_written_and_compared(tmp_path):
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    write(new, found_of())
+    slower = found_of(load=3.0)
+    slower["measured"]["simulation cifg 2"] = [simulation([6000.0, 6500.0, 7000.0])]
+    slower["sizes"], slower["machine"] = "smoke", {**slower["machine"], "processor": "another"}
+    write(old, slower)
+    ours, earlier = read_benchmark(new), read_benchmark(old)
+    assert list(ours.figures.values()) == Figures(found_of()).all()
+    alone, both = shown(ours, None, found_of()), shown(ours, earlier)
+    assert "NOT MET" in alone and "last round of cifg with 2 workers" in alone and "another" not in alone
+    (line,) = [line.split() for line in both.splitlines() if "cifg, 2 workers, of the limit" in line]
+    assert line[-4:] == ["70.0%", "32.5%", "*", "2.00"]  # end of the range, the old median, its mark, the ratio
+    assert "processor: another then, one now" in both and "amounts of work differ" in both
+    assert "3.00 then, 0.10 now" in both
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"form": None}, "no form, as in older ones"),
+        ({"form": FORM + 1}, "another form"),
+        ({"machine": 3}, "parts that are missing or of another kind"),
+        ({"figures": [{"group": "g"}]}, "something else"),
+        ({"figures": [{**Figure("g", "n", "s", (1.0,)).to_json(), "values": []}]}, "something else"),
+        ({"figures": [{**Figure("g", "n", "s", (1.0,)).to_json(), "unit": "parsec"}]}, "something else"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_in_one_line(tmp_path, change, found):
+    path = tmp_path / "old.json"
+    write(path, found_of())
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InputError, match=f"of a benchmark|scripts/benchmark.py of form {FORM}") as error:
+        read_benchmark(path)
+    assert str(error.value).endswith(found) and "\n" not in str(error.value)
+
+
+def test_the_script_shows_a_file_and_refuses_what_is_none_before_it_measures(tmp_path, capsys):
+    write(tmp_path / "b.json", found_of())
+    (tmp_path / "old.json").write_text("{}")
+    script = runpy.run_path(str(ROOT / "scripts" / "benchmark.py"))
+    measured = script["BenchmarkFlags"](measured=tmp_path / "b.json")
+    assert run_door(lambda: script["main"](measured)) == 0
+    assert "of the limit of two cores" in capsys.readouterr().out
+    compared = script["BenchmarkFlags"](compare=tmp_path / "old.json", output=tmp_path / "new.json")
+    assert run_door(lambda: script["main"](compared)) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and "no form" in said.err and not said.out
