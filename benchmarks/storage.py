@@ -3,8 +3,8 @@
 The same work on the same text with and without a storage key, in turns, so that whatever else the machine does meets
 both: what a host does in a round (read and train 20 phones), what a checkpoint takes, and what a run does before its
 first round (accept settings and text, choose words, set up the fleet). Prints medians of processor time, their ratio,
-and the rate of encryption alone. What is trained on once it is read is the same, so the cost of a round is computed
-from what is not: the reading, and its share of a checkpoint. Takes a minute or two.
+the rate of encryption alone, and what a passphrase takes. What is trained on once it is read is the same, so the cost
+of a round is computed from what is not: the reading, and its share of a checkpoint. Takes a minute or two.
 """
 
 import json
@@ -30,6 +30,7 @@ from simulation.storage.config import StorageConfig
 from simulation.storage.run_files import begin_storage
 from simulation.tables import console_for, print_table
 from typefleet.sealed.chunks import read_sealed, seal
+from typefleet.sealed.storage_key import Scrypt, key_of_passphrase
 
 _PHONES = 20  # of a round
 _MIB = 2**20
@@ -151,15 +152,27 @@ def rates(root: Path) -> tuple[float, float]:
     return len(content) / 1e6 / (written - began), len(content) / 1e6 / (time.perf_counter() - written)
 
 
+def passphrase_s(turns: int) -> float:
+    """Median seconds of processor time that a passphrase takes to become a key."""
+    times = []
+    for _ in range(turns):
+        began = time.process_time()
+        key_of_passphrase(secrets.token_hex(16), Scrypt(secrets.token_hex(16)))
+        times.append(time.process_time() - began)
+    return statistics.median(times)
+
+
 def main(argv: Sequence[str]) -> None:
     """Measure, and print a table; the numbers as one line of JSON below it."""
     flags = parse_with_tyro(StorageFlags, argv)
     with tempfile.TemporaryDirectory() as folder:
         pairs, (sealing, opening) = measure(Path(folder), flags.turns), rates(Path(folder))
+    passphrase_ms = 1e3 * passphrase_s(flags.turns)
     console = console_for(sys.stdout)
     rows = [[one.what, *(f"{1e3 * s:,.1f}" for s in (one.plain_s, one.sealed_s)), f"{one.ratio:.3f}"] for one in pairs]
     print_table(console, ("", "plain,\nms", "encrypted,\nms", "ratio"), rows)
     console.print(f"encryption alone: {sealing:,.0f} MB/s, decryption: {opening:,.0f} MB/s")
+    console.print(f"a passphrase becomes a key in {passphrase_ms:,.0f} ms")
     console.print(json.dumps({one.what: round(one.ratio, 4) for one in pairs}), soft_wrap=True)
 
 

@@ -52,6 +52,15 @@ class Line:
     num_weights: int  # of the model
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the hosts answer to, in one round."""
+
+    reporters: NDArray[np.int64]  # phones that were asked
+    num_weights: int  # of the model
+    may_learn: MayLearn = learn_any  # asked before the server can know a sum, unless it knows each host's anyway
+
+
 class Aggregator(Protocol):
     """Makes one sum of what the hosts answer."""
 
@@ -68,20 +77,12 @@ class Aggregator(Protocol):
     def content(self, request: TrainRequest) -> RecordDict:
         """What a host is sent."""
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up the answers of the round that began last.
 
         Args:
             replies: of the hosts.
-            reporters: phones that were asked.
-            num_weights: of the model.
-            may_learn: asked before the server can know the sum, where it does not know each host's anyway.
+            asked: what they are answers to.
 
         Raises:
             ProtocolError: an answer is malformed, or a phone reported twice or was not asked.
@@ -110,19 +111,47 @@ class EachPhoneTold:
         """The request alone."""
         return request.to_content()
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up the hosts' sums, which the server knows as soon as they arrive."""
-        return join_replies(replies, reporters, num_weights)
+        return join_replies(replies, asked.reporters, asked.num_weights)
 
     def facts(self) -> dict[str, Any] | None:
         """Nothing is said."""
         return None
+
+
+class Leaving:
+    """Which phones of a round leave secure aggregation at which step, where it is played without keys.
+
+    Args:
+        plan: of the round; phones leave as it says. None: before the first one.
+    """
+
+    def __init__(self, plan: RoundPlan | None = None) -> None:
+        self._steps: dict[int, int] = {}
+        if plan is not None:
+            self._steps = dict.fromkeys(plan.reporters.tolist(), int(Step.DONE)) | dict(plan.leaves or {})
+
+    @property
+    def phones(self) -> NDArray[np.int64]:
+        """All who were invited: int64 [phones], sorted."""
+        return np.array(sorted(self._steps), np.int64)
+
+    def without_vectors(self, asked: NDArray[np.int64], came: Iterable[NDArray[np.int64]]) -> None:
+        """Those that were asked for a vector, and whose vector is in no answer, have left at that step at the latest.
+
+        Args:
+            asked: phones.
+            came: phones of each answer.
+        """
+        for phone in set(asked.tolist()).difference(*(phones.tolist() for phones in came)):
+            self._steps[phone] = min(self._steps[phone], int(Step.MASK))
+
+    def count(self, terms: RoundTerms, phones: NDArray[np.int64], order: RunSecret) -> CountedRound:
+        """Play a session of some of them; see `count_round`."""
+        phones = np.sort(phones)
+        steps = np.array([self._steps[phone] for phone in phones.tolist()], np.int64)
+        return count_round(terms, phones, steps, order)
 
 
 class SumsAlone(EachPhoneTold):
@@ -150,13 +179,13 @@ class SumsAlone(EachPhoneTold):
         self._order, self._assumptions = order, assumptions
         self.noised, self._most_reports = noised, most_reports
         self._wrapped: int | None = None
-        self._leaves: dict[int, int] = {}
+        self._leaving = Leaving()
         self._terms = RoundTerms(0, 1, b"", phones=0, assumptions=assumptions)
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Remember who leaves when; the others may train."""
-        self._leaves = dict.fromkeys(plan.reporters.tolist(), int(Step.DONE)) | dict(plan.leaves or {})
-        length, phones = length_of(self.noised, line.num_weights), len(self._leaves)
+        self._leaving = Leaving(plan)
+        length, phones = length_of(self.noised, line.num_weights), len(self._leaving.phones)
         self._wrapped = None
         self._terms = RoundTerms(server_round, length, b"", phones=phones, assumptions=self._assumptions)
         counted = self._count()
@@ -168,22 +197,16 @@ class SumsAlone(EachPhoneTold):
         content = request.to_content()
         return content if self.noised is None else with_phone_noise(content, self.noised)
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up the hosts' sums of vectors, and read the sum; a sum that must not be learnt is not looked at."""
-        came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
-        gone = set(reporters.tolist()) - set(came.reported.tolist())
-        self._leaves |= {phone: min(self._leaves[phone], int(Step.MASK)) for phone in gone}
+        num_weights = asked.num_weights
+        came = join_summed_replies(replies, asked.reporters, length_of(self.noised, num_weights))
+        self._leaving.without_vectors(asked.reporters, [came.reported])
         counted = self._count()
         if counted.failure is not None:
             why: str | None = f"secure aggregation: {WHY_FAILED[counted.failure]}"
         else:
-            why = may_learn(came)
+            why = asked.may_learn(came)
         if why is not None:
             return replace(came, total=came.total[:num_weights], not_summed=why)
         server_round = self._terms.server_round
@@ -195,13 +218,12 @@ class SumsAlone(EachPhoneTold):
         """What `secagg` would say, and how many coordinates of a noised sum have wrapped around."""
         counted = self._count()
         of_vectors = {} if self.noised is None else self.noised.facts(self._most_reports, self._wrapped, is_whole=True)
-        facts = facts_of(self.protocol, self._terms, counted.took, invited=len(self._leaves), failed=counted.failure)
+        invited = len(self._leaving.phones)
+        facts = facts_of(self.protocol, self._terms, counted.took, invited=invited, failed=counted.failure)
         return {**facts, **of_vectors}
 
     def _count(self) -> CountedRound:
-        phones = np.array(sorted(self._leaves), np.int64)
-        leaves = np.array([self._leaves[phone] for phone in phones.tolist()], np.int64)
-        return count_round(self._terms, phones, leaves, self._order)
+        return self._leaving.count(self._terms, self._leaving.phones, self._order)
 
 
 def length_of(noised: NoisedVectors | None, num_weights: int) -> int:

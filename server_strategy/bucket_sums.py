@@ -19,12 +19,20 @@ import numpy as np
 from flwr.app import Message, RecordDict
 from numpy.typing import NDArray
 
-from server_strategy.aggregation.departures import TOO_FEW_BUCKETS, WHY_FAILED, CountedRound, count_round
+from server_strategy.aggregation.departures import TOO_FEW_BUCKETS, WHY_FAILED, CountedRound
 from server_strategy.aggregation.graph import USUAL_ASSUMPTIONS, Assumptions
 from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregation.terms import RoundTerms, Step
 from server_strategy.aggregation.vector import SumError, UpdateTotals
-from server_strategy.aggregators import EachPhoneTold, Line, MayLearn, facts_of, learn_any, length_of
+from server_strategy.aggregators import (
+    Asked,
+    EachPhoneTold,
+    Leaving,
+    Line,
+    MayLearn,
+    facts_of,
+    length_of,
+)
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainRequest
 from server_strategy.record_reader import ProtocolError
@@ -200,15 +208,14 @@ class BucketsAlone(EachPhoneTold):
     ) -> None:
         self._rule, self._seed, self._order, self._assumptions = rule, seed, order, assumptions
         self._round = Buckets(rule, [])
-        self._leaves: dict[int, int] = {}
+        self._leaving = Leaving()
         self._number = 0
 
     def begin(self, server_round: int, plan: RoundPlan, line: Line) -> NDArray[np.int64]:
         """Deal out all who are invited, and remember who leaves when; phones of a bucket that is left may train."""
-        self._leaves = dict.fromkeys(plan.reporters.tolist(), int(Step.DONE)) | dict(plan.leaves or {})
-        self._number = server_round
-        invited = np.array(sorted(self._leaves), np.int64)
-        self._round = Buckets(self._rule, self._rule.deal(invited, seed=self._seed, server_round=server_round))
+        self._leaving, self._number = Leaving(plan), server_round
+        dealt = self._rule.deal(self._leaving.phones, seed=self._seed, server_round=server_round)
+        self._round = Buckets(self._rule, dealt)
         begun = [own for own, one in zip(self._round.dealt, self._count(), strict=True) if _trains(one)]
         return plan.reporters[np.isin(plan.reporters, _sorted(begun))]
 
@@ -220,20 +227,13 @@ class BucketsAlone(EachPhoneTold):
         """The request alone."""
         return request.to_content()
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up each bucket's vectors, and make one of their means."""
-        self._round.take(replies, reporters, length_of(None, num_weights))
-        gone = set(reporters.tolist()) - {phone for one in self._round.came for phone in one.reported.tolist()}
-        self._leaves |= {phone: min(self._leaves[phone], int(Step.MASK)) for phone in gone}
+        self._round.take(replies, asked.reporters, length_of(None, asked.num_weights))
+        self._leaving.without_vectors(asked.reporters, [one.reported for one in self._round.came])
         self._round.failed = [one.failure for one in self._count()]
         totals = self._round.drop_totals()
-        return self._round.learn(may_learn, totals.__getitem__, num_weights, self._number)
+        return self._round.learn(asked.may_learn, totals.__getitem__, asked.num_weights, self._number)
 
     def facts(self) -> dict[str, Any] | None:
         """What `secagg` would say."""
@@ -243,12 +243,7 @@ class BucketsAlone(EachPhoneTold):
         return RoundTerms(self._number, 1, b"", phones=phones, assumptions=self._assumptions)
 
     def _count(self) -> list[CountedRound]:
-        found = []
-        for own in self._round.dealt:
-            phones = np.sort(own)
-            leaves = np.array([self._leaves[phone] for phone in phones.tolist()], np.int64)
-            found.append(count_round(self._terms(len(phones)), phones, leaves, self._order))
-        return found
+        return [self._leaving.count(self._terms(len(own)), own, self._order) for own in self._round.dealt]
 
 
 class SecAggBuckets(SecAgg):
@@ -277,24 +272,18 @@ class SecAggBuckets(SecAgg):
         """The buckets of the round that began last."""
         return self._round.dealt
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up each bucket's masked vectors, have its phones take its masks off, and make one of the means."""
         this = self._round
-        this.take(replies, reporters, length_of(None, num_weights))
+        this.take(replies, asked.reporters, length_of(None, asked.num_weights))
         totals = this.drop_totals()
         for session, one in zip(self._sessions, this.came, strict=True):
             session.receive_masked(one.reported, totals.pop(0))
-        why = self._unmask(lambda: self._may_learn(may_learn))
+        why = self._unmask(lambda: self._may_learn(asked.may_learn))
         self._see_failures()
         if why is None:
-            return this.made(self._sum_of, num_weights, self._last_round)
-        return replace(this.joined(), total=np.zeros(num_weights, np.int64), not_summed=why)
+            return this.made(self._sum_of, asked.num_weights, self._last_round)
+        return replace(this.joined(), total=np.zeros(asked.num_weights, np.int64), not_summed=why)
 
     def facts(self) -> dict[str, Any] | None:
         """The graph of the smallest bucket, and of all buckets together the phones that took each step."""

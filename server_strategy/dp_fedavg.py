@@ -48,7 +48,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
-from server_strategy.aggregators import Aggregator, EachPhoneTold, Line
+from server_strategy.aggregators import Aggregator, Asked, EachPhoneTold, Line
 from server_strategy.cohorts import CohortSource, RoundPlan, check_plan
 from server_strategy.config import CohortConfig
 from server_strategy.model_versions import ModelVersions, shaped_like
@@ -173,6 +173,11 @@ class DPFedAvg(Strategy):
         return self._releases.made
 
     @property
+    def of_earlier_lives(self) -> int:
+        """Releases made before the run went back to forget phones, which did not lead to its weights."""
+        return self.ledger.of_earlier_lives()
+
+    @property
     def last_evaluation(self) -> PhoneCounts | None:
         """What was counted on each held-out phone when they were asked last."""
         return self._evaluation.last
@@ -200,6 +205,15 @@ class DPFedAvg(Strategy):
     def before_each_release(self, permit: Callable[[PrivacySpent], None]) -> None:
         """Ask for leave before each release, with what is spent once it is made; who refuses raises."""
         self._releases.permit = permit
+
+    def go_back(self, phones: int, server_round: int) -> None:
+        """Go on from the last release that was made or loaded as if some phones had never come; it is on record then.
+
+        Args:
+            phones: how many the run is without from now on.
+            server_round: after which it goes on.
+        """
+        self._releases.go_back(phones, server_round)
 
     def spent(self, ended: bool) -> PrivacySpent:
         """What is spent so far.
@@ -291,7 +305,7 @@ class DPFedAvg(Strategy):
         def may_learn(came: RoundReplies) -> str | None:
             return self._too_few(came, len(plan.reporters)) or self._releases.may_learn(server_round, came)
 
-        came = self._aggregator.join(replies, plan.reporters, num_weights, may_learn)
+        came = self._aggregator.join(replies, Asked(plan.reporters, num_weights, may_learn))
         if came.stayed_hidden:
             self.ledger.was_hidden()
         return came, self._aggregator.facts(), len(plan.reporters)

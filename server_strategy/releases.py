@@ -95,6 +95,9 @@ class Releases:
     def admitted(self, server_round: int | None = None) -> NDArray[np.bool_]:
         """bool [num_phones]: those who may take part in the next release.
 
+        What a run released before it went back to forget phones is counted in what is spent, and keeps nobody from
+        taking part: it is played on as if those phones had never come.
+
         Args:
             server_round: in which it is made; what is on record of rounds before it cannot be made again.
         """
@@ -102,7 +105,7 @@ class Releases:
             self.made + 1,
             self._cohort.min_separation_rounds,
             self.plan.max_participations,
-            self._beside(self.ledger.head, next_round=server_round).counts,
+            self._beside(self.ledger.head, next_round=server_round, of_this_life=True).counts,
         )
 
     def spent(self, ended: bool) -> PrivacySpent:
@@ -257,6 +260,10 @@ class Releases:
             f"the next release would take epsilon to {spent.epsilon:.4g}, above the budget of {budget:.4g}"
         )
         return True
+
+    def go_back(self, phones: int, server_round: int) -> None:
+        """Go on from here without some phones, in another life of the run; see `PrivacyLedger.go_back`."""
+        self.ledger.go_back(phones, server_round)
 
     def state(self) -> State:
         """All that a checkpoint needs besides the weights and the settings, by owner."""

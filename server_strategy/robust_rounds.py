@@ -16,7 +16,7 @@ import numpy as np
 from flwr.app import Message, RecordDict
 from numpy.typing import NDArray
 
-from server_strategy.aggregators import EachPhoneTold, Line, MayLearn, learn_any
+from server_strategy.aggregators import Asked, EachPhoneTold, Line
 from server_strategy.cohorts import RoundPlan
 from server_strategy.protocol import TrainReply, TrainRequest
 from server_strategy.record_reader import ProtocolError
@@ -51,15 +51,9 @@ class RobustRounds(EachPhoneTold):
         """The buckets of the round that began last."""
         return self._buckets
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up each bucket, and make one of their means; none where too few phones are left for the rule."""
-        sums = np.zeros((len(self._buckets), num_weights), np.int64)
+        sums = np.zeros((len(self._buckets), asked.num_weights), np.int64)
         bucket_of = {phone: number for number, own in enumerate(self._buckets) for phone in own.tolist()}
 
         def add(answer: TrainReply) -> None:
@@ -70,12 +64,12 @@ class RobustRounds(EachPhoneTold):
             for number in where:
                 sums[number] += answer.update_sum
 
-        came = join_replies(replies, reporters, num_weights, add)
+        came = join_replies(replies, asked.reporters, asked.num_weights, add)
         if (few := self._rule.too_few(len(sums))) is not None:
             return replace(came, not_summed=few)
         sizes = np.array([len(own) for own in self._buckets])
         means = sums / sizes[:, None]  # float64 [B, num_weights], in units of the fixed point
-        total, self._screened = self._rule.total(means, len(reporters))
+        total, self._screened = self._rule.total(means, len(asked.reporters))
         return replace(came, total=total)
 
     def facts(self) -> dict[str, Any] | None:
@@ -109,15 +103,9 @@ class NormScreening(EachPhoneTold):
         self._bound = self._longest * request.clip_norm
         return replace(request, longest_norm=self._bound).to_content()
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up the hosts' sums, and count who is in none of them."""
-        came = join_replies(replies, reporters, num_weights)
+        came = join_replies(replies, asked.reporters, asked.num_weights)
         self._screened = int((came.norms > self._bound).sum())
         return came
 

@@ -26,11 +26,10 @@ from server_strategy.aggregation.noised_vectors import NoisedVectors
 from server_strategy.aggregation.terms import RoundTerms, Step
 from server_strategy.aggregation.vector import SumError, ring_for
 from server_strategy.aggregators import (
+    Asked,
     Exchange,
     Line,
-    MayLearn,
     facts_of,
-    learn_any,
     length_of,
     send_and_receive,
 )
@@ -121,21 +120,16 @@ class SecAgg:
         content = session.asked(request.phones).to_content(request.to_content())
         return content if self.noised is None else with_phone_noise(content, self.noised)
 
-    def join(
-        self,
-        replies: Iterable[Message],
-        reporters: NDArray[np.int64],
-        num_weights: int,
-        may_learn: MayLearn = learn_any,
-    ) -> RoundReplies:
+    def join(self, replies: Iterable[Message], asked: Asked) -> RoundReplies:
         """Add up the masked sums, and have the phones that are left take the masks off the sum of all.
 
-        `may_learn` is asked before any phone is asked for a share that takes a mask off.
+        `asked.may_learn` is asked before any phone is asked for a share that takes a mask off.
         """
-        came = join_summed_replies(replies, reporters, length_of(self.noised, num_weights))
+        num_weights = asked.num_weights
+        came = join_summed_replies(replies, asked.reporters, length_of(self.noised, num_weights))
         (session,) = self._sessions
         session.receive_masked(came.reported, came.total)
-        if session.failed is None and (why := self._unmask(lambda: may_learn(came))) is not None:
+        if session.failed is None and (why := self._unmask(lambda: asked.may_learn(came))) is not None:
             return replace(came, total=came.total[:num_weights], not_summed=why)
         if session.failed is None:
             try:

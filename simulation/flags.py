@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from simulation.audit_trail import has_parsed, paths_in, recorded
 from simulation.config import RunConfig
 from simulation.config import settled as settled
 from simulation.config_files import every_setting, kinds_in, values_in, with_given
@@ -74,6 +75,7 @@ def parse_simulate(argv: Sequence[str]) -> SimulateFlags:
     """
     others = ("--config", "--print-config", "--no-print-config", "--resume")
     flags = parse_with_settings(SimulateFlags, argv, others, often=_OFTEN)
+    has_parsed("simulate", argv, [] if flags.resume is None else [flags.resume])
     run = settled(flags.run)
     if flags.resume is not None:
         _require_same(run, settled(read_config(flags.resume / "config.toml")), flags.resume)
@@ -89,6 +91,7 @@ def parse_with_settings(
     others: Sequence[str],
     ignores: Callable[[tuple[str, ...]], bool] = lambda path: False,
     often: Sequence[str] = (),
+    completed: Callable[[T], T] = lambda flags: flags,
 ) -> T:
     """Parse the flags of a script that takes the settings of a run: default < file < flag.
 
@@ -101,6 +104,8 @@ def parse_with_settings(
         ignores: does the script not look at the setting of this path? A file may have it, as it is made for runs;
             a flag for it is refused, and the help does not show it.
         often: flags that the first page of the help shows.
+        completed: puts what the script's own flags say of a run into the settings, before it is asked which of these
+            have an effect.
 
     Raises:
         ConfigError: anything unknown, malformed, or without effect.
@@ -118,7 +123,7 @@ def parse_with_settings(
         # What the file says by itself: a kind that it leaves to the command line is still the default's.
         left = flagged.keys() - kinds_in(values_in(file), base).keys()
         before = choose(before, {path: leaves(RunConfig())[path] for path in left})
-    parsed: Any = parse_over(kind, argv, base, others, often=often, ignores=ignores)
+    parsed: Any = completed(parse_over(kind, argv, base, others, often=often, ignores=ignores))
     (name,) = (f.name for f in fields(parsed) if isinstance(getattr(parsed, f.name), RunConfig))
     given = {argument.split("=")[0] for argument in argv}
 
@@ -213,6 +218,9 @@ def parse_with_tyro(
             raise
         raise ConfigError(in_one_form(errors.getvalue(), argv)) from stop
     check_bounds(parsed)
+    package, _, module = kind.__module__.rpartition(".")
+    if package == "simulation.commands":
+        has_parsed(module, argv, paths_in(parsed))
     return parsed
 
 
@@ -311,7 +319,7 @@ def run_door(body: Callable[[], int | None]) -> int:
     """
     stand_in_for_closed_output()
     with ended_by_signals():
-        return left_with(_behind_the_door(body))
+        return left_with(_behind_the_door(lambda: recorded(lambda: _behind_the_door(body))))
 
 
 def _behind_the_door(body: Callable[[], int | None]) -> int:

@@ -157,7 +157,9 @@ def _entry(called: str, text: str, is_argument: bool) -> Entry:
     if not is_argument:
         flags = ", ".join(dict.fromkeys(re.findall(r"(?<!\S)--?[a-z][\w.-]*", called)))
     text, _, default = text.rpartition(" (") if text.endswith(")") else (text, "", "")
-    if default.startswith("default: "):
+    if default == "default: )":  # of an argument that takes several
+        default = ""
+    elif default.startswith("default: "):
         value = default.removeprefix("default: ").removesuffix(")")
         default = f"default: {_value(value, what)}"
     else:

@@ -85,6 +85,8 @@ def run_to_the_end(
     run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
     was_finished = run.finished
     with can_go_on_with(printable(_resuming(run))), closing(run), tracked(run) as tracking:
+        if run.went_back:
+            write_outcome(run)  # what is on disk was of the model with the forgotten phones
         _play(run, engine, stream, tracking, on_round)
         if end_engine:
             engine.end_soon()

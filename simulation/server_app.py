@@ -15,6 +15,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from client_model.quiet import import_tensorflow_quietly
+from simulation.audit_trail import recording
 from simulation.flags import parse_simulate
 from simulation.run.accepted_input import accept_input
 from simulation.run.other_runs import require_admission
@@ -36,7 +37,8 @@ def main(grid: Grid, context: Context) -> None:
         RunFailedError: the machine failed, in one line as well; the run can be resumed.
     """
     try:
-        _run(grid, [f"--{key}={value}" for key, value in context.run_config.items() if value])
+        with recording("run"):
+            _run(grid, [f"--{key}={value}" for key, value in context.run_config.items() if value])
     except TypefleetError as error:
         sys.tracebacklimit = 0  # of this process, which ends with the run: the line says it all
         if isinstance(error, RuntimeError):

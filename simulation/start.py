@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 from client_model.quiet import import_tensorflow_quietly
+from simulation.audit_trail import begin_on, recording
 from simulation.config import RunConfig
 from simulation.engine.engine import Engine
 from simulation.parts import Parts
@@ -11,6 +12,7 @@ from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, totals_of
 from simulation.run.directory import RunDirectory
 from simulation.run.other_runs import require_admission
+from simulation.signals import INTERRUPTED
 from simulation.steps import steps_shown_on
 from typefleet.errors import MachineError
 from typefleet.steps import step
@@ -45,8 +47,12 @@ def start(
         InputError: the settings, the data or the folder cannot be used.
         MachineError: the machine failed; the run can be resumed.
     """
-    with steps_shown_on(stream):
-        return _start(config, parts, stream, resume=resume, engine=engine, on_round=on_round)
+    with recording("run") as record, steps_shown_on(stream):
+        if resume and config.output_dir is not None:
+            begin_on(config.output_dir)
+        run = _start(config, parts, stream, resume=resume, engine=engine, on_round=on_round)
+        record.exit_code = 0 if run.finished else INTERRUPTED
+        return run
 
 
 def _start(
@@ -63,7 +69,7 @@ def _start(
         if not resume:
             require_admission(accepted)
     with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
-        if not (resume and _is_finished(config)):
+        if accepted.forgotten.life or not (resume and _is_finished(config)):
             used.start()
         with step("loading TensorFlow, counting the vocabulary"):
             import_tensorflow_quietly()

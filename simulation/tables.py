@@ -17,6 +17,7 @@ from typefleet.errors import printable
 
 _IN_A_PIPE = 160  # columns, where nobody says how many there are
 _ANY_WIDTH = 10_000
+_NARROWEST = 16  # columns that sentences are broken into
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -40,7 +41,11 @@ class _PlainConsole(Console):
 
 
 def print_table(
-    console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
+    console: Console,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: Collection[int] = (0,),
+    wrapped: int | None = None,
 ) -> None:
     """One line per row; where that is too wide even without wide gaps, one column per row, in as many tables as needed.
 
@@ -49,12 +54,16 @@ def print_table(
         headings: of the columns; a line break inside one is kept while the table has its usual shape.
         rows: a cell for each heading.
         left: numbers of the columns that are aligned to the left; figures are to the right.
+        wrapped: number of a column of sentences, which are broken over lines if that is enough to keep the shape.
     """
     for tight in (False, True):
         table = _table(headings, rows, left, tight=tight)
         if _width(console, table) <= console.width or not rows:
             console.print(table)
             return
+    if wrapped is not None and (broken := _broken(console, headings, rows, wrapped)) is not None:
+        console.print(_table(headings, broken, left))
+        return
     for some in _turned(console, [" ".join(heading.split()) for heading in headings], rows):
         console.print(some)
 
@@ -72,6 +81,20 @@ def print_groupings(console: Console, headings: Sequence[str], rows: Sequence[Se
     for grouping, own in itertools.groupby(rows, key=lambda row: row[0]):
         lines = [[row[1].ljust(widths[0]), *map(str.rjust, row[2:], widths[1:])] for row in own]
         print_table(console, (grouping.replace(" ", "\n"), *headings), lines)
+
+
+def _broken(
+    console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], column: int
+) -> list[list[str]] | None:
+    """Rows with the cells of a column broken over lines so that a table fits; None: too little room is left for it."""
+
+    def others(row: Sequence[str]) -> list[str]:
+        return [*row[:column], "", *row[column + 1 :]]
+
+    room = console.width - _width(console, _table(others(headings), [others(row) for row in rows]))
+    if room < max(_NARROWEST, len(headings[column])):
+        return None
+    return [[*row[:column], textwrap.fill(row[column], room), *row[column + 1 :]] for row in rows]
 
 
 def _turned(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Table]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from simulation.api import resume, simulate
+from simulation.audit_trail import recording
 from simulation.engine.engine import Engine
 from simulation.flags import read_config
 from simulation.run.records import RoundRecord
@@ -38,7 +39,9 @@ class TrialProcess:
         try:
             while (request := self._asked.get()) is not None and not self._orphaned.is_set():
                 self._stop.clear()
-                self._say(self._carried_out(request))
+                with recording("sweep"):
+                    answer = self._carried_out(request)
+                self._say(answer)
         finally:
             self._close_engine()
 

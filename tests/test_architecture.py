@@ -84,6 +84,7 @@ BASE = {
     *("server_strategy", "server_strategy.state", "server_strategy.update_sum", "server_strategy.record_reader"),
     *(
         "simulation",
+        "simulation.audit_trail",
         "simulation.settings",
         "simulation.files",
         "simulation.clock",

@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
+from typefleet.errors import ConfigError, expected
+
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
@@ -52,3 +54,18 @@ def close_to_others(path: Path) -> None:
             path.chmod(wanted)
     except FileNotFoundError:
         return
+
+
+def require_private(path: Path, where: object) -> None:
+    """Refuse a file with a secret that others can read.
+
+    Args:
+        path: of the file, which is there.
+        where: it was named, for the message.
+
+    Raises:
+        ConfigError: they can.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError(expected(where, "a file that its owner alone can read (0600)", f"permissions {mode:04o}"))

@@ -212,7 +212,7 @@ class LocalTrainer:
             )
             step_size = rate
             if self._max_gradient_norm:
-                norm = tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
+                norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(g) for g in gradients]))  # its loss is half the squares
                 step_size = rate * tf.minimum(1.0, self._max_gradient_norm / tf.maximum(norm, 1e-12))
             stepped = [w - step_size * g for w, g in zip(weights, gradients, strict=True)]
             return i + 1, end, loss_sum + loss, stepped

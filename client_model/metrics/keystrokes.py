@@ -119,8 +119,8 @@ def _letters_needed(
     first, last = table.first[target], table.last[target]  # [n, P]
     size = last[:, 0] - first[:, 0]  # [n], words with the same first letter
     begin = np.cumsum(size) - size  # [n]
-    index: Any = np.int32 if logits.size < _INT32 else np.int64  # half as much to move
-    place: NDArray[Any] = np.arange(size.sum(), dtype=index)  # [m]
+    index: type[np.signedinteger[Any]] = np.int32 if logits.size < _INT32 else np.int64  # half as much to move
+    place: NDArray[np.signedinteger[Any]] = np.arange(size.sum(), dtype=index)  # [m]
     place += np.repeat((first[:, 0] - begin).astype(index), size)
     ids = table.alphabetical.take(place)  # [m]
     row_begins: NDArray[Any] = (late * logits.shape[1]).astype(index)  # [n]

@@ -252,8 +252,8 @@ def take_away(folder: Path) -> None:
     """
     grave = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".draft-"))
     try:
+        shred(folder)  # first, so that a kill leaves no copy that can be read; who opens it now finds it erased
         folder.rename(grave)  # which is empty; so nobody sees a part of it
-        shred(grave)
     except FileNotFoundError:
         pass  # gone already
     finally:

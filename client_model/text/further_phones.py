@@ -58,6 +58,11 @@ class FurtherPhones:
         """Phones that hold messages of the same person, at most: the person's own, and those that take after it."""
         return 1 + int(np.bincount(self._takes_after).max(initial=0))
 
+    def with_text_of(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64, sorted: these phones, and the further ones that take after people among them."""
+        after = self._people.num_phones + np.flatnonzero(np.isin(self._takes_after, phones))
+        return np.union1d(phones, after)
+
     def digests(self) -> NDArray[np.uint64]:
         """uint64 [num_phones], of the user ids of people, and of what further phones are drawn by."""
         return np.concatenate([self._people.digests(), self._drawn])

@@ -32,6 +32,7 @@ from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.doors import chosen
 from typefleet.errors import expected
 from typefleet.sealed.envelope import data_key_of
+from typefleet.sealed.storage_key import require_key
 from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
@@ -184,10 +185,14 @@ def text_key_of(spec: PopulationSpec) -> bytes:
 @lru_cache(maxsize=4)
 def most_phones_of_a_person(spec: PopulationSpec) -> int:
     """How many phones hold messages of the same person, at most."""
-    if not spec.further:  # which is known without opening it
-        return 1
-    population = _all_text(spec, b"")
+    population = _all_text(spec, b"") if spec.further else None  # else it is known without opening it
     return population.most_phones_of_a_person if isinstance(population, FurtherPhones) else 1
+
+
+def phones_with_text_of(spec: PopulationSpec, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some phones, and those that hold messages drawn from theirs: int64, sorted."""
+    population = _all_text(spec, b"") if spec.further else None
+    return population.with_text_of(phones) if isinstance(population, FurtherPhones) else phones
 
 
 def prepare_population(
@@ -223,8 +228,10 @@ def prepare_population(
         size = DEFAULT_PHONES if fleet_size is None else fleet_size
         return _limited(PopulationSpec(seed, size), config, start_s, split, is_dated=False)
     path, folder = tokenised_text(config, message_format, storage_key)
-    file = TokenisedFile(folder)
-    phones, spec = file.num_phones, PopulationSpec(seed, fleet_size or file.num_phones, str(folder))
+    phones, spec = (
+        (file := TokenisedFile(folder)).num_phones,
+        PopulationSpec(seed, fleet_size or file.num_phones, str(folder)),
+    )
     if fleet_size is not None and fleet_size > phones:
         if split is None:
             raise DataError(expected("--fleet.size", f"at most the {phones} phones of {path}", fleet_size))
@@ -252,6 +259,8 @@ def tokenised_text(
     Raises:
         DataError: a file that is missing, empty or has a bad line.
     """
+    if storage_key is not None:
+        require_key(storage_key)  # before the text is read for it
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
     require_purpose(path, config.purpose)
@@ -269,12 +278,13 @@ def read_text(
         message_format: reads the file, in the place of the one that `config.format` names.
 
     Raises:
-        DataError: there is no file, or it cannot be read.
+        DataError: there is no file, it cannot be read, or it is marked for other purposes than this.
     """
     if config.is_synthetic:
         raise DataError(expected("--data.format", "a format of files, whose text can be looked at", config.format))
     config = replace(config, format=config.format_name)
     path = config.path or _bundled_file(config, message_format)
+    require_purpose(path, config.purpose)
     reads, _ = format_of(config, path, message_format)
     return tokenise(path, reads, config.on_bad_line, seen=seen)
 

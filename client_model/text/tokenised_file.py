@@ -257,6 +257,13 @@ def name_unencrypted(folder: Path) -> str:
     return f"{folder.name.removesuffix(f'{ENCRYPTED}-{_CACHE_LAYOUT}')}{_CACHE_LAYOUT}"
 
 
+def name_encrypted(folder: Path) -> str:
+    """What a cache folder is called where it is encrypted."""
+    if is_to_be_encrypted(folder) or not folder.name.endswith(f"-{_CACHE_LAYOUT}"):
+        return folder.name
+    return f"{folder.name.removesuffix(str(_CACHE_LAYOUT))}{ENCRYPTED}-{_CACHE_LAYOUT}"
+
+
 def _digest(path: Path) -> str:
     """32 hexadecimal digits of a file's content, or of the names and the content of all files in a folder."""
     if not path.is_dir():

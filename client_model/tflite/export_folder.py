@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from typefleet.errors import InputError, expected, unreadable
+from typefleet.signing.algorithms import has_low_order
 from typefleet.untrusted.limits import KEY_BYTES, MODEL_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes, require_file, size_of
 from typefleet.untrusted.own_json import parse_json, require_object
@@ -29,6 +30,9 @@ FILES = {
     "training": "keyboard_train.tflite",
 }
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+RELEASE_SIGNATURES = "release_signatures.json"
+"""Of a run, by role; in the folder of the files as well once they are released. They are of manifest and files."""
+_NOT_LISTED = (MANIFEST, SIGNATURE, RELEASE_SIGNATURES)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -40,7 +44,7 @@ class VerificationError(InputError):
 def place_files(draft: Path, folder: Path, facts: Mapping[str, Mapping[str, Any]], known: Sequence[str] = ()) -> None:
     """Move files from a draft folder (on the same disk) into their folder, the manifest last.
 
-    A former signature is removed first: it is of another manifest. Files that stay are in the new manifest if they
+    Former signatures are removed first: they are of another manifest. Files that stay are in the new manifest if they
     are still what the former one says, and of the same weights; a file that somebody changed or added, or that an
     earlier export of other weights left, is not vouched for.
 
@@ -50,7 +54,8 @@ def place_files(draft: Path, folder: Path, facts: Mapping[str, Mapping[str, Any]
         facts: what the manifest shall say of some of them; `weights_sha256` says of which weights they are.
         known: names of other files in the folder that the new ones were made from.
     """
-    (folder / SIGNATURE).unlink(missing_ok=True)
+    for former in (SIGNATURE, RELEASE_SIGNATURES):
+        (folder / former).unlink(missing_ok=True)
     entries = {}
     weights = {None, *(fact.get("weights_sha256") for fact in facts.values())}
     for name, entry in _former_entries(folder / MANIFEST).items():
@@ -125,24 +130,11 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         raise VerificationError(expected(path, "a public key in PEM", "none")) from error
     if not isinstance(key, Ed25519PublicKey):
         raise VerificationError(expected(path, "an Ed25519 key", "another kind of key"))
-    if _has_low_order(key):
+    if has_low_order(key.public_bytes_raw()):
         raise VerificationError(
             expected(path, "an Ed25519 key", "a point of low order, whose signatures anybody makes")
         )
     return key
-
-
-def _has_low_order(key: Ed25519PublicKey) -> bool:
-    """Whether eight times the point of a key is the neutral one (RFC 8032, section 5.1, for the curve).
-
-    The same signature is then good for many messages, so that nothing is signed by it. The y of the eight points, in
-    either sign of x, are -1, 0, 1 and the two roots of dy^4 + 2y^2 - 1 and their negatives (the points of order 8:
-    doubled, their y is 0).
-    """
-    prime = 2**255 - 19
-    y = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % prime
-    d = -121665 * pow(121666, -1, prime) % prime
-    return y in (0, 1, prime - 1) or (d * y**4 + 2 * y**2 - 1) % prime == 0
 
 
 def sign_folder(folder: Path, key: Ed25519PrivateKey) -> Path:
@@ -170,7 +162,7 @@ def verify_folder(folder: Path, key: Ed25519PublicKey | None) -> dict[str, dict[
     if key is not None:
         _verify_signature(folder / SIGNATURE, content, key)
     present = _regular_files(folder)
-    for name in sorted(present - set(entries) - {MANIFEST, SIGNATURE}):
+    for name in sorted(present - set(entries) - set(_NOT_LISTED)):
         raise VerificationError(f"{folder / name}: expected only files of the manifest, found one more")
     for name, entry in entries.items():
         path, size, digest = folder / name, entry["bytes"], entry["sha256"]
@@ -210,7 +202,7 @@ def _read_manifest(path: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
     if not entries:
         raise VerificationError(expected(path, what, "none in it"))
     for name, entry in entries.items():
-        if not _NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE):
+        if not _NAME.fullmatch(name) or name in _NOT_LISTED:
             raise VerificationError(expected(path, "names of files of an export", "another"))
         stated = isinstance(entry, dict) and type(entry.get("bytes")) is int and type(entry.get("sha256")) is str
         if not stated or entry["bytes"] < 0 or not _SHA256.fullmatch(entry["sha256"]):

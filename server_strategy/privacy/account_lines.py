@@ -23,7 +23,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from server_strategy.privacy.ledger_lines import chained
+from typefleet.chained_log import chained
 from typefleet.errors import InputError, expected
 from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
 

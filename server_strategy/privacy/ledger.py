@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from server_strategy.privacy.ledger_lines import (
     ASKED,
     HIDDEN,
-    chained,
     cut_off,
     follows_of,
     is_release,
     last_release,
+    life_begins,
     participants_of,
     read_ledger,
 )
@@ -45,19 +45,21 @@ from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
 from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
 from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
 from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
-from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, way_to
+from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, of_earlier_lives, way_to
 from server_strategy.privacy.ledger_reading import charged_more as charged_more
 from server_strategy.privacy.ledger_reading import half_written_line as half_written_line
 from server_strategy.privacy.ledger_reading import plan_on_record
 from server_strategy.privacy.ledger_reading import recompute as recompute
 from server_strategy.privacy.ledger_reading import releases_on_record as releases_on_record
 from server_strategy.privacy.ledger_reading import same_plan as same_plan
+from server_strategy.privacy.ledger_search import has_round, is_hidden, line_with, lines_of_release
 from server_strategy.privacy.participation_log import NOTHING_BESIDE
 from server_strategy.privacy.participation_log import Beside as Beside
 from server_strategy.privacy.participation_log import ParticipationLog as ParticipationLog
 from server_strategy.privacy.participation_log import privacy_after as privacy_after
 from server_strategy.privacy.participation_log import privacy_spent as privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan
+from typefleet.chained_log import chained
 from typefleet.errors import expected
 from typefleet.private_files import open_private
 
@@ -180,28 +182,14 @@ class PrivacyLedger:
         """What the next release follows: the line of its sum, or `head`."""
         return self.head if self._asked is None else self._asked
 
-    def _line_with(self, follows: int, there: dict[str, Any]) -> int | None:
-        """The last line that follows this one and says these values; None if there is none."""
-        for line in range(len(self._entries) - 1, follows, -1):
-            entry = self._entries[line]
-            if entry.get("follows") == follows and all(entry.get(name) == value for name, value in there.items()):
-                return line
-        return None
-
     def line_of(self, server_round: int, participants: NDArray[np.uint64], sum_digest: str) -> int | None:
         """The line that has this sum on record as the next release; None if none has."""
         there = {"round": server_round, "participants": encode_labels(participants), "sum_digest": sum_digest}
-        return self._line_with(self._last, there)
+        return line_with(self._entries, self._last, there)
 
     def has_round(self, server_round: int, released: bool = False) -> bool:
-        """Whether a release of a round of this number is on record anywhere, or a sum that may have been learnt."""
-        lines = (line for line, entry in enumerate(self._entries) if entry.get("round") == server_round)
-        return any(is_release(self._entries[line]) if released else not self._is_hidden(line) for line in lines)
-
-    def _is_hidden(self, line: int) -> bool:
-        """Whether a line is of a sum that is known to have been learnt by nobody."""
-        said = self._entries[line].get("sum")
-        return said == HIDDEN or (said == ASKED and self._line_with(line, {"sum": HIDDEN}) is not None)
+        """Whether a release of a round is on record in this life of the run, or a sum that may have been learnt."""
+        return has_round(self._entries, server_round, released)
 
     def ask(
         self, server_round: int, participants: NDArray[np.uint64], vectors_digest: str, spent: PrivacySpent
@@ -224,12 +212,12 @@ class PrivacyLedger:
         """
         self.let_go()
         there = {"round": server_round, "participants": encode_labels(participants)}
-        again = self._line_with(self.head, {**there, "sum": ASKED, "vectors_digest": vectors_digest})
-        if again is not None and not self._is_hidden(again):
+        again = line_with(self._entries, self.head, {**there, "sum": ASKED, "vectors_digest": vectors_digest})
+        if again is not None and not is_hidden(self._entries, again):
             self._asked = again
             return True
         if self.has_round(server_round):  # of earlier versions, which asked for no sum, there are releases alone
-            line = self._line_with(self.head, there)
+            line = line_with(self._entries, self.head, there)
             return line is not None and is_release(self._entries[line])
         self._require_no_less(spent)
         entry = self._line(server_round, participants, spent)
@@ -248,19 +236,35 @@ class PrivacyLedger:
             OSError: the line could not be written; the sum stays counted.
         """
         line, self._asked = self._asked, None
-        if line is None or self._line_with(line, {}) is not None:  # it is learnt already
+        if line is None or line_with(self._entries, line, {}) is not None:  # it is learnt already
             return
         asked = self._entries[line]
         self._write({"release": asked["release"], "round": asked["round"], "sum": HIDDEN, "follows": line})
 
     def attempt(self, line: int | None) -> int:
-        """Which noise a release has: that of its line, or, for the next one, noise that none on record has."""
-        if line is not None:
-            return int(self._entries[line]["attempt"])
-        if self._last == len(self._entries) - 1 and self._is_one_way:
-            return 0
-        release = self._entries[self.head]["release"] + 1
-        return sum(is_release(entry) and entry["release"] == release for entry in self._entries)
+        """Which noise of this life a release has: that of its line, or, for the next, noise that none on record has."""
+        release = self._entries[self.head]["release"] + 1 if line is None else self._entries[line]["release"]
+        return self._attempt(line) - lines_of_release(self._entries[: life_begins(self._entries)], release)
+
+    def _attempt(self, line: int | None) -> int:
+        """How many lines of the same release are before a line; None: the one that is to be written."""
+        if line is not None or (self._last == len(self._entries) - 1 and self._is_one_way):
+            return 0 if line is None else int(self._entries[line]["attempt"])
+        return lines_of_release(self._entries, self._entries[self.head]["release"] + 1)
+
+    def go_back(self, phones: int, server_round: int) -> None:
+        """Put on record, durably, that the run goes on from `head`, after a round, without so many phones.
+
+        Raises:
+            OSError: the line could not be written; the run must not go on.
+        """
+        entry = {"forgotten": phones, "round": server_round, "follows": self.head}
+        if {**self._entries[-1], **entry} != self._entries[-1]:  # else it was killed when it had just said so
+            self._write({"release": self._entries[self.head]["release"], **entry})
+
+    def of_earlier_lives(self) -> int:
+        """How many releases on record are of a life before the run went back, and do not lead to `head`."""
+        return of_earlier_lives(self._entries, self.head)
 
     def repeats(self, line: int, weights_sha256: str) -> bool:
         """Go on to a line on record if it led to these weights; the release is the same, and free."""
@@ -299,7 +303,7 @@ class PrivacyLedger:
             raise LedgerError(expected(self.path, "every phone at most once in a release", "one twice"))
         self._require_no_less(spent)
         if binding is not None:
-            entry |= {**binding._asdict(), "follows": self._last, "attempt": self.attempt(None)}
+            entry |= {**binding._asdict(), "follows": self._last, "attempt": self._attempt(None)}
         self._write(entry)
         self.head, self._asked = len(self._entries) - 1, None
 

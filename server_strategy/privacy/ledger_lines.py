@@ -20,8 +20,18 @@ sum that is asked for, which the line of its release follows:
 | vectors_digest | keyed digest of the phones' noised vectors: whether it is the same sum, before anybody knows it |
 | follows | the line of the release before it; of `none`, the line of the sum |
 
-The key of the digest stays with the run: without it nobody can try sums. Lines of earlier versions have none of the
-four and bind nothing; their releases follow each other.
+Where a run goes back, to be played on without phones whose owners want to be forgotten, a line says so. What is on
+record before it and does not lead to the release it goes back to is of an earlier life of the run: it was released, and
+is counted for good, but it is never made again, and noise and participations of the life that begins are its own:
+
+| field | what |
+|---|---|
+| forgotten | how many phones the run is without from here on |
+| round | after which it goes on |
+| follows | the line of the release that it goes back to |
+
+The key of the digest stays with the run: without it nobody can try sums. Lines of earlier versions have no field of
+these tables and bind nothing; their releases follow each other.
 """
 
 import base64
@@ -38,6 +48,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from typefleet.chained_log import chained as chained
 from typefleet.errors import InputError, expected
 from typefleet.untrusted.own_json import json_kind, parse_json, read_lines
 
@@ -49,6 +60,7 @@ _BINDING = {"sum_digest": str, "weights_sha256": str, "follows": int, "attempt":
 _SUM = {"sum": str, "follows": int}
 _ASKED = {**_RELEASE, **_SUM, "vectors_digest": str}
 _HIDDEN = {"round": int, **_SUM}
+_BACK: dict[str, type] = {"forgotten": int, "round": int, "follows": int}
 ASKED, HIDDEN = "asked", "none"  # what is said of a sum
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEDGER = b"typefleet ledger"
@@ -106,12 +118,6 @@ def decode_labels(text: str) -> NDArray[np.uint64]:
     return np.frombuffer(base64.b64decode(text, validate=True), "<u8")
 
 
-def chained(entry: dict[str, Any], previous: str) -> dict[str, Any]:
-    """A line with the hash of the line before it, and its own."""
-    body = {**entry, "previous": previous}
-    return {**body, "hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
-
-
 def read_ledger(path: Path) -> tuple[list[dict[str, Any]], int | None]:
     """All whole lines, verified; and their bytes, if a last line without its newline follows them, else None.
 
@@ -163,6 +169,8 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
 
 def _kinds_of(found: Mapping[str, Any]) -> dict[str, type]:
     """What a line after the first has."""
+    if "forgotten" in found:
+        return _BACK
     if "sum" in found:
         return _ASKED if found["sum"] == ASKED else _HIDDEN
     return {**_RELEASE, **(_BINDING if found.keys() & _BINDING.keys() else {})}
@@ -173,6 +181,7 @@ class _Places:
 
     def __init__(self) -> None:
         self._same_release: dict[int, list[dict[str, Any]]] = {}
+        self._earlier: dict[int, int] = {}  # how many of each are of an earlier life of the run
         self._followed: set[int] = set()
 
     def take(self, entry: dict[str, Any], line: int) -> None:
@@ -181,6 +190,8 @@ class _Places:
             self._followed.add(follows_of(entry, line))
         if is_release(entry):
             self._same_release.setdefault(entry["release"], []).append(entry)
+        if goes_back(entry):
+            self._earlier = {release: len(same) for release, same in self._same_release.items()}
 
     def has(self, entry: dict[str, Any], before: list[dict[str, Any]]) -> bool:
         """Whether it can stand after these lines."""
@@ -192,16 +203,20 @@ class _Places:
         if follows >= len(before):
             return False
         parent = before[follows]
+        if goes_back(entry):
+            return is_release(parent) and bool(parent["release"] == release)
+        if goes_back(parent):
+            return False
         if parent.get("sum") == ASKED:
             if follows in self._followed or entry.get("sum") == ASKED or not _is_of(entry, parent):
                 return False
         elif "sum" in parent or entry.get("sum", ASKED) != ASKED or parent["release"] != release - 1:
             return False
         again = self._same_release.get(release, [])
-        same = ("follows", "round", *Binding._fields)
+        same, of_this_life = ("follows", "round", *Binding._fields), again[self._earlier.get(release, 0) :]
         return not is_release(entry) or (
             entry["attempt"] == len(again)
-            and not any(all(one.get(name) == entry[name] for name in same) for one in again)
+            and not any(all(one.get(name) == entry[name] for name in same) for one in of_this_life)
         )
 
 
@@ -212,8 +227,18 @@ def _is_of(entry: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
 
 
 def is_release(entry: Mapping[str, Any]) -> bool:
-    """Whether a line is of a release, or the first; else it says something of a sum."""
-    return "sum" not in entry
+    """Whether a line is of a release, or the first; else it says something of a sum, or that the run went back."""
+    return "sum" not in entry and not goes_back(entry)
+
+
+def goes_back(entry: Mapping[str, Any]) -> bool:
+    """Whether a line says that the run went back, to go on without some phones."""
+    return "forgotten" in entry
+
+
+def life_begins(entries: Sequence[Mapping[str, Any]]) -> int:
+    """The line, from 0, after which all is of the run's present life: where it went back last; 0 if it never did."""
+    return next((line for line in range(len(entries) - 1, 0, -1) if goes_back(entries[line])), 0)
 
 
 def last_release(entries: Sequence[Mapping[str, Any]]) -> int:
@@ -222,7 +247,7 @@ def last_release(entries: Sequence[Mapping[str, Any]]) -> int:
 
 
 def is_bound(entry: Mapping[str, Any]) -> bool:
-    """Whether a line says which sum it is of, and that of a release to which weights it led."""
+    """Whether a line says which sum it is of, if it is of any, and that of a release to which weights it led."""
     return "sum_digest" in entry or not is_release(entry)
 
 

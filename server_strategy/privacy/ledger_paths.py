@@ -25,6 +25,9 @@ over these rows, whatever later sums owe to earlier releases.
 Where phones add the noise, a sum that was asked for and has no line after it is such a row too: the server may have
 learnt it before the run was killed, or has it and could make no release of it. The line of a release follows that of
 its sum, and the two are one row.
+
+A run that went back to be played on without some phones (`ledger_lines.goes_back`) has drawn anew all noise since: what
+it released before is a way that was given up, and costs what such a way costs.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -33,7 +36,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from server_strategy.privacy.ledger_lines import ASKED, follows_of, is_release
+from server_strategy.privacy.ledger_lines import ASKED, follows_of, goes_back, is_release, life_begins
 from server_strategy.privacy.participation_log import NOTHING_BESIDE, Beside, ParticipationLog, rho_of_way
 from server_strategy.privacy.plan import PrivacyPlan
 
@@ -68,7 +71,13 @@ def lines_after(entries: Entries, head: int) -> set[int]:
 
 
 def given_up(
-    entries: Entries, head: int, everything: bool, *, sums: bool = False, next_round: int | None = None
+    entries: Entries,
+    head: int,
+    everything: bool,
+    *,
+    sums: bool = False,
+    next_round: int | None = None,
+    of_this_life: bool = False,
 ) -> list[int]:
     """What was learnt and does not lead to `head`: releases, and sums that were asked for and have no line after them.
 
@@ -78,19 +87,27 @@ def given_up(
         everything: also what follows `head`, and may be made again.
         sums: also the sums among that.
         next_round: also what follows `head` and is of a round before this one, so that it cannot be made again.
+        of_this_life: only what is on record since the run went back last.
     """
-    way = set(_all_to(entries, head))
-    followed = {follows_of(entry, line) for line, entry in enumerate(entries) if line}
-    left = set() if everything else lines_after(entries, head)
+    way, begins = set(_all_to(entries, head)), life_begins(entries)
+    followed = {follows_of(entry, line) for line, entry in enumerate(entries) if line and not goes_back(entry)}
+    left = set() if everything else {line for line in lines_after(entries, head) if line > begins}
     if next_round is not None:
         left = {line for line in left if entries[line]["round"] >= next_round}
     if sums:
         left = {line for line in left if is_release(entries[line])}
 
     def was_learnt(line: int) -> bool:
-        return is_release(entries[line]) or (entries[line]["sum"] == ASKED and line not in followed)
+        return is_release(entries[line]) or (entries[line].get("sum") == ASKED and line not in followed)
 
-    return [line for line in range(1, len(entries)) if line not in way and line not in left and was_learnt(line)]
+    first = begins + 1 if of_this_life else 1
+    return [line for line in range(first, len(entries)) if line not in way and line not in left and was_learnt(line)]
+
+
+def of_earlier_lives(entries: Entries, head: int) -> int:
+    """How many releases are of a life before the run went back, and do not lead to `head`."""
+    lines = given_up(entries, head, everything=True)
+    return sum(is_release(entries[line]) for line in lines if line < life_begins(entries))
 
 
 def cost_beside(

@@ -60,6 +60,17 @@ class NoiseKey:
         """The key that a number gives, to everybody who has it or tries it."""
         return NoiseKey("seeded", int(seed))
 
+    def of_life(self, life: int) -> "NoiseKey":
+        """Key of the noise of a later life of the run, once phones were forgotten: independent of those before.
+
+        Args:
+            life: counted from 0, the first.
+        """
+        if not life:
+            return self
+        said = repr((self._key, int(life))).encode()
+        return NoiseKey(self.source, hashlib.blake2b(said, digest_size=SECRET_BYTES, person=b"life of a run").digest())
+
     def of_phones(self) -> "NoiseKey":
         """Key of the noise that simulated phones add: independent of this one, which nobody has who has that."""
         digest = hashlib.blake2b(repr(self._key).encode(), digest_size=SECRET_BYTES, person=b"noise of phones")

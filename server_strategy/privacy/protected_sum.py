@@ -28,7 +28,10 @@ FORGOTTEN = "forgotten"  # in a state
 
 
 def without_noise(state: State) -> State:
-    """The state of a `ProtectedSum` that makes no further release: nothing of its noise is left in it."""
+    """The state of a `ProtectedSum` with nothing of its noise left in it.
+
+    Where noise is shared between releases, no further one is made from it.
+    """
     return {**{name: leaf(state, name) for name in ("releases", "clip_norm")}, FORGOTTEN: np.array(True)}
 
 
@@ -96,15 +99,14 @@ class ProtectedSum:
         self.releases = int(leaf(state, "releases"))
         if not self.releases:
             return
-        if FORGOTTEN in state:
-            self._may_release = False
-            if self._plan.adaptive is not None:
-                self._state = self._state._replace(clip_norm=float(leaf(state, "clip_norm")))
-            return
-        loaded, streams = [], branch(state, "streams")
+        forgotten, mechanism = FORGOTTEN in state, self._plan.mechanism
+        # Independent noise leaves nothing that a further release would need.
+        self._may_release = not forgotten or mechanism is None or mechanism.independent
+        loaded, streams = [], {} if forgotten else branch(state, "streams")
         for number, (query, query_state) in enumerate(zip(self._keyed_queries(), self._keyed_states(), strict=True)):
             noise = TensorNoise(query.new_noise().stream, self.releases)
-            noise.stream.load_state(leaves_of(branch(streams, str(number))))
+            if not forgotten:
+                noise.stream.load_state(leaves_of(branch(streams, str(number))))
             loaded.append(query_state._replace(release=self.releases, noises=(noise,)))
         if self._plan.adaptive is not None:
             update, count = loaded or (self._state.update, self._state.count)

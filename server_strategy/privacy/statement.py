@@ -20,13 +20,11 @@ from server_strategy.privacy.statement_adjacency import adjacency_json, adjacenc
 from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
 from server_strategy.privacy.statement_audit import ReleaseAudit, audit_json, audit_markdown
 from server_strategy.privacy.statement_epsilon import delta_caveats, epsilon_json, epsilon_markdown
+from server_strategy.privacy.statement_forgotten import PhonesForgotten, forgotten_json, forgotten_markdown
+from server_strategy.privacy.statement_handling import Handling, handling_json, handling_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_phones import phones_json, phones_markdown, phones_rows
-from server_strategy.privacy.statement_signing import (
-    separation_that_happened,
-    signing_markdown,
-    stddev_of_the_draws,
-)
+from server_strategy.privacy.statement_signing import separation_that_happened, signing_markdown, stddev_of_the_draws
 from server_strategy.privacy.statement_together import together_json, together_markdown
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
@@ -60,9 +58,11 @@ class StatementFacts:
     noise_secret_kept: bool = False  # after the run's end
     files: tuple[str, ...] = ()  # that the run leaves
     words: str = "counted"  # where the vocabulary comes from
+    handling: Handling | None = None  # of consent and of what is kept; None: it was not told
     most_phones_of_a_person: int | None = None  # that hold their messages; None if it is not known
     other_runs: Mapping[str, Any] | None = None  # see `other_runs_json`; None: nobody looked
     aggregation: Mapping[str, Any] | None = None  # see `statement_aggregation`; None: the server is told of each phone
+    forgotten: PhonesForgotten | None = None  # None: nobody was
     audit: ReleaseAudit | None = None  # that allowed the release; None: it was held to no rule
 
 
@@ -89,8 +89,10 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         "trust_model": trust_model(facts.aggregation, _TRUST),
         **aggregation_json(facts.aggregation),
         **audit_json(facts.audit),
+        **forgotten_json(plan, facts.forgotten),
         **vocabulary_json(plan),
         "data_covered": facts.data_covered,
+        **handling_json(facts.handling),
         "planned": {**plan.to_json(), "zcdp_rho": plan.zcdp_rho, "epsilon": plan.epsilon},
         "spent": asdict(spent),
         "epsilon_exact_gaussian": _exact(plan, spent.zcdp_rho),
@@ -122,8 +124,10 @@ def privacy_markdown(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFac
         *aggregation_markdown(facts.aggregation),
         *audit_markdown(facts.audit),
         *vocabulary_markdown(plan),
+        *forgotten_markdown(plan, facts.forgotten),
         *other_runs_markdown(facts.other_runs),
     ]
+    lines += handling_markdown(facts.handling)
     lines += ["## What the guarantee does not cover", ""]
     lines += [f"- {item}" for item in (*facts.outside_the_budget, *_OUTSIDE)]
     if plan.mechanism is not None:
@@ -260,7 +264,7 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     exact = [("epsilon, exact for Gaussian noise", _exact(plan, plan.zcdp_rho), _exact(plan, spent.zcdp_rho))]
     rows = [
         ("releases", plan.rounds, spent.releases),
-        *([("releases made again after a resume", 0, spent.repeated_releases)] if spent.repeated_releases else []),
+        *([("releases beside those of these weights", 0, spent.repeated_releases)] if spent.repeated_releases else []),
         *([("sums learnt and not released", 0, spent.unreleased_sums)] if spent.unreleased_sums else []),
         ("participations of the busiest phone", plan.max_participations, spent.max_participations),
         ("smallest separation, rounds", plan.min_separation_rounds, separation_that_happened(spent)),

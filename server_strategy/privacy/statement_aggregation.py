@@ -173,8 +173,9 @@ def _assumed(aggregation: Aggregation) -> list[str]:
         _CURIOUS,
         f"at most {aggregation['corrupted']:,} of {phones:,} phones work with it",
         f"each phone shares masks with {aggregation['neighbours']:,} others, and shares of "
-        f"{aggregation['threshold']:,} of them open a secret; a round of {phones:,} with fewer than {least:,} vectors "
-        "in it fails, and releases nothing",
+        f"{aggregation['threshold']:,} of them open a secret; a round of {phones:,} needs {least:,} vectors in it, and "
+        "one in which fewer phones have sent keys may do with fewer, but never with fewer than the settings ask of a "
+        "round; else it fails, and releases nothing",
         _CIPHERS,
         "the sum itself is protected by the noise alone, which the phones have added"
         if "noise_place" in aggregation

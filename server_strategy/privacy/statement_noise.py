@@ -10,7 +10,7 @@ from typing import Any
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement_phones import sampling_caveat
 
-REPEATABLE = "repeatable: epsilon holds only for who does not know the seed"
+REPEATABLE = "repeatable: epsilon holds only against those who do not know the seed"
 
 _CONTINUOUS = (
     "The noise is made of floating-point numbers, whose lowest bits are not those of real numbers (Mironov 2012). "

@@ -2,7 +2,8 @@
 
 Personal data by kind, near-duplicates, languages, how unequal phones are, words that one phone alone wrote: printed,
 and written as data_audit.html and data_audit.json, in which no word of the text stands. Takes the settings of
-scripts/simulate.py that say whose text it is. With --check-scanner: how well the scanner finds what it looks for.
+scripts/simulate.py that say whose text it is and what it is for: a text that is marked for another purpose than
+--data.purpose is not looked at. With --check-scanner: how well the scanner finds what it looks for.
 """
 
 import sys
@@ -27,6 +28,9 @@ _OF_RUNS = {
     "cache_dir",
     "redact",
     "phone_regions",
+    "keep_messages",
+    "keep_tokens",
+    "keep_days",
 }
 _OTHERS = (
     "--report-dir",
@@ -37,7 +41,7 @@ _OTHERS = (
     "--sample-seed",
     "--config",
 )
-_OFTEN = (*_OTHERS[:3], "--data.path", "--data.format", "--data.time-column", "--data.on-bad-line")
+_OFTEN = (*_OTHERS[:3], "--data.path", "--data.format", "--data.time-column", "--data.on-bad-line", "--data.purpose")
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,26 @@ def _ignores(path: tuple[str, ...]) -> bool:
     return path[0] != "data" or path[-1] in _OF_RUNS
 
 
+def _with_text(flags: Flags) -> Flags:
+    """With the text as a run's settings name it."""
+    if flags.text is None:
+        return flags
+    if flags.run.data.path is not None:
+        raise ConfigError(expected("the text", "DATA or --data.path", "both"))
+    return replace(flags, run=replace(flags.run, data=replace(flags.run.data, path=flags.text)))
+
+
 def main(argv: Sequence[str]) -> None:
     """Look, write, print; or measure the scanner and print."""
-    flags = parse_with_settings(Flags, argv, _OTHERS, _ignores, often=_OFTEN)
+    flags = parse_with_settings(Flags, argv, _OTHERS, _ignores, often=_OFTEN, completed=_with_text)
     data, console = flags.run.data, console_for(sys.stdout)
     if flags.check_scanner:
         _check(flags)
         return
-    if flags.text is not None and data.path is not None:
-        raise ConfigError(expected("the text", "DATA or --data.path", "both"))
     from simulation.studies.data_audit.audit import audit_text
     from simulation.studies.data_audit.report import print_report, write_report
 
-    audit = audit_text(replace(data, path=flags.text or data.path, phone_regions=flags.regions or data.phone_regions))
+    audit = audit_text(replace(data, phone_regions=flags.regions or data.phone_regions))
     paths = write_report(flags.report_dir, audit)
     print_report(console, audit)
     for path in paths:
@@ -87,7 +98,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check(flags: Flags) -> None:
-    if flags.text is not None or flags.run.data.path is not None:
+    if flags.run.data.path is not None:
         raise ConfigError(expected("--check-scanner", "no text: it is measured on the project's own", "one"))
     from client_model.text.personal.scanner import Scanner
     from simulation.studies.data_audit.scanner_check import check_scanner, print_check

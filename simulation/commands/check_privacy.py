@@ -2,7 +2,8 @@
 
 Counts every phone's participations from the ledger's lines, verifies the chain of hashes, makes the statement again
 from ledger, settings and weights, and says of each line of privacy.json and privacy.md whether it is recomputed,
-signed or not checkable. Nothing is written, but with --sign the head of the ledger and its signature.
+signed or not checkable. Nothing is written but the run's audit trail, and with --sign the head of the ledger and its
+signature.
 """
 
 import sys

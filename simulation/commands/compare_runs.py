@@ -21,7 +21,7 @@ from simulation.tables import console_for
 class Flags:
     """Compare finished runs."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR...")]
     """Folders of the runs."""
     by: tuple[str, ...] = ()
     """Settings that make a group, such as privacy.mechanism; by default all but the seed. run: each by itself."""

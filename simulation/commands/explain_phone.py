@@ -2,7 +2,7 @@
 
 When it took part, what it sent and fetched, how long it was busy, what nobody saw, what its part adds to the cost in
 privacy, and how to stop. The rounds of the run are planned once more, so it needs the run's data, and takes seconds.
-Nothing is changed.
+Nothing but the run's audit trail is changed.
 """
 
 import sys
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> None:
     from simulation.studies.phone_story.showing import print_story, write_story
     from simulation.studies.phone_story.words import story_of
 
-    run = RunHistory(flags.run_dir)
+    run = RunHistory(flags.run_dir, [flags.phone])
     story = story_of(run.of(flags.phone), run.config)
     print_story(console_for(sys.stdout), story)
     if flags.page is not None:

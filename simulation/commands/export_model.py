@@ -3,17 +3,25 @@
 Writes into model/: keyboard.tflite (int8), keyboard_fp16.tflite, keyboard_fp32.tflite, keyboard_train.tflite, which
 can learn on the phone, and test_vectors.json for ports. Each file is held to the trained weights on held-out text
 first; manifest.json has every file's SHA-256, and with --sign an Ed25519 signature beside it. With --require
-FILE nothing is exported unless the run's audit (scripts/audit.py) is within the bounds of that file.
+FILE nothing is exported unless the run's audit (scripts/audit.py) is within the bounds of that file. With
+--release.signatures what was exported and then signed by role (scripts/sign_off.py) is released: nothing is made anew,
+and release_signatures.json comes into model/ if every signature is there and holds.
 """
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from client_model.quiet import import_tensorflow_quietly
+from simulation.commands.release_flags import SignedRelease
 from simulation.commands.run_folder import OfFinishedRun, held
 from simulation.flags import parse_with_tyro
+from typefleet.errors import ConfigError, expected
+
+if TYPE_CHECKING:
+    from simulation.run.release_signatures import Wanted
 
 
 @dataclass(frozen=True)
@@ -24,11 +32,15 @@ class Flags(OfFinishedRun):
     """Ed25519 private key (PEM) to sign the manifest with; openssl genpkey -algorithm ed25519 makes one."""
     require: Path | None = None
     """TOML file with what figures of the run's audit may be at most; without such an audit nothing is exported."""
+    release: SignedRelease = field(default_factory=SignedRelease)
 
 
 def main(argv: Sequence[str]) -> None:
     """Export and print one table of files."""
     flags = parse_with_tyro(Flags, argv)
+    if (wanted := flags.release.wanted()) is not None:
+        _release(flags, wanted)
+        return
     if flags.require is not None:
         _require(flags.run_dir, flags.require)
     import_tensorflow_quietly()
@@ -38,6 +50,21 @@ def main(argv: Sequence[str]) -> None:
     with held(flags.run_dir):
         print_export_table(sys.stdout, export_folder(flags.run_dir, flags.sign))
     print(f"Files, manifest and test vectors: {flags.run_dir / 'model'}")
+
+
+def _release(flags: Flags, wanted: "Wanted") -> None:
+    """Release what was signed, which is exported already."""
+    if flags.require is not None or flags.sign is not None:
+        given = "--require" if flags.require is not None else "--sign"
+        what = "in an export before the signatures, which are of what it writes"
+        raise ConfigError(expected(given, what, "it with --release.signatures"))
+    from simulation.studies.sign_off import release, told
+
+    with held(flags.run_dir):
+        found = release(flags.run_dir, wanted)
+    for line in told(found):
+        print(line)
+    print(f"Released, with release_signatures.json beside the files: {flags.run_dir / 'model'}")
 
 
 def _require(run_dir: Path, rule: Path) -> None:

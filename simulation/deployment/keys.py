@@ -1,8 +1,9 @@
-"""The folder of keys and certificates of a deployment.
+"""The folder of keys and certificates of a deployment, and of who signs what comes of it.
 
     ca.crt, ca.key           the authority: every machine has the first, none the second
     server.crt, server.key   the SuperLink's
     nodes/NAME, NAME.pub     a SuperNode's key in OpenSSH form; the public part is registered with the SuperLink
+    signers/NAME.key, .pub   of who signs releases, see `typefleet.signing.key_files`
 
 What is there is never written over. Private keys can be read by their owner only, and so can the folder.
 """
@@ -11,7 +12,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from simulation.deployment.certificates import Authority, new_authority, new_key, server_certificate
+from simulation.deployment.signers import signer_contents
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
 from typefleet.untrusted.limits import KEY_BYTES
 from typefleet.untrusted.opening import read_bytes
@@ -46,8 +48,29 @@ class Made:
     valid_until: datetime | None = None  # of certificates
 
 
+@dataclass(frozen=True)
+class Signers:
+    """Who is to have a key that signs releases.
+
+    Attributes:
+        each: texts such as `privacy-officer:eve`.
+        passphrase: place of the one that keeps the private files, if any does.
+        hybrid: refuse to make keys for Ed25519 alone.
+    """
+
+    each: tuple[str, ...] = ()
+    passphrase: str | None = None
+    hybrid: bool = False
+
+
 def make_keys(
-    folder: Path, hosts: Sequence[str], nodes: Sequence[str], days: int, now: datetime | None = None
+    folder: Path,
+    hosts: Sequence[str],
+    nodes: Sequence[str],
+    days: int,
+    now: datetime | None = None,
+    *,
+    signers: Signers | None = None,
 ) -> list[Made]:
     """Make what a deployment needs, or what it needs more of.
 
@@ -57,29 +80,35 @@ def make_keys(
         nodes: names of SuperNodes that a key is made for.
         days: that the server's certificate is valid for.
         now: the time; the clock's by default.
+        signers: of releases that a key is made for.
 
     Raises:
         ConfigError: nothing is asked for, something is there already, or a name or the folder cannot be used. Then
             nothing was written.
     """
-    now = now or datetime.now(UTC)
-    if not hosts and not nodes:
-        raise ConfigError(expected("--hosts and --nodes", "at least one of them", "neither"))
+    now, signers = now or datetime.now(UTC), signers or Signers()
+    if not hosts and not nodes and not signers.each:
+        raise ConfigError(expected("--hosts, --nodes and --signers", "at least one of them", "none"))
+    _check_names(nodes)
+    _check_folder(folder)
+    drafts = [*(_server_files(folder, hosts, days, now) if hosts else ()), *_node_files(folder, nodes)]
+    drafts += _signer_files(folder, signers)
+    for made, _, _ in drafts:
+        if made.path.exists() or made.path.is_symlink():
+            raise ConfigError(expected(made.path, "no such file, since keys are never written over", "one"))
+    _make_folders(folder, {made.path.parent for made, _, _ in drafts})
+    for made, content, mode in drafts:
+        _write_new(made.path, content, mode)
+    return [made for made, _, _ in drafts]
+
+
+def _check_names(nodes: Sequence[str]) -> None:
     for name in nodes:
         if not _NODE_NAME.fullmatch(name) or name.endswith(".pub") or len(name) > _LONGEST_NAME:
             what = f"names of at most {_LONGEST_NAME} letters, digits, - and _"
             raise ConfigError(expected("--nodes", what, repr(name[:_LONGEST_NAME])))
     if len(set(nodes)) < len(nodes):
         raise ConfigError(expected("--nodes", "each name once", " ".join(nodes)))
-    _check_folder(folder)
-    drafts = [*(_server_files(folder, hosts, days, now) if hosts else ()), *_node_files(folder, nodes)]
-    for made, _, _ in drafts:
-        if made.path.exists() or made.path.is_symlink():
-            raise ConfigError(expected(made.path, "no such file, since keys are never written over", "one"))
-    _make_folder(folder, bool(nodes))
-    for made, content, mode in drafts:
-        _write_new(made.path, content, mode)
-    return [made for made, _, _ in drafts]
 
 
 Draft = tuple[Made, bytes, int]  # the file, its content and its permissions
@@ -112,6 +141,16 @@ def _node_files(folder: Path, nodes: Sequence[str]) -> list[Draft]:
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + f" {name}\n".encode()
         drafts.append((Made(path, f"SuperNode {name}"), private, _PRIVATE))
         drafts.append((Made(path.with_name(f"{name}.pub"), "whoever registers it"), public, _PUBLIC))
+    return drafts
+
+
+def _signer_files(folder: Path, signers: Signers) -> list[Draft]:
+    drafts: list[Draft] = []
+    for signer, private, public in signer_contents(signers.each, signers.passphrase, signers.hybrid):
+        path = folder / "signers" / f"{signer.holder}.key"
+        whose = f"{signer.holder}: {signer.role}, {' and '.join(signer.key.algorithms)}"
+        drafts.append((Made(path, whose), private, _PRIVATE))
+        drafts.append((Made(path.with_suffix(".pub"), "who verifies releases"), public, _PUBLIC))
     return drafts
 
 
@@ -148,7 +187,7 @@ def _no_pem(path: Path, error: Exception, what: str) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    for part in (folder, folder / "nodes"):
+    for part in (folder, folder / "nodes", folder / "signers"):
         try:
             found = part.stat()
         except FileNotFoundError:
@@ -162,10 +201,10 @@ def _check_folder(folder: Path) -> None:
             raise ConfigError(expected(part, "a folder that its owner alone can enter (0700)", mode))
 
 
-def _make_folder(folder: Path, with_nodes: bool) -> None:
+def _make_folders(folder: Path, inner: Collection[Path]) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for part in (folder, *([folder / "nodes"] if with_nodes else ())):
+        for part in (folder, *sorted(set(inner) - {folder})):
             part.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ConfigError(unwritable(folder, error)) from error

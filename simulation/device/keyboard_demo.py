@@ -10,7 +10,9 @@ from simulation.device.litert_package import LiteRtUnavailableError, litert_file
 from typefleet.errors import ConfigError, expected
 
 
-def serve_page(folders: Sequence[Path], port: int, *, in_the_page: bool, open_browser: bool) -> None:
+def serve_page(
+    folders: Sequence[Path], port: int, *, in_the_page: bool, open_browser: bool, story: bytes | None = None
+) -> None:
     """Serve the page of exported runs until Ctrl-C.
 
     Args:
@@ -18,6 +20,7 @@ def serve_page(folders: Sequence[Path], port: int, *, in_the_page: bool, open_br
         port: 0 takes any that is free.
         in_the_page: run the file in the browser if that can be had; in this process otherwise.
         open_browser: open the page in the default browser.
+        story: of one phone of the first run, as JSON.
 
     Raises:
         ConfigError: a folder holds no exported run, or the port is taken.
@@ -30,12 +33,12 @@ def serve_page(folders: Sequence[Path], port: int, *, in_the_page: bool, open_br
         except LiteRtUnavailableError as error:
             why = str(error)
     try:
-        server = KeyboardServer(models, litert, why, port)
+        server = KeyboardServer(models, litert, why, port, story=story)
     except OSError as error:
         raise ConfigError(expected("--port", "a free port", f"{port}: {error.strerror}")) from error
     where = "in the page" if litert else f"in this process, not in the page: {why}"
-    print(f"{server.address}\nThe model runs {where}. Ctrl-C ends.", flush=True)
+    print(f"{server.page_address}\nThe model runs {where}. Ctrl-C ends.", flush=True)
     if open_browser:
-        webbrowser.open(server.address)
+        webbrowser.open(server.page_address)
     with suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from typefleet.untrusted.opening import read_bytes
 from typefleet.untrusted.own_json import parse_json
 
 PAGE = data_folder("simulation.device", __file__, "keyboard_page") / "keyboard_page"
+_SECRET_BYTES = 16
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -79,6 +81,13 @@ class DemoModel:
         """Whether it cannot learn."""
         return FILES["training"] not in self.files
 
+    @property
+    def has_records(self) -> bool:
+        """Whether its run's own records are here, by which what left a phone is told."""
+        records = ("config.toml", "rounds.jsonl", "privacy_ledger.jsonl")
+        kept = all((self.root / name).is_file() for name in records)
+        return kept and any((self.root / "checkpoints").glob("checkpoint-*.npz"))
+
     def describe(self, place: int) -> dict[str, Any]:
         """What the page is told of it."""
         measured, privacy = self.card["metrics_on_held_out_phones"], self.card["privacy"]
@@ -104,6 +113,9 @@ class DemoModel:
             },
             "learn_command": command("scripts/export_model.py", self.root),
             "learn_problem": self.learn_problem,
+            "phone_command": f"{command('scripts/keyboard_demo.py', self.root)} --phone NAME"
+            if self.has_records
+            else None,
         }
 
 
@@ -176,18 +188,36 @@ class KeyboardServer(GuardedServer):
         litert: files of LiteRT.js; empty lets this process run the models.
         why_local: why there is no LiteRT.js, for the page to say.
         port: 0 for any that is free.
+        story: of one phone of the first model's run, as JSON. It is about one person, and so told to those alone who
+            know `page_address`: another user of this machine reaches the page, and not this.
     """
 
-    def __init__(self, models: list[DemoModel], litert: dict[str, bytes], why_local: str, port: int) -> None:
+    def __init__(
+        self,
+        models: list[DemoModel],
+        litert: dict[str, bytes],
+        why_local: str,
+        port: int,
+        *,
+        story: bytes | None = None,
+    ) -> None:
         self.contents = {f"/{path.name}": path.read_bytes() for path in PAGE.iterdir() if path.suffix in _TYPES}
         self.contents["/"] = self.contents.pop("/index.html")
         self.contents |= {f"/litert/{name}": content for name, content in litert.items()}
+        self._opens_story = "" if story is None else f"#{secrets.token_urlsafe(_SECRET_BYTES)}"
+        if story is not None:
+            self.contents[f"/phone/{self._opens_story[1:]}.json"] = story
         self.models = list(models)
         self._engine = {"engine": "litert" if litert else "local", "why_local": why_local}
         self._put_models()
         self.local = None if litert else LocalFiles(self.models)
         self.policy = _content_policy(self.contents["/"].decode())
         super().__init__(port, _Handler)
+
+    @property
+    def page_address(self) -> str:
+        """URL of the page, with what opens the story."""
+        return self.address + self._opens_story
 
     def look_again(self) -> None:
         """Take in training files that were written since, so that reloading the page is enough to learn."""

@@ -2,9 +2,13 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
+
+SPACED: Literal["spaced"] = "spaced"
+ALL: Literal["all"] = "all"
+KeepCheckpoints: TypeAlias = Literal["spaced", "all"] | int
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,9 @@ class EngineConfig:
     """Flower nodes per worker; more gives smaller messages and evener loads."""
     checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
     """Completed rounds from one checkpoint to the next; the last round always has one."""
-    keep_checkpoints: Annotated[int, Ge(1)] = 3
-    """Newest checkpoints to keep."""
+    keep_checkpoints: Annotated[KeepCheckpoints, Ge(1)] = 3
+    """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
+    a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
     """A message without an answer after this many seconds stops the run."""
     profile: bool = False

@@ -26,7 +26,7 @@ class PhoneHost:
 
     def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD, text_key: bytes = b"") -> None:
         self.task = task
-        self._population = open_population(population_here(task, own), text_key)
+        self._population = open_population(*population_here(task, own, text_key))
         vocabulary = vocabulary_from_text(task.vocabulary)
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)

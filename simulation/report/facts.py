@@ -131,6 +131,7 @@ class Privacy:
     trust_model: str
     outside_the_budget: Sequence[str]
     caveats: Sequence[str]
+    handling: Sequence[str] = ()  # of consent and of what is kept; empty: of an earlier version
 
 
 @dataclass(frozen=True)

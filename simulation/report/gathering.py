@@ -285,6 +285,7 @@ def _privacy(path: Path) -> Privacy:
         trust_model=_text(found["trust_model"]),
         outside_the_budget=[_text(item) for item in found["outside_the_budget"]],
         caveats=[_text(item) for item in found["caveats"]],
+        handling=[_text(item) for item in found.get("handling", {}).values()],
     )
 
 

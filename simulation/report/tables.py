@@ -156,7 +156,7 @@ def took_part(participation: Participation) -> Table:
         each = "-" if group.updates_per_phone is None else f"{group.updates_per_phone:.2f}"
         never, tokens = percent(group.never_used_share, 1), percent(group.share_of_tokens, 1)
         rows.append([_in_one_line(group.group), f"{group.phones:,}", never, each, tokens])
-    headings = ["group", "phones", "never took part", "updates per phone", "share of all text"]
+    headings = ["group", "phones", "never took part", "updates per phone", "share of text trained on"]
     return Table("Who took part, of the phones that may train", headings, rows)
 
 

@@ -256,7 +256,8 @@ def consent(facts: RunFacts, found: ConsentFacts) -> Iterator[str]:
         f"Where it is from: {found.origin}. Of {train.phones:,} phones that may train, {train.given:,} agree when the "
         f"run ends, {train.withdrawn:,} agreed and withdrew, {train.never_given:,} never agreed. Nobody is invited who "
         f"does not agree; {updates} dropped since consent was withdrawn before the sum was there. What was released "
-        "before a withdrawal is not taken back by it. The share of all text is of phones that agree to telemetry."
+        "before a withdrawal is not taken back by it. The share of text trained on is of phones that agree to "
+        "telemetry."
     )
     for one in found.recalls:
         if one.why and one.people:

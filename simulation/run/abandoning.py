@@ -16,7 +16,6 @@ from server_strategy.privacy.account_lines import OPENED, RESERVED, AccountError
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger_lines import is_bound, last_release, read_ledger
 from server_strategy.privacy.ledger_reading import plan_on_record
-from server_strategy.privacy.protected_sum import without_noise
 from server_strategy.state import StateError, branch, leaf
 from simulation.files import read_json_object
 from simulation.run.account import (
@@ -39,6 +38,7 @@ from simulation.run.checkpoint import (
 )
 from simulation.run.directory import RunDirectory
 from simulation.run.lock import only_writer
+from simulation.run.noise_forgotten import noise_forgotten
 from simulation.run.noise_secret import erase_noise_secret
 from typefleet.errors import ConfigError, expected, said_of
 from typefleet.untrusted.toml_tables import read_toml
@@ -99,14 +99,12 @@ def _close_folder(directory: RunDirectory, stored: Checkpoint) -> None:
     totals, settings = totals_of(stored), read_toml(directory.config, "the settings of a run", ConfigError)
     if totals.stopped_early is not None or totals.rounds_completed >= settings["rounds"]:
         return
-    strategy, keeps = branch(stored.state, "strategy"), settings.get("privacy", {}).get("keep_noise_secret", False)
-    if not keeps:
-        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
+    keeps = settings.get("privacy", {}).get("keep_noise_secret", False)
     newest = max(directory.checkpoints.glob("checkpoint-*.npz"))  # which may be a damaged one
     save_checkpoint(
         directory.checkpoints,
         int(newest.stem.rpartition("-")[2]),
-        {**stored.state, "strategy": strategy},
+        stored.state if keeps else noise_forgotten(stored.state),
         {**stored.about, "began": {**part_of(stored, "began", dict), GIVEN_UP: "for good"}},
         keep=1,
     )

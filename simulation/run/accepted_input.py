@@ -4,6 +4,7 @@ All that can be wrong with the input is found here, or when the vocabulary turns
 phones too small, before a folder is made.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from simulation.config import RunConfig
 from simulation.engine.clusters import check_network
 from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
+from simulation.run.earlier_runs import run_of
+from simulation.run.forgotten import Forgotten, Request, forgotten_by, read_requests
 from simulation.run.model import shape_of_run
 from simulation.run.named_cell import with_named_cell
 from simulation.run.private_vocabulary import recorded_vocabulary
@@ -45,6 +48,7 @@ from simulation.world.consent.labels import PhoneLabels
 from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
+from typefleet.sealed.storage_key import require_key
 from typefleet.steps import step
 
 
@@ -66,6 +70,7 @@ class AcceptedInput:
     metrics: MetricTable
     start: StartingPoint | None  # None: random weights
     given_vocabulary: Vocabulary | None  # None: to be counted
+    forgotten: Forgotten  # phones that are in none of the above
 
 
 def accept_input(
@@ -73,6 +78,7 @@ def accept_input(
     resume: bool = False,
     parts: Parts | None = None,
     of_run: Path | None = None,
+    to_forget: Sequence[Request] = (),
 ) -> AcceptedInput:
     """Open what the settings name, and refuse what cannot be used.
 
@@ -81,6 +87,7 @@ def accept_input(
         resume: whether the run in its output folder goes on.
         parts: objects handed in, in the place of kinds that they name.
         of_run: folder of a run that ended, whose settings these are: words that it selected with noise are read there.
+        to_forget: phones, besides those that the run is on record as having forgotten.
 
     Raises:
         InputError: nothing was written but the cache of a tokenised file.
@@ -91,21 +98,23 @@ def accept_input(
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
+    if config.storage.key is not None and not resume and of_run is None:  # else the run's envelope says where it is
+        require_key(config.storage.key)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     config = _with_place_of_key(config, resume, of_run)
     spec = _text_of(config, parts, split)
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
-    people, held_out = split.of(digests[: spec.num_people])
-    training = _training_phones(config, spec, people)
+    start, begun = open_starting_point(config), config.output_dir if resume else of_run
+    forgotten = forgotten_by((*_requests_of(begun, start), *to_forget), spec, digests)
+    people, held_out = (np.setdiff1d(some, forgotten.phones) for some in split.of(digests[: spec.num_people]))
+    training = _training_phones(config, spec, people, forgotten)
     _check_kept(config, population, training)
-    start = open_starting_point(config)
     counts_words = start is None and config.data.vocabulary_path is None
     listed = None if counts_words else _given_vocabulary(config, start)
     most_weights = _most_weights(config, parts, listed)
     plan = _privacy_plan(config, parts, spec.num_phones, most_weights, counts_words=counts_words)
-    begun = config.output_dir if resume else of_run
     vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else listed
     with step("setting up the fleet"):
         fleet = _fleet_of(config, parts, spec, training)
@@ -130,7 +139,32 @@ def accept_input(
         metrics=metrics,
         start=start,
         given_vocabulary=vocabulary,
+        forgotten=forgotten,
     )
+
+
+def user_digests(config: RunConfig, of_run: Path) -> NDArray[np.uint64]:
+    """Of the user ids of a run's phones, uint64 [phones], and of nothing else that its settings name.
+
+    Args:
+        config: the settings of the run.
+        of_run: its folder.
+
+    Raises:
+        InputError: there is no such text.
+    """
+    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+    config, parts = with_named_cell(config, Parts())
+    return open_population(_text_of(_with_place_of_key(config, False, of_run), parts, split)).digests()
+
+
+def _requests_of(begun: Path | None, start: StartingPoint | None) -> tuple[Request, ...]:
+    """What phones a run is on record as having forgotten; one that begins, the run whose weights it starts from."""
+    if begun is not None:
+        return read_requests(begun)
+    if start is None or start.corpus is not None or start.ships_with_us:
+        return ()
+    return tuple(replace(one, taken_over=True) for one in read_requests(run_of(start.path)))
 
 
 def _text_of(config: RunConfig, parts: Parts, split: PeopleSplit) -> PopulationSpec:
@@ -172,8 +206,11 @@ def _check_without_text(config: RunConfig, resume: bool) -> None:
         check_output_dir(config.output_dir)
 
 
-def _training_phones(config: RunConfig, spec: PopulationSpec, people: NDArray[np.int64]) -> NDArray[np.int64]:
-    training: NDArray[np.int64] = np.concatenate([people, np.arange(spec.num_people, spec.num_phones)])
+def _training_phones(
+    config: RunConfig, spec: PopulationSpec, people: NDArray[np.int64], forgotten: Forgotten
+) -> NDArray[np.int64]:
+    further = np.arange(spec.num_people, spec.num_phones)
+    training: NDArray[np.int64] = np.concatenate([people, np.setdiff1d(further, forgotten.phones)])
     _check_goal(config, len(training), "the {} training phones of the fleet")
     return training
 

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from server_strategy.privacy.config import PHONES
 from simulation.config import RunConfig
 from simulation.run.keys import (
+    ASSESSMENT,
     AUDIT,
     CARD,
     CENTRAL,
@@ -30,9 +31,11 @@ from simulation.run.keys import (
     RECEIVED,
     RECEIVED_NOISED,
     RECEIVED_SUMS,
+    RELEASE_SIGNATURES,
     ROUNDS,
     STATEMENT,
     SUMMARY,
+    TRAIL,
     VECTORS,
 )
 from simulation.run.sources import (
@@ -102,6 +105,13 @@ ARTEFACTS = (
         by="script",
     ),
     Artefact(
+        "model/release_signatures.json",
+        "signatures of the release, by role",
+        RELEASE_SIGNATURES,
+        to_pass_on=True,
+        by="script",
+    ),
+    Artefact(
         "model/test_vectors.json",
         "what the files suggest after sentences of ours",
         VECTORS,
@@ -116,6 +126,12 @@ ARTEFACTS = (
         "the signature of the head",
         (Keys((), "a signature of digests", COST),),
         to_pass_on=True,
+        by="script",
+    ),
+    Artefact(
+        "release_signatures.json",
+        "signatures of the run by role, with the salt of the digests of private files",
+        RELEASE_SIGNATURES,
         by="script",
     ),
     Artefact("summary.json", "the outcome in numbers, what counting words reaches among them", SUMMARY),
@@ -135,6 +151,7 @@ ARTEFACTS = (
         by="report",
     ),
     Artefact("privacy_ledger.jsonl", "labels of the phones that took part in each release", LEDGER),
+    Artefact("audit_trail.jsonl", "every command on the run, when and by whom", TRAIL),
     Artefact(
         "storage_key.json",
         "the key of what the run keeps encrypted, wrapped by the storage key; only with --storage.key",
@@ -162,6 +179,18 @@ ARTEFACTS = (
             Keys((), "for which groups of people the keyboard is worse", SMALL_GROUPS),
         ),
         by="script",
+    ),
+    Artefact(
+        "assessment.json",
+        "the data protection impact assessment, in figures",
+        ASSESSMENT,
+        by="script",
+    ),
+    *(
+        Artefact(
+            name, f"the same {form}", (Keys((), "figures of who trained, and of groups", SMALL_GROUPS),), by="script"
+        )
+        for name, form in (("assessment.html", "as a page"), ("assessment.md", "as Markdown"))
     ),
     Artefact(
         "words_told.png",
@@ -214,6 +243,12 @@ ARTEFACTS = (
         "deletions.jsonl",
         "what of the run was deleted, when and why",
         (Keys((), "names of files and dates", SETTINGS),),
+        by="script",
+    ),
+    Artefact(
+        "forgotten.jsonl",
+        "which phones are never let in again, by labels of their own",
+        (Keys((), "digests of user ids, and the salt that they are made with", ONE_PHONE),),
         by="script",
     ),
     Artefact(".lock", "the process at work on the run", (Keys((), "the number of a process", SETTINGS),)),

@@ -7,7 +7,8 @@ run's is refused. In a run with a storage key it is encrypted (`simulation.stora
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.state import State
+from simulation.engine.config import KeepCheckpoints
 from simulation.files import write_npz_atomically
+from simulation.run.kept_checkpoints import to_drop
+from simulation.storage.deletion_log import found_gone
 from simulation.storage.run_files import opening_of, seal_of
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
 from typefleet.untrusted.archives import RefusedError, read_arrays
@@ -24,6 +28,7 @@ from typefleet.untrusted.own_json import parse_json, require_object
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"
+_NAME = re.compile(r"checkpoint-(\d{6,})\.npz")
 GIVEN_UP = "given_up"  # among what a run began with: nobody may go on with it
 
 
@@ -53,26 +58,76 @@ class RunTotals:
     stopped_early: str | None = None  # why, if before all rounds were completed
 
 
-def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, Any], keep: int) -> Path:
-    """Write checkpoint `number` and delete all but the newest `keep`.
+def save_checkpoint(folder: Path, number: int, state: State, about: dict[str, Any], keep: KeepCheckpoints) -> Path:
+    """Write checkpoint `number` and delete those that are not to be kept.
+
+    Args:
+        folder: of the checkpoints.
+        number: of rounds, abandoned ones too, after which it is.
+        state, about: what it holds.
+        keep: see `kept_checkpoints`.
 
     Raises:
         CheckpointError: the disk refused; earlier checkpoints are untouched.
     """
-    path = folder / f"checkpoint-{number:06d}.npz"
-    text = np.frombuffer(json.dumps({**about, _LAYOUT: LAYOUT}).encode(), np.uint8)
-    try:
-        arrays = {_ABOUT: text, **flattened(state)}
-        write_npz_atomically(path, arrays, private=True, seal=seal_of(folder.parent, path))
-    except OSError as error:
-        raise CheckpointError(unwritable(path, error)) from error
-    for old in sorted(folder.glob("checkpoint-*.npz"))[:-keep]:
-        old.unlink()
+    path = _write(path_of(folder, number), state, about)
+    there = numbered(folder)
+    for old in to_drop(list(there), keep):
+        there[old].unlink()
     return path
 
 
-def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
+def path_of(folder: Path, number: int) -> Path:
+    """Of the checkpoint after so many rounds."""
+    return folder / f"checkpoint-{number:06d}.npz"
+
+
+def numbered(folder: Path) -> dict[int, Path]:
+    """Every checkpoint by the number of rounds after which it is, in order."""
+    found = ((_NAME.fullmatch(path.name), path) for path in folder.glob("checkpoint-*.npz"))
+    return dict(sorted((int(name[1]), path) for name, path in found if name is not None))
+
+
+def rewrite_earlier(folder: Path, number: int, rewritten: Callable[[State], State]) -> None:
+    """Write each checkpoint before `number` again with another state; a damaged one, which may hold anything, goes.
+
+    Args:
+        folder: of the checkpoints.
+        number: of the first that stays as it is.
+        rewritten: what is kept of a state.
+
+    Raises:
+        CheckpointError: the disk refused, or one holds something else.
+        ConfigError: one is of another version of Typefleet; or the run is encrypted, and its key is gone or another.
+    """
+    for earlier, path in numbered(folder).items():
+        if earlier >= number:
+            continue
+        stored = _load(path)
+        if isinstance(stored, Checkpoint):
+            _write(path, rewritten(stored.state), stored.about)
+        else:
+            path.unlink()
+
+
+def _write(path: Path, state: State, about: dict[str, Any]) -> Path:
+    text = np.frombuffer(json.dumps({**about, _LAYOUT: LAYOUT}).encode(), np.uint8)
+    try:
+        arrays = {_ABOUT: text, **flattened(state)}
+        write_npz_atomically(path, arrays, private=True, seal=seal_of(path.parent.parent, path))
+    except OSError as error:
+        raise CheckpointError(unwritable(path, error)) from error
+    return path
+
+
+def load_newest_checkpoint(
+    folder: Path, usable: Callable[[Checkpoint], bool] | None = None
+) -> tuple[Checkpoint, list[str]]:
     """The newest checkpoint that is whole, and a note for each damaged one passed over.
+
+    Args:
+        folder: of the checkpoints.
+        usable: says of one that is whole whether it will do; None: each does.
 
     Raises:
         CheckpointError: there is none, or the newest that is whole holds something else.
@@ -80,26 +135,43 @@ def load_newest_checkpoint(folder: Path) -> tuple[Checkpoint, list[str]]:
     """
     damaged: list[str] = []
     for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
-        opened = opening_of(folder.parent, path)
-        try:
-            arrays = read_arrays(path, "a checkpoint", opened=opened)
-            about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
-            state = nested(arrays)
-        except InputError as error:
-            if isinstance(error.__cause__, RefusedError):
-                raise CheckpointError(str(error)) from error
-            reason = getattr(error.__cause__, "strerror", None)
-            damaged.append(
-                f"{path} is damaged or cannot be read ({reason})"
-                if reason
-                else f"{path} is damaged: cut short, changed, or no checkpoint at all"
-            )
-            continue
-        if about.pop(_LAYOUT, None) != LAYOUT:
-            this_version = "a checkpoint of this version of Typefleet"
-            raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
-        return Checkpoint(state, about, path), [f"{what}; falling back to the one before" for what in damaged]
-    raise CheckpointError(expected(folder, "a checkpoint", "; ".join(["no usable one", *damaged])))
+        stored = _load(path)
+        if not isinstance(stored, Checkpoint):
+            damaged.append(stored)
+        elif usable is None or usable(stored):
+            return stored, [f"{what}; falling back to the one before" for what in damaged]
+    raise _no_checkpoint(folder, damaged)
+
+
+def whole_checkpoint(path: Path) -> Checkpoint | None:
+    """What a file holds; None if it is damaged. See `load_newest_checkpoint` for what is raised."""
+    stored = _load(path)
+    return stored if isinstance(stored, Checkpoint) else None
+
+
+def _load(path: Path) -> Checkpoint | str:
+    """What a file holds, or in what way it is damaged.
+
+    Raises:
+        CheckpointError: it is whole and holds something else.
+        ConfigError: it is of another version of Typefleet; or the run is encrypted, and its key is gone or another.
+    """
+    opened = opening_of(path.parent.parent, path)
+    try:
+        arrays = read_arrays(path, "a checkpoint", opened=opened)
+        about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
+        state = nested(arrays)
+    except InputError as error:
+        if isinstance(error.__cause__, RefusedError):
+            raise CheckpointError(str(error)) from error
+        reason = getattr(error.__cause__, "strerror", None)
+        if reason:
+            return f"{path} is damaged or cannot be read ({reason})"
+        return f"{path} is damaged: cut short, changed, or no checkpoint at all"
+    if about.pop(_LAYOUT, None) != LAYOUT:
+        this_version = "a checkpoint of this version of Typefleet"
+        raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
+    return Checkpoint(state, about, path)
 
 
 def newest_about(folder: Path) -> dict[str, Any]:
@@ -111,12 +183,17 @@ def newest_about(folder: Path) -> dict[str, Any]:
     """
     newest = max(folder.glob("checkpoint-*.npz"), default=None)
     if newest is None:
-        raise CheckpointError(expected(folder, "a checkpoint", "none"))
+        raise _no_checkpoint(folder)
     opened = opening_of(folder.parent, newest)
     try:
         return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,), opened=opened)[_ABOUT])
     except (InputError, KeyError) as error:
         raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
+
+
+def _no_checkpoint(folder: Path, damaged: Sequence[str] = ()) -> CheckpointError:
+    found = "; ".join(["no usable one", *damaged]) if damaged else found_gone(folder.parent, f"{folder.name}/")
+    return CheckpointError(expected(folder, "a checkpoint", found))
 
 
 def _about_of(path: Path, text: NDArray[Any]) -> dict[str, Any]:
@@ -205,10 +282,10 @@ def nested(flat: dict[str, NDArray[Any]]) -> State:
     """
     tree: dict[str, Any] = {}
     for path, value in flat.items():
-        *branches, name = path.split("/")
+        *places, name = path.split("/")
         place = tree
-        for branch in branches:
-            place = place.setdefault(branch, {})
+        for inner in places:
+            place = place.setdefault(inner, {})
             if not isinstance(place, dict):
                 raise ConfigError(expected("state", "a name for each array", "one that is a branch as well"))
         if name in place:

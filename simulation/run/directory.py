@@ -12,6 +12,7 @@ checkpoints/           the newest is enough to resume bit for bit
 model/                 weights.npz, vocab.txt, *.tflite
 tensorboard/           curves, figures and settings; mlflow/ and wandb/ if these trackers are chosen
 report.html            all of it as one page, written when the run ends
+audit_trail.jsonl      every command on the run, when and by whom
 .lock                  held by the process that works on the run
 
 `simulation.run.artefacts` says which of it is meant to be passed on. The rest is its owner's alone.
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from client_model.learning.language_model import ModelShape, Weights, flatten, weights_sha256
 from client_model.metrics.table import MetricTable
 from server_strategy.funnel import ALWAYS_TOLD, Funnel
+from simulation.audit_trail import begin_on
 from simulation.files import read_json_object, write_npz_atomically, write_text_atomically
 from simulation.run.records import RoundRecord, Summary, require_metrics, wrong_values
 from typefleet.errors import ConfigError, expected, unreadable, unwritable
@@ -186,6 +188,7 @@ def new_run_directory(requested: Path | None, config_toml: str) -> RunDirectory:
         raise ConfigError(expected("--output-dir", "a new or empty folder", f"{root} in use")) from error
     except OSError as error:
         raise ConfigError(unwritable(f"--output-dir: {root}", error)) from error
+    begin_on(root)
     return run
 
 

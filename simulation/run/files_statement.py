@@ -4,6 +4,7 @@ It is the last section of privacy.md, and `files` in privacy.json. The files are
 settings, what lies beside its folder, and what scripts may add; what the guarantee does not cover comes first.
 """
 
+import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -163,7 +164,13 @@ def tellings(artefacts: Sequence[Artefact], privacy: Mapping[str, Any], words: s
     return sorted(found, key=lambda told: (order.index(told.source.guarantee), not told.to_pass_on))
 
 
-def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: str) -> tuple[dict[str, Any], str]:
+def with_files(
+    content: dict[str, Any],
+    page: str,
+    names: Sequence[str],
+    words: str,
+    listed: Sequence[Mapping[str, Any]] | None = None,
+) -> tuple[dict[str, Any], str]:
     """The two forms of a statement, and in each of them what the files of the run tell.
 
     Args:
@@ -171,12 +178,21 @@ def with_files(content: dict[str, Any], page: str, names: Sequence[str], words: 
         page: privacy.md.
         names: of the rows of what the run leaves.
         words: where the vocabulary comes from, a key of WORDS.
+        listed: rows of a shorter list, which an earlier build made; None: all that this one knows of.
     """
     here = [one for one in (*ARTEFACTS, *BESIDE) if one.name in names]
     later = [one._replace(by="script") for one in ARTEFACTS if one.by not in ("tracker", "secret") and one not in here]
     told = tellings([*here, *later], content, words)
+    if listed is not None:
+        keys = {_without_keys(row): tuple(row["keys"]) for row in listed}
+        kept = [(one, _without_keys(one.as_json())) for one in told]
+        told = [one._replace(keys=keys[known]) for one, known in kept if known in keys]
     section = files_markdown(told, is_own=content.get("not_guaranteed") is None)
     return {**content, "vocabulary_from": words, "files": [one.as_json() for one in told]}, page + section
+
+
+def _without_keys(row: Mapping[str, Any]) -> str:
+    return json.dumps({**row, "keys": []}, sort_keys=True)
 
 
 def _releases(privacy: Mapping[str, Any]) -> Source:

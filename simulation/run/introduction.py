@@ -35,6 +35,9 @@ def introduction_of(run: "Run") -> Iterator[str]:
     if config.engine.address is not None:
         yield warning_of(config.engine.address)
     yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
+    if gone := len(prepared.forgotten.phones):
+        before = f", and what {made:,} models cost counts on top" if (made := run.strategy.of_earlier_lives) else ""
+        yield f"forgotten   {gone:,} phones, which never came{before}"
     if (words := aggregation_words(config)) is not None:
         yield words
     if (words := robust_words(config)) is not None:

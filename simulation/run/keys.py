@@ -108,6 +108,37 @@ AUDIT = (
     Keys((*_ATTACK, "seed", "quick", "settings_sha256"), "who attacks, and how", SETTINGS),
 )
 
+_FIGURES = tuple(f"{of}.{name}" for of in ("run", "processing.subjects") for name in ("name", "unit", "source", "why"))
+ASSESSMENT = (
+    Keys(
+        (
+            *("processing.categories.*", "safeguards.figures*", "safeguards.why"),
+            *("risks.likelihood.*", "risks.severity.*", "risks.score", "risks.band", "counts.risks_by_band.*"),
+            *("open_decisions.known", "processing.subjects.value", "flows.lines", "flows.goes_on"),
+        ),
+        "figures of who trained and of groups, what attacks came to, and risks that follow from them",
+        SMALL_GROUPS,
+    ),
+    Keys(("run.value",), "the digest of the weights, and how many rounds there were", SCHEDULE),
+    Keys(
+        ("processing.storage.*", "processing.files_in_no_table", "provisions.*"),
+        "which files there are, how large and how old",
+        TIMES,
+    ),
+    Keys(
+        (
+            *(*_FIGURES, "schema", "written_on", "typefleet_version", "notice", "simulation", "scale.*"),
+            *("counts.open_decisions", "counts.absent_safeguards", "processing.purpose", "processing.legal_basis*"),
+            *("processing.transfers*", "processing.recipients.*", "flows.name", "flows.protections*"),
+            *("flows.on_the_way*", "safeguards.id", "safeguards.name", "safeguards.state", "safeguards.risk"),
+            *("safeguards.covers", "safeguards.shown_by", "risks.id", "risks.name", "risks.about", "risks.absent"),
+            *("open_decisions.id", "open_decisions.question", "open_decisions.by", "open_decisions.provisions"),
+        ),
+        "the settings, and words",
+        SETTINGS,
+    ),
+)
+
 HELD_OUT_PHONES = (
     Keys(("phone",), "numbers of the phones that never train", ONE_PHONE),
     Keys(("{count}",), "what was counted on each of them", ONE_PHONE),
@@ -164,6 +195,33 @@ HEAD = (
     ),
     Keys(("vocabulary_sha256",), "the digest of the vocabulary", VOCABULARY),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
+    Keys(("audit_trail_hash",), "the hash of a line of the audit trail, with a random salt", SETTINGS),
+)
+
+TRAIL = (
+    Keys(("at",), "when commands began and ended, and so how long they took", TIMES),
+    Keys(("files.config.toml",), "a digest of the settings, by which a small seed can be found", SECRETS),
+    Keys(("files.model/manifest.json",), "the digest of the manifest", EVALUATION),
+    Keys(("files.model/weights.npz",), "the digest of the weights", RELEASES),
+    Keys(("files.*",), "digests of the head of the ledger, and of what else the statement stands on", COST),
+    Keys(
+        (
+            *("number", "event", "command", "flags", "user", "actor", "version", "of", "exit_code"),
+            *("salt", "previous", "hash"),
+        ),
+        "who gave which command, and what became of it",
+        SETTINGS,
+    ),
+)
+
+RELEASE_SIGNATURES = (
+    Keys(("salt",), "a salt: with it a small seed can be found by the digest of the settings; null in model/", SECRETS),
+    Keys(
+        ("signatures.text",),
+        "digests of weights, statement, ledger and files, salted ones of settings and audit, role, key and time",
+        COST,
+    ),
+    Keys(("signatures.ed25519", "signatures.ml-dsa-65", "layout"), "signatures of digests", COST),
 )
 
 # Tags of trackers.
@@ -188,6 +246,7 @@ CONFIG = (
 )
 
 _SUMS = ("aggregation.*", "facts.aggregation.*")
+_GONE = ("forgotten.*", "facts.forgotten.*")
 _FACTS = ("outside_the_budget", "weighting", "date", "noise_secret_kept", "files", "words")
 _PHONES = ("data_covered", "population_rule", "assumed_population", "most_phones_of_a_person")
 _SAID = (
@@ -214,6 +273,12 @@ STATEMENT = (
     passed("audit.*", "facts.audit.*"),
     Keys((*_COSTS, *_OTHERS, *(f"facts.{name}" for name in _OTHERS)), "what happened, and its cost", COST),
     Keys((*_PHONES, *(f"facts.{name}" for name in _PHONES)), "how many phones there are", SCHEDULE),
+    Keys(
+        ("handling.*", "facts.handling.*"),
+        "who agreed and who left, and what was encrypted",
+        SCHEDULE,
+    ),
+    Keys(_GONE, "how many phones were forgotten, and what had been released by then", SCHEDULE),
     Keys(("weights_sha256", "facts.weights_sha256"), "the digest of the weights", RELEASES),
     Keys(
         ("recompute", "facts.recompute"),

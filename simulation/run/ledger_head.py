@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server_strategy.privacy.ledger_lines import read_ledger
+from simulation.audit_trail import head_of_trail
 from simulation.files import read_json_object, write_bytes_atomically, write_text_atomically
 from typefleet.errors import ConfigError
 from typefleet.untrusted.limits import MODEL_BYTES, RECORD_BYTES
@@ -30,6 +31,8 @@ IN_BRIEF = ("lines", "last_hash")
 SETTINGS_DIGEST, VOCABULARY_DIGEST = "config_sha256", "vocabulary_sha256"
 WITH_EARLIER = "epsilon_with_earlier_runs"
 """Key of the head of a run that starts from another: its total with all of them, None where it has none."""
+TRAIL_DIGEST = "audit_trail_hash"
+"""Key, in privacy_head.json, of the hash of a line of the audit trail: what is before it cannot be cut off unseen."""
 
 
 def head_of(root: Path) -> dict[str, Any]:
@@ -85,9 +88,11 @@ def for_manifest(head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_head(root: Path) -> None:
-    """Write privacy_head.json of a run that has ended; a signature of another one goes."""
+    """Write privacy_head.json of a run that has ended, with a line of its trail; a signature of another one goes."""
     (root / HEAD_SIGNATURE).unlink(missing_ok=True)
-    write_text_atomically(root / HEAD, json.dumps(head_of(root), indent=2) + "\n")
+    trail = head_of_trail(root)
+    head = {**head_of(root), **({TRAIL_DIGEST: trail} if trail else {})}
+    write_text_atomically(root / HEAD, json.dumps(head, indent=2) + "\n")
 
 
 def sign_head(root: Path, key: Ed25519PrivateKey) -> Path:

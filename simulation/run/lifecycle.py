@@ -17,30 +17,37 @@ from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.privacy.protected_sum import without_noise
-from server_strategy.state import State, StateError, branch, leaf
+from server_strategy.state import State, leaf
 from simulation.config import RunConfig
+from simulation.engine.config import ALL
 from simulation.flags import to_toml
 from simulation.run.account import RunOnAccount, free_unbegun, open_on_account, run_number
 from simulation.run.aggregation import Aggregation, aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     GIVEN_UP,
-    Checkpoint,
-    CheckpointError,
     RunTotals,
-    load_newest_checkpoint,
     part_of,
-    require_shapes,
+    rewrite_earlier,
     save_checkpoint,
     totals_of,
 )
 from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
+from simulation.run.forgotten import take_over
+from simulation.run.going_back import (
+    leave_phones_behind,
+    noise_of_new_life,
+    state_at_the_start,
+    where_it_goes_on,
+)
 from simulation.run.introduction import introduction_of
+from simulation.run.kept_checkpoints import kept_when_over
+from simulation.run.loaded_state import load_state
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
+from simulation.run.noise_forgotten import noise_forgotten
 from simulation.run.noise_secret import (
     beginning,
     check_of_secret,
@@ -52,14 +59,20 @@ from simulation.run.preparation import Prepared
 from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
 from simulation.run.reservation import words_alone_if_it_fails
-from simulation.run.same_beginning import fingerprint, noise_again, require_nothing_released, require_same_beginning
+from simulation.run.same_beginning import (
+    LIFE,
+    NOISE_HERE,
+    fingerprint,
+    noise_again,
+    require_nothing_released,
+    require_same_beginning,
+)
 from simulation.run.starting_point import starting_weights
 from simulation.storage.run_files import begin_storage
 from simulation.world.fleet_cohorts import FleetCohorts
-from typefleet.errors import ConfigError, InputError, expected, said_of
+from typefleet.errors import ConfigError, expected
 
 _AT_START = "held_out_at_start"  # in a checkpoint
-_NOISE_HERE = "noise_key_check"  # among what a run began with: digest of the key that its secret gives in its place
 _ACCOUNT = "account"  # among what a run began with: its number there, if it has one
 
 
@@ -85,6 +98,7 @@ class Run:
     held_out: Mapping[str, Any] = field(default_factory=dict)  # the last measurement, metrics by name
     held_out_at_start: Mapping[str, Any] = field(default_factory=dict)  # the measurement before the first round
     tokens_by_phone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # trained on so far
+    went_back: bool = False  # it has begun to go on without phones that it is to forget
     last_checkpoint_s: float = 0.0  # wall seconds, for the profile
     earlier: Sequence[EarlierRun] = ()  # whose weights it starts from
     on_account: RunOnAccount | None = None  # where it is charged
@@ -189,7 +203,7 @@ def _strategy(
 def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
     check_model(config, prepared.shape)
-    weights = starting_weights(prepared.start, config, prepared.shape)
+    at_start = _at_start(prepared)
     reserved = prepared.reserved
     if directory is None:
         folder = config.output_dir if reserved is None or reserved.made is None else reserved.made
@@ -198,9 +212,10 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     begin_storage(directory.root, config.storage.key)
     # A secret of this run: labels in its logs cannot be matched with other runs or with user ids.
     salt = secrets.token_hex(16) if reserved is None else reserved.salt
-    at_start = CurrentWeights(flatten(weights), prepared.shape)
     bound_to = beginning(fingerprint(prepared), at_start.sha256)
-    noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to)
+    take_over(directory.root, prepared.forgotten.requests)
+    life = prepared.forgotten.life
+    noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to).of_life(life)
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     ledger = directory.ledger
@@ -215,7 +230,8 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
         began={
             "start_sha256": at_start.sha256,
             "noise_check": check_of_secret(directory.root, noise, bound_to),
-            _NOISE_HERE: noise.check(),
+            NOISE_HERE: noise.check(),
+            **({LIFE: str(life)} if life else {}),
             **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
         },
         held_out=prepared.metrics.nothing(),
@@ -240,8 +256,9 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
             free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
         drop_drafts(directory.root)
         return _new_run(prepared, progress, held, directory)
-    stored, notes = load_newest_checkpoint(directory.checkpoints)
-    for note in notes:
+    at = where_it_goes_on(directory.checkpoints, prepared)
+    stored = at.stored
+    for note in at.notes:
         progress.say(f"note: {note}")
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
@@ -251,15 +268,23 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         found = "one that was given up; that is for good: start a new run"
         raise AccountError(expected(f"--resume: {directory.root}", "a run that may go on", found))
     is_over = _is_over(totals, config)
-    noise = noise_again(prepared, directory, began, is_over=is_over)
+    start = _at_start(prepared) if at.from_the_start else None
+    if at.is_new_life and not is_over:
+        noise, began = noise_of_new_life(directory.root, prepared, began, None if start is None else start.sha256)
+    else:
+        noise = noise_again(prepared, directory, began, is_over=is_over)
+        began = {**began, LIFE: str(prepared.forgotten.life)} if at.is_new_life else began
     if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
-        if began.get(_NOISE_HERE) != noise.check():
+        if began.get(NOISE_HERE) != noise.check():
             progress.say(f"note: {directory.root} {_ELSEWHERE}")
-        began = {**began, _NOISE_HERE: noise.check()}
+        began = {**began, NOISE_HERE: noise.check()}
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
-    _load_state(stored, prepared, cohorts, strategy)
+    if start is not None:
+        arrays: State = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
+        stored = stored._replace(state=state_at_the_start(at, strategy.state(), cohorts.state(), arrays))
+    load_state(stored, prepared, cohorts, strategy)
     run = Run(
         prepared=prepared,
         directory=directory,
@@ -276,62 +301,48 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
     )
     directory.cut_rounds_after(totals.server_round)
-    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}")
+    if prepared.forgotten.life:
+        leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
+    left = f", without {len(phones):,} that it is to forget" if len(phones := prepared.forgotten.phones) else ""
+    progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}{left}")
     return run
 
 
-def _load_state(stored: Checkpoint, prepared: Prepared, cohorts: FleetCohorts, strategy: DPFedAvg) -> None:
-    """Let the world and the strategy go on from a checkpoint.
-
-    Raises:
-        CheckpointError: it is not of such a run.
-        LedgerError: the ledger lacks a release that the checkpoint has made.
-    """
-    phones = np.zeros(len(prepared.digests), np.int64)
-    sizes: State = {
-        "weights": np.zeros(prepared.shape.num_weights, np.float32),
-        "tokens_by_phone": phones,
-        "strategy": {"participation": strategy.state()["participation"]},
-        "world": {"timeline": branch(cohorts.state(), "timeline")},
-    }
-    require_shapes(stored, sizes)
-    try:
-        cohorts.load_state(branch(stored.state, "world"))
-        strategy.load_state(branch(stored.state, "strategy"))
-    except StateError as error:
-        raise CheckpointError(said_of(stored.path, error)) from error
-    except InputError:
-        raise
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise CheckpointError(expected(stored.path, "the state of such a run", "another one")) from error
+def _at_start(prepared: Prepared) -> CurrentWeights:
+    return CurrentWeights(flatten(starting_weights(prepared.start, prepared.config, prepared.shape)), prepared.shape)
 
 
-def checkpoint(run: Run, forget_noise: bool = False) -> None:
+def checkpoint(run: Run, forget_noise: bool = False, *, keep_all: bool = False) -> Path:
     """Make the run durable.
 
     Args:
         run: in progress, or over.
-        forget_noise: of one that is over: leave the state of its noise out, and keep no earlier checkpoint.
+        forget_noise: of one that is over: leave the state of its noise out, here and in the earlier checkpoints that
+            are kept to go back to; where those are but a number of the newest, none stays.
+        keep_all: delete none, whatever the settings say.
+
+    Returns:
+        Where it is.
     """
-    strategy = run.strategy.state()
+    state: State = {
+        "weights": run.flat,
+        "tokens_by_phone": run.tokens_by_phone,
+        "strategy": run.strategy.state(),
+        "world": run.cohorts.state(),
+    }
+    keep = run.config.engine.keep_checkpoints
+    folder, number = run.directory.checkpoints, run.totals.server_round
     if forget_noise:
-        strategy = {**strategy, "noise": without_noise(branch(strategy, "noise"))}
-    save_checkpoint(
-        run.directory.checkpoints,
-        run.totals.server_round,
-        {
-            "weights": run.flat,
-            "tokens_by_phone": run.tokens_by_phone,
-            "strategy": strategy,
-            "world": run.cohorts.state(),
-        },
-        {
-            "fingerprint": fingerprint(run.prepared),
-            "salt": run.salt,
-            "began": dict(run.began),
-            "totals": asdict(run.totals),
-            "held_out": run.held_out,
-            _AT_START: run.held_out_at_start,
-        },
-        1 if forget_noise else run.config.engine.keep_checkpoints,
-    )
+        state, keep = noise_forgotten(state), kept_when_over(keep)
+    about = {
+        "fingerprint": fingerprint(run.prepared),
+        "salt": run.salt,
+        "began": dict(run.began),
+        "totals": asdict(run.totals),
+        "held_out": run.held_out,
+        _AT_START: run.held_out_at_start,
+    }
+    path = save_checkpoint(folder, number, state, about, ALL if keep_all else keep)
+    if forget_noise:
+        rewrite_earlier(folder, number, noise_forgotten)
+    return path

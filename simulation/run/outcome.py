@@ -11,11 +11,13 @@ from client_model.learning.language_model import unflatten
 from client_model.text.population import most_phones_of_a_person, text_source
 from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_account import other_runs_json
+from server_strategy.privacy.statement_forgotten import PhonesForgotten
 from simulation.engine.memory import peak_rss_bytes
 from simulation.files import write_text_atomically
 from simulation.run.aggregation_told import NOT_SHOWN, aggregation_facts
 from simulation.run.artefacts import artefacts_of
 from simulation.run.files_statement import origin_of_words
+from simulation.run.handling_told import handling_of
 from simulation.run.held_out_phones import write_phone_counts
 from simulation.run.ledger_head import write_head
 from simulation.run.lifecycle import Run, checkpoint
@@ -70,6 +72,10 @@ def run_summary(run: Run) -> Summary:
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
     )
+
+
+def _consent_so_far(run: Run) -> dict[str, Any] | None:
+    return consent_summary(run.cohorts.fleet, run.cohorts.now_s, _lines(run))
 
 
 def _lines(run: Run) -> list[dict[str, Any]]:
@@ -134,8 +140,23 @@ def statement_facts(run: Run) -> StatementFacts:
         noise_secret_kept=run.config.privacy.keep_noise_secret,
         files=tuple(one.name for one in artefacts_of(run.config, run.directory.root)),
         words=words,
+        handling=handling_of(run.config, run.directory.root, _consent_so_far(run)),
         aggregation=aggregation_facts(run.config),
+        forgotten=phones_forgotten(run),
         most_phones_of_a_person=most_phones_of_a_person(prepared.task.population),
+    )
+
+
+def phones_forgotten(run: Run) -> PhonesForgotten | None:
+    """What the statement says of phones that the run is without for good; None: nobody was forgotten."""
+    gone = run.prepared.forgotten
+    if not gone.requests:
+        return None
+    return PhonesForgotten(
+        phones=len(gone.phones),
+        times=gone.life,
+        earlier_releases=run.strategy.of_earlier_lives,
+        of_earlier_runs=sum(len(one.phones) for one in gone.requests if one.taken_over),
     )
 
 

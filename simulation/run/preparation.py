@@ -25,6 +25,7 @@ from simulation.parts import Parts
 from simulation.run.accepted_input import AcceptedInput, accept_input
 from simulation.run.account import drawn_on_account
 from simulation.run.directory import RunDirectory
+from simulation.run.forgotten import NOBODY, Forgotten
 from simulation.run.model import host_task, shape_of_run
 from simulation.run.private_vocabulary import noise_of_vocabulary, private_vocabulary
 from simulation.run.reservation import Reserved, reserved_for_words, words_alone_if_it_fails
@@ -59,6 +60,7 @@ class Prepared:
     metrics: MetricTable
     plan: PrivacyPlan
     reserved: Reserved | None = None  # on its account, before its words were drawn
+    forgotten: Forgotten = NOBODY  # phones that are in none of the above
     asked_at_s: float = 0.0  # simulated moment at which owners are asked outside the rounds
 
     @property
@@ -172,6 +174,7 @@ def _settled(accepted: AcceptedInput) -> Prepared:
         parts=parts,
         metrics=accepted.metrics,
         plan=accepted.plan,
+        forgotten=accepted.forgotten,
     )
     with step("preparing the choice of phones"):
         prepared.open_world()  # what is wrong with it is said before a folder is made

@@ -1,6 +1,7 @@
 """What a run began with, and has to have again when it goes on: settings, text, parts and the key of its noise."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ from simulation.run.checkpoint import CheckpointError
 from simulation.run.directory import RunDirectory
 from simulation.run.noise_secret import beginning, noise_of_resumed_run
 from simulation.run.preparation import Prepared
+from simulation.storage.deletion_log import found_gone
 from typefleet.errors import ConfigError, expected
+
+NOISE_HERE = "noise_key_check"  # among what a run began with: digest of the key that its secret gives in its place
+LIFE = "life"  # among it: how often it had been told to forget phones
+
+
+def life_of(began: Mapping[str, Any]) -> int:
+    """How often a run had been told to forget phones, by what its checkpoint says it began with."""
+    return int(began.get(LIFE, "0"))
 
 
 def require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
@@ -24,7 +34,8 @@ def require_nothing_released(prepared: Prepared, directory: RunDirectory) -> Non
         entries, _ = read_ledger(directory.ledger)  # none, where the run was killed before its plan was written
         releases = max((entry["release"] for entry in entries), default=0)
         if releases:
-            found = f"none, and {releases} releases on record; start a new run"
+            gone = found_gone(directory.root, f"{directory.checkpoints.name}/")
+            found = f"{gone}, and {releases} releases on record; start a new run"
             raise ConfigError(expected(directory.checkpoints, "a checkpoint", found))
 
 
@@ -41,7 +52,8 @@ def noise_again(prepared: Prepared, directory: RunDirectory, began: dict[str, st
     if not began.keys() >= {"start_sha256", "noise_check"}:
         raise CheckpointError(expected(directory.checkpoints, "what the run began with", "a part of it"))
     bound_to = beginning(fingerprint(prepared), str(began["start_sha256"]))
-    return noise_of_resumed_run(directory.root, plan, config.seed, bound_to, check=str(began["noise_check"]))
+    again = noise_of_resumed_run(directory.root, plan, config.seed, bound_to, check=str(began["noise_check"]))
+    return again.of_life(life_of(began))
 
 
 def require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path) -> None:

@@ -20,6 +20,7 @@ from client_model.text.vocabulary import Vocabulary, read_vocabulary
 from simulation.config import RunConfig
 from simulation.run.directory import read_weights
 from simulation.run.earlier_runs import run_of
+from simulation.run.forgotten import require_nothing_pending
 from simulation.run.vocabulary import run_vocabulary
 from typefleet.errors import ConfigError, expected, unreadable
 from typefleet.untrusted.opening import require_file
@@ -74,6 +75,8 @@ def open_starting_point(config: RunConfig) -> StartingPoint | None:
     if path.is_dir():
         path = path / "model" / "weights.npz"
     _require_same_purpose(config, path)
+    if path.suffix == ".npz":
+        require_nothing_pending(run_of(path), "--model.init")
     try:
         require_file(path, error=ConfigError)  # of a pipe or a device nothing would come, or no end
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

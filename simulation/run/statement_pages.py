@@ -1,7 +1,7 @@
 """The two forms of a run's privacy statement, made from the same facts, so that a reader can make them again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,18 +19,25 @@ FACTS = "facts"
 _COMMAND = "recompute"  # which names the run's folder, so that it stands in one place alone
 
 
-def statement_pages(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) -> tuple[dict[str, Any], str]:
+def statement_pages(
+    plan: PrivacyPlan,
+    spent: PrivacySpent,
+    facts: StatementFacts,
+    listed: Sequence[Mapping[str, Any]] | None = None,
+) -> tuple[dict[str, Any], str]:
     """(the content of privacy.json, that of privacy.md).
 
     Args:
         plan: on record.
         spent: so far.
         facts: of the run around the mechanism.
+        listed: rows of a shorter list of files, which an earlier build made; None: all that this one knows of.
     """
-    unsaid = {_COMMAND, *(name for name in ("aggregation", "audit") if getattr(facts, name) is None)}
+    optional = ("aggregation", "audit", "forgotten", "handling")
+    unsaid = {_COMMAND, *(name for name in optional if getattr(facts, name) is None)}
     told = {name: value for name, value in asdict(facts).items() if name not in unsaid}
     content = {**privacy_json(plan, spent, facts), FACTS: told}
-    return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words)
+    return with_files(content, privacy_markdown(plan, spent, facts), facts.files, facts.words, listed)
 
 
 def write_pages(root: Path, content: Mapping[str, Any], page: str) -> None:

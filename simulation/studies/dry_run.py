@@ -221,13 +221,19 @@ def _work(config: RunConfig, tokens: NDArray[np.int64], protection: Protection) 
 
 
 def run_days(
-    config: RunConfig, run: DryRun, cohorts: FleetCohorts, days: float, tick: Callable[[DryRun], None] = lambda _: None
+    config: RunConfig,
+    run: DryRun,
+    cohorts: FleetCohorts,
+    days: float,
+    tick: Callable[[DryRun], None] = lambda _: None,
+    *,
+    most_releases: int = _NO_LIMIT,
 ) -> None:
-    """Run rounds until the simulated days are over."""
+    """Run rounds until the simulated days are over, or so many rounds would have released something."""
     cohort, began = config.cohort, time.perf_counter()
     limit = cohort.max_participations or _NO_LIMIT
     number, day = 0, -1
-    while cohorts.now_s < days * DAY_S:
+    while cohorts.now_s < days * DAY_S and run.releases < most_releases:
         number += 1
         if int(cohorts.now_s // DAY_S) > day:
             day = int(cohorts.now_s // DAY_S)

@@ -10,6 +10,7 @@ from client_model.text.cache import held_alone, is_entry_name, take_away
 from simulation.files import write_bytes_atomically
 from simulation.run.lock import only_writer
 from simulation.storage.deletion_log import Deletion, record_deletion
+from simulation.studies.retention import is_finished
 from simulation.tables import console_for
 from typefleet.errors import ConfigError, expected, unwritable
 from typefleet.sealed.chunks import is_sealed
@@ -145,6 +146,9 @@ def shred_all(stream: TextIO, folders: Sequence[Path], *, apply: bool) -> None:
     """
     console = console_for(stream)
     for folder in _all_encrypted_in(folders):
+        if _is_run(folder) and not is_finished(folder):
+            could = "cannot" if apply else "could not"
+            console.print(f"{folder}: the run has not ended, and {could} go on without its key", soft_wrap=True)
         gone = erase_key(folder) if apply else sealed_with(folder)
         files = f"{gone.files} file{'' if gone.files == 1 else 's'}, {gone.bytes / 1e6:.1f} MB"
         done = "its key is erased, and with it" if apply else "its key would be erased, and with it"

@@ -18,8 +18,10 @@ from simulation.studies.privacy_files import (
     check_weights,
 )
 from simulation.studies.privacy_findings import Finding, Findings, Standing
+from simulation.studies.privacy_forgotten import check_forgotten
 from simulation.studies.privacy_heads import check_head, check_model_files, check_others, require_readable
 from simulation.studies.privacy_lines import check_lines
+from simulation.studies.privacy_trail import check_trail_of
 from simulation.tables import console_for
 from typefleet.errors import printable
 
@@ -80,8 +82,10 @@ def checked(folder: Path, public_key: Path | None = None) -> tuple[Evidence, Fin
     signed = check_head(found, findings, key)  # of what stands above: what follows is in no head
     check_records(found, findings)
     check_deletions(found, findings)
+    check_forgotten(found, findings)
     check_model_files(found, findings, signed)
     check_others(found, findings)
+    check_trail_of(found, findings)
     return found, findings
 
 

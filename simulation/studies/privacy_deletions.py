@@ -22,4 +22,6 @@ def check_deletions(found: Evidence, findings: Findings) -> None:
         kept = "" if line.keep_days is None else f", having been kept for {line.age_days:.0f} days"
         findings.not_checkable(line.what, f"deleted on {line.at[:10]}{kept}, as {LOG} says")
     if any(line.key_erased for line in lines) and is_encrypted(found.folder):
-        findings.wrong(LOG, "the run's key was erased, and is there again")
+        findings.wrong(
+            LOG, "the run's key was to be erased, and is there: the deletion was cut short, or it was put back"
+        )

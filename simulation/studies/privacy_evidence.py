@@ -21,6 +21,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts
 from simulation.files import read_json_object
 from simulation.run.statement_pages import FACTS, facts_from, statement_pages
+from simulation.studies.privacy_builds import in_folder, in_words_of_today, left_out, same_words, unnamed
 from simulation.studies.privacy_findings import Findings
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import RECORD_BYTES
@@ -40,6 +41,8 @@ _FORMERLY = {
     "trust_model": ("central: the server sees each round's sum of clipped updates, adds the noise, and is trusted to",)
 }
 _SINCE = (FACTS, "vocabulary_from", "files")  # keys that a statement of before does not have
+_NOT_SAID_YET = ("unreleased_sums",)  # numbers in what was spent that earlier builds of this version do not have
+_EARLIER_BUILD = "written by an earlier build of this version"
 _FIGURES = ("population_rule", "delta_rule")  # words that have any
 _FROM_SETTINGS = ("files", "words", "noise_secret_kept")  # facts that are held to config.toml
 _SHOWN = 5  # places of a page
@@ -134,13 +137,34 @@ def compare_statement(found: Evidence, findings: Findings) -> None:
     facts = _facts(found, findings)
     content, page = statement_pages(found.plan, found.spent, facts)
     content = json.loads(json.dumps(content))
+    shorter = _shorter_list(found, facts, content["files"], findings)
+    if shorter is not None:
+        _, page = statement_pages(found.plan, found.spent, facts, shorter)
     if found.of_before:
         content = {name: value for name, value in content.items() if name not in _SINCE}
     told = _told_by_the_run(found, facts, content)
     said = _of_this_version(found, content, findings)
+    if shorter is not None:
+        del content["files"], said["files"]  # which is held to it already
     for key in [*content, *(key for key in said if key not in content)]:
         _compare(found, findings, key, (said, content), key in told)
-    _compare_page(found, findings, page)
+    _compare_page(found, findings, page, by_earlier_build=shorter is not None)
+
+
+def _shorter_list(found: Evidence, facts: StatementFacts, made: Any, findings: Findings) -> Any:
+    """The statement's list of files, if it is a shorter one, held to what it may leave out; None: it is not."""
+    said: Any = found.statement.get("files")
+    missing = None if found.of_before or same(said, made) else left_out(said, made)
+    if missing is None:
+        return None
+    silent = sorted({*in_folder(found.folder, missing), *unnamed(said, facts.files)})
+    for name in silent:
+        findings.wrong(f"{STATEMENT}: files", f"silent of {name}; a later build may have written it")
+    if not silent:
+        rows = "1 row" if len(missing) == 1 else f"{len(missing)} rows"
+        why = f"{_EARLIER_BUILD}, whose list lacks {rows} of this one's; nothing of them is in this folder"
+        findings.not_checkable(f"{STATEMENT}: files", why)
+    return said
 
 
 def _facts(found: Evidence, findings: Findings) -> StatementFacts:
@@ -190,7 +214,10 @@ def _told_by_the_run(found: Evidence, facts: StatementFacts, content: dict[str, 
 
 def _of_this_version(found: Evidence, content: dict[str, Any], findings: Findings) -> dict[str, Any]:
     """The statement with the versions that wrote it; another one than is installed here is noted, and nothing more."""
-    said = dict(found.statement)
+    written = json.dumps(found.statement)
+    said: dict[str, Any] = json.loads(in_words_of_today(written))
+    if json.dumps(said) != written:
+        findings.not_checkable(f"{STATEMENT}: words", f"{_EARLIER_BUILD}: compared as this one would say it")
     for key, program in (("typefleet_version", ""), ("accountant", "dp-accounting ")):
         stated, here = said.get(key), content.get(key)
         if key not in said or stated == here or here is None:
@@ -242,23 +269,26 @@ def _compare_values(
             findings.agree(f"{place}.{name}", same(said[name], content[name]), _BY_LEDGER, why)
         elif found.of_before and name not in said:
             findings.not_checkable(f"{place}.{name}", "an earlier version's statement, which does not say it")
+        elif name in _NOT_SAID_YET and name not in said and content[name] == 0:
+            findings.not_checkable(f"{place}.{name}", f"{_EARLIER_BUILD}, which does not say it: there are none")
         else:
             findings.wrong(f"{place}.{name}", "it is missing" if name in content else "no statement has it")
 
 
-def _compare_page(found: Evidence, findings: Findings, page: str) -> None:
-    """Line by line; of an earlier version the headline alone, and its numbers."""
+def _compare_page(found: Evidence, findings: Findings, page: str, *, by_earlier_build: bool) -> None:
+    """Line by line; of an earlier build word by word, and of an earlier version the headline alone, and its numbers."""
     path = found.folder / PAGE
     if not path.exists():
         findings.not_checkable(PAGE, "it is not there")
         return
     try:
-        lines = read_bytes(path, "a page", ConfigError, RECORD_BYTES).decode("utf-8").split("\n")
+        text = read_bytes(path, "a page", ConfigError, RECORD_BYTES).decode("utf-8")
+        lines = in_words_of_today(text).split("\n")
     except UnicodeDecodeError:
         findings.wrong(PAGE, "no text")
         return
     if found.of_before:
-        headline = f"**{found.statement.get('statement')}.**"
+        headline = in_words_of_today(f"**{found.statement.get('statement')}.**")
         if headline in lines:
             findings.not_checkable(PAGE, "a page of an earlier version: all but its headline is not compared")
         else:
@@ -268,6 +298,10 @@ def _compare_page(found: Evidence, findings: Findings, page: str) -> None:
         theirs = str(found.statement.get(key)).removeprefix(f"{program} ")
         page = page.replace(f"{program} {version(program.lower())}", f"{program} {theirs}")
     wanted = page.split("\n")
+    if by_earlier_build and lines != wanted and same_words(lines, wanted):
+        by = "every word from privacy.json's facts and the ledger, in the lines of an earlier build"
+        findings.recomputed(f"{PAGE}:1-{len(lines) - 1}", by)
+        return
     if len(lines) < len(wanted) and lines[:-1] == wanted[: len(lines) - 1]:
         findings.wrong(f"{PAGE}:{len(lines)}", "it ends here, and the statement goes on")
         return

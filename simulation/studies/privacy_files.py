@@ -73,7 +73,7 @@ def check_end(found: Evidence, findings: Findings) -> None:
     if not found.ended:
         return
     for number, what in (
-        (found.spent.repeated_releases, "releases made again after a resume"),
+        (found.spent.repeated_releases, "releases beside those of the weights"),
         (found.spent.unreleased_sums, "sums that the server learnt and could not release"),
     ):
         if number:

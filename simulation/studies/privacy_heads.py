@@ -11,13 +11,14 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from client_model.tflite.export_folder import MANIFEST, SIGNATURE, VerificationError, verify_folder
+from client_model.tflite.export_folder import MANIFEST, RELEASE_SIGNATURES, SIGNATURE, VerificationError, verify_folder
 from simulation.files import read_json_object
 from simulation.run.artefacts import artefact_of
 from simulation.run.ledger_head import (
     HEAD,
     HEAD_SIGNATURE,
     SETTINGS_DIGEST,
+    TRAIL_DIGEST,
     VOCABULARY_DIGEST,
     WITH_EARLIER,
     head_of,
@@ -50,7 +51,7 @@ def check_head(found: Evidence, findings: Findings, key: Ed25519PublicKey | None
     except InputError as error:
         findings.not_checkable(HEAD, f"the run has no head ({type(error).__name__})")
         return []
-    places = ((HEAD, HEAD_SIGNATURE, lambda said: said), (MANIFEST, SIGNATURE, _head_in_manifest))
+    places = ((HEAD, HEAD_SIGNATURE, _without_trail), (MANIFEST, SIGNATURE, _head_in_manifest))
     signed = [place[0] for place in places if _check_one_head(found, findings, head, key, place)]
     if signed:
         settings = " and settings" if HEAD in signed else ""
@@ -58,6 +59,11 @@ def check_head(found: Evidence, findings: Findings, key: Ed25519PublicKey | None
     elif key is not None:
         findings.wrong(HEAD_SIGNATURE, "nothing here is signed by this key")
     return signed
+
+
+def _without_trail(head: dict[str, Any]) -> dict[str, Any]:
+    """What it says of the ledger: of the trail, which has gone on since, it has a line that is held to the trail."""
+    return {name: value for name, value in head.items() if name != TRAIL_DIGEST}
 
 
 def _head_in_manifest(manifest: dict[str, Any]) -> Any:
@@ -130,7 +136,7 @@ def check_model_files(found: Evidence, findings: Findings, signed: Sequence[str]
             return
     in_the_head = _IN_THE_HEAD if vouches_for_words(found.folder) else _IN_THE_HEAD[:1]
     for path in sorted(model.glob("*")):
-        if path.name in (MANIFEST, SIGNATURE, *in_the_head) or MANIFEST in signed:
+        if path.name in (MANIFEST, SIGNATURE, RELEASE_SIGNATURES, *in_the_head) or MANIFEST in signed:
             continue
         why = "nothing says which one is the run's"
         if path.name in listed:

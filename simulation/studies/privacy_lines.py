@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server_strategy.privacy.ledger import ParticipationLog, PrivacySpent, privacy_spent
-from server_strategy.privacy.ledger_lines import HIDDEN, follows_of, is_release, participants_of
+from server_strategy.privacy.ledger_lines import HIDDEN, follows_of, goes_back, is_release, participants_of
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, way_to
 from server_strategy.privacy.participation_log import NOTHING_BESIDE, Beside
 from simulation.studies.privacy_evidence import Evidence
@@ -26,7 +26,7 @@ def check_lines(found: Evidence, findings: Findings) -> None:
     wrong: dict[str, str] = {}
     for number in range(1, len(found.entries)):
         entry, plan = found.entries[number], found.plan
-        if entry.get("sum") == HIDDEN:  # it names nobody
+        if entry.get("sum") == HIDDEN or goes_back(entry):  # it names nobody
             continue
         log, spent = way.go_to(number)
         if entry["epsilon_is_of"] != plan.epsilon_is_of:

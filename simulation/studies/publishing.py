@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TextIO
 from client_model.public_start import PUBLIC_START, RANDOM_START
 from client_model.tflite.export_folder import (
     MANIFEST,
+    RELEASE_SIGNATURES,
     SIGNATURE,
     read_private_key,
     sign_folder,
@@ -248,8 +249,12 @@ def _notes(root: Path, privacy: Mapping[str, Any], lacks: Mapping[Lack, str], fi
     others = privacy.get("other_runs")
     if "start" not in lacks and (with_it := together_json(others if isinstance(others, dict) else None)[EARLIER]):
         yield f"{with_it}."
-    if (root / "model" / SIGNATURE).exists() and f"model/{SIGNATURE}" not in files:
-        yield "The run's signature is of other files than the published ones, which --sign KEY signs."
+    for name in (SIGNATURE, RELEASE_SIGNATURES):
+        if (root / "model" / name).exists() and f"model/{name}" not in files:
+            cure = (
+                "--sign KEY signs those" if name == SIGNATURE else "--evaluation leaves the files as they were signed"
+            )
+            yield f"model/{name} is of other files than the published ones; {cure}."
 
 
 def print_published(stream: TextIO, done: Published, target: Path) -> None:

@@ -7,12 +7,20 @@ from pathlib import Path, PurePosixPath
 
 from client_model.learning.language_model import model_shape
 from client_model.metrics.table import metric_table
-from client_model.tflite.export_folder import FILES, MANIFEST, SIGNATURE, VerificationError, place_files
+from client_model.tflite.export_folder import (
+    FILES,
+    MANIFEST,
+    RELEASE_SIGNATURES,
+    SIGNATURE,
+    VerificationError,
+    place_files,
+)
 from simulation.files import read_json_object, write_bytes_atomically, write_npz_atomically, write_text_atomically
 from simulation.flags import read_config
 from simulation.run.artefacts import is_to_pass_on
 from simulation.run.directory import read_weights
 from simulation.run.ledger_head import for_manifest
+from simulation.run.release_signatures import read_signatures, write_signatures
 from simulation.studies.publishing_inside import own_card, require_measured, require_own_vectors
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import MODEL_BYTES
@@ -44,7 +52,8 @@ def copy_model(source: Path, target: Path, weights_sha256: str, evaluation: bool
     named = {path.name: path for path in sorted(source.iterdir()) if is_to_pass_on(PurePosixPath("model", path.name))}
     named = {name: path for name, path in named.items() if is_vouched_for(path)}
     manifest = named.pop(MANIFEST, None)
-    named.pop(SIGNATURE, None)
+    for of_the_manifest in (SIGNATURE, RELEASE_SIGNATURES):
+        named.pop(of_the_manifest, None)
     for path in named.values():
         if path.suffix == ".npz":
             _write_arrays(path, target / path.name)
@@ -79,7 +88,7 @@ def _write_arrays(path: Path, target: Path) -> None:
 
 
 def _copy_manifest(path: Path, target: Path) -> None:
-    """The manifest with the signature, if it can stay as it is.
+    """The manifest with its signatures, if it can stay as it is.
 
     That of an earlier version has a digest of the settings, by which a small seed can be found; and weights that
     another version of NumPy wrote are the same numbers in other bytes.
@@ -98,6 +107,8 @@ def _copy_manifest(path: Path, target: Path) -> None:
     for name in (MANIFEST, SIGNATURE):
         if path.with_name(name).exists():
             shutil.copyfile(path.with_name(name), target / name)
+    if (signatures := path.with_name(RELEASE_SIGNATURES)).exists():  # nothing but signatures, and without their salt
+        write_signatures(target / RELEASE_SIGNATURES, read_signatures(signatures), with_salt=False)
 
 
 def _checked_file(path: Path, file: bytes, weights_sha256: str, evaluation: bool) -> bytes:

@@ -34,14 +34,18 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "telemetry": ("rounds.jsonl", "rounds.parquet", "tensorboard/", "mlflow/", "wandb/"),
     "reports": (
         *("report.html", "audit.html", "audit.json", "central.json"),
+        *("assessment.md", "assessment.html", "assessment.json"),
         *("words_told.png", "memorisation.png", "memorisation_groups.png", "membership.png", "poison.png"),
     ),
 }
 """Rows of `simulation.run.artefacts` by category; all others always stay."""
 ALWAYS_KEPT = (
+    "audit_trail.jsonl",
     *("model/weights.npz", "model/vocab.txt", "model/keyboard*.tflite", "model/manifest.json", "model/manifest.sig"),
     *("model/test_vectors.json", "privacy.md", "privacy.json", "privacy_head.json", "privacy_head.sig"),
+    *("release_signatures.json", "model/release_signatures.json"),
     *("summary.json", "config.toml", "privacy_ledger.jsonl", "storage_key.json", "deletions.jsonl", ".lock"),
+    "forgotten.jsonl",
 )
 _TABLE = "keep_days"
 _DAY_S = 86_400.0

@@ -38,6 +38,10 @@ class PhoneDiary:
         """float64 [len(phone)]: the end of the day of each one's last attempt, in simulated time."""
         return (self.local_day[phone] + 1) * DAY_S - utc_offset_h[phone] * HOUR_S
 
+    def forget(self, phone: NDArray[np.int64]) -> None:
+        """Remember no more of these phones than of any that was never there."""
+        self.free_from_s[phone], self.local_day[phone], self.attempts_today[phone] = 0.0, -1, 0
+
     def state(self) -> State:
         """What a checkpoint keeps: the three attributes."""
         return {

@@ -72,6 +72,8 @@ class FleetCohorts:
         self.timeline.invitations = []
         with calling(f"round policy {type(self.policy).__name__}", "a plan of the round"):
             plan = self.policy.plan_round(server_round, may_participate)
+        if plan.abandoned is None and not (may_train := self.fleet.may_train[plan.reporters]).all():
+            plan = _only(plan, may_train)  # of a policy from outside that still has an update of a forgotten phone
         if self.fleet.consents is not None:
             for moment_s, phones in self.invitations:
                 self._invited_s[phones], self._invited_round[phones] = moment_s, server_round
@@ -90,14 +92,21 @@ class FleetCohorts:
         since_s = self._invited_s[plan.reporters]  # [reports]
         if plan.started_round is not None:
             since_s[plan.started_round < self._invited_round[plan.reporters]] = 0.0
-        funnel, closed_s = plan.funnel, self.now_s if plan.funnel is None else plan.funnel.closed_s
+        closed_s = self.now_s if plan.funnel is None else plan.funnel.closed_s
         withdrawn_s = self.fleet.withdrawn_s(plan.reporters, since_s)
         if withdrawn_s is None or (stay := withdrawn_s > closed_s).all():
             return plan
-        left = int((~stay).sum())
-        if funnel is not None:
-            funnel = replace(funnel, reported=funnel.reported - left, withdrawn=(funnel.withdrawn or 0) + left)
-        return replace(plan.only(plan.reporters[stay]), funnel=funnel)
+        return _only(plan, stay)
+
+    def forget(self, phones: NDArray[np.int64]) -> None:
+        """Remember nothing of phones that never train any more, nor use what they have under way.
+
+        Args:
+            phones: ids.
+        """
+        self.timeline.diary.forget(phones)
+        self.policy.forget(phones)
+        self._invited_s[phones], self._invited_round[phones] = 0.0, 0
 
     def state(self) -> State:
         """All that a checkpoint needs besides the settings."""
@@ -113,6 +122,14 @@ class FleetCohorts:
         if self.fleet.consents is not None:
             invited = branch(state, "invited")
             self._invited_s, self._invited_round = leaf(invited, "moment_s"), leaf(invited, "round")
+
+
+def _only(plan: RoundPlan, stay: NDArray[np.bool_]) -> RoundPlan:
+    """A plan without some reporters, who count as having withdrawn; `stay`: bool [reports]."""
+    left, funnel = int((~stay).sum()), plan.funnel
+    if funnel is not None:
+        funnel = replace(funnel, reported=funnel.reported - left, withdrawn=(funnel.withdrawn or 0) + left)
+    return replace(plan.only(plan.reporters[stay]), funnel=funnel)
 
 
 def make_cohorts(fleet: Fleet, cohort: CohortConfig, work: PhoneWork) -> FleetCohorts:

@@ -12,7 +12,7 @@ from server_strategy.aggregation.graph import Assumptions
 from server_strategy.aggregation.keys import Authority, RunSecret
 from server_strategy.aggregation.terms import Step
 from server_strategy.aggregation.vector import TAIL
-from server_strategy.aggregators import Line
+from server_strategy.aggregators import Asked, Line
 from server_strategy.bucket_sums import BucketsAlone, SecAggBuckets
 from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig
@@ -180,7 +180,7 @@ def test_leave_to_learn_is_asked_once_and_before_any_bucket_is_unmasked():
         heard.append((len(came.reported), len(unmasked(hosts))))
         return "not today"
 
-    came = strategy._aggregator.join(replies, strategy._round_plan.reporters, SIZE, may_learn)
+    came = strategy._aggregator.join(replies, Asked(strategy._round_plan.reporters, SIZE, may_learn))
     assert heard == [(GOAL, 0)] and not unmasked(hosts)
     assert came.not_summed == "not today" and not came.total.any()
 
@@ -235,7 +235,7 @@ def test_phones_of_two_buckets_in_one_answer_are_refused():
     messages = list(strategy.configure_train(1, start_arrays(), ConfigRecord(), grid))
     rule._round._whose[int(rule._round.dealt[0][0])] = 4
     with pytest.raises(ProtocolError, match="answer to train: expected phones of one bucket, found those of 2"):
-        rule.join([stamped()(one) for one in messages], strategy._round_plan.reporters, SIZE)
+        rule.join([stamped()(one) for one in messages], Asked(strategy._round_plan.reporters, SIZE))
 
 
 @pytest.mark.parametrize(("phones", "formed"), [(20, 5), (19, 4), (12, 3), (7, 1), (2, 1), (41, 5)])
@@ -270,7 +270,7 @@ def test_the_servers_memory_is_that_of_the_buckets_whatever_the_number_of_phones
         aggregator.begin(1, plan, Line(None, [1], 1.0, weights))
         gc.collect()
         tracemalloc.start()
-        came = aggregator.join(answers(phones), phones, weights)
+        came = aggregator.join(answers(phones), Asked(phones, weights))
         peaks.append(tracemalloc.get_traced_memory()[1] / 8 / weights)  # in vectors
         tracemalloc.stop()
         assert came.not_summed is None and len(came.reported) == len(phones)

@@ -5,6 +5,7 @@ import pytest
 from flwr.app import ConfigRecord, Message
 
 from client_model.learning.local_training import LocalResult
+from server_strategy.aggregators import Asked
 from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.config import PrivacyConfig
@@ -49,7 +50,7 @@ def test_what_takes_the_place_of_the_sum_is_the_rule_on_the_buckets_own_means(na
     strategy, grid = strategy_of(rule, nodes=3)
     messages = list(strategy.configure_train(1, start_arrays(), ConfigRecord(), grid))
     reporters = strategy._round_plan.reporters
-    came = rule.join([host(m, failing=(5,)) for m in messages], reporters, SIZE)
+    came = rule.join([host(m, failing=(5,)) for m in messages], Asked(reporters, SIZE))
     means = []
     for own in buckets_of(reporters, 5, seed=5, server_round=1):
         total = FixedPointSum(SIZE, 3.0)
@@ -84,7 +85,7 @@ def test_one_attacker_moves_the_mean_and_not_the_rule():
                     update = np.full(SIZE, -1e30, np.float32)
                 shard.add(phone, LocalResult(update, 1.0, 3), 1.0)
             replies.append(Message(shard.reply(None).to_content(), reply_to=message))
-        return strategy._aggregator.join(replies, reporters, SIZE).total * 2.0**-FRACTION_BITS
+        return strategy._aggregator.join(replies, Asked(reporters, SIZE)).total * 2.0**-FRACTION_BITS
 
     def moved(rule):
         return np.abs(total(rule, True) - total(rule, False)).max()
@@ -103,7 +104,7 @@ def test_phones_of_two_buckets_in_one_answer_are_refused():
         shard.add(phone, trained(phone, 1, (), ()), 1.0)
     reply = Message(shard.reply(None).to_content(), reply_to=messages[0])
     with pytest.raises(ProtocolError, match="answer to train: expected phones of one bucket, found those of 6"):
-        rule.join([reply], strategy._round_plan.reporters, SIZE)
+        rule.join([reply], Asked(strategy._round_plan.reporters, SIZE))
 
 
 def test_a_round_of_too_few_phones_for_the_rule_is_abandoned():

@@ -322,7 +322,7 @@ def table(files: Path) -> dict[str, Try]:
         "engine.devices_per_message": Try(1, ReadIn("simulation/run/lifecycle.py")),
         "engine.hosts_per_worker": Try(2, ReadIn("simulation/engine/engine.py")),
         "engine.checkpoint_every_rounds": Try(2, ReadIn("simulation/runner.py")),
-        "engine.keep_checkpoints": Try(1, ReadIn("simulation/run/lifecycle.py")),
+        "engine.keep_checkpoints": Try("spaced", ReadIn("simulation/run/lifecycle.py")),
         "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
         "engine.profile": Try(True, ReadIn("simulation/runner.py")),
         "storage.key": Try("env:STORAGE_KEY", ReadIn("simulation/run/lifecycle.py")),

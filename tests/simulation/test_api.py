@@ -12,6 +12,7 @@ from server_strategy.optimizers.sgd import Sgd
 from server_strategy.privacy.mechanisms.blt import BufferedSettings
 from server_strategy.privacy.mechanisms.gaussian import IndependentNoise
 from server_strategy.privacy.mechanisms.tree import TreeNoise
+from simulation import audit_trail
 from simulation.api import resume, simulate
 from simulation.flags import parse_simulate, settled
 from simulation.parts import Parts
@@ -145,3 +146,10 @@ def test_who_is_told_of_each_round_may_stop_the_run_which_can_go_on(tmp_path):
     assert [loss for _, loss in told] == stopped.rounds["loss"]
     whole = resume(stopped.path, progress=None, engine=EngineInProcess(), on_round=on_round)
     assert whole.finished and [number for number, _ in told] == [1, 2, 3]
+    trail = [line.says for line in audit_trail.FORM.read(whole.path).lines]
+    assert [(line.get("command"), line.get("exit_code")) for line in trail] == [
+        ("run", None),
+        (None, 130),
+        ("run", None),
+        (None, 0),
+    ]

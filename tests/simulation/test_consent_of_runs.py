@@ -70,6 +70,13 @@ def test_a_run_keeps_to_a_file_of_consents(run, simulate):
     assert train["given"] + train["withdrawn"] + train["never_given"] == train["phones"] and train["withdrawn"] > 50
     assert json.loads((run / "summary.json").read_text())["consent"]["train_share"] == train["given"] / train["phones"]
 
+    stated = json.loads((run / "privacy.json").read_text())["handling"]
+    assert f"{100 * train['given'] / train['phones']:.1f} % when this was written" in stated["consent"]
+    assert "was not encrypted" in stated["at_rest"]
+    told = " ".join((run / "privacy.md").read_text().split())
+    shown = page.replace("\N{NO-BREAK SPACE}", " ")
+    assert all(one in told and one.replace("'", "&#39;") in shown for one in stated.values())
+
     said = run.parent / "said.csv"
     said.write_text(said.read_text() + "#0,train,0,given\n")
     shutil.copytree(run, run.parent / "again")

@@ -7,7 +7,17 @@ from itertools import pairwise
 
 import pytest
 
-from simulation.commands import audit, compare_mechanisms, fit_fleet, fleet_dry_run, report, simulate
+from simulation.commands import (
+    audit,
+    compare_mechanisms,
+    compare_runs,
+    fit_fleet,
+    fleet_dry_run,
+    report,
+    retain,
+    shred,
+    simulate,
+)
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
 from simulation.settings import choose, flag_name, leaves
@@ -99,6 +109,14 @@ def test_positional_arguments_and_short_flags_are_there(page):
     assert text.startswith("usage: typefleet it [-h]") and "PATH" in text.splitlines()[0]
     assert "-o, --output" in text and "(required)" in text
     assert page(fit_fleet, "-h") == page(fit_fleet, "--help-all") == text
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(shred, "FOLDER..."), (retain, "RUN_DIR..."), (compare_runs, "RUN_DIR...")]
+)
+def test_an_argument_that_takes_several_has_a_name_and_no_empty_default(page, command, name):
+    text = page(command, "--help")
+    assert name in text.splitlines()[0] and "(default: )" not in text and "[[" not in text
 
 
 def test_an_argument_that_may_be_left_out_is_said_in_words(page):

@@ -121,12 +121,9 @@ def shred(folder: Path) -> bool:
     try:
         for draft in folder.glob(f".{ENVELOPE}-*"):  # which a killed rotation left
             _erase(draft)
-        if not path.exists():
-            return False
-        _erase(path)
+        return _erase(path)
     except OSError as error:
         raise ConfigError(unwritable(path, error)) from error
-    return True
 
 
 class Needed(NamedTuple):
@@ -149,14 +146,19 @@ def needed_by(folder: Path) -> Needed | None:
     return Needed(about["place"], about["fingerprint"])
 
 
-def _erase(path: Path) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+def _erase(path: Path) -> bool:
+    """Whether it was there; another process may erase it at the same time."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
     try:
         os.write(handle, bytes(os.fstat(handle).st_size))
         os.fsync(handle)
     finally:
         os.close(handle)
-    path.unlink()
+    path.unlink(missing_ok=True)
+    return True
 
 
 def _wrapped(data_key: bytes, key: StorageKey, place: str) -> bytes:

@@ -7,8 +7,8 @@ A *place* says where it is:
     passphrase:NAME    a passphrase in a variable of the environment
     passphrase:        a passphrase that is asked for on the terminal, once for each process
 
-Of a passphrase the key is made by scrypt (RFC 7914) with N = 2^17, r = 8, p = 1, some 128 MiB and a third of a second a
-guess; the salt is in the envelope, beside what it wraps.
+Of a passphrase the key is made by scrypt (RFC 7914) with N = 2^17, r = 8, p = 1: some 128 MiB and a third of a second
+a guess (`python -m benchmarks.storage`); the salt is in the envelope, beside what it wraps.
 """
 
 import getpass
@@ -16,7 +16,6 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from typefleet.errors import ConfigError, expected
+from typefleet.private_files import require_private
 from typefleet.untrusted.limits import KEY_BYTES as MOST_BYTES
 from typefleet.untrusted.opening import read_text
 
@@ -124,7 +124,7 @@ def storage_key(place: str, scrypt: Scrypt | None = None, flag: str = _FLAG) -> 
     """
     check_place(place, flag)
     if has_passphrase(place):
-        return _of_passphrase(_passphrase(place, flag), scrypt or _own_scrypt())
+        return key_of_passphrase(_passphrase(place, flag), scrypt or _own_scrypt())
     if scrypt is not None:
         raise ConfigError(expected(flag, "passphrase:NAME or passphrase:, since the key is made of one", "another"))
     text = os.environ.get(place[4:]) if place.startswith("env:") else _of_file(Path(place), flag)
@@ -135,14 +135,28 @@ def storage_key(place: str, scrypt: Scrypt | None = None, flag: str = _FLAG) -> 
     return StorageKey(bytes.fromhex(text.strip()))
 
 
+def require_key(place: str) -> None:
+    """Refuse a place without a key that can be used, before any work is done for it.
+
+    Args:
+        place: see the module; no key is made of a passphrase yet.
+
+    Raises:
+        ConfigError: as of `storage_key`.
+    """
+    check_place(place)
+    if has_passphrase(place):
+        _passphrase(place, _FLAG)
+    else:
+        storage_key(place)
+
+
 def _of_file(path: Path, flag: str) -> str:
     where = f"{flag}: {path}"
     text = read_text(path, f"{where}: a file with the key", ConfigError, MOST_BYTES) if path.exists() else None
     if text is None:
         raise ConfigError(expected(where, "a file of 64 hexadecimal digits", "none"))
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise ConfigError(expected(where, "a file that its owner alone can read (0600)", f"permissions {mode:04o}"))
+    require_private(path, where)
     return text
 
 
@@ -162,7 +176,7 @@ def _asked(flag: str) -> str:
     """What somebody types, asked for once in a process."""
     if not sys.stdin.isatty():
         raise ConfigError(expected(f"{flag}: passphrase:", "a terminal to ask on", "none; use passphrase:NAME"))
-    return getpass.getpass("passphrase of the storage key: ")
+    return getpass.getpass(f"passphrase ({flag}): ")
 
 
 @lru_cache(maxsize=1)
@@ -172,7 +186,13 @@ def _own_scrypt() -> Scrypt:
 
 
 @lru_cache(maxsize=8)
-def _of_passphrase(passphrase: str, scrypt: Scrypt) -> StorageKey:
+def key_of_passphrase(passphrase: str, scrypt: Scrypt) -> StorageKey:
+    """The key that scrypt makes of a passphrase, once in a process.
+
+    Args:
+        passphrase: as it was typed.
+        scrypt: its salt and cost.
+    """
     n = 2**scrypt.log_n
     most: dict[str, Any] = {"n": n, "r": scrypt.r, "p": scrypt.p, "maxmem": 132 * n * scrypt.r}
     salt = bytes.fromhex(scrypt.salt)

@@ -61,21 +61,21 @@ class Cifg(KindSettings):
         import tensorflow as tf
 
         from client_model.learning.cells.gated import GatedTrace, input_products
-        from client_model.learning.cells.packed import head
+        from client_model.learning.cells.packed import RunningRows
 
         recurrent, projection = weights["recurrent_kernel"], weights["projection"]
-        rows, units = tf.unstack(counts, counts.shape[0]), projection.shape[0]
+        rows, units = RunningRows.of(counts), projection.shape[0]
         gates: list[tuple[Tensor, ...]] = []
         states: list[Tensor] = []
         hidden: list[Tensor] = []
         cell: Tensor = None
         for t, z_t in enumerate(input_products(weights, x, counts)):
             if t:
-                z_t += tf.matmul(head(states[-1], rows[t]), recurrent)  # [rows_t, 3 U]
+                z_t += tf.matmul(rows.head(states[-1], t), recurrent)  # [rows_t, 3 U]
             forget_output = tf.sigmoid(z_t[:, : 2 * units])  # [rows_t, 2 U]
             forget, output = forget_output[:, :units], forget_output[:, units:]  # [rows_t, U] each
             candidate = tf.tanh(z_t[:, 2 * units :])  # [rows_t, U]
-            kept = head(cell, rows[t]) - candidate if t else -candidate  # [rows_t, U]
+            kept = rows.head(cell, t) - candidate if t else -candidate  # [rows_t, U]
             cell = candidate + forget * kept  # [rows_t, U]
             tanh_cell = tf.tanh(cell)  # [rows_t, U]
             hidden.append(output * tanh_cell)  # [rows_t, U]
@@ -89,11 +89,11 @@ class Cifg(KindSettings):
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
-        from client_model.learning.cells.gated import gradients
-        from client_model.learning.cells.packed import grow
+        from client_model.learning.cells.gated import gradients, through_sigmoid, through_tanh, transposed
 
-        recurrent, projection, rows = weights["recurrent_kernel"], weights["projection"], trace.rows
-        steps = len(rows)
+        projection, rows = weights["projection"], trace.rows
+        recurrent = transposed(weights["recurrent_kernel"])  # [3 U, D]
+        steps = len(trace.states)
         d_out = tf.split(d_outputs, trace.counts, num=steps)  # each [rows_t, D]
         dz: list[Tensor] = [None] * steps
         d_states: list[Tensor] = [None] * steps
@@ -101,20 +101,20 @@ class Cifg(KindSettings):
         for t in reversed(range(steps)):
             forget, output, candidate, kept, tanh_cell = trace.gates[t]
             last = t == steps - 1
-            d_state = d_out[t] if last else d_out[t] + grow(tf.matmul(dz[t + 1], recurrent, transpose_b=True), rows[t])
+            d_state = d_out[t] if last else d_out[t] + rows.grow(tf.matmul(dz[t + 1], recurrent), t)
             d_hidden = tf.matmul(d_state, projection, transpose_b=True)  # [rows_t, U]
-            d_cell = d_hidden * output * (1 - tanh_cell * tanh_cell)  # [rows_t, U]
+            d_cell = through_tanh(tanh_cell, d_hidden * output)  # [rows_t, U]
             if not last:
-                d_cell += grow(d_cell_kept, rows[t])
+                d_cell += rows.grow(d_cell_kept, t)
+            d_cell_kept = d_cell * forget  # [rows_t, U]
             dz[t] = tf.concat(
                 [
-                    d_cell * kept * forget * (1 - forget),
-                    d_hidden * tanh_cell * output * (1 - output),
-                    d_cell * (1 - forget) * (1 - candidate * candidate),
+                    through_sigmoid(forget, d_cell * kept),
+                    through_sigmoid(output, d_hidden * tanh_cell),
+                    through_tanh(candidate, d_cell - d_cell_kept),
                 ],
                 1,
             )  # [rows_t, 3 U]
-            d_cell_kept = d_cell * forget  # [rows_t, U]
             d_states[t] = d_state
         return gradients(weights, trace, dz, tf.matmul(trace.hidden, tf.concat(d_states, 0), transpose_a=True))
 

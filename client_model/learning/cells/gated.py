@@ -9,18 +9,64 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from client_model.learning.cells.base import Tensor, Tensors
-from client_model.learning.cells.packed import head
+from client_model.learning.cells.packed import RunningRows
+
+ROWS_WORTH_TRANSPOSING = 80
 
 
 class GatedTrace(NamedTuple):
     """What a forward pass keeps for the backward pass; one list entry a time step."""
 
     x: Tensor  # [n, D]
-    rows: list[Tensor]  # still running
-    counts: Tensor  # the same, int32 [T]
+    rows: RunningRows
+    counts: Tensor  # rows still running, int32 [T]
     gates: list[tuple[Tensor, ...]]
     states: list[Tensor]  # recurrent inputs fed to the next step: [rows_t, D] or [rows_t, U]
     hidden: Tensor  # [n, U], what the projection reads
+
+
+def through_sigmoid(y: Tensor, dy: Tensor) -> Tensor:
+    """Gradient of x, given y = sigmoid(x) and its gradient: dy y (1 - y), in one pass."""
+    return tf.raw_ops.SigmoidGrad(y=y, dy=dy)
+
+
+def through_tanh(y: Tensor, dy: Tensor) -> Tensor:
+    """Gradient of x, given y = tanh(x) and its gradient: dy (1 - y y), in one pass."""
+    return tf.raw_ops.TanhGrad(y=y, dy=dy)
+
+
+def transposed(matrix: Tensor) -> Tensor:
+    """[columns, rows] as a tensor of its own: products of a few rows with it are faster than with `transpose_b`.
+
+    By three dimensions, since TensorFlow turns the product with a transposed matrix back into `transpose_b`.
+    """
+    return tf.squeeze(tf.transpose(tf.expand_dims(matrix, 0), [0, 2, 1]), 0)
+
+
+class TransposedKernel(NamedTuple):
+    """A recurrent kernel R that each step of the backward pass multiplies by transposed.
+
+    A few rows times a transposed matrix of megabytes is the slowest product that oneDNN has, up to three times as slow
+    as with the matrix transposed beforehand. That takes as long as it saves in some 80 rows, so batches of fewer do
+    without it.
+    """
+
+    kernel: Tensor  # R or R'
+    is_transposed: Tensor  # bool []
+
+    @classmethod
+    def of(cls, recurrent: Tensor, trace: GatedTrace) -> "TransposedKernel":
+        """For all steps of a batch."""
+        worth_it = tf.shape(trace.x)[0] - trace.rows.first >= ROWS_WORTH_TRANSPOSING
+        return cls(tf.cond(worth_it, lambda: transposed(recurrent), lambda: recurrent), worth_it)
+
+    def product(self, dz: Tensor) -> Tensor:
+        """dz R' [rows, D or U], given dz [rows, G U]."""
+        return tf.cond(
+            self.is_transposed,
+            lambda: tf.matmul(dz, self.kernel),
+            lambda: tf.matmul(dz, self.kernel, transpose_b=True),
+        )
 
 
 def input_products(weights: Tensors, x: Tensor, counts: Tensor) -> list[Tensor]:
@@ -50,8 +96,8 @@ def gradients(
     dz = tf.concat(dz_steps, 0)  # [n, G U]
     dr = dz if of_recurrent is None else tf.concat(of_recurrent, 0)  # [n, G U]
     # Step t + 1 read the state of step t, of the rows still running then.
-    fed = tf.concat([head(trace.states[t], rows[t + 1]) for t in range(len(rows) - 1)], 0)  # [n - rows_0, .]
-    d_recurrent = tf.matmul(fed, dr[rows[0] :], transpose_a=True)  # [D or U, G U]
+    fed = tf.concat([rows.head(trace.states[t], t + 1) for t in range(len(trace.states) - 1)], 0)  # [n - rows_0, .]
+    d_recurrent = tf.matmul(fed, dr[rows.first :], transpose_a=True)  # [D or U, G U]
     d_x = tf.matmul(dz, weights["input_kernel"], transpose_b=True)  # [n, D]
     return d_x, {
         "input_kernel": tf.matmul(trace.x, dz, transpose_a=True),  # [D, G U]

@@ -63,20 +63,20 @@ class Gru(KindSettings):
         import tensorflow as tf
 
         from client_model.learning.cells.gated import GatedTrace, input_products
-        from client_model.learning.cells.packed import head
+        from client_model.learning.cells.packed import RunningRows
 
         recurrent, projection = weights["recurrent_kernel"], weights["projection"]
-        rows, units = tf.unstack(counts, counts.shape[0]), projection.shape[0]
+        rows, units = RunningRows.of(counts), projection.shape[0]
         gates: list[tuple[Tensor, ...]] = []
         states: list[Tensor] = []
         memories: list[Tensor] = []
         for t, z_t in enumerate(input_products(weights, x, counts)):
-            of_hidden = tf.matmul(head(states[-1], rows[t]), recurrent) if t else tf.zeros_like(z_t)  # [rows_t, 3 U]
+            of_hidden = tf.matmul(rows.head(states[-1], t), recurrent) if t else tf.zeros_like(z_t)  # [rows_t, 3 U]
             update_reset = tf.sigmoid(z_t[:, : 2 * units] + of_hidden[:, : 2 * units])  # [rows_t, 2 U]
             update, reset = update_reset[:, :units], update_reset[:, units:]  # [rows_t, U] each
             recalled = of_hidden[:, 2 * units :]  # [rows_t, U]
             candidate = tf.tanh(z_t[:, 2 * units :] + reset * recalled)  # [rows_t, U]
-            kept = head(memories[-1], rows[t]) - candidate if t else -candidate  # [rows_t, U]
+            kept = rows.head(memories[-1], t) - candidate if t else -candidate  # [rows_t, U]
             memories.append(candidate + update * kept)  # [rows_t, U]
             states.append(tf.matmul(memories[-1], projection))  # [rows_t, D]
             gates.append((update, reset, recalled, candidate, kept))
@@ -88,11 +88,11 @@ class Gru(KindSettings):
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
-        from client_model.learning.cells.gated import gradients
-        from client_model.learning.cells.packed import grow
+        from client_model.learning.cells.gated import gradients, through_sigmoid, through_tanh, transposed
 
-        recurrent, projection, rows = weights["recurrent_kernel"], weights["projection"], trace.rows
-        steps = len(rows)
+        projection, rows = weights["projection"], trace.rows
+        recurrent = transposed(weights["recurrent_kernel"])  # [3 U, D]
+        steps = len(trace.states)
         d_out = tf.split(d_outputs, trace.counts, num=steps)  # each [rows_t, D]
         dz: list[Tensor] = [None] * steps  # of the sums with the input's products
         dr: list[Tensor] = [None] * steps  # of the recurrent products: other than dz behind the reset gate
@@ -101,16 +101,16 @@ class Gru(KindSettings):
         for t in reversed(range(steps)):
             update, reset, recalled, candidate, kept = trace.gates[t]
             last = t == steps - 1
-            d_state = d_out[t] if last else d_out[t] + grow(tf.matmul(dr[t + 1], recurrent, transpose_b=True), rows[t])
+            d_state = d_out[t] if last else d_out[t] + rows.grow(tf.matmul(dr[t + 1], recurrent), t)
             d_memory = tf.matmul(d_state, projection, transpose_b=True)  # [rows_t, U]
             if not last:
-                d_memory += grow(d_kept, rows[t])
-            d_update = d_memory * kept * update * (1 - update)  # [rows_t, U]
-            d_candidate = d_memory * (1 - update) * (1 - candidate * candidate)  # [rows_t, U]
-            d_reset = d_candidate * recalled * reset * (1 - reset)  # [rows_t, U]
+                d_memory += rows.grow(d_kept, t)
+            d_update = through_sigmoid(update, d_memory * kept)  # [rows_t, U]
+            d_kept = d_memory * update  # [rows_t, U]
+            d_candidate = through_tanh(candidate, d_memory - d_kept)  # [rows_t, U]
+            d_reset = through_sigmoid(reset, d_candidate * recalled)  # [rows_t, U]
             dz[t] = tf.concat([d_update, d_reset, d_candidate], 1)  # [rows_t, 3 U]
             dr[t] = tf.concat([d_update, d_reset, d_candidate * reset], 1)  # [rows_t, 3 U]
-            d_kept = d_memory * update  # [rows_t, U]
             d_states[t] = d_state
         d_projection = tf.matmul(trace.hidden, tf.concat(d_states, 0), transpose_a=True)
         return gradients(weights, trace, dz, d_projection, of_recurrent=dr)

@@ -61,20 +61,20 @@ class Lstm(KindSettings):
         import tensorflow as tf
 
         from client_model.learning.cells.gated import GatedTrace, input_products
-        from client_model.learning.cells.packed import head
+        from client_model.learning.cells.packed import RunningRows
 
         recurrent, projection = weights["recurrent_kernel"], weights["projection"]
-        rows, units = tf.unstack(counts, counts.shape[0]), projection.shape[0]
+        rows, units = RunningRows.of(counts), projection.shape[0]
         gates: list[tuple[Tensor, ...]] = []
         hidden: list[Tensor] = []
         cell: Tensor = None
         for t, z_t in enumerate(input_products(weights, x, counts)):
             if t:
-                z_t += tf.matmul(head(hidden[-1], rows[t]), recurrent)  # [rows_t, 4 U]
+                z_t += tf.matmul(rows.head(hidden[-1], t), recurrent)  # [rows_t, 4 U]
             sigmoids = tf.sigmoid(z_t[:, : 3 * units])  # [rows_t, 3 U]
             inputs, forget, output = tf.split(sigmoids, 3, axis=1)  # [rows_t, U] each
             candidate = tf.tanh(z_t[:, 3 * units :])  # [rows_t, U]
-            before = head(cell, rows[t]) if t else tf.zeros_like(candidate)  # [rows_t, U]
+            before = rows.head(cell, t) if t else tf.zeros_like(candidate)  # [rows_t, U]
             cell = forget * before + inputs * candidate  # [rows_t, U]
             tanh_cell = tf.tanh(cell)  # [rows_t, U]
             hidden.append(output * tanh_cell)  # [rows_t, U]
@@ -88,27 +88,26 @@ class Lstm(KindSettings):
         """Gradients of the inputs and the weights; see `HandWrittenPasses`."""
         import tensorflow as tf
 
-        from client_model.learning.cells.gated import gradients
-        from client_model.learning.cells.packed import grow
+        from client_model.learning.cells.gated import TransposedKernel, gradients, through_sigmoid, through_tanh
 
-        recurrent, projection, rows = weights["recurrent_kernel"], weights["projection"], trace.rows
-        steps = len(rows)
+        projection, rows = weights["projection"], trace.rows
+        steps, back = len(trace.states), TransposedKernel.of(weights["recurrent_kernel"], trace)
         d_hid = tf.split(tf.matmul(d_outputs, projection, transpose_b=True), trace.counts, num=steps)  # [rows_t, U]
         dz: list[Tensor] = [None] * steps
         d_cell_before: Tensor = None
         for t in reversed(range(steps)):
             inputs, forget, output, candidate, before, tanh_cell = trace.gates[t]
             last = t == steps - 1
-            d_hidden = d_hid[t] if last else d_hid[t] + grow(tf.matmul(dz[t + 1], recurrent, transpose_b=True), rows[t])
-            d_cell = d_hidden * output * (1 - tanh_cell * tanh_cell)  # [rows_t, U]
+            d_hidden = d_hid[t] if last else d_hid[t] + rows.grow(back.product(dz[t + 1]), t)
+            d_cell = through_tanh(tanh_cell, d_hidden * output)  # [rows_t, U]
             if not last:
-                d_cell += grow(d_cell_before, rows[t])
+                d_cell += rows.grow(d_cell_before, t)
             dz[t] = tf.concat(
                 [
-                    d_cell * candidate * inputs * (1 - inputs),
-                    d_cell * before * forget * (1 - forget),
-                    d_hidden * tanh_cell * output * (1 - output),
-                    d_cell * inputs * (1 - candidate * candidate),
+                    through_sigmoid(inputs, d_cell * candidate),
+                    through_sigmoid(forget, d_cell * before),
+                    through_sigmoid(output, d_hidden * tanh_cell),
+                    through_tanh(candidate, d_cell * inputs),
                 ],
                 1,
             )  # [rows_t, 4 U]

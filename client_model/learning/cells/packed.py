@@ -12,14 +12,29 @@ import tensorflow as tf
 from client_model.learning.cells.base import Cell, CellSizes, HandWrittenPasses, Tensor, Tensors
 
 
-def head(x: Tensor, rows: Tensor) -> Tensor:
-    """First `rows` rows of [., width]: those still running."""
-    return tf.slice(x, [0, 0], [rows, -1])
+class RunningRows(NamedTuple):
+    """How many rows still run at each step, in the forms that slices and paddings want; made once a batch."""
 
+    first: Tensor  # rows of step 0, int32 []
+    sizes: list[Tensor]  # [rows_t, -1] of each step
+    paddings: list[Tensor]  # of each step but the last: [[0, rows_t - rows_(t + 1)], [0, 0]]
 
-def grow(x: Tensor, rows: Tensor) -> Tensor:
-    """Append zero rows: sentences that ended earlier get no gradient from later steps."""
-    return tf.pad(x, [[0, rows - tf.shape(x)[0]], [0, 0]])
+    @classmethod
+    def of(cls, counts: Tensor) -> "RunningRows":
+        """From the rows of each step, int32 [T]."""
+        sizes = tf.stack([counts, tf.fill(tf.shape(counts), -1)], 1)  # [T, 2]
+        fewer = (counts[:-1] - counts[1:])[:, None, None]  # [T - 1, 1, 1]
+        paddings = tf.pad(fewer, [[0, 0], [0, 1], [1, 0]])  # [T - 1, 2, 2]
+        steps = counts.shape[0]
+        return cls(counts[0], tf.unstack(sizes, steps), tf.unstack(paddings, steps - 1))
+
+    def head(self, x: Tensor, step: int) -> Tensor:
+        """Of [., width] the first rows: those that still run at a step."""
+        return tf.slice(x, [0, 0], self.sizes[step])
+
+    def grow(self, x: Tensor, step: int) -> Tensor:
+        """Append zero rows to those of step + 1: sentences that ended earlier get no gradient from later steps."""
+        return tf.pad(x, self.paddings[step])
 
 
 class Tape(NamedTuple):
@@ -63,13 +78,12 @@ class AutodiffPasses:
         return tape.outputs, tape
 
     def _outputs(self, weights: Tensors, x: Tensor, counts: Tensor) -> Tensor:
-        steps = counts.shape[0]
-        rows = tf.unstack(counts, steps)
+        rows = RunningRows.of(counts)
         widths = self._cell.state_sizes(self._sizes)
-        state: Tensors = {name: tf.zeros([rows[0], width]) for name, width in widths.items()}
+        state: Tensors = {name: tf.zeros([rows.first, width]) for name, width in widths.items()}
         outputs = []
-        for t, x_t in enumerate(tf.split(x, counts, num=steps)):  # [rows_t, D]
-            running = {name: head(part, rows[t]) for name, part in state.items()} if t else state
+        for t, x_t in enumerate(tf.split(x, counts, num=counts.shape[0])):  # [rows_t, D]
+            running = {name: rows.head(part, t) for name, part in state.items()} if t else state
             output, state = self._cell.step(weights, x_t, running)
             outputs.append(output)  # [rows_t, D]
         return tf.concat(outputs, 0)  # [n, D]

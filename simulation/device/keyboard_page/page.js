@@ -6,6 +6,7 @@ import { buildModels, buildStrips } from "./building.js";
 import { openEngine } from "./engines.js";
 import { Keyboard } from "./keyboard.js";
 import { buildKeys } from "./keys.js";
+import { buildStory, buildWithout, fetchStory } from "./story.js";
 import { lettersOf, splitTyped, tokenise, Vocabulary } from "./tokeniser.js";
 
 const TRAINING_FILE = "keyboard_train.tflite";
@@ -22,6 +23,7 @@ export const state = {
   taps: 0, // in the message so far
   total: { characters: 0, taps: 0 }, // of sent messages
   sent: [],
+  story: null, // of the phone that the address names
   possible: [], // {characters, keystrokes} for each model
   presses: [],
   spaceIsOurs: false, // the last character is the space of a suggestion
@@ -252,6 +254,7 @@ function sayAbout() {
   at("guarantee").querySelector("p").textContent = full;
   at("guarantee").hidden = false;
   at("facts").replaceChildren(...factRows(about, say));
+  if (!state.story) buildWithout(at("left"), about, say);
   sayLearning();
 }
 
@@ -320,6 +323,8 @@ async function start() {
     state.keyboards.push(new Keyboard(model, vocabulary, blocked, file, "step"));
     state.possible.push({ characters: 0, keystrokes: 0 });
   }
+  state.story = await fetchStory(location.hash);
+  if (state.story) buildStory(at("left"), state.story, about.models[0].name);
   buildStrips(at("strips"), state.keyboards, { accept, acceptMark });
   buildModels(at("models"), state.keyboards, choose);
   state.keys = buildKeys(at("keys"), press, say);

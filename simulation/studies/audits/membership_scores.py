@@ -121,12 +121,29 @@ def area_over_people(members: Scores, others: Scores) -> Interval:
     Args:
         members, others: float64 [people], one or more each.
     """
+    return _interval(area_under_roc(members, others), _drawn_areas(members, others), len(members) + len(others))
+
+
+def area_difference(members: Scores, others: Scores, reference: tuple[Scores, Scores]) -> Interval:
+    """How much larger the area is than that of other scores of the same people, who are drawn together (95 %).
+
+    Args:
+        members, others: float64 [people], one or more each.
+        reference: (members, others), the other scores of each, in the same order.
+    """
+    value = area_under_roc(members, others) - area_under_roc(*reference)
+    drawn = _drawn_areas(members, others) - _drawn_areas(*reference)
+    return _interval(value, drawn, len(members) + len(others))
+
+
+def _drawn_areas(members: Scores, others: Scores) -> Scores:
+    """The area of each bootstrap draw of members and of others: float64 [draws]."""
     own, other = _draws(len(members), len(others))
     shares = np.zeros((_RESAMPLES, len(others) + 1))  # of others among the first 0, 1, 2, ... of them by score
     np.cumsum(other[:, np.argsort(others)], axis=1, out=shares[:, 1:])
     below, up_to = _places(members, others)
-    drawn = (own * (shares[:, below] + shares[:, up_to])).sum(1) / 2  # [draws]
-    return _interval(area_under_roc(members, others), drawn, len(members) + len(others))
+    drawn: Scores = (own * (shares[:, below] + shares[:, up_to])).sum(1) / 2
+    return drawn
 
 
 def _draws(members: int, others: int) -> tuple[Scores, Scores]:

@@ -81,7 +81,7 @@ class PlayedTraining:
         )
 
     def updates(
-        self, flat: NDArray[np.float32], phones: NDArray[np.int64], number: int
+        self, flat: NDArray[np.float32], phones: NDArray[np.int64], number: int, rate: float = 1.0
     ) -> Iterator[NDArray[np.float32]]:
         """The updates of phones in a round, one after another: float32 [num_weights] each.
 
@@ -89,10 +89,11 @@ class PlayedTraining:
             flat: weights that they begin from, float32 [num_weights].
             phones: int64 [n].
             number: of the round.
+            rate: of their steps, as a multiple of the run's learning rate; negative: they climb.
         """
-        received = self.host.load(self.weights(flat))
+        received, own = self.host.load(self.weights(flat)), rate * self.prepared.config.training.learning_rate
         for phone in phones.tolist():
-            yield self.train(received, phone, number)
+            yield self.host.trainer.train(received, self.batches(phone, number), own).update
 
     def train(self, received: list[Any], phone: int, number: int) -> NDArray[np.float32]:
         """The update of one phone: float32 [num_weights].

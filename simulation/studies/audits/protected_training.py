@@ -3,6 +3,8 @@
 Updates are those of `played_training`; they are added up, clipped and noised as `update_sums.Protection` says.
 """
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import scipy.special
 from numpy.typing import NDArray
@@ -44,6 +46,7 @@ class ProtectedTraining(PlayedTraining):
         *,
         sends: NDArray[np.bool_] | None = None,
         goal: int | None = None,
+        purpose: str | None = None,
     ) -> NDArray[np.float32]:
         """Weights after all rounds under a protection: float32 [num_weights].
 
@@ -52,24 +55,51 @@ class ProtectedTraining(PlayedTraining):
             protection: of the sums.
             sends: bool [rounds, cohort], which of them send an update; others send zeros. None: all do.
             goal: that each sum is divided by, however many send; None: the phones of a round.
+            purpose: keys the noise, in the place of that of the training.
         """
         flat, steps = self.start, ServerSteps(self.prepared.config.server_optimizer, len(order))
-        key = NoiseKey.seeded(self.subject.seed)
-        layers = Frame.of(self.shape, self.prepared.plan.clip_scope).layer_sizes
         sending = np.ones(order.shape, np.bool_) if sends is None else sends
         divisor = order.shape[1] if goal is None else goal
         with step(f"training under {protection.name}", total=int(sending.sum())) as training:
             for number, phones in enumerate(order):
-                total = FixedPointSum(len(flat), protection.clip_norm or _UNBOUNDED, layers)
-                for update in self.updates(flat, phones[sending[number]], number + 1):
-                    total.add(update)
-                    training.advance()
-                summed = to_float(total.values, total.clip_norm)
-                if stddev := protection.stddev(divisor):
-                    draws = key.generator(number, 0, purpose=f"{self._purpose}: {protection.name}")
-                    summed = summed + stddev * draws.standard_normal(len(summed))
-                flat = steps.after(flat, summed / divisor)
+                updates = self.updates(flat, phones[sending[number]], number + 1)
+                mean = self.protected_mean(
+                    updates, protection, divisor, number=number, purpose=purpose, advance=training.advance
+                )
+                flat = steps.after(flat, mean)
         return flat
+
+    def protected_mean(
+        self,
+        updates: Iterable[NDArray[np.float32]],
+        protection: Protection,
+        divisor: int,
+        *,
+        number: int,
+        purpose: str | None = None,
+        advance: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.float64]:
+        """What the server sees of a round's updates, divided: float64 [num_weights].
+
+        Args:
+            updates: of phones, float32 [num_weights] each.
+            protection: of their sum.
+            divisor: of the sum; the noise is that of so many phones.
+            number: of the round, which keys the noise.
+            purpose: keys it as well, in the place of that of the training.
+            advance: called after each update.
+        """
+        layers = Frame.of(self.shape, self.prepared.plan.clip_scope).layer_sizes
+        total = FixedPointSum(len(self.start), protection.clip_norm or _UNBOUNDED, layers)
+        for update in updates:
+            total.add(update)
+            advance()
+        summed: NDArray[np.float64] = to_float(total.values, total.clip_norm)
+        if stddev := protection.stddev(divisor):
+            key = NoiseKey.seeded(self.subject.seed)
+            draws = key.generator(number, 0, purpose=f"{purpose or self._purpose}: {protection.name}")
+            summed = summed + stddev * draws.standard_normal(len(summed))
+        return summed / divisor
 
     def recall(self, flat: NDArray[np.float32]) -> float | None:
         """Of first suggestions, on some held-out phones."""

@@ -13,7 +13,7 @@ _LABEL = re.compile(r"[0-9a-f]{16}")
 _NUMBER = re.compile(r"#(0|[1-9][0-9]{0,11})")
 
 
-def find_phone(name: str, digests: NDArray[np.uint64], salt: str) -> int:
+def find_phone(name: str, digests: NDArray[np.uint64], salt: str, flag: str = "--phone") -> int:
     """The phone that a name stands for.
 
     Args:
@@ -21,6 +21,7 @@ def find_phone(name: str, digests: NDArray[np.uint64], salt: str) -> int:
             from 0, for phones without a user id, as those of synthetic text.
         digests: uint64 [phones], of the user ids.
         salt: of the run's labels.
+        flag: that the name was given with.
 
     Raises:
         ConfigError: no phone has that name, or two have.
@@ -28,7 +29,7 @@ def find_phone(name: str, digests: NDArray[np.uint64], salt: str) -> int:
     if (numbered := _NUMBER.fullmatch(name)) is not None:
         number = int(numbered[1])
         if number >= len(digests):
-            raise ConfigError(expected("--phone", f"a number below #{len(digests)}", "a larger one"))
+            raise ConfigError(expected(flag, f"a number below #{len(digests)}", "a larger one"))
         return number
     found: set[int] = set(np.flatnonzero(digests == np.uint64(user_digest(name))).tolist())
     if _LABEL.fullmatch(name):
@@ -36,5 +37,5 @@ def find_phone(name: str, digests: NDArray[np.uint64], salt: str) -> int:
         found.update(number for number, label in enumerate(labels) if label == name)
     if len(found) != 1:
         what = "a user id of the data, a label of 16 hexadecimal digits from the run's records, or # and a number"
-        raise ConfigError(expected("--phone", what, "no phone of that name" if not found else "more than one phone"))
+        raise ConfigError(expected(flag, what, "no phone of that name" if not found else "more than one phone"))
     return found.pop()

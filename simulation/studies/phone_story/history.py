@@ -5,7 +5,7 @@ who was in the sums before: so its rounds are planned once more, nothing is trai
 the ledger. Where the two do not agree, nothing is told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 
 from client_model.text.population import PeopleSplit, phone_labels
 from server_strategy.policies import POLICIES
+from server_strategy.privacy import ledger_paths
 from server_strategy.privacy.ledger_lines import decode_labels, is_release, read_ledger
-from server_strategy.privacy.ledger_paths import cost_beside, given_up, way_to
+from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record
-from server_strategy.privacy.participation_log import NOTHING_BESIDE, ParticipationLog, privacy_spent
+from server_strategy.privacy.participation_log import ParticipationLog
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.flags import read_config
+from simulation.run.accepted_input import user_digests
 from simulation.run.checkpoint import newest_about
 from simulation.run.directory import RunDirectory
 from simulation.run.preparation import Prepared, prepare
+from simulation.storage.deletion_log import found_gone
 from simulation.studies.phone_story.finding import find_phone
+from simulation.studies.phone_story.own_cost import own_cost
 from simulation.world.attempts import DONE, FAILED, INELIGIBLE, UPLOAD_FAILED, WITHDRAWN, Attempts
 from simulation.world.check_ins import CheckIns
 from simulation.world.consent.config import EVALUATE, TRAIN
@@ -38,12 +42,13 @@ from typefleet.errors import ConfigError, expected
 from typefleet.steps import each
 
 GIVEN, NOISED, COUNTED = "given", "chosen with noise", "counted without noise"  # the words that the model knows
-TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL = (  # what a phone is there for in a run
+TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL, FORGOTTEN = (  # what a phone is there for in a run
     "may be asked to train",
     "held out, and measured",
     "held out, and never measured",
     "its owner does not agree to training",
     "too little memory",
+    "taken out of the run",
 )
 IN_SUM, NOT_USED = "in the sum", "not used"
 ENDED = {
@@ -72,8 +77,9 @@ class PhoneHistory:
     """A phone's part in a run."""
 
     label: str  # as the run's records show it
-    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL
-    asked: tuple[Asked, ...]
+    role: str  # TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN
+    asked: tuple[Asked, ...]  # in the rounds that led to the model
+    given_up: int  # sums that it was in and that did not: those rounds were played again
     rounds: int  # of the run
     releases: int
     most_participations: int  # that the run's epsilon is of
@@ -104,30 +110,42 @@ class _WatchedTimeline(Timeline):
 class RunHistory:
     """The phones' parts in a run, found again."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, asked_of: Sequence[str] = ()) -> None:
         """Plan the rounds of a run once more.
 
         Args:
             root: folder of the run.
+            asked_of: names of phones, see `find_phone`; one that is nobody's is refused before the rounds are planned.
 
         Raises:
-            ConfigError: there is no run, or its rounds do not come out as they were.
+            ConfigError: there is no run or no such phone, or the rounds do not come out as they were.
             LedgerError, CheckpointError: the run's records are missing or damaged.
         """
         directory = RunDirectory(root)
         config = read_config(directory.config)
         self._salt = str(newest_about(directory.checkpoints)["salt"])
-        self._prepared = prepare(config, of_run=root)
         self._entries, _ = read_ledger(directory.ledger)
-        self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
         releases = (at for at, entry in enumerate(self._entries) if is_release(entry) and entry["release"])
         self._last = max(releases, default=None)
         self._way = [] if self._last is None else [self._entries[at] for at in way_to(self._entries, self._last)]
+        self._rounds = _rounds_of(directory, self._way)
+        if asked_of:
+            digests = user_digests(config, root)
+            for name in asked_of:
+                find_phone(name, digests, self._salt)
+        self._prepared = prepare(config, of_run=root)
+        self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
         hexadecimal = phone_labels(self._salt, self._prepared.digests)
         self._labels = np.array([int(label, 16) for label in hexadecimal], np.uint64)
-        self._rounds = len(directory.read_rounds())
         self._replay = _Replay(self._prepared, self._plan, _participants(self._way, self._labels))
         self._replay.play(self._rounds)
+
+    def _given_up(self, label: np.uint64) -> int:
+        """Sums that a phone was in, and that led to no model, or to one that was given up."""
+        if self._last is None:
+            return 0
+        lines = ledger_paths.given_up(self._entries, self._last, everything=True, sums=True)
+        return sum(bool(label in decode_labels(self._entries[line]["participants"])) for line in lines)
 
     @property
     def config(self) -> RunConfig:
@@ -155,6 +173,7 @@ class RunHistory:
             label=f"{int(self._labels[phone]):016x}",
             role=role_of(prepared, phone),
             asked=tuple(self._replay.told(phone)),
+            given_up=self._given_up(self._labels[phone]),
             rounds=self._rounds,
             releases=len(self._way),
             most_participations=spent["max_participations"],
@@ -167,14 +186,30 @@ class RunHistory:
         )
 
 
+def _rounds_of(directory: RunDirectory, way: Sequence[Mapping[str, Any]]) -> int:
+    """How many rounds a run had whose releases are these.
+
+    Raises:
+        ConfigError: its record of them is gone or short, so that of some rounds nothing could be told.
+    """
+    rounds = len(directory.read_rounds())
+    last = max((line["round"] for line in way), default=0)
+    if rounds < last:
+        found = f"{rounds} of them" if directory.rounds.exists() else found_gone(directory.root, directory.rounds.name)
+        raise ConfigError(expected(directory.rounds, f"the {last} rounds that the run's ledger has", found))
+    return rounds
+
+
 def role_of(prepared: Prepared, phone: int) -> str:
-    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED or SMALL.
+    """What a phone is there for in a run: TRAINS, MEASURED, HELD_OUT, REFUSED, SMALL or FORGOTTEN.
 
     Args:
         prepared: the run, as of its end.
         phone: number in the fleet.
     """
     config, fleet, one = prepared.config, prepared.fleet, np.array([phone])
+    if phone in prepared.forgotten.phones:
+        return FORGOTTEN
     if phone in prepared.held_out_phones:
         return MEASURED if _ever_agreed(fleet, EVALUATE, one, prepared.asked_at_s) else HELD_OUT
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
@@ -201,23 +236,8 @@ def _origin_of_words(prepared: Prepared) -> str:
 
 
 def _own_cost(entries: list[dict[str, Any]], last: int | None, plan: PrivacyPlan, label: np.uint64) -> float | None:
-    """Epsilon of one phone's own participations, in every release and sum on record; None: nothing bounds it.
-
-    What a phone's data can do to the releases is bounded by the sums that it was in, whatever others were in: the same
-    formulas as of all phones, of a log in which it is alone.
-    """
-
-    def phones(line: int) -> NDArray[np.int64]:
-        return np.zeros(int(label in decode_labels(entries[line]["participants"])), np.int64)
-
-    log, beside, releases = ParticipationLog(1), NOTHING_BESIDE, 0
-    for line in [] if last is None else way_to(entries, last):
-        if len(phones(line)):
-            log.record(entries[line]["release"], phones(line))
-    if last is not None:
-        releases = entries[last]["release"]
-        beside = cost_beside(plan, entries, given_up(entries, last, everything=True, sums=True), phones, 1)
-    spent = privacy_spent(plan, log, releases, beside)
+    """Epsilon of one phone's own participations, in every release and sum on record; None: nothing bounds it."""
+    spent = own_cost(entries, last, plan, np.array([label], np.uint64))
     return 0.0 if spent.zcdp_rho == 0 else spent.epsilon
 
 
@@ -240,7 +260,8 @@ def _not_as_it_was(server_round: int) -> ConfigError:
         expected(
             f"round {server_round} of the run",
             "to come out as its ledger has it when it is planned again, by the settings and the data of the run",
-            "another one: the data has changed, or a round was played again without phones that had failed",
+            "another one: the data has changed, or a round was played again without phones that had failed, or phones "
+            "that it had asked were forgotten since",
         )
     )
 

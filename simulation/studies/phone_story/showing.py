@@ -1,5 +1,6 @@
-"""The story of a phone on a terminal, and as a page."""
+"""The story of a phone on a terminal, as a page, and for the keyboard page."""
 
+import json
 import textwrap
 from pathlib import Path
 
@@ -29,7 +30,13 @@ def print_story(console: Console, story: Story) -> None:
             console.print(textwrap.fill(paragraph, width))
         if section.rows:
             console.print()
-            print_table(console, section.rows[0], section.rows[1:], left=(0, 4))
+            print_table(console, section.rows[0], section.rows[1:], left=(0, 4), wrapped=4)
+
+
+def story_as_json(story: Story) -> bytes:
+    """For the keyboard page: title, and of each section title, paragraphs and rows of a table."""
+    sections = [section._asdict() for section in story.sections]
+    return json.dumps({"title": story.title, "sections": sections}).encode()
 
 
 def write_story(path: Path, story: Story) -> None:

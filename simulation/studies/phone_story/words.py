@@ -13,6 +13,7 @@ from simulation.clock import simulated_date
 from simulation.config import RunConfig
 from simulation.studies.phone_story.history import (
     COUNTED,
+    FORGOTTEN,
     HELD_OUT,
     IN_SUM,
     MEASURED,
@@ -79,15 +80,16 @@ def story_of(history: PhoneHistory, config: RunConfig) -> Story:
 
 
 def times(number: int) -> str:
-    """So many times, as one says it."""
-    return {0: "not once", 1: "once", 2: "twice"}.get(number, f"{number:,} times")
+    """So many times, at least one, as one says it."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
 
 
 def _what() -> tuple[str, ...]:
     return (
-        "Phones can learn together to guess your next word, and build one shared keyboard from that. This page is "
+        "Phones can learn together to guess your next word, and build one shared keyboard from that. This is "
         "about one phone. It was played on a computer, with messages from a file. It tells what a real "
         "phone would have done in its place.",
+        "A message here is what somebody typed on the phone and sent to other people.",
     )
 
 
@@ -99,15 +101,33 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
             "words there were, and how many the keyboard guessed. These counts had no noise added. Your messages "
             "stayed on the phone.",
         )
-    left = _words_left(history)
+    left = " ".join(filter(None, (_words_left(history), _given_up(history))))
+    if history.role == FORGOTTEN:
+        gone = "This phone was taken out of the run. The keyboard was made again as if it had never been asked."
+        return (f"{gone} {left}".rstrip(),)
     if not history.asked:
-        return (f"{_WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
+        never = "This phone is in none of the rounds that made this keyboard." if history.given_up else ""
+        return (f"{never or _WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
     up = sum(one.upload_bytes for one in history.asked) / _MB
     sent = f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else _SENT_NONE
     return (
-        f"The phone was asked to train {times(len(history.asked))}. Its work was used {times(len(history.in_sum))}.",
+        f"The phone was asked to train {times(len(history.asked))}. {_used(len(history.in_sum))}",
         f"{sent} {left}".rstrip(),
     )
+
+
+def _given_up(history: PhoneHistory) -> str:
+    """What left the phone in rounds that were played again; empty: nothing."""
+    if not history.given_up:
+        return ""
+    return (
+        f"A change from it was added in {times(history.given_up)} in rounds that were later played again. This "
+        "keyboard was not made from those. But what was sent then had been used, and cannot be called back."
+    )
+
+
+def _used(number: int) -> str:
+    return f"Its work was used {times(number)}." if number else "Its work was never used."
 
 
 def _words_left(history: PhoneHistory) -> str:
@@ -120,7 +140,7 @@ def _words_left(history: PhoneHistory) -> str:
 
 def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     if not history.asked:
-        return ("It did not train.",), ()
+        return (f"It did not train{' in the rounds that made this keyboard' if history.given_up else ''}.",), ()
     minutes = sum(one.minutes for one in history.asked)
     said = [
         "The phone is only asked while it rests on the charger, on Wi-Fi, and nobody uses it.",
@@ -155,7 +175,8 @@ def _minutes(minutes: float) -> str:
 
 def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if not history.asked:
-        return ("No change to the keyboard was sent from this phone.",)
+        since = "In the rounds that made this keyboard, no change was sent from this phone."
+        return (since if history.given_up else "No change to the keyboard was sent from this phone.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
     fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
@@ -174,7 +195,7 @@ def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         counted = "counted" if config.aggregation.step_latency_s is not None else "not counted"
         said.append(
             "They were masked: hidden under random numbers that only cancel out once many phones are added up. Some "
-            f"small messages with keys for that went out too, and are {counted} above."
+            f"small packets with keys for that went out too, and are {counted} above."
         )
     return tuple(said)
 
@@ -183,7 +204,7 @@ def _unseen(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     said = ["Nobody saw your messages. They never left the phone.", *_of_words(history)]
     if history.role == MEASURED:
         return (*said, "The people who run the server do see the counts of this phone.")
-    if not any(one.upload_bytes for one in history.asked):
+    if not any(one.upload_bytes for one in history.asked) and not history.given_up:
         return tuple(said)
     if config.aggregation.protocol == "secagg":
         whom = "a whole round" if config.aggregation.robust == "none" else "a small group of phones"
@@ -209,20 +230,18 @@ def _of_words(history: PhoneHistory) -> tuple[str, ...]:
 
 
 def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
-    if history.role in (MEASURED, HELD_OUT, REFUSED) and not history.words_counted:
+    if history.role in (MEASURED, HELD_OUT, REFUSED, FORGOTTEN) and not history.words_counted and not history.given_up:
         return ("This phone does not shape the keyboard, so the keyboard cannot give you away.",)
     if history.plan.mechanism is None:
         used = "But nothing from your phone is in it."
-        if history.in_sum or history.words_counted:
+        if history.in_sum or history.words_counted or history.given_up:
             used = "Your phone's part can stand out in it."
         return (f"No noise was added in this run. So nothing limits what the keyboard can give away. {used}",)
     said = [
         "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure whether your phone "
         "took part, even with all other phones in hand. Epsilon says how sure they could get: 0 means not at all, "
         "and each 1 more can make the odds of a right guess almost three times as high.",
-        f"For every phone, this run promises epsilon {_number(history.epsilon)} at most. That counts a phone that "
-        f"took part {times(history.most_participations)}. Your phone took part {times(len(history.in_sum))}. For it "
-        f"alone, epsilon is {_number(history.own_epsilon)}.",
+        f"{_promised(history)} For it alone, epsilon is {_number(history.own_epsilon)}.",
     ]
     if history.plan.modelled_cohort is not None:
         said.append(
@@ -242,15 +261,29 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _promised(history: PhoneHistory) -> str:
+    """What the run promises every phone, and this phone's part."""
+    took = len(history.in_sum) + history.given_up
+    part = f"Your phone took part {times(took)}." if took else "Your phone did not take part."
+    if not history.most_participations:
+        return f"The keyboard has not changed in this run so far. {part}"
+    return (
+        f"For every phone, this run promises epsilon {_number(history.epsilon)} at most. That counts a phone that took "
+        f"part {times(history.most_participations)}. {part}"
+    )
+
+
 def _stop(history: PhoneHistory) -> tuple[str, ...]:
+    if history.role == FORGOTTEN:
+        return ("This phone is out for good. It is never asked again.", "Your own keyboard keeps working.")
     said = [
         "On a real phone you can leave at any time. From then on the phone is not asked any more, and nothing more "
         "goes out."
     ]
     if history.in_sum:
         said.append(
-            "What was added in before stays in the keyboard. It cannot be picked out, and it cannot be called back "
-            "from those who have the keyboard already."
+            "What was added in before stays in this keyboard. To take it out, the rounds would have to be played again "
+            "without your phone. And it cannot be called back from those who have the keyboard already."
         )
     return (*said, "Your own keyboard keeps working. It just stops helping to make the shared one.")
 

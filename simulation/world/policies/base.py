@@ -49,6 +49,9 @@ class RoundPolicy(ABC):
     def plan_round(self, server_round: int, may_participate: NDArray[np.bool_]) -> RoundPlan:
         """Resolve one round and move the clock past it; as in `cohorts.CohortSource`."""
 
+    def forget(self, phones: NDArray[np.int64]) -> None:  # noqa: B027  # most remember nobody
+        """Let go of what these phones have under way; they are never invited again."""
+
     def state(self) -> State:
         """What a checkpoint keeps of the policy itself; nothing where no round reaches into the next."""
         return {}

@@ -232,6 +232,10 @@ class Buffered(RoundPolicy):
         self._flight = self._flight.pick(rest)
         return used, len(arrived)
 
+    def forget(self, phones: NDArray[np.int64]) -> None:
+        """Let go of these phones' attempts and updates."""
+        self._flight = self._flight.pick(~np.isin(self._flight.attempts.phone, phones))
+
     def state(self) -> State:
         """What a checkpoint keeps: the attempts under way and in the buffer."""
         flight = self._flight

@@ -9,6 +9,7 @@ import tensorflow as tf
 from benchmarks.workload import StepOnly
 from client_model.config import ModelConfig
 from client_model.learning.cells.cifg import Cifg
+from client_model.learning.cells.gated import ROWS_WORTH_TRANSPOSING
 from client_model.learning.cells.gru import Gru
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.cells.stacked import Stacked
@@ -134,6 +135,7 @@ PHONES = {
     "one token": ([1], 1),
     "equal short rows": ([2, 2, 2, 2], 4),
     "many batches": ([5, 1, 7, 2, 3, 3, 6, 1, 1, 4], 2),
+    "a batch of many tokens": ([7] * 13 + [5], 14),  # more than gated.ROWS_WORTH_TRANSPOSING
 }
 
 
@@ -147,6 +149,14 @@ def test_update_matches_automatic_differentiation(trainer, phone):
     assert error < 1e-4
     assert result.loss_sum == pytest.approx(loss_sum, rel=1e-5)
     assert result.num_tokens == sum(PHONES[phone][0])
+
+
+def test_phones_are_trained_on_both_sides_of_where_the_kernel_is_transposed():
+    rows = [
+        int(batches[0].sum() - batches[0, 0])
+        for batches in (make_phone(*p, seed=1)[0].step_rows for p in PHONES.values())
+    ]
+    assert min(rows) < ROWS_WORTH_TRANSPOSING <= max(rows)
 
 
 @pytest.mark.parametrize("cell", CELLS)

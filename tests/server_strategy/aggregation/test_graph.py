@@ -1,5 +1,6 @@
 """The graph's size is that of published examples, its bounds hold when counted, and it is what it is said to be."""
 
+from contextlib import suppress
 from fractions import Fraction
 from itertools import combinations
 from math import comb, floor
@@ -15,6 +16,7 @@ from server_strategy.aggregation.graph import (
     GraphSize,
     draw_ring,
     graph_size,
+    least_roster,
     neighbours_on,
     sparse_threshold,
     upper_tail,
@@ -119,6 +121,18 @@ def test_few_phones_are_all_neighbours_and_more_are_sparse():
         assert graph_size(phones, Assumptions()).complete
     assert not graph_size(65, Assumptions()).complete
     assert graph_size(8, Assumptions()) == GraphSize(8, 7, 5, 6, True)
+
+
+@pytest.mark.parametrize(("agreed", "least"), [(20, 16), (20, 6), (200, 160), (200, 60)])
+def test_a_smaller_round_needs_fewer_vectors_and_never_fewer_than_a_sum_has_to_be_of(agreed, least):
+    """As the privacy statement says it: what a whole round needs is no bound for the others."""
+    assumptions = Assumptions(least_phones=least)
+    needed = []
+    for phones in range(least_roster(agreed, assumptions), agreed + 1):
+        with suppress(ConfigError):  # too few: such a round has no sum
+            needed.append(graph_size(phones, assumptions, agreed).least_survivors)
+    assert max(needed) == needed[-1] and min(needed) >= least
+    assert agreed == 20 or min(needed) < needed[-1]
 
 
 def test_a_share_of_few_phones_is_still_a_phone():

@@ -61,7 +61,18 @@ def test_another_attempt_at_a_release_has_noise_of_its_own(mechanism, quantile):
         np.testing.assert_array_equal(later, first.release(np.zeros(5), GOAL, 4))
 
 
-@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt"])
+@pytest.mark.parametrize("quantile", [None, 0.5])
+def test_independent_noise_goes_on_from_a_state_that_forgot_it(quantile):
+    plan = make_plan("gaussian", clip_quantile=quantile)
+    whole, again = ProtectedSum(plan, NoiseKey.seeded(3)), ProtectedSum(plan, NoiseKey.seeded(3))
+    play(whole, 5)
+    again.load_state(without_noise(whole.state()))
+    for _ in range(2):
+        np.testing.assert_array_equal(again.release(np.ones(5), GOAL, 4), whole.release(np.ones(5), GOAL, 4))
+    assert again.clip_norm == whole.clip_norm
+
+
+@pytest.mark.parametrize("mechanism", ["tree", "banded", "blt"])
 def test_a_state_that_forgot_its_noise_has_no_draw_in_it_and_releases_nothing(mechanism):
     plan = make_plan(mechanism, clip_quantile=0.5)
     first, second = ProtectedSum(plan, NoiseKey.fresh()), ProtectedSum(plan, NoiseKey.fresh())

@@ -194,7 +194,7 @@ def test_releases_that_were_made_again_are_said_where_there_are_any():
     plan, spent, content, page = statement()
     assert content["spent"]["repeated_releases"] == 0 and "made again" not in page
     again = replace(spent, repeated_releases=2)
-    assert "| releases made again after a resume | 0 | 2 |" in privacy_markdown(plan, again, FACTS)
+    assert "| releases beside those of these weights | 0 | 2 |" in privacy_markdown(plan, again, FACTS)
 
 
 @pytest.mark.parametrize("modelled", [None, 4000])

@@ -117,7 +117,7 @@ def test_a_node_and_a_renewed_server_are_added_under_the_same_authority(keys):
 REFUSED = {
     "a server that is there": (["localhost"], [], "server.key: expected no such file, since keys .* found one"),
     "a node that is there": ([], ["rome", "berlin"], "nodes/berlin: expected no such file, .* found one"),
-    "nothing to make": ([], [], "^--hosts and --nodes: expected at least one of them, found neither$"),
+    "nothing to make": ([], [], "^--hosts, --nodes and --signers: expected at least one of them, found none$"),
     "a port": (["localhost:9092"], [], "^--hosts: expected names and addresses .*, found 'localhost:9092'$"),
     "half an address": (["127.0.0"], [], "^--hosts: expected names and addresses"),
     "a star": (["*.example.org"], [], "^--hosts: expected names and addresses"),

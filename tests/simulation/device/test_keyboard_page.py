@@ -28,13 +28,17 @@ from client_model.tflite.interpreter import FileSteps, open_interpreter
 from client_model.tflite.reference_vectors import completions, ids_of
 from simulation.device.keyboard_server import PAGE, KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
+from simulation.studies.phone_story.showing import story_as_json
+from simulation.studies.phone_story.words import story_of
 from tests.simulation.device.keyboard_model import SHAPE, VOCABULARY, export_small_model
 from tests.simulation.device.test_model_card import PRIVACY
+from tests.simulation.studies.phone_story.test_words import HISTORIES, config_of
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 BOTH_ENGINES = pytest.mark.parametrize("server", ["litert", "local"], indirect=True)
 NOTHING = "\N{EN DASH}"
+STORY = story_as_json(story_of(HISTORIES[1], config_of()))  # of a phone that was asked six times
 BLOCKED = set((PAGE / "blocklist.txt").read_text().split())
 _QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1000,900"),
@@ -68,7 +72,7 @@ def server(request, small_models):
             litert = litert_files()
         except LiteRtUnavailableError as error:
             pytest.skip(f"LiteRT.js is not to be had here: {error}")
-    found = KeyboardServer([open_model(root) for root in small_models], litert, "as asked for", 0)
+    found = KeyboardServer([open_model(root) for root in small_models], litert, "as asked for", 0, story=STORY)
     threading.Thread(target=found.serve_forever, daemon=True).start()
     yield found
     found.shutdown()
@@ -80,7 +84,8 @@ class Page:
 
     def __init__(self, browser, server):
         self.browser = browser
-        browser.get(server.address)
+        browser.get("about:blank")  # an address that differs in nothing or behind # alone is not loaded again
+        browser.get(server.page_address)
         WebDriverWait(browser, PATIENCE_S).until(lambda b: self.mark("ready") or self.mark("failed"))
         assert self.mark("ready"), self.shown("engine")
 
@@ -465,6 +470,15 @@ def test_two_models_side_by_side(page, small_models):
     page.wait_until_idle()
     assert page.text == f"we {wanted} "
     assert not any(b.is_enabled() for b in page.browser.find_elements(By.CSS_SELECTOR, "#strip-0 button"))
+
+
+def test_the_owner_of_a_phone_reads_what_left_it(page):
+    story, shown = json.loads(STORY), page.shown("left")
+    assert shown.startswith(story["title"])
+    for section in story["sections"]:
+        assert section["title"] in shown and all(paragraph in shown for paragraph in section["paragraphs"])
+        for row in section["rows"]:
+            assert " ".join(row) in shown
 
 
 def test_usable_without_a_mouse_and_with_a_screen_reader(page):

@@ -131,6 +131,32 @@ def test_a_training_file_that_was_written_since_is_there_after_a_reload(run, tmp
         server.server_close()
 
 
+def test_the_story_of_a_phone_is_told_to_who_knows_its_address_alone(run):
+    story = json.dumps({"title": "What left phone 00", "sections": []}).encode()
+    server = KeyboardServer([open_model(run)], {}, "for a test", 0, story=story)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address, _, key = server.page_address.partition("#")
+        assert address == server.address and len(key) >= 20
+        assert ask(server, "GET", f"/phone/{key}.json")[1] == story
+        for other in ("/phone/.json", "/phone/", f"/phone/{key[:-1]}.json"):
+            assert ask(server, "GET", other)[0] == 404
+        assert key.encode() not in ask(server, "GET", "/models.json")[1] + ask(server, "GET", "/")[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_page_says_how_to_name_a_phone_where_the_records_of_the_run_are(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    (folder / "checkpoints").mkdir()
+    records = ["config.toml", "rounds.jsonl", "privacy_ledger.jsonl", "checkpoints/checkpoint-000001.npz"]
+    for name in records:
+        assert open_model(folder).describe(0)["phone_command"] is None
+        (folder / name).write_text("")
+    assert open_model(folder).describe(0)["phone_command"].endswith(f"keyboard_demo.py {folder} --phone NAME")
+
+
 @pytest.mark.parametrize("path", ["/../pyproject.toml", "/models/0/../../x", "/models/1/keyboard.tflite", "/%2e%2e/x"])
 def test_nothing_else_is_served(server, path):
     assert ask(server, "GET", path)[0] == 404

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from client_model.text import population
 from simulation.flags import parse_simulate
+from simulation.run import accepted_input
 from simulation.run.accepted_input import accept_input
+from typefleet.errors import ConfigError
 
 
 def phones(people, seed):
@@ -31,3 +34,26 @@ def test_a_fleet_larger_than_the_people_trains_on_text_of_those_who_train_alone(
     assert set(further) <= set(accepted.training_phones.tolist())
     assert not set(further) & {*accepted.held_out_phones.tolist(), *accepted.counted_phones.tolist()}
     assert set(accepted.counted_phones.tolist()) == set(accepted.training_phones.tolist()) - set(further.tolist())
+
+
+def not_yet(*_, **__):
+    raise AssertionError("the text was read first")
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("no/such/file", "expected a file of 64 hexadecimal digits, found none"),
+        ("env:TYPEFLEET_NO_SUCH_VARIABLE", "expected the name of a variable that is set"),
+        ("passphrase:SHORT", "expected a passphrase of at least 12 characters"),
+    ],
+)
+def test_a_storage_key_that_cannot_be_used_is_refused_before_the_text_is_read(key, found, monkeypatch):
+    monkeypatch.setenv("SHORT", "words")
+    config = parse_simulate(["--storage.key", key]).run
+    with monkeypatch.context() as patched, pytest.raises(ConfigError, match=found):
+        patched.setattr(accepted_input, "prepare_population", not_yet)
+        accept_input(config)
+    with pytest.raises(ConfigError, match=found):  # of other commands that read the text for themselves
+        monkeypatch.setattr(population, "tokenised_folder", not_yet)
+        population.prepare_population(config.data, 0, None, storage_key=key)

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulation.files import write_text_atomically
-from simulation.run.checkpoint import CheckpointError, flattened, load_newest_checkpoint, nested, save_checkpoint
+from simulation.run.checkpoint import (
+    CheckpointError,
+    flattened,
+    load_newest_checkpoint,
+    nested,
+    numbered,
+    path_of,
+    rewrite_earlier,
+    save_checkpoint,
+)
 from typefleet.errors import ConfigError, MachineError
 
 
@@ -133,3 +142,28 @@ def test_a_text_that_is_none_is_damage(tmp_path, text):
     np.savez(tmp_path / "checkpoint-000001.npz", about=np.frombuffer(text, np.uint8))
     with pytest.raises(MachineError):
         load_newest_checkpoint(tmp_path)
+
+
+def test_what_is_left_after_each_write_is_what_the_rule_keeps(tmp_path):
+    for n in range(0, 101, 5):
+        save(tmp_path, n, keep="spaced")
+    assert list(numbered(tmp_path)) == [0, 45, 60, 75, 85, 90, 95, 100]
+
+
+def test_files_of_other_names_are_neither_counted_nor_deleted(tmp_path):
+    mine = tmp_path / "checkpoint-000001 (copy).npz"
+    mine.write_bytes(b"mine")
+    for n in range(5):
+        save(tmp_path, n, keep=1)
+    assert list(numbered(tmp_path)) == [4] and mine.read_bytes() == b"mine"
+
+
+def test_earlier_ones_are_written_again_and_what_nobody_can_read_goes(tmp_path):
+    for n in range(4):
+        save(tmp_path, n, keep="all")
+    path_of(tmp_path, 1).write_bytes(b"damaged, and may hold anything")
+    rewrite_earlier(tmp_path, 3, lambda state: {**state, "strategy": {"noise": {"releases": np.array(-1)}}})
+    assert list(numbered(tmp_path)) == [0, 2, 3]
+    for n, path in numbered(tmp_path).items():
+        with np.load(path) as stored:
+            assert stored["strategy/noise/releases"] == (3 if n == 3 else -1) and (stored["weights"] == n).all()

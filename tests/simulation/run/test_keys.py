@@ -148,7 +148,7 @@ def test_what_depends_on_phones_is_covered_only_if_it_was_released():
             "strategy/noise/clip_norm",
         ),
         *("strategy/optimizer/*", "strategy/versions/*", "vectors.expected.*"),
-        *("*.bytes", "*.sha256", "*.weights_sha256"),
+        *("*.bytes", "*.sha256", "*.weights_sha256", "files.model/weights.npz"),
     }
     for key in ("loss", "tokens", "clipped_share", "rejected", "failed.abc", "abandoned"):
         assert row_of(key, keys.ROUNDS, METRICS).source.guarantee is Guarantee.NOT_COVERED
@@ -173,7 +173,7 @@ def read(folder: Path) -> dict[str, tuple[set[str], tuple[keys.Keys, ...]]]:
     from simulation.device.model_card import read_inside
 
     content = {path.name: dotted_keys(json.loads(path.read_text())) for path in folder.glob("*.json")}
-    lines = {name: set() for name in ("rounds.jsonl", "privacy_ledger.jsonl")}
+    lines = {name: set() for name in ("rounds.jsonl", "privacy_ledger.jsonl", "audit_trail.jsonl")}
     for name, found in lines.items():
         for line in (folder / name).read_text().splitlines():
             found |= dotted_keys(json.loads(line))
@@ -190,6 +190,7 @@ def read(folder: Path) -> dict[str, tuple[set[str], tuple[keys.Keys, ...]]]:
         "rounds.parquet": (columns["rounds.parquet"], keys.ROUNDS),
         "held_out.parquet": (columns["held_out.parquet"], keys.HELD_OUT_PHONES),
         "privacy_ledger.jsonl": (lines["privacy_ledger.jsonl"], keys.LEDGER),
+        "audit_trail.jsonl": (lines["audit_trail.jsonl"], keys.TRAIL),
         "checkpoints": (arrays, keys.CHECKPOINTS),
         "tensorboard": (tags_in(folder / "tensorboard"), keys.CURVES),
         "config.toml": (set(result_settings(read_config(folder / "config.toml"))), keys.CONFIG),
@@ -238,22 +239,35 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
     scripts = {
         "model/manifest.sig",
         "privacy_head.sig",
+        "release_signatures.json",
+        "model/release_signatures.json",
         "personalisation.json",
         "personalisation.png",
         "audit.json",
         "audit.html",
+        "assessment.json",
+        "assessment.html",
+        "assessment.md",
         "words_told.png",
         "memorisation.png",
         "memorisation_groups.png",
         "membership.png",
         "poison.png",
     }
-    scripts |= {"deletions.jsonl", "storage_key.json"}  # the second only of a run with a storage key
+    scripts |= {"deletions.jsonl", "forgotten.jsonl", "storage_key.json"}  # the last only of a run with a storage key
     assert {one.name for one in ARTEFACTS} - written == scripts | {"mlflow/", "wandb/"}
     found["participation.json"].add("consent.origin")  # where owners may refuse
     found["participation.json"] |= {"not_shown.why", "text"}  # with --aggregation.protocol, which has null as text
     found["privacy_ledger.jsonl"] |= {"sum", "vectors_digest"}  # where phones add the noise
     found["card"].add("privacy.statement_with_earlier_runs")  # of a run that starts from another one
     found["card"].add("audit.quick")  # of a release that an audit allowed
-    for name in ("checkpoints", "card", "manifest", "test_vectors.json", "privacy_ledger.jsonl", "participation.json"):
+    for name in (
+        "audit_trail.jsonl",
+        "checkpoints",
+        "card",
+        "manifest",
+        "test_vectors.json",
+        "privacy_ledger.jsonl",
+        "participation.json",
+    ):
         assert unused(found[name], read(straight[0])[name][1]) == [], name

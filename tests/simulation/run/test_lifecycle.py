@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from simulation.flags import parse_simulate
-from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint
+from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, numbered
 from simulation.run.directory import RunDirectory
-from simulation.run.lifecycle import start_run
+from simulation.run.lifecycle import checkpoint, start_run
 from simulation.run.preparation import prepare
 from simulation.run.progress import RunProgress
 from simulation.start import _is_finished
@@ -102,3 +102,26 @@ def test_a_whole_one_goes_on(prepared_copy):
     run = open_run(prepared, resume=True)
     assert (run.flat == before.state["weights"]).all() and run.salt == before.about["salt"]
     assert RunDirectory(folder).read_rounds() == []
+
+
+@pytest.mark.parametrize(("keep", "left"), [("2", [2]), ("spaced", [0, 1, 2]), ("all", [0, 1, 2])])
+def test_a_run_that_is_over_has_no_checkpoint_with_a_state_of_its_noise(tmp_path, keep, left):
+    """The noise of a tree or a bank of filters is a sum that gives earlier draws away."""
+    flags = ["--engine.keep-checkpoints", keep, "--privacy.mechanism", "blt", "--output-dir", str(tmp_path / "run")]
+    run = open_run(prepare(parse_simulate([*map(str, TINY), *flags]).run), resume=False)
+    folder = run.directory.checkpoints
+    for number in (1, 2):
+        run.totals.server_round = number
+        run.strategy.protected_sum.release(np.zeros(len(run.flat)), 8, 8)
+        checkpoint(run)
+    with_noise = {name for path in folder.iterdir() for name in arrays_of_noise(path)}
+    assert len(with_noise) > 2
+    checkpoint(run, forget_noise=True)
+    assert list(numbered(folder)) == left
+    for path in numbered(folder).values():
+        assert arrays_of_noise(path) == {"releases", "clip_norm", "forgotten"}
+
+
+def arrays_of_noise(path):
+    with np.load(path) as stored:
+        return {name.removeprefix("strategy/noise/") for name in stored.files if name.startswith("strategy/noise/")}

@@ -53,6 +53,9 @@ def test_encryption_changes_no_bit_and_what_is_sealed_shows_no_word(tmp_path, me
         assert checkpoints and all(is_sealed(path) is bool(own) for path in checkpoints)
         assert is_sealed(folder / "run" / "held_out.parquet") is bool(own)
         assert (folder / "run" / ENVELOPE).exists() is bool(own)
+        stated = json.loads((folder / "run" / "privacy.json").read_text())["handling"]
+        assert ("with a key of the run's own that a storage key from a file wraps" in stated["at_rest"]) is bool(own)
+        assert stated["consent"].startswith("Nobody was asked")
         assert len(read_phone_counts(folder / "run" / "held_out.parquet").phones) == 4
     assert found["plain"] == found["sealed"]
     for content in files_in(tmp_path / "sealed").values():
@@ -67,7 +70,9 @@ def test_a_run_goes_on_with_its_key_from_wherever_that_lies_now(stopped, capsys)
     wrong = key_file(stopped.root / "wrong", OTHER)
     with pytest.raises(ConfigError, match=r"expected the storage key of fingerprint .* found another one"):
         played("--resume", stopped.run, "--storage.key", wrong)
-    assert {name: text for name, text in files_in(stopped.run).items() if name.name != ".lock"} == before
+    changed = {name for name, text in files_in(stopped.run).items() if before.get(name) != text}
+    assert {name.name for name in changed} <= {".lock", "audit_trail.jsonl"}
+    assert before.keys() <= files_in(stopped.run).keys()
     played("--resume", stopped.run, "--storage.key", moved)
     assert json.loads((stopped.run / "summary.json").read_text())["rounds_completed"] == 2
     assert json.loads((stopped.run / ENVELOPE).read_text())["place"] == str(moved)

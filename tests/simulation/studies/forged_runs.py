@@ -15,13 +15,14 @@ from client_model.tflite.export_folder import sign_folder
 from server_strategy.privacy.ledger import PrivacySpent, decode_labels, encode_labels, recompute
 from server_strategy.privacy.ledger_lines import chained
 from server_strategy.privacy.ledger_reading import plan_on_record
+from simulation.audit_trail import TRAIL
 from simulation.files import write_npz_atomically
 from simulation.run.directory import stored_weights_sha256
 from simulation.run.ledger_head import for_manifest, head_of, sign_head, write_head
 from simulation.run.statement_pages import facts_from, statement_pages, write_pages
 
 KEPT = ("config.toml", "privacy.json", "privacy.md", "privacy_ledger.jsonl", "privacy_head.json", "summary.json")
-ALSO = ("participation.json", "rounds.jsonl", "model")
+ALSO = ("participation.json", "rounds.jsonl", TRAIL, "model")
 OWN_KEY, OTHER_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 
 Forge = Callable[[Path], None]
@@ -468,6 +469,10 @@ def _elsewhere() -> list[Forgery]:
         ("a round less", lines(lambda said: said[:-1], "rounds.jsonl"), "rounds.jsonl"),
         ("head", text("privacy_head.json", '"lines": 4', '"lines": 5'), "privacy_head.json"),
         ("a key more in the head", text("privacy_head.json", "{", '{"certified": 1,'), "another key more"),
+        ("no trail", without(TRAIL), f"{TRAIL}: it is not there"),
+        ("a trail cut off", lines(lambda said: [], TRAIL), f"{TRAIL}: expected a line whose hash"),
+        ("a line of the trail less", lines(lambda said: said[1:], TRAIL), f"{TRAIL}:1: expected"),
+        ("a name in the trail", text(TRAIL, '"user": "', '"user": "x'), f"{TRAIL}:1: expected"),
         ("a draft of a key of the noise", zeros(".noise_secret-1a2b"), r"\.noise_secret-1a2b"),
         ("all but the manifest", keeping("model/manifest.json", others), "manifest.json"),
     ]

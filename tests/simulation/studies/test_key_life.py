@@ -1,14 +1,17 @@
 """Keys that are wrapped anew, and keys that are erased: by the commands, on folders of runs and of caches."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from client_model.config import DataConfig
+from client_model.text.cache import take_away
 from client_model.text.population import PopulationSpec, open_population, prepare_population
 from simulation.commands import rotate_key, shred
 from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
+from simulation.run.ledger_head import HEAD
 from simulation.run.lock import RunInUseError, only_writer
 from simulation.storage.deletion_log import read_log
 from simulation.storage.run_files import begin_storage, write_secret
@@ -117,6 +120,10 @@ def test_shredding_is_said_first_and_then_done_and_recorded(runs, capsys, tmp_pa
     shred.main([str(runs[0])])
     shown = capsys.readouterr().out
     assert "would be erased, and with it 2 files" in shown and "nothing was erased" in shown
+    assert f"{runs[0]}: the run has not ended, and could not go on without its key" in " ".join(shown.split())
+    (runs[1] / HEAD).touch()
+    shred.main([str(runs[1])])
+    assert "has not ended" not in capsys.readouterr().out
     assert data_key_of(runs[0])
     copy = shutil.copytree(runs[0] / "checkpoints", tmp_path / "backup" / "checkpoints").parent
     shred.main([str(runs[0]), "--apply"])
@@ -129,6 +136,31 @@ def test_shredding_is_said_first_and_then_done_and_recorded(runs, capsys, tmp_pa
     with pytest.raises(ConfigError, match="nothing that is encrypted"):
         shred.main([str(runs[0]), "--apply"])
     assert load_newest_checkpoint(runs[1] / "checkpoints")  # the other run has a key of its own
+
+
+def test_a_tokenised_file_that_a_kill_left_half_removed_can_be_read_by_nobody(spec, monkeypatch):
+    folder = Path(spec.cache_folder)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    for step in ("rename", "rmtree"):  # before its files are out of sight, and before they are deleted
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Path if step == "rename" else shutil, step, killed)
+            take_away(folder)
+        left = [path.parent for path in folder.parent.rglob("*.npy")]
+        assert left and not any(is_encrypted(one) for one in left)
+
+
+def test_who_erases_at_the_same_time_as_another_is_told_that_nothing_was_there(runs, monkeypatch):
+    opened = os.open
+
+    def erased_meanwhile(path, flags, *rest):
+        Path(path).unlink()
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", erased_meanwhile)
+    assert not envelope.shred(runs[0])
 
 
 def test_a_run_that_is_named_twice_is_one_and_erased_twice_has_one_line(runs, keys, capsys):

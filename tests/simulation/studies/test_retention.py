@@ -11,11 +11,9 @@ import pytest
 
 from client_model.config import DataConfig
 from client_model.text.population import open_population, prepare_population
-from server_strategy.privacy.ledger_lines import chained
 from simulation.commands import check_privacy, retain
 from simulation.run.artefacts import ARTEFACTS
 from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint
-from simulation.storage import deletion_log
 from simulation.storage.deletion_log import LOG, Deletion, read_log, record_deletion
 from simulation.storage.run_files import begin_storage, read_secret, write_secret
 from simulation.studies.retention import (
@@ -30,6 +28,8 @@ from simulation.studies.retention import (
 from simulation.studies.retention_report import retain as show
 from tests.conftest import ROOT
 from tests.simulation.storage.encrypted_run import DIGITS, TINY, key_file, played, write_messages
+from typefleet import chained_log
+from typefleet.chained_log import chained
 from typefleet.errors import ConfigError, InputError
 from typefleet.sealed.envelope import ENVELOPE, data_key_of, is_encrypted
 
@@ -117,7 +117,7 @@ def test_an_expired_run_still_holds_what_it_claims_and_says_what_is_gone(tmp_pat
     left = {path.name for path in root.iterdir()}
     assert left == {
         *("model", "privacy.json", "privacy.md", "privacy_head.json", "privacy_ledger.jsonl"),
-        *("config.toml", "summary.json", LOG, ".lock"),
+        *("config.toml", "summary.json", LOG, "audit_trail.jsonl", ".lock"),
     }
     capsys.readouterr()
     key.unlink()
@@ -125,7 +125,7 @@ def test_an_expired_run_still_holds_what_it_claims_and_says_what_is_gone(tmp_pat
     said = " ".join(capsys.readouterr().out.split())
     assert "privacy.json agrees" in said and "deleted on 20" in said and "as deletions.jsonl says" in said
     (root / ENVELOPE).write_text("{}")  # what was erased is there again
-    assert check_privacy.main([str(root)]) == 1 and "was erased, and is there again" in capsys.readouterr().err
+    assert check_privacy.main([str(root)]) == 1 and "was to be erased, and is there" in capsys.readouterr().err
     (root / ENVELOPE).unlink()
     lines = (root / LOG).read_text().splitlines()
     (root / LOG).write_text("\n".join([lines[0], *lines[2:]]) + "\n")
@@ -242,7 +242,7 @@ def test_two_at_once_write_one_log_with_each_deletion_in_it_once(tmp_path, monke
         time.sleep(0.001)  # between reading the last line and writing the next, so that the other has its turn there
         return chained(body, previous)
 
-    monkeypatch.setattr(deletion_log, "chained", chained_slowly)
+    monkeypatch.setattr(chained_log, "chained", chained_slowly)
     for number in range(20):
         entry(tmp_path, number)
     found = look_at_caches(tmp_path, {"caches": 14})

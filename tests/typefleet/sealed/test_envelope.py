@@ -134,7 +134,7 @@ def test_scrypt_is_that_of_the_standard():
     """RFC 7914, section 12: scrypt("pleaseletmein", "SodiumChloride", N = 16384, r = 8, p = 1), its first 32 bytes."""
     expected = "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
     salt = Scrypt(b"SodiumChloride".hex(), log_n=14)
-    assert keys._of_passphrase("pleaseletmein", salt).key.hex() == expected
+    assert keys.key_of_passphrase("pleaseletmein", salt).key.hex() == expected
 
 
 @pytest.mark.parametrize(

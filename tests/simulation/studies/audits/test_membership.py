@@ -151,7 +151,7 @@ def test_a_run_tells_who_was_a_member_and_its_file_too(run):
 def test_a_run_without_checkpoints_or_with_few_people_is_not_measured(run, tmp_path, monkeypatch):
     training = SimpleNamespace(subject=run)
     found, (one,) = membership_of_run(training, tmp_path, rounds=2, shadows=2)
-    assert not found and one.value is None and "no usable one" in one.why
+    assert not found and one.value is None and "expected a checkpoint, found none" in one.why
     monkeypatch.setattr(membership_of_run_module, "members_of", lambda *_: np.arange(5))
     found, (one,) = membership_of_run(training, run.run_dir, rounds=2, shadows=2)
     assert not found and one.value is None and "5 members and 90 others" in one.why

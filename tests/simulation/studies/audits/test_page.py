@@ -45,6 +45,8 @@ def test_the_verdict_comes_first(attacks, fell, said):
     assert verdict(audit) == (fell, said)
     text = page_of(audit, {})
     assert said in text and text.index(said) < text.index("<nav")
+    bar = " above" if fell else " within" if said.startswith("No bound fell") else ""  # red, green, neither
+    assert f'<div class="verdict{bar}" role' in text
     assert ("This keyboard failed its audit" in text) is fell
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from client_model.config import DataConfig
+from client_model.text.formats.base import DataError
 from client_model.text.personal.kinds import Kind
 from client_model.text.personal.scanner import Scanner
 from client_model.text.population import read_text
@@ -86,12 +87,33 @@ def test_no_word_of_the_text_is_in_the_report(path, tmp_path, script_here):
         (["--rounds", "3"], "--rounds: expected only for a run that trains, found it for one that does not"),
         (["x", "--data.path", "y"], "the text: expected DATA or --data.path, found both"),
         (["x", "--check-scanner"], "--check-scanner: expected no text"),
+        (["x", "--data.keep-days", "3"], "--data.keep-days: expected only for a run that trains, found it for one"),
+        (["x", "--data.keep-messages", "3"], "--data.keep-messages: expected only for a run that trains"),
+        (["x", "--data.keep-tokens", "3"], "--data.keep-tokens: expected only for a run that trains"),
+        (["--data.time-column", "t"], "--data.time-column: expected only with --data.path and a format that names"),
     ],
 )
 def test_bad_input_is_one_line(arguments, said, script_here, tmp_path):
     done = script_here("audit_data.py", *arguments, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith(f"error: {said}") and done.stderr.count("\n") == 1
     assert not (tmp_path / "data_audit").exists()
+
+
+def test_the_columns_are_those_of_the_text_however_it_is_named(tmp_path, script_here):
+    path = tmp_path / "m.csv"
+    path.write_text("who,what,when\nu1,later,2026-01-02\nu1,first,2026-01-01\n")
+    columns = ("--data.user-column", "who", "--data.text-column", "what", "--data.time-column", "when")
+    for named in ((path,), ("--data.path", path)):
+        done = script_here("audit_data.py", *named, *columns, "--report-dir", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / "out" / "data_audit.json").read_text())["is_dated"]
+
+
+def test_a_text_that_is_marked_for_other_purposes_is_not_looked_at(path):
+    path.with_name("data.jsonl.purpose").write_text("spelling\nresearch\n")
+    with pytest.raises(DataError, match=r"^--data.purpose: expected one that .*data.jsonl.purpose names"):
+        audit_text(DataConfig(path=path))
+    assert audit_text(DataConfig(path=path, purpose="spelling")).messages == len(ROWS)
 
 
 def test_a_folder_that_cannot_be_made_is_named_by_its_flag(path, monkeypatch):

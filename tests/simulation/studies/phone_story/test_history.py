@@ -3,13 +3,17 @@
 import json
 import shutil
 from collections import Counter
+from copy import copy
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from server_strategy.privacy.ledger_lines import decode_labels
+from server_strategy.privacy.ledger_lines import decode_labels, read_ledger
 from simulation.flags import parse_simulate
+from simulation.run.checkpoint import CheckpointError
 from simulation.run.preparation import prepare
+from simulation.studies.phone_story import history as history_module
 from simulation.studies.phone_story.history import (
     ENDED,
     HELD_OUT,
@@ -22,6 +26,7 @@ from simulation.studies.phone_story.history import (
     RunHistory,
     role_of,
 )
+from simulation.studies.retention import delete_from_run, look_at_run
 from simulation.world.attempts import FAILED, INELIGIBLE, UPLOAD_FAILED
 from tests.simulation.conftest import WEIGHTS_ONLY
 from tests.simulation.engine_in_process import simulate
@@ -89,6 +94,19 @@ def test_a_phones_own_epsilon_is_of_its_own_part(histories):
         assert max(one.own_epsilon for one in everybody) == pytest.approx(everybody[0].epsilon)
 
 
+def test_sums_that_were_given_up_are_counted_beside_those_that_led_to_the_model(histories, tmp_path):
+    root, history = histories[1]
+    entries, _ = read_ledger(root / "privacy_ledger.jsonl")
+    last = entries[-1]
+    beside = {**last, "follows": last["follows"], "attempt": 1}  # the last release, made again of another sum
+    history = copy(history)
+    history._entries = [*entries, beside]
+    history._last = len(entries)
+    again = [history.of(f"#{phone}").given_up for phone in range(history.num_phones)]
+    assert sum(again) == len(decode_labels(last["participants"])) > 0 and max(again) == 1
+    assert not any(histories[1][1].of(f"#{phone}").given_up for phone in range(history.num_phones))
+
+
 def test_those_held_out_are_never_asked(histories):
     for _, history in histories:
         everybody = [history.of(f"#{phone}") for phone in range(history.num_phones)]
@@ -110,6 +128,27 @@ def test_another_ledger_is_said_and_nothing_is_told(histories, tmp_path):
     config.write_text(config.read_text().replace("failure_share = 0.2", "failure_share = 0.3", 1))
     with pytest.raises(ConfigError, match=r"^round \d+ of the run: expected to come out as its ledger has it"):
         RunHistory(tmp_path / "run")
+
+
+def test_who_is_nobody_is_refused_before_the_rounds_are_planned(histories, monkeypatch):
+    def not_yet(*_, **__):
+        raise AssertionError("the run was prepared first")
+
+    monkeypatch.setattr(history_module, "prepare", not_yet)
+    for root, _ in histories:
+        with pytest.raises(ConfigError, match=r"^--phone: expected a user id"):
+            RunHistory(root, ["nobody at all"])
+
+
+@pytest.mark.parametrize(("category", "what"), [("checkpoints", "checkpoints"), ("telemetry", "rounds.jsonl")])
+def test_an_expired_run_says_since_when_and_tells_nothing(histories, tmp_path, category, what):
+    root = shutil.copytree(histories[0][0], tmp_path / "run")
+    now_s = datetime(2027, 3, 4, 12, tzinfo=UTC).timestamp()
+    delete_from_run(root, look_at_run(root, {category: 1.0}, now_s), now_s)
+    with pytest.raises((ConfigError, CheckpointError)) as raised:
+        RunHistory(root)
+    assert str(raised.value).startswith(f"{root / what}: expected ")
+    assert str(raised.value).endswith("found none: deleted on 2027-03-04, as deletions.jsonl says")
 
 
 def test_no_run_is_one_line(tmp_path):

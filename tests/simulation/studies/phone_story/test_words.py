@@ -1,6 +1,9 @@
 """What is told, over all that a run can be."""
 
+import json
 import re
+import sys
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -9,6 +12,7 @@ import pytest
 from simulation.studies.phone_story.history import (
     COUNTED,
     ENDED,
+    FORGOTTEN,
     GIVEN,
     HELD_OUT,
     IN_SUM,
@@ -21,7 +25,9 @@ from simulation.studies.phone_story.history import (
     Asked,
     PhoneHistory,
 )
+from simulation.studies.phone_story.showing import print_story, story_as_json
 from simulation.studies.phone_story.words import story_of
+from simulation.tables import console_for
 
 VOWELS = re.compile(r"[aeiouy]+")
 
@@ -50,7 +56,16 @@ def config_of(protocol="none", noise_place="server", latency=None, goal=20):
 
 
 def history_of(
-    outcomes=(), *, epsilon=6.3, modelled=20_000, source="secret", words=GIVEN, role=TRAINS, sent=1000, counted=None
+    outcomes=(),
+    *,
+    epsilon=6.3,
+    modelled=20_000,
+    source="secret",
+    words=GIVEN,
+    role=TRAINS,
+    sent=1000,
+    counted=None,
+    given_up=0,
 ):
     asked = tuple(
         Asked(round=n, began_s=3600.0 * n, minutes=n, tokens=75, outcome=one, download_bytes=1000, upload_bytes=sent)
@@ -63,6 +78,7 @@ def history_of(
         label="00c0ffee00c0ffee",
         role=role,
         asked=asked,
+        given_up=given_up,
         rounds=9,
         releases=9,
         most_participations=5,
@@ -94,6 +110,11 @@ HISTORIES = [
     history_of(words=COUNTED, epsilon=None),
     history_of(words=COUNTED, counted=False),
     history_of([*ENDED.values()], sent=0),
+    history_of(given_up=2),
+    history_of([IN_SUM], given_up=1),
+    history_of(role=REFUSED, given_up=1, epsilon=None),
+    history_of(role=FORGOTTEN),
+    history_of(role=FORGOTTEN, given_up=2),
 ]
 CONFIGS = [config_of(*one) for one in product(("none", "secagg"), ("server", "phones"), (None, 0.5), (8, 20))]
 
@@ -165,7 +186,65 @@ def test_what_is_not_used_has_more_than_one_reason_and_leaving_is_of_real_phones
     assert "On a real phone you can leave" in text and "You can leave" not in text
 
 
+def test_what_never_was_is_said_as_one_says_it():
+    for history, said in ((HISTORIES[13], "did not take part"), (HISTORIES[1], "took part once")):
+        text = told(history, config_of())
+        assert f"Your phone {said}." in text and "not once" not in text and "0 times" not in text
+    assert "Its work was never used." in told(HISTORIES[13], config_of())
+    unchanged = told(replace(history_of(), most_participations=0, epsilon=None, plan=history_of().plan), config_of())
+    assert "has not changed in this run so far" in unchanged and "unknown" not in unchanged.split("For it alone")[0]
+
+
+def test_a_message_is_always_what_somebody_typed():
+    for history, config in product(HISTORIES, CONFIGS):
+        text = told(history, config)
+        assert "A message here is what somebody typed" in text and "small messages" not in text
+
+
+def test_the_keyboard_page_has_the_same_words():
+    story = story_of(HISTORIES[1], config_of())
+    shown = json.loads(story_as_json(story))
+    assert shown["title"] == story.title
+    for there, section in zip(shown["sections"], story.sections, strict=True):
+        assert (there["title"], tuple(there["paragraphs"])) == (section.title, section.paragraphs)
+        assert tuple(map(tuple, there["rows"])) == section.rows
+
+
+def test_the_table_keeps_its_shape_on_a_usual_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_story(console_for(sys.stdout), story_of(HISTORIES[1], config_of()))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("words read" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("role", [TRAINS, REFUSED, HELD_OUT, SMALL])
+@pytest.mark.parametrize("outcomes", [[], [IN_SUM]])
+@pytest.mark.parametrize("epsilon", [6.3, None])
+def test_what_left_in_rounds_that_were_played_again_is_told_as_well(role, outcomes, epsilon):
+    text = told(history_of(outcomes, role=role, given_up=2, epsilon=epsilon), config_of())
+    assert "added in twice in rounds that were later played again" in text and "cannot be called back" in text
+    for untrue in (
+        "Nothing left it",
+        "never asked",
+        "No change to the keyboard",
+        "cannot give you away",
+        "nothing from",
+        "did not train.",
+    ):
+        assert untrue not in text
+    assert "was not hidden" in text
+    assert epsilon is None or f"Your phone took part {'3 times' if outcomes else 'twice'}." in text
+
+
 def test_there_is_a_row_for_each_time():
     rows = story_of(HISTORIES[1], config_of()).sections[2].rows
     assert [row[0] for row in rows[1:]] == [f"2026-01-05 0{n}:00" for n in range(1, 7)]
     assert [row[3] for row in rows[1:]] == ["60 seconds", *(f"{n} minutes" for n in range(2, 7))]
+
+
+def test_a_phone_that_was_taken_out_is_told_so_and_what_went_out_before():
+    gone, never = (told(one, config_of()) for one in (HISTORIES[-1], HISTORIES[-2]))
+    assert "taken out of the run" in gone and "twice" in gone and "cannot be called back" in gone
+    assert "out for good" in gone and "No change to the keyboard was sent from this phone" not in gone
+    assert "cannot be called back" not in never and "does not shape the keyboard" in never

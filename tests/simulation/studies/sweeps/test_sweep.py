@@ -13,6 +13,7 @@ import pytest
 
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
 from server_strategy.privacy.accounting import epsilon_by_rdp
+from simulation import audit_trail
 from simulation.flags import read_config
 from simulation.run.directory import RunDirectory
 from simulation.studies.sweeps.carry_out import carry_out
@@ -39,6 +40,8 @@ def test_a_sweep_leaves_runs_tables_and_a_figure(whole):
         recalls = [json.loads((run / "summary.json").read_text())["top1_recall"] for run in runs.values()]
         assert list(trial.values.values()) == recalls and trial.reached.mean == pytest.approx(sum(recalls) / 2)
         assert 'people = "validation"' in (runs[0] / "config.toml").read_text()
+        begin, end = (line.says for line in audit_trail.FORM.read(runs[0]).lines)
+        assert (begin["command"], end["exit_code"]) == ("sweep", 0)
         if trial is not best:
             assert trial.behind_best.mean == pytest.approx(best.reached.mean - trial.reached.mean)
     table = pq.read_table(folder / "results.parquet").to_pylist()

@@ -1,0 +1,10 @@
+"""Take phones out of a run; see simulation/commands/forget.py."""
+
+import sys
+
+import simulation.early_signals  # noqa: F401  before anything else
+from simulation.commands.forget import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

@@ -1,0 +1,10 @@
+"""Show what it costs to forget phones; see simulation/commands/price_forgetting.py."""
+
+import sys
+
+import simulation.early_signals  # noqa: F401  before anything else
+from simulation.commands.price_forgetting import main
+from simulation.flags import run_door
+
+if __name__ == "__main__":
+    sys.exit(run_door(lambda: main(sys.argv[1:])))

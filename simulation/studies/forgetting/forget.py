@@ -1,0 +1,304 @@
+"""Take phones out of a run: say what it takes, put it on record, and let the run go on without them.
+
+Everything that keeps the phones out is the run's own (`simulation.run.forgotten`, `simulation.run.going_back`): once
+the request is on record, whoever resumes the run carries it out. Here is what a person sees of it, and the cache.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.quiet import import_tensorflow_quietly
+from client_model.text.cache import EntryInUseError, NoEntryError, held_alone, take_away
+from client_model.text.population import PopulationSpec, phone_labels
+from server_strategy.privacy.ledger_lines import decode_labels, life_begins, read_ledger
+from server_strategy.privacy.ledger_paths import way_to
+from server_strategy.privacy.ledger_reading import plan_on_record, recompute
+from server_strategy.state import branch, leaf
+from simulation.config import RunConfig, settled
+from simulation.flags import read_config
+from simulation.run.accepted_input import AcceptedInput, accept_input
+from simulation.run.checkpoint import newest_about, totals_of
+from simulation.run.directory import RunDirectory
+from simulation.run.forgotten import Request, record_request
+from simulation.run.lock import only_writer
+from simulation.steps import steps_shown_on
+from simulation.storage.deletion_log import Deletion, record_deletion
+from simulation.studies.phone_story.finding import find_phone
+from simulation.subcommands import command
+from simulation.tables import console_for, print_facts
+from typefleet.errors import ConfigError, expected, unwritable
+from typefleet.sealed.envelope import is_encrypted
+from typefleet.steps import step
+from typefleet.untrusted.limits import RECORD_BYTES
+from typefleet.untrusted.opening import read_bytes
+
+if TYPE_CHECKING:
+    from simulation.run.lifecycle import Run
+
+Play: TypeAlias = "Callable[[RunConfig], Run]"
+_FLAG, _DAY_S = "--phones", 86_400.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What it takes to forget phones.
+
+    Attributes:
+        phones: that are to go, with those that hold messages drawn from theirs, and with those that are gone.
+        named: of them, that somebody named now and that are not gone.
+        of_fleet: phones in the fleet.
+        took_part: of them, that are in a sum of the run.
+        first_round: of the first such sum; None: they are in none.
+        back_to: the round after which the run goes on; 0: its beginning.
+        done: completed rounds that it has.
+        kept: of them, that stay.
+        rounds: completed rounds when it is over.
+        epsilon: spent by now; None without noise.
+        most_epsilon: once it is over, at most.
+        budget: epsilon above which the run makes no release; None: there is none.
+        other_words: whether the run's words were counted, and are others without the phones.
+        words_with_noise: whether its words were chosen with noise, and stay.
+        repeatable: whether the noise follows from the seed.
+    """
+
+    phones: int
+    named: int
+    of_fleet: int
+    took_part: int
+    first_round: int | None
+    back_to: int
+    done: int
+    kept: int
+    rounds: int
+    epsilon: float | None
+    most_epsilon: float | None
+    budget: float | None
+    other_words: bool
+    words_with_noise: bool
+    repeatable: bool
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the model stays, since the phones are not in it."""
+        return self.kept == self.rounds
+
+
+def forget(out: TextIO, root: Path, names: Sequence[str], *, play: Play, dry_run: bool = False) -> bool:
+    """Take phones out of a run, or say what that would take.
+
+    Args:
+        out: where to.
+        root: folder of the run.
+        names: of the phones, see `find_phone`; or one file with a name a line.
+        play: lets the run of these settings go on, as --resume does.
+        dry_run: change nothing.
+
+    Returns:
+        Whether it is done; False if it was interrupted, and is to be gone on with.
+
+    Raises:
+        RunInUseError: another process is working on the run.
+        ConfigError: there is no such run or no such phone, or too few are left.
+        CheckpointError, LedgerError: the run's records are missing or damaged.
+    """
+    config = replace(settled(read_config(root / "config.toml")), output_dir=root)
+    import_tensorflow_quietly()
+    with steps_shown_on(out), step("preparing text, vocabulary and fleet"):
+        accepted = accept_input(config, resume=True)
+        named = _named(names, accepted, root)
+        new = np.setdiff1d(named, accepted.forgotten.phones)
+        request = Request.of(accepted.digests[new]) if len(new) else None
+        forecast = _forecast(config, accepted, root, request)
+    print_forecast(out, root, forecast)
+    if dry_run:
+        return True
+    if request is not None:
+        with only_writer(root):
+            record_request(root, request)
+    spec = accepted.spec
+    del accepted
+    run = play(config)
+    finished, spent = run.finished, run.strategy.spent(run.finished)
+    del run
+    if finished:
+        _print_after(out, root, forecast, spent.epsilon)
+        drop_cache(out, spec)
+    return finished
+
+
+def _named(names: Sequence[str], accepted: AcceptedInput, root: Path) -> NDArray[np.int64]:
+    """The phones that are meant, sorted."""
+    salt = newest_about(RunDirectory(root).checkpoints)["salt"]
+    path = Path(names[0]) if len(names) == 1 else None
+    if path is not None and path.is_file():
+        try:
+            text = read_bytes(path, "names of phones, one a line", ConfigError, RECORD_BYTES).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(expected(f"{_FLAG}: {path}", "names of phones, one a line", "no text")) from error
+        lines = [line.strip("\r") for line in text.split("\n")]
+        places = [(line, f"{_FLAG}: {path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    else:
+        places = [(one, _FLAG) for name in names for one in _divided(name)]
+    if not places:
+        raise ConfigError(expected(_FLAG, "a phone at least", "none"))
+    found = [find_phone(name, accepted.digests, str(salt), flag) for name, flag in places]
+    return np.unique(np.array(found, np.int64))
+
+
+def _divided(name: str) -> list[str]:
+    """Names with commas between them; commas in a user id need a file."""
+    return [one for one in name.split(",") if one]
+
+
+def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: Request | None) -> Forecast:
+    """What it takes, by where the run would go on."""
+    from simulation.run.going_back import where_it_goes_on
+    from simulation.run.preparation import settle
+
+    prepared = settle(accept_input(config, resume=True, to_forget=() if request is None else (request,)))
+    directory, phones = RunDirectory(root), prepared.forgotten.phones
+    at = where_it_goes_on(directory.checkpoints, prepared)
+    now, then = totals_of(at.newest), totals_of(at.stored)
+    entries, _ = read_ledger(directory.ledger)
+    head = int(leaf(branch(branch(at.newest.state, "strategy"), "ledger"), "line"))
+    plan = plan_on_record(directory.ledger, entries, prepared.plan.mechanism)
+    labels = phone_labels(str(at.newest.about["salt"]), prepared.digests[phones])
+    wanted = np.array([int(label, 16) for label in labels], np.uint64)
+    on_the_way = {*way_to(entries, head), *range(life_begins(entries) + 1, len(entries))}
+    took_part, rounds = np.zeros(len(wanted), bool), []
+    for line in sorted(on_the_way):
+        there = np.isin(wanted, decode_labels(entries[line].get("participants", "")))
+        if there.any():
+            rounds.append(int(entries[line]["round"]))
+            took_part |= there
+    release = entries[head]["release"]
+    spent = recompute(directory.ledger, release, prepared.plan.mechanism, line=head, everything=True)
+    rho, is_over = spent["zcdp_rho"], then.rounds_completed >= config.rounds or then.stopped_early is not None
+    most = None if rho is None or plan.zcdp_rho is None else plan.epsilon_of(rho + plan.zcdp_rho)
+    then_words, now_words = (
+        one["vocabulary"] for one in (at.newest.about["fingerprint"], at.stored.about["fingerprint"])
+    )
+    return Forecast(
+        phones=len(phones),
+        named=0 if request is None else len(request.phones),
+        of_fleet=len(prepared.digests),
+        took_part=int(took_part.sum()),
+        first_round=min(rounds, default=None),
+        back_to=then.server_round,
+        done=now.rounds_completed,
+        kept=then.rounds_completed,
+        rounds=then.rounds_completed if is_over else config.rounds,
+        epsilon=spent["epsilon"],
+        most_epsilon=spent["epsilon"] if is_over else most,
+        budget=plan.epsilon_budget,
+        other_words=then_words != now_words,
+        words_with_noise=plan.vocabulary is not None,
+        repeatable=plan.mechanism is not None and plan.noise_source == "seeded",
+    )
+
+
+def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
+    """Say what it takes, before anything is done."""
+    others = found.phones - found.named
+    who = f"{found.named:,} of {found.of_fleet:,}" + (
+        f", and {others:,} that are forgotten with them or were before" if others else ""
+    )
+    took = "none of them was ever in a sum"
+    if found.first_round is not None:
+        took = f"{found.took_part:,} of them, first in round {found.first_round:,}"
+    rows: list[tuple[str, list[str]]] = [("phones to forget", [who]), ("took part", [took])]
+    rows += [("goes on from", [_place(found)]), ("rounds to play", [_rounds(found)])]
+    if found.other_words:
+        rows.append(("words", ["were counted with these phones' text and are others without: counted again"]))
+    if found.words_with_noise:
+        rows.append(("words", ["stay: they were chosen with noise, at a cost that is part of epsilon"]))
+    if found.epsilon is not None and found.most_epsilon is not None:
+        most = f"{found.epsilon:.2f} spent by now" + (
+            ""
+            if found.is_free
+            else f", at most {found.most_epsilon:.2f} afterwards: what was released before is counted as well, for good"
+        )
+        rows.append(("epsilon", [most]))
+    if found.budget is not None and (found.most_epsilon or 0.0) > found.budget:
+        rows.append(("budget", [f"{found.budget:.4g}: the run keeps to it, and ends early if it comes to it"]))
+    print_facts(console_for(out), rows)
+
+
+def _place(found: Forecast) -> str:
+    if found.is_free:
+        return "where it is: the model stays as it is"
+    if not found.back_to:
+        return "its beginning: there is no checkpoint from before that can be used"
+    return f"the checkpoint after round {found.back_to:,}"
+
+
+def _rounds(found: Forecast) -> str:
+    if found.is_free:
+        return "none"
+    return f"{found.rounds - found.kept:,}, of which {found.done - found.kept:,} for the second time"
+
+
+def _print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None) -> None:
+    """Say what is done, and what is not."""
+    rows: list[tuple[str, list[str]]] = [("forgotten", [f"{found.phones:,} phones; {root} never lets them in again"])]
+    if found.done > found.kept:
+        models = f"{found.done - found.kept:,} models that were released since they came: who has one keeps it"
+        rows.append(("not called back", [models]))
+    if epsilon is not None:
+        rows.append(("epsilon", [f"{epsilon:.2f}, of all that was ever released"]))
+    if found.repeatable and not found.is_free:
+        rows.append(("noise", ["fresh, and repeatable: who knows the seed can take it off all of these models"]))
+    rows.append(
+        ("yours to do", ["take their messages out of the text itself; forget them in runs that began from this one"])
+    )
+    rows.append(("check", [command("scripts/check_privacy.py", root)]))
+    print_facts(console_for(out), rows)
+
+
+def drop_cache(out: TextIO, spec: PopulationSpec) -> None:
+    """Erase the tokenised text, with its key if it has one; it is made anew when the text is used again.
+
+    Args:
+        out: where to say what became of it.
+        spec: of the population.
+
+    Raises:
+        ConfigError: it cannot be deleted.
+    """
+    if spec.cache_folder is None:
+        return
+    path = Path(spec.cache_folder)
+    gc.collect()  # what this process itself has read of it, and let go of
+    try:
+        files = [one for one in path.rglob("*") if one.is_file()]
+        with held_alone(path):
+            now_s = time.time()
+            deletion = Deletion(
+                at=f"{datetime.fromtimestamp(now_s, UTC):%Y-%m-%dT%H:%M:%S+00:00}",
+                what=f"{path.name}/",
+                category="forget",
+                files=len(files),
+                bytes=sum(one.stat().st_size for one in files),
+                keep_days=None,
+                age_days=round((now_s - max(one.stat().st_mtime for one in files)) / _DAY_S, 3),
+                key_erased=is_encrypted(path),
+            )
+            record_deletion(path.parent, deletion)
+            take_away(path)
+    except NoEntryError:
+        return
+    except EntryInUseError:
+        said = f"stays, since a process reads it: {path.name}; show_cache.py empties the cache"
+    except OSError as error:
+        raise ConfigError(unwritable(path, error)) from error
+    else:
+        said = "erased; it is made anew from the text when that is used again"
+    print_facts(console_for(out), [("tokenised text", [said])])
