@@ -45,7 +45,8 @@ class ParticipationLog:
         """
         counts = self.counts if beside is None else self.counts + beside
         may = self.last <= release - min_separation_rounds  # of NEVER too: it is further back than any separation
-        may &= counts < max_participations
+        if max_participations < np.iinfo(np.int32).max:  # more than that nobody can have
+            may &= counts < max_participations
         return may
 
     def separation_after(self, release: int, phones: NDArray[np.int64]) -> int:

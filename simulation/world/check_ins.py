@@ -69,7 +69,7 @@ class CheckInCalendar:
         with calling(f"availability {type(self._availability).__name__}", f"the sessions around day {day}"):
             phone, start_s, end_s = self._availability.sessions_around(day)
         chosen = np.flatnonzero(self._may_train[phone] & (start_s < (day + 1) * DAY_S))
-        order = chosen[np.argsort(start_s[chosen], kind="stable")]
+        order = chosen[np.argsort(start_s[chosen])]  # those of one moment are put in order when it comes
         self._coming = Sessions(phone[order], start_s[order], end_s[order])
         self._day, self._next = day, 0
         self._running = CheckIns(phone[:0], end_s[:0])

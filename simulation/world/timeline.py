@@ -74,7 +74,7 @@ class Timeline:
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now, that the participation rule admits, and whose owners agree to training."""
         phone, until_s = self.fleet.check_ins(self.now_s)
-        free = self.diary.free_from_s[phone] <= self.now_s
+        free = self.diary.is_free(phone, self.now_s)
         free &= may_participate[phone]
         there = np.flatnonzero(free)
         if self.fleet.consents is not None:
@@ -135,7 +135,7 @@ class Timeline:
         interval_s = self.cohort.check_in_interval_s
         if interval_s:
             spread = 0.5 + uniform(purpose_key(self.fleet.seed, "come back", server_round, draw), phone)
-            self.diary.free_from_s[phone] = self.now_s + interval_s * spread
+            self.diary.stay_away(phone, self.now_s + interval_s * spread)
 
     def _send_home(self, attempts: Attempts) -> None:
         """Busy until the attempt is over, and away for as long as the rules ask."""
@@ -148,7 +148,7 @@ class Timeline:
         if self.cohort.max_attempts_per_day is not None:
             spent = self.diary.attempts_today[phone] >= self.cohort.max_attempts_per_day
             free_from_s = np.where(spent, np.maximum(free_from_s, self.diary.day_ends_s(phone, clock)), free_from_s)
-        self.diary.free_from_s[phone] = free_from_s
+        self.diary.stay_away(phone, free_from_s)
 
     def state(self) -> State:
         """What a checkpoint keeps: the clock and the diary."""
