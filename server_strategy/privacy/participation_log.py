@@ -44,7 +44,10 @@ class ParticipationLog:
             beside: int32 [num_phones], participations in releases that were made again; None: none were.
         """
         counts = self.counts if beside is None else self.counts + beside
-        return (release - self.last >= min_separation_rounds) & (counts < max_participations)
+        may = self.last <= release - min_separation_rounds  # of NEVER too: it is further back than any separation
+        if max_participations < np.iinfo(np.int32).max:  # more than that nobody can have
+            may &= counts < max_participations
+        return may
 
     def separation_after(self, release: int, phones: NDArray[np.int64]) -> int:
         """`min_separation` if these phones were part of a release."""

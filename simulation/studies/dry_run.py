@@ -32,6 +32,7 @@ from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
 from simulation.world.fleet_cohorts import FleetCohorts, make_cohorts
 from simulation.world.participation import Grouping, phone_groups
+from simulation.world.sessions import running_by_group
 from simulation.world.timeline import PhoneWork
 from typefleet.errors import ConfigError, expected
 
@@ -269,13 +270,13 @@ def _count_invited(run: DryRun, cohorts: FleetCohorts) -> None:
 def _look_at_day(run: DryRun, day: int) -> None:
     """Count the eligible phones in the middle of each hour of a UTC day."""
     sessions, fleet = run.fleet.availability.sessions_around(day), run.fleet
-    for hour in range(24):
-        now_s = day * DAY_S + (hour + 0.5) * HOUR_S
-        running = (sessions.start_s <= now_s) & (now_s < sessions.end_s)
-        phone = sessions.phone[running & fleet.may_train[sessions.phone]]
-        clock = local_hour(now_s, fleet.availability.utc_offset_h[phone])
-        run.by_local_hour.eligible += np.bincount(clock.astype(np.int64), minlength=24)
-        run.by_utc_hour.eligible[hour] += len(phone)
+    moments_s = day * DAY_S + (np.arange(24) + 0.5) * HOUR_S  # [24]
+    zones_h, zone = np.unique(fleet.availability.utc_offset_h, return_inverse=True)
+    running = running_by_group(sessions, moments_s, np.where(fleet.may_train, zone, len(zones_h)), len(zones_h))
+    for moment_s, phones in zip(moments_s, running.T, strict=True):  # [zones]
+        clock = local_hour(moment_s, zones_h).astype(np.int64)
+        run.by_local_hour.eligible += np.bincount(clock, phones, minlength=24)
+    run.by_utc_hour.eligible += running.sum(0)
     run.days_looked_at += 1
     if (of_day := consent_day(fleet, run.log, day)) is not None:
         run.consent_days.append(of_day)

@@ -18,6 +18,20 @@ class CheckIns(NamedTuple):
     until_s: NDArray[np.float64]  # [checked in], when each stops being eligible
 
 
+def _joined(many: CheckIns, few: CheckIns) -> CheckIns:
+    """Both, each sorted by phone, as one that is: the many are copied in pieces between which the few go."""
+    if not len(few.phone):
+        return many
+    place = np.searchsorted(many.phone, few.phone)
+    into = place + np.arange(len(few.phone))
+    old = np.ones(len(many.phone) + len(few.phone), bool)
+    old[into] = False
+    phone, until_s = np.empty(len(old), np.int64), np.empty(len(old))
+    phone[into], until_s[into] = few
+    phone[old], until_s[old] = many
+    return CheckIns(phone, until_s)
+
+
 class CheckInCalendar:
     """The phones eligible at a moment that moves forward, without a look at those that are not.
 
@@ -43,18 +57,19 @@ class CheckInCalendar:
         # By phone, so that whoever looks up things of these phones walks through memory in order.
         new = self._next + np.argsort(self._coming.phone[self._next : begun], kind="stable")
         self._next = begun
-        place = np.searchsorted(self._running.phone, self._coming.phone[new])
-        phone = np.insert(self._running.phone, place, self._coming.phone[new])
-        until_s = np.insert(self._running.until_s, place, self._coming.end_s[new])
-        lasting = until_s > now_s
-        self._running = CheckIns(phone[lasting], until_s[lasting])
+        new = new[self._coming.end_s[new] > now_s]
+        lasting = np.flatnonzero(self._running.until_s > now_s)
+        running = self._running
+        if len(lasting) < len(running.phone):
+            running = CheckIns(running.phone[lasting], running.until_s[lasting])
+        self._running = _joined(running, CheckIns(self._coming.phone[new], self._coming.end_s[new]))
         return self._running
 
     def _open_day(self, day: int) -> None:
         with calling(f"availability {type(self._availability).__name__}", f"the sessions around day {day}"):
             phone, start_s, end_s = self._availability.sessions_around(day)
         chosen = np.flatnonzero(self._may_train[phone] & (start_s < (day + 1) * DAY_S))
-        order = chosen[np.argsort(start_s[chosen], kind="stable")]
+        order = chosen[np.argsort(start_s[chosen])]  # those of one moment are put in order when it comes
         self._coming = Sessions(phone[order], start_s[order], end_s[order])
         self._day, self._next = day, 0
         self._running = CheckIns(phone[:0], end_s[:0])

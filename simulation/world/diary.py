@@ -18,8 +18,32 @@ class PhoneDiary:
 
     def __init__(self, num_phones: int) -> None:
         self.free_from_s = np.zeros(num_phones)
+        # Who may be away still. It is an eighth of `free_from_s`, which most phones need not be looked up in.
+        self._maybe_away, self._asked_s = np.zeros(num_phones, bool), 0.0
         self.local_day = np.full(num_phones, -1, np.int32)
         self.attempts_today = np.zeros(num_phones, np.int16)
+
+    def stay_away(self, phone: NDArray[np.int64], until_s: NDArray[np.float64]) -> None:
+        """These phones do not check in before these moments.
+
+        Args:
+            phone: int64 [any number], each phone once.
+            until_s: float64, one of each.
+        """
+        self.free_from_s[phone] = until_s
+        self._maybe_away[phone] = True
+
+    def is_free(self, phone: NDArray[np.int64], now_s: float) -> NDArray[np.bool_]:
+        """bool [len(phone)]: which of some phones may check in; each is named once."""
+        if now_s < self._asked_s:  # who was back then may be away now
+            self._maybe_away = self.free_from_s > now_s
+        self._asked_s = now_s
+        free = ~self._maybe_away[phone]
+        unsure = np.flatnonzero(~free)
+        back = unsure[self.free_from_s[phone[unsure]] <= now_s]
+        self._maybe_away[phone[back]] = False
+        free[back] = True
+        return free
 
     def attempts_begin(self, phone: NDArray[np.int64], now_s: float, utc_offset_h: NDArray[np.float64]) -> None:
         """Count these phones' attempts.
@@ -53,5 +77,6 @@ class PhoneDiary:
     def load_state(self, state: State) -> None:
         """Go on from what `state` gave."""
         self.free_from_s = leaf(state, "free_from_s")
+        self._maybe_away = np.ones(len(self.free_from_s), bool)
         self.local_day = leaf(state, "local_day")
         self.attempts_today = leaf(state, "attempts_today")

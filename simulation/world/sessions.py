@@ -1,9 +1,12 @@
 """Eligible sessions: the form that every source of availability gives them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+_SESSIONS_AT_ONCE = 1 << 16
 
 
 class Sessions(NamedTuple):
@@ -14,13 +17,57 @@ class Sessions(NamedTuple):
     end_s: NDArray[np.float64]  # [sessions]
 
 
+def joined(parts: Sequence[Sessions]) -> Sessions:
+    """One list after another."""
+    return Sessions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def by_phone(sessions: Sessions) -> Sessions:
+    """In the order of the phones; those of one phone in the order in which they are."""
+    if (sessions.phone[1:] >= sessions.phone[:-1]).all():
+        return sessions
+    order = np.argsort(sessions.phone, kind="stable")
+    return Sessions(*(column[order] for column in sessions))
+
+
 def merge_sessions(sessions: Sessions) -> Sessions:
     """Join overlapping or touching sessions of the same phone; the result is sorted by phone and start."""
+    return merge_lists([by_phone(sessions)])
+
+
+def merge_lists(lists: Sequence[Sessions]) -> Sessions:
+    """Join the overlapping or touching sessions of the same phone in any of some lists.
+
+    Some phones are done at a time, so that what is sorted stays in the processor's cache and needs little memory.
+
+    Args:
+        lists: each sorted by phone; one at least.
+
+    Returns:
+        Sorted by phone and start.
+    """
+    there = [part for part in lists if len(part.phone)]
+    if not there:
+        return lists[0]
+    low = min(float(part.start_s.min()) for part in there)
+    gap = max(float(part.end_s.max()) for part in there) - low + 1.0
+    phones = 1 + max(int(part.phone[-1]) for part in there)
+    blocks = 1 + sum(len(part.phone) for part in there) // _SESSIONS_AT_ONCE
+    edges = np.linspace(0, phones, blocks + 1).astype(np.int64)
+    cuts = [np.searchsorted(part.phone, edges) for part in there]  # [lists][blocks + 1]
+    merged = []
+    for block in range(blocks):
+        slices = [slice(cut[block], cut[block + 1]) for cut in cuts]
+        rows = [Sessions(*(column[rows] for column in part)) for part, rows in zip(there, slices, strict=True)]
+        merged.append(_merged(joined(rows), low, gap))
+    return joined(merged)
+
+
+def _merged(sessions: Sessions, low: float, gap: float) -> Sessions:
+    """Sessions that begin at `low` at the earliest, and end less than `gap` after it."""
     if not len(sessions.phone):
         return sessions
     # Spread the phones far apart on one time line, so that one order and one running maximum serve all.
-    low = float(sessions.start_s.min())
-    gap = float(sessions.end_s.max()) - low + 1.0
     order = np.argsort(sessions.phone * gap + (sessions.start_s - low), kind="stable")
     phone, start, end = sessions.phone[order], sessions.start_s[order], sessions.end_s[order]
     shift = phone * gap
@@ -30,3 +77,25 @@ def merge_sessions(sessions: Sessions) -> Sessions:
     begins = np.flatnonzero(first)
     # The last end of each group, taken from the ends themselves: the shifted ones lost precision.
     return Sessions(phone[begins], start[begins], np.maximum.reduceat(end, begins))
+
+
+def running_by_group(
+    sessions: Sessions, moments_s: NDArray[np.float64], group: NDArray[np.int64], num_groups: int
+) -> NDArray[np.int64]:
+    """How many sessions run at each moment, by group of their phones: int64 [num_groups, moments].
+
+    Args:
+        sessions: any.
+        moments_s: float64 [moments], rising.
+        group: int64 [phones], of each phone; `num_groups`: of none that is counted.
+        num_groups: how many there are.
+    """
+    # A session runs from the first moment at or after its start to the last one before its end.
+    first, last = (np.searchsorted(moments_s, edge) for edge in (sessions.start_s, sessions.end_s))
+    runs = np.flatnonzero(first < last)
+    width = len(moments_s) + 1
+    row = group[sessions.phone[runs]] * width
+    size = (num_groups + 1) * width
+    begun = np.bincount(row + first[runs], minlength=size) - np.bincount(row + last[runs], minlength=size)
+    running: NDArray[np.int64] = np.cumsum(begun.reshape(-1, width), axis=1)[:num_groups, :-1]
+    return running

@@ -74,8 +74,9 @@ class Timeline:
     def check_ins(self, may_participate: NDArray[np.bool_]) -> CheckIns:
         """The phones that are there now, that the participation rule admits, and whose owners agree to training."""
         phone, until_s = self.fleet.check_ins(self.now_s)
-        there = np.flatnonzero(may_participate[phone])
-        there = there[self.diary.free_from_s[phone[there]] <= self.now_s]
+        free = self.diary.is_free(phone, self.now_s)
+        free &= may_participate[phone]
+        there = np.flatnonzero(free)
         if self.fleet.consents is not None:
             there = there[self.fleet.consents.holds(TRAIN, phone[there], self.now_s)]
         if self._work.sliding is not None:
@@ -104,8 +105,7 @@ class Timeline:
         """
         seed = self.fleet.seed
         keys = hash_uint64(purpose_key(seed, "invitations", server_round, draw), checked_in.phone)
-        first = np.argpartition(keys, wanted - 1)[:wanted] if len(keys) > wanted else np.arange(len(keys))
-        first.sort()
+        first = _smallest(keys, wanted)
         invited = CheckIns(checked_in.phone[first], checked_in.until_s[first])
         self.invitations.append((self.now_s, invited.phone))
         attempts = resolve_attempts(
@@ -135,7 +135,7 @@ class Timeline:
         interval_s = self.cohort.check_in_interval_s
         if interval_s:
             spread = 0.5 + uniform(purpose_key(self.fleet.seed, "come back", server_round, draw), phone)
-            self.diary.free_from_s[phone] = self.now_s + interval_s * spread
+            self.diary.stay_away(phone, self.now_s + interval_s * spread)
 
     def _send_home(self, attempts: Attempts) -> None:
         """Busy until the attempt is over, and away for as long as the rules ask."""
@@ -148,7 +148,7 @@ class Timeline:
         if self.cohort.max_attempts_per_day is not None:
             spent = self.diary.attempts_today[phone] >= self.cohort.max_attempts_per_day
             free_from_s = np.where(spent, np.maximum(free_from_s, self.diary.day_ends_s(phone, clock)), free_from_s)
-        self.diary.free_from_s[phone] = free_from_s
+        self.diary.stay_away(phone, free_from_s)
 
     def state(self) -> State:
         """What a checkpoint keeps: the clock and the diary."""
@@ -158,3 +158,21 @@ class Timeline:
         """Go on from what `state` gave."""
         self.now_s = float(leaf(state, "now_s"))
         self.diary.load_state(branch(state, "diary"))
+
+
+def _smallest(keys: NDArray[np.uint64], number: int) -> NDArray[np.int64]:
+    """Places of the smallest keys, rising: int64 [min(number, len(keys))].
+
+    Keys are even over all 64 bits, and those of different phones differ. So those below twice the share that is wanted
+    are nearly always enough, and only among them is anything put in order.
+    """
+    if len(keys) <= number:
+        return np.arange(len(keys))
+    bound = min(2 * number / len(keys) + 64 / len(keys), 1.0) * 2.0**64
+    low = np.flatnonzero(keys < np.uint64(bound)) if bound < 2.0**64 else np.arange(len(keys))
+    if len(low) < number:
+        low = np.arange(len(keys))
+    if len(low) > number:
+        low = low[np.argpartition(keys[low], number - 1)[:number]]
+    low.sort()
+    return low

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from client_model.keyed_random import purpose_key, weighted_choice
 from simulation.clock import DAY_S
 from simulation.world.config import FleetConfig
-from simulation.world.sessions import Sessions, merge_sessions
+from simulation.world.sessions import Sessions, by_phone, merge_lists
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ class Availability(ABC):
             # A UTC day overlaps up to three local days; sessions last up to two days and may chain.
             kept = {d: self._days.pop(d, None) for d in range(day - 3, day + 3)}
             self._days = {}
-            for d, known in kept.items():
-                phone, start_s, end_s = known or self.day_starts(d)
-                lasting = end_s > day * DAY_S
-                self._days[d] = Sessions(phone[lasting], start_s[lasting], end_s[lasting])
-            columns = zip(*self._days.values(), strict=True)
-            self._cached_day = (day, merge_sessions(Sessions(*(np.concatenate(c) for c in columns))))
+            for d in list(kept):
+                sessions = kept.pop(d) or by_phone(self.day_starts(d))
+                lasting = sessions.end_s > day * DAY_S
+                everything = lasting.all()
+                self._days[d] = sessions if everything else Sessions(*(column[lasting] for column in sessions))
+            self._cached_day = (day, merge_lists(list(self._days.values())))
         return self._cached_day[1]
 
     def eligible_until(self, now_s: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
