@@ -112,7 +112,8 @@ def quick_imports() -> Iterator[None]:
 
 def restore_keras_switch() -> None:
     """In a process that may have begun while another one's imports had it switched: as that one found it."""
-    os.environ[KERAS_SWITCH] = os.environ[KERAS_SWITCH_AS_FOUND]
+    if KERAS_SWITCH_AS_FOUND in os.environ:  # else it was given an environment of its own, in which nothing is switched
+        os.environ[KERAS_SWITCH] = os.environ[KERAS_SWITCH_AS_FOUND]
 
 
 def import_tensorflow_quietly() -> None:

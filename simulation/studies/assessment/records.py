@@ -11,7 +11,7 @@ from simulation.run.forgotten import Forgotten, read_requests
 from simulation.run.release_document import things_of
 from simulation.run.release_signatures import Wanted, read_signatures, require_signatures
 from simulation.studies.trail_check import check_trail
-from typefleet.errors import ConfigError, InputError
+from typefleet.errors import ConfigError, InputError, expected
 from typefleet.signing.key_files import ROLES, read_trusted
 
 SIGNERS = ("trainer", "privacy-officer")
@@ -132,5 +132,7 @@ def read_trail(root: Path) -> Trail | None:
         return None
     found = check_trail(root)
     if found.wrongs:
-        raise ConfigError(found.wrongs[0])
+        raise ConfigError(
+            expected(root / TRAIL, "its lines as commands wrote them", "others: check_trail.py shows them")
+        )
     return Trail(len(found.steps), sum(one.end is None for one in found.steps), len(found.notes))

@@ -129,7 +129,7 @@ def forget(
     if dry_run:
         return True
     if request is not None and forecast.above_budget and not ends_early:
-        raise ConfigError(_no_room(forecast, root))
+        raise ConfigError(expected(root, *_no_room(forecast)))
     if request is not None:
         with only_writer(root):
             record_request(root, request)
@@ -243,11 +243,11 @@ def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
     print_facts(console_for(out), rows)
 
 
-def _no_room(found: Forecast, root: Path) -> str:
-    """Why a run is not gone back with whose budget may end it."""
+def _no_room(found: Forecast) -> tuple[str, str]:
+    """What a run that may be gone back with has, and what is there in one whose budget may end it."""
     what = f"room for what was released and what is to be in its epsilon budget of {found.budget:.4g}"
     why = f"{found.epsilon:.4g} spent and at most {found.most_epsilon:.4g} in the end"
-    return f"{expected(root, what, why)}; --ends-early lets it end where the budget does"
+    return what, f"{why}; --ends-early lets it end where the budget does"
 
 
 def _place(found: Forecast) -> str:
