@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator, hash_uint64, purpose_key
+from client_model.text.text_lengths import tokens_of_phones
 
 if TYPE_CHECKING:
     from client_model.text.population import Population
@@ -74,6 +75,21 @@ class FurtherPhones:
         person, drawn = self._messages_of(phone)
         return self._people.message_lengths(person)[drawn]
 
+    def tokens_of_phones(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 [len(phones)], tokens on each of several phones; what a person wrote is looked up once."""
+        tokens = np.zeros(len(phones), np.int64)
+        own = phones < self._people.num_phones
+        tokens[own] = tokens_of_phones(self._people, phones[own])
+        lengths_of: dict[int, NDArray[np.int64]] = {}
+        for place in np.flatnonzero(~own).tolist():
+            phone = int(phones[place])
+            person = int(self._takes_after[phone - self._people.num_phones])
+            if person not in lengths_of:
+                lengths_of[person] = self._people.message_lengths(person)
+            lengths = lengths_of[person]
+            tokens[place] = lengths[self._draw(phone, len(lengths))].sum()
+        return tokens
+
     def message_times_s(self, phone: int) -> NDArray[np.float64]:
         """float64 [messages], when each was written, in seconds since 1970; of people whose messages are dated."""
         dated: Any = self._people
@@ -96,6 +112,8 @@ class FurtherPhones:
     def _messages_of(self, phone: int) -> tuple[int, NDArray[np.int64]]:
         """(the person a further phone takes after, which of the person's messages it holds)."""
         person = int(self._takes_after[phone - self._people.num_phones])
-        written = len(self._people.message_lengths(person))
-        drawn = generator(self._seed, "messages of a further phone", phone).integers(0, written, written)
-        return person, np.sort(drawn)
+        return person, np.sort(self._draw(phone, len(self._people.message_lengths(person))))
+
+    def _draw(self, phone: int, written: int) -> NDArray[np.int64]:
+        """Which messages of `written` it holds, in no order."""
+        return generator(self._seed, "messages of a further phone", phone).integers(0, written, written)

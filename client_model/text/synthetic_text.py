@@ -21,6 +21,7 @@ Example:
     >>> text = population.messages(123_456)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -228,8 +229,31 @@ class SyntheticPopulation:
 
     def num_messages(self, phone: int) -> int:
         """How many messages the phone holds; log-normal."""
-        u = uniform(self._keys["messages"], phone)
-        return int(np.clip(np.exp(MESSAGES_LOG_MEAN + MESSAGES_LOG_STD * scipy.special.ndtri(u)), 1, MESSAGES_MAX))
+        return int(self._message_counts(np.array([phone]))[0])
+
+    def _message_counts(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+        normal = scipy.special.ndtri(uniform(self._keys["messages"], phones))
+        counts = np.clip(np.exp(MESSAGES_LOG_MEAN + MESSAGES_LOG_STD * normal), 1, MESSAGES_MAX)
+        return counts.astype(np.int64)
+
+    def tokens_of_phones(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens on each of several phones, without making the text: int64 [len(phones)]."""
+        found = [np.zeros(0, np.int64)]
+        for mine, sizes in self._blocks(phones):
+            ends = np.cumsum(sizes)
+            messages = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
+            lengths = self._lengths(*self._plan(np.repeat(mine, sizes), messages))
+            found.append(np.add.reduceat(lengths, ends - sizes))
+        return np.concatenate(found)
+
+    def _blocks(self, phones: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """(some phones, how many messages each holds), the next ones after them."""
+        counts = self._message_counts(phones)
+        block = np.cumsum(counts) // _MESSAGES_A_BLOCK
+        edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(phones)]
+        for begin, end in pairwise(edges):
+            if begin < end:
+                yield phones[begin:end], counts[begin:end]
 
     def message_lengths(self, phone: int) -> NDArray[np.int64]:
         """Tokens of each message, without making the text: int64 [messages]."""
@@ -267,10 +291,7 @@ class SyntheticPopulation:
     def types_of_phones(self, phones: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """`types` of whole phones, made together in blocks: several times faster than one by one."""
         found = []
-        counts = np.array([self.num_messages(int(phone)) for phone in phones], np.int64)
-        block = np.cumsum(counts) // _MESSAGES_A_BLOCK
-        for number in np.unique(block):
-            mine, sizes = phones[block == number], counts[block == number]
+        for mine, sizes in self._blocks(phones):
             ends = np.cumsum(sizes)
             flat, offsets = self._make(np.repeat(mine, sizes), np.arange(ends[-1]) - np.repeat(ends - sizes, sizes))
             for end, size in zip(ends, sizes, strict=True):

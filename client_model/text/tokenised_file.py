@@ -135,6 +135,13 @@ class TokenisedFile:
         first, last = self._message_range(phone)
         return np.diff(self._message_offsets[first : last + 1])
 
+    def tokens_of_phones(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 [len(phones)], tokens on each of several phones, without reading any text."""
+        rows = self._rows[phones]
+        first_message = np.asarray(self._first_message[:])  # of every person of the file
+        offsets = np.asarray(self._message_offsets[:])
+        return np.asarray(offsets[first_message[rows + 1]] - offsets[first_message[rows]], np.int64)
+
     def types(
         self, phone: int, messages: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -46,10 +46,12 @@ def word_weights(population: Population, phones: NDArray[np.int64], words_per_ph
         pairs, uses = np.unique(owner[listed] * size + flat[listed], return_counts=True)
         owner, types = pairs // max(size, 1), pairs % max(size, 1)
         writers += np.bincount(types, minlength=size)
-        order = np.lexsort((place[types], -uses, owner))
+        # By phone, then by falling uses, then by place: one number for all three, which no two pairs share.
+        falling = uses.max(initial=0) - uses
+        order = np.argsort((owner * (falling.max(initial=0) + 1) + falling) * size + place[types])
         owner, types = owner[order], types[order]
-        first = np.searchsorted(owner, owner)
-        given = np.arange(len(owner)) - first < words_per_phone
+        written = np.bincount(owner, minlength=len(texts))  # entries on each phone
+        given = np.arange(len(owner)) - np.repeat(np.cumsum(written) - written, written) < words_per_phone
         owner, types = owner[given], types[given]
         number = np.bincount(owner, minlength=len(texts))
         weights += np.bincount(types, 1 / np.sqrt(number[owner]), minlength=size)

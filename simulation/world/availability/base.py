@@ -70,8 +70,9 @@ class Availability(ABC):
             if self._cached_day is not None and day < self._cached_day[0]:
                 self._days.clear()  # what is over is dropped, so going back needs all anew
             self._cached_day = None
-            # A UTC day overlaps up to three local days; sessions last up to two days and may chain.
-            kept = {d: self._days.pop(d, None) for d in range(day - 3, day + 3)}
+            # A UTC day overlaps up to three local days, and sessions may chain. Those that start on the third day
+            # before it are over when it begins.
+            kept = {d: self._days.pop(d, None) for d in range(day - 2, day + 3)}
             self._days = {}
             for d in list(kept):
                 sessions = kept.pop(d) or by_phone(self.day_starts(d))
