@@ -1,7 +1,7 @@
 """An approximate way to forget phones: ascent of the loss on their text, within a ball, and some rounds of the others.
 
 Halimi, Kadhe, Rawat and Baracaldo 2022, "Federated unlearning: how to efficiently erase a client in FL?",
-arXiv:2207.05521, section 3: from the final model, projected gradient ascent on the text of whom is to be forgotten, in
+arXiv:2207.05521: from the final model, projected gradient ascent on the text of whom is to be forgotten, in
 an L2 ball around the mean of the others' models; then rounds without them. It needs no earlier state of the run, but
 the phones themselves, and their text, once more.
 
