@@ -90,11 +90,12 @@ def running_by_group(
         group: int64 [phones], of each phone; `num_groups`: of none that is counted.
         num_groups: how many there are.
     """
+    near = np.flatnonzero((sessions.start_s <= moments_s[-1]) & (sessions.end_s > moments_s[0]))
     # A session runs from the first moment at or after its start to the last one before its end.
-    first, last = (np.searchsorted(moments_s, edge) for edge in (sessions.start_s, sessions.end_s))
+    first, last = (np.searchsorted(moments_s, edge[near]) for edge in (sessions.start_s, sessions.end_s))
     runs = np.flatnonzero(first < last)
     width = len(moments_s) + 1
-    row = group[sessions.phone[runs]] * width
+    row = group[sessions.phone[near[runs]]] * width
     size = (num_groups + 1) * width
     begun = np.bincount(row + first[runs], minlength=size) - np.bincount(row + last[runs], minlength=size)
     running: NDArray[np.int64] = np.cumsum(begun.reshape(-1, width), axis=1)[:num_groups, :-1]
