@@ -234,7 +234,8 @@ class SyntheticPopulation:
     def _message_counts(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
         normal = scipy.special.ndtri(uniform(self._keys["messages"], phones))
         counts = np.clip(np.exp(MESSAGES_LOG_MEAN + MESSAGES_LOG_STD * normal), 1, MESSAGES_MAX)
-        return counts.astype(np.int64)
+        whole: NDArray[np.int64] = counts.astype(np.int64)
+        return whole
 
     def tokens_of_phones(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens on each of several phones, without making the text: int64 [len(phones)]."""

@@ -1,7 +1,7 @@
 """Eligible sessions: the form that every source of availability gives them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,15 @@ class Sessions(NamedTuple):
     start_s: NDArray[np.float64]  # [sessions]
     end_s: NDArray[np.float64]  # [sessions]
 
+    def pick(self, chosen: NDArray[Any] | slice) -> "Sessions":
+        """Some of them, by index, mask or slice."""
+        return Sessions(self.phone[chosen], self.start_s[chosen], self.end_s[chosen])
+
 
 def joined(parts: Sequence[Sessions]) -> Sessions:
     """One list after another."""
-    return Sessions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    phone, start_s, end_s = zip(*parts, strict=True)
+    return Sessions(np.concatenate(phone), np.concatenate(start_s), np.concatenate(end_s))
 
 
 def by_phone(sessions: Sessions) -> Sessions:
@@ -27,7 +32,7 @@ def by_phone(sessions: Sessions) -> Sessions:
     if (sessions.phone[1:] >= sessions.phone[:-1]).all():
         return sessions
     order = np.argsort(sessions.phone, kind="stable")
-    return Sessions(*(column[order] for column in sessions))
+    return sessions.pick(order)
 
 
 def merge_sessions(sessions: Sessions) -> Sessions:
@@ -58,7 +63,7 @@ def merge_lists(lists: Sequence[Sessions]) -> Sessions:
     merged = []
     for block in range(blocks):
         slices = [slice(cut[block], cut[block + 1]) for cut in cuts]
-        rows = [Sessions(*(column[rows] for column in part)) for part, rows in zip(there, slices, strict=True)]
+        rows = [part.pick(rows) for part, rows in zip(there, slices, strict=True)]
         merged.append(_merged(joined(rows), low, gap))
     return joined(merged)
 
@@ -90,11 +95,12 @@ def running_by_group(
         group: int64 [phones], of each phone; `num_groups`: of none that is counted.
         num_groups: how many there are.
     """
+    near = np.flatnonzero((sessions.start_s <= moments_s[-1]) & (sessions.end_s > moments_s[0]))
     # A session runs from the first moment at or after its start to the last one before its end.
-    first, last = (np.searchsorted(moments_s, edge) for edge in (sessions.start_s, sessions.end_s))
+    first, last = (np.searchsorted(moments_s, edge[near]) for edge in (sessions.start_s, sessions.end_s))
     runs = np.flatnonzero(first < last)
     width = len(moments_s) + 1
-    row = group[sessions.phone[runs]] * width
+    row = group[sessions.phone[near[runs]]] * width
     size = (num_groups + 1) * width
     begun = np.bincount(row + first[runs], minlength=size) - np.bincount(row + last[runs], minlength=size)
     running: NDArray[np.int64] = np.cumsum(begun.reshape(-1, width), axis=1)[:num_groups, :-1]

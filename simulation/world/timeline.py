@@ -122,7 +122,8 @@ class Timeline:
             counters=(server_round, draw),
             withdrawn_s=self.fleet.withdrawn_s(invited.phone, self.now_s),
         )
-        self._turn_away(np.delete(checked_in.phone, first), server_round, draw)
+        if self.cohort.check_in_interval_s:
+            self._turn_away(np.delete(checked_in.phone, first), server_round, draw)
         self._send_home(attempts)
         return attempts
 
@@ -132,10 +133,8 @@ class Timeline:
         return self._work.sliding.training_tokens(phones, server_round, self.now_s)
 
     def _turn_away(self, phone: NDArray[np.int64], server_round: int, draw: int) -> None:
-        interval_s = self.cohort.check_in_interval_s
-        if interval_s:
-            spread = 0.5 + uniform(purpose_key(self.fleet.seed, "come back", server_round, draw), phone)
-            self.diary.stay_away(phone, self.now_s + interval_s * spread)
+        spread = 0.5 + uniform(purpose_key(self.fleet.seed, "come back", server_round, draw), phone)
+        self.diary.stay_away(phone, self.now_s + self.cohort.check_in_interval_s * spread)
 
     def _send_home(self, attempts: Attempts) -> None:
         """Busy until the attempt is over, and away for as long as the rules ask."""

@@ -78,7 +78,7 @@ class Availability(ABC):
                 sessions = kept.pop(d) or by_phone(self.day_starts(d))
                 lasting = sessions.end_s > day * DAY_S
                 everything = lasting.all()
-                self._days[d] = sessions if everything else Sessions(*(column[lasting] for column in sessions))
+                self._days[d] = sessions if everything else sessions.pick(lasting)
             self._cached_day = (day, merge_lists(list(self._days.values())))
         return self._cached_day[1]
 
