@@ -36,6 +36,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None], *, private:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk does not say what it was for
     finally:
         draft.unlink(missing_ok=True)  # it is there only if something failed
     folder = os.open(path.parent, os.O_RDONLY)

@@ -89,12 +89,10 @@ def in_words(metavar: str) -> str:
     """What a flag takes: `{None}|INT` is "a whole number", `{a,b}` is "one of a, b"."""
     if "{None}|" in metavar or metavar.endswith("|{None}"):
         return in_words(metavar.replace("{None}|", "").removesuffix("|{None}"))
-    if word := re.fullmatch(r"\{(\w+)\}\|(\w+)", metavar):  # a word or a kind of value
-        return f"{word[1]} or {in_words(word[2])}"
     if several := _LIST.fullmatch(metavar):
         return f"{in_words(several[1]).removeprefix('a ')}s"
-    if either := re.fullmatch(r"\{(\w+)\}\|(\w+)", metavar):
-        return f"{either[1]} or {in_words(either[2])}"
+    if either := re.fullmatch(r"\{([\w,]+)\}\|(\w+)", metavar):  # words, or a kind of value
+        return f"{', '.join(either[1].split(','))} or {in_words(either[2])}"
     if choices := re.fullmatch(r"\{([^{}|]*)\}", metavar):
         return f"one of {', '.join(choices[1].split(','))}"
     return _WHAT.get(metavar, metavar)

@@ -237,7 +237,7 @@ def test_a_full_disk_stops_the_run_and_the_earlier_checkpoint_resumes(undisturbe
             time.sleep(0.005)
         process.send_signal(signal.SIGSTOP)  # it writes on meanwhile, and its rounds are short
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-        ballast.write_bytes(bytes(free - 100_000))  # room for the ledger and the records, not for a checkpoint
+        ballast.write_bytes(bytes(free - 180_000))  # room for the ledger and the records, not for a checkpoint
         process.send_signal(signal.SIGCONT)
         printed, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2, printed + errors

@@ -147,7 +147,7 @@ def test_who_is_in_the_sum_in_simulated_time_is_who_is_in_it_for_the_server():
         server.begin(number, plan, None)
         failed = [one.failure for one in server._count()]
         in_sum = sum(
-            server._leaves[phone] > Step.MASK
+            server._leaving._steps[phone] > Step.MASK
             for own, why in zip(server._round.dealt, failed, strict=True)
             for phone in own.tolist()
             if why is None
