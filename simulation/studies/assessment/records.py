@@ -8,7 +8,7 @@ from typing import Any
 from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError
 from simulation.audit_trail import TRAIL
 from simulation.run.forgotten import Forgotten, read_requests
-from simulation.run.release_document import things_of
+from simulation.run.release_document import ends_of_trail, things_of
 from simulation.run.release_signatures import Wanted, read_signatures, require_signatures
 from simulation.studies.trail_check import check_trail
 from typefleet.errors import ConfigError, InputError, expected
@@ -89,7 +89,7 @@ def read_signing(root: Path, keys: Path | None) -> Signing | None:
     try:
         things = things_of(root, found.salt)
         for role in (one for one in ROLES if one in signed):
-            require_signatures(path, Wanted((role,), trusted), things)
+            require_signatures(path, Wanted((role,), trusted), things, ends_of_trail(root))
             held.append(role)
     except (InputError, VerificationError) as error:
         return Signing(signed, tuple(held), str(error).removeprefix(f"{root}/"))

@@ -10,7 +10,16 @@ import pytest
 
 from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError, verify_folder
 from simulation.audit_trail import begin_on, recording
-from simulation.commands import check_privacy, export_model, personalise, publish, sign_off, verify_model
+from simulation.commands import (
+    check_privacy,
+    export_model,
+    keyboard_demo,
+    personalise,
+    publish,
+    sign_off,
+    type_sentences,
+    verify_model,
+)
 from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.forgotten import Request, note_pending, record_request
 from simulation.run.release_signatures import Wanted, read_signatures
@@ -236,7 +245,15 @@ def test_a_model_that_is_to_forget_phones_is_neither_signed_nor_handed_on(run, t
     assert not (run / "model" / RELEASE_SIGNATURES).exists()  # of the earlier release
 
 
-def test_what_is_done_with_such_a_model_here_says_so(run):
+@pytest.mark.parametrize("command", [keyboard_demo, type_sentences])
+def test_a_command_that_types_on_such_a_model_says_so(run, command, capsys):
+    record_request(run, Request.of(np.array([5], np.uint64)))
+    with pytest.raises(ConfigError, match=r"keyboard\.tflite"):  # which is none that types
+        command.main([str(run)])
+    assert f"note: {run} was told to forget phones" in capsys.readouterr().err
+
+
+def test_that_such_a_model_has_yet_to_forget_is_said_where_it_is_only_looked_at(run):
     out = io.StringIO()
     note_pending(out, run)
     assert out.getvalue() == ""
