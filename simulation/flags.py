@@ -25,6 +25,7 @@ from simulation.config_files import to_toml as to_toml
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.named_settings import named_part, whole_again
 from simulation.parser_messages import closest_name, in_one_form, unknown_flag
+from simulation.run_arguments import require_run_folder, require_run_folders
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.signals import (
     INTERRUPTED,
@@ -113,6 +114,7 @@ def parse_with_settings(
     require_text(argv)
     base, file = choose(RunConfig(), {}), None
     if "--resume" in others and (resume := _path_given(argv, "--resume")) is not None:
+        require_run_folder(resume)
         file = resume / "config.toml"
         base = read_config(file)
     before = base
@@ -220,6 +222,7 @@ def parse_with_tyro(
     check_bounds(parsed)
     package, _, module = kind.__module__.rpartition(".")
     if package == "simulation.commands":
+        require_run_folders(parsed)
         has_parsed(module, argv, paths_in(parsed))
     return parsed
 
