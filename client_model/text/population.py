@@ -134,6 +134,11 @@ class PopulationSpec:
         """Phones with text of their own."""
         return self.num_phones - self.further
 
+    @property
+    def num_named(self) -> int:
+        """Phones with a user id in the text, which are the first ones; nobody has one in synthetic text."""
+        return 0 if self.cache_folder is None else self.num_people
+
     @staticmethod
     def from_json(fields: dict[str, Any]) -> "PopulationSpec":
         """Inverse of `dataclasses.asdict`."""

@@ -143,19 +143,23 @@ def accept_input(
     )
 
 
-def user_digests(config: RunConfig, of_run: Path) -> NDArray[np.uint64]:
-    """Of the user ids of a run's phones, uint64 [phones], and of nothing else that its settings name.
+def user_digests(config: RunConfig, of_run: Path) -> tuple[NDArray[np.uint64], int]:
+    """Of the user ids of a run's phones, and of nothing else that its settings name.
 
     Args:
         config: the settings of the run.
         of_run: its folder.
+
+    Returns:
+        uint64 [phones], and how many of them, the first ones, have a user id in the text.
 
     Raises:
         InputError: there is no such text.
     """
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     config, parts = with_named_cell(config, Parts())
-    return open_population(_text_of(_with_place_of_key(config, False, of_run), parts, split)).digests()
+    spec = _text_of(_with_place_of_key(config, False, of_run), parts, split)
+    return open_population(spec).digests(), spec.num_named
 
 
 def _requests_of(begun: Path | None, start: StartingPoint | None) -> tuple[Request, ...]:

@@ -36,8 +36,9 @@ def introduction_of(run: "Run") -> Iterator[str]:
         yield warning_of(config.engine.address)
     yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
     if gone := len(prepared.forgotten.phones):
-        before = f", and what {made:,} models cost counts on top" if (made := run.strategy.of_earlier_lives) else ""
-        yield f"forgotten   {gone:,} phones, which never came{before}"
+        models = f"{made:,} model{'' if made == 1 else 's'}" if (made := run.strategy.of_earlier_lives) else None
+        before = "" if models is None else f", and what {models} cost counts on top"
+        yield f"forgotten   {gone:,} phone{'' if gone == 1 else 's'}, which never came{before}"
     if (words := aggregation_words(config)) is not None:
         yield words
     if (words := robust_words(config)) is not None:

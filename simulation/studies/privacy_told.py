@@ -6,6 +6,7 @@ What is said of other runs is made again from its own numbers, in the cost of th
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from simulation.studies.privacy_evidence import Evidence, same
 
 _MARKUP = ("**", "](", "<")
 _ROUNDING = 1e-9
+_OWN_SEED, _OTHER_SEED = 0, 1  # of noise: in a comparison only whether they are one matters
 
 
 def are_plain(told: Any) -> bool:
@@ -56,16 +58,30 @@ def has_earlier_runs(others: dict[str, Any] | None, outside: list[str], config: 
 
 
 def adds_up(found: Evidence, said: dict[str, Any]) -> bool:
-    """Whether sentences and totals about other runs are those of their numbers, and an account has this run's cost."""
+    """Whether sentences and totals about other runs are those of their numbers, and an account has this run's cost.
+
+    Seeds of noise are in no statement: whether the run and the one that it starts from had the same is its word.
+    """
     try:
-        others = _others(found, said)
-        made = json.loads(json.dumps(other_runs_json(others)))
-        return same(said, made) and (others.account is None or _covers(found, others.account.total))
+        account = _account(said["account"])
+        made = (_others(found, said, account, seed_of_start=seed) for seed in (None, _OTHER_SEED))
+        agrees = any(same(said, json.loads(json.dumps(other_runs_json(others)))) for others in made)
+        return agrees and (account is None or _covers(found, account.total))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError):
         return False  # no section that a run writes
 
 
-def _others(found: Evidence, said: dict[str, Any]) -> OtherRuns:
+def _others(
+    found: Evidence, said: dict[str, Any], account: OnAccount | None, *, seed_of_start: int | None
+) -> OtherRuns:
+    """What is said, by its numbers.
+
+    Args:
+        found: of the run.
+        said: in its statement.
+        account: of it, as said.
+        seed_of_start: that keyed the noise of the run whose weights it starts from; None: it may be this run's.
+    """
     plan = found.plan
     population = SYNTHETIC if said["data"] == MADE_UP else said["data"]
     own = EarlierRun(
@@ -75,9 +91,12 @@ def _others(found: Evidence, said: dict[str, Any]) -> OtherRuns:
         terms=Terms(plan.epsilon_is_of, plan.adjacency, plan.delta_left),
         known_by="its ledger",
         run=said["run"],
+        noise_source=None if plan.mechanism is None else plan.noise_source,
+        noise_seed=_OWN_SEED,
     )
-    earlier = tuple(_earlier(one, population, number) for number, one in enumerate(said["earlier_runs"]))
-    return OtherRuns(own, earlier, said["vocabulary"], _account(said["account"]))
+    earlier = [_earlier(one, population, number) for number, one in enumerate(said["earlier_runs"])]
+    earlier[:1] = [replace(one, noise_seed=seed_of_start) for one in earlier[:1]]  # no run knows those before
+    return OtherRuns(own, tuple(earlier), said["vocabulary"], account)
 
 
 def _earlier(said: dict[str, Any], population: str | None, number: int) -> EarlierRun:
@@ -89,6 +108,7 @@ def _earlier(said: dict[str, Any], population: str | None, number: int) -> Earli
         terms=Terms(said["epsilon_is_of"], said["adjacency"], said["delta"]),
         known_by=said["known_by"],
         run=said["run"],
+        noise_source=said.get("noise_source"),
     )
 
 

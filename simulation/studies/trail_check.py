@@ -125,33 +125,49 @@ def _notes(folder: Path, chain: Chain, steps: Sequence[Step], *, is_whole: bool)
     for before, line in zip(chain.lines, chain.lines[1:], strict=False):
         if _at(line) < _at(before):
             yield f"line {line.number} is earlier than the line before it: a clock was set back, or is another one's"
-    at_work = _at_work(steps)
-    for before, line in zip(chain.lines, chain.lines[1:], strict=False):
+    at_work, by_killed = _at_work(steps), dict[int, list[str]]()
+    then = [(line.says["files"], f"before line {line.number}") for line in chain.lines[1:]]
+    now = [(files_of(folder), "since the last line")] if is_whole and chain.lines else []
+    for before, (files, when) in zip(chain.lines, [*then, *now], strict=False):
+        changes = _changed(before, files)
         if before.number not in at_work:
-            yield from _changed(before, line.says["files"], f"before line {line.number}")
-    if is_whole and chain.lines and chain.lines[-1].number not in at_work:
-        yield from _changed(chain.lines[-1], files_of(folder), "since the last line")
+            yield from (f"{name} {became} {when}, while no command on record was at work" for name, became in changes)
+        elif (killed := at_work[before.number]) is not None:
+            by_killed.setdefault(killed, []).extend(name for name, _ in changes)
+    for line, names in sorted(by_killed.items()):
+        if names:
+            what = ", ".join(dict.fromkeys(names))
+            yield f"the command of line {line} has no end; by it, or by none on record, there changed after it: {what}"
 
 
-def _at_work(steps: Sequence[Step]) -> set[int]:
-    """Lines after which some command is at work; one without an end until the next of its kind, or for good."""
-    found: set[int] = set()
+def _at_work(steps: Sequence[Step]) -> dict[int, int | None]:
+    """Lines after which some command is, or may be, at work.
+
+    One without an end may be so until the next of its kind, or for good; such a line has the beginning of the last of
+    these, unless another command is known to be at work.
+    """
+    known: dict[int, int | None] = {}
+    maybe: dict[int, int | None] = {}
     following: dict[str, int] = {}  # the next line of a command, by its name
     last = max(((step.end or step.begin).number for step in steps), default=0) + 1
     for step in reversed(steps):
-        name: str = step.begin.says["command"]
-        until = following.get(name, last) if step.end is None else step.end.number
-        found.update(range(step.begin.number, until))
-        following[name] = step.begin.number
-    return found
+        name, begin = str(step.begin.says["command"]), step.begin.number
+        if step.end is not None:
+            known.update(dict.fromkeys(range(begin, step.end.number)))
+        else:
+            maybe = dict.fromkeys(range(begin, following.get(name, last)), begin) | maybe
+        following[name] = begin
+    return maybe | known
 
 
-def _changed(before: ChainedLine, now: dict[str, str], when: str) -> Iterator[str]:
+def _changed(before: ChainedLine, now: dict[str, str]) -> list[tuple[str, str]]:
+    """Files that are others than after a line, and what became of them."""
     then: dict[str, str] = before.says["files"]
-    for name in [*then, *(name for name in now if name not in then)]:
-        if then.get(name) != now.get(name):
-            became = "went" if name not in now else "came" if name not in then else "became another"
-            yield f"{name} {became} {when}, while no command on record was at work"
+    return [
+        (name, "went" if name not in now else "came" if name not in then else "became another")
+        for name in [*then, *(name for name in now if name not in then)]
+        if then.get(name) != now.get(name)
+    ]
 
 
 def _at(line: ChainedLine) -> datetime:

@@ -139,18 +139,31 @@ def forget(
     finished, spent = run.finished, run.strategy.spent(run.finished)
     del run
     if finished:
-        _print_after(out, root, forecast, spent.epsilon)
+        print_after(out, root, forecast, spent.epsilon)
         drop_cache(out, spec)
     return finished
 
 
 def _named(names: Sequence[str], accepted: AcceptedInput, root: Path) -> NDArray[np.int64]:
     """The phones that are meant, sorted."""
-    salt = newest_about(RunDirectory(root).checkpoints)["salt"]
-    path = Path(names[0]) if len(names) == 1 else None
-    if path is not None and path.is_file():
+    salt, places = newest_about(RunDirectory(root).checkpoints)["salt"], names_given(names)
+    ids = accepted.spec.num_named
+    found = [find_phone(name, accepted.digests, ids, str(salt), flag) for name, flag in places]
+    return np.unique(np.array(found, np.int64))
+
+
+def names_given(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each name of a phone, and where it was given.
+
+    Args:
+        names: as the flag has them; or one file with a name a line.
+
+    Raises:
+        ConfigError: there is none, or the file is no text.
+    """
+    if len(names) == 1 and _is_file(path := Path(names[0])):
         try:
-            text = read_bytes(path, "names of phones, one a line", ConfigError, RECORD_BYTES).decode("utf-8")
+            text = read_bytes(path, "names of phones, one a line", ConfigError, RECORD_BYTES).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ConfigError(expected(f"{_FLAG}: {path}", "names of phones, one a line", "no text")) from error
         lines = [line.strip("\r") for line in text.split("\n")]
@@ -159,8 +172,15 @@ def _named(names: Sequence[str], accepted: AcceptedInput, root: Path) -> NDArray
         places = [(one, _FLAG) for name in names for one in _divided(name)]
     if not places:
         raise ConfigError(expected(_FLAG, "a phone at least", "none"))
-    found = [find_phone(name, accepted.digests, str(salt), flag) for name, flag in places]
-    return np.unique(np.array(found, np.int64))
+    return places
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one; a user id may be what no file can be called, such as one that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _divided(name: str) -> list[str]:
@@ -264,12 +284,21 @@ def _rounds(found: Forecast) -> str:
     return f"{found.rounds - found.kept:,}, of which {found.done - found.kept:,} for the second time"
 
 
-def _print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None) -> None:
-    """Say what is done, and what is not."""
-    rows: list[tuple[str, list[str]]] = [("forgotten", [f"{found.phones:,} phones; {root} never lets them in again"])]
-    if found.done > found.kept:
-        models = f"{found.done - found.kept:,} models that were released since they came: who has one keeps it"
-        rows.append(("not called back", [models]))
+def print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None) -> None:
+    """Say what is done, and what is not, of a run that is over.
+
+    Args:
+        out: where to.
+        root: folder of the run.
+        found: what it was to take.
+        epsilon: spent; None without noise.
+    """
+    one, gone = found.phones == 1, found.done - found.kept
+    who, them, they = ("1 phone", "it", "it") if one else (f"{found.phones:,} phones", "them", "they")
+    rows: list[tuple[str, list[str]]] = [("forgotten", [f"{who}; {root} never lets {them} in again"])]
+    if gone > 0:
+        models = "1 model that was" if gone == 1 else f"{gone:,} models that were"
+        rows.append(("not called back", [f"{models} released since {they} came: who has one keeps it"]))
     if epsilon is not None:
         rows.append(("epsilon", [f"{epsilon:.2f}, of all that was ever released"]))
     if found.repeatable and not found.is_free:

@@ -130,9 +130,9 @@ class RunHistory:
         self._way = [] if self._last is None else [self._entries[at] for at in way_to(self._entries, self._last)]
         self._rounds = _rounds_of(directory, self._way)
         if asked_of:
-            digests = user_digests(config, root)
+            digests, named = user_digests(config, root)
             for name in asked_of:
-                find_phone(name, digests, self._salt)
+                find_phone(name, digests, named, self._salt)
         self._prepared = prepare(config, of_run=root)
         self._plan = plan_on_record(directory.ledger, self._entries, self._prepared.plan.mechanism)
         hexadecimal = phone_labels(self._salt, self._prepared.digests)
@@ -167,7 +167,7 @@ class RunHistory:
             ConfigError: no phone has that name.
         """
         prepared = self._prepared
-        phone = find_phone(name, prepared.digests, self._salt)
+        phone = find_phone(name, prepared.digests, prepared.task.population.num_named, self._salt)
         spent = self._way[-1]["spent"] if self._way else {"max_participations": 0, "epsilon": None, "delta": None}
         return PhoneHistory(
             label=f"{int(self._labels[phone]):016x}",

@@ -9,6 +9,7 @@ import pytest
 
 from client_model.text.population import PopulationSpec, phones_with_text_of
 from client_model.text.synthetic_text import SyntheticPopulation
+from client_model.text.tokenising import user_digest
 from simulation.engine.phone_host import host_for
 from simulation.flags import parse_simulate
 from simulation.run.checkpoint import load_newest_checkpoint, whole_checkpoint
@@ -354,9 +355,11 @@ def test_further_phones_with_text_of_a_forgotten_person_go_with_it(tmp_path):
     text = ("--data.path", messages, "--data.cache-dir", tmp_path / "cache")
     flags = without(flags_of("gaussian"), "--data.format")
     simulate(tmp_path / "run", *flags, *text, stop_after=1)
-    spec = prepare(parse_simulate(["--resume", str(tmp_path / "run")]).run, resume=True).task.population
+    begun = prepare(parse_simulate(["--resume", str(tmp_path / "run")]).run, resume=True)
+    spec, digests = begun.task.population, begun.digests
     holders = [len(phones_with_text_of(spec, np.array([n]))) for n in range(spec.num_people)]
     most = int(np.argmax(holders))
     assert holders[most] > 1
-    said = forgotten(tmp_path / "run", f"#{most}", dry_run=True)
+    user = next(one for one in (f"user{n}" for n in range(40)) if user_digest(one) == digests[most])
+    said = forgotten(tmp_path / "run", user, dry_run=True)
     assert f"1 of {PHONES}, and {holders[most] - 1} that" in said

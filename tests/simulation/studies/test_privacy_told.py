@@ -27,7 +27,7 @@ FOUND = SimpleNamespace(plan=PLAN, spent=SimpleNamespace(zcdp_rho=RHO), statemen
 
 
 def others(population="a file", earlier=(), rho=0.75):
-    own = EarlierRun("ab", population, Cost(RHO), TERMS, "its ledger", "run-1")
+    own = EarlierRun("ab", population, Cost(RHO), TERMS, "its ledger", "run-1", PLAN.noise_source, 5)
     before = tuple(EarlierRun("cd", one, Cost(0.25), TERMS, "its ledger") for one in earlier)
     total = AccountTotal(2, rho, PLAN.delta, epsilon_by_rdp(rho, PLAN.delta), 0, 0)
     account = OnAccount("account.jsonl", "run-1", (3, "0" * 64), total, None)
@@ -42,6 +42,34 @@ def as_read(said):
 @pytest.mark.parametrize("earlier", [(), ("a file",), ("another", SYNTHETIC), (None, "a file")])
 def test_what_a_run_says_adds_up(population, earlier):
     assert adds_up(FOUND, as_read(others(population, earlier)))
+
+
+SEEDED = [("seeded", 5), ("seeded", 6), ("seeded", None)]
+
+
+@pytest.mark.parametrize("own", ["secret", "seeded"])
+@pytest.mark.parametrize("start", [(None, None), ("secret", None), *SEEDED])
+@pytest.mark.parametrize("before", [None, ("secret", None), ("seeded", None)])
+def test_a_run_from_a_run_with_noise_adds_up_whatever_keyed_it(own, start, before):
+    run = others(earlier=("a file",) * (1 if before is None else 2))
+    noises = [start] if before is None else [start, before]
+    earlier = [
+        replace(one, noise_source=source, noise_seed=seed)
+        for one, (source, seed) in zip(run.earlier, noises, strict=True)
+    ]
+    run = replace(run, own=replace(run.own, noise_source=own), earlier=tuple(earlier))
+    found = SimpleNamespace(**{**vars(FOUND), "plan": replace(PLAN, noise_source=own)})
+    assert adds_up(found, as_read(run))
+
+
+def test_a_total_of_runs_that_may_share_their_noise_does_not():
+    one = others(earlier=("a file", "a file"))
+    one = replace(one, own=replace(one.own, noise_source="seeded"))
+    stated = as_read(replace(one, earlier=tuple(replace(run, noise_source="secret") for run in one.earlier)))
+    found = SimpleNamespace(**{**vars(FOUND), "plan": replace(PLAN, noise_source="seeded")})
+    assert stated["with_earlier_runs"]["epsilon"] is not None and adds_up(found, stated)
+    stated["earlier_runs"][1]["noise_source"] = "seeded"
+    assert not adds_up(found, stated)
 
 
 def test_sentences_totals_and_accounts_of_others_do_not():

@@ -149,9 +149,22 @@ def test_a_file_that_changed_while_no_command_was_at_work_is_noted(run):
 
 def test_a_command_without_an_end_may_have_changed_what_was_changed_after_it(run):
     put(run, raw(run)[:5])
-    (run / "model" / "weights.npz").write_bytes(b"others")
     found = check_trail(run)
     assert found.notes == [] and [step.outcome for step in found.steps] == ["done", "exit code 1", "no end"]
+    (run / "model" / "weights.npz").write_bytes(b"others")
+    said = "the command of line 5 has no end; by it, or by none on record, there changed after it: "
+    assert check_trail(run).notes == [f"{said}model/weights.npz"]
+    with recording("report"):  # which is at work itself, and knows what it does
+        begin_on(run)
+        (run / "privacy_head.json").write_text("{}")
+    (run / "config.toml").write_text("rounds = 2\n")
+    (run / "model" / "weights.npz").write_bytes(b"third")
+    assert check_trail(run).notes == [f"{said}model/weights.npz, config.toml"]
+    with recording():  # the same again, after which there is none without an end
+        has_parsed("keyboard_demo", [], [run])
+    (run / "config.toml").write_text("rounds = 3\n")
+    since = "config.toml became another since the last line, while no command on record was at work"
+    assert check_trail(run).notes == [since, f"{said}model/weights.npz, config.toml"]
 
 
 def test_what_asks_for_a_look_is_noted(tmp_path):
