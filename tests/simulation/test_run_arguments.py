@@ -27,7 +27,7 @@ TAKE_A_RUN = [
 def test_a_mistyped_folder_is_said_not_to_be_there_whatever_the_command(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main = import_module(f"simulation.commands.{module}").main
-    with pytest.raises(ConfigError, match="^runs/mistyped: expected the folder of a run, found no such folder$"):
+    with pytest.raises(ConfigError, match=r"^runs/mistyped: expected the folder of a run, found no such folder$"):
         main(["runs/mistyped", *NEEDS.get(module, [])])
     (tmp_path / "page.md").write_text("")
     with pytest.raises(ConfigError, match=r"^page\.md: expected the folder of a run, found a file$"):
@@ -46,7 +46,7 @@ def test_every_command_with_such_an_argument_is_among_them():
 
 
 def test_a_run_to_go_on_with_that_is_not_there_is_said_to_be_missing():
-    with pytest.raises(ConfigError, match="^mistyped: expected the folder of a run, found no such folder$"):
+    with pytest.raises(ConfigError, match=r"^mistyped: expected the folder of a run, found no such folder$"):
         parse_simulate(["--resume", "mistyped"])
 
 

@@ -15,7 +15,6 @@ from typefleet.signing import algorithms
 from typefleet.signing.algorithms import has_ml_dsa
 from typefleet.signing.key_files import read_signing_key, read_trusted
 
-
 HOW_TO = Path(__file__).parents[3] / "docs/how-to/sign-off.md"
 
 
