@@ -37,7 +37,7 @@ from simulation.signals import (
     was_interrupted,
 )
 from simulation.unused import without_what_flags_switch_off
-from typefleet.errors import ConfigError, TypefleetError, expected, printable
+from typefleet.errors import ConfigError, TypefleetError, expected, printable, said_by_system
 from typefleet.setting_types import unusable_text
 
 _LONGEST_NAME = 60  # of a flag, in a message
@@ -348,7 +348,7 @@ def _behind_the_door(body: Callable[[], int | None]) -> int:
         return _refused(expected("memory", "enough of it for what was asked", "too little"))
     except OSError as error:
         where = error.filename or "the operating system"
-        return _refused(expected(where, "a file, folder or device that works", error.strerror or error))
+        return _refused(expected(where, "a file, folder or device that works", said_by_system(error)))
 
 
 def _refused(message: str) -> int:

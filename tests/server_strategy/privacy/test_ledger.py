@@ -328,7 +328,7 @@ def test_another_plan_is_refused(tmp_path):
 
 
 def test_recompute_needs_enough_lines(tmp_path):
-    with pytest.raises(LedgerError, match="found No such file"):
+    with pytest.raises(LedgerError, match="found no such file"):
         recompute(tmp_path / "none", 1)
     play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS[:2])
     with pytest.raises(LedgerError, match="expected 3 releases"):
