@@ -2,8 +2,9 @@
 
 A checkpoint is one .npz: every array of a tree of state, named by its path (`strategy/noise/streams/0/ring_3`), and one
 JSON text for the rest. It is written beside and renamed, so a crash leaves either the whole file or none. The zip's
-checksums reveal a damaged file; then the one before it is used. One whose bytes are whole and whose content is not a
-run's is refused. In a run with a storage key it is encrypted (`simulation.storage`).
+checksums reveal a damaged file, and what its list of arrays says where no list can; then the one before it is used. One
+whose bytes are whole and whose content is not a run's is refused. In a run with a storage key it is encrypted
+(`simulation.storage`).
 """
 
 import json
@@ -23,7 +24,7 @@ from simulation.run.kept_checkpoints import to_drop
 from simulation.storage.deletion_log import found_gone
 from simulation.storage.run_files import opening_of, seal_of
 from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
-from typefleet.untrusted.archives import RefusedError, read_arrays
+from typefleet.untrusted.archives import DirectoryError, RefusedError, read_arrays
 from typefleet.untrusted.own_json import parse_json, require_object
 
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
@@ -162,7 +163,7 @@ def _load(path: Path) -> Checkpoint | str:
         about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
         state = nested(arrays)
     except InputError as error:
-        if isinstance(error.__cause__, RefusedError):
+        if isinstance(error.__cause__, RefusedError) and not isinstance(error.__cause__, DirectoryError):
             raise CheckpointError(str(error)) from error
         reason = getattr(error.__cause__, "strerror", None)
         if reason:

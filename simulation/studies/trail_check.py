@@ -134,10 +134,10 @@ def _notes(folder: Path, chain: Chain, steps: Sequence[Step], *, is_whole: bool)
             yield from (f"{name} {became} {when}, while no command on record was at work" for name, became in changes)
         elif (killed := at_work[before.number]) is not None:
             by_killed.setdefault(killed, []).extend(name for name, _ in changes)
-    for line, names in sorted(by_killed.items()):
+    for begin, names in sorted(by_killed.items()):
         if names:
             what = ", ".join(dict.fromkeys(names))
-            yield f"the command of line {line} has no end; by it, or by none on record, there changed after it: {what}"
+            yield f"the command of line {begin} has no end; by it, or by none on record, there changed after it: {what}"
 
 
 def _at_work(steps: Sequence[Step]) -> dict[int, int | None]:
@@ -155,7 +155,7 @@ def _at_work(steps: Sequence[Step]) -> dict[int, int | None]:
         if step.end is not None:
             known.update(dict.fromkeys(range(begin, step.end.number)))
         else:
-            maybe = dict.fromkeys(range(begin, following.get(name, last)), begin) | maybe
+            maybe = {**dict.fromkeys(range(begin, following.get(name, last)), begin), **maybe}
         following[name] = begin
     return maybe | known
 

@@ -41,6 +41,10 @@ class RefusedError(ValueError):
     """Content that is whole and beyond the limits; its text is what was found."""
 
 
+class DirectoryError(RefusedError):
+    """The archive's list of what is in it, which has no checksum, says what it may not: one flipped bit suffices."""
+
+
 def read_arrays(
     path: Path,
     what: str,
@@ -86,22 +90,26 @@ def _members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     """All members, if together they are no larger than they may be."""
     members = archive.infolist()
     if len(members) > ARRAYS or len({one.filename for one in members}) < len(members):
-        raise RefusedError("too many arrays, or one twice")
+        raise DirectoryError("too many arrays, or one twice")
     stored = packed = 0
     for one in members:
         if one.flag_bits & _ENCRYPTED:
-            raise RefusedError("an encrypted array")
+            raise DirectoryError("an encrypted array")
         if not one.filename.endswith(".npy"):
-            raise RefusedError("something else than arrays")
+            raise DirectoryError("something else than arrays")
+        if one.comment:  # as one flipped bit in its length makes of the entries that follow
+            raise DirectoryError("an array with a comment")
+        if one.compress_type == zipfile.ZIP_STORED and one.compress_size != one.file_size:
+            raise DirectoryError("an array of two sizes")
         if one.compress_type == zipfile.ZIP_STORED:
             stored += one.file_size
         elif one.compress_type == zipfile.ZIP_DEFLATED:
             packed += one.file_size
         else:
-            raise RefusedError("an unusual compression")
+            raise DirectoryError("an unusual compression")
     # Stored members that are together larger than the file lie over each other.
     if stored > size or packed > UNPACKED_ARRAYS_BYTES:
-        raise RefusedError("arrays that unpack to more than they may")
+        raise DirectoryError("arrays that unpack to more than they may")
     return members
 
 

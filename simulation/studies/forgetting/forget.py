@@ -287,14 +287,7 @@ def _rounds(found: Forecast) -> str:
 
 
 def print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None) -> None:
-    """Say what is done, and what is not, of a run that is over.
-
-    Args:
-        out: where to.
-        root: folder of the run.
-        found: what it was to take.
-        epsilon: spent; None without noise.
-    """
+    """Say what is done, and what is not, of a run that is over."""
     one, gone = found.phones == 1, found.done - found.kept
     who, them, they = ("1 phone", "it", "it") if one else (f"{found.phones:,} phones", "them", "they")
     rows: list[tuple[str, list[str]]] = [("forgotten", [f"{who}; {root} never lets {them} in again"])]

@@ -25,14 +25,14 @@ def test_of_several_names_each_has_its_place():
 def test_a_file_has_a_name_a_line_with_or_without_a_mark_of_its_byte_order(tmp_path):
     path = tmp_path / "names.txt"
     for mark in (b"", b"\xef\xbb\xbf"):
-        path.write_bytes(mark + "anna\r\n\nb, o\n".encode())
+        path.write_bytes(mark + b"anna\r\n\nb, o\n")
         assert names_given([str(path)]) == [("anna", f"--phones: {path}:1"), ("b, o", f"--phones: {path}:3")]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe"])
 def test_a_file_of_nobody_is_one_line(tmp_path, content):
     (tmp_path / "names.txt").write_bytes(content)
-    with pytest.raises(ConfigError, match="--phones.*: expected "):
+    with pytest.raises(ConfigError, match=r"--phones.*: expected "):
         names_given([str(tmp_path / "names.txt")])
 
 
