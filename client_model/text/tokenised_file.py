@@ -220,7 +220,7 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
             _warn_of_plain_copy(folder, path)
     except OtherKeyError as error:
         hint = "a run has encrypted the same text here; set --data.cache-dir to another folder, or empty this one"
-        raise OtherKeyError(f"{error}; {hint}: show_cache.py --empty") from error
+        raise OtherKeyError(f"{error}; {hint}: show_cache.py --cache-dir {folder.parent} --empty") from error
     except OSError as error:
         raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
     tokenised = None if folder.exists() else make()
