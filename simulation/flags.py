@@ -25,6 +25,7 @@ from simulation.config_files import to_toml as to_toml
 from simulation.help_pages import ALL, as_tyro_asks, captured, page_wanted, print_help
 from simulation.named_settings import named_part, whole_again
 from simulation.parser_messages import closest_name, in_one_form, unknown_flag
+from simulation.run_arguments import require_run_folder, require_run_folders
 from simulation.settings import check_bounds, choose, flag_name, kinds_with, leaves, selectors
 from simulation.signals import (
     INTERRUPTED,
@@ -36,7 +37,7 @@ from simulation.signals import (
     was_interrupted,
 )
 from simulation.unused import without_what_flags_switch_off
-from typefleet.errors import ConfigError, TypefleetError, expected, printable
+from typefleet.errors import ConfigError, TypefleetError, expected, printable, said_by_system
 from typefleet.setting_types import unusable_text
 
 _LONGEST_NAME = 60  # of a flag, in a message
@@ -113,6 +114,7 @@ def parse_with_settings(
     require_text(argv)
     base, file = choose(RunConfig(), {}), None
     if "--resume" in others and (resume := _path_given(argv, "--resume")) is not None:
+        require_run_folder(resume)
         file = resume / "config.toml"
         base = read_config(file)
     before = base
@@ -220,6 +222,7 @@ def parse_with_tyro(
     check_bounds(parsed)
     package, _, module = kind.__module__.rpartition(".")
     if package == "simulation.commands":
+        require_run_folders(parsed)
         has_parsed(module, argv, paths_in(parsed))
     return parsed
 
@@ -345,7 +348,7 @@ def _behind_the_door(body: Callable[[], int | None]) -> int:
         return _refused(expected("memory", "enough of it for what was asked", "too little"))
     except OSError as error:
         where = error.filename or "the operating system"
-        return _refused(expected(where, "a file, folder or device that works", error.strerror or error))
+        return _refused(expected(where, "a file, folder or device that works", said_by_system(error)))
 
 
 def _refused(message: str) -> int:

@@ -93,6 +93,7 @@ BASE = {
         "simulation.help_pages",
         "simulation.named_settings",
         "simulation.processes",
+        "simulation.run_arguments",
         "simulation.signals",
         "simulation.subcommands",
         "simulation.steps",

@@ -70,16 +70,28 @@ def unreadable(path: object, error: Exception, what: str = "a file that can be r
 
     Example:
         >>> unreadable("run.toml", FileNotFoundError(2, "No such file or directory"))
-        'run.toml: expected a file that can be read, found No such file or directory'
+        'run.toml: expected a file that can be read, found no such file or directory'
     """
     if isinstance(error, UnicodeDecodeError):
         return expected(path, what, f"bytes that are not {error.encoding}")  # the bytes may be what people wrote
-    return expected(path, what, getattr(error, "strerror", None) or error)
+    return expected(path, what, said_by_system(error))
 
 
 def unwritable(path: object, error: OSError) -> str:
     """What is wrong with a place that could not be written: the operating system's reason."""
-    return expected(path, "a place that can be written", error.strerror or error)
+    return expected(path, "a place that can be written", said_by_system(error))
+
+
+def said_by_system(error: Exception) -> str:
+    """The reason that the operating system gave, as it stands within a line.
+
+    Example:
+        >>> said_by_system(OSError(28, "No space left on device"))
+        'no space left on device'
+    """
+    reason = str(getattr(error, "strerror", None) or error)
+    begins = reason[:1].lower() if reason[1:2].islower() else reason[:1]  # RPC, for one, stays as it is
+    return begins + reason[1:]
 
 
 def said_of(where: object, error: Exception) -> str:

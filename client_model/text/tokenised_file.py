@@ -39,7 +39,14 @@ from client_model.text.sealed_arrays import SealedArray, write_sealed_array
 from client_model.text.tokenising import Tokenised, tokenise
 from typefleet.errors import expected, unreadable, unwritable
 from typefleet.sealed.chunks import read_sealed, sealed_bytes
-from typefleet.sealed.envelope import ENVELOPE, data_key_of, is_encrypted, new_envelope, require_data_key
+from typefleet.sealed.envelope import (
+    ENVELOPE,
+    OtherKeyError,
+    data_key_of,
+    is_encrypted,
+    new_envelope,
+    require_data_key,
+)
 from typefleet.untrusted.limits import FILES
 from typefleet.untrusted.opening import require_few, require_file
 
@@ -197,7 +204,8 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
 
     Raises:
         DataError: it cannot be read or written, or others may write into the cache.
-        ConfigError: it is to be encrypted, and the storage key is missing or not the one that it was encrypted with.
+        ConfigError: it is to be encrypted, and the storage key is missing.
+        OtherKeyError: it is encrypted with another storage key; what to do is said.
     """
     try:
         if (found := whose_else(folder.parent)) is not None:
@@ -210,6 +218,9 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
         if storage_key is not None:
             data_key_of(folder, storage_key)
             _warn_of_plain_copy(folder, path)
+    except OtherKeyError as error:
+        hint = "a run has encrypted the same text here; set --data.cache-dir to another folder, or empty this one"
+        raise OtherKeyError(f"{error}; {hint}: show_cache.py --cache-dir {folder.parent} --empty") from error
     except OSError as error:
         raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
     tokenised = None if folder.exists() else make()

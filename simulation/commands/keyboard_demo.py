@@ -29,7 +29,7 @@ class Flags(OfExportedRun):
     """local: run the file in this process, not in the browser."""
     phone: str | None = None
     """Tell on the page what left this phone of RUN_DIR: its user id in the data, its label in the run's records, or #
-    and its number."""
+    and its number, from 0, if it has no user id."""
     open_browser: bool = False
     """Open the page in the default browser."""
 

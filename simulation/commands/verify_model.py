@@ -46,8 +46,10 @@ def main(argv: Sequence[str]) -> int:
         print("all as in the manifest, and the manifest is signed by this key")
     elif (folder / SIGNATURE).exists():
         print("all as in the manifest; its signature was not checked: give --public-key")
+    elif wanted is None:
+        print("all as in the manifest, which has no signature of its own")
     else:
-        print("all as in the manifest, which is not signed")
+        print("all as in the manifest")
     if wanted is not None:
         _print_release(flags.run_dir, folder, wanted)
     elif (folder / RELEASE_SIGNATURES).exists():

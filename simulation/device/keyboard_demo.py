@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simulation.device.keyboard_server import KeyboardServer, open_model
 from simulation.device.litert_package import LiteRtUnavailableError, litert_files
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, expected, said_by_system
 
 
 def serve_page(
@@ -35,7 +35,7 @@ def serve_page(
     try:
         server = KeyboardServer(models, litert, why, port, story=story)
     except OSError as error:
-        raise ConfigError(expected("--port", "a free port", f"{port}: {error.strerror}")) from error
+        raise ConfigError(expected("--port", "a free port", f"{port}: {said_by_system(error)}")) from error
     where = "in the page" if litert else f"in this process, not in the page: {why}"
     print(f"{server.page_address}\nThe model runs {where}. Ctrl-C ends.", flush=True)
     if open_browser:

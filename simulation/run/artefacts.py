@@ -52,7 +52,7 @@ from simulation.run.sources import (
     VOCABULARY,
     Keys,
 )
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, expected, said_by_system
 from typefleet.private_files import close_to_others
 
 By: TypeAlias = Literal[
@@ -337,7 +337,7 @@ def keep_private(root: Path) -> None:
                 close_to_others(path)
     except OSError as error:
         what = "files that can be kept from others"
-        raise ConfigError(expected(root, what, error.strerror or error)) from error
+        raise ConfigError(expected(root, what, said_by_system(error))) from error
 
 
 def _all_in(folder: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from simulation.run.lock import only_writer
 from simulation.storage.deletion_log import Deletion, record_deletion
 from simulation.studies.retention import is_finished
 from simulation.tables import console_for
-from typefleet.errors import ConfigError, expected, unwritable
+from typefleet.errors import ConfigError, expected, said_by_system, unwritable
 from typefleet.sealed.chunks import is_sealed
 from typefleet.sealed.envelope import ENVELOPE, is_encrypted, needed_by, shred, wrapped_anew
 
@@ -38,7 +38,7 @@ def encrypted_in(folder: Path) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if not path.is_symlink() and is_encrypted(path))
     except OSError as error:
-        raise ConfigError(expected(folder, _WHAT, error.strerror or error)) from error
+        raise ConfigError(expected(folder, _WHAT, said_by_system(error))) from error
     in_cache = [path for path in found if is_entry_name(path.name) and not _is_run(path)]
     if not in_cache:
         other = "a folder above such; name each of them" if found else "nothing that is encrypted"

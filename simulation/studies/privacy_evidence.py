@@ -31,7 +31,7 @@ from typefleet.untrusted.own_json import json_kind
 STATEMENT, PAGE = "privacy.json", "privacy.md"
 _VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+)*")
 _NUMBERS = re.compile(r"[0-9][0-9.,e+-]*")
-_BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, which is not here to ask"
+_BY_LEDGER, _BY_RUN = "from the ledger", "told by the run, with no file to check it by"
 _OF_BEFORE = "words of an earlier version, which are not compared; figures in them agree"
 _KEPT = (  # keys whose words are the same in all versions, but for those of _FORMERLY
     *("statement", "epsilon_is_of", "not_guaranteed", "unit", "adjacency", "trust_model"),

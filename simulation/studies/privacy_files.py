@@ -158,7 +158,7 @@ def _check_facts(found: Evidence, findings: Findings, config: RunConfig) -> None
     most = facts.get("most_phones_of_a_person")
     if most is not None and not 1 <= most <= found.plan.population:
         findings.wrong(f"{STATEMENT}: {FACTS}.most_phones_of_a_person", "no number of phones of this run")
-    findings.not_checkable(f"{STATEMENT}: {FACTS}.weighting", "told by the run, which is not here to ask")
+    findings.not_checkable(f"{STATEMENT}: {FACTS}.weighting", "told by the run, with no file to check it by")
     plain = are_plain(facts)
     findings.agree(f"{STATEMENT}: {FACTS}", plain, "every text is one line", "a text of several lines, or with markup")
     if others is not None:

@@ -130,7 +130,7 @@ def test_its_bad_lines_are_refused_with_their_place_or_skipped(registered, tmp_p
         prepare_population(DataConfig(path=path, cache_dir=tmp_path), 0, None)
     spec = prepare_population(DataConfig(path=path, cache_dir=tmp_path, on_bad_line="skip"), 0, None)
     assert open_population(spec).skipped_lines == 2
-    with pytest.raises(DataError, match=r"n\.tsv: expected a file of messages, found No such file"):
+    with pytest.raises(DataError, match=r"n\.tsv: expected a file of messages, found no such file"):
         prepare_population(DataConfig(path=tmp_path / "n.tsv", cache_dir=tmp_path), 0, None)
 
 

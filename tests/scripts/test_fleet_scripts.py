@@ -35,7 +35,7 @@ def test_a_dry_run_on_a_trace(script_here, tmp_path):
 BAD = {
     "no days": (["fleet_dry_run.py", "--days", "0"], "--days: expected a number > 0, found 0.0"),
     "a typo": (["fleet_dry_run.py", "--cohort.gaol", "5"], "--cohort.gaol: expected a flag that --help lists"),
-    "no trace": (["fleet_dry_run.py", "--fleet.trace", "none.csv"], "none.csv: expected a trace, found No such file"),
+    "no trace": (["fleet_dry_run.py", "--fleet.trace", "none.csv"], "none.csv: expected a trace, found no such file"),
     "what only training needs": (
         ["fleet_dry_run.py", "--rounds", "5"],
         "--rounds: expected only for a run that trains",
@@ -73,7 +73,7 @@ BAD = {
         ["simulate.py", "--fleet.other-best-local-hours", "13"],
         "--fleet.other-best-local-hour-shares: expected 1 numbers",
     ),
-    "nothing to fit": (["fit_fleet.py", "none.csv"], "none.csv: expected a trace, found No such file"),
+    "nothing to fit": (["fit_fleet.py", "none.csv"], "none.csv: expected a trace, found no such file"),
     "held out": (
         ["fit_fleet.py", "{bad}", "--held-out-share", "1"],
         "--held-out-share: expected a number <= 0.9, found 1.0",

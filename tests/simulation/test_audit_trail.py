@@ -140,7 +140,7 @@ def test_a_folder_that_is_only_read_gets_no_line(run, capsys):
     run.chmod(0o500)
     assert run_door(lambda: has_parsed("report", [], [run])) == 0
     run.chmod(0o700)
-    assert "Permission denied" in capsys.readouterr().err and not (run / TRAIL).exists()
+    assert "permission denied" in capsys.readouterr().err and not (run / TRAIL).exists()
 
 
 def test_a_trail_that_was_damaged_at_its_end_is_left_as_it_is(run, capsys):

@@ -271,7 +271,7 @@ def test_a_file_that_is_no_toml_is_named_with_its_line(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: expected a file that can be read, found No such file"):
+    with pytest.raises(ConfigError, match=r"none\.toml: expected a file that can be read, found no such file"):
         parse_simulate(["--config", str(tmp_path / "none.toml")])
 
 

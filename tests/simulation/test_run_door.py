@@ -40,9 +40,9 @@ def test_every_expected_error_is_one_line_and_exit_code_2(kind, capsys):
 def test_an_error_of_the_operating_system_names_what_and_where(tmp_path, capsys):
     assert run_door(lambda: (tmp_path / "none" / "file").write_text("")) == 2
     said = capsys.readouterr().err
-    assert str(tmp_path / "none" / "file") in said and "found No such file or directory" in said
+    assert str(tmp_path / "none" / "file") in said and "found no such file or directory" in said
     assert run_door(raising(OSError(errno.ENOSPC, "No space left on device"))) == 2
-    assert capsys.readouterr().err.endswith("found No space left on device\n")
+    assert capsys.readouterr().err.endswith("found no space left on device\n")
 
 
 def test_a_broken_pipe_to_a_process_of_ours_is_no_reader_who_has_gone(capsys):

@@ -218,7 +218,7 @@ def test_real_messages_and_no_privacy(real_text, simulate, tmp_path):
 BAD_INPUT = {
     "missing file": (
         ["--data.path", "{tmp}/none.jsonl"],
-        "none.jsonl: expected a file of messages, found No such file",
+        "none.jsonl: expected a file of messages, found no such file",
     ),
     "empty file": (["--data.path", "{tmp}/empty.jsonl"], "empty.jsonl: expected messages, found none"),
     "bad line": (["--data.path", "{tmp}/bad.jsonl"], "bad.jsonl:2: expected a JSON object"),

@@ -36,9 +36,9 @@ def usual_tracebacks(monkeypatch):
     ("given", "message"),
     [
         ({"rounds": -3}, "--rounds: expected a number >= 1, found -3"),
-        ({"config": "/no/such/file.toml"}, "/no/such/file.toml: expected .* found No such file or directory"),
+        ({"config": "/no/such/file.toml"}, "/no/such/file.toml: expected .* found no such file or directory"),
         ({"cohort.goal": 9_000}, "--cohort.goal: expected at most the fleet's .* phones, found 9000"),
-        ({"resume": "/no/such/run"}, "/no/such/run/config.toml: expected .* found No such file or directory"),
+        ({"resume": "/no/such/run"}, "/no/such/run: expected the folder of a run, found no such folder"),
     ],
 )
 def test_a_setting_that_is_refused_is_one_line_of_the_log(given, message):

@@ -33,6 +33,10 @@ class ErasedError(ConfigError):
     """What is sealed cannot be read, since its key is gone."""
 
 
+class OtherKeyError(ConfigError):
+    """The storage key is not the one that an envelope was wrapped with."""
+
+
 def new_envelope(place: str) -> tuple[bytes, bytes]:
     """(what is to be written as `ENVELOPE`, the new data key that it wraps).
 
@@ -184,7 +188,7 @@ def _opened(content: bytes, path: Path, place: str | None) -> bytes:
     key = storage_key(place or about["place"], scrypt)
     if key.fingerprint != about["fingerprint"]:
         found = f"another one, of fingerprint {key.fingerprint}"
-        raise ConfigError(expected(path, f"the storage key of fingerprint {about['fingerprint']}", found))
+        raise OtherKeyError(expected(path, f"the storage key of fingerprint {about['fingerprint']}", found))
     try:
         wrapped = base64.b64decode(about["wrapped"], validate=True)
     except ValueError as error:

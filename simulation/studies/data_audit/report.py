@@ -95,7 +95,7 @@ def _lone(audit: DataAudit) -> Section:
         ("of all words written", _share(lone.lone_share_of_text)),
         ("phones with such words", f"{lone.phones_with_lone:,} of {audit.phones:,}"),
     )
-    note = "None of them enters a vocabulary that is counted on phones (--data.min-phones-a-word), nor should one."
+    note = "No vocabulary should have any of them; one that is counted on phones has none (--data.min-phones-a-word)."
     return Section("Words of one phone alone", ("words", "found"), rows, (note,))
 
 

@@ -31,7 +31,7 @@ from simulation.run.forgotten import Request, record_request
 from simulation.run.lock import only_writer
 from simulation.steps import steps_shown_on
 from simulation.storage.deletion_log import Deletion, record_deletion
-from simulation.studies.phone_story.finding import find_phone
+from simulation.studies.phone_story.finding import NOBODY, find_phone
 from simulation.subcommands import command
 from simulation.tables import console_for, print_facts
 from typefleet.errors import ConfigError, expected, unwritable
@@ -148,7 +148,8 @@ def _named(names: Sequence[str], accepted: AcceptedInput, root: Path) -> NDArray
     """The phones that are meant, sorted."""
     salt, places = newest_about(RunDirectory(root).checkpoints)["salt"], names_given(names)
     ids = accepted.spec.num_named
-    found = [find_phone(name, accepted.digests, ids, str(salt), flag) for name, flag in places]
+    nobody = "neither a phone nor a file of that name" if len(names) == 1 else NOBODY
+    found = [find_phone(name, accepted.digests, ids, str(salt), flag, nobody=nobody) for name, flag in places]
     return np.unique(np.array(found, np.int64))
 
 
@@ -169,7 +170,8 @@ def names_given(names: Sequence[str]) -> list[tuple[str, str]]:
         lines = [line.strip("\r") for line in text.split("\n")]
         places = [(line, f"{_FLAG}: {path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
     else:
-        places = [(one, _FLAG) for name in names for one in _divided(name)]
+        each = [one for name in names for one in _divided(name)]
+        places = [(one, f"{_FLAG}, name {number}" if len(each) > 1 else _FLAG) for number, one in enumerate(each, 1)]
     if not places:
         raise ConfigError(expected(_FLAG, "a phone at least", "none"))
     return places

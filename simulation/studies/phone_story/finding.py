@@ -9,11 +9,14 @@ from client_model.text.population import phone_labels
 from client_model.text.tokenising import user_digest
 from typefleet.errors import ConfigError, expected
 
+NOBODY = "no phone of that name"
 _LABEL = re.compile(r"[0-9a-f]{16}")
 _NUMBER = re.compile(r"#(0|[1-9][0-9]{0,11})")
 
 
-def find_phone(name: str, digests: NDArray[np.uint64], named: int, salt: str, flag: str = "--phone") -> int:
+def find_phone(
+    name: str, digests: NDArray[np.uint64], named: int, salt: str, flag: str = "--phone", *, nobody: str = NOBODY
+) -> int:
     """The phone that a name stands for.
 
     Args:
@@ -23,6 +26,7 @@ def find_phone(name: str, digests: NDArray[np.uint64], named: int, salt: str, fl
         named: of the phones, the first, that have a user id in the data.
         salt: of the run's labels.
         flag: that the name was given with.
+        nobody: what is said to be found where no phone has the name.
 
     Raises:
         ConfigError: no phone has that name, or two have.
@@ -39,7 +43,7 @@ def find_phone(name: str, digests: NDArray[np.uint64], named: int, salt: str, fl
         found.update(number for number, label in enumerate(labels) if label == name)
     if len(found) != 1:
         what = "a user id of the data, a label of 16 hexadecimal digits from the run's records, or # and a number"
-        raise ConfigError(expected(flag, what, "no phone of that name" if not found else "more than one phone"))
+        raise ConfigError(expected(flag, what, nobody if not found else "more than one phone"))
     return found.pop()
 
 

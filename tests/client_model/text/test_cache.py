@@ -136,7 +136,7 @@ def test_what_is_not_ours_stays(prepare, tmp_path):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     config = DataConfig(path=write_jsonl(tmp_path / "m.jsonl", GOOD), cache_dir=tmp_path / "file" / "cache")
-    with pytest.raises(DataError, match=r"expected a place that can be written, found File exists; set --data.cache"):
+    with pytest.raises(DataError, match=r"expected a place that can be written, found file exists; set --data.cache"):
         prepare_population(config, 0, None)
 
 

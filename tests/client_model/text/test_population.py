@@ -111,7 +111,7 @@ def test_files_without_text_are_refused(tmp_path, content, problem):
 
 
 def test_missing_files_folders_and_endings_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"none.jsonl: expected a file of messages, found No such file"):
+    with pytest.raises(DataError, match=r"none.jsonl: expected a file of messages, found no such file"):
         prepare(tmp_path / "none.jsonl", tmp_path)
     with pytest.raises(DataError, match=r"found a folder"):
         prepare(tmp_path, tmp_path, format="jsonl")

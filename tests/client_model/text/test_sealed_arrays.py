@@ -95,8 +95,11 @@ def test_an_encrypted_copy_says_what_the_plain_one_says(text, caplog):
 def test_another_key_is_refused_and_the_copy_stays(text):
     root, config = text
     spec = prepare_population(config, 0, None, storage_key=str(root / "key"))
-    with pytest.raises(ConfigError, match="expected the storage key of fingerprint"):
+    said = "expected the storage key of fingerprint .* set --data.cache-dir to another folder, or empty this one"
+    with pytest.raises(ConfigError, match=said):
         prepare_population(config, 0, None, storage_key=str(root / "other"))
+    elsewhere = replace(config, cache_dir=root / "another cache")  # as the message says
+    prepare_population(elsewhere, 0, None, storage_key=str(root / "other"))
     assert prepare_population(config, 0, None, storage_key=str(root / "key")) == spec
     assert open_population(spec).num_phones == 5
 

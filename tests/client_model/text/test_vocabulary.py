@@ -81,7 +81,7 @@ def test_text_round_trip():
             "vocab.txt:11: .* token 9 again",
         ),
         (b"\xff", "vocab.txt: expected a vocabulary, found bytes that are not utf-8"),
-        (None, "vocab.txt: expected a vocabulary, found No such file"),
+        (None, "vocab.txt: expected a vocabulary, found no such file"),
     ],
 )
 def test_bad_vocabulary_files_are_named(tmp_path, content, problem):

@@ -88,12 +88,12 @@ def test_a_folder_as_it_was_signed_is_verified(folder):
         (lambda f: (f / "a.tflite").write_bytes(b"First"), "expected 5 bytes with sha256"),
         (lambda f: (f / "a.tflite").unlink(), "expected a file of the manifest, found none"),
         (lambda f: (f / "b.tflite").write_bytes(b""), "expected only files of the manifest"),
-        (lambda f: (f / SIGNATURE).unlink(), "manifest.sig: expected a signature, found No such file or directory$"),
+        (lambda f: (f / SIGNATURE).unlink(), "manifest.sig: expected a signature, found no such file or directory$"),
         (lambda f: (f / SIGNATURE).write_bytes(b"x" * 64), "expected a signature of manifest.json by this key"),
         (lambda f: (f / MANIFEST).write_text("[]"), "expected a manifest of files"),
         (
             lambda f: (f / MANIFEST).unlink(),
-            "manifest.json: expected a manifest of files, found No such file or directory$",
+            "manifest.json: expected a manifest of files, found no such file or directory$",
         ),
         (
             lambda f: (f / MANIFEST).write_text("x"),
@@ -183,7 +183,7 @@ def test_keys(tmp_path):
         (
             read_public_key,
             tmp_path / "none.pem",
-            "none.pem: expected a public key in PEM, found No such file or directory$",
+            "none.pem: expected a public key in PEM, found no such file or directory$",
         ),
     ):
         with pytest.raises(VerificationError, match=message):

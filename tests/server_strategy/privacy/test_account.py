@@ -200,7 +200,7 @@ def test_lines_that_are_missing_moved_or_cut_off_are_found(two_runs):
     refused(two_runs, one + "nonsense\n", ":2", "invalid JSON")
     refused(two_runs, one.encode() + b"\xff\n", ":2", "UTF-8")
     two_runs.path.unlink()
-    with pytest.raises(AccountError, match="No such file"):
+    with pytest.raises(AccountError, match="no such file"):
         Account.read(two_runs.path)
 
 

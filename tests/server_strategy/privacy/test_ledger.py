@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +51,19 @@ def play(ledger, the_plan, rounds, phones=10):
         spent = privacy_spent(the_plan, log, release)
         ledger.record(release, np.array(present, np.uint64), spent)
     return spent
+
+
+def test_labels_are_read_from_the_file_as_the_documentation_says(tmp_path, capsys):
+    page = (Path(__file__).parents[3] / "docs/privacy.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?privacy_ledger.*?)```", page, re.DOTALL)
+    labels = [0x00FF, 0x0123456789ABCDEF, 0xFEDCBA9876543210]
+    the_plan = plan()
+    with_labels = PrivacyLedger(the_plan, tmp_path / "privacy_ledger.jsonl")
+    log = ParticipationLog(3)
+    log.record(1, np.arange(3))
+    with_labels.record(1, np.array(labels, np.uint64), privacy_spent(the_plan, log, 1))
+    exec(code.replace("RUN_DIR", str(tmp_path)), {})
+    assert capsys.readouterr().out.split() == ["round", "1", *(f"{label:016x}" for label in labels)]
 
 
 ROUNDS = [[0, 1], [2, 3], [4], [0, 2], [5], [1], [0]]
@@ -314,7 +328,7 @@ def test_another_plan_is_refused(tmp_path):
 
 
 def test_recompute_needs_enough_lines(tmp_path):
-    with pytest.raises(LedgerError, match="found No such file"):
+    with pytest.raises(LedgerError, match="found no such file"):
         recompute(tmp_path / "none", 1)
     play(PrivacyLedger(plan(), tmp_path / "l"), plan(), ROUNDS[:2])
     with pytest.raises(LedgerError, match="expected 3 releases"):

@@ -159,7 +159,7 @@ def test_an_authority_with_another_key_is_refused(keys, tmp_path):
     with pytest.raises(ConfigError, match=r"ca\.key: expected the private key of ca\.crt, found another one$"):
         make_keys(keys, ["localhost"], [], 30)
     (keys / "ca.key").unlink()
-    with pytest.raises(ConfigError, match=r"ca\.key: expected the authority's private key, found No such file"):
+    with pytest.raises(ConfigError, match=r"ca\.key: expected the authority's private key, found no such file"):
         make_keys(keys, ["localhost"], [], 30)
     (keys / "ca.key").write_text("not a key")
     with pytest.raises(ConfigError, match=r"ca\.key: expected the authority's private key, found no PEM of one$"):

@@ -1,6 +1,9 @@
 """Keys of people who sign releases, made beside those of a deployment."""
 
+import re
+import shlex
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,8 @@ from typefleet.errors import ConfigError
 from typefleet.signing import algorithms
 from typefleet.signing.algorithms import has_ml_dsa
 from typefleet.signing.key_files import read_signing_key, read_trusted
+
+HOW_TO = Path(__file__).parents[3] / "docs/how-to/sign-off.md"
 
 
 def contents(folder):
@@ -39,6 +44,20 @@ def test_each_signer_has_a_key_of_their_own_and_the_public_ones_are_one_file(tmp
         ("auditor", "max"),
     ]
     assert [read_signing_key(inside / f"{one.holder}.key").signer for one in signers] == list(signers)
+
+
+def test_the_how_to_page_names_the_keys_that_its_own_commands_make(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = HOW_TO.read_text()
+    made = re.findall(r"^python scripts/make_keys\.py (.+)$", page, re.MULTILINE)
+    assert len(made) == 2
+    for line in made:
+        make_keys.main(shlex.split(line.removesuffix(" --passphrase passphrase:")))
+    (trusted,) = re.findall(r"^cat (.+) > trusted\.toml$", page, re.MULTILINE)
+    Path("trusted.toml").write_bytes(b"".join(Path(one).read_bytes() for one in trusted.split()))
+    trusts = {one.role: one.holder for one in read_trusted(Path("trusted.toml"))}
+    signs = dict(re.findall(r"sign_off\.py RUN_DIR --role (\S+) --key (\S+)$", page, re.MULTILINE))
+    assert {role: read_signing_key(Path(key)).signer.holder for role, key in signs.items()} == trusts
 
 
 @pytest.mark.parametrize(

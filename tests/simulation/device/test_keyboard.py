@@ -76,7 +76,7 @@ def test_sentences_come_from_the_command_line_from_a_file_or_are_built_in(tmp_pa
         (b"a\n" * 10_001, "expected at most 10,000 sentences, one a line, found 10,001"),
         (b"a" * (2**20 + 1), "of at most 1 MiB, found a longer one"),
         (b"\xff\xfe", "expected sentences, one a line, found "),
-        (None, "expected sentences, one a line, found No such file"),
+        (None, "expected sentences, one a line, found no such file"),
     ],
 )
 def test_a_file_that_has_no_sentences_or_no_end_of_them_is_refused(content, message, tmp_path):

@@ -261,7 +261,7 @@ def test_a_runtime_that_is_not_the_expected_one_is_refused(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = tmp_path / "typefleet" / f"litertjs-{litert_package.VERSION}" / "@litertjs" / "core" / "dist"
     folder.mkdir(parents=True)
-    with pytest.raises(LiteRtUnavailableError, match=r"No such file or directory; remove"):
+    with pytest.raises(LiteRtUnavailableError, match=r"no such file or directory; remove"):
         litert_files()
     (folder / "index.js").write_text("another")
     with pytest.raises(LiteRtUnavailableError, match=r"index.js: expected sha256 .*, found another file"):

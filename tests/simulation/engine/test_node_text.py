@@ -171,7 +171,7 @@ def test_a_text_that_is_not_there_is_asked_for(elsewhere, tmp_path):
         match=r"-jsonl-.* to be a folder here, or --node-config 'text=\"FILE\"' to name a copy of messages\.jsonl",
     ):
         population_here(task, NOTHING_TOLD)
-    with pytest.raises(NodeTextError, match=r"^a node's text: .*none\.jsonl: expected .*No such file"):
+    with pytest.raises(NodeTextError, match=r"^a node's text: .*none\.jsonl: expected .*no such file"):
         population_here(task, OwnText(str(tmp_path / "none.jsonl")))
 
 

@@ -83,7 +83,7 @@ def test_a_failed_write_leaves_the_earlier_checkpoint_and_no_draft(tmp_path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("simulation.files.np.savez", full)
-    with pytest.raises(CheckpointError, match="No space left on device"):
+    with pytest.raises(CheckpointError, match="no space left on device"):
         save(tmp_path, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-000001.npz"]
 

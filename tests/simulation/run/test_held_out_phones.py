@@ -56,7 +56,7 @@ def test_another_table_is_refused(table, tmp_path):
 
 def test_a_damaged_or_missing_file_is_refused(tmp_path):
     path = tmp_path / "t.parquet"
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         read_phone_counts(path)
     write_phone_counts(path, COUNTED)
     path.write_bytes(path.read_bytes()[:200])

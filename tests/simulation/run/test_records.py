@@ -144,7 +144,7 @@ def test_what_became_of_the_sums_is_kept_where_there_is_something_to_say(tmp_pat
 
 @pytest.mark.parametrize(
     ("content", "found"),
-    [("{}", "no participation in it"), ("{", "invalid JSON"), (None, "No such file")],
+    [("{}", "no participation in it"), ("{", "invalid JSON"), (None, "no such file")],
 )
 def test_a_summary_that_is_none_is_refused_in_one_line(content, found, tmp_path):
     if content is not None:

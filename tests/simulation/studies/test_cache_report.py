@@ -54,5 +54,5 @@ def test_the_command_shows_it_and_with_empty_removes_it(spec, tmp_path, capsys):
 def test_without_a_cache_there_is_nothing_and_a_file_is_none(tmp_path):
     assert "0 files" in shown(print_cache, tmp_path / "none")[1]
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"file: expected a cache that can be read, found Not a directory"):
+    with pytest.raises(ConfigError, match=r"file: expected a cache that can be read, found not a directory"):
         print_cache(io.StringIO(), tmp_path / "file")

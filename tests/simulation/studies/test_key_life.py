@@ -111,7 +111,7 @@ def test_what_is_in_use_is_left(runs, keys, spec, tmp_path):
 def test_a_folder_with_nothing_encrypted_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="FOLDER: expected the folder of an encrypted run"):
         shred.main([])
-    for folder, found in ((tmp_path, "nothing that is encrypted"), (tmp_path / "none", "No such file")):
+    for folder, found in ((tmp_path, "nothing that is encrypted"), (tmp_path / "none", "no such file")):
         with pytest.raises(ConfigError, match=found):
             key_life.encrypted_in(folder)
 

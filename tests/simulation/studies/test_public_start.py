@@ -71,7 +71,7 @@ def test_everyday_words_are_in_whatever_the_corpus_says(corpus):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (None, "found No such file"),
+        (None, "found no such file"),
         ("{", ":1: expected a JSON object, found invalid JSON"),
         ("3\n", ":1: expected a JSON object"),
     ],

@@ -140,6 +140,17 @@ def test_a_release_needs_all_and_has_no_salt_and_nothing_of_others(run, team):
         signed(run, team, "trainer")
 
 
+def test_a_manifest_that_is_signed_for_a_release_is_not_called_unsigned(run, team, keys, capsys):
+    signed(run, team, *ROLES)
+    release(run, wanted(team))
+    assert verify_model.main([str(run), *flags_of(keys)]) == 0
+    said = capsys.readouterr().out
+    assert "\nall as in the manifest\nsigned: trainer, ann" in said
+    assert verify_model.main([str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "which has no signature of its own\nsignatures of a release were not checked" in said
+
+
 def test_a_new_export_takes_an_earlier_release_back(run, team):
     signed(run, team, *ROLES)
     release(run, wanted(team))

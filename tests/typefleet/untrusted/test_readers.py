@@ -79,7 +79,7 @@ def test_a_fault_of_toml_is_said_without_what_stands_there(tmp_path, content, sa
 
 def test_only_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, found in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe"), (tmp_path / "none", "No such file")):
+    for path, found in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe"), (tmp_path / "none", "no such file")):
         with pytest.raises(ConfigError, match=f"expected a list, found {found}"):
             read_bytes(path, "a list", ConfigError, 10)
     with pytest.raises(InputError, match="found a device"):

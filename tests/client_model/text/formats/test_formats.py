@@ -89,7 +89,7 @@ def test_what_is_compressed_and_damaged_is_refused_without_its_content(ending, d
 def test_a_compressed_file_that_is_not_there_is_said_to_be_missing(tmp_path):
     for ending in PACKED:
         path = tmp_path / f"none.jsonl.{ending}"
-        with pytest.raises(DataError, match=r"expected a file of messages, found No such file or directory"):
+        with pytest.raises(DataError, match=r"expected a file of messages, found no such file or directory"):
             list(read_messages(path, FORMATS.kind("jsonl").make(FORMATS.kind("jsonl").settings())))
 
 

@@ -93,5 +93,5 @@ def test_without_any_file_the_folder_is_refused(tmp_path):
     (tmp_path / "m.arrow").write_text("x")
     with pytest.raises(DataError, match=r"m\.arrow: expected a folder that datasets saved, found a file$"):
         list(HuggingFace().read(tmp_path / "m.arrow"))
-    with pytest.raises(DataError, match=r"none: expected a file of messages, found No such file"):
+    with pytest.raises(DataError, match=r"none: expected a file of messages, found no such file"):
         list(read_messages(tmp_path / "none", HuggingFace()))

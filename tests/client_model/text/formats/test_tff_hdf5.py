@@ -48,5 +48,5 @@ def test_other_and_damaged_files_are_refused_in_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(DataError, match=f"{wanted}a damaged one$"):
         list(TffHdf5().read(path))
-    with pytest.raises(DataError, match=r"none\.h5: expected a file of messages, found No such file"):
+    with pytest.raises(DataError, match=r"none\.h5: expected a file of messages, found no such file"):
         list(read_messages(tmp_path / "none.h5", TffHdf5()))

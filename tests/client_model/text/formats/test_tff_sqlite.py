@@ -53,5 +53,5 @@ def test_other_and_damaged_files_are_refused_in_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(DataError, match=f"{WANTED}one of another kind, or a damaged one$"):
         list(TffSqlite().read(path))
-    with pytest.raises(DataError, match=r"none\.sqlite: expected a file of messages, found No such file"):
+    with pytest.raises(DataError, match=r"none\.sqlite: expected a file of messages, found no such file"):
         list(read_messages(tmp_path / "none.sqlite", TffSqlite()))

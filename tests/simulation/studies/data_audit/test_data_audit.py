@@ -82,7 +82,7 @@ def test_no_word_of_the_text_is_in_the_report(path, tmp_path, script_here):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["none.jsonl"], "none.jsonl: expected a file of messages, found No such file or directory"),
+        (["none.jsonl"], "none.jsonl: expected a file of messages, found no such file or directory"),
         (["--data.format", "synthetic"], "--data.format: expected a format of files, whose text can be looked at"),
         (["--rounds", "3"], "--rounds: expected only for a run that trains, found it for one that does not"),
         (["x", "--data.path", "y"], "the text: expected DATA or --data.path, found both"),

@@ -16,6 +16,12 @@ def test_a_name_that_no_file_can_have_is_a_name():
     assert names_given(["a\0b"]) == [("a\0b", "--phones")]
 
 
+def test_of_several_names_each_has_its_place():
+    assert names_given(["anna", "bob,carl"]) == [
+        (n, f"--phones, name {i}") for i, n in enumerate(("anna", "bob", "carl"), 1)
+    ]
+
+
 def test_a_file_has_a_name_a_line_with_or_without_a_mark_of_its_byte_order(tmp_path):
     path = tmp_path / "names.txt"
     for mark in (b"", b"\xef\xbb\xbf"):

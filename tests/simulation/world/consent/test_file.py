@@ -107,7 +107,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
         (tmp_path / name).write_text(content)
         with pytest.raises(ConsentError, match=said):
             read_consents(tmp_path / name, LABELS)
-    with pytest.raises(ConsentError, match="No such file"):
+    with pytest.raises(ConsentError, match="no such file"):
         read_consents(tmp_path / "nowhere.csv", LABELS)
 
 

@@ -129,7 +129,7 @@ def test_devices(tmp_path):
 
 
 def test_no_file_and_no_format(tmp_path):
-    with pytest.raises(TraceError, match=r"expected a trace, found No such file"):
+    with pytest.raises(TraceError, match=r"expected a trace, found no such file"):
         read_trace(tmp_path / "none.csv")
     with pytest.raises(TraceError, match=r"expected .csv, .parquet, .json, .pkl or .pickle, found .txt"):
         read_trace(write(tmp_path, "t.txt", "x"))
