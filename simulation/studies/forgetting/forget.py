@@ -6,11 +6,11 @@ the request is on record, whoever resumes the run carries it out. Here is what a
 
 import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from client_model.quiet import import_tensorflow_quietly
 from client_model.text.cache import EntryInUseError, NoEntryError, held_alone, take_away
 from client_model.text.population import PopulationSpec, phone_labels
-from server_strategy.privacy.ledger_lines import decode_labels, life_begins, read_ledger
+from server_strategy.privacy.ledger_lines import decode_labels, follows_of, is_release, life_begins, read_ledger
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
 from server_strategy.state import branch, leaf
@@ -57,6 +57,7 @@ class Forecast:
         of_fleet: phones in the fleet.
         took_part: of them, that are in a sum of the run.
         first_round: of the first such sum; None: they are in none.
+        gone_out: releases with phones of them from before the run went back: they are out, and not in this model.
         back_to: the round after which the run goes on; 0: its beginning.
         done: completed rounds that it has.
         kept: of them, that stay.
@@ -74,6 +75,7 @@ class Forecast:
     of_fleet: int
     took_part: int
     first_round: int | None
+    gone_out: int
     back_to: int
     done: int
     kept: int
@@ -202,6 +204,7 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
         of_fleet=len(prepared.digests),
         took_part=int(took_part.sum()),
         first_round=min(rounds, default=None),
+        gone_out=sums_elsewhere(entries, wanted, on_the_way),
         back_to=then.server_round,
         done=now.rounds_completed,
         kept=then.rounds_completed,
@@ -215,15 +218,36 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
     )
 
 
+def sums_elsewhere(
+    entries: Sequence[Mapping[str, Any]], wanted: NDArray[np.uint64], on_the_way: Collection[int]
+) -> int:
+    """How many releases of earlier lives of a run have some of these phones; what nobody learnt is none.
+
+    Args:
+        entries: of the ledger.
+        wanted: labels of the phones, uint64 [phones].
+        on_the_way: lines, from 0, of the present life or on the way to it.
+    """
+    followed = {follows_of(entry, line) for line, entry in enumerate(entries)}
+    return sum(
+        bool(np.isin(wanted, decode_labels(entry.get("participants", ""))).any())
+        for line, entry in enumerate(entries)
+        if line not in on_the_way and (is_release(entry) or line not in followed)
+    )
+
+
 def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
     """Say what it takes, before anything is done."""
     others = found.phones - found.named
     who = f"{found.named:,} of {found.of_fleet:,}" + (
         f", and {others:,} that are forgotten with them or were before" if others else ""
     )
-    took = "none of them was ever in a sum"
+    took = "none of them is in this model" if found.gone_out else "none of them was ever in a sum"
     if found.first_round is not None:
         took = f"{found.took_part:,} of them, first in round {found.first_round:,}"
+    if found.gone_out:
+        plural = "" if found.gone_out == 1 else "s"
+        took += f"; in {found.gone_out:,} release{plural} that went out, not in this model"
     rows: list[tuple[str, list[str]]] = [("phones to forget", [who]), ("took part", [took])]
     rows += [("goes on from", [_place(found)]), ("rounds to play", [_rounds(found)])]
     if found.other_words:
