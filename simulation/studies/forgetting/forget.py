@@ -6,11 +6,11 @@ the request is on record, whoever resumes the run carries it out. Here is what a
 
 import gc
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from client_model.quiet import import_tensorflow_quietly
 from client_model.text.cache import EntryInUseError, NoEntryError, held_alone, take_away
 from client_model.text.population import PopulationSpec, phone_labels
-from server_strategy.privacy.ledger_lines import decode_labels, follows_of, is_release, life_begins, read_ledger
+from server_strategy.privacy.ledger_lines import decode_labels, life_begins, read_ledger
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
 from server_strategy.state import branch, leaf
@@ -31,6 +31,7 @@ from simulation.run.forgotten import Request, record_request
 from simulation.run.lock import only_writer
 from simulation.steps import steps_shown_on
 from simulation.storage.deletion_log import Deletion, record_deletion
+from simulation.studies.forgetting.earlier_lives import sums_elsewhere
 from simulation.studies.phone_story.finding import find_phone
 from simulation.subcommands import command
 from simulation.tables import console_for, print_facts
@@ -215,24 +216,6 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
         other_words=then_words != now_words,
         words_with_noise=plan.vocabulary is not None,
         repeatable=plan.mechanism is not None and plan.noise_source == "seeded",
-    )
-
-
-def sums_elsewhere(
-    entries: Sequence[Mapping[str, Any]], wanted: NDArray[np.uint64], on_the_way: Collection[int]
-) -> int:
-    """How many releases of earlier lives of a run have some of these phones; what nobody learnt is none.
-
-    Args:
-        entries: of the ledger.
-        wanted: labels of the phones, uint64 [phones].
-        on_the_way: lines, from 0, of the present life or on the way to it.
-    """
-    followed = {follows_of(entry, line) for line, entry in enumerate(entries)}
-    return sum(
-        bool(np.isin(wanted, decode_labels(entry.get("participants", ""))).any())
-        for line, entry in enumerate(entries)
-        if line not in on_the_way and (is_release(entry) or line not in followed)
     )
 
 

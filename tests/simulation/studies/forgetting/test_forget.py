@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from server_strategy.privacy.ledger_lines import encode_labels
-from simulation.studies.forgetting.forget import Forecast, print_forecast, sums_elsewhere
+from simulation.studies.forgetting.earlier_lives import sums_elsewhere
+from simulation.studies.forgetting.forget import Forecast, print_forecast
 
 
 def line(follows, *labels, **more):
