@@ -25,7 +25,8 @@ class Flags:
     run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR...")] = ()
     """Folders of runs."""
     cache_dir: Path | None = None
-    """The folder that runs have as --data.cache-dir; looked at if the policy has days for caches."""
+    """Another folder of tokenised text than that of each run's settings; looked at if the policy has days for caches.
+    Without runs it is the usual one."""
     unfinished: bool = False
     """Take runs that have not ended as well; they cannot go on then."""
     apply: bool = False

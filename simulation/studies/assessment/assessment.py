@@ -63,6 +63,11 @@ class Assessment:
         """Safeguards that are off, or not known to be on."""
         return tuple(one for one in self.safeguards if one.state != "on")
 
+    def absent_of(self, risk: Risk) -> str:
+        """Names of the safeguards that would lower a risk and are not there."""
+        names = [one.name for one in self.safeguards if one.id in risk.absent]
+        return "; ".join(names) or "none of those that are listed"
+
     def by_band(self) -> dict[str, int]:
         """How many risks are in each band, the lowest first."""
         bands = [scale.band(one.score) for one in self.risks]

@@ -7,6 +7,7 @@ from simulation.studies.assessment.parts import Decision, Risk
 from simulation.studies.assessment.processing import text_figures
 from simulation.studies.assessment.risks import total_epsilon
 from simulation.studies.assessment.scale import band
+from simulation.studies.assessment.words import shown
 
 CONTROLLER, OFFICER, ENGINEER = "the controller", "the data protection officer", "whoever runs the training"
 GRAVE = ("high", "very high")
@@ -89,7 +90,7 @@ def _about_people(run: Gathered) -> Iterator[Decision]:
         "requests",
         "Who answers a request for access, correction or deletion, by when, and how is it known whose phone it is?",
         CONTROLLER,
-        f"{run.forgotten.phones} phones are on record as to be forgotten"
+        f"on record as to be forgotten: {shown(run.forgotten.phones, 'phones')}"
         if run.forgotten is not None
         else "no phone was taken out of this run",
         ("GDPR 15", "GDPR 16", "GDPR 17", "CCPA 1798.105", "CCPA 1798.106", "CCPA 1798.110", "CCPA 1798.130"),
@@ -98,7 +99,7 @@ def _about_people(run: Gathered) -> Iterator[Decision]:
         "recipients",
         "Who else gets any of it: processors, other countries, buyers; and under which contracts?",
         CONTROLLER,
-        "recipients by the settings are listed above; contracts are not a run's to know",
+        "recipients by the settings stand in the record of processing; contracts are not a run's to know",
         ("GDPR 13", "GDPR 30", "CCPA 1798.115", "CCPA 1798.120"),
     )
 
@@ -139,7 +140,7 @@ def _about_the_run(run: Gathered) -> Iterator[Decision]:
 
 def _after(run: Gathered, risks: Sequence[Risk]) -> Iterator[Decision]:
     grave = [one for one in risks if band(one.score) in GRAVE]
-    known = f"{len(grave)} of {len(risks)} residual risks are high or very high"
+    known = f"residual risks that are high or very high: {len(grave)} of {len(risks)}"
     yield Decision(
         "residual-risks", "Are the residual risks accepted, and by whom?", CONTROLLER, known, ("GDPR 35", "GDPR 5")
     )

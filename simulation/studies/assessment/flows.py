@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from simulation.studies.assessment.gathering import STATEMENT, SUMMARY, Gathered
+from simulation.studies.assessment.gathering import STATEMENT, Gathered
 from simulation.studies.assessment.parts import Safeguard, State
-from simulation.studies.assessment.processing import held_out_phones, training_phones
+from simulation.studies.assessment.processing import held_out_phones, training_phones, update_figures
 
 WIDTH = 74  # columns of the figure as text
 MARKS = {State.ON: "[x]", State.OFF: "[ ]", State.UNKNOWN: "[?]"}
@@ -56,7 +56,8 @@ def _phones(run: Gathered, states: dict[str, State]) -> Station:
     secagg = _of(states, "secure-aggregation", "masked by secure aggregation")
     at_phones = run.private and config.privacy.noise_place == "phones"
     noise = Protection(State.ON if at_phones else State.OFF, "with noise that phones add")
-    updates = _count(run.number(SUMMARY, "devices_trained"))
+    updates, in_model = (one.value for one in update_figures(run))
+    there = "" if updates == in_model else f" ({_count(in_model)} in this model)"
     return Station(
         "Phones",
         (
@@ -68,7 +69,7 @@ def _phones(run: Gathered, states: dict[str, State]) -> Station:
             _of(states, "minimisation", "limits on what is kept"),
             _of(states, "redaction", "personal data of known forms taken out"),
         ),
-        f"{updates} changes of the model, each at most {config.privacy.clip_norm:g} long (L2)",
+        f"{_count(updates)} changes of the model{there}, each at most {config.privacy.clip_norm:g} long (L2)",
         (secagg, noise),
     )
 
@@ -76,6 +77,8 @@ def _phones(run: Gathered, states: dict[str, State]) -> Station:
 def _server(run: Gathered, states: dict[str, State]) -> Station:
     secagg = run.config.aggregation.protocol == "secagg"
     sees = "sees sums over phones alone" if secagg else "is told of each phone"
+    made, on_the_way = None if run.released is None else run.released.releases, run.number(STATEMENT, "spent.releases")
+    there = "" if made == on_the_way else f" ({_count(on_the_way)} on the way to this model)"
     at_server = run.private and run.config.privacy.noise_place != "phones"
     return Station(
         "Server",
@@ -84,7 +87,7 @@ def _server(run: Gathered, states: dict[str, State]) -> Station:
             Protection(State.ON if at_server else State.OFF, "adds noise to the sum"),
             _of(states, "robust-rule", "a rule that few attackers cannot move"),
         ),
-        f"{_count(run.number(STATEMENT, 'spent.releases'))} releases",
+        f"{_count(made)} releases{there}",
     )
 
 

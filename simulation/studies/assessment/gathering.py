@@ -18,9 +18,11 @@ from simulation.storage.deletion_log import Deletion, read_log
 from simulation.studies.assessment.parts import NOT_SET, Figure, Value
 from simulation.studies.assessment.records import (
     Forgetting,
+    Released,
     Signing,
     Trail,
     read_forgetting,
+    read_released,
     read_signing,
     read_trail,
 )
@@ -34,7 +36,7 @@ from typefleet.untrusted.own_json import json_kind
 
 SUMMARY, STATEMENT, PARTICIPATION = "summary.json", "privacy.json", "participation.json"
 AUDIT, FORGOTTEN, TRAIL = "audit.json", "forgotten.jsonl", "audit_trail.jsonl"
-SIGNATURES = "release_signatures.json"
+SIGNATURES, LEDGER = "release_signatures.json", "privacy_ledger.jsonl"
 _RECORDS = {
     SUMMARY: "the outcome of a finished run",
     PARTICIPATION: "who took part in a run",
@@ -55,6 +57,7 @@ class Gathered:
         audit: what attacks on these weights came to; None: `why` says why there is nothing.
         text_audit: what an audit of the text found; None: none was handed in.
         forgotten, trail, signing: what was forgotten, which commands were given, who signed; None: no record.
+        released: what the ledger has on record, with earlier lives of the run; None: there is no ledger.
         deletions: what the log says was deleted.
         policy: days by category; None: none was handed in.
         needed: the storage key that opens what is encrypted; None: there is no wrapped key here.
@@ -77,6 +80,7 @@ class Gathered:
     forgotten: Forgetting | None = None
     trail: Trail | None = None
     signing: Signing | None = None
+    released: Released | None = None
     why: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -178,6 +182,7 @@ def gather(
             found.records[name] = read_json_object(folder / name, what)
     found.forgotten = read_forgetting(folder, found.records.get(STATEMENT))
     found.trail, found.signing = read_trail(folder), read_signing(folder, keys)
+    found.released = read_released(folder)
     _take_audit(found)
     if text_audit is not None:
         path = text_audit / _TEXT_AUDIT if text_audit.is_dir() else text_audit

@@ -8,7 +8,7 @@ from simulation.studies.assessment import scale
 from simulation.studies.assessment.assessment import BASIS_OPEN, NOTICE, SIMULATION, TRANSFERS_OPEN, Assessment
 from simulation.studies.assessment.flows import as_text
 from simulation.studies.assessment.parts import Figure, Row
-from simulation.studies.assessment.words import figure_shown, sentence, size_shown, time_shown
+from simulation.studies.assessment.words import figure_shown, provision_shown, sentence, size_shown, time_shown
 from typefleet.errors import printable
 
 _WIDTH = 100
@@ -71,7 +71,8 @@ def _decisions(found: Assessment) -> Iterator[str]:
     yield from ("## What must still be decided", "")
     for number, one in enumerate(found.decisions, start=1):
         yield f"{number}. **OPEN: {escaped(one.question)}**  "
-        yield f"   To be decided by: {one.by}. Known: {escaped(one.known)}. See {', '.join(one.provisions)}.  "
+        see = ", ".join(map(provision_shown, one.provisions))
+        yield f"   To be decided by: {one.by}. Known: {escaped(one.known)}. See {see}.  "
         yield "   Decision: ______________________  Name and date: ______________________"
     yield ""
 
@@ -150,7 +151,7 @@ def _risks(found: Assessment) -> Iterator[str]:
         yield from (f"### {escaped(one.name)}: {scale.band(one.score)}, {one.score}", "")
         yield f"- Likelihood {one.likelihood.level}: {escaped(one.likelihood.because)}."
         yield f"- Severity {one.severity.level}: {escaped(one.severity.because)}."
-        yield f"- Of {one.about}. Safeguards not there: {', '.join(one.absent) or 'none of those that are listed'}."
+        yield f"- Of {one.about}. Safeguards not there: {escaped(found.absent_of(one))}."
         yield ""
 
 
@@ -163,7 +164,13 @@ def _law(found: Assessment) -> Iterator[str]:
     yield from _table(
         ("provision", "about", "answered", "where", "left open"),
         [
-            (f"{one.law} {one.number}", one.about, str(one.answer), ", ".join(one.where) or "nowhere", one.left)
+            (
+                provision_shown(f"{one.law} {one.number}"),
+                one.about,
+                str(one.answer),
+                ", ".join(one.where) or "nowhere",
+                one.left,
+            )
             for one in found.provisions
         ],
     )

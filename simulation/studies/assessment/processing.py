@@ -8,7 +8,7 @@ from client_model.text.personal.kinds import WORDS, Kind
 from client_model.text.population import text_source
 from simulation.run.artefacts import ARTEFACTS, Artefact
 from simulation.run.sources import Guarantee
-from simulation.studies.assessment.gathering import PARTICIPATION, STATEMENT, SUMMARY, Gathered
+from simulation.studies.assessment.gathering import LEDGER, PARTICIPATION, STATEMENT, SUMMARY, Gathered
 from simulation.studies.assessment.parts import Figure, Kept, Row
 from simulation.studies.retention import CATEGORIES
 from simulation.world.consent.config import EVALUATE
@@ -30,7 +30,8 @@ def training_phones(run: Gathered) -> Figure:
     why = None
     if value is None:
         why = "privacy.json does not say it" if STATEMENT in run.records else run.why_not(STATEMENT)
-    return Figure("phones whose text may be trained on", value, "phones", f"{STATEMENT}: facts.data_covered", why)
+    name = "phones whose text may be trained on: not held out, and their owners agree when the run begins"
+    return Figure(name, value, "phones", f"{STATEMENT}: facts.data_covered", why)
 
 
 def all_phones(run: Gathered) -> Figure:
@@ -62,11 +63,27 @@ def subjects(run: Gathered) -> tuple[Figure, ...]:
     return (
         all_phones(run),
         training_phones(run),
+        run.figure(
+            "phones that may train: neither held out nor short of memory, whether their owners agree or not",
+            "phones",
+            SUMMARY,
+            "participation.phones",
+        ),
         held_out_phones(run),
-        run.figure("updates of phones in all sums", "updates", SUMMARY, "devices_trained"),
+        *update_figures(run),
         run.figure("share of phones that never took part", "share", SUMMARY, "participation.never_used_share"),
         run.figure("updates of the busiest phone", "updates", SUMMARY, "participation.most_updates_of_a_phone"),
         run.figure("phones of one person at most", "phones", STATEMENT, "most_phones_of_a_person"),
+    )
+
+
+def update_figures(run: Gathered) -> tuple[Figure, ...]:
+    """Updates in all that was ever released, and in this model; what came in a round that was abandoned is in none."""
+    name, released = "updates of phones in all releases; those sent to abandoned rounds come on top", run.released
+    why = run.why_not(LEDGER) if released is None else None
+    return (
+        Figure(name, None if released is None else released.updates, "updates", f"{LEDGER}: reports", why),
+        run.figure("of them, in this model", "updates", SUMMARY, "devices_trained"),
     )
 
 
@@ -99,6 +116,8 @@ def categories(run: Gathered) -> tuple[Row, ...]:
 
 
 def _categories(run: Gathered) -> Iterator[Row]:
+    releases = None if run.released is None else run.released.releases
+    why = run.why_not(LEDGER) if run.released is None else None
     yield Row(
         "messages that people typed",
         f"{text_source(run.config.data)}; on real phones they never leave the phone, here they are read from a file",
@@ -112,7 +131,7 @@ def _categories(run: Gathered) -> Iterator[Row]:
         "what a phone learned from its messages, clipped to a fixed length: numbers from which words can be read "
         + ("if the sum is of few phones" if hidden else "as they are"),
         (
-            run.figure("updates of phones in all sums", "updates", SUMMARY, "devices_trained"),
+            *update_figures(run),
             run.setting("longest change of one phone", run.config.privacy.clip_norm, "L2 norm", "privacy.clip_norm"),
         ),
     )
@@ -124,7 +143,10 @@ def _categories(run: Gathered) -> Iterator[Row]:
     yield Row(
         "who took part when",
         "labels of phones in the ledger, keyed by a salt in the checkpoints",
-        (run.figure("releases on record", "releases", STATEMENT, "spent.releases"),),
+        (
+            Figure("releases on record", releases, "releases", f"{LEDGER}: releases", why),
+            run.figure("of them, on the way to this model", "releases", STATEMENT, "spent.releases"),
+        ),
     )
     yield Row("counts on people held out", "words, and how many of them the model guessed", (held_out_phones(run),))
     if run.at(STATEMENT, "facts.words") in ("counted", "private", "private of a model"):

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError
+from server_strategy.privacy.ledger_lines import is_release, read_ledger
 from simulation.audit_trail import TRAIL
+from simulation.run.directory import RunDirectory
 from simulation.run.forgotten import Forgotten, read_requests
 from simulation.run.release_document import ends_of_trail, things_of
 from simulation.run.release_signatures import Wanted, read_signatures, require_signatures
@@ -26,11 +28,13 @@ class Signing:
         signed: roles that signed.
         held: of them, those whose signature was verified, and is of what is here.
         why: what keeps it from being signed by all and verified, in words; None: nothing does.
+        holders: of those that hold, the name of who signed, and the role.
     """
 
     signed: tuple[str, ...]
     held: tuple[str, ...]
     why: str | None
+    holders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,32 @@ class Trail:
     notes: int
 
 
+@dataclass(frozen=True)
+class Released:
+    """All that a ledger has on record, of whichever life of the run.
+
+    Attributes:
+        releases: that were made.
+        updates: of phones in them.
+    """
+
+    releases: int
+    updates: int
+
+
+def read_released(root: Path) -> Released | None:
+    """What was ever released; None: there is no ledger.
+
+    Raises:
+        LedgerError: it was changed.
+    """
+    path = RunDirectory(root).ledger
+    if not path.exists():
+        return None
+    of_releases = [entry for entry in read_ledger(path)[0][1:] if is_release(entry)]
+    return Released(len(of_releases), sum(entry["reports"] for entry in of_releases))
+
+
 def read_signing(root: Path, keys: Path | None) -> Signing | None:
     """Who signed, and whether it holds.
 
@@ -86,14 +116,16 @@ def read_signing(root: Path, keys: Path | None) -> Signing | None:
     if found.salt is None:
         return Signing(signed, (), "the signatures are those of a release that was passed on")
     held: list[str] = []
+    holders: list[str] = []
     try:
-        things = things_of(root, found.salt)
+        things, trail = things_of(root, found.salt), ends_of_trail(root)
         for role in (one for one in ROLES if one in signed):
-            require_signatures(path, Wanted((role,), trusted), things, ends_of_trail(root))
+            (verified,) = require_signatures(path, Wanted((role,), trusted), things, trail)
             held.append(role)
+            holders.append(f"{verified.signer.holder} as {role}")
     except (InputError, VerificationError) as error:
-        return Signing(signed, tuple(held), str(error).removeprefix(f"{root}/"))
-    return Signing(signed, tuple(held), _lacking(signed))
+        return Signing(signed, tuple(held), str(error).removeprefix(f"{root}/"), tuple(holders))
+    return Signing(signed, tuple(held), _lacking(signed), tuple(holders))
 
 
 def _lacking(signed: tuple[str, ...]) -> str | None:

@@ -9,6 +9,7 @@ from simulation.studies.assessment.gathering import PARTICIPATION, STATEMENT, SU
 from simulation.studies.assessment.parts import REAL_PHONES, THIS_MACHINE, Kept, Level, Risk, Safeguard, State
 from simulation.studies.assessment.processing import share_of, text_figures
 from simulation.studies.assessment.scale import STRONG_EPSILON, WEAK_EPSILON, severity_of_text
+from simulation.studies.assessment.words import shown
 from simulation.studies.audits.table import family_of
 
 _SENSITIVE = ("checkpoints/", "noise_secret", "held_out.parquet")
@@ -157,7 +158,7 @@ def _model_tells(run: Gathered) -> Level:
     if privacy.noise_source == "seeded" or privacy.keep_noise_secret:
         return Level(4, f"epsilon {epsilon:.3g}, and the noise can be taken away by whoever has its seed or secret")
     if audit is not None and audit.fallen:
-        return Level(4, f"epsilon {epsilon:.3g} is claimed, and {len(audit.fallen)} bounds fell under attack")
+        return Level(4, f"epsilon {epsilon:.3g} is claimed; bounds that fell under attack: {len(audit.fallen)}")
     if epsilon > WEAK_EPSILON:
         return Level(4, f"epsilon {epsilon:.3g} is above {WEAK_EPSILON:g}, of {whose}")
     words = WORDS.get(str(run.at(STATEMENT, "vocabulary_from")))
@@ -174,7 +175,7 @@ def _model_tells(run: Gathered) -> Level:
 def _server_reads(run: Gathered) -> Level:
     settings = run.config.aggregation
     if settings.protocol != "secagg":
-        return Level(4, f"--aggregation.protocol is {settings.protocol}: it is sent what a single phone's change is in")
+        return Level(4, f"--aggregation.protocol is {settings.protocol}: nothing hides a single phone's change from it")
     if settings.sums_buckets:
         return Level(3, f"it gets exact sums of as few as {settings.bucket_phones} phones")
     if run.private and run.config.privacy.noise_place == "phones":
@@ -189,7 +190,7 @@ def _identifiers(run: Gathered) -> Level:
         return Level(4, "nothing is taken out, and no audit of the text was handed in")
     messages = run.text_audit["redactable"]["messages"]
     if messages:
-        return Level(4, f"nothing is taken out of {messages:,} messages in which an audit found something")
+        return Level(4, f"nothing is taken out of {shown(messages, 'messages')} in which an audit found something")
     return Level(2, "an audit found nothing to take out")
 
 
@@ -268,7 +269,9 @@ def _kept(run: Gathered, kept: Sequence[Kept]) -> Level:
         return Level(4, f"kept for longer than the policy says: {', '.join(over)}")
     if unnamed := sorted({str(one.category) for one in of_policy if one.keep_days is None}):
         return Level(3, f"the policy has no days for {', '.join(unnamed)}")
-    return Level(2, "all is younger than the policy says; that it is carried out in time is not known")
+    return Level(
+        2, "all in the run's folder is younger than the policy says; the cache of tokenised text was not looked at"
+    )
 
 
 def _more_than_needed(run: Gathered) -> Level:
@@ -285,11 +288,12 @@ def _more_than_needed(run: Gathered) -> Level:
 def _cannot_delete(run: Gathered, kept: Sequence[Kept]) -> Level:
     if run.forgotten is not None and run.forgotten.pending is not None:
         return Level(4, run.forgotten.pending)
+    told = "nothing shows that it was done"
     if run.forgotten is not None:
-        return Level(2, f"{run.forgotten.phones} phones are on record as taken out; earlier releases stay out there")
-    if any(one.what == "checkpoints/" for one in kept):
-        return Level(3, "checkpoints are here to go back to; nothing shows that it was done")
-    return Level(4, "no checkpoint is left to go back to, and nothing shows that it was done")
+        told = f"{shown(run.forgotten.phones, 'phones')} on record as taken out; earlier releases stay out there"
+    if not any(one.what == "checkpoints/" for one in kept):
+        return Level(4, f"no checkpoint is left to go back to, so that nobody else can be taken out; {told}")
+    return Level(2 if run.forgotten is not None else 3, f"checkpoints are here to go back to; {told}")
 
 
 def _unseen_release(run: Gathered) -> Level:
@@ -303,4 +307,6 @@ def _unseen_release(run: Gathered) -> Level:
 def _cannot_show(run: Gathered) -> Level:
     if run.trail is None:
         return Level(4, "no record of commands is in the run's folder")
-    return Level(2, f"{run.trail.commands} commands are on record; lines cut off the end are not seen by it alone")
+    return Level(
+        2, f"on record: {shown(run.trail.commands, 'commands')}; lines cut off the end are not seen by it alone"
+    )

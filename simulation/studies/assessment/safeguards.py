@@ -170,7 +170,8 @@ def _clipping(run: Gathered) -> Safeguard:
 
 def _aggregation(run: Gathered) -> Safeguard:
     protocol, figures = run.config.aggregation.protocol, []
-    facts = aggregation_facts(run.config) or {}
+    facts, said = aggregation_facts(run.config) or {}, run.at(STATEMENT, "aggregation")
+    is_told = isinstance(said, dict)  # the statement has a section on it
     figures.append(run.setting("protocol", protocol, "", "aggregation.protocol"))
     if protocol == "secagg":
         names = (
@@ -181,9 +182,7 @@ def _aggregation(run: Gathered) -> Safeguard:
             ("corrupted", "phones that may side with the server", "phones"),
             ("security_bits", "probability of failure, at most 2 to the power of minus", "bits"),
         )
-        said = run.at(STATEMENT, "aggregation")
-        from_statement = isinstance(said, dict)
-        source = f"{STATEMENT}: aggregation" if from_statement else "config.toml: aggregation"
+        source = f"{STATEMENT}: aggregation" if is_told else "config.toml: aggregation"
         figures += [
             Figure(what, (said if isinstance(said, dict) else facts).get(name), unit, f"{source}.{name}")
             for name, what, unit in names
@@ -201,7 +200,7 @@ def _aggregation(run: Gathered) -> Safeguard:
         "part. A simulation makes all phones' keys in one program",
         figures=tuple(figures),
         why=why,
-        shown_by="privacy.md (Who sees what of an update), scripts/price_aggregation.py",
+        shown_by=f"{'privacy.md (Who sees what of an update), ' if is_told else ''}scripts/price_aggregation.py",
     )
 
 

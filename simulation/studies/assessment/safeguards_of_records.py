@@ -5,6 +5,14 @@ from collections.abc import Iterator
 from simulation.studies.assessment.gathering import FORGOTTEN, SIGNATURES, STATEMENT, TRAIL, Gathered
 from simulation.studies.assessment.parts import Figure, Safeguard, state_of
 
+_WORDS = {
+    "caches": "tokenised text in the cache",
+    "checkpoints": "checkpoints, and the secret of the noise",
+    "people": "figures of single people and of small groups",
+    "telemetry": "figures of each round, and curves",
+    "reports": "reports and this assessment",
+}
+
 
 def safeguards_of_records(run: Gathered) -> Iterator[Safeguard]:
     """One after the other.
@@ -42,7 +50,7 @@ def _encryption(run: Gathered) -> Safeguard:
 def _retention(run: Gathered) -> Safeguard:
     policy = run.policy
     figures = tuple(
-        Figure(f"days that {name} are kept", days, "days", "the policy: keep_days")
+        Figure(f"{_WORDS.get(name, name)}: kept for", days, "days", f"the policy: keep_days.{name}")
         for name, days in (policy or {}).items()
     )
     deleted = Figure("deletions on record", len(run.deletions), "lines", "deletions.jsonl")
@@ -87,7 +95,9 @@ def _signatures(run: Gathered) -> Safeguard:
     if found is not None:
         figures = (
             Figure("roles that signed", ", ".join(found.signed) or "none", "", SIGNATURES),
-            Figure("of them, verified and of what is here", ", ".join(found.held) or "none", "", SIGNATURES),
+            Figure(
+                "verified and of what is here: who, in which role", ", ".join(found.holders) or "none", "", SIGNATURES
+            ),
         )
     return Safeguard(
         id="signatures",

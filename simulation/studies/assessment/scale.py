@@ -58,7 +58,10 @@ def severity_of_text(run: Gathered, about: str) -> Level:
     if run.text_audit is None:
         return Level(4, "what the messages hold is not known: no audit of the text was handed in (--data-audit)")
     found = {row["kind"]: row["messages"] for row in run.text_audit["personal"]}
-    grave = [WORDS[kind] for kind in _GRAVE if found.get(kind) is None or found[kind] > 0]
-    if grave:
-        return Level(4, f"the messages hold, or were not searched for: {', '.join(grave)}")
+    hold = [WORDS[kind] for kind in _GRAVE if (found.get(kind) or 0) > 0]
+    unknown = [WORDS[kind] for kind in _GRAVE if found.get(kind) is None]
+    told = [f"the messages hold {', '.join(hold)}"] if hold else []
+    told += [f"{'they' if hold else 'the messages'} were not searched for {', '.join(unknown)}"] if unknown else []
+    if told:
+        return Level(4, "; ".join(told))
     return Level(3, "messages are private, and no number by which somebody is robbed or impersonated was found in them")

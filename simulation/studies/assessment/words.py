@@ -31,6 +31,16 @@ def shown(value: Value, unit: str = "") -> str:
     return f"{number} {unit}".rstrip() if len(unit) < 20 else number
 
 
+def provision_shown(name: str) -> str:
+    """A provision as it is cited.
+
+    Example:
+        >>> provision_shown("GDPR 13"), provision_shown("CCPA 1798.100")
+        ('GDPR Art. 13', 'CCPA 1798.100')
+    """
+    return name.replace("GDPR ", "GDPR Art. ")
+
+
 def sentence(text: str) -> str:
     """A sentence of a text that begins small; a name of a file or a flag stays as it is.
 

@@ -31,6 +31,7 @@ from simulation.run.forgotten import Request, record_request
 from simulation.run.lock import only_writer
 from simulation.steps import steps_shown_on
 from simulation.storage.deletion_log import Deletion, record_deletion
+from simulation.studies.forgetting.earlier_lives import sums_elsewhere
 from simulation.studies.phone_story.finding import NOBODY, find_phone
 from simulation.subcommands import command
 from simulation.tables import console_for, print_facts
@@ -57,6 +58,7 @@ class Forecast:
         of_fleet: phones in the fleet.
         took_part: of them, that are in a sum of the run.
         first_round: of the first such sum; None: they are in none.
+        gone_out: releases with phones of them from before the run went back: they are out, and not in this model.
         back_to: the round after which the run goes on; 0: its beginning.
         done: completed rounds that it has.
         kept: of them, that stay.
@@ -74,6 +76,7 @@ class Forecast:
     of_fleet: int
     took_part: int
     first_round: int | None
+    gone_out: int
     back_to: int
     done: int
     kept: int
@@ -224,6 +227,7 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
         of_fleet=len(prepared.digests),
         took_part=int(took_part.sum()),
         first_round=min(rounds, default=None),
+        gone_out=sums_elsewhere(entries, wanted, on_the_way),
         back_to=then.server_round,
         done=now.rounds_completed,
         kept=then.rounds_completed,
@@ -243,9 +247,12 @@ def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
     who = f"{found.named:,} of {found.of_fleet:,}" + (
         f", and {others:,} that are forgotten with them or were before" if others else ""
     )
-    took = "none of them was ever in a sum"
+    took = "none of them is in this model" if found.gone_out else "none of them was ever in a sum"
     if found.first_round is not None:
         took = f"{found.took_part:,} of them, first in round {found.first_round:,}"
+    if found.gone_out:
+        plural = "" if found.gone_out == 1 else "s"
+        took += f"; in {found.gone_out:,} release{plural} that went out, not in this model"
     rows: list[tuple[str, list[str]]] = [("phones to forget", [who]), ("took part", [took])]
     rows += [("goes on from", [_place(found)]), ("rounds to play", [_rounds(found)])]
     if found.other_words:

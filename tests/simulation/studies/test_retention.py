@@ -306,3 +306,42 @@ def test_half_a_line_is_none_and_the_next_one_takes_its_place(tmp_path):
     assert len(read_log(tmp_path)) == 1
     record_deletion(tmp_path, DELETION)
     assert len(read_log(tmp_path)) == 2 and (tmp_path / LOG).stat().st_mode & 0o777 == 0o600
+
+
+def entry_of(cache, digit, days):
+    """The folder of a tokenised file, as it is named, unused for so many days."""
+    folder = cache / f"{digit * 32}-jsonl-error-5"
+    folder.mkdir(parents=True)
+    (folder / "about.json").write_text("{}")
+    os.utime(folder, (time.time() - days * DAY_S,) * 2)
+    return folder
+
+
+def shown_of(runs, cache_dir=None, **how):
+    out = io.StringIO()
+    code = show(out, runs, {"caches": 14}, cache_dir, apply=how.get("apply", False))
+    return code, out.getvalue()
+
+
+def test_the_cache_of_a_run_is_that_of_its_settings_and_no_other_is_touched(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    usual, own = entry_of(tmp_path / "home/typefleet", "a", 20), entry_of(tmp_path / "own", "b", 20)
+    again = entry_of(tmp_path / "own", "c", 1)
+    (run / "config.toml").write_text(f'[data]\ncache_dir = "{tmp_path / "own"}"\n')
+    code, said = shown_of([run, run], apply=True)
+    assert (
+        code == 0 and "bbbbbbbb-jsonl-error-5" in said and "cccccccc-jsonl-error-5" in said and "aaaaaaaa" not in said
+    )
+    assert usual.exists() and again.exists() and not own.exists()
+    (run / "config.toml").write_text("seed = 1\n")
+    assert "aaaaaaaa" in shown_of([run])[1] and "aaaaaaaa" in shown_of([])[1]
+    assert "aaaaaaaa" not in shown_of([run], tmp_path / "own")[1]
+
+
+def test_that_nothing_is_due_is_said(run, tmp_path):
+    (run / "config.toml").write_text("seed = 1\n")
+    assert shown_of([run], tmp_path)[1].endswith("nothing is due\n")
+    entry_of(tmp_path / "own", "b", 20)
+    assert "nothing is due" not in shown_of([run], tmp_path / "own")[1]
+    (run / "privacy_head.json").unlink()  # it has not ended, and was not looked at
+    assert "nothing is due" not in shown_of([run], tmp_path)[1]
