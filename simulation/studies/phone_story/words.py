@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from server_strategy.privacy.config import PHONES
+from server_strategy.privacy.rounded_up import Bound
 from simulation.clock import simulated_date
 from simulation.config import RunConfig
 from simulation.studies.phone_story.history import (
@@ -291,4 +292,4 @@ def _stop(history: PhoneHistory) -> tuple[str, ...]:
 def _number(epsilon: float | None) -> str:
     if epsilon is None:
         return "unknown"
-    return f"{epsilon:,.2f}" if epsilon < 100 else f"{epsilon:,.0f}"
+    return f"{Bound(epsilon):,.2f}" if epsilon < 100 else f"{Bound(epsilon):,.0f}"
