@@ -40,7 +40,10 @@ NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model revea
 
 _LARGEST_SAID = 14  # epsilon whose factor is a number that people read; above a million it is none
 _UNIT = "one phone (its user), over the whole run"
-_TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
+_TRUST = (
+    "central: nothing hides a phone's clipped update from whoever runs the server, who could look at it: the server is "
+    "trusted not to, and to add the noise to each round's sum"
+)
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _OUTSIDE = (
     "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",

@@ -65,7 +65,10 @@ def cell_of_parameter(value: Any) -> str:
 
 def separation_that_happened(spent: PrivacySpent) -> int | str:
     """The smallest number of rounds between two participations of a phone, for the page."""
-    return spent.min_separation_rounds or "no phone came twice"
+    if spent.min_separation_rounds:
+        return spent.min_separation_rounds
+    here = " on the way to these weights" if (spent.max_participations or 0) > 1 else ""
+    return f"no phone came twice{here}"
 
 
 def stddev_of_the_draws(plan: PrivacyPlan) -> str | None:

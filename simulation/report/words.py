@@ -148,6 +148,13 @@ def privacy(facts: RunFacts, found: Privacy) -> Iterator[Paragraph]:
             f"{numbers}, for each phone, where {found.modelled_cohort:,} phones report in each round and none takes "
             f"part more often, or sooner again, than here. In plain words: {promise}.",
         )
+    if found.forgotten:
+        when = f" That was on {' and '.join(found.forgotten_on)}." if found.forgotten_on else ""
+        both = (
+            f"Epsilon, {Bound(found.epsilon):.2f}, and how often the busiest phone took part are of all that was ever "
+            "released; what is said of phones below is of the rounds that made these weights."
+        )
+        yield Paragraph("Forgotten phones:", f"{found.forgotten}{when} {both}")
     if not facts.finished:
         yield Paragraph("So far:", "the run can go on, and epsilon with it.")
 

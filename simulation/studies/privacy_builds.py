@@ -28,6 +28,16 @@ _ANY = ("{metric}", "{count}", "{tag}")  # in patterns: whatever a run measures
 _FORMERLY = {"### Files meant for others once the guarantee": "### For others, once the guarantee"}
 # Sentences as they were, in statements that say the same, and as they are.
 _SENTENCES = (
+    (
+        "central: the server sees each round's sum of clipped updates, and is trusted to add the noise",
+        "central: nothing hides a phone's clipped update from whoever runs the server, who could look at it: the "
+        "server is trusted not to, and to add the noise to each round's sum",
+    ),
+    (
+        r"(busiest phone \| [0-9,]+ \| (?![01] )[0-9,]+ \|\n"
+        r"\| smallest separation, rounds \| [0-9,]+ \| no phone came twice) \|",
+        r"\1 on the way to these weights |",
+    ),
     ("holds only for who does not know the seed", "holds only against those who do not know the seed"),
     (
         "a round of ([0-9,]+) with fewer than ([0-9,]+) vectors in it fails, and releases nothing",

@@ -1,6 +1,7 @@
 """A statement of an earlier build agrees where it is shorter and true, not where it is silent of what is there."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from server_strategy.privacy.rounded_up import as_earlier_builds_round
 from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_aggregation import aggregation_json
 from server_strategy.privacy.statement_noise import REPEATABLE
+from server_strategy.privacy.statement_signing import separation_that_happened
 from simulation.run.artefacts import ARTEFACTS, BESIDE
 from simulation.run.statement_pages import statement_pages
 from simulation.studies.privacy_builds import WRITTEN_SINCE, in_words_of_today, left_out, same_words
@@ -190,3 +192,14 @@ def test_a_statement_whose_bounds_are_rounded_to_the_nearest_digit_is_of_an_earl
     assert shown in page
     (run / "privacy.md").write_text(page.replace(shown, f"e^{found.spent.epsilon * 0.9:.3g}"))
     assert wrongs(run)[0] and wrongs(run)[0][0].endswith("another line")
+
+
+def test_sentences_of_earlier_builds_become_those_of_this_one():
+    trust = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
+    assert "could look at it" in in_words_of_today(f"- Trust: {trust}.")
+    rows = "| participations of the busiest phone | 3 | {} |\n| smallest separation, rounds | 2 | no phone came twice |"
+    for times, added in ((0, ""), (1, ""), (2, " on the way to these weights"), (10, " on the way to these weights")):
+        spent = SimpleNamespace(min_separation_rounds=None, max_participations=times)
+        said = separation_that_happened(spent)
+        assert said == f"no phone came twice{added}"
+        assert in_words_of_today(rows.format(times)).endswith(f"| {said} |")
