@@ -121,4 +121,4 @@ def _epsilon(charge: Charge, delta: float | None) -> float | None:
 
 
 def _number(value: float | None, form: str) -> str:
-    return "no bound" if value is None else f"{value:{form}}"
+    return "no bound" if value is None else f"{Bound(value):{form}}"
