@@ -32,6 +32,7 @@ from server_strategy.privacy.ledger import (
 from server_strategy.privacy.ledger_lines import KEY_BYTES, digest_of_sum
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.round_replies import RoundReplies
 from server_strategy.state import State, StateError, branch, leaf, leaves_of
 from server_strategy.update_sum import FRACTION_BITS, to_float
@@ -257,7 +258,7 @@ class Releases:
         if budget is None or spent.epsilon is None or spent.epsilon <= budget:
             return False
         self.budget_reached = (
-            f"the next release would take epsilon to {spent.epsilon:.4g}, above the budget of {budget:.4g}"
+            f"the next release would take epsilon to {Bound(spent.epsilon):.4g}, above the budget of {budget:.4g}"
         )
         return True
 

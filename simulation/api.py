@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.config import RunConfig
 from simulation.flags import read_config, settled
 from simulation.parts import Parts
@@ -64,7 +65,7 @@ class RunResult:
         return (
             f"{self.path}: {self.summary['rounds_completed']} rounds{'' if self.finished else ', stopped early'}, "
             f"recall {'-' if recall is None else f'{recall:.2%}'}, "
-            f"{'no privacy' if epsilon is None else f'epsilon {epsilon:.3g}'}"
+            f"{'no privacy' if epsilon is None else f'epsilon {Bound(epsilon):.3g}'}"
         )
 
 

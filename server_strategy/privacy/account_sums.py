@@ -6,6 +6,7 @@ from pathlib import Path
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.accounting import epsilon_of_several, rho_for
 from server_strategy.privacy.costs import Cost, Terms, added_up, unbounded_of
+from server_strategy.privacy.rounded_up import Bound
 from typefleet.errors import expected
 
 _NO_PROTECTION = 1.0  # a delta that allows everything
@@ -88,7 +89,8 @@ class Charged:
         left = max(rho_for(limit, delta, "--privacy.total-epsilon") - before.zcdp_rho, 0.0)
         alone = f"epsilon {epsilon_of_several(left, delta):.3g} for a run alone" if left else "nothing"
         fits = f"a run of at most rho {left:.4g} ({alone}), which {len(others)} before it leave of epsilon {limit:g}"
-        found = f"one of up to rho {cost.zcdp_rho:.4g} (epsilon {epsilon_of_several(cost.zcdp_rho, delta):.3g})"
+        own = Bound(epsilon_of_several(cost.zcdp_rho, delta))
+        found = f"one of up to rho {Bound(cost.zcdp_rho):.4g} (epsilon {own:.3g})"
         raise AccountError(expected(where, fits, found))
 
     def total(self, reserved: int) -> AccountTotal:

@@ -15,6 +15,7 @@ from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.mechanisms.record import is_found_everywhere
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_account import other_runs_markdown
 from server_strategy.privacy.statement_adjacency import adjacency_json, adjacency_markdown, adjacency_of
 from server_strategy.privacy.statement_aggregation import aggregation_json, aggregation_markdown, trust_model
@@ -24,7 +25,14 @@ from server_strategy.privacy.statement_forgotten import PhonesForgotten, forgott
 from server_strategy.privacy.statement_handling import Handling, handling_json, handling_markdown
 from server_strategy.privacy.statement_noise import noise_caveats, noise_json, repeatable_note
 from server_strategy.privacy.statement_phones import phones_json, phones_markdown, phones_rows
-from server_strategy.privacy.statement_signing import separation_that_happened, signing_markdown, stddev_of_the_draws
+from server_strategy.privacy.statement_signing import (
+    cell,
+    cell_of_bound,
+    cell_of_parameter,
+    separation_that_happened,
+    signing_markdown,
+    stddev_of_the_draws,
+)
 from server_strategy.privacy.statement_together import together_json, together_markdown
 from server_strategy.privacy.statement_vocabulary import released, vocabulary_json, vocabulary_markdown
 
@@ -32,7 +40,10 @@ NO_PRIVACY = "No privacy mechanism was used: nothing bounds what the model revea
 
 _LARGEST_SAID = 14  # epsilon whose factor is a number that people read; above a million it is none
 _UNIT = "one phone (its user), over the whole run"
-_TRUST = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
+_TRUST = (
+    "central: nothing hides a phone's clipped update from whoever runs the server, who could look at it: the server is "
+    "trusted not to, and to add the noise to each round's sum"
+)
 _AMPLIFICATION = "none claimed: availability decides who takes part, which is neither Poisson nor uniform sampling"
 _OUTSIDE = (
     "evaluation on people who never train, exact wherever it stands, and the choice of settings by looking at it",
@@ -190,7 +201,7 @@ def _stamp(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     ]
     if plan.mechanism is not None:
         rows.append(("assumed population", f"{_phones(plan.population)}: {_population_rule(plan)}"))
-        rows.append(("rule for delta", f"{_delta_rule(plan)}: {_show(plan.delta)}"))
+        rows.append(("rule for delta", f"{_delta_rule(plan)}: {cell_of_bound(plan.delta)}"))
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
 
 
@@ -224,19 +235,20 @@ def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:
     if spent.epsilon is None or spent.zcdp_rho is None or spent.delta is None:
         return NO_PRIVACY.rstrip(".")
     return (
-        f"({spent.epsilon:.3g}, {spent.delta:.2g})-differential privacy for each phone "
-        f"({spent.zcdp_rho:.4g}-zCDP), of {plan.epsilon_is_of}{repeatable_note(plan.noise_source)}"
+        f"({Bound(spent.epsilon):.3g}, {Bound(spent.delta):.2g})-differential privacy for each phone "
+        f"({Bound(spent.zcdp_rho):.4g}-zCDP), of {plan.epsilon_is_of}{repeatable_note(plan.noise_source)}"
     )
 
 
 def _plain_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     if spent.epsilon is None or spent.delta is None:
         return ["Models from this run must not be shared as if they were private.", ""]
-    times = f" ({math.exp(spent.epsilon):,.3g} times)" if spent.epsilon < _LARGEST_SAID else ""
+    epsilon, delta = Bound(spent.epsilon), Bound(spent.delta)
+    times = f" ({Bound(math.exp(spent.epsilon)):,.3g} times)" if spent.epsilon < _LARGEST_SAID else ""
     return [
         "In plain words: whatever anybody computes from the released models, replacing everything one phone sent",
-        f"by nothing changes the probability of any outcome by at most a factor of e^{spent.epsilon:.3g}{times},",
-        f"and an additional {spent.delta:.2g}. This counts every time the phone took part, not one message or one",
+        f"by nothing changes the probability of any outcome by at most a factor of e^{epsilon:.3g}{times},",
+        f"and an additional {delta:.2g}. This counts every time the phone took part, not one message or one",
         "round.",
         "",
     ]
@@ -252,12 +264,6 @@ def _modelled_words(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         "proportionally less noise, to show what accuracy such a deployment would reach.",
         "",
     ]
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
@@ -276,14 +282,14 @@ def _planned_and_happened(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
     if plan.epsilon_budget is not None:
         rows.append(("epsilon budget", plan.epsilon_budget, None))
     lines = ["| | planned bound | happened |", "|---|---|---|"]
-    lines += [f"| {name} | {_show(planned)} | {_show(happened)} |" for name, planned, happened in rows]
+    lines += [f"| {name} | {cell_of_bound(planned)} | {cell_of_bound(happened)} |" for name, planned, happened in rows]
     return [*lines, "", *epsilon_markdown(plan, spent)]
 
 
 def _setting(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     budget = []
     if plan.epsilon_budget is not None:
-        budget = [f"- Budget: no release is made that would take epsilon above {_show(plan.epsilon_budget)}."]
+        budget = [f"- Budget: no release is made that would take epsilon above {cell(plan.epsilon_budget)}."]
     return [
         "## Setting",
         "",
@@ -330,7 +336,7 @@ def _mechanism(plan: PrivacyPlan, mechanism: Mechanism, facts: StatementFacts) -
         *phones_markdown(plan),
         "| parameter | value |",
         "|---|---|",
-        *(f"| {name} | {_parameter(value)} |" for name, value in rows),
+        *(f"| {name} | {cell_of_parameter(value)} |" for name, value in rows),
         "",
         f"Accountant: {_accountant()} for the conversion by Renyi orders; the sensitivity is what",
         f"`{type(mechanism).__module__ if plan.phone_noise is None else PhoneNoise.__module__}` computes.",
@@ -342,10 +348,3 @@ def _described(plan: PrivacyPlan, mechanism: Mechanism) -> str:
     if plan.phone_noise is not None:
         return "Noise that phones add, drawn anew in each round"
     return f"{mechanism.description[:1].upper()}{mechanism.description[1:]}"
-
-
-def _parameter(value: Any) -> str:
-    if not isinstance(value, list):
-        return _show(value)
-    shown = ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value[:8])
-    return shown if len(value) <= 8 else f"{shown}, ... ({len(value)} in all; every digit in privacy.json)"

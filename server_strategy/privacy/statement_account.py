@@ -7,6 +7,7 @@ from typing import Any
 from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.composition import EarlierRun, composed
+from server_strategy.privacy.rounded_up import Bound
 
 NOT_COUNTED = (
     "Other runs on the same phones are not counted here, whatever they released: a phone bears the cost of all of "
@@ -71,10 +72,10 @@ def account_sentence(account: OnAccount) -> str:
     total, runs = account.total, f"The {_counted(account.total.runs, 'run')} on {account.file}, this one among them,"
     if total.epsilon is None or total.delta is None:
         return f"{runs} have no epsilon together, {_why_none(total)}: nothing bounds what all of them reveal."
+    epsilon, delta, rho = Bound(total.epsilon), Bound(total.delta), Bound(total.zcdp_rho)
     return (
-        f"{runs} cost each phone together at most epsilon {total.epsilon:.3g} at delta {total.delta:.2g} (rho "
-        f"{total.zcdp_rho:.4g}), whichever of them it took part in{_reserved(total)}{_limited(account)}. Runs on no "
-        "account are not counted."
+        f"{runs} cost each phone together at most epsilon {epsilon:.3g} at delta {delta:.2g} (rho {rho:.4g}), "
+        f"whichever of them it took part in{_reserved(total)}{_limited(account)}. Runs on no account are not counted."
     )
 
 
@@ -83,7 +84,8 @@ def account_line(account: OnAccount) -> str:
     total, runs = account.total, f"{account.file}: {_counted(account.total.runs, 'run')}"
     if total.epsilon is None or total.delta is None:
         return f"{runs}, together without epsilon, {_why_none(total)}"
-    together = f"together epsilon {total.epsilon:.2f} at delta {total.delta:.2g} (rho {total.zcdp_rho:.3g})"
+    epsilon, delta, rho = Bound(total.epsilon), Bound(total.delta), Bound(total.zcdp_rho)
+    together = f"together epsilon {epsilon:.2f} at delta {delta:.2g} (rho {rho:.3g})"
     return f"{runs}, {together}{_reserved(total)}{_limited(account)}"
 
 
@@ -106,10 +108,8 @@ def start_sentence(others: OtherRuns) -> str | None:
     together, known = composed(others.own, others.earlier), _earlier_cost(others)
     if together.epsilon is None or together.delta is None:
         return f"with {known}: no epsilon can be stated, since {together.why_not}"
-    return (
-        f"with {known}: epsilon {together.epsilon:.3g} at delta {together.delta:.2g} (rho {together.zcdp_rho:.4g}), "
-        f"by {together.rule}"
-    )
+    epsilon, delta, rho = Bound(together.epsilon), Bound(together.delta), Bound(together.zcdp_rho)
+    return f"with {known}: epsilon {epsilon:.3g} at delta {delta:.2g} (rho {rho:.4g}), by {together.rule}"
 
 
 def _earlier_cost(others: OtherRuns) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from server_strategy.privacy.adjacency import ADD_OR_REMOVE, COUNT_SENSITIVITY, ZERO_OUT
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.vocabulary_cost import group_delta_beside
 
 _MEANS: dict[str, str] = {
@@ -113,8 +114,8 @@ def _groups_markdown(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_pe
         f"| who | zCDP rho | epsilon, by Renyi orders |{exact(' exact for Gaussian noise |')} delta |",
         f"|---|---|---|{exact('---|')}---|",
         *(
-            f"| {row['who']} | {row['zcdp_rho']:.4g} | {_shown(row['epsilon'])} |"
-            f"{exact(' ' + _shown(row['epsilon_exact_gaussian']) + ' |')} {row['delta']:.4g} |"
+            f"| {row['who']} | {Bound(row['zcdp_rho']):.4g} | {_shown(row['epsilon'])} |"
+            f"{exact(' ' + _shown(row['epsilon_exact_gaussian']) + ' |')} {Bound(row['delta']):.4g} |"
             for row in rows
         ),
         "",
@@ -122,4 +123,6 @@ def _groups_markdown(plan: PrivacyPlan, spent: PrivacySpent, most_phones_of_a_pe
 
 
 def _shown(epsilon: float | None) -> str:
-    return "none: words of these phones alone enter more often than delta" if epsilon is None else f"{epsilon:.4g}"
+    return (
+        "none: words of these phones alone enter more often than delta" if epsilon is None else f"{Bound(epsilon):.4g}"
+    )

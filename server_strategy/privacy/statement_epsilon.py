@@ -6,6 +6,7 @@ from typing import Any
 from server_strategy.privacy.amplification import Counterfactual, counterfactual
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_phones import conversion_of, headline_of
 from server_strategy.privacy.vocabulary_cost import group_delta_beside
 
@@ -50,7 +51,7 @@ def epsilon_markdown(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
             "",
             "| delta | epsilon, by Renyi orders |",
             "|---|---|",
-            *(f"| {row['delta']:.0e} | {row['epsilon']:.4g} |" for row in rows),
+            *(f"| {row['delta']:.0e} | {Bound(row['epsilon']):.4g} |" for row in rows),
             "",
             f"{headline_of(plan.phone_noise)[:1].upper()}{headline_of(plan.phone_noise)[1:]}.",
             "",
@@ -61,7 +62,10 @@ def epsilon_markdown(plan: PrivacyPlan, spent: PrivacySpent) -> list[str]:
         "",
         "| delta | epsilon, by Renyi orders | exact for Gaussian noise |",
         "|---|---|---|",
-        *(f"| {row['delta']:.0e} | {row['epsilon']:.4g} | {row['epsilon_exact_gaussian']:.4g} |" for row in rows),
+        *(
+            f"| {row['delta']:.0e} | {Bound(row['epsilon']):.4g} | {Bound(row['epsilon_exact_gaussian']):.4g} |"
+            for row in rows
+        ),
         "",
         f"Why there are two: {_HEADLINE}.",
         "",
@@ -73,9 +77,9 @@ def delta_caveats(plan: PrivacyPlan) -> tuple[str, ...]:
     if plan.delta is None or plan.delta * plan.population <= 1:
         return ()
     return (
-        f"Delta, {plan.delta:.2g}, is more than one over the {plan.population:,} phones that are assumed: to publish "
-        "all that one phone wrote, drawn among them, would keep such a delta. So epsilon says little here; the curve "
-        "over delta and rho do.",
+        f"Delta, {Bound(plan.delta):.2g}, is more than one over the {plan.population:,} phones that are assumed: to "
+        "publish all that one phone wrote, drawn among them, would keep such a delta. So epsilon says little here; the "
+        "curve over delta and rho do.",
     )
 
 

@@ -1,9 +1,11 @@
-"""What whoever signs a statement signs, in four points at its top, and two cells of its tables in words."""
+"""What whoever signs a statement signs, in four points at its top, and cells of its tables."""
 
 import math
+from typing import Any
 
 from server_strategy.privacy.ledger_lines import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_together import together_json
 
 
@@ -25,7 +27,8 @@ def signing_markdown(
     together = [text for text in together_json(others if isinstance(others, dict) else None).values() if text]
     beside = "other runs on the same phones are not counted"
     beside = "with other runs it costs what stands above" if together else beside
-    cost = f"epsilon is at most {spent.epsilon:.3g} at delta {spent.delta:.2g} after {spent.releases:,} releases"
+    epsilon, delta = Bound(spent.epsilon), Bound(spent.delta)
+    cost = f"epsilon is at most {epsilon:.3g} at delta {delta:.2g} after {spent.releases:,} releases"
     own = "the guarantee is that of the files of this run"
     if lacking is not None:
         own = f"the guarantee is that of a deployment of {plan.modelled_cohort:,} phones per round, not of these files"
@@ -40,9 +43,32 @@ def signing_markdown(
     ]
 
 
+def cell(value: Any) -> str:
+    """A value of a table."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def cell_of_bound(value: Any) -> str:
+    """The same of a bound, which is rounded up."""
+    return cell(Bound(value) if isinstance(value, float) else value)
+
+
+def cell_of_parameter(value: Any) -> str:
+    """The same of a parameter, of which a long list is cut."""
+    if not isinstance(value, list):
+        return cell(value)
+    shown = ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value[:8])
+    return shown if len(value) <= 8 else f"{shown}, ... ({len(value)} in all; every digit in privacy.json)"
+
+
 def separation_that_happened(spent: PrivacySpent) -> int | str:
     """The smallest number of rounds between two participations of a phone, for the page."""
-    return spent.min_separation_rounds or "no phone came twice"
+    if spent.min_separation_rounds:
+        return spent.min_separation_rounds
+    here = " on the way to these weights" if (spent.max_participations or 0) > 1 else ""
+    return f"no phone came twice{here}"
 
 
 def stddev_of_the_draws(plan: PrivacyPlan) -> str | None:

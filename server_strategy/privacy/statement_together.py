@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from server_strategy.privacy.rounded_up import Bound
+
 EARLIER, ACCOUNT = "statement_with_earlier_runs", "statement_with_account"
 """Keys of privacy.json; None without earlier runs, or without an account."""
 
@@ -48,4 +50,4 @@ def _cost(total: Mapping[str, Any]) -> str | None:
     if len(numbers) < len(values):
         return None
     epsilon, delta, rho = numbers
-    return f"({epsilon:.3g}, {delta:.2g})-differential privacy for each phone ({rho:.4g}-zCDP)"
+    return f"({Bound(epsilon):.3g}, {Bound(delta):.2g})-differential privacy for each phone ({Bound(rho):.4g}-zCDP)"

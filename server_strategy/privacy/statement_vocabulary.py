@@ -3,6 +3,7 @@
 from typing import Any
 
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.vocabulary_cost import DELTA_RULE
 
 
@@ -29,9 +30,9 @@ def vocabulary_markdown(plan: PrivacyPlan) -> list[str]:
     if (cost := plan.vocabulary) is None:
         return []
     rows = [
-        ("epsilon of the vocabulary alone, at the run's delta", f"{cost.epsilon:.4g}"),
-        ("zCDP rho, part of the run's", f"{cost.rho:.4g}"),
-        (f"delta of the threshold, {DELTA_RULE}", f"{cost.delta:.2g}"),
+        ("epsilon of the vocabulary alone, at the run's delta", f"{Bound(cost.epsilon):.4g}"),
+        ("zCDP rho, part of the run's", f"{Bound(cost.rho):.4g}"),
+        (f"delta of the threshold, {DELTA_RULE}", f"{Bound(cost.delta):.2g}"),
         ("words of one phone, at most", f"{cost.words_per_phone:,}"),
         ("deviation of the noise on a word's weight", f"{cost.noise_stddev:.4g}"),
         ("threshold", f"{cost.threshold:.4g}"),

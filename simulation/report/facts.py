@@ -132,6 +132,8 @@ class Privacy:
     outside_the_budget: Sequence[str]
     caveats: Sequence[str]
     handling: Sequence[str] = ()  # of consent and of what is kept; empty: of an earlier version
+    forgotten: str = ""  # of phones that were taken out of the run; empty: none was
+    forgotten_on: Sequence[str] = ()  # days, YYYY-MM-DD
 
 
 @dataclass(frozen=True)

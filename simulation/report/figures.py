@@ -7,6 +7,7 @@ import numpy as np
 
 from client_model.metrics.keyboard_metrics import KEYSTROKE_SAVINGS, TOP1_RECALL
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_noise import repeatable_note
 from simulation.report.charts import FIRST, FOURTH, SECOND, THIRD, Drawing, Line, bar_chart, line_chart
 from simulation.report.drift import Watched, shown
@@ -26,16 +27,16 @@ def epsilon_over_rounds(facts: RunFacts) -> Drawing | LeftOut:
     if not spent:
         return LeftOut("no round has spent any of a privacy budget")
     if len(spent) == 1:
-        return LeftOut(f"a curve of epsilon, since one round was completed: it is {spent[0][1]:.2f} after it")
+        return LeftOut(f"a curve of epsilon, since one round was completed: it is {Bound(spent[0][1]):.2f} after it")
     rounds, epsilons = [number for number, _ in spent], [epsilon for _, epsilon in spent]
-    lines = [Line(f"ε {epsilons[-1]:.2f}", rounds, epsilons, FIRST, steps=True)]
+    lines = [Line(f"ε {Bound(epsilons[-1]):.2f}", rounds, epsilons, FIRST, steps=True)]
     budget = None if isinstance(facts.privacy, LeftOut) else facts.privacy.epsilon_budget
     if budget is not None:
         ends = [0, rounds[-1]]
         lines.append(Line(f"budget {budget:g}", ends, [budget] * 2, SECOND, "--"))
     whose = f"{facts.summary.epsilon_is_of}{repeatable_note(facts.summary.noise_source)}"
     limit = "" if budget is None else f" The budget is {budget:g}."
-    said = _said([f"{epsilon:.2f} after round {number}" for number, epsilon in spent])
+    said = _said([f"{Bound(epsilon):.2f} after round {number}" for number, epsilon in spent])
     return line_chart(
         "epsilon",
         lines,

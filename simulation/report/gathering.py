@@ -38,6 +38,7 @@ from simulation.report.facts import (
 from simulation.run.central import read_central
 from simulation.run.checkpoint import CheckpointError, newest_about
 from simulation.run.directory import RunDirectory
+from simulation.run.forgotten import read_requests
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.records import Summary
 from simulation.run.text_use import TextUse
@@ -88,7 +89,7 @@ def collect_facts(
         begun=_begun(directory),
         people=people,
         intervals=intervals,
-        privacy=_or_left_out(lambda: _privacy(root / "privacy.json")),
+        privacy=_or_left_out(lambda: _privacy(root)),
         participation=participation,
         central=_or_left_out(lambda: _central(root)) if finished else _NOT_YET,
         files=files,
@@ -263,8 +264,8 @@ def _text_use(found: Any) -> TextUse | None:
     return None if found is None else TextUse(**{f.name: _count(found[f.name]) for f in fields(TextUse)})
 
 
-def _privacy(path: Path) -> Privacy:
-    found = read_json_object(path, "the privacy statement of a run")
+def _privacy(root: Path) -> Privacy:
+    found = read_json_object(root / "privacy.json", "the privacy statement of a run")
     planned, spent = found["planned"], found["spent"]
     return Privacy(
         statement=_text(found["statement"]),
@@ -286,6 +287,8 @@ def _privacy(path: Path) -> Privacy:
         outside_the_budget=[_text(item) for item in found["outside_the_budget"]],
         caveats=[_text(item) for item in found["caveats"]],
         handling=[_text(item) for item in found.get("handling", {}).values()],
+        forgotten=_text(found.get("forgotten", {}).get("says", "")),
+        forgotten_on=sorted({one.at[:10] for one in read_requests(root) if not one.taken_over}),
     )
 
 

@@ -10,6 +10,7 @@ from client_model.metrics.intervals import Interval, share_of_number
 from client_model.metrics.metric import Metric
 from client_model.public_start import path_setting
 from server_strategy.privacy.config import with_default_noise
+from server_strategy.privacy.rounded_up import Bound
 from simulation.config import RunConfig
 from simulation.report.drift import Alarm, band_shown, shown
 from simulation.report.facts import ConsentFacts, LeftOut, ModelFile, Participation, RunFacts
@@ -114,7 +115,7 @@ def measured_rounds(facts: RunFacts) -> Table:
             f"{line['completed']:,}",
             f"{line['closed_s'] / DAY_S:.1f}" if line.get("closed_s") is not None else "-",
             *(metric.bare(line.get(metric.name)) for metric in metrics),
-            "-" if line["epsilon"] is None else f"{line['epsilon']:.2f}",
+            "-" if line["epsilon"] is None else f"{Bound(line['epsilon']):.2f}",
         ]
         for line in some
     ]

@@ -13,6 +13,7 @@ from client_model.metrics.keyboard_metrics import (
 )
 from client_model.metrics.metric import Metric
 from client_model.text.population import text_source
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.device.everyday_sentences import SENTENCES
 from simulation.report.drift import FALSE_ALARMS, LEAST, Alarm, Watched, judged
@@ -130,9 +131,9 @@ def privacy(facts: RunFacts, found: Privacy) -> Iterator[Paragraph]:
     promise = (
         f"whatever anybody computes from the released models, replacing everything that one phone sent by nothing "
         f"changes the probability of any outcome by at most a factor of {_factor(found.epsilon)}, and an additional "
-        f"{found.delta:.2g}. That counts every time the phone took part, not one message or one round"
+        f"{Bound(found.delta):.2g}. That counts every time the phone took part, not one message or one round"
     )
-    numbers = f"epsilon {found.epsilon:.2f} at delta {found.delta:.2g}"
+    numbers = f"epsilon {Bound(found.epsilon):.2f} at delta {Bound(found.delta):.2g}"
     if found.modelled_cohort is None:
         yield Paragraph("What the files have:", f"{numbers}, for each phone. In plain words: {promise}.")
     else:
@@ -147,13 +148,20 @@ def privacy(facts: RunFacts, found: Privacy) -> Iterator[Paragraph]:
             f"{numbers}, for each phone, where {found.modelled_cohort:,} phones report in each round and none takes "
             f"part more often, or sooner again, than here. In plain words: {promise}.",
         )
+    if found.forgotten:
+        when = f" That was on {' and '.join(found.forgotten_on)}." if found.forgotten_on else ""
+        both = (
+            f"Epsilon, {Bound(found.epsilon):.2f}, and how often the busiest phone took part are of all that was ever "
+            "released; what is said of phones below is of the rounds that made these weights."
+        )
+        yield Paragraph("Forgotten phones:", f"{found.forgotten}{when} {both}")
     if not facts.finished:
         yield Paragraph("So far:", "the run can go on, and epsilon with it.")
 
 
 def _factor(epsilon: float) -> str:
-    exact = f"e^{epsilon:.2f}"
-    return f"{exact}, which is {math.exp(epsilon):,.0f}" if epsilon <= _MOST_WRITTEN_OUT else exact
+    exact = f"e^{Bound(epsilon):.2f}"
+    return f"{exact}, which is {Bound(math.exp(epsilon)):,.0f}" if epsilon <= _MOST_WRITTEN_OUT else exact
 
 
 def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
@@ -167,9 +175,9 @@ def privacy_facts(found: Privacy) -> Iterator[tuple[str, str]]:
     if found.noise_source is not None:
         yield "noise", REPEATABLE if found.noise_source == "seeded" else "keyed by a secret of this run alone"
     if found.zcdp_rho is not None and found.epsilon_exact is not None:
-        exact = f"epsilon {found.epsilon_exact:.2f}, exact for Gaussian noise"
-        rho = f"rho {found.zcdp_rho:.4g} of zero-concentrated differential privacy (zCDP), where those of runs add up"
-        yield "by other accounts", f"{rho}; {exact}"
+        exact = f"epsilon {Bound(found.epsilon_exact):.2f}, exact for Gaussian noise"
+        of = "of zero-concentrated differential privacy (zCDP), where those of runs add up"
+        yield "by other accounts", f"rho {Bound(found.zcdp_rho):.4g} {of}; {exact}"
     yield "unit", found.unit
     if found.max_participations is not None:
         yield "the busiest phone", f"took part {_times(found.max_participations)}"

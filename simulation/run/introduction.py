@@ -36,14 +36,21 @@ def introduction_of(run: "Run") -> Iterator[str]:
         yield warning_of(config.engine.address)
     yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
     if gone := len(prepared.forgotten.phones):
-        models = f"{made:,} model{'' if made == 1 else 's'}" if (made := run.strategy.of_earlier_lives) else None
-        before = "" if models is None else f", and what {models} cost counts on top"
-        yield f"forgotten   {gone:,} phone{'' if gone == 1 else 's'}, which never came{before}"
+        yield f"forgotten   {_forgotten(gone, run.strategy.of_earlier_lives)}"
     if (words := aggregation_words(config)) is not None:
         yield words
     if (words := robust_words(config)) is not None:
         yield words
     yield from introduction(run)
+
+
+def _forgotten(phones: int, models: int) -> str:
+    """What was taken out of the run, and that the bound of the plan is not of all that was released before."""
+    who = f"{phones:,} phone{'s' * (phones != 1)}, left out as if {'they' if phones != 1 else 'it'} had never come"
+    if not models:
+        return who
+    made = "1 model" if models == 1 else f"{models:,} models"
+    return f"{who}; what {made} of before cost counts on top: epsilon comes to more than that above, see privacy.md"
 
 
 def _phones(prepared: Prepared) -> Iterator[str]:

@@ -10,6 +10,7 @@ from server_strategy.privacy.composition import EarlierRun, composed
 from server_strategy.privacy.costs import Cost
 from server_strategy.privacy.ledger import PrivacySpent
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_account import (
     OnAccount,
     OtherRuns,
@@ -186,7 +187,7 @@ def epsilon_with_earlier(run: "Run") -> str | None:
     if not run.earlier:
         return None
     epsilon = composed(_itself(run, _spent_by(run), None), run.earlier).epsilon
-    return "no epsilon" if epsilon is None else f"{epsilon:.2f}"
+    return "no epsilon" if epsilon is None else f"{Bound(epsilon):.2f}"
 
 
 def other_runs_now(run: "Run") -> OtherRuns:

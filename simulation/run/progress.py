@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 
 from client_model.metrics.keyboard_metrics import TOP1_RECALL
+from server_strategy.privacy.rounded_up import Bound
 from simulation.run.records import RoundRecord
 from simulation.steps import LiveLine, StepsShown, clock
 from simulation.tables import console_for, print_named
@@ -91,7 +92,7 @@ class RunProgress:
                 self.say(f"attempt {record.round:>4} abandoned: {so_far}{record.abandoned}  {date}".rstrip())
             return
         self._abandoned = 0
-        epsilon = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}{of_what}"
+        epsilon = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}{of_what}"
         phones, speed = f"{record.reports} phones ({_funnel(record)})", f"{record.tokens_per_second:,.0f} tokens/s"
         loss = f"loss {record.loss:.3f}"
         measured = (record.held_out or {}).get(TOP1_RECALL.name)
@@ -99,7 +100,7 @@ class RunProgress:
         if self._live is not None:
             self._recall = recall or self._recall
             self._show(completed, left or "timing the rounds")
-            self._line.rest = "no privacy" if record.epsilon is None else f"epsilon {record.epsilon:.2f}"
+            self._line.rest = "no privacy" if record.epsilon is None else f"epsilon {Bound(record.epsilon):.2f}"
             self._line.below = f"{loss}{self._recall}  {phones}  {speed}  {date}"
             if recall:
                 self.say(f"round {completed:>4}{recall}  {epsilon}")

@@ -6,6 +6,7 @@ from typing import TextIO
 from client_model.metrics.table import MetricTable
 from client_model.tflite.export_tflite import Export
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement import NO_PRIVACY
 from server_strategy.privacy.statement_account import OtherRuns, account_line, start_sentence
 from server_strategy.privacy.statement_noise import REPEATABLE
@@ -21,7 +22,8 @@ def plan_lines(plan: PrivacyPlan, num_weights: int) -> str:
     if plan.epsilon is None or plan.noise_stddev is None or plan.noise_multiplier is None:
         return f"privacy     {NO_PRIVACY}"
     text = (
-        f"privacy     at most epsilon {plan.epsilon:.3f} at delta {plan.delta:.2g} (rho {plan.zcdp_rho:.4g}), "
+        f"privacy     at most epsilon {Bound(plan.epsilon):.3f} at delta {Bound(plan.delta):.2g} "
+        f"(rho {Bound(plan.zcdp_rho):.4g}), "
         f"of {plan.epsilon_is_of}:\n{_repeatable(plan)}"
         f"            {_kind(plan)} noise, multiplier {plan.noise_multiplier:.4g}, {_clipping(plan)}, "
         f"a phone takes part at most {_times(plan.max_participations)} in {_rounds(plan.rounds)}"
@@ -162,7 +164,8 @@ def _run_rows(summary: Summary, plan: PrivacyPlan, folder: Path, others: OtherRu
     if summary.epsilon is None:
         privacy = [NO_PRIVACY]
     else:
-        spent = f"epsilon {summary.epsilon:.2f} at delta {summary.delta:.2g} (rho {summary.zcdp_rho:.3g})"
+        delta, rho = Bound(summary.delta), Bound(summary.zcdp_rho)
+        spent = f"epsilon {Bound(summary.epsilon):.2f} at delta {delta:.2g} (rho {rho:.3g})"
         privacy = [spent, f"of {plan.epsilon_is_of}", *([REPEATABLE] if plan.noise_source == "seeded" else [])]
     rows = [
         ("privacy", privacy),
@@ -191,7 +194,7 @@ def _consent_rows(summary: Summary) -> _Rows:
     first, now = (percent(consent[name], 1) for name in ("train_share_at_start", "train_share"))
     withdrawn = consent["updates_withdrawn"]
     dropped = f"{withdrawn:,} {'update was' if withdrawn == 1 else 'updates were'} dropped since their owners withdrew"
-    return [("consent", [f"{first} of them agreed to training at first, {now} do now; {dropped}"])]
+    return [("consent", [f"{first} of the owners of phones agreed to training at first, {now} do now; {dropped}"])]
 
 
 def _file_rows(export: Export, folder: Path) -> _Rows:

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 from server_strategy.privacy.account import Account, Charge
 from server_strategy.privacy.accounting import epsilon_of_several
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_account import OnAccount, account_line
 from simulation.tables import console_for, print_facts, print_table
 
@@ -94,8 +95,9 @@ def _totals(account: Account) -> list[tuple[str, list[str]]]:
         why = f"nothing bounds {total.unbounded} of the runs" if total.unbounded else "no run had privacy so far"
         return [("together", [f"no epsilon: {why}"])]
     counted = f"; {total.reserved} counted at the most that it may spend" if total.reserved else ""
+    epsilon, delta, rho = Bound(total.epsilon), Bound(total.delta), Bound(total.zcdp_rho)
     rows = [
-        ("together", [f"epsilon {total.epsilon:.3g} at delta {total.delta:.2g} (rho {total.zcdp_rho:.4g}){counted}"]),
+        ("together", [f"epsilon {epsilon:.3g} at delta {delta:.2g} (rho {rho:.4g}){counted}"]),
         ("epsilon is of", [f"{terms.deployment}, {terms.adjacency}"]),
     ]
     left = account.left()
@@ -119,4 +121,4 @@ def _epsilon(charge: Charge, delta: float | None) -> float | None:
 
 
 def _number(value: float | None, form: str) -> str:
-    return "no bound" if value is None else f"{value:{form}}"
+    return "no bound" if value is None else f"{Bound(value):{form}}"

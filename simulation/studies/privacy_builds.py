@@ -6,11 +6,13 @@ as nothing that it leaves out is in the run's folder. A list that is silent of w
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from server_strategy.privacy.rounded_up import as_earlier_builds_round
 from simulation.run.artefacts import BESIDE
 from simulation.run.keys import dotted_keys
 from typefleet.errors import ConfigError
@@ -26,6 +28,16 @@ _ANY = ("{metric}", "{count}", "{tag}")  # in patterns: whatever a run measures
 _FORMERLY = {"### Files meant for others once the guarantee": "### For others, once the guarantee"}
 # Sentences as they were, in statements that say the same, and as they are.
 _SENTENCES = (
+    (
+        "central: the server sees each round's sum of clipped updates, and is trusted to add the noise",
+        "central: nothing hides a phone's clipped update from whoever runs the server, who could look at it: the "
+        "server is trusted not to, and to add the noise to each round's sum",
+    ),
+    (
+        r"(busiest phone \| [0-9,]+ \| (?![01] )[0-9,]+ \|\n"
+        r"\| smallest separation, rounds \| [0-9,]+ \| no phone came twice) \|",
+        r"\1 on the way to these weights |",
+    ),
     ("holds only for who does not know the seed", "holds only against those who do not know the seed"),
     (
         "a round of ([0-9,]+) with fewer than ([0-9,]+) vectors in it fails, and releases nothing",
@@ -55,6 +67,35 @@ def in_words_of_today(text: str) -> str:
     for former, today in _SENTENCES:
         text = re.sub(former, today, text)
     return text
+
+
+@contextmanager
+def rounding_of(
+    page: Path, said: Mapping[str, Any], made: Callable[[], tuple[Mapping[str, Any], str]]
+) -> Iterator[str | None]:
+    """While it lasts, bounds are shown as a statement shows them; what is to be said where that is an earlier build's.
+
+    Args:
+        page: path of privacy.md, which may be missing.
+        said: the content of privacy.json.
+        made: the two forms that come out today.
+
+    Raises:
+        ConfigError: the page cannot be read.
+    """
+    text = read_bytes(page, "a page", ConfigError, RECORD_BYTES).decode("utf-8", "replace") if page.exists() else ""
+    lines = {in_words_of_today(line) for line in (str(said.get("statement")), *text.split("\n"))}
+    today = _lines_of(*made())
+    with as_earlier_builds_round():
+        former = _lines_of(*made())
+        if lines & (former - today):
+            yield "which rounds to the nearest digit and not up: `spent` has every digit"
+            return
+    yield None
+
+
+def _lines_of(content: Mapping[str, Any], page: str) -> set[str]:
+    return {str(content["statement"]), *page.split("\n")}
 
 
 def same_words(said: Iterable[str], made: Iterable[str]) -> bool:

@@ -21,7 +21,7 @@ from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.statement import StatementFacts
 from simulation.files import read_json_object
 from simulation.run.statement_pages import FACTS, facts_from, statement_pages
-from simulation.studies.privacy_builds import in_folder, in_words_of_today, left_out, same_words, unnamed
+from simulation.studies.privacy_builds import in_folder, in_words_of_today, left_out, rounding_of, same_words, unnamed
 from simulation.studies.privacy_findings import Findings
 from typefleet.errors import ConfigError, expected
 from typefleet.untrusted.limits import RECORD_BYTES
@@ -135,6 +135,15 @@ def _has_ended(folder: Path) -> bool:
 def compare_statement(found: Evidence, findings: Findings) -> None:
     """Hold every key of privacy.json, and every line of privacy.md, to what is made again."""
     facts = _facts(found, findings)
+    with rounding_of(
+        found.folder / PAGE, found.statement, lambda: statement_pages(found.plan, found.spent, facts)
+    ) as why:
+        if why is not None:
+            findings.not_checkable(f"{STATEMENT}: bounds as shown", f"{_EARLIER_BUILD}, {why}")
+        _compare_with(found, facts, findings)
+
+
+def _compare_with(found: Evidence, facts: StatementFacts, findings: Findings) -> None:
     content, page = statement_pages(found.plan, found.spent, facts)
     content = json.loads(json.dumps(content))
     shorter = _shorter_list(found, facts, content["files"], findings)

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from client_model.tflite.export_folder import MANIFEST, RELEASE_SIGNATURES, VerificationError
+from server_strategy.privacy.rounded_up import Bound
 from simulation.files import read_json_object
 from simulation.run.artefacts import is_to_pass_on
 from simulation.run.forgotten import require_nothing_pending
@@ -151,7 +152,7 @@ def _epsilon(said: dict[str, Any]) -> list[str]:
     if not isinstance(epsilon, float) or not isinstance(delta, float):
         return [f"none: {said['epsilon_is_of']}"]
     others = _of(said, "statement_with_earlier_runs"), _of(said, "statement_with_account")
-    return [f"{epsilon:.4g} at delta {delta:.2g}, of {said['epsilon_is_of']}", *filter(None, others)]
+    return [f"{Bound(epsilon):.4g} at delta {Bound(delta):.2g}, of {said['epsilon_is_of']}", *filter(None, others)]
 
 
 def _noise(said: dict[str, Any]) -> str:

@@ -4,6 +4,14 @@ const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)
 const NOT_STATED = "not stated";
 const number = (value) => value.toLocaleString("en");
 
+/** A bound in three digits, rounded up: never below the bound. */
+function atMost(bound) {
+  const shown = bound.toPrecision(3);
+  if (Number(shown) >= bound) return shown;
+  const [mantissa, exponent] = bound.toExponential(2).split("e");
+  return Number(`${(Number(mantissa) + 0.01).toFixed(2)}e${exponent}`).toPrecision(3);
+}
+
 /** The first thing to read of a file, {short, full}: what it does not have, or that the guarantee is its own. */
 export function guarantee(about) {
   const lacking = about.not_guaranteed;
@@ -29,7 +37,7 @@ export function facts(about) {
     { name: "Weights, SHA-256", value: `${sha256.slice(0, 12)}…`, full: sha256 },
     { name: "Stated guarantee", value: about.privacy },
     { name: "Assumed population", value: phones === null ? NOT_STATED : `${number(phones)} phones: ${why}` },
-    { name: "Rule for delta", value: rule === null ? NOT_STATED : `${rule}: ${delta.toPrecision(3)}` },
+    { name: "Rule for delta", value: rule === null ? NOT_STATED : `${rule}: ${atMost(delta)}` },
     { name: "Date", value: date ?? NOT_STATED },
     { name: "Made by", value: version === null ? NOT_STATED : `Typefleet ${version}` },
   ];

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.studies.assessment.gathering import STATEMENT, Gathered
 from simulation.studies.assessment.parts import Decision, Risk
 from simulation.studies.assessment.processing import text_figures
@@ -110,7 +111,7 @@ def _about_the_run(run: Gathered) -> Iterator[Decision]:
         "epsilon",
         "Is this bound on what the model tells of a person good enough?",
         OFFICER,
-        "no epsilon bounds it" if epsilon is None else f"epsilon {epsilon:.3g} at most, of {whose}",
+        "no epsilon bounds it" if epsilon is None else f"epsilon {Bound(epsilon):.3g} at most, of {whose}",
         ("GDPR 25", "GDPR 32", "GDPR 35"),
     )
     yield Decision(

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.studies.assessment.gathering import STATEMENT, Gathered
 from simulation.studies.assessment.parts import Safeguard, State
 from simulation.studies.assessment.processing import held_out_phones, training_phones, update_figures
@@ -96,7 +97,7 @@ def _model(run: Gathered, states: dict[str, State]) -> Station:
     whose = run.at(STATEMENT, "epsilon_is_of")
     bound = "nothing bounds what it tells of a phone"
     if epsilon is not None and delta is not None:
-        bound = f"epsilon {epsilon:.3g} at delta {delta:.2g}, of {whose}"
+        bound = f"epsilon {Bound(epsilon):.3g} at delta {Bound(delta):.2g}, of {whose}"
     lacks = ("the files of this run do not have that guarantee",) if run.at(STATEMENT, "not_guaranteed") else ()
     return Station(
         "Model",

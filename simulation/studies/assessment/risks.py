@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.run.files_statement import WORDS
 from simulation.run.sources import Guarantee
 from simulation.studies.assessment.gathering import PARTICIPATION, STATEMENT, SUMMARY, Gathered
@@ -156,20 +157,24 @@ def _model_tells(run: Gathered) -> Level:
     if epsilon is None:
         return Level(4, "no epsilon of all that a person is in is known")
     if privacy.noise_source == "seeded" or privacy.keep_noise_secret:
-        return Level(4, f"epsilon {epsilon:.3g}, and the noise can be taken away by whoever has its seed or secret")
+        return Level(
+            4, f"epsilon {Bound(epsilon):.3g}, and the noise can be taken away by whoever has its seed or secret"
+        )
     if audit is not None and audit.fallen:
-        return Level(4, f"epsilon {epsilon:.3g} is claimed; bounds that fell under attack: {len(audit.fallen)}")
+        return Level(4, f"epsilon {Bound(epsilon):.3g} is claimed; bounds that fell under attack: {len(audit.fallen)}")
     if epsilon > WEAK_EPSILON:
-        return Level(4, f"epsilon {epsilon:.3g} is above {WEAK_EPSILON:g}, of {whose}")
+        return Level(4, f"epsilon {Bound(epsilon):.3g} is above {WEAK_EPSILON:g}, of {whose}")
     words = WORDS.get(str(run.at(STATEMENT, "vocabulary_from")))
     if words is None or words.guarantee is Guarantee.NOT_COVERED:
-        return Level(3, f"epsilon {epsilon:.3g} of {whose}; the vocabulary is outside of it")
+        return Level(3, f"epsilon {Bound(epsilon):.3g} of {whose}; the vocabulary is outside of it")
     if audit is None or audit.quick or not any(one.holds for one in audit.attacks):
         how = "attacked shortly (--quick)" if audit is not None and audit.quick else "not attacked, to a bound"
-        return Level(3, f"epsilon {epsilon:.3g} of {whose}; the run was {how}")
+        return Level(3, f"epsilon {Bound(epsilon):.3g} of {whose}; the run was {how}")
     if epsilon > STRONG_EPSILON:
-        return Level(2, f"epsilon {epsilon:.3g} of {whose}, and each attack came to no more than its bound")
-    return Level(1, f"epsilon {epsilon:.3g} is at most {STRONG_EPSILON:g}, and attacks came to no more than claimed")
+        return Level(2, f"epsilon {Bound(epsilon):.3g} of {whose}, and each attack came to no more than its bound")
+    return Level(
+        1, f"epsilon {Bound(epsilon):.3g} is at most {STRONG_EPSILON:g}, and attacks came to no more than claimed"
+    )
 
 
 def _server_reads(run: Gathered) -> Level:

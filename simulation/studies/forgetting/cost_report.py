@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TextIO
 
 from server_strategy.privacy.mechanisms.door import mechanism_kind
+from server_strategy.privacy.rounded_up import Bound
 from simulation.config import RunConfig
 from simulation.studies.forgetting.arrivals import Arrivals, arrivals_of_dry_run, arrivals_of_run
 from simulation.studies.forgetting.remains import FALSE_POSITIVES, Remains, what_remains
@@ -110,13 +111,13 @@ def print_remains(stream: TextIO, remains: Remains) -> None:
     whose = "" if remains.is_of_this_run else f", in {remains.is_of}"
     console.print(
         "Without forgetting: what bounds every attack on a phone, by how often it took part, at delta "
-        f"{remains.delta:.2g}{whose}:"
+        f"{Bound(remains.delta):.2g}{whose}:"
     )
     rows = [
         [
             f"{one.participations:,}",
             f"{one.phones:,}",
-            "-" if one.epsilon is None else f"{one.epsilon:.2f}",
+            "-" if one.epsilon is None else f"{Bound(one.epsilon):.2f}",
             "-" if one.area is None else f"{one.area:.3f}",
             _percent(one.named),
         ]

@@ -21,6 +21,7 @@ from client_model.text.population import PopulationSpec, phone_labels
 from server_strategy.privacy.ledger_lines import decode_labels, life_begins, read_ledger
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.state import branch, leaf
 from simulation.config import RunConfig, settled
 from simulation.flags import read_config
@@ -260,10 +261,11 @@ def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
     if found.words_with_noise:
         rows.append(("words", ["stay: they were chosen with noise, at a cost that is part of epsilon"]))
     if found.epsilon is not None and found.most_epsilon is not None:
-        most = f"{found.epsilon:.2f} spent by now" + (
+        most = f"{Bound(found.epsilon):.2f} spent by now" + (
             ""
             if found.is_free
-            else f", at most {found.most_epsilon:.2f} afterwards: what was released before is counted as well, for good"
+            else f", at most {Bound(found.most_epsilon):.2f} afterwards: what was released before is counted as well, "
+            "for good"
         )
         rows.append(("epsilon", [most]))
     if found.above_budget:
@@ -275,7 +277,7 @@ def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
 def _no_room(found: Forecast) -> tuple[str, str]:
     """What a run that may be gone back with has, and what is there in one whose budget may end it."""
     what = f"room for what was released and what is to be in its epsilon budget of {found.budget:.4g}"
-    why = f"{found.epsilon:.4g} spent and at most {found.most_epsilon:.4g} in the end"
+    why = f"{Bound(found.epsilon):.4g} spent and at most {Bound(found.most_epsilon):.4g} in the end"
     return what, f"{why}; --ends-early lets it end where the budget does"
 
 
@@ -302,7 +304,7 @@ def print_after(out: TextIO, root: Path, found: Forecast, epsilon: float | None)
         models = "1 model that was" if gone == 1 else f"{gone:,} models that were"
         rows.append(("not called back", [f"{models} released since {they} came: who has one keeps it"]))
     if epsilon is not None:
-        rows.append(("epsilon", [f"{epsilon:.2f}, of all that was ever released"]))
+        rows.append(("epsilon", [f"{Bound(epsilon):.2f}, of all that was ever released"]))
     if found.repeatable and not found.is_free:
         rows.append(("noise", ["fresh, and repeatable: who knows the seed can take it off all of these models"]))
     rows.append(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from server_strategy.privacy.config import PHONES
+from server_strategy.privacy.rounded_up import Bound
 from simulation.clock import simulated_date
 from simulation.config import RunConfig
 from simulation.studies.phone_story.history import (
@@ -41,7 +42,6 @@ _WHY_NOT = {
     REFUSED: "This phone was never asked. Its owner did not agree to training.",
     SMALL: "This phone was never asked. It has too little memory.",
 }
-_SENT_NONE = "No change from it arrived whole."
 
 
 class Section(NamedTuple):
@@ -109,9 +109,10 @@ def _in_short(history: PhoneHistory) -> tuple[str, ...]:
         never = "This phone is in none of the rounds that made this keyboard." if history.given_up else ""
         return (f"{never or _WHY_NOT[history.role]} {left or 'Nothing left it.'}",)
     up = sum(one.upload_bytes for one in history.asked) / _MB
-    sent = f"It sent {up:,.1f} MB in all. None of that was a message of yours." if up else _SENT_NONE
+    least = _at_least(history)
+    sent = f"It sent {least}{up:,.1f} MB in all. None of that was a message of yours." if up else _sent_none(history)
     return (
-        f"The phone was asked to train {times(len(history.asked))}. {_used(len(history.in_sum))}",
+        f"The phone was asked to train {least}{times(len(history.asked))}. {_used(history)}",
         f"{sent} {left}".rstrip(),
     )
 
@@ -126,8 +127,22 @@ def _given_up(history: PhoneHistory) -> str:
     )
 
 
-def _used(number: int) -> str:
-    return f"Its work was used {times(number)}." if number else "Its work was never used."
+def _at_least(history: PhoneHistory) -> str:
+    """Before a number that is of the rounds that made the keyboard, where others were played that did not."""
+    return "at least " if history.given_up else ""
+
+
+def _sent_none(history: PhoneHistory) -> str:
+    if history.given_up:
+        return "In the rounds that made this keyboard, no change from it arrived whole."
+    return "No change from it arrived whole."
+
+
+def _used(history: PhoneHistory) -> str:
+    number, here = len(history.in_sum), " in this keyboard" if history.given_up else ""
+    if number:
+        return f"Its work was used {times(number)}{here}."
+    return f"Its work was not used{here}." if here else "Its work was never used."
 
 
 def _words_left(history: PhoneHistory) -> str:
@@ -141,13 +156,12 @@ def _words_left(history: PhoneHistory) -> str:
 def _when(history: PhoneHistory, config: RunConfig) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     if not history.asked:
         return (f"It did not train{' in the rounds that made this keyboard' if history.given_up else ''}.",), ()
-    minutes = sum(one.minutes for one in history.asked)
+    minutes, goal = sum(one.minutes for one in history.asked), config.cohort.goal
     said = [
         "The phone is only asked while it rests on the charger, on Wi-Fi, and nobody uses it.",
-        f"Training kept it busy for {_minutes(minutes)} in all. It was plugged in all that time.",
-        "In a round, some twenty or more phones train at the same time. A round that gets too few of them is dropped."
-        if config.cohort.goal >= 20
-        else f"In a round, {config.cohort.goal} or more phones train. A round that gets too few of them is dropped.",
+        f"Training kept it busy for {_at_least(history)}{_minutes(minutes)} in all. It was plugged in all that time.",
+        f"Each round aims for the work of {goal:,} phone{'s' * (goal != 1)}. Some of it may be left out at the end. A "
+        "round that gets too little is dropped.",
     ]
     why = Counter(one.outcome for one in history.asked)
     if why[NOT_USED]:
@@ -179,15 +193,15 @@ def _sent(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
         return (since if history.given_up else "No change to the keyboard was sent from this phone.",)
     down = sum(one.download_bytes for one in history.asked) / _MB
     up = sum(one.upload_bytes for one in history.asked) / _MB
-    fetched = f"It fetched the shared keyboard {times(len(history.asked))}: {down:,.1f} MB."
+    fetched = f"It fetched the shared keyboard {_at_least(history)}{times(len(history.asked))}: {down:,.1f} MB."
     if not up:
-        return (fetched, f"It may have begun to train on your messages. {_SENT_NONE}")
+        return (fetched, f"It may have begun to train on your messages. {_sent_none(history)}")
     said = [
         fetched,
         "It read messages of yours, on the phone, and worked out how the shared keyboard should change to guess them "
         "better. That change is a long list of numbers.",
-        f"Only these numbers went out: {up:,.1f} MB. If they were too large, the phone first made them smaller. That "
-        "limits what any one phone can do.",
+        f"Only these numbers went out: {_at_least(history)}{up:,.1f} MB. If they were too large, the phone first made "
+        "them smaller. That limits what any one phone can do.",
     ]
     if config.privacy.noise_place == PHONES and config.privacy.mechanism != "none":
         said.append("The phone also mixed its own random numbers in before it sent them.")
@@ -238,8 +252,8 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
             used = "Your phone's part can stand out in it."
         return (f"No noise was added in this run. So nothing limits what the keyboard can give away. {used}",)
     said = [
-        "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure whether your phone "
-        "took part, even with all other phones in hand. Epsilon says how sure they could get: 0 means not at all, "
+        "Before the keyboard changes, random numbers (noise) are mixed in. So nobody can be sure what your phone "
+        "sent, even with all other phones in hand. Epsilon says how sure they could get: 0 means not at all, "
         "and each 1 more can make the odds of a right guess almost three times as high.",
         f"{_promised(history)} For it alone, epsilon is {_number(history.own_epsilon)}.",
     ]
@@ -291,4 +305,4 @@ def _stop(history: PhoneHistory) -> tuple[str, ...]:
 def _number(epsilon: float | None) -> str:
     if epsilon is None:
         return "unknown"
-    return f"{epsilon:,.2f}" if epsilon < 100 else f"{epsilon:,.0f}"
+    return f"{Bound(epsilon):,.2f}" if epsilon < 100 else f"{Bound(epsilon):,.0f}"

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from client_model.metrics.intervals import Interval, shown_half, value_and_half, why_so_wide
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.settings import choose, leaves
@@ -162,7 +163,7 @@ def _table(result: SweepResult) -> tuple[list[str], list[list[str]]]:
                 *(_value(value) for value in trial.setting.values()),
                 reached,
                 "the best" if trial.number == result.best else _behind(trial, metric),
-                "-" if trial.epsilon is None else f"{trial.epsilon:.2f}",
+                "-" if trial.epsilon is None else f"{Bound(trial.epsilon):.2f}",
                 f"{trial.wall_seconds:.0f} s",
             ]
         )
@@ -214,7 +215,7 @@ def _unequal_privacy(done: Sequence[TrialResult]) -> list[str]:
     epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
     if len({None if e is None else round(e, 2) for e in epsilons}) < 2:
         return []
-    shown = " to ".join("none" if e is None else f"{e:.2f}" for e in (epsilons[0], epsilons[-1]))
+    shown = " to ".join("none" if e is None else f"{Bound(e):.2f}" for e in (epsilons[0], epsilons[-1]))
     return [f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"]
 
 
@@ -235,8 +236,8 @@ def cost_lines(cost: TuningCost) -> list[str]:
     if cost.why_not is not None:
         return [f"privacy of all runs together: none to state, since {cost.why_not}"]
     lines = [
-        f"privacy of all {cost.runs} runs together: epsilon {cost.epsilon:.2f} at delta {cost.delta:.2g} "
-        f"(rho {cost.rho:.3g}), by composition, of {cost.epsilon_is_of}",
+        f"privacy of all {cost.runs} runs together: epsilon {Bound(cost.epsilon):.2f} at delta {Bound(cost.delta):.2g} "
+        f"(rho {Bound(cost.rho):.3g}), by composition, of {cost.epsilon_is_of}",
     ]
     if cost.noise_repeats:
         lines.append(
@@ -246,7 +247,7 @@ def cost_lines(cost: TuningCost) -> list[str]:
     if cost.epsilon_of_chosen is not None:
         lines.append(
             "  a search that draws its settings at random, and how many, too, could claim epsilon "
-            f"{cost.epsilon_of_chosen:.2f} for the one that it chooses (Papernot and Steinke 2021, Theorem 2); "
+            f"{Bound(cost.epsilon_of_chosen):.2f} for the one that it chooses (Papernot and Steinke 2021, Theorem 2); "
             "this one may not"
         )
     return lines

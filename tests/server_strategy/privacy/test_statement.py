@@ -13,6 +13,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import ParticipationLog, privacy_spent
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.planning import make_privacy_plan
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement import NO_PRIVACY, StatementFacts, privacy_json, privacy_markdown
 
 FACTS = StatementFacts(
@@ -50,9 +51,9 @@ def test_both_say_the_same_and_everything(mechanism, quantile):
         PrivacyPlan.from_json({k: v for k, v in content["planned"].items() if k not in ("zcdp_rho", "epsilon")}) == plan
     )
     for figure in (
-        f"{spent.epsilon:.4g}",
-        f"{plan.epsilon:.4g}",
-        f"{spent.zcdp_rho:.4g}",
+        f"{Bound(spent.epsilon):.4g}",
+        f"{Bound(plan.epsilon):.4g}",
+        f"{Bound(spent.zcdp_rho):.4g}",
         f"{plan.noise_multiplier:.4g}",
     ):
         assert figure in page
@@ -154,7 +155,7 @@ def test_owners_of_several_phones_pay_the_square():
         # k phones at once are one phone whose updates are k times as long, or noise that is a k-th as large.
         as_one = dp_accounting.GaussianDpEvent(1 / (group["phones"] * np.sqrt(2 * spent.zcdp_rho)))
         epsilon = dp_accounting.rdp.RdpAccountant().compose(as_one).get_epsilon(spent.delta)
-        assert group["epsilon"] == pytest.approx(epsilon, rel=1e-9) and f"{epsilon:.4g}" in page
+        assert group["epsilon"] == pytest.approx(epsilon, rel=1e-9) and f"{Bound(epsilon):.4g}" in page
         assert group["gdp_mu"] == pytest.approx(group["phones"] * content["gdp_mu"])
     assert "the person whose messages most phones of this run hold, 7" in page
     content = privacy_json(plan, spent, replace(FACTS, most_phones_of_a_person=1))
@@ -170,7 +171,9 @@ def test_epsilon_is_shown_over_delta():
     for row in curve:
         assert row["epsilon"] == epsilon_by_rdp(spent.zcdp_rho, row["delta"]) > row["epsilon_exact_gaussian"]
         assert row["epsilon_exact_gaussian"] == pytest.approx(accountant.get_epsilon(row["delta"]), rel=1e-4)
-        assert f"| {row['delta']:.0e} | {row['epsilon']:.4g} | {row['epsilon_exact_gaussian']:.4g} |" in page
+        assert (
+            f"| {row['delta']:.0e} | {Bound(row['epsilon']):.4g} | {Bound(row['epsilon_exact_gaussian']):.4g} |" in page
+        )
     assert content["headline"] in page and f"mu {content['gdp_mu']:.4g}" in page
 
 
@@ -202,7 +205,7 @@ def test_whoever_signs_is_told_what_they_sign_before_anything_else(modelled):
     plan, spent, content, page = statement(modelled=modelled)
     top = page[page.index("Who signs this signs that") : page.index("| |")]
     assert page.index(content["statement"]) < page.index(top) and top.count("\n- ") == 4
-    for said in (f"at most {spent.epsilon:.3g}", content["unit"], content["data_covered"], content["recompute"]):
+    for said in (f"at most {Bound(spent.epsilon):.3g}", content["unit"], content["data_covered"], content["recompute"]):
         assert said in top
     assert ("not of these files" in top) == (modelled is not None)
     share = "" if modelled is None else " x 4/4,000"
@@ -215,7 +218,7 @@ def test_the_first_screen_says_what_matters_in_plain_words_first(modelled):
     screen = "\n".join(page.splitlines()[:24])
     said = [content["not_guaranteed"] or "# Privacy statement", "In plain words", content["statement"], "Who signs"]
     places = [screen.index(text) for text in said]
-    assert places == sorted(places) and f"({math.exp(spent.epsilon):,.3g} times)" in screen
+    assert places == sorted(places) and f"({Bound(math.exp(spent.epsilon)):,.3g} times)" in screen
     assert screen.count("\n- ") == 4  # whole, with the command that checks it
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from server_strategy.privacy.composition import EarlierRun
 from server_strategy.privacy.costs import Cost, Terms
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement import privacy_json, privacy_markdown
 from server_strategy.privacy.statement_account import OtherRuns, other_runs_json
 from server_strategy.privacy.statement_together import together_json
@@ -27,7 +28,9 @@ def test_the_cost_with_the_start_stands_beneath_the_headline():
     content, page = both(run(0.125))
     total = content["other_runs"]["with_earlier_runs"]
     stated = content["statement_with_earlier_runs"]
-    assert stated.startswith(f"With the run it starts from: ({total['epsilon']:.3g}, 1e-06)-differential privacy")
+    assert stated.startswith(
+        f"With the run it starts from: ({Bound(total['epsilon']):.3g}, 1e-06)-differential privacy"
+    )
     assert "(0.25-zCDP), by the same data" in stated and content["statement_with_account"] is None
     assert f"**{content['statement']}.**\n\n**{stated}.**\n\n" in page
     assert page.index("In plain words") < page.index(stated) < page.index("Who signs")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.report.facts import LeftOut
 from simulation.report.figures import epsilon_over_rounds, metrics_over_time
 from simulation.report.gathering import collect_facts
@@ -21,7 +22,7 @@ def test_what_was_measured_once_is_said_and_not_drawn(facts):
     charts, epsilon = metrics_over_time(once), epsilon_over_rounds(once)
     assert isinstance(charts, LeftOut) and "measured once, after round 1" in charts.reason
     spent = facts.rounds[0]["epsilon"]
-    assert isinstance(epsilon, LeftOut) and epsilon.reason.endswith(f"it is {spent:.2f} after it")
+    assert isinstance(epsilon, LeftOut) and epsilon.reason.endswith(f"it is {Bound(spent):.2f} after it")
     page = render(once)
     assert page.count("<svg") == 1 and charts.reason in page  # the funnel
 

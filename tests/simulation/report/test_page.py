@@ -14,6 +14,7 @@ from client_model.metrics.metric import Metric
 from client_model.metrics.table import metric_table
 from client_model.tflite.export_tflite import Export
 from server_strategy.pooled_evaluation import PhoneCounts
+from server_strategy.privacy.rounded_up import Bound
 from simulation.flags import read_config
 from simulation.report import charts, figures
 from simulation.report.at_the_end import report_at_the_end
@@ -124,7 +125,7 @@ def test_it_says_what_the_files_say(page, whole_run):
     assert f"(95 % interval over people {100 * interval.low:.1f} to {100 * interval.high:.1f})" in text
     pairs, triples = (100 * summary[f"baseline_{name}_top1"] for name in ("bigram", "trigram"))
     assert f"pairs of words reaches {pairs:.1f} %, triples {triples:.1f} %" in text
-    assert summary["weights_sha256"] in text and f"epsilon {summary['epsilon']:.2f}" in text
+    assert summary["weights_sha256"] in text and f"epsilon {Bound(summary['epsilon']):.2f}" in text
     for name, entry in json.loads((whole_run / "model" / "manifest.json").read_text()).items():
         assert not name.endswith(".tflite") or f"{entry['bytes']:,}" in text
     (label,) = [

@@ -91,13 +91,13 @@ def test_the_most_is_reserved_before_anything_is_released_and_the_total_is_said(
     run, said = opened(one)
     (charge,) = account_of(one).charges.values()
     assert charge.is_open and charge.cost == most_of(one.plan) == Cost(0.5) and charge.name == "one"
-    assert "account     account.jsonl: 1 run, together epsilon 5.22" in said and "above 9" in said
+    assert "account     account.jsonl: 1 run, together epsilon 5.23" in said and "above 9" in said
     write_outcome(run)
     stated = json.loads((run.directory.root / "privacy.json").read_text())["other_runs"]["account"]
     assert (stated["runs"], stated["zcdp_rho"], stated["total_epsilon"]) == (1, 0.5, 9.0)
     assert stated["line_sha256"] == account_of(one).head[1]
     page = (run.directory.root / "privacy.md").read_text()
-    assert "The 1 run on account.jsonl, this one among them, cost each phone together at most epsilon 5.22" in page
+    assert "The 1 run on account.jsonl, this one among them, cost each phone together at most epsilon 5.23" in page
 
 
 @pytest.mark.parametrize("known_by", ["its statement", "its ledger"])

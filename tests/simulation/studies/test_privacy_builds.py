@@ -1,13 +1,16 @@
 """A statement of an earlier build agrees where it is shorter and true, not where it is silent of what is there."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from server_strategy.privacy.ledger import PrivacyLedger
+from server_strategy.privacy.rounded_up import as_earlier_builds_round
 from server_strategy.privacy.statement import StatementFacts
 from server_strategy.privacy.statement_aggregation import aggregation_json
 from server_strategy.privacy.statement_noise import REPEATABLE
+from server_strategy.privacy.statement_signing import separation_that_happened
 from simulation.run.artefacts import ARTEFACTS, BESIDE
 from simulation.run.statement_pages import statement_pages
 from simulation.studies.privacy_builds import WRITTEN_SINCE, in_words_of_today, left_out, same_words
@@ -173,3 +176,30 @@ def test_the_sentences_of_today_are_those_that_a_statement_has():
     said = " ".join(aggregation_json({"protocol": "secagg", **terms})["aggregation"]["assumed"])
     assert in_words_of_today("a round of 20 with fewer than 16 vectors in it fails, and releases nothing") in said
     assert in_words_of_today(said) == said
+
+
+def test_a_statement_whose_bounds_are_rounded_to_the_nearest_digit_is_of_an_earlier_build(run):
+    content = json.loads((run / "privacy.json").read_text())
+    found = gather(run)
+    facts = StatementFacts(**{**content["facts"], "recompute": content["recompute"], "files": LEAVES})
+    with as_earlier_builds_round():
+        former, page = statement_pages(found.plan, found.spent, facts)
+    assert former["statement"] != content["statement"] and page != (run / "privacy.md").read_text()
+    (run / "privacy.json").write_text(json.dumps(former))
+    (run / "privacy.md").write_text(page)
+    assert wrongs(run) == ([], ["privacy.json: bounds as shown"])
+    shown = f"e^{found.spent.epsilon:.3g}"
+    assert shown in page
+    (run / "privacy.md").write_text(page.replace(shown, f"e^{found.spent.epsilon * 0.9:.3g}"))
+    assert wrongs(run)[0] and wrongs(run)[0][0].endswith("another line")
+
+
+def test_sentences_of_earlier_builds_become_those_of_this_one():
+    trust = "central: the server sees each round's sum of clipped updates, and is trusted to add the noise"
+    assert "could look at it" in in_words_of_today(f"- Trust: {trust}.")
+    rows = "| participations of the busiest phone | 3 | {} |\n| smallest separation, rounds | 2 | no phone came twice |"
+    for times, added in ((0, ""), (1, ""), (2, " on the way to these weights"), (10, " on the way to these weights")):
+        spent = SimpleNamespace(min_separation_rounds=None, max_participations=times)
+        said = separation_that_happened(spent)
+        assert said == f"no phone came twice{added}"
+        assert in_words_of_today(rows.format(times)).endswith(f"| {said} |")

@@ -47,6 +47,14 @@ test("a model that has learned here is said to be more than its file", () => {
   assert.match(beyondTheFile(true), /has also learned from what you typed .*of the file as delivered/);
 });
 
+test("delta is never shown below what it is", () => {
+  for (const delta of [1.864e-7, 1.866e-7, 9.996e-7, 1e-6, 4.4059e-7, 0.001234, 0.1 + 0.2]) {
+    const about = { ...ABOUT, facts: { ...ABOUT.facts, delta } };
+    const shown = Number(valueOf(about, "Rule for delta").split(": ").at(-1));
+    assert.ok(shown >= delta && shown <= delta * 1.0101, `${shown} for ${delta}`);
+  }
+});
+
 test("facts are in words, and those that a file lacks are said to be missing", () => {
   assert.equal(valueOf(ABOUT, "Assumed population"), "1,315,000 phones: the 1,315 phones of this run, scaled");
   assert.equal(valueOf(ABOUT, "Rule for delta"), "population^-1.1, at most 1e-6: 1.86e-7");

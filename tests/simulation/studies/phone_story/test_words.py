@@ -248,3 +248,29 @@ def test_a_phone_that_was_taken_out_is_told_so_and_what_went_out_before():
     assert "taken out of the run" in gone and "twice" in gone and "cannot be called back" in gone
     assert "out for good" in gone and "No change to the keyboard was sent from this phone" not in gone
     assert "cannot be called back" not in never and "does not shape the keyboard" in never
+
+
+def test_the_promise_is_of_what_the_phone_sent_and_no_number_of_it_is_rounded_down():
+    text = told(replace(HISTORIES[0], epsilon=2.50328, own_epsilon=3.66008), config_of())
+    assert "nobody can be sure what your phone sent" in text and "took part, even" not in text
+    assert "promises epsilon 2.51 at most" in text and "epsilon is 3.67" in text
+    assert "epsilon is 6.30." in told(HISTORIES[0], config_of())
+
+
+def test_where_rounds_were_played_again_a_number_of_the_others_is_a_least():
+    again, once = (told(history_of([NOT_USED], given_up=given_up), config_of()) for given_up in (1, 0))
+    for least in (
+        "sent at least 0.0 MB",
+        "asked to train at least once",
+        "went out: at least",
+        "keyboard at least once",
+    ):
+        assert least in again and "at least" not in once
+    assert "Its work was not used in this keyboard." in again and "never used" not in again
+    assert "Its work was never used." in once
+
+
+@pytest.mark.parametrize(("goal", "aim"), [(1, "1 phone."), (10, "10 phones."), (2000, "2,000 phones.")])
+def test_the_goal_of_a_round_is_told_as_an_aim(goal, aim):
+    text = told(HISTORIES[1], config_of(goal=goal))
+    assert f"aims for the work of {aim}" in text and "or more phones train" not in text

@@ -1,0 +1,47 @@
+"""A bound in few digits that is never below the bound: whoever reads it may hold the run to it."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from decimal import ROUND_CEILING, Decimal
+from typing import Self
+
+_TO_NEAREST = ContextVar("to_nearest", default=False)
+
+
+class Bound(float):
+    """An epsilon, a delta or a rho as it is stated: formatted, it is rounded up, in decimal, at the digits shown.
+
+    It takes forms with a number of digits, such as `.3g`, `.2f` or `,.0f`.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: float | None) -> Self:
+        """Of a bound that there is.
+
+        Raises:
+            TypeError: it is None.
+        """
+        if value is None:
+            raise TypeError("a bound that is not there cannot be stated")
+        return super().__new__(cls, value)
+
+    def __format__(self, form: str) -> str:
+        value = float(self)
+        if _TO_NEAREST.get() or not math.isfinite(value) or not value:
+            return format(value, form)
+        exact, digits = Decimal(repr(value)), int(form[-2])
+        last = -digits if form.endswith("f") else exact.adjusted() - digits + 1
+        return format(float(exact.quantize(Decimal(1).scaleb(last), ROUND_CEILING)), form)
+
+
+@contextmanager
+def as_earlier_builds_round() -> Iterator[None]:
+    """Bounds to the nearest digit, as statements had them before they were rounded up: to compare with one of those."""
+    token = _TO_NEAREST.set(True)
+    try:
+        yield
+    finally:
+        _TO_NEAREST.reset(token)
