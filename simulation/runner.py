@@ -31,6 +31,7 @@ from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.profile import Stopwatch, round_profile
+from simulation.engine.text_copies import text_on_all_machines
 from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
 from simulation.run.central import compare_at_the_end
@@ -163,7 +164,20 @@ def run_rounds(
 ) -> None:
     """The loop; returns when all rounds are done or `stop` is set, which a True of `on_round` does too."""
     wait_for_nodes(grid)
-    host_task = run.prepared.task.to_json()
+    with text_on_all_machines(run.prepared.task, run.config.engine) as task:
+        _play_rounds(run, grid, progress, stop, host_task=task.to_json(), tracking=tracking, on_round=on_round)
+
+
+def _play_rounds(
+    run: Run,
+    grid: Grid,
+    progress: RunProgress,
+    stop: threading.Event,
+    *,
+    host_task: str,
+    tracking: Tracking,
+    on_round: OnRound | None,
+) -> None:
     abandoned_in_a_row = 0
     if run.totals.server_round == 0:
         began = time.monotonic()

@@ -8,7 +8,8 @@ When a machine of a cluster dies, Flower keeps offering work to the workers that
 the engine is started again on the machines that are left, below whoever uses the grid, who only sees
 an `exchange` that took longer.
 
-What is taken from Flower are its public parts: Message API, ClientApp, ServerApp, run_simulation.
+What is taken from Flower are its public parts: Message API, ClientApp, ServerApp, run_simulation; and, for more than a
+few workers, the size of its pool of threads (`flower_threads`).
 """
 
 import logging
@@ -25,6 +26,7 @@ from flwr.simulation import run_simulation
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_reports import make_no_reports
+from simulation.engine.flower_threads import thread_for_each
 from simulation.engine.ray_start import START_TIMEOUT_S, machines_alive, ray_is_up, wait_for_machine_loss
 from typefleet.errors import expected
 
@@ -64,15 +66,16 @@ class EngineGrid(Grid):
             self.released.wait()
 
         make_no_reports()
-        run_simulation(
-            server_app,
-            client_app,
-            num_supernodes=workers * hosts_per_worker,
-            backend_config={
-                # A dead actor is restarted; `exchange` repeats its message.
-                "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
-            },
-        )
+        with thread_for_each(workers):
+            run_simulation(
+                server_app,
+                client_app,
+                num_supernodes=workers * hosts_per_worker,
+                backend_config={
+                    # A dead actor is restarted; `exchange` repeats its message.
+                    "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
+                },
+            )
 
     def wait_until_served(self, timeout_s: float = _NODES_TIMEOUT_S) -> None:
         """Take over the grid of a Flower that is being started.

@@ -37,6 +37,8 @@ class HostTask:
     """Of the shape's cell, which is made of its name and these, unless it is handed in."""
     text: DataConfig | None = None
     """How a node on another machine reads its own copy of the text; its path is a name. None: it cannot."""
+    copy: str = ""
+    """Name of a copy of the tokenised text in the caches of machines that do not see its folder (`text_copies`)."""
     handed_in: HandedIn = field(default_factory=dict)
     """Parts that a host cannot find by name: `cell`, and `metrics` (a sequence of them)."""
 
@@ -63,6 +65,7 @@ class HostTask:
                 "seed": self.seed,
                 "metric_names": self.metric_names,
                 "text": None if self.text is None else _text_to_json(self.text),
+                "copy": self.copy,
                 "handed_in": to_texts(self.handed_in),
             },
             sort_keys=True,
@@ -88,6 +91,7 @@ class HostTask:
             metric_names=tuple(d["metric_names"]),
             cell_settings=settings,
             text=None if d["text"] is None else _text_from_json(d["text"]),
+            copy=d["copy"],
             handed_in=handed_in,
         )
 

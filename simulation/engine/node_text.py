@@ -1,6 +1,7 @@
 """The phones' text on a machine that shares no file system with the driver: its own copy, and the same to the last bit.
 
-Text never travels in messages. The folder of tokenised text is named by what is in it: the digest of the file, the
+Text never travels in messages. Machines of a Ray cluster get a copy of the folder before the rounds (`text_copies`),
+which a host prefers. Elsewhere the folder of tokenised text is named by what is in it: the digest of the file, the
 format, the columns. A node that has no folder of the run's name makes it of its own copy of the file, once, and refuses
 if the name comes out different. It encrypts it with a storage key of its own, which lies on its machine; where the run
 keeps its text encrypted, a node without one refuses, unless it was told that its copy may be plain.
@@ -72,6 +73,8 @@ def population_here(task: HostTask, own: OwnText, text_key: bytes = b"") -> Text
         NodeTextError: there is no text here, or another one; or it is to be encrypted, and there is no key for it.
     """
     spec = task.population
+    if own == NOTHING_TOLD and _NAME.fullmatch(task.copy) and (copy := cache_root(None) / task.copy).is_dir():
+        return TextHere(replace(spec, cache_folder=str(copy)), text_key)
     if spec.cache_folder is None or (own == NOTHING_TOLD and Path(spec.cache_folder).is_dir()):
         return TextHere(spec, text_key)
     name = _name_here(Path(spec.cache_folder), own)

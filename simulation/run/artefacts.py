@@ -275,7 +275,8 @@ BESIDE = (
     ),
     Artefact(
         "the cache of files of messages",
-        "the text itself, by numbers of words, for later runs; show_cache.py empties it",
+        "the text itself, by numbers of words, for later runs; on machines of a cluster until the rounds have ended; "
+        "show_cache.py empties it",
         (Keys((), "all text of the file, and digests of user ids", FILE_OF_TEXT),),
     ),
     Artefact("a store of MLflow elsewhere", "curves, settings and outcome", (*CURVES, *_OUTCOME), by="store"),
