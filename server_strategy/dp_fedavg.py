@@ -58,7 +58,7 @@ from server_strategy.optimizers.door import OPTIMIZERS
 from server_strategy.pooled_evaluation import HeldOutEvaluation, Metrics, PhoneCounts
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.lattice_sum import LatticeSum
-from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, PrivacySpent
+from server_strategy.privacy.ledger import ParticipationLog, PrivacyLedger, PrivacySpent, Record
 from server_strategy.privacy.mechanisms.base import Mechanism
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.noised_sum import NoisedSum
@@ -206,14 +206,15 @@ class DPFedAvg(Strategy):
         """Ask for leave before each release, with what is spent once it is made; who refuses raises."""
         self._releases.permit = permit
 
-    def go_back(self, phones: int, server_round: int) -> None:
+    def go_back(self, phones: int, server_round: int, record: Record) -> None:
         """Go on from the last release that was made or loaded as if some phones had never come; it is on record then.
 
         Args:
             phones: how many the run is without from now on.
             server_round: after which it goes on.
+            record: of these phones.
         """
-        self._releases.go_back(phones, server_round)
+        self._releases.go_back(phones, server_round, record)
 
     def spent(self, ended: bool) -> PrivacySpent:
         """What is spent so far.

@@ -29,7 +29,7 @@ from server_strategy.privacy.ledger import (
     privacy_after,
     privacy_spent,
 )
-from server_strategy.privacy.ledger_lines import KEY_BYTES, digest_of_sum
+from server_strategy.privacy.ledger_lines import KEY_BYTES, Record, digest_of_sum
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
 from server_strategy.privacy.rounded_up import Bound
@@ -262,9 +262,9 @@ class Releases:
         )
         return True
 
-    def go_back(self, phones: int, server_round: int) -> None:
+    def go_back(self, phones: int, server_round: int, record: Record) -> None:
         """Go on from here without some phones, in another life of the run; see `PrivacyLedger.go_back`."""
-        self.ledger.go_back(phones, server_round)
+        self.ledger.go_back(phones, server_round, record)
 
     def state(self) -> State:
         """All that a checkpoint needs besides the weights and the settings, by owner."""

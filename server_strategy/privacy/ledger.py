@@ -43,6 +43,7 @@ from server_strategy.privacy.ledger_lines import (
 from server_strategy.privacy.ledger_lines import Binding as Binding
 from server_strategy.privacy.ledger_lines import LedgerError as LedgerError
 from server_strategy.privacy.ledger_lines import PrivacySpent as PrivacySpent
+from server_strategy.privacy.ledger_lines import Record as Record
 from server_strategy.privacy.ledger_lines import decode_labels as decode_labels
 from server_strategy.privacy.ledger_lines import encode_labels as encode_labels
 from server_strategy.privacy.ledger_paths import cost_beside, given_up, is_one_way, of_earlier_lives, way_to
@@ -134,8 +135,7 @@ class PrivacyLedger:
         Raises:
             LedgerError: a line names a phone that has none of these labels.
         """
-        log = ParticipationLog(len(labels))
-        order = np.argsort(labels, kind="stable")
+        log, order = ParticipationLog(len(labels)), np.argsort(labels, kind="stable")
         for line in way_to(self._entries, self.head):
             log.record(self._entries[line]["release"], self._phones_of(line, labels, order))
         return log
@@ -252,13 +252,13 @@ class PrivacyLedger:
             return 0 if line is None else int(self._entries[line]["attempt"])
         return lines_of_release(self._entries, self._entries[self.head]["release"] + 1)
 
-    def go_back(self, phones: int, server_round: int) -> None:
+    def go_back(self, phones: int, server_round: int, record: Record) -> None:
         """Put on record, durably, that the run goes on from `head`, after a round, without so many phones.
 
         Raises:
             OSError: the line could not be written; the run must not go on.
         """
-        entry = {"forgotten": phones, "round": server_round, "follows": self.head}
+        entry = {"forgotten": phones, "round": server_round, "follows": self.head, **record._asdict()}
         if {**self._entries[-1], **entry} != self._entries[-1]:  # else it was killed when it had just said so
             self._write({"release": self._entries[self.head]["release"], **entry})
 

@@ -29,6 +29,8 @@ is counted for good, but it is never made again, and noise and participations of
 | forgotten | how many phones the run is without from here on |
 | round | after which it goes on |
 | follows | the line of the release that it goes back to |
+| record_lines | how many lines the record of phones to forget has |
+| record_sha256 | the hash of the last of them |
 
 The key of the digest stays with the run: without it nobody can try sums. Lines of earlier versions have no field of
 these tables and bind nothing; their releases follow each other.
@@ -60,7 +62,7 @@ _BINDING = {"sum_digest": str, "weights_sha256": str, "follows": int, "attempt":
 _SUM = {"sum": str, "follows": int}
 _ASKED = {**_RELEASE, **_SUM, "vectors_digest": str}
 _HIDDEN = {"round": int, **_SUM}
-_BACK: dict[str, type] = {"forgotten": int, "round": int, "follows": int}
+_BACK: dict[str, type] = {"forgotten": int, "round": int, "follows": int, "record_lines": int, "record_sha256": str}
 ASKED, HIDDEN = "asked", "none"  # what is said of a sum
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEDGER = b"typefleet ledger"
@@ -90,6 +92,13 @@ class Binding(NamedTuple):
 
     sum_digest: str
     weights_sha256: str
+
+
+class Record(NamedTuple):
+    """How the record of phones to forget stands when a run goes on without them."""
+
+    record_lines: int
+    record_sha256: str  # of the last line
 
 
 def digest_of_sum(key: bytes, total: NDArray[np.int64], *, clip_norm: float, reports: int, reports_below: int) -> str:
@@ -162,7 +171,11 @@ def _entry(found: Any, where: str, is_first: bool) -> dict[str, Any]:
             raise LedgerError(expected(where, "a ledger line", f"{name} below 0"))
     if "spent" in found:
         _require_spent(found["spent"], where)
-    if not all(_DIGEST.fullmatch(found[name]) for name in (*Binding._fields, "vectors_digest") if name in found):
+    if not all(
+        _DIGEST.fullmatch(found[name])
+        for name in (*Binding._fields, "vectors_digest", "record_sha256")
+        if name in found
+    ):
         raise LedgerError(expected(where, "a ledger line", "a digest that is none"))
     return found
 

@@ -18,12 +18,16 @@ class PhonesForgotten:
         times: how often the run was told to forget.
         earlier_releases: models that had been released by then and are not on the way to this one.
         of_earlier_runs: of the phones, at most, those that the run it starts from had forgotten already.
+        record_lines: how many lines the record of these phones had.
+        record_sha256: the hash of the last of them.
     """
 
     phones: int
     times: int
     earlier_releases: int
     of_earlier_runs: int
+    record_lines: int
+    record_sha256: str
 
 
 def forgotten_json(plan: PrivacyPlan, told: PhonesForgotten | None) -> dict[str, Any]:

@@ -17,14 +17,20 @@ def terms_of(plan: PrivacyPlan) -> Terms:
     return Terms(plan.epsilon_is_of, plan.adjacency, left)
 
 
-def most_of(plan: PrivacyPlan) -> Cost:
-    """The most that a run with this plan can spend: the plan's, or its budget where it stops before."""
+def most_of(plan: PrivacyPlan, *, beside_rho: float = 0.0) -> Cost:
+    """The most that a run with this plan can spend: the plan's, or its budget where it stops before.
+
+    Args:
+        plan: of the run.
+        beside_rho: zCDP that it has spent on releases besides, before it went back.
+    """
     rho, delta = plan.zcdp_rho, terms_of(plan).delta
     if rho is None or delta is None:
         return Cost(None)
+    rho += beside_rho
     if plan.epsilon_budget is not None:
         rho = min(rho, rho_for(plan.epsilon_budget, delta) * (1 + _ROUNDING))
-    return Cost(rho, own_delta_of(plan))
+    return Cost(max(rho, beside_rho), own_delta_of(plan))
 
 
 def own_delta_of(plan: PrivacyPlan) -> float:

@@ -55,12 +55,14 @@ class Request:
         salt: of the labels, 32 hexadecimal digits.
         phones: their labels, 16 hexadecimal digits each.
         taken_over: from the run whose weights this one starts from.
+        sha256: hash of its line; empty before it is on record.
     """
 
     at: str
     salt: str
     phones: tuple[str, ...]
     taken_over: bool = False
+    sha256: str = field(default="", compare=False)
 
     @staticmethod
     def of(digests: NDArray[np.uint64]) -> "Request":
@@ -112,7 +114,7 @@ def read_requests(root: Path) -> tuple[Request, ...]:
         ConfigError: a line was changed, is missing between others, or is none.
     """
     lines = _FORM.read(root).lines
-    return tuple(Request(**{**line.says, "phones": tuple(line.says["phones"])}) for line in lines)
+    return tuple(Request(**{**line.says, "phones": tuple(line.says["phones"])}, sha256=line.hash) for line in lines)
 
 
 def record_request(root: Path, request: Request) -> None:

@@ -6,7 +6,8 @@ left is deleted once there is a checkpoint of the run without them.
 
 A life of the run is what it does between one request to forget and the next. Each has noise of its own: the noise of
 an earlier life, on another sum, would give away by subtraction the very updates that are to be forgotten. A secret is
-made anew; where the noise is keyed by the seed, the number of the life is part of the key, so that it can be repeated.
+made anew; where the noise is keyed by the seed, the number of the life is part of the key, so that it can be repeated
+(`lives`).
 """
 
 import shutil
@@ -21,6 +22,8 @@ from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.protected_sum import FORGOTTEN
 from server_strategy.state import State, branch, leaf, leaves_of
 from simulation.engine.config import ALL
+from simulation.run.account_costs import recorded
+from simulation.run.account_room import require_room_to_go_back
 from simulation.run.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -34,9 +37,19 @@ from simulation.run.checkpoint import (
     whole_checkpoint,
 )
 from simulation.run.directory import RunDirectory
+from simulation.run.lives import (
+    about_going_back,
+    about_life,
+    begins_life,
+    ledger_entries,
+    life_of,
+    noise_life,
+    record_of,
+    require_record,
+)
 from simulation.run.noise_secret import beginning, check_of_secret, erase_noise_secret, noise_of_new_run
 from simulation.run.preparation import Prepared
-from simulation.run.same_beginning import LIFE, NOISE_HERE, fingerprint, life_of, require_same_beginning
+from simulation.run.same_beginning import NOISE_HERE, fingerprint, require_same_beginning
 from typefleet.errors import ConfigError, unwritable
 
 # What is made of people who were measured, and of the model. What the run goes on to write replaces the rest.
@@ -83,11 +96,16 @@ def where_it_goes_on(folder: Path, prepared: Prepared) -> GoesOn:
 
     Raises:
         CheckpointError: there is no checkpoint at all, or the newest that is whole holds something else.
-        ConfigError: the settings, the text or the parts are others than the run began with.
+        ConfigError: the settings, the text or the parts are others than the run began with, or so is the record of
+            phones to forget than the one it went on by.
+        LedgerError: the ledger was changed.
     """
     passed: list[Checkpoint] = []
+    entries, forgotten = ledger_entries(RunDirectory(folder.parent).ledger), prepared.forgotten
 
     def usable(stored: Checkpoint) -> bool:
+        if not passed:
+            require_record(folder.parent, forgotten.requests, [part_of(stored, "began", dict), *entries])
         will_do = _will_do(stored, prepared)
         if not passed:
             passed.append(stored)
@@ -100,7 +118,7 @@ def where_it_goes_on(folder: Path, prepared: Prepared) -> GoesOn:
             raise
         _require_same_but_for_words(passed[0], prepared, folder.parent)
         stored, notes = _the_beginning(passed[0], prepared), []
-    is_new_life = life_of(part_of(stored, "began", dict)) < prepared.forgotten.life
+    is_new_life = begins_life(part_of(stored, "began", dict), forgotten.life, entries)
     if is_new_life and stored.state:
         stored = stored._replace(state=_without_phones(stored.state, prepared))
     return GoesOn(stored, passed[0], tuple(notes), is_new_life)
@@ -158,7 +176,7 @@ def state_at_the_start(at: GoesOn, strategy: State, world: State, arrays: State)
 
 
 def noise_of_new_life(
-    root: Path, prepared: Prepared, began: dict[str, str], start_sha256: str | None
+    root: Path, prepared: Prepared, began: dict[str, str], start_sha256: str | None, *, salt: str
 ) -> tuple[NoiseKey, dict[str, str]]:
     """(the key of all noise from here on, what the run began with from now on).
 
@@ -169,17 +187,23 @@ def noise_of_new_life(
         prepared: what is settled.
         began: what it began with.
         start_sha256: of the starting weights, if it goes back to its beginning.
+        salt: of the run.
 
     Raises:
+        AccountError: the account has no room for a new life; the secret is as it was.
         ConfigError: the file of the secret cannot be written.
+        LedgerError: the ledger was changed.
     """
     plan, config, start = prepared.plan, prepared.config, start_sha256 or began["start_sha256"]
+    life, ledger = prepared.forgotten.life, RunDirectory(root).ledger
+    require_room_to_go_back(config, plan, salt, recorded(ledger, plan)[0])
+    number = noise_life(ledger_entries(ledger), life)
     bound_to = beginning(fingerprint(prepared), start)
     if plan.mechanism is not None and plan.noise_source == "secret":
         erase_noise_secret(root)
-    noise = noise_of_new_run(root, plan, config.seed, bound_to).of_life(prepared.forgotten.life)
+    noise = noise_of_new_run(root, plan, config.seed, bound_to).of_life(number)
     checks = {"noise_check": check_of_secret(root, noise, bound_to), NOISE_HERE: noise.check()}
-    return noise, {**began, "start_sha256": start, **checks, LIFE: str(prepared.forgotten.life)}
+    return noise, {**began, "start_sha256": start, **checks, **about_life(life, number)}
 
 
 def _without_phones(state: State, prepared: Prepared) -> State:
@@ -266,7 +290,9 @@ def leave_phones_behind(run: "Run", at: GoesOn, save: Callable[[bool], Path]) ->
         return
     run.went_back, plan = not run.finished, run.strategy.plan
     if run.went_back:
-        run.strategy.go_back(len(run.prepared.forgotten.phones), run.totals.server_round)
+        forgotten, server_round = run.prepared.forgotten, run.totals.server_round
+        run.strategy.go_back(len(forgotten.phones), server_round, record_of(forgotten.requests))
+        run.began = {**run.began, **about_going_back(ledger_entries(run.directory.ledger))}
     drop_what_was_made(run.directory, is_over=run.finished, keeps_words=plan.vocabulary is not None)
     kept = save(run.finished and plan.noise_source == "secret" and not run.config.privacy.keep_noise_secret)
     leave_no_other(run.directory.checkpoints, kept, run.prepared)

@@ -1,7 +1,7 @@
 """A run as an object: made or resumed, kept durable, summed up, finished."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,18 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import flatten
-from client_model.text.population import phone_labels
 from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
-from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.state import State, leaf
 from simulation.config import RunConfig
 from simulation.engine.config import ALL
 from simulation.flags import to_toml
 from simulation.run.account import RunOnAccount, free_unbegun, open_on_account, run_number
-from simulation.run.aggregation import Aggregation, aggregation_of
+from simulation.run.aggregation import aggregation_of
 from simulation.run.artefacts import keep_private
 from simulation.run.checkpoint import (
     GIVEN_UP,
@@ -35,7 +33,7 @@ from simulation.run.checkpoint import (
 from simulation.run.current_weights import CurrentWeights
 from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
-from simulation.run.forgotten import take_over
+from simulation.run.forgotten import read_requests, take_over
 from simulation.run.going_back import (
     leave_phones_behind,
     noise_of_new_life,
@@ -44,6 +42,7 @@ from simulation.run.going_back import (
 )
 from simulation.run.introduction import introduction_of
 from simulation.run.kept_checkpoints import kept_when_over
+from simulation.run.lives import about_life, about_record, ledger_entries, noise_life, noise_life_of
 from simulation.run.loaded_state import load_state
 from simulation.run.lock import only_writer
 from simulation.run.model import check_model
@@ -60,7 +59,6 @@ from simulation.run.private_vocabulary import record_vocabulary
 from simulation.run.progress import RunProgress
 from simulation.run.reservation import words_alone_if_it_fails
 from simulation.run.same_beginning import (
-    LIFE,
     NOISE_HERE,
     fingerprint,
     noise_again,
@@ -68,6 +66,7 @@ from simulation.run.same_beginning import (
     require_same_beginning,
 )
 from simulation.run.starting_point import starting_weights
+from simulation.run.strategy import strategy_of
 from simulation.storage.run_files import begin_storage
 from simulation.world.fleet_cohorts import FleetCohorts
 from typefleet.errors import ConfigError, expected
@@ -136,7 +135,7 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
         ConfigError, LedgerError, CheckpointError: the folder does not fit the run.
     """
     with words_alone_if_it_fails(prepared.reserved), ExitStack() as held:
-        run = _resume_run(prepared, progress, held) if resume else _new_run(prepared, progress, held)
+        run, go_on = _resume_run(prepared, progress, held) if resume else (_new_run(prepared, progress, held), None)
         among = facts_of(prepared.config, prepared.plan, prepared.task.population, prepared.start)
         run.earlier = among.earlier
         try:
@@ -149,6 +148,8 @@ def start_run(prepared: Prepared, resume: bool, progress: RunProgress) -> Run:
                 for path in run.directory.checkpoints.iterdir():
                     path.unlink()
             raise
+        if go_on is not None:
+            go_on()
         _keep_to_account(run)
         ask_account(run)
         keep_private(run.directory.root)
@@ -168,38 +169,6 @@ def _keep_to_account(run: Run) -> None:
         checkpoint(run)
 
 
-def _strategy(
-    prepared: Prepared,
-    cohorts: FleetCohorts,
-    ledger_path: Path,
-    *,
-    aggregation: Aggregation,
-    noise: NoiseKey,
-    salt: str,
-) -> DPFedAvg:
-    config = prepared.config
-
-    def labels(phones: NDArray[np.int64]) -> NDArray[np.uint64]:
-        return np.array([int(label, 16) for label in phone_labels(salt, prepared.digests[phones])], np.uint64)
-
-    return DPFedAvg(
-        cohorts,
-        len(prepared.digests),
-        cohort=config.cohort,
-        plan=prepared.plan,
-        optimizer=config.server_optimizer,
-        server_optimizer=prepared.parts.server_optimizer,
-        noise=noise,
-        ledger_path=ledger_path,
-        labels=labels,
-        phones_per_message=config.engine.devices_per_message,
-        evaluation_phones=prepared.held_out_phones,
-        evaluate_every=config.evaluation.every_rounds,
-        message_timeout_s=config.engine.message_timeout_s,
-        aggregator=aggregation.aggregator,
-    )
-
-
 def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory | None = None) -> Run:
     config = prepared.config
     check_model(config, prepared.shape)
@@ -214,16 +183,16 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     salt = secrets.token_hex(16) if reserved is None else reserved.salt
     bound_to = beginning(fingerprint(prepared), at_start.sha256)
     take_over(directory.root, prepared.forgotten.requests)
-    life = prepared.forgotten.life
-    noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to).of_life(life)
+    life, ledger = prepared.forgotten.life, directory.ledger
+    number = noise_life(ledger_entries(ledger), life)
+    noise = noise_of_new_run(directory.root, prepared.plan, config.seed, bound_to).of_life(number)
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
-    ledger = directory.ledger
     run = Run(
         prepared=prepared,
         directory=directory,
         cohorts=cohorts,
-        strategy=_strategy(prepared, cohorts, ledger, aggregation=aggregation, noise=noise, salt=salt),
+        strategy=strategy_of(prepared, cohorts, ledger, aggregation=aggregation, noise=noise, salt=salt),
         exchange=aggregation.exchange,
         weights=at_start,
         salt=salt,
@@ -231,7 +200,8 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
             "start_sha256": at_start.sha256,
             "noise_check": check_of_secret(directory.root, noise, bound_to),
             NOISE_HERE: noise.check(),
-            **({LIFE: str(life)} if life else {}),
+            **about_life(life, number),
+            **about_record(read_requests(directory.root)),
             **({} if config.privacy.account is None else {_ACCOUNT: run_number(salt)}),
         },
         held_out=prepared.metrics.nothing(),
@@ -242,7 +212,8 @@ def _new_run(prepared: Prepared, progress: RunProgress, held: ExitStack, directo
     return run
 
 
-def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> Run:
+def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> tuple[Run, Callable[[], None] | None]:
+    """The run, and what is deleted of it before it goes on, once its account has let it."""
     config = prepared.config
     if config.output_dir is None:
         raise ConfigError(expected("--resume", "the folder of a run", "none"))
@@ -255,7 +226,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         if account is not None and account.exists():
             free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
         drop_drafts(directory.root)
-        return _new_run(prepared, progress, held, directory)
+        return _new_run(prepared, progress, held, directory), None
     at = where_it_goes_on(directory.checkpoints, prepared)
     stored = at.stored
     for note in at.notes:
@@ -270,17 +241,19 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
     is_over = _is_over(totals, config)
     start = _at_start(prepared) if at.from_the_start else None
     if at.is_new_life and not is_over:
-        noise, began = noise_of_new_life(directory.root, prepared, began, None if start is None else start.sha256)
+        start_sha256 = None if start is None else start.sha256
+        noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)
     else:
         noise = noise_again(prepared, directory, began, is_over=is_over)
-        began = {**began, LIFE: str(prepared.forgotten.life)} if at.is_new_life else began
+        began = {**began, **about_life(prepared.forgotten.life, noise_life_of(began))} if at.is_new_life else began
+    began = {**began, **about_record(prepared.forgotten.requests)}
     if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
         if began.get(NOISE_HERE) != noise.check():
             progress.say(f"note: {directory.root} {_ELSEWHERE}")
         began = {**began, NOISE_HERE: noise.check()}
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
-    strategy = _strategy(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
+    strategy = strategy_of(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
     if start is not None:
         arrays: State = {"weights": start.flat, "tokens_by_phone": np.zeros(len(prepared.digests), np.int64)}
         stored = stored._replace(state=state_at_the_start(at, strategy.state(), cohorts.state(), arrays))
@@ -300,12 +273,15 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> R
         held_out_at_start=part_of(stored, _AT_START, dict) if _AT_START in stored.about else {},
         tokens_by_phone=leaf(stored.state, "tokens_by_phone"),
     )
-    directory.cut_rounds_after(totals.server_round)
-    if prepared.forgotten.life:
-        leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
+
+    def go_on() -> None:
+        directory.cut_rounds_after(totals.server_round)
+        if prepared.forgotten.life:
+            leave_phones_behind(run, at, lambda forget_noise: checkpoint(run, forget_noise, keep_all=True))
+
     left = f", without {len(phones):,} that it is to forget" if len(phones := prepared.forgotten.phones) else ""
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}{left}")
-    return run
+    return run, go_on
 
 
 def _at_start(prepared: Prepared) -> CurrentWeights:

@@ -1,7 +1,6 @@
 """What a run began with, and has to have again when it goes on: settings, text, parts and the key of its noise."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,22 @@ from server_strategy.privacy.noise_key import NoiseKey
 from simulation.flags import result_settings
 from simulation.run.checkpoint import CheckpointError
 from simulation.run.directory import RunDirectory
+from simulation.run.lives import ledger_entries, noise_life_of, require_record
 from simulation.run.noise_secret import beginning, noise_of_resumed_run
 from simulation.run.preparation import Prepared
 from simulation.storage.deletion_log import found_gone
 from typefleet.errors import ConfigError, expected
 
 NOISE_HERE = "noise_key_check"  # among what a run began with: digest of the key that its secret gives in its place
-LIFE = "life"  # among it: how often it had been told to forget phones
-
-
-def life_of(began: Mapping[str, Any]) -> int:
-    """How often a run had been told to forget phones, by what its checkpoint says it began with."""
-    return int(began.get(LIFE, "0"))
 
 
 def require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
     """Refuse to start anew what has released something: with another secret that would be a second release.
 
     Raises:
-        ConfigError: there is a release on record.
+        ConfigError: there is a release on record; or the record of phones to forget is not the one it went on by.
     """
+    require_record(directory.root, prepared.forgotten.requests, ledger_entries(directory.ledger))
     if prepared.plan.noise_source == "secret" and directory.ledger.exists():
         entries, _ = read_ledger(directory.ledger)  # none, where the run was killed before its plan was written
         releases = max((entry["release"] for entry in entries), default=0)
@@ -53,7 +48,7 @@ def noise_again(prepared: Prepared, directory: RunDirectory, began: dict[str, st
         raise CheckpointError(expected(directory.checkpoints, "what the run began with", "a part of it"))
     bound_to = beginning(fingerprint(prepared), str(began["start_sha256"]))
     again = noise_of_resumed_run(directory.root, plan, config.seed, bound_to, check=str(began["noise_check"]))
-    return again.of_life(life_of(began))
+    return again.of_life(noise_life_of(began))
 
 
 def require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path) -> None:

@@ -3,6 +3,7 @@
 from server_strategy.privacy.ledger_lines import goes_back
 from server_strategy.privacy.ledger_paths import of_earlier_lives
 from simulation.run.forgotten import FILE, read_requests
+from simulation.run.lives import goes_on_from, record_named
 from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import STATEMENT, Evidence
 from simulation.studies.privacy_findings import Findings
@@ -18,6 +19,8 @@ def check_forgotten(found: Evidence, findings: Findings) -> None:
     except ConfigError as error:
         findings.wrong(FILE, str(error).rpartition("expected ")[2])
         return
+    if requests and not all(goes_on_from(requests, record_named(names)) for names in (*found.entries, told or {})):
+        findings.wrong(FILE, "it does not go on from the record that the ledger or the statement names")
     times = sum(not one.taken_over for one in requests)
     if told is None:
         if requests and found.ended:

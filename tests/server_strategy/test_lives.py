@@ -9,12 +9,13 @@ import pytest
 
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.ledger import LedgerError, recompute
-from server_strategy.privacy.ledger_lines import chained, goes_back, life_begins, read_ledger
+from server_strategy.privacy.ledger_lines import Record, chained, goes_back, life_begins, read_ledger
 from server_strategy.privacy.noise_key import NoiseKey
 from tests.server_strategy.test_dp_fedavg import flat, make, play, play_round, start_arrays
 
 MECHANISMS = ("gaussian", "tree", "banded", "blt", "none")
 KEY = NoiseKey.seeded(4)
+RECORD = Record(1, "0" * 64)
 
 
 def settings_of(mechanism, **more):
@@ -25,7 +26,7 @@ def settings_of(mechanism, **more):
 def went_back(state, path, life, phones=1, server_round=0, **settings):
     strategy, grid = make(**settings, ledger_path=path, noise=KEY.of_life(life))
     strategy.load_state(deepcopy(state))
-    strategy.go_back(phones, server_round)
+    strategy.go_back(phones, server_round, RECORD)
     return strategy, grid
 
 
@@ -85,21 +86,22 @@ def test_what_a_run_released_before_keeps_nobody_out_and_stays_spent():
     play(strategy, grid, 5)
     everybody, most = strategy.participation.counts.copy(), strategy.spent(True)
     strategy._releases.load_state({**make()[0].state(), "ledger": {"line": np.array(0), "key": np.zeros(32, np.uint8)}})
-    strategy.go_back(3, 0)
+    strategy.go_back(3, 0, RECORD)
     assert strategy._releases.admitted(1).all()
     assert strategy.spent(False).max_participations == everybody.max() == most.max_participations
     assert strategy.spent(False).epsilon == most.epsilon
 
 
 @pytest.mark.parametrize(
-    "change", [{"release": 1}, {"follows": 2}, {"forgotten": -1}, {"forgotten": True}, {"more": 1}]
+    "change",
+    [{"release": 1}, {"follows": 2}, {"forgotten": -1}, {"forgotten": True}, {"more": 1}, {"record_sha256": "0"}],
 )
 def test_a_line_that_goes_back_to_nowhere_is_refused(tmp_path, change):
     path = tmp_path / "l"
     strategy, grid = make(ledger_path=path)
     play(strategy, grid, 3)
     entries, _ = read_ledger(path)
-    line = {"release": 2, "forgotten": 1, "round": 2, "follows": 2}
+    line = {"release": 2, "forgotten": 1, "round": 2, "follows": 2, **RECORD._asdict()}
     path.write_text("".join(json.dumps(one) + "\n" for one in [*entries, chained(line, entries[-1]["hash"])]))
     assert life_begins(read_ledger(path)[0]) == 4
     wrong = {**line, **({"release": 1} if "follows" in change else change)}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from client_model.quiet import import_tensorflow_quietly
 from client_model.text.cache import EntryInUseError, NoEntryError, held_alone, take_away
 from client_model.text.population import PopulationSpec, phone_labels
+from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.ledger_lines import decode_labels, life_begins, read_ledger
 from server_strategy.privacy.ledger_paths import way_to
 from server_strategy.privacy.ledger_reading import plan_on_record, recompute
@@ -70,6 +71,7 @@ class Forecast:
         other_words: whether the run's words were counted, and are others without the phones.
         words_with_noise: whether its words were chosen with noise, and stay.
         repeatable: whether the noise follows from the seed.
+        no_room: why the run's privacy account lets it not go back; None: it does, or there is none.
     """
 
     phones: int
@@ -88,6 +90,7 @@ class Forecast:
     other_words: bool
     words_with_noise: bool
     repeatable: bool
+    no_room: str | None
 
     @property
     def is_free(self) -> bool:
@@ -119,6 +122,7 @@ def forget(
     Raises:
         RunInUseError: another process is working on the run.
         ConfigError: there is no such run or no such phone, or too few are left.
+        AccountError: its privacy account has no room for what was released and what is to be, or was changed.
         CheckpointError, LedgerError: the run's records are missing or damaged.
     """
     config = replace(settled(read_config(root / "config.toml")), output_dir=root)
@@ -134,6 +138,8 @@ def forget(
         return True
     if request is not None and forecast.above_budget and not ends_early:
         raise ConfigError(expected(root, *_no_room(forecast)))
+    if request is not None and forecast.no_room is not None:
+        raise AccountError(forecast.no_room)
     if request is not None:
         with only_writer(root):
             record_request(root, request)
@@ -196,6 +202,7 @@ def _divided(name: str) -> list[str]:
 
 def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: Request | None) -> Forecast:
     """What it takes, by where the run would go on."""
+    from simulation.run.account_room import require_room_to_go_back
     from simulation.run.going_back import where_it_goes_on
     from simulation.run.preparation import settle
 
@@ -219,6 +226,12 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
     spent = recompute(directory.ledger, release, prepared.plan.mechanism, line=head, everything=True)
     rho, is_over = spent["zcdp_rho"], then.rounds_completed >= config.rounds or then.stopped_early is not None
     most = None if rho is None or plan.zcdp_rho is None else plan.epsilon_of(rho + plan.zcdp_rho)
+    no_room = None
+    if not is_over:
+        try:
+            require_room_to_go_back(config, plan, str(at.newest.about["salt"]), rho or 0.0)
+        except AccountError as error:
+            no_room = str(error)
     then_words, now_words = (
         one["vocabulary"] for one in (at.newest.about["fingerprint"], at.stored.about["fingerprint"])
     )
@@ -239,6 +252,7 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
         other_words=then_words != now_words,
         words_with_noise=plan.vocabulary is not None,
         repeatable=plan.mechanism is not None and plan.noise_source == "seeded",
+        no_room=no_room,
     )
 
 
@@ -271,6 +285,8 @@ def print_forecast(out: TextIO, root: Path, found: Forecast) -> None:
     if found.above_budget:
         kept = f"{found.budget:.4g}: the run keeps to it, and may end as early as after round {found.back_to:,}"
         rows.append(("budget", [kept]))
+    if found.no_room is not None:
+        rows.append(("account", [f"does not let it go back: {found.no_room}"]))
     print_facts(console_for(out), rows)
 
 

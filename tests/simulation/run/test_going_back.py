@@ -10,10 +10,12 @@ import pytest
 from client_model.text.population import PopulationSpec, phones_with_text_of
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.tokenising import user_digest
+from server_strategy.privacy.account_lines import AccountError
+from server_strategy.privacy.protected_sum import ProtectedSum
 from simulation.engine.phone_host import host_for
 from simulation.flags import parse_simulate
 from simulation.run.checkpoint import load_newest_checkpoint, whole_checkpoint
-from simulation.run.forgotten import read_requests
+from simulation.run.forgotten import Request, read_requests, record_request
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.run.lock import RunInUseError, only_writer
 from simulation.run.preparation import prepare
@@ -213,11 +215,13 @@ def test_nothing_of_the_phones_is_left_but_in_the_ledger(finished):
     assert found.statement["forgotten"]["earlier_releases"] == made
 
 
-@pytest.mark.parametrize("change", ["record", "times", "line"])
+@pytest.mark.parametrize("change", ["record", "another", "times", "line"])
 def test_what_is_said_of_forgotten_phones_is_held_to_their_record(finished, change, tmp_path):
     folder = shutil.copytree(finished[2], tmp_path / "run")
     if change == "record":
         (folder / "forgotten.jsonl").unlink()
+    elif change == "another":
+        put_another_record(folder)
     elif change == "times":
         says = json.loads((folder / "privacy.json").read_text())
         says["facts"]["forgotten"]["earlier_releases"] += 1
@@ -227,6 +231,81 @@ def test_what_is_said_of_forgotten_phones_is_held_to_their_record(finished, chan
         (folder / "forgotten.jsonl").write_text(text.replace('"at": "20', '"at": "19'))
     _, findings = checked(folder)
     assert any("forgotten" in one.place for one in findings.wrongs)
+
+
+def put_another_record(folder):
+    (folder / "forgotten.jsonl").unlink()
+    record_request(folder, request_for(0))
+
+
+def request_for(*phones):
+    return Request.of(SyntheticPopulation(0, PHONES).digests()[list(phones)])
+
+
+@pytest.mark.parametrize("what", ["gone", "another"])
+def test_a_run_is_not_opened_with_another_record_than_it_went_on_by(finished, what, tmp_path):
+    folder = shutil.copytree(finished[2], tmp_path / "run")
+    if what == "gone":
+        (folder / "forgotten.jsonl").unlink()
+    else:
+        put_another_record(folder)
+    with pytest.raises(ConfigError, match=r"forgotten\.jsonl: expected the record .* went on by, with 1 or more lines"):
+        simulate(folder, resume=True)
+    for path in (folder / "checkpoints").iterdir():  # nor by what the ledger says alone
+        if int(path.stem.rpartition("-")[2]):
+            path.unlink()
+    with pytest.raises(ConfigError, match=r"forgotten\.jsonl: expected the record"):
+        simulate(folder, resume=True)
+
+
+def test_each_time_it_goes_back_for_the_same_request_its_noise_is_another(tmp_path, monkeypatch):
+    made, release = [], ProtectedSum.release
+
+    def watched(self, total, *rest):
+        before, out = np.array(total, float), release(self, total, *rest)
+        made.append((self.releases, before, out - before))
+        return out
+
+    monkeypatch.setattr(ProtectedSum, "release", watched)
+    folder = tmp_path / "run"
+    simulate(folder, *flags_of("gaussian"), "--engine.checkpoint-every-rounds", 2, "--rounds", 8)
+    first, phone = next(one for one in sorted((n, phone) for phone, n in first_rounds(folder).items()) if one[0] >= 6)
+    record_request(folder, request_for(phone))
+    made.clear()
+    simulate(folder, resume=True, stop_after=first)
+    one = {release: (total, noise) for release, total, noise in made}
+    fork = ledger(folder)[8]["round"]
+    for path in (folder / "checkpoints").iterdir():  # all of this life are damaged
+        if int(path.stem.rpartition("-")[2]) >= fork:
+            path.write_bytes(path.read_bytes()[:-200])
+    made.clear()
+    simulate(folder, resume=True)
+    two = {release: (total, noise) for release, total, noise in made}
+    again = one.keys() & two.keys()
+    assert again and sum("forgotten" in line for line in ledger(folder)) == 2
+    for number in again:
+        (total, noise), (other, fresh) = one[number], two[number]
+        assert not np.array_equal(total, other) and np.abs(noise - fresh).max() > 0.1 * np.abs(noise).max()
+
+
+def test_an_account_without_room_for_both_lives_leaves_a_run_as_it_is(tmp_path):
+    flags = [*flags_of("gaussian"), "--privacy.account", tmp_path / "account.jsonl"]
+    flags[flags.index("--privacy.noise-source") + 1] = "secret"
+    folder = tmp_path / "run"
+    simulate(folder, *flags, "--privacy.total-epsilon", 9)
+    phones, _ = late(folder)
+    before = all_but_the_trail(folder)
+    names, no_room = [f"#{phone}" for phone in phones], r"--privacy\.total-epsilon: .*expected a run of at most rho"
+    assert "does not let it go back" in forgotten(folder, *names, dry_run=True)
+    with pytest.raises(AccountError, match=no_room):
+        forgotten(folder, *names)
+    assert all_but_the_trail(folder) == before
+    record_request(folder, request_for(*phones))  # while others were charged meanwhile
+    account = (tmp_path / "account.jsonl").read_bytes()
+    with pytest.raises(AccountError, match=no_room):
+        simulate(folder, resume=True)
+    left = all_but_the_trail(folder)
+    assert before.items() <= left.items() and (tmp_path / "account.jsonl").read_bytes() == account
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "blt"])
@@ -277,6 +356,10 @@ def test_a_run_that_starts_from_it_is_without_them(finished, tmp_path):
     assert not numbers & who(tmp_path / "next", 0)
     (request,) = read_requests(tmp_path / "next")
     assert request.taken_over and request.salt == read_requests(done)[0].salt
+    copy = shutil.copytree(tmp_path / "next", tmp_path / "copy")
+    (copy / "forgotten.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"forgotten\.jsonl: expected the record of phones to forget .* found none"):
+        simulate(copy, resume=True)
     page = " ".join((tmp_path / "next" / "privacy.md").read_text().split())
     assert "2 phones were taken out" in page and "at most 2 had been forgotten by a run" in page
 

@@ -236,6 +236,9 @@ def test_every_key_of_real_runs_has_a_row_and_every_row_a_key(straight, planted)
         one.name for at in (straight[0], planted / "run") for one in ARTEFACTS if any(at.glob(one.name.rstrip("/")))
     }
     found["checkpoints"] |= checkpoint_under_way() | {"strategy/noise/forgotten"}  # where the secret is not kept
+    # Of a run that forgets phones.
+    found["checkpoints"] |= {f"about.began.{name}" for name in ("life", "noise_life", "went_back", "record_lines")}
+    found["privacy_ledger.jsonl"] |= {"forgotten", "record_lines"}
     scripts = {
         "model/manifest.sig",
         "privacy_head.sig",
