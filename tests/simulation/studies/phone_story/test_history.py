@@ -49,6 +49,11 @@ def histories(planted, made_once):
     return [(root, RunHistory(root)) for root in (planted / "run", stepped / "run")]
 
 
+def labels(history):
+    """Names of its phones that all of them have."""
+    return [f"{label:016x}" for label in history._labels.tolist()]
+
+
 def _ledger(root):
     return [json.loads(line) for line in (root / "privacy_ledger.jsonl").read_text().splitlines()[1:]]
 
@@ -59,7 +64,7 @@ def _rounds(root):
 
 def test_all_phones_together_are_what_the_run_counted(histories):
     for root, history in histories:
-        asked = [one for phone in range(history.num_phones) for one in history.of(f"#{phone}").asked]
+        asked = [one for phone in labels(history) for one in history.of(phone).asked]
         rounds = _rounds(root)
         assert len(asked) == sum(line["invited"] for line in rounds)
         outcomes = Counter(one.outcome for one in asked)
@@ -73,8 +78,8 @@ def test_all_phones_together_are_what_the_run_counted(histories):
 
 def test_what_never_went_out_has_no_bytes_and_what_was_used_has(histories):
     for _, history in histories:
-        for phone in range(history.num_phones):
-            for one in history.of(f"#{phone}").asked:
+        for phone in labels(history):
+            for one in history.of(phone).asked:
                 assert one.download_bytes > 0 <= one.minutes
                 if one.outcome in (ENDED[FAILED], ENDED[INELIGIBLE], ENDED[UPLOAD_FAILED]):
                     assert one.upload_bytes == 0
@@ -85,7 +90,7 @@ def test_what_never_went_out_has_no_bytes_and_what_was_used_has(histories):
 def test_a_phones_own_epsilon_is_of_its_own_part(histories):
     for root, history in histories:
         takes_part = Counter(label for line in _ledger(root) for label in decode_labels(line["participants"]).tolist())
-        everybody = [history.of(f"#{phone}") for phone in range(history.num_phones)]
+        everybody = [history.of(phone) for phone in labels(history)]
         for one in everybody:
             assert one.epsilon is not None
             assert len(one.in_sum) == takes_part[int(one.label, 16)] <= one.most_participations
@@ -102,14 +107,14 @@ def test_sums_that_were_given_up_are_counted_beside_those_that_led_to_the_model(
     history = copy(history)
     history._entries = [*entries, beside]
     history._last = len(entries)
-    again = [history.of(f"#{phone}").given_up for phone in range(history.num_phones)]
+    again = [history.of(phone).given_up for phone in labels(history)]
     assert sum(again) == len(decode_labels(last["participants"])) > 0 and max(again) == 1
-    assert not any(histories[1][1].of(f"#{phone}").given_up for phone in range(history.num_phones))
+    assert not any(histories[1][1].of(phone).given_up for phone in labels(history))
 
 
 def test_those_held_out_are_never_asked(histories):
     for _, history in histories:
-        everybody = [history.of(f"#{phone}") for phone in range(history.num_phones)]
+        everybody = [history.of(phone) for phone in labels(history)]
         held_out = [one for one in everybody if one.role in (MEASURED, HELD_OUT)]
         assert held_out and all(not one.asked and not one.words_counted for one in held_out)
         assert all(one.role == TRAINS for one in everybody if one.asked)
@@ -117,8 +122,12 @@ def test_those_held_out_are_never_asked(histories):
 
 def test_a_phone_is_found_by_its_user_id(histories):
     _, history = histories[0]
-    by_number = {history.of(f"#{number}").label for number in range(history.num_phones)}
-    assert {history.of(f"user{number}").label for number in range(100)} < by_number  # and those with planted words
+    by_label = {history.of(label).label for label in labels(history)}
+    assert {history.of(f"user{number}").label for number in range(100)} < by_label  # and those with planted words
+    with pytest.raises(ConfigError, match="found its number"):
+        history.of("#0")
+    other = histories[1][1]  # of made-up people, who have no user ids
+    assert [other.of(f"#{number}").label for number in range(other.num_phones)] == labels(other)
 
 
 def test_another_ledger_is_said_and_nothing_is_told(histories, tmp_path):
@@ -158,7 +167,7 @@ def test_no_run_is_one_line(tmp_path):
 
 def test_not_used_is_what_the_run_did_not_need(histories):
     root, history = histories[1]
-    asked = [one for phone in range(history.num_phones) for one in history.of(f"#{phone}").asked]
+    asked = [one for phone in labels(history) for one in history.of(phone).asked]
     rounds = _rounds(root)
     left = Counter(one.outcome for one in asked)[NOT_USED]
     reported_in_vain = [line for line in rounds if line["abandoned"]]
