@@ -41,6 +41,9 @@ def main(argv: Sequence[str]) -> None:
     if (wanted := flags.release.wanted()) is not None:
         _release(flags, wanted)
         return
+    from simulation.run.forgotten import require_nothing_pending
+
+    require_nothing_pending(flags.run_dir, "to export")
     if flags.require is not None:
         _require(flags.run_dir, flags.require)
     import_tensorflow_quietly()

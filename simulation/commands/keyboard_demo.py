@@ -5,6 +5,7 @@ npm into the user's cache at first use; where that cannot be done, this process 
 says so. With --phone NAME the page also tells the owner of that phone what left it, as scripts/explain_phone.py does.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,11 @@ def main(argv: Sequence[str]) -> None:
     """Serve the page of the models that the flags name, until Ctrl-C."""
     flags = parse_with_tyro(Flags, argv)
     from simulation.device.keyboard_demo import serve_page
+    from simulation.run.forgotten import note_pending
 
     folders = [path for path in (flags.run_dir, flags.compare) if path is not None]
+    for folder in folders:
+        note_pending(sys.stderr, folder)
     story = None if flags.phone is None else _story_of(flags.run_dir, flags.phone)
     in_the_page = flags.engine == "auto"
     serve_page(folders, flags.port, in_the_page=in_the_page, open_browser=flags.open_browser, story=story)

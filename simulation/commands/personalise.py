@@ -39,6 +39,9 @@ class Flags(OfExportedRun):
 def main(argv: Sequence[str]) -> None:
     """Personalise held-out phones; print what each group gained and write it beside the run."""
     flags = parse_with_tyro(Flags, argv)
+    from simulation.run.forgotten import require_nothing_pending
+
+    require_nothing_pending(flags.run_dir, "to personalise")
     import_tensorflow_quietly()
     from client_model.tflite.personalisation import FEWEST_MESSAGES
     from simulation.studies import personalisation as report

@@ -1,8 +1,8 @@
 """Sign a run for release: python scripts/sign_off.py RUN_DIR --role ROLE --key KEY
 
 Checks the privacy statement as check_privacy.py does, shows its decisive lines, and asks whoever is at the terminal.
-What is signed are digests of statement, ledger, settings, audit and every exported file: whatever of it changes later,
-the signature does not cover. Keys are made by make_keys.py FOLDER --signers ROLE:NAME.
+What is signed are digests of statement, page, ledger, settings, audit and every exported file: whatever of it changes
+later, the signature does not cover. Keys are made by make_keys.py FOLDER --signers ROLE:NAME.
 """
 
 import sys

@@ -28,6 +28,8 @@ def main(argv: Sequence[str]) -> None:
     flags = parse_with_tyro(Flags, argv)
     from simulation.device.everyday_sentences import chosen_sentences, type_sentences
     from simulation.device.keyboard import Keyboard
+    from simulation.run.forgotten import note_pending
 
     sentences = chosen_sentences(flags.sentences, flags.file)
+    note_pending(sys.stderr, flags.run_dir)
     type_sentences(sys.stdout, Keyboard(flags.run_dir), sentences)

@@ -2,7 +2,7 @@
 
 Holds every file of the folder to manifest.json, and the manifest to its signature if a public key is given. With
 --release.signatures and --release.keys all of it is held to the signatures by role of scripts/sign_off.py: the files of
-a model folder, and of a run's folder statement, ledger, settings and audit as well. No storage key is needed.
+a model folder, and of a run's folder statement, page, ledger, settings and audit as well. No storage key is needed.
 """
 
 from collections.abc import Sequence
@@ -62,4 +62,4 @@ def _print_release(root: Path, folder: Path, wanted: "Wanted") -> None:
     for line in told(found):
         print(line)
     files = "all files of the model as they were signed"
-    print(f"{files}, and so are statement, ledger, settings, audit and trail of the run" if of_the_run else files)
+    print(f"{files}, and so are statement, page, ledger, settings, audit and trail of the run" if of_the_run else files)

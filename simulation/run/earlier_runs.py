@@ -5,6 +5,7 @@ passed on, is taken at its statement's word, and weights without a statement are
 run itself started from stand in its statement, so that each generation is there.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from typefleet.untrusted.toml_tables import read_toml
 
 SECTION, EARLIER = "other_runs", "earlier_runs"  # of a statement
 _MOST_GENERATIONS = 1_000
+_OF_A_RUN = ("privacy.json", "config.toml", "privacy_ledger.jsonl", "forgotten.jsonl")
 _KNOWN_BY = ("its ledger", "its statement", "nothing")
 _FIELDS: dict[str, tuple[type, ...]] = {
     "weights_sha256": (str, type(None)),
@@ -65,7 +67,18 @@ def earlier_runs(weights: Path) -> tuple[EarlierRun, ...]:
 
 
 def run_of(weights: Path) -> Path:
-    """The folder of the run that weights lie in."""
+    """The folder of the run that weights lie in.
+
+    Through a link it is the one that the link leads to, where there is a run: what it was told, and what it cost, go
+    with its weights. A run whose files were moved elsewhere, with a link to them in their place, stays that run.
+    """
+    named, real = _above(weights), _above(Path(os.path.realpath(weights)))  # Path.resolve knows no loops of links
+    if real == Path(os.path.realpath(named)):
+        return named
+    return real if any((real / name).exists() for name in _OF_A_RUN) else named
+
+
+def _above(weights: Path) -> Path:
     return weights.parent.parent if weights.parent.name == "model" else weights.parent
 
 

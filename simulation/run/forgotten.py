@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from client_model.text.population import PopulationSpec, phone_labels, phones_with_text_of
 from simulation.files import read_json_object
 from typefleet.chained_log import ChainedLog
-from typefleet.errors import ConfigError, expected
+from typefleet.errors import ConfigError, expected, printable
 
 FILE = "forgotten.jsonl"
 _SALT, _LABEL = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{16}")
 _NAMES = {"at", "salt", "phones", "taken_over"}
+_PENDING = "one that has yet to go back to before they came: go on with it (simulate.py --resume)"
 
 
 def _is_request(says: Mapping[str, Any]) -> bool:
@@ -160,11 +161,32 @@ def require_nothing_pending(root: Path, what: str) -> None:
     Raises:
         ConfigError: the model may still have these phones in it, or the record was changed.
     """
+    if is_pending(root):
+        raise ConfigError(expected(f"{what}: {root}", "a run without the phones that it was told to forget", _PENDING))
+
+
+def note_pending(out: TextIO, root: Path) -> None:
+    """Say, where a model is only looked at, that there may be phones in it that it was told to forget.
+
+    Raises:
+        ConfigError: the record was changed.
+    """
+    if is_pending(root):
+        print(f"note: {printable(str(root))} was told to forget phones, and is {_PENDING}", file=out)
+
+
+def is_pending(root: Path) -> bool:
+    """Whether a run was told to forget phones that its model may still have in it.
+
+    Args:
+        root: folder of the run, or of weights alone.
+
+    Raises:
+        ConfigError: the record was changed, or there is no statement that could tell.
+    """
     life = Forgotten(requests=read_requests(root)).life
     if not life:
-        return
+        return False
     facts = read_json_object(root / "privacy.json", "the privacy statement of a run").get("facts")
     told = facts.get("forgotten") if isinstance(facts, dict) else None
-    if not isinstance(told, dict) or told.get("times") != life:
-        found = "one that has yet to go back to before they came: go on with it (simulate.py --resume)"
-        raise ConfigError(expected(f"{what}: {root}", "a run without the phones that it was told to forget", found))
+    return not isinstance(told, dict) or told.get("times") != life

@@ -6,11 +6,13 @@
     algorithms ed25519 ml-dsa-65
     signed 2026-11-30T13:05:00Z            by the signer's clock
     weights ...                            of the numbers, as the ledger and the statement have it
-    statement ...                          of privacy.json, as the head of the ledger has it; the page follows from it
+    statement ...                          of privacy.json, as the head of the ledger has it
+    page ...                               SHA-256 of privacy.md, the page that people read
     ledger-lines 101
     ledger-head ...                        the hash of the last line, and with the chain of all
     config ...                             HMAC-SHA256 of config.toml, keyed with a salt
-    audit ...                              HMAC-SHA256 of audit.json likewise, or `none`: there was no audit
+    audit ...                              HMAC-SHA256 of audit.json likewise, `none` where there was no audit, or
+                                           `deleted` and the day on which a policy deleted it
     trail ...                              the hash of the last line of the audit trail then, or `none`
     file keyboard.tflite ...               SHA-256 of each file of model/, the manifest among them
 
@@ -33,7 +35,7 @@ from pathlib import Path
 from client_model.tflite.export_folder import FILES, MANIFEST, verify_folder
 from simulation.audit_trail import FORM, TRAIL, head_of_trail
 from simulation.run.ledger_head import head_of
-from simulation.storage.deletion_log import read_log
+from simulation.storage.deletion_log import deleted_on
 from simulation.subcommands import command
 from typefleet.errors import ConfigError, expected
 from typefleet.signing.algorithms import ED25519, ML_DSA_65
@@ -49,14 +51,16 @@ _ABOUT = ("role", "key", "algorithms", "signed")
 _LINE = re.compile(r"((?:file )?[A-Za-z0-9._-]+) ([ -~]+)")
 _ALGORITHMS = {"ed25519": (ED25519,), "ed25519 ml-dsa-65": (ED25519, ML_DSA_65)}
 _FILE = "file "
+_AUDIT, _DELETED = "audit", "deleted "
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _NAMED = {
     "weights": "weights",
     "statement": "privacy.json",
+    "page": "privacy.md",
     "ledger-lines": "privacy_ledger.jsonl",
     "ledger-head": "privacy_ledger.jsonl",
     "config": "config.toml",
-    "audit": "audit.json",
+    _AUDIT: "audit.json",
     TRAIL_LINE: TRAIL,
 }
 
@@ -92,6 +96,7 @@ def things_of(root: Path, salt: bytes) -> dict[str, str]:
         VerificationError: a file of the model is not as it was exported.
     """
     head = head_of(root)
+    page = read_bytes(root / "privacy.md", "the privacy statement of a run", ConfigError, RECORD_BYTES)
     model = root / "model"
     files = things_of_model(model) if (model / MANIFEST).exists() else {}
     if not any(name in files for name in (f"{_FILE}{one}" for one in FILES.values())):
@@ -101,21 +106,22 @@ def things_of(root: Path, salt: bytes) -> dict[str, str]:
     return {
         "weights": str(head["weights_sha256"]),
         "statement": head["statement_sha256"],
+        "page": hashlib.sha256(page).hexdigest(),
         "ledger-lines": str(head["lines"]),
         "ledger-head": head["last_hash"] or NOTHING,
         "config": _keyed(root / "config.toml", salt),
-        **_audit(root, salt),
+        _AUDIT: _audit(root, salt),
         TRAIL_LINE: head_of_trail(root) or NOTHING,
         **files,
     }
 
 
-def _audit(root: Path, salt: bytes) -> dict[str, str]:
-    """Of an audit that was there and has been deleted by a policy nothing can be said; its log says that it was."""
+def _audit(root: Path, salt: bytes) -> str:
     path = root / "audit.json"
-    if not path.exists() and any(deletion.what == path.name for deletion, _ in read_log(root)):
-        return {}
-    return {"audit": _keyed(path, salt) if path.exists() else NOTHING}
+    if path.exists():
+        return _keyed(path, salt)
+    day = deleted_on(root, path.name)
+    return f"{_DELETED}{day}" if day else NOTHING
 
 
 def things_of_model(model: Path) -> dict[str, str]:
@@ -196,6 +202,8 @@ def ends_of_trail(root: Path) -> frozenset[str]:
 def changed(signed: SignedText, things: Mapping[str, str], trail: Collection[str] = ()) -> list[str]:
     """Names of the things that are others than what was signed, for a reader, each once.
 
+    Of an audit that a policy has deleted since nothing can be said.
+
     Args:
         signed: what a text says.
         things: as they are now, all of them or those of the model alone; the files are always held to what was signed.
@@ -206,4 +214,5 @@ def changed(signed: SignedText, things: Mapping[str, str], trail: Collection[str
     names = [name for name in {**before, **things} if name in files or name in things]
     names = [name for name in names if before.get(name) != things.get(name)]
     names = [name for name in names if name != TRAIL_LINE or before.get(name) not in trail]
+    names = [name for name in names if name != _AUDIT or not things[name].startswith(_DELETED)]
     return list(dict.fromkeys(_NAMED.get(name, f"model/{name.removeprefix(_FILE)}") for name in names))

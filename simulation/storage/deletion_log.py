@@ -79,8 +79,22 @@ def found_gone(folder: Path, what: str) -> str:
     Raises:
         ConfigError: the log was changed.
     """
-    days = [line.at[:10] for line, _ in read_log(folder) if line.what == what]
-    return f"none: deleted on {days[-1]}, as {LOG} says" if days else "none"
+    day = deleted_on(folder, what)
+    return f"none: deleted on {day}, as {LOG} says" if day else "none"
+
+
+def deleted_on(folder: Path, what: str) -> str | None:
+    """The day on which something was deleted, the last one of several; None if the log does not say that it was.
+
+    Args:
+        folder: of the log.
+        what: path in it, as the log has it; a folder ends with /.
+
+    Raises:
+        ConfigError: the log was changed.
+    """
+    days = [str(datetime.fromisoformat(line.at).date()) for line, _ in read_log(folder) if line.what == what]
+    return days[-1] if days else None
 
 
 def _is_deletion(says: Mapping[str, Any]) -> bool:

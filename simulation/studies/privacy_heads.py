@@ -24,10 +24,11 @@ from simulation.run.ledger_head import (
     head_of,
 )
 from simulation.run.noise_secret import NAME as NOISE_SECRET
+from simulation.run.release_document import NOTHING, ends_of_trail
 from simulation.run.statement_pages import FACTS
 from simulation.studies.privacy_evidence import Evidence
 from simulation.studies.privacy_findings import Findings
-from typefleet.errors import ConfigError, InputError, unreadable
+from typefleet.errors import ConfigError, InputError, expected, unreadable
 from typefleet.untrusted.limits import KEY_BYTES, RECORD_BYTES
 from typefleet.untrusted.opening import read_bytes
 
@@ -88,9 +89,7 @@ def _check_one_head(
     if said is None and name == MANIFEST:
         findings.not_checkable(name, "it says nothing of the ledger, as those of earlier versions")
         return False
-    said = said if isinstance(said, dict) else {}
-    others = [one for one in head if said.get(one) != head[one] and (one in said or one not in _MAY_LACK[name])]
-    others += ["key more"] if said.keys() - head.keys() else []
+    others = _differing(name, said if isinstance(said, dict) else {}, head)
     if not findings.agree(name, not others, "the head of the ledger", f"another {' and '.join(others)}"):
         return False
     if not (folder / signature).exists():
@@ -107,6 +106,32 @@ def _check_one_head(
         findings.wrong(signature, "no signature by this key")
         return False
     return True
+
+
+def _differing(name: str, said: dict[str, Any], head: dict[str, Any]) -> list[str]:
+    """What a file says otherwise than the head is."""
+    others = [one for one in head if said.get(one) != head[one] and (one in said or one not in _MAY_LACK[name])]
+    return others + (["key more"] if said.keys() - head.keys() else [])
+
+
+def require_head(root: Path) -> None:
+    """Refuse a run whose privacy_head.json is not the head of its ledger; without one nothing is claimed.
+
+    Args:
+        root: of a run that has ended.
+
+    Raises:
+        ConfigError, LedgerError: something is missing, or is not what such a run has.
+        VerificationError: it is another one.
+    """
+    if not (root / HEAD).exists():
+        return
+    said = read_json_object(root / HEAD, "the head of a ledger")
+    others = _differing(HEAD, _without_trail(said), head_of(root))
+    if said.get(TRAIL_DIGEST, NOTHING) not in ends_of_trail(root):
+        others.append(TRAIL_DIGEST)
+    if others:
+        raise VerificationError(expected(root / HEAD, "the head of the ledger", f"another {' and '.join(others)}"))
 
 
 def vouches_for_words(folder: Path) -> bool:

@@ -31,6 +31,7 @@ from simulation.files import read_json_object, write_text_atomically
 from simulation.flags import read_config
 from simulation.run.artefacts import ARTEFACTS, artefact_of
 from simulation.run.files_statement import HEADING, WORDS, files_markdown, tellings
+from simulation.run.forgotten import require_nothing_pending
 from simulation.run.keys import MANIFEST as MANIFEST_KEYS
 from simulation.run.keys import MANIFEST_ALONE, STATEMENT
 from simulation.run.ledger_head import HEAD
@@ -78,6 +79,7 @@ def publish(
         VerificationError: a file is not as it was exported, or the key cannot be used.
     """
     _require_new(root, target)
+    require_nothing_pending(root, "to publish")
     signer = None if key is None else read_private_key(key)
     privacy = read_json_object(root / _STATEMENT, _WHAT, ("epsilon_is_of", "weights_sha256", "spent", "facts"))
     require_object(privacy["spent"], f"{root / _STATEMENT}: spent", "what a run has spent")

@@ -4,7 +4,6 @@ The statement is checked as `scripts/check_privacy.py` does, and its decisive li
 terminal says that they sign it; without a terminal, the digest of the page that they read says that they did.
 """
 
-import hashlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,10 +11,11 @@ from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError
+from client_model.tflite.export_folder import MANIFEST, RELEASE_SIGNATURES, VerificationError
 from simulation.files import read_json_object
 from simulation.run.artefacts import is_to_pass_on
-from simulation.run.release_document import ends_of_trail, text_of, things_of, things_of_model
+from simulation.run.forgotten import require_nothing_pending
+from simulation.run.release_document import changed, ends_of_trail, parsed, text_of, things_of, things_of_model
 from simulation.run.release_signatures import (
     Signatures,
     Verified,
@@ -26,19 +26,21 @@ from simulation.run.release_signatures import (
     with_signature,
     write_signatures,
 )
+from simulation.storage.deletion_log import deleted_on
 from simulation.studies.audits.audit import read_audit, verdict, whose_claim
 from simulation.studies.privacy_check import check_statement
+from simulation.studies.privacy_heads import require_head
 from simulation.tables import console_for, print_facts
 from typefleet.errors import ConfigError, expected
 from typefleet.sealed.chunks import is_sealed
 from typefleet.sealed.envelope import ENVELOPE
 from typefleet.signing.algorithms import ML_DSA_65, sign
 from typefleet.signing.key_files import Role, Signer, SigningKey
-from typefleet.untrusted.limits import RECORD_BYTES
-from typefleet.untrusted.opening import read_bytes
 
 _SEEN = "--statement-seen"
 _PAGE = "privacy.md"
+_OF_A_RUN = ("config.toml", "privacy_ledger.jsonl", "rounds.jsonl", "participation.json", "checkpoints")
+"""What a run's folder has, any of it, and what is passed on of one has not."""
 
 
 def sign_off(
@@ -65,7 +67,7 @@ def sign_off(
 
     Raises:
         ConfigError, LedgerError: something is missing or damaged, or nobody says that they sign.
-        VerificationError: the statement does not agree, or a file is not as it was exported.
+        VerificationError: the statement does not agree, a file is not as it was exported, or one was changed meanwhile.
         SignatureError: the key is of another role.
     """
     if key.signer.role != role:
@@ -74,12 +76,15 @@ def sign_off(
     before = read_signatures(path) if path.exists() else new_signatures()
     if before.salt is None:
         raise ConfigError(expected(path, "the run's own signatures", "those of a release that was passed on"))
+    require_nothing_pending(root, "to sign")
+    things = things_of(root, before.salt)  # first: what is read below is held to it once there is an answer
     _require_statement(root)
-    things = things_of(root, before.salt)
-    page = read_bytes(root / _PAGE, "the privacy statement of a run", ConfigError, RECORD_BYTES)
     show(out, root, key.signer, before)
-    _require_consent(hashlib.sha256(page).hexdigest(), role, seen, asks)
+    _require_consent(things["page"], role, seen, asks)
     text = text_of(key.signer, things, datetime.now(UTC))
+    if others := changed(parsed(text, root), things_of(root, before.salt), ends_of_trail(root)):
+        found = f"another {', '.join(others)}; nothing was signed"
+        raise VerificationError(expected(root, "what was shown, still there after the answer", found))
     write_signatures(path, with_signature(before, text, sign(key.private, text.encode())))
     return path
 
@@ -160,7 +165,8 @@ def _noise(said: dict[str, Any]) -> str:
 def _audit(root: Path) -> list[str]:
     audit = read_audit(root)
     if audit is None:
-        return ["none: nobody has attacked this model"]
+        day = deleted_on(root, "audit.json")
+        return [f"none any more: deleted by policy on {day}" if day else "none: nobody has attacked this model"]
     how = "quick attacks" if audit.quick else "attacks"
     rule = "held to a rule for releases" if audit.release is not None else "held to no rule for releases"
     return [f"{verdict(audit)[1]} ({how}, {rule})", *filter(None, [whose_claim(audit)])]
@@ -195,7 +201,7 @@ def verify_release(root: Path, model: Path, wanted: Wanted) -> tuple[list[Verifi
     """Hold a release to its signatures.
 
     Args:
-        root: of a run, of which everything is held to them if it has its own; or any other.
+        root: of a run, of which everything is held to its own ones; or one that was passed on.
         model: folder of the exported files.
         wanted: who has to have signed.
 
@@ -207,12 +213,18 @@ def verify_release(root: Path, model: Path, wanted: Wanted) -> tuple[list[Verifi
         VerificationError, SignatureError: in one line what does not hold.
     """
     own = root / RELEASE_SIGNATURES
+    is_run = any((root / name).exists() for name in _OF_A_RUN)
+    if is_run and root == model:
+        raise VerificationError(expected(root / MANIFEST, "none, since a run has its files in model/", "one"))
+    if is_run and not own.exists():
+        raise VerificationError(expected(own, "the run's own signatures, which everything in it is held to", "none"))
     if root == model or not own.exists():
         return require_signatures(model / RELEASE_SIGNATURES, wanted, things_of_model(model)), False
     salt = read_signatures(own).salt
     if salt is None:
         raise ConfigError(expected(own, "the run's own signatures, with the salt of its private files", "others"))
     found = require_signatures(own, wanted, things_of(root, salt), ends_of_trail(root))
+    require_head(root)
     if (model / RELEASE_SIGNATURES).exists():
         require_signatures(model / RELEASE_SIGNATURES, wanted, things_of_model(model))
     return found, True
@@ -233,6 +245,7 @@ def release(root: Path, wanted: Wanted) -> list[Verified]:
     if not own.exists():
         raise VerificationError(expected(own, f"signatures by {' and '.join(wanted.roles)}", "none"))
     (model / RELEASE_SIGNATURES).unlink(missing_ok=True)  # of an earlier release: if anything fails there is none
+    require_nothing_pending(root, "to release")
     found, _ = verify_release(root, model, wanted)
     signatures = read_signatures(own)
     kept = tuple(one for one in signatures.each if one.says.role in wanted.roles)

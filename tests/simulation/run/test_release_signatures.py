@@ -24,7 +24,7 @@ from simulation.run.release_signatures import (
     with_signature,
     write_signatures,
 )
-from simulation.storage.deletion_log import Deletion, record_deletion
+from simulation.storage.deletion_log import LOG, Deletion, record_deletion
 from tests.simulation.studies.signed_runs import WEIGHTS, export, make_run, signing_key
 from tests.typefleet.signing.test_algorithms import BOTH, needs_ml_dsa
 from typefleet.errors import ConfigError, InputError
@@ -114,6 +114,7 @@ def other_weights(run):
 
 CHANGED = {
     "statement": (rewritten("privacy.json", b"this run", b"that run"), "privacy.json$"),
+    "page": (rewritten("privacy.md", b"None", b"Everything"), "privacy.md$"),
     "ledger": (relined, "privacy_ledger.jsonl$"),
     "settings": (rewritten("config.toml", b"5", b"6"), "config.toml$"),
     "settings, by a blank": (rewritten("config.toml", b"\n", b" \n"), "config.toml$"),
@@ -163,6 +164,21 @@ def test_an_audit_that_a_policy_has_deleted_since_is_passed_over_and_one_in_its_
         verified(run, team.wanted)
     record_deletion(run, Deletion("2026-12-24T00:00:00+00:00", "audit.json", "reports", 1, 16, 7.0, 24.0, False))
     assert verified(run, team.wanted)
+    (run / "audit.json").write_text("{}")
+    with pytest.raises(SignatureError, match=r"another audit.json$"):
+        verified(run, team.wanted)
+
+
+def test_that_a_policy_has_deleted_an_audit_is_signed(run, team):
+    (run / "audit.json").unlink()
+    record_deletion(run, Deletion("2026-12-24T00:00:00+00:00", "audit.json", "reports", 1, 16, 7.0, 24.0, False))
+    text = read_signatures(signed(run, *team)).by("trainer").text
+    assert "\naudit deleted 2026-12-24\n" in text and verified(run, team.wanted)
+    log = (run / LOG).read_bytes()
+    (run / LOG).unlink()  # as if there had been none
+    with pytest.raises(SignatureError, match=r"another audit.json$"):
+        verified(run, team.wanted)
+    (run / LOG).write_bytes(log)
     (run / "audit.json").write_text("{}")
     with pytest.raises(SignatureError, match=r"another audit.json$"):
         verified(run, team.wanted)
@@ -422,9 +438,10 @@ def test_an_app_verifies_it_by_what_the_documentation_says(run, hybrid):
     keyed = [
         hmac.digest(salt, f"{path.name}\0".encode() + path.read_bytes(), "sha256").hex() for path in (config, audit)
     ]
-    assert lines[5:12] == [
+    assert lines[5:13] == [
         f"weights {hashlib.sha256(WEIGHTS.tobytes()).hexdigest()}",
         f"statement {hashlib.sha256(statement.encode()).hexdigest()}",
+        f"page {hashlib.sha256((run / 'privacy.md').read_bytes()).hexdigest()}",
         f"ledger-lines {len(ledger)}",
         f"ledger-head {json.loads(ledger[-1])['hash']}",
         f"config {keyed[0]}",
@@ -432,4 +449,4 @@ def test_an_app_verifies_it_by_what_the_documentation_says(run, hybrid):
         "trail none",
     ]
     files = sorted((run / "model").iterdir())
-    assert lines[12:-1] == [f"file {one.name} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]
+    assert lines[13:-1] == [f"file {one.name} {hashlib.sha256(one.read_bytes()).hexdigest()}" for one in files]

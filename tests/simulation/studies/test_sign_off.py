@@ -2,15 +2,29 @@
 
 import hashlib
 import io
+import json
 import shutil
 
+import numpy as np
 import pytest
 
 from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationError, verify_folder
-from simulation.commands import check_privacy, export_model, publish, sign_off, verify_model
+from simulation.audit_trail import begin_on, recording
+from simulation.commands import (
+    check_privacy,
+    export_model,
+    keyboard_demo,
+    personalise,
+    publish,
+    sign_off,
+    type_sentences,
+    verify_model,
+)
 from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.run.forgotten import Request, note_pending, record_request
 from simulation.run.release_signatures import Wanted, read_signatures
-from simulation.studies.sign_off import release
+from simulation.storage.deletion_log import Deletion, record_deletion
+from simulation.studies.sign_off import release, verify_release
 from simulation.studies.sign_off import sign_off as sign_a_run
 from tests.simulation.storage.encrypted_run import DIGITS, TINY, key_file, played, write_messages
 from tests.simulation.studies.signed_runs import export, make_run, signing_key
@@ -146,6 +160,108 @@ def test_a_release_that_fails_leaves_none_that_looks_like_one(run, team):
     assert not (run / "model" / RELEASE_SIGNATURES).exists()
 
 
+def test_a_run_without_its_own_signatures_is_not_taken_for_one_that_was_passed_on(run, team):
+    signed(run, team, *ROLES)
+    release(run, wanted(team))
+    assert verify_release(run, run / "model", wanted(team))[1]
+    (run / RELEASE_SIGNATURES).unlink()
+    for gone in (None, "config.toml", "privacy.json"):  # the ledger is enough to tell
+        if gone is not None:
+            (run / gone).unlink()
+        with pytest.raises(VerificationError, match=r"run/release_signatures\.json: expected the run's own signatures"):
+            verify_release(run, run / "model", wanted(team))
+    (run / "privacy_ledger.jsonl").unlink()
+    assert not verify_release(run, run / "model", wanted(team))[1]  # files and page alone: nothing else is claimed
+    assert not verify_release(run / "model", run / "model", wanted(team))[1]
+
+
+def test_files_of_the_model_that_lie_in_the_run_itself_are_not_all_that_is_looked_at(run, team):
+    signed(run, team, *ROLES)
+    release(run, wanted(team))
+    for path in (run / "model").iterdir():
+        if path.name != RELEASE_SIGNATURES:
+            shutil.copyfile(path, run / path.name)
+    (run / "config.toml").write_text("seed = 7\n")
+    with pytest.raises(VerificationError, match=r"run/manifest\.json: expected none, since .* model/, found one"):
+        verify_release(run, run, wanted(team))
+
+
+@pytest.mark.parametrize("head", ['{"lines": 0}', "{}", "a key more", "another trail"])
+def test_the_head_of_a_signed_run_is_that_of_its_ledger(run, team, head):
+    signed(run, team, *ROLES)
+    path = run / "privacy_head.json"
+    if not head.startswith("{"):
+        more = {"more": 1} if head == "a key more" else {"audit_trail_hash": "0" * 64}
+        head = json.dumps({**json.loads(path.read_text()), **more})
+    path.write_text(head)
+    with pytest.raises(VerificationError, match=r"privacy_head\.json: expected the head of the ledger, found another"):
+        release(run, wanted(team))
+    path.unlink()
+    assert release(run, wanted(team))  # of an earlier version
+
+
+def test_signers_are_told_that_a_policy_deleted_the_audit(run, team):
+    record_deletion(run, Deletion("2026-12-24T00:00:00+00:00", "audit.json", "reports", 1, 16, 7.0, 24.0, False))
+    out = io.StringIO()
+    sign_a_run(out, run, "trainer", team["trainer"], seen=seen(run))
+    assert "audit none any more: deleted by policy on 2026-12-24" in " ".join(out.getvalue().split())
+    assert "nobody has attacked" not in out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["audit.json", "privacy.md", "config.toml", "privacy.json"])
+def test_what_changes_before_the_answer_is_not_signed(run, team, name):
+    def answer(question):
+        path = run / name
+        path.write_text(path.read_text() + " " if path.exists() else "{}")
+        if name == "privacy.json":
+            path.write_text(path.read_text().replace("this run", "that run"))
+        return "trainer"
+
+    with pytest.raises(VerificationError, match=f"after the answer, found another {name}; nothing was signed"):
+        sign_a_run(io.StringIO(), run, "trainer", team["trainer"], asks=answer)
+    assert not (run / RELEASE_SIGNATURES).exists()
+
+
+def test_a_trail_may_go_on_before_the_answer(run, team):
+    def answer(question):
+        with recording("verify"):
+            begin_on(run)
+        return "trainer"
+
+    assert sign_a_run(io.StringIO(), run, "trainer", team["trainer"], asks=answer).exists()
+
+
+def test_a_model_that_is_to_forget_phones_is_neither_signed_nor_handed_on(run, team, keys):
+    signed(run, team, *ROLES)
+    release(run, wanted(team))
+    record_request(run, Request.of(np.array([5], np.uint64)))
+    refusal = "expected a run without the phones that it was told to forget, found one that has yet to go back"
+    commands = [(export_model, []), (export_model, flags_of(keys)), (personalise, [])]
+    for command, flags in [*commands, (publish, [str(keys / "out")])]:
+        with pytest.raises(ConfigError, match=refusal):
+            command.main([str(run), *flags])
+    with pytest.raises(ConfigError, match=refusal):
+        signed(run, team, "trainer")
+    assert not (run / "model" / RELEASE_SIGNATURES).exists()  # of the earlier release
+
+
+@pytest.mark.parametrize("command", [keyboard_demo, type_sentences])
+def test_a_command_that_types_on_such_a_model_says_so(run, command, capsys):
+    record_request(run, Request.of(np.array([5], np.uint64)))
+    with pytest.raises(ConfigError, match=r"keyboard\.tflite"):  # which is none that types
+        command.main([str(run)])
+    assert f"note: {run} was told to forget phones" in capsys.readouterr().err
+
+
+def test_that_such_a_model_has_yet_to_forget_is_said_where_it_is_only_looked_at(run):
+    out = io.StringIO()
+    note_pending(out, run)
+    assert out.getvalue() == ""
+    record_request(run, Request.of(np.array([5], np.uint64)))
+    note_pending(out, run)
+    assert out.getvalue().startswith(f"note: {run} was told to forget phones, and is one that has yet to go back")
+
+
 @pytest.fixture
 def keys(team, tmp_path):
     """Their files, and that of whom is trusted."""
@@ -202,7 +318,7 @@ def test_an_auditor_checks_an_encrypted_run_that_he_cannot_read(keys, tmp_path, 
     assert check_privacy.main([str(run)]) == 0
     assert "release_signatures.json" not in capsys.readouterr().out  # nothing is to be said of it
     assert verify_model.main([str(run), *flags_of(keys)]) == 0
-    assert "so are statement, ledger, settings, audit and trail of the run" in capsys.readouterr().out
+    assert "so are statement, page, ledger, settings, audit and trail of the run" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"storage\.key: expected"):
         load_newest_checkpoint(run / "checkpoints")
     although = ("modelled-deployment", "vocabulary")

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from client_model.config import DataConfig
+from simulation.audit_trail import begin_on, recording
 from simulation.commands import assess as command
 from simulation.run.forgotten import Request, record_request
 from simulation.run.keys import ASSESSMENT, dotted_keys
@@ -332,6 +333,9 @@ def test_signatures_count_once_all_have_signed_and_they_are_verified(tmp_path):
     assert told("--keys", trusted) == ("off", "no signature by privacy-officer", 3)
     signed(root, keys[1])
     assert told() == ("off", "the signatures were not verified: no keys were handed in (--keys)", 3)
+    assert told("--keys", trusted) == ("on", None, 2)
+    with recording("verify"):
+        begin_on(root)  # the trail goes on
     assert told("--keys", trusted) == ("on", None, 2)
     export(root, b"another network")
     state, why, level = told("--keys", trusted)
