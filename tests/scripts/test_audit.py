@@ -50,10 +50,11 @@ def config(tmp_path):
         (("--config", "none.toml", "--epsilons", "2", "--mechanisms", "tree", "none"), "--mechanisms: expected one of"),
         (("--config", "c.toml", "--attacks", "canaries-trained", "--quick"), "expected no --quick, since it takes"),
         (("--config", "c.toml", "--attacks", "wishing"), "--attacks: expected one of canaries"),
-        (("none",), "none/config.toml: expected a file"),
+        (("none",), "none: expected the folder of a run, found no such folder"),
     ],
 )
 def test_what_cannot_be_attacked_is_refused(script_here, config, flags, said):
+    (config.parent / "run").mkdir()
     done = script_here("audit.py", *flags, cwd=config.parent)
     assert done.returncode == 2 and said in done.stderr and not done.stdout
 

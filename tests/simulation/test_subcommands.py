@@ -33,7 +33,7 @@ def test_a_printed_command_runs_from_where_it_was_printed(elsewhere, monkeypatch
     monkeypatch.chdir(tmp_path if elsewhere else ROOT)
     monkeypatch.setenv("PATH", "/nowhere")  # not activated
     done = run(command("scripts/check_privacy.py", tmp_path / "a run"))
-    assert done.returncode == 2 and done.stderr.startswith(f"error: {tmp_path / 'a run' / 'privacy.json'}: expected ")
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {tmp_path / 'a run'}: expected ")
 
 
 def test_in_the_checkout_a_script_keeps_its_short_name(monkeypatch):
