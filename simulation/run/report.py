@@ -194,7 +194,8 @@ def _consent_rows(summary: Summary) -> _Rows:
     first, now = (percent(consent[name], 1) for name in ("train_share_at_start", "train_share"))
     withdrawn = consent["updates_withdrawn"]
     dropped = f"{withdrawn:,} {'update was' if withdrawn == 1 else 'updates were'} dropped since their owners withdrew"
-    return [("consent", [f"{first} of the owners of phones agreed to training at first, {now} do now; {dropped}"])]
+    whose = "of the owners of phones with memory enough"
+    return [("consent", [f"{first} {whose} agreed to training at first, {now} do now; {dropped}"])]
 
 
 def _file_rows(export: Export, folder: Path) -> _Rows:

@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.run.central import CentralTrained
-from simulation.run.report import print_closing_table
+from simulation.run.report import _consent_rows, print_closing_table
 from tests.simulation.run.test_records import SUMMARY
 
 FOLDER = Path("runs") / "2026-11-29-135910"
@@ -76,3 +77,10 @@ def test_a_value_that_says_nothing_is_a_word_and_one_that_is_missing_says_why(mo
     assert "impression recall - (nothing to count, or no finite number)" in text
     nothing = printed(monkeypatch, summary=replace(SUMMARY, held_out=metric_table().nothing()))
     assert "nothing to count" not in nothing
+
+
+def test_consent_says_whose_it_is():
+    consent = {"train_share_at_start": 0.894, "train_share": 0.5, "updates_withdrawn": 1}
+    ((_, (said,)),) = _consent_rows(SimpleNamespace(consent=consent))
+    assert "of the owners of phones with memory enough agreed to training at first" in said and "of them" not in said
+    assert _consent_rows(SimpleNamespace(consent=None)) == []
