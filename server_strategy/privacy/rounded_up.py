@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from decimal import ROUND_CEILING, Decimal
 from typing import Self
 
+from typefleet.errors import expected
+
 _TO_NEAREST = ContextVar("to_nearest", default=False)
 
 
@@ -25,7 +27,7 @@ class Bound(float):
             TypeError: it is None.
         """
         if value is None:
-            raise TypeError("a bound that is not there cannot be stated")
+            raise TypeError(expected("a bound that is stated", "a number", "none"))
         return super().__new__(cls, value)
 
     def __format__(self, form: str) -> str:

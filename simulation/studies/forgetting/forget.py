@@ -90,7 +90,7 @@ class Forecast:
     other_words: bool
     words_with_noise: bool
     repeatable: bool
-    no_room: str | None
+    no_room: AccountError | None
 
     @property
     def is_free(self) -> bool:
@@ -139,7 +139,7 @@ def forget(
     if request is not None and forecast.above_budget and not ends_early:
         raise ConfigError(expected(root, *_no_room(forecast)))
     if request is not None and forecast.no_room is not None:
-        raise AccountError(forecast.no_room)
+        raise forecast.no_room
     if request is not None:
         with only_writer(root):
             record_request(root, request)
@@ -226,12 +226,12 @@ def _forecast(config: RunConfig, accepted: AcceptedInput, root: Path, request: R
     spent = recompute(directory.ledger, release, prepared.plan.mechanism, line=head, everything=True)
     rho, is_over = spent["zcdp_rho"], then.rounds_completed >= config.rounds or then.stopped_early is not None
     most = None if rho is None or plan.zcdp_rho is None else plan.epsilon_of(rho + plan.zcdp_rho)
-    no_room = None
+    no_room: AccountError | None = None
     if not is_over:
         try:
             require_room_to_go_back(config, plan, str(at.newest.about["salt"]), rho or 0.0)
         except AccountError as error:
-            no_room = str(error)
+            no_room = error
     then_words, now_words = (
         one["vocabulary"] for one in (at.newest.about["fingerprint"], at.stored.about["fingerprint"])
     )

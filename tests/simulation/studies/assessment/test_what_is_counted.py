@@ -49,7 +49,7 @@ def release(number, reports, *, follows, attempt=0, weights="a"):
 
 
 def test_releases_of_all_lives_of_a_run_are_counted(tmp_path):
-    back = {"release": 1, "forgotten": 2, "round": 1, "follows": 1}
+    back = {"release": 1, "forgotten": 2, "round": 1, "follows": 1, "record_lines": 1, "record_sha256": "0" * 64}
     lines = [{"plan": {}, "release": 0}, release(1, 10, follows=0), release(2, 9, follows=1), back]
     lines.append(release(2, 8, follows=1, attempt=1, weights="b"))
     previous, path = "", tmp_path / "privacy_ledger.jsonl"
