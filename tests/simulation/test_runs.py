@@ -252,7 +252,7 @@ BAD_INPUT = {
     ),
     "folder at a link to nothing": (["--output-dir", "{tmp}/link"], "{tmp}/link, a link that leads nowhere"),
     "folder at a link to itself": (["--output-dir", "{tmp}/loop"], "{tmp}/loop, a link that leads nowhere"),
-    "nothing to resume": (["--resume", "{tmp}/none"], "config.toml: expected a file that can be read"),
+    "nothing to resume": (["--resume", "{tmp}/none"], "none: expected the folder of a run, found no such folder"),
 }
 
 
