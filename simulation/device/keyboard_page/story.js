@@ -1,4 +1,4 @@
-// What left one phone of the run, told to its owner; the words are those of scripts/explain_phone.py, as the server has them.
+// What left one phone of the run, told to its owner; the words are those of scripts/explain_phone.py, from the server.
 
 import { copyButton } from "./about.js";
 

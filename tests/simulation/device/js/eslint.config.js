@@ -24,7 +24,9 @@ export default [
   {
     files: ["simulation/device/keyboard_page/**/*.js"],
     languageOptions: {
-      globals: readonly("clearTimeout", "document", "fetch", "matchMedia", "navigator", "performance", "setTimeout"),
+      globals: readonly(
+        ...["clearTimeout", "document", "fetch", "location", "matchMedia", "navigator", "performance", "setTimeout"],
+      ),
     },
   },
   {
