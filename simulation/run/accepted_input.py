@@ -98,8 +98,6 @@ def accept_input(
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
-    if config.storage.key is not None and not resume and of_run is None:  # else the run's envelope says where it is
-        require_key(config.storage.key)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
     config = _with_place_of_key(config, resume, of_run)
     spec = _text_of(config, parts, split)
@@ -111,18 +109,12 @@ def accept_input(
     people, held_out = (np.setdiff1d(some, forgotten.phones) for some in split.of(digests[: spec.num_people]))
     training = _training_phones(config, spec, people, forgotten)
     _check_kept(config, population, training)
-    counts_words = start is None and config.data.vocabulary_path is None
-    listed = None if counts_words else _given_vocabulary(config, start)
-    most_weights = _most_weights(config, parts, listed)
-    plan = _privacy_plan(config, parts, spec.num_phones, most_weights, counts_words=counts_words)
-    vocabulary = recorded_vocabulary(begun, plan) if counts_words and begun else listed
+    plan, vocabulary = _plan_and_words(config, parts, spec.num_phones, start, begun=begun)
     with step("setting up the fleet"):
         fleet = _fleet_of(config, parts, spec, training)
         agreeing = _who_agree(fleet, training)
-    most_counted, most_evaluated = config.data.vocabulary_phones, config.evaluation.max_phones
-    # Words are counted before the first round, of who agrees then.
-    measured = sample_phones(held_out, digests, config.seed, "evaluated phones", most_evaluated)
-    people = fleet.agreeing(TRAIN, people, 0.0)
+    measured = sample_phones(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
+    people, most_counted = fleet.agreeing(TRAIN, people, 0.0), config.data.vocabulary_phones  # before the first round
     scored = _who_is_scored(config, fleet, measured)
     return AcceptedInput(
         config=config,
@@ -141,6 +133,17 @@ def accept_input(
         given_vocabulary=vocabulary,
         forgotten=forgotten,
     )
+
+
+def _plan_and_words(
+    config: RunConfig, parts: Parts, num_phones: int, start: StartingPoint | None, *, begun: Path | None
+) -> tuple[PrivacyPlan, Vocabulary | None]:
+    """The privacy plan, and the words that the run does not count: None if it does."""
+    counts_words = start is None and config.data.vocabulary_path is None
+    listed = None if counts_words else _given_vocabulary(config, start)
+    most_weights = _most_weights(config, parts, listed)
+    plan = _privacy_plan(config, parts, num_phones, most_weights, counts_words=counts_words)
+    return plan, recorded_vocabulary(begun, plan) if counts_words and begun else listed
 
 
 def user_digests(config: RunConfig, of_run: Path) -> tuple[NDArray[np.uint64], int]:
@@ -199,6 +202,8 @@ def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> 
         key = require_storage(config.output_dir, key)
     elif of_run is not None:
         key = place_for(of_run, key)
+    elif key is not None:  # a run that is there has an envelope that says where it is
+        require_key(key)
     return replace(config, storage=StorageConfig(key))
 
 

@@ -15,6 +15,7 @@ from server_strategy.aggregators import Exchange
 from server_strategy.dp_fedavg import DPFedAvg
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.composition import EarlierRun
+from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.state import State, leaf
 from simulation.config import RunConfig
 from simulation.engine.config import ALL
@@ -35,6 +36,7 @@ from simulation.run.directory import RunDirectory, new_run_directory
 from simulation.run.drafts import drop_drafts
 from simulation.run.forgotten import read_requests, take_over
 from simulation.run.going_back import (
+    GoesOn,
     leave_phones_behind,
     noise_of_new_life,
     state_at_the_start,
@@ -220,13 +222,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     directory = RunDirectory(config.output_dir)
     held.enter_context(only_writer(directory.root))  # before anything is read: it may be written this moment
     if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
-        require_nothing_released(prepared, directory)
-        progress.say(f"{directory.root} was stopped before its first round; starting it anew")
-        account, reserved = config.privacy.account, prepared.reserved
-        if account is not None and account.exists():
-            free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
-        drop_drafts(directory.root)
-        return _new_run(prepared, progress, held, directory), None
+        return _begun_anew(prepared, progress, held, directory), None
     at = where_it_goes_on(directory.checkpoints, prepared)
     stored = at.stored
     for note in at.notes:
@@ -238,19 +234,10 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     if GIVEN_UP in began:
         found = "one that was given up; that is for good: start a new run"
         raise AccountError(expected(f"--resume: {directory.root}", "a run that may go on", found))
-    is_over = _is_over(totals, config)
     start = _at_start(prepared) if at.from_the_start else None
-    if at.is_new_life and not is_over:
-        start_sha256 = None if start is None else start.sha256
-        noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)
-    else:
-        noise = noise_again(prepared, directory, began, is_over=is_over)
-        began = {**began, **about_life(prepared.forgotten.life, noise_life_of(began))} if at.is_new_life else began
-    began = {**began, **about_record(prepared.forgotten.requests)}
-    if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
-        if began.get(NOISE_HERE) != noise.check():
-            progress.say(f"note: {directory.root} {_ELSEWHERE}")
-        began = {**began, NOISE_HERE: noise.check()}
+    noise, began, moved = _noise_from_here(prepared, directory, at, None if start is None else start.sha256)
+    if moved:
+        progress.say(f"note: {directory.root} {_ELSEWHERE}")
     cohorts = prepared.open_world()
     aggregation = aggregation_of(config, prepared.plan, noise, cohorts.most_reports)
     strategy = strategy_of(prepared, cohorts, directory.ledger, aggregation=aggregation, noise=noise, salt=salt)
@@ -282,6 +269,43 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     left = f", without {len(phones):,} that it is to forget" if len(phones := prepared.forgotten.phones) else ""
     progress.say(f"resuming {directory.root} after round {run.totals.rounds_completed}{left}")
     return run, go_on
+
+
+def _begun_anew(prepared: Prepared, progress: RunProgress, held: ExitStack, directory: RunDirectory) -> Run:
+    """A run that was stopped before its first round, from its beginning."""
+    require_nothing_released(prepared, directory)
+    progress.say(f"{directory.root} was stopped before its first round; starting it anew")
+    account, reserved = prepared.config.privacy.account, prepared.reserved
+    if account is not None and account.exists():
+        free_unbegun(account, directory.root, but=None if reserved is None else reserved.on_account.run)
+    drop_drafts(directory.root)
+    return _new_run(prepared, progress, held, directory)
+
+
+def _noise_from_here(
+    prepared: Prepared, directory: RunDirectory, at: GoesOn, start_sha256: str | None
+) -> tuple[NoiseKey, dict[str, str], bool]:
+    """(the key of all noise from here on, what the run began with from now on, whether the key is another's).
+
+    Args:
+        prepared: what is settled.
+        directory: of the run.
+        at: where it goes on.
+        start_sha256: of the starting weights, if it goes back to its beginning.
+    """
+    began, forgotten = part_of(at.stored, "began", dict), prepared.forgotten
+    is_over, moved = _is_over(totals_of(at.stored), prepared.config), False
+    if at.is_new_life and not is_over:
+        salt = part_of(at.stored, "salt", str)
+        noise, began = noise_of_new_life(directory.root, prepared, began, start_sha256, salt=salt)
+    else:
+        noise = noise_again(prepared, directory, began, is_over=is_over)
+        began = {**began, **about_life(forgotten.life, noise_life_of(began))} if at.is_new_life else began
+    began = {**began, **about_record(forgotten.requests)}
+    if noise.source == "secret" and prepared.plan.mechanism is not None and not is_over:
+        moved = began.get(NOISE_HERE) != noise.check()
+        began = {**began, NOISE_HERE: noise.check()}
+    return noise, began, moved
 
 
 def _at_start(prepared: Prepared) -> CurrentWeights:
