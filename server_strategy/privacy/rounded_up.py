@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import Self
 
 from typefleet.errors import expected
 
+_ALL_DIGITS = Context(prec=400)  # of the largest float, and some behind its point
 _TO_NEAREST = ContextVar("to_nearest", default=False)
 
 
@@ -36,7 +37,7 @@ class Bound(float):
             return format(value, form)
         exact, digits = Decimal(repr(value)), int(form[-2])
         last = -digits if form.endswith("f") else exact.adjusted() - digits + 1
-        return format(float(exact.quantize(Decimal(1).scaleb(last), ROUND_CEILING)), form)
+        return format(float(exact.quantize(Decimal(1).scaleb(last), ROUND_CEILING, _ALL_DIGITS)), form)
 
 
 @contextmanager

@@ -31,9 +31,10 @@ from simulation.clock import first_day_s
 from simulation.config import RunConfig
 from simulation.engine.clusters import check_network
 from simulation.parts import Parts
-from simulation.run.directory import check_output_dir
+from simulation.run.directory import RunDirectory, check_output_dir
 from simulation.run.earlier_runs import run_of
 from simulation.run.forgotten import Forgotten, Request, forgotten_by, read_requests
+from simulation.run.lives import own_requests
 from simulation.run.model import shape_of_run
 from simulation.run.named_cell import with_named_cell
 from simulation.run.private_vocabulary import recorded_vocabulary
@@ -105,7 +106,8 @@ def accept_input(
     population = open_population(spec)
     digests = population.digests()
     start, begun = open_starting_point(config), config.output_dir if resume else of_run
-    forgotten = forgotten_by((*_requests_of(begun, start), *to_forget), spec, digests)
+    requests = _requests_of(begun, start) if of_run is None else own_requests(of_run)
+    forgotten = forgotten_by((*requests, *to_forget), spec, digests)
     people, held_out = (np.setdiff1d(some, forgotten.phones) for some in split.of(digests[: spec.num_people]))
     training = _training_phones(config, spec, people, forgotten)
     _check_kept(config, population, training)
@@ -166,12 +168,18 @@ def user_digests(config: RunConfig, of_run: Path) -> tuple[NDArray[np.uint64], i
 
 
 def _requests_of(begun: Path | None, start: StartingPoint | None) -> tuple[Request, ...]:
-    """What phones a run is on record as having forgotten; one that begins, the run whose weights it starts from."""
-    if begun is not None:
-        return read_requests(begun)
-    if start is None or start.corpus is not None or start.ships_with_us:
-        return ()
-    return tuple(replace(one, taken_over=True) for one in read_requests(run_of(start.path)))
+    """What phones a run is on record as having forgotten; one that begins, also the run whose weights it starts from.
+
+    A run that was killed before its first round begins anew, and may not have taken over all lines. The record of one
+    that goes on is held to its checkpoint when that is opened.
+    """
+    own = () if begun is None else read_requests(begun)
+    goes_on = begun is not None and RunDirectory(begun).has_begun
+    if goes_on or start is None or start.corpus is not None or start.ships_with_us:
+        return own
+    known = {one.salt for one in own}
+    theirs = (replace(one, taken_over=True) for one in own_requests(run_of(start.path)))
+    return (*own, *(one for one in theirs if one.salt not in known))
 
 
 def _text_of(config: RunConfig, parts: Parts, split: PeopleSplit) -> PopulationSpec:

@@ -56,6 +56,11 @@ class RunDirectory:
         self.held_out_phones, self.report = root / "held_out.parquet", root / "report.html"
         self.checkpoints, self.model = root / "checkpoints", root / "model"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything to go on from: a checkpoint, or a round that has one to come."""
+        return any(self.checkpoints.glob("checkpoint-*")) or self.rounds.exists()
+
     def append_round(self, record: RoundRecord) -> None:
         """Add one line to rounds.jsonl and sync it."""
         with open_private(self.rounds, "a") as file:

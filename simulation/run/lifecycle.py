@@ -221,7 +221,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
         raise ConfigError(expected("--resume", "the folder of a run", "none"))
     directory = RunDirectory(config.output_dir)
     held.enter_context(only_writer(directory.root))  # before anything is read: it may be written this moment
-    if not any(directory.checkpoints.glob("checkpoint-*")) and not directory.rounds.exists():
+    if not directory.has_begun:
         return _begun_anew(prepared, progress, held, directory), None
     at = where_it_goes_on(directory.checkpoints, prepared)
     stored = at.stored

@@ -8,14 +8,20 @@ Noise that is keyed by the seed is another one in each life. A run may go back a
 its later checkpoints were damaged, and then it sums other phones: that life has a number of its own as well.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from server_strategy.privacy.ledger_lines import Record, goes_back, read_ledger
-from simulation.run.forgotten import FILE, Request
+from simulation.files import read_json_object
+from simulation.run.checkpoint import newest_about, numbered
+from simulation.run.directory import RunDirectory
+from simulation.run.forgotten import FILE, Request, read_requests
 from typefleet.errors import ConfigError, expected
+from typefleet.sealed.envelope import is_encrypted
 
+_COUNT = re.compile(r"[0-9]{1,9}")
 LIFE = "life"  # among what a run began with: how often it had been told to forget phones
 _NOISE_LIFE = "noise_life"  # the number of its life in the key of its noise
 _WENT_BACK = "went_back"  # how often its ledger says that it went back
@@ -81,9 +87,8 @@ def record_named(names: Mapping[str, Any]) -> Record | None:
     Args:
         names: what they say.
     """
-    if not names.keys() >= set(Record._fields):
-        return None
-    return Record(int(names["record_lines"]), str(names["record_sha256"]))
+    lines, digest = (names.get(name) for name in Record._fields)
+    return Record(int(lines), str(digest)) if _COUNT.fullmatch(str(lines)) else None
 
 
 def goes_on_from(requests: Sequence[Request], named: Record | None) -> bool:
@@ -114,6 +119,32 @@ def require_record(root: Path, requests: Sequence[Request], names: Sequence[Mapp
             what = f"the record of phones to forget that the run went on by, with {named.record_lines} or more lines"
             found = f"one of {len(requests)}" if 0 < len(requests) < named.record_lines else "another one"
             raise ConfigError(expected(root / FILE, what, found if requests else "none"))
+
+
+def own_requests(root: Path) -> tuple[Request, ...]:
+    """The record of a run whose weights or settings are taken up, held to what the run itself says of it.
+
+    Args:
+        root: of its folder; or of weights alone, which say nothing.
+
+    Raises:
+        ConfigError: the record is gone, has fewer lines than the run went on by, or was changed.
+        LedgerError, CheckpointError: the run's ledger was changed; without a statement its newest checkpoint is none.
+    """
+    directory, requests, statement = RunDirectory(root), read_requests(root), root / "privacy.json"
+    names: list[Mapping[str, Any]] = ledger_entries(directory.ledger)
+    if statement.exists():
+        facts = read_json_object(statement, "the privacy statement of a run").get("facts")
+        names.append(_object_in(facts, "forgotten"))
+    elif numbered(directory.checkpoints) and not is_encrypted(root):
+        names.append(_object_in(newest_about(directory.checkpoints), "began"))
+    require_record(root, requests, names)
+    return requests
+
+
+def _object_in(found: Any, name: str) -> Mapping[str, Any]:
+    within = found.get(name) if isinstance(found, dict) else None
+    return within if isinstance(within, dict) else {}
 
 
 def ledger_entries(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from server_strategy.privacy.accounting import epsilon_of_gaussian
 from server_strategy.privacy.amplification import Counterfactual, counterfactual
 from server_strategy.privacy.budget import Budget, BudgetRequest, at_equal_cost, solve, with_cohort
 from server_strategy.privacy.mechanisms.door import mechanism_kind, private_mechanisms
+from server_strategy.privacy.rounded_up import Bound
 from simulation.files import write_text_atomically
 from simulation.plots import alone, kind_styles, new_figure, save_figure
 from simulation.tables import print_table
@@ -65,7 +66,8 @@ def answer(
     }
     paths = [output_dir / "budget.json", output_dir / "budget.png"]
     write_text_atomically(paths[0], json.dumps(content, indent=2) + "\n")
-    title = f"All mechanisms at epsilon {budget.epsilon:.3g} at delta {budget.delta:.2g}, {budget.rounds:,} rounds"
+    epsilon, delta = Bound(budget.epsilon), Bound(budget.delta)
+    title = f"All mechanisms at epsilon {epsilon:.3g} at delta {delta:.2g}, {budget.rounds:,} rounds"
     title += f"\n{_EVENLY}" if budget.spacing_is_assumed else ""
     plot(paths[1], budgets, cohorts, title)
     return paths
@@ -157,12 +159,12 @@ def print_answer(console: Console, budget: Budget, request: BudgetRequest, poiss
     add("participations of a phone, at most", budget.max_participations, "max_participations")
     add("noise multiplier", budget.noise_multiplier, "noise_multiplier")
     add("squared sensitivity", budget.sensitivity_squared)
-    add("zCDP rho", budget.rho, "rho")
-    add("delta", f"{budget.delta:.3g}", "delta")
-    add("epsilon, by Renyi orders", budget.epsilon, "epsilon")
-    add("epsilon, exact for Gaussian noise", epsilon_of_gaussian(budget.rho, budget.delta))
+    add("zCDP rho", Bound(budget.rho), "rho")
+    add("delta", f"{Bound(budget.delta):.3g}", "delta")
+    add("epsilon, by Renyi orders", Bound(budget.epsilon), "epsilon")
+    add("epsilon, exact for Gaussian noise", Bound(epsilon_of_gaussian(budget.rho, budget.delta)))
     if budget.spacing_is_assumed:
-        rho, epsilon = budget.worst_case or (None, None)
+        rho, epsilon = map(Bound, budget.worst_case) if budget.worst_case is not None else (None, None)
         add("zCDP rho, at the worst spacing", rho)
         add("epsilon, at the worst spacing", epsilon)
     console.print(table)
@@ -202,7 +204,7 @@ def print_mechanisms(console: Console, budgets: dict[str, Budget | str]) -> None
             continue
         per_report = "-" if budget.error_per_report is None else f"{budget.error_per_report:.3g}"
         row = (f"{budget.noise_multiplier:,.4g}", f"{budget.sensitivity_squared:,.4g}", f"{budget.error:,.4g}")
-        worst = () if not evenly else ("-" if budget.worst_case is None else f"{budget.worst_case[1]:.4g}",)
+        worst = () if not evenly else ("-" if budget.worst_case is None else f"{Bound(budget.worst_case[1]):.4g}",)
         rows.append((name, *row, per_report, str(budget.vectors_of_memory), *worst))
     names = ("noise\nmultiplier", "squared\nsensitivity", "noise\nin sums", "\na report", "memory,\nmodels")
     more = ("epsilon at\nworst spacing",) if evenly else ()

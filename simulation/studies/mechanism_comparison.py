@@ -28,6 +28,7 @@ from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import MECHANISMS, private_mechanisms
 from server_strategy.privacy.mechanisms.none import KIND as NO_PRIVACY
 from server_strategy.privacy.mechanisms.record import on_record
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.config import RunConfig
 from simulation.engine.config import EngineConfig
@@ -197,7 +198,8 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
     )
     rows = []
     for one in outcomes:
-        rho, z, noise = ("-" if v is None else f"{v:.4g}" for v in (one.rho, one.noise_multiplier, one.noise_in_model))
+        rho = None if one.rho is None else Bound(one.rho)
+        rho, z, noise = ("-" if v is None else f"{v:.4g}" for v in (rho, one.noise_multiplier, one.noise_in_model))
         cells = (
             one.mechanism,
             "none" if one.epsilon is None else f"{one.epsilon:g}",

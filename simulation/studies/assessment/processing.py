@@ -54,7 +54,9 @@ def held_out_phones(run: Gathered) -> Figure:
         return Figure(name, found if why is None else None, "phones", f"{PARTICIPATION}: consent.purposes", why)
     everybody, training = all_phones(run), training_phones(run)
     if isinstance(everybody.value, int) and isinstance(training.value, int):
-        return Figure(name, everybody.value - training.value, "phones", f"{STATEMENT}: of the fleet, all others")
+        gone = run.number(STATEMENT, "forgotten.phones") or 0
+        found = everybody.value - training.value - int(gone)
+        return Figure(name, found, "phones", f"{STATEMENT}: of the fleet, all others but forgotten ones")
     return Figure(name, None, "phones", STATEMENT, everybody.why or training.why)
 
 

@@ -10,10 +10,11 @@ from server_strategy.privacy.ledger_lines import is_release, read_ledger
 from simulation.audit_trail import TRAIL
 from simulation.run.directory import RunDirectory
 from simulation.run.forgotten import Forgotten, read_requests
+from simulation.run.ledger_head import HEAD
 from simulation.run.release_document import ends_of_trail, things_of
 from simulation.run.release_signatures import Wanted, read_signatures, require_signatures
-from simulation.studies.trail_check import check_trail
-from typefleet.errors import ConfigError, InputError, expected
+from simulation.studies.trail_check import check_trail, head_in_statement
+from typefleet.errors import ConfigError, InputError
 from typefleet.signing.key_files import ROLES, read_trusted
 
 SIGNERS = ("trainer", "privacy-officer")
@@ -54,17 +55,19 @@ class Forgetting:
 
 @dataclass(frozen=True)
 class Trail:
-    """The record of commands; each line follows the one before it.
+    """The record of commands.
 
     Attributes:
-        commands: that were given.
+        commands: that were given, as far as each line follows the one before it.
         without_end: of them, those that were killed or are at work.
         notes: that ask for a look, by scripts/check_trail.py.
+        wrong: what was done to the record, the first of it in words; None: each line follows the one before it.
     """
 
     commands: int
     without_end: int
     notes: int
+    wrong: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def read_signing(root: Path, keys: Path | None) -> Signing | None:
             held.append(role)
             holders.append(f"{verified.signer.holder} as {role}")
     except (InputError, VerificationError) as error:
-        return Signing(signed, tuple(held), str(error).removeprefix(f"{root}/"), tuple(holders))
+        return Signing(signed, tuple(held), _within(root, str(error)), tuple(holders))
     return Signing(signed, tuple(held), _lacking(signed), tuple(holders))
 
 
@@ -155,16 +158,24 @@ def read_forgetting(root: Path, statement: Mapping[str, Any] | None) -> Forgetti
 
 
 def read_trail(root: Path) -> Trail | None:
-    """The commands on record.
+    """The commands on record, and whether the record is as commands wrote it; None: there is none, and never was.
+
+    Args:
+        root: of the run's folder.
 
     Raises:
-        ConfigError: a line was changed, moved or taken out.
+        ConfigError: the head of the ledger, which has the hash of a line, cannot be read.
     """
     if not (root / TRAIL).exists():
-        return None
-    found = check_trail(root)
-    if found.wrongs:
-        raise ConfigError(
-            expected(root / TRAIL, "its lines as commands wrote them", "others: check_trail.py shows them")
-        )
-    return Trail(len(found.steps), sum(one.end is None for one in found.steps), len(found.notes))
+        gone = f"it is not there, and {HEAD} has the hash of a line of it"
+        return None if head_in_statement(root) is None else Trail(0, 0, 0, gone)
+    try:
+        found = check_trail(root)
+    except ConfigError as error:  # nothing of it can be read
+        return Trail(0, 0, 0, _within(root, str(error)))
+    wrong = _within(root, found.wrongs[0]) if found.wrongs else None
+    return Trail(len(found.steps), sum(one.end is None for one in found.steps), len(found.notes), wrong)
+
+
+def _within(root: Path, said: str) -> str:
+    return said.removeprefix(f"{root}/")

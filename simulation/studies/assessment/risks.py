@@ -312,6 +312,8 @@ def _unseen_release(run: Gathered) -> Level:
 def _cannot_show(run: Gathered) -> Level:
     if run.trail is None:
         return Level(4, "no record of commands is in the run's folder")
+    if run.trail.wrong is not None:
+        return Level(4, f"the record of commands is not as they wrote it: {run.trail.wrong}")
     return Level(
         2, f"on record: {shown(run.trail.commands, 'commands')}; lines cut off the end are not seen by it alone"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.run.aggregation_told import aggregation_facts
 from simulation.run.files_statement import WORDS
 from simulation.run.sources import Guarantee
@@ -20,7 +21,7 @@ from simulation.studies.assessment.processing import (
 )
 from simulation.studies.assessment.safeguards_of_records import safeguards_of_records
 from simulation.studies.audits.attack import Attack
-from simulation.studies.audits.audit import number
+from simulation.studies.audits.audit import bound_shown
 
 
 def safeguards(run: Gathered) -> tuple[Safeguard, ...]:
@@ -252,11 +253,16 @@ def _costs(run: Gathered) -> tuple[Figure, ...]:
     earlier = run.figure("epsilon with the runs it starts from", "", STATEMENT, "other_runs.with_earlier_runs.epsilon")
     account = run.figure("epsilon with its account", "", STATEMENT, "other_runs.account.epsilon")
     return (
-        run.figure("epsilon", "", STATEMENT, "spent.epsilon"),
-        run.figure("delta", "", STATEMENT, "spent.delta"),
-        *(one for one in (earlier, account) if one.value is not None),
+        _rounded_up(run.figure("epsilon", "", STATEMENT, "spent.epsilon")),
+        _rounded_up(run.figure("delta", "", STATEMENT, "spent.delta")),
+        *(_rounded_up(one) for one in (earlier, account) if one.value is not None),
         run.figure("participations of the busiest phone", "", STATEMENT, "spent.max_participations"),
     )
+
+
+def _rounded_up(one: Figure) -> Figure:
+    """A bound, which is shown no smaller than it is."""
+    return one._replace(value=Bound(one.value)) if isinstance(one.value, float) else one
 
 
 def _covered(run: Gathered) -> str:
@@ -273,7 +279,7 @@ def _held(one: Attack) -> str:
     """The name of a figure of an audit, with the bound that it is held to."""
     if one.bound is None or one.holds is None:
         return one.name
-    return f"{one.name} (bound {number(one.bound)}: {'within' if one.holds else 'ABOVE'})"
+    return f"{one.name} (bound {bound_shown(one.bound)}: {'within' if one.holds else 'ABOVE'})"
 
 
 def _attacks(run: Gathered) -> Safeguard:

@@ -123,11 +123,11 @@ def _trail(run: Gathered) -> Safeguard:
     return Safeguard(
         id="audit-trail",
         name="A record of every command on the run",
-        state=state_of(found is not None),
+        state=state_of(found is not None and found.wrong is None),
         risk="cannot-show",
         covers="what was done with the project's own commands; lines cut off its end are seen only by a head that was "
         "kept elsewhere",
         figures=figures,
-        why=None if found is not None else run.why_not(TRAIL),
+        why=run.why_not(TRAIL) if found is None else found.wrong,
         shown_by="scripts/check_trail.py",
     )

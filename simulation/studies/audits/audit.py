@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_audit import ReleaseAudit
 from simulation.config import RunConfig
 from simulation.files import clear_drafts, read_json_object, write_text_atomically
@@ -130,7 +131,7 @@ def print_audit(console: Console, audit: Audit) -> None:
         of_one_quantity.setdefault((one.name.partition(": ")[0], one.quantity), []).append(one)
     for (family, quantity), some in of_one_quantity.items():
         rows = [
-            ["\n".join(textwrap.wrap(_of_its_family(one), room)), shown(one), number(one.bound), _verdict(one)]
+            ["\n".join(textwrap.wrap(_of_its_family(one), room)), shown(one), bound_shown(one.bound), _verdict(one)]
             for one in some
         ]
         print_named(console, f"{family}: {quantity}")
@@ -142,7 +143,7 @@ def print_audit(console: Console, audit: Audit) -> None:
     console.print()
     fell, said = verdict(audit)
     for one in audit.fallen:
-        print_named(console, f"{one.name}: {shown(one)} is above {number(one.bound)}, {one.bound_is}")
+        print_named(console, f"{one.name}: {shown(one)} is above {bound_shown(one.bound)}, {one.bound_is}")
     for sentence in (said, whose_claim(audit), A_BOUND_FELL if fell else PASSED_PROVES_NOTHING):
         print_named(console, sentence)
 
@@ -218,6 +219,16 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}"
+
+
+def bound_shown(value: float | None) -> str:
+    """A bound as `number` shows a figure, rounded up.
+
+    Example:
+        >>> bound_shown(2.5003), number(2.5003)
+        ('2.51', '2.5')
+    """
+    return number(None if value is None else Bound(value))
 
 
 def shown(one: Attack) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.studies.audits.attack import EVERY_RELEASE, Attack
 from simulation.studies.audits.canary_play import Observed
 from simulation.studies.audits.canary_scores import Scores, filtered, largest_cosines, of_last_model
@@ -90,7 +91,7 @@ def _estimated(
         attacker=_SERVER,
         sees=sees,
         assumes=_RANDOM,
-        quantity=f"epsilon at delta {claim.delta:.2g}, estimated",
+        quantity=f"epsilon at delta {Bound(claim.delta):.2g}, estimated",
         value=epsilon.value,
         low=epsilon.low,
         high=epsilon.high,
@@ -121,7 +122,7 @@ def _bounded(scores: Scores, included: NDArray[np.bool_], claim: Claim) -> Itera
             attacker=_SERVER,
             sees=_ALL,
             assumes=assumes,
-            quantity=f"epsilon at delta {claim.delta:.2g}, at least",
+            quantity=f"epsilon at delta {Bound(claim.delta):.2g}, at least",
             value=least,
             low=least,
             confidence=1 - SIGNIFICANCE,
@@ -138,7 +139,7 @@ def nothing_alone(delta: float) -> Attack:
         attacker="somebody who knows the updates of all phones but one, and chose them",
         sees="each noised mean update of rounds that are played for this, with a claim of mu = 1 for one participation",
         assumes="noise that is normal, with what it has in common over rounds as measured where nobody sends anything",
-        quantity=f"epsilon at delta {delta:.2g}, estimated",
+        quantity=f"epsilon at delta {Bound(delta):.2g}, estimated",
         value=None,
         bound_is="none: these rounds could not be played",
     )
@@ -184,7 +185,7 @@ def _too_few(canaries: int, claim: Claim) -> Attack:
         attacker=_SERVER,
         sees=_ALL,
         assumes=_RANDOM,
-        quantity=f"epsilon at delta {claim.delta:.2g}, estimated",
+        quantity=f"epsilon at delta {Bound(claim.delta):.2g}, estimated",
         value=None,
         bound=claim.epsilon,
         bound_is=claim.is_of,

@@ -12,6 +12,7 @@ from rich.console import Console
 from server_strategy.privacy.config import PrivacyConfig
 from server_strategy.privacy.mechanisms.door import private_mechanisms
 from server_strategy.privacy.planning import make_privacy_plan
+from server_strategy.privacy.rounded_up import Bound
 from simulation.config import settled
 from simulation.files import write_text_atomically
 from simulation.studies.audits.attack import Attack, Subject
@@ -114,7 +115,7 @@ def print_rows(console: Console, rows: Sequence[Row]) -> None:
 def _cells(row: Row) -> Iterator[str]:
     found = {one.name.removeprefix("canaries: "): one for one in row.attacks}
     first = next(iter(found.values()))
-    yield from (row.mechanism, str(row.seed), "-" if first.bound is None else f"{first.bound:.2f}")
+    yield from (row.mechanism, str(row.seed), "-" if first.bound is None else f"{Bound(first.bound):.2f}")
     for name in _FIGURES:
         one = found.get(name)
         if one is None or one.value is None:

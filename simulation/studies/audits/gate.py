@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from client_model.tflite.export_folder import VerificationError
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_audit import ReleaseAudit, Within
 from simulation.run.directory import RunDirectory
 from simulation.studies.audits.attack import BY_ITSELF, EVERY_RELEASE, LARGEST, Attack
@@ -163,7 +164,7 @@ def _why_fallen(one: Attack, limit: Limit) -> str | None:
         return _LACKING
     if limit == BOUND:
         least = one.value if one.low is None else one.low
-        return None if one.holds else f"{least:.4g} is above {one.bound:.4g}, its bound in the audit"
+        return None if one.holds else f"{least:.4g} is above {Bound(one.bound):.4g}, its bound in the audit"
     measured = _measured(one)
     return f"{measured:.4g} is above {limit:.4g}" if measured > limit else None
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.plots import GREY, new_figure, save_figure, style_number
 from simulation.studies.audits.memorisation import START, most_bits
 from simulation.studies.audits.update_sums import CLIPPED, DEPLOYMENT, SIMULATION, SUM
@@ -58,5 +59,5 @@ def _with_epsilon(name: str, found: Sequence[Mapping[str, Any]]) -> str:
     """The column's label, with the noise's epsilon where it is meant for so few phones, and what the model recalls."""
     one = next(one for one in found if one["protection"] == name)
     recall = "" if one["recall"] is None else f"\nrecall {100 * one['recall']:.1f} %"
-    epsilon = "" if one["epsilon"] is None else f"\nepsilon {one['epsilon']:.2g}"
+    epsilon = "" if one["epsilon"] is None else f"\nepsilon {Bound(one['epsilon']):.2g}"
     return f"{_LABELS[name]}{recall}{epsilon}"

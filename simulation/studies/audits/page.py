@@ -15,6 +15,7 @@ from simulation.studies.audits.audit import (
     PAGE_NAME,
     PASSED_PROVES_NOTHING,
     Audit,
+    bound_shown,
     number,
     shown,
     verdict,
@@ -102,13 +103,13 @@ class Figure:
         """
         verdict = {True: "within", False: "above", None: "no bound"}[one.holds]
         interval = "" if one.confidence is None or one.low is None else f"{100 * one.confidence:g} % interval"
-        bound = "" if one.bound is None else f", bound {number(one.bound)}"
+        bound = "" if one.bound is None else f", bound {bound_shown(one.bound)}"
         return cls(
             name=one.name.partition(": ")[2] or one.name,
             quantity=one.quantity,
             shown=shown(one),
             interval=interval,
-            bound=number(one.bound),
+            bound=bound_shown(one.bound),
             verdict=verdict if one.value is not None else "not measured",
             means=_means(one),
             why=one.why,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from server_strategy.privacy.rounded_up import Bound
 from simulation.studies.comparing.groups import RunGroup
 from simulation.studies.comparing.reading import ComparedRun
 
@@ -73,7 +74,7 @@ def privacy_of_groups(
 
 
 def _rounded(epsilon: float) -> float:
-    return float(f"{epsilon:.{_DIGITS}g}")
+    return float(f"{Bound(epsilon):.{_DIGITS}g}")
 
 
 def _privacy_of(group: RunGroup) -> GroupPrivacy:

@@ -10,6 +10,7 @@ from rich.console import Console
 from client_model.metrics.intervals import why_so_wide
 from client_model.metrics.keyboard_metrics import PERPLEXITY
 from client_model.metrics.metric import Metric
+from server_strategy.privacy.rounded_up import Bound
 from server_strategy.privacy.statement_noise import REPEATABLE
 from simulation.studies.comparing.comparison import RunComparison
 from simulation.studies.comparing.groups import RunGroup, seeds_text
@@ -241,8 +242,8 @@ def _privacy_cells(one: GroupPrivacy) -> list[str]:
         "-" if one.rank is None else str(one.rank),
         ",\n".join(one.mechanisms),
         _epsilon_text(one),
-        "-" if one.delta is None else f"{one.delta:.2g}",
-        "-" if one.rho is None else f"{one.rho:.3g}",
+        "-" if one.delta is None else f"{Bound(one.delta):.2g}",
+        "-" if one.rho is None else f"{Bound(one.rho):.3g}",
         {None: "-", True: "by its seed", False: "no"}[one.noise_is_repeatable],
         ";\n".join(map(_short_lines, one.is_of)),
     ]
@@ -261,7 +262,7 @@ def _short_lines(text: str) -> str:
 def _epsilon_text(one: GroupPrivacy) -> str:
     if one.epsilon is None or one.smallest_epsilon is None:
         return "none"
-    low, high = f"{one.smallest_epsilon:.3g}", f"{one.epsilon:.3g}"
+    low, high = f"{Bound(one.smallest_epsilon):.3g}", f"{Bound(one.epsilon):.3g}"
     return high if low == high else f"{low}-{high}"
 
 

@@ -118,8 +118,8 @@ def print_remains(stream: TextIO, remains: Remains) -> None:
             f"{one.participations:,}",
             f"{one.phones:,}",
             "-" if one.epsilon is None else f"{Bound(one.epsilon):.2f}",
-            "-" if one.area is None else f"{one.area:.3f}",
-            _percent(one.named),
+            "-" if one.area is None else f"{Bound(one.area):.3f}",
+            "-" if one.named is None else f"{Bound(100 * one.named):.1f}",
         ]
         for one in remains.rows
     ]

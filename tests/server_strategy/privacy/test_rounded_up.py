@@ -40,6 +40,12 @@ def test_digits_that_are_exact_stay_as_they_are(value, form, shown):
     assert f"{Bound(value):{form}}" == shown
 
 
+@pytest.mark.parametrize("value", [1e26, 1e28, 1.7e300])
+def test_a_bound_that_says_nothing_can_be_shown_all_the_same(value):
+    for form in (".3g", ".2f", ",.0f"):
+        assert float(f"{Bound(value):{form}}".replace(",", "")) >= value
+
+
 def test_statements_of_earlier_builds_can_be_made_as_they_were():
     with as_earlier_builds_round():
         assert f"{Bound(3.66008):.3g}" == "3.66"

@@ -13,7 +13,8 @@ from client_model.text.tokenising import user_digest
 from server_strategy.privacy.account_lines import AccountError
 from server_strategy.privacy.protected_sum import ProtectedSum
 from simulation.engine.phone_host import host_for
-from simulation.flags import parse_simulate
+from simulation.flags import parse_simulate, read_config
+from simulation.run.accepted_input import accept_input
 from simulation.run.checkpoint import load_newest_checkpoint, whole_checkpoint
 from simulation.run.forgotten import Request, read_requests, record_request
 from simulation.run.held_out_phones import read_phone_counts
@@ -362,6 +363,34 @@ def test_a_run_that_starts_from_it_is_without_them(finished, tmp_path):
         simulate(copy, resume=True)
     page = " ".join((tmp_path / "next" / "privacy.md").read_text().split())
     assert "2 phones were taken out" in page and "at most 2 had been forgotten by a run" in page
+    killed_as_it_began(tmp_path / "next")
+    simulate(tmp_path / "next", resume=True)
+    assert not numbers & who(tmp_path / "next", 0) and len(read_requests(tmp_path / "next")) == 1
+
+
+def killed_as_it_began(folder):
+    """A run as it was before it had taken over the record of the one that it starts from."""
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+    for name in ("forgotten.jsonl", "rounds.jsonl", "rounds.parquet", "privacy_ledger.jsonl", "privacy.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("told_by", ["ledger", "statement", "checkpoint"])
+def test_nothing_starts_from_a_run_whose_record_is_gone(finished, told_by, tmp_path):
+    """What the run was told to forget would be trained on, and nothing say so."""
+    folder = shutil.copytree(finished[2], tmp_path / "run")
+    (folder / "forgotten.jsonl").unlink()
+    for name, by in (("privacy_ledger.jsonl", "ledger"), ("privacy.json", "statement")):
+        if by != told_by:
+            (folder / name).unlink()
+    flags = flags_of("none", "synchronous", "--model.init", folder, "--output-dir", tmp_path / "next")
+    flags = without(flags, "--model.vocabulary-size", "--data.vocabulary-phones")
+    with pytest.raises(ConfigError, match=r"run/forgotten\.jsonl: expected the record of phones .* found none$"):
+        accept_input(parse_simulate(tuple(map(str, flags))).run)
+    config = read_config(folder / "config.toml")
+    with pytest.raises(ConfigError, match=r"run/forgotten\.jsonl: expected the record of phones .* found none$"):
+        accept_input(config, of_run=folder)
 
 
 def test_a_dry_run_says_what_it_takes_and_changes_nothing(finished, tmp_path):

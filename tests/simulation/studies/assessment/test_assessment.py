@@ -360,15 +360,31 @@ def test_a_phone_counts_as_forgotten_once_the_statement_says_so(assessed, tmp_pa
         gather(root)
 
 
-def test_a_record_of_commands_that_was_changed_is_refused(assessed, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("a line less", r"audit_trail\.jsonl:1: expected line 1 .* some are missing"),
+        ("cut off", r"audit_trail\.jsonl: expected a line whose hash is that in privacy_head\.json"),
+        ("taken away", r"it is not there, and privacy_head\.json has the hash of a line of it"),
+        ("a folder", r"audit_trail\.jsonl.*: expected "),
+    ],
+)
+def test_a_record_of_commands_that_was_changed_is_a_finding(assessed, tmp_path, change, said):
     root = copied(assessed, "plain", tmp_path)
     lines = (root / TRAIL).read_text().splitlines(keepends=True)
-    (root / TRAIL).write_text("".join(lines[1:]))
-    with pytest.raises(ConfigError, match=r"audit_trail\.jsonl"):
-        gather(root)
+    (root / TRAIL).write_text("".join(lines[1:] if change == "a line less" else []))
+    if change in ("taken away", "a folder"):
+        (root / TRAIL).unlink()
+    if change == "a folder":
+        (root / TRAIL).mkdir()
+    found = gather(root)
+    assert found.trail.wrong is not None and re.match(said, found.trail.wrong) and str(root) not in found.trail.wrong
+    (trail,) = [one for one in safeguards(found) if one.id == "audit-trail"]
+    assert trail.state is State.OFF and trail.why == found.trail.wrong
+    risk = rated(found)["cannot-show"]
+    assert risk.likelihood.level == 4 and found.trail.wrong in risk.likelihood.because and "audit-trail" in risk.absent
     (root / STATEMENT).unlink()
-    with pytest.raises(ConfigError, match=r"audit_trail\.jsonl: expected its lines"):
-        gather(root)
+    assert gather(root).trail == found.trail
 
 
 # The scale ------------------------------------------------------------------------------------------------------

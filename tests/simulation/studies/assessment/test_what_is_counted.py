@@ -16,12 +16,13 @@ from simulation.studies.assessment.flows import as_text, stations
 from simulation.studies.assessment.gathering import STATEMENT, SUMMARY, gather
 from simulation.studies.assessment.markdown import page
 from simulation.studies.assessment.parts import THIS_MACHINE, State
-from simulation.studies.assessment.processing import categories, storage, subjects
+from simulation.studies.assessment.processing import categories, held_out_phones, storage, subjects
 from simulation.studies.assessment.records import SIGNERS, Forgetting, Released, Signing, Trail, read_released
 from simulation.studies.assessment.risks import residual_risks
 from simulation.studies.assessment.safeguards import safeguards
 from simulation.studies.assessment.scale import severity_of_text
 from simulation.studies.assessment.showing import page_of
+from simulation.studies.assessment.words import figure_shown
 from simulation.studies.retention import CACHES, CATEGORIES
 from simulation.studies.sign_off import sign_off
 from tests.simulation.studies.signed_runs import make_run, signing_key
@@ -101,6 +102,27 @@ def test_signatures_hold_though_commands_were_given_since(root, tmp_path):
     )
     figures = [one.value for each in safeguards(found) if each.id == "signatures" for one in each.figures]
     assert figures == ["trainer, privacy-officer", "ann as trainer, eve as privacy-officer"]
+
+
+def test_a_bound_is_shown_no_smaller_than_it_is(root):
+    run = gather(root)
+    config = replace(run.config, privacy=replace(run.config.privacy, mechanism="gaussian"))
+    spent = {"epsilon": 2.50328, "delta": 4.4059e-07, "max_participations": 2}
+    others = {"with_earlier_runs": {"epsilon": 3.66008}, "account": {"epsilon": 8.0}}
+    run = replace(run, config=config, records={STATEMENT: {"spent": spent, "other_runs": others}})
+    (noise,) = [one for one in safeguards(run) if one.id == "differential-privacy"]
+    shown = {one.name: figure_shown(one) for one in noise.figures}
+    assert shown["epsilon"] == "2.51" and shown["delta"] == "4.41e-07"
+    assert shown["epsilon with the runs it starts from"] == "3.67" and shown["epsilon with its account"] == "8"
+    assert json.loads(json.dumps([one.value for one in noise.figures]))[1:3] == [2.50328, 4.4059e-07]
+
+
+def test_phones_that_were_forgotten_are_not_counted_as_held_out(root):
+    run = gather(root)
+    said = {"planned": {"population": 100, "goal": 10}, "forgotten": {"phones": 4}}
+    said |= {"facts": {"data_covered": "the text of the 80 training phones of a file"}}
+    run = replace(run, records={STATEMENT: said})
+    assert held_out_phones(run).value == 16
 
 
 def test_a_section_that_the_statement_does_not_have_shows_nothing(root):
