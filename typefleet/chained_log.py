@@ -22,7 +22,7 @@ from typefleet.untrusted.own_json import Line, parse_json, read_lines
 
 _KINDS = {"number": int, "previous": str, "hash": str}  # of what a line has besides what it says
 _WAIT_S, _LOOK_AGAIN_S = 30.0, 0.01
-_BLOCK_BYTES, _LONGEST_BYTES = 8_192, 65_536  # what is read at a time; what a line may have to be gone on from
+_BLOCK_BYTES, _LONGEST_BYTES = 8_192, 65_536  # what is read at first; what a line may have to be gone on from
 
 
 def chained(entry: dict[str, Any], previous: str) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def _last_whole_line(file: IO[bytes]) -> tuple[bytes | None, int]:
     """The last line that has its end, None without one; and how many bytes there are until that end."""
     size = begin = file.seek(0, os.SEEK_END)
     tail = whole = b""
-    while begin > 0 and whole.count(b"\n") < 2 and len(tail) <= 2 * _LONGEST_BYTES:
-        begin = max(begin - _BLOCK_BYTES, 0)
+    while begin > 0 and (not whole or (whole.count(b"\n") < 2 and len(tail) <= 2 * _LONGEST_BYTES)):
+        begin = max(size - max(2 * len(tail), _BLOCK_BYTES), 0)
         file.seek(begin)
         tail = file.read(size - begin)
         whole = tail[: tail.rfind(b"\n") + 1]

@@ -102,7 +102,7 @@ def test_wherever_the_last_line_is_torn_it_is_not_counted_and_the_next_one_takes
     assert len(LOG.read(tmp_path).lines) == 1
 
 
-@pytest.mark.parametrize("half", [0, 1, 8_191, 8_192, 20_000])
+@pytest.mark.parametrize("half", [0, 1, 8_191, 8_192, 20_000, 300_000])
 @pytest.mark.parametrize("longest", [10, 8_100, 60_000])
 def test_the_last_line_is_found_from_the_end_whatever_its_length_and_what_a_crash_left(tmp_path, half, longest):
     for value in ("x" * longest, 2, "y" * longest):
@@ -111,6 +111,17 @@ def test_the_last_line_is_found_from_the_end_whatever_its_length_and_what_a_cras
             file.write(b"z" * half)
     LOG.append(tmp_path, {"value": 4}, verify=False)
     assert [line.number for line in LOG.read(tmp_path).lines] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("before", [[], [1], [1, "x" * 300_000]])
+def test_a_long_line_that_a_crash_left_is_taken_off_whole(tmp_path, before):
+    """Such as that of ten thousand phones to forget."""
+    for value in before:
+        LOG.append(tmp_path, {"value": value})
+    with (tmp_path / LOG.name).open("ab") as file:
+        file.write(b"z" * 200_000)
+    LOG.append(tmp_path, {"value": 4})
+    assert [line.says["value"] for line in LOG.read(tmp_path).lines] == [*before, 4]
 
 
 def test_without_reading_all_a_log_is_gone_on_from_its_end_and_the_change_before_stays_to_be_seen(tmp_path):
