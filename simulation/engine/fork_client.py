@@ -60,7 +60,7 @@ def main(path: str, command: list[str]) -> None:
         elif ask(path, command):
             return
     except OSError as error:
-        found = error.strerror or "no answer in time"
+        found = (error.strerror or "no answer in time").lower()  # it stands within a line
     print(f"a worker process is started, not forked: {found}", file=sys.stderr, flush=True)  # in raylet.err
     os.execv(command[0], command)
 

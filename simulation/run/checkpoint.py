@@ -8,6 +8,7 @@ whose bytes are whole and whose content is not a run's is refused. In a run with
 """
 
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -23,12 +24,14 @@ from simulation.files import write_npz_atomically
 from simulation.run.kept_checkpoints import to_drop
 from simulation.storage.deletion_log import found_gone
 from simulation.storage.run_files import opening_of, seal_of
-from typefleet.errors import ConfigError, InputError, MachineError, expected, unwritable
+from typefleet.errors import ConfigError, InputError, MachineError, expected, said_by_system, unwritable
 from typefleet.untrusted.archives import DirectoryError, RefusedError, read_arrays
 from typefleet.untrusted.own_json import parse_json, require_object
 
+_LOG = logging.getLogger("typefleet")
 LAYOUT = 2  # of the tree; counts up when a checkpoint of before can no longer be read
 _ABOUT, _LAYOUT = "about", "layout"
+_BEFORE_IT = "falling back to the one before"
 _NAME = re.compile(r"checkpoint-(\d{6,})\.npz")
 GIVEN_UP = "given_up"  # among what a run began with: nobody may go on with it
 
@@ -135,12 +138,12 @@ def load_newest_checkpoint(
         ConfigError: it is of another version of Typefleet; or the run is encrypted, and its key is gone or another.
     """
     damaged: list[str] = []
-    for path in sorted(folder.glob("checkpoint-*.npz"), reverse=True):
+    for path in reversed(numbered(folder).values()):
         stored = _load(path)
         if not isinstance(stored, Checkpoint):
             damaged.append(stored)
         elif usable is None or usable(stored):
-            return stored, [f"{what}; falling back to the one before" for what in damaged]
+            return stored, [f"{what}; {_BEFORE_IT}" for what in damaged]
     raise _no_checkpoint(folder, damaged)
 
 
@@ -163,33 +166,55 @@ def _load(path: Path) -> Checkpoint | str:
         about = _about_of(path, arrays.pop(_ABOUT)) if _ABOUT in arrays else {}
         state = nested(arrays)
     except InputError as error:
-        if isinstance(error.__cause__, RefusedError) and not isinstance(error.__cause__, DirectoryError):
-            raise CheckpointError(str(error)) from error
-        reason = getattr(error.__cause__, "strerror", None)
-        if reason:
-            return f"{path} is damaged or cannot be read ({reason})"
-        return f"{path} is damaged: cut short, changed, or no checkpoint at all"
+        return _damage(path, error)
     if about.pop(_LAYOUT, None) != LAYOUT:
-        this_version = "a checkpoint of this version of Typefleet"
-        raise ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
+        raise _other_version(path)
     return Checkpoint(state, about, path)
 
 
-def newest_about(folder: Path) -> dict[str, Any]:
-    """What the newest checkpoint says of its run, without the arrays, which may take gigabytes.
+def _damage(path: Path, error: InputError) -> str:
+    """In which way a file is damaged that could not be read.
 
     Raises:
-        CheckpointError: there is no checkpoint, or the newest is damaged.
-        ConfigError: the run is encrypted, and its key is gone or another.
+        CheckpointError: it is whole and holds something else.
     """
-    newest = max(folder.glob("checkpoint-*.npz"), default=None)
-    if newest is None:
-        raise _no_checkpoint(folder)
-    opened = opening_of(folder.parent, newest)
-    try:
-        return _about_of(newest, read_arrays(newest, "a checkpoint", only=(_ABOUT,), opened=opened)[_ABOUT])
-    except (InputError, KeyError) as error:
-        raise CheckpointError(expected(newest, "a checkpoint", "a damaged one")) from error
+    cause = error.__cause__
+    if isinstance(cause, RefusedError) and not isinstance(cause, DirectoryError):
+        raise CheckpointError(str(error)) from error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{path} is damaged or cannot be read ({said_by_system(cause)})"
+    return f"{path} is damaged: cut short, changed, or no checkpoint at all"
+
+
+def newest_about(folder: Path) -> dict[str, Any]:
+    """What the newest checkpoint that is whole says of its run, without the arrays, which may take gigabytes.
+
+    A damaged one is passed over for the one before, as where a run goes on, and a warning says so.
+
+    Raises:
+        CheckpointError: there is none, or the newest that is whole holds something else.
+        ConfigError: it is of another version; or the run is encrypted, and its key is gone or another.
+    """
+    damaged: list[str] = []
+    for path in reversed(numbered(folder).values()):
+        opened = opening_of(folder.parent, path)
+        try:
+            text = read_arrays(path, "a checkpoint", only=(_ABOUT,), opened=opened).get(_ABOUT)
+            about = {} if text is None else _about_of(path, text)
+        except InputError as error:
+            damaged.append(_damage(path, error))
+            continue
+        if text is None:
+            raise _other_version(path)
+        for what in damaged:
+            _LOG.warning("%s; %s", what, _BEFORE_IT)
+        return about
+    raise _no_checkpoint(folder, damaged)
+
+
+def _other_version(path: Path) -> ConfigError:
+    this_version = "a checkpoint of this version of Typefleet"
+    return ConfigError(expected(path, this_version, "one of another version, which has to finish the run"))
 
 
 def _no_checkpoint(folder: Path, damaged: Sequence[str] = ()) -> CheckpointError:

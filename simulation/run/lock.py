@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from typefleet.errors import InputError, MachineError, expected
+from typefleet.errors import InputError, MachineError, expected, said_by_system
 from typefleet.private_files import open_private
 
 LOCK = ".lock"
@@ -50,7 +50,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def _no_locks(path: Path, error: OSError) -> NoLockError:
-    found = f"one that refuses them: {error.strerror}"
+    found = f"one that refuses them: {said_by_system(error)}"
     return NoLockError(expected(path, "a file system with locks, so that no two write one run", found))
 
 

@@ -153,7 +153,10 @@ def read_secret(root: Path, path: Path) -> bytes | None:
 
 
 def _is_sealed(path: Path) -> bool:
-    return path.is_file() and is_sealed(path)
+    try:
+        return path.is_file() and is_sealed(path)
+    except OSError:  # it is opened again to be read, and what is wrong is said then
+        return False
 
 
 def _name(root: Path, path: Path) -> str:

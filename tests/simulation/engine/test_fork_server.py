@@ -166,7 +166,7 @@ def test_what_was_forked_ends_with_the_server_and_that_with_its_driver(drive, pr
             capture_output=True,
             text=True,
         )
-        said = "a worker process is started, not forked: Connection refused\n"
+        said = "a worker process is started, not forked: connection refused\n"
         assert (late.stdout, late.stderr, late.returncode) == ("started\n", said, 0)
 
 

@@ -1,5 +1,7 @@
 import errno
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from simulation.run.checkpoint import (
     flattened,
     load_newest_checkpoint,
     nested,
+    newest_about,
     numbered,
     path_of,
     rewrite_earlier,
@@ -150,6 +153,40 @@ def test_what_is_said_of_a_damaged_one_is_true_of_it(tmp_path, damaged):
         load_newest_checkpoint(tmp_path)
     assert str(error.value).count("is damaged") == 2 and "falling back" not in str(error.value)
     assert "pickle" not in str(error.value)
+
+
+def test_what_a_run_says_of_itself_is_read_where_it_would_go_on(tmp_path, caplog):
+    """Past a damaged one, and past files that are none of the run's, such as a copy that somebody keeps."""
+    save(tmp_path, 999_999)
+    kept = save(tmp_path, 1_000_000)
+    shutil.copy(kept, tmp_path / "checkpoint-last-good.npz")
+    whole = kept.read_bytes()
+    assert newest_about(tmp_path)["n"] == 1_000_000 and not caplog.records
+    assert load_newest_checkpoint(tmp_path)[0].path == kept
+    for content in (b"", b"hello", whole[:-7], bytes(len(whole))):
+        kept.write_bytes(content)
+        stored, (note,) = load_newest_checkpoint(tmp_path)
+        caplog.clear()
+        assert newest_about(tmp_path)["n"] == 999_999 and stored.path.name == "checkpoint-999999.npz"
+        assert [record.getMessage() for record in caplog.records] == [note]
+    path_of(tmp_path, 999_999).write_bytes(b"hello")
+    with pytest.raises(CheckpointError, match=r"no usable one; .*1000000\.npz is damaged.*999999\.npz is damaged"):
+        newest_about(tmp_path)
+
+
+def test_the_reason_that_the_system_gives_stands_within_the_line(tmp_path, monkeypatch):
+    save(tmp_path, 0)
+    path = save(tmp_path, 1)
+    opened = Path.open
+
+    def refuse(self, *args, **more):
+        if self == path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(self, *args, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)  # as a disk does that fails
+    (note,) = load_newest_checkpoint(tmp_path)[1]
+    assert note.endswith("or cannot be read (input/output error); falling back to the one before")
 
 
 @pytest.mark.parametrize("text", [b"[]", b"3", b"null", b"\xff", b"[" * 99_999])

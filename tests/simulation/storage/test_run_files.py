@@ -120,8 +120,7 @@ def test_checkpoints_that_were_swapped_or_come_from_elsewhere_are_passed_over(st
         second.write_bytes(content)
         checkpoint, notes = load_newest_checkpoint(folder)
         assert checkpoint.path == first and len(notes) == 1
-        with pytest.raises(CheckpointError, match="damaged"):
-            newest_about(folder)
+        assert newest_about(folder)["totals"]["server_round"] == 0
 
 
 def test_the_secret_of_the_noise_is_sealed_and_bound_to_its_run(stopped):
