@@ -22,7 +22,7 @@ from simulation.studies.public_start import PublicTraining, train_public_start
 class PublicStartFlags:
     """Train the weights that ship with the project."""
 
-    corpus: Annotated[Path, tyro.conf.Positional]
+    corpus: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS")]
     """JSON lines of user_id, text and source, gzipped or not."""
     training: PublicTraining = field(default_factory=PublicTraining)
     """Which, and how."""

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+import tyro
 
 from simulation.flags import parse_with_tyro
 
@@ -18,7 +19,7 @@ from simulation.flags import parse_with_tyro
 class Flags:
     """Show what all runs on an account cost each phone together, and what is left."""
 
-    account: Positional[Path]
+    account: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ACCOUNT")]
     """File that runs name with --privacy.account."""
     json: bool = False
     """Print JSON instead of a table."""

@@ -31,7 +31,7 @@ _FOLDER = Path("runs/audit")
 class Flags:
     """Attack a run, or settings, and hold what comes of it to what is claimed."""
 
-    run_dir: Annotated[Path | None, tyro.conf.Positional] = None
+    run_dir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN_DIR]")] = None
     """Folder of a finished run."""
     config: Path | None = None
     """TOML file with the settings of a simulation, in the place of a run: attacks that need no model."""

@@ -49,7 +49,7 @@ class Flags:
     """Look at a text before anything is trained on it."""
 
     run: Annotated[RunConfig, tyro.conf.arg(name="")]
-    text: Annotated[Path | None, tyro.conf.Positional] = None
+    text: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DATA]")] = None
     """File of messages, or a folder of such files; as --data.path."""
     report_dir: Path = Path("data_audit")
     """Folder for data_audit.html and data_audit.json."""

@@ -26,7 +26,7 @@ from typefleet.untrusted.limits import STUDY_SETTINGS
 class Flags:
     """Fit the built-in model of availability to a trace."""
 
-    trace: Annotated[Path, tyro.conf.Positional]
+    trace: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TRACE")]
     """Intervals (.csv, .parquet), FLASH events (.json) or a FedScale pickle (.pkl); on the phones' own clocks."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("fleet.toml")
     """Where to write the fitted settings."""

@@ -23,7 +23,7 @@ from typefleet.errors import ConfigError, expected
 class Flags:
     """Make certificates and keys of a deployment, and keys of who signs releases."""
 
-    folder: Annotated[Path, tyro.conf.Positional]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Folder of all of it; its owner alone can enter it."""
     hosts: tuple[str, ...] = ()
     """Names and addresses under which the SuperLink is reached: makes its certificate, and the authority if the

@@ -23,7 +23,7 @@ from typefleet.errors import ConfigError, expected
 class Flags:
     """Show what it costs to forget phones."""
 
-    run_dir: Annotated[Path | None, tyro.conf.Positional] = None
+    run_dir: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN_DIR]")] = None
     """Folder of a run, whatever became of it."""
     config: Path | None = None
     """TOML file with the settings of a simulation, in the place of a run."""

@@ -14,7 +14,7 @@ from simulation.run.lock import only_writer
 class OfRun:
     """Flags of a command that looks at a run, whatever became of it."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
     """Folder of a run."""
 
 
@@ -22,7 +22,7 @@ class OfRun:
 class OfFinishedRun:
     """Flags of a command that needs a run's weights."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
     """Folder of a finished run."""
 
 
@@ -30,7 +30,7 @@ class OfFinishedRun:
 class OfExportedRun:
     """Flags of a command that needs a run's files for phones."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
     """Folder of an exported run."""
 
 

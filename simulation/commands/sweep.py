@@ -24,7 +24,7 @@ from typefleet.untrusted.limits import STUDY_SETTINGS
 class Flags:
     """Try many settings, each over several seeds."""
 
-    study: Annotated[Path, tyro.conf.Positional]
+    study: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="STUDY")]
     """TOML file that says what is tried."""
     output_dir: Path | None = None
     """Folder for the runs and results; one that holds a part of the sweep goes on. By default a new one in runs/."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Flags:
     """Verify the digests of exported files, and their signature if there is a key."""
 
-    run_dir: Annotated[Path, tyro.conf.Positional]
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")]
     """A run's folder, or the folder of the files themselves."""
     public_key: Path | None = None
     """Ed25519 public key (PEM) of who is expected to have signed; openssl pkey -pubout makes it from a private one."""

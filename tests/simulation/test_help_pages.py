@@ -3,9 +3,12 @@
 import os
 import re
 import sys
+from importlib import import_module
 from itertools import pairwise
+from typing import Literal, get_origin, get_type_hints
 
 import pytest
+import tyro
 
 from simulation.commands import (
     audit,
@@ -21,6 +24,7 @@ from simulation.commands import (
 from simulation.config import RunConfig
 from simulation.flags import parse_simulate
 from simulation.settings import choose, flag_name, leaves
+from simulation.subcommands import SUBCOMMANDS
 from typefleet.errors import ConfigError
 
 COMMANDS = {"simulate": simulate, "dry run": fleet_dry_run, "fit": fit_fleet, "mechanisms": compare_mechanisms}
@@ -106,9 +110,19 @@ def test_types_and_defaults_are_words(page):
 
 def test_positional_arguments_and_short_flags_are_there(page):
     text = page(fit_fleet, "--help")
-    assert text.startswith("usage: typefleet it [-h]") and "PATH" in text.splitlines()[0]
+    assert text.startswith("usage: typefleet it [-h]") and text.splitlines()[0].endswith(" TRACE")
     assert "-o, --output" in text and "(required)" in text
     assert page(fit_fleet, "-h") == page(fit_fleet, "--help-all") == text
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_what_is_given_without_a_flag_is_called_by_what_it_is(command):
+    """And not by its type, such as PATH."""
+    flags = getattr(import_module(f"simulation.commands.{SUBCOMMANDS[command].module}"), "Flags", None)
+    for name, hint in {} if flags is None else get_type_hints(flags, include_extras=True).items():
+        marks = getattr(hint, "__metadata__", ())
+        if tyro.conf.Positional in marks and get_origin(hint.__origin__) is not Literal:
+            assert [mark.metavar for mark in marks if getattr(mark, "metavar", None)], name
 
 
 @pytest.mark.parametrize(
@@ -121,12 +135,12 @@ def test_an_argument_that_takes_several_has_a_name_and_no_empty_default(page, co
 
 def test_an_argument_that_may_be_left_out_is_said_in_words(page):
     text = page(audit, "--help")
-    assert "[PATH]" in text and "None" not in text
+    assert "[RUN_DIR]" in text and "None" not in text
 
 
 def test_an_argument_that_was_given_is_still_on_the_page(page):
     for given in (["runs/one", "--help"], ["--help"]):
-        assert "usage: typefleet it [-h] PATH" in (text := page(report, *given)) and "Folder of a run" in text
+        assert "usage: typefleet it [-h] RUN_DIR" in (text := page(report, *given)) and "Folder of a run" in text
 
 
 def test_an_unknown_group_is_one_line_that_says_what_may_have_been_meant():

@@ -79,7 +79,8 @@ def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch, code):
     monkeypatch.setattr(fcntl, "flock", refuse)  # as a network file system does whose lock service is away
     with pytest.raises(NoLockError) as refused, only_writer(tmp_path):
         pass
-    said = f"a file system with locks, so that no two write one run, found one that refuses them: {os.strerror(code).lower()}"
+    found = f"one that refuses them: {os.strerror(code).lower()}"
+    said = f"a file system with locks, so that no two write one run, found {found}"
     assert str(refused.value) == f"{tmp_path}: expected {said}"
 
 

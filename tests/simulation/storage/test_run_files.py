@@ -8,7 +8,7 @@ from client_model.text.population import PopulationSpec, open_population
 from simulation.commands import check_privacy
 from simulation.engine import client_app
 from simulation.files import write_bytes_atomically
-from simulation.run.checkpoint import CheckpointError, load_newest_checkpoint, newest_about, save_checkpoint
+from simulation.run.checkpoint import load_newest_checkpoint, newest_about, save_checkpoint
 from simulation.run.held_out_phones import read_phone_counts
 from simulation.storage.run_files import begin_storage, read_secret, require_storage, write_secret
 from simulation.studies.key_life import rotate
