@@ -8,6 +8,7 @@ from server_strategy.privacy.account import Account
 from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.composition import EarlierRun, composed
 from server_strategy.privacy.rounded_up import Bound
+from typefleet.plain_names import plain
 
 NOT_COUNTED = (
     "Other runs on the same phones are not counted here, whatever they released: a phone bears the cost of all of "
@@ -28,7 +29,7 @@ class OnAccount:
     @staticmethod
     def of(account: Account, run: str) -> "OnAccount":
         """As it is now."""
-        return OnAccount(account.path.name, run, account.head, account.total, account.limit)
+        return OnAccount(plain(account.path.name), run, account.head, account.total, account.limit)
 
 
 @dataclass(frozen=True)

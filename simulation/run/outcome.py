@@ -32,6 +32,7 @@ from simulation.subcommands import PROGRAM
 from simulation.world.consent.config import TELEMETRY
 from simulation.world.opting_out import by_consent, consent_record, consent_summary
 from simulation.world.participation import overall, participation_by_group, phone_groups, recall_by_group
+from typefleet.plain_names import plain
 
 _MOST_PHONES_READ = 50_000  # to group phones by their text; a millisecond's work for each twenty
 
@@ -118,7 +119,7 @@ def write_outcome(run: Run) -> None:
 def statement_facts(run: Run) -> StatementFacts:
     """What the privacy statement says of this run's data."""
     data, prepared = run.config.data, run.prepared
-    source = text_source(data)
+    source = plain(text_source(data))
     training = len(prepared.training_phones)
     others = other_runs_json(other_runs_now(run))
     words = origin_of_words(data, prepared.start, run.strategy.plan, others)

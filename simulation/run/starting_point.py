@@ -23,6 +23,7 @@ from simulation.run.earlier_runs import run_of
 from simulation.run.forgotten import require_nothing_pending
 from simulation.run.vocabulary import run_vocabulary
 from typefleet.errors import ConfigError, expected, unreadable
+from typefleet.plain_names import plain
 from typefleet.untrusted.opening import require_file
 from typefleet.untrusted.toml_tables import read_toml
 
@@ -47,7 +48,7 @@ class StartingPoint:
         folder, beside = self.path.absolute().parent, "in"
         if folder.name == "model":
             folder, beside = folder.parent, "of"
-        return f"{self.path.name} {beside} {folder.name}"
+        return plain(f"{self.path.name} {beside} {folder.name}")
 
     @property
     def description(self) -> str:
@@ -56,7 +57,7 @@ class StartingPoint:
             return "the starting weights and the vocabulary, which ship with Typefleet: trained on public text alone"
         if self.corpus is None:
             return f"the starting weights, read from {self.name}: what they were trained on is not covered"
-        return f"central training on the text of {self.path.name}, for the starting weights: taken to be public"
+        return f"central training on the text of {plain(self.path.name)}, for the starting weights: taken to be public"
 
 
 def open_starting_point(config: RunConfig) -> StartingPoint | None:

@@ -12,6 +12,7 @@ from client_model.public_start import FOLDER, PUBLIC_START, RANDOM_START
 from server_strategy.privacy.plan import PrivacyPlan
 from simulation.config import RunConfig
 from simulation.run.files_statement import origin_of_start
+from typefleet.plain_names import plain
 
 _START = ("the starting weights", "central training on the text of ")  # how what is said of a start begins
 
@@ -42,7 +43,7 @@ def words_outside(data: DataConfig, origin: str) -> str:
         origin: of the words.
     """
     if origin == "listed" and data.vocabulary_path is not None:
-        return f"the vocabulary, read from {data.vocabulary_path.name}: private only if that list is"
+        return f"the vocabulary, read from {plain(data.vocabulary_path.name)}: private only if that list is"
     if origin != "counted":
         return ""
     return (

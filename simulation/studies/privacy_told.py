@@ -19,15 +19,15 @@ from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
 from simulation.config import RunConfig
 from simulation.studies.privacy_evidence import Evidence, same
+from typefleet.plain_names import is_plain, plain
 
-_MARKUP = ("**", "](", "<")
 _ROUNDING = 1e-9
 _OWN_SEED, _OTHER_SEED = 0, 1  # of noise: in a comparison only whether they are one matters
 
 
 def are_plain(told: Any) -> bool:
     """Whether every text of the facts is one line without markup, so that it can be nothing but what it is."""
-    return all(text.isprintable() and not any(mark in text for mark in _MARKUP) for text in _texts(told))
+    return all(map(is_plain, _texts(told)))
 
 
 def _texts(told: Any) -> Iterator[str]:
@@ -41,7 +41,7 @@ def _texts(told: Any) -> Iterator[str]:
 
 def is_of_source(data_covered: str, config: RunConfig) -> bool:
     """Whether the data covered is said in the words of a run; the number of phones is the text's."""
-    source = re.escape(text_source(config.data))
+    source = re.escape(plain(text_source(config.data)))
     number = "[1-9][0-9]{0,2}(,[0-9]{3})*"
     words = f"the text of the {number} training phones of {source}, as far as their phones took part"
     return re.fullmatch(words, data_covered) is not None
@@ -53,7 +53,7 @@ def has_earlier_runs(others: dict[str, Any] | None, outside: list[str], config: 
     named = bool((others or {}).get("earlier_runs"))
     if init is None or init in (RANDOM_START, PUBLIC_START) or Path(init).parent == FOLDER:
         return not named
-    corpus = any(one.startswith(f"central training on the text of {init.name}") for one in outside)
+    corpus = any(one.startswith(f"central training on the text of {plain(init.name)}") for one in outside)
     return others is None or named or corpus or config.model.init_is_public
 
 

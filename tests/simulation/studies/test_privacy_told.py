@@ -4,11 +4,13 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 
-from client_model.config import ModelConfig
+from client_model.config import DataConfig, ModelConfig
 from client_model.public_start import PUBLIC_START, RANDOM_START
+from client_model.text.population import PopulationSpec, text_source
 from server_strategy.config import CohortConfig
 from server_strategy.privacy.account_sums import AccountTotal
 from server_strategy.privacy.accounting import epsilon_by_rdp
@@ -18,7 +20,10 @@ from server_strategy.privacy.costs import Cost, Terms
 from server_strategy.privacy.planning import make_privacy_plan
 from server_strategy.privacy.statement_account import OnAccount, OtherRuns, other_runs_json
 from simulation.config import RunConfig
-from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs
+from simulation.run.starting_point import StartingPoint
+from simulation.run.words_outside import says_what_is_outside, words_outside
+from simulation.studies.privacy_told import adds_up, are_plain, has_earlier_runs, is_of_source
+from typefleet.plain_names import plain
 
 PLAN = make_privacy_plan(CohortConfig(goal=10), PrivacyConfig(noise_multiplier=1.0), rounds=3, num_phones=500)
 TERMS = Terms(PLAN.epsilon_is_of, PLAN.adjacency, PLAN.delta)
@@ -98,6 +103,23 @@ def test_a_start_of_a_run_has_earlier_runs_and_no_other_has():
         (PUBLIC_START, some, False),
     ):
         assert has_earlier_runs(said, [], RunConfig(model=ModelConfig(init=init))) == expected
+
+
+NAMES = ("a.jsonl", "<b>.jsonl", "**x** ", "[a](b)", "a\nb", "50% <", "\udc80<.csv", "\N{RIGHT-TO-LEFT OVERRIDE}c")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_a_file_is_called_the_statement_names_it_and_is_plain(name):
+    config = RunConfig(data=DataConfig(path=Path("folder") / name, vocabulary_path=Path(name)))
+    covered = f"the text of the 1,234 training phones of {plain(text_source(config.data))}"
+    assert is_of_source(f"{covered}, as far as their phones took part", config)
+    listed = words_outside(config.data, "listed")
+    start = StartingPoint(Path(name) / name, None, "", PopulationSpec(0, 1))
+    assert are_plain([covered, listed, start.name, start.description])
+    assert says_what_is_outside((listed,), config, "listed")
+    init = RunConfig(model=ModelConfig(init=Path(name)))
+    assert has_earlier_runs({"earlier_runs": []}, [start.description], init)
+    assert unquote(plain(name), errors="surrogateescape") == name and len({plain(one) for one in NAMES}) == len(NAMES)
 
 
 def test_a_text_of_several_lines_or_with_markup_is_not_plain():
