@@ -44,6 +44,7 @@ from typefleet.sealed.envelope import (
     OtherKeyError,
     data_key_of,
     is_encrypted,
+    needed_by,
     new_envelope,
     require_data_key,
 )
@@ -219,8 +220,11 @@ def _in_cache(folder: Path, path: Path, make: Callable[[], Tokenised], storage_k
             data_key_of(folder, storage_key)
             _warn_of_plain_copy(folder, path)
     except OtherKeyError as error:
-        hint = "a run has encrypted the same text here; set --data.cache-dir to another folder, or empty this one"
-        raise OtherKeyError(f"{error}; {hint}: show_cache.py --cache-dir {folder.parent} --empty") from error
+        needed = needed_by(folder)
+        whose = f"the key of fingerprint {'unknown' if needed is None else needed.fingerprint}"
+        what = f"{whose}, by which this text is encrypted in the cache {folder.parent} already"
+        found = "another one; with --data.cache-dir in another folder each key has its own copy"
+        raise OtherKeyError(expected("--storage.key", what, found)) from error
     except OSError as error:
         raise DataError(f"{unwritable(folder, error)}; set --data.cache-dir") from error
     tokenised = None if folder.exists() else make()

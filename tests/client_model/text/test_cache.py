@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from client_model.text.formats.base import DataError
 from client_model.text.population import open_population, prepare_population
 from tests.client_model.text.test_population import EXPECTED, GOOD, texts, write_jsonl
 from tests.conftest import ROOT
+from tests.simulation.storage.encrypted_run import key_file
+from typefleet.sealed.envelope import OtherKeyError, needed_by
 
 DAY_S = 86400
 
@@ -39,6 +42,21 @@ def unused_for(spec, days):
 
 def others(number):
     return [*GOOD, {"user_id": "new", "text": f"another file{number}"}]
+
+
+def test_a_text_that_another_storage_key_keeps_is_refused_with_the_way_out_and_left_as_it_is(tmp_path):
+    messages, keys = write_jsonl(tmp_path / "m.jsonl", GOOD), [key_file(tmp_path / d, d * 64) for d in "ab"]
+    data = DataConfig(path=messages, cache_dir=tmp_path / "cache")
+    folder = entry_of(prepare_population(data, 0, None, storage_key=str(keys[0])))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    said = rf"^--storage\.key: expected the key of fingerprint {needed_by(folder).fingerprint}, by which this text is "
+    with pytest.raises(
+        OtherKeyError, match=rf"{said}.* cache {folder.parent} .*, found another one; with --data.cache"
+    ):
+        prepare_population(data, 0, None, storage_key=str(keys[1]))
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    own = replace(data, cache_dir=tmp_path / "own")
+    assert entry_of(prepare_population(own, 0, None, storage_key=str(keys[1]))).name == folder.name
 
 
 def test_everything_in_it_is_its_owners_alone_whatever_the_umask(prepare, tmp_path):
