@@ -94,20 +94,16 @@ def accept_input(
         InputError: nothing was written but the cache of a tokenised file.
         EngineError: the same, of a cluster that anybody could reach.
     """
-    if config.engine.address is not None:
-        check_network(config.engine.address, config.engine.trust_network)
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
-    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
-    config = _with_place_of_key(config, resume, of_run)
+    split, config = _split_of(config), _with_place_of_key(config, resume, of_run)
     spec = _text_of(config, parts, split)
     _check_goal(config, spec.num_phones, "the fleet's {} phones")
     population = open_population(spec)
     digests = population.digests()
     start, begun = open_starting_point(config), config.output_dir if resume else of_run
-    requests = _requests_of(begun, start) if of_run is None else own_requests(of_run)
-    forgotten = forgotten_by((*requests, *to_forget), spec, digests)
+    forgotten = forgotten_by((*_requests_of(begun, start, of_run), *to_forget), spec, digests)
     people, held_out = (np.setdiff1d(some, forgotten.phones) for some in split.of(digests[: spec.num_people]))
     training = _training_phones(config, spec, people, forgotten)
     _check_kept(config, population, training)
@@ -161,18 +157,24 @@ def user_digests(config: RunConfig, of_run: Path) -> tuple[NDArray[np.uint64], i
     Raises:
         InputError: there is no such text.
     """
-    split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+    split = _split_of(config)
     config, parts = with_named_cell(config, Parts())
     spec = _text_of(_with_place_of_key(config, False, of_run), parts, split)
     return open_population(spec).digests(), spec.num_named
 
 
-def _requests_of(begun: Path | None, start: StartingPoint | None) -> tuple[Request, ...]:
+def _split_of(config: RunConfig) -> PeopleSplit:
+    return PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")
+
+
+def _requests_of(begun: Path | None, start: StartingPoint | None, of_run: Path | None) -> tuple[Request, ...]:
     """What phones a run is on record as having forgotten; one that begins, also the run whose weights it starts from.
 
     A run that was killed before its first round begins anew, and may not have taken over all lines. The record of one
     that goes on is held to its checkpoint when that is opened.
     """
+    if of_run is not None:
+        return own_requests(of_run)
     own = () if begun is None else read_requests(begun)
     goes_on = begun is not None and RunDirectory(begun).has_begun
     if goes_on or start is None or start.corpus is not None or start.ships_with_us:
@@ -216,6 +218,8 @@ def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> 
 
 
 def _check_without_text(config: RunConfig, resume: bool) -> None:
+    if config.engine.address is not None:
+        check_network(config.engine.address, config.engine.trust_network)
     make_trackers(config.tracking)
     if config.aggregation.is_summed:
         full_graph(config.aggregation, config.cohort)

@@ -195,7 +195,15 @@ def _signed(before: Signatures) -> str:
 
 def terminal_to_ask_on() -> Callable[[str], str] | None:
     """Asks whoever sits at the terminal; None where nobody does."""
-    return input if sys.stdin.isatty() and sys.stdout.isatty() else None
+    return _asked if sys.stdin.isatty() and sys.stdout.isatty() else None
+
+
+def _asked(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:  # Ctrl-D: nobody answers
+        print()
+        return ""
 
 
 def verify_release(root: Path, model: Path, wanted: Wanted) -> tuple[list[Verified], bool]:

@@ -176,7 +176,10 @@ def _asked(flag: str) -> str:
     """What somebody types, asked for once in a process."""
     if not sys.stdin.isatty():
         raise ConfigError(expected(f"{flag}: passphrase:", "a terminal to ask on", "none; use passphrase:NAME"))
-    return getpass.getpass(f"passphrase ({flag}): ")
+    try:
+        return getpass.getpass(f"passphrase ({flag}): ")
+    except EOFError as error:  # Ctrl-D
+        raise ConfigError(expected(f"{flag}: passphrase:", "a passphrase", "the end of what was typed")) from error
 
 
 @lru_cache(maxsize=1)

@@ -426,6 +426,16 @@ def test_a_run_that_a_process_works_on_is_left_alone(finished, tmp_path):
     assert not (folder / "forgotten.jsonl").exists()
 
 
+def test_two_that_forget_at_once_are_not_both_told_that_there_is_room(finished, tmp_path, monkeypatch):
+    """Each has worked out what its own request takes; the second one's is another by then."""
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    meanwhile = "simulation.studies.forgetting.forget.print_forecast"
+    monkeypatch.setattr(meanwhile, lambda *_: record_request(folder, request_for(0)))
+    with pytest.raises(ConfigError, match=r"forgotten\.jsonl: expected the record that .* call this again"):
+        forgotten(folder, *finished[1])
+    assert len(read_requests(folder)) == 1
+
+
 @pytest.mark.parametrize("names", [["nobody-of-that-name"], ["#9999"], [","], ["a\nb"]])
 def test_nobody_is_forgotten_by_mistake(finished, names, tmp_path):
     with pytest.raises(ConfigError) as raised:

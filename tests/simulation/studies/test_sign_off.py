@@ -24,7 +24,7 @@ from simulation.run.checkpoint import load_newest_checkpoint
 from simulation.run.forgotten import Request, note_pending, record_request
 from simulation.run.release_signatures import Wanted, read_signatures
 from simulation.storage.deletion_log import Deletion, record_deletion
-from simulation.studies.sign_off import release, verify_release
+from simulation.studies.sign_off import release, terminal_to_ask_on, verify_release
 from simulation.studies.sign_off import sign_off as sign_a_run
 from tests.simulation.storage.encrypted_run import DIGITS, TINY, key_file, played, write_messages
 from tests.simulation.studies.signed_runs import export, make_run, signing_key
@@ -340,3 +340,15 @@ def test_an_auditor_checks_an_encrypted_run_that_he_cannot_read(keys, tmp_path, 
     assert "all files of the model as they were signed\n" in capsys.readouterr().out
     with pytest.raises(SignatureError, match=r"without/model/release_signatures\.json: expected signatures by trainer"):
         verify_model.main([str(tmp_path / "without"), *flags_of(keys)])
+
+
+def test_who_ends_the_input_in_the_place_of_an_answer_has_signed_nothing(monkeypatch, run, team):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    with pytest.raises(ConfigError, match="another; nothing was signed"):
+        sign_a_run(io.StringIO(), run, "trainer", team["trainer"], asks=terminal_to_ask_on())
+    assert not (run / RELEASE_SIGNATURES).exists()

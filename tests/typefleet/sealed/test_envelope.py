@@ -176,3 +176,16 @@ def test_a_key_that_others_can_read_or_that_is_none_is_refused(tmp_path, place, 
 def test_a_key_says_nothing_of_itself_but_its_fingerprint(place):
     key = storage_key(place)
     assert DIGITS not in repr(key) and key.key.hex() not in repr(key) and len(key.fingerprint) == 16
+
+
+def test_who_ends_the_input_in_the_place_of_a_passphrase_is_told_so(monkeypatch):
+    def ended(prompt):
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", ended)
+    keys._asked.cache_clear()
+    with pytest.raises(
+        ConfigError, match=r"^--storage\.key: passphrase:: expected a passphrase, found the end of what was"
+    ):
+        storage_key("passphrase:")

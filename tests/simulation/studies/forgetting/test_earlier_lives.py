@@ -9,7 +9,7 @@ import pytest
 
 from server_strategy.privacy.ledger_lines import encode_labels
 from simulation.studies.forgetting.earlier_lives import sums_elsewhere
-from simulation.studies.forgetting.forget import Forecast, print_forecast
+from simulation.studies.forgetting.forecast import Forecast, print_forecast
 
 
 def line(follows, *labels, **more):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from simulation.studies.forgetting.forget import Forecast, names_given, print_after
+from simulation.studies.forgetting.forecast import Forecast, print_after
+from simulation.studies.forgetting.forget import names_given
 from typefleet.errors import ConfigError
 
 
