@@ -12,6 +12,7 @@ told the key in messages, as on the first machine, and a copy that a killed driv
 import hashlib
 import json
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -65,7 +66,9 @@ def text_on_all_machines(task: HostTask, config: EngineConfig) -> Iterator[HostT
     if not lacking:
         yield task
         return
-    name = f"{hashlib.sha256(seal).hexdigest()[:32]}-{Path(folder).name}"
+    # A copy is this run's alone: another one with the same text removes its own while this one's hosts have yet to open
+    # theirs.
+    name = f"{hashlib.sha256(seal + secrets.token_bytes(16)).hexdigest()[:32]}-{Path(folder).name}"
     try:
         _send(Path(folder), name, lacking, config.message_timeout_s)
         yield replace(task, copy=name)
@@ -133,8 +136,8 @@ def _receive(name: str, files: Sequence[str], *contents: NDArray[np.uint8]) -> b
     sent = dict(zip(files, contents, strict=True))
     about, seal = (sent.pop(one).tobytes() for one in (ABOUT, SEAL))
     if copy.exists() and not (_sees(str(copy), seal) and is_whole(copy)):
-        take_away(copy)  # what a killed driver has left, and somebody changed
-    if not copy.exists():  # else it is the same, of a killed driver or of another machine with the same cache
+        take_away(copy)  # what somebody has put there
+    if not copy.exists():  # else it is the same, of another machine with the same cache
         write_entry(copy, {file: partial(_write, content) for file, content in sent.items()}, json.loads(about))
     if not _sees(str(copy), seal):
         take_away(copy)

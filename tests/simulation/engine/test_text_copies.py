@@ -92,8 +92,18 @@ def test_a_machine_without_the_folder_has_a_copy_until_the_rounds_have_ended(run
     assert second == ["_sees", "_receive", "_remove"] and not list(caches.iterdir())
 
 
-def test_a_copy_is_removed_after_an_error_and_one_that_was_left_is_replaced(run, second, tmp_path):
+def test_of_two_runs_with_the_same_text_each_has_a_copy_of_its_own(run, second, tmp_path):
+    task, key, _ = run
+    with text_on_all_machines(task, CLUSTER) as told:
+        with text_on_all_machines(task, CLUSTER) as other:
+            assert told.copy != other.copy
+        assert is_whole(Path(population_here(told, NOTHING_TOLD, key).spec.cache_folder))
+    assert not list((tmp_path / "second" / "typefleet").iterdir())
+
+
+def test_a_copy_is_removed_after_an_error_and_one_that_was_put_there_is_replaced(run, second, tmp_path, monkeypatch):
     task, _, folder = run
+    monkeypatch.setattr("secrets.token_bytes", bytes)
     with pytest.raises(ZeroDivisionError), text_on_all_machines(task, CLUSTER) as told:
         name = told.copy
         raise ZeroDivisionError
