@@ -3,7 +3,7 @@
     {"number": 7, "event": "begin", "command": "export", "flags": ["--sign"], "user": ..., "files": {...}, ...}
     {"number": 8, "event": "end", "of": 7, "exit_code": 0, "files": {...}, ...}
 
-It is written in one place, the door that every command comes through (`simulation.flags.run_door`) and that the parser
+It is written in one place, the door that every command comes through (`simulation.run_door`) and that the parser
 of its flags tells which runs they name; a run that begins, or goes on, from Python is told by `simulation.start`. So no
 command has a line of its own about it, and none can leave it out.
 

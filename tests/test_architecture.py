@@ -95,6 +95,7 @@ BASE = {
         "simulation.named_settings",
         "simulation.processes",
         "simulation.run_arguments",
+        "simulation.run_door",
         "simulation.signals",
         "simulation.subcommands",
         "simulation.steps",

@@ -8,7 +8,7 @@
     `-- MachineError          the machine failed; the run can be resumed
         `-- ...               engine, checkpoints, exports: defined where they are written
 
-A script turns any of them into one line on standard error and exit code 2 (`simulation.flags.run_door`);
+A script turns any of them into one line on standard error and exit code 2 (`simulation.run_door`);
 everything else that is raised is a defect of Typefleet itself and keeps its traceback.
 
 Messages have one form, `WHERE: expected X, found Y`, where WHERE is a flag, a file, or file:line. What people wrote

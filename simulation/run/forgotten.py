@@ -189,6 +189,16 @@ def is_pending(root: Path) -> bool:
     life = Forgotten(requests=read_requests(root)).life
     if not life:
         return False
-    facts = read_json_object(root / "privacy.json", "the privacy statement of a run").get("facts")
+    return not is_told(read_json_object(root / "privacy.json", "the privacy statement of a run"), life)
+
+
+def is_told(statement: Mapping[str, Any] | None, life: int) -> bool:
+    """Whether a statement says that its run has forgotten as often as it was told to.
+
+    Args:
+        statement: content of privacy.json; None: there is none.
+        life: see `Forgotten`.
+    """
+    facts = None if statement is None else statement.get("facts")
     told = facts.get("forgotten") if isinstance(facts, dict) else None
-    return not isinstance(told, dict) or told.get("times") != life
+    return isinstance(told, dict) and told.get("times") == life

@@ -132,7 +132,7 @@ def own_requests(root: Path) -> tuple[Request, ...]:
         LedgerError, CheckpointError: the run's ledger was changed; without a statement its newest checkpoint is none.
     """
     directory, requests, statement = RunDirectory(root), read_requests(root), root / "privacy.json"
-    names: list[Mapping[str, Any]] = ledger_entries(directory.ledger)
+    names: list[Mapping[str, Any]] = [*ledger_entries(directory.ledger)]
     if statement.exists():
         facts = read_json_object(statement, "the privacy statement of a run").get("facts")
         names.append(_object_in(facts, "forgotten"))

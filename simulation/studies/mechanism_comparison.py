@@ -198,8 +198,8 @@ def print_outcomes(console: Console, outcomes: list[Outcome], metrics: MetricTab
     )
     rows = []
     for one in outcomes:
-        rho = None if one.rho is None else Bound(one.rho)
-        rho, z, noise = ("-" if v is None else f"{v:.4g}" for v in (rho, one.noise_multiplier, one.noise_in_model))
+        bound = None if one.rho is None else Bound(one.rho)
+        rho, z, noise = ("-" if v is None else f"{v:.4g}" for v in (bound, one.noise_multiplier, one.noise_in_model))
         cells = (
             one.mechanism,
             "none" if one.epsilon is None else f"{one.epsilon:g}",

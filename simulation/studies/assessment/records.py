@@ -9,7 +9,7 @@ from client_model.tflite.export_folder import RELEASE_SIGNATURES, VerificationEr
 from server_strategy.privacy.ledger_lines import is_release, read_ledger
 from simulation.audit_trail import TRAIL
 from simulation.run.directory import RunDirectory
-from simulation.run.forgotten import Forgotten, read_requests
+from simulation.run.forgotten import Forgotten, is_told, read_requests
 from simulation.run.ledger_head import HEAD
 from simulation.run.release_document import ends_of_trail, things_of
 from simulation.run.release_signatures import Wanted, read_signatures, require_signatures
@@ -150,9 +150,7 @@ def read_forgetting(root: Path, statement: Mapping[str, Any] | None) -> Forgetti
     if not requests:
         return None
     life, pending = Forgotten(requests=requests).life, None
-    facts = None if statement is None else statement.get("facts")
-    told = facts.get("forgotten") if isinstance(facts, dict) else None
-    if life and (not isinstance(told, dict) or told.get("times") != life):
+    if life and not is_told(statement, life):
         pending = "the run was told to forget phones, and its statement does not say that it has"
     return Forgetting(len(requests), sum(len(one.phones) for one in requests), pending)
 
