@@ -87,8 +87,8 @@ def record_named(names: Mapping[str, Any]) -> Record | None:
     Args:
         names: what they say.
     """
-    lines, digest = (names.get(name) for name in Record._fields)
-    return Record(int(lines), str(digest)) if _COUNT.fullmatch(str(lines)) else None
+    lines, digest = (str(names.get(name)) for name in Record._fields)
+    return Record(int(lines), digest) if _COUNT.fullmatch(lines) else None
 
 
 def goes_on_from(requests: Sequence[Request], named: Record | None) -> bool:
