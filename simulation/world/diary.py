@@ -11,8 +11,8 @@ class PhoneDiary:
     """When each phone may check in again.
 
     Attributes:
-        free_from_s: float64 [phones]; before, it trains or was told to stay away. Only `stay_away`
-            changes it.
+        free_from_s: float64 [phones]; before, it trains or was told to stay away. `stay_away` and `forget`
+            change it, and nobody else.
         local_day: int32 [phones], the day of its last attempt where it is.
         attempts_today: int16 [phones], attempts on that day.
     """

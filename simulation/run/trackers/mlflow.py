@@ -1,7 +1,8 @@
 """MLflow: a store in the run's folder, or one that several runs share.
 
 A run of Typefleet is one run of MLflow, found again by a tag with its key. MLflow cannot overwrite a point of a curve;
-one that it has is not told again, which is the same number, but for times.
+one that it has is not told again. In a run that was killed and goes on that is the same number, but for times; in one
+that went back to forget phones it is that of the round as it was with them, which docs/how-to/forget.md says.
 """
 
 import io

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -23,6 +24,7 @@ from simulation.run.preparation import prepare
 from simulation.storage.deletion_log import read_log
 from simulation.studies.forgetting.forget import drop_cache
 from simulation.studies.privacy_check import checked
+from tests.conftest import ROOT
 from tests.simulation.run.forgotten_runs import (
     PHONES,
     SMALL,
@@ -214,6 +216,14 @@ def test_nothing_of_the_phones_is_left_but_in_the_ledger(finished):
     assert findings.wrongs == [] and found.statement["forgotten"]["times"] == 1
     made = len(ledger(run)) - ledger(done)[len(ledger(run))]["release"]
     assert found.statement["forgotten"]["earlier_releases"] == made
+
+
+def test_labels_are_read_from_a_ledger_that_went_back_as_the_documentation_does(finished, capsys):
+    page = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    program = re.search(r"```python\n(import base64.*?)```", page, re.DOTALL)[1].replace("RUN_DIR", str(finished[2]))
+    exec(compile(program, "privacy.md", "exec"), {})
+    printed, lines = capsys.readouterr().out.splitlines(), ledger(finished[2])
+    assert [len(one.split()) - 2 for one in printed] == [one.get("reports", 0) for one in lines]
 
 
 @pytest.mark.parametrize("change", ["record", "another", "times", "line"])
