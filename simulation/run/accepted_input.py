@@ -94,6 +94,8 @@ def accept_input(
         InputError: nothing was written but the cache of a tokenised file.
         EngineError: the same, of a cluster that anybody could reach.
     """
+    if config.engine.address is not None:
+        check_network(config.engine.address, config.engine.trust_network)
     config, parts = with_named_cell(config, parts or Parts())
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
@@ -111,9 +113,7 @@ def accept_input(
     with step("setting up the fleet"):
         fleet = _fleet_of(config, parts, spec, training)
         agreeing = _who_agree(fleet, training)
-    measured = sample_phones(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
-    people, most_counted = fleet.agreeing(TRAIN, people, 0.0), config.data.vocabulary_phones  # before the first round
-    scored = _who_is_scored(config, fleet, measured)
+    counted, measured, scored = _counted_and_measured(config, fleet, people, held_out, digests)
     return AcceptedInput(
         config=config,
         parts=parts,
@@ -121,7 +121,7 @@ def accept_input(
         population=population,
         digests=digests,
         training_phones=agreeing,
-        counted_phones=sample_phones(people, digests, config.seed, "vocabulary phones", most_counted),
+        counted_phones=counted,
         held_out_phones=measured,
         counted_held_out=scored,
         fleet=fleet,
@@ -131,6 +131,20 @@ def accept_input(
         given_vocabulary=vocabulary,
         forgotten=forgotten,
     )
+
+
+def _counted_and_measured(
+    config: RunConfig,
+    fleet: Fleet,
+    people: NDArray[np.int64],
+    held_out: NDArray[np.int64],
+    digests: NDArray[np.uint64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(training phones that words are counted on, people held out who are evaluated, of them those before a round)."""
+    agreeing, most = fleet.agreeing(TRAIN, people, 0.0), config.data.vocabulary_phones  # before the first round
+    measured = sample_phones(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
+    counted = sample_phones(agreeing, digests, config.seed, "vocabulary phones", most)
+    return counted, measured, _who_is_scored(config, fleet, measured)
 
 
 def _plan_and_words(
@@ -218,8 +232,6 @@ def _with_place_of_key(config: RunConfig, resume: bool, of_run: Path | None) -> 
 
 
 def _check_without_text(config: RunConfig, resume: bool) -> None:
-    if config.engine.address is not None:
-        check_network(config.engine.address, config.engine.trust_network)
     make_trackers(config.tracking)
     if config.aggregation.is_summed:
         full_graph(config.aggregation, config.cohort)
