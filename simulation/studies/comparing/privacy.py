@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server_strategy.privacy.rounded_up import Bound
 from simulation.studies.comparing.groups import RunGroup
 from simulation.studies.comparing.reading import ComparedRun
 
@@ -74,7 +73,8 @@ def privacy_of_groups(
 
 
 def _rounded(epsilon: float) -> float:
-    return float(f"{Bound(epsilon):.{_DIGITS}g}")
+    """To the nearest: a rank is no bound, and a last bit more makes none."""
+    return float(format(epsilon, f".{_DIGITS}g"))
 
 
 def _privacy_of(group: RunGroup) -> GroupPrivacy:

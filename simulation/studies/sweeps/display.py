@@ -214,7 +214,7 @@ def _what_intervals_are(best: TrialResult, done: Sequence[TrialResult]) -> list[
 def _unequal_privacy(done: Sequence[TrialResult]) -> list[str]:
     epsilons = sorted({trial.epsilon for trial in done}, key=lambda epsilon: epsilon or math.inf)
     told = ["none" if e is None else f"{Bound(e):.2f}" for e in epsilons]
-    if len(set(told)) < 2:
+    if len(set(told)) < 2 or len({None if e is None else round(e, 2) for e in epsilons}) < 2:
         return []
     shown = f"{told[0]} to {told[-1]}"
     return [f"NOT at equal privacy: epsilon is {shown}; privacy.target_epsilon in [settings] makes it the same for all"]
