@@ -34,9 +34,9 @@ from simulation.parts import Parts
 from simulation.run.directory import RunDirectory, check_output_dir
 from simulation.run.earlier_runs import run_of
 from simulation.run.forgotten import Forgotten, Request, forgotten_by, read_requests
-from simulation.run.lives import own_requests
 from simulation.run.model import shape_of_run
 from simulation.run.named_cell import with_named_cell
+from simulation.run.own_record import own_requests
 from simulation.run.private_vocabulary import recorded_vocabulary
 from simulation.run.records import check_metric_names
 from simulation.run.starting_point import StartingPoint, open_starting_point

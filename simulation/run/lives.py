@@ -14,12 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from server_strategy.privacy.ledger_lines import Record, goes_back, read_ledger
-from simulation.files import read_json_object
-from simulation.run.checkpoint import newest_about, numbered
-from simulation.run.directory import RunDirectory
-from simulation.run.forgotten import FILE, Request, read_requests
+from simulation.run.forgotten import FILE, Request
 from typefleet.errors import ConfigError, expected
-from typefleet.sealed.envelope import is_encrypted
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 LIFE = "life"  # among what a run began with: how often it had been told to forget phones
@@ -119,32 +115,6 @@ def require_record(root: Path, requests: Sequence[Request], names: Sequence[Mapp
             what = f"the record of phones to forget that the run went on by, with {named.record_lines} or more lines"
             found = f"one of {len(requests)}" if 0 < len(requests) < named.record_lines else "another one"
             raise ConfigError(expected(root / FILE, what, found if requests else "none"))
-
-
-def own_requests(root: Path) -> tuple[Request, ...]:
-    """The record of a run whose weights or settings are taken up, held to what the run itself says of it.
-
-    Args:
-        root: of its folder; or of weights alone, which say nothing.
-
-    Raises:
-        ConfigError: the record is gone, has fewer lines than the run went on by, or was changed.
-        LedgerError, CheckpointError: the run's ledger was changed; without a statement its newest checkpoint is none.
-    """
-    directory, requests, statement = RunDirectory(root), read_requests(root), root / "privacy.json"
-    names: list[Mapping[str, Any]] = [*ledger_entries(directory.ledger)]
-    if statement.exists():
-        facts = read_json_object(statement, "the privacy statement of a run").get("facts")
-        names.append(_object_in(facts, "forgotten"))
-    elif numbered(directory.checkpoints) and not is_encrypted(root):
-        names.append(_object_in(newest_about(directory.checkpoints), "began"))
-    require_record(root, requests, names)
-    return requests
-
-
-def _object_in(found: Any, name: str) -> Mapping[str, Any]:
-    within = found.get(name) if isinstance(found, dict) else None
-    return within if isinstance(within, dict) else {}
 
 
 def ledger_entries(path: Path) -> list[dict[str, Any]]:

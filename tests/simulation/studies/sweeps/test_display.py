@@ -1,6 +1,7 @@
 """What is printed of a sweep says what its intervals are worth."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -57,3 +58,12 @@ def test_seeds_that_agree_are_not_shown_as_certainty():
     assert "20.00 %" in text and "± 0.00" not in text and "19.99 ± < 0.01 %" in text
     assert "without ±: 2 seeds that gave the same value" in text
     assert "1.00 (none shown)" in text and "better than every other" not in text
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "said"),
+    [((4.0, 4.0001), None), ((4.004, 4.006), None), ((3.5, 4.003), "3.50 to 4.01"), ((None, 4.0), "4.00 to none")],
+)
+def test_epsilons_that_differ_in_the_digits_shown_are_said(epsilons, said):
+    text = printed([replace(trial(number, [0.2, 0.3]), epsilon=one) for number, one in enumerate(epsilons)])
+    assert ("NOT at equal privacy" in text) == (said is not None) and (said or "") in text
