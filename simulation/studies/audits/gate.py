@@ -117,7 +117,7 @@ def fallen_of(limits: Mapping[str, Limit], found: Mapping[str, Attack]) -> Itera
         own = _named(name, limit, found)
         if not own and (claim := _claim_of_the_run(name, found)) is not None:
             if limit != BOUND and claim > limit:
-                yield f"{name}: {claim:.4g}, which the run itself claims, is above {limit:.4g}"
+                yield f"{name}: {Bound(claim):.4g}, which the run itself claims, is above {limit:.4g}"
         elif not own:
             yield f"{name}: {_LACKING}" if name not in found else f"{name}: measured, and held to no bound"
         for one in own:

@@ -268,7 +268,7 @@ def _cost(history: PhoneHistory, config: RunConfig) -> tuple[str, ...]:
     if (history.own_epsilon or 0.0) > 10:
         said.append("An epsilon above 10 promises little.")
     if history.delta is not None:
-        said.append(f"There is a small chance that the promise does not hold: one in {1 / history.delta:,.0f}.")
+        said.append(f"There is a small chance that the promise does not hold: one in {int(1 / history.delta):,}.")
     if history.words_counted and history.words == COUNTED:
         said.append("Your words in the keyboard's list of words were counted without noise. Epsilon leaves that out.")
     said.append("Other runs on the same phones add to this. They are not counted here.")
