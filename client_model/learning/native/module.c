@@ -4,6 +4,7 @@
  * every later Python as well.
  */
 #include "arguments.h"
+#include "train.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -131,6 +132,8 @@ static PyMethodDef methods[] = {
     {"product", product, METH_VARARGS, NULL},
     {"product_transposed", product_transposed, METH_VARARGS, NULL},
     {"elementary", elementary, METH_VARARGS, NULL},
+    {"training_floats", training_floats, METH_VARARGS, NULL},
+    {"train", train, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

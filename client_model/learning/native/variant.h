@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "sizes.h"
+
 typedef struct {
     const char *name;
 
@@ -17,6 +19,13 @@ typedef struct {
     void (*exp)(float *y, const float *x, size_t count);
     void (*sigmoid)(float *y, const float *x, size_t count);
     void (*tanh)(float *y, const float *x, size_t count);
+
+    size_t (*count_weights)(model_sizes);
+    /* Floats of memory for batches of at most so many tokens, the first step of which has at most so many rows. */
+    size_t (*training_floats)(model_sizes, int most_tokens, int most_rows);
+    /* Sets update [num_weights] to trained minus received weights, and returns the summed loss of all batches in nats,
+     * each before its step. memory: 64-byte aligned, training_floats of it. Nothing is checked here. */
+    double (*train)(model_sizes, const float *received, float *update, packed_text, sgd, float *memory);
 } variant;
 
 extern const variant variant_portable;

@@ -1,6 +1,7 @@
 /* All of the kernel's code, included by each variant_*.c, which defines VARIANT_NAME and for which instructions it is. */
 #include "elementary.h"
 #include "products.h"
+#include "training.h"
 #include "variant.h"
 
 static size_t whole_product_workspace(int k, int n) { return packed_floats(k, n) + product_transposed_floats(); }
@@ -45,4 +46,7 @@ const variant NAME_JOINED(variant_, VARIANT_NAME) = {
     .exp = each_exp,
     .sigmoid = each_sigmoid,
     .tanh = each_tanh,
+    .count_weights = count_weights,
+    .training_floats = training_floats,
+    .train = train,
 };
