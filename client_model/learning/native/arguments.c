@@ -80,6 +80,17 @@ int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writabl
     return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", writable, into) && has_size(where, into, size);
 }
 
+int ids_within(const array *ids, const char *where, int bound)
+{
+    const int *id = ids->view.buf;
+    for (Py_ssize_t i = 0; i < ids->view.shape[0]; i++) {
+        if (id[i] >= 0 && id[i] < bound) continue;
+        PyErr_Format(PyExc_ValueError, "%s: expected ids of at least 0 and below %d, found %d at %zd", where, bound, id[i], i);
+        return 0;
+    }
+    return 1;
+}
+
 void release(array *arrays, int count)
 {
     for (int i = 0; i < count; i++)

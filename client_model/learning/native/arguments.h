@@ -25,6 +25,7 @@ int take_floats(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t
 int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);
 int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);  /* int32 [size] */
 int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into); /* int64 [size] */
+int ids_within(const array *ids, const char *where, int bound); /* int32, each in [0, bound) */
 void release(array *arrays, int count);
 
 #endif

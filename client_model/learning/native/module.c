@@ -126,11 +126,62 @@ static PyObject *elementary(PyObject *module, PyObject *arguments)
     return done;
 }
 
+static PyObject *output_layer_gradients(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    enum { OUTPUTS, TARGETS, EMBEDDING, OUTPUT_BIAS, D_OUTPUTS, STEP_EMBEDDING, STEP_BIAS, ARRAYS };
+    const char *name;
+    PyObject *objects[ARRAYS], *loss = NULL;
+    double scale, step;
+    int add;
+    if (!PyArg_ParseTuple(arguments, "sOOOOOOOddp:output_layer_gradients", &name, &objects[0], &objects[1], &objects[2],
+                          &objects[3], &objects[4], &objects[5], &objects[6], &scale, &step, &add))
+        return NULL;
+    array arrays[ARRAYS] = {0};
+    const variant *v = variant_named(name);
+    if (!v || !take_floats(objects[OUTPUTS], "outputs", -1, -1, 0, &arrays[OUTPUTS])) goto done;
+    const Py_ssize_t n = arrays[OUTPUTS].view.shape[0], width = arrays[OUTPUTS].view.shape[1];
+    if (!take_floats(objects[EMBEDDING], "embedding", -1, width, 0, &arrays[EMBEDDING])) goto done;
+    const Py_ssize_t words = arrays[EMBEDDING].view.shape[0];
+    if (!fits_int("outputs", &arrays[OUTPUTS].view) || !fits_int("embedding", &arrays[EMBEDDING].view) ||
+        !take_float_vector(objects[OUTPUT_BIAS], "output_bias", words, 0, &arrays[OUTPUT_BIAS]) ||
+        !take_ints(objects[TARGETS], "targets", n, 0, &arrays[TARGETS]) ||
+        !ids_within(&arrays[TARGETS], "targets", (int)words) ||
+        !take_floats(objects[D_OUTPUTS], "d_outputs", n, width, 1, &arrays[D_OUTPUTS]) ||
+        !take_floats(objects[STEP_EMBEDDING], "step embedding", words, width, 1, &arrays[STEP_EMBEDDING]) ||
+        !take_float_vector(objects[STEP_BIAS], "step bias", words, 1, &arrays[STEP_BIAS]))
+        goto done;
+    float *floats = malloc(sizeof(float) * v->output_layer_floats((int)words, (int)width, (int)n));
+    if (!floats) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    const output_layer layer = {(int)words, (int)width, arrays[EMBEDDING].view.buf, arrays[OUTPUT_BIAS].view.buf};
+    const output_step taken = {
+        .scale = (float)scale,
+        .step = (float)step,
+        .add = add,
+        .embedding = arrays[STEP_EMBEDDING].view.buf,
+        .bias = arrays[STEP_BIAS].view.buf,
+    };
+    double sum;
+    Py_BEGIN_ALLOW_THREADS;
+    sum = v->output_layer_gradients(&layer, arrays[OUTPUTS].view.buf, arrays[TARGETS].view.buf, (int)n, &taken,
+                                    arrays[D_OUTPUTS].view.buf, floats);
+    Py_END_ALLOW_THREADS;
+    free(floats);
+    loss = PyFloat_FromDouble(sum);
+done:
+    release(arrays, ARRAYS);
+    return loss;
+}
+
 static PyMethodDef methods[] = {
     {"variants", variants, METH_NOARGS, NULL},
     {"portable_is_fast", portable_is_fast, METH_NOARGS, NULL},
     {"product", product, METH_VARARGS, NULL},
     {"product_transposed", product_transposed, METH_VARARGS, NULL},
+    {"output_layer_gradients", output_layer_gradients, METH_VARARGS, NULL},
     {"elementary", elementary, METH_VARARGS, NULL},
     {"training_floats", training_floats, METH_VARARGS, NULL},
     {"train", train, METH_VARARGS, NULL},

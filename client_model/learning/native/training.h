@@ -3,21 +3,21 @@
 #define TYPEFLEET_TRAINING_H
 
 #include "cells.h"
-#include "readout.h"
+#include "output_layer.h"
 
 enum { SQUARES_AT_ONCE = 4096 }; /* floats whose squares are summed in float32, before float64 takes over */
 
 typedef struct {
     float *gradients; /* [num_weights] */
     cell_trace cell;
-    workspace rest; /* of the output layer, and of the gradients of weights */
+    workspace rest; /* of the output layer, and of gradients of weights, one after another */
 } training_memory;
 
 FUNCTION training_memory training_memory_in(arena *from, model_sizes s, int tokens, int rows)
 {
     training_memory made = {.gradients = take(from, count_weights(s))};
     made.cell = cell_trace_in(from, s, tokens, rows);
-    made.rest.count = readout_floats(tokens, s.words, s.width);
+    made.rest.count = output_layer_floats(s.words, s.width, tokens);
     made.rest.floats = take(from, made.rest.count);
     return made;
 }
@@ -70,9 +70,15 @@ FUNCTION double train_batch(
     for (size_t i = 0; i < (size_t)b.tokens; i++)
         memcpy(cell->x + i * width, weights->embedding + (size_t)inputs[i] * width, sizeof(float) * width);
     const float *outputs = cell_forward(s, weights, cell, b);
-    const double loss = readout_gradients(
-        weights->embedding, weights->output_bias, outputs, targets, b.tokens, s.words, s.width,
-        1.0f / (float)b.tokens, cell->d_output, gradients->embedding, gradients->output_bias, &memory->rest);
+    const output_layer layer = {s.words, s.width, weights->embedding, weights->output_bias};
+    const output_step into = {
+        .scale = 1.0f / (float)b.tokens,
+        .step = 1.0f,
+        .embedding = gradients->embedding,
+        .bias = gradients->output_bias,
+    };
+    const double loss =
+        output_layer_gradients(&layer, outputs, targets, b.tokens, &into, cell->d_output, memory->rest.floats);
     cell_backward(s, weights, gradients, cell, b, &memory->rest);
     add_rows(gradients->embedding, inputs, cell->d_read, b.tokens, s.width);
     take_step(weights->embedding, gradients->embedding, step_size(how, gradients->embedding, count), count);

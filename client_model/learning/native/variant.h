@@ -6,6 +6,22 @@
 
 #include "sizes.h"
 
+/* logits = outputs E' + b */
+typedef struct {
+    int words, width;       /* V, D */
+    const float *embedding; /* E [V, D] */
+    const float *bias;      /* b [V] */
+} output_layer;
+
+/* Where the last layer's gradients go, and how large a step is taken along them. */
+typedef struct {
+    float scale;      /* of the loss: 1 / n for the mean of n tokens */
+    float step;       /* the two below become (add ? what they are : 0) + step times their gradients */
+    int add;
+    float *embedding; /* [V, D]; with `add` these may be the weights themselves */
+    float *bias;      /* [V] */
+} output_step;
+
 typedef struct {
     const char *name;
 
@@ -26,6 +42,10 @@ typedef struct {
     /* Sets update [num_weights] to trained minus received weights, and returns the summed loss of all batches in nats,
      * each before its step. memory: 64-byte aligned, training_floats of it. Nothing is checked here. */
     double (*train)(model_sizes, const float *received, float *update, packed_text, sgd, float *memory);
+    /* See output_layer.h. */
+    size_t (*output_layer_floats)(int words, int width, int n);
+    double (*output_layer_gradients)(const output_layer *layer, const float *outputs, const int *targets, int n,
+                                     const output_step *step, float *d_outputs, float *floats);
 } variant;
 
 extern const variant variant_portable;
