@@ -3,6 +3,7 @@
 #define TYPEFLEET_VARIANT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* logits = outputs E' + b */
 typedef struct {
@@ -19,6 +20,23 @@ typedef struct {
     float *embedding; /* [V, D]; with `add` these may be the weights themselves */
     float *bias;      /* [V] */
 } output_step;
+
+/* Which words begin alike: client_model.metrics.keystrokes.KeystrokeTable, P = depth. */
+typedef struct {
+    int first_word;          /* ids from here on are words, those below are never suggested */
+    int depth;               /* P */
+    const int *letters;      /* [V] */
+    const int *alphabetical; /* [V - first_word], ids */
+    const int64_t *first;    /* [V, P], places in alphabetical where the words with the same first 1 .. P letters begin */
+    const int64_t *last;     /* [V, P], and end */
+} keystroke_words;
+
+/* How well each of n tokens was predicted; see client_model.metrics.scored_tokens.TokenScores. */
+typedef struct {
+    float *loss;         /* [n], nats */
+    int64_t *rank;       /* [n]; NULL: only the losses are wanted */
+    int64_t *keystrokes; /* [n] */
+} token_scores;
 
 typedef struct {
     const char *name;
@@ -38,6 +56,14 @@ typedef struct {
     size_t (*output_layer_floats)(int words, int width, int n);
     double (*output_layer_gradients)(const output_layer *layer, const float *outputs, const int *targets, int n,
                                      const output_step *step, float *d_outputs, float *floats);
+
+    /* See scoring.h. */
+    size_t (*scoring_floats)(int words, int width);
+    void (*prepare_scoring)(const output_layer *layer, float *floats);
+    void (*score_outputs)(const output_layer *layer, const float *outputs, const int *targets, int n,
+                          const keystroke_words *words, const token_scores *scores, float *floats);
+    void (*score_logits)(int words, const float *logits, const int *targets, int n, const keystroke_words *table,
+                         const token_scores *scores, float *floats);
 } variant;
 
 extern const variant variant_portable;

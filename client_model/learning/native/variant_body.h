@@ -2,11 +2,10 @@
 #include "elementary.h"
 #include "output_layer.h"
 #include "products.h"
+#include "scoring.h"
 #include "variant.h"
 
 static size_t whole_product_workspace(int k, int n) { return packed_floats(k, n) + product_transposed_floats(); }
-
-static size_t whole_output_layer_floats(int words, int width, int n) { return output_layer_floats(words, width, n); }
 
 static void whole_product(float *c, const float *a, const float *b, const float *bias, const int m_k_n[3], int transposed,
                           int add, float *workspace)
@@ -48,6 +47,10 @@ const variant NAME_JOINED(variant_, VARIANT_NAME) = {
     .exp = each_exp,
     .sigmoid = each_sigmoid,
     .tanh = each_tanh,
-    .output_layer_floats = whole_output_layer_floats,
+    .output_layer_floats = output_layer_floats,
     .output_layer_gradients = output_layer_gradients,
+    .scoring_floats = scoring_floats,
+    .prepare_scoring = prepare_scoring,
+    .score_outputs = score_outputs,
+    .score_logits = score_logits,
 };
