@@ -21,6 +21,7 @@ from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 
+Model = tuple[str, int, int, int, int, int]  # as kernel.pyi has it
 _FLOAT_BYTES = 4
 
 
@@ -47,7 +48,7 @@ class NativeTrainer:
         self._variant = kernel.variants()[0] if variant is None else variant
         layers = getattr(shape.cell, "layers", 1)
         sizes = (CELLS[type(shape.cell)], layers, shape.vocabulary_size, shape.embedding_size, shape.units)
-        self._model = (self._variant, *sizes)
+        self._model: Model = (self._variant, *sizes)
         self._memory = np.zeros(0, np.float32)
         self._one_at_a_time = threading.Lock()  # they share the memory
 
@@ -111,9 +112,7 @@ class NativeTrainer:
             kernel.score_outputs(self._variant, outputs, bias, targets, table, loss, rank, keystrokes, received.readout)
         return loss
 
-    def _memory_for(
-        self, floats_for: Callable[[kernel.Model, int, int], int], rows: NDArray[np.int32]
-    ) -> NDArray[np.float32]:
+    def _memory_for(self, floats_for: Callable[[Model, int, int], int], rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Memory for the largest batch of rows [batches, T], in large pages where the system has them.
 
         Args:
