@@ -73,18 +73,21 @@ FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, in
         for (int j = 0; j < b->n; j += PANEL) {
             for (int k = 0; k < b->k; k += SUM_BLOCK) {
                 float *to = c + i * ldc + j;
-                const int is_first = !k && !add;
+                const int terms = min_int(SUM_BLOCK, b->k - k), is_first = !k && !add;
+                const int is_last = k + terms == b->k && j + PANEL >= b->n;
+                const float *panel = b->panels + (size_t)b->k * (size_t)j + (size_t)k * PANEL;
                 const tile t = {
                     .a = a + i * lda + k,
                     .a_row = lda,
                     .a_step = 1,
-                    .b = b->panels + (size_t)b->k * (size_t)j + (size_t)k * PANEL,
+                    .b = panel,
                     .b_step = PANEL,
                     .c = to,
                     .c_row = ldc,
                     .start = !is_first ? to : bias ? bias + j : NULL,
                     .start_row = is_first ? 0 : ldc,
-                    .k = min_int(SUM_BLOCK, b->k - k),
+                    .ahead = is_last ? b->panels : panel + (ptrdiff_t)terms * PANEL, /* a step's product repeats soon */
+                    .k = terms,
                     .columns = min_int(PANEL, b->n - j),
                 };
                 tile_column(t, min_int(ROWS_TOGETHER, m - i));
