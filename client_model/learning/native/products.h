@@ -36,19 +36,29 @@ INLINE void copy_panel_row(float *to, const float *from, int columns)
     memset(to + columns, 0, sizeof(float) * (size_t)(PANEL - columns));
 }
 
+/* to [k, PANEL] = b' of b [columns, k]; what is beyond is zero. */
+INLINE void transpose_panel(float *to, const float *b, ptrdiff_t ldb, int k, int columns)
+{
+    const int whole_k = k / 4 * 4, whole_columns = columns / 4 * 4;
+    for (int i = 0; i < whole_k; i += 4)
+        for (int j = 0; j < whole_columns; j += 4) transpose_4x4(to + (ptrdiff_t)i * PANEL + j, PANEL, b + j * ldb + i, ldb);
+    for (int i = 0; i < k; i++) {
+        float *row = to + (ptrdiff_t)i * PANEL;
+        for (int j = i < whole_k ? whole_columns : 0; j < columns; j++) row[j] = b[j * ldb + i];
+        for (int j = columns; j < PANEL; j++) row[j] = 0.0f;
+    }
+}
+
 /* to = b [k, n], or b' of b [n, k] if transposed; to->k and to->n are set, and its panels filled. */
 FUNCTION void pack(packed_matrix *to, const float *b, ptrdiff_t ldb, int transposed)
 {
     for (int j = 0; j < to->n; j += PANEL) {
         const int columns = min_int(PANEL, to->n - j);
         float *panel = to->panels + (size_t)to->k * (size_t)j;
-        if (!transposed) {
+        if (transposed)
+            transpose_panel(panel, b + j * ldb, ldb, to->k, columns);
+        else
             for (int k = 0; k < to->k; k++) copy_panel_row(panel + (size_t)k * PANEL, b + k * ldb + j, columns);
-            continue;
-        }
-        for (int k = 0; k < to->k; k++)
-            for (int column = 0; column < PANEL; column++)
-                panel[(size_t)k * PANEL + (size_t)column] = column < columns ? b[(j + column) * ldb + k] : 0.0f;
     }
 }
 
