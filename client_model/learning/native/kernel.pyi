@@ -17,7 +17,7 @@ def variants() -> list[str]:
     """Sets of instructions that this machine runs the kernel with, the fastest first; all give the same bits."""
 
 def portable_is_fast() -> bool:
-    """Whether the variant `portable`, which every machine has, was compiled with fused multiply-adds in one instruction."""
+    """Whether the variant `portable`, which every machine has, multiplies and adds in one instruction."""
 
 def product(variant: str, c: Floats, a: Floats, b: Floats, bias: Floats | None, transposed: bool, add: bool, /) -> None:
     """c [m, n] = (c if add else 0) + bias [n] + a [m, k] b, of b [k, n], or of b [n, k] if transposed."""
@@ -44,8 +44,8 @@ def output_layer_gradients(
 ) -> float:
     """The summed cross-entropy in nats of softmax(outputs E' + b), and its gradients, times scale.
 
-    Sets d_outputs [n, D]; step_embedding [V, D] and step_bias [V] become (what they are if add else 0) + step times their
-    gradients. With `add` they may be the weights themselves.
+    Sets d_outputs [n, D]; step_embedding [V, D] and step_bias [V] become (what they are if add else 0) + step times
+    their gradients. With `add` they may be the weights themselves.
     """
 
 def training_floats(model: Model, tokens: int, rows: int, /) -> int:
