@@ -100,12 +100,18 @@ class SyntheticPopulation:
     def tokens_of_phones(self, phones: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens on each of several phones, without making the text: int64 [len(phones)]."""
         found = [np.zeros(0, np.int64)]
+        for lengths, sizes in self.message_lengths_of_phones(phones):
+            found.append(np.add.reduceat(lengths, np.cumsum(sizes) - sizes))
+        return np.concatenate(found)
+
+    def message_lengths_of_phones(
+        self, phones: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """(tokens of each message, messages of each phone) of some of the phones at a time, in their order."""
         for mine, sizes in self._blocks(phones):
             ends = np.cumsum(sizes)
             messages = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-            lengths = self._lengths(*self._plan(np.repeat(mine, sizes), messages))
-            found.append(np.add.reduceat(lengths, ends - sizes))
-        return np.concatenate(found)
+            yield self._lengths(*self._plan(np.repeat(mine, sizes), messages)), sizes
 
     def _blocks(self, phones: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """(some phones, how many messages each holds), the next ones after them."""
