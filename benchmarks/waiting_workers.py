@@ -58,7 +58,9 @@ def waiting_workers(workers: int, hosts_per_worker: int, seconds: float) -> Iter
     by_name, rays = backend.supported_backends, backend.supported_backends["ray"]
     by_name["ray"] = kind
     grid = EngineGrid(lambda: None)
-    serving = threading.Thread(target=grid.serve, args=(workers, hosts_per_worker), daemon=True)
+    serving = threading.Thread(
+        target=grid.serve, args=(workers, hosts_per_worker), name="typefleet waiting workers", daemon=True
+    )
     serving.start()
     try:
         grid.wait_until_served()
