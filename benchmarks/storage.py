@@ -22,7 +22,8 @@ from typing import Annotated
 import annotated_types as at
 import numpy as np
 
-from client_model.text.population import open_population, type_counts, type_writers
+from client_model.text.population import open_population
+from client_model.text.word_counts import type_counts, type_writers
 from simulation.config import RunConfig
 from simulation.flags import parse_with_tyro, run_door, settled
 from simulation.run.checkpoint import load_newest_checkpoint, save_checkpoint

@@ -93,7 +93,7 @@ class DPFedAvg(Strategy):
         plan: settled already by `make_privacy_plan`, in the place of `privacy`, `mechanism` and `rounds`.
         ledger_path: file of the ledger; in memory if None.
         labels: maps phone ids to the 64-bit labels that the ledger shows; the ids themselves if None.
-        phones_per_message: most phones in a message; None for one message a node.
+        phones_per_message: most phones in a message; None for one message a node, or several of some thousand phones.
         evaluation_phones: held-out phones; none are evaluated if empty.
         metrics: makes values of the counts that hosts answer an evaluation with, summed over the phones; such as
             `client_model.metrics.table.metric_table().numbers` of the counts of `simulation`'s hosts.

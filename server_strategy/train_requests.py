@@ -10,6 +10,8 @@ from server_strategy.cohorts import RoundPlan, balanced_shards
 from server_strategy.model_versions import ModelVersions
 from server_strategy.protocol import TrainRequest
 
+_PHONES_A_MESSAGE = 1000  # about; what is lost with a worker, and the time without an answer, do not grow with a round
+
 
 def train_requests(
     current: TrainRequest,
@@ -26,8 +28,9 @@ def train_requests(
         current: what all phones would be asked at once, had they all begun now.
         plan: who reports, from which round's weights, and what each update counts.
         versions: the weights of earlier rounds.
-        num_messages: at least one for each round, weight and group that there is, and about this many in all.
-        phones_per_message: most phones in a message, whatever their number comes to; None for no limit.
+        num_messages: at least one for each round, weight and group that there is, and about this many in all; a
+            multiple of it where messages would have more than a thousand phones.
+        phones_per_message: most phones in a message, whatever their number comes to; None to leave it to the above.
         groups: phones that may be added up with each other alone, all reporters in one of them; None: all with all.
     """
     now, reports = current.server_round, len(plan.reporters)
@@ -40,6 +43,7 @@ def train_requests(
     for began, weight, group in sorted(set(zip(started.tolist(), weights.tolist(), members.tolist(), strict=True))):
         own = (started == began) & (weights == weight) & (members == group)
         share = max(1, round(num_messages * float(own.mean())))
+        share *= -(-int(own.sum()) // (share * _PHONES_A_MESSAGE))
         received = current.arrays if began == now else versions.of(began, current.arrays)
         for shard in balanced_shards(plan.reporters[own], plan.tokens[own], share, phones_per_message):
             request = replace(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from client_model.config import TrainingConfig
 from client_model.keyed_random import generator
 from client_model.text.population import Population
+from client_model.text.text_lengths import message_lengths_of_phones
 from client_model.text.vocabulary import BOS, EOS, OOV
 
 
@@ -75,12 +76,36 @@ def _training_generator(seed: int, server_round: int, phone: int) -> np.random.G
 
 
 def training_tokens(
-    population: Population, phone: int, config: TrainingConfig, *, sequence_length: int, seed: int, server_round: int
-) -> int:
-    """Tokens the phone would train on in this round, all epochs; no text is read."""
-    table = sequence_table(population.message_lengths(phone), sequence_length)
-    chosen = choose_sequences(table, config, _training_generator(seed, server_round, phone))
-    return int(table.length[chosen].sum()) * config.epochs
+    population: Population,
+    phones: NDArray[np.int64],
+    config: TrainingConfig,
+    *,
+    sequence_length: int,
+    seed: int,
+    server_round: int,
+) -> NDArray[np.int64]:
+    """Tokens that each of some phones would train on in this round, all epochs: int64 [len(phones)]; no text is read.
+
+    A phone with no more text than the caps allow trains on all of it, so that nothing has to be drawn.
+    """
+    tokens, done = np.zeros(len(phones), np.int64), 0
+    for lengths, messages in message_lengths_of_phones(population, phones):
+        ends = np.cumsum(messages)
+        pairs = _sums(lengths + 1, ends)
+        sequences = _sums(-(-(lengths + 1) // sequence_length), ends)
+        tokens[done : done + len(messages)] = pairs
+        for place in np.flatnonzero((pairs > config.max_tokens) | (sequences > config.max_sequences)).tolist():
+            own = sequence_table(lengths[ends[place] - messages[place] : ends[place]], sequence_length)
+            rng = _training_generator(seed, server_round, int(phones[done + place]))
+            tokens[done + place] = own.length[choose_sequences(own, config, rng)].sum()
+        done += len(messages)
+    return tokens * config.epochs
+
+
+def _sums(numbers: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of each run of numbers, which may be empty, by where it ends."""
+    sums = np.concatenate([[0], np.cumsum(numbers)])[ends]
+    return np.diff(sums, prepend=0)
 
 
 def training_batches(

@@ -9,7 +9,7 @@ held-out phones; salted again by the run, it is the label that logs show.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -33,10 +33,8 @@ from typefleet.doors import chosen
 from typefleet.errors import expected
 from typefleet.sealed.envelope import data_key_of
 from typefleet.sealed.storage_key import require_key
-from typefleet.steps import each
 
 DEFAULT_PHONES = 5000  # of the synthetic population
-_PHONES_AT_ONCE = 256  # whose words are counted from one word of how far it is to the next
 
 
 class Population(Protocol):
@@ -329,34 +327,3 @@ def phone_labels(salt: str, digests: NDArray[np.uint64]) -> list[str]:
     return [
         hashlib.blake2b(int(d).to_bytes(8, "little"), digest_size=8, key=salt.encode()).hexdigest() for d in digests
     ]
-
-
-def type_writers(population: Population, phones: NDArray[np.int64]) -> NDArray[np.int64]:
-    """On how many of these phones each lexicon entry occurs: int64 [len(lexicon)]."""
-    size = len(population.lexicon)
-    writers = np.zeros(size + 1, np.int64)
-    for some in blocks_of_phones("counting who wrote each word", phones):
-        for flat, _ in population.types_of_phones(some):
-            writers[np.unique(np.minimum(flat, size))] += 1
-    return writers[:size]
-
-
-def blocks_of_phones(doing: str, phones: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Some phones at a time, the next ones when these are done; says how far it is.
-
-    Args:
-        doing: what is done with them.
-        phones: ids.
-    """
-    blocks = (phones[begin : begin + _PHONES_AT_ONCE] for begin in range(0, len(phones), _PHONES_AT_ONCE))
-    yield from each(doing, blocks, len(phones) / _PHONES_AT_ONCE)
-
-
-def type_counts(population: Population, phones: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each lexicon entry occurs on these phones: int64 [len(lexicon)]."""
-    size = len(population.lexicon)
-    counts = np.zeros(size + 1, np.int64)
-    for some in blocks_of_phones("counting words", phones):
-        for flat, _ in population.types_of_phones(some):
-            counts += np.bincount(np.minimum(flat, size), minlength=size + 1)
-    return counts[:size]

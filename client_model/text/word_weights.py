@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.text.population import Population, blocks_of_phones
+from client_model.text.population import Population
 from client_model.text.vocabulary import may_enter
+from client_model.text.word_counts import blocks_of_phones
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class EngineConfig:
     workers: Annotated[int | None, Ge(1)] = None
     """Worker processes (Ray actors) on this machine, one thread each; by default one per core."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
-    """Most phones in one Flower message; by default the round is split evenly over hosts."""
+    """Most phones in one Flower message; by default the round is split evenly over hosts, in messages of at most about
+    a thousand."""
     hosts_per_worker: Annotated[int, Ge(1)] = 4
     """Flower nodes per worker; more gives smaller messages and evener loads."""
     checkpoint_every_rounds: Annotated[int, Ge(1)] = 5
@@ -34,7 +35,7 @@ class EngineConfig:
     """Checkpoints to keep: a number of the newest; "spaced", older ones at growing distances as well, so that
     a phone can be forgotten without all rounds being played again (docs/forgetting.md); or "all"."""
     message_timeout_s: Annotated[float, Gt(0)] = 3600.0
-    """A message without an answer after this many seconds stops the run."""
+    """A message without an answer after this many seconds stops the run, as does a time without any answer."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
     kernel: WantedKernel = "auto"

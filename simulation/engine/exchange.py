@@ -1,4 +1,4 @@
-"""Send messages to the hosts and collect a good answer to each, whatever fails in between.
+"""Send messages to the hosts and collect a good answer to each, as it comes, whatever fails in between.
 
 A phone's training depends only on (seed, round, phone), so a repeated message gives the same answer
 and a fault of the machine leaves no mark on the result. Two kinds of failure are told apart:
@@ -11,7 +11,8 @@ and a fault of the machine leaves no mark on the result. Two kinds of failure ar
 
 import re
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flwr.app import Message
@@ -30,6 +31,7 @@ _LONGEST_POLL_S = 0.2
 _RESTARTS = 3  # of the engine, for one set of messages
 _NO_NODE_PAUSE_S = 1.0  # before it is looked again whether a node is there
 _OF_NO_USE = (NodeTextError.__name__, NoKernelError.__name__)  # what a node refuses each time
+_UNDER_WAY = 2  # messages of a node: the one that it works on, and the next
 _RAISED_BY_RAY = "RayTaskError"  # what Ray wraps around whatever the host's code raised
 _RAISED = re.compile(r"<class '([^']+)'>:<'(.*?)(?:'>)?$", re.DOTALL)  # how Flower passes on an exception
 
@@ -41,32 +43,35 @@ class _Task:
     message: Message
     attempts: int = 0
     repeat_at: float = 0.0
+    node: int = 0  # that it was sent to last
 
 
-def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[Message]:
-    """Send messages and collect a good answer to each, repeating those that fail.
+def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Iterator[Message]:
+    """Send messages and give a good answer to each as it comes, repeating those that fail.
+
+    A node has two messages at a time, so that neither the driver's memory nor Flower's looking for messages grows with
+    the number of them; an answer that was given is let go of.
+
+    Args:
+        grid: that has the nodes.
+        messages: at most one is sent to a node beside the one that it works on.
+        timeout_s: after which nobody waits for the next answer any more.
 
     Raises:
-        EngineError: a message failed several times, or had no answer in time.
+        EngineError: a message failed several times, or nothing was answered in time.
     """
     unsent = [_Task(message) for message in messages]
     waiting: dict[str, _Task] = {}
     stuck: list[_Task] = []  # their worker is gone and does not come back
-    answers: list[Message] = []
     restarts = 0
-    began = time.monotonic()
+    began = heard = time.monotonic()
     while unsent or waiting or stuck:
-        now = time.monotonic()
-        due = [task for task in unsent if task.repeat_at <= now]
-        unsent = [task for task in unsent if task.repeat_at > now]
-        sent = _send(grid, due)
-        waiting.update(sent)
-        if not sent:
-            unsent += due
+        unsent = _send(grid, unsent, waiting)
         for reply in grid.pull_messages(list(waiting)):
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
-                answers.append(reply)
+                yield reply
+                heard = time.monotonic()
             elif _is_of_no_use(reply):
                 where = f"SuperNode {reply.metadata.src_node_id}"
                 raise EngineError(expected(where, "an answer", _last_line(reply.error.reason)))
@@ -80,7 +85,8 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
                     expected("a host", f"an answer in {task.attempts} attempts", _last_line(reply.error.reason))
                 )
         check_engine(grid)
-        if now - began > timeout_s:
+        now = time.monotonic()
+        if now - heard > timeout_s:
             missing = len(waiting) + len(unsent) + len(stuck)
             raise EngineError(expected("the hosts", f"answers within {timeout_s:g} s", f"none to {missing} messages"))
         if stuck and not (unsent or waiting):  # what the other workers had in hand is safe
@@ -90,23 +96,41 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
         elif unsent or waiting:
             # Asking takes processor time from the workers: ask less often in a long round.
             time.sleep(min(max(POLL_S, (now - began) / 100), _LONGEST_POLL_S))
-    return answers
 
 
-def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:
-    """Push a copy of each message (Flower accepts one only once) to nodes that exist now; none if there are none."""
-    nodes = sorted(grid.get_node_ids()) if tasks else []
+def _send(grid: Grid, tasks: list[_Task], waiting: dict[str, _Task]) -> list[_Task]:
+    """Send what is due to nodes that exist now and have few messages; gives the others.
+
+    Flower accepts a message only once, so it is a copy that is sent.
+
+    Args:
+        grid: that has the nodes.
+        tasks: not sent yet, or to be repeated.
+        waiting: sent, by the id of the copy; what is sent now comes to it.
+    """
+    now = time.monotonic()
+    due = [task for task in tasks if task.repeat_at <= now]
+    nodes = sorted(grid.get_node_ids()) if due else []
     if not nodes:
-        for task in tasks:
-            task.repeat_at = time.monotonic() + _NO_NODE_PAUSE_S
-        return {}
-    copies = []
-    for index, task in enumerate(tasks):
-        task.attempts += 1
+        for task in due:
+            task.repeat_at = now + _NO_NODE_PAUSE_S
+        return tasks
+    has = dict.fromkeys(nodes, 0) | Counter(task.node for task in waiting.values())
+    sent, copies = [], []
+    for task in due:
         meta = task.message.metadata
-        node = meta.dst_node_id if meta.dst_node_id in nodes else nodes[index % len(nodes)]
-        copies.append(Message(task.message.content, dst_node_id=node, message_type=meta.message_type, ttl=meta.ttl))
-    return dict(zip(grid.push_messages(copies), tasks, strict=True))
+        # A node that is gone hands its messages on to whoever has least to do.
+        task.node = meta.dst_node_id if meta.dst_node_id in nodes else min(nodes, key=has.__getitem__)
+        if has[task.node] < _UNDER_WAY:
+            has[task.node] += 1
+            task.attempts += 1
+            sent.append(task)
+            copies.append(
+                Message(task.message.content, dst_node_id=task.node, message_type=meta.message_type, ttl=meta.ttl)
+            )
+    waiting.update(zip(grid.push_messages(copies), sent, strict=True))
+    gone = set(map(id, sent))
+    return [task for task in tasks if id(task) not in gone]
 
 
 def _worker_is_gone(grid: Grid, reply: Message) -> bool:

@@ -221,5 +221,4 @@ def _training_tokens(
     config: RunConfig, shape: ModelShape, population: Population, phones: NDArray[np.int64], server_round: int
 ) -> NDArray[np.int64]:
     of_round = {"sequence_length": shape.sequence_length, "seed": config.seed, "server_round": server_round}
-    tokens = [training_tokens(population, phone, config.training, **of_round) for phone in phones.tolist()]
-    return np.array(tokens, np.int64)
+    return training_tokens(population, phones, config.training, **of_round)

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import wanted_vocabulary_size
-from client_model.text.population import Population, type_counts, type_writers
+from client_model.text.population import Population
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary, build_vocabulary, read_vocabulary
+from client_model.text.word_counts import type_counts, type_writers
 from simulation.config import RunConfig
 from typefleet.errors import ConfigError
 

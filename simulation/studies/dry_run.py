@@ -109,13 +109,10 @@ def tokens_of_phones(
     data = replace(config.data, keep_days=None)  # no message is trained on, so none is too old
     spec = prepare_population(data, config.seed, sample_size, message_format, storage_key=config.storage.key)
     population, length = open_population(spec), config.model.sequence_length
-
-    def tokens(phone: int) -> int:
-        return training_tokens(
-            population, phone, config.training, sequence_length=length, seed=config.seed, server_round=1
-        )
-
-    sample = np.array([tokens(phone) for phone in range(min(spec.num_phones, _SAMPLE))])
+    looked_at = np.arange(min(spec.num_phones, _SAMPLE))
+    sample = training_tokens(
+        population, looked_at, config.training, sequence_length=length, seed=config.seed, server_round=1
+    )
     drawn = hash_uint64(purpose_key(config.seed, "tokens of a phone"), np.arange(num_phones))
     return sample[(drawn % np.uint64(len(sample))).astype(np.int64)].astype(np.int64)
 

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.world.threads import in_threads
+
 _SESSIONS_AT_ONCE = 1 << 16
 
 
@@ -60,12 +62,13 @@ def merge_lists(lists: Sequence[Sessions]) -> Sessions:
     blocks = 1 + sum(len(part.phone) for part in there) // _SESSIONS_AT_ONCE
     edges = np.linspace(0, phones, blocks + 1).astype(np.int64)
     cuts = [np.searchsorted(part.phone, edges) for part in there]  # [lists][blocks + 1]
-    merged = []
-    for block in range(blocks):
+
+    def merged(block: int) -> Sessions:
         slices = [slice(cut[block], cut[block + 1]) for cut in cuts]
         rows = [part.pick(rows) for part, rows in zip(there, slices, strict=True)]
-        merged.append(_merged(joined(rows), low, gap))
-    return joined(merged)
+        return _merged(joined(rows), low, gap)
+
+    return joined(in_threads(merged, range(blocks)))
 
 
 def _merged(sessions: Sessions, low: float, gap: float) -> Sessions:

@@ -24,6 +24,7 @@ can be computed without its past and does not depend on the size of the fleet.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -35,6 +36,7 @@ from client_model.keyed_random import purpose_key, uniform, weighted_choice
 from simulation.clock import DAY_S, HOUR_S
 from simulation.world.availability.base import Availability, WorldFacts
 from simulation.world.sessions import Sessions, joined
+from simulation.world.threads import in_threads
 from typefleet.doors import Kind, KindSettings
 from typefleet.errors import ConfigError, expected
 
@@ -120,8 +122,8 @@ class AvailabilityModel(Availability):
         hours = (habits.best_local_hour, *habits.other_best_local_hours)
         shares = (1.0 - sum(habits.other_best_local_hour_shares), *habits.other_best_local_hour_shares)
         self.best_hour = weighted_choice(purpose_key(seed, "best hour"), hours, shares, phones)
-        u = uniform(purpose_key(seed, "eligible share"), phones)
-        share = scipy.special.betaincinv(habits.eligible_share_alpha, habits.eligible_share_beta, u)
+        shares_of = partial(_drawn_shares, habits, purpose_key(seed, "eligible share"))
+        share = np.concatenate(in_threads(shares_of, self._blocks_of_phones()))
         never = uniform(purpose_key(seed, "never eligible"), phones) < habits.never_eligible_share
         self.eligible_share = np.where(never, 0.0, np.clip(share, 0.0, 0.999))
         self._log_median = np.log(habits.session_median_h)
@@ -206,8 +208,11 @@ class AvailabilityModel(Availability):
 
     def day_starts(self, day: int) -> Sessions:
         """Sessions of the bursts that start on one local day of each phone; they may overlap."""
+        return joined(in_threads(partial(self._starts_of, day), self._blocks_of_phones()))
+
+    def _blocks_of_phones(self) -> list[NDArray[np.int64]]:
         first = range(0, self.num_phones, _PHONES_AT_ONCE)
-        return joined([self._starts_of(day, np.arange(n, min(n + _PHONES_AT_ONCE, self.num_phones))) for n in first])
+        return [np.arange(n, min(n + _PHONES_AT_ONCE, self.num_phones)) for n in first]
 
     def _starts_of(self, day: int, phones: NDArray[np.int64]) -> Sessions:
         """The same of some successive phones."""
@@ -229,6 +234,14 @@ class AvailabilityModel(Availability):
         burst, begin_h, end_h = self._bursts(continues, draw)
         begun = start_s[burst]
         return Sessions(phone[burst], begun + begin_h * HOUR_S, begun + end_h * HOUR_S)
+
+
+def _drawn_shares(habits: Habits, key: np.uint64, phones: NDArray[np.int64]) -> Floats:
+    """float64 [len(phones)]: the long-run share of time eligible of some phones that ever are."""
+    share: Floats = scipy.special.betaincinv(
+        habits.eligible_share_alpha, habits.eligible_share_beta, uniform(key, phones)
+    )
+    return share
 
 
 def poisson_quantile(u: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from client_model.learning.cells.cifg import Cifg
 from client_model.learning.central_training import one_pass, train_centrally
 from client_model.learning.language_model import ModelShape, flatten, initial_weights
-from client_model.text.population import type_counts
 from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import build_vocabulary
+from client_model.text.word_counts import type_counts
 
 
 @pytest.fixture(scope="module")

@@ -78,19 +78,36 @@ def test_every_pair_is_trained_once_an_epoch_and_nothing_else(all_phones, batch_
         found = sorted(tuple(s) for batch in unpack(batches, T) for s in batch)
         assert found == sorted(list(expected_sequences(all_phones[phone])) * epochs)
         assert all(len(batch) <= batch_size for batch in unpack(batches, T))
-        assert training_tokens(population, phone, config, **of_round(0, 1)) == batches.num_tokens
+        assert training_tokens(population, np.array([phone]), config, **of_round(0, 1)) == [batches.num_tokens]
 
 
 @settings(max_examples=50)
 @given(phones, st.integers(1, 5), st.integers(1, 30))
 def test_caps_hold_and_the_token_count_is_known_before_the_text(all_phones, max_sequences, max_tokens):
     population = ListPopulation(all_phones)
-    config = TrainingConfig(max_sequences=max_sequences, max_tokens=max_tokens)
-    batches = training_batches(population, LOOKUP, 0, config, **of_round(3, 9))
-    sequences = [s for batch in unpack(batches, T) for s in batch]
-    assert 1 <= len(sequences) <= max_sequences
-    assert batches.num_tokens <= max_tokens or len(sequences) == 1
-    assert training_tokens(population, 0, config, **of_round(3, 9)) == batches.num_tokens
+    config = TrainingConfig(max_sequences=max_sequences, max_tokens=max_tokens, epochs=2)
+    tokens = training_tokens(population, np.arange(len(all_phones)), config, **of_round(3, 9))
+    for phone, known in enumerate(tokens.tolist()):
+        batches = training_batches(population, LOOKUP, phone, config, **of_round(3, 9))
+        sequences = [s for batch in unpack(batches, T) for s in batch]
+        assert 1 <= len(sequences) / 2 <= max_sequences
+        assert batches.num_tokens / 2 <= max_tokens or len(sequences) == 2
+        assert known == batches.num_tokens
+
+
+@pytest.mark.parametrize("max_tokens", [1, 60, 2000, 10**6])
+def test_tokens_of_phones_made_on_the_fly_are_those_of_each(max_tokens):
+    population, config = SyntheticPopulation(3, 400), TrainingConfig(max_tokens=max_tokens, max_sequences=200)
+    phones = np.arange(400)[::-3]
+    together = training_tokens(population, phones, config, **of_round(2, 5))
+    alone = [training_tokens(population, phones[n : n + 1], config, **of_round(2, 5))[0] for n in range(len(phones))]
+    assert together.tolist() == alone and together.dtype == np.int64
+    tables = [sequence_table(population.message_lengths(int(phone)), T) for phone in phones]
+    capped = [t.length.sum() > max_tokens or len(t.length) > 200 for t in tables]
+    assert [t.length.sum() for t, above in zip(tables, capped, strict=True) if not above] == [
+        n for n, above in zip(alone, capped, strict=True) if not above
+    ]
+    assert sum(capped) > 5
 
 
 def test_rows_alive_never_grow_within_a_batch():

@@ -11,7 +11,6 @@ from client_model.text.population import (
     phone_labels,
     prepare_population,
     split_phones,
-    type_counts,
 )
 
 GOOD = [
@@ -164,10 +163,3 @@ def test_labels_depend_on_the_salt():
     digests = np.arange(3, dtype=np.uint64)
     assert phone_labels("a", digests) == phone_labels("a", digests)
     assert not set(phone_labels("a", digests)) & set(phone_labels("b", digests))
-
-
-def test_type_counts_ignore_private_words():
-    population = open_population(PopulationSpec(0, 5))
-    counts = type_counts(population, np.arange(5))
-    flat = np.concatenate([population.types(p)[0] for p in range(5)])
-    assert counts.sum() == (flat < len(population.lexicon)).sum() < len(flat)

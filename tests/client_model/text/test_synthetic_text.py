@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from client_model.keyed_random import purpose_key, uniform
-from client_model.text import synthetic_text
-from client_model.text.synthetic_text import JUMP_SHARE, SyntheticPopulation
+from client_model.text.synthetic_text import SyntheticPopulation
 from client_model.text.vocabulary import tokenize
 
 POPULATION = SyntheticPopulation(seed=5, num_phones=1_000_000)
@@ -56,35 +54,3 @@ def test_phones_made_together_are_those_made_alone():
         np.testing.assert_array_equal(flat, alone)
         np.testing.assert_array_equal(offsets, bounds)
         np.testing.assert_array_equal(np.diff(offsets), population.message_lengths(int(phone)))
-
-
-def test_the_chain_is_walked_as_if_word_by_word():
-    language, key = synthetic_text._language(5), purpose_key(1, "a walk")
-    topics, lengths = np.array([3, 0, 15, 3]), np.array([40, 1, 0, 25])
-    phones, messages = np.array([7, 7, 8, 9]), np.array([0, 1, 0, 4])
-    flat, offsets = synthetic_text._walk(language, topics, lengths, key, phones, messages)
-    assert np.diff(offsets).tolist() == lengths.tolist()
-    starts, size = len(language.row_start) - 2, len(language.successor) + 1
-    expected = []
-    for topic, length, phone, message in zip(topics, lengths, phones, messages, strict=True):
-        row, of_topic = starts, language.cumulative[topic * size : (topic + 1) * size]
-        for place in range(length):
-            draw = float(uniform(key, phone, message, place))
-            jumps = draw < JUMP_SHARE
-            row = starts if jumps else row
-            draw = draw / JUMP_SHARE if jumps else (draw - JUMP_SHARE) / (1 - JUMP_SHARE)
-            begin, end = language.row_start[row], language.row_start[row + 1]
-            target = of_topic[begin] + draw * (of_topic[end] - of_topic[begin])
-            pair = np.clip(np.searchsorted(of_topic, target, side="right") - 1, begin, end - 1)
-            expected.append(language.successor[pair] + len(synthetic_text.PUNCTUATION))
-            row = language.next_row[language.successor[pair]]
-    assert flat.tolist() == expected
-
-
-def test_the_listed_pairs_are_those_of_suitable_words():
-    words, first, second, counts = synthetic_text._read_bigrams()
-    assert words == sorted({words[i] for i in [*first, *second]})
-    assert all(word.isalpha() and (len(word) > 1 or word in "ai") for word in words)
-    assert not synthetic_text.UNSUITABLE.intersection(words)
-    assert len(first) == len(second) == len(counts) > 200_000 and counts.min() > 0
-    assert words[first[0]] == "abcs" and words[second[0]] == "of" and counts[0] == 10956800  # the file's first line

@@ -77,7 +77,7 @@ def test_words_that_no_vocabulary_has_and_unlisted_ones_have_no_weight():
 def test_the_blocks_do_not_show(monkeypatch):
     population, phones = SyntheticPopulation(1, 60), np.arange(60)
     whole = word_weights(population, phones, 20)
-    monkeypatch.setattr("client_model.text.population._PHONES_AT_ONCE", 7)
+    monkeypatch.setattr("client_model.text.word_counts._PHONES_AT_ONCE", 7)
     parts = word_weights(population, phones, 20)
     assert np.allclose(whole.weights, parts.weights) and np.array_equal(whole.writers, parts.writers)
     assert not word_weights(population, phones[:0], 20).weights.any()

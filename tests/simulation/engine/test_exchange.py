@@ -1,7 +1,7 @@
 """What is said of a message that no host answers; faults of machines are in `test_faults`."""
 
 import pytest
-from flwr.app import Error, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 
 from simulation.engine import exchange as module
 from simulation.engine.exchange import exchange
@@ -45,7 +45,7 @@ def test_what_the_host_said_is_said_without_words_around_it(monkeypatch, reason,
     monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.0)
     message = Message(RecordDict(), dst_node_id=1, message_type="evaluate")
     with pytest.raises(EngineError, match=f"^a host: expected an answer in 6 attempts, found {found}"):
-        exchange(Failing(reason), [message], timeout_s=10.0)
+        list(exchange(Failing(reason), [message], timeout_s=10.0))
 
 
 class Deployed(Failing):
@@ -71,7 +71,7 @@ GONE = "Error: Node Unavailable: no heartbeat"  # Flower's text is of this form:
 
 
 def asked_of(grid, timeout_s=10.0, node=1):
-    exchange(grid, [Message(RecordDict(), dst_node_id=node, message_type="train")], timeout_s)
+    list(exchange(grid, [Message(RecordDict(), dst_node_id=node, message_type="train")], timeout_s))
     return [message.metadata.dst_node_id for message in grid.sent]
 
 
@@ -104,3 +104,80 @@ def test_a_supernode_without_the_text_is_not_asked_again():
     with pytest.raises(EngineError, match=r"^SuperNode 1: expected an answer, found a node's text: expected X, .* Y$"):
         asked_of(grid)
     assert len(grid.sent) == 1
+
+
+class Clock:
+    """In the place of `time`: a second passes whenever somebody sleeps."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, _):
+        self.now += 1.0
+
+
+class Working(Failing):
+    """Each node answers the first of its messages at each look, and the first answer of a message may be an error."""
+
+    def __init__(self, nodes, errors=()):
+        super().__init__("")
+        self.nodes, self.errors, self.open, self.most, self.answered = nodes, set(errors), {}, 0, 0
+
+    def get_node_ids(self):
+        return range(self.nodes)
+
+    def push_messages(self, messages):
+        ids = super().push_messages(messages)
+        self.open |= dict(zip(ids, messages, strict=True))
+        of_each = [message.metadata.dst_node_id for message in self.open.values()]
+        self.most = max(self.most, *(of_each.count(node) for node in range(self.nodes)), 0)
+        return ids
+
+    def pull_messages(self, ids):
+        assert set(ids) == self.open.keys()
+        first = {message.metadata.dst_node_id: name for name, message in reversed(self.open.items())}
+        return [self._answer(self.open.pop(name)) for name in first.values()]
+
+    def _answer(self, message):
+        number = message.content["number"]["n"]
+        if number in self.errors:
+            self.errors.remove(number)
+            return Message(Error(code=1, reason=GONE), reply_to=message)
+        self.answered += 1
+        return Message(message.content, reply_to=message)
+
+
+def numbered(messages, nodes):
+    return [
+        Message(RecordDict({"number": ConfigRecord({"n": n})}), dst_node_id=n % nodes, message_type="train")
+        for n in range(messages)
+    ]
+
+
+@pytest.mark.parametrize("nodes", [1, 3, 8])
+@pytest.mark.parametrize("messages", [1, 7, 40])
+@pytest.mark.parametrize("errors", [(), (0, 2, 5)])
+def test_a_node_has_two_messages_at_most_and_answers_are_given_as_they_come(monkeypatch, nodes, messages, errors):
+    monkeypatch.setattr(module, "time", Clock())
+    grid, seen = Working(nodes, errors), []
+    for answer in exchange(grid, numbered(messages, nodes), timeout_s=30.0):
+        seen.append(answer.content["number"]["n"])
+        assert grid.answered - len(seen) < nodes  # the others are in hand
+    assert sorted(seen) == list(range(messages))
+    assert grid.most == min(2, -(-messages // nodes))
+
+
+def test_whoever_answers_may_take_long_together(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    assert len(list(exchange(Working(1), numbered(50, 1), timeout_s=3.0))) == 50
+    assert clock.now > 3.0
+
+
+def test_messages_of_a_node_that_is_gone_go_to_whoever_has_least_to_do(monkeypatch):
+    monkeypatch.setattr(module, "time", Clock())
+    grid = Working(3)
+    assert len(list(exchange(grid, numbered(12, 6), timeout_s=30.0))) == 12
+    assert grid.most == 2 and {message.metadata.dst_node_id for message in grid.sent} == {0, 1, 2}

@@ -87,7 +87,7 @@ def play(grid, misbehave="", rounds=4):
     strategy, arrays = make_strategy(), start_arrays()
     config = ConfigRecord({"misbehave": misbehave})
     for r in range(1, rounds + 1):
-        replies = exchange(grid, strategy.configure_train(r, arrays, config, grid), 60.0)
+        replies = list(exchange(grid, strategy.configure_train(r, arrays, config, grid), 60.0))
         arrays, _ = strategy.aggregate_train(r, replies)
     return weights(arrays)
 
