@@ -6,9 +6,10 @@ The strategy keeps as many as its cohort source says (`cohorts.CohortSource.max_
 import hashlib
 
 import numpy as np
-from flwr.app import Array, ArrayRecord
+from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
+from server_strategy.plain_arrays import plain_record
 from server_strategy.state import State, leaf
 from typefleet.errors import expected
 
@@ -28,9 +29,9 @@ def shaped_like(arrays: ArrayRecord, flat: NDArray[np.float32]) -> ArrayRecord:
     shaped, at = {}, 0
     for name, array in arrays.items():
         old = array.numpy()
-        shaped[name] = Array(flat[at : at + old.size].reshape(old.shape))
+        shaped[name] = flat[at : at + old.size].reshape(old.shape)
         at += old.size
-    return ArrayRecord(shaped)
+    return plain_record(shaped)
 
 
 class ModelVersions:

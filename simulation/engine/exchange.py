@@ -49,6 +49,7 @@ class _Task:
 def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Iterator[Message]:
     """Send messages and give a good answer to each as it comes, repeating those that fail.
 
+    Nothing is sent before the first answer is asked for. Whoever takes the answers works while others are on their way.
     A node has two messages at a time, so that neither the driver's memory nor Flower's looking for messages grows with
     the number of them; an answer that was given is let go of.
 
@@ -94,8 +95,15 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Itera
             restarts += 1
             unsent, stuck = [_Task(task.message) for task in stuck], []
         elif unsent or waiting:
-            # Asking takes processor time from the workers: ask less often in a long round.
-            time.sleep(min(max(POLL_S, (now - began) / 100), _LONGEST_POLL_S))
+            _wait(grid, now - began)
+
+
+def _wait(grid: Grid, waited_s: float) -> None:
+    """Until an answer has come, where that is told, or until it is time to look."""
+    if isinstance(grid, EngineGrid):
+        grid.wait_for_an_answer(_LONGEST_POLL_S)
+    else:  # asking takes processor time from the workers: ask less often in a long round
+        time.sleep(min(max(POLL_S, waited_s / 100), _LONGEST_POLL_S))
 
 
 def _send(grid: Grid, tasks: list[_Task], waiting: dict[str, _Task]) -> list[_Task]:

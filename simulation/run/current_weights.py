@@ -3,10 +3,11 @@
 from functools import cached_property
 
 import numpy as np
-from flwr.app import Array, ArrayRecord
+from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, flatten, unflatten, weights_sha256
+from server_strategy.plain_arrays import plain_record
 
 
 class CurrentWeights:
@@ -38,4 +39,4 @@ class CurrentWeights:
     def record(self) -> ArrayRecord:
         """As messages to hosts have them, each array by its name."""
         named = zip(self._shape.weight_shapes(), unflatten(self.flat, self._shape), strict=True)
-        return ArrayRecord({name: Array(weight) for name, weight in named})
+        return plain_record(dict(named))
