@@ -6,12 +6,14 @@ those of another: float32 sums are taken in another order.
 TensorFlow is imported where it is used: it takes seconds.
 """
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights
+from client_model.learning.padded_batches import Group
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
@@ -48,13 +50,30 @@ class Trainer(Protocol):
         """Cross-entropy of every token of the batches, in nats: float32 [tokens]."""
 
 
-def make_trainer(shape: ModelShape, max_gradient_norm: float = 0.0) -> Trainer:
+@runtime_checkable
+class GroupTrainer(Trainer, Protocol):
+    """One that trains several phones at once, each with weights of its own."""
+
+    phones_at_a_time: int
+
+    def train_together(
+        self, received: Received, phones: Sequence[PackedBatches], learning_rate: float
+    ) -> list[LocalResult]:
+        """As `train`, for as many phones as it trains at once, or fewer; the others change no bit of a result."""
+
+
+def make_trainer(shape: ModelShape, max_gradient_norm: float = 0.0, group: Group | None = None) -> Trainer:
     """A trainer for a model; make one per process and keep it.
 
     Args:
         shape: of the model.
         max_gradient_norm: L2 norm that a step's longer gradient is scaled down to; 0 for no bound.
+        group: what is trained at once, by a `GroupTrainer`. None: one phone after another, on the processor.
     """
+    if group is not None:
+        from client_model.learning.batched_training import BatchedTrainer
+
+        return BatchedTrainer(shape, max_gradient_norm, group)
     from client_model.learning.local_training import LocalTrainer
 
     return LocalTrainer(shape, max_gradient_norm)

@@ -22,6 +22,14 @@ class EngineConfig:
     """Join a cluster at an address that is not private, too."""
     workers: Annotated[int | None, Ge(1)] = None
     """Worker processes (Ray actors) on this machine, one thread each; by default one per core."""
+    device: Literal["auto", "cpu", "gpu"] = "cpu"
+    """Where phones are trained: on the processor one after another, or on a GPU many at once. "auto" takes a GPU if
+    TensorFlow sees one on this machine. The last bits of a result depend on it, so a resumed run keeps it. GPUs are
+    untried: see docs/engine.md."""
+    phones_at_a_time: Annotated[int | None, Ge(1)] = None
+    """Phones that are trained at once on a GPU, each with weights of its own; by default as many as fit into 2 GiB, up
+    to 64. On the processor, which is faster with one after another, a number tries the same code. A resumed run keeps
+    it."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
     """Most phones in one Flower message; by default the round is split evenly over hosts."""
     hosts_per_worker: Annotated[int, Ge(1)] = 4
