@@ -32,6 +32,7 @@ from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 from typefleet.errors import ConfigError, MachineError, expected
 
+_PROBE_RATE = 1000.0  # so large that no digit of a gradient is lost beside the weights
 _SMALLEST = 1e-37  # a probability that underflows counts as this, as in `local_training`
 
 
@@ -80,7 +81,7 @@ class BatchedTrainer:
         rng = generator(0, "weights of a probe")
         weights = [rng.normal(0, 0.3, dims).astype(np.float32) for dims in self.shape.weight_shapes().values()]
         phones = [probe(self.shape, self.group.rows)] * self.group.phones
-        found = {result.update.tobytes() for result in self.train_together(self.load(weights), phones, 0.5)}
+        found = {result.update.tobytes() for result in self.train_together(self.load(weights), phones, _PROBE_RATE)}
         if len(found) > 1:
             with_one = "the same bits in every place of a group (--engine.phones-at-a-time 1, or --engine.device cpu)"
             raise MachineError(expected("phones trained at once", with_one, f"{len(found)} different ones"))

@@ -18,13 +18,12 @@ from client_model.learning.language_model import model_shape
 from client_model.learning.local_training import LocalTrainer
 from client_model.learning.padded_batches import Group
 from client_model.metrics.keystrokes import keystroke_table
-from client_model.text.vocabulary import FIRST_WORD
 from tests.client_model.learning.test_local_training import make_phone, some_weights
 from tests.doors import toy_cell
 from typefleet.errors import ConfigError, MachineError
 
 STATED_ERROR = 1e-5  # docs/engine.md, "GPUs"
-T, V, ROWS, PHONES = 3, 61, 6, 3
+T, V, ROWS, PHONES = 4, 61, 6, 3
 RATE = 0.7
 ODD, EVEN = (7, 15), (16, 48)  # embedding and units; a processor's vectors are of 16 numbers
 CELLS = {
