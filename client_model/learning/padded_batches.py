@@ -22,8 +22,8 @@ _VECTOR = 16  # float32 numbers of the widest registers of a processor
 _BYTES = 4  # of a float32, and of an int32
 _MEMORY_BYTES = 2 << 30  # of all phones at a time, by default
 _MOST_PHONES = 64  # by default: products of more fill no accelerator better
-_COPIES_OF_WEIGHTS = 6  # before and after a step, two of the gradients, the update, what is being added
-_COPIES_OF_ACTIVATIONS = 10  # of each column of a cell's products: what is kept for the backward pass, its gradients
+_COPIES_OF_WEIGHTS = 4  # before and after a step, their gradients, and what is added up to them or is the update
+_COPIES_OF_ACTIVATIONS = 4  # of each column of a cell's products: what the backward pass reads, and its gradients
 
 
 @dataclass(frozen=True)
