@@ -47,7 +47,8 @@ def compare(cell: str, phones: int, repeats: int) -> dict[str, object]:
     if cell == "transformer":
         shape = replace(shape, units=672)  # a multiple of its heads
     before = peak_rss_bytes()
-    one, many = LocalTrainer(shape, _BOUND), BatchedTrainer(shape, _BOUND, Group(phones, BATCH, "cpu"))
+    one = LocalTrainer(shape, _BOUND)
+    many = BatchedTrainer(one, _BOUND, Group(phones, BATCH, "cpu"))
     many.warm_up()
     grown = peak_rss_bytes() - before
     received = many.load(initial_weights(shape, 0))
@@ -56,14 +57,14 @@ def compare(cell: str, phones: int, repeats: int) -> dict[str, object]:
         ("even", [phone(SENTENCES, TOKENS)] * phones),
         ("ragged", [ragged(seed) for seed in range(phones)]),
     ):
-        alone = [one.train(received, batches, LEARNING_RATE) for batches in work]
+        alone = [one.train(received.to_score, batches, LEARNING_RATE) for batches in work]
         errors = [
             float(np.linalg.norm(a.update - b.update) / np.linalg.norm(a.update))
             for a, b in zip(alone, many.train_together(received, work, LEARNING_RATE), strict=True)
         ]
         taken = [
             (
-                _processor_ms(lambda: [one.train(received, batches, LEARNING_RATE) for batches in work]),  # noqa: B023
+                _processor_ms(lambda: [one.train(received.to_score, batches, LEARNING_RATE) for batches in work]),  # noqa: B023
                 _processor_ms(lambda: many.train_together(received, work, LEARNING_RATE)),  # noqa: B023
             )
             for _ in range(repeats)

@@ -15,6 +15,7 @@ Symbols: P phones, N = T B places of a batch, step after step, V words, D embedd
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,10 +24,9 @@ from numpy.typing import NDArray
 from client_model.keyed_random import generator
 from client_model.learning.cells.base import Tensor
 from client_model.learning.cells.packed import passes_of
-from client_model.learning.language_model import ModelShape, Weights, cell_weights
-from client_model.learning.local_training import LocalTrainer
+from client_model.learning.language_model import Weights, cell_weights
 from client_model.learning.padded_batches import Group, PaddedBatches, padded, probe
-from client_model.learning.trainers import LocalResult
+from client_model.learning.trainers import LocalResult, Received, Trainer
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
@@ -36,22 +36,28 @@ _PROBE_RATE = 1000.0  # so large that no digit of a gradient is lost beside the 
 _SMALLEST = 1e-37  # a probability that underflows counts as this, as in `local_training`
 
 
+class _Received(NamedTuple):
+    to_train: list[Tensor]  # [...] each, in order
+    to_score: Received
+
+
 class BatchedTrainer:
     """The traced functions for one model shape and group; make one per process and keep it.
 
-    Scoring is `local_training`'s, on the processor.
+    Scoring is another kernel's, on the processor.
 
     Args:
-        shape: of the model.
+        scorer: of the same model; it does not train.
         max_gradient_norm: L2 norm that a step's longer gradient of a phone is scaled down to; 0 for no bound.
         group: what is trained at once, and where.
     """
 
-    def __init__(self, shape: ModelShape, max_gradient_norm: float, group: Group) -> None:
+    def __init__(self, scorer: Trainer, max_gradient_norm: float, group: Group) -> None:
+        shape = scorer.shape
         self.shape, self.group = shape, group
         self.phones_at_a_time = group.phones
         self._max_gradient_norm, self._device = max_gradient_norm, f"/{group.device.upper()}:0"
-        self._scorer = LocalTrainer(shape, max_gradient_norm)
+        self._scorer = scorer
         self._passes = passes_of(shape.cell, shape.cell_sizes)
         specs = [tf.TensorSpec(dims, tf.float32) for dims in shape.weight_shapes().values()]
         of_phones = [tf.TensorSpec([group.phones, *spec.shape], tf.float32) for spec in specs]
@@ -86,17 +92,17 @@ class BatchedTrainer:
             with_one = "the same bits in every place of a group (--engine.phones-at-a-time 1, or --engine.device cpu)"
             raise MachineError(expected("phones trained at once", with_one, f"{len(found)} different ones"))
 
-    def load(self, weights: Weights) -> list[Tensor]:
-        """Turn received weights into tensors, once for all phones of a message."""
+    def load(self, weights: Weights) -> _Received:
+        """Received weights as training takes them, and as scoring does; once for all phones of a message."""
         with _on_processor():
-            return self._scorer.load(weights)
+            return _Received([tf.constant(weight) for weight in weights], self._scorer.load(weights))
 
-    def train(self, received: list[Tensor], batches: PackedBatches, learning_rate: float) -> LocalResult:
+    def train(self, received: _Received, batches: PackedBatches, learning_rate: float) -> LocalResult:
         """Run SGD over the batches of one phone; the other places of the group are empty."""
         return self.train_together(received, [batches], learning_rate)[0]
 
     def train_together(
-        self, received: list[Tensor], phones: Sequence[PackedBatches], learning_rate: float
+        self, received: _Received, phones: Sequence[PackedBatches], learning_rate: float
     ) -> list[LocalResult]:
         """Run SGD over the batches of several phones, each from the received weights.
 
@@ -109,25 +115,25 @@ class BatchedTrainer:
         losses = np.zeros(self.group.phones)
         rate = np.float32(learning_rate)
         with tf.device(self._device):
-            weights = self._start(received)
+            weights = self._start(received.to_train)
             for batch in self._steps(given):
                 loss, weights = self._step(weights, *batch, rate)
                 losses += np.asarray(loss)
-            updates = np.asarray(self._updates(weights, received))  # [P, num_weights]
+            updates = np.asarray(self._updates(weights, received.to_train))  # [P, num_weights]
         return [
             LocalResult(updates[place], float(losses[place]), batches.num_tokens)
             for place, batches in enumerate(phones)
         ]
 
-    def score(self, received: list[Tensor], batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
+    def score(self, received: _Received, batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
         """Predict every token of the batches; nothing is trained."""
         with _on_processor():
-            return self._scorer.score(received, batches, table)
+            return self._scorer.score(received.to_score, batches, table)
 
-    def token_losses(self, received: list[Tensor], batches: PackedBatches) -> NDArray[np.float32]:
+    def token_losses(self, received: _Received, batches: PackedBatches) -> NDArray[np.float32]:
         """Cross-entropy of every token of the batches, in nats: float32 [tokens]."""
         with _on_processor():
-            return self._scorer.token_losses(received, batches)
+            return self._scorer.token_losses(received.to_score, batches)
 
     def _steps(self, given: Sequence[PaddedBatches]) -> Iterator[PaddedBatches]:
         """The first batch of all phones, then the second, and so on; phones that have none any more have an empty one.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.config import Device
 from client_model.keyed_random import generator
 from client_model.learning.cells.base import HandWrittenPasses
 from client_model.learning.language_model import ModelShape
@@ -33,12 +34,12 @@ class Group:
     Attributes:
         phones: P, places for phones; empty ones cost as much as others.
         batch_size: sentences of a batch at most.
-        device: "cpu" or "gpu".
+        device: where.
     """
 
     phones: int
     batch_size: int
-    device: str
+    device: Device
 
     @property
     def rows(self) -> int:

@@ -1,10 +1,12 @@
-"""Settings of the engine: how the work is done, never what comes out."""
+"""Settings of the engine: how the work is done, never what comes out, but for its last bits (`kernel`, `device`)."""
 
 import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
+
+from client_model.config import WantedDevice, WantedKernel
 
 SPACED: Literal["spaced"] = "spaced"
 ALL: Literal["all"] = "all"
@@ -13,7 +15,7 @@ KeepCheckpoints: TypeAlias = Literal["spaced", "all"] | int
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How the work is done; nothing here changes a result."""
+    """How the work is done; nothing here changes a result, but `kernel`, `device`, `phones_at_a_time` its last bits."""
 
     address: str | None = None
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
@@ -22,7 +24,7 @@ class EngineConfig:
     """Join a cluster at an address that is not private, too."""
     workers: Annotated[int | None, Ge(1)] = None
     """Worker processes (Ray actors) on this machine, one thread each; by default one per core."""
-    device: Literal["auto", "cpu", "gpu"] = "cpu"
+    device: WantedDevice = "cpu"
     """Where phones are trained: on the processor one after another, or on a GPU many at once. "auto" takes a GPU if
     TensorFlow sees one on this machine. The last bits of a result depend on it, so a resumed run keeps it. GPUs are
     untried: see docs/engine.md."""
@@ -43,6 +45,10 @@ class EngineConfig:
     """A message without an answer after this many seconds stops the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
+    kernel: WantedKernel = "auto"
+    """What trains and scores phones: native, in C, built at installation where a C compiler is, faster, for cifg,
+    stacked, gru and lstm; or tensorflow. auto: native where it is there. Updates differ by a relative 1e-6, so the same
+    seed gives other bits; a run is resumed with the kernel that it has, unless this names another."""
     export: bool = True
     """Write the files for phones at the end; scripts/export_model.py can do it later."""
     report: bool = True

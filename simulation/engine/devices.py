@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from client_model.config import TrainingConfig
+from client_model.config import Device, TrainingConfig
 from client_model.learning.language_model import ModelShape
 from client_model.learning.padded_batches import Group, phones_that_fit
 from simulation.engine.config import EngineConfig
@@ -38,8 +38,8 @@ def gpus_here() -> int:
     return int(words[-1]) if words[-2:-1] == ["GPUs"] else 0
 
 
-def device_of(config: EngineConfig) -> str:
-    """What trains the phones of a run: "cpu" or "gpu"; on clusters no GPU is looked for."""
+def device_of(config: EngineConfig) -> Device:
+    """What trains the phones of a run; on clusters no GPU is looked for."""
     if config.device != "auto":
         return config.device
     return "gpu" if config.address is None and gpus_here() else "cpu"

@@ -26,6 +26,12 @@ STATED_ERROR = 1e-5  # docs/engine.md, "GPUs"
 T, V, ROWS, PHONES = 4, 61, 6, 3
 RATE = 0.7
 ODD, EVEN = (7, 15), (16, 48)  # embedding and units; a processor's vectors are of 16 numbers
+
+
+def batched(shape, bound, group):
+    return BatchedTrainer(LocalTrainer(shape, bound), bound, group)
+
+
 CELLS = {
     "cifg": (Cifg(), ODD, 0.3),
     "cifg without a bound": (Cifg(), EVEN, 0.0),
@@ -63,7 +69,7 @@ POOL = [phone(name) for name in RAGGED]
 @pytest.fixture(scope="module", params=CELLS)
 def trainer(request):
     cell, widths, bound = CELLS[request.param]
-    made = BatchedTrainer(shape_with(cell, widths), bound, Group(PHONES, ROWS, "cpu"))
+    made = batched(shape_with(cell, widths), bound, Group(PHONES, ROWS, "cpu"))
     made.warm_up()
     return made
 
@@ -79,7 +85,7 @@ def test_updates_are_those_of_one_phone_after_another(trainer, alone):
     received, found = alone
     one_by_one = LocalTrainer(trainer.shape, trainer._max_gradient_norm)
     for batches, result in zip(POOL, found, strict=True):
-        expected = one_by_one.train(received, batches, RATE)
+        expected = one_by_one.train(received.to_score, batches, RATE)
         assert np.linalg.norm(result.update - expected.update) < STATED_ERROR * np.linalg.norm(expected.update)
         assert result.loss_sum == pytest.approx(expected.loss_sum, rel=STATED_ERROR)
         assert result.num_tokens == expected.num_tokens
@@ -112,23 +118,23 @@ def test_a_phone_that_has_no_more_batches_keeps_weights_with_which_nothing_can_b
 
 def test_bits_that_depend_on_the_place_are_found_before_the_first_phone(monkeypatch):
     monkeypatch.setattr(gated, "column_sums", lambda x: tf.reduce_sum(x, 0))  # see its docstring
-    made = BatchedTrainer(shape_with(Cifg()), 0.0, Group(PHONES, 60, "cpu"))
+    made = batched(shape_with(Cifg()), 0.0, Group(PHONES, 60, "cpu"))
     with pytest.raises(MachineError, match=r"phones-at-a-time 1.*found [23] different ones"):
         made.warm_up()
 
 
 def test_scoring_is_that_of_the_kernel_of_one_phone():
     shape = shape_with(Cifg())
-    made, one_by_one = BatchedTrainer(shape, 0.3, Group(2, ROWS, "cpu")), LocalTrainer(shape, 0.3)
+    made, one_by_one = batched(shape, 0.3, Group(2, ROWS, "cpu")), LocalTrainer(shape, 0.3)
     received = made.load(some_weights(shape))
     table = keystroke_table(tuple(f"w{number}" for number in range(V)))
-    expected = one_by_one.score(received, POOL[3], table)
+    expected = one_by_one.score(received.to_score, POOL[3], table)
     for found, column in zip(made.score(received, POOL[3], table), expected, strict=True):
         np.testing.assert_array_equal(found, column)
     np.testing.assert_array_equal(made.token_losses(received, POOL[3]), expected.loss)
 
 
 def test_more_phones_than_places_are_refused():
-    made = BatchedTrainer(shape_with(Cifg()), 0.3, Group(2, ROWS, "cpu"))
+    made = batched(shape_with(Cifg()), 0.3, Group(2, ROWS, "cpu"))
     with pytest.raises(ConfigError, match="2 at most, found 3"):
         made.train_together(made.load(some_weights(made.shape)), POOL[:3], RATE)
