@@ -35,6 +35,8 @@ Kernel = Literal["native", "tensorflow"]  # what trains phones: C, built at inst
 WantedKernel = Literal["auto", "native", "tensorflow"]
 NATIVE: Kernel = "native"
 TENSORFLOW: Kernel = "tensorflow"
+Device = Literal["cpu", "gpu"]  # where phones are trained
+WantedDevice = Literal["auto", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def _start(
         accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
         if not resume:
             require_admission(accepted)
-    with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
+    with nullcontext(engine) if engine is not None else Engine(accepted.config.engine) as used:
         if accepted.forgotten.life or not (resume and _is_finished(config)):
             used.start()
         with step("loading TensorFlow, counting the vocabulary"):

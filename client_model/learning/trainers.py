@@ -6,7 +6,8 @@ those of another: float32 sums are taken in another order.
 TensorFlow is imported where it is used: it takes seconds.
 """
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
 from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape, Weights
 from client_model.learning.native.available import has_cell, is_built, is_fast
+from client_model.learning.padded_batches import Group
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
@@ -52,6 +54,18 @@ class Trainer(Protocol):
         """Cross-entropy of every token of the batches, in nats: float32 [tokens]."""
 
 
+@runtime_checkable
+class GroupTrainer(Trainer, Protocol):
+    """One that trains several phones at once, each with weights of its own."""
+
+    phones_at_a_time: int
+
+    def train_together(
+        self, received: Received, phones: Sequence[PackedBatches], learning_rate: float
+    ) -> list[LocalResult]:
+        """As `train`, for as many phones as it trains at once, or fewer; the others change no bit of a result."""
+
+
 class NoKernelError(MachineError):
     """A machine has not the kernel that a run trains with; to ask it again is no use."""
 
@@ -75,17 +89,29 @@ def chosen_kernel(wanted: WantedKernel, cell: Cell) -> Kernel:
     return wanted
 
 
-def make_trainer(shape: ModelShape, max_gradient_norm: float = 0.0, kernel: Kernel = TENSORFLOW) -> Trainer:
+def make_trainer(
+    shape: ModelShape, max_gradient_norm: float = 0.0, kernel: Kernel = TENSORFLOW, group: Group | None = None
+) -> Trainer:
     """A trainer for a model; make one per process and keep it.
 
     Args:
         shape: of the model.
         max_gradient_norm: L2 norm that a step's longer gradient is scaled down to; 0 for no bound.
         kernel: that does the work, see `chosen_kernel`.
+        group: what is trained at once, by a `GroupTrainer`; the kernel only scores then. None: one phone after another.
 
     Raises:
         NoKernelError: it was not built on this machine.
     """
+    trainer = _of_one_phone(shape, max_gradient_norm, kernel)
+    if group is None:
+        return trainer
+    from client_model.learning.batched_training import BatchedTrainer
+
+    return BatchedTrainer(trainer, max_gradient_norm, group)
+
+
+def _of_one_phone(shape: ModelShape, max_gradient_norm: float, kernel: Kernel) -> Trainer:
     if kernel == NATIVE:
         if not is_built():
             what = "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it"

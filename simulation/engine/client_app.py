@@ -1,6 +1,6 @@
 """The Flower ClientApp: a host that trains or evaluates the phones named in a message.
 
-A host is not a phone. It receives the weights once, trains its phones one after another from them,
+A host is not a phone. It receives the weights once, trains its phones from them, one after another or several at once,
 clips each update, and answers with one exact sum (`server_strategy.update_sum`). A phone whose
 training raises, or whose update is not finite, is left out and named; it does not spoil the sum.
 
@@ -10,27 +10,28 @@ and would be traced anew each time.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client_model.learning.accelerator import leave_gpus_alone, use_gpu
 from client_model.learning.local_training import limit_threads
-from client_model.learning.trainers import LocalResult
 from client_model.metrics.table import stacked
 from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum
+from simulation.engine.host_task import HostTask
 from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.noised_phones import noised_phones_of
+from simulation.engine.phone_groups import trained_phones
 from simulation.engine.phone_host import PhoneHost, host_for
 from simulation.engine.phone_steps import masks_of, take_steps
 from simulation.engine.profile import HostClock
 from simulation.engine.shard import ToldShard
 from simulation.engine.summed_shard import MaskedShard, NoisedRound, SummedShard
-from typefleet.own_parts import calling, kind_and_place
+from typefleet.own_parts import calling
 
 app = ClientApp()
 
@@ -42,6 +43,11 @@ def _open(briefing: Briefing, context: Context) -> PhoneHost:
     """The host that a message is for, on this node."""
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
+        group = HostTask.from_json(briefing.task).group
+        if group is not None and group.device == "gpu":
+            use_gpu()
+        else:
+            leave_gpus_alone()
         limit_threads(1)
         reuse_large_blocks()
         _open_hosts.append(True)
@@ -58,8 +64,7 @@ def train(message: Message, context: Context) -> Message:
     received = host.load(request.arrays.to_numpy_ndarrays())
     shard = _shard(message, request, lambda: _empty_sum(request, host))
     clock.lap("decode")
-    for phone in request.phones.tolist():
-        result = _train_phone(host, received, phone, request, clock)
+    for phone, result in trained_phones(host, received, request, clock):
         shard.add(phone, result, request.update_weight)
         clock.lap("clip_and_sum")
     reply = shard.reply(clock.profile() if request.briefing.profile else None)
@@ -90,28 +95,6 @@ def _empty_sum(request: TrainRequest, host: PhoneHost) -> FixedPointSum:
     layers = [math.prod(sizes) for sizes in shape.weight_shapes().values()]
     by_layer = layers if request.clip_scope == "layer" else None
     return FixedPointSum(shape.num_weights, request.clip_norm, by_layer, request.longest_norm)
-
-
-def _train_phone(
-    host: PhoneHost, received: list[Any], phone: int, request: TrainRequest, clock: HostClock
-) -> LocalResult | str:
-    """The phone's result, or the cause of its failure.
-
-    A failure of the machine is not one of the phone: it is passed on, and the engine repeats the
-    whole message, so that it leaves no mark on the result.
-    """
-    try:
-        batches = host.read(phone, request.server_round, request.opened_s)
-        clock.lap("read")
-        result = host.train(received, batches)
-        clock.lap("train")
-        return result
-    except (MemoryError, OSError):
-        raise
-    except Exception as error:
-        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's out of memory
-            raise
-        return kind_and_place(error)
 
 
 @app.evaluate()

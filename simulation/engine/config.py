@@ -1,4 +1,4 @@
-"""Settings of the engine: how the work is done, never what comes out, but for the last bits of a kernel."""
+"""Settings of the engine: how the work is done, never what comes out, but for its last bits (`kernel`, `device`)."""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
 
-from client_model.config import WantedKernel
+from client_model.config import WantedDevice, WantedKernel
 
 SPACED: Literal["spaced"] = "spaced"
 ALL: Literal["all"] = "all"
@@ -15,7 +15,7 @@ KeepCheckpoints: TypeAlias = Literal["spaced", "all"] | int
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How the work is done; nothing here changes a result, but `kernel` its last bits."""
+    """How the work is done; nothing here changes a result, but `kernel`, `device`, `phones_at_a_time` its last bits."""
 
     address: str | None = None
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
@@ -24,6 +24,14 @@ class EngineConfig:
     """Join a cluster at an address that is not private, too."""
     workers: Annotated[int | None, Ge(1)] = None
     """Worker processes (Ray actors) on this machine, one thread each; by default one per core."""
+    device: WantedDevice = "cpu"
+    """Where phones are trained: on the processor one after another, or on a GPU many at once. "auto" takes a GPU if
+    TensorFlow sees one on this machine. The last bits of a result depend on it, so a resumed run keeps it. GPUs are
+    untried: see docs/engine.md."""
+    phones_at_a_time: Annotated[int | None, Ge(1)] = None
+    """Phones that are trained at once on a GPU, each with weights of its own; by default as many as fit into 2 GiB, up
+    to 64. On the processor, which is faster with one after another, a number tries the same code. A resumed run keeps
+    it."""
     devices_per_message: Annotated[int | None, Ge(1)] = None
     """Most phones in one Flower message; by default the round is split evenly over hosts, in messages of at most about
     a thousand."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from client_model.quiet import native_messages_aside, quick_imports
 from simulation.engine.config import EngineConfig
+from simulation.engine.devices import gpu_share, gpus_for
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
 from simulation.engine.fork_server import ForkServer, can_be_forked, import_early
 from simulation.engine.ray_folder import RayFolder
@@ -169,7 +170,8 @@ class Engine:
             if self._closing:  # looked at last, since `end_soon` sets it first
                 return False
             with self._watch.listening():
-                grid.serve(workers, self.config.hosts_per_worker)
+                share = gpu_share(workers, gpus_for(self.config))
+                grid.serve(workers, self.config.hosts_per_worker, share)
             return grid.start_again
         finally:
             dead = None if self._closing else _what_is_dead()

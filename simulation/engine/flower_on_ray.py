@@ -54,8 +54,13 @@ class EngineGrid(Grid):
         self._grid: Grid | None = None
         self._post = Post()
 
-    def serve(self, workers: int, hosts_per_worker: int) -> None:
+    def serve(self, workers: int, hosts_per_worker: int, gpu_share: float = 0.0) -> None:
         """One life of Flower on a Ray that runs; returns when the grid is released.
+
+        Args:
+            workers: processes.
+            hosts_per_worker: Flower's nodes, of each.
+            gpu_share: what each worker has of a GPU.
 
         Raises:
             RuntimeError: Flower's backend died.
@@ -75,7 +80,7 @@ class EngineGrid(Grid):
                 num_supernodes=workers * hosts_per_worker,
                 backend_config={
                     # A dead actor is restarted; `exchange` repeats its message.
-                    "client_resources": {"num_cpus": 1, "num_gpus": 0.0, "max_restarts": -1},
+                    "client_resources": {"num_cpus": 1, "num_gpus": gpu_share, "max_restarts": -1},
                 },
             )
 

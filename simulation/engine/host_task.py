@@ -11,6 +11,7 @@ from client_model.config import TENSORFLOW, DataConfig, Kernel, TrainingConfig
 from client_model.learning.cells.base import Cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape
+from client_model.learning.padded_batches import Group
 from client_model.metrics.metric import Metric
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.formats.door import FORMATS
@@ -41,8 +42,15 @@ class HostTask:
     """How a node on another machine reads its own copy of the text; its path is a name. None: it cannot."""
     copy: str = ""
     """Name of a copy of the tokenised text in the caches of machines that do not see its folder (`text_copies`)."""
+    group: Group | None = None
+    """Phones that are trained at once, and where. None: one after another, on the processor."""
     handed_in: HandedIn = field(default_factory=dict)
     """Parts that a host cannot find by name: `cell`, and `metrics` (a sequence of them)."""
+
+    @property
+    def on_processor(self) -> "HostTask":
+        """The same with phones one after another on the processor, for a process that is no worker."""
+        return replace(self, group=None)
 
     @cached_property
     def metrics(self) -> MetricTable:
@@ -69,6 +77,7 @@ class HostTask:
                 "kernel": self.kernel,
                 "text": None if self.text is None else _text_to_json(self.text),
                 "copy": self.copy,
+                "group": None if self.group is None else asdict(self.group),
                 "handed_in": to_texts(self.handed_in),
             },
             sort_keys=True,
@@ -96,6 +105,7 @@ class HostTask:
             kernel=d["kernel"],
             text=None if d["text"] is None else _text_from_json(d["text"]),
             copy=d["copy"],
+            group=None if d["group"] is None else Group(**d["group"]),
             handed_in=handed_in,
         )
 

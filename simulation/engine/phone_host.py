@@ -1,4 +1,4 @@
-"""A host: trains and scores simulated phones, one after another.
+"""A host: trains and scores simulated phones, one after another or several at once.
 
 It keeps the opened population, the vocabulary table and the traced model of the last tasks it saw,
 so that text is opened and the model traced once per worker, not once per message.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from client_model.learning.language_model import Weights
-from client_model.learning.trainers import LocalResult, Received, make_trainer
+from client_model.learning.trainers import GroupTrainer, LocalResult, Received, make_trainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Counts
 from client_model.metrics.scored_tokens import ScoredTokens, TokenScores, spelled_lookup
@@ -21,7 +21,7 @@ from simulation.engine.node_text import NOTHING_TOLD, OwnText, population_here
 
 
 class PhoneHost:
-    """Trains and scores phones one after another."""
+    """Trains and scores phones."""
 
     def __init__(self, task: HostTask, own: OwnText = NOTHING_TOLD, text_key: bytes = b"") -> None:
         self.task = task
@@ -30,8 +30,13 @@ class PhoneHost:
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
         self.keystrokes = keystroke_table(vocabulary.tokens)
-        self.trainer = make_trainer(task.shape, task.training.max_gradient_norm, task.kernel)
+        self.trainer = make_trainer(task.shape, task.training.max_gradient_norm, task.kernel, task.group)
         self.trainer.warm_up()
+
+    @property
+    def phones_at_a_time(self) -> int:
+        """Phones that it trains at once."""
+        return self.trainer.phones_at_a_time if isinstance(self.trainer, GroupTrainer) else 1
 
     def load(self, weights: Weights) -> Received:
         """Weights as the trainer takes them, once for all phones of a message."""
@@ -59,6 +64,12 @@ class PhoneHost:
     def train(self, received: Received, batches: PackedBatches) -> LocalResult:
         """One phone's training, from the received weights."""
         return self.trainer.train(received, batches, self.task.training.learning_rate)
+
+    def train_together(self, received: Received, phones: Sequence[PackedBatches]) -> list[LocalResult]:
+        """The training of at most `phones_at_a_time` phones, from the received weights."""
+        if isinstance(self.trainer, GroupTrainer):
+            return self.trainer.train_together(received, phones, self.task.training.learning_rate)
+        return [self.train(received, batches) for batches in phones]
 
     def score(self, received: Received, phones: Sequence[int]) -> list[Counts]:
         """The counts of several held-out phones, computed together; one entry per phone."""

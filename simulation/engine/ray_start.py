@@ -19,6 +19,7 @@ import ray
 from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
 from simulation.engine.clusters import check_cluster, loopback_as_given
 from simulation.engine.config import EngineConfig
+from simulation.engine.devices import gpus_for
 from simulation.engine.failures import EngineError
 from simulation.engine.fork_server import ForkServer
 from simulation.engine.ray_folder import RayFolder
@@ -61,6 +62,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
         settings = {
             "address": "local",
             "num_cpus": config.workers_here,
+            "num_gpus": gpus_for(config),
             "include_dashboard": False,
             "_node_ip_address": "127.0.0.1",  # nobody beyond this machine may reach it: Ray runs what it is sent
         }

@@ -30,6 +30,7 @@ from server_strategy.privacy.planning import make_privacy_plan
 from simulation.clock import first_day_s
 from simulation.config import RunConfig
 from simulation.engine.clusters import check_network
+from simulation.engine.devices import check_device, device_of
 from simulation.parts import Parts
 from simulation.run.directory import RunDirectory, check_output_dir
 from simulation.run.earlier_runs import run_of
@@ -97,6 +98,9 @@ def accept_input(
     """
     if config.engine.address is not None:
         check_network(config.engine.address, config.engine.trust_network)
+    if of_run is None:
+        check_device(config.engine)
+        config = replace(config, engine=replace(config.engine, device=device_of(config.engine)))
     config, parts = with_named_cell(config, parts or Parts())
     config = with_kernel(config, parts, config.output_dir if resume else of_run)
     metrics = _metrics(config, parts)

@@ -60,7 +60,7 @@ def train_in_one_place(
 
 def counted(prepared: Prepared, weights: Weights) -> list[Counts]:
     """What is counted on each of the people who are measured outside the rounds, in their order."""
-    host = PhoneHost(prepared.task)
+    host = PhoneHost(prepared.task.on_processor)
     with step("scoring the people held out"):
         return host.score(host.load(weights), prepared.people_to_score.tolist())
 

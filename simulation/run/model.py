@@ -16,6 +16,7 @@ from client_model.text.formats.door import FORMATS
 from client_model.text.population import PopulationSpec
 from client_model.text.vocabulary import FIRST_WORD, Vocabulary
 from simulation.config import RunConfig
+from simulation.engine.devices import group_of
 from simulation.engine.host_task import HostTask
 from simulation.parts import Parts
 from typefleet.doors import KindSettings, chosen
@@ -77,6 +78,7 @@ def host_task(
         cell_settings=chosen(config.model, "cell")[1] if by_name else KindSettings(),
         kernel=chosen_kernel(config.engine.kernel, shape.cell),
         text=text_elsewhere(config, parts),
+        group=group_of(config.engine, shape, config.training, config.cohort.goal),
         handed_in=handed_in,
     )
     task.to_json()

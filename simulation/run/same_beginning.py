@@ -1,6 +1,8 @@
 """What a run began with, and has to have again when it goes on: settings, text, parts and the key of its noise."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from simulation.storage.deletion_log import found_gone
 from typefleet.errors import ConfigError, expected
 
 NOISE_HERE = "noise_key_check"  # among what a run began with: digest of the key that its secret gives in its place
+_GROUP = "group"  # of a fingerprint: phones that are trained at once, and where; absent where they are not
 
 
 def require_nothing_released(prepared: Prepared, directory: RunDirectory) -> None:
@@ -61,6 +64,9 @@ def require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path)
     given, missed = (found["parts"] or "none" for found in (now, {"parts": {}, **then}))
     if given != missed:
         raise ConfigError(expected(f"--resume: {root}", f"the parts that it began with handed in, {missed}", given))
+    if now.get(_GROUP) != then.get(_GROUP):
+        as_then = "--engine.device and --engine.phones-at-a-time as it began, since bits depend on them:"
+        raise ConfigError(expected(f"--resume: {root}", f"{as_then} {_said(then)}", _said(now)))
     if now != then:
         what = f"the settings, the text and the trace that {root} began with"
         raise ConfigError(expected("--resume", what, "others"))
@@ -69,7 +75,7 @@ def require_same_beginning(then: dict[str, Any], prepared: Prepared, root: Path)
 def fingerprint(prepared: Prepared) -> dict[str, Any]:
     """Everything that may change a result: the settings, the text, the vocabulary."""
     settings = result_settings(prepared.config)
-    folder = prepared.task.population.cache_folder
+    folder, group = prepared.task.population.cache_folder, prepared.task.group
     return {
         "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
         "text": None if folder is None else Path(folder).name,  # named by the file's content
@@ -78,4 +84,10 @@ def fingerprint(prepared: Prepared) -> dict[str, Any]:
         "metrics": [repr(metric) for metric in prepared.metrics.metrics],
         "parts": prepared.parts.described(),
         "vocabulary": hashlib.sha256(prepared.task.vocabulary.encode()).hexdigest(),
+        **({} if group is None else {_GROUP: asdict(group)}),
     }
+
+
+def _said(fingerprint: Mapping[str, Any]) -> str:
+    group = fingerprint.get(_GROUP)
+    return "one phone after another" if group is None else f"{group['phones']} phones at a time on a {group['device']}"

@@ -319,6 +319,8 @@ def table(files: Path) -> dict[str, Try]:
         "engine.address": Try("auto", ReadIn("simulation/engine/ray_start.py")),
         "engine.trust_network": Try(True, ReadIn("simulation/engine/ray_start.py")),
         "engine.workers": Try(3, ReadIn("simulation/engine/config.py")),
+        "engine.device": Try("auto", ReadIn("simulation/engine/devices.py")),
+        "engine.phones_at_a_time": Try(2, ReadIn("simulation/engine/devices.py")),
         "engine.devices_per_message": Try(1, ReadIn("simulation/run/strategy.py")),
         "engine.hosts_per_worker": Try(2, ReadIn("simulation/engine/engine.py")),
         "engine.checkpoint_every_rounds": Try(2, ReadIn("simulation/runner.py")),

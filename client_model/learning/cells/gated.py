@@ -35,6 +35,15 @@ def through_tanh(y: Tensor, dy: Tensor) -> Tensor:
     return tf.raw_ops.TanhGrad(y=y, dy=dy)
 
 
+def column_sums(x: Tensor) -> Tensor:
+    """[width], of [n, width].
+
+    As a product, which is as fast as `reduce_sum`: of several phones at once that one adds in an order that depends on
+    where a phone stands among them, unless the width is a multiple of 16.
+    """
+    return tf.linalg.matvec(x, tf.ones([tf.shape(x)[0]]), transpose_a=True)
+
+
 def transposed(matrix: Tensor) -> Tensor:
     """[columns, rows] as a tensor of its own: products of a few rows with it are faster than with `transpose_b`.
 
@@ -102,6 +111,6 @@ def gradients(
     return d_x, {
         "input_kernel": tf.matmul(trace.x, dz, transpose_a=True),  # [D, G U]
         "recurrent_kernel": d_recurrent,
-        "gate_bias": tf.reduce_sum(dz, 0),
+        "gate_bias": column_sums(dz),
         "projection": d_projection,
     }

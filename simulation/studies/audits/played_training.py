@@ -43,7 +43,7 @@ class PlayedTraining:
         prepared = subject.prepared
         self.subject, self.prepared, self.shape = subject, prepared, prepared.shape
         self.start = flatten(starting_weights(prepared.start, prepared.config, prepared.shape))
-        self.host = PhoneHost(prepared.task)
+        self.host = PhoneHost(prepared.task.on_processor)
         self._population = population
         self._lookup = prepared.vocabulary.lookup_table(population.lexicon)
 

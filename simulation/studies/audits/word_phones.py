@@ -99,7 +99,7 @@ def trained(
 
     limit_threads(1)  # the same bits on any number of cores
     prepared = subject.prepared
-    host = PhoneHost(prepared.task)
+    host = PhoneHost(prepared.task.on_processor)
     received = host.load(starting_weights(prepared.start, prepared.config, prepared.shape))
     written = np.zeros((len(phones), prepared.shape.vocabulary_size), np.bool_)
     sentences: list[Written] = []

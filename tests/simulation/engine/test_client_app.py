@@ -29,7 +29,7 @@ def tensorflow_is_at_work(monkeypatch):
     monkeypatch.setattr(client_app, "_open_hosts", [True])
 
 
-def message(kind, phones, seed=0, **config):
+def message(kind, phones, seed=0, group=None, **config):
     task = HostTask(
         population=PopulationSpec(seed, 40),
         vocabulary=WORDS.to_text(),
@@ -37,6 +37,7 @@ def message(kind, phones, seed=0, **config):
         training=TrainingConfig(max_sequences=5),
         evaluation_sequences=4,
         seed=seed,
+        group=group,
     )
     names = SHAPE.weight_shapes()
     arrays = ArrayRecord({n: Array(w) for n, w in zip(names, initial_weights(SHAPE, 0), strict=True)})

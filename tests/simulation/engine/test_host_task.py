@@ -9,6 +9,7 @@ from client_model.config import DataConfig, ModelConfig, TrainingConfig
 from client_model.learning.cells.door import CELLS
 from client_model.learning.cells.lstm import Lstm
 from client_model.learning.language_model import ModelShape, model_shape
+from client_model.learning.padded_batches import Group
 from client_model.text.kept_text import Limits
 from client_model.text.population import PeopleSplit, PopulationSpec
 from simulation.engine.host_task import HostTask
@@ -27,12 +28,13 @@ def test_a_task_travels_as_text_and_its_cell_by_name():
         evaluation_sequences=4,
         seed=7,
         text=DataConfig(path=Path("m.jsonl"), redact="mask", phone_regions=("FR", "SG"), purpose="spelling"),
+        group=Group(3, 16, "gpu"),
     )
     text = task.to_json()
     again = HostTask.from_json(text)
     assert again.shape == task.shape and again.shape.weight_shapes() == task.shape.weight_shapes()
     assert (again.population, again.training, again.seed) == (task.population, task.training, 7)
-    assert again.text == task.text
+    assert again.text == task.text and again.group == task.group and again.on_processor.group is None
     assert again.to_json() == text  # hosts are kept by it
     assert json.loads(text)["cell"] == "lstm" and json.loads(text)["handed_in"] == {}
 

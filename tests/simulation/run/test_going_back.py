@@ -57,7 +57,7 @@ def _no_training(monkeypatch):
 
 def spare_work(patch):
     """No training, and a statement at the end alone instead of one after each round."""
-    patch.setattr("simulation.engine.client_app._train_phone", made_up)
+    patch.setattr("simulation.engine.client_app.trained_phones", made_up)
     patch.setattr("simulation.runner.write_outcome", lambda run: None)
 
 
