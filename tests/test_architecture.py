@@ -96,6 +96,7 @@ BASE = {
         "simulation.processes",
         "simulation.run_arguments",
         "simulation.signals",
+        "simulation.start_up",
         "simulation.subcommands",
         "simulation.steps",
         "simulation.tables",

@@ -21,6 +21,7 @@ from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum
+from simulation import start_up
 from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.noised_phones import noised_phones_of
@@ -39,12 +40,13 @@ _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow'
 
 def _open(briefing: Briefing, context: Context) -> PhoneHost:
     """The host that a message is for, on this node."""
+    start_up.since_the_process_began("start", "Ray's program for workers")
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
         limit_threads(1)
         reuse_large_blocks()
         _open_hosts.append(True)
-    with calling("a host", "to be set up"):
+    with calling("a host", "to be set up"), start_up.first("prepare", "text and model"):
         return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)
 
 
@@ -57,10 +59,11 @@ def train(message: Message, context: Context) -> Message:
     received = host.load(request.arrays.to_numpy_ndarrays())
     shard = _shard(message, request, lambda: _empty_sum(request, host))
     clock.lap("decode")
-    for phone in request.phones.tolist():
-        result = _train_phone(host, received, phone, request, clock)
-        shard.add(phone, result, request.update_weight)
-        clock.lap("clip_and_sum")
+    with start_up.first("phones", "trains phones"):
+        for phone in request.phones.tolist():
+            result = _train_phone(host, received, phone, request, clock)
+            shard.add(phone, result, request.update_weight)
+            clock.lap("clip_and_sum")
     reply = shard.reply(clock.profile() if request.briefing.profile else None)
     return Message(reply.to_content(), reply_to=message)
 
@@ -123,6 +126,6 @@ def evaluate(message: Message, context: Context) -> Message:
     request = EvaluateRequest.from_content(message.content)
     host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
-    with calling("a host", "phones that can be scored"):
+    with calling("a host", "phones that can be scored"), start_up.first("phones", "scores phones"):
         counts = [own for unit in request.units() for own in host.score(received, unit.tolist())]
     return Message(EvaluateReply(phones=request.phones, counts=stacked(counts)).to_content(), reply_to=message)

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from client_model.quiet import native_messages_aside, quick_imports
+from simulation import start_up
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
 from simulation.engine.fork_server import ForkServer, can_be_forked, import_early
@@ -78,7 +79,7 @@ class Engine:
             return
         if self.config.address is None and can_be_forked():
             self._forks = self._fork_first()
-        with native_messages_aside(), quick_imports():
+        with native_messages_aside(), quick_imports(), start_up.span("import", "Ray"):
             # By itself, and before the thread: two threads must not import the parts of one package.
             from simulation.engine import ray_start  # noqa: F401
 
@@ -90,9 +91,12 @@ class Engine:
 
     def _fork_first(self) -> ForkServer | None:
         """Import what workers need, and fork what they are to be forked from, before this process has threads."""
-        with native_messages_aside():
+        with native_messages_aside(), start_up.span("import", "TensorFlow and Flower"):
             import_early()
-        with suppress(OSError):  # it is said when Ray is started, which needs the same place
+        with (
+            suppress(OSError),
+            start_up.span("start", "the fork server"),
+        ):  # it is said when Ray is started, which needs the same place
             return ForkServer(RayFolder())
         return None
 
@@ -106,9 +110,12 @@ class Engine:
         self.start()
         if self._grid is None or self._closing:
             raise EngineError(expected("the engine", "one that runs", "one that is closed"))
-        self._wait_for_ray()
-        self._grid.wait_until_served()
-        self._wait_for_a_worker()
+        with start_up.span("wait", "for Ray"):
+            self._wait_for_ray()
+        with start_up.span("wait", "for Flower"):
+            self._grid.wait_until_served()
+        with start_up.span("wait", "for a first worker"):
+            self._wait_for_a_worker()
         return body(self._grid)
 
     def end_soon(self) -> None:
@@ -153,14 +160,16 @@ class Engine:
 
         try:
             forks, self._forks = self._forks, None
-            workers = ray_start.start_ray(self.config, forked_by=forks)
+            with start_up.span("start", "Ray", start_up.ENGINE):
+                workers = ray_start.start_ray(self.config, forked_by=forks)
         except EngineError as error:
             self._fail(error)
             return False
         machines = ray_start.machines_alive()
         self._is_ray_up.set()
         try:
-            self._may_serve.wait()
+            with start_up.span("wait", "for the driver's imports", start_up.ENGINE):
+                self._may_serve.wait()
             grid = self._grid
             if grid is None:
                 return False

@@ -33,12 +33,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from client_model.quiet import quick_imports
+from simulation import start_up
 from simulation.engine import fork_client
 from simulation.engine.ray_folder import RayFolder
 from simulation.processes import below, kill
 from simulation.signals import ASKING, WATCHER
 
-_SOCKET, LOG = "forks", "fork_server.log"
+_SOCKET, LOG, _SPANS = "forks", "fork_server.log", "start_up.jsonl"
 _COMMAND = "--python_worker_command="
 _NOT_WORKERS_OWN = "--language="  # read by what would start the worker
 _MOST_DESCRIPTORS = 253  # in one message, as Linux has it
@@ -61,6 +62,7 @@ class ForkServer:
     def __init__(self, folder: RayFolder) -> None:
         self.folder = folder
         self._socket = folder.root / _SOCKET
+        start_up.told_in(folder.root / _SPANS)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self._socket))
             listener.listen(_MOST_WAITING)
@@ -210,7 +212,9 @@ def serve(listener: int, folder: Path, driver: int) -> NoReturn:
     """
     _end_with(driver)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, b"fork-server")  # in `ps`; a worker is given a name of its own
-    import_early()
+    start_up.add_to(folder / _SPANS, start_up.FORKS)
+    with start_up.span("import", "TensorFlow and Flower"):
+        import_early()
     if _has_native_threads():
         sys.exit("what workers need has threads as soon as it is imported, so they are started and not forked")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets workers that have ended
@@ -236,10 +240,11 @@ def _serve_one(asked: socket.socket) -> None:
                 os.close(one)
             return
         server = os.getpid()
-        if not os.fork():
-            asked.close()
-            client.close()
-            _never_returns(lambda: _work(wanted, descriptors, server))
+        with start_up.span("start", "forks a worker"):
+            if not os.fork():
+                asked.close()
+                client.close()
+                _never_returns(lambda: _work(wanted, descriptors, server))
         for one in descriptors:
             os.close(one)
         with suppress(OSError):  # the client has been ended
@@ -259,6 +264,7 @@ def _read(client: socket.socket, descriptors: list[int]) -> dict[str, Any]:
 
 def _work(wanted: dict[str, Any], descriptors: list[int], server: int) -> None:
     """Be the worker process that somebody wants: Ray's own program, with what a process of its own would have."""
+    start_up.in_a_fork()
     _end_with(server)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for place, one in enumerate(descriptors[:3]):

@@ -41,6 +41,7 @@ WORKER = """
 import json, os, random, signal, ssl, sys, time, uuid
 import numpy as np
 from pathlib import Path
+from simulation import start_up
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 drawn = [random.random(), ssl.RAND_bytes(8).hex(), uuid.uuid4().hex, np.random.random(), os.urandom(8).hex()]
 drawn.append(X25519PrivateKey.generate().private_bytes_raw().hex())
@@ -52,6 +53,8 @@ print(json.dumps({
     "open": [os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.exists()],
 }), flush=True)
 print("said", file=sys.stderr)
+time.sleep(0.01)
+start_up.since_the_process_began("start", "Ray's program for workers")
 if "--stay" in sys.argv:
     time.sleep(600)
 sys.exit(3)
@@ -145,6 +148,9 @@ def test_a_forked_worker_is_as_if_it_had_been_started_and_shares_no_randomness(d
     wait_until(lambda: not driver.server.children(), "workers that have said all to end")
     assert driver.server.status() != psutil.STATUS_ZOMBIE
     assert driver.folder.stat().st_mode & 0o777 == 0o700
+    spans = [json.loads(line) for line in (driver.folder / "start_up.jsonl").read_text().splitlines()]
+    assert {f"worker {one['id']}" for one, _ in told} == {span["who"] for span in spans} - {"fork server"}
+    assert (driver.folder / "start_up.jsonl").stat().st_mode & 0o077 == 0 or driver.folder.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("how", ["server", "driver", "end"])
