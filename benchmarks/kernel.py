@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
-from benchmarks.roofline import TokenCost, bytes_per_token
+from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
@@ -53,7 +53,7 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
     columns, rows = shape.vocabulary_size, int(whole.step_rows[0].sum())
     found = {
         "gemm_gflops": product_gflops(max(repeats // 2, 1)),
-        "stream_gb_s": stream_gb_s(max(repeats // 4, 1)),
+        "stream_gb_s": stream_gb_s(max(repeats // 4, 1), shape.num_weights),
         "softmax_ns": softmax_ns(columns, rows, repeats),
     }
     rates = best_rates(found["gemm_gflops"], found["stream_gb_s"], found["softmax_ns"])
@@ -64,8 +64,8 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
     return found | {
         "products_tokens_per_s": 1 / training["products"],
         "limit_us_per_token": {part: 1e6 * value for part, value in training.items()},
-        "limit_tokens_per_s": 1 / sum(training.values()),
-        "scoring_limit_tokens_per_s": 1 / sum(scoring.values()),
+        "limit_tokens_per_s": 1 / least_seconds(training),
+        "scoring_limit_tokens_per_s": 1 / least_seconds(scoring),
     }
 
 

@@ -57,9 +57,8 @@ class Span:
         used_s = None if used_s is None else float(used_s)
         if not 0 <= began_s <= ended_s < float("inf") or not 0 <= (used_s or 0.0) < float("inf"):
             raise ValueError
-        return Span(
-            *(value[name] for name in ("who", "kind", "what")), began_s=began_s, ended_s=ended_s, processor_s=used_s
-        )
+        told: dict[str, Any] = {name: value[name] for name in ("who", "kind", "what")}
+        return Span(**told, began_s=began_s, ended_s=ended_s, processor_s=used_s)
 
 
 @dataclass
