@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from client_model.keyed_random import generator
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
-from client_model.learning.local_training import LocalTrainer
+from client_model.learning.trainers import make_trainer
 from client_model.text.batches import last_sequences, pack
 from client_model.text.population import Population
 from typefleet.steps import step
@@ -63,7 +63,7 @@ def train_centrally(
     rng = generator(seed, "central training")
     order = np.concatenate([one_pass(sizes, passes, rng) for _ in range(epochs)])
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    trainer, flat = LocalTrainer(shape, max_gradient_norm), flatten(weights)
+    trainer, flat = make_trainer(shape, max_gradient_norm), flatten(weights)
     at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
     with step(name, len(order)) as training:
         for begin in range(0, len(order), at_once):

@@ -17,7 +17,6 @@ automatic differentiation of a plain, padded implementation.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from client_model.learning.cells.base import HandWrittenPasses, Tensor
 from client_model.learning.cells.packed import passes_of
 from client_model.learning.language_model import ModelShape, Weights, cell_weights
+from client_model.learning.trainers import LocalResult
 from client_model.metrics.keystrokes import KeystrokeTable, ranks, word_keystrokes
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
@@ -34,14 +34,6 @@ from typefleet.errors import MachineError, expected
 _SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
 _SURE = 1e-30  # a probability above it has all its digits
 _LOGIT_ROWS = 400  # tokens whose logits are there at a time, in scoring: 16 MB of 10,000 words
-
-
-class LocalResult(NamedTuple):
-    """What one phone's training gives."""
-
-    update: NDArray[np.float32]  # [num_weights], trained minus received weights
-    loss_sum: float  # summed cross-entropy in nats, each batch before its step
-    num_tokens: int
 
 
 def limit_threads(threads: int = 1) -> None:

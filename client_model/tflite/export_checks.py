@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
-from client_model.learning.local_training import LocalTrainer
+from client_model.learning.trainers import make_trainer
 from client_model.metrics.keystrokes import SUGGESTIONS, KeystrokeTable, keystroke_table
 from client_model.metrics.scored_tokens import scored_message
 from client_model.metrics.table import MetricTable, metric_table, sum_counts
@@ -177,7 +177,7 @@ def check_training(
     inputs, targets, batches = _training_batch(shape, sentences)
     interpreter = open_interpreter(file)
     train, save = interpreter.get_signature_runner("train"), interpreter.get_signature_runner("save")
-    trainer, trained = LocalTrainer(shape, max_gradient_norm), flatten(weights)
+    trainer, trained = make_trainer(shape, max_gradient_norm), flatten(weights)
     rate = np.array([_TRAINING_RATE], np.float32)
     for _ in range(_TRAINING_STEPS):
         found = float(train(inputs=inputs, targets=targets, learning_rate=rate)["loss"][0])

@@ -15,7 +15,8 @@ from typing import Any
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client_model.learning.local_training import LocalResult, limit_threads
+from client_model.learning.local_training import limit_threads
+from client_model.learning.trainers import LocalResult
 from client_model.metrics.table import stacked
 from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, TrainRequest

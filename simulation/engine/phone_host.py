@@ -6,10 +6,9 @@ so that text is opened and the model traced once per worker, not once per messag
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from client_model.learning.language_model import Weights
-from client_model.learning.local_training import LocalResult, LocalTrainer
+from client_model.learning.trainers import LocalResult, Received, make_trainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.metrics.metric import Counts
 from client_model.metrics.scored_tokens import ScoredTokens, TokenScores, spelled_lookup
@@ -31,11 +30,11 @@ class PhoneHost:
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
         self.keystrokes = keystroke_table(vocabulary.tokens)
-        self.trainer = LocalTrainer(task.shape, task.training.max_gradient_norm)
+        self.trainer = make_trainer(task.shape, task.training.max_gradient_norm)
         self.trainer.warm_up()
 
-    def load(self, weights: Weights) -> list[Any]:
-        """Weights as tensors, once for all phones of a message."""
+    def load(self, weights: Weights) -> Received:
+        """Weights as the trainer takes them, once for all phones of a message."""
         return self.trainer.load(weights)
 
     def read(self, phone: int, server_round: int, opened_s: float = 0.0) -> PackedBatches:
@@ -57,11 +56,11 @@ class PhoneHost:
             self._population = self._population.on_day(int(opened_s // DAY_S))
         return self._population
 
-    def train(self, received: list[Any], batches: PackedBatches) -> LocalResult:
+    def train(self, received: Received, batches: PackedBatches) -> LocalResult:
         """One phone's training, from the received weights."""
         return self.trainer.train(received, batches, self.task.training.learning_rate)
 
-    def score(self, received: list[Any], phones: Sequence[int]) -> list[Counts]:
+    def score(self, received: Received, phones: Sequence[int]) -> list[Counts]:
         """The counts of several held-out phones, computed together; one entry per phone."""
         batches, tokens = evaluation_batches(
             self._population, self._spelled, phones, self.task.evaluation_sequences, self.task.shape.sequence_length

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from client_model.learning.local_training import LocalResult
+from client_model.learning.trainers import LocalResult
 from server_strategy.protocol import HostProfile, TrainReply
 from server_strategy.update_sum import FixedPointSum, NonFiniteUpdateError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.learning.local_training import LocalResult
+from client_model.learning.trainers import LocalResult
 from server_strategy.aggregation.failures import ProtocolViolation
 from server_strategy.aggregation.vector import TAIL, PhoneFigures, tail_of
 from server_strategy.privacy.distributed_noise.vectors_digest import added_digests, vector_digest

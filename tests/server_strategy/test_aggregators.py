@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message
 
-from client_model.learning.local_training import LocalResult
+from client_model.learning.trainers import LocalResult
 from server_strategy.aggregation.graph import Assumptions
 from server_strategy.aggregation.keys import RunSecret
 from server_strategy.aggregators import SumsAlone

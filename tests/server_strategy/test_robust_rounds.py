@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message
 
-from client_model.learning.local_training import LocalResult
+from client_model.learning.trainers import LocalResult
 from server_strategy.aggregators import Asked
 from server_strategy.cohorts import UniformCohorts
 from server_strategy.config import CohortConfig

@@ -16,7 +16,7 @@ from flwr.app import Message, MessageType, RecordDict
 from numpy.typing import NDArray
 
 from client_model.keyed_random import generator, purpose_key, uniform
-from client_model.learning.local_training import LocalResult
+from client_model.learning.trainers import LocalResult
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.protocol import TrainRequest
 from server_strategy.protocol_of_sums import with_noise_key

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from client_model.learning.local_training import LocalResult
+from client_model.learning.trainers import LocalResult
 from client_model.text.population import phone_labels
 from client_model.text.synthetic_text import SyntheticPopulation
 from server_strategy.privacy.ledger_lines import decode_labels

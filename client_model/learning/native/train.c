@@ -1,0 +1,153 @@
+/* The module's functions for training: everything that they are given is looked at before a pointer moves. */
+#include "train.h"
+
+#include <limits.h>
+
+enum { LARGEST_SIZE = 1 << 24, LARGEST_WIDTH = 1 << 16 }; /* small enough to be multiplied in 64 bits */
+enum { ALIGNMENT = 64 };
+
+/* (cell, layers, words, width, units) */
+static int sizes_of(PyObject *object, model_sizes *s)
+{
+    if (!PyArg_ParseTuple(object, "iiiii:sizes", &s->cell, &s->layers, &s->words, &s->width, &s->units)) return 0;
+    const int most_layers = s->cell == CIFG ? MOST_LAYERS : 1;
+    const int is_cell = s->cell >= 0 && s->cell < CELL_KINDS && s->layers >= 1 && s->layers <= most_layers;
+    if (is_cell && s->words >= 1 && s->words <= LARGEST_SIZE && s->width >= 1 && s->width <= LARGEST_WIDTH &&
+        s->units >= 1 && s->units <= LARGEST_WIDTH)
+        return 1;
+    PyErr_Format(
+        PyExc_ValueError,
+        "sizes: expected a cell of this kernel, its layers, words, width and units, found (%d, %d, %d, %d, %d)", s->cell,
+        s->layers, s->words, s->width, s->units);
+    return 0;
+}
+
+PyObject *training_floats(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name;
+    PyObject *sizes;
+    model_sizes s;
+    int tokens, rows;
+    if (!PyArg_ParseTuple(arguments, "sOii:training_floats", &name, &sizes, &tokens, &rows)) return NULL;
+    const variant *v = variant_named(name);
+    if (!v || !sizes_of(sizes, &s)) return NULL;
+    if (tokens < 0 || rows < 0 || rows > tokens) {
+        PyErr_Format(PyExc_ValueError, "training_floats: expected tokens >= rows >= 0, found %d and %d", tokens, rows);
+        return NULL;
+    }
+    return PyLong_FromSize_t(v->training_floats(s, tokens, rows) + ALIGNMENT / sizeof(float));
+}
+
+/* Rows of each step: none that grows within a batch, as many in all as there are tokens; the largest batch is noted. */
+static int rows_fit(const char *where, packed_text *text, Py_ssize_t tokens)
+{
+    int64_t all = 0, most = 0;
+    for (int64_t i = 0; i < text->batches; i++) {
+        const int32_t *rows = text->rows + i * text->steps;
+        int64_t of_batch = 0;
+        for (int t = 0; t < text->steps; t++) {
+            if (rows[t] < 0 || (t && rows[t] > rows[t - 1])) {
+                PyErr_Format(PyExc_ValueError, "%s: expected rows that fall step by step, found others", where);
+                return 0;
+            }
+            of_batch += rows[t];
+        }
+        all += of_batch;
+        most = of_batch > most ? of_batch : most;
+        if (rows[0] > text->most_rows) text->most_rows = rows[0];
+    }
+    text->most_tokens = (int)most;
+    if (all == tokens) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected rows of %zd tokens, found rows of %lld", where, tokens, (long long)all);
+    return 0;
+}
+
+static int ids_fit(const char *where, const int32_t *ids, Py_ssize_t count, int words)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= words) {
+            PyErr_Format(PyExc_ValueError, "%s: expected ids from 0 to %d, found another", where, words - 1);
+            return 0;
+        }
+    return 1;
+}
+
+enum { RECEIVED, UPDATE, INPUTS, TARGETS, ROWS, MEMORY, BUFFERS };
+
+/* The text among the buffers. */
+static int text_of(PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps, int words, packed_text *text)
+{
+    if (!take_ints(objects[INPUTS], "inputs", -1, 0, &arrays[INPUTS])) return 0;
+    const Py_ssize_t tokens = arrays[INPUTS].view.shape[0];
+    if (!take_ints(objects[TARGETS], "targets", tokens, 0, &arrays[TARGETS])) return 0;
+    if (!take_ints(objects[ROWS], "rows", -1, 0, &arrays[ROWS])) return 0;
+    const Py_ssize_t counts = arrays[ROWS].view.shape[0];
+    if (steps < 1 || counts % steps || tokens > INT_MAX || counts > INT_MAX) {
+        PyErr_Format(
+            PyExc_ValueError, "rows: expected a number for each of %d steps of each batch, found %zd for %zd tokens",
+            steps, counts, tokens);
+        return 0;
+    }
+    *text = (packed_text){
+        .inputs = arrays[INPUTS].view.buf,
+        .targets = arrays[TARGETS].view.buf,
+        .rows = arrays[ROWS].view.buf,
+        .batches = (int)(counts / steps),
+        .steps = steps,
+    };
+    return rows_fit("rows", text, tokens) && ids_fit("inputs", text->inputs, tokens, words) &&
+           ids_fit("targets", text->targets, tokens, words);
+}
+
+/* The arena's begin, at a multiple of 64 bytes; NULL and an error if it is too small. */
+static float *memory_of(PyObject *object, array *into, size_t floats)
+{
+    if (!take_float_vector(object, "memory", -1, 1, into)) return NULL;
+    const size_t found = (size_t)into->view.shape[0], wanted = floats + ALIGNMENT / sizeof(float);
+    if (found < wanted) {
+        PyErr_Format(PyExc_ValueError, "memory: expected %zu floats or more, found %zu", wanted, found);
+        return NULL;
+    }
+    const uintptr_t begin = (uintptr_t)into->view.buf;
+    return (float *)((begin + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps, sgd how)
+{
+    packed_text text;
+    const Py_ssize_t weights = (Py_ssize_t)v->count_weights(s);
+    if (!take_float_vector(objects[RECEIVED], "received", weights, 0, &arrays[RECEIVED]) ||
+        !take_float_vector(objects[UPDATE], "update", weights, 1, &arrays[UPDATE]) ||
+        !text_of(objects, arrays, steps, s.words, &text))
+        return NULL;
+    float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], v->training_floats(s, text.most_tokens, text.most_rows));
+    if (!memory) return NULL;
+    const float *received = arrays[RECEIVED].view.buf;
+    float *update = arrays[UPDATE].view.buf;
+    double loss;
+    Py_BEGIN_ALLOW_THREADS;
+    loss = v->train(s, received, update, text, how, memory);
+    Py_END_ALLOW_THREADS;
+    return PyFloat_FromDouble(loss);
+}
+
+PyObject *train(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name;
+    PyObject *sizes, *objects[BUFFERS];
+    model_sizes s;
+    sgd how;
+    int steps;
+    if (!PyArg_ParseTuple(
+            arguments, "sOOOOOOiffO:train", &name, &sizes, &objects[RECEIVED], &objects[UPDATE], &objects[INPUTS],
+            &objects[TARGETS], &objects[ROWS], &steps, &how.learning_rate, &how.max_gradient_norm, &objects[MEMORY]))
+        return NULL;
+    const variant *v = variant_named(name);
+    if (!v || !sizes_of(sizes, &s)) return NULL;
+    array arrays[BUFFERS] = {0};
+    PyObject *loss = trained(v, s, objects, arrays, steps, how);
+    release(arrays, BUFFERS);
+    return loss;
+}

@@ -1,0 +1,60 @@
+"""Who trains: what a phone's training is to those that ask for it, and which implementation does it.
+
+Those are called kernels. Each gives the same bits for the same batches whatever it trained before, and none of them
+those of another: float32 sums are taken in another order.
+
+TensorFlow is imported where it is used: it takes seconds.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_model.learning.language_model import ModelShape, Weights
+from client_model.metrics.keystrokes import KeystrokeTable
+from client_model.metrics.scored_tokens import TokenScores
+from client_model.text.batches import PackedBatches
+
+Received = Any  # weights as the kernel that loaded them has them
+
+
+class LocalResult(NamedTuple):
+    """What one phone's training gives."""
+
+    update: NDArray[np.float32]  # [num_weights], trained minus received weights
+    loss_sum: float  # summed cross-entropy in nats, each batch before its step
+    num_tokens: int
+
+
+class Trainer(Protocol):
+    """Trains and scores phones of one model shape, one after another."""
+
+    shape: ModelShape
+
+    def warm_up(self) -> None:
+        """Do now what would otherwise be done while the first phone waits."""
+
+    def load(self, weights: Weights) -> Received:
+        """Received weights as the other methods take them, once for all phones of a message."""
+
+    def train(self, received: Received, batches: PackedBatches, learning_rate: float) -> LocalResult:
+        """Run SGD over the batches in order, starting from the received weights."""
+
+    def score(self, received: Received, batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
+        """Predict every token of the batches; nothing is trained."""
+
+    def token_losses(self, received: Received, batches: PackedBatches) -> NDArray[np.float32]:
+        """Cross-entropy of every token of the batches, in nats: float32 [tokens]."""
+
+
+def make_trainer(shape: ModelShape, max_gradient_norm: float = 0.0) -> Trainer:
+    """A trainer for a model; make one per process and keep it.
+
+    Args:
+        shape: of the model.
+        max_gradient_norm: L2 norm that a step's longer gradient is scaled down to; 0 for no bound.
+    """
+    from client_model.learning.local_training import LocalTrainer
+
+    return LocalTrainer(shape, max_gradient_norm)
