@@ -1,6 +1,7 @@
 """The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [all|phone|autodiff] [REPEATS]
 
-Prints one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
+The kernel is the one that a run would take; where that is the native one, TensorFlow's is measured beside it. Prints
+one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
 (`roofline`), and the tokens a second of local training alone, on those phones, on a tiny phone, and in scoring; with
 `phone`, only the training; with `autodiff`, the cell's hand-written passes beside automatic differentiation of its
 step, the two in turns. Each is repeated REPEATS times, 12 by default. Times are the processor's, but with `phone`.
@@ -19,10 +20,12 @@ from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
+from client_model.learning.trainers import Trainer, make_trainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
 
+TENSORFLOW, NATIVE = "tensorflow", "native"
 _SCORED_TOGETHER, _SCORED_ROWS = 8, 80  # phones, and sentences a batch, as the engine's hosts score them
 
 
@@ -33,6 +36,11 @@ def phone(sentences: int, tokens: int, rows: int = BATCH) -> PackedBatches:
     order = np.arange(sentences)
     lengths = np.full(sentences, tokens)
     return pack(inputs, targets, lengths, order=order, batch=order // rows, sequence_length=TOKENS)
+
+
+def kernel_name(trainer: Trainer) -> str:
+    """Which kernel trains, as `--engine.kernel` names it."""
+    return TENSORFLOW if isinstance(trainer, LocalTrainer) else NATIVE
 
 
 def compare_with_autodiff(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
@@ -71,7 +79,7 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
 
 def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
     """The limit, and what training and scoring come to without an engine around them."""
-    trainer, tiny = LocalTrainer(shape), phone(1, 2)
+    trainer, tiny = make_trainer(shape), phone(1, 2)
     scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
     # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
@@ -79,16 +87,24 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
     words = keystroke_table(spelled)
     total = FixedPointSum(shape.num_weights, 1.0)
     update = trainer.train(received, tiny, LEARNING_RATE).update
-    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
-    limits = rooflines(shape, whole, scored, repeats)
-    phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)  # the machine may have changed
+    of_tensorflow = LocalTrainer(shape)
+    there = of_tensorflow.load(initial_weights(shape, 0))
+    phone_s, beside_s = list[float](), list[float]()
+    for turn in (1, 2):  # the machine may have changed
+        phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
+        if kernel_name(trainer) != TENSORFLOW:
+            beside_s += seconds(lambda: of_tensorflow.train(there, whole, LEARNING_RATE), repeats)
+        if turn == 1:
+            limits = rooflines(shape, whole, scored, repeats)
     score_s = seconds(lambda: trainer.score(received, scored, words), max(repeats // 4, 1))
     return {
+        "kernel": kernel_name(trainer),
         "weights": shape.num_weights,
         "mflop_per_token": flop_per_token(shape) / 1e6,
         **limits,
         "kernel_phone_s": float(np.median(phone_s)),
         "kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s)),
+        **({"tensorflow_tokens_per_s": whole.num_tokens / float(np.median(beside_s))} if beside_s else {}),
         "tiny_phone_s": float(np.median(seconds(lambda: trainer.train(received, tiny, LEARNING_RATE), 4 * repeats))),
         "clip_and_sum_s": float(np.median(seconds(lambda: total.add(update), 4 * repeats))),
         "score_tokens_per_s": scored.num_tokens / float(np.median(score_s)),
@@ -97,7 +113,7 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
 
 def training_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
     """What training comes to by wall time, since two processes may do it at once, and nothing else."""
-    trainer = LocalTrainer(shape)
+    trainer = make_trainer(shape)
     received = trainer.load(initial_weights(shape, 0))
     phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats, time.perf_counter)
     return {"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}

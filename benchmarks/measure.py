@@ -30,6 +30,7 @@ class Measured:
     rounds: list[dict[str, Any]] = field(default_factory=list)  # lines of its rounds.jsonl
     cpu_s_at_round: list[float] = field(default_factory=list)  # of the whole tree, when each line appeared
     first_round_s: float = 0.0  # wall seconds from the command to the end of the first round
+    whole_s: float = 0.0  # to its own end
     driver_peak_rss: int = 0
     worker_peak_rss: int = 0
 
@@ -109,6 +110,7 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
                 process.wait()
                 break
             time.sleep(_SAMPLE_S)
+    found.whole_s = time.monotonic() - began
     if process.returncode != 0:
         end = " / ".join(log.read_text().splitlines()[-8:])
         raise BenchmarkError(expected(f"{' '.join(command[:3])} ...", "it to end well", f"a failure: {end}"))
