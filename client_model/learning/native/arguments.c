@@ -1,5 +1,6 @@
 #include "arguments.h"
 
+#include <limits.h>
 #include <string.h>
 
 static int runs_here(const variant *v)
@@ -78,6 +79,19 @@ int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable
 int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
 {
     return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", writable, into) && has_size(where, into, size);
+}
+
+int take_long_rows(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, array *into)
+{
+    return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", 0, into) && has_shape(where, into, rows, columns);
+}
+
+int fits_int(const char *where, const array *matrix)
+{
+    const Py_ssize_t *shape = matrix->view.shape;
+    if (shape[0] <= INT_MAX / 2 && shape[1] <= INT_MAX / 2) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected fewer rows and columns than 2^30, found [%zd, %zd]", where, shape[0], shape[1]);
+    return 0;
 }
 
 int ids_within(const array *ids, const char *where, int bound)

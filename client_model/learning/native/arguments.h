@@ -25,7 +25,19 @@ int take_floats(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t
 int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);
 int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);  /* int32 [size] */
 int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into); /* int64 [size] */
+int take_long_rows(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, array *into); /* int64 */
+int fits_int(const char *where, const array *matrix); /* fewer rows and columns than 2^30 */
 int ids_within(const array *ids, const char *where, int bound); /* int32, each in [0, bound) */
 void release(array *arrays, int count);
+
+/* Functions of the module. */
+PyObject *training_floats(PyObject *module, PyObject *arguments);
+PyObject *train(PyObject *module, PyObject *arguments);
+PyObject *outputs_floats(PyObject *module, PyObject *arguments);
+PyObject *outputs(PyObject *module, PyObject *arguments);
+PyObject *scoring_floats(PyObject *module, PyObject *arguments);
+PyObject *prepare_scoring(PyObject *module, PyObject *arguments);
+PyObject *score_outputs(PyObject *module, PyObject *arguments);
+PyObject *score_logits(PyObject *module, PyObject *arguments);
 
 #endif

@@ -26,19 +26,21 @@ typedef struct {
     float *d_output, *d_layer, *d_read; /* [n, D]; the second for more than one layer */
 } cell_trace;
 
-FUNCTION cell_trace cell_trace_in(arena *w, model_sizes s, int tokens, int rows)
+/* For training, or for scoring; see layer_trace. */
+FUNCTION cell_trace cell_trace_in(arena *w, model_sizes s, int tokens, int rows, int scores)
 {
     const size_t each = (size_t)tokens * (size_t)s.width;
     cell_trace made = {0};
     made.x = take(w, each);
     for (int i = 0; i < s.layers; i++) {
-        made.layer[i] = trace_in(w, s, tokens);
+        made.layer[i] = trace_in(w, s, tokens, scores ? rows : 0);
         if (!i) continue;
         made.norm[i] = (norm_trace){.read = take(w, each), .normal = take(w, each)};
         made.norm[i].rate = take(w, (size_t)tokens);
         made.norm[i].output = take(w, each);
     }
-    made.scratch = scratch_in(w, s, tokens, rows);
+    made.scratch = scratch_in(w, s, scores ? 0 : tokens, rows);
+    if (scores) return made;
     made.d_output = take(w, each);
     made.d_layer = s.layers > 1 ? take(w, each) : NULL;
     made.d_read = take(w, each);

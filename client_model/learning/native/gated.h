@@ -17,17 +17,37 @@ typedef struct {
     const int32_t *rows;
 } batch;
 
-/* Of one layer. What of it the cell does not need is NULL. */
+/* Of one layer. What of it the cell does not need is NULL.
+ *
+ * In training all n tokens are kept; in scoring the `place` of a step is one of two, in turns, and n below is twice the
+ * rows of the first step, but for outputs.
+ */
 typedef struct {
-    float *gates;   /* [n, G U]: sums that go into the gates, then their values, at last the gradients of the sums */
-    float *cell;    /* [n, U]; the LSTM's and CIFG's */
-    float *tanh_cell; /* [n, U]; the LSTM's and CIFG's */
-    float *recalled;  /* [n, U]: what the reset gate acts on; the GRU's */
+    int in_turns;       /* rows of the first step, in scoring; 0 in training */
+    float *gates;       /* [n, G U]: sums that go into the gates, then their values, at last the gradients of the sums */
+    float *cell;        /* [n, U]; the LSTM's and CIFG's */
+    float *tanh_cell;   /* [n, U]; the LSTM's and CIFG's */
+    float *recalled;    /* [n, U]: what the reset gate acts on; the GRU's */
     float *d_recurrent; /* [n, G U]: gradients of the recurrent products; the GRU's, elsewhere they are those of gates */
-    float *hidden;  /* [n, U]: what the projection reads */
-    float *outputs; /* [n, D] */
+    float *hidden;      /* [n, U]: what the projection reads */
+    float *outputs;     /* [n, D] */
     packed_matrix kernel, back; /* of products of a few rows with the recurrent kernel, and with it transposed */
 } layer_trace;
+
+/* A step of a forward pass: its rows, at which token they begin, and where what is kept of them stands. */
+typedef struct {
+    int t, rows;
+    size_t token, place, token_before, place_before;
+} step;
+
+INLINE step first_step(batch b) { return (step){.rows = b.rows[0]}; }
+INLINE step step_after(step now, batch b, const layer_trace *trace)
+{
+    step next = {.t = now.t + 1, .token = now.token + (size_t)now.rows, .token_before = now.token, .place_before = now.place};
+    next.rows = next.t < b.steps ? b.rows[next.t] : 0;
+    next.place = trace->in_turns ? (size_t)(next.t % 2) * (size_t)trace->in_turns : next.token;
+    return next;
+}
 
 /* Scratch of one layer's passes, used by one after another. */
 typedef struct {
@@ -77,23 +97,37 @@ FUNCTION layer_scratch scratch_in(arena *w, model_sizes s, int tokens, int rows)
     return made;
 }
 
-FUNCTION layer_trace trace_in(arena *w, model_sizes s, int tokens)
+/* in_turns: see layer_trace. */
+FUNCTION layer_trace trace_in(arena *w, model_sizes s, int tokens, int in_turns)
 {
-    const size_t n = (size_t)tokens, units = (size_t)s.units, across = (size_t)gates_of(s) * units;
-    layer_trace made = {0};
+    const size_t n = in_turns ? 2 * (size_t)in_turns : (size_t)tokens;
+    const size_t units = (size_t)s.units, across = (size_t)gates_of(s) * units;
+    layer_trace made = {.in_turns = in_turns};
     made.gates = take(w, n * across);
     made.hidden = take(w, n * units);
-    made.outputs = take(w, n * (size_t)s.width);
+    made.outputs = take(w, (size_t)tokens * (size_t)s.width);
     if (s.cell == GRU) {
         made.recalled = take(w, n * units);
-        made.d_recurrent = take(w, n * across);
+        made.d_recurrent = in_turns ? NULL : take(w, n * across);
     } else {
         made.cell = take(w, n * units);
         made.tanh_cell = take(w, n * units);
     }
     made.kernel.panels = take(w, packed_floats(recurrent_width(s), (int)across));
-    made.back.panels = take(w, packed_floats((int)across, recurrent_width(s)));
+    made.back.panels = in_turns ? NULL : take(w, packed_floats((int)across, recurrent_width(s)));
     return made;
+}
+
+/* What the gates of a step, or of all tokens at once where all are kept, get from x [n, D] and the bias. */
+INLINE void input_sums(
+    model_sizes s, const layer_weights *weights, layer_trace *trace, const layer_scratch *scratch, batch b, step now,
+    const float *x)
+{
+    const int across = gates_of(s) * s.units, rows = trace->in_turns ? now.rows : b.tokens;
+    if (!trace->in_turns && now.t) return;
+    product(
+        trace->gates + now.place * (size_t)across, across, x + now.token * (size_t)s.width, s.width, rows,
+        &scratch->other, weights->gate_bias, 0);
 }
 
 /* sums [columns] of the rows of x [rows, columns], one after another */

@@ -36,6 +36,14 @@ INLINE vec vfma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }   /* a
 INLINE vec vfnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
 INLINE vec vmax(vec a, vec b) { return _mm512_max_ps(a, b); }               /* a > b ? a : b, so b beside a NaN */
 INLINE vec vmin(vec a, vec b) { return _mm512_min_ps(a, b); }               /* a < b ? a : b, so b beside a NaN */
+INLINE vec vcount_greater(vec count, vec a, vec b)                          /* count + 1 where a > b */
+{
+    return _mm512_mask_add_ps(count, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), count, _mm512_set1_ps(1.0f));
+}
+INLINE vec vcount_equal(vec count, vec a, vec b) /* count + 1 where a == b */
+{
+    return _mm512_mask_add_ps(count, _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), count, _mm512_set1_ps(1.0f));
+}
 INLINE vec vshifted_exponent(vec x) /* the 9 low bits of x as sign and exponent of a float */
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23));
@@ -58,6 +66,14 @@ INLINE vec vfma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE vec vfnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 INLINE vec vmax(vec a, vec b) { return _mm256_max_ps(a, b); }
 INLINE vec vmin(vec a, vec b) { return _mm256_min_ps(a, b); }
+INLINE vec vcount_greater(vec count, vec a, vec b)
+{
+    return _mm256_add_ps(count, _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), _mm256_set1_ps(1.0f)));
+}
+INLINE vec vcount_equal(vec count, vec a, vec b)
+{
+    return _mm256_add_ps(count, _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), _mm256_set1_ps(1.0f)));
+}
 INLINE vec vshifted_exponent(vec x)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 23));
@@ -89,6 +105,8 @@ INLINE vec vfnma(vec a, vec b, vec c) { return vfma(-a, b, c); }
 INLINE vec vselect(bits4 mask, vec a, vec b) { return (vec)((mask & (bits4)a) | (~mask & (bits4)b)); }
 INLINE vec vmax(vec a, vec b) { return vselect((bits4)(a > b), a, b); }
 INLINE vec vmin(vec a, vec b) { return vselect((bits4)(a < b), a, b); }
+INLINE vec vcount_greater(vec count, vec a, vec b) { return count + (vec)((bits4)(a > b) & (bits4)vall(1.0f)); }
+INLINE vec vcount_equal(vec count, vec a, vec b) { return count + (vec)((bits4)(a == b) & (bits4)vall(1.0f)); }
 INLINE vec vshifted_exponent(vec x) { return (vec)((bits4)x << 23); }
 
 #else

@@ -55,22 +55,24 @@ FUNCTION void lstm_forward(
 {
     const int units = s.units, width = s.width, across = 4 * units;
     packed_from(&scratch->other, width, across, weights->input_kernel, across, 0);
-    product(trace->gates, across, x, width, b.tokens, &scratch->other, weights->gate_bias, 0);
     packed_from(&trace->kernel, units, across, weights->recurrent_kernel, across, 0);
-    for (size_t t = 0, at = 0, last = 0; t < (size_t)b.steps; last = at, at += (size_t)b.rows[t++]) {
-        const int rows = b.rows[t];
-        float *gates = trace->gates + at * (size_t)across;
-        if (t) product(gates, across, trace->hidden + last * (size_t)units, units, rows, &trace->kernel, NULL, 1);
-        for (size_t r = 0; r < (size_t)rows; r++) {
-            const size_t here = (at + r) * (size_t)units;
-            const float *before = t ? trace->cell + (last + r) * (size_t)units : NULL;
+    packed_from(&scratch->second, units, width, weights->projection, width, 0);
+    for (step now = first_step(b); now.t < b.steps; now = step_after(now, b, trace)) {
+        float *gates = trace->gates + now.place * (size_t)across;
+        float *outputs = trace->outputs + now.token * (size_t)width;
+        input_sums(s, weights, trace, scratch, b, now, x);
+        const float *recurrent = trace->hidden + now.place_before * (size_t)units;
+        if (now.t) product(gates, across, recurrent, units, now.rows, &trace->kernel, NULL, 1);
+        for (size_t r = 0; r < (size_t)now.rows; r++) {
+            const size_t here = (now.place + r) * (size_t)units;
+            const float *before = now.t ? trace->cell + (now.place_before + r) * (size_t)units : NULL;
             lstm_row(
                 units, gates + r * (size_t)across, before, trace->cell + here, trace->tanh_cell + here,
                 trace->hidden + here);
         }
+        product(
+            outputs, width, trace->hidden + now.place * (size_t)units, units, now.rows, &scratch->second, NULL, 0);
     }
-    packed_from(&scratch->second, units, width, weights->projection, width, 0);
-    product(trace->outputs, width, trace->hidden, units, b.tokens, &scratch->second, NULL, 0);
 }
 
 /* Gradients of x [n, D] and of the weights, given that of the outputs [n, D]. */

@@ -4,7 +4,6 @@
  * every later Python as well.
  */
 #include "arguments.h"
-#include "train.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -33,22 +32,14 @@ static PyObject *portable_is_fast(PyObject *module, PyObject *no_arguments)
 #endif
 }
 
-static int fits_int(const char *where, const Py_buffer *view)
-{
-    if (view->shape[0] <= INT_MAX / 2 && view->shape[1] <= INT_MAX / 2) return 1;
-    PyErr_Format(PyExc_ValueError, "%s: expected fewer rows and columns than 2^30, found [%zd, %zd]", where, view->shape[0],
-                 view->shape[1]);
-    return 0;
-}
-
 enum { A, B, C, BIAS, OPERANDS };
 
 static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_transposed, array arrays[OPERANDS], int m_k_n[3])
 {
-    if (!take_floats(objects[A], "a", -1, -1, 0, &arrays[A]) || !fits_int("a", &arrays[A].view)) return 0;
+    if (!take_floats(objects[A], "a", -1, -1, 0, &arrays[A]) || !fits_int("a", &arrays[A])) return 0;
     const Py_ssize_t m = arrays[A].view.shape[a_transposed], k = arrays[A].view.shape[!a_transposed];
     if (!take_floats(objects[B], "b", b_transposed ? -1 : k, b_transposed ? k : -1, 0, &arrays[B])) return 0;
-    if (!fits_int("b", &arrays[B].view)) return 0;
+    if (!fits_int("b", &arrays[B])) return 0;
     const Py_ssize_t n = arrays[B].view.shape[!b_transposed];
     if (!take_floats(objects[C], "c", m, n, 1, &arrays[C])) return 0;
     if (objects[BIAS] && objects[BIAS] != Py_None && !take_float_vector(objects[BIAS], "bias", n, 0, &arrays[BIAS])) return 0;
@@ -143,7 +134,7 @@ static PyObject *output_layer_gradients(PyObject *module, PyObject *arguments)
     const Py_ssize_t n = arrays[OUTPUTS].view.shape[0], width = arrays[OUTPUTS].view.shape[1];
     if (!take_floats(objects[EMBEDDING], "embedding", -1, width, 0, &arrays[EMBEDDING])) goto done;
     const Py_ssize_t words = arrays[EMBEDDING].view.shape[0];
-    if (!fits_int("outputs", &arrays[OUTPUTS].view) || !fits_int("embedding", &arrays[EMBEDDING].view) ||
+    if (!fits_int("outputs", &arrays[OUTPUTS]) || !fits_int("embedding", &arrays[EMBEDDING]) ||
         !take_float_vector(objects[OUTPUT_BIAS], "output_bias", words, 0, &arrays[OUTPUT_BIAS]) ||
         !take_ints(objects[TARGETS], "targets", n, 0, &arrays[TARGETS]) ||
         !ids_within(&arrays[TARGETS], "targets", (int)words) ||
@@ -182,9 +173,15 @@ static PyMethodDef methods[] = {
     {"product", product, METH_VARARGS, NULL},
     {"product_transposed", product_transposed, METH_VARARGS, NULL},
     {"output_layer_gradients", output_layer_gradients, METH_VARARGS, NULL},
+    {"scoring_floats", scoring_floats, METH_VARARGS, NULL},
+    {"prepare_scoring", prepare_scoring, METH_VARARGS, NULL},
+    {"score_outputs", score_outputs, METH_VARARGS, NULL},
+    {"score_logits", score_logits, METH_VARARGS, NULL},
     {"elementary", elementary, METH_VARARGS, NULL},
     {"training_floats", training_floats, METH_VARARGS, NULL},
     {"train", train, METH_VARARGS, NULL},
+    {"outputs_floats", outputs_floats, METH_VARARGS, NULL},
+    {"outputs", outputs, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

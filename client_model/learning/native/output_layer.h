@@ -71,6 +71,7 @@ INLINE size_t lay_out(output_block *block, float *floats, int words, int width, 
 /* logits [words, columns] without bias of a block of words and a panel of tokens, into `to`. */
 INLINE void block_logits(const output_layer *layer, const output_block *block, int word, int words, int token, int columns)
 {
+    float *to = block->exponentials + word * block->stride + token;
     for (int k = 0; k < layer->width; k += SUM_BLOCK) {
         const tile t = {
             .a = layer->embedding + (ptrdiff_t)word * layer->width + k,
@@ -78,11 +79,12 @@ INLINE void block_logits(const output_layer *layer, const output_block *block, i
             .a_step = 1,
             .b = block->outputs_t.panels + (ptrdiff_t)layer->width * token + (ptrdiff_t)k * PANEL,
             .b_step = PANEL,
-            .c = block->exponentials + word * block->stride + token,
+            .c = to,
             .c_row = block->stride,
+            .start = k ? to : NULL,
+            .start_row = block->stride,
             .k = min_int(SUM_BLOCK, layer->width - k),
             .columns = columns,
-            .add = k > 0,
         };
         tile_column(t, words);
     }
@@ -152,9 +154,10 @@ INLINE void block_d_outputs(const output_layer *layer, const output_block *block
         .b_step = block->stride,
         .c = block->d_outputs_t + token,
         .c_row = block->stride,
+        .start = block->d_outputs_t + token,
+        .start_row = block->stride,
         .k = words,
         .columns = columns,
-        .add = 1,
     };
     tile_column(t, layer->width);
 }
@@ -223,17 +226,19 @@ FUNCTION void dense_step(const output_layer *layer, const output_block *block, i
         const int words = min_int(EMBEDDING_ROWS, layer->words - word);
         for (int i = 0; i < n; i += SUM_BLOCK)
             for (int d = 0; d < width; d += PANEL) {
+                float *to = step->embedding + (ptrdiff_t)word * width + d;
                 const tile t = {
                     .a = block->exponentials + word * block->stride + i,
                     .a_row = block->stride,
                     .a_step = 1,
                     .b = block->shares + i * block->shares_stride + d,
                     .b_step = block->shares_stride,
-                    .c = step->embedding + (ptrdiff_t)word * width + d,
+                    .c = to,
                     .c_row = width,
+                    .start = step->add || i ? to : NULL,
+                    .start_row = width,
                     .k = min_int(SUM_BLOCK, n - i),
                     .columns = min_int(PANEL, width - d),
-                    .add = step->add || i,
                 };
                 tile_column(t, words);
             }
@@ -266,7 +271,7 @@ FUNCTION double output_layer_block(const output_layer *layer, const float *outpu
 }
 
 /* Floats that `output_layer_gradients` needs for n tokens. */
-INLINE size_t output_layer_floats(int words, int width, int n)
+FUNCTION size_t output_layer_floats(int words, int width, int n)
 {
     output_block block;
     const size_t of_block = lay_out(&block, NULL, words, width, min_int(n, TOKENS_TOGETHER));

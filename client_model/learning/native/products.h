@@ -57,34 +57,35 @@ INLINE void clear_rows(float *c, ptrdiff_t ldc, int m, int n)
     for (int i = 0; i < m; i++, c += ldc) memset(c, 0, sizeof(float) * (size_t)n);
 }
 
-/* c [m, n] += bias [n], or is it; gives 1: there is something to add to. */
-INLINE int start_from_bias(float *c, ptrdiff_t ldc, int m, int n, const float *bias, int add)
+INLINE void add_to_rows(float *c, ptrdiff_t ldc, int m, int n, const float *bias)
 {
     for (int i = 0; i < m; i++, c += ldc)
-        for (int j = 0; j < n; j++) c[j] = add ? c[j] + bias[j] : bias[j];
-    return 1;
+        for (int j = 0; j < n; j++) c[j] += bias[j];
 }
 
 /* c [m, n] = (add ? c : 0) + bias [n] (NULL: none) + a [m, k] B; any m, also 0. */
 FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, int m, const packed_matrix *b,
                       const float *bias, int add)
 {
-    const int has_start = bias ? start_from_bias(c, ldc, m, b->n, bias, add) : add;
-    if (!b->k && !has_start) clear_rows(c, ldc, m, b->n);
+    if (!b->k && !add) clear_rows(c, ldc, m, b->n);
+    if (bias && (add || !b->k)) add_to_rows(c, ldc, m, b->n, bias);
     for (int i = 0; i < m; i += ROWS_TOGETHER) {
         for (int j = 0; j < b->n; j += PANEL) {
             for (int k = 0; k < b->k; k += SUM_BLOCK) {
+                float *to = c + i * ldc + j;
+                const int is_first = !k && !add;
                 const tile t = {
                     .a = a + i * lda + k,
                     .a_row = lda,
                     .a_step = 1,
                     .b = b->panels + (size_t)b->k * (size_t)j + (size_t)k * PANEL,
                     .b_step = PANEL,
-                    .c = c + i * ldc + j,
+                    .c = to,
                     .c_row = ldc,
+                    .start = !is_first ? to : bias ? bias + j : NULL,
+                    .start_row = is_first ? 0 : ldc,
                     .k = min_int(SUM_BLOCK, b->k - k),
                     .columns = min_int(PANEL, b->n - j),
-                    .add = has_start || k,
                 };
                 tile_column(t, min_int(ROWS_TOGETHER, m - i));
             }
@@ -121,9 +122,10 @@ FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdif
                 .b_step = PANEL,
                 .c = c + j,
                 .c_row = ldc,
+                .start = add || r ? c + j : NULL,
+                .start_row = ldc,
                 .k = terms,
                 .columns = columns,
-                .add = add || r,
             };
             tile_column(t, m);
         }

@@ -1,8 +1,8 @@
 /* The innermost loop of every matrix product: a tile of sums that stays in registers.
  *
  * A tile is c [rows, columns] of at most TILE_ROWS x PANEL numbers. Each is the sum over k of a[i, k] b[k, j], from zero, in
- * the order of k, one fused multiply-add a term; then it is added to what c has, or to nothing. So a number's bits do not
- * depend on the size of the tile that it is computed in, or on its neighbours.
+ * the order of k, one fused multiply-add a term; then what it starts from, if anything, is added: c itself, or a bias. So a
+ * number's bits do not depend on the size of the tile that it is computed in, or on its neighbours.
  *
  * The sums are independent of each other, and there are enough of them (24 vectors of AVX-512, 12 of AVX2) to keep two
  * units of four cycles' latency busy; b is read once for TILE_ROWS rows and lies in the first cache, see products.h. This
@@ -21,9 +21,10 @@ typedef struct {
     ptrdiff_t b_step;
     float *c; /* c[i, j] at c[i * c_row + j] */
     ptrdiff_t c_row;
+    const float *start; /* added to c[i, j]: start[i * start_row + j]; NULL: nothing */
+    ptrdiff_t start_row;
     int k;       /* terms of a sum */
     int columns; /* of c, at most PANEL; the last vector may be a part of one */
-    int add;     /* to what c has */
 } tile;
 
 /* Sums of `rows` x `vectors`, which are constants where this is inlined, so that all loops but that over k vanish. */
@@ -48,19 +49,33 @@ INLINE void tile_sums(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][
     }
 }
 
+/* Add what the sums start from. */
+INLINE void tile_start(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][TILE_VECTORS])
+{
+    const int last = vectors - 1, rest = t->columns - last * LANES; /* columns of the last vector */
+    const float *start = t->start;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++, start += t->start_row) {
+#pragma GCC unroll 8
+        for (int j = 0; j < last; j++) sums[i][j] = vadd(vload(start + j * LANES), sums[i][j]);
+        const float *end = start + last * LANES;
+        sums[i][last] = vadd(rest == LANES ? vload(end) : vload_some(end, rest), sums[i][last]);
+    }
+}
+
 INLINE void tile_store(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][TILE_VECTORS])
 {
-    const int rest = t->columns - (vectors - 1) * LANES; /* columns of the last vector */
+    const int last = vectors - 1, rest = t->columns - last * LANES;
+    const ptrdiff_t c_row = t->c_row;
+    float *c = t->c;
 #pragma GCC unroll 8
-    for (int i = 0; i < rows; i++) {
-        float *c = t->c + i * t->c_row;
+    for (int i = 0; i < rows; i++, c += c_row) {
 #pragma GCC unroll 8
-        for (int j = 0; j < vectors; j++, c += LANES) {
-            if (j < vectors - 1 || rest == LANES)
-                vstore(c, t->add ? vadd(vload(c), sums[i][j]) : sums[i][j]);
-            else
-                vstore_some(c, t->add ? vadd(vload_some(c, rest), sums[i][j]) : sums[i][j], rest);
-        }
+        for (int j = 0; j < last; j++) vstore(c + j * LANES, sums[i][j]);
+        if (rest == LANES)
+            vstore(c + last * LANES, sums[i][last]);
+        else
+            vstore_some(c + last * LANES, sums[i][last], rest);
     }
 }
 
@@ -69,6 +84,7 @@ INLINE void tile_store(const tile *t, int rows, int vectors, vec sums[TILE_ROWS]
     {                                                                                                                      \
         vec sums[TILE_ROWS][TILE_VECTORS];                                                                                 \
         tile_sums(t, ROWS, VECTORS, sums);                                                                                 \
+        if (t->start) tile_start(t, ROWS, VECTORS, sums);                                                                  \
         tile_store(t, ROWS, VECTORS, sums);                                                                                \
     }
 #if defined(VARIANT_PORTABLE)
@@ -101,8 +117,12 @@ static void (*const tile_functions[TILE_ROWS][TILE_VECTORS])(const tile *) = {
 INLINE void tile_column(tile t, int m)
 {
     const int vectors = (t.columns + LANES - 1) / LANES;
-    for (; m > 0; m -= TILE_ROWS, t.a += TILE_ROWS * t.a_row, t.c += TILE_ROWS * t.c_row)
+    for (; m > 0; m -= TILE_ROWS) {
         tile_functions[(m < TILE_ROWS ? m : TILE_ROWS) - 1][vectors - 1](&t);
+        t.a += TILE_ROWS * t.a_row;
+        t.c += TILE_ROWS * t.c_row;
+        if (t.start) t.start += TILE_ROWS * t.start_row;
+    }
 }
 
 #endif

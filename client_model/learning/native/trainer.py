@@ -7,7 +7,8 @@ instructions, on phones trained before, or on how many rows a batch has.
 
 import mmap
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from client_model.learning.cells.stacked import Stacked
 from client_model.learning.language_model import ModelShape, Weights, flatten
 from client_model.learning.native import kernel
 from client_model.learning.trainers import LocalResult
+from client_model.metrics.keystrokes import KeystrokeTable
+from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 
 _CELLS: Mapping[type, int] = {Cifg: 0, Stacked: 0, Gru: 1, Lstm: 2}  # numbered as in sizes.h
@@ -28,6 +31,14 @@ _FLOAT_BYTES = 4
 def has_cell(shape: ModelShape) -> bool:
     """Whether the kernel has the model's cell."""
     return type(shape.cell) in _CELLS
+
+
+@dataclass
+class LoadedWeights:
+    """Received weights as the kernel reads them."""
+
+    flat: NDArray[np.float32]  # [num_weights]
+    readout: NDArray[np.float32] | None = None  # the embedding as scoring reads it, and its memory; made when it scores
 
 
 class NativeTrainer:
@@ -51,21 +62,19 @@ class NativeTrainer:
     def warm_up(self) -> None:
         """Nothing: there is nothing to compile."""
 
-    def load(self, weights: Weights) -> NDArray[np.float32]:
-        """Received weights as one vector, float32 [num_weights]."""
-        return flatten(weights)
+    def load(self, weights: Weights) -> LoadedWeights:
+        """Received weights as the kernel reads them."""
+        return LoadedWeights(flatten(weights))
 
-    def train(self, received: NDArray[np.float32], batches: PackedBatches, learning_rate: float) -> LocalResult:
+    def train(self, received: LoadedWeights, batches: PackedBatches, learning_rate: float) -> LocalResult:
         """Run SGD over the batches in order, starting from the received weights."""
-        update = np.empty_like(received)
+        update = np.empty_like(received.flat)
         rows = np.ascontiguousarray(batches.step_rows)  # [batches, T]
         with self._one_at_a_time:
-            most_tokens, most_rows = int(rows.sum(1).max(initial=0)), int(rows[:, 0].max(initial=0))
-            self._make_room(kernel.training_floats(self._variant, self._sizes, most_tokens, most_rows))
             loss = kernel.train(
                 self._variant,
                 self._sizes,
-                received,
+                received.flat,
                 update,
                 np.ascontiguousarray(batches.inputs),
                 np.ascontiguousarray(batches.targets),
@@ -73,15 +82,66 @@ class NativeTrainer:
                 rows.shape[1],
                 learning_rate,
                 self._max_gradient_norm,
-                self._memory,
+                self._memory_for(kernel.training_floats, rows),
             )
         return LocalResult(update, loss, batches.num_tokens)
 
-    def _make_room(self, floats: int) -> None:
-        """Memory of so many floats or more, in large pages where the system has them: they are read all over."""
-        if len(self._memory) >= floats:
-            return
-        pages = mmap.mmap(-1, floats * _FLOAT_BYTES)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        self._memory = np.frombuffer(pages, np.float32)
+    def score(self, received: LoadedWeights, batches: PackedBatches, table: KeystrokeTable) -> TokenScores:
+        """Predict every token of the batches; nothing is trained."""
+        rank, keystrokes = (np.empty(batches.num_tokens, np.int64) for _ in range(2))
+        loss = self._scored(received, batches, table, rank, keystrokes)
+        return TokenScores(batches.targets, loss, rank, keystrokes)
+
+    def token_losses(self, received: LoadedWeights, batches: PackedBatches) -> NDArray[np.float32]:
+        """Cross-entropy of every token of the batches, in nats: float32 [tokens]."""
+        return self._scored(received, batches, None, None, None)
+
+    def _scored(
+        self,
+        received: LoadedWeights,
+        batches: PackedBatches,
+        table: KeystrokeTable | None,
+        rank: NDArray[np.int64] | None,
+        keystrokes: NDArray[np.int64] | None,
+    ) -> NDArray[np.float32]:
+        """Losses [tokens]; with a table, ranks and keystrokes [tokens] are set."""
+        words, width = self.shape.vocabulary_size, self.shape.embedding_size
+        outputs = np.empty((batches.num_tokens, width), np.float32)
+        loss = np.empty(batches.num_tokens, np.float32)
+        rows = np.ascontiguousarray(batches.step_rows)  # [batches, T]
+        with self._one_at_a_time:
+            kernel.outputs(
+                self._variant,
+                self._sizes,
+                received.flat,
+                outputs,
+                np.ascontiguousarray(batches.inputs),
+                rows.reshape(-1),
+                rows.shape[1],
+                self._memory_for(kernel.outputs_floats, rows),
+            )
+            if received.readout is None:
+                received.readout = np.empty(kernel.scoring_floats(self._variant, words, width), np.float32)
+                embedding = received.flat[: words * width].reshape(words, width)
+                kernel.prepare_scoring(self._variant, embedding, received.readout)
+            targets, bias = np.ascontiguousarray(batches.targets), received.flat[-words:]
+            kernel.score_outputs(self._variant, outputs, bias, targets, table, loss, rank, keystrokes, received.readout)
+        return loss
+
+    def _memory_for(
+        self, floats_for: Callable[[str, tuple[int, ...], int, int], int], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Memory for the largest batch of rows [batches, T], in large pages where the system has them.
+
+        Args:
+            floats_for: says how much that is.
+            rows: of each step.
+        """
+        most_tokens, most_rows = int(rows.sum(1).max(initial=0)), int(rows[:, 0].max(initial=0))
+        floats = floats_for(self._variant, self._sizes, most_tokens, most_rows)
+        if len(self._memory) < floats:
+            pages = mmap.mmap(-1, floats * _FLOAT_BYTES)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                pages.madvise(mmap.MADV_HUGEPAGE)
+            self._memory = np.frombuffer(pages, np.float32)
+        return self._memory

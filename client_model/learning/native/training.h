@@ -16,7 +16,7 @@ typedef struct {
 FUNCTION training_memory training_memory_in(arena *from, model_sizes s, int tokens, int rows)
 {
     training_memory made = {.gradients = take(from, count_weights(s))};
-    made.cell = cell_trace_in(from, s, tokens, rows);
+    made.cell = cell_trace_in(from, s, tokens, rows, 0);
     made.rest.count = output_layer_floats(s.words, s.width, tokens);
     made.rest.floats = take(from, made.rest.count);
     return made;
@@ -60,16 +60,24 @@ FUNCTION void add_rows(float *table, const int32_t *ids, const float *rows, int 
     }
 }
 
+/* Outputs [n, D] of the cell. */
+FUNCTION const float *outputs_of(
+    model_sizes s, const model_weights *weights, cell_trace *cell, batch b, const int32_t *inputs)
+{
+    const size_t width = (size_t)s.width;
+    for (size_t i = 0; i < (size_t)b.tokens; i++)
+        memcpy(cell->x + i * width, weights->embedding + (size_t)inputs[i] * width, sizeof(float) * width);
+    return cell_forward(s, weights, cell, b);
+}
+
 /* One step on one batch; returns its summed loss before it, in nats. */
 FUNCTION double train_batch(
     model_sizes s, const model_weights *weights, const model_weights *gradients, training_memory *memory, batch b,
     const int32_t *inputs, const int32_t *targets, sgd how)
 {
-    const size_t width = (size_t)s.width, count = count_weights(s);
+    const size_t count = count_weights(s);
     cell_trace *cell = &memory->cell;
-    for (size_t i = 0; i < (size_t)b.tokens; i++)
-        memcpy(cell->x + i * width, weights->embedding + (size_t)inputs[i] * width, sizeof(float) * width);
-    const float *outputs = cell_forward(s, weights, cell, b);
+    const float *outputs = outputs_of(s, weights, cell, b, inputs);
     const output_layer layer = {s.words, s.width, weights->embedding, weights->output_bias};
     const output_step into = {
         .scale = 1.0f / (float)b.tokens,
@@ -117,6 +125,29 @@ FUNCTION double train(model_sizes s, const float *received, float *update, packe
     }
     for (size_t i = 0; i < count; i++) update[i] -= received[i];
     return loss;
+}
+
+FUNCTION size_t outputs_floats(model_sizes s, int tokens, int rows)
+{
+    arena counted = {0};
+    cell_trace_in(&counted, s, tokens, rows, 1);
+    return counted.used;
+}
+
+/* See variant.h. */
+FUNCTION void cell_outputs(model_sizes s, const float *received, float *outputs, packed_text text, float *floats)
+{
+    arena from = {.base = floats};
+    cell_trace cell = cell_trace_in(&from, s, text.most_tokens, text.most_rows, 1);
+    const model_weights weights = weights_in(s, (float *)received); /* which are only read */
+    const int32_t *inputs = text.inputs;
+    for (size_t i = 0; i < (size_t)text.batches; i++) {
+        const batch b = batch_at(text.rows + i * (size_t)text.steps, text.steps);
+        if (!b.tokens) continue;
+        const size_t count = (size_t)b.tokens * (size_t)s.width;
+        memcpy(outputs, outputs_of(s, &weights, &cell, b, inputs), sizeof(float) * count);
+        outputs += count, inputs += b.tokens;
+    }
 }
 
 #endif

@@ -3,6 +3,7 @@
 #define TYPEFLEET_VARIANT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "sizes.h"
 
@@ -21,6 +22,23 @@ typedef struct {
     float *embedding; /* [V, D]; with `add` these may be the weights themselves */
     float *bias;      /* [V] */
 } output_step;
+
+/* Which words begin alike: client_model.metrics.keystrokes.KeystrokeTable, P = depth. */
+typedef struct {
+    int first_word;          /* ids from here on are words, those below are never suggested */
+    int depth;               /* P */
+    const int *letters;      /* [V] */
+    const int *alphabetical; /* [V - first_word], ids */
+    const int64_t *first;    /* [V, P], places in alphabetical where the words with the same first 1 .. P letters begin */
+    const int64_t *last;     /* [V, P], and end */
+} keystroke_words;
+
+/* How well each of n tokens was predicted; see client_model.metrics.scored_tokens.TokenScores. */
+typedef struct {
+    float *loss;         /* [n], nats */
+    int64_t *rank;       /* [n]; NULL: only the losses are wanted */
+    int64_t *keystrokes; /* [n] */
+} token_scores;
 
 typedef struct {
     const char *name;
@@ -42,10 +60,21 @@ typedef struct {
     /* Sets update [num_weights] to trained minus received weights, and returns the summed loss of all batches in nats,
      * each before its step. memory: 64-byte aligned, training_floats of it. Nothing is checked here. */
     double (*train)(model_sizes, const float *received, float *update, packed_text, sgd, float *memory);
+    /* Sets outputs [tokens, D] to those of the cell; outputs_floats of memory, as training_floats. */
+    size_t (*outputs_floats)(model_sizes, int most_tokens, int most_rows);
+    void (*outputs)(model_sizes, const float *received, float *outputs, packed_text, float *memory);
     /* See output_layer.h. */
     size_t (*output_layer_floats)(int words, int width, int n);
     double (*output_layer_gradients)(const output_layer *layer, const float *outputs, const int *targets, int n,
                                      const output_step *step, float *d_outputs, float *floats);
+
+    /* See scoring.h. */
+    size_t (*scoring_floats)(int words, int width);
+    void (*prepare_scoring)(const output_layer *layer, float *floats);
+    void (*score_outputs)(const output_layer *layer, const float *outputs, const int *targets, int n,
+                          const keystroke_words *words, const token_scores *scores, float *floats);
+    void (*score_logits)(int words, const float *logits, const int *targets, int n, const keystroke_words *table,
+                         const token_scores *scores, float *floats);
 } variant;
 
 extern const variant variant_portable;

@@ -3,11 +3,10 @@
 #include "output_layer.h"
 #include "products.h"
 #include "training.h"
+#include "scoring.h"
 #include "variant.h"
 
 static size_t whole_product_workspace(int k, int n) { return packed_floats(k, n) + product_transposed_floats(); }
-
-static size_t whole_output_layer_floats(int words, int width, int n) { return output_layer_floats(words, width, n); }
 
 static void whole_product(float *c, const float *a, const float *b, const float *bias, const int m_k_n[3], int transposed,
                           int add, float *workspace)
@@ -52,6 +51,12 @@ const variant NAME_JOINED(variant_, VARIANT_NAME) = {
     .count_weights = count_weights,
     .training_floats = training_floats,
     .train = train,
-    .output_layer_floats = whole_output_layer_floats,
+    .outputs_floats = outputs_floats,
+    .outputs = cell_outputs,
+    .output_layer_floats = output_layer_floats,
     .output_layer_gradients = output_layer_gradients,
+    .scoring_floats = scoring_floats,
+    .prepare_scoring = prepare_scoring,
+    .score_outputs = score_outputs,
+    .score_logits = score_logits,
 };

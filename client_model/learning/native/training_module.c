@@ -1,5 +1,5 @@
-/* The module's functions for training: everything that they are given is looked at before a pointer moves. */
-#include "train.h"
+/* The module's functions for training, and for what a cell gives before scoring; see kernel.pyi. */
+#include "arguments.h"
 
 #include <limits.h>
 
@@ -22,21 +22,32 @@ static int sizes_of(PyObject *object, model_sizes *s)
     return 0;
 }
 
-PyObject *training_floats(PyObject *module, PyObject *arguments)
+/* Floats of memory for batches of at most so many tokens, of at most so many rows. */
+static PyObject *floats_of(PyObject *arguments, int scores)
 {
-    (void)module;
     const char *name;
     PyObject *sizes;
     model_sizes s;
     int tokens, rows;
-    if (!PyArg_ParseTuple(arguments, "sOii:training_floats", &name, &sizes, &tokens, &rows)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "sOii", &name, &sizes, &tokens, &rows)) return NULL;
     const variant *v = variant_named(name);
     if (!v || !sizes_of(sizes, &s)) return NULL;
-    if (tokens < 0 || rows < 0 || rows > tokens) {
-        PyErr_Format(PyExc_ValueError, "training_floats: expected tokens >= rows >= 0, found %d and %d", tokens, rows);
-        return NULL;
-    }
-    return PyLong_FromSize_t(v->training_floats(s, tokens, rows) + ALIGNMENT / sizeof(float));
+    if (rows < 0 || rows > tokens)
+        return PyErr_Format(PyExc_ValueError, "memory: expected tokens >= rows >= 0, found %d and %d", tokens, rows);
+    const size_t floats = scores ? v->outputs_floats(s, tokens, rows) : v->training_floats(s, tokens, rows);
+    return PyLong_FromSize_t(floats + ALIGNMENT / sizeof(float));
+}
+
+PyObject *training_floats(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    return floats_of(arguments, 0);
+}
+
+PyObject *outputs_floats(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    return floats_of(arguments, 1);
 }
 
 /* Rows of each step: none that grows within a batch, as many in all as there are tokens; the largest batch is noted. */
@@ -63,24 +74,14 @@ static int rows_fit(const char *where, packed_text *text, Py_ssize_t tokens)
     return 0;
 }
 
-static int ids_fit(const char *where, const int32_t *ids, Py_ssize_t count, int words)
-{
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (ids[i] < 0 || ids[i] >= words) {
-            PyErr_Format(PyExc_ValueError, "%s: expected ids from 0 to %d, found another", where, words - 1);
-            return 0;
-        }
-    return 1;
-}
+enum { RECEIVED, RESULT, INPUTS, TARGETS, ROWS, MEMORY, BUFFERS };
 
-enum { RECEIVED, UPDATE, INPUTS, TARGETS, ROWS, MEMORY, BUFFERS };
-
-/* The text among the buffers. */
+/* The text among the buffers; without targets in scoring. */
 static int text_of(PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps, int words, packed_text *text)
 {
     if (!take_ints(objects[INPUTS], "inputs", -1, 0, &arrays[INPUTS])) return 0;
     const Py_ssize_t tokens = arrays[INPUTS].view.shape[0];
-    if (!take_ints(objects[TARGETS], "targets", tokens, 0, &arrays[TARGETS])) return 0;
+    if (objects[TARGETS] && !take_ints(objects[TARGETS], "targets", tokens, 0, &arrays[TARGETS])) return 0;
     if (!take_ints(objects[ROWS], "rows", -1, 0, &arrays[ROWS])) return 0;
     const Py_ssize_t counts = arrays[ROWS].view.shape[0];
     if (steps < 1 || counts % steps || tokens > INT_MAX || counts > INT_MAX) {
@@ -96,11 +97,11 @@ static int text_of(PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps,
         .batches = (int)(counts / steps),
         .steps = steps,
     };
-    return rows_fit("rows", text, tokens) && ids_fit("inputs", text->inputs, tokens, words) &&
-           ids_fit("targets", text->targets, tokens, words);
+    return rows_fit("rows", text, tokens) && ids_within(&arrays[INPUTS], "inputs", words) &&
+           (!objects[TARGETS] || ids_within(&arrays[TARGETS], "targets", words));
 }
 
-/* The arena's begin, at a multiple of 64 bytes; NULL and an error if it is too small. */
+/* Where memory begins, at a multiple of 64 bytes; NULL and an error if it is too small. */
 static float *memory_of(PyObject *object, array *into, size_t floats)
 {
     if (!take_float_vector(object, "memory", -1, 1, into)) return NULL;
@@ -118,13 +119,13 @@ static PyObject *trained(const variant *v, model_sizes s, PyObject *objects[BUFF
     packed_text text;
     const Py_ssize_t weights = (Py_ssize_t)v->count_weights(s);
     if (!take_float_vector(objects[RECEIVED], "received", weights, 0, &arrays[RECEIVED]) ||
-        !take_float_vector(objects[UPDATE], "update", weights, 1, &arrays[UPDATE]) ||
+        !take_float_vector(objects[RESULT], "update", weights, 1, &arrays[RESULT]) ||
         !text_of(objects, arrays, steps, s.words, &text))
         return NULL;
     float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], v->training_floats(s, text.most_tokens, text.most_rows));
     if (!memory) return NULL;
     const float *received = arrays[RECEIVED].view.buf;
-    float *update = arrays[UPDATE].view.buf;
+    float *update = arrays[RESULT].view.buf;
     double loss;
     Py_BEGIN_ALLOW_THREADS;
     loss = v->train(s, received, update, text, how, memory);
@@ -141,7 +142,7 @@ PyObject *train(PyObject *module, PyObject *arguments)
     sgd how;
     int steps;
     if (!PyArg_ParseTuple(
-            arguments, "sOOOOOOiffO:train", &name, &sizes, &objects[RECEIVED], &objects[UPDATE], &objects[INPUTS],
+            arguments, "sOOOOOOiffO:train", &name, &sizes, &objects[RECEIVED], &objects[RESULT], &objects[INPUTS],
             &objects[TARGETS], &objects[ROWS], &steps, &how.learning_rate, &how.max_gradient_norm, &objects[MEMORY]))
         return NULL;
     const variant *v = variant_named(name);
@@ -150,4 +151,40 @@ PyObject *train(PyObject *module, PyObject *arguments)
     PyObject *loss = trained(v, s, objects, arrays, steps, how);
     release(arrays, BUFFERS);
     return loss;
+}
+
+static PyObject *read_out(const variant *v, model_sizes s, PyObject *objects[BUFFERS], array arrays[BUFFERS], int steps)
+{
+    packed_text text;
+    if (!take_float_vector(objects[RECEIVED], "received", (Py_ssize_t)v->count_weights(s), 0, &arrays[RECEIVED]) ||
+        !text_of(objects, arrays, steps, s.words, &text) ||
+        !take_floats(objects[RESULT], "outputs", arrays[INPUTS].view.shape[0], s.width, 1, &arrays[RESULT]))
+        return NULL;
+    float *memory = memory_of(objects[MEMORY], &arrays[MEMORY], v->outputs_floats(s, text.most_tokens, text.most_rows));
+    if (!memory) return NULL;
+    const float *received = arrays[RECEIVED].view.buf;
+    float *outputs = arrays[RESULT].view.buf;
+    Py_BEGIN_ALLOW_THREADS;
+    v->outputs(s, received, outputs, text, memory);
+    Py_END_ALLOW_THREADS;
+    return Py_NewRef(Py_None);
+}
+
+PyObject *outputs(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name;
+    PyObject *sizes, *objects[BUFFERS] = {0};
+    model_sizes s;
+    int steps;
+    if (!PyArg_ParseTuple(
+            arguments, "sOOOOOiO:outputs", &name, &sizes, &objects[RECEIVED], &objects[RESULT], &objects[INPUTS],
+            &objects[ROWS], &steps, &objects[MEMORY]))
+        return NULL;
+    const variant *v = variant_named(name);
+    if (!v || !sizes_of(sizes, &s)) return NULL;
+    array arrays[BUFFERS] = {0};
+    PyObject *done = read_out(v, s, objects, arrays, steps);
+    release(arrays, BUFFERS);
+    return done;
 }
