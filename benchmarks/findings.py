@@ -248,11 +248,11 @@ def _beside_tensorflow(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
 
 
 def _times_in_hosts(found: Mapping[str, Any], alone: float) -> list[float]:
-    """How many times as long a phone's training takes in a host, of each round but the first and the last.
+    """How many times as long a phone's training takes in a host, of each round but the first.
 
     Args:
         found: of a simulation.
         alone: tokens a second of the kernel alone.
     """
-    rounds = found["rounds"][1:-1]
+    rounds = found["rounds"][1:]
     return [r["profile"]["hosts_s"]["train"] / r["reports"] * alone / (SENTENCES * TOKENS) for r in rounds]

@@ -88,6 +88,12 @@ class _Tree:
         return sum(self.seconds.values())
 
 
+def own_environment() -> dict[str, str]:
+    """One in which this checkout is what is measured, and not a version that is installed beside it."""
+    others = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *([others] if others else [])])}
+
+
 def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
     """Run a command that appends a line to `lines` after each round.
 
@@ -97,7 +103,7 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
     found, began = Measured(), time.monotonic()
     log = lines.parent.with_suffix(".log")
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=ROOT, env=own_environment(), stdout=output, stderr=subprocess.STDOUT)
         tree = _Tree(psutil.Process(process.pid))
         while process.poll() is None:
             seconds = tree.sample()
@@ -123,7 +129,7 @@ def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
     """Run `python -m ARGUMENTS` and read the JSON object it prints last."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=timeout_s, check=False
+        command, cwd=ROOT, env=own_environment() | ONE_THREAD, capture_output=True, text=True, timeout=timeout_s, check=False
     )
     if done.returncode != 0:
         end = " / ".join(done.stderr.splitlines()[-8:])

@@ -23,7 +23,9 @@ def write(path: Path, found: Mapping[str, Any]) -> None:
         path: of the file.
         found: what `Benchmark.run` returns.
     """
-    content = {"form": FORM, **found, "figures": [figure.to_json() for figure in Figures(found).all()]}
+    content = {"form": FORM, **found, "figures": []}
+    write_text_atomically(path, json.dumps(content, indent=2) + "\n")  # half an hour's work, whatever comes of it
+    content["figures"] = [figure.to_json() for figure in Figures(found).all()]
     write_text_atomically(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import cores_of_others, load_at_start, machine_facts
-from benchmarks.measure import ONE_THREAD, ROOT, BenchmarkError, Measured, measure, module_json
+from benchmarks.measure import ONE_THREAD, ROOT, BenchmarkError, Measured, measure, module_json, own_environment
 from benchmarks.workload import SENTENCES, TOKENS, Simulated, simulate_flags, write_messages
 from typefleet.errors import expected
 
@@ -147,7 +147,7 @@ class Benchmark:
     def _two_kernels(self) -> dict[str, Any]:
         """The same kernel in two processes at the same time: what this machine's second core is worth."""
         command = [sys.executable, "-m", "benchmarks.kernel", "cifg", "phone", str(5 * self.sizes.kernel_repeats)]
-        settings: dict[str, Any] = {"cwd": ROOT, "env": os.environ | ONE_THREAD, "stdout": subprocess.PIPE}
+        settings: dict[str, Any] = {"cwd": ROOT, "env": own_environment() | ONE_THREAD, "stdout": subprocess.PIPE}
         pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) for _ in range(2)]
         ends = [process.communicate(timeout=_TIMEOUT_S)[0].splitlines() for process in pair]
         if any(process.returncode for process in pair):
