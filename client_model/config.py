@@ -31,6 +31,12 @@ PUBLIC_SHAPES: dict[str, tuple[str, dict[str, int], str]] = {
 }
 
 
+Kernel = Literal["native", "tensorflow"]  # what trains phones: C, built at installation, or TensorFlow
+WantedKernel = Literal["auto", "native", "tensorflow"]
+NATIVE: Kernel = "native"
+TENSORFLOW: Kernel = "tensorflow"
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Where the phones' text comes from."""

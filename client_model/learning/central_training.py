@@ -1,7 +1,7 @@
 """Training on a corpus in one place: a starting point for the phones, made from public text.
 
 Plain SGD over all sequences of the corpus in random order, with the step size falling to nothing, in the
-same kernel that trains a phone. Kept within one thread, the same corpus and seed give the same weights.
+same way that trains a phone. Kept within one thread, the same corpus and seed give the same weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.config import TENSORFLOW, Kernel
 from client_model.keyed_random import generator
 from client_model.learning.language_model import ModelShape, Weights, flatten, unflatten
 from client_model.learning.trainers import make_trainer
@@ -32,6 +33,7 @@ def train_centrally(
     learning_rate: float,
     max_gradient_norm: float,
     seed: int,
+    kernel: Kernel = TENSORFLOW,
     phones: Sequence[int] | None = None,
     passes: Sequence[float] | None = None,
     progress: Callable[[float, float], None] | None = None,
@@ -48,6 +50,7 @@ def train_centrally(
         learning_rate: step size at the start; it falls linearly to 0.
         max_gradient_norm: a longer gradient is scaled down to it; 0 for no bound.
         seed: key of the order.
+        kernel: that trains.
         phones: whose text it is; everybody's if not given.
         passes: over the text of each of them, times `epochs`; a part of a pass is over so many of its sequences,
             drawn at random. One each if not given.
@@ -63,7 +66,7 @@ def train_centrally(
     rng = generator(seed, "central training")
     order = np.concatenate([one_pass(sizes, passes, rng) for _ in range(epochs)])
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    trainer, flat = make_trainer(shape, max_gradient_norm), flatten(weights)
+    trainer, flat = make_trainer(shape, max_gradient_norm, kernel), flatten(weights)
     at_once = _BATCH_SIZE * _BATCHES_AT_ONCE
     with step(name, len(order)) as training:
         for begin in range(0, len(order), at_once):

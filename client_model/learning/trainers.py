@@ -11,10 +11,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from client_model.config import NATIVE, TENSORFLOW, Kernel, WantedKernel
+from client_model.learning.cells.base import Cell
 from client_model.learning.language_model import ModelShape, Weights
+from client_model.learning.native.available import has_cell, is_built, is_fast
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
+from typefleet.errors import ConfigError, MachineError, expected
 
 Received = Any  # weights as the kernel that loaded them has them
 
@@ -48,13 +52,47 @@ class Trainer(Protocol):
         """Cross-entropy of every token of the batches, in nats: float32 [tokens]."""
 
 
-def make_trainer(shape: ModelShape, max_gradient_norm: float = 0.0) -> Trainer:
+class NoKernelError(MachineError):
+    """A machine has not the kernel that a run trains with; to ask it again is no use."""
+
+
+def chosen_kernel(wanted: WantedKernel, cell: Cell) -> Kernel:
+    """The kernel that trains a cell on this machine.
+
+    Args:
+        wanted: `auto`: the native one where it is there, is fast and has the cell.
+        cell: to be trained.
+
+    Raises:
+        ConfigError: the native one is asked for by name, and does not have the cell or was not built.
+    """
+    if wanted == "auto":
+        return NATIVE if has_cell(cell) and is_fast() else TENSORFLOW
+    if wanted == NATIVE and not has_cell(cell):
+        raise ConfigError(expected("--engine.kernel", f"tensorflow for the cell {cell.name}", wanted))
+    if wanted == NATIVE and not is_built():
+        raise ConfigError(expected("--engine.kernel", "tensorflow on a machine without the native kernel", wanted))
+    return wanted
+
+
+def make_trainer(shape: ModelShape, max_gradient_norm: float = 0.0, kernel: Kernel = TENSORFLOW) -> Trainer:
     """A trainer for a model; make one per process and keep it.
 
     Args:
         shape: of the model.
         max_gradient_norm: L2 norm that a step's longer gradient is scaled down to; 0 for no bound.
+        kernel: that does the work, see `chosen_kernel`.
+
+    Raises:
+        NoKernelError: it was not built on this machine.
     """
+    if kernel == NATIVE:
+        if not is_built():
+            what = "the native kernel, with which this run trains; --engine.kernel tensorflow goes on without it"
+            raise NoKernelError(expected("this machine", what, "none, which pip builds where a C compiler is"))
+        from client_model.learning.native.trainer import NativeTrainer
+
+        return NativeTrainer(shape, max_gradient_norm)
     from client_model.learning.local_training import LocalTrainer
 
     return LocalTrainer(shape, max_gradient_norm)

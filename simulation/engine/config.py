@@ -1,10 +1,12 @@
-"""Settings of the engine: how the work is done, never what comes out."""
+"""Settings of the engine: how the work is done, never what comes out, but for the last bits of a kernel."""
 
 import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
+
+from client_model.config import WantedKernel
 
 SPACED: Literal["spaced"] = "spaced"
 ALL: Literal["all"] = "all"
@@ -13,7 +15,7 @@ KeepCheckpoints: TypeAlias = Literal["spaced", "all"] | int
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How the work is done; nothing here changes a result."""
+    """How the work is done; nothing here changes a result, but `kernel` its last bits."""
 
     address: str | None = None
     """Join the Ray cluster at this address ("auto", or host:port) instead of starting Ray here; then
@@ -35,6 +37,10 @@ class EngineConfig:
     """A message without an answer after this many seconds stops the run."""
     profile: bool = False
     """Add to each line of rounds.jsonl where the round's time went."""
+    kernel: WantedKernel = "auto"
+    """What trains and scores phones: native, in C, built at installation where a C compiler is, faster, for cifg,
+    stacked, gru and lstm; or tensorflow. auto: native where it is there. Updates differ by a relative 1e-6, so the same
+    seed gives other bits; a run is resumed with the kernel that it has, unless this names another."""
     export: bool = True
     """Write the files for phones at the end; scripts/export_model.py can do it later."""
     report: bool = True

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from client_model.config import DataConfig, TrainingConfig
+from client_model.config import TENSORFLOW, DataConfig, Kernel, TrainingConfig
 from client_model.learning.cells.base import Cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape
@@ -35,6 +35,8 @@ class HostTask:
     """Metrics to count beside the built-in ones, of those that every process finds by name."""
     cell_settings: KindSettings = KindSettings()
     """Of the shape's cell, which is made of its name and these, unless it is handed in."""
+    kernel: Kernel = TENSORFLOW
+    """What trains and scores, on every host."""
     text: DataConfig | None = None
     """How a node on another machine reads its own copy of the text; its path is a name. None: it cannot."""
     copy: str = ""
@@ -64,6 +66,7 @@ class HostTask:
                 "evaluation_sequences": self.evaluation_sequences,
                 "seed": self.seed,
                 "metric_names": self.metric_names,
+                "kernel": self.kernel,
                 "text": None if self.text is None else _text_to_json(self.text),
                 "copy": self.copy,
                 "handed_in": to_texts(self.handed_in),
@@ -90,6 +93,7 @@ class HostTask:
             seed=d["seed"],
             metric_names=tuple(d["metric_names"]),
             cell_settings=settings,
+            kernel=d["kernel"],
             text=None if d["text"] is None else _text_from_json(d["text"]),
             copy=d["copy"],
             handed_in=handed_in,

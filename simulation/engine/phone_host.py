@@ -30,7 +30,7 @@ class PhoneHost:
         self._lookup = vocabulary.lookup_table(self._population.lexicon)
         self._spelled = spelled_lookup(vocabulary, self._population)
         self.keystrokes = keystroke_table(vocabulary.tokens)
-        self.trainer = make_trainer(task.shape, task.training.max_gradient_norm)
+        self.trainer = make_trainer(task.shape, task.training.max_gradient_norm, task.kernel)
         self.trainer.warm_up()
 
     def load(self, weights: Weights) -> Received:

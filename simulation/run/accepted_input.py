@@ -34,6 +34,7 @@ from simulation.parts import Parts
 from simulation.run.directory import check_output_dir
 from simulation.run.earlier_runs import run_of
 from simulation.run.forgotten import Forgotten, Request, forgotten_by, read_requests
+from simulation.run.kernel import with_kernel
 from simulation.run.model import shape_of_run
 from simulation.run.named_cell import with_named_cell
 from simulation.run.private_vocabulary import recorded_vocabulary
@@ -96,6 +97,7 @@ def accept_input(
     if config.engine.address is not None:
         check_network(config.engine.address, config.engine.trust_network)
     config, parts = with_named_cell(config, parts or Parts())
+    config = with_kernel(config, parts, config.output_dir if resume else of_run)
     metrics = _metrics(config, parts)
     _check_without_text(config, resume)
     split = PeopleSplit(config.seed, config.data.held_out_share, config.evaluation.people == "validation")

@@ -53,6 +53,7 @@ def train_in_one_place(
         learning_rate=training.learning_rate,
         max_gradient_norm=config.training.max_gradient_norm,
         seed=config.seed if seed is None else seed,
+        kernel=prepared.task.kernel,
         phones=prepared.fleet.agreeing(TRAIN, prepared.training_phones, prepared.asked_at_s).tolist(),
     )
 

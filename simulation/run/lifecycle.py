@@ -44,6 +44,7 @@ from simulation.run.going_back import (
 )
 from simulation.run.introduction import introduction_of
 from simulation.run.kept_checkpoints import kept_when_over
+from simulation.run.kernel import record_kernel
 from simulation.run.lives import about_life, about_record, ledger_entries, noise_life, noise_life_of
 from simulation.run.loaded_state import load_state
 from simulation.run.lock import only_writer
@@ -230,6 +231,7 @@ def _resume_run(prepared: Prepared, progress: RunProgress, held: ExitStack) -> t
     totals, salt = totals_of(stored), part_of(stored, "salt", str)
     require_same_beginning(part_of(stored, "fingerprint", dict), prepared, directory.root)
     drop_drafts(directory.root)
+    record_kernel(directory, config)
     began = part_of(stored, "began", dict)
     if GIVEN_UP in began:
         found = "one that was given up; that is for good: start a new run"

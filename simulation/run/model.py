@@ -9,6 +9,7 @@ from client_model.config import DataConfig
 from client_model.learning.cells.check import check_cell
 from client_model.learning.cells.door import CELLS
 from client_model.learning.language_model import ModelShape, model_shape
+from client_model.learning.trainers import chosen_kernel
 from client_model.metrics.door import METRICS
 from client_model.metrics.keystrokes import SUGGESTIONS
 from client_model.text.formats.door import FORMATS
@@ -74,6 +75,7 @@ def host_task(
         seed=config.seed,
         metric_names=tuple(found),
         cell_settings=chosen(config.model, "cell")[1] if by_name else KindSettings(),
+        kernel=chosen_kernel(config.engine.kernel, shape.cell),
         text=text_elsewhere(config, parts),
         handed_in=handed_in,
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from client_model.config import DataConfig, public_shape
 from client_model.learning.language_model import ModelShape, Weights, initial_weights
+from client_model.learning.trainers import chosen_kernel
 from client_model.public_start import FOLDER, PUBLIC_START, starting_file
 from client_model.text.population import PopulationSpec, open_population, prepare_population
 from client_model.text.purpose import NEXT_WORD
@@ -147,5 +148,6 @@ def starting_weights(point: StartingPoint | None, config: RunConfig, shape: Mode
         learning_rate=config.model.init_learning_rate,
         max_gradient_norm=config.training.max_gradient_norm,
         seed=config.seed,
+        kernel=chosen_kernel(config.engine.kernel, shape.cell),
         name=f"central training on {point.path.name}",
     )

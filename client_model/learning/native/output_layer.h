@@ -22,9 +22,9 @@
 #include "variant.h"
 
 enum {
-    WORDS_TOGETHER = 128,  /* 24 kB of exponentials of a panel of AVX-512, in a first cache of 48 kB */
-    TOKENS_TOGETHER = 384, /* 15 MB of exponentials of 10,000 words; a multiple of every PANEL, and of SUM_BLOCK */
-    EMBEDDING_ROWS = 64,   /* of d E that stay in the first cache while it is summed */
+    WORDS_TOGETHER = 128,        /* 24 kB of exponentials of a panel of AVX-512, in a first cache of 48 kB */
+    TOKENS_TOGETHER = SUM_BLOCK, /* 15 MB of exponentials of 10,000 words */
+    EMBEDDING_ROWS = 256,        /* whose exponentials stay in the second cache for all panels of d E */
 };
 static const float HIGHEST_ABOVE_REFERENCE = 40.0f; /* e^40 times a million words is far from overflow */
 static const double SMALLEST_PROBABILITY = 1e-37;   /* one that underflows counts as this, 85 nats */
@@ -224,24 +224,23 @@ FUNCTION void dense_step(const output_layer *layer, const output_block *block, i
     const int width = layer->width;
     for (int word = 0; word < layer->words; word += EMBEDDING_ROWS) {
         const int words = min_int(EMBEDDING_ROWS, layer->words - word);
-        for (int i = 0; i < n; i += SUM_BLOCK)
-            for (int d = 0; d < width; d += PANEL) {
-                float *to = step->embedding + (ptrdiff_t)word * width + d;
-                const tile t = {
-                    .a = block->exponentials + word * block->stride + i,
-                    .a_row = block->stride,
-                    .a_step = 1,
-                    .b = block->shares + i * block->shares_stride + d,
-                    .b_step = block->shares_stride,
-                    .c = to,
-                    .c_row = width,
-                    .start = step->add || i ? to : NULL,
-                    .start_row = width,
-                    .k = min_int(SUM_BLOCK, n - i),
-                    .columns = min_int(PANEL, width - d),
-                };
-                tile_column(t, words);
-            }
+        for (int d = 0; d < width; d += PANEL) {
+            float *to = step->embedding + (ptrdiff_t)word * width + d;
+            const tile t = {
+                .a = block->exponentials + word * block->stride,
+                .a_row = block->stride,
+                .a_step = 1,
+                .b = block->shares + d,
+                .b_step = block->shares_stride,
+                .c = to,
+                .c_row = width,
+                .start = step->add ? to : NULL,
+                .start_row = width,
+                .k = n,
+                .columns = min_int(PANEL, width - d),
+            };
+            tile_column(t, words);
+        }
         bias_step(block, word, words, n, step);
     }
 }

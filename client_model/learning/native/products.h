@@ -10,8 +10,8 @@
 #include "tiles.h"
 
 enum {
-    SUM_BLOCK = 192,      /* 36 kB of a panel of AVX-512, which has to stay in a first cache of 48 kB */
-    ROWS_TOGETHER = 256,  /* rows of a that stay in the second cache while all panels pass */
+    SUM_BLOCK = 384,     /* terms: 72 kB of a panel of AVX-512, read from the second cache; fewer cost more passes over c */
+    ROWS_TOGETHER = 256, /* rows of a that stay in the second cache while all panels pass */
 };
 
 static inline int min_int(int a, int b) { return a < b ? a : b; }
@@ -113,13 +113,15 @@ FUNCTION void product_transposed(float *c, ptrdiff_t ldc, const float *a, ptrdif
         const int terms = min_int(SUM_BLOCK, rows - r);
         for (int j = 0; j < n; j += PANEL) {
             const int columns = min_int(PANEL, n - j);
-            for (int k = 0; k < terms; k++) copy_panel_row(w->floats + k * PANEL, b + (r + k) * ldb + j, columns);
+            const int is_whole = columns == PANEL; /* else it is padded, not to read beyond the end of b */
+            for (int k = 0; k < terms && !is_whole; k++)
+                copy_panel_row(w->floats + k * PANEL, b + (r + k) * ldb + j, columns);
             const tile t = {
                 .a = a + r * lda,
                 .a_row = 1,
                 .a_step = lda,
-                .b = w->floats,
-                .b_step = PANEL,
+                .b = is_whole ? b + r * ldb + j : w->floats,
+                .b_step = is_whole ? ldb : PANEL,
                 .c = c + j,
                 .c_row = ldc,
                 .start = add || r ? c + j : NULL,

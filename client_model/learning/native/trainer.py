@@ -7,30 +7,22 @@ instructions, on phones trained before, or on how many rows a batch has.
 
 import mmap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.learning.cells.cifg import Cifg
-from client_model.learning.cells.gru import Gru
-from client_model.learning.cells.lstm import Lstm
-from client_model.learning.cells.stacked import Stacked
 from client_model.learning.language_model import ModelShape, Weights, flatten
 from client_model.learning.native import kernel
+from client_model.learning.native.available import CELLS
 from client_model.learning.trainers import LocalResult
 from client_model.metrics.keystrokes import KeystrokeTable
 from client_model.metrics.scored_tokens import TokenScores
 from client_model.text.batches import PackedBatches
 
-_CELLS: Mapping[type, int] = {Cifg: 0, Stacked: 0, Gru: 1, Lstm: 2}  # numbered as in sizes.h
+Model = tuple[str, int, int, int, int, int]  # as kernel.pyi has it
 _FLOAT_BYTES = 4
-
-
-def has_cell(shape: ModelShape) -> bool:
-    """Whether the kernel has the model's cell."""
-    return type(shape.cell) in _CELLS
 
 
 @dataclass
@@ -55,7 +47,8 @@ class NativeTrainer:
         self.shape, self._max_gradient_norm = shape, max_gradient_norm
         self._variant = kernel.variants()[0] if variant is None else variant
         layers = getattr(shape.cell, "layers", 1)
-        self._sizes = (_CELLS[type(shape.cell)], layers, shape.vocabulary_size, shape.embedding_size, shape.units)
+        sizes = (CELLS[type(shape.cell)], layers, shape.vocabulary_size, shape.embedding_size, shape.units)
+        self._model: Model = (self._variant, *sizes)
         self._memory = np.zeros(0, np.float32)
         self._one_at_a_time = threading.Lock()  # they share the memory
 
@@ -70,18 +63,13 @@ class NativeTrainer:
         """Run SGD over the batches in order, starting from the received weights."""
         update = np.empty_like(received.flat)
         rows = np.ascontiguousarray(batches.step_rows)  # [batches, T]
+        inputs, targets = np.ascontiguousarray(batches.inputs), np.ascontiguousarray(batches.targets)
         with self._one_at_a_time:
             loss = kernel.train(
-                self._variant,
-                self._sizes,
-                received.flat,
-                update,
-                np.ascontiguousarray(batches.inputs),
-                np.ascontiguousarray(batches.targets),
-                rows.reshape(-1),
-                rows.shape[1],
-                learning_rate,
-                self._max_gradient_norm,
+                self._model,
+                (received.flat, update),
+                (inputs, targets, rows.reshape(-1), rows.shape[1]),
+                (learning_rate, self._max_gradient_norm),
                 self._memory_for(kernel.training_floats, rows),
             )
         return LocalResult(update, loss, batches.num_tokens)
@@ -111,13 +99,9 @@ class NativeTrainer:
         rows = np.ascontiguousarray(batches.step_rows)  # [batches, T]
         with self._one_at_a_time:
             kernel.outputs(
-                self._variant,
-                self._sizes,
-                received.flat,
-                outputs,
-                np.ascontiguousarray(batches.inputs),
-                rows.reshape(-1),
-                rows.shape[1],
+                self._model,
+                (received.flat, outputs),
+                (np.ascontiguousarray(batches.inputs), rows.reshape(-1), rows.shape[1]),
                 self._memory_for(kernel.outputs_floats, rows),
             )
             if received.readout is None:
@@ -128,9 +112,7 @@ class NativeTrainer:
             kernel.score_outputs(self._variant, outputs, bias, targets, table, loss, rank, keystrokes, received.readout)
         return loss
 
-    def _memory_for(
-        self, floats_for: Callable[[str, tuple[int, ...], int, int], int], rows: NDArray[np.int32]
-    ) -> NDArray[np.float32]:
+    def _memory_for(self, floats_for: Callable[[Model, int, int], int], rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Memory for the largest batch of rows [batches, T], in large pages where the system has them.
 
         Args:
@@ -138,7 +120,7 @@ class NativeTrainer:
             rows: of each step.
         """
         most_tokens, most_rows = int(rows.sum(1).max(initial=0)), int(rows[:, 0].max(initial=0))
-        floats = floats_for(self._variant, self._sizes, most_tokens, most_rows)
+        floats = floats_for(self._model, most_tokens, most_rows)
         if len(self._memory) < floats:
             pages = mmap.mmap(-1, floats * _FLOAT_BYTES)
             if hasattr(mmap, "MADV_HUGEPAGE"):

@@ -6,32 +6,34 @@
 enum { LARGEST_SIZE = 1 << 24, LARGEST_WIDTH = 1 << 16 }; /* small enough to be multiplied in 64 bits */
 enum { ALIGNMENT = 64 };
 
-/* (cell, layers, words, width, units) */
-static int sizes_of(PyObject *object, model_sizes *s)
+/* The variant, and whether sizes can be used; NULL and an error if not. */
+static const variant *variant_for(const char *name, const model_sizes *s)
 {
-    if (!PyArg_ParseTuple(object, "iiiii:sizes", &s->cell, &s->layers, &s->words, &s->width, &s->units)) return 0;
+    const variant *v = variant_named(name);
     const int most_layers = s->cell == CIFG ? MOST_LAYERS : 1;
     const int is_cell = s->cell >= 0 && s->cell < CELL_KINDS && s->layers >= 1 && s->layers <= most_layers;
     if (is_cell && s->words >= 1 && s->words <= LARGEST_SIZE && s->width >= 1 && s->width <= LARGEST_WIDTH &&
         s->units >= 1 && s->units <= LARGEST_WIDTH)
-        return 1;
-    PyErr_Format(
-        PyExc_ValueError,
-        "sizes: expected a cell of this kernel, its layers, words, width and units, found (%d, %d, %d, %d, %d)", s->cell,
-        s->layers, s->words, s->width, s->units);
-    return 0;
+        return v;
+    if (v)
+        PyErr_Format(
+            PyExc_ValueError,
+            "model: expected a cell of this kernel, its layers, words, width and units, found (%d, %d, %d, %d, %d)",
+            s->cell, s->layers, s->words, s->width, s->units);
+    return NULL;
 }
 
 /* Floats of memory for batches of at most so many tokens, of at most so many rows. */
 static PyObject *floats_of(PyObject *arguments, int scores)
 {
     const char *name;
-    PyObject *sizes;
     model_sizes s;
     int tokens, rows;
-    if (!PyArg_ParseTuple(arguments, "sOii", &name, &sizes, &tokens, &rows)) return NULL;
-    const variant *v = variant_named(name);
-    if (!v || !sizes_of(sizes, &s)) return NULL;
+    if (!PyArg_ParseTuple(
+            arguments, "(siiiii)ii", &name, &s.cell, &s.layers, &s.words, &s.width, &s.units, &tokens, &rows))
+        return NULL;
+    const variant *v = variant_for(name, &s);
+    if (!v) return NULL;
     if (rows < 0 || rows > tokens)
         return PyErr_Format(PyExc_ValueError, "memory: expected tokens >= rows >= 0, found %d and %d", tokens, rows);
     const size_t floats = scores ? v->outputs_floats(s, tokens, rows) : v->training_floats(s, tokens, rows);
@@ -137,16 +139,17 @@ PyObject *train(PyObject *module, PyObject *arguments)
 {
     (void)module;
     const char *name;
-    PyObject *sizes, *objects[BUFFERS];
+    PyObject *objects[BUFFERS];
     model_sizes s;
     sgd how;
     int steps;
     if (!PyArg_ParseTuple(
-            arguments, "sOOOOOOiffO:train", &name, &sizes, &objects[RECEIVED], &objects[RESULT], &objects[INPUTS],
-            &objects[TARGETS], &objects[ROWS], &steps, &how.learning_rate, &how.max_gradient_norm, &objects[MEMORY]))
+            arguments, "(siiiii)(OO)(OOOi)(ff)O:train", &name, &s.cell, &s.layers, &s.words, &s.width, &s.units,
+            &objects[RECEIVED], &objects[RESULT], &objects[INPUTS], &objects[TARGETS], &objects[ROWS], &steps,
+            &how.learning_rate, &how.max_gradient_norm, &objects[MEMORY]))
         return NULL;
-    const variant *v = variant_named(name);
-    if (!v || !sizes_of(sizes, &s)) return NULL;
+    const variant *v = variant_for(name, &s);
+    if (!v) return NULL;
     array arrays[BUFFERS] = {0};
     PyObject *loss = trained(v, s, objects, arrays, steps, how);
     release(arrays, BUFFERS);
@@ -174,15 +177,15 @@ PyObject *outputs(PyObject *module, PyObject *arguments)
 {
     (void)module;
     const char *name;
-    PyObject *sizes, *objects[BUFFERS] = {0};
+    PyObject *objects[BUFFERS] = {0};
     model_sizes s;
     int steps;
     if (!PyArg_ParseTuple(
-            arguments, "sOOOOOiO:outputs", &name, &sizes, &objects[RECEIVED], &objects[RESULT], &objects[INPUTS],
-            &objects[ROWS], &steps, &objects[MEMORY]))
+            arguments, "(siiiii)(OO)(OOi)O:outputs", &name, &s.cell, &s.layers, &s.words, &s.width, &s.units,
+            &objects[RECEIVED], &objects[RESULT], &objects[INPUTS], &objects[ROWS], &steps, &objects[MEMORY]))
         return NULL;
-    const variant *v = variant_named(name);
-    if (!v || !sizes_of(sizes, &s)) return NULL;
+    const variant *v = variant_for(name, &s);
+    if (!v) return NULL;
     array arrays[BUFFERS] = {0};
     PyObject *done = read_out(v, s, objects, arrays, steps);
     release(arrays, BUFFERS);

@@ -1,0 +1,36 @@
+"""Whether the kernel in C is there, and for which cells; asked without importing it."""
+
+from functools import cache
+
+from client_model.learning.cells.base import Cell
+from client_model.learning.cells.cifg import Cifg
+from client_model.learning.cells.gru import Gru
+from client_model.learning.cells.lstm import Lstm
+from client_model.learning.cells.stacked import Stacked
+
+CELLS: dict[type, int] = {Cifg: 0, Stacked: 0, Gru: 1, Lstm: 2}  # as sizes.h numbers them
+
+
+def has_cell(cell: Cell) -> bool:
+    """Whether the kernel trains a cell; of somebody's own, which may be derived from one of these, it knows nothing."""
+    return type(cell) in CELLS
+
+
+@cache
+def is_built() -> bool:
+    """Whether it was built when Typefleet was installed."""
+    try:
+        from client_model.learning.native import kernel  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+@cache
+def is_fast() -> bool:
+    """Whether it is there, and made for instructions of this machine: multiply and add in one."""
+    if not is_built():
+        return False
+    from client_model.learning.native import kernel
+
+    return kernel.variants()[0] != "portable" or kernel.portable_is_fast()

@@ -1,0 +1,54 @@
+"""The kernel that a run trains with: settled when it begins, kept in its config.toml, and gone on with.
+
+Kernels differ in the last bits of an update, so the settings of a run name the one that it has, and never `auto`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from client_model.config import TENSORFLOW, Kernel, WantedKernel
+from client_model.learning.cells.base import Cell
+from client_model.learning.trainers import chosen_kernel
+from simulation.config import RunConfig
+from simulation.files import write_text_atomically
+from simulation.flags import read_config, to_toml
+from simulation.parts import Parts
+from simulation.run.directory import RunDirectory
+
+
+def with_kernel(config: RunConfig, parts: Parts, begun: Path | None) -> RunConfig:
+    """The settings with the kernel in the place of `auto`.
+
+    Args:
+        config: the settings.
+        parts: objects handed in, in the place of kinds that they name.
+        begun: folder of the run that goes on, or that they are of; None: it is a new one.
+
+    Raises:
+        ConfigError: there is no such kernel on this machine, or it does not have the cell.
+    """
+    wanted: WantedKernel = config.engine.kernel
+    if wanted == "auto" and begun is not None:
+        wanted = _recorded(begun)
+    cell: Cell = parts.cell or config.model.make_cell()
+    return replace(config, engine=replace(config.engine, kernel=chosen_kernel(wanted, cell)))
+
+
+def _recorded(root: Path) -> Kernel:
+    """The kernel of a run; an earlier version, which says nothing, had one."""
+    kernel = read_config(RunDirectory(root).config).engine.kernel
+    return TENSORFLOW if kernel == "auto" else kernel
+
+
+def record_kernel(directory: RunDirectory, config: RunConfig) -> None:
+    """Put the kernel that a run goes on with into its settings, where they name another.
+
+    Args:
+        directory: of the run.
+        config: what it goes on with.
+    """
+    before = read_config(directory.config)
+    if before.engine.kernel == config.engine.kernel:
+        return
+    now = replace(before, engine=replace(before.engine, kernel=config.engine.kernel))
+    write_text_atomically(directory.config, to_toml(now), private=True)
