@@ -18,14 +18,14 @@ import numpy as np
 from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
 from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
+from client_model.config import TENSORFLOW
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
-from client_model.learning.trainers import Trainer, make_trainer
+from client_model.learning.trainers import chosen_kernel, make_trainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
 
-TENSORFLOW, NATIVE = "tensorflow", "native"
 _SCORED_TOGETHER, _SCORED_ROWS = 8, 80  # phones, and sentences a batch, as the engine's hosts score them
 
 
@@ -36,11 +36,6 @@ def phone(sentences: int, tokens: int, rows: int = BATCH) -> PackedBatches:
     order = np.arange(sentences)
     lengths = np.full(sentences, tokens)
     return pack(inputs, targets, lengths, order=order, batch=order // rows, sequence_length=TOKENS)
-
-
-def kernel_name(trainer: Trainer) -> str:
-    """Which kernel trains, as `--engine.kernel` names it."""
-    return TENSORFLOW if isinstance(trainer, LocalTrainer) else NATIVE
 
 
 def compare_with_autodiff(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
@@ -79,7 +74,8 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
 
 def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
     """The limit, and what training and scoring come to without an engine around them."""
-    trainer, tiny = make_trainer(shape), phone(1, 2)
+    kernel = chosen_kernel("auto", shape.cell)
+    trainer, tiny = make_trainer(shape, kernel=kernel), phone(1, 2)
     scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
     # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
@@ -92,13 +88,13 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
     phone_s, beside_s = list[float](), list[float]()
     for turn in (1, 2):  # the machine may have changed
         phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
-        if kernel_name(trainer) != TENSORFLOW:
+        if kernel != TENSORFLOW:
             beside_s += seconds(lambda: of_tensorflow.train(there, whole, LEARNING_RATE), repeats)
         if turn == 1:
             limits = rooflines(shape, whole, scored, repeats)
     score_s = seconds(lambda: trainer.score(received, scored, words), max(repeats // 4, 1))
     return {
-        "kernel": kernel_name(trainer),
+        "kernel": kernel,
         "weights": shape.num_weights,
         "mflop_per_token": flop_per_token(shape) / 1e6,
         **limits,
@@ -113,7 +109,7 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
 
 def training_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
     """What training comes to by wall time, since two processes may do it at once, and nothing else."""
-    trainer = make_trainer(shape)
+    trainer = make_trainer(shape, kernel=chosen_kernel("auto", shape.cell))
     received = trainer.load(initial_weights(shape, 0))
     phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats, time.perf_counter)
     return {"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}

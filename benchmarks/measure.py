@@ -129,7 +129,13 @@ def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
     """Run `python -m ARGUMENTS` and read the JSON object it prints last."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=own_environment() | ONE_THREAD, capture_output=True, text=True, timeout=timeout_s, check=False
+        command,
+        cwd=ROOT,
+        env=own_environment() | ONE_THREAD,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     if done.returncode != 0:
         end = " / ".join(done.stderr.splitlines()[-8:])

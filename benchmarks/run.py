@@ -1,7 +1,6 @@
 """All measurements, one after another; never two at once."""
 
 import json
-import os
 import subprocess
 import sys
 import time
