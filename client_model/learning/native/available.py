@@ -20,7 +20,7 @@ def has_cell(cell: Cell) -> bool:
 def is_built() -> bool:
     """Whether it was built when Typefleet was installed."""
     try:
-        from client_model.learning.native import kernel  # noqa: F401
+        import client_model.learning.native.kernel  # noqa: F401
     except ImportError:
         return False
     return True
@@ -31,6 +31,6 @@ def is_fast() -> bool:
     """Whether it is there, and made for instructions of this machine: multiply and add in one."""
     if not is_built():
         return False
-    from client_model.learning.native import kernel
+    from client_model.learning.native.kernel import portable_is_fast, variants
 
-    return kernel.variants()[0] != "portable" or kernel.portable_is_fast()
+    return variants()[0] != "portable" or portable_is_fast()

@@ -1,20 +1,52 @@
-"""The module in C. Arrays are C-contiguous; what does not fit is a ValueError, or a TypeError. See variant.h."""
+"""What `module.c` gives to Python; arrays are C-contiguous, and each is a `ValueError` if type or shape does not fit.
 
-import numpy as np
+`variant` is one of `variants()`. Symbols: n tokens, V words, D width of the embedding; P as in `KeystrokeTable`.
+"""
+
+from numpy import float32, int32, int64
 from numpy.typing import NDArray
 
 from client_model.metrics.keystrokes import KeystrokeTable
 
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int32]
-Longs = NDArray[np.int64]
+Floats = NDArray[float32]
+Ints = NDArray[int32]
+Longs = NDArray[int64]
 Model = tuple[str, int, int, int, int, int]  # variant, cell as sizes.h numbers it, layers, words, width, units
 
 def variants() -> list[str]:
-    """Those that this machine runs, the fastest first; all give the same bits."""
+    """Sets of instructions that this machine runs the kernel with, the fastest first; all give the same bits."""
 
 def portable_is_fast() -> bool:
-    """Whether the portable variant multiplies and adds in one instruction."""
+    """Whether the variant `portable`, which every machine has, multiplies and adds in one instruction."""
+
+def product(variant: str, c: Floats, a: Floats, b: Floats, bias: Floats | None, transposed: bool, add: bool, /) -> None:
+    """c [m, n] = (c if add else 0) + bias [n] + a [m, k] b, of b [k, n], or of b [n, k] if transposed."""
+
+def product_transposed(variant: str, c: Floats, a: Floats, b: Floats, add: bool, /) -> None:
+    """c [m, n] = (c if add else 0) + a' b, of a [k, m] and b [k, n]."""
+
+def elementary(variant: str, function: str, y: Floats, x: Floats, /) -> None:
+    """y [size] = exp, sigmoid or tanh of x [size]."""
+
+def output_layer_gradients(
+    variant: str,
+    outputs: Floats,
+    targets: Ints,
+    embedding: Floats,
+    output_bias: Floats,
+    d_outputs: Floats,
+    step_embedding: Floats,
+    step_bias: Floats,
+    scale: float,
+    step: float,
+    add: bool,
+    /,
+) -> float:
+    """The summed cross-entropy in nats of softmax(outputs E' + b), and its gradients, times scale.
+
+    Sets d_outputs [n, D]; step_embedding [V, D] and step_bias [V] become (what they are if add else 0) + step times
+    their gradients. With `add` they may be the weights themselves.
+    """
 
 def training_floats(model: Model, tokens: int, rows: int, /) -> int:
     """Floats of memory for training on batches of at most so many tokens, of at most so many rows."""
@@ -22,7 +54,7 @@ def training_floats(model: Model, tokens: int, rows: int, /) -> int:
 def train(
     model: Model,
     weights: tuple[Floats, Floats],
-    text: tuple[Ids, Ids, Ids, int],
+    text: tuple[Ints, Ints, Ints, int],
     sgd: tuple[float, float],
     memory: Floats,
     /,
@@ -40,7 +72,7 @@ def train(
 def outputs_floats(model: Model, tokens: int, rows: int, /) -> int:
     """As `training_floats`, for `outputs`."""
 
-def outputs(model: Model, weights: tuple[Floats, Floats], text: tuple[Ids, Ids, int], memory: Floats, /) -> None:
+def outputs(model: Model, weights: tuple[Floats, Floats], text: tuple[Ints, Ints, int], memory: Floats, /) -> None:
     """What the cell gives for each token, which the output layer reads.
 
     Args:
@@ -51,16 +83,16 @@ def outputs(model: Model, weights: tuple[Floats, Floats], text: tuple[Ids, Ids, 
     """
 
 def scoring_floats(variant: str, words: int, width: int, /) -> int:
-    """Floats that scoring with one set of weights keeps and works in."""
+    """Size of `floats` in the functions below; of width 0 for `score_logits`."""
 
 def prepare_scoring(variant: str, embedding: Floats, floats: Floats, /) -> None:
-    """Lay an embedding [words, width] out for `score_outputs`, in floats [scoring_floats]."""
+    """Put an embedding [V, D] into `floats` as `score_outputs` reads it, as often as that is called after."""
 
 def score_outputs(
     variant: str,
     outputs: Floats,
     output_bias: Floats,
-    targets: Ids,
+    targets: Ints,
     table: KeystrokeTable | None,
     loss: Floats,
     rank: Longs | None,
@@ -68,12 +100,12 @@ def score_outputs(
     floats: Floats,
     /,
 ) -> None:
-    """Set loss, rank and keystrokes [n] of targets [n], given outputs [n, width]; without a table only the loss."""
+    """Loss in nats, rank and keystrokes [n] each of targets [n] from outputs [n, D]; without a table only the loss."""
 
 def score_logits(
     variant: str,
     logits: Floats,
-    targets: Ids,
+    targets: Ints,
     table: KeystrokeTable | None,
     loss: Floats,
     rank: Longs | None,
@@ -81,29 +113,4 @@ def score_logits(
     floats: Floats,
     /,
 ) -> None:
-    """As `score_outputs`, given logits [n, words]."""
-
-def product(variant: str, c: Floats, a: Floats, b: Floats, bias: Floats | None, transposed: bool, add: bool, /) -> None:
-    """c [m, n] = (add ? c : 0) + bias [n] + a [m, k] b, of b [k, n], or of b [n, k] transposed; for tests."""
-
-def product_transposed(variant: str, c: Floats, a: Floats, b: Floats, add: bool, /) -> None:
-    """c [m, n] = (add ? c : 0) + a' b, of a [k, m] and b [k, n]; for tests."""
-
-def elementary(variant: str, function: str, y: Floats, x: Floats, /) -> None:
-    """y = exp, sigmoid or tanh of x; for tests."""
-
-def output_layer_gradients(
-    variant: str,
-    embedding: Floats,
-    output_bias: Floats,
-    outputs: Floats,
-    targets: Ids,
-    d_outputs: Floats,
-    d_embedding: Floats,
-    d_bias: Floats,
-    scale: float,
-    step: float,
-    add: bool,
-    /,
-) -> float:
-    """The summed loss in nats, and the gradients of the last layer; see output_layer.h; for tests."""
+    """The same from logits [n, V]."""

@@ -113,6 +113,21 @@ INLINE vec vshifted_exponent(vec x) { return (vec)((bits4)x << 23); }
 #error "a variant file defines which instructions are meant"
 #endif
 
+/* to [4, 4] = from' [4, 4]; rows of each are so many floats apart. */
+INLINE void transpose_4x4(float *to, ptrdiff_t to_row, const float *from, ptrdiff_t from_row)
+{
+#if defined(VARIANT_PORTABLE)
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) to[i * to_row + j] = from[j * from_row + i];
+#else
+    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row);
+    __m128 c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to, a), _mm_storeu_ps(to + to_row, b);
+    _mm_storeu_ps(to + 2 * to_row, c), _mm_storeu_ps(to + 3 * to_row, d);
+#endif
+}
+
 enum { PANEL = TILE_VECTORS * LANES }; /* columns whose sums are computed together */
 enum { WIDE = 16 };                    /* lanes of a reduction, in every variant */
 

@@ -36,19 +36,29 @@ INLINE void copy_panel_row(float *to, const float *from, int columns)
     memset(to + columns, 0, sizeof(float) * (size_t)(PANEL - columns));
 }
 
+/* to [k, PANEL] = b' of b [columns, k]; what is beyond is zero. */
+INLINE void transpose_panel(float *to, const float *b, ptrdiff_t ldb, int k, int columns)
+{
+    const int whole_k = k / 4 * 4, whole_columns = columns / 4 * 4;
+    for (int i = 0; i < whole_k; i += 4)
+        for (int j = 0; j < whole_columns; j += 4) transpose_4x4(to + (ptrdiff_t)i * PANEL + j, PANEL, b + j * ldb + i, ldb);
+    for (int i = 0; i < k; i++) {
+        float *row = to + (ptrdiff_t)i * PANEL;
+        for (int j = i < whole_k ? whole_columns : 0; j < columns; j++) row[j] = b[j * ldb + i];
+        for (int j = columns; j < PANEL; j++) row[j] = 0.0f;
+    }
+}
+
 /* to = b [k, n], or b' of b [n, k] if transposed; to->k and to->n are set, and its panels filled. */
 FUNCTION void pack(packed_matrix *to, const float *b, ptrdiff_t ldb, int transposed)
 {
     for (int j = 0; j < to->n; j += PANEL) {
         const int columns = min_int(PANEL, to->n - j);
         float *panel = to->panels + (size_t)to->k * (size_t)j;
-        if (!transposed) {
+        if (transposed)
+            transpose_panel(panel, b + j * ldb, ldb, to->k, columns);
+        else
             for (int k = 0; k < to->k; k++) copy_panel_row(panel + (size_t)k * PANEL, b + k * ldb + j, columns);
-            continue;
-        }
-        for (int k = 0; k < to->k; k++)
-            for (int column = 0; column < PANEL; column++)
-                panel[(size_t)k * PANEL + (size_t)column] = column < columns ? b[(j + column) * ldb + k] : 0.0f;
     }
 }
 
@@ -73,18 +83,21 @@ FUNCTION void product(float *c, ptrdiff_t ldc, const float *a, ptrdiff_t lda, in
         for (int j = 0; j < b->n; j += PANEL) {
             for (int k = 0; k < b->k; k += SUM_BLOCK) {
                 float *to = c + i * ldc + j;
-                const int is_first = !k && !add;
+                const int terms = min_int(SUM_BLOCK, b->k - k), is_first = !k && !add;
+                const int is_last = k + terms == b->k && j + PANEL >= b->n;
+                const float *panel = b->panels + (size_t)b->k * (size_t)j + (size_t)k * PANEL;
                 const tile t = {
                     .a = a + i * lda + k,
                     .a_row = lda,
                     .a_step = 1,
-                    .b = b->panels + (size_t)b->k * (size_t)j + (size_t)k * PANEL,
+                    .b = panel,
                     .b_step = PANEL,
                     .c = to,
                     .c_row = ldc,
                     .start = !is_first ? to : bias ? bias + j : NULL,
                     .start_row = is_first ? 0 : ldc,
-                    .k = min_int(SUM_BLOCK, b->k - k),
+                    .ahead = is_last ? b->panels : panel + (ptrdiff_t)terms * PANEL, /* a step's product repeats soon */
+                    .k = terms,
                     .columns = min_int(PANEL, b->n - j),
                 };
                 tile_column(t, min_int(ROWS_TOGETHER, m - i));

@@ -23,20 +23,25 @@ typedef struct {
     ptrdiff_t c_row;
     const float *start; /* added to c[i, j]: start[i * start_row + j]; NULL: nothing */
     ptrdiff_t start_row;
+    const float *ahead; /* what will be b of the next column of tiles, for the second cache; NULL: none, or it is there */
+    ptrdiff_t ahead_step;
     int k;       /* terms of a sum */
     int columns; /* of c, at most PANEL; the last vector may be a part of one */
 } tile;
 
+enum { AHEAD = PANEL / 2, LINE = 16 }; /* floats fetched ahead for each term, so that two tiles fetch all; of a cache line */
+
 /* Sums of `rows` x `vectors`, which are constants where this is inlined, so that all loops but that over k vanish. */
 INLINE void tile_sums(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][TILE_VECTORS])
 {
-    const float *a = t->a, *b = t->b;
-    const ptrdiff_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
+    const float *a = t->a, *b = t->b, *ahead = t->ahead;
+    const ptrdiff_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step, ahead_step = t->ahead_step;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++) sums[i][j] = vzero();
-    for (int k = t->k; k > 0; k--, a += a_step, b += b_step) {
+    for (int k = t->k; k > 0; k--, a += a_step, b += b_step, ahead += ahead_step) {
+        for (int line = 0; line < AHEAD && vectors == TILE_VECTORS; line += LINE) __builtin_prefetch(ahead + line, 0, 2);
         vec row[TILE_VECTORS];
 #pragma GCC unroll 8
         for (int j = 0; j < vectors; j++) row[j] = vload(b + j * LANES);
@@ -117,8 +122,12 @@ static void (*const tile_functions[TILE_ROWS][TILE_VECTORS])(const tile *) = {
 INLINE void tile_column(tile t, int m)
 {
     const int vectors = (t.columns + LANES - 1) / LANES;
-    for (; m > 0; m -= TILE_ROWS) {
+    const int is_fetching = t.ahead && m > TILE_ROWS; /* a single tile is done before anything comes from further away */
+    if (!is_fetching) t.ahead = t.b;
+    for (int i = 0; m > 0; m -= TILE_ROWS, i++) {
+        t.ahead_step = is_fetching && i < PANEL / AHEAD ? AHEAD : 0;
         tile_functions[(m < TILE_ROWS ? m : TILE_ROWS) - 1][vectors - 1](&t);
+        t.ahead += t.k * t.ahead_step;
         t.a += TILE_ROWS * t.a_row;
         t.c += TILE_ROWS * t.c_row;
         if (t.start) t.start += TILE_ROWS * t.start_row;
