@@ -73,12 +73,13 @@ def _start(
         accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
         if not resume:
             require_admission(accepted)
-    with nullcontext(engine) if engine is not None else Engine(config.engine) as used:
+    with nullcontext(engine) if engine is not None else Engine(accepted.config.engine) as used:
         if accepted.forgotten.life or not (resume and _is_finished(config)):
             used.start()
         with step("loading TensorFlow, counting the vocabulary"):
-            with start_up.span("import", "a run's modules"):
+            with start_up.span("import", "TensorFlow"):
                 import_tensorflow_quietly()
+            with start_up.span("import", "a run's modules"):
                 from simulation.run.preparation import settle
                 from simulation.runner import run_to_the_end
             _limit_threads(accepted)

@@ -9,13 +9,15 @@ and would be traced anew each time.
 """
 
 import math
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from client_model.learning.local_training import limit_threads
+from client_model.config import TENSORFLOW, Kernel
 from client_model.learning.trainers import LocalResult
 from client_model.metrics.table import stacked
 from client_model.quiet import restore_keras_switch
@@ -23,6 +25,7 @@ from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, T
 from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum
 from simulation import start_up
+from simulation.engine.host_task import HostTask
 from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.node_text import OwnText
 from simulation.engine.noised_phones import noised_phones_of
@@ -36,6 +39,7 @@ from typefleet.own_parts import calling, kind_and_place
 app = ClientApp()
 
 
+_TENSORFLOWS_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow's first operation
 
 
@@ -44,11 +48,20 @@ def _open(briefing: Briefing, context: Context) -> PhoneHost:
     start_up.since_the_process_began("start", "Ray's program for workers")
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
-        limit_threads(1)
+        _limit_tensorflow(HostTask.from_json(briefing.task).kernel)
         reuse_large_blocks()
         _open_hosts.append(True)
     with calling("a host", "to be set up"), start_up.first("prepare", "text and model"):
         return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)
+
+
+def _limit_tensorflow(kernel: Kernel) -> None:
+    """Keep TensorFlow to one thread: that of a kernel, one that is there, and one that somebody's own parts import."""
+    os.environ.update(dict.fromkeys(_TENSORFLOWS_THREADS, "1"))
+    if kernel == TENSORFLOW or "tensorflow" in sys.modules:
+        from client_model.learning.local_training import limit_threads  # with TensorFlow
+
+        limit_threads(1)
 
 
 @app.train()

@@ -3,10 +3,12 @@
 Starting takes seconds, nearly all of them spent on importing libraries, so that is done once, and what can go on while
 the driver prepares does:
 
-    this thread     imports Flower and TensorFlow   prepares text and fleet                  the rounds
-    a fork of it                                    is forked for each worker (`fork_server`)
-    a thread                                        starts Ray, Flower, and serves messages  until it is let go
-    Ray's workers                                   trace the model                          answer messages
+    this thread     imports what workers need   imports TensorFlow, prepares the run     the rounds
+    a fork of it                                is forked for each worker (`fork_server`)
+    a thread                                    starts Ray, Flower, and serves messages  until it is let go
+    Ray's workers                               open the text                            answer messages
+
+What workers need is Flower and the kernel: TensorFlow only where that is TensorFlow's.
 
 In a process that cannot be forked, Ray starts at once, and the fork server imports for all workers meanwhile.
 
@@ -20,7 +22,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from client_model.quiet import native_messages_aside, quick_imports
+from client_model.quiet import native_messages_aside, quick_imports, without_tensorflow
 from simulation import start_up
 from simulation.engine.config import EngineConfig
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
@@ -85,19 +87,20 @@ class Engine:
 
             self._began = time.monotonic()
             threading.Thread(target=self._live, name="typefleet engine", daemon=True).start()
-            from simulation.engine.flower_on_ray import EngineGrid
+            with without_tensorflow():  # which Flower's simulation imports along, and Ray's start does not wait for
+                from simulation.engine.flower_on_ray import EngineGrid
         self._grid = EngineGrid(self._watch.check)
         self._may_serve.set()
 
     def _fork_first(self) -> ForkServer | None:
         """Import what workers need, and fork what they are to be forked from, before this process has threads."""
-        with native_messages_aside(), start_up.span("import", "TensorFlow and Flower"):
-            import_early()
+        with native_messages_aside(), start_up.span("import", "what workers need"):
+            import_early(self.config.kernel)
         with (
             suppress(OSError),
             start_up.span("start", "the fork server"),
         ):  # it is said when Ray is started, which needs the same place
-            return ForkServer(RayFolder())
+            return ForkServer(RayFolder(), self.config.kernel)
         return None
 
     def run(self, body: Callable[["Grid"], T]) -> T:

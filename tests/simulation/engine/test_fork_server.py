@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from client_model.learning.native.available import is_built
 from simulation.engine import fork_client, fork_server
 from simulation.engine.fork_server import can_be_forked
 from tests.conftest import ROOT
@@ -29,12 +30,12 @@ from simulation.engine.fork_server import ForkServer
 from simulation.engine import fork_server
 from simulation.engine.ray_folder import RayFolder
 {more}
-server = ForkServer(RayFolder())
+server = ForkServer(RayFolder(), "{kernel}")
 print(server.pid, server.folder.root, server.is_fork, flush=True)
 input()
 server.end()
 """
-NOTHING_IMPORTED = "fork_server.import_early = lambda: None"
+NOTHING_IMPORTED = "fork_server.import_early = lambda kernel: None"
 THREAD = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
 # In the place of Ray's program for workers.
 WORKER = """
@@ -64,9 +65,9 @@ sys.exit(3)
 class Driver:
     """A process that has started a fork server."""
 
-    def __init__(self, temporary, more):
+    def __init__(self, temporary, more, kernel):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER.format(more=more)],
+            [sys.executable, "-c", DRIVER.format(more=more, kernel=kernel)],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(temporary)},
             stdin=subprocess.PIPE,
@@ -98,8 +99,8 @@ def temporary():
 def drive(temporary):
     started = []
 
-    def begin(more):
-        started.append(Driver(temporary, more))
+    def begin(more, kernel="auto"):
+        started.append(Driver(temporary, more, kernel))
         return started[-1]
 
     yield begin
@@ -177,11 +178,14 @@ def test_what_was_forked_ends_with_the_server_and_that_with_its_driver(drive, pr
 
 
 @pytest.mark.slow
-def test_a_process_with_a_thread_is_not_forked_and_its_server_imports_by_itself(drive, program):
-    driver = drive(THREAD)
+@pytest.mark.parametrize("kernel", ["tensorflow", "native"])
+def test_a_process_with_a_thread_is_not_forked_and_its_server_imports_by_itself(drive, program, kernel):
+    if kernel == "native" and not is_built():
+        pytest.skip("the native kernel is not built here")
+    driver = drive(THREAD, kernel)
     assert not driver.is_fork
     told, _ = said_by(driver.worker(program))
-    assert told["tensorflow"] and told["threads"] == 1
+    assert told["tensorflow"] == (kernel == "tensorflow") and told["threads"] == 1
 
 
 def test_a_worker_with_an_environment_of_its_own_is_started():
