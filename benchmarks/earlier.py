@@ -1,11 +1,13 @@
 """Read the file of an earlier benchmark, to compare with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import FORM, UNITS, Figure
+from benchmarks.findings import Figures
 from simulation.files import read_json_object
 from typefleet.errors import InputError, expected
 
@@ -25,12 +27,14 @@ class Benchmarked:
         machine: see `machine_facts`.
         load_at_start: processes that were running before it began.
         figures: by group and name, in the order of the table.
+        kernels: that trained, by cell.
     """
 
     sizes: str
     machine: Mapping[str, Any]
     load_at_start: float
     figures: Mapping[tuple[str, str], Figure]
+    kernels: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_benchmark(path: Path) -> Benchmarked:
@@ -47,8 +51,12 @@ def read_benchmark(path: Path) -> Benchmarked:
     sizes, machine, load, told = (content.get(name) for name in ("sizes", "machine", "load_at_start", "figures"))
     if not (isinstance(sizes, str) and isinstance(machine, dict) and _is_number(load) and isinstance(told, list)):
         raise BenchmarkFileError(expected(path, f"{_WHAT}, whole", "parts that are missing or of another kind"))
-    figures = [_figure(path, number, one) for number, one in enumerate(told, 1)]
-    return Benchmarked(sizes, machine, float(content["load_at_start"]), {(f.group, f.name): f for f in figures})
+    figures, kernels = [_figure(path, number, one) for number, one in enumerate(told, 1)], dict[str, str]()
+    with suppress(KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):  # it lacks some, or is cut short
+        measured = Figures(content)
+        figures, kernels = measured.all(), measured.kernels()  # as this version has them, so that they can be compared
+    by_name = {(one.group, one.name): one for one in figures}
+    return Benchmarked(sizes, machine, float(content["load_at_start"]), by_name, kernels)
 
 
 def _figure(path: Path, number: int, told: Any) -> Figure:

@@ -1,6 +1,7 @@
 """The limit and the kernel, on one thread: python -m benchmarks.kernel CELL [all|phone|autodiff] [REPEATS]
 
-Prints one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
+The kernel is the one that a run would take; where that is the native one, TensorFlow's is measured beside it. Prints
+one JSON object: the best rates of this core (`limits`), the roofline of the cell on the workload's phones
 (`roofline`), and the tokens a second of local training alone, on those phones, on a tiny phone, and in scoring; with
 `phone`, only the training; with `autodiff`, the cell's hand-written passes beside automatic differentiation of its
 step, the two in turns. Each is repeated REPEATS times, 12 by default. Times are the processor's, but with `phone`.
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.limits import best_rates, product_gflops, seconds, softmax_ns, stream_gb_s
-from benchmarks.roofline import TokenCost, bytes_per_token
+from benchmarks.roofline import TokenCost, bytes_per_token, least_seconds
 from benchmarks.workload import BATCH, LEARNING_RATE, SENTENCES, TOKENS, VOCABULARY, StepOnly, flop_per_token, shape_of
+from client_model.config import TENSORFLOW
 from client_model.learning.language_model import ModelShape, initial_weights
 from client_model.learning.local_training import LocalTrainer, limit_threads
+from client_model.learning.trainers import chosen_kernel, make_trainer
 from client_model.metrics.keystrokes import keystroke_table
 from client_model.text.batches import PackedBatches, pack
 from server_strategy.update_sum import FixedPointSum
@@ -53,7 +56,7 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
     columns, rows = shape.vocabulary_size, int(whole.step_rows[0].sum())
     found = {
         "gemm_gflops": product_gflops(max(repeats // 2, 1)),
-        "stream_gb_s": stream_gb_s(max(repeats // 4, 1)),
+        "stream_gb_s": stream_gb_s(max(repeats // 4, 1), shape.num_weights),
         "softmax_ns": softmax_ns(columns, rows, repeats),
     }
     rates = best_rates(found["gemm_gflops"], found["stream_gb_s"], found["softmax_ns"])
@@ -64,14 +67,15 @@ def rooflines(shape: ModelShape, whole: PackedBatches, scored: PackedBatches, re
     return found | {
         "products_tokens_per_s": 1 / training["products"],
         "limit_us_per_token": {part: 1e6 * value for part, value in training.items()},
-        "limit_tokens_per_s": 1 / sum(training.values()),
-        "scoring_limit_tokens_per_s": 1 / sum(scoring.values()),
+        "limit_tokens_per_s": 1 / least_seconds(training),
+        "scoring_limit_tokens_per_s": 1 / least_seconds(scoring),
     }
 
 
 def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, Any]:
     """The limit, and what training and scoring come to without an engine around them."""
-    trainer, tiny = LocalTrainer(shape), phone(1, 2)
+    kernel = chosen_kernel("auto", shape.cell)
+    trainer, tiny = make_trainer(shape, kernel=kernel), phone(1, 2)
     scored = phone(SENTENCES * _SCORED_TOGETHER, TOKENS, _SCORED_ROWS)
     received = trainer.load(initial_weights(shape, 0))
     # As many words that begin alike as in English: a word shares its first letter with some 8 % of the others.
@@ -79,16 +83,24 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
     words = keystroke_table(spelled)
     total = FixedPointSum(shape.num_weights, 1.0)
     update = trainer.train(received, tiny, LEARNING_RATE).update
-    phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
-    limits = rooflines(shape, whole, scored, repeats)
-    phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)  # the machine may have changed
+    of_tensorflow = LocalTrainer(shape)
+    there = of_tensorflow.load(initial_weights(shape, 0))
+    phone_s, beside_s = list[float](), list[float]()
+    for turn in (1, 2):  # the machine may have changed
+        phone_s += seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats)
+        if kernel != TENSORFLOW:
+            beside_s += seconds(lambda: of_tensorflow.train(there, whole, LEARNING_RATE), repeats)
+        if turn == 1:
+            limits = rooflines(shape, whole, scored, repeats)
     score_s = seconds(lambda: trainer.score(received, scored, words), max(repeats // 4, 1))
     return {
+        "kernel": kernel,
         "weights": shape.num_weights,
         "mflop_per_token": flop_per_token(shape) / 1e6,
         **limits,
         "kernel_phone_s": float(np.median(phone_s)),
         "kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s)),
+        **({"tensorflow_tokens_per_s": whole.num_tokens / float(np.median(beside_s))} if beside_s else {}),
         "tiny_phone_s": float(np.median(seconds(lambda: trainer.train(received, tiny, LEARNING_RATE), 4 * repeats))),
         "clip_and_sum_s": float(np.median(seconds(lambda: total.add(update), 4 * repeats))),
         "score_tokens_per_s": scored.num_tokens / float(np.median(score_s)),
@@ -97,7 +109,7 @@ def kernel_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[
 
 def training_alone(shape: ModelShape, whole: PackedBatches, repeats: int) -> dict[str, float]:
     """What training comes to by wall time, since two processes may do it at once, and nothing else."""
-    trainer = LocalTrainer(shape)
+    trainer = make_trainer(shape, kernel=chosen_kernel("auto", shape.cell))
     received = trainer.load(initial_weights(shape, 0))
     phone_s = seconds(lambda: trainer.train(received, whole, LEARNING_RATE), repeats, time.perf_counter)
     return {"kernel_tokens_per_s": whole.num_tokens / float(np.median(phone_s))}

@@ -48,12 +48,21 @@ def product_gflops(repeats: int) -> dict[str, float]:
     return rates
 
 
-def stream_gb_s(repeats: int, floats: int = _STREAM_FLOATS) -> dict[str, float]:
-    """What copying a vector and adding two of them moves at best, reads and writes counted, as STREAM counts them."""
-    a, b, c = (np.full(floats, value, np.float32) for value in (1, 2, 3))
-    copied = 2 * a.nbytes / min(seconds(lambda: np.copyto(c, a), repeats))
-    added = 3 * a.nbytes / min(seconds(lambda: np.add(a, b, out=c), repeats))
-    return {"copy": copied / 1e9, "add": added / 1e9}
+def stream_gb_s(repeats: int, weights: int, floats: int = _STREAM_FLOATS) -> dict[str, float]:
+    """What copying a vector and adding two of them moves at best, reads and writes counted, as STREAM counts them.
+
+    Args:
+        repeats: how often each is done.
+        weights: of the model: vectors of so many floats may stay in a cache.
+        floats: of vectors that stay in none.
+    """
+    found = {}
+    for ending, length in (("", floats), (" of the weights", weights)):
+        a, b, c = (np.full(length, value, np.float32) for value in (1, 2, 3))
+        copy, add = partial(np.copyto, c, a), partial(np.add, a, b, out=c)
+        found[f"copy{ending}"] = 2 * a.nbytes / min(seconds(copy, repeats)) / 1e9
+        found[f"add{ending}"] = 3 * a.nbytes / min(seconds(add, repeats)) / 1e9
+    return found
 
 
 def softmax_ns(columns: int, rows: int, repeats: int) -> dict[str, float]:

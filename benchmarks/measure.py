@@ -30,6 +30,7 @@ class Measured:
     rounds: list[dict[str, Any]] = field(default_factory=list)  # lines of its rounds.jsonl
     cpu_s_at_round: list[float] = field(default_factory=list)  # of the whole tree, when each line appeared
     first_round_s: float = 0.0  # wall seconds from the command to the end of the first round
+    whole_s: float = 0.0  # to its own end
     driver_peak_rss: int = 0
     worker_peak_rss: int = 0
 
@@ -87,6 +88,12 @@ class _Tree:
         return sum(self.seconds.values())
 
 
+def own_environment() -> dict[str, str]:
+    """One in which this checkout is what is measured, and not a version that is installed beside it."""
+    others = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *([others] if others else [])])}
+
+
 def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
     """Run a command that appends a line to `lines` after each round.
 
@@ -96,7 +103,7 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
     found, began = Measured(), time.monotonic()
     log = lines.parent.with_suffix(".log")
     with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=ROOT, env=own_environment(), stdout=output, stderr=subprocess.STDOUT)
         tree = _Tree(psutil.Process(process.pid))
         while process.poll() is None:
             seconds = tree.sample()
@@ -109,6 +116,7 @@ def measure(command: list[str], lines: Path, timeout_s: float) -> Measured:
                 process.wait()
                 break
             time.sleep(_SAMPLE_S)
+    found.whole_s = time.monotonic() - began
     if process.returncode != 0:
         end = " / ".join(log.read_text().splitlines()[-8:])
         raise BenchmarkError(expected(f"{' '.join(command[:3])} ...", "it to end well", f"a failure: {end}"))
@@ -121,7 +129,13 @@ def module_json(*arguments: str, timeout_s: float = 600) -> dict[str, Any]:
     """Run `python -m ARGUMENTS` and read the JSON object it prints last."""
     command = [sys.executable, "-m", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True, timeout=timeout_s, check=False
+        command,
+        cwd=ROOT,
+        env=own_environment() | ONE_THREAD,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     if done.returncode != 0:
         end = " / ".join(done.stderr.splitlines()[-8:])

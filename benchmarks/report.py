@@ -11,7 +11,7 @@ from benchmarks.earlier import Benchmarked
 from benchmarks.figures import Figure
 from benchmarks.machine import BUSY_CORES
 
-_VERDICTS = {None: "", True: "met", False: "short"}
+_VERDICTS = {None: "", True: "met", False: "not met"}
 
 
 def print_machine(console: Console, machine: Mapping[str, Any], load: float) -> None:
@@ -25,11 +25,21 @@ def print_machine(console: Console, machine: Mapping[str, Any], load: float) -> 
     console.print(f"load at the start {load:.2f}{': a busy machine, every figure is marked' if busy else ''}")
 
 
+def print_kernels(console: Console, kernels: Mapping[str, str]) -> None:
+    """Which kernel was measured: what `--engine.kernel auto` chooses."""
+    if kernels:
+        told = (
+            f"{kernel} ({', '.join(c for c in kernels if kernels[c] == kernel)})"
+            for kernel in dict.fromkeys(kernels.values())
+        )
+        console.print(f"training kernel: {'; '.join(told)}")
+
+
 def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmarked | None = None) -> None:
     """The table; beside an earlier benchmark, its medians and the ratios."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    for name in ("median", "range", "target") if earlier is None else ("now", "earlier", "ratio"):
+    for name in ("median", "range", "must") if earlier is None else ("now", "earlier", "ratio"):
         table.add_column(name, justify="right", no_wrap=True)
     group = ""
     for figure in figures:
@@ -37,7 +47,7 @@ def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmar
             group = figure.group
             table.add_row(f"[bold]{group}[/bold]")
         if earlier is None:
-            ends = [figure.spread, f"{figure.wanted} {_VERDICTS[figure.met]}".strip()]
+            ends = [figure.spread, figure.wanted]
         else:
             old = earlier.figures.get((group, figure.name))
             ends = ["none", ""] if old is None else [old.measured, figure.beside(old)]
@@ -49,6 +59,21 @@ def print_figures(console: Console, figures: Sequence[Figure], earlier: Benchmar
         console.print("~ the two ranges meet, so the difference may be chance")
 
 
+def print_musts(console: Console, ours: Benchmarked, earlier: Benchmarked | None = None) -> None:
+    """What has to be reached, and whether it is; as lines of Markdown, an earlier benchmark beside it."""
+    table = Table(box=box.MARKDOWN, show_edge=True)
+    table.add_column("what has to be reached")
+    for name in ("must", *(() if earlier is None else ("before",)), "now", ""):
+        table.add_column(name, justify="right")
+    for (group, name), figure in ours.figures.items():
+        if figure.target is not None:
+            old = None if earlier is None else earlier.figures.get((group, name))
+            before = [] if earlier is None else ["-" if old is None else old.measured]
+            row = [f"{group}: {name.strip()}", figure.wanted, *before, figure.measured, _VERDICTS[figure.met]]
+            table.add_row(*row)
+    console.print(table)
+
+
 def print_differences(console: Console, ours: Benchmarked, earlier: Benchmarked) -> None:
     """What is not the same about two benchmarks, beside the figures."""
     if ours.sizes != earlier.sizes:
@@ -57,6 +82,9 @@ def print_differences(console: Console, ours: Benchmarked, earlier: Benchmarked)
         then, now = earlier.machine.get(name), ours.machine[name]
         if then != now and name != "mhz_at_start":
             console.print(f"{name.replace('_', ' ')}: {then} then, {now} now")
+    for cell, kernel in ours.kernels.items():
+        if earlier.kernels.get(cell, kernel) != kernel:
+            console.print(f"kernel of {cell}: {earlier.kernels[cell]} then, {kernel} now")
     console.print(f"load at the start: {earlier.load_at_start:.2f} then, {ours.load_at_start:.2f} now")
 
 

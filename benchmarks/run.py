@@ -1,7 +1,6 @@
 """All measurements, one after another; never two at once."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import cores_of_others, load_at_start, machine_facts
-from benchmarks.measure import ONE_THREAD, ROOT, BenchmarkError, Measured, measure, module_json
+from benchmarks.measure import ONE_THREAD, ROOT, BenchmarkError, Measured, measure, module_json, own_environment
 from benchmarks.workload import SENTENCES, TOKENS, Simulated, simulate_flags, write_messages
 from typefleet.errors import expected
 
@@ -36,6 +35,7 @@ class Sizes:
     textbook_cells: tuple[str, ...]
     textbook: int  # phones a round
     fleets: Mapping[int, int]  # phones -> repetitions
+    default_run: Mapping[str, int]  # settings beside the defaults, of the one that is done whole
 
 
 _START_UP = {"rounds": 1, "cohort.goal": 8}
@@ -53,6 +53,7 @@ FULL = Sizes(
     textbook_cells=("cifg", "lstm"),
     textbook=30,
     fleets={1_000_000: 3, 10_000_000: 1},
+    default_run={},
 )
 QUICK = Sizes(
     name="quick",
@@ -68,6 +69,7 @@ QUICK = Sizes(
     textbook_cells=("cifg",),
     textbook=8,
     fleets={1_000_000: 3},
+    default_run={},
 )
 SMOKE = Sizes(
     name="smoke",
@@ -83,6 +85,7 @@ SMOKE = Sizes(
     textbook_cells=("cifg",),
     textbook=2,
     fleets={5_000: 1},
+    default_run={"rounds": 2, "fleet.size": 300, "cohort.goal": 2, "evaluation.max-phones": 4},
 )
 
 
@@ -112,6 +115,7 @@ class Benchmark:
         for (cell, workers), phones in self.sizes.simulated.items():
             self._step(f"simulation {cell} {workers}", partial(self._simulation, cell, workers, phones))
         self._step("scoring cifg 2", self._scoring)
+        self._step("default run", self._default_run)
         for cell in self.sizes.textbook_cells:
             self._step(f"textbook {cell}", partial(self._textbook, cell))
         for name, (phones, rounds) in self.sizes.tiny_rounds.items():
@@ -142,7 +146,7 @@ class Benchmark:
     def _two_kernels(self) -> dict[str, Any]:
         """The same kernel in two processes at the same time: what this machine's second core is worth."""
         command = [sys.executable, "-m", "benchmarks.kernel", "cifg", "phone", str(5 * self.sizes.kernel_repeats)]
-        settings: dict[str, Any] = {"cwd": ROOT, "env": os.environ | ONE_THREAD, "stdout": subprocess.PIPE}
+        settings: dict[str, Any] = {"cwd": ROOT, "env": own_environment() | ONE_THREAD, "stdout": subprocess.PIPE}
         pair = [subprocess.Popen(command, stderr=subprocess.DEVNULL, **settings) for _ in range(2)]
         ends = [process.communicate(timeout=_TIMEOUT_S)[0].splitlines() for process in pair]
         if any(process.returncode for process in pair):
@@ -150,11 +154,20 @@ class Benchmark:
         printed = [json.loads(lines[-1]) for lines in ends]
         return {"tokens_per_s": sum(p["kernel_tokens_per_s"] for p in printed)}
 
+    def _default_run(self) -> dict[str, Any]:
+        """The default run from the command to its closing table, and what it has learned."""
+        output = self.folder / "default-run"
+        flags = [*_flags(self.sizes.default_run), "--output-dir", str(output)]
+        measured = measure(
+            [sys.executable, str(ROOT / "scripts/simulate.py"), *flags], output / "rounds.jsonl", _TIMEOUT_S
+        )
+        summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        return {"whole_s": measured.whole_s, "recall": summary["top1_recall"], "rounds": summary["rounds_completed"]}
+
     def _start_up(self, repetition: int) -> dict[str, Any]:
         """The default run, as far as the end of its first round, which is a small one."""
         output = self.folder / f"start-up-{repetition}"
-        settings = [part for name, value in self.sizes.start_up.items() for part in (f"--{name}", str(value))]
-        flags = [*settings, "--engine.profile", "--engine.no-export", "--output-dir", str(output)]
+        flags = [*_flags(self.sizes.start_up), "--engine.profile", "--engine.no-export", "--output-dir", str(output)]
         command = [sys.executable, str(ROOT / "scripts/simulate.py"), *flags]
         measured = measure(command, output / "rounds.jsonl", _TIMEOUT_S)
         return asdict(measured) | {"start_up_s": measured.start_up_s, "scoring_first_s": _scoring_first_s(output)}
@@ -201,6 +214,10 @@ class Benchmark:
 
     def _fleet(self, phones: int) -> dict[str, Any]:
         return module_json("benchmarks.fleet", str(phones), timeout_s=_TIMEOUT_S)
+
+
+def _flags(settings: Mapping[str, int]) -> list[str]:
+    return [part for name, value in settings.items() for part in (f"--{name}", str(value))]
 
 
 def _rates(found: Measured, tokens_a_phone: int) -> dict[str, Any]:

@@ -33,6 +33,7 @@ PUBLIC_SHAPES: dict[str, tuple[str, dict[str, int], str]] = {
 
 Kernel = Literal["native", "tensorflow"]  # what trains phones: C, built at installation, or TensorFlow
 WantedKernel = Literal["auto", "native", "tensorflow"]
+WHICHEVER: WantedKernel = "auto"
 NATIVE: Kernel = "native"
 TENSORFLOW: Kernel = "tensorflow"
 Device = Literal["cpu", "gpu"]  # where phones are trained

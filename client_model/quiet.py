@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
 
 @dataclass
@@ -108,6 +108,21 @@ def quick_imports() -> Iterator[None]:
         gc.unfreeze()  # all that was made is old now, so that no collection of what is young goes over it
         if collects:
             gc.enable()
+
+
+@contextmanager
+def without_tensorflow() -> Iterator[None]:
+    """Within, TensorFlow counts as not installed, for libraries that import it along where it is.
+
+    Where this process has it already it stays. No other thread may import it meanwhile.
+    """
+    hidden: dict[str, Any] = {} if "tensorflow" in sys.modules else {"tensorflow": None}
+    sys.modules.update(hidden)
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def restore_keras_switch() -> None:

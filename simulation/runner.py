@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 from client_model.text.population import phone_labels
 from server_strategy.protocol import Briefing, HostProfile
 from server_strategy.round_outcome import RoundOutcome
+from simulation import start_up
 from simulation.device.export import export_at_the_end
 from simulation.engine.engine import Engine
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import reuse_large_blocks
-from simulation.engine.profile import Stopwatch, round_profile
+from simulation.engine.profile import PHASES_OF_A_START, Stopwatch, round_profile
 from simulation.engine.text_copies import text_on_all_machines
 from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
@@ -84,7 +85,8 @@ def run_to_the_end(
         EngineError, ExportError: the machine failed; the run can be resumed.
     """
     reuse_large_blocks()
-    run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
+    with start_up.span("prepare", "folder and checkpoint"):
+        run = start_run(prepared, resume, RunProgress(stream, prepared.config.rounds, 0))
     was_finished = run.finished
     with can_go_on_with(printable(_resuming(run))), closing(run), tracked(run) as tracking:
         if run.went_back:
@@ -164,7 +166,8 @@ def run_rounds(
     on_round: OnRound | None = None,
 ) -> None:
     """The loop; returns when all rounds are done or `stop` is set, which a True of `on_round` does too."""
-    wait_for_nodes(grid)
+    with start_up.span("wait", "for Flower's nodes"):
+        wait_for_nodes(grid)
     with text_on_all_machines(run.prepared.task, run.config.engine) as task:
         _play_rounds(run, grid, progress, stop, host_task=task.to_json(), tracking=tracking, on_round=on_round)
 
@@ -182,7 +185,8 @@ def _play_rounds(
     abandoned_in_a_row = 0
     if run.totals.server_round == 0:
         began = time.monotonic()
-        _evaluate(run, grid, host_task)
+        with start_up.span("phones", "scores the starting weights"):
+            _evaluate(run, grid, host_task)
         run.held_out_at_start = run.held_out
         tracking.before_the_first_round(run.held_out)
         run.totals.wall_seconds += time.monotonic() - began
@@ -249,9 +253,11 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     watch.lap("evaluation")
     totals.wall_seconds += watch.total_s
     record = _record(run, outcome, train_seconds, evaluated)
+    start_up.laps(PHASES_OF_A_START, watch.seconds)
+    began = start_up.end()
     if run.config.engine.profile:
         driver_cpu_s = time.process_time() - cpu_began_s
-        record = replace(record, profile=round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s))
+        record = replace(record, profile=round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s, began))
         run.last_checkpoint_s = 0.0
     return record
 

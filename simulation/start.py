@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 from client_model.quiet import import_tensorflow_quietly
+from simulation import start_up
 from simulation.audit_trail import begin_on, recording
 from simulation.config import RunConfig
 from simulation.engine.engine import Engine
@@ -64,7 +65,11 @@ def _start(
     engine: Engine | None,
     on_round: "Callable[[RoundRecord], bool | None] | None",
 ) -> "Run":
-    with step("preparing text, vocabulary and fleet"):
+    start_up.begin()
+    with (
+        step("preparing text, vocabulary and fleet"),
+        start_up.span("prepare", "text and fleet"),
+    ):
         accepted = accept_input(config, resume, parts)  # what can be refused is refused before anything is started
         if not resume:
             require_admission(accepted)
@@ -72,12 +77,14 @@ def _start(
         if accepted.forgotten.life or not (resume and _is_finished(config)):
             used.start()
         with step("loading TensorFlow, counting the vocabulary"):
-            import_tensorflow_quietly()
-            from simulation.run.preparation import settle
-            from simulation.runner import run_to_the_end
-
+            with start_up.span("import", "TensorFlow"):
+                import_tensorflow_quietly()
+            with start_up.span("import", "a run's modules"):
+                from simulation.run.preparation import settle
+                from simulation.runner import run_to_the_end
             _limit_threads(accepted)
-            prepared = settle(accepted)
+            with start_up.span("prepare", "vocabulary, model, world"):
+                prepared = settle(accepted)
         return run_to_the_end(prepared, used, resume, stream, end_engine=engine is None, on_round=on_round)
 
 

@@ -98,6 +98,7 @@ BASE = {
         "simulation.run_arguments",
         "simulation.run_door",
         "simulation.signals",
+        "simulation.start_up",
         "simulation.subcommands",
         "simulation.steps",
         "simulation.tables",

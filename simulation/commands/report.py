@@ -6,6 +6,7 @@ ends; this writes it again, or for a run that was stopped or is older, leaving o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from client_model.quiet import import_tensorflow_quietly
 from simulation.commands.run_folder import OfRun
@@ -16,11 +17,18 @@ from simulation.flags import parse_with_tyro
 class Flags(OfRun):
     """Write the report of a run."""
 
+    start_up: Path | None = None
+    """Also draw the start of a run with --engine.profile alone, as this SVG file."""
+
 
 def main(argv: Sequence[str]) -> None:
     """Gather, draw, write, say where."""
     flags = parse_with_tyro(Flags, argv)
     import_tensorflow_quietly()
     from simulation.report.page import report_of_folder
+    from simulation.report.times import write_start
 
     print(report_of_folder(flags.run_dir))
+    if flags.start_up is not None:
+        write_start(flags.run_dir, flags.start_up)
+        print(flags.start_up)

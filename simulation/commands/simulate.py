@@ -8,6 +8,7 @@ python scripts/simulate.py --resume runs/...    go on with a run that was stoppe
 import sys
 from collections.abc import Sequence
 
+from simulation import start_up
 from simulation.flags import SimulateFlags as Flags
 from simulation.flags import parse_simulate, to_toml
 from simulation.signals import INTERRUPTED
@@ -21,8 +22,10 @@ def main(argv: Sequence[str]) -> int:
     if flags.print_config:
         print(to_toml(flags.run), end="")
         return 0
-    from simulation.parts import Parts
-    from simulation.start import start  # not for --help or a typo
+    start_up.begin_with_the_process()
+    with start_up.span("import", "modules for text"):
+        from simulation.parts import Parts
+        from simulation.start import start  # not for --help or a typo
 
     run = start(flags.run, Parts(), sys.stdout, resume=flags.resume is not None)
     return 0 if run.finished else INTERRUPTED

@@ -9,18 +9,21 @@ and would be traced anew each time.
 """
 
 import math
+import os
+import sys
 from collections.abc import Callable
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
+from client_model.config import TENSORFLOW
 from client_model.learning.accelerator import leave_gpus_alone, use_gpu
-from client_model.learning.local_training import limit_threads
 from client_model.metrics.table import stacked
 from client_model.quiet import restore_keras_switch
 from server_strategy.protocol import Briefing, EvaluateReply, EvaluateRequest, TrainRequest
 from server_strategy.protocol_of_sums import STEP_ACTION
 from server_strategy.update_sum import FixedPointSum
+from simulation import start_up
 from simulation.engine.host_task import HostTask
 from simulation.engine.memory import reuse_large_blocks
 from simulation.engine.node_text import OwnText
@@ -36,23 +39,33 @@ from typefleet.own_parts import calling
 app = ClientApp()
 
 
+_TENSORFLOWS_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _open_hosts: list[bool] = []  # threads can be set only once, before TensorFlow's first operation
 
 
 def _open(briefing: Briefing, context: Context) -> PhoneHost:
     """The host that a message is for, on this node."""
+    start_up.since_the_process_began("start", "Ray's program for workers")
     if not _open_hosts:
         restore_keras_switch()  # of a worker that was started again, too
-        group = HostTask.from_json(briefing.task).group
-        if group is not None and group.device == "gpu":
-            use_gpu()
-        else:
-            leave_gpus_alone()
-        limit_threads(1)
+        _set_tensorflow_up(HostTask.from_json(briefing.task))
         reuse_large_blocks()
         _open_hosts.append(True)
-    with calling("a host", "to be set up"):
+    with calling("a host", "to be set up"), start_up.first("prepare", "text and model"):
         return host_for(briefing.task, OwnText.told(context.node_config), briefing.text_key)
+
+
+def _set_tensorflow_up(task: HostTask) -> None:
+    """Keep TensorFlow to one thread, and to the device of the run: of a kernel, or of somebody's own parts."""
+    os.environ.update(dict.fromkeys(_TENSORFLOWS_THREADS, "1"))
+    if task.group is not None and task.group.device == "gpu":
+        use_gpu()
+    else:
+        leave_gpus_alone()
+    if task.kernel == TENSORFLOW or task.group is not None or "tensorflow" in sys.modules:
+        from client_model.learning.local_training import limit_threads  # with TensorFlow
+
+        limit_threads(1)
 
 
 @app.train()
@@ -64,9 +77,10 @@ def train(message: Message, context: Context) -> Message:
     received = host.load(request.arrays.to_numpy_ndarrays())
     shard = _shard(message, request, lambda: _empty_sum(request, host))
     clock.lap("decode")
-    for phone, result in trained_phones(host, received, request, clock):
-        shard.add(phone, result, request.update_weight)
-        clock.lap("clip_and_sum")
+    with start_up.first("phones", "trains phones"):
+        for phone, result in trained_phones(host, received, request, clock):
+            shard.add(phone, result, request.update_weight)
+            clock.lap("clip_and_sum")
     reply = shard.reply(clock.profile() if request.briefing.profile else None)
     return Message(reply.to_content(), reply_to=message)
 
@@ -107,6 +121,6 @@ def evaluate(message: Message, context: Context) -> Message:
     request = EvaluateRequest.from_content(message.content)
     host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
-    with calling("a host", "phones that can be scored"):
+    with calling("a host", "phones that can be scored"), start_up.first("phones", "scores phones"):
         counts = [own for unit in request.units() for own in host.score(received, unit.tolist())]
     return Message(EvaluateReply(phones=request.phones, counts=stacked(counts)).to_content(), reply_to=message)

@@ -3,10 +3,12 @@
 Starting takes seconds, nearly all of them spent on importing libraries, so that is done once, and what can go on while
 the driver prepares does:
 
-    this thread     imports Flower and TensorFlow   prepares text and fleet                  the rounds
-    a fork of it                                    is forked for each worker (`fork_server`)
-    a thread                                        starts Ray, Flower, and serves messages  until it is let go
-    Ray's workers                                   trace the model                          answer messages
+    this thread     imports what workers need   imports TensorFlow, prepares the run     the rounds
+    a fork of it                                is forked for each worker (`fork_server`)
+    a thread                                    starts Ray, Flower, and serves messages  until it is let go
+    Ray's workers                               open the text                            answer messages
+
+What workers need is Flower and the kernel: TensorFlow only where that is TensorFlow's.
 
 In a process that cannot be forked, Ray starts at once, and the fork server imports for all workers meanwhile.
 
@@ -20,7 +22,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from client_model.quiet import native_messages_aside, quick_imports
+from client_model.quiet import native_messages_aside, quick_imports, without_tensorflow
+from simulation import start_up
 from simulation.engine.config import EngineConfig
 from simulation.engine.devices import gpu_share, gpus_for
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
@@ -79,22 +82,26 @@ class Engine:
             return
         if self.config.address is None and can_be_forked():
             self._forks = self._fork_first()
-        with native_messages_aside(), quick_imports():
+        with native_messages_aside(), quick_imports(), start_up.span("import", "Ray"):
             # By itself, and before the thread: two threads must not import the parts of one package.
             from simulation.engine import ray_start  # noqa: F401
 
             self._began = time.monotonic()
             threading.Thread(target=self._live, name="typefleet engine", daemon=True).start()
-            from simulation.engine.flower_on_ray import EngineGrid
+            with without_tensorflow():  # which Flower's simulation imports along, and Ray's start does not wait for
+                from simulation.engine.flower_on_ray import EngineGrid
         self._grid = EngineGrid(self._watch.check)
         self._may_serve.set()
 
     def _fork_first(self) -> ForkServer | None:
         """Import what workers need, and fork what they are to be forked from, before this process has threads."""
-        with native_messages_aside():
-            import_early()
-        with suppress(OSError):  # it is said when Ray is started, which needs the same place
-            return ForkServer(RayFolder())
+        with native_messages_aside(), start_up.span("import", "what workers need"):
+            import_early(self.config.kernel)
+        with (
+            suppress(OSError),
+            start_up.span("start", "the fork server"),
+        ):  # it is said when Ray is started, which needs the same place
+            return ForkServer(RayFolder(), self.config.kernel)
         return None
 
     def run(self, body: Callable[["Grid"], T]) -> T:
@@ -107,9 +114,12 @@ class Engine:
         self.start()
         if self._grid is None or self._closing:
             raise EngineError(expected("the engine", "one that runs", "one that is closed"))
-        self._wait_for_ray()
-        self._grid.wait_until_served()
-        self._wait_for_a_worker()
+        with start_up.span("wait", "for Ray"):
+            self._wait_for_ray()
+        with start_up.span("wait", "for Flower"):
+            self._grid.wait_until_served()
+        with start_up.span("wait", "for a first worker"):
+            self._wait_for_a_worker()
         return body(self._grid)
 
     def end_soon(self) -> None:
@@ -154,14 +164,16 @@ class Engine:
 
         try:
             forks, self._forks = self._forks, None
-            workers = ray_start.start_ray(self.config, forked_by=forks)
+            with start_up.span("start", "Ray", start_up.ENGINE):
+                workers = ray_start.start_ray(self.config, forked_by=forks)
         except EngineError as error:
             self._fail(error)
             return False
         machines = ray_start.machines_alive()
         self._is_ray_up.set()
         try:
-            self._may_serve.wait()
+            with start_up.span("wait", "for the driver's imports", start_up.ENGINE):
+                self._may_serve.wait()
             grid = self._grid
             if grid is None:
                 return False

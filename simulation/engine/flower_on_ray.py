@@ -23,6 +23,7 @@ from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
+from simulation import start_up
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_post import Post
@@ -66,9 +67,11 @@ class EngineGrid(Grid):
             RuntimeError: Flower's backend died.
         """
         server_app = ServerApp()
+        is_started = start_up.opened("start", "Flower", start_up.ENGINE)
 
         @server_app.main()
         def main(flower_grid: Grid, context: Context) -> None:
+            is_started()
             self._grids.put(flower_grid)
             self.released.wait()
 

@@ -28,17 +28,19 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from client_model.quiet import quick_imports
+from client_model.config import NATIVE, WHICHEVER, WantedKernel
+from client_model.quiet import quick_imports, without_tensorflow
+from simulation import start_up
 from simulation.engine import fork_client
 from simulation.engine.ray_folder import RayFolder
 from simulation.processes import below, kill
 from simulation.signals import ASKING, WATCHER
 
-_SOCKET, LOG = "forks", "fork_server.log"
+_SOCKET, LOG, _SPANS = "forks", "fork_server.log", "start_up.jsonl"
 _COMMAND = "--python_worker_command="
 _NOT_WORKERS_OWN = "--language="  # read by what would start the worker
 _MOST_DESCRIPTORS = 253  # in one message, as Linux has it
@@ -53,21 +55,23 @@ class ForkServer:
 
     Args:
         folder: of that Ray; for the server's socket and log, too.
+        kernel: that workers train with.
 
     Raises:
         OSError: it cannot be started.
     """
 
-    def __init__(self, folder: RayFolder) -> None:
+    def __init__(self, folder: RayFolder, kernel: WantedKernel = WHICHEVER) -> None:
         self.folder = folder
         self._socket = folder.root / _SOCKET
+        start_up.told_in(folder.root / _SPANS)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self._socket))
             listener.listen(_MOST_WAITING)
             blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # those are the driver's, as in `ray_start`
             try:
                 self.is_fork = can_be_forked() and not _has_native_threads()
-                self.pid = _fork(listener, folder.root) if self.is_fork else _start(listener, folder.root)
+                self.pid = (_fork if self.is_fork else _start)(listener, folder.root, kernel)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
@@ -106,10 +110,21 @@ def can_be_forked() -> bool:
     return threading.current_thread() is main and not others and "ray" not in sys.modules
 
 
-def import_early() -> None:
-    """Import what workers need, in a process that is to be forked; not Ray, see `can_be_forked`."""
+def import_early(kernel: WantedKernel) -> None:
+    """Import what workers need, in a process that is to be forked; not Ray, see `can_be_forked`.
+
+    Args:
+        kernel: that they train with. The native one needs no TensorFlow; of `auto` it is taken that it is the native
+            one if that is fast here, and workers that train with TensorFlow all the same import it by themselves.
+    """
     with quick_imports():
         import simulation.engine.client_app  # noqa: F401
+        from client_model.learning.native.available import is_fast
+
+        if kernel == NATIVE or (kernel == WHICHEVER and is_fast()):
+            import client_model.learning.native.trainer
+        else:
+            import client_model.learning.local_training  # noqa: F401
 
 
 def _has_native_threads() -> bool:
@@ -125,19 +140,19 @@ def _has_native_threads() -> bool:
     return len(list(Path("/proc/self/task").iterdir())) > threading.active_count()
 
 
-def _fork(listener: socket.socket, folder: Path) -> int:
+def _fork(listener: socket.socket, folder: Path, kernel: WantedKernel) -> int:
     """Fork this process; its fork serves."""
     server = os.fork()
     if not server:
-        _never_returns(lambda: _serve_as_fork(listener, folder))
+        _never_returns(lambda: _serve_as_fork(listener, folder, kernel))
     return server
 
 
-def _start(listener: socket.socket, folder: Path) -> int:
+def _start(listener: socket.socket, folder: Path, kernel: WantedKernel) -> int:
     """Start a new process, which serves."""
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __spec__.name, str(folder), str(listener.fileno()), str(os.getpid())],
+            [sys.executable, "-P", "-m", __spec__.name, str(folder), str(listener.fileno()), str(os.getpid()), kernel],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -164,7 +179,7 @@ def _never_returns(work: Callable[[], object]) -> NoReturn:
         os._exit(code)
 
 
-def _serve_as_fork(listener: socket.socket, folder: Path) -> None:
+def _serve_as_fork(listener: socket.socket, folder: Path, kernel: WantedKernel) -> None:
     """In a fork of the driver: keep nothing of the driver's but what it has imported, and serve."""
     driver = os.getppid()
     gc.freeze()  # no object of the driver's is ever collected, which might close a descriptor that is another's by then
@@ -178,7 +193,7 @@ def _serve_as_fork(listener: socket.socket, folder: Path) -> None:
         os.dup2(listener.fileno(), _LISTENER)
     os.closerange(_LISTENER + 1, os.sysconf("SC_OPEN_MAX"))  # locks and pipes that are to end with the driver
     _open_standard_streams()
-    serve(_LISTENER, folder, driver)
+    serve(_LISTENER, folder, driver, kernel)
 
 
 def _open_standard_streams() -> None:
@@ -200,17 +215,20 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def serve(listener: int, folder: Path, driver: int) -> NoReturn:
+def serve(listener: int, folder: Path, driver: int, kernel: WantedKernel) -> NoReturn:
     """Fork a worker for each that asks, until this process is ended.
 
     Args:
         listener: descriptor of the socket.
         folder: of the Ray.
         driver: the process that has started this one.
+        kernel: that workers train with.
     """
     _end_with(driver)
     ctypes.CDLL(None).prctl(_PR_SET_NAME, b"fork-server")  # in `ps`; a worker is given a name of its own
-    import_early()
+    start_up.add_to(folder / _SPANS, start_up.FORKS)
+    with start_up.span("import", "what workers need"):
+        import_early(kernel)
     if _has_native_threads():
         sys.exit("what workers need has threads as soon as it is imported, so they are started and not forked")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets workers that have ended
@@ -236,10 +254,11 @@ def _serve_one(asked: socket.socket) -> None:
                 os.close(one)
             return
         server = os.getpid()
-        if not os.fork():
-            asked.close()
-            client.close()
-            _never_returns(lambda: _work(wanted, descriptors, server))
+        with start_up.span("start", "forks a worker"):
+            if not os.fork():
+                asked.close()
+                client.close()
+                _never_returns(lambda: _work(wanted, descriptors, server))
         for one in descriptors:
             os.close(one)
         with suppress(OSError):  # the client has been ended
@@ -259,6 +278,7 @@ def _read(client: socket.socket, descriptors: list[int]) -> dict[str, Any]:
 
 def _work(wanted: dict[str, Any], descriptors: list[int], server: int) -> None:
     """Be the worker process that somebody wants: Ray's own program, with what a process of its own would have."""
+    start_up.in_a_fork()
     _end_with(server)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for place, one in enumerate(descriptors[:3]):
@@ -268,10 +288,18 @@ def _work(wanted: dict[str, Any], descriptors: list[int], server: int) -> None:
     os.chdir(wanted["folder"])
     Path(fork_client.OOM_SCORE).write_text(wanted["oom_score"])
     _, _, program, *flags = wanted["command"]  # Python, and what would set up an environment, come first
+    _import_flower()
     np.random.seed()  # noqa: NPY002  Python's own, and OpenSSL's, draw anew after a fork by themselves
     sys.argv = [program, *(one for one in flags if not one.startswith(_NOT_WORKERS_OWN))]
     gc.enable()
     runpy.run_path(program, run_name="__main__")
+
+
+def _import_flower() -> None:
+    """Import Flower's part of a worker, and Ray, but not the TensorFlow that Flower would import along."""
+    if "flwr" in sys.modules:
+        with quick_imports(), without_tensorflow():
+            import flwr.simulation  # noqa: F401
 
 
 def _take_over(environment: dict[str, str]) -> None:
@@ -284,4 +312,4 @@ def _take_over(environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[2]), Path(sys.argv[1]), int(sys.argv[3]))
+    serve(int(sys.argv[2]), Path(sys.argv[1]), int(sys.argv[3]), cast(WantedKernel, sys.argv[4]))

@@ -10,12 +10,20 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from server_strategy.protocol import HostProfile
 from simulation.engine.memory import peak_rss_bytes
+from simulation.start_up import Kind, Span
 
 DRIVER_PHASES = ("plan", "exchange", "server_step", "evaluation")
+PHASES_OF_A_START: Mapping[str, tuple[Kind, str]] = {  # those of the first round, as spans
+    "plan": ("prepare", "plans round 1"),
+    "exchange": ("phones", "round 1"),
+    "server_step": ("prepare", "sum and step of round 1"),
+    "evaluation": ("phones", "scores the weights"),
+}
 
 
 class Stopwatch:
@@ -78,6 +86,7 @@ class RoundProfile:
             only be known when the round's line is written.
         driver_cpu_s, hosts_cpu_s: processor time over the round.
         driver_peak_rss_bytes, worker_peak_rss_bytes: since the processes started; None where none answered.
+        start_up: what was done until the end of the round, if it is the first after a start.
     """
 
     driver_s: Mapping[str, float]
@@ -88,10 +97,25 @@ class RoundProfile:
     hosts_cpu_s: float
     driver_peak_rss_bytes: int
     worker_peak_rss_bytes: int | None
+    start_up: Sequence[Span] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in a line of rounds.jsonl; most have no start."""
+        return {name: value for name, value in asdict(self).items() if name != "start_up" or value}
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> "RoundProfile":
+        """Inverse of `as_json`."""
+        start = tuple(map(Span.from_json, found.get("start_up", ())))
+        return RoundProfile(**{**found, "start_up": start})
 
 
 def round_profile(
-    watch: Stopwatch, driver_cpu_s: float, hosts: Sequence[HostProfile], checkpoint_s: float
+    watch: Stopwatch,
+    driver_cpu_s: float,
+    hosts: Sequence[HostProfile],
+    checkpoint_s: float,
+    start: Sequence[Span] = (),
 ) -> RoundProfile:
     """Join the clocks of one round.
 
@@ -100,6 +124,7 @@ def round_profile(
         driver_cpu_s: processor time of the driver process over the round.
         hosts: what the hosts answered the training messages with.
         checkpoint_s: see `RoundProfile`.
+        start: the spans of the start, of the first round after it.
     """
     busy: defaultdict[int, float] = defaultdict(float)
     for host in hosts:
@@ -120,4 +145,5 @@ def round_profile(
         hosts_cpu_s=sum(host.cpu_s for host in hosts),
         driver_peak_rss_bytes=peak_rss_bytes(),
         worker_peak_rss_bytes=max((host.peak_rss_bytes for host in hosts), default=None),
+        start_up=start,
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 
+from client_model.config import NATIVE, WantedKernel
 from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
 from simulation.engine.clusters import check_cluster, loopback_as_given
 from simulation.engine.config import EngineConfig
@@ -57,7 +58,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
     if ray.is_initialized():  # whoever started it goes on with it
         found = "that this process uses another one; ray.shutdown() ends it"
         raise EngineError(start_failed(config, found))
-    settings: dict[str, Any] = {"address": config.address, "runtime_env": _worker_environment(for_hosts)}
+    settings: dict[str, Any] = {"address": config.address, "runtime_env": _worker_environment(for_hosts, config.kernel)}
     if config.address is None:
         settings = {
             "address": "local",
@@ -68,7 +69,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
         }
     try:
         if config.address is None:
-            _forks = forked_by or ForkServer(RayFolder())
+            _forks = forked_by or ForkServer(RayFolder(), config.kernel)
             settings["_temp_dir"] = str(_forks.folder.of_ray)
         else:
             settings["address"] = check_cluster(config.address, config.trust_network)
@@ -95,15 +96,16 @@ def start_failed(config: EngineConfig, reason: object) -> str:
     return expected(f"--engine.address {config.address}", "a cluster that can be joined", reason)
 
 
-def _worker_environment(for_hosts: bool) -> dict[str, Any]:
-    """What a worker process on another machine finds: our switches, our modules, and TensorFlow imported early.
+def _worker_environment(for_hosts: bool, kernel: WantedKernel) -> dict[str, Any]:
+    """What a worker process on another machine finds: our switches, our modules, and what hosts need imported early.
 
     Those of a Ray of our own inherit the switches, `quick_imports` among them if it was on when Ray was started, find
     the modules where the driver does, and begin a second sooner without an environment to be set up.
     """
     variables = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     variables["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    hook = {"worker_process_setup_hook": "simulation.engine.worker_start.import_early"} if for_hosts else {}
+    first = "import_without_tensorflow" if kernel == NATIVE else "import_early"
+    hook = {"worker_process_setup_hook": f"simulation.engine.worker_start.{first}"} if for_hosts else {}
     return {"env_vars": variables, **hook}
 
 

@@ -9,18 +9,26 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 # Colours that nothing else has, each of which becomes a variable of the page.
 INK, SOFT, FIRST, SECOND, THIRD, FOURTH = (f"#01010{digit}" for digit in "123456")
 _VARIABLES = {INK: "ink", SOFT: "rule", FIRST: "first", SECOND: "second", THIRD: "third", FOURTH: "fourth"}
-_SIZE = (4.4, 2.75)  # inches, of a figure; at 72 to the inch some 320 points wide, as narrow as a phone
+SIZE = (4.4, 2.75)  # inches, of a figure; at 72 to the inch some 320 points wide, as narrow as a phone
+SIZE_ALONE = (7.6, 2.9)  # of one in a file of its own
 _LETTERS = 10.5  # points
+_SMALL = 8.5  # points, of what stands above a bar
+_GAP = 0.004  # of the axis, between two bars
+_LETTER = 0.066  # inches that one takes at that size
+_LANE_NAMES, _AXIS_AND_LEGEND = 1.05, 0.94  # inches left of lanes, and below them
+_LEGEND_COLUMNS, _LEGEND_COLUMN = 3, 1.45  # at the usual size, and inches of each
 _MOST_POINTS = 250  # of a line; more cannot be seen at this size
 _STYLE: Any = {  # matplotlib has a type of its own for the names
     "svg.fonttype": "none",
@@ -118,10 +126,121 @@ def bar_chart(name: str, bars: Sequence[tuple[str, float, str]], *, alternative:
         return Drawing(_svg(figure, name, alternative), caption)
 
 
+class Bar(NamedTuple):
+    """A stretch of time in a lane."""
+
+    began: float
+    ended: float
+    colour: str
+    names: Sequence[str]  # the first that has room above it is written there, if any does
+
+
+def lane_chart(
+    name: str,
+    lanes: Sequence[tuple[str, Sequence[Bar]]],
+    *,
+    x: str,
+    moments: Sequence[float],
+    legend: Sequence[tuple[str, str]],
+    alternative: str,
+    caption: str,
+    size: tuple[float, float] = SIZE,
+) -> Drawing:
+    """What several did at the same time, a lane for each, the first at the top.
+
+    Args:
+        name: of the drawing, for the ids in it; unlike that of any other on the page.
+        lanes: who, and what each did, one after another; at least one bar among them.
+        x: what the axis shows.
+        moments: through all lanes, a line at each.
+        legend: what each colour means, and the colour.
+        alternative, caption: as of `line_chart`.
+        size: in inches.
+    """
+    with _figure(size) as figure:
+        left, low = _LANE_NAMES / size[0], _AXIS_AND_LEGEND / size[1]
+        axes = figure.add_axes((left, low, 0.98 - left, 0.98 - low))
+        last = max(bar.ended for _, bars in lanes for bar in bars)
+        for moment in moments:
+            axes.axvline(moment, color=INK, linewidth=0.8, linestyle=":")
+        for place, (label, bars) in enumerate(lanes):
+            axes.annotate(label, (0, place + 0.1), (-5, 0), textcoords="offset points", va="center", ha="right")
+            for bar in bars:
+                width = bar.ended - bar.began
+                shown = max(width - _GAP * last, width / 2)  # so that bars of one colour are told apart
+                axes.barh(place + 0.14, shown, left=bar.began, height=0.44, **_filled(bar.colour))
+                room = width / last * (0.98 * size[0] - _LANE_NAMES) / _LETTER
+                name_of_bar = next((one for one in bar.names if len(one) < room), "")
+                middle = (bar.began + bar.ended) / 2
+                axes.annotate(name_of_bar, (middle, place - 0.1), ha="center", va="bottom", fontsize=_SMALL)
+        _finish(axes, x, "", whole=False)
+        axes.grid(visible=False)
+        axes.set_yticks([])
+        axes.set_ylim(len(lanes) - 0.5, -0.5)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlim(0, last)
+        _explain(figure, legend, int(size[0] / _LEGEND_COLUMN))
+        return Drawing(_svg(figure, name, alternative), caption)
+
+
+def stacked_bars(
+    name: str,
+    layers: Sequence[tuple[str, str, Sequence[float]]],
+    edges: Sequence[float],
+    *,
+    x: str,
+    y: str,
+    alternative: str,
+    caption: str,
+) -> Drawing:
+    """Bars side by side, each made of parts that lie on each other.
+
+    Args:
+        name: of the drawing, for the ids in it; unlike that of any other on the page.
+        layers: name, colour and heights of each part, the lowest first; a height for each bar.
+        edges: between the bars, and where the first begins and the last ends.
+        x, y, alternative, caption: as of `line_chart`.
+    """
+    with _figure() as figure:
+        axes = figure.add_axes((0.15, 0.34, 0.82, 0.62))
+        lefts, widths = edges[:-1], [b - a for a, b in pairwise(edges)]
+        below = [0.0] * len(lefts)
+        for _, colour, heights in layers:
+            shown = [0.9 * width for width in widths]
+            axes.bar(lefts, heights, shown, below, align="edge", **_filled(colour))
+            below = [a + b for a, b in zip(below, heights, strict=True)]
+        _finish(axes, x, y, whole=True)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        _explain(figure, [(label, colour) for label, colour, _ in layers])
+        return Drawing(_svg(figure, name, alternative), caption)
+
+
+def _filled(colour: str) -> dict[str, Any]:
+    """A colour, with an edge where it is faint by itself."""
+    return {"facecolor": colour, "edgecolor": INK if colour == SOFT else "none", "linewidth": 0.6}
+
+
+def _explain(figure: Figure, legend: Sequence[tuple[str, str]], columns: int = _LEGEND_COLUMNS) -> None:
+    """What the colours mean, below the drawing, in two lines if need be."""
+    patches = [Patch(label=label, **_filled(colour)) for label, colour in legend]
+    figure.legend(
+        handles=patches,
+        loc="lower left",
+        ncols=columns,
+        frameon=False,
+        handlelength=0.8,
+        handleheight=0.8,
+        columnspacing=1.1,
+        borderaxespad=0.1,
+        fontsize=_LETTERS,
+    )
+
+
 @contextmanager
-def _figure() -> Iterator[Figure]:
+def _figure(size: tuple[float, float] = SIZE) -> Iterator[Figure]:
     with matplotlib.rc_context(_STYLE):
-        yield Figure(figsize=_SIZE)
+        yield Figure(figsize=size)
 
 
 def _thinned(number: int) -> list[int]:
@@ -201,3 +320,19 @@ def in_the_page(text: str, name: str, alternative: str, variables: Mapping[str, 
         text = text.replace(f": {colour}", f": var(--{variable})")
     text = re.sub(r"\n\s*", "\n", text).strip()
     return Markup(text.replace('aria-label=""', f'aria-label="{Markup.escape(alternative)}"', 1))
+
+
+def standing_alone(drawing: Drawing, colours: str, width: int) -> str:
+    """A drawing as a file of its own, on a ground of its own, light or dark as who looks at it has it.
+
+    Args:
+        drawing: of a page.
+        colours: the page's style, as far as it sets the variables.
+        width: in pixels, where nobody says another.
+    """
+    style = (
+        f"{colours}svg {{ background: var(--page); }}\ntext {{ fill: var(--ink); font-family: system-ui, sans-serif; }}"
+    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}"'
+    begun, rest = str(drawing.svg).split(">", 1)
+    return f"{begun.replace('<svg', head, 1)}>\n<style>\n{style}\n</style>{rest}\n"

@@ -10,7 +10,7 @@ from client_model.metrics.table import MetricTable
 from client_model.tflite.export_folder import FILES
 from simulation.config import RunConfig
 from simulation.files import write_text_atomically
-from simulation.report import figures, sums, tables, words
+from simulation.report import figures, sums, tables, times, words
 from simulation.report.drift import alarms, watch
 from simulation.report.environment import REPORT_TEMPLATES, page_environment
 from simulation.report.facts import KeyPress, LeftOut, RunFacts
@@ -86,6 +86,7 @@ def render(facts: RunFacts) -> str:
         words=words,
         figures=figures,
         sums=sums,
+        times=times,
         watched=watched,
         alarms=alarms(watched),
         pace=pace_of_rounds(facts.rounds),

@@ -54,7 +54,7 @@ class RoundRecord:
         parts = {
             "funnel": {} if self.funnel is None else self.funnel.as_line(),
             "held_out": dict(self.held_out or {}),
-            "profile": {} if self.profile is None else {"profile": asdict(self.profile)},
+            "profile": {} if self.profile is None else {"profile": self.profile.as_json()},
             "aggregation": {} if self.aggregation is None else {"aggregation": dict(self.aggregation)},
             "not_told": {} if self.not_told is None else {"not_told": self.not_told},
         }
@@ -83,7 +83,7 @@ class RoundRecord:
             **own,
             funnel=Funnel(**funnel) if told else None,
             held_out=rest or None,
-            profile=None if profile is None else RoundProfile(**profile),
+            profile=None if profile is None else RoundProfile.from_json(profile),
             aggregation=aggregation,
             not_told=not_told,
         )

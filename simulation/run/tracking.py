@@ -12,6 +12,7 @@ from simulation.run.records import RoundRecord
 from simulation.run.trackers.base import Outcome, TrackedRun, Tracker, make_trackers
 from simulation.run.trackers.figures import run_figures
 from simulation.run.trackers.values import held_out_values, round_values, setting_values, summary_values
+from simulation.start_up import span
 from typefleet.own_parts import calling
 
 _FILES = ("config.toml", "summary.json", "privacy.json", "privacy.md")
@@ -61,12 +62,13 @@ def tracked(run: Run) -> Iterator[Tracking]:
     """
     trackers = make_trackers(run.config.tracking)
     with ExitStack() as opened:
-        what = _tracked_run(run) if trackers else None
-        for name, tracker in trackers.items():
-            opened.callback(_close, name, tracker)
-            if what is not None:
-                with calling(f"tracker {name}", "to begin"):
-                    tracker.begin(what)
+        with span("start", "trackers"):
+            what = _tracked_run(run) if trackers else None
+            for name, tracker in trackers.items():
+                opened.callback(_close, name, tracker)
+                if what is not None:
+                    with calling(f"tracker {name}", "to begin"):
+                        tracker.begin(what)
         yield Tracking(trackers, run.prepared.metrics)
 
 

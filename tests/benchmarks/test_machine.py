@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machine import machine_facts
-from benchmarks.roofline import CoreRates, TokenCost, bytes_per_token
+from benchmarks.roofline import CoreRates, TokenCost, bytes_per_token, least_seconds
 
 
 def test_nothing_tells_whose_machine_it_is():
@@ -39,9 +39,11 @@ def test_facts_are_those_that_linux_writes_and_the_others_are_none(tmp_path):
     assert [nothing[name] for name in unknown] == [None] * 4 and nothing["caches"] == {}
 
 
-def test_the_parts_of_the_roofline_add_up():
+def test_the_roofline_is_compute_or_memory_whichever_takes_longer():
     # 8 MFLOP at 80 GFLOP/s; 10,000 logits at 0.5 ns; 4 batches x 8 bytes x 1.25 M weights a 1,000 tokens, at 20 GB/s.
     cost = TokenCost(8e6, 10_000, bytes_per_token(1_250_000, batches=4, tokens=1000))
     parts = cost.seconds(CoreRates(product_flops=80e9, softmax_s=0.5e-9, stream_bytes_s=20e9))
     assert parts == pytest.approx({"products": 100e-6, "softmax": 5e-6, "memory": 2e-6})
+    assert least_seconds(parts) == pytest.approx(105e-6)
+    assert least_seconds({**parts, "memory": 200e-6}) == pytest.approx(200e-6)
     assert bytes_per_token(1_250_000, 4, 1000, passes=1) == 20_000.0

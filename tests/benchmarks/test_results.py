@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks.earlier import read_benchmark
 from benchmarks.figures import FORM, UNITS, Figure
-from benchmarks.findings import Figures
+from benchmarks.findings import MUSTS, Figures
 from benchmarks.results import show, write
 from simulation.flags import run_door
 from tests.conftest import ROOT
@@ -30,15 +30,18 @@ PROFILE = {
 }
 
 
-def kernel(pace):
-    return {
+def kernel(pace, name="native"):
+    beside = {} if name == "tensorflow" else {"tensorflow_tokens_per_s": 5000.0}
+    return beside | {
+        "kernel": name,
         "weights": 1000,
         "mflop_per_token": 8.0,
         "gemm_gflops": {"tensorflow": 100 * pace, "numpy": 90.0},
         "stream_gb_s": {"copy": 20.0, "add": 21.0},
         "softmax_ns": {"in the cache": 0.3, "of a batch": 0.4},
         "products_tokens_per_s": 12_500 * pace,
-        "limit_tokens_per_s": 10_000 * pace,
+        "limit_us_per_token": {"products": 80 / pace, "softmax": 20 / pace, "memory": 10.0},
+        "limit_tokens_per_s": 9_000 * pace,  # of an older version, which added its parts up
         "scoring_limit_tokens_per_s": 40_000.0,
         "kernel_tokens_per_s": 8000.0,
         "score_tokens_per_s": 20_000.0,
@@ -62,7 +65,7 @@ def found_of(load=0.1, others=0.0):
     start = {"first_round_s": 12.0, "start_up_s": 10.0, "scoring_first_s": 3.0, "cpu_s_at_round": [14.0]}
     measured = {
         "kernel cifg": [kernel(pace) for pace in (1.0, 1.1, 0.8)],
-        "kernel lstm": [kernel(1.0)] * 3,
+        "kernel lstm": [kernel(1.0, "tensorflow")] * 3,
         "two kernels": [{"tokens_per_s": value} for value in (15_000.0, 15_500.0, 14_000.0)],
         "start-up": [start] * 3,
         "simulation cifg 1": [simulation([7000.0, 7100.0, 6900.0])],
@@ -70,6 +73,7 @@ def found_of(load=0.1, others=0.0):
         "simulation lstm 2": [simulation([6000.0] * 3)],
         "scoring cifg 2": [{"tokens_per_s": [30_000.0, 32_000.0, 34_000.0]}],
         "textbook cifg": [{"cpu_s_a_phone": [0.9, 1.0, 1.1]}],
+        "default run": [{"whole_s": 70.0, "recall": 0.2, "rounds": 100}],
         "tiny": [simulation([100.0] * 3)],
         "50 rounds": [simulation([100.0] * 49)],
         "5,000 phones": [simulation([100.0])],
@@ -116,17 +120,55 @@ def test_beside_an_old_one_a_ratio_says_whether_it_may_be_chance(values, said):
 def test_what_two_measurements_come_to():
     figures = by_name(found_of())
     limit = figures[PHONES, "  cifg: of the limit of two cores"]
-    assert limit.values == (12_000 / 20_000, 13_000 / 20_000, 14_000 / 20_000)  # of twice the median limit
+    assert limit.values == pytest.approx((0.6, 0.65, 0.7))  # of twice the median limit
     assert figures[PHONES, "  cifg, 2: of products alone"].median == 13_000 / 25_000
-    assert figures["cifg", "  of the limit of a core"].values == (
-        0.8,
-        8 / 11,
-        1.0,
-    )  # each of its own repetition's limit
+    # Each of its own repetition's limit.
+    assert figures["cifg", "  of the limit of a core"].values == pytest.approx((0.8, 8 / 11, 1.0))
     assert figures["default run", "start-up, to the first scoring"].median == 7.0
+    assert figures["default run", "before the first round"].median == 10.0
+    # 0.15 s for each of ten phones, where the kernel alone takes 0.125 s; the first round is left out.
+    assert figures[PHONES, "  cifg, 2: phone in a host / alone"].values == pytest.approx([1.2] * 49)
+    assert figures[PHONES, "  lstm, 2: worker seconds a phone"].median == pytest.approx(2 * 1000 / 6000)
+    assert figures["cifg", "  native kernel, of TensorFlow's"].median == 1.6
+    assert ("lstm", "  native kernel, of TensorFlow's") not in figures  # since it is TensorFlow's
     assert figures[PHONES, "  cifg, textbook: times ours"].median == pytest.approx(10.0)
     assert len(Figures(found_of()).all()) == len(figures)  # by group and name each is there once
     assert {figure.unit for figure in figures.values()} <= UNITS.keys()
+
+
+def test_every_must_is_of_a_figure_and_says_whether_it_is_met(tmp_path):
+    found = found_of()
+    found["measured"]["textbook lstm"] = found["measured"]["textbook cifg"]
+    found["others_cores"]["textbook lstm"] = 0.0
+    held = [figure for figure in Figures(found).all() if figure.target is not None]
+    assert len(held) == len(MUSTS) and all(figure.met is not None for figure in held)
+    write(tmp_path / "new.json", found)
+    del found["measured"]["default run"], found["measured"]["fleet 10000000"]
+    write(tmp_path / "old.json", found)
+    ours, earlier = (read_benchmark(tmp_path / name) for name in ("new.json", "old.json"))
+    lines = [line.strip("| ").split("|") for line in shown(ours, earlier).splitlines() if line.startswith("| ")]
+    heading, rows = [one.strip() for one in lines[0]], [[one.strip() for one in line] for line in lines[1:]]
+    assert heading == ["what has to be reached", "must", "before", "now"] and len(rows) == len(MUSTS)
+    told = {row[0]: row[1:] for row in rows}
+    assert told["default run, whole: from the command to the table"] == ["<=73.5", "-", "70 s", "met"]
+    assert told["cifg, kernel alone, 1 thread: of the limit of a core"] == [">=75.0%", "80.0%", "80.0%", "met"]
+    assert told["fleet of 1,000,000: ready"] == ["<=4", "10 s", "10 s", "not met"]
+    assert "training kernel: native (cifg); tensorflow (lstm)" in shown(ours)
+
+
+def test_a_file_of_an_earlier_version_is_shown_with_what_this_one_makes_of_it(tmp_path):
+    path = tmp_path / "old.json"
+    write(path, found_of())
+    content = json.loads(path.read_text())
+    content["figures"] = content["figures"][:1]  # it knew one
+    path.write_text(json.dumps(content))
+    assert list(read_benchmark(path).figures.values()) == Figures(found_of()).all()
+    del content["measured"]["kernel cifg"][0]["kernel_tokens_per_s"]
+    path.write_text(json.dumps(content))
+    assert len(read_benchmark(path).figures) == 1  # what it says of itself, where more cannot be made of it
+    del content["measured"]
+    path.write_text(json.dumps(content))
+    assert len(read_benchmark(path).figures) == 1 and not read_benchmark(path).kernels
 
 
 def test_less_is_measured_and_fewer_figures_come_of_it():
@@ -152,8 +194,8 @@ def test_a_file_is_read_as_it_was_written_and_compared(tmp_path):
     ours, earlier = read_benchmark(new), read_benchmark(old)
     assert list(ours.figures.values()) == Figures(found_of()).all()
     alone, both = shown(ours, None, found_of()), shown(ours, earlier)
-    assert "short" in alone and "last round of cifg with 2 workers" in alone and "another" not in alone
-    (line,) = [line.split() for line in both.splitlines() if "cifg: of the limit of two cores" in line]
+    assert "not met" in alone and "last round of cifg with 2 workers" in alone and "another" not in alone
+    line, _ = [line.split() for line in both.splitlines() if "cifg: of the limit of two cores" in line]
     assert line[-3:] == ["65.0%", "32.5%*", "2.00"]  # the medians, the old one with its mark, and the ratio
     assert "processor: another then, one now" in both and "amounts of work differ" in both
     assert "3.00 then, 0.10 now" in both

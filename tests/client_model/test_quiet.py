@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from client_model.quiet import without_tensorflow
+
 SAYS = """
 import os, sys
 from client_model.quiet import native_messages_aside
@@ -35,3 +37,14 @@ def test_a_stream_that_somebody_put_in_place_is_left(capsys):
     with native_messages_aside():
         print("ours", file=sys.stderr)
     assert capsys.readouterr().err == "ours\n"
+
+
+def test_tensorflow_can_count_as_not_installed_for_a_while(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with without_tensorflow(), pytest.raises(ModuleNotFoundError):
+        import tensorflow  # noqa: F401
+    assert "tensorflow" not in sys.modules
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    with without_tensorflow():
+        assert sys.modules["tensorflow"] is sys
+    assert sys.modules["tensorflow"] is sys

@@ -1,6 +1,9 @@
 """A host by itself: real text, real training; one phone of the shard is made to fail."""
 
 import json
+import os
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -147,3 +150,22 @@ def test_the_server_adds_up_what_the_host_counts_to_the_same_metrics():
     expected = metrics.values(sum_counts(host.score(received, [5, 6, 7])))
     assert found.pop("perplexity") == pytest.approx(expected.pop("perplexity"))  # the sum of floats has an order
     assert found == expected and None not in found.values()
+
+
+@pytest.mark.parametrize(
+    ("kernel", "is_there", "limited"), [("native", False, []), ("native", True, [1]), ("tensorflow", False, [1])]
+)
+def test_tensorflow_is_limited_where_it_is_used_and_not_imported_for_that(monkeypatch, kernel, is_there, limited):
+    found = []
+    for name in client_app._TENSORFLOWS_THREADS:
+        monkeypatch.setenv(name, "7")
+    if is_there:
+        monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    else:
+        monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setitem(
+        sys.modules, "client_model.learning.local_training", SimpleNamespace(limit_threads=found.append)
+    )
+    client_app._limit_tensorflow(kernel)
+    assert found == limited and ("tensorflow" in sys.modules) == is_there
+    assert {os.environ[name] for name in client_app._TENSORFLOWS_THREADS} == {"1"}

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from client_model.learning.native.available import is_built
 from simulation.engine import fork_client, fork_server
 from simulation.engine.fork_server import can_be_forked
 from tests.conftest import ROOT
@@ -29,18 +30,19 @@ from simulation.engine.fork_server import ForkServer
 from simulation.engine import fork_server
 from simulation.engine.ray_folder import RayFolder
 {more}
-server = ForkServer(RayFolder())
+server = ForkServer(RayFolder(), "{kernel}")
 print(server.pid, server.folder.root, server.is_fork, flush=True)
 input()
 server.end()
 """
-NOTHING_IMPORTED = "fork_server.import_early = lambda: None"
+NOTHING_IMPORTED = "fork_server.import_early = lambda kernel: None"
 THREAD = "threading.Thread(target=threading.Event().wait, daemon=True).start()"
 # In the place of Ray's program for workers.
 WORKER = """
 import json, os, random, signal, ssl, sys, time, uuid
 import numpy as np
 from pathlib import Path
+from simulation import start_up
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 drawn = [random.random(), ssl.RAND_bytes(8).hex(), uuid.uuid4().hex, np.random.random(), os.urandom(8).hex()]
 drawn.append(X25519PrivateKey.generate().private_bytes_raw().hex())
@@ -52,6 +54,8 @@ print(json.dumps({
     "open": [os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.exists()],
 }), flush=True)
 print("said", file=sys.stderr)
+time.sleep(0.01)
+start_up.since_the_process_began("start", "Ray's program for workers")
 if "--stay" in sys.argv:
     time.sleep(600)
 sys.exit(3)
@@ -61,9 +65,9 @@ sys.exit(3)
 class Driver:
     """A process that has started a fork server."""
 
-    def __init__(self, temporary, more):
+    def __init__(self, temporary, more, kernel):
         self.process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER.format(more=more)],
+            [sys.executable, "-c", DRIVER.format(more=more, kernel=kernel)],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(temporary)},
             stdin=subprocess.PIPE,
@@ -95,8 +99,8 @@ def temporary():
 def drive(temporary):
     started = []
 
-    def begin(more):
-        started.append(Driver(temporary, more))
+    def begin(more, kernel="auto"):
+        started.append(Driver(temporary, more, kernel))
         return started[-1]
 
     yield begin
@@ -145,6 +149,9 @@ def test_a_forked_worker_is_as_if_it_had_been_started_and_shares_no_randomness(d
     wait_until(lambda: not driver.server.children(), "workers that have said all to end")
     assert driver.server.status() != psutil.STATUS_ZOMBIE
     assert driver.folder.stat().st_mode & 0o777 == 0o700
+    spans = [json.loads(line) for line in (driver.folder / "start_up.jsonl").read_text().splitlines()]
+    assert {f"worker {one['id']}" for one, _ in told} == {span["who"] for span in spans} - {"fork server"}
+    assert (driver.folder / "start_up.jsonl").stat().st_mode & 0o077 == 0 or driver.folder.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("how", ["server", "driver", "end"])
@@ -171,11 +178,14 @@ def test_what_was_forked_ends_with_the_server_and_that_with_its_driver(drive, pr
 
 
 @pytest.mark.slow
-def test_a_process_with_a_thread_is_not_forked_and_its_server_imports_by_itself(drive, program):
-    driver = drive(THREAD)
+@pytest.mark.parametrize("kernel", ["tensorflow", "native"])
+def test_a_process_with_a_thread_is_not_forked_and_its_server_imports_by_itself(drive, program, kernel):
+    if kernel == "native" and not is_built():
+        pytest.skip("the native kernel is not built here")
+    driver = drive(THREAD, kernel)
     assert not driver.is_fork
     told, _ = said_by(driver.worker(program))
-    assert told["tensorflow"] and told["threads"] == 1
+    assert told["tensorflow"] == (kernel == "tensorflow") and told["threads"] == 1
 
 
 def test_a_worker_with_an_environment_of_its_own_is_started():

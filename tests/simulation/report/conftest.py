@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from simulation.report import charts, figures
+from simulation.report import charts, figures, times
 from tests.simulation.conftest import TINY, simulated
 
 
@@ -16,7 +16,7 @@ def whole_run(made_once):
     def simulate(folder):
         from tests.simulation.engine_in_process import EngineInProcess
 
-        flags = (*TINY, "--evaluation.every-rounds", 1, "--output-dir", folder / "run")
+        flags = (*TINY, "--evaluation.every-rounds", 1, "--engine.profile", "--output-dir", folder / "run")
         (folder / "printed.txt").write_text(simulated(EngineInProcess(), flags))
 
     return made_once("run-in-process", simulate) / "run"
@@ -43,11 +43,15 @@ def _kept(draw):
     return drawn
 
 
-DRAWN_ONCE = {draw.__name__: _kept(draw) for draw in (charts.line_chart, charts.bar_chart)}
+DRAWN_ONCE = {
+    figures: {draw.__name__: _kept(draw) for draw in (charts.line_chart, charts.bar_chart)},
+    times: {draw.__name__: _kept(draw) for draw in (charts.lane_chart, charts.stacked_bars)},
+}
 
 
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch):
     """Most pages differ in a sentence. That the same values give the same drawing is tested in test_charts.py."""
-    for name, draw in DRAWN_ONCE.items():
-        monkeypatch.setattr(figures, name, draw)
+    for module, drawn in DRAWN_ONCE.items():
+        for name, draw in drawn.items():
+            monkeypatch.setattr(module, name, draw)

@@ -24,7 +24,7 @@ def test_what_was_measured_once_is_said_and_not_drawn(facts):
     spent = facts.rounds[0]["epsilon"]
     assert isinstance(epsilon, LeftOut) and epsilon.reason.endswith(f"it is {Bound(spent):.2f} after it")
     page = render(once)
-    assert page.count("<svg") == 1 and charts.reason in page  # the funnel
+    assert page.count("<svg") == 4 and charts.reason in page  # the funnel, and where the time went
 
 
 def test_two_measurements_are_a_curve(facts):

@@ -94,7 +94,7 @@ def test_it_can_be_read_without_eyes(page):
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
     drawings = page.all("svg")
-    assert len(drawings) == 6
+    assert len(drawings) == 9
     for _, drawing in drawings:
         assert drawing["role"] == "img" and re.search(r"\d", drawing["aria-label"])
     tables = page.all("table")

@@ -11,6 +11,7 @@ from client_model.metrics.table import metric_table
 from simulation.engine.profile import RoundProfile
 from simulation.run.directory import RunDirectory
 from simulation.run.records import RoundRecord, Summary, check_metric_names
+from simulation.start_up import Span
 from simulation.world.participation import Participation
 from simulation.world.policies.buffered import BufferedFunnel, Funnel
 from tests.server_strategy.test_funnel import COUNTS
@@ -40,6 +41,7 @@ PROFILE = RoundProfile(
     driver_peak_rss_bytes=5,
     worker_peak_rss_bytes=None,
 )
+STARTED = replace(PROFILE, start_up=(Span("driver", "import", "modules", 0.0, 1.5, None),))
 
 
 def record(**changed):
@@ -71,6 +73,7 @@ LINES = {
     "plain": (record(), ROUND_KEYS),
     "measured": (record(held_out=MEASURED), ROUND_KEYS + MEASURED_KEYS),
     "profiled": (record(profile=PROFILE), [*ROUND_KEYS, "profile"]),
+    "profiled, after a start": (record(profile=STARTED), [*ROUND_KEYS, "profile"]),
     "buffered": (
         record(funnel=BufferedFunnel(**COUNTS, **BUFFER, mean_staleness=0.5)),
         [*ROUND_KEYS, *BUFFERED_KEYS, "mean_staleness"],
@@ -95,6 +98,8 @@ def test_a_line_has_the_keys_that_it_always_had(case):
 def test_a_line_is_read_into_its_parts():
     assert RoundRecord.from_line(LINES["measured"][0].as_line()) == LINES["measured"][0]
     assert RoundRecord.from_line(LINES["profiled"][0].as_line()) == LINES["profiled"][0]
+    started = RoundRecord.from_line(json.loads(json.dumps(LINES["profiled, after a start"][0].as_line())))
+    assert started == LINES["profiled, after a start"][0]
     buffered = RoundRecord.from_line(LINES["buffered"][0].as_line())
     assert buffered.funnel == Funnel(**COUNTS) and buffered.held_out["mean_staleness"] == 0.5
 
