@@ -21,7 +21,7 @@ def flat_weights(arrays: ArrayRecord) -> NDArray[np.float32]:
 
 def weights_digest(flat: NDArray[np.float32]) -> str:
     """SHA-256 of weights as little-endian float32, in the order of the record: 64 hexadecimal digits."""
-    return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(flat, "<f4").data).hexdigest()
 
 
 def shaped_like(arrays: ArrayRecord, flat: NDArray[np.float32]) -> ArrayRecord:

@@ -238,7 +238,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     if released is None:
         totals.rounds_abandoned += 1
     else:
-        run.weights = run.weights.next(released)
+        run.weights = run.weights.next(released, strategy.weights_sha256)
         totals.rounds_completed += 1
         totals.devices_trained += outcome.reports
         totals.tokens_trained += outcome.tokens

@@ -9,7 +9,8 @@ the engine is started again on the machines that are left, below whoever uses th
 an `exchange` that took longer.
 
 What is taken from Flower are its public parts: Message API, ClientApp, ServerApp, run_simulation; and besides, the size
-of its pool of threads (`flower_threads`), and how it carries messages (`flower_post`).
+of its pool of threads (`flower_threads`), how it carries messages (`flower_post`), and when it gives a worker the next
+one (`flower_backend`).
 """
 
 import logging
@@ -26,6 +27,7 @@ from flwr.simulation import run_simulation
 from simulation import start_up
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
+from simulation.engine.flower_backend import next_in_hand
 from simulation.engine.flower_post import Post
 from simulation.engine.flower_reports import make_no_reports
 from simulation.engine.flower_threads import thread_for_each
@@ -76,7 +78,7 @@ class EngineGrid(Grid):
             self.released.wait()
 
         make_no_reports()
-        with self._post.carried(), thread_for_each(workers):
+        with self._post.carried(), next_in_hand() as in_hand, thread_for_each(in_hand * workers):
             run_simulation(
                 server_app,
                 client_app,

@@ -24,10 +24,17 @@ class CurrentWeights:
     def __init__(self, flat: NDArray[np.float32], shape: ModelShape) -> None:
         self.flat, self._shape = flat, shape
 
-    def next(self, released: ArrayRecord) -> "CurrentWeights":
-        """Those of a release, in the order of `record`."""
+    def next(self, released: ArrayRecord, sha256: str = "") -> "CurrentWeights":
+        """Those of a release.
+
+        Args:
+            released: in the order of `record`.
+            sha256: of the numbers, if it is known.
+        """
         following = CurrentWeights(flatten([array.numpy() for array in released.values()]), self._shape)
         following.record = released  # as it would be made again
+        if sha256:
+            following.sha256 = sha256
         return following
 
     @cached_property
