@@ -32,6 +32,8 @@ from tests.waiting import PATIENCE_S  # noqa: E402
 
 # Readline, which the debugger brings, tells processes of tests how wide a terminal is that they do not write to.
 os.environ.pop("COLUMNS", None)
+# Nothing that tests write need outlive a power cut, and a busy disk takes seconds; what they start writes as it does.
+os.fsync = os.fstat  # which wants an open file as well
 settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
 settings.load_profile("typefleet")
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.metrics.keystrokes import KeystrokeTable, letters_of, ranks, word_keystrokes
+from client_model.metrics.keystrokes import KeystrokeTable, number_of_letters, ranks, word_keystrokes
 from client_model.text.population import Population
 from client_model.text.vocabulary import FIRST_WORD, OOV, Vocabulary
 
@@ -42,10 +42,10 @@ class ScoredTokens:
 
 def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np.int32]:
     """Table from types to ids in which a word outside the vocabulary of n letters is -n: int32 [types + 1]."""
-    lookup = vocabulary.lookup_table(population.lexicon)
-    spelled = lookup.copy()
-    for place in np.flatnonzero(lookup[:-1] == OOV):
-        spelled[place] = -len(letters_of(population.lexicon[place]))
+    lexicon = population.lexicon
+    spelled = vocabulary.lookup_table(lexicon)
+    outside = np.flatnonzero(spelled[:-1] == OOV)
+    spelled[outside] = [-number_of_letters(lexicon[place]) for place in outside.tolist()]
     spelled[-1] = -population.unlisted_word_letters
     return spelled
 
