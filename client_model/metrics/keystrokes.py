@@ -37,20 +37,10 @@ class KeystrokeTable(NamedTuple):
 
 def letters_of(token: str) -> list[str]:
     """The letters of a token, as a person counts them."""
-    if _is_plain(token):
+    if token.isascii() and token.isalnum():  # nearly all: nothing joins these
         return list(token)
     letters: list[str] = regex.findall(r"\X", token)
     return letters
-
-
-def number_of_letters(token: str) -> int:
-    """How many `letters_of` finds."""
-    return len(token) if _is_plain(token) else len(letters_of(token))
-
-
-def _is_plain(token: str) -> bool:
-    """Nearly all are: nothing joins their letters."""
-    return token.isascii() and token.isalnum()
 
 
 def keystroke_table(tokens: Sequence[str]) -> KeystrokeTable:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.metrics.keystrokes import KeystrokeTable, number_of_letters, ranks, word_keystrokes
+from client_model.metrics.keystrokes import KeystrokeTable, letters_of, ranks, word_keystrokes
 from client_model.text.population import Population
 from client_model.text.vocabulary import FIRST_WORD, OOV, Vocabulary
 
@@ -45,7 +45,9 @@ def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np
     lexicon = population.lexicon
     spelled = vocabulary.lookup_table(lexicon)
     outside = np.flatnonzero(spelled[:-1] == OOV)
-    spelled[outside] = [-number_of_letters(lexicon[place]) for place in outside.tolist()]
+    words = (lexicon[place] for place in outside.tolist())
+    # Of nearly all words without a list of their letters, since a lexicon has tens of thousands.
+    spelled[outside] = [-len(w if w.isascii() and w.isalnum() else letters_of(w)) for w in words]
     spelled[-1] = -population.unlisted_word_letters
     return spelled
 
