@@ -16,8 +16,8 @@ The gradient is that of the mean cross-entropy over the batch's tokens; the test
 automatic differentiation of a plain, padded implementation.
 """
 
-from collections.abc import Hashable, Iterator
-from functools import lru_cache
+import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -116,7 +116,7 @@ class LocalTrainer:
 
     def __init__(self, shape: ModelShape, max_gradient_norm: float = 0.0) -> None:
         self.shape = shape
-        self._traced = (_kept if isinstance(shape.cell, Hashable) else _Traced)(shape, max_gradient_norm)
+        self._traced = (_kept if callable(shape.cell.__hash__) else _Traced)(shape, max_gradient_norm)
 
     @property
     def trace_count(self) -> int:
@@ -236,7 +236,7 @@ class _Traced:
         return tf.pad(outputs, [[0, 0], [0, 1]], constant_values=1.0)
 
 
-@lru_cache(_SHAPES)
+@functools.lru_cache(_SHAPES)
 def _kept(shape: ModelShape, max_gradient_norm: float) -> _Traced:
     """What other trainers of a process trace no more: run after run of a sweep has the same shape."""
     return _Traced(shape, max_gradient_norm)
