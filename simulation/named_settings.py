@@ -70,5 +70,6 @@ def _reduced(whole: type, kept: tuple[tuple[str, type | None], ...]) -> type:
     for name, of_section in kept:
         marks = get_args(hints[name])[1:] if hasattr(hints[name], "__metadata__") else ()
         hint = hints[name] if of_section is None else Annotated[(of_section, *marks)] if marks else of_section
-        made.append((name, hint, field(kw_only=True)))
+        # Without a help of its own, tyro would read and parse the source for what stands there of the section.
+        made.append((name, hint, field(kw_only=True, metadata={"help": ""})))
     return make_dataclass(whole.__name__, made, frozen=True)

@@ -17,6 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from typefleet.doors import Door, KindSettings, chosen, settings_fields
 from typefleet.errors import ConfigError, UnknownKindError, expected, said_of
 from typefleet.setting_types import flag_name as flag_name
+from typefleet.setting_types import hints_of
 from typefleet.setting_types import typed as typed
 from typefleet.untrusted.limits import SETTING_MAGNITUDE
 
@@ -143,7 +144,7 @@ def check_bounds(config: Any, prefix: Path = ()) -> None:
     Raises:
         ConfigError: "--flag: expected a number > 0, found -1".
     """
-    hints = get_type_hints(type(config), include_extras=True)
+    hints = hints_of(type(config))
     flat = [name for name, hint in hints.items() if any(getattr(m, "name", None) == "" for m in _marks(hint))]
     for f in fields(config):
         value = getattr(config, f.name)

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -26,14 +26,21 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Before TensorFlow: the packages set their environment when they are imported.
 import simulation  # noqa: E402, F401
+from client_model.quiet import quick_imports, restore_keras_switch  # noqa: E402
 from simulation.flags import run_door  # noqa: E402
 from tests.forked_processes import run_forked  # noqa: E402
 from tests.waiting import PATIENCE_S  # noqa: E402
 
 # Readline, which the debugger brings, tells processes of tests how wide a terminal is that they do not write to.
 os.environ.pop("COLUMNS", None)
+# Nothing that tests write need outlive a power cut, and a busy disk takes seconds; what they start writes as it does.
+os.fsync = os.fstat  # which wants an open file as well
 settings.register_profile("typefleet", deadline=None)  # a busy machine is slow: speed is for the benchmark
 settings.load_profile("typefleet")
+
+restore_keras_switch()  # of the process that started this one to run its tests
+_collecting = ExitStack()  # imports TensorFlow, without Keras
+_collecting.enter_context(quick_imports())
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -83,6 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Of what comes from now on, much is needed for a moment only."""
+    _collecting.close()
     gc.collect()
     gc.freeze()
     gc.enable()

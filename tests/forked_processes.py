@@ -116,8 +116,11 @@ def _server() -> socket.socket:
 
 def serve(descriptor: int) -> NoReturn:
     """Fork a process for each request, until whoever asks has gone."""
-    for name in _IMPORTED:
-        importlib.import_module(name)
+    from client_model.quiet import quick_imports
+
+    with quick_imports():
+        for name in _IMPORTED:
+            importlib.import_module(name)
     from client_model.text.synthetic_text import SyntheticPopulation
 
     SyntheticPopulation(0, 1).lexicon  # noqa: B018  which most runs make first

@@ -1,12 +1,13 @@
 """What type the value of each setting has: checked for settings from Python, which no parser has looked at."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from typefleet.errors import ConfigError, expected
@@ -14,12 +15,19 @@ from typefleet.untrusted.limits import SETTING_CHARACTERS, SETTING_VALUES
 
 T = TypeVar("T")
 _MOST_CHARACTERS = 100  # of a value in a message
+_CLASSES = 1000  # whose fields are remembered
 _MOST_WHOLE = 2**64  # beyond which no file keeps a whole number
 
 
 def flag_name(path: tuple[str, ...]) -> str:
     """--privacy.noise-multiplier for ("privacy", "noise_multiplier")."""
     return "--" + ".".join(part.replace("_", "-") for part in path)
+
+
+@lru_cache(_CLASSES)
+def hints_of(kind: type) -> Mapping[str, Any]:
+    """The types of a class's fields by name, with the marks beside them; looked up once for each class."""
+    return MappingProxyType(get_type_hints(kind, include_extras=True))
 
 
 def typed(config: T, prefix: tuple[str, ...] = ()) -> T:
@@ -35,7 +43,7 @@ def typed(config: T, prefix: tuple[str, ...] = ()) -> T:
         ConfigError: "--rounds: expected a whole number, found 2.5".
     """
     changes: dict[str, Any] = {}
-    for name, hint in get_type_hints(type(config), include_extras=True).items():
+    for name, hint in hints_of(type(config)).items():
         if name not in (f.name for f in fields(config)):  # type: ignore[arg-type]
             continue
         value, path = getattr(config, name), (*prefix, name)

@@ -16,6 +16,7 @@ The gradient is that of the mean cross-entropy over the batch's tokens; the test
 automatic differentiation of a plain, padded implementation.
 """
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,6 +34,7 @@ from typefleet.errors import MachineError, expected
 
 _SMALLEST = 1e-37  # a probability that underflows counts as this, 85 nats
 _SURE = 1e-30  # a probability above it has all its digits
+_SHAPES = 4  # whose functions a process keeps
 _LOGIT_ROWS = 400  # tokens whose logits are there at a time, in scoring: 16 MB of 10,000 words
 
 
@@ -91,7 +93,7 @@ def _loss_and_gradients(
 
 
 class LocalTrainer:
-    """The traced functions for one model shape; make one per process and keep it.
+    """Training and scoring for one model shape; trainers of equal shapes and bounds share what TensorFlow has traced.
 
     Example:
         >>> from client_model.learning.cells.cifg import Cifg
@@ -105,31 +107,13 @@ class LocalTrainer:
     """
 
     def __init__(self, shape: ModelShape, max_gradient_norm: float = 0.0) -> None:
-        self.shape, self._max_gradient_norm = shape, max_gradient_norm
-        self._passes = passes_of(shape.cell, shape.cell_sizes)
-        by_name = {name: tf.TensorSpec(dims, tf.float32) for name, dims in shape.weight_shapes().items()}
-        weight_specs = list(by_name.values())
-        tokens = tf.TensorSpec([None], tf.int32)
-        step_rows = tf.TensorSpec([None, shape.sequence_length], tf.int32)
-        rate = tf.TensorSpec([], tf.float32)
-        self._train = tf.function(
-            self._train_graph, input_signature=[weight_specs, tokens, tokens, step_rows, rate], autograph=False
-        )
-        self._outputs = tf.function(
-            self._outputs_graph,
-            input_signature=[weight_specs, tokens, tf.TensorSpec([shape.sequence_length], tf.int32)],
-            autograph=False,
-        )
-        by_width = tf.TensorSpec([None, None], tf.float32)
-        self._readout = tf.function(
-            _readout_graph, input_signature=[weight_specs[0], weight_specs[-1]], autograph=False
-        )
-        self._predict = tf.function(_predict_graph, input_signature=[by_width, by_width, tokens], autograph=False)
+        self.shape = shape
+        self._traced = (_kept if callable(shape.cell.__hash__) else _Traced)(shape, max_gradient_norm)
 
     @property
     def trace_count(self) -> int:
-        """How often TensorFlow traced the training function; more than 1 is a defect."""
-        return int(self._train.experimental_get_tracing_count())
+        """How often TensorFlow traced the training function, for whichever trainer; more than 1 is a defect."""
+        return int(self._traced.train.experimental_get_tracing_count())
 
     def warm_up(self) -> None:
         """Trace the training now, and not while the first phone waits; scoring is traced when it is first asked for."""
@@ -146,7 +130,7 @@ class LocalTrainer:
 
     def train(self, received: list[Tensor], batches: PackedBatches, learning_rate: float) -> LocalResult:
         """Run SGD over the batches in order, starting from the received weights."""
-        update, loss = self._train(
+        update, loss = self._traced.train(
             received, batches.inputs, batches.targets, batches.step_rows, np.float32(learning_rate)
         )
         return LocalResult(np.asarray(update), float(loss), batches.num_tokens)  # shares memory with the tensor
@@ -175,22 +159,43 @@ class LocalTrainer:
         self, received: list[Tensor], batches: PackedBatches
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]]:
         """(loss [n], logits [n, V], targets [n]) of at most `_LOGIT_ROWS` tokens at a time."""
-        named = self._named(received)
-        readout = self._readout(named["embedding"], named["output_bias"])  # [D + 1, V]
+        named = _named(self.shape, received)
+        readout = self._traced.readout(named["embedding"], named["output_bias"])  # [D + 1, V]
         begin = 0
         for rows in batches.step_rows:
             end = begin + int(rows.sum())
-            outputs = self._outputs(received, batches.inputs[begin:end], rows)  # [tokens, D + 1]
+            outputs = self._traced.outputs(received, batches.inputs[begin:end], rows)  # [tokens, D + 1]
             for first in range(begin, end, _LOGIT_ROWS):
                 targets = batches.targets[first : min(first + _LOGIT_ROWS, end)]  # [n]
                 some = outputs[first - begin : first - begin + len(targets)]  # [n, D + 1]
                 # As arrays that share the tensors' memory: 16 MB are better not copied.
-                of_target, logits = map(np.asarray, self._predict(some, readout, targets))  # [n], [n, V]
+                of_target, logits = map(np.asarray, self._traced.predict(some, readout, targets))  # [n], [n, V]
                 yield _loss_of(of_target, logits, targets), logits, targets
             begin = end
 
-    def _named(self, weights: list[Tensor]) -> dict[str, Tensor]:
-        return dict(zip(self.shape.weight_shapes(), weights, strict=True))
+
+class _Traced:
+    """The functions of one shape and bound, each traced when it is first called; they keep nothing of a call."""
+
+    def __init__(self, shape: ModelShape, max_gradient_norm: float) -> None:
+        self._shape, self._max_gradient_norm = shape, max_gradient_norm
+        self._passes = passes_of(shape.cell, shape.cell_sizes)
+        by_name = {name: tf.TensorSpec(dims, tf.float32) for name, dims in shape.weight_shapes().items()}
+        weight_specs = list(by_name.values())
+        tokens = tf.TensorSpec([None], tf.int32)
+        step_rows = tf.TensorSpec([None, shape.sequence_length], tf.int32)
+        rate = tf.TensorSpec([], tf.float32)
+        self.train = tf.function(
+            self._train_graph, input_signature=[weight_specs, tokens, tokens, step_rows, rate], autograph=False
+        )
+        self.outputs = tf.function(
+            self._outputs_graph,
+            input_signature=[weight_specs, tokens, tf.TensorSpec([shape.sequence_length], tf.int32)],
+            autograph=False,
+        )
+        by_width = tf.TensorSpec([None, None], tf.float32)
+        self.readout = tf.function(_readout_graph, input_signature=[weight_specs[0], weight_specs[-1]], autograph=False)
+        self.predict = tf.function(_predict_graph, input_signature=[by_width, by_width, tokens], autograph=False)
 
     def _train_graph(
         self, received: list[Tensor], inputs: Tensor, targets: Tensor, step_rows: Tensor, rate: Tensor
@@ -200,7 +205,7 @@ class LocalTrainer:
         def step(i: Tensor, begin: Tensor, loss_sum: Tensor, weights: list[Tensor]) -> tuple[Tensor, ...]:
             end = ends[i]
             loss, gradients = _loss_and_gradients(
-                self._passes, self._named(weights), inputs[begin:end], targets[begin:end], step_rows[i]
+                self._passes, _named(self._shape, weights), inputs[begin:end], targets[begin:end], step_rows[i]
             )
             step_size = rate
             if self._max_gradient_norm:
@@ -218,9 +223,19 @@ class LocalTrainer:
 
     def _outputs_graph(self, weights: list[Tensor], inputs: Tensor, rows: Tensor) -> Tensor:
         """Of the cell, each with a 1 that takes the bias: [n, D + 1]."""
-        named = self._named(weights)
+        named = _named(self._shape, weights)
         outputs, _ = self._passes.forward(cell_weights(named), tf.gather(named["embedding"], inputs), rows)  # [n, D]
         return tf.pad(outputs, [[0, 0], [0, 1]], constant_values=1.0)
+
+
+@functools.lru_cache(_SHAPES)
+def _kept(shape: ModelShape, max_gradient_norm: float) -> _Traced:
+    """What other trainers of a process trace no more: run after run of a sweep has the same shape."""
+    return _Traced(shape, max_gradient_norm)
+
+
+def _named(shape: ModelShape, weights: list[Tensor]) -> dict[str, Tensor]:
+    return dict(zip(shape.weight_shapes(), weights, strict=True))
 
 
 def _readout_graph(embedding: Tensor, output_bias: Tensor) -> Tensor:

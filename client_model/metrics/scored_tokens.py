@@ -42,10 +42,12 @@ class ScoredTokens:
 
 def spelled_lookup(vocabulary: Vocabulary, population: Population) -> NDArray[np.int32]:
     """Table from types to ids in which a word outside the vocabulary of n letters is -n: int32 [types + 1]."""
-    lookup = vocabulary.lookup_table(population.lexicon)
-    spelled = lookup.copy()
-    for place in np.flatnonzero(lookup[:-1] == OOV):
-        spelled[place] = -len(letters_of(population.lexicon[place]))
+    lexicon = population.lexicon
+    spelled = vocabulary.lookup_table(lexicon)
+    outside = np.flatnonzero(spelled[:-1] == OOV)
+    words = (lexicon[place] for place in outside.tolist())
+    # Of nearly all words without a list of their letters, since a lexicon has tens of thousands.
+    spelled[outside] = [-len(w if w.isascii() and w.isalnum() else letters_of(w)) for w in words]
     spelled[-1] = -population.unlisted_word_letters
     return spelled
 

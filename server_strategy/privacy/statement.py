@@ -6,6 +6,7 @@ What the files of the run do not have comes first: a guarantee of a modelled dep
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -90,7 +91,7 @@ def privacy_json(plan: PrivacyPlan, spent: PrivacySpent, facts: StatementFacts) 
         **together_json(facts.other_runs),
         "weights_sha256": facts.weights_sha256,
         "date": facts.date,
-        "typefleet_version": version("typefleet"),
+        "typefleet_version": _version("typefleet"),
         "assumed_population": plan.population,
         "population_rule": _population_rule(plan),
         "delta_rule": _delta_rule(plan),
@@ -197,7 +198,7 @@ def _stamp(plan: PrivacyPlan, facts: StatementFacts) -> list[str]:
     rows = [
         ("weights, sha256 of the numbers", facts.weights_sha256),
         ("date", facts.date),
-        ("written by", f"Typefleet {version('typefleet')}"),
+        ("written by", f"Typefleet {_version('typefleet')}"),
     ]
     if plan.mechanism is not None:
         rows.append(("assumed population", f"{_phones(plan.population)}: {_population_rule(plan)}"))
@@ -227,8 +228,14 @@ def _exact(plan: PrivacyPlan, rho: float | None) -> float | None:
     return None if rho is None or plan.delta_left is None else plan.exact_gaussian_at(rho, plan.delta_left)
 
 
+@cache
+def _version(package: str) -> str:
+    """Looked up once: a statement is written after each round, and all folders of packages are read for it."""
+    return version(package)
+
+
 def _accountant() -> str:
-    return f"dp-accounting {version('dp-accounting')}"
+    return f"dp-accounting {_version('dp-accounting')}"
 
 
 def _headline(plan: PrivacyPlan, spent: PrivacySpent) -> str:

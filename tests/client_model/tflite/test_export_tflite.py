@@ -188,7 +188,7 @@ def test_export_writes_the_files_their_facts_and_no_drafts(written):
         "int8": (folder / "keyboard.tflite").stat().st_size,
     }
     for file in done.files:
-        assert 0 < file.cost.median_ms <= file.cost.p95_ms < 20 and file.cost.memory_bytes > file.size_bytes
+        assert 0 < file.cost.median_ms <= file.cost.p95_ms and file.cost.memory_bytes > file.size_bytes
         assert file.cost.train_step_ms is None
     float32 = done.files[0]
     assert float32.values["top3_recall"] == done.trained["top3_recall"]  # both on the same text

@@ -6,7 +6,7 @@ import re
 import shutil
 import threading
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 import pytest
@@ -84,7 +84,9 @@ class Page:
 
     def __init__(self, browser, server):
         self.browser = browser
-        browser.get("about:blank")  # an address that differs in nothing or behind # alone is not loaded again
+        # An address that differs in nothing or behind # alone is not loaded again, and after one of another site a new
+        # process would compile the engine anew.
+        browser.get(urljoin(server.page_address, "blocklist.txt"))
         browser.get(server.page_address)
         WebDriverWait(browser, PATIENCE_S).until(lambda b: self.mark("ready") or self.mark("failed"))
         assert self.mark("ready"), self.shown("engine")

@@ -61,6 +61,7 @@ def audited(folder: Path, name: str, arm: Callable[[], None]) -> int:
         shutil.copytree(folder / "run", copy)
     life = os.fork()
     if not life:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever runs tests in the background ignores
         with Path(os.devnull).open("w") as away, redirect_stdout(away), redirect_stderr(away):
             arm()
             os._exit(run_door(lambda: main([str(copy), "--attacks", "drift"])))

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad, trapezoid
 from scipy.stats import binomtest, norm
-from sklearn.metrics import roc_auc_score, roc_curve
 
 from server_strategy.privacy.accounting import epsilon_of_gaussian
 from simulation.studies.audits.membership_scores import (
@@ -31,6 +30,8 @@ def labelled(members, others):
 
 @given(few_values, few_values)
 def test_the_area_is_that_of_scikit_learn(members, others):
+    from sklearn.metrics import roc_auc_score  # here, since every process that collects tests would wait for it
+
     assert area_under_roc(members, others) == pytest.approx(roc_auc_score(*labelled(members, others)))
 
 
@@ -40,6 +41,8 @@ def test_true_positives_are_the_most_that_any_threshold_has(members, others, rat
     if rate * len(others) < 1:
         assert found is None
         return
+    from sklearn.metrics import roc_curve
+
     false, true, _ = roc_curve(*labelled(members, others), drop_intermediate=False)
     assert found.rate == pytest.approx(true[false <= rate + 1e-9].max())
     assert found.others_above / len(others) <= rate + 1e-9
