@@ -43,7 +43,7 @@ def by_tensorflow(shape, bound, weights, batches, rate):
     """(update, loss) of the other kernel, operation by operation: to trace it takes longer than all the rest."""
     trainer = LocalTrainer(shape, bound)
     tensors = map(tf.constant, (batches.inputs, batches.targets, batches.step_rows, np.float32(rate)))
-    update, loss = trainer._train_graph(trainer.load(weights), *tensors)
+    update, loss = trainer._traced.train.python_function(trainer.load(weights), *tensors)
     return update.numpy(), float(loss)
 
 
