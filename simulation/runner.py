@@ -12,13 +12,12 @@ One round, as told to a reader:
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TextIO, TypeAlias
 
 import numpy as np
-from flwr.app import Message
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -32,7 +31,7 @@ from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
 from simulation.engine.flower_on_ray import wait_for_nodes
 from simulation.engine.memory import reuse_large_blocks
-from simulation.engine.profile import PHASES_OF_A_START, Stopwatch, round_profile
+from simulation.engine.profile import PHASES_OF_A_START, Stopwatch, round_profile, timed_replies
 from simulation.engine.text_copies import text_on_all_machines
 from simulation.report.at_the_end import report_at_the_end
 from simulation.run.already_done import has_all_results, print_what_there_is
@@ -228,7 +227,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     watch.lap("plan")
     hosts: list[HostProfile] = []
     replies = run.exchange(grid, list(messages), run.config.engine.message_timeout_s)
-    released, _ = strategy.aggregate_train(totals.server_round, _timed(replies, watch, hosts))
+    released, _ = strategy.aggregate_train(totals.server_round, timed_replies(replies, watch, hosts))
     watch.lap("server_step")
     train_seconds = watch.total_s
     outcome = strategy.last_round
@@ -260,24 +259,6 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
         record = replace(record, profile=round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s, began))
         run.last_checkpoint_s = 0.0
     return record
-
-
-def _timed(replies: Iterable[Message], watch: Stopwatch, hosts: list[HostProfile]) -> Iterator[Message]:
-    """The replies as they come, each let go of before the next one is waited for.
-
-    Args:
-        replies: of the hosts.
-        watch: is told what was spent waiting for them, and what on each.
-        hosts: what they say of their own time comes to it.
-    """
-    for reply in replies:
-        watch.lap("exchange")
-        profile = HostProfile.from_content(reply.content)
-        hosts += [] if profile is None else [profile]
-        yield reply
-        del reply
-        watch.lap("server_step")
-    watch.lap("exchange")
 
 
 def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bool) -> RoundRecord:

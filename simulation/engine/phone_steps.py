@@ -2,7 +2,7 @@
 
 A phone is a function of its secret and of what it has heard in the round (`aggregation.phone`), and hears all of that
 with each message. So any host can have it for any step, a message may be repeated, and a worker that is started again
-goes on; what a host keeps from one step to the next only saves it the work of the steps before.
+goes on; what a host keeps from one step to the next only saves it the work of the steps before, and is bounded.
 
 A real phone makes its secrets itself and tells nobody. These are simulated: all are made of one secret, which comes
 with the messages to hosts and is in no answer.
@@ -21,6 +21,7 @@ from server_strategy.aggregation.phone import Phone
 from server_strategy.aggregation.terms import RoundTerms, Step
 from server_strategy.protocol_of_sums import StepReply, StepRequest, phone_secret_of
 
+_MOST_KEPT = 2000  # phones of a session, half a megabyte each where a session has a thousand
 _MASKED_AFTER = 2  # messages that a phone has heard when it masks its vector
 
 
@@ -47,8 +48,9 @@ class HostedPhones:
         return phone
 
     def keep(self, number: int, heard: tuple[bytes, ...], phone: Phone) -> None:
-        """Keep a phone for its next step."""
-        self._kept[number] = heard, phone
+        """Keep a phone for its next step, unless too many are; what it heard so far is then told and taken anew."""
+        if len(self._kept) < _MOST_KEPT:
+            self._kept[number] = heard, phone
 
     def step(self, number: int, heard: tuple[bytes, ...]) -> bytes:
         """What a phone answers to the last of these messages; its keys, if it has heard none.

@@ -9,9 +9,11 @@ reaches a result: it is measured always, and reported with `--engine.profile`.
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from flwr.app import Message
 
 from server_strategy.protocol import HostProfile
 from simulation.engine.memory import peak_rss_bytes
@@ -71,6 +73,24 @@ class HostClock(Stopwatch):
             peak_rss_bytes=peak_rss_bytes(),
             worker=os.getpid(),
         )
+
+
+def timed_replies(replies: Iterable[Message], watch: Stopwatch, hosts: list[HostProfile]) -> Iterator[Message]:
+    """The replies as they come, each let go of before the next one is waited for.
+
+    Args:
+        replies: of the hosts.
+        watch: is told what was spent waiting for them, and what on each.
+        hosts: what they say of their own time comes to it.
+    """
+    for reply in replies:
+        watch.lap("exchange")
+        profile = HostProfile.from_content(reply.content)
+        hosts += [] if profile is None else [profile]
+        yield reply
+        del reply
+        watch.lap("server_step")
+    watch.lap("exchange")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -239,6 +239,18 @@ def test_a_worker_that_is_started_again_says_the_same_again(monkeypatch):
         assert _bytes_of(one) == _bytes_of(other)
 
 
+def test_phones_that_a_worker_has_no_room_for_say_the_same(monkeypatch):
+    kept = Hosts()
+    with_memory = play(kept, rounds=1, **cohort())[0]
+    phone_steps._hosted.clear()
+    monkeypatch.setattr(phone_steps, "_MOST_KEPT", 3)
+    cramped = Hosts()
+    np.testing.assert_array_equal(play(cramped, rounds=1, **cohort())[0], with_memory)
+    assert [len(one._kept) for one in phone_steps._hosted] == [3]
+    for one, other in zip(kept.answers, cramped.answers, strict=True):
+        assert _bytes_of(one) == _bytes_of(other)
+
+
 def _bytes_of(message):
     arrays = [a.numpy().tobytes() for r in message.content.array_records.values() for a in r.values()]
     return arrays, [list(_bytes_in(r)) for r in message.content.config_records.values()]

@@ -1,10 +1,12 @@
 import time
+import weakref
 
 import numpy as np
 import pytest
+from flwr.app import Message, RecordDict
 
 from server_strategy.protocol import HostProfile
-from simulation.engine.profile import HostClock, Stopwatch, round_profile
+from simulation.engine.profile import HostClock, Stopwatch, round_profile, timed_replies
 
 
 def host(worker, message_s, train_s):
@@ -54,3 +56,24 @@ def test_the_peak_is_this_process_and_its_own():
     ballast = np.ones(50_000_000, np.uint8)
     peak = HostClock().profile().peak_rss_bytes
     assert len(ballast) < peak < 50e9
+
+
+def test_replies_are_let_go_of_and_their_time_is_that_of_waiting_and_of_adding_up():
+    alive: weakref.WeakSet[Message] = weakref.WeakSet()
+    watch, hosts, phases = Stopwatch(), [], []
+    watch.lap = phases.append  # type: ignore[method-assign]
+
+    def answers():
+        for number in range(4):
+            assert not alive  # whoever waits for an answer has none of those before it
+            content = RecordDict({"profile": host(number, 1.0, 0.5).to_record()} if number else {})
+            reply = Message(content, dst_node_id=1, message_type="train")
+            alive.add(reply)
+            yield reply
+            del reply
+
+    for reply in timed_replies(answers(), watch, hosts):
+        assert list(alive) == [reply]
+        del reply
+    assert [one.worker for one in hosts] == [1, 2, 3]
+    assert phases == ["exchange", "server_step"] * 4 + ["exchange"]
