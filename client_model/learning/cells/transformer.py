@@ -9,7 +9,7 @@ A phone keeps keys and values of the last `window` tokens as the state. Training
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -106,25 +106,23 @@ class Transformer(KindSettings):
         import tensorflow as tf
 
         units, steps, rows = w["output_gain"].shape[0], counts.shape[0], counts[0]
-        begins = tf.cumsum(counts, exclusive=True)  # [T]
-        there = tf.range(rows)[None, :] < counts[:, None]  # [T, B]
-        # [B, T], the packed row of each token; not transposed from [T, B]: TensorFlow complains of that for int32.
-        places = begins[None, :] + tf.range(rows)[:, None]
-        places = tf.where(tf.range(rows)[:, None] < counts[None, :], places, 0)
+        layout = _Layout.of(counts)
         ahead = tf.range(steps)[:, None] - tf.range(steps)[None, :]  # [T, T], how far back the second is
         seen = (ahead >= 0) & (ahead < self.window)
         place = tf.clip_by_value(self.window - 1 - ahead, 0, self.window - 1)  # of the distance in the bias
+        distances = tf.one_hot(tf.reshape(place, [-1]), self.window, axis=0)  # [window, T T]
         split = [rows, steps, self.heads, units // self.heads]
         h = tf.matmul(x, w["input_kernel"])  # [n, U]
         for n in range(1, self.layers + 1):
             normal = layer_norm(h, w[f"layer{n}_attention_gain"])
-            padded = tf.gather(tf.matmul(normal, w[f"layer{n}_qkv"]), places)  # [B, T, 3 U]
+            padded = layout.unpacked(tf.matmul(normal, w[f"layer{n}_qkv"]))  # [B, T, 3 U]
             q, k, v = (tf.transpose(tf.reshape(part, split), [0, 2, 1, 3]) for part in tf.split(padded, 3, axis=2))
-            bias = tf.gather(tf.reshape(w[f"layer{n}_distance_bias"], [self.heads, self.window]), place, axis=1)
+            bias = tf.matmul(tf.reshape(w[f"layer{n}_distance_bias"], [self.heads, self.window]), distances)
+            bias = tf.reshape(bias, [self.heads, steps, steps])
             scores = tf.matmul(q, k, transpose_b=True) * (units / self.heads) ** -0.5 + bias  # [B, heads, T, T]
             read = tf.matmul(tf.nn.softmax(tf.where(seen, scores, _NEVER)), v)  # [B, heads, T, U / heads]
-            by_step = tf.reshape(tf.transpose(read, [2, 0, 1, 3]), [steps, rows, units])
-            h += tf.matmul(tf.boolean_mask(by_step, there), w[f"layer{n}_attention_out"])  # [n, U]
+            read = layout.packed(tf.reshape(tf.transpose(read, [0, 2, 1, 3]), [rows, steps, units]))  # [n, U]
+            h += tf.matmul(read, w[f"layer{n}_attention_out"])
             h += self._mapped(w, n, h)
         return tf.matmul(layer_norm(h, w["output_gain"]), w["projection"])  # [n, D]
 
@@ -154,6 +152,56 @@ class Transformer(KindSettings):
             up = numpy_layer_norm(h, w[f"layer{n}_map_gain"]) @ w[f"layer{n}_up"] + w[f"layer{n}_up_bias"]
             h = h + np.maximum(up, 0) @ w[f"layer{n}_down"]
         return numpy_layer_norm(h, w["output_gain"]) @ w["projection"], after
+
+
+class _Layout(NamedTuple):
+    """Where each token of a packed batch stands in a padded one, and the other way round.
+
+    The gradient of either way is the other one: TensorFlow's own, of any gathering, is a sum that has no fixed order on
+    a GPU. Nothing is lost by it, since nothing that comes of a place without a token is read.
+    """
+
+    places: Tensor  # the packed row of each token, int32 [B, T]; 0 where none is
+    there: Tensor  # bool [B, T, 1]
+    origins: Tensor  # where each packed row is among the padded ones, int32 [n]
+
+    @classmethod
+    def of(cls, counts: Tensor) -> "_Layout":
+        """From the rows of each step, int32 [T]."""
+        import tensorflow as tf
+
+        # Nothing is transposed from [T, B] to [B, T]: TensorFlow complains of that for int32.
+        steps, rows = tf.range(counts.shape[0]), tf.range(counts[0])
+        there = rows[:, None] < counts[None, :]  # [B, T]
+        places = tf.cumsum(counts, exclusive=True)[None, :] + rows[:, None]  # [B, T]
+        grid = rows[None, :] * counts.shape[0] + steps[:, None]  # [T, B]
+        origins = tf.boolean_mask(grid, rows[None, :] < counts[:, None])  # [n]
+        return cls(tf.where(there, places, 0), there[:, :, None], origins)
+
+    def unpacked(self, packed: Tensor) -> Tensor:
+        """[B, T, width], of [n, width]."""
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def there_and_back(x: Tensor) -> tuple[Tensor, Any]:
+            return tf.gather(x, self.places), self._packed
+
+        return there_and_back(packed)
+
+    def packed(self, padded: Tensor) -> Tensor:
+        """[n, width], of [B, T, width]."""
+        import tensorflow as tf
+
+        @tf.custom_gradient
+        def there_and_back(x: Tensor) -> tuple[Tensor, Any]:
+            return self._packed(x), lambda d: tf.where(self.there, tf.gather(d, self.places), 0.0)
+
+        return there_and_back(padded)
+
+    def _packed(self, padded: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        return tf.gather(tf.reshape(padded, [-1, padded.shape[-1]]), self.origins)
 
 
 def _pushed(queue: Tensor, new: Tensor, places: int) -> Tensor:

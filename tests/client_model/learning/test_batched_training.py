@@ -101,6 +101,14 @@ def test_a_phones_bits_are_the_same_in_every_company_and_place(trainer, alone, m
         assert result.loss_sum == expected[member].loss_sum
 
 
+def test_nothing_is_scattered_since_that_has_no_fixed_order_on_a_gpu(trainer, alone):
+    graph = trainer._step.get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    kinds = {node.op for node in nodes}
+    assert "BatchMatMulV2" in kinds and "GatherV2" in kinds
+    assert not [kind for kind in kinds if "Scatter" in kind or "Segment" in kind or "While" in kind]
+
+
 def test_one_trace_serves_every_group(trainer, alone):
     assert trainer.trace_count == 1
     assert len({result.update.tobytes() for result in alone[1]}) == len(POOL)  # and they are not all the same
