@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from client_model.config import public_shape, starts_publicly
+from client_model.config import NATIVE, TENSORFLOW, public_shape, starts_publicly
 from client_model.text.population import text_source
 from simulation.engine.clusters import warning_of
 from simulation.run.aggregation_told import aggregation_words, robust_words
@@ -14,6 +14,8 @@ from simulation.run.report import plan_lines
 
 if TYPE_CHECKING:
     from simulation.run.lifecycle import Run
+
+_KERNELS = {NATIVE: "trained in C", TENSORFLOW: "trained by TensorFlow"}
 
 
 def introduction_of(run: "Run") -> Iterator[str]:
@@ -30,7 +32,7 @@ def introduction_of(run: "Run") -> Iterator[str]:
         yield f"consent     {prepared.fleet.consents.origin}"
     yield (
         f"model       {config.model.cell} {config.model.preset}: {len(prepared.vocabulary):,} words, "
-        f"{prepared.shape.num_weights:,} weights{_start(prepared)}"
+        f"{prepared.shape.num_weights:,} weights{_start(prepared)}, {_KERNELS[prepared.task.kernel]}"
     )
     if config.engine.address is not None:
         yield warning_of(config.engine.address)

@@ -61,6 +61,7 @@ SUMMARY = (
     Keys(("baseline_training_phones",), "how many phones may train", SCHEDULE),
     Keys(_PRIVACY, "the cost", COST),
     Keys(("noise_source",), "whether the noise may be repeated", SETTINGS),
+    Keys(("kernel",), "what trained phones", SETTINGS),
     Keys(("weights_sha256",), "the digest of the weights", RELEASES),
 )
 

@@ -71,6 +71,7 @@ def run_summary(run: Run) -> Summary:
             noised=None if plan.phone_noise is None else plan.phone_noise.padded,
         ),
         consent=consent_summary(run.cohorts.fleet, run.cohorts.now_s, lines),
+        kernel=run.prepared.task.kernel,
     )
 
 

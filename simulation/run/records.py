@@ -116,6 +116,7 @@ class Summary:
     other_runs: Mapping[str, Any] | None = None  # that it starts from or shares an account with; None: nobody looked
     aggregation: Mapping[str, Any] | None = None  # what became of the sums; None: the server is told of each phone
     consent: Mapping[str, Any] | None = None  # who agrees to training; None: everybody, always
+    kernel: str | None = None  # that trained its last rounds; None: an earlier version, which had one
 
     def as_json(self) -> dict[str, Any]:
         """Flat, as it is written; None where a value does not exist."""
@@ -165,6 +166,7 @@ class Summary:
             rest.setdefault("other_runs", None)  # which earlier versions did not write
             rest.setdefault("aggregation", None)
             rest.setdefault("consent", None)
+            rest.setdefault("kernel", None)
             own = {f.name: rest.pop(f.name) for f in fields(Summary) if f.name not in others}
         except KeyError as error:
             raise ConfigError(expected(where, "the outcome of a finished run", f"no {error.args[0]} in it")) from None

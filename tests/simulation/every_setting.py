@@ -324,6 +324,7 @@ def table(files: Path) -> dict[str, Try]:
         "engine.checkpoint_every_rounds": Try(2, ReadIn("simulation/runner.py")),
         "engine.keep_checkpoints": Try("spaced", ReadIn("simulation/run/lifecycle.py")),
         "engine.message_timeout_s": Try(60.0, ReadIn("simulation/runner.py")),
+        "engine.kernel": Try("tensorflow", ReadIn("simulation/run/kernel.py")),
         "engine.profile": Try(True, ReadIn("simulation/runner.py")),
         "storage.key": Try("env:STORAGE_KEY", ReadIn("simulation/run/lifecycle.py")),
         "tracking.trackers": Try((), ReadIn("simulation/run/trackers/base.py")),

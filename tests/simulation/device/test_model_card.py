@@ -18,6 +18,7 @@ SUMMARY = Summary.from_json(
         "stopped_early": None,
         "aggregation": None,
         "consent": None,
+        "kernel": "native",
         "epsilon_is_of": "this run",
         "noise_source": "secret",
         "weights_sha256": "ab" * 32,

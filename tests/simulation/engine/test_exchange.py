@@ -3,6 +3,7 @@
 import pytest
 from flwr.app import Error, Message, RecordDict
 
+from client_model.learning.trainers import NoKernelError
 from simulation.engine import exchange as module
 from simulation.engine.exchange import exchange
 from simulation.engine.failures import EngineError
@@ -99,8 +100,9 @@ def test_what_a_supernode_raised_is_said_without_flowers_words(monkeypatch):
         asked_of(Deployed(*[reason] * 3))
 
 
-def test_a_supernode_without_the_text_is_not_asked_again():
-    grid = Deployed(f"<class '{NodeTextError.__module__}.NodeTextError'>:<'a node's text: expected X, found Y'>")
+@pytest.mark.parametrize("kind", [NodeTextError, NoKernelError])
+def test_a_supernode_without_the_text_or_the_kernel_is_not_asked_again(kind):
+    grid = Deployed(f"<class '{kind.__module__}.{kind.__name__}'>:<'a node's text: expected X, found Y'>")
     with pytest.raises(EngineError, match=r"^SuperNode 1: expected an answer, found a node's text: expected X, .* Y$"):
         asked_of(grid)
     assert len(grid.sent) == 1

@@ -32,7 +32,8 @@ SMALL = (
 
 def made_up(host, received, phone, request, clock):
     """An update that depends on the phone, the round and the weights, in the place of training."""
-    flat = np.concatenate([np.ravel(one) for one in received])
+    tensors = [received.flat] if hasattr(received, "flat") else received  # as the kernels have them
+    flat = np.concatenate([np.ravel(one) for one in tensors])
     seed = [phone, request.server_round, int(np.abs(flat).sum() * 1e6)]
     update = np.random.default_rng(seed).normal(0, 1, flat.size).astype(np.float32)
     return LocalResult(update=update, loss_sum=1.5, num_tokens=3)

@@ -1,0 +1,123 @@
+"""A run has the kernel that its folder names from its first round to its last, and another only if it is told to."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from client_model.learning import trainers
+from client_model.learning.native.available import is_built
+from simulation.flags import parse_simulate, read_config
+from simulation.parts import Parts
+from simulation.run.directory import RunDirectory
+from simulation.run.kernel import with_kernel
+from simulation.run.preparation import prepare
+from tests.simulation.run.forgotten_runs import SMALL, played_on, simulate
+from typefleet.errors import ConfigError
+
+FLAGS = (*SMALL, "--rounds", 2)
+native = pytest.mark.skipif(not is_built(), reason="the native kernel is not built: no C compiler at installation")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """runs(kernel): the folder of a run with it, played once."""
+    played = {}
+
+    def folder_of(kernel):
+        if kernel not in played:
+            played[kernel] = tmp_path_factory.mktemp("runs") / kernel
+            simulate(played[kernel], *FLAGS, "--engine.kernel", kernel)
+        return played[kernel]
+
+    return folder_of
+
+
+def kernels_named_in(folder):
+    directory = RunDirectory(folder)
+    return read_config(directory.config).engine.kernel, directory.read_summary().kernel
+
+
+def digest_of(folder):
+    return RunDirectory(folder).read_summary().weights_sha256
+
+
+def resume_with(folder, *flags):
+    played_on(parse_simulate(["--resume", str(folder), *flags]).run, io.StringIO())
+
+
+def without_kernel_in(config):
+    """As an earlier version wrote it."""
+    config.write_text(re.sub(r"^kernel = .*\n", "", config.read_text(), flags=re.MULTILINE))
+
+
+@native
+def test_a_run_names_the_kernel_that_it_has_and_kernels_agree(runs):
+    assert kernels_named_in(runs("auto")) == kernels_named_in(runs("native")) == ("native", "native")
+    assert kernels_named_in(runs("tensorflow")) == ("tensorflow", "tensorflow")
+    assert digest_of(runs("auto")) == digest_of(runs("native")) != digest_of(runs("tensorflow"))
+    weights = []
+    for kernel in ("native", "tensorflow"):
+        with np.load(runs(kernel) / "model" / "weights.npz") as arrays:
+            weights.append(np.concatenate([arrays[name].ravel() for name in arrays.files]))
+    assert np.linalg.norm(weights[0] - weights[1]) < 1e-4 * np.linalg.norm(weights[0])
+
+
+@native
+@pytest.mark.parametrize("flags", [(), ("--engine.kernel", "auto")])
+def test_a_run_is_resumed_with_the_kernel_that_it_has(runs, tmp_path, flags):
+    for kernel in ("native", "tensorflow"):
+        simulate(tmp_path / kernel, *FLAGS, "--engine.kernel", kernel, stop_after=1)
+        resume_with(tmp_path / kernel, *flags)
+        assert kernels_named_in(tmp_path / kernel) == (kernel, kernel)
+        assert digest_of(tmp_path / kernel) == digest_of(runs(kernel))
+
+
+@native
+def test_a_run_that_is_resumed_with_another_kernel_keeps_that(runs, tmp_path):
+    folder = tmp_path / "run"
+    simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
+    before = (folder / "config.toml").read_text()
+    resume_with(folder, "--engine.kernel", "tensorflow")
+    assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
+    assert (folder / "config.toml").read_text() == before.replace('kernel = "native"', 'kernel = "tensorflow"')
+    assert digest_of(folder) not in (digest_of(runs("native")), digest_of(runs("tensorflow")))
+    config = read_config(folder / "config.toml")
+    assert prepare(config, of_run=folder).task.kernel == "tensorflow"  # as audits and studies of the run have it
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_the_kernel_that_there_was(runs, tmp_path):
+    folder = tmp_path / "run"
+    simulate(folder, *FLAGS, "--engine.kernel", "tensorflow", stop_after=1)
+    without_kernel_in(folder / "config.toml")
+    config = read_config(folder / "config.toml")
+    assert config.engine.kernel == "auto" and with_kernel(config, Parts(), folder).engine.kernel == "tensorflow"
+    resume_with(folder)
+    assert digest_of(folder) == digest_of(runs("tensorflow"))
+
+
+@native
+def test_a_run_whose_kernel_is_not_here_is_refused_in_one_line_or_goes_on_without(runs, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    simulate(folder, *FLAGS, "--engine.kernel", "native", stop_after=1)
+    monkeypatch.setattr(trainers, "is_built", lambda: False)
+    with pytest.raises(ConfigError, match=r"^--engine\.kernel: expected tensorflow on a machine without the native"):
+        resume_with(folder)
+    resume_with(folder, "--engine.kernel", "tensorflow")
+    assert kernels_named_in(folder) == ("tensorflow", "tensorflow")
+
+
+@native
+def test_no_host_trains_with_another_kernel_than_its_message_says(tmp_path, monkeypatch):
+    """As on a cluster whose machines differ: the driver has it, a worker has not."""
+    monkeypatch.setattr("simulation.engine.phone_host.make_trainer", _refusing)
+    with pytest.raises(Exception, match=r"expected the native kernel.*--engine.kernel tensorflow"):
+        simulate(tmp_path / "run", *FLAGS, "--engine.kernel", "native", "--seed", 77)
+
+
+def _refusing(shape, max_gradient_norm, kernel):
+    assert kernel == "native"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trainers, "is_built", lambda: False)
+        return trainers.make_trainer(shape, max_gradient_norm, kernel)
