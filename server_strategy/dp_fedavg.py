@@ -173,6 +173,11 @@ class DPFedAvg(Strategy):
         return self._releases.made
 
     @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights of the last release made here, see `weights_digest`; empty before it."""
+        return self._releases.weights_sha256
+
+    @property
     def of_earlier_lives(self) -> int:
         """Releases made before the run went back to forget phones, which did not lead to its weights."""
         return self.ledger.of_earlier_lives()

@@ -6,9 +6,10 @@ The strategy keeps as many as its cohort source says (`cohorts.CohortSource.max_
 import hashlib
 
 import numpy as np
-from flwr.app import Array, ArrayRecord
+from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
+from server_strategy.plain_arrays import plain_record
 from server_strategy.state import State, leaf
 from typefleet.errors import expected
 
@@ -20,7 +21,7 @@ def flat_weights(arrays: ArrayRecord) -> NDArray[np.float32]:
 
 def weights_digest(flat: NDArray[np.float32]) -> str:
     """SHA-256 of weights as little-endian float32, in the order of the record: 64 hexadecimal digits."""
-    return hashlib.sha256(flat.astype("<f4").tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(flat, "<f4").data).hexdigest()
 
 
 def shaped_like(arrays: ArrayRecord, flat: NDArray[np.float32]) -> ArrayRecord:
@@ -28,9 +29,9 @@ def shaped_like(arrays: ArrayRecord, flat: NDArray[np.float32]) -> ArrayRecord:
     shaped, at = {}, 0
     for name, array in arrays.items():
         old = array.numpy()
-        shaped[name] = Array(flat[at : at + old.size].reshape(old.shape))
+        shaped[name] = flat[at : at + old.size].reshape(old.shape)
         at += old.size
-    return ArrayRecord(shaped)
+    return plain_record(shaped)
 
 
 class ModelVersions:

@@ -256,7 +256,7 @@ class EvaluateReply:
             ProtocolError: it is not of this form, or names a phone that was not asked.
         """
         where = f"answer of node {reply.metadata.src_node_id} to evaluate"
-        metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
+        metrics = RecordReader(where, record_of(reply.content, MetricRecord, _METRICS, where))
         phones = metrics.integers(_PHONES)
         require_asked(where, phones, asked)
         counts = {name: metrics.of_each(name, len(phones)) for name in metrics.record if name != _PHONES}
@@ -266,5 +266,5 @@ class EvaluateReply:
 def _opened(content: RecordDict) -> tuple[ArrayRecord, RecordReader]:
     """The weights and the config of a request."""
     where = "message to a host"
-    arrays: ArrayRecord = record_of(content.array_records, _ARRAYS, where)
-    return arrays, RecordReader(where, record_of(content.config_records, _CONFIG, where))
+    arrays: ArrayRecord = record_of(content, ArrayRecord, _ARRAYS, where)
+    return arrays, RecordReader(where, record_of(content, ConfigRecord, _CONFIG, where))

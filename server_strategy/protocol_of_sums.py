@@ -49,7 +49,7 @@ from server_strategy.aggregation.terms import RoundTerms
 from server_strategy.privacy.distributed_noise.phone_noise import PhoneNoise
 from server_strategy.privacy.distributed_noise.vectors_digest import DIGEST_BYTES
 from server_strategy.privacy.noise_key import NoiseKey
-from server_strategy.record_reader import ProtocolError, RecordReader, as_list, record_of
+from server_strategy.record_reader import ProtocolError, RecordReader, as_list, found_record, record_of
 from server_strategy.shard_reply import Ids, ShardReply, read_reply, require_asked
 from typefleet.errors import expected
 
@@ -93,9 +93,10 @@ class SummedReply(ShardReply):
 
 
 def _digest_in(content: RecordDict, where: str) -> bytes | None:
-    if _VECTORS not in content.config_records:
+    record = found_record(content, ConfigRecord, _VECTORS)
+    if record is None:
         return None
-    digest = content.config_records[_VECTORS].get(_DIGEST)
+    digest = record.get(_DIGEST)
     if not (isinstance(digest, bytes) and len(digest) == DIGEST_BYTES):
         raise ProtocolError(expected(where, f"{_VECTORS} with a digest of {DIGEST_BYTES} bytes", "another"))
     return digest
@@ -132,8 +133,8 @@ class StepRequest:
             ProtocolError: it is not of this form.
         """
         where = "message to a host"
-        phones = RecordReader(where, record_of(content.config_records, _CONFIG, where)).integers(_PHONES)
-        steps = record_of(content.config_records, _STEPS, where)
+        phones = RecordReader(where, record_of(content, ConfigRecord, _CONFIG, where)).integers(_PHONES)
+        steps = record_of(content, ConfigRecord, _STEPS, where)
         heard = as_list(steps.get(_HEARD, []))
         each, rest = divmod(len(heard), max(len(phones), 1))
         if rest or not all(isinstance(one, bytes) for one in heard):
@@ -169,10 +170,10 @@ class StepReply:
             ProtocolError: it is not of this form, or names a phone that was not asked.
         """
         where = f"answer of node {reply.metadata.src_node_id} to a step"
-        phones = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where)).integers(_PHONES)
+        phones = RecordReader(where, record_of(reply.content, MetricRecord, _METRICS, where)).integers(_PHONES)
         require_asked(where, phones, asked)
-        said = as_list(record_of(reply.content.config_records, _SAID, where).get(_MESSAGES, []))
-        refused = as_list(record_of(reply.content.config_records, _REFUSED, where).get(_CAUSES, []))
+        said = as_list(record_of(reply.content, ConfigRecord, _SAID, where).get(_MESSAGES, []))
+        refused = as_list(record_of(reply.content, ConfigRecord, _REFUSED, where).get(_CAUSES, []))
         if len(said) != len(phones) or not all(isinstance(one, bytes) for one in said):
             raise ProtocolError(expected(where, f"{_MESSAGES} of {len(phones)} phones", f"{len(said)} values"))
         if not all(isinstance(one, str) for one in refused):
@@ -191,7 +192,7 @@ def phone_secret_of(content: RecordDict) -> RunSecret:
     Raises:
         ProtocolError: there is none.
     """
-    key = record_of(content.config_records, _SECRET, "message to a host").get(_KEY)
+    key = record_of(content, ConfigRecord, _SECRET, "message to a host").get(_KEY)
     if not isinstance(key, bytes):
         raise ProtocolError(expected("message to a host", f"{_SECRET} to have bytes", type(key).__name__))
     return RunSecret(key)
@@ -210,7 +211,7 @@ def noise_key_of(content: RecordDict) -> NoiseKey:
         ProtocolError: there is none.
     """
     where = "message to a host"
-    record = record_of(content.config_records, _NOISE_KEY, where)
+    record = record_of(content, ConfigRecord, _NOISE_KEY, where)
     bits, source = record.get(_KEY), record.get(_SOURCE)
     try:
         return NoiseKey.imported(bits, source)
@@ -229,10 +230,11 @@ def phone_noise_of(content: RecordDict) -> NoisedVectors | None:
     Raises:
         ProtocolError: it is of another form.
     """
-    if _NOISE not in content.config_records:
+    record = found_record(content, ConfigRecord, _NOISE)
+    if record is None:
         return None
     try:
-        said = json.loads(str(content.config_records[_NOISE].get(_FORM)))
+        said = json.loads(str(record.get(_FORM)))
         return NoisedVectors(**{**said, "noise": PhoneNoise(**said["noise"])})
     except (ValueError, TypeError, KeyError) as error:
         raise ProtocolError(expected("message to a host", f"{_NOISE} of a run", "another")) from error

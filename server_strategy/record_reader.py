@@ -2,32 +2,48 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from flwr.app import RecordDict
 from numpy.typing import NDArray
 
 from typefleet.errors import InputError, expected
+
+Kind = TypeVar("Kind")  # of records
 
 
 class ProtocolError(InputError):
     """A message without the form that `server_strategy.protocol` describes."""
 
 
-def record_of(records: Mapping[str, Any], name: str, where: str) -> Any:
-    """The record of a name.
+def found_record(content: RecordDict, kind: type[Kind], name: str) -> Kind | None:
+    """The record of a kind and a name; None if there is none.
+
+    Flower's own views of the records of a kind, such as `content.array_records`, refer to themselves and to the
+    content: a message that was looked at through one stays in memory until the garbage collector comes, and sums are
+    large.
+    """
+    record = content.get(name)
+    return record if isinstance(record, kind) else None
+
+
+def record_of(content: RecordDict, kind: type[Kind], name: str, where: str) -> Kind:
+    """The record of a kind and a name.
 
     Args:
-        records: of one kind, such as `content.metric_records`.
+        content: of a message.
+        kind: such as `MetricRecord`.
         name: of the record.
-        where: what the records belong to, for the error.
+        where: what the content belongs to, for the error.
 
     Raises:
         ProtocolError: there is none.
     """
-    if name not in records:
+    record = found_record(content, kind, name)
+    if record is None:
         raise ProtocolError(expected(where, f"a record {name}", "none"))
-    return records[name]
+    return record
 
 
 def as_list(value: Any) -> list[Any]:

@@ -32,6 +32,7 @@ from server_strategy.privacy.ledger import (
 from server_strategy.privacy.ledger_lines import KEY_BYTES, Record, digest_of_sum
 from server_strategy.privacy.noise_key import NoiseKey
 from server_strategy.privacy.plan import PrivacyPlan
+from server_strategy.privacy.protected_sum import ProtectedSum
 from server_strategy.privacy.rounded_up import Bound
 from server_strategy.round_replies import RoundReplies
 from server_strategy.state import State, StateError, branch, leaf, leaves_of
@@ -64,6 +65,7 @@ class Releases:
         plan: the one on record.
         made: releases so far, on the way to the model.
         budget_reached: why no further one is made; None while they may be.
+        weights_sha256: of the weights of the last one made here; empty before it.
 
     Raises:
         LedgerError: the ledger was begun under another plan, or was changed.
@@ -87,6 +89,7 @@ class Releases:
         self.protected_sum = protected_sum_of(self.plan, noise, FRACTION_BITS)
         self.made = 0
         self.budget_reached: str | None = None
+        self.weights_sha256 = ""
         self._noise, self._labels, self._cohort = noise, labels, cohort
         self._settings, self._optimizer = settings, optimizer
         self._optimizer_state: OptimizerState | None = None
@@ -183,7 +186,9 @@ class Releases:
             raise RuntimeError(expected("a further release", "one after the last that went well", "another"))
         labels, clip_norm = self._labels(came.participants), self.protected_sum.clip_norm
         below = came.totals(clip_norm).reports_below
-        digest = digest_of_sum(
+        if isinstance(self.protected_sum, ProtectedSum):
+            self.protected_sum.draw_ahead(len(came.total))
+        digest = digest_of_sum(  # meanwhile
             self._digest_key, came.total, clip_norm=clip_norm, reports=len(came.reported), reports_below=below
         )
         line = self.ledger.line_of(server_round, labels, digest)
@@ -198,8 +203,9 @@ class Releases:
         if self.permit is not None:
             self.permit(spent)
         weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(None))
-        self.ledger.record(server_round, labels, spent, Binding(digest, weights_digest(weights)))
-        self._count(came.participants, state)
+        led_to = weights_digest(weights)
+        self.ledger.record(server_round, labels, spent, Binding(digest, led_to))
+        self._count(came.participants, state, led_to)
         return weights, spent
 
     def _again(
@@ -209,11 +215,12 @@ class Releases:
         spent = self._spent_after(came.participants, self._beside(line))
         before = copy.deepcopy(self.protected_sum.state())
         weights, state = self._next_weights(arrays, came, below, self.ledger.attempt(line))
-        if not self.ledger.repeats(line, weights_digest(weights)):
+        led_to = weights_digest(weights)
+        if not self.ledger.repeats(line, led_to):
             self.protected_sum = protected_sum_of(self.plan, self._noise, FRACTION_BITS)
             self.protected_sum.load_state(before)
             return None
-        self._count(came.participants, state)
+        self._count(came.participants, state, led_to)
         return weights, spent
 
     def _next_weights(
@@ -239,9 +246,9 @@ class Releases:
             return came.noised * clip_norm
         return came.total if self.plan.sampler == "discrete" else to_float(came.total, clip_norm)
 
-    def _count(self, participants: NDArray[np.int64], optimizer_state: OptimizerState) -> None:
+    def _count(self, participants: NDArray[np.int64], optimizer_state: OptimizerState, led_to: str) -> None:
         """Take over a release that is on record."""
-        self.made += 1
+        self.made, self.weights_sha256 = self.made + 1, led_to
         self.participation.record(self.made, participants)
         self._optimizer_state = optimizer_state
 

@@ -11,7 +11,8 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from server_strategy.record_reader import ProtocolError, RecordReader, as_list, record_of
+from server_strategy.plain_arrays import plain_record
+from server_strategy.record_reader import ProtocolError, RecordReader, as_list, found_record, record_of
 from typefleet.errors import expected
 
 _UPDATE_SUM, _METRICS, _FAILURES, _PROFILE = "update-sum", "metrics", "failures", "profile"
@@ -44,9 +45,10 @@ class HostProfile:
         Raises:
             ProtocolError: it is not of this form.
         """
-        if _PROFILE not in content.metric_records:
+        record = found_record(content, MetricRecord, _PROFILE)
+        if record is None:
             return None
-        found = RecordReader(f"record {_PROFILE} of a host's answer", content.metric_records[_PROFILE])
+        found = RecordReader(f"record {_PROFILE} of a host's answer", record)
         seconds = {f.name: found.number(_on_the_wire(f.name)) for f in fields(HostProfile) if f.type is float}
         return HostProfile(
             **seconds,
@@ -78,7 +80,7 @@ class ShardReply:
             _REJECTED: self.rejected.tolist(),
             _FAILED: self.failed.tolist(),
         }
-        content = RecordDict({_UPDATE_SUM: ArrayRecord([total]), _METRICS: MetricRecord(metrics)})
+        content = RecordDict({_UPDATE_SUM: plain_record({"0": total}), _METRICS: MetricRecord(metrics)})
         content[_FAILURES] = ConfigRecord({_CAUSES: list(self.failure_causes)})
         if self.profile is not None:
             content[_PROFILE] = self.profile.to_record()
@@ -112,7 +114,7 @@ def read_reply(reply: Message, asked: Ids, length: int) -> ReadReply:
         ProtocolError: it is not of this form, or names a phone that was not asked.
     """
     where = f"answer of node {reply.metadata.src_node_id} to train"
-    metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
+    metrics = RecordReader(where, record_of(reply.content, MetricRecord, _METRICS, where))
     phones = metrics.integers(_PHONES)
     total = _sum_of(reply.content, where, length)
     rejected, failed = metrics.integers(_REJECTED, missing=()), metrics.integers(_FAILED, missing=())
@@ -137,7 +139,7 @@ def phones_named(reply: Message) -> Ids:
         ProtocolError: it has no lists of phones.
     """
     where = f"answer of node {reply.metadata.src_node_id} to train"
-    metrics = RecordReader(where, record_of(reply.content.metric_records, _METRICS, where))
+    metrics = RecordReader(where, record_of(reply.content, MetricRecord, _METRICS, where))
     others = (metrics.integers(name, missing=()) for name in (_REJECTED, _FAILED))
     return np.concatenate([metrics.integers(_PHONES), *others])
 
@@ -162,7 +164,7 @@ def _on_the_wire(name: str) -> str:
 
 def _sum_of(content: RecordDict, where: str, length: int) -> NDArray[np.int64]:
     """The one array of an answer: int64 [length]."""
-    arrays = record_of(content.array_records, _UPDATE_SUM, where).to_numpy_ndarrays()
+    arrays = record_of(content, ArrayRecord, _UPDATE_SUM, where).to_numpy_ndarrays()
     if len(arrays) != 1 or arrays[0].dtype != np.int64 or arrays[0].shape != (length,):
         found = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays) or "no array"
         raise ProtocolError(expected(where, f"{_UPDATE_SUM} to be one array int64 [{length}]", found))
@@ -172,7 +174,7 @@ def _sum_of(content: RecordDict, where: str, length: int) -> NDArray[np.int64]:
 
 def _causes_of(content: RecordDict, where: str, failures: int) -> tuple[str, ...]:
     """Why each of the phones failed that an answer says did."""
-    record = content.config_records.get(_FAILURES, ConfigRecord())
+    record = found_record(content, ConfigRecord, _FAILURES) or ConfigRecord()
     causes = as_list(record.get(_CAUSES, []))
     if len(causes) != failures or not all(isinstance(cause, str) for cause in causes):
         texts = f"{_CAUSES} to be {failures} texts, one for each of {_FAILED}"

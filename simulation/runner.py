@@ -12,12 +12,13 @@ One round, as told to a reader:
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TextIO, TypeAlias
 
 import numpy as np
+from flwr.app import Message
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
@@ -225,9 +226,9 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     wait_for_nodes(grid, run.config.engine.message_timeout_s)  # of several machines, all may be gone for a while
     messages = strategy.configure_train(totals.server_round, run.weights.record, config, grid)
     watch.lap("plan")
-    replies = list(run.exchange(grid, list(messages), run.config.engine.message_timeout_s))
-    watch.lap("exchange")
-    released, _ = strategy.aggregate_train(totals.server_round, replies)
+    hosts: list[HostProfile] = []
+    replies = run.exchange(grid, list(messages), run.config.engine.message_timeout_s)
+    released, _ = strategy.aggregate_train(totals.server_round, _heard(replies, watch, hosts))
     watch.lap("server_step")
     train_seconds = watch.total_s
     outcome = strategy.last_round
@@ -237,7 +238,7 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     if released is None:
         totals.rounds_abandoned += 1
     else:
-        run.weights = run.weights.next(released)
+        run.weights = run.weights.next(released, strategy.weights_sha256)
         totals.rounds_completed += 1
         totals.devices_trained += outcome.reports
         totals.tokens_trained += outcome.tokens
@@ -256,10 +257,20 @@ def run_round(run: Run, grid: Grid, host_task: str) -> RoundRecord:
     began = start_up.end()
     if run.config.engine.profile:
         driver_cpu_s = time.process_time() - cpu_began_s
-        hosts = [host for reply in replies if (host := HostProfile.from_content(reply.content)) is not None]
         record = replace(record, profile=round_profile(watch, driver_cpu_s, hosts, run.last_checkpoint_s, began))
         run.last_checkpoint_s = 0.0
     return record
+
+
+def _heard(replies: Iterable[Message], watch: Stopwatch, hosts: list[HostProfile]) -> Iterator[Message]:
+    """The answers as they come, which are added up while other phones still train; notes where hosts' time went."""
+    for reply in replies:
+        host = HostProfile.from_content(reply.content)
+        if host is not None:
+            hosts.append(host)
+        yield reply
+        del reply  # a sum as large as the model, of which there is one for each message
+    watch.lap("exchange")
 
 
 def _record(run: Run, outcome: RoundOutcome, train_seconds: float, evaluated: bool) -> RoundRecord:

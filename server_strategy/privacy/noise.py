@@ -16,8 +16,9 @@ tests hold tree and adaptive clipping against the library's own.
 import collections
 import math
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from server_strategy.privacy.slow_imports import without_loss_distributions
 
@@ -55,6 +56,16 @@ class TensorNoise:
     releases: int = 0
 
 
+class _Place(NamedTuple):
+    """Of one draw among all of a run's for one purpose."""
+
+    release: int
+    tensor: int
+    level: int
+    attempt: int
+    shape: tuple[int, ...]
+
+
 class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-privacy has no types
     """Sum query whose noise comes from a mechanism and is a function of (key, purpose, releases so far).
 
@@ -78,6 +89,7 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
         """
         super().__init__(l2_norm_clip, stddev)
         self._key, self._purpose, self._mechanism = key, purpose, mechanism
+        self._ahead: tuple[_Place, Future[NDArray[np.float64]]] | None = None
 
     def initial_global_state(self) -> Any:
         """State before the first release."""
@@ -86,6 +98,20 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
     def new_noise(self) -> TensorNoise:
         """Noise of one tensor, before the first release."""
         return TensorNoise(self._mechanism.stream())
+
+    def draw_ahead(self, global_state: Any, shape: tuple[int, ...]) -> None:
+        """Begin to draw what the noise of the next release's first tensor is made of, beside what the caller does.
+
+        The numbers are those that would be drawn then; if others are needed, they are drawn then.
+
+        Args:
+            global_state: before the release.
+            shape: of the tensor.
+        """
+        place = _Place(global_state.release, 0, 0, 0, tuple(shape))
+        thread = ThreadPoolExecutor(1)
+        self._ahead = place, thread.submit(self._drawn, place)
+        thread.shutdown(wait=False)  # it ends when it has drawn
 
     def get_noised_result(self, sample_state: Any, global_state: Any) -> tuple[Any, Any, dp_accounting.DpEvent]:
         """Add noise of the release to each tensor of the sum; returns (result, next state, event).
@@ -129,10 +155,15 @@ class KeyedSumQuery(GaussianSumQuery):  # type: ignore[misc]  # tensorflow-priva
         """The draws of one tensor in one release; a tree needs one for each node that it completes."""
 
         def draw(level: int) -> NDArray[np.float64]:
-            rng = self._key.generator(release, tensor, level, self._purpose, attempt)
-            return np.asarray(rng.standard_normal(shape))
+            place = _Place(release, tensor, level, attempt, tuple(shape))
+            ahead, self._ahead = self._ahead, None
+            return ahead[1].result() if ahead is not None and ahead[0] == place else self._drawn(place)
 
         return draw
+
+    def _drawn(self, place: "_Place") -> NDArray[np.float64]:
+        rng = self._key.generator(place.release, place.tensor, place.level, self._purpose, place.attempt)
+        return np.asarray(rng.standard_normal(place.shape))
 
     def _event(self, global_state: Any) -> dp_accounting.DpEvent:
         """What this release costs alone; releases whose noise is shared can only be accounted for together."""

@@ -54,6 +54,15 @@ class ProtectedSum:
         """Bound on the L2 norm of an update in the next release."""
         return float(self._state.clip_norm) if self._plan.adaptive is not None else self._plan.clip_norm
 
+    def draw_ahead(self, num_weights: int) -> None:
+        """Begin to draw the noise of the next release, beside what the caller does before it.
+
+        Args:
+            num_weights: of a sum.
+        """
+        for query, state in list(zip(self._keyed_queries(), self._keyed_states(), strict=True))[:1]:
+            query.draw_ahead(state, (num_weights,))
+
     def release(self, total: NDArray[Any], reports: int, reports_below: int, attempt: int = 0) -> NDArray[np.float64]:
         """Protect a sum.
 

@@ -1,4 +1,4 @@
-"""Send messages to the hosts and collect a good answer to each, whatever fails in between.
+"""Send messages to the hosts and give a good answer to each, whatever fails in between.
 
 A phone's training depends only on (seed, round, phone), so a repeated message gives the same answer
 and a fault of the machine leaves no mark on the result. Two kinds of failure are told apart:
@@ -11,7 +11,7 @@ and a fault of the machine leaves no mark on the result. Two kinds of failure ar
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flwr.app import Message
@@ -43,8 +43,11 @@ class _Task:
     repeat_at: float = 0.0
 
 
-def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[Message]:
-    """Send messages and collect a good answer to each, repeating those that fail.
+def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> Iterator[Message]:
+    """Send messages and give a good answer to each as it comes, repeating those that fail.
+
+    Nothing is sent before the first answer is asked for. Whoever takes the answers works while others are on their way,
+    and one that it lets go of takes no memory any more.
 
     Raises:
         EngineError: a message failed several times, or had no answer in time.
@@ -52,7 +55,6 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
     unsent = [_Task(message) for message in messages]
     waiting: dict[str, _Task] = {}
     stuck: list[_Task] = []  # their worker is gone and does not come back
-    answers: list[Message] = []
     restarts = 0
     began = time.monotonic()
     while unsent or waiting or stuck:
@@ -66,7 +68,7 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
         for reply in grid.pull_messages(list(waiting)):
             task = waiting.pop(reply.metadata.reply_to_message_id)
             if not reply.has_error():
-                answers.append(reply)
+                yield reply
             elif _is_of_no_use(reply):
                 where = f"SuperNode {reply.metadata.src_node_id}"
                 raise EngineError(expected(where, "an answer", _last_line(reply.error.reason)))
@@ -88,9 +90,15 @@ def exchange(grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[
             restarts += 1
             unsent, stuck = [_Task(task.message) for task in stuck], []
         elif unsent or waiting:
-            # Asking takes processor time from the workers: ask less often in a long round.
-            time.sleep(min(max(POLL_S, (now - began) / 100), _LONGEST_POLL_S))
-    return answers
+            _wait(grid, now - began)
+
+
+def _wait(grid: Grid, waited_s: float) -> None:
+    """Until an answer has come, where that is told, or until it is time to look."""
+    if isinstance(grid, EngineGrid):
+        grid.wait_for_an_answer(_LONGEST_POLL_S)
+    else:  # asking takes processor time from the workers: ask less often in a long round
+        time.sleep(min(max(POLL_S, waited_s / 100), _LONGEST_POLL_S))
 
 
 def _send(grid: Grid, tasks: list[_Task]) -> dict[str, _Task]:

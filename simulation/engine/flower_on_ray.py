@@ -8,8 +8,9 @@ When a machine of a cluster dies, Flower keeps offering work to the workers that
 the engine is started again on the machines that are left, below whoever uses the grid, who only sees
 an `exchange` that took longer.
 
-What is taken from Flower are its public parts: Message API, ClientApp, ServerApp, run_simulation; and, for more than a
-few workers, the size of its pool of threads (`flower_threads`).
+What is taken from Flower are its public parts: Message API, ClientApp, ServerApp, run_simulation; and besides, the size
+of its pool of threads (`flower_threads`), how it carries messages (`flower_post`), and when it gives a worker the next
+one (`flower_backend`).
 """
 
 import logging
@@ -26,6 +27,8 @@ from flwr.simulation import run_simulation
 from simulation import start_up
 from simulation.engine.client_app import app as client_app
 from simulation.engine.failures import EngineError
+from simulation.engine.flower_backend import next_in_hand
+from simulation.engine.flower_post import Post
 from simulation.engine.flower_reports import make_no_reports
 from simulation.engine.flower_threads import thread_for_each
 from simulation.engine.ray_start import START_TIMEOUT_S, machines_alive, ray_is_up, wait_for_machine_loss
@@ -52,6 +55,7 @@ class EngineGrid(Grid):
         self.start_again = False  # instead of ending
         self._grids: queue.Queue[Grid] = queue.Queue()
         self._grid: Grid | None = None
+        self._post = Post()
 
     def serve(self, workers: int, hosts_per_worker: int) -> None:
         """One life of Flower on a Ray that runs; returns when the grid is released.
@@ -69,7 +73,7 @@ class EngineGrid(Grid):
             self.released.wait()
 
         make_no_reports()
-        with thread_for_each(workers):
+        with self._post.carried(), next_in_hand() as in_hand, thread_for_each(in_hand * workers):
             run_simulation(
                 server_app,
                 client_app,
@@ -135,15 +139,29 @@ class EngineGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; gives an id for each."""
-        return self._now().push_messages(messages)
+        pushed = self._now().push_messages(messages)
+        self._post.pushed()
+        return pushed
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Replies that have come to some messages, by their ids."""
         return self._now().pull_messages(message_ids)
 
+    def wait_for_an_answer(self, timeout_s: float) -> None:
+        """Until there may be a reply that was not pulled yet, but no longer than `timeout_s`."""
+        self._post.wait_for_an_answer(timeout_s)
+
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Send messages and wait for their replies."""
-        return self._now().send_and_receive(messages, timeout=timeout)
+        """Send messages and wait for their replies, or for so many seconds."""
+        waiting, replies = set(self.push_messages(messages)), list[Message]()
+        give_up = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while waiting and time.monotonic() < give_up:
+            came = list(self.pull_messages(waiting))
+            replies += came
+            waiting -= {reply.metadata.reply_to_message_id for reply in came}
+            if waiting:
+                self.wait_for_an_answer(10 * POLL_S)
+        return replies
 
 
 def check_engine(grid: Grid) -> None:

@@ -27,7 +27,7 @@ def thread_for_each(workers: int) -> Iterator[None]:
     Args:
         workers: that answer messages.
     """
-    engine = _flowers_engine()
+    engine = known_engine()
     if engine is None:
         most = min(32, (os.cpu_count() or 1) + 4)
         if workers > most:
@@ -42,8 +42,8 @@ def thread_for_each(workers: int) -> Iterator[None]:
         engine.ThreadPoolExecutor = ThreadPoolExecutor
 
 
-def _flowers_engine() -> Any:
-    """Flower's module that makes the pool, by a name that can be given another meaning; None if it is not known."""
+def known_engine() -> Any:
+    """Flower's module that carries messages, in which names can be given another meaning; None if it is not known."""
     if version("flwr").rpartition(".")[0] not in _READ:
         return None
     from flwr.server.superlink.fleet.vce import vce_api

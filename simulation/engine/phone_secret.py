@@ -9,7 +9,7 @@ Where phones add the noise, the key of that travels in the same way. It is deriv
 a run that goes on draws the same noise again for the same round.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flwr.app import Message, MessageType
@@ -33,8 +33,8 @@ class ExchangeWithPhones:
     secret: RunSecret | None
     noise: NoiseKey | None = None
 
-    def __call__(self, grid: Grid, messages: Iterable[Message], timeout_s: float) -> list[Message]:
-        """Send messages and collect a good answer to each.
+    def __call__(self, grid: Grid, messages: Iterable[Message], timeout_s: float) -> Iterator[Message]:
+        """Send messages and give a good answer to each as it comes.
 
         Raises:
             EngineError: as of `exchange`.

@@ -3,10 +3,11 @@
 from functools import cached_property
 
 import numpy as np
-from flwr.app import Array, ArrayRecord
+from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, flatten, unflatten, weights_sha256
+from server_strategy.plain_arrays import plain_record
 
 
 class CurrentWeights:
@@ -23,10 +24,17 @@ class CurrentWeights:
     def __init__(self, flat: NDArray[np.float32], shape: ModelShape) -> None:
         self.flat, self._shape = flat, shape
 
-    def next(self, released: ArrayRecord) -> "CurrentWeights":
-        """Those of a release, in the order of `record`."""
+    def next(self, released: ArrayRecord, sha256: str = "") -> "CurrentWeights":
+        """Those of a release.
+
+        Args:
+            released: in the order of `record`.
+            sha256: of the numbers, if it is known.
+        """
         following = CurrentWeights(flatten([array.numpy() for array in released.values()]), self._shape)
         following.record = released  # as it would be made again
+        if sha256:
+            following.sha256 = sha256
         return following
 
     @cached_property
@@ -38,4 +46,4 @@ class CurrentWeights:
     def record(self) -> ArrayRecord:
         """As messages to hosts have them, each array by its name."""
         named = zip(self._shape.weight_shapes(), unflatten(self.flat, self._shape), strict=True)
-        return ArrayRecord({name: Array(weight) for name, weight in named})
+        return plain_record(dict(named))

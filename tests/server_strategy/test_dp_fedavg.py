@@ -11,6 +11,7 @@ from client_model.metrics.table import metric_table
 from server_strategy.cohorts import RoundPlan, UniformCohorts
 from server_strategy.config import CohortConfig
 from server_strategy.dp_fedavg import DPFedAvg
+from server_strategy.model_versions import weights_digest
 from server_strategy.optimizers.config import ServerOptimizerConfig
 from server_strategy.privacy.accounting import gaussian_rho
 from server_strategy.privacy.config import PrivacyConfig
@@ -176,6 +177,7 @@ def test_state_round_trip_continues_bit_for_bit(mechanism, quantile, tmp_path):
         messages = [stamp(m, i) for i, m in enumerate(second.configure_train(r, arrays, ConfigRecord(), grid))]
         arrays, _ = second.aggregate_train(r, [host(m) for m in messages])
     np.testing.assert_array_equal(flat(arrays), expected)
+    assert second.weights_sha256 == straight.weights_sha256 == weights_digest(expected)
     assert second.last_round.spent == straight.last_round.spent
     assert second.protected_sum.clip_norm == straight.protected_sum.clip_norm
     assert (second.protected_sum.clip_norm == 0.5) == (quantile is None)

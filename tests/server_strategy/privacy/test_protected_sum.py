@@ -135,3 +135,29 @@ def test_the_query_says_what_a_release_costs(adjacency):
     )
     cost = sum(1 / (2 * part.noise_multiplier**2) for part in event.events)
     assert cost == pytest.approx(plan.rho_of(1, 1, 1), rel=1e-12) == pytest.approx(1 / (2 * 1.3**2), rel=1e-12)
+
+
+@pytest.mark.parametrize("quantile", [None, 0.5])
+@pytest.mark.parametrize("mechanism", ["gaussian", "tree", "banded", "blt", "none"])
+def test_noise_that_was_drawn_ahead_is_the_same_and_not_drawn_again(monkeypatch, mechanism, quantile):
+    plan, drawn = make_plan(mechanism, clip_quantile=quantile), []
+    expected, _ = play(ProtectedSum(plan, NoiseKey.seeded(9)), 6)
+    by_key = NoiseKey.generator
+    monkeypatch.setattr(NoiseKey, "generator", lambda key, *place: drawn.append(place) or by_key(key, *place))
+    protected, found = ProtectedSum(plan, NoiseKey.seeded(9)), []
+    for t in range(6):
+        protected.draw_ahead(5)
+        found += list(play(protected, 1, t)[0])
+    np.testing.assert_array_equal(found, expected)
+    assert len(drawn) == len(set(drawn)) and (drawn or mechanism == "none")
+
+
+@pytest.mark.parametrize(("size", "attempt"), [(4, 0), (5, 1)])
+def test_noise_that_was_drawn_ahead_for_something_else_is_not_used(size, attempt):
+    plan, found = make_plan(), []
+    for ahead in (False, True):
+        protected = ProtectedSum(plan, NoiseKey.seeded(9))
+        if ahead:
+            protected.draw_ahead(size)
+        found += [protected.release(np.zeros(5), GOAL, 4, attempt), protected.release(np.zeros(5), GOAL, 4)]
+    np.testing.assert_array_equal(found[:2], found[2:])

@@ -112,7 +112,7 @@ def test_a_dead_backend_does_not_leave_the_server_waiting(engine_alone, monkeypa
 
     monkeypatch.setattr("flwr.server.superlink.fleet.vce.backend.raybackend.BasicActorPool", broken)
     with Engine(EngineConfig(workers=1)) as engine, pytest.raises(EngineError, match="actors cannot be made"):
-        engine.run(lambda grid: exchange(grid, one_message(grid), 600.0))
+        engine.run(lambda grid: list(exchange(grid, one_message(grid), 600.0)))
 
 
 def one_message(grid):

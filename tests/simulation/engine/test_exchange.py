@@ -46,7 +46,7 @@ def test_what_the_host_said_is_said_without_words_around_it(monkeypatch, reason,
     monkeypatch.setattr(module, "_FIRST_PAUSE_S", 0.0)
     message = Message(RecordDict(), dst_node_id=1, message_type="evaluate")
     with pytest.raises(EngineError, match=f"^a host: expected an answer in 6 attempts, found {found}"):
-        exchange(Failing(reason), [message], timeout_s=10.0)
+        list(exchange(Failing(reason), [message], timeout_s=10.0))
 
 
 class Deployed(Failing):
@@ -72,7 +72,7 @@ GONE = "Error: Node Unavailable: no heartbeat"  # Flower's text is of this form:
 
 
 def asked_of(grid, timeout_s=10.0, node=1):
-    exchange(grid, [Message(RecordDict(), dst_node_id=node, message_type="train")], timeout_s)
+    list(exchange(grid, [Message(RecordDict(), dst_node_id=node, message_type="train")], timeout_s))
     return [message.metadata.dst_node_id for message in grid.sent]
 
 

@@ -55,7 +55,7 @@ def test_every_worker_has_a_message_at_the_same_time(monkeypatch):
         grid.wait_until_served()
         assert wait_for_nodes(grid) == 2 * WORKERS
         asked = [Message(RecordDict({"w": ArrayRecord()}), node, "query.number") for node in grid.get_node_ids()]
-        answers = exchange(grid, asked, PATIENCE_S)
+        answers = list(exchange(grid, asked, PATIENCE_S))
     finally:
         grid.released.set()
     assert len(answers) == 2 * WORKERS

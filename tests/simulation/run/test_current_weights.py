@@ -23,5 +23,6 @@ def test_a_release_has_the_bytes_that_messages_and_digests_would_make_of_its_wei
     anew = CurrentWeights(after.flat.copy(), SHAPE)
     assert {k: v.data for k, v in anew.record.items()} == {k: v.data for k, v in released.items()}
     assert [after.sha256, after.sha256, first.sha256] == [anew.sha256, anew.sha256, weights_digest(first.flat)]
-    assert len(hashed) == 3  # one for each state of the weights
+    assert first.next(released, after.sha256).sha256 == after.sha256
+    assert len(hashed) == 3  # one for each state of the weights, but for those whose digest is known
     assert after.sha256 == hashlib.sha256(flat_weights(released).tobytes()).hexdigest()

@@ -1,0 +1,88 @@
+"""Messages are handed on as soon as they are pushed; workers are threads here."""
+
+import threading
+import time
+
+import pytest
+from flwr.app import Context, Message, RecordDict
+from flwr.server.superlink.fleet.vce import vce_api
+from flwr.server.superlink.fleet.vce.backend import Backend, supported_backends
+
+from simulation.engine import flower_threads
+from simulation.engine.exchange import exchange
+from simulation.engine.flower_on_ray import EngineGrid, wait_for_nodes
+from simulation.engine.flower_post import Post
+from tests.waiting import PATIENCE_S
+
+_STUCK_S = PATIENCE_S / 10  # from one look to the next, of which none is needed
+
+
+class AnswersAtOnce(Backend):
+    """In Ray's place."""
+
+    def __init__(self, config):
+        pass
+
+    @property
+    def num_workers(self):
+        return 2
+
+    def build(self, app_fn):
+        pass
+
+    def is_worker_idle(self):
+        return True
+
+    def terminate(self):
+        pass
+
+    def process_message(self, message: Message, context: Context):
+        return Message(RecordDict(), reply_to=message), context
+
+
+@pytest.fixture
+def grid(monkeypatch):
+    """Flower's engine, in which nothing is looked for: what is not told of is never seen."""
+    monkeypatch.setitem(supported_backends, "ray", AnswersAtOnce)
+    grid = EngineGrid(lambda: None)
+    serving = threading.Thread(target=grid.serve, args=(2, 2), daemon=True)
+    serving.start()
+    grid.wait_until_served()
+    wait_for_nodes(grid)
+    yield grid
+    grid.released.set()
+    serving.join(PATIENCE_S)
+
+
+def asked(grid):
+    return [Message(RecordDict(), node, "query.number", ttl=PATIENCE_S) for node in grid.get_node_ids()]
+
+
+def test_who_is_told_waits_for_nobody(grid, monkeypatch):
+    looks = []
+    monkeypatch.setattr("simulation.engine.exchange._LONGEST_POLL_S", _STUCK_S)
+    monkeypatch.setattr("simulation.engine.flower_on_ray.POLL_S", _STUCK_S)
+    monkeypatch.setattr(time, "sleep", looks.append)
+    began = time.monotonic()
+    for _ in range(3):
+        assert len(list(exchange(grid, asked(grid), PATIENCE_S))) == 4
+    assert len(list(grid.send_and_receive(asked(grid)))) == 4
+    assert time.monotonic() - began < _STUCK_S and looks == []
+
+
+def test_answers_that_do_not_come_are_waited_for_as_long_as_is_said(grid, monkeypatch):
+    monkeypatch.setattr(grid, "pull_messages", lambda ids: [])
+    assert list(grid.send_and_receive(asked(grid), timeout=0.05)) == []
+
+
+def test_another_flower_is_left_alone(monkeypatch):
+    monkeypatch.setattr(flower_threads, "version", lambda _: "1.28.0")
+    by_flower, post = vce_api.add_messages_to_queue, Post()
+    with post.carried():
+        assert vce_api.add_messages_to_queue is by_flower
+        post.wait_for_an_answer(PATIENCE_S)  # returns, to look
+    monkeypatch.undo()
+    with pytest.raises(ZeroDivisionError), post.carried():
+        assert vce_api.add_messages_to_queue is not by_flower
+        raise ZeroDivisionError
+    assert vce_api.add_messages_to_queue is by_flower
