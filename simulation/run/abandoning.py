@@ -32,6 +32,7 @@ from simulation.run.checkpoint import (
     Checkpoint,
     CheckpointError,
     load_newest_checkpoint,
+    numbered,
     part_of,
     save_checkpoint,
     totals_of,
@@ -70,7 +71,7 @@ def abandon(root: Path, account: Path | None = None) -> None:
     is_run, path = directory.config.is_file(), account
     if path is None and is_run:
         path = read_config(directory.config).privacy.account
-    if not is_run or not any(directory.checkpoints.glob("checkpoint-*.npz")):
+    if not is_run or not numbered(directory.checkpoints):
         if path is not None and path.exists() and free_unbegun(path, root):
             return
         found = "another one" if root.is_dir() else "none"
@@ -100,10 +101,9 @@ def _close_folder(directory: RunDirectory, stored: Checkpoint) -> None:
     if totals.stopped_early is not None or totals.rounds_completed >= settings["rounds"]:
         return
     keeps = settings.get("privacy", {}).get("keep_noise_secret", False)
-    newest = max(directory.checkpoints.glob("checkpoint-*.npz"))  # which may be a damaged one
     save_checkpoint(
         directory.checkpoints,
-        int(newest.stem.rpartition("-")[2]),
+        max(numbered(directory.checkpoints)),  # which may be of a damaged one
         stored.state if keeps else noise_forgotten(stored.state),
         {**stored.about, "began": {**part_of(stored, "began", dict), GIVEN_UP: "for good"}},
         keep=1,

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from client_model.keyed_random import hash_uint64, purpose_key
 from client_model.learning.language_model import model_shape
 from client_model.metrics.table import MetricTable, metric_table
 from client_model.text.kept_text import KeptText
@@ -32,6 +31,7 @@ from simulation.config import RunConfig
 from simulation.engine.clusters import check_network
 from simulation.engine.devices import check_device, device_of
 from simulation.parts import Parts
+from simulation.run.counted_phones import counted_and_measured
 from simulation.run.directory import RunDirectory, check_output_dir
 from simulation.run.earlier_runs import run_of
 from simulation.run.forgotten import Forgotten, Request, forgotten_by, read_requests
@@ -46,7 +46,7 @@ from simulation.run.trackers.base import make_trackers
 from simulation.storage.config import StorageConfig
 from simulation.storage.run_files import place_for, require_storage
 from simulation.world.aggregation_settings import full_graph, phones_add
-from simulation.world.consent.config import EVALUATE, TRAIN
+from simulation.world.consent.config import TRAIN
 from simulation.world.consent.labels import PhoneLabels
 from simulation.world.consent.source import consent_source
 from simulation.world.fleet import Fleet
@@ -119,7 +119,7 @@ def accept_input(
     with step("setting up the fleet"):
         fleet = _fleet_of(config, parts, spec, training)
         agreeing = _who_agree(fleet, training)
-    counted, measured, scored = _counted_and_measured(config, fleet, people, held_out, digests)
+    counted, measured, scored = counted_and_measured(config, fleet, people, held_out, digests)
     return AcceptedInput(
         config=config,
         parts=parts,
@@ -137,20 +137,6 @@ def accept_input(
         given_vocabulary=vocabulary,
         forgotten=forgotten,
     )
-
-
-def _counted_and_measured(
-    config: RunConfig,
-    fleet: Fleet,
-    people: NDArray[np.int64],
-    held_out: NDArray[np.int64],
-    digests: NDArray[np.uint64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(training phones that words are counted on, people held out who are evaluated, of them those before a round)."""
-    agreeing, most = fleet.agreeing(TRAIN, people, 0.0), config.data.vocabulary_phones  # before the first round
-    measured = sample_phones(held_out, digests, config.seed, "evaluated phones", config.evaluation.max_phones)
-    counted = sample_phones(agreeing, digests, config.seed, "vocabulary phones", most)
-    return counted, measured, _who_is_scored(config, fleet, measured)
 
 
 def _plan_and_words(
@@ -268,19 +254,6 @@ def _who_agree(fleet: Fleet, training: NDArray[np.int64]) -> NDArray[np.int64]:
     return agreeing
 
 
-def _who_is_scored(config: RunConfig, fleet: Fleet, held_out: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The people held out who may be measured before the first round.
-
-    Raises:
-        ConfigError: there is nobody, and files or central training are to be held to their text.
-    """
-    ever = fleet.consents is None or fleet.consents.times[EVALUATE].holds_from(held_out, 0.0).any()
-    if not ever and (config.engine.export or config.evaluation.central):
-        what = "somebody held out who agrees to being measured (or --engine.no-export, and no central training)"
-        raise ConfigError(expected("--consent", what, "nobody"))
-    return fleet.agreeing(EVALUATE, held_out, 0.0)
-
-
 def phone_names(spec: PopulationSpec) -> PhoneLabels:
     """What the phones of a population are called in a file of consents.
 
@@ -349,13 +322,3 @@ def _privacy_plan(
         if most_weights is None
         else phones_add(config.privacy, config.aggregation, config.cohort, most_weights),
     )
-
-
-def sample_phones(
-    phones: NDArray[np.int64], digests: NDArray[np.uint64], seed: int, purpose: str, most: int
-) -> NDArray[np.int64]:
-    """At most `most` of some phones, the same ones for the same seed and purpose; sorted."""
-    if len(phones) <= most:
-        return phones
-    order = np.argsort(hash_uint64(purpose_key(seed, purpose), digests[phones]), kind="stable")
-    return np.sort(phones[order[:most]])

@@ -23,8 +23,8 @@ from client_model.text.population import prepare_population, split_phones
 from server_strategy.privacy.noise_key import NoiseKey
 from simulation.engine import ray_start
 from simulation.processes import below
-from simulation.run.accepted_input import sample_phones
 from simulation.run.checkpoint import load_newest_checkpoint
+from simulation.run.counted_phones import sample_phones
 from simulation.run.lock import LOCK
 from simulation.studies.privacy_check import check_statement
 from tests.conftest import ROOT
