@@ -1,7 +1,7 @@
 /* `client_model.learning.native.kernel`: the Python module around the variants; see kernel.pyi for its functions.
  *
- * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build serves
- * every later Python as well.
+ * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build
+ * serves every later Python as well.
  */
 #include "arguments.h"
 
@@ -35,7 +35,8 @@ static PyObject *portable_is_fast(PyObject *module, PyObject *no_arguments)
 
 enum { A, B, C, BIAS, OPERANDS };
 
-static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_transposed, array arrays[OPERANDS], int m_k_n[3])
+static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_transposed, array arrays[OPERANDS],
+                         int m_k_n[3])
 {
     if (!take_floats(objects[A], "a", -1, -1, 0, &arrays[A]) || !fits_int("a", &arrays[A])) return 0;
     const Py_ssize_t m = arrays[A].view.shape[a_transposed], k = arrays[A].view.shape[!a_transposed];
@@ -43,13 +44,14 @@ static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_tr
     if (!fits_int("b", &arrays[B])) return 0;
     const Py_ssize_t n = arrays[B].view.shape[!b_transposed];
     if (!take_floats(objects[C], "c", m, n, 1, &arrays[C])) return 0;
-    if (objects[BIAS] && objects[BIAS] != Py_None && !take_float_vector(objects[BIAS], "bias", n, 0, &arrays[BIAS])) return 0;
+    if (objects[BIAS] && objects[BIAS] != Py_None && !take_float_vector(objects[BIAS], "bias", n, 0, &arrays[BIAS]))
+        return 0;
     m_k_n[0] = (int)m, m_k_n[1] = (int)k, m_k_n[2] = (int)n;
     return 1;
 }
 
-static PyObject *multiply(const variant *v, array arrays[OPERANDS], const int m_k_n[3], int a_transposed, int b_transposed,
-                          int add)
+static PyObject *multiply(const variant *v, array arrays[OPERANDS], const int m_k_n[3], int a_transposed,
+                          int b_transposed, int add)
 {
     float *lent = malloc(sizeof(float) * v->product_workspace(m_k_n[1], m_k_n[2]));
     if (!lent) return PyErr_NoMemory();
@@ -77,7 +79,8 @@ static PyObject *product(PyObject *module, PyObject *arguments)
     array arrays[OPERANDS] = {0};
     const variant *v = variant_named(name);
     PyObject *done = NULL;
-    if (v && take_operands(objects, 0, transposed, arrays, m_k_n)) done = multiply(v, arrays, m_k_n, 0, transposed, add);
+    if (v && take_operands(objects, 0, transposed, arrays, m_k_n))
+        done = multiply(v, arrays, m_k_n, 0, transposed, add);
     release(arrays, OPERANDS);
     return done;
 }
@@ -125,7 +128,8 @@ static PyObject *elementary(PyObject *module, PyObject *arguments)
 enum { OUTPUTS, TARGETS, EMBEDDING, OUTPUT_BIAS, D_OUTPUTS, STEP_EMBEDDING, STEP_BIAS, LAYER_ARRAYS };
 
 /* Sets sizes and weights of `layer`, and where `step` goes. */
-static int take_layer(PyObject *objects[LAYER_ARRAYS], array arrays[LAYER_ARRAYS], output_layer *layer, output_step *step)
+static int take_layer(PyObject *objects[LAYER_ARRAYS], array arrays[LAYER_ARRAYS], output_layer *layer,
+                      output_step *step)
 {
     if (!take_floats(objects[OUTPUTS], "outputs", -1, -1, 0, &arrays[OUTPUTS])) return 0;
     const Py_ssize_t n = arrays[OUTPUTS].view.shape[0], width = arrays[OUTPUTS].view.shape[1];
@@ -144,7 +148,8 @@ static int take_layer(PyObject *objects[LAYER_ARRAYS], array arrays[LAYER_ARRAYS
     return 1;
 }
 
-static PyObject *loss_of_layer(const variant *v, array arrays[LAYER_ARRAYS], const output_layer *layer, const output_step *step)
+static PyObject *loss_of_layer(const variant *v, array arrays[LAYER_ARRAYS], const output_layer *layer,
+                               const output_step *step)
 {
     const int n = (int)arrays[OUTPUTS].view.shape[0];
     float *lent = malloc(sizeof(float) * v->output_layer_floats(layer->words, layer->width, n));
