@@ -168,6 +168,11 @@ class DPFedAvg(Strategy):
         return self._releases.made
 
     @property
+    def of_earlier_lives(self) -> int:
+        """Releases made before the run went back to forget phones, which did not lead to its weights."""
+        return self.ledger.of_earlier_lives()
+
+    @property
     def last_evaluation(self) -> PhoneCounts | None:
         """What was counted on each held-out phone when they were asked last."""
         return self._evaluation.last

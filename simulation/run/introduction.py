@@ -36,7 +36,7 @@ def introduction_of(run: "Run") -> Iterator[str]:
         yield warning_of(config.engine.address)
     yield plan_lines(run.strategy.plan, prepared.shape.num_weights)
     if gone := len(prepared.forgotten.phones):
-        yield f"forgotten   {_forgotten(gone, run.strategy.ledger.of_earlier_lives())}"
+        yield f"forgotten   {_forgotten(gone, run.strategy.of_earlier_lives)}"
     if (words := aggregation_words(config)) is not None:
         yield words
     if (words := robust_words(config)) is not None:
