@@ -72,6 +72,8 @@ class _Start:
     told_in: Path | None = None  # where other processes add theirs
     adds_to: Path | None = None  # where this process does, if it is such a one
     told: set[str] = field(default_factory=set)  # what it has done for the first time
+    last_s: float = 0.0  # when its last span ended
+    used_s: float = 0.0  # of a processor, until then
 
 
 _start: _Start | None = None
@@ -152,11 +154,11 @@ def first(kind: Kind, what: str) -> Iterator[None]:
         yield
 
 
-def since_the_process_began(kind: Kind, what: str) -> None:
-    """What a forked process has done until now is a span, once."""
+def since_the_last(kind: Kind, what: str) -> None:
+    """What a forked process has done since its last span, or since it began, is a span, once."""
     if _start is not None and _start.adds_to is not None and what not in _start.told:
         _start.told.add(what)
-        _add("", kind, what, _start.began_s, time.process_time())
+        _add("", kind, what, _start.last_s, time.process_time() - _start.used_s)
 
 
 def laps(kinds: Mapping[str, tuple[Kind, str]], seconds: Mapping[str, float]) -> None:
@@ -183,7 +185,8 @@ def told_in(path: Path) -> None:
 def add_to(path: Path, who: str) -> None:
     """From now on this process is another one than the driver, and adds its spans to a file."""
     global _start
-    _start = _Start(time.monotonic(), who, is_new=False, adds_to=path)
+    now_s = time.monotonic()
+    _start = _Start(now_s, who, is_new=False, adds_to=path, last_s=now_s, used_s=time.process_time())
 
 
 def in_a_fork() -> None:
@@ -198,6 +201,7 @@ def _add(
     if (now := _start) is None:
         return
     ended_s = time.monotonic() if ended_s is None else ended_s
+    now.last_s, now.used_s = ended_s, time.process_time()
     if ended_s - began_s < _SHORTEST_S:
         return
     one = Span(who or now.who, kind, what, began_s=began_s, ended_s=ended_s, processor_s=processor_s)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from client_model.config import Device, TrainingConfig
+from client_model.config import TENSORFLOW, Device, TrainingConfig, WantedKernel
 from client_model.learning.language_model import ModelShape
 from client_model.learning.padded_batches import Group, phones_that_fit
 from simulation.engine.config import EngineConfig
@@ -73,6 +73,12 @@ def group_of(config: EngineConfig, shape: ModelShape, training: TrainingConfig, 
         return None
     one = Group(1, training.batch_size, device)
     return replace(one, phones=phones or phones_that_fit(shape, one.rows, cohort_goal))
+
+
+def kernel_of_workers(config: EngineConfig) -> WantedKernel:
+    """What workers import early: TensorFlow trains phones at once, whichever kernel trains one by itself."""
+    in_groups = config.phones_at_a_time is not None or device_of(config) == "gpu"
+    return TENSORFLOW if in_groups else config.kernel
 
 
 def gpus_for(config: EngineConfig) -> int:

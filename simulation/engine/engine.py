@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 from client_model.quiet import native_messages_aside, quick_imports, without_tensorflow
 from simulation import start_up
 from simulation.engine.config import EngineConfig
-from simulation.engine.devices import gpu_share, gpus_for
+from simulation.engine.devices import gpu_share, gpus_for, kernel_of_workers
 from simulation.engine.failures import EngineError, FailureWatch, flower_failed, ray_died
 from simulation.engine.fork_server import ForkServer, can_be_forked, import_early
 from simulation.engine.ray_folder import RayFolder
@@ -96,12 +96,12 @@ class Engine:
     def _fork_first(self) -> ForkServer | None:
         """Import what workers need, and fork what they are to be forked from, before this process has threads."""
         with native_messages_aside(), start_up.span("import", "what workers need"):
-            import_early(self.config.kernel)
+            import_early(kernel_of_workers(self.config))
         with (
             suppress(OSError),
             start_up.span("start", "the fork server"),
         ):  # it is said when Ray is started, which needs the same place
-            return ForkServer(RayFolder(), self.config.kernel)
+            return ForkServer(RayFolder(), kernel_of_workers(self.config))
         return None
 
     def run(self, body: Callable[["Grid"], T]) -> T:

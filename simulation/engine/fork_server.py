@@ -298,7 +298,7 @@ def _work(wanted: dict[str, Any], descriptors: list[int], server: int) -> None:
 def _import_flower() -> None:
     """Import Flower's part of a worker, and Ray, but not the TensorFlow that Flower would import along."""
     if "flwr" in sys.modules:
-        with quick_imports(), without_tensorflow():
+        with quick_imports(), without_tensorflow(), start_up.span("import", "Ray and Flower"):
             import flwr.simulation  # noqa: F401
 
 

@@ -20,7 +20,7 @@ from client_model.config import NATIVE, WantedKernel
 from client_model.quiet import KERAS_SWITCH_AS_FOUND, native_messages_aside
 from simulation.engine.clusters import check_cluster, loopback_as_given
 from simulation.engine.config import EngineConfig
-from simulation.engine.devices import gpus_for
+from simulation.engine.devices import gpus_for, kernel_of_workers
 from simulation.engine.failures import EngineError
 from simulation.engine.fork_server import ForkServer
 from simulation.engine.ray_folder import RayFolder
@@ -58,7 +58,10 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
     if ray.is_initialized():  # whoever started it goes on with it
         found = "that this process uses another one; ray.shutdown() ends it"
         raise EngineError(start_failed(config, found))
-    settings: dict[str, Any] = {"address": config.address, "runtime_env": _worker_environment(for_hosts, config.kernel)}
+    settings: dict[str, Any] = {
+        "address": config.address,
+        "runtime_env": _worker_environment(for_hosts, kernel_of_workers(config)),
+    }
     if config.address is None:
         settings = {
             "address": "local",
@@ -69,7 +72,7 @@ def start_ray(config: EngineConfig, *, for_hosts: bool = True, forked_by: ForkSe
         }
     try:
         if config.address is None:
-            _forks = forked_by or ForkServer(RayFolder(), config.kernel)
+            _forks = forked_by or ForkServer(RayFolder(), kernel_of_workers(config))
             settings["_temp_dir"] = str(_forks.folder.of_ray)
         else:
             settings["address"] = check_cluster(config.address, config.trust_network)

@@ -104,20 +104,21 @@ def test_other_processes_add_theirs_to_a_file_and_workers_are_numbered_as_they_b
     do("start", "forks a worker")
     for _ in (0, 1):
         start_up.in_a_fork()
+        do("import", "modules")
         time.sleep(LONG_S)
         for _ in (0, 1):  # a second message
-            start_up.since_the_process_began("start", "Ray")
+            start_up.since_the_last("start", "Ray")
             with start_up.first("phones", "scores"):
                 time.sleep(LONG_S)
     start_up._start = driver
     lines = told.read_text().splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 7
     told.write_text(
         "\n".join([*(line.replace("worker", f"worker{i}") for i, line in enumerate(lines)), '{"who": 1}', "{"])
     )
     found = start_up.end()
-    assert [one.who for one in found] == [DRIVER, "fork server", "worker 1", "worker 2", "worker 3", "worker 4"]
-    assert [one.what for one in found[2:]] == ["Ray", "scores"] * 2
+    assert [one.who for one in found] == [DRIVER, "fork server", *(f"worker {i}" for i in range(1, 7))]
+    assert [one.what for one in found[2:]] == ["modules", "Ray", "scores"] * 2
     moments = [moment for one in found for moment in (one.began_s, one.ended_s)]
     assert moments == sorted(moments)  # one clock
 
@@ -126,7 +127,7 @@ def test_in_the_drivers_own_process_hosts_add_nothing_to_what_it_waits_for():
     start_up.begin()
     with start_up.first("phones", "scores"):
         time.sleep(LONG_S)
-    start_up.since_the_process_began("start", "Ray")
+    start_up.since_the_last("start", "Ray")
     assert start_up.end() == ()
 
 

@@ -166,6 +166,8 @@ def test_tensorflow_is_limited_where_it_is_used_and_not_imported_for_that(monkey
     monkeypatch.setitem(
         sys.modules, "client_model.learning.local_training", SimpleNamespace(limit_threads=found.append)
     )
-    client_app._limit_tensorflow(kernel)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    client_app._set_tensorflow_up(SimpleNamespace(kernel=kernel, group=None))
     assert found == limited and ("tensorflow" in sys.modules) == is_there
     assert {os.environ[name] for name in client_app._TENSORFLOWS_THREADS} == {"1"}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

@@ -12,7 +12,15 @@ from client_model.learning.accelerator import leave_gpus_alone, use_gpu
 from client_model.learning.padded_batches import Group
 from simulation.engine import devices
 from simulation.engine.config import EngineConfig
-from simulation.engine.devices import check_device, device_of, gpu_share, gpus_for, gpus_here, group_of
+from simulation.engine.devices import (
+    check_device,
+    device_of,
+    gpu_share,
+    gpus_for,
+    gpus_here,
+    group_of,
+    kernel_of_workers,
+)
 from typefleet.errors import ConfigError, MachineError
 
 
@@ -89,3 +97,16 @@ def test_a_worker_that_sees_no_gpu_says_so(monkeypatch):
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
     with pytest.raises(MachineError, match="a GPU that TensorFlow sees in a worker, found none"):
         use_gpu()
+
+
+@pytest.mark.parametrize(
+    ("config", "kernel"),
+    [
+        (EngineConfig(kernel="native", device="cpu"), "native"),
+        (EngineConfig(kernel="auto", device="cpu"), "auto"),
+        (EngineConfig(kernel="native", device="gpu"), "tensorflow"),
+        (EngineConfig(kernel="native", device="cpu", phones_at_a_time=4), "tensorflow"),
+    ],
+)
+def test_workers_import_tensorflow_early_where_it_trains_phones_at_once(config, kernel):
+    assert kernel_of_workers(config) == kernel

@@ -55,7 +55,7 @@ print(json.dumps({
 }), flush=True)
 print("said", file=sys.stderr)
 time.sleep(0.01)
-start_up.since_the_process_began("start", "Ray's program for workers")
+start_up.since_the_last("wait", "for a message")
 if "--stay" in sys.argv:
     time.sleep(600)
 sys.exit(3)
