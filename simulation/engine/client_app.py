@@ -56,6 +56,7 @@ def train(message: Message, context: Context) -> Message:
     host = _open(request.briefing, context)
     received = host.load(request.arrays.to_numpy_ndarrays())
     shard = _shard(message, request, lambda: _empty_sum(request, host))
+    host.expect(request.phones.tolist())
     clock.lap("decode")
     for phone in request.phones.tolist():
         result = _train_phone(host, received, phone, request, clock)
