@@ -1,0 +1,1 @@
+"""The kernel in C, and what of it this machine has."""

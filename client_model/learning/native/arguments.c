@@ -1,0 +1,87 @@
+#include "arguments.h"
+
+#include <string.h>
+
+static int runs_here(const variant *v)
+{
+#if defined(__x86_64__)
+    if (v == &variant_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (v == &variant_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return v == &variant_portable;
+}
+
+const variant *const all_variants[] = {
+#if defined(__x86_64__)
+    &variant_avx512, &variant_avx2,
+#endif
+    &variant_portable, NULL,
+};
+
+int variant_runs(const variant *v) { return runs_here(v); }
+
+const variant *variant_named(const char *name)
+{
+    for (const variant *const *v = all_variants; *v; v++)
+        if (!strcmp((*v)->name, name) && runs_here(*v)) return *v;
+    PyErr_Format(PyExc_ValueError, "native kernel: expected the name of a variant that this machine runs, found '%s'", name);
+    return NULL;
+}
+
+/* A buffer of one item format ('f', 'i', ...), with as many items as its dimensions say. */
+static int take(PyObject *object, const char *where, const char *formats, const char *type, int writable, array *into)
+{
+    const int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(object, &into->view, flags) < 0) return 0;
+    into->is_held = 1;
+    const char *format = into->view.format;
+    if (format && format[0] && !format[1] && strchr(formats, format[0])) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected %s in this machine's byte order, found format '%s'", where, type,
+                 format ? format : "B");
+    return 0;
+}
+
+static int has_shape(const char *where, const array *of, Py_ssize_t rows, Py_ssize_t columns)
+{
+    const Py_buffer *view = &of->view;
+    if (view->ndim == 2 && (rows < 0 || view->shape[0] == rows) && (columns < 0 || view->shape[1] == columns)) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected shape [%zd, %zd] (-1: any), found %d dimensions, [%zd, %zd]", where, rows,
+                 columns, view->ndim, view->ndim > 0 ? view->shape[0] : -1, view->ndim > 1 ? view->shape[1] : -1);
+    return 0;
+}
+
+static int has_size(const char *where, const array *of, Py_ssize_t size)
+{
+    if (of->view.ndim == 1 && (size < 0 || of->view.shape[0] == size)) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected shape [%zd] (-1: any), found %d dimensions, [%zd]", where, size, of->view.ndim,
+                 of->view.ndim > 0 ? of->view.shape[0] : -1);
+    return 0;
+}
+
+int take_floats(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, int writable, array *into)
+{
+    return take(object, where, "f", "float32", writable, into) && has_shape(where, into, rows, columns);
+}
+
+int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
+{
+    return take(object, where, "f", "float32", writable, into) && has_size(where, into, size);
+}
+
+int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
+{
+    return take(object, where, sizeof(int) == 4 ? "i" : "", "int32", writable, into) && has_size(where, into, size);
+}
+
+int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into)
+{
+    return take(object, where, sizeof(long) == 8 ? "lq" : "q", "int64", writable, into) && has_size(where, into, size);
+}
+
+void release(array *arrays, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (arrays[i].is_held) PyBuffer_Release(&arrays[i].view);
+}

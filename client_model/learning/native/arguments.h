@@ -1,0 +1,30 @@
+/* What the module's functions are given, looked at before a pointer moves. */
+#ifndef TYPEFLEET_ARGUMENTS_H
+#define TYPEFLEET_ARGUMENTS_H
+
+#define Py_LIMITED_API 0x030B0000 /* one build serves Python 3.11 and every later one */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "variant.h"
+
+extern const variant *const all_variants[]; /* the fastest first, then NULL */
+int variant_runs(const variant *v);         /* on this machine */
+
+/* The variant of this name; NULL, and a ValueError, if there is none that this machine runs. */
+const variant *variant_named(const char *name);
+
+/* A C-contiguous buffer, held until it is released; all zero until it is taken, and may be released then as well. */
+typedef struct {
+    Py_buffer view;
+    int is_held;
+} array;
+
+/* Each gives 1, or 0 and a Python error that begins with `where`. A size of -1 is not looked at. */
+int take_floats(PyObject *object, const char *where, Py_ssize_t rows, Py_ssize_t columns, int writable, array *into);
+int take_float_vector(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);
+int take_ints(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into);  /* int32 [size] */
+int take_longs(PyObject *object, const char *where, Py_ssize_t size, int writable, array *into); /* int64 [size] */
+void release(array *arrays, int count);
+
+#endif

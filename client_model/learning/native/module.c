@@ -1,0 +1,143 @@
+/* `client_model.learning.native.kernel`: the Python module around the variants; see kernel.pyi for its functions.
+ *
+ * It keeps no state, and gives Python's lock back while it computes. Python 3.11's limited API, so that one build serves
+ * every later Python as well.
+ */
+#include "arguments.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+static PyObject *variants(PyObject *module, PyObject *no_arguments)
+{
+    (void)module, (void)no_arguments;
+    PyObject *names = PyList_New(0);
+    for (const variant *const *v = all_variants; names && *v; v++) {
+        if (!variant_runs(*v)) continue;
+        PyObject *name = PyUnicode_FromString((*v)->name);
+        if (!name || PyList_Append(names, name) < 0) Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
+/* Whether a fused multiply-add is an instruction that the portable variant was compiled to use. */
+static PyObject *portable_is_fast(PyObject *module, PyObject *no_arguments)
+{
+    (void)module, (void)no_arguments;
+#if defined(__FP_FAST_FMAF)
+    Py_RETURN_TRUE;
+#else
+    Py_RETURN_FALSE;
+#endif
+}
+
+static int fits_int(const char *where, const Py_buffer *view)
+{
+    if (view->shape[0] <= INT_MAX / 2 && view->shape[1] <= INT_MAX / 2) return 1;
+    PyErr_Format(PyExc_ValueError, "%s: expected fewer rows and columns than 2^30, found [%zd, %zd]", where, view->shape[0],
+                 view->shape[1]);
+    return 0;
+}
+
+enum { A, B, C, BIAS, OPERANDS };
+
+static int take_operands(PyObject *objects[OPERANDS], int a_transposed, int b_transposed, array arrays[OPERANDS], int m_k_n[3])
+{
+    if (!take_floats(objects[A], "a", -1, -1, 0, &arrays[A]) || !fits_int("a", &arrays[A].view)) return 0;
+    const Py_ssize_t m = arrays[A].view.shape[a_transposed], k = arrays[A].view.shape[!a_transposed];
+    if (!take_floats(objects[B], "b", b_transposed ? -1 : k, b_transposed ? k : -1, 0, &arrays[B])) return 0;
+    if (!fits_int("b", &arrays[B].view)) return 0;
+    const Py_ssize_t n = arrays[B].view.shape[!b_transposed];
+    if (!take_floats(objects[C], "c", m, n, 1, &arrays[C])) return 0;
+    if (objects[BIAS] && objects[BIAS] != Py_None && !take_float_vector(objects[BIAS], "bias", n, 0, &arrays[BIAS])) return 0;
+    m_k_n[0] = (int)m, m_k_n[1] = (int)k, m_k_n[2] = (int)n;
+    return 1;
+}
+
+static PyObject *multiply(const variant *v, array arrays[OPERANDS], const int m_k_n[3], int a_transposed, int b_transposed,
+                          int add)
+{
+    float *lent = malloc(sizeof(float) * v->product_workspace(m_k_n[1], m_k_n[2]));
+    if (!lent) return PyErr_NoMemory();
+    const float *a = arrays[A].view.buf, *b = arrays[B].view.buf, *bias = arrays[BIAS].view.buf;
+    float *c = arrays[C].view.buf;
+    Py_BEGIN_ALLOW_THREADS;
+    if (a_transposed)
+        v->product_transposed(c, a, b, m_k_n, add, lent);
+    else
+        v->product(c, a, b, bias, m_k_n, b_transposed, add, lent);
+    Py_END_ALLOW_THREADS;
+    free(lent);
+    Py_RETURN_NONE;
+}
+
+static PyObject *product(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name;
+    PyObject *objects[OPERANDS];
+    int transposed, add, m_k_n[3];
+    if (!PyArg_ParseTuple(arguments, "sOOOOpp:product", &name, &objects[C], &objects[A], &objects[B], &objects[BIAS],
+                          &transposed, &add))
+        return NULL;
+    array arrays[OPERANDS] = {0};
+    const variant *v = variant_named(name);
+    PyObject *done = NULL;
+    if (v && take_operands(objects, 0, transposed, arrays, m_k_n)) done = multiply(v, arrays, m_k_n, 0, transposed, add);
+    release(arrays, OPERANDS);
+    return done;
+}
+
+static PyObject *product_transposed(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name;
+    PyObject *objects[OPERANDS] = {0};
+    int add, m_k_n[3];
+    if (!PyArg_ParseTuple(arguments, "sOOOp:product_transposed", &name, &objects[C], &objects[A], &objects[B], &add))
+        return NULL;
+    array arrays[OPERANDS] = {0};
+    const variant *v = variant_named(name);
+    PyObject *done = NULL;
+    if (v && take_operands(objects, 1, 0, arrays, m_k_n)) done = multiply(v, arrays, m_k_n, 1, 0, add);
+    release(arrays, OPERANDS);
+    return done;
+}
+
+static PyObject *elementary(PyObject *module, PyObject *arguments)
+{
+    (void)module;
+    const char *name, *function;
+    PyObject *objects[2];
+    if (!PyArg_ParseTuple(arguments, "ssOO:elementary", &name, &function, &objects[0], &objects[1])) return NULL;
+    const variant *v = variant_named(name);
+    if (!v) return NULL;
+    void (*each)(float *, const float *, size_t) = function[0] == 'e' ? v->exp : function[0] == 's' ? v->sigmoid : v->tanh;
+    array arrays[2] = {0};
+    PyObject *done = NULL;
+    if (take_float_vector(objects[1], "x", -1, 0, &arrays[1]) &&
+        take_float_vector(objects[0], "y", arrays[1].view.shape[0], 1, &arrays[0])) {
+        each(arrays[0].view.buf, arrays[1].view.buf, (size_t)arrays[1].view.shape[0]);
+        done = Py_NewRef(Py_None);
+    }
+    release(arrays, 2);
+    return done;
+}
+
+static PyMethodDef methods[] = {
+    {"variants", variants, METH_NOARGS, NULL},
+    {"portable_is_fast", portable_is_fast, METH_NOARGS, NULL},
+    {"product", product, METH_VARARGS, NULL},
+    {"product_transposed", product_transposed, METH_VARARGS, NULL},
+    {"elementary", elementary, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "client_model.learning.native.kernel",
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit_kernel(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,108 @@
+/* The innermost loop of every matrix product: a tile of sums that stays in registers.
+ *
+ * A tile is c [rows, columns] of at most TILE_ROWS x PANEL numbers. Each is the sum over k of a[i, k] b[k, j], from zero, in
+ * the order of k, one fused multiply-add a term; then it is added to what c has, or to nothing. So a number's bits do not
+ * depend on the size of the tile that it is computed in, or on its neighbours.
+ *
+ * The sums are independent of each other, and there are enough of them (24 vectors of AVX-512, 12 of AVX2) to keep two
+ * units of four cycles' latency busy; b is read once for TILE_ROWS rows and lies in the first cache, see products.h. This
+ * is the scheme of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", ACM Transactions on
+ * Mathematical Software 34(3), with a read where it lies.
+ */
+#ifndef TYPEFLEET_TILES_H
+#define TYPEFLEET_TILES_H
+
+#include "lanes.h"
+
+typedef struct {
+    const float *a; /* a[i, k] at a[i * a_row + k * a_step] */
+    ptrdiff_t a_row, a_step;
+    const float *b; /* b[k, j] at b[k * b_step + j], readable up to a multiple of LANES columns */
+    ptrdiff_t b_step;
+    float *c; /* c[i, j] at c[i * c_row + j] */
+    ptrdiff_t c_row;
+    int k;       /* terms of a sum */
+    int columns; /* of c, at most PANEL; the last vector may be a part of one */
+    int add;     /* to what c has */
+} tile;
+
+/* Sums of `rows` x `vectors`, which are constants where this is inlined, so that all loops but that over k vanish. */
+INLINE void tile_sums(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][TILE_VECTORS])
+{
+    const float *a = t->a, *b = t->b;
+    const ptrdiff_t a_row = t->a_row, a_step = t->a_step, b_step = t->b_step;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++) sums[i][j] = vzero();
+    for (int k = t->k; k > 0; k--, a += a_step, b += b_step) {
+        vec row[TILE_VECTORS];
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++) row[j] = vload(b + j * LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            vec factor = vall(a[i * a_row]);
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; j++) sums[i][j] = vfma(factor, row[j], sums[i][j]);
+        }
+    }
+}
+
+INLINE void tile_store(const tile *t, int rows, int vectors, vec sums[TILE_ROWS][TILE_VECTORS])
+{
+    const int rest = t->columns - (vectors - 1) * LANES; /* columns of the last vector */
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        float *c = t->c + i * t->c_row;
+#pragma GCC unroll 8
+        for (int j = 0; j < vectors; j++, c += LANES) {
+            if (j < vectors - 1 || rest == LANES)
+                vstore(c, t->add ? vadd(vload(c), sums[i][j]) : sums[i][j]);
+            else
+                vstore_some(c, t->add ? vadd(vload_some(c, rest), sums[i][j]) : sums[i][j], rest);
+        }
+    }
+}
+
+#define TILE_FUNCTION(ROWS, VECTORS)                                                                                         \
+    FUNCTION void tile_##ROWS##x##VECTORS(const tile *t)                                                                     \
+    {                                                                                                                      \
+        vec sums[TILE_ROWS][TILE_VECTORS];                                                                                 \
+        tile_sums(t, ROWS, VECTORS, sums);                                                                                 \
+        tile_store(t, ROWS, VECTORS, sums);                                                                                \
+    }
+#if defined(VARIANT_PORTABLE)
+#define TILE_FUNCTIONS(ROWS) TILE_FUNCTION(ROWS, 1) TILE_FUNCTION(ROWS, 2)
+#define TILE_POINTERS(ROWS) {tile_##ROWS##x1, tile_##ROWS##x2}
+#else
+#define TILE_FUNCTIONS(ROWS) TILE_FUNCTION(ROWS, 1) TILE_FUNCTION(ROWS, 2) TILE_FUNCTION(ROWS, 3)
+#define TILE_POINTERS(ROWS) {tile_##ROWS##x1, tile_##ROWS##x2, tile_##ROWS##x3}
+#endif
+
+TILE_FUNCTIONS(1)
+TILE_FUNCTIONS(2)
+TILE_FUNCTIONS(3)
+TILE_FUNCTIONS(4)
+#if !defined(VARIANT_AVX2)
+TILE_FUNCTIONS(5)
+TILE_FUNCTIONS(6)
+TILE_FUNCTIONS(7)
+TILE_FUNCTIONS(8)
+#endif
+
+static void (*const tile_functions[TILE_ROWS][TILE_VECTORS])(const tile *) = {
+    TILE_POINTERS(1), TILE_POINTERS(2), TILE_POINTERS(3), TILE_POINTERS(4),
+#if !defined(VARIANT_AVX2)
+    TILE_POINTERS(5), TILE_POINTERS(6), TILE_POINTERS(7), TILE_POINTERS(8),
+#endif
+};
+
+/* All tiles of c [m, columns], TILE_ROWS rows at a time; `t` describes the first of them. */
+INLINE void tile_column(tile t, int m)
+{
+    const int vectors = (t.columns + LANES - 1) / LANES;
+    for (; m > 0; m -= TILE_ROWS, t.a += TILE_ROWS * t.a_row, t.c += TILE_ROWS * t.c_row)
+        tile_functions[(m < TILE_ROWS ? m : TILE_ROWS) - 1][vectors - 1](&t);
+}
+
+#endif
