@@ -21,6 +21,14 @@ setup(
             libraries=["m"],
             py_limited_api=True,
             optional=True,
-        )
+        ),
+        Extension(
+            "server_strategy.fixed_point",
+            sources=["server_strategy/fixed_point.c"],
+            # Rounded after each operation, as numpy does it, which has the same bits.
+            extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off"],
+            py_limited_api=True,
+            optional=True,
+        ),
     ]
 )
