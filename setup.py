@@ -16,7 +16,7 @@ setup(
             "client_model.learning.native.kernel",
             sources=[path.as_posix() for path in sorted(_KERNEL.glob("*.c"))],
             depends=[path.as_posix() for path in sorted(_KERNEL.glob("*.h"))],
-            # A fused multiply-add only where the code has one: the compiler's own choices would differ between variants.
+            # A fused multiply-add only where the code has one: a compiler's own choices would differ between variants.
             extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off"],
             libraries=["m"],
             py_limited_api=True,
