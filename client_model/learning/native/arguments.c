@@ -6,6 +6,7 @@
 static int runs_here(const variant *v)
 {
 #if defined(__x86_64__)
+    __builtin_cpu_init(); /* some compilers leave that to whoever asks */
     if (v == &variant_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (v == &variant_avx512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
