@@ -3,6 +3,8 @@
 The same training as `client_model.learning.local_training`, within a relative 1e-4 of its updates: sums of float32 are
 taken in another order. Its own bits depend on nothing but the text and the weights: not on the processor's
 instructions, on phones trained before, or on how many rows a batch has.
+
+The module in C is imported where it is used: it may not be there.
 """
 
 import mmap
@@ -14,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_model.learning.language_model import ModelShape, Weights, flatten
-from client_model.learning.native import kernel
 from client_model.learning.native.available import CELLS
 from client_model.learning.trainers import LocalResult
 from client_model.metrics.keystrokes import KeystrokeTable
@@ -44,6 +45,8 @@ class NativeTrainer:
             max_gradient_norm: L2 norm that a step's longer gradient is scaled down to; 0 for no bound.
             variant: instructions to use, by name; the fastest that this machine has if not given.
         """
+        from client_model.learning.native import kernel
+
         self.shape, self._max_gradient_norm = shape, max_gradient_norm
         self._variant = kernel.variants()[0] if variant is None else variant
         layers = getattr(shape.cell, "layers", 1)
@@ -61,6 +64,8 @@ class NativeTrainer:
 
     def train(self, received: LoadedWeights, batches: PackedBatches, learning_rate: float) -> LocalResult:
         """Run SGD over the batches in order, starting from the received weights."""
+        from client_model.learning.native import kernel
+
         update = np.empty_like(received.flat)
         rows = np.ascontiguousarray(batches.step_rows)  # [batches, T]
         inputs, targets = np.ascontiguousarray(batches.inputs), np.ascontiguousarray(batches.targets)
@@ -93,6 +98,8 @@ class NativeTrainer:
         keystrokes: NDArray[np.int64] | None,
     ) -> NDArray[np.float32]:
         """Losses [tokens]; with a table, ranks and keystrokes [tokens] are set."""
+        from client_model.learning.native import kernel
+
         words, width = self.shape.vocabulary_size, self.shape.embedding_size
         outputs = np.empty((batches.num_tokens, width), np.float32)
         loss = np.empty(batches.num_tokens, np.float32)
